@@ -1,0 +1,1 @@
+"""Pure logic: no asyncio, no sockets, no clock, no Redis."""

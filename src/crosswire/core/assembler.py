@@ -1,0 +1,93 @@
+"""Joins fragments into messages, within limits, and checks text as it comes (RFC 6455, 5.4 and 8.1). Sans-IO."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Protocol
+
+from crosswire.core.frames import Opcode
+from crosswire.errors import ProtocolFailure
+from crosswire.types import CloseCode
+
+
+class _TextDecoder(Protocol):
+    def decode(self, data: bytes, final: bool = ...) -> str: ...
+
+
+_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class Assembler:
+    """The message of one connection that is still arriving in fragments.
+
+    Args:
+        max_message: bytes of a whole message.
+        max_fragments: fragments of a message.
+    """
+
+    __slots__ = ("_count", "_max_fragments", "_max_message", "_parts", "_size", "_text", "compressed")
+
+    def __init__(self, max_message: int, max_fragments: int) -> None:
+        self._max_message = max_message
+        self._max_fragments = max_fragments
+        self._parts: list[str] | list[bytes] = []
+        self._text: _TextDecoder | None = None
+        self._size = 0
+        self._count = 0
+        self.compressed = False
+
+    @property
+    def active(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return self._count > 0
+
+    def begin(self, opcode: Opcode, payload: bytes, *, compressed: bool = False) -> None:
+        """Take the first fragment of a message that has more.
+
+        Raises:
+            ProtocolFailure: another message has not ended yet, or it is refused as in :meth:`add`.
+        """
+        if self.active:
+            raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a new message began inside a fragmented one")
+        self.compressed = compressed
+        # Compressed text can be checked only when it is whole.
+        self._text = _Utf8Decoder() if opcode is Opcode.TEXT and not compressed else None
+        self._take(payload, final=False)
+
+    def add(self, payload: bytes, *, final: bool) -> str | bytes | None:
+        """Take a continuation; return the message when this ends it: text as str, anything else as bytes.
+
+        Raises:
+            ProtocolFailure: nothing had begun (1002), too many bytes (1009) or fragments (1008), or no UTF-8 (1007).
+        """
+        if not self.active:
+            raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a continuation of nothing")
+        self._take(payload, final=final)
+        if not final:
+            return None
+        whole = "".join(self._parts) if self._text is not None else b"".join(self._parts)  # type: ignore[arg-type]
+        self._parts = []
+        self._text = None
+        self._size = self._count = 0
+        return whole
+
+    def _take(self, payload: bytes, *, final: bool) -> None:
+        self._size += len(payload)
+        self._count += 1
+        if self._size > self._max_message:
+            raise ProtocolFailure(CloseCode.TOO_BIG, f"a message of more than {self._max_message} bytes")
+        if self._count > self._max_fragments:
+            raise ProtocolFailure(CloseCode.POLICY, f"a message of more than {self._max_fragments} fragments")
+        self._parts.append(decode_text(payload, self._text, final) if self._text is not None else payload)  # type: ignore[arg-type]
+
+
+def decode_text(payload: bytes, decoder: _TextDecoder | None = None, final: bool = True) -> str:
+    """Decode UTF-8, whole or a piece of it.
+
+    Raises:
+        ProtocolFailure: with 1007, it is none.
+    """
+    try:
+        return payload.decode() if decoder is None else decoder.decode(payload, final)
+    except UnicodeDecodeError:
+        raise ProtocolFailure(CloseCode.INVALID_TEXT, "text that is no UTF-8") from None

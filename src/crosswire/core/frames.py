@@ -1,0 +1,49 @@
+"""WebSocket frames as a server sends them: unmasked (RFC 6455, section 5.2)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from struct import Struct
+
+_LENGTH_16 = Struct("!BBH")
+_LENGTH_64 = Struct("!BBQ")
+_CODE = Struct("!H")
+_FIN = 0x80
+_RSV1 = 0x40
+MAX_REASON = 123
+
+
+class Opcode(IntEnum):
+    """RFC 6455, section 11.8."""
+
+    CONTINUATION = 0x0
+    TEXT = 0x1
+    BINARY = 0x2
+    CLOSE = 0x8
+    PING = 0x9
+    PONG = 0xA
+
+
+_SHORT_HEADERS = {
+    (opcode, rsv1): tuple(bytes((_FIN | (_RSV1 if rsv1 else 0) | opcode, length)) for length in range(126))
+    for opcode in Opcode
+    for rsv1 in (False, True)
+}
+
+
+def encode_frame(opcode: Opcode, payload: bytes, *, rsv1: bool = False) -> bytes:
+    """Return one complete, final frame; ``rsv1`` marks a compressed payload (RFC 7692, section 6)."""
+    length = len(payload)
+    if length < 126:
+        return _SHORT_HEADERS[opcode, rsv1][length] + payload
+    first = _FIN | (_RSV1 if rsv1 else 0) | opcode
+    if length < 1 << 16:
+        return _LENGTH_16.pack(first, 126, length) + payload
+    return _LENGTH_64.pack(first, 127, length) + payload
+
+
+def close_payload(code: int | None, reason: str = "") -> bytes:
+    """Return the payload of a Close frame: nothing for None, else the code and the reason, cut to fit."""
+    if code is None:
+        return b""
+    return _CODE.pack(code) + reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore").encode()

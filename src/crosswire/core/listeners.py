@@ -1,0 +1,158 @@
+"""Who listens to what: handlers by event, in order, with tags, and hooks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from crosswire.core.names import require_event
+from crosswire.core.payloads import PayloadType, handler_signature, payload_type
+from crosswire.errors import UsageError
+
+Handler = Callable[..., Any]
+HandlerT = TypeVar("HandlerT", bound=Handler)
+P = ParamSpec("P")
+Tag = str | int
+
+
+class Listener:
+    """One registered handler, with what must be known to call it found out once.
+
+    Attributes:
+        handler: what the user gave.
+        arity: how many of the offered arguments it takes.
+        payload: the type its last argument is validated against.
+        is_async: whether calling it gives an awaitable.
+        once: whether it is removed before its first call.
+        tag: the user's label for ``off``.
+    """
+
+    __slots__ = ("arity", "handler", "is_async", "once", "payload", "tag")
+
+    def __init__(self, handler: Handler, most: int, *, once: bool, tag: Tag | None) -> None:
+        if not callable(handler):
+            raise UsageError(f"a handler must be callable, not {type(handler).__name__} ({handler!r})")
+        self.handler = handler
+        self.arity, annotation = handler_signature(handler, most)
+        self.payload: PayloadType = payload_type(annotation)
+        self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+            getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__ is a handler too
+        )
+        self.once = once
+        self.tag = tag
+
+    def matches(self, handler_or_tag: Handler | Tag | None) -> bool:
+        """Whether ``off`` with this argument means this listener; None means all."""
+        if handler_or_tag is None:
+            return True
+        return self.handler == handler_or_tag or (self.tag is not None and self.tag == handler_or_tag)
+
+
+NONE: tuple[Listener, ...] = ()
+
+
+class EventListeners:
+    """Handlers by event name.
+
+    What :meth:`of` returns is never changed afterwards: a handler may add and remove handlers while an event is
+    being delivered, with effect from the next one.
+
+    Args:
+        most: how many arguments a handler is offered; the last one is the payload.
+    """
+
+    __slots__ = ("_by_event", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._by_event: dict[str, tuple[Listener, ...]] = {}
+
+    @overload
+    def on(self, event: str, handler: HandlerT, *, once: bool = False, tag: Tag | None = None) -> HandlerT: ...
+    @overload
+    def on(
+        self, event: str, handler: None = None, *, once: bool = False, tag: Tag | None = None
+    ) -> Callable[[HandlerT], HandlerT]: ...
+    def on(self, event: str, handler: Any = None, *, once: bool = False, tag: Tag | None = None) -> Any:
+        """Add a handler, or give a decorator that does; it returns the handler."""
+        require_event(event)
+        if handler is None:
+            return lambda function: self.on(event, function, once=once, tag=tag)
+        listener = Listener(handler, self._most, once=once, tag=tag)
+        self._by_event[event] = (*self.of(event), listener)
+        return handler
+
+    def off(self, event: str, handler_or_tag: Handler | Tag | None = None) -> None:
+        """Remove an event's handlers: the given one, those with the tag, or all."""
+        require_event(event)
+        kept = tuple(each for each in self.of(event) if not each.matches(handler_or_tag))
+        self._replace(event, kept)
+
+    def of(self, event: str) -> tuple[Listener, ...]:
+        """The event's listeners, in the order they were added."""
+        return self._by_event.get(event, NONE)
+
+    def take(self, event: str) -> tuple[Listener, ...]:
+        """As :meth:`of`, for calling them now: those added with ``once`` are removed."""
+        listeners = self._by_event.get(event, NONE)
+        for listener in listeners:
+            if listener.once:
+                self._replace(event, tuple(each for each in listeners if not each.once))
+                break
+        return listeners
+
+    def _replace(self, event: str, listeners: tuple[Listener, ...]) -> None:
+        if listeners:
+            self._by_event[event] = listeners
+        else:
+            self._by_event.pop(event, None)
+
+
+class Hook(Generic[P]):
+    """A life event that the application can attach to; no message of a client can trigger it.
+
+    Call it to attach a handler, directly or as a decorator::
+
+        @server.on_connect
+        def greet(socket): ...
+
+        server.on_connect(greet, once=True, tag="greeting")
+        server.on_connect.off("greeting")
+    """
+
+    __slots__ = ("_listeners", "_most", "name")
+
+    def __init__(self, name: str, most: int) -> None:
+        self.name = name
+        self._most = most
+        self._listeners = NONE
+
+    @overload
+    def __call__(self, handler: HandlerT, *, once: bool = False, tag: Tag | None = None) -> HandlerT: ...
+    @overload
+    def __call__(
+        self, handler: None = None, *, once: bool = False, tag: Tag | None = None
+    ) -> Callable[[HandlerT], HandlerT]: ...
+    def __call__(self, handler: Any = None, *, once: bool = False, tag: Tag | None = None) -> Any:
+        """Attach a handler, or give a decorator that does; it returns the handler."""
+        if handler is None:
+            return lambda function: self(function, once=once, tag=tag)
+        self._listeners = (*self._listeners, Listener(handler, self._most, once=once, tag=tag))
+        return handler
+
+    def off(self, handler_or_tag: Handler | Tag | None = None) -> None:
+        """Remove the given handler, those with the tag, or all."""
+        self._listeners = tuple(each for each in self._listeners if not each.matches(handler_or_tag))
+
+    def take(self) -> tuple[Listener, ...]:
+        """The listeners to call now; those attached with ``once`` are removed."""
+        listeners = self._listeners
+        for listener in listeners:
+            if listener.once:
+                self._listeners = tuple(each for each in listeners if not each.once)
+                break
+        return listeners
+
+    def __bool__(self) -> bool:
+        return bool(self._listeners)

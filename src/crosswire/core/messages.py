@@ -1,0 +1,220 @@
+"""The client protocol: the messages between a server and its clients, in JSON and in MessagePack.
+
+An event is ``{"event", "payload"}``. A client's call adds ``"callbackId"`` and is answered
+``{"payload", "callbackId"}`` or ``{"callbackId", "error"}``; a server's call adds ``"callId"`` and is answered
+``{"callId", "payload"}`` or ``{"callId", "error"}``. The order of the keys is the original's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.errors import EventError, InvalidPayload
+
+MAX_ID = 64
+"""The longest id of a call, in characters."""
+
+MSGPACK_SUBPROTOCOL = "crosswire.msgpack"
+"""The WebSocket subprotocol of a client that wants MessagePack."""
+
+
+ABSENT = msgspec.Raw(b"")
+"""The payload of a message that has none."""
+
+
+class Refusal(msgspec.Struct, gc=False):
+    """The ``error`` of an answer."""
+
+    code: str
+    message: str = ""
+
+
+class Message(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "call_id": "callId"}):
+    """Any message, decoded but for its payload, which waits for the handler that knows its type."""
+
+    event: str | None = None
+    payload: msgspec.Raw = ABSENT
+    callback_id: str | None = None
+    call_id: str | None = None
+    error: Refusal | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    event: str
+    payload: Any
+
+
+class _CallbackCall(msgspec.Struct, gc=False, rename={"call_id": "callbackId"}):
+    event: str
+    payload: Any
+    call_id: str
+
+
+class _CallbackAnswer(msgspec.Struct, gc=False, rename={"call_id": "callbackId"}):
+    payload: Any
+    call_id: str
+
+
+class _CallbackRefusal(msgspec.Struct, gc=False, rename={"call_id": "callbackId"}):
+    call_id: str
+    error: Refusal
+
+
+class _ServerCall(msgspec.Struct, gc=False, rename={"call_id": "callId"}):
+    event: str
+    payload: Any
+    call_id: str
+
+
+class _ServerCallAnswer(msgspec.Struct, gc=False, rename={"call_id": "callId"}):
+    call_id: str
+    payload: Any
+
+
+class _ServerCallRefusal(msgspec.Struct, gc=False, rename={"call_id": "callId"}):
+    call_id: str
+    error: Refusal
+
+
+class InvalidMessage(ValueError):
+    """What arrived is no message of the client protocol.
+
+    Attributes:
+        callback_id: the id of the call that it meant to be, where one could still be found.
+    """
+
+    def __init__(self, text: str, callback_id: str | None = None) -> None:
+        super().__init__(text)
+        self.callback_id = callback_id
+
+
+class Codec(Protocol):
+    """Turns messages into the payload of a frame, and back."""
+
+    binary: bool
+
+    def decode(self, data: str | bytes) -> Message:
+        """Decode one message, leaving its payload raw; raises :exc:`InvalidMessage`."""
+
+    def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
+        """Decode a message's payload (None where there is none); raises :exc:`InvalidPayload`."""
+
+    def encode(self, message: msgspec.Struct) -> bytes:
+        """Encode a message; raises :exc:`InvalidPayload` for data that has no such form."""
+
+
+_JSON_NULL = msgspec.Raw(b"null")
+_MSGPACK_NIL = msgspec.Raw(b"\xc0")
+# Valid JSON ends in the outermost object's brace: an id right before it is the message's own, however deep its payload.
+_TRAILING_ID = re.compile(r'[{,]\s*"callbackId"\s*:\s*"([^"\\\x00-\x1f]{1,64})"\s*\}\s*\Z')
+_LEADING_ID = re.compile(
+    r'\A\s*\{\s*(?:"event"\s*:\s*(?:"[^"\\]{0,256}"|[\d.eE+-]{1,32}|true|false|null)\s*,\s*)?'
+    r'"callbackId"\s*:\s*"([^"\\\x00-\x1f]{1,64})"'
+)
+_TAIL = 256
+
+
+class JsonCodec:
+    """Messages as JSON text."""
+
+    binary: Final = False
+
+    def __init__(self) -> None:
+        self._decoder = msgspec.json.Decoder(Message)
+        self._encoder = msgspec.json.Encoder()
+
+    def decode(self, data: str | bytes) -> Message:
+        """Decode a message; see :class:`Codec`."""
+        try:
+            return self._decoder.decode(data)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+            raise InvalidMessage(str(error), _find_callback_id(text)) from error
+
+    def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
+        """Decode a payload; see :class:`Codec`."""
+        return kind.from_json(_JSON_NULL if raw is ABSENT else raw)
+
+    def encode(self, message: msgspec.Struct) -> bytes:
+        """Encode a message; see :class:`Codec`."""
+        try:
+            return self._encoder.encode(message)
+        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+            raise InvalidPayload(f"the data has no JSON form: {error}") from error
+
+
+class MsgpackCodec:
+    """Messages as MessagePack, for clients of the subprotocol ``crosswire.msgpack``."""
+
+    binary: Final = True
+
+    def __init__(self) -> None:
+        self._decoder = msgspec.msgpack.Decoder(Message)
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def decode(self, data: str | bytes) -> Message:
+        """Decode a message; see :class:`Codec`."""
+        try:
+            return self._decoder.decode(data.encode() if isinstance(data, str) else data)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            raise InvalidMessage(str(error)) from error
+
+    def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
+        """Decode a payload; see :class:`Codec`."""
+        return kind.from_msgpack(_MSGPACK_NIL if raw is ABSENT else raw)
+
+    def encode(self, message: msgspec.Struct) -> bytes:
+        """Encode a message; see :class:`Codec`."""
+        try:
+            return self._encoder.encode(message)
+        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+            raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
+
+
+def _find_callback_id(text: str) -> str | None:
+    """Find the id of a call that could not be decoded, so that its caller need not wait for the timeout."""
+    found = _TRAILING_ID.search(text[-_TAIL:]) or _LEADING_ID.match(text)
+    return found[1] if found else None
+
+
+JSON = JsonCodec()
+MSGPACK = MsgpackCodec()
+
+
+def event(name: str, payload: Any) -> msgspec.Struct:
+    """An event, either way."""
+    return _Event(name, payload)
+
+
+def client_call(name: str, payload: Any, call_id: str) -> msgspec.Struct:
+    """A client's call."""
+    return _CallbackCall(name, payload, call_id)
+
+
+def answer(call_id: str, payload: Any) -> msgspec.Struct:
+    """The server's answer to a client's call."""
+    return _CallbackAnswer(payload, call_id)
+
+
+def refusal(call_id: str, error: EventError) -> msgspec.Struct:
+    """The server's refusal of a client's call."""
+    return _CallbackRefusal(call_id, Refusal(error.code, error.message))
+
+
+def server_call(name: str, payload: Any, call_id: str) -> msgspec.Struct:
+    """A server's call to a client; the original's client takes it as an event."""
+    return _ServerCall(name, payload, call_id)
+
+
+def server_call_answer(call_id: str, payload: Any) -> msgspec.Struct:
+    """A client's answer to a server's call."""
+    return _ServerCallAnswer(call_id, payload)
+
+
+def server_call_refusal(call_id: str, error: EventError) -> msgspec.Struct:
+    """A client's refusal of a server's call."""
+    return _ServerCallRefusal(call_id, Refusal(error.code, error.message))

@@ -1,0 +1,134 @@
+"""Typed payloads: what a handler's annotation says its data is, checked before it runs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+import msgspec
+
+from crosswire.errors import ConfigError, InvalidPayload
+
+RawPayload = msgspec.Raw
+"""A payload still in its wire form."""
+
+
+class PayloadType:
+    """Decodes a payload, from JSON or MessagePack, into one Python type.
+
+    Args:
+        annotation: anything msgspec understands: a Struct, dataclass, TypedDict or builtin type; Any takes everything.
+
+    Raises:
+        ConfigError: the type can't be decoded.
+    """
+
+    __slots__ = ("_json", "_msgpack", "annotation")
+
+    def __init__(self, annotation: Any) -> None:
+        try:
+            custom = _names_custom_type(msgspec.inspect.type_info(annotation))
+            self._json = msgspec.json.Decoder(annotation)
+            self._msgpack = msgspec.msgpack.Decoder(annotation)
+        except TypeError as error:
+            raise ConfigError(f"{annotation!r} can't be a payload's type: {error}") from error
+        if custom:
+            raise ConfigError(
+                f"{annotation!r} can't be a payload's type: use a msgspec Struct, dataclass, TypedDict or builtin type"
+            )
+        self.annotation = annotation
+
+    def from_json(self, raw: bytes | str | RawPayload) -> Any:
+        """Decode JSON.
+
+        Raises:
+            InvalidPayload: it is no JSON, or not of this type.
+        """
+        try:
+            return self._json.decode(raw)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            raise InvalidPayload(str(error)) from error
+
+    def from_msgpack(self, raw: bytes | RawPayload) -> Any:
+        """Decode MessagePack; otherwise as :meth:`from_json`."""
+        try:
+            return self._msgpack.decode(raw)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            raise InvalidPayload(str(error)) from error
+
+
+@lru_cache(maxsize=1024)
+def _cached(annotation: Any) -> PayloadType:
+    return PayloadType(annotation)
+
+
+def payload_type(annotation: Any) -> PayloadType:
+    """Return the (shared) :class:`PayloadType` of an annotation."""
+    try:
+        return _cached(annotation)
+    except TypeError:  # an unhashable annotation, such as Annotated[int, []]
+        return PayloadType(annotation)
+
+
+def _names_custom_type(info: Any) -> bool:
+    """Whether msgspec would need a hook of ours to decode the type."""
+    pending, seen = [info], set()
+    while pending:
+        item = pending.pop()
+        if isinstance(item, msgspec.inspect.CustomType):
+            return True
+        if id(item) in seen or not isinstance(item, msgspec.Struct):
+            continue
+        seen.add(id(item))
+        for value in msgspec.structs.asdict(item).values():
+            pending.extend(value if isinstance(value, tuple) else [value])
+    return False
+
+
+def handler_signature(handler: Callable[..., Any], most: int) -> tuple[int, Any]:
+    """Tell how many of ``most`` positional arguments a handler takes and how it annotates its last one.
+
+    Raises:
+        ConfigError: it takes none or more, or its annotations can't be resolved.
+    """
+    try:
+        parameters = list(inspect.signature(handler).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{handler!r} can't be a handler: {error}") from error
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return most, Any
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    if len(required) > most or any(p.kind is p.KEYWORD_ONLY for p in required):
+        raise ConfigError(f"{_name(handler)} needs {len(required)} arguments; a handler here is called with {most}")
+    arity = min(len(positional), most)
+    if arity < most:
+        return arity, Any
+    return arity, _annotation(handler, positional[most - 1])
+
+
+def _annotation(handler: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    if parameter.annotation is parameter.empty:
+        return Any
+    if not isinstance(parameter.annotation, str):
+        return parameter.annotation
+    function = inspect.unwrap(handler)
+    function = getattr(function, "__func__", function)
+    if not inspect.isfunction(function):
+        function = type(handler).__call__
+    try:
+        return get_type_hints(function, include_extras=True)[parameter.name]
+    except NameError as error:
+        raise ConfigError(
+            f"the annotation {parameter.annotation!r} of {_name(handler)} can't be resolved ({error}): "
+            "define the type at the top of its module, or drop `from __future__ import annotations` there"
+        ) from error
+
+
+def _name(handler: Callable[..., Any]) -> str:
+    return getattr(handler, "__qualname__", repr(handler))
+
+
+ANY = payload_type(Any)

@@ -1,0 +1,139 @@
+"""Every error that Crosswire raises, in one tree.
+
+* :exc:`CrosswireError`
+
+  * :exc:`UsageError`: a call that can never work, raised where it is made.
+  * :exc:`ConfigError`: an option that can't be used, raised at start or registration.
+  * :exc:`Reject`: raised by *your* hooks and handlers to refuse a connection.
+  * :exc:`NotConnected`: there is no open connection to send through.
+  * :exc:`CallTimeout`: nobody answered in time.
+  * :exc:`EventError`: the peer answered with a refusal; raise it to refuse.
+
+    * :exc:`InvalidPayload`: the data does not fit the wire or the handler's type.
+
+  * :exc:`ProtocolFailure`: the peer broke RFC 6455; its connection is closed.
+
+Each carries a stable ``code`` for programs; its text is for people and may change.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CallTimeout",
+    "ConfigError",
+    "CrosswireError",
+    "EventError",
+    "InvalidPayload",
+    "NotConnected",
+    "ProtocolFailure",
+    "Reject",
+    "UsageError",
+]
+
+
+class CrosswireError(Exception):
+    """Base of all errors of Crosswire.
+
+    Attributes:
+        code: a stable name for programs to compare with.
+    """
+
+    code: str = "CROSSWIRE_ERROR"
+
+
+class UsageError(CrosswireError, TypeError, ValueError):
+    """A call that can never work: an empty event name, a user id that is no string.
+
+    It is a ``TypeError`` and a ``ValueError`` too, as both are what a Python developer would catch.
+    """
+
+    code = "USAGE"
+
+
+class ConfigError(CrosswireError):
+    """An option or a handler that can't be used; the text says what to change."""
+
+    code = "CONFIG"
+
+
+class Reject(CrosswireError):  # noqa: N818 - a hook reads `raise Reject(...)`, and it is an answer more than an error
+    """Refuse a connection: raise it from ``authenticate`` or from an event handler.
+
+    Args:
+        close_code: WebSocket close code, 1000 or 3000-4999. After the default, 4011, clients do not come back.
+        reason: at most 123 bytes of UTF-8; longer text is cut.
+        status: HTTP status 400-599 that refuses the upgrade itself. Only a synchronous ``authenticate`` runs
+            before the upgrade; anywhere else the connection is closed with ``close_code``.
+
+    Example::
+
+        raise Reject(4011, "Auth failure")
+        raise Reject(status=401)
+    """
+
+    code = "REJECTED"
+
+    def __init__(self, close_code: int = 4011, reason: str = "", *, status: int | None = None) -> None:
+        if close_code != 1000 and not 3000 <= close_code <= 4999:
+            raise UsageError(f"close code {close_code} can't be sent: use 1000 or 3000-4999 (RFC 6455, section 7.4)")
+        if status is not None and not 400 <= status <= 599:
+            raise UsageError(f"status {status} does not refuse anything: use 400-599")
+        super().__init__(reason or f"rejected with {status or close_code}")
+        self.close_code = close_code
+        self.reason = reason
+        self.status = status
+
+
+class NotConnected(CrosswireError, ConnectionError):  # noqa: N818 - named by the public interface
+    """There is no open connection: it was never made, was lost, or is closing."""
+
+    code = "WS_NOT_OPEN"
+
+
+class CallTimeout(CrosswireError, TimeoutError):  # noqa: N818 - named by the public interface
+    """A call was sent and nobody answered within its timeout. It may still have been carried out."""
+
+    code = "CALLBACK_TIMEOUT"
+
+
+class EventError(CrosswireError):
+    """A refusal: raise it in a handler and the caller's ``call`` raises the same.
+
+    Args:
+        code: what a program compares, such as ``"full"``. Crosswire itself gives ``HANDLER_ERROR``, ``NO_HANDLER``,
+            ``INVALID_PAYLOAD``, ``INVALID_MESSAGE``, ``ROOM_LIMIT`` and ``BUSY``.
+        message: what a person reads. It crosses the network: no secrets in it.
+        sender: who refused: a node's or a user's name, where there is one to name.
+    """
+
+    def __init__(self, code: str, message: str = "", *, sender: str | None = None) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+        self.sender = sender
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code
+
+
+class InvalidPayload(EventError):  # noqa: N818 - named by the public interface
+    """Data that can't be sent (it has no JSON form), or that does not fit the handler's type."""
+
+    def __init__(self, message: str, *, sender: str | None = None) -> None:
+        super().__init__("INVALID_PAYLOAD", message, sender=sender)
+
+
+class ProtocolFailure(CrosswireError):  # noqa: N818 - RFC 6455 "_Fail the WebSocket Connection_"
+    """The peer broke the WebSocket protocol.
+
+    Args:
+        close_code: the code its connection is closed with (RFC 6455, section 7.4.1).
+        reason: text for the Close frame.
+    """
+
+    code = "PROTOCOL"
+
+    def __init__(self, close_code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.close_code = close_code
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""What every asynchronous layer needs from the event loop: guarded tasks and cheap timers."""

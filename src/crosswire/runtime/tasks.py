@@ -1,0 +1,69 @@
+"""Background tasks that can't die silently and don't outlive their owner."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+logger = logging.getLogger("crosswire.tasks")
+
+
+class Tasks:
+    """The background tasks of one owner.
+
+    A task that fails is logged with its name; an owner that wants to know more catches inside its coroutine.
+    """
+
+    __slots__ = ("_running",)
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run ``work`` in a task of that name; where Python can (3.12), its first step runs at once."""
+        loop = asyncio.get_running_loop()
+        if sys.version_info >= (3, 12):
+            task = asyncio.Task(work, loop=loop, name=name, eager_start=True)
+            if task.done():
+                _report(task)
+                return task
+        else:
+            task = loop.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def wait(self, timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds for all tasks to end, those started meanwhile too; tell whether they did."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while others := self._others():
+            remaining = deadline - asyncio.get_running_loop().time()
+            if remaining <= 0:
+                return False
+            await asyncio.wait(others, timeout=remaining)
+        return True
+
+    async def cancel(self) -> None:
+        """Cancel all tasks and wait until they have ended."""
+        while others := self._others():
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others)
+
+    def _others(self) -> set[asyncio.Task[Any]]:
+        return self._running - {asyncio.current_task()}
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        _report(task)
+
+
+def _report(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("background task %s failed", task.get_name(), exc_info=error)

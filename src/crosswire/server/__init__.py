@@ -1,0 +1,1 @@
+"""The server: joins rooms, transport and events."""

@@ -1,0 +1,1 @@
+"""Contract suites and tools for testing applications and transports; shipped."""

@@ -1,0 +1,210 @@
+"""The plain values that every layer may use: options, closes and answers of many."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from crosswire.errors import ConfigError, EventError
+
+__all__ = ["Close", "CloseCode", "Heartbeat", "Limits", "Replies", "Reply", "Roster", "Tally"]
+
+
+class CloseCode(IntEnum):
+    """The close codes Crosswire sends. 1xxx: RFC 6455, section 7.4.1; 4xxx: ours and the original's.
+
+    A client stays away after those in :attr:`FINAL`; after any other it reconnects.
+    """
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    NO_STATUS = 1005
+    ABNORMAL = 1006
+    INVALID_TEXT = 1007
+    POLICY = 1008
+    TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+    TRY_AGAIN_LATER = 1013
+    CLIENT_CLOSED = 4001
+    FORCED_LOGOUT = 4010
+    AUTH_FAILED = 4011
+    REPLACED = 4012
+    BACKGROUND = 4013
+
+
+FINAL_CLOSE_CODES = frozenset(
+    {
+        CloseCode.POLICY,
+        CloseCode.CLIENT_CLOSED,
+        CloseCode.FORCED_LOGOUT,
+        CloseCode.AUTH_FAILED,
+        CloseCode.REPLACED,
+    }
+)
+"""After these a client does not reconnect by itself."""
+
+
+class Close(NamedTuple):
+    """How a connection ended: a WebSocket close code and the reason given with it.
+
+    1005 stands for a Close frame without a code, 1006 for a connection that was lost without one.
+    """
+
+    code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server lets its clients use. Every limit has a policy, named here.
+
+    Attributes:
+        max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009.
+        fragments: fragments of one message; over it, closed with 1008.
+        handshake_timeout: seconds for the HTTP upgrade; over it the TCP connection is dropped.
+        auth_timeout: seconds for an asynchronous ``authenticate``; over it, closed with 4011.
+        backlog: messages that wait while ``authenticate`` runs; over it, closed with 1008.
+        outbox: bytes waiting for one connection that does not read fast enough; over it the connection is dropped
+            (a single message larger than this is still sent to a connection that has nothing waiting).
+        rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
+        connections: open connections, or None for no limit; one more is answered with HTTP 503.
+        handlers: asynchronous handlers running at once for one connection; a call beyond is refused with ``BUSY``,
+            an event beyond is dropped and reported to ``on_error``.
+        close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
+    """
+
+    max_message: int = 1024 * 1024
+    fragments: int = 1024
+    handshake_timeout: float = 10
+    auth_timeout: float = 10
+    backlog: int = 64
+    outbox: int = 1024 * 1024
+    rooms: int = 100
+    connections: int | None = None
+    handlers: int = 1000
+    close_timeout: float = 5
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if value is None and name == "connections":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                raise ConfigError(f"Limits({name}={value!r}): give a number greater than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """How a server finds out that a peer is gone.
+
+    Attributes:
+        interval: seconds between the pings (RFC 6455, section 5.5.2) to a connection.
+        timeout: seconds to wait for any sign of life after a ping; then the connection is dropped.
+        text: the client's own heartbeat message, which is echoed and is no event.
+        background: seconds a client may stay away after ``enter_background``; then it is closed with 4013.
+    """
+
+    interval: float = 20
+    timeout: float = 20
+    text: str = ""
+    background: float = 10
+
+    def __post_init__(self) -> None:
+        for name in ("interval", "timeout", "background"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                raise ConfigError(f"Heartbeat({name}={value!r}): give a number of seconds greater than 0")
+        if not isinstance(self.text, str):
+            raise ConfigError(f"Heartbeat(text={self.text!r}): give a string")
+
+
+class Replies(Mapping[str, Any]):
+    """The answers of many: a mapping from name (node or user) to answer; None is an answer too.
+
+    Attributes:
+        errors: name -> :class:`EventError` of those who refused.
+        missing: names of those who did not answer in time, or went away before.
+    """
+
+    __slots__ = ("_answers", "errors", "missing")
+
+    def __init__(
+        self,
+        answers: Mapping[str, Any] | None = None,
+        *,
+        errors: Mapping[str, EventError] | None = None,
+        missing: Collection[str] = (),
+    ) -> None:
+        self._answers = dict(answers or {})
+        self.errors: dict[str, EventError] = dict(errors or {})
+        self.missing: tuple[str, ...] = tuple(missing)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody who was asked answered, a refusal being an answer."""
+        return not self.missing
+
+    def __getitem__(self, name: str) -> Any:
+        return self._answers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._answers)
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def __repr__(self) -> str:
+        return f"Replies({self._answers!r}, errors={self.errors!r}, missing={self.missing!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of a ``stream``: from whom, and either its data or its refusal."""
+
+    sender: str
+    data: Any = None
+    error: EventError | None = None
+
+
+class Tally(int):
+    """A count, usable as an int, that also tells which nodes did not answer."""
+
+    missing: tuple[str, ...]
+
+    def __new__(cls, total: int, missing: Collection[str] = ()) -> Tally:  # noqa: D102 - the class says it
+        self = super().__new__(cls, total)
+        self.missing = tuple(missing)
+        return self
+
+    @property
+    def total(self) -> int:
+        """The count as a plain int."""
+        return int(self)
+
+    def __repr__(self) -> str:
+        return f"Tally({int(self)}, missing={self.missing!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The members of a room. Iterating, ``len`` and ``in`` are about the users.
+
+    Attributes:
+        users: user ids, each once.
+        missing: names of the nodes that did not answer.
+    """
+
+    users: frozenset[str] = field(default_factory=frozenset)
+    missing: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.users)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def __contains__(self, user: object) -> bool:
+        return user in self.users
