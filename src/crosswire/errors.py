@@ -10,6 +10,7 @@
   * :exc:`EventError`: the peer answered with a refusal; raise it to refuse.
 
     * :exc:`InvalidPayload`: the data does not fit the wire or the handler's type.
+    * :exc:`InvalidMessage`: what arrived is no message of the client protocol.
 
   * :exc:`ProtocolFailure`: the peer broke RFC 6455; its connection is closed.
 
@@ -23,6 +24,7 @@ __all__ = [
     "ConfigError",
     "CrosswireError",
     "EventError",
+    "InvalidMessage",
     "InvalidPayload",
     "NotConnected",
     "ProtocolFailure",
@@ -121,6 +123,18 @@ class InvalidPayload(EventError):  # noqa: N818 - named by the public interface
 
     def __init__(self, message: str, *, sender: str | None = None) -> None:
         super().__init__("INVALID_PAYLOAD", message, sender=sender)
+
+
+class InvalidMessage(EventError):  # noqa: N818 - reads like InvalidPayload
+    """What arrived is no message of the client protocol.
+
+    Attributes:
+        callback_id: the id of the call that it meant to be, where one could still be found.
+    """
+
+    def __init__(self, message: str, callback_id: str | None = None) -> None:
+        super().__init__("INVALID_MESSAGE", message)
+        self.callback_id = callback_id
 
 
 class ProtocolFailure(CrosswireError):  # noqa: N818 - RFC 6455 "_Fail the WebSocket Connection_"

@@ -65,8 +65,9 @@ class Limits:
         max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009.
         fragments: fragments of one message; over it, closed with 1008.
         handshake_timeout: seconds for the HTTP upgrade; over it the TCP connection is dropped.
-        auth_timeout: seconds for an asynchronous ``authenticate``; over it, closed with 4011.
-        backlog: messages that wait while ``authenticate`` runs; over it, closed with 1008.
+        auth_timeout: seconds for an asynchronous ``authenticate``; over it, closed with 1013. As long
+            at most do messages wait for an asynchronous ``on_connect``.
+        backlog: messages that wait meanwhile, of ``max_message`` bytes together; over it, closed with 1008.
         outbox: bytes waiting for one connection that does not read fast enough; over it the connection is dropped
             (a single message larger than this is still sent to a connection that has nothing waiting).
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.

@@ -23,9 +23,13 @@ class Assembler:
     Args:
         max_message: bytes of a whole message.
         max_fragments: fragments of a message.
+
+    Attributes:
+        opcode: of the message that is arriving, or arrived last.
+        compressed: whether that message is compressed; then it is handed out as bytes, whatever its opcode.
     """
 
-    __slots__ = ("_count", "_max_fragments", "_max_message", "_parts", "_size", "_text", "compressed")
+    __slots__ = ("_count", "_max_fragments", "_max_message", "_parts", "_size", "_text", "compressed", "opcode")
 
     def __init__(self, max_message: int, max_fragments: int) -> None:
         self._max_message = max_message
@@ -35,6 +39,7 @@ class Assembler:
         self._size = 0
         self._count = 0
         self.compressed = False
+        self.opcode = Opcode.TEXT
 
     @property
     def active(self) -> bool:
@@ -50,6 +55,7 @@ class Assembler:
         if self.active:
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a new message began inside a fragmented one")
         self.compressed = compressed
+        self.opcode = opcode
         # Compressed text can be checked only when it is whole.
         self._text = _Utf8Decoder() if opcode is Opcode.TEXT and not compressed else None
         self._take(payload, final=False)

@@ -1,4 +1,4 @@
-"""Calls that wait for their answer: an id for each, and who was asked. Knows no clock: its owner says when to give up."""
+"""Calls that wait for their answer, by id. Knows no clock: its owner says when to give up."""
 
 from __future__ import annotations
 

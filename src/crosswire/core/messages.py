@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from crosswire.core.payloads import PayloadType, RawPayload
-from crosswire.errors import EventError, InvalidPayload
+from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 
 MAX_ID = 64
 """The longest id of a call, in characters."""
@@ -80,22 +80,12 @@ class _ServerCallRefusal(msgspec.Struct, gc=False, rename={"call_id": "callId"})
     error: Refusal
 
 
-class InvalidMessage(ValueError):
-    """What arrived is no message of the client protocol.
-
-    Attributes:
-        callback_id: the id of the call that it meant to be, where one could still be found.
-    """
-
-    def __init__(self, text: str, callback_id: str | None = None) -> None:
-        super().__init__(text)
-        self.callback_id = callback_id
-
-
 class Codec(Protocol):
     """Turns messages into the payload of a frame, and back."""
 
-    binary: bool
+    @property
+    def binary(self) -> bool:
+        """Whether its messages are bytes, for binary frames."""
 
     def decode(self, data: str | bytes) -> Message:
         """Decode one message, leaving its payload raw; raises :exc:`InvalidMessage`."""
@@ -103,7 +93,7 @@ class Codec(Protocol):
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
         """Decode a message's payload (None where there is none); raises :exc:`InvalidPayload`."""
 
-    def encode(self, message: msgspec.Struct) -> bytes:
+    def encode(self, message: Any) -> bytes:
         """Encode a message; raises :exc:`InvalidPayload` for data that has no such form."""
 
 
@@ -139,7 +129,7 @@ class JsonCodec:
         """Decode a payload; see :class:`Codec`."""
         return kind.from_json(_JSON_NULL if raw is ABSENT else raw)
 
-    def encode(self, message: msgspec.Struct) -> bytes:
+    def encode(self, message: Any) -> bytes:
         """Encode a message; see :class:`Codec`."""
         try:
             return self._encoder.encode(message)
@@ -167,7 +157,7 @@ class MsgpackCodec:
         """Decode a payload; see :class:`Codec`."""
         return kind.from_msgpack(_MSGPACK_NIL if raw is ABSENT else raw)
 
-    def encode(self, message: msgspec.Struct) -> bytes:
+    def encode(self, message: Any) -> bytes:
         """Encode a message; see :class:`Codec`."""
         try:
             return self._encoder.encode(message)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import CoroutineType
-from typing import Any
+from typing import Any, NamedTuple
 
-from crosswire.core.listeners import NONE, Hook, Listener
+from crosswire.core.listeners import Hook, Listener
 from crosswire.core.payloads import PayloadType
 from crosswire.runtime.tasks import Tasks
 
@@ -51,40 +51,64 @@ def call(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
 
 def call_sync(
     listeners: tuple[Listener, ...], subject: tuple[Any, ...], decode: Decode, outcome: Outcome
-) -> tuple[Listener, ...]:
-    """Call the listeners up to the first asynchronous one; return it and the rest."""
+) -> Unfinished | None:
+    """Call the listeners up to the first that has to be awaited; return what is left to do, if anything."""
     for index, listener in enumerate(listeners):
         if listener.is_async:
-            return listeners[index:]
+            return Unfinished(None, listeners[index:])
         try:
             value = call(listener, subject, decode)
         except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is reported by the outcome
             outcome.raised(error)
             continue
         if type(value) is CoroutineType:
-            return (_started(listener, value), *listeners[index + 1 :])
+            return Unfinished(value, listeners[index + 1 :])
         outcome.returned(value)
-    return NONE
+    return None
 
 
-async def call_rest(
-    listeners: tuple[Listener, ...], subject: tuple[Any, ...], decode: Decode, outcome: Outcome
-) -> None:
-    """Call the listeners one after the other, awaiting what gives an awaitable.
+class Unfinished(NamedTuple):
+    """What is left of an event once it needs a task.
 
-    Raises:
-        CancelledError: this task was cancelled; the outcome says so too.
+    Attributes:
+        begun: a coroutine that a listener which did not look asynchronous returned.
+        listeners: those still to be called.
     """
-    for listener in listeners:
-        try:
-            value = call(listener, subject, decode)
-            outcome.returned(await value if listener.is_async or type(value) is CoroutineType else value)
-        except asyncio.CancelledError as error:
-            outcome.raised(error)
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise
-        except Exception as error:  # noqa: BLE001 - as above
-            outcome.raised(error)
+
+    begun: CoroutineType[Any, Any, Any] | None
+    listeners: tuple[Listener, ...]
+
+    async def finish(self, subject: tuple[Any, ...], decode: Decode, outcome: Outcome) -> None:
+        """Call the listeners one after the other, awaiting what has to be.
+
+        Raises:
+            CancelledError: this task was cancelled; the outcome says so too.
+        """
+        if self.begun is not None:
+            await _settle(self.begun, outcome)
+        for listener in self.listeners:
+            await _settle(_call_async(listener, subject, decode), outcome)
+
+    def drop(self) -> None:
+        """Do nothing of it."""
+        if self.begun is not None:
+            self.begun.close()
+
+
+async def _call_async(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
+    value = call(listener, subject, decode)
+    return await value if listener.is_async or type(value) is CoroutineType else value
+
+
+async def _settle(work: Coroutine[Any, Any, Any], outcome: Outcome) -> None:
+    try:
+        outcome.returned(await work)
+    except asyncio.CancelledError as error:
+        outcome.raised(error)
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+    except Exception as error:  # noqa: BLE001 - as above
+        outcome.raised(error)
 
 
 def fire(hook: Hook[Any], arguments: tuple[Any, ...], tasks: Tasks, failed: Failed) -> asyncio.Task[None] | None:
@@ -92,18 +116,11 @@ def fire(hook: Hook[Any], arguments: tuple[Any, ...], tasks: Tasks, failed: Fail
     if not hook:
         return None
     outcome = Outcome(failed)
-    rest = call_sync(hook.take(), arguments, _no_payload, outcome)
-    if not rest:
+    unfinished = call_sync(hook.take(), arguments, _no_payload, outcome)
+    if unfinished is None:
         return None
-    return tasks.start(call_rest(rest, arguments, _no_payload, outcome), f"crosswire hook {hook.name}")
+    return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {hook.name}")
 
 
 def _no_payload(_kind: PayloadType) -> None:
     """Hooks have arguments, no payload: a hook's listener never takes more than it is offered."""
-
-
-def _started(listener: Listener, work: CoroutineType[Any, Any, Any]) -> Listener:
-    """Stand in for a listener that looked synchronous but returned a coroutine, which is still to be awaited."""
-    waiting = Listener(lambda: work, 0, once=listener.once, tag=listener.tag)
-    waiting.is_async = True
-    return waiting

@@ -1,0 +1,189 @@
+"""Whom a message is for: plain values that can cross the network, and the verbs that an application uses on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from crosswire.core.names import require_event, require_name
+from crosswire.errors import UsageError
+from crosswire.types import Replies, Roster, Tally
+
+
+class Everyone(msgspec.Struct, frozen=True, tag="everyone"):
+    """Every user."""
+
+
+class ToUsers(msgspec.Struct, frozen=True, tag="users"):
+    """These users, wherever each is connected."""
+
+    users: tuple[str, ...]
+
+
+class ToRoom(msgspec.Struct, frozen=True, tag="room"):
+    """The members of a room."""
+
+    namespace: str
+    id: str
+
+
+Target = Everyone | ToUsers | ToRoom
+
+
+class Dispatcher(Protocol):
+    """Carries out what an audience is asked to do. Arguments have been checked."""
+
+    def send(self, target: Target, event: str, data: Any, exclude: Collection[str], local: bool) -> None:
+        """Send an event; raises ``InvalidPayload`` if the data can't be encoded."""
+
+    async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
+        """Call every user of the target."""
+
+    async def close(self, target: Target, code: int, reason: str) -> Replies:
+        """Close every connection of the target."""
+
+    async def count(self, target: Target) -> Tally:
+        """Count the target's users."""
+
+    async def members(self, room: ToRoom) -> Roster:
+        """List a room's members."""
+
+    async def add(self, room: ToRoom, user: str) -> Replies:
+        """Let every connection of a user join."""
+
+    async def remove(self, room: ToRoom, user: str) -> Replies:
+        """Let every connection of a user leave."""
+
+    async def destroy(self, room: ToRoom) -> Replies:
+        """Let all leave."""
+
+
+class Audience:
+    """Those whom a message is for, wherever they are connected; made by a server or a node, and cheap."""
+
+    __slots__ = ("_dispatcher", "target")
+
+    def __init__(self, target: Target, dispatcher: Dispatcher) -> None:
+        self.target = target
+        self._dispatcher = dispatcher
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.target!r}>"
+
+    def send(self, event: str, data: Any = None, *, exclude: Iterable[str] = (), local: bool = False) -> None:
+        """Hand an event over to all of them. Never waits.
+
+        Args:
+            event: its name.
+            data: anything with a JSON form: builtin types, dataclasses, msgspec Structs, datetimes, ...
+            exclude: user ids that are left out.
+            local: only those connected to this server.
+
+        Raises:
+            InvalidPayload: ``data`` has no JSON form.
+            UsageError: the event's name is empty or reserved, or an excluded id is no string.
+
+        Example::
+
+            server.room("chat", "1000").send("said", {"text": "hi"}, exclude=[socket.user])
+        """
+        self._dispatcher.send(self.target, require_event(event), data, user_ids(exclude, "exclude"), local)
+
+    async def gather(self, event: str, data: Any = None, timeout: float = 5) -> Replies:
+        """Call all of them and wait for their answers, at most ``timeout`` seconds.
+
+        Returns:
+            The answers by user. A user with several connections answers once: the first answer counts.
+
+        Raises:
+            InvalidPayload, UsageError: as :meth:`send`.
+        """
+        return await self._dispatcher.gather(self.target, require_event(event), data, require_timeout(timeout))
+
+    async def close(self, code: int = 1000, reason: str = "") -> Replies:
+        """Close all their connections with a WebSocket close code.
+
+        Returns:
+            How many connections each node closed, by its name.
+        """
+        return await self._dispatcher.close(self.target, require_close_code(code), reason)
+
+    async def count(self) -> Tally:
+        """Count the users, each once, however many connections a user has."""
+        return await self._dispatcher.count(self.target)
+
+
+class Room(Audience):
+    """The members of one room, and the room itself."""
+
+    __slots__ = ("_room",)
+
+    def __init__(self, room: ToRoom, dispatcher: Dispatcher) -> None:
+        super().__init__(room, dispatcher)
+        self._room = room
+
+    async def add(self, user: str) -> Replies:
+        """Let a user join, wherever connected.
+
+        Returns:
+            How many of the user's connections joined, by node; a node that refused one is in ``errors``.
+        """
+        return await self._dispatcher.add(self._room, require_name(user, "a user id"))
+
+    async def remove(self, user: str) -> Replies:
+        """Let a user leave, wherever connected; returns how many of the user's connections left, by node."""
+        return await self._dispatcher.remove(self._room, require_name(user, "a user id"))
+
+    async def members(self) -> Roster:
+        """List the users in the room."""
+        return await self._dispatcher.members(self._room)
+
+    async def destroy(self) -> Replies:
+        """Let all leave; returns how many connections left, by node."""
+        return await self._dispatcher.destroy(self._room)
+
+
+def room_of(namespace: str, id: str) -> ToRoom:
+    """Check a room's two names.
+
+    Raises:
+        UsageError: one is empty or no string.
+    """
+    return ToRoom(require_name(namespace, "a room's namespace"), require_name(id, "a room's id"))
+
+
+def user_ids(users: Iterable[str], what: str) -> tuple[str, ...]:
+    """Check a collection of user ids.
+
+    Raises:
+        UsageError: it is a single string, or one of them is empty or no string.
+    """
+    if isinstance(users, str):
+        raise UsageError(f"{what} takes a collection of user ids, not one string: write [{users!r}]")
+    return tuple(require_name(user, "a user id") for user in users)
+
+
+def require_timeout(value: object) -> float:
+    """Check a timeout in seconds.
+
+    Raises:
+        UsageError: it is no number greater than 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise UsageError(f"a timeout is a number of seconds greater than 0, not {value!r}")
+    return value
+
+
+def require_close_code(value: object) -> int:
+    """Check a close code that an application may send (RFC 6455, section 7.4.2).
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UsageError(f"a close code is an int, not {value!r}")
+    if value in (1004, 1005, 1006, 1015) or not (1000 <= value <= 1014 or 3000 <= value <= 4999):
+        raise UsageError(f"the close code {value} can't be sent: use 1000-1003, 1007-1014 or 3000-4999")
+    return value

@@ -1,0 +1,54 @@
+"""permessage-deflate without context takeover (RFC 7692): a compressed message depends on no other.
+
+So one compressed frame serves every recipient, and a connection keeps no window between messages.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from crosswire.core.headers import Headers
+from crosswire.errors import ProtocolFailure
+from crosswire.types import CloseCode
+
+_TAIL = b"\x00\x00\xff\xff"
+_RAW = -zlib.MAX_WBITS
+MIN_SIZE = 256
+"""Shorter messages, in bytes, are sent as they are: compressing them costs more than it saves."""
+
+RESPONSE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+"""The ``Sec-WebSocket-Extensions`` field that grants it."""
+
+_REFUSED = "server_max_window_bits"
+
+
+def offered(headers: Headers) -> bool:
+    """Whether the client offers permessage-deflate on terms that can be met (RFC 7692, section 7.1)."""
+    for value in headers.get_all("sec-websocket-extensions"):
+        for offer in value.split(","):
+            name, *parameters = (part.strip() for part in offer.split(";"))
+            if name == "permessage-deflate" and not any(each.startswith(_REFUSED) for each in parameters):
+                return True
+    return False
+
+
+def compress(payload: bytes) -> bytes:
+    """Compress the payload of one message (RFC 7692, section 7.2.1)."""
+    compressor = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, _RAW)
+    return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
+
+
+def decompress(payload: bytes, limit: int) -> bytes:
+    """Decompress the payload of one message (RFC 7692, section 7.2.2), stopping as soon as it passes ``limit`` bytes.
+
+    Raises:
+        ProtocolFailure: it is no deflate stream (1007), or longer than the limit (1009).
+    """
+    decompressor = zlib.decompressobj(_RAW)
+    try:
+        message = decompressor.decompress(payload + _TAIL, limit + 1)
+    except zlib.error as error:
+        raise ProtocolFailure(CloseCode.INVALID_TEXT, "a compressed message that can't be decompressed") from error
+    if len(message) > limit:
+        raise ProtocolFailure(CloseCode.TOO_BIG, f"a message of more than {limit} bytes when decompressed")
+    return message

@@ -1,0 +1,53 @@
+"""How a connection wants its messages: JSON or MessagePack, compressed or not. Encoded once for each."""
+
+from __future__ import annotations
+
+import msgspec
+
+from crosswire.core.deflate import MIN_SIZE, compress
+from crosswire.core.frames import Opcode, encode_frame
+from crosswire.core.messages import JSON, MSGPACK, Codec
+
+
+class Format:
+    """One way to put a message into a WebSocket frame.
+
+    Args:
+        codec: JSON or MessagePack.
+        deflate: whether permessage-deflate was negotiated.
+    """
+
+    __slots__ = ("_deflate", "_opcode", "codec")
+
+    def __init__(self, codec: Codec, *, deflate: bool) -> None:
+        self.codec = codec
+        self._deflate = deflate
+        self._opcode = Opcode.BINARY if codec.binary else Opcode.TEXT
+
+    def frame(self, message: msgspec.Struct) -> bytes:
+        """Encode a message into a frame.
+
+        Raises:
+            InvalidPayload: its data has no such form.
+        """
+        return self.raw(self._opcode, self.codec.encode(message))
+
+    def raw(self, opcode: Opcode, payload: bytes) -> bytes:
+        """Put a payload of the application's own into a frame."""
+        if self._deflate and len(payload) >= MIN_SIZE:
+            return encode_frame(opcode, compress(payload), rsv1=True)
+        return encode_frame(opcode, payload)
+
+
+JSON_TEXT = Format(JSON, deflate=False)
+_FORMATS = {
+    (False, False): JSON_TEXT,
+    (False, True): Format(JSON, deflate=True),
+    (True, False): Format(MSGPACK, deflate=False),
+    (True, True): Format(MSGPACK, deflate=True),
+}
+
+
+def format_for(*, msgpack: bool, deflate: bool) -> Format:
+    """Return the (shared) format for what was negotiated."""
+    return _FORMATS[msgpack, deflate]

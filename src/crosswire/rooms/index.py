@@ -1,0 +1,194 @@
+"""Who is in which room, on this server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Generic, Protocol, TypeVar
+
+from crosswire.core.names import require_name
+from crosswire.rooms.member import Member
+
+MemberT = TypeVar("MemberT", bound=Member)
+
+
+class RoomQueries(Protocol):
+    """What this server alone knows of rooms, at once. ``server.rooms`` is one.
+
+    With ``prefix=True`` the last name given is the beginning of the names meant.
+    """
+
+    def members(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> set[str]:
+        """Users in a room, or in all rooms of a namespace."""
+        ...
+
+    def count(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> int:
+        """Number of :meth:`members`."""
+        ...
+
+    def ids(self, namespace: str, *, prefix: bool = False) -> set[str]:
+        """Ids of the rooms of a namespace that have members."""
+        ...
+
+    def joined(self, user: str, namespace_prefix: str | None = None) -> dict[str, set[str]]:
+        """Rooms of a user: namespace -> ids."""
+        ...
+
+    def has(self, user: str, namespace: str, id: str | None = None) -> bool:
+        """Whether a user is in a room, or in any of a namespace."""
+        ...
+
+
+class _Room(Generic[MemberT]):
+    """One room: its connections, and how many each user has in it."""
+
+    __slots__ = ("members", "users")
+
+    def __init__(self) -> None:
+        self.members: set[MemberT] = set()
+        self.users: dict[str, int] = {}
+
+    def add(self, member: MemberT) -> None:
+        self.members.add(member)
+        self.users[member.user] = self.users.get(member.user, 0) + 1
+
+    def discard(self, member: MemberT) -> None:
+        self.members.discard(member)
+        self.users[member.user] -= 1
+        if not self.users[member.user]:
+            del self.users[member.user]
+
+
+class RoomIndex(Generic[MemberT]):
+    """Rooms by namespace and id, and the rooms of each connection. A room exists while it has members.
+
+    Joining, leaving and finding a room's members are O(1) in the number of other rooms, users and connections.
+    """
+
+    __slots__ = ("_rooms", "_rooms_of", "_rooms_of_user")
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, dict[str, _Room[MemberT]]] = {}
+        self._rooms_of: dict[MemberT, dict[str, set[str]]] = {}
+        self._rooms_of_user: dict[str, tuple[MemberT, ...]] = {}
+
+    def join(self, member: MemberT, namespace: str, id: str) -> bool:
+        """Add a connection to a room; tell whether it was not yet in it."""
+        mine = self._rooms_of.get(member)
+        if mine is None:
+            mine = self._rooms_of[member] = {}
+            self._rooms_of_user[member.user] = (*self._rooms_of_user.get(member.user, ()), member)
+        ids = mine.setdefault(namespace, set())
+        if id in ids:
+            return False
+        ids.add(id)
+        rooms = self._rooms.setdefault(namespace, {})
+        room = rooms.get(id)
+        if room is None:
+            room = rooms[id] = _Room()
+        room.add(member)
+        return True
+
+    def leave(self, member: MemberT, namespace: str, id: str) -> bool:
+        """Take a connection out of a room; tell whether it was in it."""
+        mine = self._rooms_of.get(member)
+        if mine is None or id not in mine.get(namespace, ()):
+            return False
+        self._take_out(member, namespace, id)
+        mine[namespace].discard(id)
+        if not mine[namespace]:
+            del mine[namespace]
+        if not mine:
+            self._forget(member)
+        return True
+
+    def drop(self, member: MemberT) -> dict[str, set[str]]:
+        """Take a connection out of all its rooms; return which they were."""
+        rooms = self._rooms_of.get(member)
+        if rooms is None:
+            return {}
+        for namespace, ids in rooms.items():
+            for id_ in ids:
+                self._take_out(member, namespace, id_)
+        self._forget(member)
+        return rooms
+
+    def in_room(self, namespace: str, id: str) -> Collection[MemberT]:
+        """The connections in a room: the index's own collection, not to be kept."""
+        room = self._rooms.get(namespace, {}).get(id)
+        return () if room is None else room.members
+
+    def rooms_of(self, member: MemberT) -> Mapping[str, Collection[str]]:
+        """The rooms of one connection: namespace -> ids; the index's own mapping, not to be kept."""
+        return self._rooms_of.get(member, {})
+
+    # RoomQueries
+
+    def members(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> set[str]:
+        """Users in a room, or in all rooms of a namespace; see :class:`RoomQueries`."""
+        users: set[str] = set()
+        for room in self._matching(namespace, id, prefix):
+            users.update(room.users)
+        return users
+
+    def count(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> int:
+        """Number of members; see :class:`RoomQueries`."""
+        if id is not None and not prefix:
+            return sum(len(room.users) for room in self._matching(namespace, id, prefix))
+        return len(self.members(namespace, id, prefix=prefix))
+
+    def ids(self, namespace: str, *, prefix: bool = False) -> set[str]:
+        """Ids of a namespace's rooms; see :class:`RoomQueries`."""
+        return {id_ for rooms in self._namespaces(namespace, prefix) for id_ in rooms}
+
+    def joined(self, user: str, namespace_prefix: str | None = None) -> dict[str, set[str]]:
+        """Rooms of a user; see :class:`RoomQueries`."""
+        require_name(user, "a user id")
+        joined: dict[str, set[str]] = {}
+        for member in self._rooms_of_user.get(user, ()):
+            for namespace, ids in self._rooms_of[member].items():
+                if namespace_prefix is None or namespace.startswith(namespace_prefix):
+                    joined.setdefault(namespace, set()).update(ids)
+        return joined
+
+    def has(self, user: str, namespace: str, id: str | None = None) -> bool:
+        """Whether a user is in a room; see :class:`RoomQueries`."""
+        require_name(user, "a user id")
+        require_name(namespace, "a room's namespace")
+        mine = (self._rooms_of[member].get(namespace) for member in self._rooms_of_user.get(user, ()))
+        return any(ids and (id is None or id in ids) for ids in mine)
+
+    def _namespaces(self, namespace: str, prefix: bool) -> Iterator[dict[str, _Room[MemberT]]]:
+        require_name(namespace, "a room's namespace")
+        if prefix:
+            yield from (rooms for name, rooms in self._rooms.items() if name.startswith(namespace))
+        elif namespace in self._rooms:
+            yield self._rooms[namespace]
+
+    def _matching(self, namespace: str, id: str | None, prefix: bool) -> Iterator[_Room[MemberT]]:
+        if id is None:
+            for rooms in self._namespaces(namespace, prefix):
+                yield from rooms.values()
+            return
+        require_name(id, "a room's id")
+        for rooms in self._namespaces(namespace, prefix=False):
+            if prefix:
+                yield from (room for name, room in rooms.items() if name.startswith(id))
+            elif id in rooms:
+                yield rooms[id]
+
+    def _take_out(self, member: MemberT, namespace: str, id: str) -> None:
+        rooms = self._rooms[namespace]
+        room = rooms[id]
+        room.discard(member)
+        if not room.members:
+            del rooms[id]
+            if not rooms:
+                del self._rooms[namespace]
+
+    def _forget(self, member: MemberT) -> None:
+        del self._rooms_of[member]
+        others = tuple(each for each in self._rooms_of_user[member.user] if each is not member)
+        if others:
+            self._rooms_of_user[member.user] = others
+        else:
+            del self._rooms_of_user[member.user]

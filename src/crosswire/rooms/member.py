@@ -1,0 +1,24 @@
+"""What the rooms know of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from crosswire.core.formats import Format
+
+
+class Member(Protocol):
+    """A connection that can be in rooms and be sent to.
+
+    Attributes:
+        user: whose it is.
+        format: how messages to it are encoded.
+        push: queues one encoded frame. An attribute and no method, so that a fan-out calls the connection directly.
+    """
+
+    user: str
+    format: Format
+
+    @property
+    def push(self) -> Callable[[bytes], None]: ...  # noqa: D102

@@ -1,0 +1,36 @@
+"""Waiting for the signals that end a process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Queue[signal.Signals]]:
+    """Catch SIGINT and SIGTERM into a queue, for as long as the context lasts."""
+    loop = asyncio.get_running_loop()
+    # Two are enough: the first stops, the second hurries; more are the same.
+    caught: asyncio.Queue[signal.Signals] = asyncio.Queue(maxsize=2)
+
+    def catch(number: signal.Signals) -> None:
+        if not caught.full():
+            caught.put_nowait(number)
+
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        try:
+            loop.add_signal_handler(number, catch, number)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda n, _frame: loop.call_soon_threadsafe(catch, signal.Signals(n)))
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            with suppress(NotImplementedError):  # Windows
+                loop.remove_signal_handler(number)
+            signal.signal(number, handler)

@@ -1,0 +1,110 @@
+"""Answers that the server waits for from its clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from typing import Any, Protocol
+
+from crosswire.errors import EventError, NotConnected
+from crosswire.types import Replies
+
+
+class Asked(Protocol):
+    """A connection that was called, as far as a call knows it."""
+
+    user: str
+
+
+class Waiter(Protocol):
+    """Waits for answers from one connection or several."""
+
+    def answered(self, by: Asked, payload: Any) -> None:
+        """A connection answered."""
+
+    def refused(self, by: Asked, error: EventError) -> None:
+        """A connection refused."""
+
+    def lost(self, by: Asked) -> None:
+        """A connection is gone, and will not answer."""
+
+
+class OneAnswer:
+    """Waits for the answer of one connection."""
+
+    __slots__ = ("future",)
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def answered(self, _by: Asked, payload: Any) -> None:
+        """It answered."""
+        if not self.future.done():
+            self.future.set_result(payload)
+
+    def refused(self, by: Asked, error: EventError) -> None:
+        """It refused."""
+        error.sender = by.user
+        self._fail(error)
+
+    def lost(self, by: Asked) -> None:
+        """It is gone."""
+        self._fail(NotConnected(f"the connection of user {by.user!r} was closed before it answered"))
+
+    def _fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class ManyAnswers:
+    """Waits for the first answer of each user, of all that user's connections.
+
+    Args:
+        users: who is asked, with or without a connection.
+        asked: their connections.
+    """
+
+    __slots__ = ("_answers", "_done", "_errors", "_reachable", "_waiting")
+
+    def __init__(self, users: Iterable[str], asked: Collection[Asked]) -> None:
+        self._waiting: dict[str, int] = dict.fromkeys(users, 0)
+        for connection in asked:
+            self._waiting[connection.user] = self._waiting.get(connection.user, 0) + 1
+        self._reachable = sum(1 for connections in self._waiting.values() if connections)
+        self._answers: dict[str, Any] = {}
+        self._errors: dict[str, EventError] = {}
+        self._done = asyncio.Event()
+        self._less(0)
+
+    async def wait(self, timeout: float) -> Replies:
+        """Wait until all have answered or can't any more, at most ``timeout`` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._done.wait()
+        except TimeoutError:
+            pass  # who did not answer is told in `missing`
+        return Replies(self._answers, errors=self._errors, missing=tuple(self._waiting))
+
+    def answered(self, by: Asked, payload: Any) -> None:
+        """A connection answered: its user is done with."""
+        if self._waiting.pop(by.user, None) is not None:
+            self._answers[by.user] = payload
+            self._less(1)
+
+    def refused(self, by: Asked, error: EventError) -> None:
+        """A connection refused: its user is done with."""
+        if self._waiting.pop(by.user, None) is not None:
+            error.sender = by.user
+            self._errors[by.user] = error
+            self._less(1)
+
+    def lost(self, by: Asked) -> None:
+        """A connection is gone; its user may still answer on another."""
+        if by.user in self._waiting:
+            self._waiting[by.user] -= 1
+            self._less(0 if self._waiting[by.user] else 1)
+
+    def _less(self, users: int) -> None:
+        self._reachable -= users
+        if not self._reachable:
+            self._done.set()

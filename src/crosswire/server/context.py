@@ -1,0 +1,85 @@
+"""What the parts of one server share."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from crosswire.core.calls import CallIds
+from crosswire.core.throttle import Throttle
+from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.dispatch import fire
+from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.wheel import TimerWheel
+from crosswire.server.sessions import Sessions
+from crosswire.types import Heartbeat, Limits
+
+if TYPE_CHECKING:
+    from crosswire.server.hooks import Hooks
+    from crosswire.server.registry import Registry
+    from crosswire.server.socket import Socket
+
+logger = logging.getLogger("crosswire.server")
+
+
+class Context:
+    """The services of one server.
+
+    Attributes:
+        limits: the server's.
+        heartbeat: the server's.
+        hooks: the application's.
+        registry: who is connected, and where.
+        sessions: all connections, those not let in yet too.
+        tasks: handlers and hooks that run in the background.
+        wheel: timers of connections.
+        call_ids: for calls to clients.
+        clock: gives seconds.
+    """
+
+    __slots__ = (
+        "_throttle",
+        "call_ids",
+        "clock",
+        "heartbeat",
+        "hooks",
+        "limits",
+        "registry",
+        "sessions",
+        "tasks",
+        "wheel",
+    )
+
+    def __init__(self, limits: Limits, heartbeat: Heartbeat, hooks: Hooks, registry: Registry) -> None:
+        self.limits = limits
+        self.heartbeat = heartbeat
+        self.hooks = hooks
+        self.registry = registry
+        self.sessions = Sessions()
+        self.tasks = Tasks()
+        self.wheel = TimerWheel()
+        self.call_ids = CallIds()
+        self.clock = time.monotonic
+        self._throttle = Throttle()
+
+    def report(self, socket: Socket | None, error: BaseException, what: str) -> None:
+        """Tell of a failure of the application's own code: to ``on_error``, and to the log, a few of a kind at a time.
+
+        A refusal is an answer and no failure; data of a client that does not fit is told to ``on_error`` alone.
+        """
+        if isinstance(error, EventError) and not isinstance(error, InvalidPayload):
+            return
+        if not isinstance(error, InvalidPayload):
+            self._log(error, what)
+        if socket is not None:
+            fire(self.hooks.on_error, (socket, error), self.tasks, self._log_failed_hook)
+
+    def _log_failed_hook(self, error: BaseException) -> None:
+        self._log(error, "on_error")
+
+    def _log(self, error: BaseException, what: str) -> None:
+        if (held_back := self._throttle.admit((what, type(error)), self.clock())) is None:
+            return
+        also = f" ({held_back} more of these were not logged)" if held_back else ""
+        logger.error("%s failed%s", what, also, exc_info=error)

@@ -1,0 +1,107 @@
+"""Carries out on this server what audiences are asked to do: chooses the recipients and hands them the message."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from itertools import chain
+from typing import Any
+
+from crosswire.core import messages
+from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
+from crosswire.errors import EventError
+from crosswire.rooms.fanout import Outgoing
+from crosswire.server.calls import ManyAnswers
+from crosswire.server.context import Context
+from crosswire.server.socket import Socket
+from crosswire.types import Replies, Roster, Tally
+
+
+class LocalDelivery:
+    """The ``Dispatcher`` of a server that is alone.
+
+    Args:
+        name: the server's, which its answers are given under.
+        context: of the running server.
+    """
+
+    __slots__ = ("_context", "_name", "_presence", "_registry", "_rooms")
+
+    def __init__(self, name: str, context: Context) -> None:
+        self._name = name
+        self._context = context
+        self._registry = context.registry
+        self._presence = context.registry.presence
+        self._rooms = context.registry.rooms
+
+    def send(self, target: Target, event: str, data: Any, exclude: Collection[str], local: bool) -> None:
+        """Send an event; alone, all is local."""
+        Outgoing(messages.event(event, data)).push_to(self._recipients(target), exclude)
+
+    async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
+        """Call every user of the target."""
+        call_id = self._context.call_ids.next()
+        outgoing = Outgoing(messages.server_call(event, data, call_id))
+        asked = list(self._recipients(target))
+        answers = ManyAnswers(self._users(target), asked)
+        for socket in asked:
+            socket.expect(call_id, answers)
+        outgoing.push_to(asked)
+        try:
+            return await answers.wait(timeout)
+        finally:
+            for socket in asked:
+                socket.forget(call_id)
+
+    async def close(self, target: Target, code: int, reason: str) -> Replies:
+        """Close every connection of the target."""
+        sockets = list(self._recipients(target))
+        for socket in sockets:
+            socket.close(code, reason)
+        return Replies({self._name: len(sockets)})
+
+    async def count(self, target: Target) -> Tally:
+        """Count the target's users."""
+        if isinstance(target, ToUsers):
+            return Tally(sum(1 for user in set(target.users) if self._presence.of(user)))
+        return Tally(len(self._users(target)))
+
+    async def members(self, room: ToRoom) -> Roster:
+        """List a room's members."""
+        return Roster(frozenset(self._rooms.members(room.namespace, room.id)))
+
+    async def add(self, room: ToRoom, user: str) -> Replies:
+        """Let every connection of a user join."""
+        try:
+            joined = sum(self._registry.join(socket, room.namespace, room.id) for socket in self._presence.of(user))
+        except EventError as error:
+            error.sender = self._name
+            return Replies(errors={self._name: error})
+        return Replies({self._name: joined})
+
+    async def remove(self, room: ToRoom, user: str) -> Replies:
+        """Let every connection of a user leave."""
+        return self._leave(room, self._presence.of(user))
+
+    async def destroy(self, room: ToRoom) -> Replies:
+        """Let all leave."""
+        return self._leave(room, list(self._rooms.in_room(room.namespace, room.id)))
+
+    def _leave(self, room: ToRoom, sockets: Collection[Socket]) -> Replies:
+        left = sum(self._rooms.leave(socket, room.namespace, room.id) for socket in sockets)
+        return Replies({self._name: left})
+
+    def _recipients(self, target: Target) -> Iterable[Socket]:
+        if isinstance(target, Everyone):
+            return self._presence.members
+        if isinstance(target, ToRoom):
+            return self._rooms.in_room(target.namespace, target.id)
+        if len(target.users) == 1:
+            return self._presence.of(target.users[0])
+        return chain.from_iterable(map(self._presence.of, dict.fromkeys(target.users)))
+
+    def _users(self, target: Target) -> Collection[str]:
+        if isinstance(target, Everyone):
+            return self._presence.users
+        if isinstance(target, ToRoom):
+            return self._rooms.members(target.namespace, target.id)
+        return target.users

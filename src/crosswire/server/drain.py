@@ -1,0 +1,43 @@
+"""Ends the connections of a server that stops, spread over the time it is given."""
+
+from __future__ import annotations
+
+import asyncio
+from math import ceil
+
+from crosswire.server.context import Context
+from crosswire.server.socket import Socket
+from crosswire.types import Close, CloseCode
+
+_STEP = 0.05
+_CLOSING = 0.8
+"""The share of the time in which connections are closed; the rest is for the last closing handshakes."""
+GRACE = 1.0
+"""Seconds that handshakes and handlers get even when no time was given, to end well what can end at once."""
+
+
+async def drain(context: Context, seconds: float) -> None:
+    """Close all connections with 1001 within ``seconds``, those with handlers at work as late as possible.
+
+    Clients that are all told at once come back all at once, to servers that just took over: so they are told one
+    after the other.
+    """
+    deadline = context.clock() + max(seconds, GRACE)
+    for steps_left in range(int(seconds * _CLOSING / _STEP), 0, -1):
+        waiting = [session for session in context.sessions if session.socket.is_open]
+        if not waiting:
+            break
+        idle = [session for session in waiting if not session.running]
+        for session in idle[: ceil(len(waiting) / steps_left)]:
+            _send_away(session.socket)
+        await asyncio.sleep(_STEP)
+    for session in list(context.sessions):
+        _send_away(session.socket)
+    await context.sessions.wait_gone(deadline - context.clock())
+    for session in list(context.sessions):
+        session.socket.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
+
+
+def _send_away(socket: Socket) -> None:
+    if socket.is_open:
+        socket.close(CloseCode.GOING_AWAY, "the server is stopping")

@@ -1,0 +1,39 @@
+"""The life events of a server that an application can attach to."""
+
+from __future__ import annotations
+
+from crosswire.core.listeners import Handler, Hook, Tag
+from crosswire.server.socket import Socket
+from crosswire.types import Close
+
+
+class Hooks:
+    """One :class:`Hook` for each life event; ``Server`` shows them as its own attributes."""
+
+    __slots__ = (
+        "on_connect",
+        "on_disconnect",
+        "on_error",
+        "on_heartbeat",
+        "on_message",
+        "on_pong",
+        "on_start",
+        "on_stop",
+    )
+
+    def __init__(self) -> None:
+        self.on_connect: Hook[[Socket]] = Hook("on_connect", 1)
+        self.on_disconnect: Hook[[Socket, Close]] = Hook("on_disconnect", 2)
+        self.on_message: Hook[[Socket, str | bytes]] = Hook("on_message", 2)
+        self.on_error: Hook[[Socket, BaseException]] = Hook("on_error", 2)
+        self.on_pong: Hook[[Socket]] = Hook("on_pong", 1)
+        self.on_heartbeat: Hook[[Socket]] = Hook("on_heartbeat", 1)
+        self.on_start: Hook[[]] = Hook("on_start", 0)
+        self.on_stop: Hook[[]] = Hook("on_stop", 0)
+
+    def off(self, name: str, handler_or_tag: Handler | Tag | None) -> bool:
+        """Remove handlers of the hook of that name; tell whether there is such a hook."""
+        if name not in self.__slots__:
+            return False
+        getattr(self, name).off(handler_or_tag)
+        return True

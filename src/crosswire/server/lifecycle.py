@@ -1,0 +1,103 @@
+"""Starts and stops a server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from crosswire.core.listeners import Hook
+from crosswire.errors import ConfigError, UsageError
+from crosswire.runtime.dispatch import fire
+from crosswire.runtime.signals import stop_signals
+from crosswire.server.context import Context
+from crosswire.server.drain import GRACE, drain
+from crosswire.server.upgrade import Upgrades
+from crosswire.transport.picows_listener import PicowsListener
+
+logger = logging.getLogger("crosswire.server")
+
+
+class Lifecycle:
+    """Whether a server runs, and how it comes to.
+
+    Args:
+        context: of the server.
+        upgrades: told to take no more connections when it stops.
+        listener: where connections come from.
+    """
+
+    __slots__ = ("_changing", "_context", "_listener", "_upgrades", "running")
+
+    def __init__(self, context: Context, upgrades: Upgrades, listener: PicowsListener) -> None:
+        self._context = context
+        self._upgrades = upgrades
+        self._listener = listener
+        self._changing = asyncio.Lock()
+        self.running = False
+
+    async def start(self) -> None:
+        """Listen, once ``on_start`` has ended.
+
+        Raises:
+            ConfigError: the address can't be used, or the server runs already.
+            Exception: whatever an ``on_start`` handler raised; the server is then not started.
+        """
+        async with self._changing:
+            if self.running:
+                raise ConfigError("the server runs already: stop it first, or make another one")
+            await self._listener.bind()
+            try:
+                await self._run_hook(self._context.hooks.on_start)
+                await self._listener.serve()
+            except BaseException:
+                await self._listener.stop()
+                raise
+            self._upgrades.draining = False
+            self.running = True
+            logger.info("listening on %s", self._listener.address)
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more connections, end those there are, and leave no task behind. Does nothing if it does not run."""
+        if not seconds >= 0:
+            raise UsageError(f"drain is a number of seconds, 0 or more, not {seconds!r}")
+        async with self._changing:
+            if not self.running:
+                return
+            self.running = False
+            await self._end(seconds)
+
+    async def run(self, seconds: float) -> None:
+        """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second signal stops at once too."""
+        with stop_signals() as caught:
+            await self.start()
+            first = await caught.get()
+            stopping = asyncio.create_task(self.stop(0 if first == signal.SIGINT else seconds), name="crosswire stop")
+            second = asyncio.create_task(caught.get(), name="crosswire second signal")
+            await asyncio.wait({stopping, second}, return_when=asyncio.FIRST_COMPLETED)
+            second.cancel()
+            if not stopping.done():
+                stopping.cancel()
+                await asyncio.wait({stopping})
+                await self._end(0)
+            await stopping
+
+    async def _end(self, seconds: float) -> None:
+        self._upgrades.draining = True
+        deadline = self._context.clock() + max(seconds, GRACE)
+        await self._listener.stop()
+        await drain(self._context, seconds)
+        if not await self._context.tasks.wait(max(deadline - self._context.clock(), 0)):
+            logger.warning("%d handlers were still at work and are cancelled", len(self._context.tasks))
+            await self._context.tasks.cancel()
+        self._context.wheel.stop()
+        await self._run_hook(self._context.hooks.on_stop)
+        logger.info("stopped")
+
+    async def _run_hook(self, hook: Hook[[]]) -> None:
+        failures: list[BaseException] = []
+        task = fire(hook, (), self._context.tasks, failures.append)
+        if task is not None:
+            await asyncio.wait({task})
+        if failures:
+            raise failures[0]

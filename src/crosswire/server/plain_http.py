@@ -1,0 +1,77 @@
+"""Small plain HTTP answers on the port of the WebSockets: a health check, a page, a metric."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from crosswire.core.listeners import Listener
+from crosswire.core.messages import JSON
+from crosswire.errors import ConfigError, InvalidPayload
+from crosswire.server.handshake import Handshake
+from crosswire.transport.interface import Response
+
+logger = logging.getLogger("crosswire.http")
+
+PageHandler = Callable[..., Any]
+"""Takes the request, or nothing, and returns a str (plain text), bytes, a ``Response``, or data for JSON."""
+
+
+class PlainRoutes:
+    """Handlers of GET requests by path; ``/healthz`` is there from the start, and can be replaced."""
+
+    __slots__ = ("_by_path",)
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, Listener] = {}
+
+    def add(self, path: str, handler: PageHandler) -> None:
+        """Answer a path with a handler.
+
+        Raises:
+            ConfigError: the path does not start with a slash, or the handler is asynchronous: the answer is given
+                before the connection could wait for anything.
+        """
+        if not path.startswith("/"):
+            raise ConfigError(f"a path starts with a slash: {path!r}")
+        listener = Listener(handler, 1, once=False, tag=None)
+        if listener.is_async:
+            raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
+        self._by_path[path] = listener
+
+    def answer(self, request: Handshake, *, draining: bool) -> Response:
+        """Answer a request that is no WebSocket's."""
+        listener = self._by_path.get(request.path)
+        if listener is not None:
+            return _call(listener, request)
+        if request.path == "/healthz":
+            return _health(draining)
+        return Response(426, b"this is a WebSocket server", {"Upgrade": "websocket"})
+
+
+def _health(draining: bool) -> Response:
+    return _json({"status": "draining"}, 503) if draining else _json({"status": "ok"})
+
+
+def _call(listener: Listener, request: Handshake) -> Response:
+    try:
+        answer = listener.handler(*(request,)[: listener.arity])
+        if isinstance(answer, Response):
+            return answer
+        if isinstance(answer, str):
+            return Response(body=answer.encode())
+        if isinstance(answer, bytes):
+            return Response(body=answer, headers={"Content-Type": "application/octet-stream"})
+        return _json(answer)
+    except Exception:
+        logger.exception("the handler of %s failed", request.path)
+        return Response(500, b"the handler failed")
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    try:
+        body = JSON.encode(data)
+    except InvalidPayload as error:
+        raise TypeError(f"a handler returns str, bytes, a Response or data for JSON: {error.message}") from error
+    return Response(status, body, {"Content-Type": "application/json"})

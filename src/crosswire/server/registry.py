@@ -1,0 +1,76 @@
+"""Who is connected to this server, and in which rooms."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from crosswire.errors import EventError
+from crosswire.rooms.index import RoomIndex
+from crosswire.rooms.presence import Presence
+from crosswire.server.socket import Socket
+from crosswire.types import CloseCode
+
+Duplicates = Literal["replace", "refuse", "allow"]
+
+
+class Registry:
+    """The sockets that have a user: the users and rooms they are in, and what a user's second connection does.
+
+    Args:
+        duplicates: "replace" closes the older connection, "refuse" the newer one, "allow" keeps both.
+        max_rooms: rooms of one connection.
+
+    Attributes:
+        presence: the connections of each user.
+        rooms: the rooms of each connection.
+    """
+
+    __slots__ = ("_duplicates", "_max_rooms", "presence", "rooms")
+
+    def __init__(self, duplicates: Duplicates, max_rooms: int) -> None:
+        self._duplicates = duplicates
+        self._max_rooms = max_rooms
+        self.presence: Presence[Socket] = Presence()
+        self.rooms: RoomIndex[Socket] = RoomIndex()
+
+    def admit(self, socket: Socket, user: str) -> bool:
+        """Make a socket reachable under a user; False if the user's other connection keeps it out."""
+        others = self.presence.of(user)
+        if others and self._duplicates == "refuse":
+            return False
+        if self._duplicates == "replace":
+            for other in others:
+                other.close(CloseCode.REPLACED, "replaced by a newer connection of the same user")
+        socket.user = user
+        self.presence.add(socket)
+        return True
+
+    def rename(self, socket: Socket, user: str) -> bool:
+        """Give a socket, which keeps its rooms, another user; False if that user's connection keeps it out."""
+        if user == socket.user:
+            return True
+        rooms = self.drop(socket)
+        if not self.admit(socket, user):
+            return False
+        for namespace, ids in rooms.items():
+            for id_ in ids:
+                self.rooms.join(socket, namespace, id_)
+        return True
+
+    def drop(self, socket: Socket) -> dict[str, set[str]]:
+        """Forget a socket, and return the rooms it was in. Another connection of its user is not touched."""
+        self.presence.remove(socket)
+        return self.rooms.drop(socket)
+
+    def join(self, socket: Socket, namespace: str, id: str) -> bool:
+        """Let a socket join a room; tell whether it was not yet in it.
+
+        Raises:
+            EventError: ``ROOM_LIMIT``, it is in as many rooms as it may be.
+        """
+        mine = self.rooms.rooms_of(socket)
+        if id in mine.get(namespace, ()):
+            return False
+        if sum(len(ids) for ids in mine.values()) >= self._max_rooms:
+            raise EventError("ROOM_LIMIT", f"a connection may be in {self._max_rooms} rooms at most")
+        return self.rooms.join(socket, namespace, id)

@@ -1,0 +1,270 @@
+"""The server: what an application makes first."""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+from collections.abc import Callable, Collection, Iterable
+from types import TracebackType
+from typing import Any, get_args, overload
+
+from crosswire.core.audience import Audience, Everyone, Room, ToUsers, room_of, user_ids
+from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag
+from crosswire.core.names import require_name
+from crosswire.errors import ConfigError
+from crosswire.rooms.index import RoomQueries
+from crosswire.runtime import loops
+from crosswire.server.authentication import Authentication
+from crosswire.server.context import Context
+from crosswire.server.delivery import LocalDelivery
+from crosswire.server.hooks import Hooks
+from crosswire.server.lifecycle import Lifecycle
+from crosswire.server.plain_http import PageHandler, PlainRoutes
+from crosswire.server.registry import Duplicates, Registry
+from crosswire.server.router import Router
+from crosswire.server.socket import Socket
+from crosswire.server.upgrade import Upgrades
+from crosswire.transport.interface import Acceptor
+from crosswire.transport.picows_listener import PicowsListener
+from crosswire.types import Heartbeat, Limits
+
+_MOST_ARGUMENTS = 2  # of an event's handler: the socket and the data
+
+
+class Server:
+    """Accepts WebSocket connections, delivers their events to your handlers, and sends to users and rooms.
+
+    Args:
+        name: unique among the servers that work together; made up if there is none.
+        host: address to listen on: IPv4, IPv6, a name, "" for all, or ``unix:/path`` for a Unix socket.
+        port: 0 for a free one; :attr:`port` tells it after the start.
+        tls: context for ``wss`` with your certificate.
+        origins: ``Origin`` fields that browsers may connect from; None for any.
+        limits: what clients may use.
+        heartbeat: how dead peers are found.
+        duplicates: what a second connection of the same user does: "replace" closes the older one with 4012,
+            "refuse" the newer one, "allow" keeps both.
+        compression: grant permessage-deflate (RFC 7692) to clients that offer it.
+        reuse_port: let several processes listen on the port.
+
+    Raises:
+        ConfigError: an option can't be used.
+
+    Example::
+
+        server = Server(port=9000)
+
+        @server.on("say")
+        def say(socket: Socket, data: dict) -> dict:
+            server.everyone.send("said", data, exclude=[socket.user])
+            return {"ok": True}
+
+        server.run()
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 9000,
+        tls: ssl.SSLContext | None = None,
+        origins: Collection[str] | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+        heartbeat: Heartbeat = Heartbeat(),  # noqa: B008 - immutable
+        duplicates: Duplicates = "replace",
+        compression: bool = False,
+        reuse_port: bool = False,
+    ) -> None:
+        if duplicates not in get_args(Duplicates):
+            raise ConfigError(f"duplicates={duplicates!r}: use one of {', '.join(get_args(Duplicates))}")
+        if isinstance(origins, str):
+            raise ConfigError(f"origins takes a collection, not one string: write [{origins!r}]")
+        self._name = f"server-{secrets.token_hex(4)}" if name is None else require_name(name, "a server's name")
+        self._hooks = Hooks()
+        self._events = EventListeners(_MOST_ARGUMENTS)
+        self._registry = Registry(duplicates, limits.rooms)
+        context = Context(limits, heartbeat, self._hooks, self._registry)
+        self._delivery = LocalDelivery(self._name, context)
+        self._authentication = Authentication()
+        self._routes = PlainRoutes()
+        self._acceptor = Upgrades(
+            self._routes, self._authentication, origins, compression, Router(self._events, context), context
+        )
+        self._listener = PicowsListener(self._acceptor, limits, host=host, port=port, tls=tls, reuse_port=reuse_port)
+        self._lifecycle = Lifecycle(context, self._acceptor, self._listener)
+        self._everyone = Audience(Everyone(), self._delivery)
+
+        self.on_connect = self._hooks.on_connect
+        self.on_disconnect = self._hooks.on_disconnect
+        self.on_message = self._hooks.on_message
+        self.on_error = self._hooks.on_error
+        self.on_pong = self._hooks.on_pong
+        self.on_heartbeat = self._hooks.on_heartbeat
+        self.on_start = self._hooks.on_start
+        self.on_stop = self._hooks.on_stop
+
+    def __repr__(self) -> str:
+        return f"<Server {self._name} {self._listener.address}>"
+
+    @property
+    def name(self) -> str:
+        """The server's name."""
+        return self._name
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 on a Unix socket, and before the start if a free one was asked for."""
+        return self._listener.port
+
+    # Events and hooks
+
+    @overload
+    def on(self, event: str, handler: HandlerT, *, once: bool = False, tag: Tag | None = None) -> HandlerT: ...
+    @overload
+    def on(
+        self, event: str, handler: None = None, *, once: bool = False, tag: Tag | None = None
+    ) -> Callable[[HandlerT], HandlerT]: ...
+    def on(self, event: str, handler: Any = None, *, once: bool = False, tag: Tag | None = None) -> Any:
+        """Call a handler with ``(socket, data)`` for every event of that name; as a decorator or directly.
+
+        Args:
+            event: any name but an empty one or one that starts with ``$``.
+            handler: sync or async; it may leave out ``data``, or both. The annotation of ``data`` is what the payload
+                is validated against before the call. What the handler returns answers a call; raise
+                :exc:`EventError` to refuse one.
+            once: remove it before its first call.
+            tag: a label for :meth:`off`.
+
+        Raises:
+            UsageError: the name can't be used.
+            ConfigError: the handler's signature or annotation can't be used.
+        """
+        return self._events.on(event, handler, once=once, tag=tag)
+
+    @overload
+    def once(self, event: str, handler: HandlerT, *, tag: Tag | None = None) -> HandlerT: ...
+    @overload
+    def once(self, event: str, handler: None = None, *, tag: Tag | None = None) -> Callable[[HandlerT], HandlerT]: ...
+    def once(self, event: str, handler: Any = None, *, tag: Tag | None = None) -> Any:
+        """As :meth:`on`, for the next event of that name only."""
+        return self._events.on(event, handler, once=True, tag=tag)
+
+    def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
+        """Remove handlers: the given one, those with the tag, or all.
+
+        Args:
+            event: an event's name, or a hook: ``server.off(server.on_connect, handler)``, or by its name,
+                ``server.off("on_connect", handler)``.
+            handler_or_tag: None for all.
+        """
+        if isinstance(event, Hook):
+            event.off(handler_or_tag)
+            return
+        self._events.off(event, handler_or_tag)
+        self._hooks.off(event, handler_or_tag)
+
+    def authenticate(self, hook: HandlerT) -> HandlerT:
+        """Ask this hook who a new connection is, before any event of it is delivered.
+
+        It gets the :class:`Handshake` and returns the user id, or None for a generated one; it raises
+        :exc:`Reject` to refuse. Sync or async; an asynchronous hook runs after the HTTP upgrade, while messages wait.
+
+        Raises:
+            ConfigError: there is one already.
+        """
+        self._authentication.use(hook)
+        return hook
+
+    @overload
+    def get(self, path: str, handler: HandlerT) -> HandlerT: ...
+    @overload
+    def get(self, path: str, handler: None = None) -> Callable[[HandlerT], HandlerT]: ...
+    def get(self, path: str, handler: PageHandler | None = None) -> Any:
+        """Answer plain HTTP GET requests for a path, on the same port; as a decorator or directly.
+
+        The handler is synchronous, takes the request (a :class:`Handshake`) or nothing, and returns a str, bytes,
+        a :class:`Response`, or data that is sent as JSON. ``/healthz`` is built in.
+
+        Raises:
+            ConfigError: the path does not start with a slash, or the handler is asynchronous.
+        """
+        if handler is None:
+            return lambda function: self.get(path, function)
+        self._routes.add(path, handler)
+        return handler
+
+    # Audiences, users and rooms
+
+    @property
+    def everyone(self) -> Audience:
+        """Every user that is connected."""
+        return self._everyone
+
+    def user(self, id: str) -> Audience:
+        """One user, on every connection it has."""
+        return Audience(ToUsers((require_name(id, "a user id"),)), self._delivery)
+
+    def users(self, ids: Iterable[str]) -> Audience:
+        """Some users; each is reached once, however often named."""
+        return Audience(ToUsers(user_ids(ids, "users()")), self._delivery)
+
+    def room(self, namespace: str, id: str) -> Room:
+        """The members of a room."""
+        return Room(room_of(namespace, id), self._delivery)
+
+    @property
+    def rooms(self) -> RoomQueries:
+        """What this server alone knows of rooms, at once."""
+        return self._registry.rooms
+
+    @property
+    def sockets(self) -> Collection[Socket]:
+        """This server's live connections that have been let in; a snapshot."""
+        return tuple(self._registry.presence.members)
+
+    def socket_of(self, user: str) -> Socket | None:
+        """A user's connection to this server, the newest of several, or None."""
+        sockets = self._registry.presence.of(require_name(user, "a user id"))
+        return sockets[-1] if sockets else None
+
+    # Life
+
+    @property
+    def acceptor(self) -> Acceptor:
+        """What a transport hands requests to; for transports of your own, and tests in memory."""
+        return self._acceptor
+
+    async def start(self) -> None:
+        """Run the ``on_start`` hooks and listen.
+
+        Raises:
+            ConfigError: the address can't be used, or the server runs already.
+        """
+        await self._lifecycle.start()
+
+    async def stop(self, drain: float = 0) -> None:
+        """Take no more connections, close those there are with 1001, and wait for handlers.
+
+        Args:
+            drain: seconds to spread the closing over, so that not all clients come back to the others at once.
+                Handlers still at work then are cancelled; with 0 they get a second.
+        """
+        await self._lifecycle.stop(drain)
+
+    def run(self, *, drain: float = 10) -> None:
+        """Run until SIGINT, which stops at once, or SIGTERM, which drains. Blocks; on uvloop where there is one.
+
+        Args:
+            drain: as for :meth:`stop`, after a SIGTERM.
+        """
+        loops.run(self._lifecycle.run(drain))
+
+    async def __aenter__(self) -> Server:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()

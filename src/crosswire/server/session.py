@@ -1,0 +1,180 @@
+"""The life of one connection: authentication, then events, until it closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from crosswire.core.formats import Format
+from crosswire.core.frames import Opcode, encode_frame
+from crosswire.core.messages import JSON, Codec
+from crosswire.errors import Reject
+from crosswire.runtime.dispatch import fire
+from crosswire.server.authentication import Verdict, checked_user
+from crosswire.server.handshake import Handshake
+from crosswire.server.socket import Socket
+from crosswire.transport.interface import Connection
+from crosswire.types import Close, CloseCode
+
+if TYPE_CHECKING:
+    from crosswire.server.context import Context
+    from crosswire.server.router import Router
+
+
+class Phase(Enum):
+    """Where a connection is in its life."""
+
+    WAITING = auto()
+    """``authenticate`` or ``on_connect`` has not ended yet: messages wait."""
+    OPEN = auto()
+    CLOSED = auto()
+
+
+class Session:
+    """Receives what arrives on one connection, and knows what may be done with it yet.
+
+    Attributes:
+        socket: the application's view of the connection; there from ``opened`` on.
+        running: asynchronous handlers at work for it.
+    """
+
+    __slots__ = (
+        "_admitted",
+        "_backlog",
+        "_context",
+        "_format",
+        "_handshake",
+        "_phase",
+        "_router",
+        "_task",
+        "_verdict",
+        "running",
+        "socket",
+    )
+
+    def __init__(
+        self, handshake: Handshake, format: Format, verdict: Verdict, router: Router, context: Context
+    ) -> None:
+        self._handshake = handshake
+        self._format = format
+        self._verdict = verdict
+        self._router = router
+        self._context = context
+        self._phase = Phase.WAITING
+        self._backlog: list[tuple[Codec, str | bytes]] = []
+        self._admitted = False
+        self._task: asyncio.Task[None] | None = None
+        self.running = 0
+        self.socket: Socket
+
+    # Receiver
+
+    def opened(self, connection: Connection) -> None:
+        """Begin: let the connection in, refuse it, or ask who it is."""
+        self.socket = Socket(self._handshake, connection, self._format, self._context)
+        self._context.sessions.add(self)
+        verdict = self._verdict
+        if verdict.reject is not None:
+            self.socket.close(verdict.reject.close_code, verdict.reject.reason)
+        elif verdict.pending is not None:
+            self._task = self._context.tasks.start(self._authenticate(verdict.pending), "crosswire authenticate")
+        else:
+            self._admit(verdict.user)
+
+    def text(self, text: str) -> None:
+        """Take a text message: the heartbeat, or JSON."""
+        self.socket.heard()
+        if text == self._context.heartbeat.text:
+            self.socket.push(encode_frame(Opcode.TEXT, text.encode()))
+            fire(self._context.hooks.on_heartbeat, (self.socket,), self._context.tasks, self._hook_failed)
+        elif self._phase is Phase.OPEN:
+            self._deliver(JSON, text)
+        else:
+            self._keep(JSON, text)
+
+    def binary(self, data: bytes) -> None:
+        """Take a binary message: MessagePack if that was agreed on, else JSON."""
+        self.socket.heard()
+        codec = self._format.codec if self._format.codec.binary else JSON
+        if self._phase is Phase.OPEN:
+            self._deliver(codec, data)
+        else:
+            self._keep(codec, data)
+
+    def pong(self, payload: bytes) -> None:
+        """Take a pong."""
+        self.socket.pong(payload)
+        fire(self._context.hooks.on_pong, (self.socket,), self._context.tasks, self._hook_failed)
+
+    def closed(self, close: Close) -> None:
+        """End: the connection is gone, whoever closed it."""
+        self._phase = Phase.CLOSED
+        self._backlog.clear()
+        self._context.sessions.discard(self)
+        if self._task is not None:
+            self._task.cancel()
+        self.socket.retire()
+        if self._admitted:
+            fire(self._context.hooks.on_disconnect, (self.socket, close), self._context.tasks, self._hook_failed)
+
+    # What happens between.
+
+    async def _authenticate(self, hook: Callable[[], Awaitable[Any]]) -> None:
+        patience = asyncio.timeout(self._context.limits.auth_timeout)
+        try:
+            async with patience:
+                user = checked_user(await hook())
+        except Reject as reject:
+            self.socket.close(reject.close_code, reject.reason)
+        except Exception as error:  # noqa: BLE001 - the hook may raise anything; it is reported
+            if patience.expired():
+                self.socket.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
+                return
+            self._context.report(None, error, "authenticate")
+            self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+        else:
+            self._task = None
+            self._admit(user)
+
+    def _admit(self, user: str | None) -> None:
+        if not self.socket.is_open:
+            return
+        if not self._context.registry.admit(self.socket, self.socket.id if user is None else user):
+            self.socket.close(CloseCode.REPLACED, "the user is connected already")
+            return
+        self._admitted = True
+        greeting = fire(self._context.hooks.on_connect, (self.socket,), self._context.tasks, self._hook_failed)
+        if greeting is None or greeting.done():
+            self._open()
+        else:
+            greeting.add_done_callback(lambda _: self._open())
+            self._context.wheel.start(self._context.limits.auth_timeout, self._open)
+
+    def _open(self) -> None:
+        if self._phase is not Phase.WAITING:
+            return
+        self._phase = Phase.OPEN
+        backlog, self._backlog = self._backlog, []
+        for codec, data in backlog:
+            if self.socket.is_open:
+                self._deliver(codec, data)
+
+    def _keep(self, codec: Codec, data: str | bytes) -> None:
+        self._backlog.append((codec, data))
+        limits = self._context.limits
+        if len(self._backlog) > limits.backlog or sum(len(each) for _, each in self._backlog) > limits.max_message:
+            self._backlog.clear()
+            self.socket.close(CloseCode.POLICY, "too many messages before the connection was let in")
+
+    def _deliver(self, codec: Codec, data: str | bytes) -> None:
+        if self._context.hooks.on_message:
+            fire(self._context.hooks.on_message, (self.socket, data), self._context.tasks, self._hook_failed)
+        self._router.receive(self, codec, data)
+
+    def _hook_failed(self, error: BaseException) -> None:
+        if isinstance(error, Reject):
+            self.socket.close(error.close_code, error.reason)
+        else:
+            self._context.report(self.socket, error, "a hook")

@@ -1,0 +1,238 @@
+"""One client's connection, as the application sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from crosswire.core import messages
+from crosswire.core.audience import require_close_code, require_timeout, room_of
+from crosswire.core.calls import PendingCalls
+from crosswire.core.formats import Format
+from crosswire.core.frames import Opcode
+from crosswire.core.names import require_event, require_name
+from crosswire.errors import CallTimeout, NotConnected, Reject
+from crosswire.runtime.wheel import Timer
+from crosswire.server.calls import OneAnswer, Waiter
+from crosswire.server.handshake import Handshake
+from crosswire.server.pulse import Pulse
+from crosswire.transport.interface import Connection
+from crosswire.types import Close, CloseCode
+
+if TYPE_CHECKING:
+    from crosswire.server.context import Context
+
+
+class Socket:
+    """A connection to this server.
+
+    Attributes:
+        id: unique to the connection.
+        user: whose it is; the id until ``authenticate`` or :meth:`identify` gave another.
+        handshake: the HTTP request it began with.
+        data: yours, to keep what belongs to the connection.
+        format: how messages to it are encoded.
+        push: queues an encoded frame; everything that is sent to the client goes through it.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_background",
+        "_calls",
+        "_connection",
+        "_context",
+        "_left",
+        "_pulse",
+        "data",
+        "format",
+        "handshake",
+        "id",
+        "push",
+        "user",
+    )
+
+    def __init__(self, handshake: Handshake, connection: Connection, format: Format, context: Context) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self.user = self.id
+        self.handshake = handshake
+        self.data: dict[str, Any] = {}
+        self.format = format
+        self.push = connection.push
+        self._connection = connection
+        self._context = context
+        self._pulse = Pulse(connection, context.heartbeat, context.wheel, context.clock)
+        self._calls: PendingCalls[Waiter] | None = None
+        self._background: Timer | None = None
+        self._left: dict[str, set[str]] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.id} user={self.user!r}{'' if self.is_open else ' closed'}>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be sent to."""
+        return self._left is None
+
+    @property
+    def rooms(self) -> dict[str, set[str]]:
+        """The rooms it is in, namespace -> ids; of a closed socket, those it was in last."""
+        rooms = self._context.registry.rooms.rooms_of(self) if self._left is None else self._left
+        return {namespace: set(ids) for namespace, ids in rooms.items()}
+
+    @property
+    def latency(self) -> float | None:
+        """Milliseconds of the last ping's round trip; None before the first."""
+        return self._pulse.latency
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._connection.buffered
+
+    def send(self, event: str, data: Any = None) -> None:
+        """Send an event. Never waits; to a closed socket it does nothing.
+
+        Raises:
+            InvalidPayload: ``data`` can't be encoded.
+            UsageError: the event's name is empty or reserved.
+        """
+        self.push(self.format.frame(messages.event(require_event(event), data)))
+
+    def send_raw(self, message: str | bytes) -> None:
+        """Send a message of your own protocol: text for a str, binary for bytes."""
+        if isinstance(message, str):
+            self.push(self.format.raw(Opcode.TEXT, message.encode()))
+        else:
+            self.push(self.format.raw(Opcode.BINARY, bytes(message)))
+
+    async def call(self, event: str, data: Any = None, *, timeout: float = 5) -> Any:
+        """Call the client and return its answer.
+
+        Args:
+            event: its name.
+            data: as for :meth:`send`.
+            timeout: seconds.
+
+        Raises:
+            CallTimeout: no answer came in time.
+            EventError: the client refused.
+            NotConnected: the connection is closed, or was before the answer came.
+            InvalidPayload, UsageError: as :meth:`send`.
+        """
+        require_timeout(timeout)
+        call_id = self._context.call_ids.next()
+        frame = self.format.frame(messages.server_call(require_event(event), data, call_id))
+        waiter = OneAnswer()
+        self.expect(call_id, waiter)
+        self.push(frame)
+        try:
+            async with asyncio.timeout(timeout):
+                return await waiter.future
+        except TimeoutError:
+            raise CallTimeout(f"user {self.user!r} did not answer {event!r} within {timeout} s") from None
+        finally:
+            self.forget(call_id)
+
+    async def join(self, namespace: str, id: str) -> None:
+        """Join a room; when it returns, messages to the room reach this socket.
+
+        Raises:
+            EventError: ``ROOM_LIMIT``, it is in as many rooms as it may be.
+            NotConnected: it is closed.
+            UsageError: a name is empty or no string.
+        """
+        room = room_of(namespace, id)
+        self._require_open()
+        self._context.registry.join(self, room.namespace, room.id)
+
+    async def leave(self, namespace: str, id: str) -> None:
+        """Leave a room; does nothing if it is not in it.
+
+        Raises:
+            UsageError: a name is empty or no string.
+        """
+        room = room_of(namespace, id)
+        self._context.registry.rooms.leave(self, room.namespace, room.id)
+
+    async def identify(self, user: str) -> None:
+        """Say whose connection this is, from now on. It keeps its rooms.
+
+        Raises:
+            Reject: the server refuses duplicates and the user is connected already; this socket is closed with 4012.
+            NotConnected: it is closed.
+            UsageError: the user is empty or no string.
+        """
+        require_name(user, "a user id")
+        self._require_open()
+        if not self._context.registry.rename(self, user):
+            refused = Reject(CloseCode.REPLACED, "the user is connected already")
+            self.close(refused.close_code, refused.reason)
+            raise refused
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Start the closing handshake. From now on the socket is in no room, and nothing reaches it.
+
+        Raises:
+            UsageError: the code can't be sent.
+        """
+        require_close_code(code)
+        self.retire()
+        self._connection.close(code, reason)
+
+    def enter_background(self) -> None:
+        """Note that the client's application went to the background; it is closed unless it comes back in time.
+
+        The time is ``Heartbeat.background``, the close code 4013.
+        """
+        if self._background is None and self.is_open:
+            self._background = self._context.wheel.start(self._context.heartbeat.background, self._stayed_away)
+
+    def enter_foreground(self) -> None:
+        """Note that the client's application is back."""
+        if self._background is not None:
+            self._background.cancel()
+            self._background = None
+
+    # For the server's own parts.
+
+    def expect(self, call_id: str, waiter: Waiter) -> None:
+        """Let ``waiter`` have the answer to a call; raises NotConnected if the socket is closed."""
+        self._require_open()
+        if self._calls is None:
+            self._calls = PendingCalls()
+        self._calls.add(call_id, waiter)
+
+    def forget(self, call_id: str) -> Waiter | None:
+        """Wait no more for the answer to a call; return who did."""
+        return self._calls.take(call_id) if self._calls is not None else None
+
+    def heard(self) -> None:
+        """Note that something arrived."""
+        self._pulse.heard = True
+
+    def pong(self, payload: bytes) -> None:
+        """Take a pong."""
+        self._pulse.pong(payload)
+
+    def retire(self) -> None:
+        """Leave user, rooms and pending calls: the connection is closing or gone. Only the first time counts."""
+        if self._left is not None:
+            return
+        self._left = self._context.registry.drop(self)
+        self._pulse.stop()
+        self.enter_foreground()
+        for waiter in self._calls.take_all() if self._calls is not None else ():
+            waiter.lost(self)
+
+    def abort(self, close: Close) -> None:
+        """Drop the connection, which is told of as ``close``."""
+        self.retire()
+        self._connection.abort(close)
+
+    def _require_open(self) -> None:
+        if not self.is_open:
+            raise NotConnected(f"the connection of user {self.user!r} is closed")
+
+    def _stayed_away(self) -> None:
+        self.close(CloseCode.BACKGROUND, "in the background for too long")

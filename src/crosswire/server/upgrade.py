@@ -1,0 +1,106 @@
+"""Decides about every HTTP request: a WebSocket, a small answer, or a refusal."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from crosswire.core import deflate
+from crosswire.core.formats import format_for
+from crosswire.core.messages import MSGPACK_SUBPROTOCOL
+from crosswire.server.authentication import Authentication, Verdict
+from crosswire.server.handshake import Handshake
+from crosswire.server.plain_http import PlainRoutes
+from crosswire.server.session import Session
+from crosswire.transport.interface import Accepted, Request, Response
+
+if TYPE_CHECKING:
+    from crosswire.server.context import Context
+    from crosswire.server.router import Router
+
+
+class Upgrades:
+    """The server's ``Acceptor``.
+
+    Args:
+        routes: plain HTTP answers.
+        authentication: the application's hook.
+        origins: allowed ``Origin`` fields, or None for any. A client that sends none is no browser, and is let in.
+        compression: whether permessage-deflate is granted.
+        router: for the sessions.
+        context: for the sessions.
+
+    Attributes:
+        draining: set when the server stops; new connections are then told to try elsewhere.
+    """
+
+    __slots__ = ("_authentication", "_compression", "_context", "_origins", "_router", "_routes", "draining")
+
+    def __init__(
+        self,
+        routes: PlainRoutes,
+        authentication: Authentication,
+        origins: Collection[str] | None,
+        compression: bool,
+        router: Router,
+        context: Context,
+    ) -> None:
+        self._routes = routes
+        self._authentication = authentication
+        self._origins = origins
+        self._compression = compression
+        self._router = router
+        self._context = context
+        self.draining = False
+
+    def accept(self, request: Request) -> Accepted | Response:
+        """Grant the upgrade, or answer with plain HTTP."""
+        handshake = Handshake(request.target, request.headers, request.remote)
+        if not request.wants_websocket:
+            return self._routes.answer(handshake, draining=self.draining)
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        msgpack = request.headers.has_token("sec-websocket-protocol", MSGPACK_SUBPROTOCOL)
+        handshake.subprotocol = MSGPACK_SUBPROTOCOL if msgpack else None
+        verdict = self._judge(handshake)
+        if isinstance(verdict, Response):
+            return verdict
+        deflated = self._compression and deflate.offered(request.headers)
+        session = Session(
+            handshake, format_for(msgpack=msgpack, deflate=deflated), verdict, self._router, self._context
+        )
+        return Accepted(session, handshake.subprotocol, deflated)
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Why the request can't become a WebSocket, before anybody asks who sent it."""
+        limit = self._context.limits.connections
+        if self.draining or (limit is not None and len(self._context.sessions) >= limit):
+            return Response(503, b"the server takes no more connections", {"Retry-After": "5"})
+        headers = request.headers
+        if headers.get("sec-websocket-version", "").strip() != "13":  # RFC 6455, section 4.4
+            return Response(426, b"the WebSocket version is 13", {"Sec-WebSocket-Version": "13"})
+        if not _is_key(headers.get("sec-websocket-key", "")):
+            return Response(400, b"Sec-WebSocket-Key must be 16 bytes in base64")
+        if self._origins is not None and "origin" in headers and headers["origin"] not in self._origins:
+            return Response(403, b"this origin may not connect")
+        return None
+
+    def _judge(self, handshake: Handshake) -> Verdict | Response:
+        try:
+            verdict = self._authentication.judge(handshake)
+        except Exception as error:  # noqa: BLE001 - the hook may raise anything; it is reported
+            self._context.report(None, error, "authenticate")
+            return Response(500, b"authentication failed")
+        if verdict.reject is not None and verdict.reject.status is not None:
+            return Response(verdict.reject.status, verdict.reject.reason.encode())
+        return verdict
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(b64decode(key.strip(), validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False

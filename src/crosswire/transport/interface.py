@@ -1,0 +1,113 @@
+"""What a transport offers and what it expects; the contract suite in ``crosswire.testing`` says the rest.
+
+A listener hands every HTTP request to an :class:`Acceptor`. One that is accepted becomes a :class:`Connection`, and
+everything that arrives on it goes to the :class:`Receiver` that the acceptor named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from crosswire.core.headers import Headers
+from crosswire.types import Close
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP GET request that may become a WebSocket.
+
+    Attributes:
+        target: the request target as sent: path and query.
+        headers: its header fields.
+        remote: the peer's address: an IP address, or an empty string on a Unix socket.
+    """
+
+    target: str
+    headers: Headers
+    remote: str
+
+    @property
+    def wants_websocket(self) -> bool:
+        """Whether it asks for the upgrade to a WebSocket (RFC 6455, section 4.2.1)."""
+        return self.headers.has_token("connection", "upgrade") and self.headers.has_token("upgrade", "websocket")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP answer instead of a WebSocket.
+
+    Args:
+        status: HTTP status, 200-599.
+        body: sent as it is.
+        headers: fields besides Content-Length and Connection.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Connection(Protocol):
+    """One open WebSocket, seen from the server. No method of it waits, and none raises for a peer that is gone."""
+
+    def push(self, frame: bytes) -> None:
+        """Queue one encoded frame; frames of one loop turn leave together.
+
+        A connection whose peer does not read is dropped once more than its limit waits.
+        """
+
+    def ping(self, payload: bytes) -> None:
+        """Send a Ping; the Pong goes to the receiver."""
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Start the closing handshake; what was pushed before still leaves first. The first close counts."""
+
+    def abort(self, close: Close) -> None:
+        """Drop the connection without a handshake; ``close`` is what the receiver will be told."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent."""
+
+
+class Receiver(Protocol):
+    """Where a connection's arrivals go. Nothing is called before ``opened`` or after ``closed``."""
+
+    def opened(self, connection: Connection) -> None:
+        """The upgrade is done."""
+
+    def text(self, text: str) -> None:
+        """A whole text message."""
+
+    def binary(self, data: bytes) -> None:
+        """A whole binary message."""
+
+    def pong(self, payload: bytes) -> None:
+        """A Pong, asked for or not."""
+
+    def closed(self, close: Close) -> None:
+        """The connection is gone; called once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An upgrade that is granted.
+
+    Attributes:
+        receiver: gets what arrives.
+        subprotocol: the one chosen from the client's offer, or None.
+        deflate: whether permessage-deflate is used (RFC 7692, no context is kept in either direction).
+    """
+
+    receiver: Receiver
+    subprotocol: str | None = None
+    deflate: bool = False
+
+
+class Acceptor(Protocol):
+    """Decides about requests."""
+
+    def accept(self, request: Request) -> Accepted | Response:
+        """Grant the upgrade, or answer with plain HTTP. Must not raise."""

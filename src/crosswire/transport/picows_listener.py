@@ -1,0 +1,214 @@
+"""Listens for HTTP requests and makes WebSockets of those that are granted, with picows' protocol and parser."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from http import HTTPStatus
+from typing import Any
+
+import aiofastnet
+from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+
+# Its own server function hides the connection from the upgrade decision, so no peer's address, and fails on a Unix
+# socket; the protocol that it makes does neither.
+from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ignore
+
+from crosswire.core import deflate
+from crosswire.core.headers import Headers
+from crosswire.errors import ConfigError
+from crosswire.transport.interface import Acceptor, Request, Response
+from crosswire.transport.outbox import Flusher
+from crosswire.transport.picows_server import PicowsConnection, Shared
+from crosswire.transport.wire_log import WIRE_LOG
+from crosswire.types import Limits
+
+_BACKLOG = 4096
+_READ_BUFFER = 2048
+UNIX_PREFIX = "unix:"
+
+
+class PicowsListener:
+    """Accepts connections on one address.
+
+    Args:
+        acceptor: decides about every request.
+        limits: of every connection.
+        host: an IPv4 or IPv6 address or name, or ``unix:/path`` for a Unix socket.
+        port: 0 for a free one.
+        tls: context for ``wss``.
+        reuse_port: let several processes listen on the port (``SO_REUSEPORT``).
+    """
+
+    def __init__(
+        self,
+        acceptor: Acceptor,
+        limits: Limits,
+        *,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
+    ) -> None:
+        self._acceptor = acceptor
+        self._limits = limits
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._reuse_port = reuse_port
+        self._server: asyncio.Server | None = None
+        self._shared: Shared | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 on a Unix socket, and before :meth:`start` if a free one was asked for."""
+        return self._port
+
+    @property
+    def address(self) -> str:
+        """Where clients connect to, as a URL."""
+        scheme = "ws" if self._tls is None else "wss"
+        if self._host.startswith(UNIX_PREFIX):
+            return f"{scheme}+{self._host}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{scheme}://{host}:{self._port}"
+
+    async def bind(self) -> None:
+        """Take the address, so that the port is known; nobody is accepted yet.
+
+        Raises:
+            ConfigError: the address can't be used.
+        """
+        loop = asyncio.get_running_loop()
+        self._shared = Shared(self._limits, Flusher(loop))
+        try:
+            if self._host.startswith(UNIX_PREFIX):
+                await self._start_unix(loop, "/" + self._host.removeprefix(UNIX_PREFIX).lstrip("/"))
+            else:
+                await self._start_tcp(loop)
+        except OSError as error:
+            raise ConfigError(f"can't listen on {self._host} port {self._port}: {error}") from error
+
+    async def _start_tcp(self, loop: asyncio.AbstractEventLoop) -> None:
+        server = await aiofastnet.create_server(
+            loop,
+            self._protocol,
+            self._host,
+            self._port,
+            backlog=_BACKLOG,
+            ssl=self._tls,
+            reuse_port=self._reuse_port or None,
+            start_serving=False,
+        )
+        self._server = server
+        self._port = server.sockets[0].getsockname()[1]
+
+    async def _start_unix(self, loop: asyncio.AbstractEventLoop, path: str) -> None:
+        self._server = await aiofastnet.create_unix_server(
+            loop, self._protocol, path, backlog=_BACKLOG, ssl=self._tls, start_serving=False
+        )
+        self._port = 0
+
+    async def serve(self) -> None:
+        """Accept connections."""
+        assert self._server is not None, "bind() comes first"
+        await self._server.start_serving()
+
+    async def stop(self) -> None:
+        """Take no more connections; those that are open stay open."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _protocol(self) -> _Protocol:
+        assert self._shared is not None
+        return _Protocol(self._acceptor, self._shared)
+
+
+class _Protocol(WSProtocol):  # type: ignore[misc]
+    """picows' protocol of one connection, with an upgrade decision that knows the peer."""
+
+    __slots__ = ("_acceptor", "_shared")
+
+    def __init__(self, acceptor: Acceptor, shared: Shared) -> None:
+        self._acceptor = acceptor
+        self._shared = shared
+        super().__init__(
+            None,  # host and port: a client's
+            None,  # path: a client's
+            False,  # is_client_side
+            self._decide,
+            WIRE_LOG,
+            True,  # disconnect_on_exception
+            shared.limits.handshake_timeout,
+            False,  # enable_auto_ping: ours share one timer
+            10,  # auto_ping_idle_timeout
+            10,  # auto_ping_reply_timeout
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            False,  # enable_auto_pong: ours pass the outbox, which is bounded
+            shared.limits.max_message,
+            None,  # extra_headers: a client's
+            _READ_BUFFER,
+        )
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin the HTTP upgrade."""
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family == getattr(socket, "AF_UNIX", None):
+            super().connection_made(_UnixTransport(transport))
+        else:
+            super().connection_made(transport)
+
+    def _decide(self, upgrade: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        peer = self.transport.underlying_transport.get_extra_info("peername")
+        remote = str(peer[0]) if isinstance(peer, tuple) else ""
+        target = upgrade.path.decode("latin-1")
+        decision = self._acceptor.accept(Request(target, Headers(upgrade.headers.items()), remote))
+        if isinstance(decision, Response):
+            return WSUpgradeResponseWithListener(_http_response(decision), None)
+        # Firefox sends `keep-alive, Upgrade`, which picows does not know; the acceptor has checked the field.
+        upgrade.headers["Connection"] = "upgrade"
+        extra = {}
+        if decision.subprotocol is not None:
+            extra["Sec-WebSocket-Protocol"] = decision.subprotocol
+        if decision.deflate:
+            extra["Sec-WebSocket-Extensions"] = deflate.RESPONSE
+        connection = PicowsConnection(decision.receiver, self._shared, deflate=decision.deflate)
+        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(extra), connection)
+
+
+def _http_response(response: Response) -> WSUpgradeResponse:
+    answer: WSUpgradeResponse = WSUpgradeResponse.create_ok_response(response.body, response.headers)
+    answer.status = HTTPStatus(response.status)
+    if not response.body:
+        answer.headers["Content-Length"] = "0"
+    return answer
+
+
+class _UnixTransport:
+    """A Unix socket's transport, for picows, which sets TCP options on every socket it gets."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        value = self._transport.get_extra_info(name, default)
+        return _NoTcpOptions(value) if name == "socket" else value
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class _NoTcpOptions:
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def setsockopt(self, *_args: object) -> None:
+        """Nothing to set: a Unix socket does not delay."""
+
+    def getsockopt(self, *_args: object) -> int:
+        return 0
