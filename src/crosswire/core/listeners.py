@@ -22,7 +22,7 @@ class Listener:
     Attributes:
         handler: what the user gave.
         arity: how many of the offered arguments it takes.
-        payload: the type its last argument is validated against.
+        payload: the type its last argument is validated against, for an event's handler.
         is_async: whether calling it gives an awaitable.
         once: whether it is removed before its first call.
         tag: the user's label for ``off``.
@@ -30,11 +30,13 @@ class Listener:
 
     __slots__ = ("arity", "handler", "is_async", "once", "payload", "tag")
 
-    def __init__(self, handler: Handler, most: int, *, once: bool, tag: Tag | None) -> None:
+    def __init__(
+        self, handler: Handler, most: int, *, typed: bool = False, once: bool = False, tag: Tag | None = None
+    ) -> None:
         if not callable(handler):
             raise UsageError(f"a handler must be callable, not {type(handler).__name__} ({handler!r})")
         self.handler = handler
-        self.arity, annotation = handler_signature(handler, most)
+        self.arity, annotation = handler_signature(handler, most, typed=typed)
         self.payload: PayloadType = payload_type(annotation)
         self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__ is a handler too
@@ -79,7 +81,7 @@ class EventListeners:
         require_event(event)
         if handler is None:
             return lambda function: self.on(event, function, once=once, tag=tag)
-        listener = Listener(handler, self._most, once=once, tag=tag)
+        listener = Listener(handler, self._most, typed=True, once=once, tag=tag)
         self._by_event[event] = (*self.of(event), listener)
         return handler
 

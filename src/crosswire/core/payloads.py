@@ -87,8 +87,8 @@ def _names_custom_type(info: Any) -> bool:
     return False
 
 
-def handler_signature(handler: Callable[..., Any], most: int) -> tuple[int, Any]:
-    """Tell how many of ``most`` positional arguments a handler takes and how it annotates its last one.
+def handler_signature(handler: Callable[..., Any], most: int, *, typed: bool) -> tuple[int, Any]:
+    """Tell how many of ``most`` positional arguments a handler takes and, if ``typed``, its annotation of the last.
 
     Raises:
         ConfigError: it takes none or more, or its annotations can't be resolved.
@@ -104,7 +104,7 @@ def handler_signature(handler: Callable[..., Any], most: int) -> tuple[int, Any]
     if len(required) > most or any(p.kind is p.KEYWORD_ONLY for p in required):
         raise ConfigError(f"{_name(handler)} needs {len(required)} arguments; a handler here is called with {most}")
     arity = min(len(positional), most)
-    if arity < most:
+    if arity < most or not typed:
         return arity, Any
     return arity, _annotation(handler, positional[most - 1])
 

@@ -44,7 +44,7 @@ class Authentication:
         """
         if self._hook is not None:
             raise ConfigError("there is an authenticate hook already: one hook decides, let it call what it needs")
-        self._hook = Listener(hook, 1, once=False, tag=None)
+        self._hook = Listener(hook, 1)
 
     def judge(self, handshake: Handshake) -> Verdict:
         """Ask the hook; what it raises but :exc:`Reject` is the caller's to handle."""

@@ -12,6 +12,7 @@ from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.workers import Workers
 from crosswire.server.sessions import Sessions
 from crosswire.types import Heartbeat, Limits
 
@@ -32,7 +33,8 @@ class Context:
         hooks: the application's.
         registry: who is connected, and where.
         sessions: all connections, those not let in yet too.
-        tasks: handlers and hooks that run in the background.
+        tasks: what runs in the background.
+        workers: asynchronous handlers of events, in those tasks.
         wheel: timers of connections.
         call_ids: for calls to clients.
         clock: gives seconds.
@@ -49,6 +51,7 @@ class Context:
         "sessions",
         "tasks",
         "wheel",
+        "workers",
     )
 
     def __init__(self, limits: Limits, heartbeat: Heartbeat, hooks: Hooks, registry: Registry) -> None:
@@ -58,6 +61,7 @@ class Context:
         self.registry = registry
         self.sessions = Sessions()
         self.tasks = Tasks()
+        self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.call_ids = CallIds()
         self.clock = time.monotonic

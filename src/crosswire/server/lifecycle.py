@@ -89,6 +89,7 @@ class Lifecycle:
         await drain(self._context, seconds)
         if not await self._context.tasks.wait(max(deadline - self._context.clock(), 0)):
             logger.warning("%d handlers were still at work and are cancelled", len(self._context.tasks))
+            self._context.workers.drop()
             await self._context.tasks.cancel()
         self._context.wheel.stop()
         await self._run_hook(self._context.hooks.on_stop)

@@ -35,7 +35,7 @@ class PlainRoutes:
         """
         if not path.startswith("/"):
             raise ConfigError(f"a path starts with a slash: {path!r}")
-        listener = Listener(handler, 1, once=False, tag=None)
+        listener = Listener(handler, 1)
         if listener.is_async:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
         self._by_path[path] = listener

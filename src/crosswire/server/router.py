@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
-from crosswire.core.listeners import NONE, EventListeners, Listener
+from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import MAX_ID, Codec, Message
 from crosswire.core.payloads import ANY, PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
@@ -26,8 +28,8 @@ class Router:
     """Delivers the events of clients to the handlers.
 
     A call is always answered: with the first value that is not None, with null, or with an error. An event without a
-    handler is ignored. A synchronous handler is called at once; an asynchronous one runs in a task, which is bounded
-    in number by ``Limits.handlers``.
+    handler is ignored. A synchronous handler is called at once; an asynchronous one waits without holding up others,
+    and ``Limits.handlers`` bounds how many do.
     """
 
     __slots__ = ("_context", "_events")
@@ -49,88 +51,97 @@ class Router:
         callback_id = message.callback_id
         if callback_id is not None and not 0 < len(callback_id) <= MAX_ID:
             logger.debug("%r sent a call whose id is not 1-%d characters long", socket, MAX_ID)
-            return
-        if message.event is None:
+        elif message.event is None:
             self._answered(socket, codec, message)
-            return
-        listeners = self._events.take(message.event)
-        if not listeners:
-            if callback_id is not None:
-                _refuse(socket, callback_id, EventError("NO_HANDLER", "the server has no handler for this event"))
-            return
-        if len(listeners) == 1 and not listeners[0].is_async:
-            self._call_one(session, codec, message, listeners[0])
-        else:
-            self._call_all(session, codec, message, listeners)
+        elif listeners := self._events.take(message.event):
+            self._deliver(session, codec, message, listeners)
+        elif callback_id is not None:
+            _refuse(socket, callback_id, _NO_HANDLER)
 
-    def _call_one(self, session: Session, codec: Codec, message: Message, listener: Listener) -> None:
-        """Call the one synchronous handler of an event: the most travelled path."""
-        socket = session.socket
-        try:
-            if listener.arity == 2:
-                value = listener.handler(socket, codec.payload(listener.payload, message.payload))
-            else:
-                value = listener.handler(*(socket,)[: listener.arity])
-        except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is reported
-            self._failed(socket, message, error)
-            if message.callback_id is not None:
-                _refuse(socket, message.callback_id, _refusal(error))
+    def _deliver(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
+        if len(listeners) > 1:
+            self._call_all(session, codec, message, listeners)
             return
-        if type(value) is CoroutineType:
-            self._finish(session, codec, message, Unfinished(value, NONE), self._outcome(socket, message))
-        elif message.callback_id is not None:
-            self._answer(socket, message.event, message.callback_id, value)
+        begin = partial(_call, listeners[0], session.socket, codec, message)
+        if listeners[0].is_async:
+            self._start(session, message, self._finish_one(session, message, begin))
+            return
+        try:
+            value = begin()
+        except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is reported
+            self._fail(session.socket, message, error)
+            return
+        if type(value) is not CoroutineType:
+            self._answer(session.socket, message, value)
+        elif not self._start(session, message, self._finish_one(session, message, lambda: value)):
+            value.close()
+
+    async def _finish_one(self, session: Session, message: Message, begin: Callable[[], Awaitable[Any]]) -> None:
+        """Await the one asynchronous handler of an event."""
+        try:
+            self._answer(session.socket, message, await begin())
+        except asyncio.CancelledError as error:
+            self._fail(session.socket, message, error)
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(session.socket, message, error)
+        finally:
+            session.running -= 1
 
     def _call_all(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
-        outcome = self._outcome(session.socket, message)
-        unfinished = call_sync(listeners, (session.socket,), _decoder(codec, message), outcome)
-        if unfinished is None:
-            self._settle(session.socket, message, outcome)
-        else:
-            self._finish(session, codec, message, unfinished, outcome)
+        """Call several handlers, one after the other."""
+        socket = session.socket
+        outcome = Outcome(partial(self._report, socket, message))
 
-    def _finish(
-        self, session: Session, codec: Codec, message: Message, unfinished: Unfinished, outcome: Outcome
-    ) -> None:
-        """Go on in a task, if the connection may have one more."""
-        if session.running >= self._context.limits.handlers:
-            unfinished.drop()
-            busy = EventError("BUSY", "too many events of this connection are still being worked on")
-            outcome.raised(busy)
-            self._settle(session.socket, message, outcome)
-            return
+        def decode(kind: PayloadType) -> Any:
+            return codec.payload(kind, message.payload)
 
-        async def run() -> None:
+        async def finish(unfinished: Unfinished) -> None:
             try:
-                await unfinished.finish((session.socket,), _decoder(codec, message), outcome)
+                await unfinished.finish((socket,), decode, outcome)
             finally:
                 session.running -= 1
-                self._settle(session.socket, message, outcome)
+                self._settle(socket, message, outcome)
 
+        unfinished = call_sync(listeners, (socket,), decode, outcome)
+        if unfinished is None:
+            self._settle(socket, message, outcome)
+        elif not self._start(session, message, finish(unfinished)):
+            unfinished.drop()
+
+    def _start(self, session: Session, message: Message, job: Coroutine[Any, Any, None]) -> bool:
+        """Run a job for a connection, if it may have one more; tell whether it may."""
+        if session.running >= self._context.limits.handlers:
+            job.close()
+            self._fail(session.socket, message, EventError("BUSY", "too many of your events are still being handled"))
+            return False
         session.running += 1
-        self._context.tasks.start(run(), f"crosswire event {message.event}")
-
-    def _outcome(self, socket: Socket, message: Message) -> Outcome:
-        return Outcome(lambda error: self._failed(socket, message, error))
+        self._context.workers.start(job)
+        return True
 
     def _settle(self, socket: Socket, message: Message, outcome: Outcome) -> None:
+        if outcome.error is None:
+            self._answer(socket, message, outcome.value)
+        elif message.callback_id is not None:
+            _refuse(socket, message.callback_id, _told(outcome.error))
+
+    def _answer(self, socket: Socket, message: Message, value: Any) -> None:
         if message.callback_id is None:
             return
-        if outcome.error is not None:
-            _refuse(socket, message.callback_id, _refusal(outcome.error))
-        else:
-            self._answer(socket, message.event, message.callback_id, outcome.value)
-
-    def _answer(self, socket: Socket, event: str | None, callback_id: str, value: Any) -> None:
         try:
-            frame = socket.format.frame(messages.answer(callback_id, value))
+            frame = socket.format.frame(messages.answer(message.callback_id, value))
         except InvalidPayload as error:
-            self._context.report(socket, TypeError(error.message), f"the answer to {event!r}")
-            _refuse(socket, callback_id, _HANDLER_ERROR)
+            self._fail(socket, message, TypeError(f"the handler's return value can't be sent: {error.message}"))
         else:
             socket.push(frame)
 
-    def _failed(self, socket: Socket, message: Message, error: BaseException) -> None:
+    def _fail(self, socket: Socket, message: Message, error: BaseException) -> None:
+        self._report(socket, message, error)
+        if message.callback_id is not None:
+            _refuse(socket, message.callback_id, _told(error))
+
+    def _report(self, socket: Socket, message: Message, error: BaseException) -> None:
         if isinstance(error, Reject):
             socket.close(error.close_code, error.reason)
         else:
@@ -145,22 +156,28 @@ class Router:
             waiter.refused(socket, EventError(message.error.code, message.error.message))
         else:
             try:
-                waiter.answered(socket, codec.payload(ANY, message.payload))
+                answer = codec.payload(ANY, message.payload)
             except InvalidPayload as error:
                 waiter.refused(socket, error)
+            else:
+                waiter.answered(socket, answer)
 
 
 _HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
+_NO_HANDLER = EventError("NO_HANDLER", "the server has no handler for this event")
 
 
-def _refusal(error: BaseException) -> EventError:
+def _call(listener: Listener, socket: Socket, codec: Codec, message: Message) -> Any:
+    """Call a handler with as much as it takes; the payload is validated first."""
+    if listener.arity == 2:
+        return listener.handler(socket, codec.payload(listener.payload, message.payload))
+    return listener.handler(*(socket,)[: listener.arity])
+
+
+def _told(error: BaseException) -> EventError:
     """What the caller is told: a deliberate refusal as it is; of a failure, only that there was one."""
     return error if isinstance(error, EventError) else _HANDLER_ERROR
 
 
 def _refuse(socket: Socket, callback_id: str, error: EventError) -> None:
     socket.push(socket.format.frame(messages.refusal(callback_id, error)))
-
-
-def _decoder(codec: Codec, message: Message) -> Callable[[PayloadType], Any]:
-    return lambda kind: codec.payload(kind, message.payload)

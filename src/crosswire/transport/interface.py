@@ -6,7 +6,7 @@ everything that arrives on it goes to the :class:`Receiver` that the acceptor na
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -52,8 +52,9 @@ class Response:
 class Connection(Protocol):
     """One open WebSocket, seen from the server. No method of it waits, and none raises for a peer that is gone."""
 
-    def push(self, frame: bytes) -> None:
-        """Queue one encoded frame; frames of one loop turn leave together.
+    @property
+    def push(self) -> Callable[[bytes], None]:
+        """Queues one encoded frame; frames of one loop turn leave together.
 
         A connection whose peer does not read is dropped once more than its limit waits.
         """

@@ -7,6 +7,7 @@ reply, reserved bits, permessage-deflate, bounded output.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
@@ -39,7 +40,7 @@ class Shared:
 class PicowsConnection(WSListener):
     """One WebSocket; see ``Connection`` in interface.py."""
 
-    __slots__ = ("_assembler", "_close", "_deflate", "_outbox", "_receiver", "_shared", "_transport")
+    __slots__ = ("_assembler", "_close", "_deflate", "_outbox", "_receiver", "_shared", "_transport", "push")
 
     def __init__(self, receiver: Receiver, shared: Shared, *, deflate: bool) -> None:
         self._receiver = receiver
@@ -49,12 +50,9 @@ class PicowsConnection(WSListener):
         self._close: Close | None = None
         self._transport: WSTransport
         self._outbox: Outbox
+        self.push: Callable[[bytes], None]
 
     # What the server asks of a connection.
-
-    def push(self, frame: bytes) -> None:
-        """Queue one encoded frame."""
-        self._outbox.push(frame)
 
     def ping(self, payload: bytes) -> None:
         """Send a Ping."""
@@ -86,6 +84,7 @@ class PicowsConnection(WSListener):
         _forget_headers(transport)
         limit = self._shared.limits.outbox
         self._outbox = Outbox(transport.underlying_transport, self._shared.flusher, limit, self._too_slow)
+        self.push = self._outbox.push
         self._receiver.opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:

@@ -1,0 +1,83 @@
+"""Runs many short coroutines without a task for each."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import copy_context
+from types import coroutine
+from typing import Any
+
+from crosswire.runtime.tasks import Tasks
+
+Job = Coroutine[Any, Any, None]
+
+
+class Workers:
+    """Runs coroutines in the order they came, in tasks that are made only when one of them has to wait.
+
+    A worker is a task that runs one job after the other. The job that waits for something keeps the worker's task
+    for itself, and the jobs behind it go on in a new worker: so to every job it looks as if it had a task of its own,
+    with its own context variables, but a job that never waits costs none.
+
+    Args:
+        tasks: where the workers are run.
+    """
+
+    __slots__ = ("_at_work", "_queue", "_tasks")
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._queue: deque[Job] = deque()
+        self._at_work = False
+
+    def start(self, job: Job) -> None:
+        """Run a job soon. It handles its own errors; its owner bounds how many there are."""
+        self._queue.append(job)
+        if not self._at_work:
+            self._hire()
+
+    def drop(self) -> None:
+        """Forget the jobs that have not begun."""
+        while self._queue:
+            self._queue.popleft().close()
+        self._at_work = False
+
+    def _hire(self) -> None:
+        self._at_work = bool(self._queue)
+        if self._at_work:
+            self._tasks.start(self._work(), "crosswire worker")
+
+    async def _work(self) -> None:
+        queue, mine = self._queue, True
+        try:
+            while mine and queue:
+                mine = not await self._run(queue.popleft())
+        finally:
+            if mine:
+                self._hire()
+
+    @coroutine
+    def _run(self, job: Job) -> Generator[Any, Any, bool]:
+        """Run a job to its end; tell whether it had to wait, and the queue therefore has another worker now."""
+        context = copy_context()
+        try:
+            waits_for = context.run(job.send, None)
+        except StopIteration:
+            return False
+        self._hire()
+        while True:
+            try:
+                value = yield waits_for
+            except GeneratorExit:
+                job.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - passed on to the job, cancellation too
+                step: Callable[[Any], Any] = job.throw
+                argument: Any = error
+            else:
+                step, argument = job.send, value
+            try:
+                waits_for = context.run(step, argument)
+            except StopIteration:
+                return True
