@@ -8,7 +8,7 @@ An event is ``{"event", "payload"}``. A client's call adds ``"callbackId"`` and 
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -111,7 +111,7 @@ _TAIL = 256
 class JsonCodec:
     """Messages as JSON text."""
 
-    binary: Final = False
+    binary = False
 
     def __init__(self) -> None:
         self._decoder = msgspec.json.Decoder(Message)
@@ -140,7 +140,7 @@ class JsonCodec:
 class MsgpackCodec:
     """Messages as MessagePack, for clients of the subprotocol ``crosswire.msgpack``."""
 
-    binary: Final = True
+    binary = True
 
     def __init__(self) -> None:
         self._decoder = msgspec.msgpack.Decoder(Message)

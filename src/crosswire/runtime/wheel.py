@@ -6,51 +6,69 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 TICK = 0.1
-"""Seconds; timers fire up to this late."""
+"""Seconds; what is due comes up to this late."""
 
 logger = logging.getLogger("crosswire.wheel")
+
+
+class Due(Protocol):
+    """Something that waits on the wheel."""
+
+    def due(self) -> None:
+        """Its time has come."""
 
 
 class Timer:
     """A call that is due at some turn of the wheel."""
 
-    __slots__ = ("call",)
+    __slots__ = ("_call",)
 
     def __init__(self, call: Callable[[], None]) -> None:
-        self.call: Callable[[], None] | None = call
+        self._call: Callable[[], None] | None = call
 
     def cancel(self) -> None:
         """Don't call. May be said at any time, and again."""
-        self.call = None
+        self._call = None
+
+    def due(self) -> None:
+        """Call, unless cancelled."""
+        if self._call is not None:
+            self._call()
 
 
 class TimerWheel:
-    """Timers that share one of the event loop's: starting one costs a list append, cancelling one less.
+    """Timers that share one of the event loop's: adding one costs a list append, and nothing while it waits.
 
     Every connection has a timer running; the loop's own heap would be touched at each of their steps.
     """
 
-    __slots__ = ("_handle", "_now", "_slots")
+    __slots__ = ("_handle", "_next", "_slots", "clock")
 
     def __init__(self) -> None:
-        self._slots: dict[int, list[Timer]] = {}
-        self._now = 0
+        self._slots: dict[int, list[Due]] = {}
+        self._next = 0
         self._handle: asyncio.TimerHandle | None = None
+        self.clock = time.monotonic
+
+    def add(self, waiting: Due, delay: float) -> None:
+        """Let ``waiting`` be due after ``delay`` seconds, rounded up to the next tick."""
+        present = int(self.clock() / TICK)
+        if self._handle is None:
+            self._next = present
+            self._handle = asyncio.get_running_loop().call_later(TICK, self._turn)
+        self._slots.setdefault(present + 1 + int(delay / TICK), []).append(waiting)
 
     def start(self, delay: float, call: Callable[[], None]) -> Timer:
-        """Call after ``delay`` seconds, rounded up to the next tick."""
+        """Call after ``delay`` seconds, unless the timer that is returned is cancelled."""
         timer = Timer(call)
-        if self._handle is None:
-            self._now = _present()
-            self._handle = asyncio.get_running_loop().call_later(TICK, self._turn)
-        due = _present() + 1 + int(delay / TICK)
-        self._slots.setdefault(due, []).append(timer)
+        self.add(timer, delay)
         return timer
 
     def stop(self) -> None:
-        """Forget all timers."""
+        """Forget all that waits."""
         self._slots.clear()
         if self._handle is not None:
             self._handle.cancel()
@@ -58,22 +76,16 @@ class TimerWheel:
 
     def _turn(self) -> None:
         # A late turn, after a busy loop, catches up with every slot it missed.
-        present = _present()
-        for slot in range(self._now, present + 1):
-            for timer in self._slots.pop(slot, ()):
-                _fire(timer)
-        self._now = present + 1
+        present = int(self.clock() / TICK)
+        for slot in range(self._next, present + 1):
+            for waiting in self._slots.pop(slot, ()):
+                _tell(waiting)
+        self._next = present + 1
         self._handle = asyncio.get_running_loop().call_later(TICK, self._turn) if self._slots else None
 
 
-def _present() -> int:
-    return int(time.monotonic() / TICK)
-
-
-def _fire(timer: Timer) -> None:
-    if timer.call is None:
-        return
+def _tell(waiting: Due) -> None:
     try:
-        timer.call()
+        waiting.due()
     except Exception:
-        logger.exception("a timer's call failed")
+        logger.exception("what %r does when its time has come failed", waiting)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from crosswire.runtime.wheel import Timer, TimerWheel
+from crosswire.runtime.wheel import TICK, TimerWheel
 from crosswire.transport.interface import Connection
 from crosswire.types import Close, CloseCode, Heartbeat
 
@@ -12,7 +10,7 @@ from crosswire.types import Close, CloseCode, Heartbeat
 class Pulse:
     """The protocol pings of one connection.
 
-    A ping every ``interval``. If within ``timeout`` after it neither the pong nor anything else arrives, the peer is
+    A ping every ``interval``. If within ``timeout`` after one neither the pong nor anything else arrives, the peer is
     taken for dead and the connection is dropped.
 
     Attributes:
@@ -20,49 +18,53 @@ class Pulse:
         latency: milliseconds from the last answered ping to its pong, or None before the first.
     """
 
-    __slots__ = ("_clock", "_connection", "_heartbeat", "_sent", "_timer", "_wheel", "heard", "latency")
+    __slots__ = ("_asked", "_connection", "_heartbeat", "_pinged", "_wheel", "heard", "latency")
 
-    def __init__(
-        self, connection: Connection, heartbeat: Heartbeat, wheel: TimerWheel, clock: Callable[[], float]
-    ) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, heartbeat: Heartbeat, wheel: TimerWheel) -> None:
+        self._connection: Connection | None = connection
         self._heartbeat = heartbeat
         self._wheel = wheel
-        self._clock = clock
-        self._sent = 0.0
+        self._pinged = wheel.clock()
+        self._asked: float | None = None  # when the first ping was sent that nothing was heard since
         self.heard = False
         self.latency: float | None = None
-        self._timer: Timer = wheel.start(heartbeat.interval, self._ping)
+        wheel.add(self, heartbeat.interval)
 
     def pong(self, payload: bytes) -> None:
         """Take a pong; one that answers no ping of ours only shows life."""
         self.heard = True
-        now = self._clock()
-        if self._sent and payload == _stamp(self._sent):
-            self.latency = (now - self._sent) * 1000
-            self._again(max(self._sent + self._heartbeat.interval - now, 0))
-            self._sent = 0.0
+        if payload == _stamp(self._pinged):
+            self.latency = (self._wheel.clock() - self._pinged) * 1000
 
     def stop(self) -> None:
         """Ping no more."""
-        self._timer.cancel()
+        self._connection = None
 
-    def _ping(self) -> None:
-        self.heard = False
-        self._sent = self._clock()
-        self._connection.ping(_stamp(self._sent))
-        self._timer = self._wheel.start(self._heartbeat.timeout, self._check)
-
-    def _check(self) -> None:
+    def due(self) -> None:
+        """Look after the peer; called by the wheel."""
+        if self._connection is None:
+            return
+        now = self._wheel.clock()
         if self.heard:
-            self._again(max(self._heartbeat.interval - self._heartbeat.timeout, 0))
-        else:
+            self._asked = None
+        if self._asked is not None and now >= self._asked + self._heartbeat.timeout:
             text = f"no sign of life within {self._heartbeat.timeout} s after a ping"
             self._connection.abort(Close(CloseCode.ABNORMAL, text))
+            return
+        if now >= self._pinged + self._heartbeat.interval - TICK:
+            self._ping(self._connection, now)
+        self._wheel.add(self, self._next(now))
 
-    def _again(self, delay: float) -> None:
-        self._timer.cancel()
-        self._timer = self._wheel.start(delay, self._ping)
+    def _ping(self, connection: Connection, now: float) -> None:
+        self.heard = False
+        self._pinged = now
+        if self._asked is None:
+            self._asked = now
+        connection.ping(_stamp(now))
+
+    def _next(self, now: float) -> float:
+        ping = self._pinged + self._heartbeat.interval
+        return (ping if self._asked is None else min(ping, self._asked + self._heartbeat.timeout)) - now
 
 
 def _stamp(sent: float) -> bytes:

@@ -59,11 +59,11 @@ class Session:
     ) -> None:
         self._handshake = handshake
         self._format = format
-        self._verdict = verdict
+        self._verdict: Verdict | None = verdict
         self._router = router
         self._context = context
         self._phase = Phase.WAITING
-        self._backlog: list[tuple[Codec, str | bytes]] = []
+        self._backlog: list[tuple[Codec, str | bytes]] | None = None
         self._admitted = False
         self._task: asyncio.Task[None] | None = None
         self.running = 0
@@ -75,7 +75,8 @@ class Session:
         """Begin: let the connection in, refuse it, or ask who it is."""
         self.socket = Socket(self._handshake, connection, self._format, self._context)
         self._context.sessions.add(self)
-        verdict = self._verdict
+        verdict, self._verdict = self._verdict, None
+        assert verdict is not None, "a connection opens once"
         if verdict.reject is not None:
             self.socket.close(verdict.reject.close_code, verdict.reject.reason)
         elif verdict.pending is not None:
@@ -111,7 +112,7 @@ class Session:
     def closed(self, close: Close) -> None:
         """End: the connection is gone, whoever closed it."""
         self._phase = Phase.CLOSED
-        self._backlog.clear()
+        self._backlog = None
         self._context.sessions.discard(self)
         if self._task is not None:
             self._task.cancel()
@@ -156,16 +157,17 @@ class Session:
         if self._phase is not Phase.WAITING:
             return
         self._phase = Phase.OPEN
-        backlog, self._backlog = self._backlog, []
-        for codec, data in backlog:
+        backlog, self._backlog = self._backlog, None
+        for codec, data in backlog or ():
             if self.socket.is_open:
                 self._deliver(codec, data)
 
     def _keep(self, codec: Codec, data: str | bytes) -> None:
-        self._backlog.append((codec, data))
+        backlog = self._backlog = self._backlog or []
+        backlog.append((codec, data))
         limits = self._context.limits
-        if len(self._backlog) > limits.backlog or sum(len(each) for _, each in self._backlog) > limits.max_message:
-            self._backlog.clear()
+        if len(backlog) > limits.backlog or sum(len(each) for _, each in backlog) > limits.max_message:
+            self._backlog = None
             self.socket.close(CloseCode.POLICY, "too many messages before the connection was let in")
 
     def _deliver(self, codec: Codec, data: str | bytes) -> None:

@@ -61,7 +61,7 @@ class Socket:
         self.push = connection.push
         self._connection = connection
         self._context = context
-        self._pulse = Pulse(connection, context.heartbeat, context.wheel, context.clock)
+        self._pulse = Pulse(connection, context.heartbeat, context.wheel)
         self._calls: PendingCalls[Waiter] | None = None
         self._background: Timer | None = None
         self._left: dict[str, set[str]] | None = None

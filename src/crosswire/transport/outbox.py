@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 
 class Writer(Protocol):
-    """The part of ``asyncio.WriteTransport`` that an outbox uses."""
+    """Where an outbox puts its frames."""
 
-    def write(self, data: bytes, /) -> None:
+    def send(self, data: bytes) -> None:
         """Send, or keep what the kernel does not take."""
 
-    def get_write_buffer_size(self) -> int:
+    @property
+    def waiting(self) -> int:
         """Bytes kept."""
+
+
+class Owner(Protocol):
+    """Whose outbox it is."""
+
+    def overflowed(self) -> None:
+        """The peer does not read, and too much waits; everything was dropped."""
 
 
 class Flusher:
@@ -42,22 +49,23 @@ class Outbox:
     """What waits to be written to one connection.
 
     Frames of one turn leave in one write. While the peer does not read, they wait here, up to ``limit`` bytes; then
-    ``overflow`` is called, once, and everything is dropped. A frame that nothing waits in front of is always taken.
+    everything is dropped and the owner is told, once, in a later turn, so that a fan-out is never disturbed. A frame
+    that nothing waits in front of is always taken.
 
     Args:
         writer: where the frames go.
         flusher: shared by the connections of an event loop.
         limit: bytes.
-        overflow: told that the peer is too slow; called in a later turn, so that a fan-out is never disturbed.
+        owner: told that the peer is too slow.
     """
 
-    __slots__ = ("_flusher", "_frames", "_limit", "_overflow", "_paused", "_sealed", "_size", "_writer")
+    __slots__ = ("_flusher", "_frames", "_limit", "_owner", "_paused", "_sealed", "_size", "_writer")
 
-    def __init__(self, writer: Writer, flusher: Flusher, limit: int, overflow: Callable[[], None]) -> None:
+    def __init__(self, writer: Writer, flusher: Flusher, limit: int, owner: Owner) -> None:
         self._writer = writer
         self._flusher = flusher
         self._limit = limit
-        self._overflow = overflow
+        self._owner: Owner | None = owner
         self._frames: list[bytes] = []
         self._size = 0
         self._paused = False
@@ -66,7 +74,7 @@ class Outbox:
     @property
     def buffered(self) -> int:
         """Bytes that wait here and in the writer."""
-        return self._size + self._writer.get_write_buffer_size()
+        return self._size + self._writer.waiting
 
     def push(self, frame: bytes) -> None:
         """Queue a frame for this turn's flush. After :meth:`seal` it is dropped."""
@@ -88,7 +96,7 @@ class Outbox:
         frames = self._frames
         if self._paused or not frames:
             return
-        self._writer.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        self._writer.send(frames[0] if len(frames) == 1 else b"".join(frames))
         frames.clear()
         self._size = 0
 
@@ -108,6 +116,7 @@ class Outbox:
     def discard(self) -> None:
         """Take no more frames and drop those that wait."""
         self._sealed = True
+        self._owner = None
         self._frames.clear()
         self._size = 0
 
@@ -116,6 +125,7 @@ class Outbox:
         if not self._paused:
             self.flush()
             return True
+        if self._owner is not None:
+            asyncio.get_running_loop().call_soon(self._owner.overflowed)
         self.discard()
-        asyncio.get_running_loop().call_soon(self._overflow)
         return False

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from http import HTTPStatus
-from typing import Any
 
-import aiofastnet
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 # Its own server function hides the connection from the upgrade decision, so no peer's address, and fails on a Unix
@@ -20,6 +17,7 @@ from crosswire.core.headers import Headers
 from crosswire.errors import ConfigError
 from crosswire.transport.interface import Acceptor, Request, Response
 from crosswire.transport.outbox import Flusher
+from crosswire.transport.picows_gate import Gate
 from crosswire.transport.picows_server import PicowsConnection, Shared
 from crosswire.transport.wire_log import WIRE_LOG
 from crosswire.types import Limits
@@ -91,8 +89,7 @@ class PicowsListener:
             raise ConfigError(f"can't listen on {self._host} port {self._port}: {error}") from error
 
     async def _start_tcp(self, loop: asyncio.AbstractEventLoop) -> None:
-        server = await aiofastnet.create_server(
-            loop,
+        server = await loop.create_server(
             self._protocol,
             self._host,
             self._port,
@@ -105,8 +102,8 @@ class PicowsListener:
         self._port = server.sockets[0].getsockname()[1]
 
     async def _start_unix(self, loop: asyncio.AbstractEventLoop, path: str) -> None:
-        self._server = await aiofastnet.create_unix_server(
-            loop, self._protocol, path, backlog=_BACKLOG, ssl=self._tls, start_serving=False
+        self._server = await loop.create_unix_server(
+            self._protocol, path, backlog=_BACKLOG, ssl=self._tls, start_serving=False
         )
         self._port = 0
 
@@ -154,11 +151,7 @@ class _Protocol(WSProtocol):  # type: ignore[misc]
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin the HTTP upgrade."""
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family == getattr(socket, "AF_UNIX", None):
-            super().connection_made(_UnixTransport(transport))
-        else:
-            super().connection_made(transport)
+        super().connection_made(Gate(transport))
 
     def _decide(self, upgrade: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         peer = self.transport.underlying_transport.get_extra_info("peername")
@@ -184,31 +177,3 @@ def _http_response(response: Response) -> WSUpgradeResponse:
     if not response.body:
         answer.headers["Content-Length"] = "0"
     return answer
-
-
-class _UnixTransport:
-    """A Unix socket's transport, for picows, which sets TCP options on every socket it gets."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        value = self._transport.get_extra_info(name, default)
-        return _NoTcpOptions(value) if name == "socket" else value
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class _NoTcpOptions:
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def setsockopt(self, *_args: object) -> None:
-        """Nothing to set: a Unix socket does not delay."""
-
-    def getsockopt(self, *_args: object) -> int:
-        return 0

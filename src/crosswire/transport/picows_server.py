@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -18,9 +19,12 @@ from crosswire.core.frames import Opcode, close_payload, encode_frame
 from crosswire.errors import ProtocolFailure
 from crosswire.transport.interface import Receiver
 from crosswire.transport.outbox import Flusher, Outbox
+from crosswire.transport.picows_gate import Gate
 from crosswire.types import Close, CloseCode, Limits
 
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+_UNSENDABLE = (0, 1006)  # picows takes these; it refuses the others that RFC 6455, section 7.4, forbids
+_FIRST_UNDEFINED = 5000
 _CLOSE, _PING, _PONG = WSMsgType.CLOSE, WSMsgType.PING, WSMsgType.PONG
 
 
@@ -40,7 +44,7 @@ class Shared:
 class PicowsConnection(WSListener):
     """One WebSocket; see ``Connection`` in interface.py."""
 
-    __slots__ = ("_assembler", "_close", "_deflate", "_outbox", "_receiver", "_shared", "_transport", "push")
+    __slots__ = ("_assembler", "_close", "_deadline", "_deflate", "_gate", "_outbox", "_receiver", "_shared", "push")
 
     def __init__(self, receiver: Receiver, shared: Shared, *, deflate: bool) -> None:
         self._receiver = receiver
@@ -48,7 +52,8 @@ class PicowsConnection(WSListener):
         self._deflate = deflate
         self._assembler: Assembler | None = None
         self._close: Close | None = None
-        self._transport: WSTransport
+        self._deadline: asyncio.TimerHandle | None = None
+        self._gate: Gate
         self._outbox: Outbox
         self.push: Callable[[bytes], None]
 
@@ -62,38 +67,37 @@ class PicowsConnection(WSListener):
         """Start the closing handshake."""
         if self._close is None:
             self._finish(Close(code, reason), code)
-            asyncio.get_running_loop().call_later(self._shared.limits.close_timeout, self._transport.disconnect, False)
 
     def abort(self, close: Close) -> None:
         """Drop the connection."""
         if self._close is None:
             self._close = close
         self._outbox.discard()
-        self._transport.disconnect(False)
+        self._gate.abort()
 
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
         return self._outbox.buffered
 
-    # What picows tells.
+    # What picows, the gate and the outbox tell.
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The upgrade is done."""
-        self._transport = transport
         _forget_headers(transport)
-        limit = self._shared.limits.outbox
-        self._outbox = Outbox(transport.underlying_transport, self._shared.flusher, limit, self._too_slow)
+        self._gate = cast(Gate, transport.underlying_transport)
+        self._gate.opened(self)
+        self._outbox = Outbox(self._gate, self._shared.flusher, self._shared.limits.outbox, self)
         self.push = self._outbox.push
         self._receiver.opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame."""
-        if self._close is not None or transport.is_close_frame_sent:
-            if frame.msg_type == _CLOSE:
-                transport.disconnect()
-            return
         kind = frame.msg_type
+        if self._close is not None:
+            if kind == _CLOSE:
+                self._gate.hang_up()
+            return
         if kind == _TEXT and frame.fin and self._assembler is None and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
             try:
                 text = frame.get_payload_as_utf8_text()
@@ -109,8 +113,14 @@ class PicowsConnection(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
         self._outbox.discard()
-        self._receiver.closed(self._close or _close_of_picows(transport))
+        self._gate.closed()
+        receiver = self._receiver
+        del self._receiver  # it holds us: without this cycle a connection is freed when it ends, not when gc finds it
+        receiver.closed(self._close or Close(CloseCode.ABNORMAL, "the connection was lost"))
 
     def pause_writing(self) -> None:
         """The kernel and the write buffer are full."""
@@ -119,6 +129,15 @@ class PicowsConnection(WSListener):
     def resume_writing(self) -> None:
         """There is room again."""
         self._outbox.resume()
+
+    def refuse(self, payload: bytes) -> None:
+        """Close with what picows says of a broken frame, once the message in front of it was delivered."""
+        failure = ProtocolFailure(int.from_bytes(payload[:2], "big"), payload[2:].decode("utf-8", "replace"))
+        asyncio.get_running_loop().call_soon(self._fail, failure)
+
+    def overflowed(self) -> None:
+        """Drop a peer that does not read."""
+        self.abort(Close(CloseCode.TRY_AGAIN_LATER, f"more than {self._shared.limits.outbox} bytes were waiting"))
 
     # How a frame is taken that is not a whole text message.
 
@@ -172,35 +191,31 @@ class PicowsConnection(WSListener):
 
     def _answer_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if payload else None
-        close = Close(CloseCode.NO_STATUS if code is None else code, payload[2:].decode("utf-8", "replace"))
-        self._finish(close, code)
+        if code is not None and (code in _UNSENDABLE or code >= _FIRST_UNDEFINED):
+            raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, f"the close code {code}, which must not be sent")
+        reason = payload[2:].decode()  # picows has checked that it is UTF-8
+        self._finish(Close(CloseCode.NO_STATUS if code is None else code, reason), code)
         self._outbox.flush()
-        self._transport.disconnect()
-        asyncio.get_running_loop().call_later(self._shared.limits.close_timeout, self._transport.disconnect, False)
+        self._gate.hang_up()
 
     def _fail(self, failure: ProtocolFailure) -> None:
-        self.close(failure.close_code, failure.reason)
+        """Fail the connection (RFC 6455, section 7.1.7)."""
+        if self._close is not None:
+            return
+        self._finish(Close(failure.close_code, failure.reason), failure.close_code)
         self._outbox.flush()
-        self._transport.disconnect()
+        self._gate.half_close()
 
     def _finish(self, close: Close, code: int | None) -> None:
+        """Send a Close frame, the last one, and don't wait for the peer's for ever."""
         self._close = close
         reason = "" if code is None else close.reason
         self._outbox.push(encode_frame(Opcode.CLOSE, close_payload(code, reason)))
         self._outbox.seal()
-
-    def _too_slow(self) -> None:
-        self.abort(Close(CloseCode.TRY_AGAIN_LATER, f"more than {self._shared.limits.outbox} bytes were waiting"))
+        patience = self._shared.limits.close_timeout
+        self._deadline = asyncio.get_running_loop().call_later(patience, self._gate.abort)
 
 
 def _forget_headers(transport: WSTransport) -> None:
     """Drop picows' own copy of the header fields: the receiver has them, and a connection may last for days."""
     del transport.request.headers, transport.response.headers
-
-
-def _close_of_picows(transport: WSTransport) -> Close:
-    """How a connection ended that we did not close: picows refuses broken frames by itself."""
-    sent = getattr(transport.close_handshake, "sent", None)  # both are None until there is something to tell
-    if sent is None:
-        return Close(CloseCode.ABNORMAL, "the connection was lost")
-    return Close(int(sent.code), sent.reason or "")
