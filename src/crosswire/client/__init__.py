@@ -1,1 +1,5 @@
 """The reconnecting client."""
+
+from crosswire.client.client import Client
+
+__all__ = ["Client"]
