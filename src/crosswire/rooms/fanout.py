@@ -2,38 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
 
 import msgspec
 
 from crosswire.core.formats import JSON_TEXT, Format
 from crosswire.rooms.member import Member
 
+Frames = dict[Format, bytes]
+_BATCH = 64 * 1024
+"""Bytes of messages that are held back at most, to be pushed together."""
 
-class Outgoing:
-    """A message on its way to many: one frame for each format among the recipients.
 
-    Raises:
-        InvalidPayload: the data can't be encoded; found out here, before anything is sent.
+class Flushable(Protocol):
+    """Something that wants to be called at the end of the event loop's turn."""
+
+    def flush(self) -> None:
+        """The turn ends."""
+
+
+class FanOut:
+    """Pushes messages to many members, each message encoded once for each format.
+
+    Messages to the same members that follow each other within a turn of the event loop are joined first, so that
+    every member is visited once for all of them. Nobody can tell, as long as nothing else happens to the members
+    meanwhile: whoever sends to one of them directly, or changes who is in a room, calls :meth:`flush` before.
+
+    Args:
+        at_end_of_turn: calls ``flush`` of what it is given when the turn ends.
+
+    Attributes:
+        formats: how many members use each format.
     """
 
-    __slots__ = ("_frames", "_message")
+    __slots__ = ("_at_end_of_turn", "_held", "_members", "_size", "formats")
 
-    def __init__(self, message: msgspec.Struct) -> None:
-        self._message = message
-        self._frames: dict[Format, bytes] = {JSON_TEXT: JSON_TEXT.frame(message)}
+    def __init__(self, at_end_of_turn: Callable[[Flushable], None]) -> None:
+        self._at_end_of_turn = at_end_of_turn
+        self._members: Collection[Member] | None = None
+        self._held: list[Frames] = []
+        self._size = 0
+        self.formats: dict[Format, int] = {JSON_TEXT: 1}  # always there: data without a JSON form is refused at once
 
-    def push_to(self, members: Iterable[Member], exclude: Collection[str] = ()) -> None:
-        """Push the message to each member whose user is not excluded.
+    def use(self, form: Format) -> None:
+        """Note that a member uses this format."""
+        self.formats[form] = self.formats.get(form, 0) + 1
 
-        ``members`` is iterated as it is, without a copy: pushing runs no code of the application.
+    def disuse(self, form: Format) -> None:
+        """Note that a member that used this format is gone."""
+        self.formats[form] -= 1
+        if not self.formats[form]:
+            del self.formats[form]
+
+    def encode(self, message: msgspec.Struct) -> Frames:
+        """Encode a message for every member there is.
+
+        Raises:
+            InvalidPayload: the data can't be encoded; so nobody gets it.
         """
+        return {form: form.frame(message) for form in self.formats}
+
+    def push(self, frames: Frames, members: Iterable[Member], exclude: Collection[str] = ()) -> None:
+        """Push a message to each of some members whose user is not excluded."""
+        self.flush()
         if exclude:
             excluded = frozenset(exclude)
             members = (member for member in members if member.user not in excluded)
-        frames = self._frames
+        _push(frames, members)
+
+    def hold(self, frames: Frames, members: Collection[Member]) -> None:
+        """Push a message to all members of a room, or of the server, when the turn ends.
+
+        Args:
+            frames: of the message.
+            members: the room's own collection: it is what is compared to tell whether the next message goes to the
+                same, and it is iterated as it is.
+        """
+        if members is not self._members:
+            self.flush()
+            self._members = members
+            self._at_end_of_turn(self)
+        self._held.append(frames)
+        self._size += sum(map(len, frames.values()))
+        if self._size > _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Push what is held."""
+        members = self._members
+        if members is None:
+            return
+        self._members = None
+        held, self._held, self._size = self._held, [], 0
+        _push(held[0] if len(held) == 1 else _joined(held), members)
+
+
+def _joined(held: list[Frames]) -> Frames:
+    return {form: b"".join([frames[form] for frames in held]) for form in held[0]}
+
+
+def _push(frames: Frames, members: Iterable[Member]) -> None:
+    """Push without a copy of the members: pushing runs no code of the application that could change them."""
+    if len(frames) == 1:
+        (frame,) = frames.values()
         for member in members:
-            frame = frames.get(member.format)
-            if frame is None:
-                frame = frames[member.format] = member.format.frame(self._message)
             member.push(frame)
+    else:
+        for member in members:
+            member.push(frames[member.format])

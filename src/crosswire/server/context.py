@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from crosswire.core.calls import CallIds
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
@@ -32,6 +33,7 @@ class Context:
         heartbeat: the server's.
         hooks: the application's.
         registry: who is connected, and where.
+        fanout: pushes messages to many.
         sessions: all connections, those not let in yet too.
         tasks: what runs in the background.
         workers: asynchronous handlers of events, in those tasks.
@@ -44,6 +46,7 @@ class Context:
         "_throttle",
         "call_ids",
         "clock",
+        "fanout",
         "heartbeat",
         "hooks",
         "limits",
@@ -54,11 +57,12 @@ class Context:
         "workers",
     )
 
-    def __init__(self, limits: Limits, heartbeat: Heartbeat, hooks: Hooks, registry: Registry) -> None:
+    def __init__(self, limits: Limits, heartbeat: Heartbeat, hooks: Hooks, registry: Registry, fanout: FanOut) -> None:
         self.limits = limits
         self.heartbeat = heartbeat
         self.hooks = hooks
         self.registry = registry
+        self.fanout = fanout
         self.sessions = Sessions()
         self.tasks = Tasks()
         self.workers = Workers(self.tasks)

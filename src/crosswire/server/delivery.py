@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from itertools import chain
+from collections.abc import Collection
 from typing import Any
 
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
 from crosswire.errors import EventError
-from crosswire.rooms.fanout import Outgoing
 from crosswire.server.calls import ManyAnswers
 from crosswire.server.context import Context
 from crosswire.server.socket import Socket
@@ -35,17 +33,22 @@ class LocalDelivery:
 
     def send(self, target: Target, event: str, data: Any, exclude: Collection[str], local: bool) -> None:
         """Send an event; alone, all is local."""
-        Outgoing(messages.event(event, data)).push_to(self._recipients(target), exclude)
+        fanout = self._context.fanout
+        frames = fanout.encode(messages.event(event, data))
+        if exclude or isinstance(target, ToUsers):
+            fanout.push(frames, self._recipients(target), exclude)
+        elif members := self._recipients(target):
+            fanout.hold(frames, members)
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
         """Call every user of the target."""
         call_id = self._context.call_ids.next()
-        outgoing = Outgoing(messages.server_call(event, data, call_id))
+        frames = self._context.fanout.encode(messages.server_call(event, data, call_id))
         asked = list(self._recipients(target))
         answers = ManyAnswers(self._users(target), asked)
         for socket in asked:
             socket.expect(call_id, answers)
-        outgoing.push_to(asked)
+        self._context.fanout.push(frames, asked)
         try:
             return await answers.wait(timeout)
         finally:
@@ -87,17 +90,17 @@ class LocalDelivery:
         return self._leave(room, list(self._rooms.in_room(room.namespace, room.id)))
 
     def _leave(self, room: ToRoom, sockets: Collection[Socket]) -> Replies:
-        left = sum(self._rooms.leave(socket, room.namespace, room.id) for socket in sockets)
+        left = sum(self._registry.leave(socket, room.namespace, room.id) for socket in sockets)
         return Replies({self._name: left})
 
-    def _recipients(self, target: Target) -> Iterable[Socket]:
+    def _recipients(self, target: Target) -> Collection[Socket]:
         if isinstance(target, Everyone):
             return self._presence.members
         if isinstance(target, ToRoom):
             return self._rooms.in_room(target.namespace, target.id)
         if len(target.users) == 1:
             return self._presence.of(target.users[0])
-        return chain.from_iterable(map(self._presence.of, dict.fromkeys(target.users)))
+        return [socket for user in dict.fromkeys(target.users) for socket in self._presence.of(user)]
 
     def _users(self, target: Target) -> Collection[str]:
         if isinstance(target, Everyone):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from crosswire.errors import EventError
+from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomIndex
 from crosswire.rooms.presence import Presence
 from crosswire.server.socket import Socket
@@ -19,17 +20,19 @@ class Registry:
     Args:
         duplicates: "replace" closes the older connection, "refuse" the newer one, "allow" keeps both.
         max_rooms: rooms of one connection.
+        fanout: told before anything changes about who gets the messages it holds.
 
     Attributes:
         presence: the connections of each user.
         rooms: the rooms of each connection.
     """
 
-    __slots__ = ("_duplicates", "_max_rooms", "presence", "rooms")
+    __slots__ = ("_duplicates", "_fanout", "_max_rooms", "presence", "rooms")
 
-    def __init__(self, duplicates: Duplicates, max_rooms: int) -> None:
+    def __init__(self, duplicates: Duplicates, max_rooms: int, fanout: FanOut) -> None:
         self._duplicates = duplicates
         self._max_rooms = max_rooms
+        self._fanout = fanout
         self.presence: Presence[Socket] = Presence()
         self.rooms: RoomIndex[Socket] = RoomIndex()
 
@@ -41,6 +44,8 @@ class Registry:
         if self._duplicates == "replace":
             for other in others:
                 other.close(CloseCode.REPLACED, "replaced by a newer connection of the same user")
+        self._fanout.flush()
+        self._fanout.use(socket.format)
         socket.user = user
         self.presence.add(socket)
         return True
@@ -59,7 +64,9 @@ class Registry:
 
     def drop(self, socket: Socket) -> dict[str, set[str]]:
         """Forget a socket, and return the rooms it was in. Another connection of its user is not touched."""
-        self.presence.remove(socket)
+        self._fanout.flush()
+        if self.presence.remove(socket):
+            self._fanout.disuse(socket.format)
         return self.rooms.drop(socket)
 
     def join(self, socket: Socket, namespace: str, id: str) -> bool:
@@ -73,4 +80,10 @@ class Registry:
             return False
         if sum(len(ids) for ids in mine.values()) >= self._max_rooms:
             raise EventError("ROOM_LIMIT", f"a connection may be in {self._max_rooms} rooms at most")
+        self._fanout.flush()
         return self.rooms.join(socket, namespace, id)
+
+    def leave(self, socket: Socket, namespace: str, id: str) -> bool:
+        """Let a socket leave a room; tell whether it was in it."""
+        self._fanout.flush()
+        return self.rooms.leave(socket, namespace, id)

@@ -134,7 +134,7 @@ class Router:
         except InvalidPayload as error:
             self._fail(socket, message, TypeError(f"the handler's return value can't be sent: {error.message}"))
         else:
-            socket.push(frame)
+            socket.deliver(frame)
 
     def _fail(self, socket: Socket, message: Message, error: BaseException) -> None:
         self._report(socket, message, error)
@@ -180,4 +180,4 @@ def _told(error: BaseException) -> EventError:
 
 
 def _refuse(socket: Socket, callback_id: str, error: EventError) -> None:
-    socket.push(socket.format.frame(messages.refusal(callback_id, error)))
+    socket.deliver(socket.format.frame(messages.refusal(callback_id, error)))

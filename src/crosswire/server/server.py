@@ -12,6 +12,7 @@ from crosswire.core.audience import Audience, Everyone, Room, ToUsers, room_of, 
 from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag
 from crosswire.core.names import require_name
 from crosswire.errors import ConfigError
+from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import loops
 from crosswire.server.authentication import Authentication
@@ -25,6 +26,7 @@ from crosswire.server.router import Router
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Upgrades
 from crosswire.transport.interface import Acceptor
+from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
 from crosswire.types import Heartbeat, Limits
 
@@ -83,15 +85,19 @@ class Server:
         self._name = f"server-{secrets.token_hex(4)}" if name is None else require_name(name, "a server's name")
         self._hooks = Hooks()
         self._events = EventListeners(_MOST_ARGUMENTS)
-        self._registry = Registry(duplicates, limits.rooms)
-        context = Context(limits, heartbeat, self._hooks, self._registry)
+        flusher = Flusher()
+        fanout = FanOut(flusher.schedule)
+        self._registry = Registry(duplicates, limits.rooms, fanout)
+        context = Context(limits, heartbeat, self._hooks, self._registry, fanout)
         self._delivery = LocalDelivery(self._name, context)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
         self._acceptor = Upgrades(
             self._routes, self._authentication, origins, compression, Router(self._events, context), context
         )
-        self._listener = PicowsListener(self._acceptor, limits, host=host, port=port, tls=tls, reuse_port=reuse_port)
+        self._listener = PicowsListener(
+            self._acceptor, limits, flusher, host=host, port=port, tls=tls, reuse_port=reuse_port
+        )
         self._lifecycle = Lifecycle(context, self._acceptor, self._listener)
         self._everyone = Audience(Everyone(), self._delivery)
 

@@ -88,7 +88,7 @@ class Session:
         """Take a text message: the heartbeat, or JSON."""
         self.socket.heard()
         if text == self._context.heartbeat.text:
-            self.socket.push(encode_frame(Opcode.TEXT, text.encode()))
+            self.socket.deliver(encode_frame(Opcode.TEXT, text.encode()))
             fire(self._context.hooks.on_heartbeat, (self.socket,), self._context.tasks, self._hook_failed)
         elif self._phase is Phase.OPEN:
             self._deliver(JSON, text)

@@ -33,7 +33,7 @@ class Socket:
         handshake: the HTTP request it began with.
         data: yours, to keep what belongs to the connection.
         format: how messages to it are encoded.
-        push: queues an encoded frame; everything that is sent to the client goes through it.
+        push: queues an encoded frame; for a fan-out, all others use :meth:`deliver`.
     """
 
     __slots__ = (
@@ -88,6 +88,7 @@ class Socket:
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
+        self._context.fanout.flush()
         return self._connection.buffered
 
     def send(self, event: str, data: Any = None) -> None:
@@ -97,14 +98,14 @@ class Socket:
             InvalidPayload: ``data`` can't be encoded.
             UsageError: the event's name is empty or reserved.
         """
-        self.push(self.format.frame(messages.event(require_event(event), data)))
+        self.deliver(self.format.frame(messages.event(require_event(event), data)))
 
     def send_raw(self, message: str | bytes) -> None:
         """Send a message of your own protocol: text for a str, binary for bytes."""
         if isinstance(message, str):
-            self.push(self.format.raw(Opcode.TEXT, message.encode()))
+            self.deliver(self.format.raw(Opcode.TEXT, message.encode()))
         else:
-            self.push(self.format.raw(Opcode.BINARY, bytes(message)))
+            self.deliver(self.format.raw(Opcode.BINARY, bytes(message)))
 
     async def call(self, event: str, data: Any = None, *, timeout: float = 5) -> Any:
         """Call the client and return its answer.
@@ -125,7 +126,7 @@ class Socket:
         frame = self.format.frame(messages.server_call(require_event(event), data, call_id))
         waiter = OneAnswer()
         self.expect(call_id, waiter)
-        self.push(frame)
+        self.deliver(frame)
         try:
             async with asyncio.timeout(timeout):
                 return await waiter.future
@@ -153,7 +154,7 @@ class Socket:
             UsageError: a name is empty or no string.
         """
         room = room_of(namespace, id)
-        self._context.registry.rooms.leave(self, room.namespace, room.id)
+        self._context.registry.leave(self, room.namespace, room.id)
 
     async def identify(self, user: str) -> None:
         """Say whose connection this is, from now on. It keeps its rooms.
@@ -195,6 +196,11 @@ class Socket:
             self._background = None
 
     # For the server's own parts.
+
+    def deliver(self, frame: bytes) -> None:
+        """Queue an encoded frame, behind what was sent to many before."""
+        self._context.fanout.flush()
+        self.push(frame)
 
     def expect(self, call_id: str, waiter: Waiter) -> None:
         """Let ``waiter`` have the answer to a call; raises NotConnected if the socket is closed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
 
 
@@ -24,25 +25,39 @@ class Owner(Protocol):
         """The peer does not read, and too much waits; everything was dropped."""
 
 
+logger = logging.getLogger("crosswire.transport")
+
+_SEALED = float("-inf")
+
+
+class Flushable(Protocol):
+    """Something that is flushed at the end of a turn."""
+
+    def flush(self) -> None:
+        """The turn ends."""
+
+
 class Flusher:
-    """Empties the outboxes that were filled in a turn of the event loop, at the end of that turn."""
+    """Flushes, at the end of a turn of the event loop, what was filled in it."""
 
-    __slots__ = ("_filled", "_loop")
+    __slots__ = ("_filled",)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._filled: list[Outbox] = []
+    def __init__(self) -> None:
+        self._filled: list[Flushable] = []
 
-    def schedule(self, outbox: Outbox) -> None:
-        """Flush ``outbox`` in this turn; the caller says it once a turn."""
+    def schedule(self, filled: Flushable) -> None:
+        """Flush ``filled`` when this turn ends; what a flush fills in its turn is flushed right after it."""
         if not self._filled:
-            self._loop.call_soon(self._flush)
-        self._filled.append(outbox)
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._filled.append(filled)
 
     def _flush(self) -> None:
-        filled, self._filled = self._filled, []
-        for outbox in filled:
-            outbox.flush()
+        for filled in self._filled:
+            try:
+                filled.flush()
+            except Exception:
+                logger.exception("flushing %r failed", filled)
+        self._filled = []
 
 
 class Outbox:
@@ -59,7 +74,7 @@ class Outbox:
         owner: told that the peer is too slow.
     """
 
-    __slots__ = ("_flusher", "_frames", "_limit", "_owner", "_paused", "_sealed", "_size", "_writer")
+    __slots__ = ("_flusher", "_frames", "_limit", "_owner", "_paused", "_room", "_writer")
 
     def __init__(self, writer: Writer, flusher: Flusher, limit: int, owner: Owner) -> None:
         self._writer = writer
@@ -67,28 +82,24 @@ class Outbox:
         self._limit = limit
         self._owner: Owner | None = owner
         self._frames: list[bytes] = []
-        self._size = 0
+        # One number says all that the most travelled path must know: how many bytes may still be queued, and below
+        # zero that nothing may, because it is sealed.
+        self._room: float = limit
         self._paused = False
-        self._sealed = False
 
     @property
     def buffered(self) -> int:
         """Bytes that wait here and in the writer."""
-        return self._size + self._writer.waiting
+        return sum(map(len, self._frames)) + self._writer.waiting
 
     def push(self, frame: bytes) -> None:
         """Queue a frame for this turn's flush. After :meth:`seal` it is dropped."""
-        if self._sealed:
+        self._room = room = self._room - len(frame)
+        if room < 0 and not self._make_room(len(frame)):
             return
         frames = self._frames
-        if frames:
-            if self._size + len(frame) > self._limit and not self._make_room():
-                return
-            self._size += len(frame)
-        else:
-            self._size = len(frame)
-            if not self._paused:
-                self._flusher.schedule(self)
+        if not frames and not self._paused:
+            self._flusher.schedule(self)
         frames.append(frame)
 
     def flush(self) -> None:
@@ -98,7 +109,8 @@ class Outbox:
             return
         self._writer.send(frames[0] if len(frames) == 1 else b"".join(frames))
         frames.clear()
-        self._size = 0
+        if self._room != _SEALED:
+            self._room = self._limit
 
     def pause(self) -> None:
         """Hold what is pushed: the writer's own buffer is full."""
@@ -111,19 +123,23 @@ class Outbox:
 
     def seal(self) -> None:
         """Take no more frames; those that wait still leave."""
-        self._sealed = True
+        self._room = _SEALED
 
     def discard(self) -> None:
         """Take no more frames and drop those that wait."""
-        self._sealed = True
+        self.seal()
         self._owner = None
         self._frames.clear()
-        self._size = 0
 
-    def _make_room(self) -> bool:
-        """Write early what a busy turn queued; a peer that does not read is given up instead."""
-        if not self._paused:
+    def _make_room(self, size: int) -> bool:
+        """Decide about a frame that is over the limit; tell whether it may be queued."""
+        if self._room == _SEALED:
+            return False
+        if not self._frames:
+            return True
+        if not self._paused:  # a busy turn queued much: that is no reason to drop a peer that may well be reading
             self.flush()
+            self._room = self._limit - size
             return True
         if self._owner is not None:
             asyncio.get_running_loop().call_soon(self._owner.overflowed)

@@ -27,11 +27,12 @@ class Gate:
         transport: the event loop's.
     """
 
-    __slots__ = ("_direct", "_fd", "_refusing", "_transport")
+    __slots__ = ("_direct", "_fd", "_kept", "_refusing", "_transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._direct = sys.platform != "win32" and transport.get_extra_info("ssl_object") is None
+        self._kept = True  # whether the transport may keep bytes that have to leave first: it has the HTTP answer
         self._fd: int = transport.get_extra_info("socket").fileno()
         self._refusing: Refusing | None = None
 
@@ -58,7 +59,9 @@ class Gate:
         transport = self._transport
         if transport.is_closing():  # the number of its closed socket may be another's by now
             return
-        if self._direct and not transport.get_write_buffer_size():
+        if self._kept and self._direct:
+            self._kept = transport.get_write_buffer_size() > 0
+        if not self._kept:
             try:
                 sent = os.write(self._fd, data)
             except BlockingIOError:
@@ -68,6 +71,7 @@ class Gate:
             if sent == len(data):
                 return
             data = data[sent:]
+            self._kept = True
         transport.write(data)
 
     def hang_up(self) -> None:

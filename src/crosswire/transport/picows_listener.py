@@ -33,6 +33,7 @@ class PicowsListener:
     Args:
         acceptor: decides about every request.
         limits: of every connection.
+        flusher: of the connections' outboxes.
         host: an IPv4 or IPv6 address or name, or ``unix:/path`` for a Unix socket.
         port: 0 for a free one.
         tls: context for ``wss``.
@@ -43,6 +44,7 @@ class PicowsListener:
         self,
         acceptor: Acceptor,
         limits: Limits,
+        flusher: Flusher,
         *,
         host: str,
         port: int,
@@ -50,13 +52,12 @@ class PicowsListener:
         reuse_port: bool = False,
     ) -> None:
         self._acceptor = acceptor
-        self._limits = limits
         self._host = host
         self._port = port
         self._tls = tls
         self._reuse_port = reuse_port
         self._server: asyncio.Server | None = None
-        self._shared: Shared | None = None
+        self._shared = Shared(limits, flusher)
 
     @property
     def port(self) -> int:
@@ -79,7 +80,6 @@ class PicowsListener:
             ConfigError: the address can't be used.
         """
         loop = asyncio.get_running_loop()
-        self._shared = Shared(self._limits, Flusher(loop))
         try:
             if self._host.startswith(UNIX_PREFIX):
                 await self._start_unix(loop, "/" + self._host.removeprefix(UNIX_PREFIX).lstrip("/"))
@@ -119,7 +119,6 @@ class PicowsListener:
             self._server = None
 
     def _protocol(self) -> _Protocol:
-        assert self._shared is not None
         return _Protocol(self._acceptor, self._shared)
 
 

@@ -34,7 +34,7 @@ class Shared:
 
     Attributes:
         limits: the server's.
-        flusher: the event loop's.
+        flusher: of their outboxes.
     """
 
     limits: Limits

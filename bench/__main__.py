@@ -1,0 +1,174 @@
+"""Measures Crosswire beside a bare C epoll loop and prints a Markdown table: `python -m bench`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from bench.native import BenchError, build, crosswire_server, epoll_server, run_loadgen
+from bench.works import WORKS, Figures, Work
+
+CROSSWIRE, BARE = "Crosswire", "bare epoll loop"
+SERVERS: dict[str, Callable[[], AbstractContextManager[tuple[int, int]]]] = {
+    CROSSWIRE: crosswire_server,
+    BARE: epoll_server,
+}
+RUNS = 3
+DISTURBED = 0.05
+
+
+@dataclass
+class Runs:
+    """The runs of one server at one work."""
+
+    figures: list[Figures] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def cell(self, work: Work) -> str:
+        """Write the best run; a run that failed is never passed over in silence."""
+        cells = [f"{len(self.errors)} failed"] if self.errors else []
+        if self.figures:
+            best = work.best(self.figures)
+            cells.insert(0, work.show(best) + (" *" if disturbed(best) else ""))
+        return "; ".join(cells) or "—"
+
+
+Measured = dict[str, Runs]
+
+
+def disturbed(figures: Figures) -> bool:
+    """Whether the server or the generator had to wait for its core, so that other work is in the figures."""
+    waited = (figures.get(f"{who}_waited", 0.0) for who in ("server", "generator"))
+    return max(waited) > DISTURBED
+
+
+def main() -> int:
+    """Run everything, print the table; return 1 if any run failed."""
+    arguments = _arguments()
+    build("loadgen")
+    build("epoll_server")
+    host = machine()
+    seconds = 1.0 if arguments.quick else 3.0
+    works = [work for work in WORKS if arguments.only in f"{work.mode} {work.title}"]
+    measured = [measure(work, seconds) for work in works]
+    print(report(host, works, measured, seconds))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(raw(host, works, measured, seconds), indent=2) + "\n")
+    return int(any(runs.errors for each in measured for runs in each.values()))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="runs of one second instead of three")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of all runs there")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only the works whose mode or title contains it")
+    return parser.parse_args()
+
+
+def measure(work: Work, seconds: float) -> Measured:
+    """Run the servers in alternation, so that a slow moment of the machine meets them all alike."""
+    measured = {name: Runs() for name in SERVERS if work.bare or name != BARE}
+    for turn in range(RUNS):
+        for name, runs in measured.items():
+            print(f"{work.title}: {name}, {turn + 1} of {RUNS}", file=sys.stderr)
+            try:
+                runs.figures.append(run_once(name, work, seconds))
+            except BenchError as error:
+                runs.errors.append(str(error))
+                print(f"  failed: {error}", file=sys.stderr)
+    return measured
+
+
+def run_once(name: str, work: Work, seconds: float) -> Figures:
+    """Measure one server once, newly started: no run inherits the memory or the leftovers of another."""
+    with SERVERS[name]() as (port, pid):
+        return run_loadgen(work.mode, port=port, server_pid=pid, **work.timed(seconds))
+
+
+def machine() -> dict[str, str]:
+    """Describe what this was measured on."""
+    return {
+        "host": socket.gethostname(),
+        "cpu": _cpu_model(),
+        "cores": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.1f}",  # what else ran here: the figures suffer from it
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("crosswire", "picows", "uvloop", "msgspec", "aiofastnet")},
+    }
+
+
+def _cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def report(host: dict[str, str], works: list[Work], measured: list[Measured], seconds: float) -> str:
+    """Write the table in Markdown, with the machine and the way of measuring above it."""
+    lines = [
+        ", ".join(f"{name} {value}" for name, value in host.items()),
+        "",
+        f"Each figure is the best of {RUNS} runs of {seconds:g} s, the servers in alternation, each newly started;",
+        "server on one core, load generator on another. µs: CPU of the server for one delivery, answer or connection.",
+        "With one write a call the generator is the limit: compare the µs. The ratio is Crosswire to the bare loop.",
+        "The original and the target (a prototype) are figures of DESIGN.md, measured by its author on another run.",
+        f"An asterisk marks a run in which other work on the machine took more than {DISTURBED:.0%} of a core's time.",
+        "",
+        "| work | Crosswire (measured) | bare epoll loop (measured in the same run) | ratio "
+        "| the original (DESIGN.md) | target (DESIGN.md) |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *(row(work, runs) for work, runs in zip(works, measured, strict=True))])
+
+
+def row(work: Work, measured: Measured) -> str:
+    """Write one line of the table."""
+    bare = measured.get(BARE, Runs())
+    cells = [work.title, measured[CROSSWIRE].cell(work), bare.cell(work), ratio(work, measured[CROSSWIRE], bare)]
+    return f"| {' | '.join([*cells, work.original, work.target])} |"
+
+
+def ratio(work: Work, ours: Runs, bare: Runs) -> str:
+    """Compare the best runs: figure by figure, and CPU by CPU."""
+    if not ours.figures or not bare.figures:
+        return "—"
+    a, b = work.best(ours.figures), work.best(bare.figures)
+    mark = " *" if disturbed(a) or disturbed(b) else ""
+    return f"{a[work.figure] / b[work.figure]:.2f} (CPU {a['cpu_us'] / b['cpu_us']:.2f}){mark}"
+
+
+def raw(host: dict[str, str], works: list[Work], measured: list[Measured], seconds: float) -> dict[str, object]:
+    """Return the figures of all runs."""
+    return {
+        "machine": host,
+        "seconds": seconds,
+        "works": [
+            {
+                "work": work.title,
+                "mode": work.mode,
+                "options": work.options,
+                "servers": {name: {"runs": runs.figures, "errors": runs.errors} for name, runs in each.items()},
+            }
+            for work, each in zip(works, measured, strict=True)
+        ],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

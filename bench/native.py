@@ -1,0 +1,123 @@
+"""Builds the C tools of this folder and runs servers and the load generator, each on a core of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+BUILD = HERE / "build"
+COMPILE = ("cc", "-O2", "-Wall", "-Wextra")
+
+SERVER_CORE = 0
+GENERATOR_CORE = 1
+START_TIMEOUT = 20.0
+STOP_TIMEOUT = 10.0
+
+
+class BenchError(RuntimeError):
+    """A tool could not be built, a server did not start, or a run failed."""
+
+
+def build(name: str) -> Path:
+    """Compile `name`.c unless the program is newer than its sources, and return the program."""
+    source, program = HERE / f"{name}.c", BUILD / name
+    newest = max(path.stat().st_mtime for path in (source, *HERE.glob("*.h")))
+    if program.exists() and program.stat().st_mtime >= newest:
+        return program
+    BUILD.mkdir(exist_ok=True)
+    fresh = BUILD / f"{name}.{os.getpid()}"  # so that nobody runs a program that is half written
+    done = subprocess.run([*COMPILE, "-o", fresh, source], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"cannot compile {source.name}:\n{done.stderr}")
+    fresh.rename(program)
+    return program
+
+
+@contextmanager
+def on_core(index: int) -> Iterator[None]:
+    """Let the processes that are started inside run on one core, where there are two at least."""
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        yield
+        return
+    os.sched_setaffinity(0, {sorted(allowed)[index]})  # a child inherits it, so it never runs elsewhere
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def raise_file_limit() -> None:
+    """Let this process and its children open as many connections as the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def run_loadgen(mode: str, **options: object) -> dict[str, float]:
+    """Run the load generator and return its figures; `server_pid=7` stands for `--server-pid 7`."""
+    settings = {"deadline": 60, **options}
+    command = [str(build("loadgen")), mode]
+    for name, value in settings.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    with on_core(GENERATOR_CORE):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        output, errors = process.communicate()  # it ends by itself, at its deadline at the latest
+    if process.returncode:
+        raise BenchError(errors.strip() or f"loadgen ended with {process.returncode}")
+    figures: dict[str, float] = json.loads(output)
+    return figures
+
+
+@contextmanager
+def serving(command: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Run a server that prints `PORT n` when it listens; yield its port and its process id."""
+    raise_file_limit()
+    with on_core(SERVER_CORE):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=_environment())
+    with process:
+        try:
+            yield _announced_port(process), process.pid
+        finally:
+            _stop(process)
+
+
+def epoll_server() -> AbstractContextManager[tuple[int, int]]:
+    """Run the bare C loop; yield its port and its process id."""
+    return serving([str(build("epoll_server"))])
+
+
+def crosswire_server() -> AbstractContextManager[tuple[int, int]]:
+    """Run Crosswire as it is in this checkout; yield its port and its process id."""
+    return serving([sys.executable, "-m", "bench.servers.crosswire_server"])
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a server: this checkout goes before whatever is installed."""
+    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def _announced_port(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], START_TIMEOUT)
+    words = process.stdout.readline().split() if ready else []
+    if len(words) != 2 or words[0] != "PORT":
+        raise BenchError(f"{process.args!r} did not say where it listens, but: {' '.join(words) or 'nothing'}")
+    return int(words[1])
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_TIMEOUT)
+    process.kill()  # does nothing to a process that has ended

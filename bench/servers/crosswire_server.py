@@ -1,0 +1,64 @@
+"""The Crosswire server that is measured: what a user would write, nothing tuned.
+
+Run it as `python -m bench.servers.crosswire_server`. It prints `PORT n` when it listens and stops on SIGTERM.
+"""
+
+import asyncio
+import signal
+
+import msgspec
+import uvloop
+
+from crosswire import Handshake, Server, Socket
+
+server = Server(port=0)
+
+
+class JoinRoom(msgspec.Struct):
+    """What a client sends to join a room."""
+
+    room_id: str
+
+
+@server.authenticate
+def who(handshake: Handshake) -> str:
+    """Take the user's name from the URL: ?id=7."""
+    return handshake.query["id"]
+
+
+@server.on("publish")
+def publish(socket: Socket, data: dict[str, str]) -> None:
+    """Broadcast what one client says."""
+    server.everyone.send("news", data)
+
+
+@server.on("say")
+def say(socket: Socket, data: dict[str, str]) -> dict[str, str]:
+    """Answer a call from a plain function."""
+    return {"msg": "I am a reply to your say event"}
+
+
+@server.on("say_async")
+async def say_async(socket: Socket, data: dict[str, str]) -> dict[str, str]:
+    """Answer a call from a coroutine."""
+    return {"msg": "I am a reply to your say event"}
+
+
+@server.on("join")
+async def join(socket: Socket, data: JoinRoom) -> dict[str, bool]:
+    """Take the client into a room."""
+    await socket.join("chat", data.room_id)
+    return {"ok": True}
+
+
+async def main() -> None:
+    """Run until SIGTERM, as `server.run()` does, and tell whoever started us where we listen."""
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    async with server:
+        print(f"PORT {server.port}", flush=True)
+        await stopped.wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -1,0 +1,82 @@
+"""The calls of one connection that wait for their answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from crosswire.client.hooks import Hooks
+from crosswire.core.calls import CallIds, PendingCalls
+from crosswire.core.listeners import Hook
+from crosswire.errors import CallTimeout, NotConnected
+
+Pending = Callable[[], Any]
+
+
+class Calls:
+    """Matches answers to the calls of one connection.
+
+    Args:
+        ids: shared by all connections of a client, so that a late answer never meets another call.
+        hooks: where a failing ``on_pending`` is reported.
+    """
+
+    __slots__ = ("_hooks", "_ids", "_pending")
+
+    def __init__(self, ids: CallIds, hooks: Hooks) -> None:
+        self._ids = ids
+        self._hooks = hooks
+        self._pending: PendingCalls[asyncio.Future[Any]] = PendingCalls()
+
+    async def call(
+        self, event: str, send: Callable[[str], None], timeout: float, on_pending: Pending | None, pending_after: float
+    ) -> Any:
+        """Send a call by ``send(call_id)`` and wait for its answer.
+
+        Raises:
+            CallTimeout: none came within ``timeout`` seconds.
+            EventError: the server refused.
+            NotConnected: the connection was lost.
+        """
+        notice: Hook[[]] = Hook("on_pending", 0)
+        if on_pending is not None:
+            notice(on_pending, once=True)
+        loop = asyncio.get_running_loop()
+        call_id = self._ids.next()
+        answer: asyncio.Future[Any] = loop.create_future()
+        send(call_id)
+        self._pending.add(call_id, answer)
+        timers = [loop.call_later(timeout, self._expired, call_id, event, timeout)]
+        if on_pending is not None:
+            timers.append(loop.call_later(pending_after, self._hooks.fire, notice))
+        try:
+            return await answer
+        finally:
+            self._pending.take(call_id)
+            for timer in timers:
+                timer.cancel()
+
+    def answered(self, call_id: str, value: Any) -> None:
+        """Hand an answer to who waits for it, if anybody still does."""
+        waiter = self._pending.take(call_id)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(value)
+
+    def failed(self, call_id: str, error: Exception) -> None:
+        """As :meth:`answered`, for a failure."""
+        waiter = self._pending.take(call_id)
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+
+    def lost(self, why: str) -> None:
+        """Fail all that wait: no answer can come any more."""
+        for waiter in self._pending.take_all():
+            if not waiter.done():
+                waiter.set_exception(NotConnected(why))
+
+    def _expired(self, call_id: str, event: str, timeout: float) -> None:
+        self.failed(
+            call_id,
+            CallTimeout(f"no answer to the call {event!r} within {timeout} s; it may still have been carried out"),
+        )

@@ -1,0 +1,332 @@
+"""The client as the application sees it."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, overload
+
+from crosswire.client.calls import Calls, Pending
+from crosswire.client.heartbeat import Heartbeat
+from crosswire.client.hooks import Hooks
+from crosswire.client.options import (
+    require_count,
+    require_headers,
+    require_interval,
+    require_seconds,
+    require_subprotocols,
+    require_text,
+)
+from crosswire.client.reconnection import Reconnection
+from crosswire.client.retries import Policy, Retries, reconnects_unless_final
+from crosswire.client.router import Router
+from crosswire.client.session import Session, SessionOwner
+from crosswire.client.url import Params, join_params
+from crosswire.core.backoff import Backoff
+from crosswire.core.calls import CallIds
+from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag
+from crosswire.core.names import require_event
+from crosswire.errors import ConfigError, NotConnected
+from crosswire.runtime.tasks import Tasks
+from crosswire.transport.connector import Target, connect
+
+HANDLER_GRACE = 1.0
+"""Seconds that asynchronous handlers have to end when the client is closed; then they are cancelled."""
+
+
+class Client:
+    """A connection to a Crosswire server, or to one of the original, that comes back when it is lost.
+
+    Args:
+        url: ``ws://`` or ``wss://``; a query that it has is kept.
+        params: strings added to the query, such as ``{"id": "13"}``; a sequence of strings repeats its name.
+        headers: HTTP fields for the upgrade request.
+        subprotocols: offered to the server, the favourite first. With ``"crosswire.msgpack"`` messages travel as
+            MessagePack if the server agrees.
+        tls: for ``wss://``; None trusts the certificate authorities of the system.
+        ping_interval: seconds between two heartbeats, or None for none.
+        pong_timeout: seconds to wait for a heartbeat's echo; then the connection counts as lost.
+        ping_text: the heartbeat's text; it must be the server's.
+        call_timeout: seconds that :meth:`call` waits for an answer, unless it is told otherwise.
+        pending_after: seconds after which :meth:`call` gives its pending notice.
+        fast_retries: attempts that come soon after a loss.
+        fast_interval: seconds; the longest delay before each of those, doubled for every attempt after them.
+        max_interval: seconds; no delay is longer. Every delay is drawn evenly from 0 to its bound.
+        retry_limit: attempts in a row, or None for no limit. A connection that opens starts the count anew.
+        reconnect: tells from a :class:`~crosswire.types.Close` whether to try again. The default does unless the
+            code is 1008, 4001, 4010, 4011 or 4012. An attempt that failed is put to it as 1006, and as 1008 if the
+            server refused with an HTTP status 4xx other than 408, 425 and 429. What it raises counts as a no.
+
+    Raises:
+        ConfigError: an option can't be used.
+
+    A handler takes the event's data, or nothing; if it is annotated, data of another type is not handed to it.
+    What a handler raises goes to ``on_error``, or to the log if nobody listens there.
+
+    Attributes:
+        on_open: ``()``; the connection is open, the first time and after every loss.
+        on_close: ``(close)``; an open connection ended. :attr:`reconnecting` tells whether another will be tried.
+        on_error: ``(exc)``; a handler failed, or an attempt to connect did.
+        on_message: ``(raw)``; every message but heartbeats, as str or bytes, before its handlers.
+        on_ping: ``()``; a heartbeat was sent.
+        on_pong: ``(milliseconds)``; its echo came.
+        on_pong_timeout: ``()``; it did not, and the connection is about to be dropped.
+        on_reconnect: ``(attempt, delay)``; the attempt of that number will be made in ``delay`` seconds.
+        on_give_up: ``(limit)``; that many attempts failed, and no more will be made.
+
+    Example::
+
+        client = Client("ws://localhost:9000", params={"id": "13"})
+
+        @client.on("say")
+        def say(data: dict):
+            print(data)
+
+        async with client:
+            print(await client.call("say", {"msg": "hello"}))
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        subprotocols: Iterable[str] = (),
+        tls: ssl.SSLContext | None = None,
+        ping_interval: float | None = 10,
+        pong_timeout: float = 2,
+        ping_text: str = "",
+        call_timeout: float = 5,
+        pending_after: float = 0.1,
+        fast_retries: int = 3,
+        fast_interval: float = 3,
+        max_interval: float = 120,
+        retry_limit: int | None = None,
+        reconnect: Policy = reconnects_unless_final,
+    ) -> None:
+        if not callable(reconnect):
+            raise ConfigError(f"reconnect={reconnect!r}: give a function that takes a Close and returns a bool")
+        self._target = Target(
+            join_params(url, params), require_headers(headers), require_subprotocols(subprotocols), tls
+        )
+        self._ping_text = require_text("ping_text", ping_text)
+        self._call_timeout = require_seconds("call_timeout", call_timeout)
+        self._pending_after = require_seconds("pending_after", pending_after, zero=True)
+        self._tasks = Tasks()
+        self._listeners = EventListeners(most=1)
+        self._ids = CallIds()
+        self._hooks = hooks = Hooks(self._tasks)
+        self._router = Router(self._listeners, hooks, self._tasks)
+        self._heartbeat = Heartbeat(
+            require_interval("ping_interval", ping_interval), require_seconds("pong_timeout", pong_timeout), hooks
+        )
+        retries = Retries(
+            Backoff(
+                require_count("fast_retries", fast_retries),
+                require_seconds("fast_interval", fast_interval, zero=True),
+                require_seconds("max_interval", max_interval, zero=True),
+            ),
+            None if retry_limit is None else require_count("retry_limit", retry_limit),
+            random.random,
+        )
+        self._reconnection = Reconnection(self._open_session, reconnect, retries, hooks)
+        self.on_open = hooks.on_open
+        self.on_close = hooks.on_close
+        self.on_error = hooks.on_error
+        self.on_message = hooks.on_message
+        self.on_ping = hooks.on_ping
+        self.on_pong = hooks.on_pong
+        self.on_pong_timeout = hooks.on_pong_timeout
+        self.on_reconnect = hooks.on_reconnect
+        self.on_give_up = hooks.on_give_up
+
+    # The connection
+
+    async def connect(self) -> None:
+        """Wait until the connection is open; if it is already, return at once.
+
+        A server that can't be reached is tried again as after a loss. Cancelling a first ``connect`` ends its
+        attempts.
+
+        Raises:
+            NotConnected: ``retry_limit`` was reached, the policy forbids to try again, the server refused the
+                upgrade with a status such as 401, or :meth:`close` was called. The text says which.
+        """
+        await self._reconnection.connect()
+
+    async def close(self) -> None:
+        """Close the connection with code 4001, or give up getting one; may be called at any time and again.
+
+        Calls that wait fail with :exc:`NotConnected` at once. Returns when nothing is left: the closing handshake
+        has at most 5 seconds, handlers that still run have one. The client may be connected again.
+        """
+        await self._reconnection.stop()
+        await self._tasks.wait(HANDLER_GRACE)
+        await self._tasks.cancel()
+
+    def reconnect(self, reset: bool = False) -> None:
+        """Drop the connection, if there is one, and connect anew at once, whatever the policy and the limit say.
+
+        Args:
+            reset: count attempts from 0 again.
+        """
+        self._reconnection.retry_now(reset=reset)
+
+    @property
+    def reconnecting(self) -> bool:
+        """Whether the connection was lost and the client is trying to get it back."""
+        return self._reconnection.reconnecting
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # The heartbeat
+
+    @property
+    def ping_interval(self) -> float | None:
+        """Seconds between two heartbeats, or None for none; a new value takes effect at once."""
+        return self._heartbeat.interval
+
+    @ping_interval.setter
+    def ping_interval(self, seconds: float | None) -> None:
+        self._heartbeat.interval = require_interval("ping_interval", seconds)
+
+    @property
+    def latency(self) -> float | None:
+        """Milliseconds that the last heartbeat of this connection took, there and back; None before the first."""
+        return self._heartbeat.latency
+
+    # Messages
+
+    def send(self, event: str, data: Any = None) -> None:
+        """Send an event, without waiting for anything.
+
+        Args:
+            event: its name: not empty, not beginning with ``$``.
+            data: anything that msgspec encodes: JSON's own types, Structs, dataclasses, datetimes, ...
+
+        Raises:
+            NotConnected: there is no open connection.
+            InvalidPayload: the data can't be encoded.
+            UsageError: the name can't be used.
+        """
+        require_event(event)
+        self._session().send(event, data)
+
+    async def call(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        timeout: float | None = None,
+        on_pending: Pending | None = None,
+        pending_after: float | None = None,
+    ) -> Any:
+        """Ask the server and return its answer.
+
+        Args:
+            event: as for :meth:`send`.
+            data: as for :meth:`send`.
+            timeout: seconds to wait for the answer; None: the client's ``call_timeout``.
+            on_pending: called without arguments, once, if no answer came after ``pending_after``; sync or async.
+            pending_after: seconds; None: the client's.
+
+        Raises:
+            EventError: the server refused; ``code`` and ``message`` are its own.
+            CallTimeout: no answer came in time. The call may still have been carried out.
+            NotConnected: there is no open connection, or it was lost before the answer came.
+            InvalidPayload: the data can't be encoded.
+            UsageError: the name can't be used.
+            ConfigError: a number of seconds or ``on_pending`` can't be used.
+
+        Example::
+
+            try:
+                reply = await client.call("say", {"msg": "hi"}, timeout=2, on_pending=lambda: print("loading ..."))
+            except EventError as error:
+                print(error.code)
+        """
+        require_event(event)
+        return await self._session().call(
+            event,
+            data,
+            timeout=self._call_timeout if timeout is None else require_seconds("timeout", timeout),
+            on_pending=on_pending,
+            pending_after=self._pending_after
+            if pending_after is None
+            else require_seconds("pending_after", pending_after, zero=True),
+        )
+
+    @overload
+    def on(self, event: str, handler: HandlerT, *, once: bool = False, tag: Tag | None = None) -> HandlerT: ...
+    @overload
+    def on(
+        self, event: str, handler: None = None, *, once: bool = False, tag: Tag | None = None
+    ) -> Callable[[HandlerT], HandlerT]: ...
+    def on(self, event: str, handler: Any = None, *, once: bool = False, tag: Tag | None = None) -> Any:
+        """Add a handler for an event, directly or as a decorator; several are called in the order they were added.
+
+        Args:
+            event: its name.
+            handler: sync or async; called with the data, or with nothing if it takes nothing. If the server calls,
+                the first value that is not None answers, :exc:`EventError` refuses.
+            once: remove it before its first call.
+            tag: a label to remove it by.
+
+        Returns:
+            The handler.
+
+        Raises:
+            UsageError: the name can't be used.
+            ConfigError: the handler can't be used.
+        """
+        return self._listeners.on(event, handler, once=once, tag=tag)
+
+    @overload
+    def once(self, event: str, handler: HandlerT, *, tag: Tag | None = None) -> HandlerT: ...
+    @overload
+    def once(self, event: str, handler: None = None, *, tag: Tag | None = None) -> Callable[[HandlerT], HandlerT]: ...
+    def once(self, event: str, handler: Any = None, *, tag: Tag | None = None) -> Any:
+        """Add a handler that is called at most once; otherwise as :meth:`on`."""
+        return self._listeners.on(event, handler, once=True, tag=tag)
+
+    def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
+        """Remove handlers of an event or of a hook.
+
+        Args:
+            event: the event's name, or a hook: itself, or the name of its attribute.
+            handler_or_tag: the handler, or the tag it was added with; None removes all.
+
+        Example::
+
+            client.off("say", "mine")
+            client.off(client.on_open, greet)  # or client.on_open.off(greet), or client.off("on_open", greet)
+        """
+        if isinstance(event, Hook):
+            event.off(handler_or_tag)
+            return
+        self._listeners.off(event, handler_or_tag)
+        self._hooks.off(event, handler_or_tag)
+
+    # Inside
+
+    def _session(self) -> Session:
+        session = self._reconnection.session
+        if session is None:
+            raise NotConnected("there is no open connection: await client.connect(), or wait for on_open")
+        return session
+
+    async def _open_session(self, owner: SessionOwner) -> Session:
+        calls = Calls(self._ids, self._hooks)
+        session = Session(owner, self._router, calls, self._heartbeat, self._ping_text, self._hooks)
+        await connect(self._target, session)
+        return session

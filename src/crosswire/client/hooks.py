@@ -1,0 +1,68 @@
+"""The client's life events, and where failures are reported."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from crosswire.core.listeners import Handler, Hook, Tag
+from crosswire.errors import NotConnected
+from crosswire.runtime.dispatch import fire
+from crosswire.runtime.tasks import Tasks
+from crosswire.types import Close
+
+logger = logging.getLogger("crosswire.client")
+
+
+class Hooks:
+    """The hooks of one client.
+
+    Args:
+        tasks: where asynchronous handlers run.
+    """
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self.on_open: Hook[[]] = Hook("on_open", 0)
+        self.on_close: Hook[[Close]] = Hook("on_close", 1)
+        self.on_error: Hook[[BaseException]] = Hook("on_error", 1)
+        self.on_message: Hook[[str | bytes]] = Hook("on_message", 1)
+        self.on_ping: Hook[[]] = Hook("on_ping", 0)
+        self.on_pong: Hook[[float]] = Hook("on_pong", 1)
+        self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout", 0)
+        self.on_reconnect: Hook[[int, float]] = Hook("on_reconnect", 2)
+        self.on_give_up: Hook[[int]] = Hook("on_give_up", 1)
+
+    def fire(self, hook: Hook[...], *arguments: Any) -> None:
+        """Call a hook's handlers; what they raise is reported."""
+        fire(hook, arguments, self._tasks, self.report)
+
+    def off(self, name: str, handler_or_tag: Handler | Tag | None) -> None:
+        """Remove handlers of the hook of that name, if there is one."""
+        hook = vars(self).get(name)
+        if isinstance(hook, Hook):
+            hook.off(handler_or_tag)
+
+    def report(self, error: BaseException) -> None:
+        """Hand a handler's failure to ``on_error``, or log it if nobody listens."""
+        if isinstance(error, asyncio.CancelledError):
+            logger.info("a handler was cancelled before it ended")
+        elif self.on_error:
+            self._tell(error)
+        else:
+            logger.error("a handler failed: %r", error, exc_info=error)
+
+    def report_attempt(self, error: NotConnected) -> None:
+        """Hand a failed attempt to connect to ``on_error``, or log it in one line: it says nothing about the code."""
+        if self.on_error:
+            self._tell(error)
+        else:
+            logger.warning("%s", error)
+
+    def _tell(self, error: BaseException) -> None:
+        fire(self.on_error, (error,), self._tasks, _log)
+
+
+def _log(error: BaseException) -> None:
+    logger.error("a handler of on_error failed: %r", error, exc_info=error)

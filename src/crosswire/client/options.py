@@ -1,0 +1,77 @@
+"""Checks of the options of a client: what can't work is refused when the client is made."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+from crosswire.errors import ConfigError
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+# The upgrade is negotiated by the transport; these would contradict it.
+_OWN_HEADERS = frozenset({"connection", "upgrade", "content-length", "transfer-encoding"})
+
+
+def require_seconds(name: str, value: object, *, zero: bool = False) -> float:
+    """Return ``value`` if it is a finite number of seconds greater than 0, or not less if ``zero``.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ConfigError(f"{name}={value!r}: give a number of seconds")
+    if not value and not zero:
+        raise ConfigError(f"{name}={value!r}: give a number of seconds greater than 0")
+    return value
+
+
+def require_interval(name: str, value: object) -> float | None:
+    """Return ``value`` if it is None or as in :func:`require_seconds`."""
+    return None if value is None else require_seconds(name, value)
+
+
+def require_count(name: str, value: object) -> int:
+    """Return ``value`` if it is an integer, 0 or greater; else raise :exc:`ConfigError`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"{name}={value!r}: give an integer, 0 or greater")
+    return value
+
+
+def require_text(name: str, value: object) -> str:
+    """Return ``value`` if it is a string; else raise :exc:`ConfigError`."""
+    if not isinstance(value, str):
+        raise ConfigError(f"{name}={value!r}: give a string")
+    return value
+
+
+def require_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return a copy of header fields that can be sent as they are.
+
+    Raises:
+        ConfigError: one would break the request, or is the transport's own.
+    """
+    checked = dict(headers or {})
+    fields: list[tuple[object, object]] = list(checked.items())
+    for name, value in fields:
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ConfigError(f"{name!r} can't be the name of a header")
+        if name.lower() in _OWN_HEADERS or name.lower().startswith("sec-websocket-"):
+            raise ConfigError(f"the header {name} is set by the client itself; subprotocols have their own option")
+        # The value may be a secret: it is not shown.
+        if not isinstance(value, str) or not _FIELD_VALUE.fullmatch(value):
+            raise ConfigError(f"the value of the header {name} must be a string without line breaks, in Latin-1")
+    return checked
+
+
+def require_subprotocols(subprotocols: Iterable[str]) -> tuple[str, ...]:
+    """Return subprotocols as a tuple if each is a name that can be offered; else raise :exc:`ConfigError`."""
+    if isinstance(subprotocols, str):
+        raise ConfigError(f"subprotocols={subprotocols!r}: give a sequence of strings")
+    checked = tuple(subprotocols)
+    names: tuple[object, ...] = checked
+    for name in names:
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ConfigError(f"{name!r} can't be the name of a subprotocol (RFC 6455, section 4.1)")
+    return checked

@@ -1,0 +1,67 @@
+"""The URL that a client connects to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode, urlsplit
+
+from crosswire.errors import ConfigError
+
+Params = Mapping[str, str | Sequence[str]]
+"""Query parameters; a sequence gives the same name several times."""
+
+
+def join_params(url: str, params: Params | None = None) -> str:
+    """Add query parameters to a WebSocket URL; a query that it already has stays as it is.
+
+    Args:
+        url: a ``ws://`` or ``wss://`` URL without a fragment.
+        params: strings, or sequences of strings; they are percent-encoded.
+
+    Raises:
+        ConfigError: the URL or a parameter can't be used; the text says why.
+
+    Example::
+
+        join_params("ws://localhost:9000/?v=2", {"id": "13"})  # "ws://localhost:9000/?v=2&id=13"
+    """
+    _check(url)
+    query = urlencode([pair for name, value in (params or {}).items() for pair in _pairs(name, value)])
+    if not query:
+        return url
+    head, mark, existing = url.partition("?")
+    if not urlsplit(url).path:
+        head += "/"
+    if not mark:
+        return f"{head}?{query}"
+    return f"{head}?{existing}{'&' if existing and not existing.endswith('&') else ''}{query}"
+
+
+def _check(url: object) -> None:
+    if not isinstance(url, str):
+        raise ConfigError(f"the url must be a string, not {type(url).__name__}")
+    # urlsplit would silently drop some of these, and connect elsewhere than what was read.
+    if any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
+        raise ConfigError("the url contains a space or a control character: percent-encode it")
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"the url can't be read: {error}") from error
+    if parts.scheme not in ("ws", "wss"):
+        raise ConfigError(f"the url must begin with ws:// or wss://, not {parts.scheme or url.partition('/')[0]!r}")
+    if not host:
+        raise ConfigError("the url names no host: write ws://host:port/path")
+    if "#" in url:
+        raise ConfigError("the url has a fragment, which is never sent: drop '#' and what follows, or write %23")
+    if parts.username is not None and parts.password is None:
+        raise ConfigError("the url names a user without a password: write user:password@host")
+
+
+def _pairs(name: object, value: object) -> list[tuple[str, str]]:
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"the name of a parameter must be a non-empty string, not {name!r}")
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, Sequence) or not all(isinstance(each, str) for each in values):
+        raise ConfigError(f"params[{name!r}] must be a string or a sequence of strings: convert it yourself")
+    return [(name, each) for each in values]

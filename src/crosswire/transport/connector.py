@@ -1,0 +1,317 @@
+"""The client side of a WebSocket: the sans-I/O protocol of ``websockets`` over asyncio's own transports.
+
+``websockets`` does the HTTP upgrade, the frames and the closing handshake. This file owns the TCP connection, joins
+fragments within limits, and bounds what waits to be sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus
+from websockets.frames import Frame
+from websockets.frames import Opcode as FrameType
+from websockets.http11 import Request, Response
+from websockets.protocol import SEND_EOF, State
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI, parse_uri
+
+from crosswire.core.assembler import Assembler, decode_text
+from crosswire.core.frames import Opcode
+from crosswire.errors import NotConnected, ProtocolFailure
+from crosswire.types import Close, CloseCode
+
+logger = logging.getLogger("crosswire.transport")
+
+# Only against fragments too small to be counted by their bytes: a server may well stream a message in small pieces.
+MAX_FRAGMENTS = 65536
+BATCH = 64 * 1024
+"""Bytes of messages that leave together; more do not wait for the end of the loop's turn."""
+
+_DATA = frozenset({FrameType.TEXT, FrameType.BINARY, FrameType.CONT})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect, and within which limits.
+
+    Args:
+        url: a valid ``ws://`` or ``wss://`` URL.
+        headers: fields added to the upgrade request; ``Host`` replaces the one made from the URL.
+        subprotocols: what is offered to the server, the favourite first.
+        tls: for ``wss://``; None trusts what the system trusts.
+        max_message: bytes of one received message; over it, closed with 1009.
+        outbox: bytes that may wait for a server that does not read fast enough; over it the connection is dropped.
+        close_timeout: seconds to wait for the server's part of the closing handshake; then the connection is dropped.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    subprotocols: tuple[str, ...] = ()
+    tls: ssl.SSLContext | None = None
+    max_message: int = 16 * 1024 * 1024
+    outbox: int = 16 * 1024 * 1024
+    close_timeout: float = 5
+
+
+class UpgradeRefused(NotConnected):
+    """The server answered the upgrade with a plain HTTP response.
+
+    Attributes:
+        status: its HTTP status.
+    """
+
+    def __init__(self, where: str, status: int) -> None:
+        super().__init__(f"{where} refused the connection with HTTP {status}")
+        self.status = status
+
+
+class ClientReceiver(Protocol):
+    """Where a client connection's arrivals go. Nothing is called before ``opened`` or after ``closed``."""
+
+    def opened(self, connection: ClientConnection) -> None:
+        """The upgrade is done."""
+
+    def text(self, text: str) -> None:
+        """A whole text message."""
+
+    def binary(self, data: bytes) -> None:
+        """A whole binary message."""
+
+    def closed(self, close: Close) -> None:
+        """The connection is gone; called once, if ``opened`` was."""
+
+
+async def connect(target: Target, receiver: ClientReceiver) -> ClientConnection:
+    """Open a connection; set no limit to how long that takes, its caller does by cancelling it.
+
+    Returns:
+        The open connection; ``receiver.opened`` has been called, and messages may have been received already.
+
+    Raises:
+        UpgradeRefused: the server answered with an HTTP status other than 101.
+        NotConnected: it can't be reached, or does not speak the protocol.
+    """
+    uri = parse_uri(target.url)
+    where = f"{'wss' if uri.secure else 'ws'}://{uri.host}:{uri.port}"
+    connection = ClientConnection(uri, target, receiver)
+    security = (target.tls or ssl.create_default_context()) if uri.secure else None
+    try:
+        await asyncio.get_running_loop().create_connection(lambda: connection, uri.host, uri.port, ssl=security)
+        failure = await connection.upgraded
+    except OSError as error:
+        raise NotConnected(f"can't connect to {where}: {error}") from error
+    except BaseException:
+        connection.abort(Close(CloseCode.ABNORMAL, "given up while connecting"))
+        raise
+    if failure is None:
+        return connection
+    connection.abort(Close(CloseCode.ABNORMAL, "the upgrade failed"))
+    if isinstance(failure, InvalidStatus):
+        raise UpgradeRefused(where, failure.response.status_code)
+    raise NotConnected(f"can't connect to {where}: {failure}") from failure
+
+
+class ClientConnection(asyncio.Protocol):
+    """One WebSocket, seen from the client. No method of it waits, and none raises for a server that is gone.
+
+    Attributes:
+        upgraded: done when the upgrade is, with None or with what prevented it.
+    """
+
+    def __init__(self, uri: WebSocketURI, target: Target, receiver: ClientReceiver) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._target = target
+        self._receiver = receiver
+        self._protocol = ClientProtocol(
+            uri,
+            subprotocols=[Subprotocol(name) for name in target.subprotocols] or None,
+            max_size=target.max_message,
+            logger=logger,
+        )
+        self._assembler = Assembler(target.max_message, MAX_FRAGMENTS)
+        self._transport: asyncio.Transport | None = None
+        self._batched = 0
+        self._flush_due = False
+        self._aborted: Close | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
+        self.upgraded: asyncio.Future[Exception | None] = self._loop.create_future()
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What the server chose of the subprotocols offered."""
+        return self._protocol.subprotocol
+
+    def send_text(self, data: bytes) -> None:
+        """Send a text message, given as UTF-8. Messages of one loop turn leave together."""
+        if self._usable:
+            self._protocol.send_text(data)
+            self._flush_later(len(data))
+
+    def send_binary(self, data: bytes) -> None:
+        """Send a binary message; otherwise as :meth:`send_text`."""
+        if self._usable:
+            self._protocol.send_binary(data)
+            self._flush_later(len(data))
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Start the closing handshake; what was sent before still leaves first."""
+        if self._usable:
+            self._protocol.send_close(code, reason)
+            self._flush()
+            self._drop_later()
+
+    def abort(self, close: Close) -> None:
+        """Drop the connection without waiting for anything; ``close`` is what the receiver will be told.
+
+        The server is told too if ``close`` has a code that may be sent and the network takes it at once.
+        """
+        if self._usable:
+            self._aborted = close
+            self._protocol.fail(close.code, close.reason)
+            self._flush()
+        self._aborted = self._aborted or close
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the upgrade."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._protocol.send_request(self._request())
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the network brings."""
+        self._protocol.receive_data(data)
+        self._handle_events()
+
+    def eof_received(self) -> None:
+        """Take the end of what the network brings; the transport then closes itself."""
+        self._protocol.receive_eof()
+        self._handle_events()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell how it ended."""
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        if not self.upgraded.done():
+            self.upgraded.set_result(self._protocol.handshake_exc or exc or ConnectionError("the connection was lost"))
+        elif self._protocol.handshake_exc is None and not self.upgraded.cancelled():
+            self._receiver.closed(self._aborted or self._ending(exc))
+
+    # What arrives
+
+    def _handle_events(self) -> None:
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._on_frame(event)
+            elif isinstance(event, Response):
+                self._on_response()
+        self._flush()
+        if self._protocol.close_rcvd is not None or self._protocol.parser_exc is not None:
+            self._disconnect()
+
+    def _on_response(self) -> None:
+        if self.upgraded.done():
+            return
+        failure = self._protocol.handshake_exc
+        self.upgraded.set_result(failure)
+        if failure is None:
+            self._receiver.opened(self)
+
+    def _on_frame(self, frame: Frame) -> None:
+        if frame.opcode not in _DATA or self._aborted is not None:
+            return
+        try:
+            message = self._message(frame)
+        except ProtocolFailure as failure:
+            self._fail(failure)
+            return
+        if isinstance(message, str):
+            self._receiver.text(message)
+        elif message is not None:
+            self._receiver.binary(message)
+
+    def _message(self, frame: Frame) -> str | bytes | None:
+        payload = bytes(frame.data)
+        if frame.opcode is FrameType.CONT:
+            return self._assembler.add(payload, final=frame.fin)
+        if not frame.fin:
+            self._assembler.begin(Opcode(frame.opcode), payload)
+            return None
+        return decode_text(payload) if frame.opcode is FrameType.TEXT else payload
+
+    def _fail(self, failure: ProtocolFailure) -> None:
+        self._aborted = Close(failure.close_code, str(failure))
+        self._protocol.fail(failure.close_code, str(failure))
+        self._flush()
+        self._disconnect()
+
+    # What leaves
+
+    def _request(self) -> Request:
+        request = self._protocol.connect()
+        for name, value in self._target.headers.items():
+            if name.lower() == "host":
+                del request.headers["Host"]
+            request.headers[name] = value
+        return request
+
+    @property
+    def _usable(self) -> bool:
+        return self._protocol.state is State.OPEN and self._aborted is None
+
+    def _flush_later(self, size: int) -> None:
+        self._batched += size
+        if self._batched > BATCH:
+            self._flush()
+        elif not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._batched = 0
+        self._flush_due = False
+        writes = self._protocol.data_to_send()
+        if not writes or self._transport is None or self._transport.is_closing():
+            return
+        # A single message larger than the limit is still sent when nothing waits in front of it.
+        if self._transport.get_write_buffer_size() > self._target.outbox:
+            self._overflow()
+            return
+        self._transport.write(b"".join(writes))
+        if SEND_EOF in writes:
+            self._disconnect()
+
+    def _overflow(self) -> None:
+        if self._aborted is None:
+            reason = f"more than {self._target.outbox} bytes wait for a server that does not read"
+            self.abort(Close(CloseCode.ABNORMAL, reason))
+
+    # How it ends
+
+    def _disconnect(self) -> None:
+        """Close the TCP connection once the last frame has left, without waiting for the server to do it."""
+        if self._transport is not None:
+            self._transport.close()
+            self._drop_later()
+
+    def _drop_later(self) -> None:
+        if self._close_timer is None and self._transport is not None:
+            self._close_timer = self._loop.call_later(self._target.close_timeout, self._transport.abort)
+
+    def _ending(self, exc: Exception | None) -> Close:
+        """What counts is the Close frame of the side that began to close."""
+        protocol = self._protocol
+        frame = protocol.close_rcvd if protocol.close_rcvd_then_sent else protocol.close_sent
+        if frame is None:
+            return Close(CloseCode.ABNORMAL, str(exc) if exc else "the connection was lost")
+        return Close(int(frame.code), frame.reason)

@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from crosswire.client import Client
+from crosswire.client import reconnection as reconnection_module
+from crosswire.errors import NotConnected
+from crosswire.transport.connector import UpgradeRefused
+from crosswire.types import Close
+from tests.integration.client.conftest import Run
+from tests.integration.client.fake_server import FakeServer, SilentServer
+from tests.integration.client.helpers import Watch, quick
+from tests.support import aio
+from tests.support.aio import wait_until
+
+
+def test_connects_and_closes_with_4001(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            client = Client(server.url)
+            watch = Watch(client)
+            async with client:
+                assert watch.events == ["open"]
+                await client.connect()
+                assert len(server.connections) == 1
+            assert watch.events == ["open", "close"]
+            assert watch.closes == [Close(4001, "closed by the client")]
+            await wait_until(lambda: server.last.close_code == 4001)
+            assert not client.reconnecting
+
+    run(main())
+
+
+def test_params_headers_and_host_are_sent(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            url = f"{server.url}chat?v=2"
+            headers = {"Authorization": "Bearer x", "Host": "chat.example"}
+            async with Client(url, params={"id": "13", "tag": ["a b", "ü"]}, headers=headers):
+                [request] = server.requests
+                assert request.path == "/chat?v=2&id=13&tag=a+b&tag=%C3%BC"
+                assert request.headers["Authorization"] == "Bearer x"
+                assert request.headers.get_all("Host") == ["chat.example"]
+
+    run(main())
+
+
+def test_a_client_can_be_connected_again_after_close(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            client = quick(server.url)
+            for count in (1, 2):
+                async with client:
+                    client.send("hello")
+                    await wait_until(lambda count=count: len(server.messages) == count)  # type: ignore[misc]
+
+    run(main())
+
+
+def test_several_waiters_are_served_by_one_connection(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            client = quick(server.url)
+            await asyncio.gather(client.connect(), client.connect(), client.connect())
+            assert len(server.connections) == 1
+            await asyncio.gather(client.close(), client.close())
+            await client.close()
+
+    run(main())
+
+
+def test_connect_keeps_trying_until_the_server_is_there(run: Run) -> None:
+    async def main() -> None:
+        server = FakeServer()
+        async with server:
+            pass
+        client = quick(server.url)
+        watch = Watch(client)
+        connecting = asyncio.create_task(client.connect())
+        await wait_until(lambda: len(watch.retries) >= 2)
+        assert not client.reconnecting
+        assert not connecting.done()
+        async with server:
+            await connecting
+            assert isinstance(watch.errors[0], NotConnected)
+            assert [attempt for attempt, _ in watch.retries] == list(range(1, len(watch.retries) + 1))
+            await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_an_upgrade_refused_for_good_raises_at_once(run: Run, status: int) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            server.refuse_with = status
+            client = quick(server.url, params={"token": "secret"})
+            watch = Watch(client)
+            with pytest.raises(NotConnected, match=f"HTTP {status}") as caught:
+                await client.connect()
+            assert isinstance(caught.value, UpgradeRefused)
+            assert "secret" not in str(caught.value)
+            assert watch.events == ["error"]
+            assert len(server.requests) == 1
+            await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
+def test_an_upgrade_refused_for_now_is_tried_again(run: Run, status: int) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            server.refuse_with = status
+            client = quick(server.url)
+            connecting = asyncio.create_task(client.connect())
+            await wait_until(lambda: len(server.requests) >= 2)
+            server.refuse_with = None
+            await connecting
+            await client.close()
+
+    run(main())
+
+
+def test_what_is_no_websocket_server_is_reported_as_such(run: Run) -> None:
+    async def nonsense(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
+        async with server:
+            client = quick(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", retry_limit=1)
+            with pytest.raises(NotConnected, match="gave up after 1 attempts"):
+                await client.connect()
+            await client.close()
+
+    run(main())
+
+
+def test_an_attempt_that_gets_no_answer_is_given_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnection_module, "CONNECT_TIMEOUT", 0.05)
+
+    async def main() -> None:
+        async with SilentServer() as server:
+            client = quick(server.url, retry_limit=1)
+            with pytest.raises(NotConnected, match="no answer within"):
+                await client.connect()
+            assert server.taken == 2
+            await wait_until(lambda: server.open == 0)
+            await client.close()
+
+    run(main())
+
+
+def test_close_while_the_upgrade_is_under_way(run: Run) -> None:
+    async def main() -> None:
+        async with SilentServer() as server:
+            client = Client(server.url)
+            watch = Watch(client)
+            connecting = asyncio.create_task(client.connect())
+            await wait_until(lambda: server.open == 1)
+            await client.close()
+            with pytest.raises(NotConnected, match="closed by the client"):
+                await connecting
+            await wait_until(lambda: server.open == 0)
+            assert watch.events == []
+
+    run(main())
+
+
+def test_a_cancelled_connect_leaves_nothing(run: Run) -> None:
+    async def main() -> None:
+        async with SilentServer() as server:
+            client = Client(server.url)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.connect(), 0.05)
+            await wait_until(lambda: server.open == 0)
+
+    run(main())
+
+
+def test_a_cancelled_connect_leaves_the_other_waiters_alone(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            server.refuse_with = 503
+            client = quick(server.url)
+            first = asyncio.create_task(client.connect())
+            await wait_until(lambda: server.requests)
+            second = asyncio.create_task(client.connect())
+            await asyncio.sleep(0)
+            first.cancel()
+            server.refuse_with = None
+            await second
+            assert first.cancelled()
+            await client.close()
+
+    run(main())
+
+
+def test_a_server_that_does_not_close_its_side_is_dropped(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            client = quick(server.url)
+            client._target = type(client._target)(server.url, close_timeout=0.05)
+            await client.connect()
+            server.last.transport.pause_reading()
+            await client.close()
+
+    run(main())
+
+
+def test_a_cancelled_close_drops_the_connection(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            client = quick(server.url)
+            watch = Watch(client)
+            await client.connect()
+            server.last.transport.pause_reading()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.close(), 0.05)
+            await wait_until(lambda: watch.closes)
+            await client.close()
+
+    run(main())
+
+
+def test_the_end_of_the_loop_drops_the_connection(run: Run) -> None:
+    """A program that forgets to close."""
+
+    async def forgetful(server: FakeServer, watches: list[Watch]) -> None:
+        client = quick(server.url)
+        watches.append(Watch(client))
+        await client.connect()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            if "crosswire" in task.get_name():
+                task.cancel()
+
+    async def main() -> None:
+        watches: list[Watch] = []
+        async with FakeServer() as server:
+            await forgetful(server, watches)
+            await wait_until(lambda: watches[0].closes)
+
+    run(main())
+
+
+def test_no_timer_is_left() -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            client = quick(server.url, ping_interval=0.01)
+            async with client:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(client.call("lost", on_pending=print, pending_after=60), 0.03)
+            timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+            assert [each for each in timers if not each.cancelled() and "crosswire" in repr(each)] == []
+
+    aio.run(main())
+
+
+def test_tls(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        certificate = _certificate(tmp_path)
+        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        serving.load_cert_chain(certificate)
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        async with FakeServer(tls=serving) as server:
+            server.answers["say"] = "hello"
+            async with Client(server.url, tls=trusting) as client:
+                assert await client.call("say") == "hello"
+            doubtful = quick(server.url, retry_limit=0)
+            with pytest.raises(NotConnected, match=r"(?i)certificate"):
+                await doubtful.connect()
+
+    run(main())
+
+
+def _certificate(folder: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(minutes=5))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "server.pem"
+    pem, raw, plain = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(key.private_bytes(pem, raw, plain) + certificate.public_bytes(pem))
+    return path

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from crosswire.client import Client
+from crosswire.client import router as router_module
+from crosswire.errors import EventError
+from tests.integration.client.conftest import Run
+from tests.integration.client.fake_server import FakeServer
+from tests.integration.client.helpers import Watch, quick
+from tests.support.aio import wait_until
+
+
+async def ask(server: FakeServer, event: str, payload: Any = None) -> dict[str, Any]:
+    """Call the client and return its whole answer."""
+    call_id = f"{event}-{len(server.messages)}"
+    await server.send({"event": event, "payload": payload, "callId": call_id})
+    await wait_until(lambda: any(each.get("callId") == call_id for each in server.messages))
+    [answer] = [each for each in server.messages if each.get("callId") == call_id]
+    assert isinstance(answer, dict)
+    return {key: value for key, value in answer.items() if key != "callId"}
+
+
+def add_handlers(client: Client) -> None:
+    @client.on("double")
+    def double(data: int) -> int:
+        return 2 * data
+
+    @client.on("slow")
+    async def slow(data: Any) -> Any:
+        await asyncio.sleep(0)
+        return data
+
+    @client.on("refuse")
+    def refuse() -> None:
+        raise EventError("busy", "ask later")
+
+    @client.on("fail")
+    async def fail() -> None:
+        raise RuntimeError("a secret of this program")
+
+    client.on("nothing", lambda: None)
+    client.on("several", lambda: None)
+    client.on("several", slow_second)
+    client.on("several", lambda: "third")
+    client.on("odd", lambda: object())
+
+
+async def slow_second() -> str:
+    await asyncio.sleep(0)
+    return "second"
+
+
+def test_a_call_is_always_answered(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server, quick(server.url) as client:
+            watch = Watch(client)
+            add_handlers(client)
+            assert await ask(server, "double", 21) == {"payload": 42}
+            assert await ask(server, "slow", [1]) == {"payload": [1]}
+            assert await ask(server, "nothing") == {"payload": None}
+            assert await ask(server, "several") == {"payload": "second"}
+            assert await ask(server, "refuse") == {"error": {"code": "busy", "message": "ask later"}}
+            assert watch.errors == []
+            failed = {"error": {"code": "HANDLER_ERROR", "message": "the handler failed"}}
+            assert await ask(server, "fail") == failed
+            assert await ask(server, "odd") == failed
+            assert str(watch.errors[0]) == "a secret of this program"
+            assert len(watch.errors) == 2
+            assert (await ask(server, "unknown"))["error"]["code"] == "NO_HANDLER"
+            assert (await ask(server, "double", "x"))["error"]["code"] == "INVALID_PAYLOAD"
+
+    run(main())
+
+
+def test_an_answer_for_a_connection_that_is_gone_is_dropped(run: Run) -> None:
+    async def main() -> None:
+        go_on = asyncio.Event()
+        async with FakeServer() as server, quick(server.url) as client:
+            watch = Watch(client)
+
+            @client.on("slow")
+            async def slow() -> str:
+                await go_on.wait()
+                return "too late"
+
+            await server.send({"event": "slow", "callId": "1"})
+            client.on("then", lambda: None)
+            await ask(server, "then")
+            server.drop_all()
+            await wait_until(lambda: watch.count("open") == 1)
+            go_on.set()
+            await ask(server, "then")
+            assert not any(each.get("callId") == "1" for each in server.messages)
+            assert watch.errors == []
+
+    run(main())
+
+
+def test_running_handlers_are_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router_module, "MAX_RUNNING", 2)
+
+    async def main() -> None:
+        go_on = asyncio.Event()
+        async with FakeServer() as server, quick(server.url) as client:
+            watch = Watch(client)
+
+            @client.on("slow")
+            async def slow() -> None:
+                await go_on.wait()
+
+            client.on("quick", lambda: "still answered")
+            for _ in range(3):
+                await server.send({"event": "slow"})
+            assert (await ask(server, "slow"))["error"]["code"] == "BUSY"
+            assert await ask(server, "quick") == {"payload": "still answered"}
+            [error] = watch.errors
+            assert isinstance(error, EventError)
+            assert error.code == "BUSY"
+            go_on.set()
+
+    run(main())

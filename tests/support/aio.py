@@ -1,0 +1,44 @@
+"""Runs asynchronous tests, and checks that they leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def run(main: Coroutine[Any, Any, T], loop_factory: LoopFactory | None = None) -> T:
+    """Run a coroutine on a loop of its own and return its result.
+
+    Raises:
+        AssertionError: tasks are left at its end, or the loop's exception handler was called: an exception was never
+            retrieved, a callback failed, a task was destroyed while pending.
+    """
+    complaints: list[dict[str, Any]] = []
+    with asyncio.Runner(debug=False, loop_factory=loop_factory) as runner:
+        runner.get_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        result = runner.run(_checked(main))
+        gc.collect()
+        runner.run(asyncio.sleep(0))
+    assert not complaints, complaints
+    return result
+
+
+async def wait_until(predicate: Callable[[], object], timeout: float = 5) -> None:
+    """Wait until ``predicate()`` is true; fail after ``timeout`` seconds."""
+    deadline = asyncio.get_running_loop().time() + timeout
+    while not predicate():
+        assert asyncio.get_running_loop().time() < deadline, f"not within {timeout} s: {predicate}"
+        await asyncio.sleep(0.002)
+
+
+async def _checked(main: Coroutine[Any, Any, T]) -> T:
+    result = await main
+    await asyncio.sleep(0)  # done callbacks of what ended in this turn
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left, left
+    return result

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from crosswire.client.heartbeat import Heartbeat
+from crosswire.client.hooks import Hooks
+from crosswire.runtime.tasks import Tasks
+from tests.support.aio import run, wait_until
+
+
+class Server:
+    """Counts what a heartbeat does."""
+
+    def __init__(self, interval: float | None = 0.005, timeout: float = 5) -> None:
+        hooks = Hooks(Tasks())
+        self.events: list[str] = []
+        hooks.on_ping(lambda: self.events.append("on_ping"))
+        hooks.on_pong(lambda milliseconds: self.events.append(f"on_pong {type(milliseconds).__name__}"))
+        hooks.on_pong_timeout(lambda: self.events.append("on_pong_timeout"))
+        self.heartbeat = Heartbeat(interval, timeout, hooks)
+
+    def start(self) -> None:
+        self.heartbeat.start(lambda: self.events.append("sent"), lambda: self.events.append("gave up"))
+
+    def saw(self, event: str) -> bool:
+        return event in self.events
+
+
+def test_an_echo_gives_the_latency_and_the_next_heartbeat() -> None:
+    async def main() -> None:
+        server = Server()
+        server.start()
+        for _ in range(2):
+            await wait_until(lambda: server.saw("on_ping"))
+            assert server.events == ["sent", "on_ping"]
+            server.heartbeat.echoed()
+            assert server.events.pop() == "on_pong float"
+            assert server.heartbeat.latency is not None
+            assert server.heartbeat.latency >= 0
+            server.events.clear()
+        server.heartbeat.stop()
+        assert server.heartbeat.latency is None
+
+    run(main())
+
+
+def test_no_echo_in_time_is_told_and_given_up_once() -> None:
+    async def main() -> None:
+        server = Server(timeout=0.01)
+        server.start()
+        await wait_until(lambda: server.saw("gave up"))
+        assert server.events == ["sent", "on_ping", "on_pong_timeout", "gave up"]
+
+    run(main())
+
+
+def test_an_echo_of_nothing_is_ignored() -> None:
+    async def main() -> None:
+        server = Server(interval=60)
+        server.start()
+        server.heartbeat.echoed()
+        assert server.heartbeat.latency is None
+        assert server.events == []
+        server.heartbeat.stop()
+
+    run(main())
+
+
+def test_a_new_interval_takes_effect_at_once() -> None:
+    async def main() -> None:
+        server = Server(interval=60)
+        server.start()
+        server.heartbeat.interval = 0.005
+        await wait_until(lambda: server.saw("on_ping"))
+        server.heartbeat.interval = None
+        server.heartbeat.echoed()
+        server.events.clear()
+        await asyncio.sleep(0.02)
+        assert server.events == []
+        server.heartbeat.interval = 0.005
+        await wait_until(lambda: server.saw("on_ping"))
+        server.heartbeat.stop()
+
+    run(main())
+
+
+def test_none_sends_nothing() -> None:
+    async def main() -> None:
+        server = Server(interval=None)
+        server.start()
+        await asyncio.sleep(0.02)
+        assert server.events == []
+        server.heartbeat.stop()
+
+    run(main())
+
+
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "started anew"])
+def test_the_timer_of_an_old_connection_does_not_meet_the_next(stopped: bool) -> None:
+    async def main() -> None:
+        server = Server(interval=0.005, timeout=0.05)
+        server.start()
+        await wait_until(lambda: server.saw("on_ping"))
+        server.heartbeat.stop()
+        server.events.clear()
+        if not stopped:
+            server.heartbeat.interval = None
+            server.start()
+        await asyncio.sleep(0.08)
+        assert server.events == []
+        server.heartbeat.stop()
+
+    run(main())
+
+
+def test_a_loop_that_was_held_up_gives_the_echo_another_chance() -> None:
+    async def main() -> None:
+        server = Server(timeout=0.1)
+        server.start()
+        await wait_until(lambda: server.saw("on_ping"))
+        time.sleep(0.2)  # noqa: ASYNC251 - a handler that blocks the loop is the point
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        assert not server.saw("gave up")
+        server.heartbeat.echoed()
+        assert server.saw("on_pong float")
+        server.heartbeat.stop()
+
+    run(main())
+
+
+def test_a_failing_hook_does_not_stop_the_heartbeat(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("a hook's own mistake")
+
+    async def main() -> None:
+        hooks = Hooks(Tasks())
+        hooks.on_ping(fail)
+        sent: list[None] = []
+        heartbeat = Heartbeat(0.002, 5, hooks)
+        heartbeat.start(lambda: sent.append(None), lambda: None)
+        for count in (1, 2):
+            await wait_until(lambda count=count: len(sent) == count)  # type: ignore[misc]
+            heartbeat.echoed()
+        heartbeat.stop()
+
+    work: Coroutine[Any, Any, None] = main()
+    run(work)
+    assert "a hook's own mistake" in caplog.text
