@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crosswire.client import Client
 from crosswire.core.audience import Audience, Room
 from crosswire.errors import (
     CallTimeout,
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Audience",
     "CallTimeout",
+    "Client",
     "Close",
     "CloseCode",
     "ConfigError",

@@ -38,12 +38,17 @@ class Flushable(Protocol):
 
 
 class Flusher:
-    """Flushes, at the end of a turn of the event loop, what was filled in it."""
+    """Flushes, at the end of a turn of the event loop, what was filled in it.
 
-    __slots__ = ("_filled",)
+    Attributes:
+        ending: whether the turn is at its end, and nothing need wait for it any more.
+    """
+
+    __slots__ = ("_filled", "ending")
 
     def __init__(self) -> None:
         self._filled: list[Flushable] = []
+        self.ending = False
 
     def schedule(self, filled: Flushable) -> None:
         """Flush ``filled`` when this turn ends; what a flush fills in its turn is flushed right after it."""
@@ -52,12 +57,14 @@ class Flusher:
         self._filled.append(filled)
 
     def _flush(self) -> None:
+        self.ending = True
         for filled in self._filled:
             try:
                 filled.flush()
             except Exception:
                 logger.exception("flushing %r failed", filled)
         self._filled = []
+        self.ending = False
 
 
 class Outbox:
@@ -99,6 +106,9 @@ class Outbox:
             return
         frames = self._frames
         if not frames and not self._paused:
+            if self._flusher.ending:
+                self._send(frame)
+                return
             self._flusher.schedule(self)
         frames.append(frame)
 
@@ -107,10 +117,8 @@ class Outbox:
         frames = self._frames
         if self._paused or not frames:
             return
-        self._writer.send(frames[0] if len(frames) == 1 else b"".join(frames))
+        self._send(frames[0] if len(frames) == 1 else b"".join(frames))
         frames.clear()
-        if self._room != _SEALED:
-            self._room = self._limit
 
     def pause(self) -> None:
         """Hold what is pushed: the writer's own buffer is full."""
@@ -130,6 +138,11 @@ class Outbox:
         self.seal()
         self._owner = None
         self._frames.clear()
+
+    def _send(self, data: bytes) -> None:
+        self._writer.send(data)
+        if self._room != _SEALED:
+            self._room = self._limit
 
     def _make_room(self, size: int) -> bool:
         """Decide about a frame that is over the limit; tell whether it may be queued."""

@@ -1,0 +1,166 @@
+"""What the peer of a server has received, for transports in memory and for tests: frames in, events out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from crosswire.core.deflate import decompress
+from crosswire.core.frame_reader import Frame, FrameReader
+from crosswire.core.frames import Opcode, close_payload
+from crosswire.errors import NotConnected
+from crosswire.types import Close, CloseCode
+
+CAPACITY = 64 * 1024
+"""Bytes of received events that may wait for :meth:`Inbox.receive`; then no more is read. One event is always taken."""
+
+_EVENT_SIZE = 64  # what an event costs besides its payload: empty messages are not free
+_MAX_DECOMPRESSED = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A Ping that arrived; it has been answered."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """A Pong that arrived."""
+
+    payload: bytes
+
+
+Event = str | bytes | Ping | Pong | Close
+"""What a peer receives: a text message, a binary one, a Ping, a Pong, and at the end a Close."""
+
+
+class Inbox:
+    """Reads what a server sent, a turn of the loop after it came; answers Pings and the Close.
+
+    It stops reading when it is paused, and while too much waits for :meth:`receive`: then bytes wait in it unread,
+    and it is for the transport to hold the server back.
+
+    Args:
+        answer: sends the Pong or the Close that answers one.
+        drained: told after some of what waited was read.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_drained",
+        "_ended",
+        "_events",
+        "_finished",
+        "_frames",
+        "_held",
+        "_paused",
+        "_scheduled",
+    )
+
+    def __init__(self, answer: Callable[[Opcode, bytes], None], drained: Callable[[], None]) -> None:
+        self._answer = answer
+        self._drained = drained
+        self._frames = FrameReader()
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._held = 0
+        self._paused = False
+        self._scheduled = False
+        self._ended = False
+        self._finished = False
+
+    @property
+    def unread(self) -> int:
+        """Bytes that arrived and were not read."""
+        return self._frames.unread
+
+    def feed(self, data: bytes) -> None:
+        """Take what the server sent."""
+        if not self._ended:
+            self._frames.feed(data)
+            self._wake()
+
+    def end(self) -> None:
+        """Take no more: the connection is gone. What arrived before can still be read."""
+        self._ended = True
+        self._wake()
+
+    def pause(self) -> None:
+        """Read no more."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Read again."""
+        self._paused = False
+        self._wake()
+
+    async def receive(self, timeout: float = 5) -> Event:
+        """Return the next event.
+
+        Raises:
+            TimeoutError: there was none within ``timeout`` seconds.
+            NotConnected: the Close, which is the last one, has been received.
+        """
+        if self._finished and self._events.empty():
+            raise NotConnected("the connection is closed, and everything that arrived on it was received")
+        async with asyncio.timeout(timeout):
+            event = await self._events.get()
+        self._held -= _size(event)
+        self._wake()
+        return event
+
+    def _wake(self) -> None:
+        # In a turn of its own, as on a network: what the server sends is never answered while it sends.
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._read)
+
+    def _read(self) -> None:
+        self._scheduled = False
+        while not (self._paused or self._finished or self._held >= CAPACITY):
+            frame = self._frames.next()
+            if frame is not None:
+                self._take(frame)
+            elif self._ended:
+                self._finish(Close(CloseCode.ABNORMAL, "the connection was lost"))
+            else:
+                break
+        self._drained()
+
+    def _take(self, frame: Frame) -> None:
+        payload = decompress(frame.payload, _MAX_DECOMPRESSED) if frame.rsv1 else frame.payload
+        if frame.opcode is Opcode.TEXT:
+            self._put(payload.decode())
+        elif frame.opcode is Opcode.PING:
+            self._answer(Opcode.PONG, payload)
+            self._put(Ping(payload))
+        elif frame.opcode is Opcode.PONG:
+            self._put(Pong(payload))
+        elif frame.opcode is Opcode.CLOSE:
+            self._answer(Opcode.CLOSE, close_payload(int.from_bytes(payload[:2], "big")) if payload else b"")
+            self._finish(parse_close(payload))
+        else:
+            self._put(payload)
+
+    def _put(self, event: Event) -> None:
+        self._held += _size(event)
+        self._events.put_nowait(event)
+
+    def _finish(self, close: Close) -> None:
+        self._finished = True
+        self._put(close)
+
+
+def parse_close(payload: bytes) -> Close:
+    """Return what the payload of a Close frame says; 1005 for an empty one."""
+    if not payload:
+        return Close(CloseCode.NO_STATUS)
+    return Close(int.from_bytes(payload[:2], "big"), payload[2:].decode())
+
+
+def _size(event: Event) -> int:
+    if isinstance(event, str | bytes):
+        return _EVENT_SIZE + len(event)
+    return _EVENT_SIZE if isinstance(event, Close) else _EVENT_SIZE + len(event.payload)
