@@ -41,7 +41,7 @@ class Client:
 
     Args:
         url: ``ws://`` or ``wss://``; a query that it has is kept.
-        params: strings added to the query, such as ``{"id": "13"}``; a sequence of strings repeats its name.
+        params: added to the query, such as ``{"id": "13"}``; a sequence of values repeats its name.
         headers: HTTP fields for the upgrade request.
         subprotocols: offered to the server, the favourite first. With ``"crosswire.msgpack"`` messages travel as
             MessagePack if the server agrees.

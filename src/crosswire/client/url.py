@@ -7,8 +7,9 @@ from urllib.parse import urlencode, urlsplit
 
 from crosswire.errors import ConfigError
 
-Params = Mapping[str, str | Sequence[str]]
-"""Query parameters; a sequence gives the same name several times."""
+Value = str | int | float
+Params = Mapping[str, Value | Sequence[Value]]
+"""Query parameters; a sequence gives the same name several times. Numbers are written in decimal, bools as in JSON."""
 
 
 def join_params(url: str, params: Params | None = None) -> str:
@@ -16,7 +17,7 @@ def join_params(url: str, params: Params | None = None) -> str:
 
     Args:
         url: a ``ws://`` or ``wss://`` URL without a fragment.
-        params: strings, or sequences of strings; they are percent-encoded.
+        params: strings and numbers, or sequences of them; they are percent-encoded.
 
     Raises:
         ConfigError: the URL or a parameter can't be used; the text says why.
@@ -61,7 +62,15 @@ def _check(url: object) -> None:
 def _pairs(name: object, value: object) -> list[tuple[str, str]]:
     if not isinstance(name, str) or not name:
         raise ConfigError(f"the name of a parameter must be a non-empty string, not {name!r}")
-    values = [value] if isinstance(value, str) else value
-    if not isinstance(values, Sequence) or not all(isinstance(each, str) for each in values):
-        raise ConfigError(f"params[{name!r}] must be a string or a sequence of strings: convert it yourself")
-    return [(name, each) for each in values]
+    values = [value] if isinstance(value, Value) else value
+    if (
+        isinstance(values, bytes)
+        or not isinstance(values, Sequence)
+        or not all(isinstance(each, Value) for each in values)
+    ):
+        raise ConfigError(f"params[{name!r}] must be a string, a number or a sequence of these: convert it yourself")
+    return [(name, _written(each)) for each in values]
+
+
+def _written(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

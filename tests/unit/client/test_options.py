@@ -34,7 +34,7 @@ NAN = float("nan")
         {"retry_limit": -1},
         {"retry_limit": True},
         {"reconnect": True},
-        {"params": {"id": 13}},
+        {"params": {"id": None}},
         {"headers": {"Evil\r\n": "x"}},
         {"headers": {"X": "a\r\nEvil: b"}},
         {"headers": {"X": 1}},

@@ -76,7 +76,13 @@ def test_a_url_that_cannot_work_is_refused(url: str, complaint: str) -> None:
         join_params(url)
 
 
-@pytest.mark.parametrize("params", [{"id": 13}, {"id": None}, {13: "id"}, {"": "x"}, {"id": ["1", 2]}, {"id": b"1"}])
-def test_only_strings_are_params(params: dict[str, str]) -> None:
+@pytest.mark.parametrize("params", [{"id": None}, {13: "id"}, {"": "x"}, {"id": ["1", None]}, {"id": b"1"}])
+def test_only_strings_and_numbers_are_params(params: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="string"):
         join_params("ws://h", params)
+
+
+def test_numbers_are_written_in_decimal_and_bools_as_in_json() -> None:
+    assert join_params("ws://h/", {"id": 13, "ratio": 0.5, "flag": True, "pages": [1, 2]}) == (
+        "ws://h/?id=13&ratio=0.5&flag=true&pages=1&pages=2"
+    )
