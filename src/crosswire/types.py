@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import inf
 from typing import Any, NamedTuple
 
 from crosswire.errors import ConfigError, EventError
@@ -57,6 +58,11 @@ class Close(NamedTuple):
     reason: str = ""
 
 
+def _require_seconds(value: object, option: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+        raise ConfigError(f"{option}: give a number of seconds greater than 0")
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one server lets its clients use. Every limit has a policy, named here.
@@ -93,8 +99,10 @@ class Limits:
             value = getattr(self, name)
             if value is None and name == "connections":
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-                raise ConfigError(f"Limits({name}={value!r}): give a number greater than 0")
+            if name.endswith("_timeout"):
+                _require_seconds(value, f"Limits({name}={value!r})")
+            elif isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+                raise ConfigError(f"Limits({name}={value!r}): give a whole number greater than 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +124,7 @@ class Heartbeat:
     def __post_init__(self) -> None:
         for name in ("interval", "timeout", "background"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-                raise ConfigError(f"Heartbeat({name}={value!r}): give a number of seconds greater than 0")
+            _require_seconds(value, f"Heartbeat({name}={value!r})")
         if not isinstance(self.text, str):
             raise ConfigError(f"Heartbeat(text={self.text!r}): give a string")
 

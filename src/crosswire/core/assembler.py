@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import codecs
-from typing import Protocol
-
 from crosswire.core.frames import Opcode
 from crosswire.errors import ProtocolFailure
 from crosswire.types import CloseCode
-
-
-class _TextDecoder(Protocol):
-    def decode(self, data: bytes, final: bool = ...) -> str: ...
 
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
@@ -35,7 +29,7 @@ class Assembler:
         self._max_message = max_message
         self._max_fragments = max_fragments
         self._parts: list[str] | list[bytes] = []
-        self._text: _TextDecoder | None = None
+        self._text: codecs.IncrementalDecoder | None = None
         self._size = 0
         self._count = 0
         self.compressed = False
@@ -87,7 +81,7 @@ class Assembler:
         self._parts.append(decode_text(payload, self._text, final) if self._text is not None else payload)  # type: ignore[arg-type]
 
 
-def decode_text(payload: bytes, decoder: _TextDecoder | None = None, final: bool = True) -> str:
+def decode_text(payload: bytes, decoder: codecs.IncrementalDecoder | None = None, final: bool = True) -> str:
     """Decode UTF-8, whole or a piece of it.
 
     Raises:

@@ -40,24 +40,31 @@ class Dispatcher(Protocol):
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
         """Call every user of the target."""
+        ...
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
         """Close every connection of the target."""
+        ...
 
     async def count(self, target: Target) -> Tally:
         """Count the target's users."""
+        ...
 
     async def members(self, room: ToRoom) -> Roster:
         """List a room's members."""
+        ...
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user join."""
+        ...
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user leave."""
+        ...
 
     async def destroy(self, room: ToRoom) -> Replies:
         """Let all leave."""
+        ...
 
 
 class Audience:

@@ -5,6 +5,7 @@ So one compressed frame serves every recipient, and a connection keeps no window
 
 from __future__ import annotations
 
+import re
 import zlib
 
 from crosswire.core.headers import Headers
@@ -19,7 +20,10 @@ MIN_SIZE = 256
 RESPONSE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 """The ``Sec-WebSocket-Extensions`` field that grants it."""
 
-_REFUSED = "server_max_window_bits"
+_TERMS = re.compile(
+    r'(?:(?:server|client)_no_context_takeover|client_max_window_bits(?:\s*=\s*"?(?:[89]|1[0-5])"?)?)', re.ASCII
+)
+"""Parameters of an offer that can be met. One that is unknown, invalid or repeated refuses the offer (section 7.1)."""
 
 
 def offered(headers: Headers) -> bool:
@@ -27,9 +31,14 @@ def offered(headers: Headers) -> bool:
     for value in headers.get_all("sec-websocket-extensions"):
         for offer in value.split(","):
             name, *parameters = (part.strip() for part in offer.split(";"))
-            if name == "permessage-deflate" and not any(each.startswith(_REFUSED) for each in parameters):
+            if name == "permessage-deflate" and _can_be_met(parameters):
                 return True
     return False
+
+
+def _can_be_met(parameters: list[str]) -> bool:
+    names = {each.partition("=")[0].strip() for each in parameters}
+    return len(names) == len(parameters) and all(_TERMS.fullmatch(each) for each in parameters)
 
 
 def compress(payload: bytes) -> bytes:

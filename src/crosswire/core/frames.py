@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from struct import Struct
+from typing import Protocol
 
 _LENGTH_16 = Struct("!BBH")
 _LENGTH_64 = Struct("!BBQ")
@@ -29,6 +30,12 @@ _SHORT_HEADERS = {
     for opcode in Opcode
     for rsv1 in (False, True)
 }
+
+
+class Push(Protocol):
+    """Queues one encoded frame for a connection."""
+
+    def __call__(self, frame: bytes, /) -> None: ...
 
 
 def encode_frame(opcode: Opcode, payload: bytes, *, rsv1: bool = False) -> bytes:

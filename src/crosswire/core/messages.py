@@ -86,15 +86,19 @@ class Codec(Protocol):
     @property
     def binary(self) -> bool:
         """Whether its messages are bytes, for binary frames."""
+        ...
 
     def decode(self, data: str | bytes) -> Message:
         """Decode one message, leaving its payload raw; raises :exc:`InvalidMessage`."""
+        ...
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
         """Decode a message's payload (None where there is none); raises :exc:`InvalidPayload`."""
+        ...
 
     def encode(self, message: Any) -> bytes:
         """Encode a message; raises :exc:`InvalidPayload` for data that has no such form."""
+        ...
 
 
 _JSON_NULL = msgspec.Raw(b"null")
@@ -106,6 +110,7 @@ _LEADING_ID = re.compile(
     r'"callbackId"\s*:\s*"([^"\\\x00-\x1f]{1,64})"'
 )
 _TAIL = 256
+_UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)  # the last: a field that is unset
 
 
 class JsonCodec:
@@ -133,7 +138,7 @@ class JsonCodec:
         """Encode a message; see :class:`Codec`."""
         try:
             return self._encoder.encode(message)
-        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        except _UNENCODABLE as error:
             raise InvalidPayload(f"the data has no JSON form: {error}") from error
 
 
@@ -161,7 +166,7 @@ class MsgpackCodec:
         """Encode a message; see :class:`Codec`."""
         try:
             return self._encoder.encode(message)
-        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        except _UNENCODABLE as error:
             raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import msgspec
@@ -32,7 +33,7 @@ class PayloadType:
             custom = _names_custom_type(msgspec.inspect.type_info(annotation))
             self._json = msgspec.json.Decoder(annotation)
             self._msgpack = msgspec.msgpack.Decoder(annotation)
-        except TypeError as error:
+        except (TypeError, NameError) as error:
             raise ConfigError(f"{annotation!r} can't be a payload's type: {error}") from error
         if custom:
             raise ConfigError(
@@ -97,14 +98,13 @@ def handler_signature(handler: Callable[..., Any], most: int, *, typed: bool) ->
         parameters = list(inspect.signature(handler).parameters.values())
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{handler!r} can't be a handler: {error}") from error
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return most, Any
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if len(required) > most or any(p.kind is p.KEYWORD_ONLY for p in required):
         raise ConfigError(f"{_name(handler)} needs {len(required)} arguments; a handler here is called with {most}")
-    arity = min(len(positional), most)
-    if arity < most or not typed:
+    arity = most if variadic else min(len(positional), most)
+    if len(positional) < most or not typed:
         return arity, Any
     return arity, _annotation(handler, positional[most - 1])
 
@@ -114,17 +114,25 @@ def _annotation(handler: Callable[..., Any], parameter: inspect.Parameter) -> An
         return Any
     if not isinstance(parameter.annotation, str):
         return parameter.annotation
-    function = inspect.unwrap(handler)
-    function = getattr(function, "__func__", function)
-    if not inspect.isfunction(function):
-        function = type(handler).__call__
+    # This annotation alone: those of the other parameters may name what is imported for type checkers only.
+    wanted: Any = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     try:
-        return get_type_hints(function, include_extras=True)[parameter.name]
-    except NameError as error:
+        return get_type_hints(wanted, globalns=_globals(handler), include_extras=True)[parameter.name]
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise ConfigError(
             f"the annotation {parameter.annotation!r} of {_name(handler)} can't be resolved ({error}): "
             "define the type at the top of its module, or drop `from __future__ import annotations` there"
         ) from error
+
+
+def _globals(handler: Callable[..., Any]) -> dict[str, Any]:
+    """The names that a handler's annotations were written among."""
+    function: Any = inspect.unwrap(handler)
+    while isinstance(function, partial):
+        function = inspect.unwrap(function.func)
+    if not inspect.isroutine(function):
+        function = inspect.unwrap(type(function).__call__)
+    return getattr(function, "__globals__", {})
 
 
 def _name(handler: Callable[..., Any]) -> str:

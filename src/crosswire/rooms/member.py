@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from crosswire.core.formats import Format
+from crosswire.core.frames import Push
 
 
 class Member(Protocol):
@@ -21,4 +21,4 @@ class Member(Protocol):
     format: Format
 
     @property
-    def push(self) -> Callable[[bytes], None]: ...  # noqa: D102
+    def push(self) -> Push: ...  # noqa: D102

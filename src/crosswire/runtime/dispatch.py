@@ -58,7 +58,7 @@ def call_sync(
             return Unfinished(None, listeners[index:])
         try:
             value = call(listener, subject, decode)
-        except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is reported by the outcome
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is reported by the outcome
             outcome.raised(error)
             continue
         if type(value) is CoroutineType:
@@ -111,7 +111,7 @@ async def _settle(work: Coroutine[Any, Any, Any], outcome: Outcome) -> None:
         outcome.raised(error)
 
 
-def fire(hook: Hook[Any], arguments: tuple[Any, ...], tasks: Tasks, failed: Failed) -> asyncio.Task[None] | None:
+def fire(hook: Hook[...], arguments: tuple[Any, ...], tasks: Tasks, failed: Failed) -> asyncio.Task[None] | None:
     """Call a hook's listeners with ``arguments``; return the task that goes on with the asynchronous ones, if any."""
     if not hook:
         return None

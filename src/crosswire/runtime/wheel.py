@@ -6,10 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from math import ceil
 from typing import Protocol
 
 TICK = 0.1
-"""Seconds; what is due comes up to this late."""
+"""Seconds; what is due comes up to two of these late, and never early."""
 
 logger = logging.getLogger("crosswire.wheel")
 
@@ -55,11 +56,12 @@ class TimerWheel:
 
     def add(self, waiting: Due, delay: float) -> None:
         """Let ``waiting`` be due after ``delay`` seconds, rounded up to the next tick."""
-        present = int(self.clock() / TICK)
+        now = self.clock()
+        present = int(now / TICK)
         if self._handle is None:
             self._next = present
             self._handle = asyncio.get_running_loop().call_later(TICK, self._turn)
-        self._slots.setdefault(present + 1 + int(delay / TICK), []).append(waiting)
+        self._slots.setdefault(max(present + 1, ceil((now + delay) / TICK)), []).append(waiting)
 
     def start(self, delay: float, call: Callable[[], None]) -> Timer:
         """Call after ``delay`` seconds, unless the timer that is returned is cancelled."""
@@ -87,5 +89,5 @@ class TimerWheel:
 def _tell(waiting: Due) -> None:
     try:
         waiting.due()
-    except Exception:
+    except (Exception, asyncio.CancelledError):  # nothing may keep the wheel from turning on
         logger.exception("what %r does when its time has come failed", waiting)

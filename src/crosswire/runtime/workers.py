@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from types import coroutine
 from typing import Any
 
@@ -28,19 +28,19 @@ class Workers:
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
-        self._queue: deque[Job] = deque()
+        self._queue: deque[tuple[Job, Context]] = deque()
         self._at_work = False
 
     def start(self, job: Job) -> None:
         """Run a job soon. It handles its own errors; its owner bounds how many there are."""
-        self._queue.append(job)
+        self._queue.append((job, copy_context()))
         if not self._at_work:
             self._hire()
 
     def drop(self) -> None:
         """Forget the jobs that have not begun."""
         while self._queue:
-            self._queue.popleft().close()
+            self._queue.popleft()[0].close()
         self._at_work = False
 
     def _hire(self) -> None:
@@ -49,22 +49,21 @@ class Workers:
             self._tasks.start(self._work(), "crosswire worker")
 
     async def _work(self) -> None:
-        queue, mine = self._queue, True
-        try:
-            while mine and queue:
-                mine = not await self._run(queue.popleft())
-        finally:
-            if mine:
-                self._hire()
+        while self._queue:
+            if await self._run(*self._queue.popleft()):
+                return
+        self._at_work = False
 
     @coroutine
-    def _run(self, job: Job) -> Generator[Any, Any, bool]:
+    def _run(self, job: Job, context: Context) -> Generator[Any, Any, bool]:
         """Run a job to its end; tell whether it had to wait, and the queue therefore has another worker now."""
-        context = copy_context()
         try:
             waits_for = context.run(job.send, None)
         except StopIteration:
             return False
+        except BaseException:
+            self._hire()  # it ends this worker, and is reported for it
+            raise
         self._hire()
         while True:
             try:

@@ -19,13 +19,13 @@ class Asked(Protocol):
 class Waiter(Protocol):
     """Waits for answers from one connection or several."""
 
-    def answered(self, by: Asked, payload: Any) -> None:
+    def answered(self, by: Asked, payload: Any, /) -> None:
         """A connection answered."""
 
     def refused(self, by: Asked, error: EventError) -> None:
         """A connection refused."""
 
-    def lost(self, by: Asked) -> None:
+    def lost(self, by: Asked, /) -> None:
         """A connection is gone, and will not answer."""
 
 
@@ -64,12 +64,14 @@ class ManyAnswers:
         asked: their connections.
     """
 
-    __slots__ = ("_answers", "_done", "_errors", "_reachable", "_waiting")
+    __slots__ = ("_answers", "_done", "_errors", "_reachable", "_user_of", "_waiting")
 
     def __init__(self, users: Iterable[str], asked: Collection[Asked]) -> None:
         self._waiting: dict[str, int] = dict.fromkeys(users, 0)
-        for connection in asked:
-            self._waiting[connection.user] = self._waiting.get(connection.user, 0) + 1
+        # A connection may be another user's by the time it answers; it answers as who was asked.
+        self._user_of = {connection: connection.user for connection in asked}
+        for user in self._user_of.values():
+            self._waiting[user] = self._waiting.get(user, 0) + 1
         self._reachable = sum(1 for connections in self._waiting.values() if connections)
         self._answers: dict[str, Any] = {}
         self._errors: dict[str, EventError] = {}
@@ -87,22 +89,25 @@ class ManyAnswers:
 
     def answered(self, by: Asked, payload: Any) -> None:
         """A connection answered: its user is done with."""
-        if self._waiting.pop(by.user, None) is not None:
-            self._answers[by.user] = payload
+        user = self._user_of[by]
+        if self._waiting.pop(user, None) is not None:
+            self._answers[user] = payload
             self._less(1)
 
     def refused(self, by: Asked, error: EventError) -> None:
         """A connection refused: its user is done with."""
-        if self._waiting.pop(by.user, None) is not None:
-            error.sender = by.user
-            self._errors[by.user] = error
+        user = self._user_of[by]
+        if self._waiting.pop(user, None) is not None:
+            error.sender = user
+            self._errors[user] = error
             self._less(1)
 
     def lost(self, by: Asked) -> None:
         """A connection is gone; its user may still answer on another."""
-        if by.user in self._waiting:
-            self._waiting[by.user] -= 1
-            self._less(0 if self._waiting[by.user] else 1)
+        user = self._user_of[by]
+        if user in self._waiting:
+            self._waiting[user] -= 1
+            self._less(0 if self._waiting[user] else 1)
 
     def _less(self, users: int) -> None:
         self._reachable -= users

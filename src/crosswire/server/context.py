@@ -81,7 +81,11 @@ class Context:
         if not isinstance(error, InvalidPayload):
             self._log(error, what)
         if socket is not None:
-            fire(self.hooks.on_error, (socket, error), self.tasks, self._log_failed_hook)
+            self.tell(socket, error)
+
+    def tell(self, socket: Socket, error: BaseException) -> None:
+        """Tell ``on_error`` alone."""
+        fire(self.hooks.on_error, (socket, error), self.tasks, self._log_failed_hook)
 
     def _log_failed_hook(self, error: BaseException) -> None:
         self._log(error, "on_error")

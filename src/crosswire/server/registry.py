@@ -38,11 +38,10 @@ class Registry:
 
     def admit(self, socket: Socket, user: str) -> bool:
         """Make a socket reachable under a user; False if the user's other connection keeps it out."""
-        others = self.presence.of(user)
-        if others and self._duplicates == "refuse":
+        if self._keeps_out(user):
             return False
         if self._duplicates == "replace":
-            for other in others:
+            for other in self.presence.of(user):
                 other.close(CloseCode.REPLACED, "replaced by a newer connection of the same user")
         self._fanout.flush()
         self._fanout.use(socket.format)
@@ -54,9 +53,10 @@ class Registry:
         """Give a socket, which keeps its rooms, another user; False if that user's connection keeps it out."""
         if user == socket.user:
             return True
-        rooms = self.drop(socket)
-        if not self.admit(socket, user):
+        if self._keeps_out(user):
             return False
+        rooms = self.drop(socket)
+        self.admit(socket, user)
         for namespace, ids in rooms.items():
             for id_ in ids:
                 self.rooms.join(socket, namespace, id_)
@@ -87,3 +87,6 @@ class Registry:
         """Let a socket leave a room; tell whether it was in it."""
         self._fanout.flush()
         return self.rooms.leave(socket, namespace, id)
+
+    def _keeps_out(self, user: str) -> bool:
+        return self._duplicates == "refuse" and bool(self.presence.of(user))

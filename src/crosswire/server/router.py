@@ -46,7 +46,7 @@ class Router:
         except InvalidMessage as error:
             logger.debug("%r sent no message: %s", socket, error)
             if error.callback_id is not None:
-                _refuse(socket, error.callback_id, error)
+                self._refuse(socket, error.callback_id, error)
             return
         callback_id = message.callback_id
         if callback_id is not None and not 0 < len(callback_id) <= MAX_ID:
@@ -56,19 +56,20 @@ class Router:
         elif listeners := self._events.take(message.event):
             self._deliver(session, codec, message, listeners)
         elif callback_id is not None:
-            _refuse(socket, callback_id, _NO_HANDLER)
+            self._refuse(socket, callback_id, _NO_HANDLER)
 
     def _deliver(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
+        listener = listeners[0]
         if len(listeners) > 1:
             self._call_all(session, codec, message, listeners)
             return
-        begin = partial(_call, listeners[0], session.socket, codec, message)
-        if listeners[0].is_async:
+        begin = partial(_call, listener, session.socket, codec, message)
+        if listener.is_async:
             self._start(session, message, self._finish_one(session, message, begin))
             return
         try:
             value = begin()
-        except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is reported
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._fail(session.socket, message, error)
             return
         if type(value) is not CoroutineType:
@@ -114,7 +115,11 @@ class Router:
         """Run a job for a connection, if it may have one more; tell whether it may."""
         if session.running >= self._context.limits.handlers:
             job.close()
-            self._fail(session.socket, message, EventError("BUSY", "too many of your events are still being handled"))
+            busy = EventError("BUSY", "too many of your events are still being handled")
+            if message.callback_id is None:
+                self._context.tell(session.socket, busy)  # an event that is dropped: nobody else would learn of it
+            else:
+                self._refuse(session.socket, message.callback_id, busy)
             return False
         session.running += 1
         self._context.workers.start(job)
@@ -124,7 +129,7 @@ class Router:
         if outcome.error is None:
             self._answer(socket, message, outcome.value)
         elif message.callback_id is not None:
-            _refuse(socket, message.callback_id, _told(outcome.error))
+            self._refuse(socket, message.callback_id, _told(outcome.error))
 
     def _answer(self, socket: Socket, message: Message, value: Any) -> None:
         if message.callback_id is None:
@@ -139,7 +144,16 @@ class Router:
     def _fail(self, socket: Socket, message: Message, error: BaseException) -> None:
         self._report(socket, message, error)
         if message.callback_id is not None:
-            _refuse(socket, message.callback_id, _told(error))
+            self._refuse(socket, message.callback_id, _told(error))
+
+    def _refuse(self, socket: Socket, callback_id: str, error: EventError) -> None:
+        try:
+            frame = socket.format.frame(messages.refusal(callback_id, error))
+        except InvalidPayload as reason:
+            failure = TypeError(f"the refusal can't be sent: {reason.message}")
+            self._context.report(socket, failure, "a handler's refusal")
+            frame = socket.format.frame(messages.refusal(callback_id, _HANDLER_ERROR))
+        socket.deliver(frame)
 
     def _report(self, socket: Socket, message: Message, error: BaseException) -> None:
         if isinstance(error, Reject):
@@ -149,6 +163,9 @@ class Router:
 
     def _answered(self, socket: Socket, codec: Codec, message: Message) -> None:
         """Take a client's answer to a call of ours; one that nobody waits for is ignored."""
+        if message.call_id is None and message.callback_id is not None:
+            self._refuse(socket, message.callback_id, _NO_EVENT)
+            return
         waiter = socket.forget(message.call_id) if message.call_id is not None else None
         if waiter is None:
             logger.debug("%r sent a message without an event, or an answer that nobody waits for", socket)
@@ -164,6 +181,7 @@ class Router:
 
 
 _HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
+_NO_EVENT = InvalidMessage("a call needs an event")
 _NO_HANDLER = EventError("NO_HANDLER", "the server has no handler for this event")
 
 
@@ -177,7 +195,3 @@ def _call(listener: Listener, socket: Socket, codec: Codec, message: Message) ->
 def _told(error: BaseException) -> EventError:
     """What the caller is told: a deliberate refusal as it is; of a failure, only that there was one."""
     return error if isinstance(error, EventError) else _HANDLER_ERROR
-
-
-def _refuse(socket: Socket, callback_id: str, error: EventError) -> None:
-    socket.deliver(socket.format.frame(messages.refusal(callback_id, error)))

@@ -129,7 +129,10 @@ class Session:
                 user = checked_user(await hook())
         except Reject as reject:
             self.socket.close(reject.close_code, reject.reason)
-        except Exception as error:  # noqa: BLE001 - the hook may raise anything; it is reported
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+                raise
             if patience.expired():
                 self.socket.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
                 return
@@ -180,3 +183,9 @@ class Session:
             self.socket.close(error.close_code, error.reason)
         else:
             self._context.report(self.socket, error, "a hook")
+
+
+def _is_cancelled() -> bool:
+    """Whether the current task is cancelled, rather than something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -10,7 +10,7 @@ from crosswire.core import messages
 from crosswire.core.audience import require_close_code, require_timeout, room_of
 from crosswire.core.calls import PendingCalls
 from crosswire.core.formats import Format
-from crosswire.core.frames import Opcode
+from crosswire.core.frames import Opcode, Push
 from crosswire.core.names import require_event, require_name
 from crosswire.errors import CallTimeout, NotConnected, Reject
 from crosswire.runtime.wheel import Timer
@@ -58,7 +58,7 @@ class Socket:
         self.handshake = handshake
         self.data: dict[str, Any] = {}
         self.format = format
-        self.push = connection.push
+        self.push: Push = connection.push
         self._connection = connection
         self._context = context
         self._pulse = Pulse(connection, context.heartbeat, context.wheel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 from base64 import b64decode
 from collections.abc import Collection
@@ -91,7 +92,7 @@ class Upgrades:
     def _judge(self, handshake: Handshake) -> Verdict | Response:
         try:
             verdict = self._authentication.judge(handshake)
-        except Exception as error:  # noqa: BLE001 - the hook may raise anything; it is reported
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
             self._context.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
         if verdict.reject is not None and verdict.reject.status is not None:

@@ -50,6 +50,7 @@ class Inbox:
 
     __slots__ = (
         "_answer",
+        "_closed",
         "_drained",
         "_ended",
         "_events",
@@ -64,17 +65,23 @@ class Inbox:
         self._answer = answer
         self._drained = drained
         self._frames = FrameReader()
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None comes last
         self._held = 0
         self._paused = False
         self._scheduled = False
-        self._ended = False
-        self._finished = False
+        self._closed = False  # a Close has arrived
+        self._ended = False  # no more arrives
+        self._finished = False  # all that arrived is read
 
     @property
     def unread(self) -> int:
         """Bytes that arrived and were not read."""
         return self._frames.unread
+
+    @property
+    def reading(self) -> bool:
+        """Whether it reads what arrives."""
+        return not self._paused and self._held < CAPACITY
 
     def feed(self, data: bytes) -> None:
         """Take what the server sent."""
@@ -97,16 +104,17 @@ class Inbox:
         self._wake()
 
     async def receive(self, timeout: float = 5) -> Event:
-        """Return the next event.
+        """Return the next event; the last one is a Close, with 1006 if the connection was lost without any.
 
         Raises:
             TimeoutError: there was none within ``timeout`` seconds.
-            NotConnected: the Close, which is the last one, has been received.
+            NotConnected: the connection is gone, and all that arrived on it has been received.
         """
-        if self._finished and self._events.empty():
-            raise NotConnected("the connection is closed, and everything that arrived on it was received")
         async with asyncio.timeout(timeout):
             event = await self._events.get()
+        if event is None:
+            self._events.put_nowait(None)  # for whoever asks next
+            raise NotConnected("the connection is gone, and all that arrived on it was received")
         self._held -= _size(event)
         self._wake()
         return event
@@ -119,12 +127,12 @@ class Inbox:
 
     def _read(self) -> None:
         self._scheduled = False
-        while not (self._paused or self._finished or self._held >= CAPACITY):
+        while self.reading and not self._finished:
             frame = self._frames.next()
             if frame is not None:
                 self._take(frame)
             elif self._ended:
-                self._finish(Close(CloseCode.ABNORMAL, "the connection was lost"))
+                self._finish()
             else:
                 break
         self._drained()
@@ -140,7 +148,8 @@ class Inbox:
             self._put(Pong(payload))
         elif frame.opcode is Opcode.CLOSE:
             self._answer(Opcode.CLOSE, close_payload(int.from_bytes(payload[:2], "big")) if payload else b"")
-            self._finish(parse_close(payload))
+            self._closed = True
+            self._put(parse_close(payload))
         else:
             self._put(payload)
 
@@ -148,9 +157,11 @@ class Inbox:
         self._held += _size(event)
         self._events.put_nowait(event)
 
-    def _finish(self, close: Close) -> None:
+    def _finish(self) -> None:
         self._finished = True
-        self._put(close)
+        if not self._closed:
+            self._put(Close(CloseCode.ABNORMAL, "the connection was lost"))
+        self._events.put_nowait(None)
 
 
 def parse_close(payload: bytes) -> Close:

@@ -6,10 +6,11 @@ everything that arrives on it goes to the :class:`Receiver` that the acceptor na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from crosswire.core.frames import Push
 from crosswire.core.headers import Headers
 from crosswire.types import Close
 
@@ -53,11 +54,12 @@ class Connection(Protocol):
     """One open WebSocket, seen from the server. No method of it waits, and none raises for a peer that is gone."""
 
     @property
-    def push(self) -> Callable[[bytes], None]:
+    def push(self) -> Push:
         """Queues one encoded frame; frames of one loop turn leave together.
 
         A connection whose peer does not read is dropped once more than its limit waits.
         """
+        ...
 
     def ping(self, payload: bytes) -> None:
         """Send a Ping; the Pong goes to the receiver."""
@@ -71,6 +73,7 @@ class Connection(Protocol):
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
+        ...
 
 
 class Receiver(Protocol):
@@ -112,3 +115,4 @@ class Acceptor(Protocol):
 
     def accept(self, request: Request) -> Accepted | Response:
         """Grant the upgrade, or answer with plain HTTP. Must not raise."""
+        ...

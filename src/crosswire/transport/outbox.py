@@ -16,6 +16,7 @@ class Writer(Protocol):
     @property
     def waiting(self) -> int:
         """Bytes kept."""
+        ...
 
 
 class Owner(Protocol):

@@ -159,8 +159,10 @@ class _Protocol(WSProtocol):  # type: ignore[misc]
         decision = self._acceptor.accept(Request(target, Headers(upgrade.headers.items()), remote))
         if isinstance(decision, Response):
             return WSUpgradeResponseWithListener(_http_response(decision), None)
-        # Firefox sends `keep-alive, Upgrade`, which picows does not know; the acceptor has checked the field.
+        # Firefox sends `keep-alive, Upgrade`, which picows does not know, nor lists of protocols; the acceptor has
+        # checked both fields.
         upgrade.headers["Connection"] = "upgrade"
+        upgrade.headers["Upgrade"] = "websocket"
         extra = {}
         if decision.subprotocol is not None:
             extra["Sec-WebSocket-Protocol"] = decision.subprotocol
@@ -172,7 +174,24 @@ class _Protocol(WSProtocol):  # type: ignore[misc]
 
 def _http_response(response: Response) -> WSUpgradeResponse:
     answer: WSUpgradeResponse = WSUpgradeResponse.create_ok_response(response.body, response.headers)
-    answer.status = HTTPStatus(response.status)
+    answer.status = _status(response.status)  # type: ignore[assignment] # pyright: ignore
     if not response.body:
         answer.headers["Content-Length"] = "0"
     return answer
+
+
+class _Unnamed(int):
+    """A status that the standard library has no name for; picows writes what HTTPStatus has."""
+
+    phrase = ""
+
+    @property
+    def value(self) -> int:
+        return int(self)
+
+
+def _status(number: int) -> HTTPStatus | _Unnamed:
+    try:
+        return HTTPStatus(number)
+    except ValueError:
+        return _Unnamed(number)

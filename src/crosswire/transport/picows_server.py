@@ -7,7 +7,6 @@ reply, reserved bits, permessage-deflate, bounded output.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,7 +14,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.deflate import decompress
-from crosswire.core.frames import Opcode, close_payload, encode_frame
+from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
 from crosswire.errors import ProtocolFailure
 from crosswire.transport.interface import Receiver
 from crosswire.transport.outbox import Flusher, Outbox
@@ -44,7 +43,7 @@ class Shared:
 class PicowsConnection(WSListener):
     """One WebSocket; see ``Connection`` in interface.py."""
 
-    __slots__ = ("_assembler", "_close", "_deadline", "_deflate", "_gate", "_outbox", "_receiver", "_shared", "push")
+    __slots__ = ("_assembler", "_close", "_deadline", "_deflate", "_gate", "_outbox", "_receiver", "_shared")
 
     def __init__(self, receiver: Receiver, shared: Shared, *, deflate: bool) -> None:
         self._receiver = receiver
@@ -55,9 +54,13 @@ class PicowsConnection(WSListener):
         self._deadline: asyncio.TimerHandle | None = None
         self._gate: Gate
         self._outbox: Outbox
-        self.push: Callable[[bytes], None]
 
     # What the server asks of a connection.
+
+    @property
+    def push(self) -> Push:
+        """Queues one encoded frame."""
+        return self._outbox.push
 
     def ping(self, payload: bytes) -> None:
         """Send a Ping."""
@@ -88,7 +91,6 @@ class PicowsConnection(WSListener):
         self._gate = cast(Gate, transport.underlying_transport)
         self._gate.opened(self)
         self._outbox = Outbox(self._gate, self._shared.flusher, self._shared.limits.outbox, self)
-        self.push = self._outbox.push
         self._receiver.opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:

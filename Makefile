@@ -1,0 +1,87 @@
+# Crosswire's commands; `make help` lists them. Each makes the virtual environment .venv that it needs by itself,
+# from any Python 3.11 or newer: `make demo PYTHON=python3.12` names one.
+
+PORT ?= 9000
+PYTHON ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip -qq --disable-pip-version-check --no-input
+# What the demo needs, and what the tests need on top. A stamp is newer than pyproject.toml while the environment is up to date.
+DEMO := $(VENV)/.demo-stamp
+DEV := $(VENV)/.dev-stamp
+
+# Use the pyright that was installed, and look for no newer one.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint unit format bench conformance clean
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(DEMO) ## A chat on port 9000 (PORT=...) with a page to look at; Ctrl-C ends it
+	@exec $(RUN) examples/demo/demo.py --port $(PORT)
+
+test: lint unit ## Every check and every test
+
+lint: $(DEV) ## The checks that run nothing: ruff, mypy, pyright, import-linter
+	@echo '== ruff check' && $(RUN) -m ruff check .
+	@echo '== ruff format' && $(RUN) -m ruff format --check .
+	@echo '== mypy' && $(RUN) -m mypy --strict
+	@echo '== pyright' && $(RUN) -m pyright --pythonpath $(RUN)
+	@echo '== import-linter' && $(VENV)/bin/lint-imports --no-cache --no-logo
+
+unit: $(DEV) ## The tests: unit, contract, integration (ARGS="-k rooms" for some)
+	@echo '== pytest' && $(RUN) -m pytest $(ARGS)
+
+format: $(DEV) ## Format the code, and fix what ruff can fix
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+
+bench: $(DEV) ## Measure it beside a bare epoll loop (needs a C compiler)
+	@$(RUN) -m bench $(ARGS)
+
+conformance: $(DEV) ## The Autobahn test suite; writes docs/conformance.md
+	@$(RUN) -m tests.conformance.autobahn --write docs/conformance.md
+
+clean: ## Remove the environment, caches and everything else that was made
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist bench/build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment. It belongs to the directory it was made in: in a copy of the checkout it is made anew, as the
+# package in it would be the other directory's. So it is if its Python has been removed.
+
+ifneq ($(shell test -x $(RUN) && cat $(VENV)/.root 2>/dev/null),$(CURDIR))
+.PHONY: $(VENV)/.root
+endif
+
+$(VENV)/.root:
+	@found=; \
+	for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14); do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Crosswire needs Python 3.11 or newer, and $(or $(PYTHON:%=% is not),there is none on the PATH)." >&2; \
+		echo 'Install one, or name it: make ... PYTHON=/path/to/python3.11' >&2; exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$("$$found" --version); this happens once."; \
+	if ! "$$found" -m venv --clear $(VENV); then \
+		echo "$$found can't make a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; \
+		rm -rf $(VENV); exit 1; \
+	fi; \
+	printf '%s\n' '$(CURDIR)' > $@
+
+$(DEMO): pyproject.toml $(VENV)/.root
+	@echo 'Installing Crosswire into $(VENV) ...'
+	@$(PIP) install --editable .
+	@touch $@
+
+# Dependency groups (PEP 735) need a newer pip than some Pythons bring.
+$(DEV): $(DEMO)
+	@echo 'Installing the development tools into $(VENV) ...'
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --group dev
+	@touch $@

@@ -1,0 +1,108 @@
+"""The contract of transports, kept by picows over TCP, TLS and a Unix socket, and in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from crosswire.runtime.loops import loop_factory
+from crosswire.testing import socket_peer
+from crosswire.testing.recorder import Harness, Peer
+from crosswire.testing.transport_suite import TransportContract
+from crosswire.transport.interface import Acceptor, Response
+from crosswire.transport.memory import MemoryClient, MemoryListener
+from crosswire.transport.outbox import Flusher
+from crosswire.transport.picows_gate import Gate
+from crosswire.transport.picows_listener import UNIX_PREFIX, PicowsListener
+from crosswire.types import Limits
+from tests.support import aio
+from tests.support.certificates import tls_contexts
+
+
+class _Contract(TransportContract):
+    def run(self, test: Coroutine[Any, Any, None]) -> None:
+        aio.run(test, loop_factory())
+
+
+class _OverSockets(_Contract):
+    """picows; how often it writes is seen at its gate."""
+
+    host = "127.0.0.1"
+    remote = "127.0.0.1"
+    server_tls: ssl.SSLContext | None = None
+    client_tls: ssl.SSLContext | None = None
+    writes = 0
+
+    @pytest.fixture(autouse=True)
+    def _count_writes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        send = Gate.send
+
+        def counted(gate: Gate, data: bytes) -> None:
+            self.writes += 1
+            send(gate, data)
+
+        monkeypatch.setattr(Gate, "send", counted)
+
+    @asynccontextmanager
+    async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:
+        listener = PicowsListener(acceptor, limits, Flusher(), host=self.host, port=0, tls=self.server_tls)
+        await listener.bind()
+        await listener.serve()
+
+        async def connect(target: str, headers: Mapping[str, str]) -> Peer | Response:
+            unix = self.host.startswith(UNIX_PREFIX)
+            address = self.host.removeprefix(UNIX_PREFIX) if unix else (self.host, listener.port)
+            return await socket_peer.connect(address, target, headers, tls=self.client_tls)
+
+        yield Harness(connect, remote=self.remote, writes=lambda: self.writes)
+        await listener.stop()
+
+
+class TestTcp(_OverSockets):
+    pass
+
+
+class TestTcpOnAsyncio(_OverSockets):
+    def run(self, test: Coroutine[Any, Any, None]) -> None:
+        aio.run(test, asyncio.new_event_loop)
+
+
+class TestIpv6(_OverSockets):
+    host = remote = "::1"
+
+
+class TestTls(_OverSockets):
+    @pytest.fixture(autouse=True, scope="class")
+    def _certificate(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+        request.cls.server_tls, request.cls.client_tls = tls_contexts(tmp_path_factory.mktemp("tls"))
+
+
+class TestUnixSocket(_OverSockets):
+    remote = ""
+
+    @pytest.fixture(autouse=True)
+    def _path(self) -> Iterator[None]:
+        with TemporaryDirectory() as directory:  # pytest's own can be longer than a Unix socket's path may be
+            self.host = f"{UNIX_PREFIX}{Path(directory) / 'socket'}"
+            yield
+
+
+class TestMemory(_Contract):
+    @asynccontextmanager
+    async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:
+        listener, peers = MemoryListener(acceptor, limits), []
+
+        async def connect(target: str, headers: Mapping[str, str]) -> Peer | Response:
+            peer = await listener.connect(target, headers)
+            if isinstance(peer, MemoryClient):
+                peers.append(peer)
+            return peer
+
+        yield Harness(connect, remote="memory", writes=lambda: sum(peer.arrivals for peer in peers))

@@ -1,0 +1,282 @@
+"""Servers and clients for the tests: clients that behave (the ``websockets`` package), and one that need not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+from crosswire import Close, Handshake, Server, Socket
+
+PATIENCE = 5.0
+"""Seconds after which what did not come is a failure."""
+
+TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
+
+
+def user_in_query(handshake: Handshake) -> str | None:
+    return handshake.query.get("id")
+
+
+def make_server(**options: Any) -> Server:
+    """A server on a free port that takes a client's word for who it is: ``?id=``."""
+    server = Server("test", **{"port": 0, **options})
+    server.authenticate(user_in_query)
+    return server
+
+
+class Watch:
+    """Notes what a server's hooks tell."""
+
+    def __init__(self, server: Server) -> None:
+        self.connected: list[Socket] = []
+        self.closes: list[tuple[str, Close]] = []
+        self.errors: list[BaseException] = []
+        server.on_connect(self.connected.append)
+        server.on_disconnect(lambda socket, close: self.closes.append((socket.user, close)))
+        server.on_error(lambda socket, error: self.errors.append(error))
+
+
+class Peer:
+    """A client that keeps to the protocol."""
+
+    def __init__(self, ws: ClientConnection, heartbeat: str) -> None:
+        self.ws = ws
+        self._heartbeat = heartbeat
+        self._calls = 0
+
+    async def send(self, event: Any, payload: Any = None, **more: Any) -> None:
+        await self.ws.send(json.dumps({"event": event, "payload": payload, **more}, ensure_ascii=False))
+
+    async def send_text(self, text: str) -> None:
+        await self.ws.send(text)
+
+    async def ask(self, event: Any, payload: Any = None) -> dict[str, Any]:
+        """Call the server and return its whole answer, which has to be the next message."""
+        self._calls += 1
+        call_id = f"call-{self._calls}"
+        await self.send(event, payload, callbackId=call_id)
+        answer = await self.receive()
+        assert answer["callbackId"] == call_id, answer
+        return dict(answer)
+
+    async def call(self, event: Any, payload: Any = None) -> Any:
+        """Call the server and return what it answers."""
+        answer = await self.ask(event, payload)
+        assert "payload" in answer, answer
+        return answer["payload"]
+
+    async def refused(self, event: Any, payload: Any = None) -> tuple[str, str]:
+        """Call the server and return the code and message it refuses with."""
+        answer = await self.ask(event, payload)
+        assert answer.keys() == {"callbackId", "error"}, answer
+        return answer["error"]["code"], answer["error"]["message"]
+
+    async def receive_frame(self, timeout: float = PATIENCE) -> str | bytes:
+        return await asyncio.wait_for(self.ws.recv(), timeout)
+
+    async def receive(self, timeout: float = PATIENCE) -> Any:
+        return json.loads(await self.receive_frame(timeout))
+
+    async def event(self) -> tuple[str, Any]:
+        """Return the next message, an event, as name and payload."""
+        message = await self.receive()
+        assert message.keys() == {"event", "payload"}, message
+        return message["event"], message["payload"]
+
+    async def rest(self) -> list[Any]:
+        """Return all that the server has sent up to now: what comes before the echo of a heartbeat."""
+        await self.ws.send(self._heartbeat)
+        messages = []
+        while (frame := await self.receive_frame()) != self._heartbeat:
+            messages.append(json.loads(frame))
+        return messages
+
+    async def closed(self, timeout: float = PATIENCE) -> Close:
+        """Wait until the connection is closed, and return how."""
+        await asyncio.wait_for(self.ws.wait_closed(), timeout)
+        return Close(self.ws.close_code or 1006, self.ws.close_reason or "")
+
+
+def url_of(server: Server, path: str = "/", scheme: str = "ws") -> str:
+    return f"{scheme}://127.0.0.1:{server.port}{path}"
+
+
+@asynccontextmanager
+async def connect(
+    server: Server, user: str | None = None, *, path: str = "/", heartbeat: str = "", **options: Any
+) -> AsyncIterator[Peer]:
+    """Connect a client that keeps to the protocol."""
+    target = path if user is None else f"{path}?id={user}"
+    settings = {"uri": url_of(server, target), "compression": None, "ping_interval": None, **options}
+    async with websockets.connect(proxy=None, max_size=None, max_queue=None, **settings) as ws:
+        yield Peer(ws, heartbeat)
+
+
+@asynccontextmanager
+async def crowd(server: Server, count: int) -> AsyncIterator[list[Peer]]:
+    """Start a server and connect that many clients, the users "0", "1", ..."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(server)
+        yield [await stack.enter_async_context(connect(server, str(number))) for number in range(count)]
+
+
+def upgrade_request(path: str = "/", **fields: str) -> bytes:
+    """A valid upgrade request; a field given as ``a_b`` replaces or adds ``a-b``, one given as "" is left out."""
+    headers = {
+        "host": "localhost",
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    headers.update({name.replace("_", "-"): value for name, value in fields.items()})
+    lines = [f"{name}: {value}" for name, value in headers.items() if value]
+    return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode()
+
+
+def client_frame(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False) -> bytes:
+    """A masked frame, as a client sends it."""
+    first = opcode | (0x80 if fin else 0) | (0x40 if rsv1 else 0)
+    length = len(payload)
+    if length < 126:
+        header = struct.pack("!BB", first, 0x80 | length)
+    elif length < 1 << 16:
+        header = struct.pack("!BBH", first, 0xFE, length)
+    else:
+        header = struct.pack("!BBQ", first, 0xFF, length)
+    mask = os.urandom(4)
+    key = (mask * (length // 4 + 1))[:length]
+    masked = (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(length, "big")
+    return header + mask + masked
+
+
+class RawPeer:
+    """A client that does what it is told, right or wrong: it answers no ping and no close by itself."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def request(self, request: bytes) -> tuple[int, dict[str, str]]:
+        """Send an HTTP request; return the answer's status and header fields."""
+        self.writer.write(request)
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        status, *lines = head.decode().split("\r\n")
+        fields = dict(line.split(": ", 1) for line in lines if line)
+        return int(status.split()[1]), {name.lower(): value for name, value in fields.items()}
+
+    async def body(self) -> bytes:
+        """Read to the end of the connection."""
+        return await asyncio.wait_for(self.reader.read(), PATIENCE)
+
+    def send(self, opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False) -> None:
+        self.writer.write(client_frame(opcode, payload, fin=fin, rsv1=rsv1))
+
+    def send_event(self, event: str, payload: Any = None, **more: Any) -> None:
+        self.send(TEXT, json.dumps({"event": event, "payload": payload, **more}).encode())
+
+    async def frame(self, timeout: float = PATIENCE) -> tuple[int, bytes]:
+        """Read one frame: opcode (with the first byte's upper bits, if not only FIN is set) and payload."""
+        return await asyncio.wait_for(self._frame(), timeout)
+
+    async def until_close(self) -> tuple[int, list[bytes]]:
+        """Read to the Close frame; return its code and the payloads in front of it."""
+        before: list[bytes] = []
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == CLOSE:
+                return int.from_bytes(payload[:2], "big"), before
+            before.append(payload)
+
+    async def gone(self, timeout: float = PATIENCE) -> None:
+        """Read until the server has ended the connection."""
+
+        async def read_on() -> None:
+            with suppress(ConnectionError):
+                while await self.reader.read(1 << 16):
+                    pass
+
+        await asyncio.wait_for(read_on(), timeout)
+
+    async def _frame(self) -> tuple[int, bytes]:
+        first, length = await self.reader.readexactly(2)
+        assert not length & 0x80, "a server must not mask"
+        if length == 126:
+            (length,) = struct.unpack("!H", await self.reader.readexactly(2))
+        elif length == 127:
+            (length,) = struct.unpack("!Q", await self.reader.readexactly(8))
+        return first & 0x7F if first & 0x80 else first, await self.reader.readexactly(length)
+
+
+@asynccontextmanager
+async def raw_stream(server: Server, *, receive_buffer: int | None = None) -> AsyncIterator[RawPeer]:
+    """Open a TCP connection."""
+    sock = socket.socket()
+    if receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", server.port))
+    reader, writer = await asyncio.open_connection(sock=sock)
+    try:
+        yield RawPeer(reader, writer)
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def raw_connect(
+    server: Server, user: str | None = None, *, receive_buffer: int | None = None, **fields: str
+) -> AsyncIterator[RawPeer]:
+    """Connect a client that does what it is told."""
+    async with raw_stream(server, receive_buffer=receive_buffer) as peer:
+        status, _ = await peer.request(upgrade_request("/" if user is None else f"/?id={user}", **fields))
+        assert status == 101
+        yield peer
+
+
+def own_certificate(folder: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Make a self-signed certificate for 127.0.0.1; return the server's context and one of a client that trusts it."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = os.path.join(folder, "server.pem")
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with open(path, "wb") as file:
+        file.write(private + certificate.public_bytes(pem))
+    of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    of_server.load_cert_chain(path)
+    return of_server, ssl.create_default_context(cafile=path)
+
+

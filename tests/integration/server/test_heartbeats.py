@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from crosswire import Close, ConfigError, Heartbeat
+from tests.integration.server.support import PING, PONG, TEXT, Watch, connect, make_server, raw_connect
+from tests.support.aio import wait_until
+
+FAST = Heartbeat(interval=0.2, timeout=0.3)
+
+
+@pytest.mark.parametrize("text", ["", "ping", "{}", '{"event":"say"}', "é漢🎉"])
+async def test_the_heartbeat_text_is_echoed_and_is_no_event(text: str) -> None:
+    server, calls = make_server(heartbeat=Heartbeat(text=text)), list[str]()
+    server.on("say", lambda: calls.append("say"))
+    server.on_message(lambda: calls.append("message"))
+    server.on_heartbeat(lambda: calls.append("beat"))
+    async with server, connect(server) as peer:
+        for _ in range(3):
+            await peer.send_text(text)
+        assert [await peer.receive_frame() for _ in range(3)] == [text] * 3
+        assert calls == ["beat"] * 3
+
+
+async def test_only_the_very_text_is_a_heartbeat() -> None:
+    server, beats = make_server(heartbeat=Heartbeat(text="ping")), list[int]()
+    server.on_heartbeat(lambda: beats.append(1))
+    async with server, connect(server, heartbeat="ping") as peer:
+        for text in ("", "ping ", "PING", "pingping"):
+            await peer.send_text(text)
+        await peer.ws.send(b"ping")
+        assert await peer.rest() == []
+        assert beats == [1]
+
+
+async def test_a_client_that_does_not_answer_is_dropped() -> None:
+    server = make_server(heartbeat=FAST)
+    watch = Watch(server)
+    loop = asyncio.get_running_loop()
+    async with server, raw_connect(server, "dead") as dead, connect(server, "alive") as alive:
+        began = loop.time()
+        assert (await dead.frame())[0] == PING
+        await dead.gone()
+        assert loop.time() - began < 2
+        await wait_until(lambda: watch.closes)
+        ((user, close),) = watch.closes
+        assert (user, close.code) == ("dead", 1006)
+        assert [socket.user for socket in server.sockets] == ["alive"]
+        assert await alive.rest() == []
+
+
+async def test_a_client_that_talks_but_sends_no_pong_is_kept() -> None:
+    server = make_server(heartbeat=FAST)
+    watch = Watch(server)
+    async with server, raw_connect(server, "1") as peer:
+        pings = 0
+        while pings < 5:  # that is more than twice the patience
+            opcode, _ = await peer.frame()
+            if opcode == PING:
+                pings += 1
+                peer.send(TEXT, b"something")
+        assert watch.closes == []
+        await peer.gone()  # now that it is silent
+
+
+async def test_a_wrong_pong_shows_life_but_no_latency() -> None:
+    server = make_server(heartbeat=FAST)
+    watch = Watch(server)
+    async with server, raw_connect(server, "1") as peer:
+        for _ in range(4):
+            assert (await peer.frame())[0] == PING
+            peer.send(PONG, b"wrong")
+        assert watch.closes == []
+        assert watch.connected[0].latency is None
+
+
+async def test_latency_is_the_pings_round_trip() -> None:
+    server = make_server(heartbeat=FAST)
+    watch, pongs = Watch(server), list[float | None]()
+    server.on_pong(lambda socket: pongs.append(socket.latency))
+    async with server, raw_connect(server, "1") as peer:
+        socket = watch.connected[0]
+        assert socket.latency is None
+        _, stamp = await peer.frame()
+        await asyncio.sleep(0.05)
+        peer.send(PONG, stamp)
+        await wait_until(lambda: socket.latency is not None)
+        assert socket.latency is not None
+        assert 49 < socket.latency < 400
+        assert pongs == [socket.latency]
+
+
+async def test_a_well_behaved_client_lives_on() -> None:
+    server = make_server(heartbeat=Heartbeat(interval=0.1, timeout=0.1))
+    watch, pongs = Watch(server), list[int]()
+    server.on_pong(lambda: pongs.append(1))
+    async with server, connect(server, "1") as peer:
+        await wait_until(lambda: len(pongs) >= 6)
+        assert watch.closes == []
+        assert await peer.rest() == []
+
+
+async def test_pings_are_answered() -> None:
+    server = make_server()
+    async with server, raw_connect(server) as peer:
+        for payload in (b"", b"hello", b"x" * 125):
+            peer.send(PING, payload)
+            assert await peer.frame() == (PONG, payload)
+
+
+async def test_background_closes_who_stays_away() -> None:
+    server = make_server(heartbeat=Heartbeat(background=0.1))
+    server.on("away", lambda socket: socket.enter_background())
+    server.on("back", lambda socket: socket.enter_foreground())
+    watch = Watch(server)
+    async with server, connect(server, "away") as away, connect(server, "back") as back, connect(server, "not"):
+        await back.call("away")
+        await back.call("away")
+        await back.call("back")
+        await away.call("back")
+        await away.call("away")
+        assert await away.closed() == Close(4013, "in the background for too long")
+        await wait_until(lambda: watch.closes)
+        assert [user for user, _ in watch.closes] == ["away"]
+        # Who came back may go again, and has the whole time again.
+        await back.call("away")
+        assert (await back.closed()).code == 4013
+        assert [socket.user for socket in server.sockets] == ["not"]
+
+
+async def test_background_of_a_socket_that_is_gone_does_nothing() -> None:
+    server = make_server(heartbeat=Heartbeat(background=0.1))
+    watch = Watch(server)
+    async with server:
+        async with connect(server, "1"):
+            watch.connected[0].enter_background()
+        await wait_until(lambda: watch.closes)
+        watch.connected[0].enter_background()
+        watch.connected[0].enter_foreground()
+        async with connect(server, "2") as peer:
+            watch.connected[1].enter_background()
+            assert (await peer.closed()).code == 4013
+
+
+@pytest.mark.parametrize("name", ["interval", "timeout", "background"])
+@pytest.mark.parametrize("value", [0, -1, "5", None, True])
+def test_times_are_numbers_of_seconds(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError):
+        Heartbeat(**{name: value})

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from crosswire import Close, ConfigError, Server, UsageError
+from tests.integration.server.support import Watch, connect, crowd, make_server, raw_stream
+from tests.support.aio import wait_until
+
+
+async def test_starting_twice() -> None:
+    server = make_server()
+    async with server, connect(server, "1") as peer:
+        with pytest.raises(ConfigError):
+            await server.start()
+        assert await peer.rest() == []
+
+
+async def test_stopping_twice_and_before_the_start() -> None:
+    server, stops = make_server(), list[int]()
+    server.on_stop(lambda: stops.append(1))
+    await server.stop()
+    assert stops == []
+    await server.start()
+    await asyncio.gather(server.stop(), server.stop(drain=1))
+    await server.stop()
+    assert stops == [1]
+
+
+async def test_starting_again_after_a_stop() -> None:
+    server = make_server()
+    watch = Watch(server)
+    server.on("say", lambda socket, data: data)
+    for number in range(3):
+        async with server, connect(server, "1") as peer:
+            assert await peer.call("say", number) == number
+            assert len(server.sockets) == 1
+            async with raw_stream(server) as plain:
+                assert (await plain.request(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
+        assert server.sockets == ()
+        with pytest.raises(OSError, match="refused|Connect call failed"):
+            async with raw_stream(server):
+                pass
+    assert len(watch.connected) == len(watch.closes) == 3
+
+
+async def test_nobody_is_let_in_before_on_start_has_ended() -> None:
+    server, go, order = make_server(), asyncio.Event(), list[str]()
+
+    @server.on_start
+    async def prepare() -> None:
+        order.append(f"port {server.port > 0}")
+        await go.wait()
+        order.append("prepared")
+
+    server.on_connect(lambda: order.append("connect"))
+    starting = asyncio.create_task(server.start())
+    await wait_until(lambda: order)
+    connecting = asyncio.create_task(connected_once(server))
+    await asyncio.sleep(0.05)
+    assert not connecting.done()
+    go.set()
+    await starting
+    await connecting
+    await server.stop()
+    assert order == ["port True", "prepared", "connect"]
+
+
+async def connected_once(server: Server) -> None:
+    async with connect(server) as peer:
+        await peer.rest()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_on_start_that_fails_leaves_nothing_behind(is_async: bool) -> None:
+    server, broken, stops = make_server(), True, list[int]()
+
+    def check() -> None:
+        if broken:
+            raise ConnectionError("no database")
+
+    async def check_later() -> None:
+        check()
+
+    server.on_start(check_later if is_async else check)
+    server.on_stop(lambda: stops.append(1))
+    with pytest.raises(ConnectionError, match="no database"):
+        await server.start()
+    with pytest.raises(OSError, match="refused|Connect call failed"):
+        async with raw_stream(server):
+            pass
+    await server.stop()
+    assert stops == []
+    broken = False
+    async with server:
+        await connected_once(server)
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing_behind() -> None:
+    server, begun = make_server(), asyncio.Event()
+
+    @server.on_start
+    async def prepare() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    starting = asyncio.create_task(server.start())
+    await begun.wait()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    with pytest.raises(OSError, match="refused|Connect call failed"):
+        async with raw_stream(server):
+            pass
+    server.off("on_start")
+    async with server:
+        await connected_once(server)
+
+
+async def test_async_with_stops_when_its_body_fails() -> None:
+    server = make_server()
+    with pytest.raises(KeyError):
+        async with server, connect(server) as peer:
+            await peer.rest()
+            raise KeyError
+    assert server.sockets == ()
+    with pytest.raises(OSError, match="refused|Connect call failed"):
+        async with raw_stream(server):
+            pass
+
+
+async def test_a_stop_tells_every_client() -> None:
+    server = make_server()
+    watch = Watch(server)
+    async with crowd(server, 5) as peers:
+        await server.stop()
+        for peer in peers:
+            assert (await peer.closed()) == Close(1001, "the server is stopping")
+    assert [close.code for _, close in watch.closes] == [1001] * 5
+
+
+async def test_a_handler_may_stop_the_server() -> None:
+    server, stopped = make_server(), list[int]()
+
+    @server.on("stop")
+    async def stop() -> None:
+        await server.stop()
+        stopped.append(1)
+
+    await server.start()
+    async with connect(server) as peer:
+        await peer.send("stop")
+        assert (await peer.closed()).code == 1001
+        await wait_until(lambda: stopped)
+    await server.start()
+    await server.stop()
+
+
+@pytest.mark.parametrize("drain", [-1, float("nan")])
+async def test_drain_is_a_time(drain: float) -> None:
+    server = make_server()
+    async with server:
+        with pytest.raises(UsageError):
+            await server.stop(drain=drain)
+        await connected_once(server)

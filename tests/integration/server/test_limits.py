@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+import websockets
+
+from crosswire import Close, ConfigError, Limits, Socket
+from tests.integration.server.support import (
+    BINARY,
+    CONTINUATION,
+    TEXT,
+    Watch,
+    client_frame,
+    connect,
+    make_server,
+    raw_connect,
+    raw_stream,
+    upgrade_request,
+)
+from tests.support.aio import wait_until
+
+
+async def test_connections_beyond_the_limit_are_answered_with_503() -> None:
+    server = make_server(limits=Limits(connections=2))
+    async with server, connect(server, "1") as one, connect(server, "2"):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with connect(server, "3"):
+                pass
+        assert refused.value.response.status_code == 503
+        assert refused.value.response.headers["Retry-After"]
+        async with raw_stream(server) as plain:
+            assert (await plain.request(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
+        assert await one.rest() == []
+        await one.ws.close()
+        await wait_until(lambda: len(server.sockets) == 1)
+        async with connect(server, "3") as three:
+            assert await three.rest() == []
+
+
+async def test_handlers_beyond_the_limit_are_busy() -> None:
+    server, go, running = make_server(limits=Limits(handlers=3)), asyncio.Event(), list[int]()
+    watch = Watch(server)
+
+    @server.on("slow")
+    async def slow(socket: Socket, data: int) -> int:
+        running.append(data)
+        await go.wait()
+        return data
+
+    server.on("lambda", lambda socket, data: slow(socket, data))
+    server.on("several", slow)
+    server.on("several", lambda: None)
+    server.on("sync", lambda: "fine")
+    async with server, connect(server, "1") as peer, connect(server, "2") as other:
+        for number in range(3):
+            await peer.send("slow", number, callbackId=f"s{number}")
+        for event in ("slow", "lambda", "several"):
+            assert (await peer.refused(event, 99))[0] == "BUSY"
+        assert await peer.call("sync") == "fine"
+        assert running == [0, 1, 2]
+        await peer.send("slow", 100)
+        assert await peer.rest() == []
+        assert running == [0, 1, 2]
+        await other.send("slow", 7, callbackId="o")
+        await wait_until(lambda: 7 in running)
+        go.set()
+        assert [(await peer.receive())["payload"] for _ in range(3)] == [0, 1, 2]
+        assert (await other.receive())["payload"] == 7
+        assert await peer.call("slow", 5) == 5
+        # A refused event is told of, as nobody else would learn of it.
+        assert {getattr(error, "code", None) for error in watch.errors} == {"BUSY"}
+
+
+@pytest.mark.parametrize("size", [125, 126, 65535, 65536, 200_000])
+async def test_a_message_of_just_the_limit_is_taken_and_one_byte_more_closes(size: int) -> None:
+    server, got = make_server(limits=Limits(max_message=size)), list[int]()
+    watch = Watch(server)
+    server.on_message(lambda socket, raw: got.append(len(raw)))
+    async with server, connect(server) as peer:
+        await peer.ws.send("x" * size)
+        await peer.ws.send(b"x" * size)
+        await peer.ws.send(["x" * (size - 1), "x"])
+        assert await peer.rest() == []
+        assert got == [size] * 3
+        await peer.ws.send("x" * (size + 1))
+        assert (await peer.closed()).code == 1009
+        await wait_until(lambda: watch.closes)
+        assert watch.closes[0][1].code == 1009
+        assert got == [size] * 3
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+async def test_a_message_that_is_too_long_is_refused_before_it_arrived(opcode: int) -> None:
+    server = make_server()
+    async with server, raw_connect(server) as peer:
+        head = client_frame(opcode, b"x" * (1024 * 1024 + 1))[:1000]
+        peer.writer.write(head)
+        code, _ = await peer.until_close()
+        assert code == 1009
+
+
+async def test_fragments_that_are_too_long_together_are_refused_before_the_last() -> None:
+    server = make_server(limits=Limits(max_message=1000))
+    async with server, raw_connect(server) as peer:
+        peer.send(TEXT, b"x" * 600, fin=False)
+        peer.send(CONTINUATION, b"x" * 401, fin=False)
+        code, _ = await peer.until_close()
+        assert code == 1009
+
+
+async def test_too_many_fragments() -> None:
+    server, got = make_server(limits=Limits(fragments=10)), list[Any]()
+    server.on("say", lambda socket, data: got.append(data))
+    async with server, raw_connect(server) as peer:
+        text = json.dumps({"event": "say", "payload": "é"}, ensure_ascii=False).encode()
+        assert len(text) > 10
+        peer.send(TEXT, text[:1], fin=False)
+        for byte in text[1:9]:
+            peer.send(CONTINUATION, bytes([byte]), fin=False)
+        peer.send(CONTINUATION, text[9:])
+        await wait_until(lambda: got)
+        assert got == ["é"]
+        peer.send(TEXT, b"x", fin=False)
+        for _ in range(10):
+            peer.send(CONTINUATION, b"", fin=False)
+        code, _ = await peer.until_close()
+        assert code == 1008
+
+
+async def test_a_handshake_that_takes_too_long() -> None:
+    server = make_server(limits=Limits(handshake_timeout=0.2))
+    async with server, raw_stream(server) as silent, raw_stream(server) as slow, connect(server) as peer:
+        slow.writer.write(upgrade_request()[:40])
+        await silent.gone()
+        await slow.gone()
+        assert await peer.rest() == []
+
+
+async def test_a_client_that_does_not_answer_the_close_is_dropped() -> None:
+    server = make_server(limits=Limits(close_timeout=0.2))
+    watch = Watch(server)
+    async with server, raw_connect(server, "1") as peer:
+        watch.connected[0].close(4000, "bye")
+        assert await peer.until_close() == (4000, [])
+        await peer.gone()
+        await wait_until(lambda: watch.closes)
+        assert watch.closes == [("1", Close(4000, "bye"))]
+
+
+async def test_after_our_close_nothing_is_delivered() -> None:
+    server, got = make_server(), list[Any]()
+    watch = Watch(server)
+    server.on("say", lambda socket, data: got.append(data))
+    async with server, raw_connect(server) as peer:
+        peer.send_event("say", 1)
+        await wait_until(lambda: got)
+        watch.connected[0].close(4000)
+        peer.send_event("say", 2)
+        assert (await peer.until_close())[0] == 4000
+        peer.send(8, (4000).to_bytes(2, "big"))
+        await peer.gone()
+        assert got == [1]
+
+
+@pytest.mark.parametrize("name", Limits.__slots__)
+@pytest.mark.parametrize("value", [0, -1, "5", True])
+def test_limits_are_numbers(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError):
+        Limits(**{name: value})

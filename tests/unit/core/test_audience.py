@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from math import inf, nan
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from crosswire.core.audience import (
+    Audience,
+    Dispatcher,
+    Everyone,
+    Room,
+    Target,
+    ToRoom,
+    ToUsers,
+    require_close_code,
+    require_timeout,
+    room_of,
+    user_ids,
+)
+from crosswire.errors import UsageError
+from tests.support.aio import run
+
+LOBBY = ToRoom("chat", "lobby")
+
+
+class Recorder:
+    """A dispatcher that notes what it is asked to do, and answers with the name of the verb."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def send(self, *arguments: Any) -> None:
+        self.asked.append(("send", *arguments))
+
+    def __getattr__(self, verb: str) -> Callable[..., Coroutine[Any, Any, str]]:
+        async def ask(*arguments: Any) -> str:
+            self.asked.append((verb, *arguments))
+            return verb
+
+        return ask
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def everyone(recorder: Recorder) -> Audience:
+    return Audience(Everyone(), cast(Dispatcher, recorder))
+
+
+@pytest.fixture
+def room(recorder: Recorder) -> Room:
+    return Room(LOBBY, cast(Dispatcher, recorder))
+
+
+def test_send_hands_over_what_it_is_given(everyone: Audience, recorder: Recorder) -> None:
+    everyone.send("news", {"a": 1}, exclude=(user for user in ["3"]), local=True)
+    everyone.send("news")
+    assert recorder.asked == [
+        ("send", Everyone(), "news", {"a": 1}, ("3",), True),
+        ("send", Everyone(), "news", None, (), False),
+    ]
+
+
+def test_the_other_verbs_give_the_dispatchers_answer(room: Room, recorder: Recorder) -> None:
+    async def main() -> list[Any]:
+        return [
+            await room.gather("ask", 1, timeout=2),
+            await room.gather("ask"),
+            await room.close(4000, "bye"),
+            await room.close(),
+            await room.count(),
+            await room.members(),
+            await room.add("3"),
+            await room.remove("3"),
+            await room.destroy(),
+        ]
+
+    assert run(main()) == ["gather", "gather", "close", "close", "count", "members", "add", "remove", "destroy"]
+    assert recorder.asked == [
+        ("gather", LOBBY, "ask", 1, 2),
+        ("gather", LOBBY, "ask", None, 5),
+        ("close", LOBBY, 4000, "bye"),
+        ("close", LOBBY, 1000, ""),
+        ("count", LOBBY),
+        ("members", LOBBY),
+        ("add", LOBBY, "3"),
+        ("remove", LOBBY, "3"),
+        ("destroy", LOBBY),
+    ]
+
+
+@pytest.mark.parametrize("event", ["", "$x", 5, None])
+def test_an_events_name_is_checked_at_once(everyone: Audience, recorder: Recorder, event: Any) -> None:
+    with pytest.raises(UsageError):
+        everyone.send(event)
+    with pytest.raises(UsageError):
+        run(everyone.gather(event))
+    assert recorder.asked == []
+
+
+@pytest.mark.parametrize("exclude", ["3", [3], [""], [None]])
+def test_who_is_excluded_is_checked_at_once(everyone: Audience, recorder: Recorder, exclude: Any) -> None:
+    with pytest.raises(UsageError):
+        everyone.send("news", exclude=exclude)
+    assert recorder.asked == []
+
+
+@pytest.mark.parametrize("user", ["", 3, None])
+def test_who_is_added_or_removed_is_checked(room: Room, recorder: Recorder, user: Any) -> None:
+    with pytest.raises(UsageError, match="a user id"):
+        run(room.add(user))
+    with pytest.raises(UsageError, match="a user id"):
+        run(room.remove(user))
+    assert recorder.asked == []
+
+
+def test_timeouts_and_close_codes_are_checked(everyone: Audience, recorder: Recorder) -> None:
+    with pytest.raises(UsageError, match="timeout"):
+        run(everyone.gather("ask", timeout=0))
+    with pytest.raises(UsageError, match="close code"):
+        run(everyone.close(1006))
+    assert recorder.asked == []
+
+
+@pytest.mark.parametrize("target", [Everyone(), ToUsers(("1", "2")), LOBBY])
+def test_a_target_can_cross_the_network(target: Target) -> None:
+    wire = msgspec.msgpack.encode(target)
+    assert msgspec.msgpack.decode(wire, type=Everyone | ToUsers | ToRoom) == target
+
+
+def test_an_audience_shows_whom_it_is_for(room: Room) -> None:
+    assert repr(room) == "<Room ToRoom(namespace='chat', id='lobby')>"
+    assert room.target == LOBBY
+
+
+@pytest.mark.parametrize(("namespace", "id"), [("", "1"), ("chat", ""), (5, "1"), ("chat", 1)])
+def test_a_rooms_names_are_checked(namespace: Any, id: Any) -> None:
+    with pytest.raises(UsageError, match="a room's"):
+        room_of(namespace, id)
+
+
+def test_a_room_is_a_namespace_and_an_id() -> None:
+    assert room_of("chat", "lobby") == LOBBY
+
+
+def test_user_ids_are_a_collection_of_strings() -> None:
+    assert user_ids(iter(["1", "2"]), "users()") == ("1", "2")
+    with pytest.raises(UsageError, match=r"users\(\) takes a collection .* write \['13'\]"):
+        user_ids("13", "users()")
+
+
+@pytest.mark.parametrize("value", [0.001, 5, 86400, inf])
+def test_a_timeout_is_any_number_over_zero(value: float) -> None:
+    assert require_timeout(value) == value
+
+
+@pytest.mark.parametrize("value", [0, -1, nan, True, "5", None])
+def test_what_is_no_time_is_no_timeout(value: Any) -> None:
+    with pytest.raises(UsageError, match="a timeout is a number of seconds"):
+        require_timeout(value)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1014, 3000, 4999])
+def test_a_close_code_that_can_be_sent(code: int) -> None:
+    assert require_close_code(code) == code
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, True, "1000", 1000.0, None])
+def test_a_close_code_that_cannot_be_sent(code: Any) -> None:
+    with pytest.raises(UsageError, match="close code"):
+        require_close_code(code)

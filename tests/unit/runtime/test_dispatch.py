@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from crosswire.core.listeners import EventListeners, Hook
+from crosswire.core.payloads import PayloadType
+from crosswire.errors import EventError
+from crosswire.runtime.dispatch import Outcome, call_sync, fire
+from crosswire.runtime.tasks import Tasks
+from tests.support.aio import run
+from tests.support.clock import InstantLoop
+
+Result = tuple[Any, BaseException | None]
+refused = EventError("full")
+
+
+def dispatch(*handlers: Callable[..., Any], data: Any = "data") -> tuple[Result, list[BaseException]]:
+    """Call handlers as an event of a socket would; return what came of it, and what was reported."""
+    events = EventListeners(2)
+    for handler in handlers:
+        events.on("event", handler)
+    failures: list[BaseException] = []
+
+    def decode(kind: PayloadType) -> Any:
+        if isinstance(data, Exception):
+            raise data
+        return data
+
+    async def main() -> Result:
+        outcome = Outcome(failures.append)
+        unfinished = call_sync(events.take("event"), ("socket",), decode, outcome)
+        if unfinished is not None:
+            await unfinished.finish(("socket",), decode, outcome)
+        return outcome.value, outcome.error
+
+    return run(main(), InstantLoop), failures
+
+
+def raises(error: BaseException, *, later: bool) -> Callable[[], Any]:
+    def now() -> None:
+        raise error
+
+    async def soon() -> None:
+        await asyncio.sleep(1)
+        raise error
+
+    return soon if later else now
+
+
+def returns(value: Any, *, later: bool) -> Callable[[], Any]:
+    async def soon() -> Any:
+        await asyncio.sleep(1)
+        return value
+
+    return soon if later else lambda: value
+
+
+both_ways = pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
+
+
+def test_a_handler_gets_as_much_as_it_takes() -> None:
+    seen: list[Any] = []
+    dispatch(
+        lambda: seen.append(()),
+        lambda socket: seen.append((socket,)),
+        lambda socket, data: seen.append((socket, data)),
+    )
+    assert seen == [(), ("socket",), ("socket", "data")]
+
+
+def test_handlers_are_called_in_order_sync_or_async() -> None:
+    order: list[str] = []
+
+    async def slow(socket: str) -> None:
+        await asyncio.sleep(5)
+        order.append("slow")
+
+    async def quick(socket: str) -> None:
+        order.append("quick")
+
+    dispatch(lambda: order.append("first"), slow, lambda: order.append("between"), quick, lambda: slow("socket"))
+    assert order == ["first", "slow", "between", "quick", "slow"]
+
+
+@both_ways
+def test_the_first_value_that_is_not_none_counts(later: bool) -> None:
+    result, failures = dispatch(*(returns(value, later=later) for value in (None, 0, 5)))
+    assert result == (0, None)
+    assert failures == []
+
+
+@both_ways
+def test_no_value_is_none(later: bool) -> None:
+    assert dispatch(returns(None, later=later)) == ((None, None), [])
+
+
+@both_ways
+def test_a_failure_before_any_value_counts_and_the_others_are_called(later: bool) -> None:
+    called: list[str] = []
+    result, failures = dispatch(
+        returns(None, later=later),
+        raises(refused, later=later),
+        returns(5, later=later),
+        lambda: called.append("last"),
+    )
+    assert result == (None, refused)
+    assert failures == [refused]
+    assert called == ["last"]
+
+
+@both_ways
+def test_a_failure_after_a_value_is_only_reported(later: bool) -> None:
+    assert dispatch(returns(5, later=later), raises(refused, later=later)) == ((5, None), [refused])
+
+
+@both_ways
+def test_of_several_failures_the_first_counts_and_all_are_reported(later: bool) -> None:
+    first, second = KeyError("a"), KeyError("b")
+    assert dispatch(raises(first, later=later), raises(second, later=later)) == ((None, first), [first, second])
+
+
+@both_ways
+def test_a_handler_that_meets_a_cancelled_future_has_failed(later: bool) -> None:
+    cancelled = asyncio.CancelledError()
+    result, failures = dispatch(raises(cancelled, later=later), returns(5, later=later))
+    assert result == (None, cancelled)
+    assert failures == [cancelled]
+
+
+def test_data_is_decoded_only_for_who_takes_it() -> None:
+    wrong = ValueError("no int")
+    assert dispatch(lambda socket: 5, data=wrong) == ((5, None), [])
+    assert dispatch(lambda socket, data: 5, data=wrong) == ((None, wrong), [wrong])
+
+
+def test_a_cancelled_task_stops_calling_and_says_so() -> None:
+    called: list[str] = []
+
+    async def main() -> Result:
+        events = EventListeners(2)
+        events.on("event", asyncio.Event().wait)
+        events.on("event", lambda: called.append("second"))
+        outcome = Outcome(lambda error: None)
+        unfinished = call_sync(events.take("event"), ("socket",), lambda kind: None, outcome)
+        assert unfinished is not None
+        task = asyncio.create_task(unfinished.finish(("socket",), lambda kind: None, outcome))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        return outcome.value, outcome.error
+
+    value, error = run(main(), InstantLoop)
+    assert value is None
+    assert isinstance(error, asyncio.CancelledError)
+    assert called == []
+
+
+def test_what_is_left_can_be_dropped() -> None:
+    async def soon() -> None:
+        raise AssertionError("this was to be dropped")
+
+    events = EventListeners(2)
+    events.on("event", lambda: soon())
+    unfinished = call_sync(events.take("event"), ("socket",), lambda kind: None, Outcome(lambda error: None))
+    assert unfinished is not None
+    unfinished.drop()
+    assert unfinished.begun is not None
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        unfinished.begun.send(None)
+
+
+def test_a_hook_that_nobody_attached_to_does_nothing() -> None:
+    async def main() -> Any:
+        return fire(Hook("on_connect", 1), ("socket",), Tasks(), lambda error: None)
+
+    assert run(main()) is None
+
+
+def test_a_hooks_synchronous_listeners_are_called_at_once_with_what_they_take() -> None:
+    async def main() -> list[Any]:
+        seen: list[Any] = []
+        hook: Hook[[str, int]] = Hook("on_disconnect", 2)
+        hook(lambda: seen.append(()), once=True)
+        hook(lambda socket, close: seen.append((socket, close)))
+        for _ in range(2):
+            assert fire(hook, ("socket", 1000), Tasks(), seen.append) is None
+        return seen
+
+    assert run(main()) == [(), ("socket", 1000), ("socket", 1000)]
+
+
+def test_a_hooks_asynchronous_listeners_run_in_a_task_and_fail_apart() -> None:
+    async def main() -> list[Any]:
+        seen: list[Any] = []
+        tasks = Tasks()
+        hook: Hook[[str]] = Hook("on_connect", 1)
+        failure = KeyError("reason")
+        hook(raises(failure, later=False))
+        hook(raises(failure, later=True))
+        hook(lambda socket: seen.append(socket))
+        task = fire(hook, ("socket",), tasks, seen.append)
+        assert task is not None
+        assert task.get_name() == "crosswire hook on_connect"
+        assert seen == [failure]
+        assert await tasks.wait(5)
+        assert seen[1] is failure
+        return seen[2:]
+
+    assert run(main(), InstantLoop) == ["socket"]

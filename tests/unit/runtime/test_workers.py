@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Coroutine
+from contextvars import ContextVar
+from types import coroutine
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.workers import Workers
+from tests.support.aio import run, wait_until
+from tests.support.clock import InstantLoop
+
+who: ContextVar[str] = ContextVar("who", default="nobody")
+eager = sys.version_info >= (3, 12)
+
+
+def work(*jobs: Coroutine[Any, Any, None]) -> None:
+    """Run jobs that are started in one turn of the loop until all have ended."""
+
+    async def main() -> None:
+        tasks = Tasks()
+        workers = Workers(tasks)
+        for job in jobs:
+            workers.start(job)
+        assert await tasks.wait(60)
+
+    run(main(), InstantLoop)
+
+
+async def note_task(into: list[asyncio.Task[Any] | None], wait: bool) -> None:
+    into.append(asyncio.current_task())
+    if wait:
+        await asyncio.sleep(1)
+        into.append(asyncio.current_task())
+
+
+@pytest.mark.skipif(eager, reason="each begins at once in a task of its own")
+def test_jobs_that_do_not_wait_share_a_task() -> None:
+    seen: list[asyncio.Task[Any] | None] = []
+    work(*(note_task(seen, wait=False) for _ in range(5)))
+    assert len(seen) == 5
+    assert len(set(seen)) == 1
+
+
+def test_jobs_that_wait_have_a_task_each() -> None:
+    seen: list[asyncio.Task[Any] | None] = []
+    work(*(note_task(seen, wait=True) for _ in range(5)))
+    begun, resumed = seen[:5], seen[5:]
+    assert begun == resumed
+    assert len(set(begun)) == 5
+
+
+@settings(max_examples=30)
+@given(st.lists(st.sampled_from([None, 0, 1, 2]), max_size=12))
+def test_jobs_begin_in_order_and_each_ends_in_its_own_time(pauses: list[int | None]) -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    async def job(number: int, pause: int | None) -> None:
+        begun.append(number)
+        if pause is not None:
+            await asyncio.sleep(pause)
+        ended.append(number)
+
+    work(*(job(number, pause) for number, pause in enumerate(pauses)))
+    assert begun == list(range(len(pauses)))
+    # None does not wait; 0 waits for the next turn of the loop.
+    turns = [-1 if pause is None else pause for pause in pauses]
+    assert [number for number in ended if turns[number] >= 1] == sorted(
+        (number for number in begun if turns[number] >= 1), key=lambda number: turns[number]
+    )
+    assert sorted(ended) == begun
+
+
+def test_a_job_that_waits_for_ever_holds_up_nobody() -> None:
+    async def main() -> list[str]:
+        tasks, done = Tasks(), []
+        workers = Workers(tasks)
+
+        async def job(name: str) -> None:
+            done.append(name)
+
+        workers.start(asyncio.Event().wait())  # type: ignore[arg-type]
+        workers.start(job("second"))
+        await wait_until(lambda: done == ["second"])
+        workers.start(job("third"))
+        await wait_until(lambda: done == ["second", "third"] and len(tasks) == 1)
+        await tasks.cancel()
+        return done
+
+    assert run(main(), InstantLoop) == ["second", "third"]
+
+
+def test_a_job_started_by_a_job_is_run() -> None:
+    async def main() -> list[str]:
+        tasks, done = Tasks(), []
+        workers = Workers(tasks)
+
+        async def child(name: str) -> None:
+            done.append(name)
+
+        async def parent() -> None:
+            workers.start(child("first"))
+            await asyncio.sleep(1)
+            workers.start(child("second"))
+
+        workers.start(parent())
+        assert await tasks.wait(60)
+        return done
+
+    assert run(main(), InstantLoop) == ["first", "second"]
+
+
+async def note_context(name: str, into: list[str], wait: bool) -> None:
+    into.append(who.get())
+    who.set(name)
+    if wait:
+        await asyncio.sleep(1)
+        into.append(who.get())
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_context_variables_do_not_leak_between_jobs(wait: bool) -> None:
+    seen: list[str] = []
+    work(*(note_context(name, seen, wait) for name in "abc"))
+    assert seen == ["nobody"] * 3 + (["a", "b", "c"] if wait else [])
+
+
+def test_a_job_has_the_context_of_who_started_it_like_a_task() -> None:
+    seen: list[str] = []
+
+    async def main() -> None:
+        tasks = Tasks()
+        workers = Workers(tasks)
+
+        async def start_as(name: str) -> None:
+            who.set(name)
+            workers.start(note_context("changed", seen, wait=True))
+
+        for name in ("a", "b"):
+            await asyncio.create_task(start_as(name))
+        # In one turn: the worker that the first one hires runs the second one's job too.
+        await asyncio.gather(start_as("c"), start_as("d"))
+        assert await tasks.wait(60)
+
+    run(main(), InstantLoop)
+    assert seen == ["a", "b", "c", "d", *["changed"] * 4]
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_job_that_raises_is_logged_and_does_not_stop_the_others(
+    wait: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[int] = []
+
+    async def job(number: int) -> None:
+        if wait:
+            await asyncio.sleep(1)
+        if number % 2:
+            raise KeyError(number)
+        done.append(number)
+
+    work(*(job(number) for number in range(5)))
+    assert done == [0, 2, 4]
+    assert [record.getMessage() for record in caplog.records] == ["background task crosswire worker failed"] * 2
+
+
+def test_a_job_that_is_cancelled_by_itself_does_not_stop_the_others() -> None:
+    done: list[int] = []
+
+    async def job(number: int) -> None:
+        if number == 1:
+            raise asyncio.CancelledError
+        done.append(number)
+
+    work(*(job(number) for number in range(4)))
+    assert done == [0, 2, 3]
+
+
+@pytest.mark.skipif(eager, reason="each begins at once")
+def test_a_job_that_raises_after_it_waited_hires_no_second_worker() -> None:
+    async def main() -> list[int]:
+        tasks, counts = Tasks(), []
+        workers = Workers(tasks)
+        go = asyncio.Event()
+
+        async def fails() -> None:
+            await go.wait()
+            for _ in range(3):
+                workers.start(asyncio.sleep(0))
+            counts.append(len(tasks))
+            raise asyncio.CancelledError
+
+        workers.start(fails())
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.sleep(0)
+        counts.append(len(tasks))
+        assert await tasks.wait(60)
+        return counts
+
+    assert run(main(), InstantLoop) == [2, 2]
+
+
+def test_cancellation_reaches_the_job_that_waits_and_no_other() -> None:
+    async def main() -> list[str]:
+        tasks, notes = Tasks(), []
+        workers = Workers(tasks)
+        running: dict[str, asyncio.Task[Any]] = {}
+
+        async def job(name: str) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            running[name] = task
+            try:
+                await asyncio.sleep(1)
+                notes.append(f"{name} ended")
+            except asyncio.CancelledError:
+                notes.append(f"{name} cancelled")
+                raise
+
+        for name in "abc":
+            workers.start(job(name))
+        while len(running) < 3:
+            await asyncio.sleep(0)
+        running["b"].cancel()
+        assert await tasks.wait(60)
+        assert running["b"].cancelled()
+        return notes
+
+    assert run(main(), InstantLoop) == ["b cancelled", "a ended", "c ended"]
+
+
+def test_a_job_may_refuse_to_be_cancelled() -> None:
+    notes: list[str] = []
+
+    async def stubborn() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_soon(task.cancel)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            task.uncancel()
+        await asyncio.sleep(1)
+        notes.append("went on")
+
+    work(stubborn())
+    assert notes == ["went on"]
+
+
+def test_timeouts_work_in_jobs() -> None:
+    notes: list[str] = []
+
+    async def slow(name: str) -> None:
+        try:
+            async with asyncio.timeout(1):
+                await asyncio.sleep(60)
+        except TimeoutError:
+            notes.append(f"{name} timed out")
+
+    async def quick(name: str) -> None:
+        async with asyncio.timeout(1):
+            notes.append(name)
+
+    work(quick("a"), slow("b"), quick("c"), slow("d"), quick("e"))
+    assert notes == ["a", "c", "e", "b timed out", "d timed out"]
+
+
+def test_groups_of_tasks_work_in_jobs() -> None:
+    notes: list[str] = []
+
+    async def part(name: str) -> str:
+        await asyncio.sleep(1)
+        notes.append(name)
+        return name
+
+    async def group() -> None:
+        async with asyncio.TaskGroup() as parts:
+            first, second = parts.create_task(part("a")), parts.create_task(part("b"))
+        notes.append(first.result() + second.result())
+
+    work(group())
+    assert notes == ["a", "b", "ab"]
+
+
+def test_an_awaitable_that_fails_raises_in_the_job() -> None:
+    notes: list[str] = []
+
+    async def job() -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(1, future.set_exception, KeyError("reason"))
+        try:
+            await future
+        except KeyError as error:
+            notes.append(repr(error))
+
+    work(job())
+    assert notes == ["KeyError('reason')"]
+
+
+@pytest.mark.skipif(eager, reason="each begins at once")
+def test_jobs_that_are_dropped_never_begin() -> None:
+    async def main() -> list[str]:
+        tasks, begun = Tasks(), []
+        workers = Workers(tasks)
+
+        async def job(name: str) -> None:
+            begun.append(name)
+
+        for name in "abc":
+            workers.start(job(name))
+        workers.drop()
+        assert await tasks.wait(60)
+        workers.start(job("later"))
+        assert await tasks.wait(60)
+        return begun
+
+    assert run(main(), InstantLoop) == ["later"]
+    gc.collect()  # a coroutine that was never awaited would warn, and a warning is an error
+
+
+def test_dropping_leaves_what_has_begun() -> None:
+    async def main() -> list[str]:
+        tasks, notes = Tasks(), []
+        workers = Workers(tasks)
+
+        async def job() -> None:
+            await asyncio.sleep(1)
+            notes.append("ended")
+
+        workers.start(job())
+        await asyncio.sleep(0)
+        workers.drop()
+        assert await tasks.wait(60)
+        return notes
+
+    assert run(main(), InstantLoop) == ["ended"]
+
+
+def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
+    closed: list[str] = []
+
+    @coroutine
+    def forever() -> Any:
+        while True:
+            yield
+
+    async def job() -> None:
+        try:
+            await forever()
+        except GeneratorExit:
+            closed.append("closed")
+            raise
+
+    class Kept(Tasks):
+        """Keeps the workers instead of running them."""
+
+        __slots__ = ("made",)
+
+        def start(self, work: Coroutine[Any, Any, Any], name: str) -> Any:
+            self.made = work
+
+    tasks = Kept()
+    Workers(tasks).start(job())
+    tasks.made.send(None)
+    tasks.made.close()
+    assert closed == ["closed"]

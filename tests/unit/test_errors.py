@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from crosswire import errors
+from crosswire.errors import (
+    CallTimeout,
+    ConfigError,
+    CrosswireError,
+    EventError,
+    InvalidMessage,
+    InvalidPayload,
+    NotConnected,
+    ProtocolFailure,
+    Reject,
+    UsageError,
+)
+
+
+def test_all_are_in_one_tree() -> None:
+    classes = [getattr(errors, name) for name in errors.__all__]
+    assert len(classes) == 10
+    assert all(issubclass(each, CrosswireError) for each in classes)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CrosswireError(), "CROSSWIRE_ERROR"),
+        (UsageError(), "USAGE"),
+        (ConfigError(), "CONFIG"),
+        (Reject(), "REJECTED"),
+        (NotConnected(), "WS_NOT_OPEN"),
+        (CallTimeout(), "CALLBACK_TIMEOUT"),
+        (EventError("full"), "full"),
+        (InvalidPayload("no int"), "INVALID_PAYLOAD"),
+        (InvalidMessage("no event"), "INVALID_MESSAGE"),
+        (ProtocolFailure(1002, "reserved bits"), "PROTOCOL"),
+    ],
+)
+def test_codes_are_stable(error: CrosswireError, code: str) -> None:
+    assert error.code == code
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [(UsageError, TypeError), (UsageError, ValueError), (NotConnected, ConnectionError), (CallTimeout, TimeoutError)],
+)
+def test_they_are_caught_as_what_a_python_developer_expects(kind: type[Exception], builtin: type[Exception]) -> None:
+    with pytest.raises(builtin):
+        raise kind("text")
+
+
+def test_an_event_error_reads_as_its_code_and_message() -> None:
+    error = EventError("full", "the room is full", sender="13")
+    assert (str(error), error.message, error.sender) == ("full: the room is full", "the room is full", "13")
+
+
+def test_an_event_error_without_a_message_reads_as_its_code() -> None:
+    error = EventError("full")
+    assert (str(error), error.message, error.sender) == ("full", "", None)
+
+
+def test_an_invalid_payload_can_name_its_sender() -> None:
+    assert InvalidPayload("no int", sender="13").sender == "13"
+
+
+def test_an_invalid_message_keeps_the_id_of_the_call_it_meant_to_be() -> None:
+    assert InvalidMessage("no JSON", "a1").callback_id == "a1"
+    assert InvalidMessage("no JSON").callback_id is None
+
+
+def test_a_rejection_is_an_authentication_failure_unless_it_says_otherwise() -> None:
+    reject = Reject()
+    assert (reject.close_code, reject.reason, reject.status) == (4011, "", None)
+
+
+def test_a_rejection_keeps_what_it_was_given() -> None:
+    reject = Reject(4010, "logged out", status=403)
+    assert (reject.close_code, reject.reason, reject.status) == (4010, "logged out", 403)
+    assert str(reject) == "logged out"
+
+
+@pytest.mark.parametrize(("reject", "text"), [(Reject(4012), "4012"), (Reject(status=401), "401")])
+def test_a_rejection_without_a_reason_reads_as_its_code(reject: Reject, text: str) -> None:
+    assert str(reject) == f"rejected with {text}"
+
+
+@pytest.mark.parametrize("code", [1000, 3000, 4999])
+def test_a_rejection_takes_codes_that_can_be_sent(code: int) -> None:
+    assert Reject(code).close_code == code
+
+
+@pytest.mark.parametrize("code", [0, 999, 1001, 1005, 1006, 1015, 2999, 5000])
+def test_a_rejection_refuses_codes_that_are_not_the_applications(code: int) -> None:
+    with pytest.raises(UsageError, match=str(code)):
+        Reject(code)
+
+
+@pytest.mark.parametrize("status", [400, 401, 599])
+def test_a_rejection_takes_statuses_that_refuse(status: int) -> None:
+    assert Reject(status=status).status == status
+
+
+@pytest.mark.parametrize("status", [0, 101, 200, 302, 399, 600])
+def test_a_rejection_refuses_statuses_that_refuse_nothing(status: int) -> None:
+    with pytest.raises(UsageError, match=str(status)):
+        Reject(status=status)
+
+
+def test_a_protocol_failure_says_how_to_close() -> None:
+    failure = ProtocolFailure(1007, "no UTF-8")
+    assert (failure.close_code, failure.reason, str(failure)) == (1007, "no UTF-8", "no UTF-8")
