@@ -103,7 +103,7 @@ def machine() -> dict[str, str]:
         "load": f"{os.getloadavg()[0]:.1f}",  # what else ran here: the figures suffer from it
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        **{name: _version(name) for name in ("crosswire", "picows", "uvloop", "msgspec", "aiofastnet")},
+        **{name: _version(name) for name in ("crosswire", "picows", "uvloop", "msgspec")},
     }
 
 
@@ -127,11 +127,11 @@ def report(host: dict[str, str], works: list[Work], measured: list[Measured], se
         f"Each figure is the best of {RUNS} runs of {seconds:g} s, the servers in alternation, each newly started;",
         "server on one core, load generator on another. µs: CPU of the server for one delivery, answer or connection.",
         "With one write a call the generator is the limit: compare the µs. The ratio is Crosswire to the bare loop.",
-        "The original and the target (a prototype) are figures of DESIGN.md, measured by its author on another run.",
+        "The original's figures are those of the design notes, measured by their author on another run, not in this one.",
         f"An asterisk marks a run in which other work on the machine took more than {DISTURBED:.0%} of a core's time.",
         "",
         "| work | Crosswire (measured) | bare epoll loop (measured in the same run) | ratio "
-        "| the original (DESIGN.md) | target (DESIGN.md) |",
+        "| the original (design notes) | target |",
         "|---|---|---|---|---|---|",
     ]
     return "\n".join([*lines, *(row(work, runs) for work, runs in zip(works, measured, strict=True))])

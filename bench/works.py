@@ -34,8 +34,8 @@ class Work:
         figure: the figure that is compared.
         more_is_better: whether the best of several runs is the one with the most.
         bare: whether the bare epoll loop does it too.
-        original: the original's figure in DESIGN.md, measured by its author on another run.
-        target: the figure of the prototype in DESIGN.md, likewise.
+        original: the original's figure in the design notes, measured by their author on another run.
+        target: the project's own budget, which the measured figure is to meet.
     """
 
     title: str
@@ -59,36 +59,37 @@ class Work:
         return {**self.options, **window}
 
 
-# The figures in `original` and `target` are those of DESIGN.md, "How it is fast": the original and the prototype.
-# Its calls cost the bare loop 5.6 µs, which is what a call in a write of its own costs; hence where they stand.
+# The figures in `original` are those of the design notes, measured by their author. There a call cost the bare loop
+# 5.6 µs, which is what a call in a write of its own costs; hence the rows that they stand in.
 WORKS = [
     Work(
         "fan-out to 1,000 clients, 8 messages in flight",
         "fanout",
         {"clients": 1000, "inflight": 8},
         original="88 k/s, 11.8 µs",
-        target="588 k/s, 1.75 µs",
+        target="400 k/s, ratio 0.8",
     ),
     Work(
         "fan-out to 100 clients, one in flight",
         "fanout",
         {"clients": 100, "inflight": 1},
         original="104 k/s",
-        target="150 k/s",
     ),
     Work(
         "calls, 100 clients, 8 in flight each, one write a call",
         "calls",
         {"clients": 100, "inflight": 8, "batch": 0},
         original="60 k/s, 14.4 µs",
-        target="157 k/s, 5.4 µs",
+        target="120 k/s",
     ),
     Work(
         "the same, the handler a coroutine", "calls", {"clients": 100, "inflight": 8, "batch": 0, "event": "say_async"}
     ),
     Work("calls, 100 clients, 8 in flight each, in one write", "calls", {"clients": 100, "inflight": 8}),
     Work("the same, the handler a coroutine", "calls", {"clients": 100, "inflight": 8, "event": "say_async"}),
-    Work("connect 9,000 clients", "connect", {"clients": 9000}, duration, "seconds", more_is_better=False),
+    Work(
+        "connect 9,000 clients", "connect", {"clients": 9000}, duration, "seconds", more_is_better=False, target="2 s"
+    ),
     Work(
         "memory of an idle connection in a room",
         "idle",
@@ -97,6 +98,6 @@ WORKS = [
         "bytes_per_client",
         more_is_better=False,
         bare=False,
-        target="14 KB",
+        target="12 KiB",
     ),
 ]

@@ -79,7 +79,7 @@ class Limits:
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
         handlers: asynchronous handlers running at once for one connection; a call beyond is refused with ``BUSY``,
-            an event beyond is dropped and reported to ``on_error``.
+            an event beyond is dropped and reported to ``on_error``, a hook like ``on_message`` is left out.
         close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
     """
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("crosswire.server")
 
+_MOST_TASKS = 10_000
+"""Background tasks beyond which ``on_error`` is not told any more: clients can make handlers fail as fast as they send."""
+
 
 class Context:
     """The services of one server.
@@ -85,6 +88,9 @@ class Context:
 
     def tell(self, socket: Socket, error: BaseException) -> None:
         """Tell ``on_error`` alone."""
+        if len(self.tasks) >= _MOST_TASKS:
+            self._log(error, "a handler, and on_error is too slow to be told: it")
+            return
         fire(self.hooks.on_error, (socket, error), self.tasks, self._log_failed_hook)
 
     def _log_failed_hook(self, error: BaseException) -> None:

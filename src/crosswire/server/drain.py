@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from math import ceil
 
 from crosswire.server.context import Context
 from crosswire.server.socket import Socket
@@ -23,12 +22,14 @@ async def drain(context: Context, seconds: float) -> None:
     after the other.
     """
     deadline = context.clock() + max(seconds, GRACE)
-    for steps_left in range(int(seconds * _CLOSING / _STEP), 0, -1):
+    steps, total = int(seconds * _CLOSING / _STEP), len(context.sessions)
+    for steps_left in range(steps - 1, -1, -1):
         waiting = [session for session in context.sessions if session.socket.is_open]
         if not waiting:
             break
+        due = max(len(waiting) - total * steps_left // steps, 0)
         idle = [session for session in waiting if not session.running]
-        for session in idle[: ceil(len(waiting) / steps_left)]:
+        for session in idle[:due]:
             _send_away(session.socket)
         await asyncio.sleep(_STEP)
     for session in list(context.sessions):

@@ -79,7 +79,9 @@ class Lifecycle:
             if not stopping.done():
                 stopping.cancel()
                 await asyncio.wait({stopping})
-                await self._end(0)
+                if stopping.cancelled():
+                    await self._end(0)
+                    return
             await stopping
 
     async def _end(self, seconds: float) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, encode_frame
+from crosswire.core.listeners import Hook
 from crosswire.core.messages import JSON, Codec
 from crosswire.errors import Reject
 from crosswire.runtime.dispatch import fire
@@ -21,6 +23,9 @@ from crosswire.types import Close, CloseCode
 if TYPE_CHECKING:
     from crosswire.server.context import Context
     from crosswire.server.router import Router
+
+
+logger = logging.getLogger("crosswire.server")
 
 
 class Phase(Enum):
@@ -37,7 +42,7 @@ class Session:
 
     Attributes:
         socket: the application's view of the connection; there from ``opened`` on.
-        running: asynchronous handlers at work for it.
+        running: asynchronous handlers at work for it, and hooks that its messages triggered.
     """
 
     __slots__ = (
@@ -89,7 +94,7 @@ class Session:
         self.socket.heard()
         if text == self._context.heartbeat.text:
             self.socket.deliver(encode_frame(Opcode.TEXT, text.encode()))
-            fire(self._context.hooks.on_heartbeat, (self.socket,), self._context.tasks, self._hook_failed)
+            self._fire(self._context.hooks.on_heartbeat, self.socket)
         elif self._phase is Phase.OPEN:
             self._deliver(JSON, text)
         else:
@@ -107,7 +112,7 @@ class Session:
     def pong(self, payload: bytes) -> None:
         """Take a pong."""
         self.socket.pong(payload)
-        fire(self._context.hooks.on_pong, (self.socket,), self._context.tasks, self._hook_failed)
+        self._fire(self._context.hooks.on_pong, self.socket)
 
     def closed(self, close: Close) -> None:
         """End: the connection is gone, whoever closed it."""
@@ -174,9 +179,23 @@ class Session:
             self.socket.close(CloseCode.POLICY, "too many messages before the connection was let in")
 
     def _deliver(self, codec: Codec, data: str | bytes) -> None:
-        if self._context.hooks.on_message:
-            fire(self._context.hooks.on_message, (self.socket, data), self._context.tasks, self._hook_failed)
+        self._fire(self._context.hooks.on_message, self.socket, data)
         self._router.receive(self, codec, data)
+
+    def _fire(self, hook: Hook[...], *arguments: object) -> None:
+        """Fire a hook that the client can trigger as often as it likes, within the limit on running handlers."""
+        if not hook:
+            return
+        if self.running >= self._context.limits.handlers:
+            logger.debug("%s of %r was left out: too many handlers are still at work", hook.name, self.socket)
+            return
+        task = fire(hook, arguments, self._context.tasks, self._hook_failed)
+        if task is not None and not task.done():
+            self.running += 1
+            task.add_done_callback(self._hook_ended)
+
+    def _hook_ended(self, _task: asyncio.Task[None]) -> None:
+        self.running -= 1
 
     def _hook_failed(self, error: BaseException) -> None:
         if isinstance(error, Reject):
