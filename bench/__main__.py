@@ -127,7 +127,7 @@ def report(host: dict[str, str], works: list[Work], measured: list[Measured], se
         f"Each figure is the best of {RUNS} runs of {seconds:g} s, the servers in alternation, each newly started;",
         "server on one core, load generator on another. µs: CPU of the server for one delivery, answer or connection.",
         "With one write a call the generator is the limit: compare the µs. The ratio is Crosswire to the bare loop.",
-        "The original's figures are those of the design notes, measured by their author on another run, not in this one.",
+        "The original's figures are those of the design notes, measured by their author on another run.",
         f"An asterisk marks a run in which other work on the machine took more than {DISTURBED:.0%} of a core's time.",
         "",
         "| work | Crosswire (measured) | bare epoll loop (measured in the same run) | ratio "

@@ -183,7 +183,7 @@ class Chat:
             self._asking.discard(asked.room)
         votes = Counter(vote for vote in replies.values() if vote in asked.options)
         result = {option: votes[option] for option in asked.options}
-        silent = len(replies.missing)
+        silent = len(replies.missing) + len(replies.errors)
         room.send("polled", {**poll, "votes": result, "silent": silent, "at": time.time()})
         self._terminal.polled(asked.room, asked.question, result, silent)
         return result

@@ -8,7 +8,7 @@ const FAST_RETRIES = 3;
 const FAST_INTERVAL = 1_500;
 const MAX_INTERVAL = 20_000;
 
-// After these close codes the server does not want us back: policy, closed by ourselves, logged out, not let in, replaced.
+// The server does not want us back after these: policy, closed by ourselves, logged out, not let in, replaced.
 const FINAL = new Set([1008, 4001, 4010, 4011, 4012]);
 
 export class Refused extends Error {
@@ -52,7 +52,8 @@ export class Connection {
   call(event, payload, timeout = CALL_TIMEOUT) {
     return new Promise((resolve, reject) => {
       const callbackId = String(++this.#lastId);
-      const timer = setTimeout(() => this.#settle(callbackId, { reject: new Error("The server did not answer.") }), timeout);
+      const late = () => this.#settle(callbackId, { reject: new Error("The server did not answer.") });
+      const timer = setTimeout(late, timeout);
       this.#calls.set(callbackId, { resolve, reject, timer });
       if (!this.#write({ event, payload, callbackId })) {
         this.#settle(callbackId, { reject: new Error("Not connected.") });

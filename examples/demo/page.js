@@ -6,6 +6,7 @@ import { $, append, clear, element, keyed, log, sparkline, time, write } from "/
 const KEPT = 200; // entries of a conversation
 
 let connection = null;
+let connected = false;
 let me = "";
 let current = "#lobby";
 let countdown = 0;
@@ -27,8 +28,8 @@ function place(key) {
 
 function enter(name) {
   me = name;
-  let key = sessionStorage.getItem("key"); // proves, after a loss, that the name is ours
-  if (!key) sessionStorage.setItem("key", (key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16)).join("")));
+  const key = sessionStorage.getItem("key") ?? randomKey(); // proves, after a loss, that the name is ours
+  sessionStorage.setItem("key", key);
   const url = new URL("/", location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   url.search = new URLSearchParams({ name, key });
@@ -37,11 +38,12 @@ function enter(name) {
   status("wait", "Connecting …");
 }
 
-function leave() {
-  connection.close();
+function randomKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function opened() {
+  connected = true;
   clearInterval(countdown);
   status("on", "Connected");
 }
@@ -63,10 +65,13 @@ async function welcome({ you, people: all, rooms: list, recent }) {
 function closed({ code, reason, again }) {
   latencies.length = 0;
   $("milliseconds").textContent = "–";
-  activity(`Connection closed: ${code} ${reason}`.trim());
+  $("spark").setAttribute("points", "");
+  activity(connected ? `Connection closed: ${code} ${reason}`.trim() : "Could not connect");
+  connected = false;
   for (const { entries } of places.values()) {
     for (const entry of entries) if (entry.kind === "poll") entry.over = true;
   }
+  show(current);
   if (again) return;
   connection = null;
   inside(false);
@@ -109,19 +114,19 @@ const handlers = {
   },
   went({ name }) {
     people.delete(name);
-    for (const [room, members] of rooms) if (members.delete(name)) add(`#${room}`, { kind: "note", text: `${name} is gone` });
+    for (const [room, members] of rooms) if (members.delete(name)) note(room, `${name} is gone`);
     forgetEmptyRooms();
     activity(`${name} is gone`);
   },
   joined({ room, name }) {
     const members = rooms.get(room) ?? new Set();
     rooms.set(room, members.add(name));
-    if (name !== me) add(`#${room}`, { kind: "note", text: `${name} joined` }, { quiet: true });
+    if (name !== me) note(room, `${name} joined`);
     activity(`${name} joined #${room}`);
   },
   left({ room, name }) {
     rooms.get(room)?.delete(name);
-    add(`#${room}`, { kind: "note", text: `${name} left` }, { quiet: true });
+    if (name !== me) note(room, `${name} left`);
     forgetEmptyRooms();
     activity(`${name} left #${room}`);
   },
@@ -135,7 +140,8 @@ const handlers = {
   },
   polled(result) {
     const key = `#${result.room}`;
-    const poll = place(key).entries.findLast((each) => each.kind === "poll" && each.question === result.question && !each.votes);
+    const same = (each) => each.kind === "poll" && each.question === result.question && !each.votes;
+    const poll = place(key).entries.findLast(same);
     if (poll) Object.assign(poll, result, { over: true });
     else add(key, { kind: "poll", over: true, ...result });
     if (poll && key === current) show(key);
@@ -211,39 +217,70 @@ function complain(error) {
 
 /** Add to a conversation; what is known already, from before a reconnection, is not added again. */
 function add(key, entry, { quiet = false } = {}) {
-  const { entries, ...rest } = place(key);
-  if (entry.kind === "said" && entries.some((each) => each.kind === "said" && each.id === entry.id && each.at === entry.at)) return;
+  const { entries, to, name } = place(key);
+  const known = (each) => each.kind === "said" && each.id === entry.id && each.at === entry.at;
+  if (entry.kind === "said" && entries.some(known)) return;
   entry.at ??= Date.now() / 1000;
   entries.push(entry);
   if (entries.length > KEPT) entries.shift();
   if (key === current) append($("messages"), draw(entry), KEPT);
-  else if (!quiet && (rest.to !== "room" || mine.has(rest.name))) place(key).unread += 1;
+  else if (!quiet && (to !== "room" || mine.has(name))) place(key).unread += 1;
+}
+
+/** A line among a room's messages, for those who are in it. */
+function note(room, text) {
+  if (mine.has(room)) add(`#${room}`, { kind: "note", text }, { quiet: true });
 }
 
 function draw(entry) {
   if (entry.kind === "note") return element("li", { class: "note" }, entry.text);
   if (entry.kind === "poll") return drawPoll(entry);
   const own = entry.from === me;
-  const head = element("p", { class: "who" }, element("b", {}, own ? "You" : entry.from), badge(entry.from), time(entry.at));
-  return element("li", { class: own ? "said own" : "said", name: entry.from }, head, element("p", { class: "text" }, entry.text));
+  const who = element("b", {}, own ? "You" : entry.from);
+  return element(
+    "li",
+    { class: own ? "said own" : "said", name: entry.from },
+    element("p", { class: "who" }, who, badge(entry.from), time(entry.at)),
+    element("p", { class: "text" }, entry.text),
+  );
 }
 
 function drawPoll(poll) {
-  const total = Object.values(poll.votes ?? {}).reduce((sum, votes) => sum + votes, 0);
-  const option = (text) => {
-    const button = element("button", { type: "button", "aria-pressed": String(poll.choice === text) }, text);
-    button.disabled = poll.over || poll.choice !== null;
-    button.onclick = () => poll.choose(text);
-    if (!poll.votes) return element("li", {}, button);
-    const bar = element("span", { class: "bar" });
-    bar.style.setProperty("--share", `${(100 * poll.votes[text]) / Math.max(total, 1)}%`);
-    return element("li", {}, element("span", {}, `${text}${poll.choice === text ? " (you)" : ""}`), bar, element("b", {}, String(poll.votes[text])));
-  };
-  const note = poll.votes
-    ? `${total} answered${poll.silent ? `, ${poll.silent} did not` : ""}`
-    : poll.over ? "Time is up" : poll.choice !== null ? "Your answer is on its way, the others are thinking …" : `The server waits ${Math.round(poll.seconds)} s for your answer`;
-  const head = element("p", { class: "who" }, element("b", {}, poll.from), badge(poll.from), element("span", {}, "asks the room"), time(poll.at));
-  return element("li", { class: "poll", name: poll.from }, head, element("p", { class: "text" }, poll.question), element("ul", {}, ...poll.options.map(option)), element("p", { class: "fine" }, note));
+  const asks = element("span", {}, "asks the room");
+  const options = poll.options.map((option) => (poll.votes ? drawVotes(poll, option) : drawChoice(poll, option)));
+  return element(
+    "li",
+    { class: "poll", name: poll.from },
+    element("p", { class: "who" }, element("b", {}, poll.from), badge(poll.from), asks, time(poll.at)),
+    element("p", { class: "text" }, poll.question),
+    element("ul", {}, ...options),
+    element("p", { class: "fine" }, stateOf(poll)),
+  );
+}
+
+function drawChoice(poll, option) {
+  const button = element("button", { type: "button", "aria-pressed": String(poll.choice === option) }, option);
+  button.disabled = poll.over || poll.choice !== null;
+  button.onclick = () => poll.choose(option);
+  return element("li", {}, button);
+}
+
+function drawVotes(poll, option) {
+  const bar = element("span", { class: "bar" });
+  bar.style.setProperty("--share", `${(100 * poll.votes[option]) / Math.max(answers(poll), 1)}%`);
+  const label = element("span", {}, poll.choice === option ? `${option} (you)` : option);
+  return element("li", {}, label, bar, element("b", {}, String(poll.votes[option])));
+}
+
+function answers(poll) {
+  return Object.values(poll.votes).reduce((sum, votes) => sum + votes, 0);
+}
+
+function stateOf(poll) {
+  if (poll.votes) return `${answers(poll)} answered${poll.silent ? `, ${poll.silent} did not` : ""}`;
+  if (poll.over) return "Time is up";
+  if (poll.choice !== null) return "Your answer is on its way, the others are thinking …";
+  return `The server waits ${Math.round(poll.seconds)} s for your answer`;
 }
 
 function badge(name) {
@@ -261,27 +298,39 @@ function show(key) {
   render();
 }
 
+function open(key) {
+  show(key);
+  document.querySelector(".places [aria-current]").scrollIntoView({ block: "nearest", inline: "center" });
+  if (matchMedia("(min-width: 48rem)").matches) $("text").focus(); // on a phone it would bring up the keyboard
+}
+
 function render() {
-  const item = (key, label, note, extra = {}) => ({ key, label, note, unread: place(key).unread, current: key === current, ...extra });
-  const open = (key) => {
-    show(key);
-    if (matchMedia("(min-width: 48rem)").matches) $("text").focus();
+  renderPlaces();
+  renderTalk();
+}
+
+function renderPlaces() {
+  const item = (key, label, note, extra) => {
+    return { key, label, note, unread: place(key).unread, current: key === current, ...extra };
   };
   const others = [...people.values()].filter(({ name }) => name !== me).sort((a, b) => a.name.localeCompare(b.name));
-  const gone = [...places.values()].filter(({ to, name, entries }) => to === "user" && entries.length && !people.has(name));
+  const talkedTo = [...places.values()].filter(({ to, entries }) => to === "user" && entries.length);
+  const gone = talkedTo.filter(({ name }) => !people.has(name));
   keyed($("everyone"), [item("everyone", "Everyone", String(people.size))], open);
-  keyed($("rooms"), [...rooms].map(([room, members]) => item(`#${room}`, `# ${room}`, String(members.size), { dim: !mine.has(room) })), open);
-  keyed($("people"), [
-    ...others.map(({ name, bot }) => item(`@${name}`, name, bot ? "bot" : "", { name })),
-    ...gone.map(({ key, name }) => item(key, name, "gone", { name, dim: true })),
-  ], open);
+  const room = ([name, members]) => item(`#${name}`, `# ${name}`, String(members.size), { dim: !mine.has(name) });
+  keyed($("rooms"), [...rooms].map(room), open);
+  const here = others.map(({ name, bot }) => item(`@${name}`, name, bot ? "bot" : "", { name }));
+  const away = gone.map(({ key, name }) => item(key, name, "gone", { name, dim: true }));
+  keyed($("people"), [...here, ...away], open);
+}
 
+function renderTalk() {
   const { to, name } = place(current);
   const member = to !== "room" || mine.has(name);
   $("title").textContent = { everyone: "Everyone", room: `# ${name}`, user: name }[to];
   $("subtitle").textContent = {
     everyone: "Reaches every client of the server.",
-    room: member ? "Reaches those who joined the room." : "You are not in this room: what is said in it does not reach you.",
+    room: member ? "Reaches those who joined the room." : "What is said in a room reaches those who joined it.",
     user: "Reaches this one person, and nobody else.",
   }[to];
   $("membership").hidden = to !== "room";
@@ -292,7 +341,8 @@ function render() {
   keyed($("members"), members.map((each) => ({ key: each, label: each === me ? "you" : each, name: each })));
   const disabled = !member || $("status").dataset.state !== "on";
   $("text").disabled = $("send").disabled = disabled;
-  $("text").placeholder = !member ? "Join the room to write in it" : `Write to ${{ everyone: "everyone", room: `#${name}`, user: name }[to]} …`;
+  const whom = { everyone: "everyone", room: `#${name}`, user: name }[to];
+  $("text").placeholder = member ? `Write to ${whom} …` : "Join the room to write in it";
 }
 
 function activity(text) {
@@ -300,8 +350,9 @@ function activity(text) {
 }
 
 function wire(direction, text) {
-  const shown = text === "" ? "heartbeat" : text;
-  log($("wire"), element("li", { class: `${direction}${text === "" ? " beat" : ""}` }, element("span", { class: "sr" }, direction === "in" ? "received" : "sent"), element("span", {}, shown)), 30);
+  const hidden = element("span", { class: "sr" }, direction === "in" ? "received" : "sent");
+  const shown = element("span", {}, text || "heartbeat");
+  log($("wire"), element("li", { class: text ? direction : `${direction} beat` }, hidden, shown), 30);
 }
 
 function latency(milliseconds) {
@@ -318,7 +369,7 @@ $("enter-form").onsubmit = (submitted) => {
   $("enter-alert").textContent = "";
   if (connection === null && $("name").value.trim()) enter($("name").value.trim());
 };
-$("go").onclick = leave;
+$("go").onclick = () => connection?.close();
 $("membership").onclick = toggleMembership;
 $("new-room").onsubmit = async (submitted) => {
   submitted.preventDefault();

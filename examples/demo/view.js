@@ -16,7 +16,8 @@ export function element(tag, { name, ...attributes }, ...children) {
 
 export function time(seconds) {
   const date = new Date(seconds * 1000);
-  return element("time", { datetime: date.toISOString() }, date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+  const shown = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return element("time", { datetime: date.toISOString() }, shown);
 }
 
 export const clear = (list) => list.replaceChildren();
@@ -53,7 +54,7 @@ export function keyed(list, items, open) {
 
 function entry(item, open) {
   const button = element("button", { type: "button", name: item.name });
-  button.append(element("span", { class: "label" }), element("span", { class: "count" }), element("span", { class: "unread" }));
+  button.append(...["label", "count", "unread"].map((part) => element("span", { class: part })));
   button.onclick = () => open(item.key);
   return element("li", {}, button);
 }
@@ -80,11 +81,14 @@ export function write(target, text) {
 export function sparkline(values, width, height) {
   const most = Math.max(...values, 1);
   const step = width / Math.max(values.length - 1, 1);
-  return values.map((value, index) => `${(index * step).toFixed(1)},${(height - 2 - (value / most) * (height - 4)).toFixed(1)}`).join(" ");
+  const y = (value) => height - 2 - (value / most) * (height - 4);
+  return values.map((value, index) => `${(index * step).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
 }
+
+const HUES = [10, 35, 95, 150, 175, 200, 225, 265, 300, 335];
 
 function hue(name) {
   let hash = 2166136261; // FNV-1a, so that similar names get different colours
   for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 16777619) >>> 0;
-  return hash % 360;
+  return HUES[(hash >>> 8) % HUES.length];
 }

@@ -61,8 +61,10 @@ class _OverSockets(_Contract):
             address = self.host.removeprefix(UNIX_PREFIX) if unix else (self.host, listener.port)
             return await socket_peer.connect(address, target, headers, tls=self.client_tls)
 
-        yield Harness(connect, remote=self.remote, writes=lambda: self.writes)
-        await listener.stop()
+        try:
+            yield Harness(connect, remote=self.remote, writes=lambda: self.writes)
+        finally:
+            await listener.stop()
 
 
 class TestTcp(_OverSockets):
@@ -79,9 +81,9 @@ class TestIpv6(_OverSockets):
 
 
 class TestTls(_OverSockets):
-    @pytest.fixture(autouse=True, scope="class")
-    def _certificate(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
-        request.cls.server_tls, request.cls.client_tls = tls_contexts(tmp_path_factory.mktemp("tls"))
+    @pytest.fixture(autouse=True)
+    def _certificate(self, tmp_path: Path) -> None:
+        self.server_tls, self.client_tls = tls_contexts(tmp_path)
 
 
 class TestUnixSocket(_OverSockets):

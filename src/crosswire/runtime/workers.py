@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
@@ -49,8 +50,13 @@ class Workers:
             self._tasks.start(self._work(), "crosswire worker")
 
     async def _work(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         while self._queue:
             if await self._run(*self._queue.popleft()):
+                return
+            if task.cancelling():  # the job that just ended was meant, not the next
+                self._hire()
                 return
         self._at_work = False
 

@@ -36,8 +36,8 @@ class Lifecycle:
         self._changing = asyncio.Lock()
         self.running = False
 
-    async def start(self) -> None:
-        """Listen, once ``on_start`` has ended.
+    async def start(self, *, listen: bool = True) -> None:
+        """Listen, once ``on_start`` has ended; or only serve those who come through the acceptor.
 
         Raises:
             ConfigError: the address can't be used, or the server runs already.
@@ -46,16 +46,18 @@ class Lifecycle:
         async with self._changing:
             if self.running:
                 raise ConfigError("the server runs already: stop it first, or make another one")
-            await self._listener.bind()
+            if listen:
+                await self._listener.bind()
             try:
                 await self._run_hook(self._context.hooks.on_start)
-                await self._listener.serve()
+                if listen:
+                    await self._listener.serve()
             except BaseException:
                 await self._listener.stop()
                 raise
             self._upgrades.draining = False
             self.running = True
-            logger.info("listening on %s", self._listener.address)
+            logger.info("listening on %s", self._listener.address if listen else "no address")
 
     async def stop(self, seconds: float) -> None:
         """Take no more connections, end those there are, and leave no task behind. Does nothing if it does not run."""
@@ -101,6 +103,11 @@ class Lifecycle:
         failures: list[BaseException] = []
         task = fire(hook, (), self._context.tasks, failures.append)
         if task is not None:
-            await asyncio.wait({task})
+            try:
+                await asyncio.wait({task})
+            finally:
+                if not task.done():  # this wait was cancelled, and the hook with it
+                    task.cancel()
+                    await asyncio.wait({task})
         if failures:
             raise failures[0]

@@ -83,6 +83,7 @@ class Server:
         if isinstance(origins, str):
             raise ConfigError(f"origins takes a collection, not one string: write [{origins!r}]")
         self._name = f"server-{secrets.token_hex(4)}" if name is None else require_name(name, "a server's name")
+        self._limits = limits
         self._hooks = Hooks()
         self._events = EventListeners(_MOST_ARGUMENTS)
         flusher = Flusher()
@@ -241,13 +242,26 @@ class Server:
         """What a transport hands requests to; for transports of your own, and tests in memory."""
         return self._acceptor
 
-    async def start(self) -> None:
+    @property
+    def limits(self) -> Limits:
+        """What clients may use."""
+        return self._limits
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+        return self._lifecycle.running
+
+    async def start(self, *, listen: bool = True) -> None:
         """Run the ``on_start`` hooks and listen.
+
+        Args:
+            listen: False to take no port: connections then come only through :attr:`acceptor`.
 
         Raises:
             ConfigError: the address can't be used, or the server runs already.
         """
-        await self._lifecycle.start()
+        await self._lifecycle.start(listen=listen)
 
     async def stop(self, drain: float = 0) -> None:
         """Take no more connections, close those there are with 1001, and wait for handlers.

@@ -14,6 +14,7 @@ from crosswire.core.listeners import Hook
 from crosswire.core.messages import JSON, Codec
 from crosswire.errors import Reject
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.wheel import Timer
 from crosswire.server.authentication import Verdict, checked_user
 from crosswire.server.handshake import Handshake
 from crosswire.server.socket import Socket
@@ -158,8 +159,12 @@ class Session:
         if greeting is None or greeting.done():
             self._open()
         else:
-            greeting.add_done_callback(lambda _: self._open())
-            self._context.wheel.start(self._context.limits.auth_timeout, self._open)
+            patience = self._context.wheel.start(self._context.limits.auth_timeout, self._open)
+            greeting.add_done_callback(lambda _: self._greeted(patience))
+
+    def _greeted(self, patience: Timer) -> None:
+        patience.cancel()  # it would keep a connection that is gone by then
+        self._open()
 
     def _open(self) -> None:
         if self._phase is not Phase.WAITING:

@@ -1,4 +1,4 @@
-"""The peer of a server over a real socket: what ``MemoryClient`` is in memory, and raw bytes where a test wants them."""
+"""The peer of a server over a real socket: what ``MemoryClient`` is in memory, and raw bytes too."""
 
 from __future__ import annotations
 

@@ -77,7 +77,10 @@ class Connection(Protocol):
 
 
 class Receiver(Protocol):
-    """Where a connection's arrivals go. Nothing is called before ``opened`` or after ``closed``."""
+    """Where a connection's arrivals go. Nothing is called before ``opened`` or after ``closed``.
+
+    A method that raises ends its connection with 1011.
+    """
 
     def opened(self, connection: Connection) -> None:
         """The upgrade is done."""

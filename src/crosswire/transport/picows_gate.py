@@ -41,15 +41,16 @@ class Gate:
         self._refusing = refusing
 
     def closed(self) -> None:
-        """There is nobody left to tell."""
+        """There is nobody left to tell, and nothing left to send; the socket's number may be another's by now."""
         self._refusing = None
+        self._fd = -1
 
     # For the connection and its outbox.
 
     @property
     def waiting(self) -> int:
         """Bytes that the transport keeps."""
-        return self._transport.get_write_buffer_size()
+        return self._transport.get_write_buffer_size() if self._fd >= 0 else 0
 
     def send(self, data: bytes) -> None:
         """Send at once what the kernel takes, and leave the rest to the transport, which keeps the order.
@@ -90,8 +91,9 @@ class Gate:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close TCP now."""
-        self._transport.abort()
+        """Close TCP now, if it is not closed yet: asyncio's transport can't be aborted after its end."""
+        if self._refusing is not None:
+            self._transport.abort()
 
     # For picows.
 
@@ -111,8 +113,15 @@ class Gate:
             self._transport.write(data)
 
     def close(self) -> None:
-        """Close after an HTTP answer; when to close a WebSocket is the connection's decision."""
-        if self._refusing is None:
+        """Close after an HTTP answer; when to close a WebSocket is the connection's decision.
+
+        Said again, it is the end of the time for the handshake: a peer that does not read its answer is dropped.
+        """
+        if self._refusing is not None:
+            return
+        if self._transport.is_closing():
+            self._transport.abort()
+        else:
             self._transport.close()
 
 

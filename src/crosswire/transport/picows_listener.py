@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from http import HTTPStatus
+from typing import Any
 
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
@@ -94,7 +95,7 @@ class PicowsListener:
             self._host,
             self._port,
             backlog=_BACKLOG,
-            ssl=self._tls,
+            **self._tls_options(),
             reuse_port=self._reuse_port or None,
             start_serving=False,
         )
@@ -103,9 +104,20 @@ class PicowsListener:
 
     async def _start_unix(self, loop: asyncio.AbstractEventLoop, path: str) -> None:
         self._server = await loop.create_unix_server(
-            self._protocol, path, backlog=_BACKLOG, ssl=self._tls, start_serving=False
+            self._protocol, path, backlog=_BACKLOG, **self._tls_options(), start_serving=False
         )
         self._port = 0
+
+    def _tls_options(self) -> dict[str, Any]:
+        """The context, and our limits instead of the event loop's: a minute for the handshake, half of one to end."""
+        if self._tls is None:
+            return {}
+        limits = self._shared.limits
+        return {
+            "ssl": self._tls,
+            "ssl_handshake_timeout": limits.handshake_timeout,
+            "ssl_shutdown_timeout": limits.close_timeout,
+        }
 
     async def serve(self) -> None:
         """Accept connections."""

@@ -197,15 +197,14 @@ class PicowsConnection(WSListener):
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, f"the close code {code}, which must not be sent")
         reason = payload[2:].decode()  # picows has checked that it is UTF-8
         self._finish(Close(CloseCode.NO_STATUS if code is None else code, reason), code)
-        self._outbox.flush()
+        self._outbox.resume()  # though the peer may not read yet: it is the last that leaves, and the gate keeps it
         self._gate.hang_up()
 
     def _fail(self, failure: ProtocolFailure) -> None:
         """Fail the connection (RFC 6455, section 7.1.7)."""
-        if self._close is not None:
-            return
-        self._finish(Close(failure.close_code, failure.reason), failure.close_code)
-        self._outbox.flush()
+        if self._close is None:
+            self._finish(Close(failure.close_code, failure.reason), failure.close_code)
+        self._outbox.resume()  # as above
         self._gate.half_close()
 
     def _finish(self, close: Close, code: int | None) -> None:

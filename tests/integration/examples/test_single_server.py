@@ -57,12 +57,21 @@ def test_a_client_without_an_id_is_refused_and_stays_away(server: Script, empty:
         assert "Traceback" not in client.output
 
 
-def test_the_client_comes_back_after_a_loss_and_may_give_up(server: Script) -> None:
-    with running(CLIENT, "--port", port_of(server), "--retry-limit", "1") as client:
+def test_the_client_comes_back_after_a_loss(server: Script) -> None:
+    port = port_of(server)
+    with running(CLIENT, "--port", port) as client:
         client.wait_for(r"^Connected$")
         assert server.interrupt() == 0
         client.wait_for(r"^Closed: 1001 ")
         client.wait_for(r"^Attempt 1 to connect again in \d\.\d s$")
+        with running(SERVER, "--port", port):
+            client.wait_for(r"(?s)^Closed: 1001 .*^Connected$")
+
+
+def test_the_client_gives_up_at_its_limit(server: Script) -> None:
+    with running(CLIENT, "--port", port_of(server), "--retry-limit", "1") as client:
+        client.wait_for(r"^Connected$")
+        assert server.interrupt() == 0
         assert client.wait() == 0
         assert client.output.endswith("Gave up after 1 attempts\n")
 

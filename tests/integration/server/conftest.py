@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import inspect
 from typing import Any
 
@@ -19,6 +20,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     factory: Any = pyfuncitem.funcargs.get("loop_kind", loop_factory())
     aio.run(test(**arguments), loop_factory=factory)
     return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_collections() -> None:
+    """Spare the garbage collection after every test the thousands of objects of the test runner."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

@@ -225,7 +225,11 @@ async def raw_stream(server: Server, *, receive_buffer: int | None = None) -> As
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", server.port))
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", server.port))
+    except BaseException:
+        sock.close()
+        raise
     reader, writer = await asyncio.open_connection(sock=sock)
     try:
         yield RawPeer(reader, writer)
@@ -233,6 +237,15 @@ async def raw_stream(server: Server, *, receive_buffer: int | None = None) -> As
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
+
+
+async def nobody_listens(server: Server) -> bool:
+    """Whether a connection to the server's port is refused."""
+    try:
+        async with raw_stream(server):
+            return False
+    except ConnectionRefusedError:
+        return True
 
 
 @asynccontextmanager
@@ -278,5 +291,3 @@ def own_certificate(folder: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     of_server.load_cert_chain(path)
     return of_server, ssl.create_default_context(cafile=path)
-
-

@@ -59,7 +59,7 @@ async def test_a_unix_socket(tmp_path: Path, loop_kind: LoopFactory | None) -> N
                 assert (socket.user, socket.handshake.remote) == ("1", "")
                 server.everyone.send("hi")
                 assert await peer.event() == ("hi", None)
-        with pytest.raises(OSError, match="refused|No such file"):
+        with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
             await asyncio.open_unix_connection(str(path))
 
 

@@ -7,7 +7,16 @@ import asyncio
 import pytest
 
 from crosswire import Handshake, NotConnected, Server, Socket
-from tests.integration.server.support import Watch, connect, crowd, make_server, raw_connect, raw_stream, upgrade_request
+from tests.integration.server.support import (
+    Watch,
+    connect,
+    crowd,
+    make_server,
+    nobody_listens,
+    raw_connect,
+    raw_stream,
+    upgrade_request,
+)
 from tests.support.aio import wait_until
 
 
@@ -25,11 +34,11 @@ async def test_closing_is_spread_over_the_time() -> None:
         watching = [asyncio.create_task(watch(number)) for number in range(20)]
         await server.stop(drain=2)
         assert await asyncio.gather(*watching) == [1001] * 20
-        assert loop.time() - began < 3
-        assert min(ends) < 0.5
-        assert 1 < max(ends) < 2.2
-        thirds = [sum(1 for end in ends if low <= end < low + 0.55) for low in (0, 0.55, 1.1)]
-        assert min(thirds) >= 3, ends
+        assert loop.time() - began < 5
+        assert min(ends) < 1
+        assert 1 < max(ends) < 4
+        # All at once, or most of them at the end, would be no spreading.
+        assert max(sum(1 for end in ends if low <= end < low + 0.4) for low in ends) < 10, ends
 
 
 async def test_a_drain_ends_as_soon_as_all_are_gone() -> None:
@@ -55,7 +64,7 @@ async def test_running_handlers_end_and_their_answers_arrive() -> None:
     async with crowd(server, 2) as (busy, idle):
         await busy.send("slow", callbackId="x")
         assert await busy.rest() == []
-        stopping = asyncio.create_task(server.stop(drain=10))
+        stopping = asyncio.create_task(server.stop(drain=3))
         assert (await idle.closed()).code == 1001
         go.set()
         assert await busy.receive() == {"payload": "done", "callbackId": "x"}
@@ -78,9 +87,7 @@ async def test_new_connections_are_refused_meanwhile() -> None:
         assert status == 503
         assert headers["retry-after"]
         assert (await probe.request(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 503
-        with pytest.raises(OSError, match="refused|Connect call failed"):
-            async with raw_stream(server):
-                pass
+        assert await nobody_listens(server)
         go.set()
         assert (await busy.receive())["payload"] is True
         await stopping
@@ -105,7 +112,7 @@ async def test_a_handler_that_never_ends_is_cancelled(drain: float, caplog: pyte
         await peer.rest()
         began = loop.time()
         await server.stop(drain=drain)
-        assert loop.time() - began < drain + 2.5
+        assert loop.time() - began < drain + 4
         assert cancelled == [1, 1, 1]
         assert (await peer.closed()).code == 1001
         own = asyncio.current_task()
@@ -162,7 +169,7 @@ async def test_clients_that_do_not_answer_the_close_do_not_hold_it_up() -> None:
             server.user("2").send("big", "x" * 20_000)
         began = loop.time()
         await server.stop()
-        assert loop.time() - began < 2.5
+        assert loop.time() - began < 4
         assert (await peer.until_close())[0] == 1001
         await peer.gone()
         assert sorted(user for user, _ in watch.closes) == ["1", "2"]

@@ -8,7 +8,15 @@ import pytest
 
 from crosswire import Close, Heartbeat, Server, Socket
 from crosswire.core.listeners import Hook
-from tests.integration.server.support import CLOSE, Watch, connect, make_server, raw_connect, raw_stream, upgrade_request
+from tests.integration.server.support import (
+    CLOSE,
+    Watch,
+    connect,
+    make_server,
+    raw_connect,
+    raw_stream,
+    upgrade_request,
+)
 from tests.support.aio import wait_until
 
 HOOKS = ["on_connect", "on_disconnect", "on_message", "on_error", "on_pong", "on_heartbeat", "on_start", "on_stop"]
@@ -86,8 +94,8 @@ async def test_off(name: str, form: str, what: str) -> None:
 async def test_what_each_hook_is_given() -> None:
     server, got = make_server(), dict[str, tuple[Any, ...]]()
 
-    def note(name: str) -> Callable[..., None]:
-        return lambda *arguments: got.setdefault(name, arguments) and None
+    def note(name: str) -> Callable[..., object]:
+        return lambda *arguments: got.setdefault(name, arguments)
 
     for name in HOOKS:
         getattr(server, name)(note(name))

@@ -169,7 +169,12 @@ async def test_routes_that_cannot_be() -> None:
 
 async def test_a_route_sees_the_request() -> None:
     server, got = make_server(), list[Handshake]()
-    server.get("/a b", lambda request: got.append(request) or "")
+
+    @server.get("/a b")
+    def page(request: Handshake) -> str:
+        got.append(request)
+        return ""
+
     async with server:
         await get(server, "/a%20b?x=1")
         assert (got[0].path, got[0].query, got[0].remote) == ("/a b", {"x": "1"}, "127.0.0.1")

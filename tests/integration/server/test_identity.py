@@ -155,7 +155,10 @@ async def test_allow_keeps_both(how: str) -> None:
         await wait_until(lambda: watch.closes)
         assert server.rooms.members("chat", "a") == {"1"}
         server.room("chat", "a").send("room")
+        server.user("1").send("user")
         assert await new.event() == ("room", None)
+        assert await new.event() == ("user", None)
+        assert server.socket_of("1") is watch.connected[1]
 
 
 @pytest.mark.parametrize("ending", ["late close frame", "reset", "silence"])

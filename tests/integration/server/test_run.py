@@ -14,9 +14,10 @@ from crosswire import Server
 from tests.integration.server.support import PATIENCE, connect
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, logging, sys
 from crosswire import Server
 
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
 server = Server("child", port=0)
 server.on("echo", lambda socket, data: data)
 
@@ -26,13 +27,9 @@ async def slow(socket, data):
     await asyncio.sleep(data)
     return "done"
 
-@server.on_start
-def started():
-    print(server.port, flush=True)
-
 @server.on_stop
 def stopped():
-    print("stopped", flush=True)
+    print("on_stop", flush=True)
 
 server.run(drain=float(sys.argv[1]))
 print("after run", flush=True)
@@ -49,7 +46,8 @@ async def child(drain: float) -> AsyncIterator[tuple[asyncio.subprocess.Process,
     try:
         assert process.stdout is not None
         line = await asyncio.wait_for(process.stdout.readline(), 20)
-        yield process, Server("stand-in", port=int(line))
+        assert line.startswith(b"listening on ws://127.0.0.1:"), line
+        yield process, Server("stand-in", port=int(line.rpartition(b":")[2]))
     finally:
         if process.returncode is None:
             process.kill()
@@ -68,7 +66,7 @@ async def test_a_signal_ends_it_well(number: signal.Signals) -> None:
         await two.rest()
         process.send_signal(number)
         assert (await one.closed()).code == (await two.closed()).code == 1001
-        assert await ended(process) == (0, "stopped\nafter run\n", "")
+        assert await ended(process) == (0, "on_stop\nstopped\nafter run\n", "")
 
 
 async def test_sigterm_waits_for_handlers() -> None:
@@ -78,7 +76,7 @@ async def test_sigterm_waits_for_handlers() -> None:
         process.send_signal(signal.SIGTERM)
         assert await peer.receive() == {"payload": "done", "callbackId": "x"}
         assert (await peer.closed()).code == 1001
-        assert await ended(process) == (0, "stopped\nafter run\n", "")
+        assert await ended(process) == (0, "on_stop\nstopped\nafter run\n", "")
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
@@ -91,8 +89,8 @@ async def test_a_second_signal_hurries(second: signal.Signals) -> None:
         process.send_signal(signal.SIGTERM)
         assert (await idle.closed()).code == 1001
         process.send_signal(second)
-        code, out, _ = await ended(process)
-        assert (code, out) == (0, "stopped\nafter run\n")
+        code, out, err = await ended(process)
+        assert (code, out.endswith("on_stop\nstopped\nafter run\n"), err) == (0, True, "")
         assert loop.time() - began < 10
         assert (await peer.closed()).code == 1001
 

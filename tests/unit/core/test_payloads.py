@@ -85,9 +85,9 @@ def test_a_payload_becomes_the_type_from_either_form(annotation: Any, wire: byte
 )
 def test_a_payload_that_does_not_fit_is_refused(annotation: Any, wire: bytes) -> None:
     kind = PayloadType(annotation)
-    with pytest.raises(InvalidPayload, match="Expected|missing"):
+    with pytest.raises(InvalidPayload, match=r"Expected|missing"):
         kind.from_json(wire)
-    with pytest.raises(InvalidPayload, match="Expected|missing"):
+    with pytest.raises(InvalidPayload, match=r"Expected|missing"):
         kind.from_msgpack(msgspec.msgpack.encode(msgspec.json.decode(wire)))
 
 
@@ -186,9 +186,7 @@ def needs_a_keyword(socket: Any, *, key: str) -> None: ...
 def takes_all_but_needs_a_keyword(*args: Any, key: str) -> None: ...
 
 
-@pytest.mark.parametrize(
-    "handler", [needs_three, needs_three_and_more, needs_a_keyword, takes_all_but_needs_a_keyword]
-)
+@pytest.mark.parametrize("handler", [needs_three, needs_three_and_more, needs_a_keyword, takes_all_but_needs_a_keyword])
 def test_a_handler_that_could_never_be_called_is_refused(handler: Any) -> None:
     with pytest.raises(ConfigError, match=f"{handler.__name__} needs"):
         handler_signature(handler, 2, typed=True)
@@ -202,5 +200,5 @@ def test_a_handler_without_a_signature_is_refused() -> None:
 def test_an_annotation_that_cannot_be_resolved_is_refused() -> None:
     def handler(socket: Any, data: Imported) -> None: ...
 
-    with pytest.raises(ConfigError, match="'Imported' of .*handler can't be resolved"):
+    with pytest.raises(ConfigError, match=r"'Imported' of .*handler can't be resolved"):
         handler_signature(handler, 2, typed=True)

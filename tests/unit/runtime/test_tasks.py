@@ -20,9 +20,7 @@ async def fail_later() -> None:
 
 
 @pytest.mark.parametrize("work", [fail, fail_later])
-def test_a_task_that_fails_is_logged_with_its_name(
-    work: type[Exception], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_task_that_fails_is_logged_with_its_name(work: type[Exception], caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> int:
         tasks = Tasks()
         tasks.start(work(), "crosswire something")  # type: ignore[arg-type]

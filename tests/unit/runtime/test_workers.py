@@ -155,9 +155,7 @@ def test_a_job_has_the_context_of_who_started_it_like_a_task() -> None:
 
 
 @pytest.mark.parametrize("wait", [False, True])
-def test_a_job_that_raises_is_logged_and_does_not_stop_the_others(
-    wait: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_job_that_raises_is_logged_and_does_not_stop_the_others(wait: bool, caplog: pytest.LogCaptureFixture) -> None:
     done: list[int] = []
 
     async def job(number: int) -> None:
@@ -228,14 +226,29 @@ def test_cancellation_reaches_the_job_that_waits_and_no_other() -> None:
 
         for name in "abc":
             workers.start(job(name))
-        while len(running) < 3:
-            await asyncio.sleep(0)
+        await wait_until(lambda: len(running) == 3)
         running["b"].cancel()
         assert await tasks.wait(60)
         assert running["b"].cancelled()
         return notes
 
     assert run(main(), InstantLoop) == ["b cancelled", "a ended", "c ended"]
+
+
+def test_a_job_that_cancels_its_task_and_does_not_wait_hurts_no_other() -> None:
+    notes: list[str] = []
+
+    async def reckless() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    async def waits(name: str) -> None:
+        await asyncio.sleep(1)
+        notes.append(name)
+
+    work(waits("a"), reckless(), waits("b"), reckless(), reckless(), waits("c"))
+    assert notes == ["a", "b", "c"]
 
 
 def test_a_job_may_refuse_to_be_cancelled() -> None:
@@ -267,7 +280,7 @@ def test_timeouts_work_in_jobs() -> None:
             notes.append(f"{name} timed out")
 
     async def quick(name: str) -> None:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(1):  # noqa: ASYNC100 - it is left before it waits for anything
             notes.append(name)
 
     work(quick("a"), slow("b"), quick("c"), slow("d"), quick("e"))
@@ -368,8 +381,11 @@ def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
         def start(self, work: Coroutine[Any, Any, Any], name: str) -> Any:
             self.made = work
 
-    tasks = Kept()
-    Workers(tasks).start(job())
-    tasks.made.send(None)
-    tasks.made.close()
+    async def main() -> None:
+        tasks = Kept()
+        Workers(tasks).start(job())
+        tasks.made.send(None)
+        tasks.made.close()
+
+    run(main())
     assert closed == ["closed"]

@@ -1,0 +1,103 @@
+"""The parts around one class of the server, for tests of that class alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from crosswire.core.formats import JSON_TEXT, Format
+from crosswire.core.headers import Headers
+from crosswire.core.listeners import EventListeners
+from crosswire.rooms.fanout import FanOut, Flushable
+from crosswire.server.authentication import Verdict
+from crosswire.server.context import Context
+from crosswire.server.handshake import Handshake
+from crosswire.server.hooks import Hooks
+from crosswire.server.registry import Duplicates, Registry
+from crosswire.server.router import Router
+from crosswire.server.session import Session
+from crosswire.types import Close, Heartbeat, Limits
+
+ADMITTED = Verdict(user="13")
+
+
+class FakeConnection:
+    """A connection that notes what the server does with it; its peer answers pings and, unless told not to, a close."""
+
+    def __init__(self) -> None:
+        self.receiver: Session | None = None
+        self.frames: list[bytes] = []
+        self.pings: list[bytes] = []
+        self.closes: list[tuple[int, str]] = []
+        self.aborts: list[Close] = []
+        self.closed_at: float | None = None
+        self.answers_close = True
+        self.buffered = 0
+
+    @property
+    def messages(self) -> list[Any]:
+        """The messages pushed, decoded from their JSON."""
+        return [msgspec.json.decode(frame[4 if frame[1] == 126 else 2 :]) for frame in self.frames]
+
+    def push(self, frame: bytes, /) -> None:
+        self.frames.append(frame)
+
+    def ping(self, payload: bytes) -> None:
+        self.pings.append(payload)
+        if self.receiver is not None:
+            asyncio.get_running_loop().call_soon(self.receiver.pong, payload)
+
+    def close(self, code: int, reason: str = "") -> None:
+        self.closes.append((int(code), reason))
+        if len(self.closes) == 1 and self.receiver is not None and self.answers_close:
+            self.closed_at = asyncio.get_running_loop().time()
+            asyncio.get_running_loop().call_soon(self.receiver.closed, Close(code, reason))
+
+    def abort(self, close: Close) -> None:
+        self.aborts.append(close)
+        if self.receiver is not None:
+            asyncio.get_running_loop().call_soon(self.receiver.closed, close)
+
+
+class FakeServer:
+    """A server without a network, on the running loop and its clock."""
+
+    def __init__(
+        self,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+        heartbeat: Heartbeat = Heartbeat(),  # noqa: B008 - immutable
+        duplicates: Duplicates = "replace",
+    ) -> None:
+        loop = asyncio.get_running_loop()
+
+        def at_end_of_turn(waiting: Flushable) -> None:
+            loop.call_soon(waiting.flush)
+
+        fanout = FanOut(at_end_of_turn)
+        self.hooks = Hooks()
+        self.events = EventListeners(2)
+        self.context = Context(limits, heartbeat, self.hooks, Registry(duplicates, limits.rooms, fanout), fanout)
+        self.context.clock = self.context.wheel.clock = loop.time
+        self.router = Router(self.events, self.context)
+        self.errors: list[BaseException] = []
+        self.hooks.on_error(lambda socket, error: self.errors.append(error))
+
+    def connect(
+        self,
+        verdict: Verdict = ADMITTED,
+        format: Format = JSON_TEXT,
+    ) -> tuple[Session, FakeConnection]:
+        """Open a connection, as a transport does."""
+        connection = FakeConnection()
+        session = Session(Handshake("/?id=13", Headers(), "127.0.0.1"), format, verdict, self.router, self.context)
+        connection.receiver = session
+        session.opened(connection)
+        return session, connection
+
+    async def end(self) -> None:
+        """Leave nothing behind."""
+        self.context.workers.drop()
+        await self.context.tasks.cancel()
+        self.context.wheel.stop()

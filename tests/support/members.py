@@ -1,0 +1,20 @@
+"""Connections as the rooms know them."""
+
+from __future__ import annotations
+
+from crosswire.core.formats import JSON_TEXT, Format
+
+
+class FakeMember:
+    """A connection that keeps what is pushed to it."""
+
+    def __init__(self, user: str, format: Format = JSON_TEXT) -> None:
+        self.user = user
+        self.format = format
+        self.pushed: list[bytes] = []
+
+    def __repr__(self) -> str:
+        return f"<FakeMember {self.user}>"
+
+    def push(self, frame: bytes, /) -> None:
+        self.pushed.append(frame)

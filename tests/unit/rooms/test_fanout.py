@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import pytest
+
+from crosswire.core.formats import JSON_TEXT, Format, format_for
+from crosswire.core.messages import event
+from crosswire.errors import InvalidPayload
+from crosswire.rooms.fanout import FanOut, Flushable
+from tests.support.members import FakeMember
+
+MSGPACK = format_for(msgpack=True, deflate=False)
+DEFLATED = format_for(msgpack=False, deflate=True)
+NEWS = event("news", {"a": 1})
+MORE = event("more", {"b": 2})
+
+
+class Turn:
+    """A turn of the loop, which ends when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Flushable] = []
+
+    def end(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for each in waiting:
+            each.flush()
+
+
+@pytest.fixture
+def turn() -> Turn:
+    return Turn()
+
+
+@pytest.fixture
+def fanout(turn: Turn) -> FanOut:
+    return FanOut(turn.waiting.append)
+
+
+@pytest.fixture
+def room(fanout: FanOut) -> list[FakeMember]:
+    members = [FakeMember(str(number)) for number in range(3)]
+    for member in members:
+        fanout.use(member.format)
+    return members
+
+
+def joined(fanout: FanOut, form: Format) -> FakeMember:
+    member = FakeMember("other", form)
+    fanout.use(form)
+    return member
+
+
+def test_one_frame_is_shared_by_all_recipients(fanout: FanOut, room: list[FakeMember]) -> None:
+    fanout.push(fanout.encode(NEWS), room)
+    (frame,) = room[0].pushed
+    assert frame == JSON_TEXT.frame(NEWS)
+    assert all(member.pushed[0] is frame for member in room)
+
+
+def test_the_excluded_get_nothing(fanout: FanOut, room: list[FakeMember]) -> None:
+    fanout.push(fanout.encode(NEWS), room, ["1", "nobody"])
+    assert [len(member.pushed) for member in room] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("form", [MSGPACK, DEFLATED])
+def test_each_gets_the_form_it_agreed_on(fanout: FanOut, room: list[FakeMember], form: Format) -> None:
+    other = joined(fanout, form)
+    fanout.push(fanout.encode(NEWS), [*room, other])
+    assert room[0].pushed == [JSON_TEXT.frame(NEWS)]
+    assert other.pushed == [form.frame(NEWS)]
+
+
+def test_a_message_is_encoded_for_the_formats_in_use(fanout: FanOut) -> None:
+    assert list(fanout.encode(NEWS)) == [JSON_TEXT]
+    fanout.use(MSGPACK)
+    fanout.use(MSGPACK)
+    fanout.disuse(MSGPACK)
+    assert set(fanout.encode(NEWS)) == {JSON_TEXT, MSGPACK}
+    fanout.disuse(MSGPACK)
+    fanout.use(JSON_TEXT)
+    fanout.disuse(JSON_TEXT)
+    assert list(fanout.encode(NEWS)) == [JSON_TEXT]
+
+
+@pytest.mark.parametrize("data", [object(), 2**70])
+def test_data_that_one_of_them_could_not_get_is_refused_before_anything_is_sent(fanout: FanOut, data: object) -> None:
+    fanout.use(MSGPACK)
+    with pytest.raises(InvalidPayload):
+        fanout.encode(event("news", data))
+
+
+def test_what_is_held_is_pushed_together_at_the_end_of_the_turn(
+    fanout: FanOut, room: list[FakeMember], turn: Turn
+) -> None:
+    fanout.hold(fanout.encode(NEWS), room)
+    fanout.hold(fanout.encode(MORE), room)
+    assert room[0].pushed == []
+    turn.end()
+    for member in room:
+        assert member.pushed == [JSON_TEXT.frame(NEWS) + JSON_TEXT.frame(MORE)]
+    turn.end()
+    assert len(room[0].pushed) == 1
+
+
+def test_what_is_held_is_joined_for_each_form(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
+    other = joined(fanout, MSGPACK)
+    everyone = [*room, other]
+    fanout.hold(fanout.encode(NEWS), everyone)
+    fanout.hold(fanout.encode(MORE), everyone)
+    turn.end()
+    assert other.pushed == [MSGPACK.frame(NEWS) + MSGPACK.frame(MORE)]
+    assert room[0].pushed == [JSON_TEXT.frame(NEWS) + JSON_TEXT.frame(MORE)]
+
+
+def test_one_message_is_held_without_a_copy(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
+    frames = fanout.encode(NEWS)
+    fanout.hold(frames, room)
+    turn.end()
+    assert room[0].pushed[0] is frames[JSON_TEXT]
+
+
+def test_order_is_kept_between_rooms(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
+    other_room = room[:2]
+    for members, message in ((room, NEWS), (other_room, MORE), (room, NEWS)):
+        fanout.hold(fanout.encode(message), members)
+    turn.end()
+    frames = [JSON_TEXT.frame(message) for message in (NEWS, MORE, NEWS)]
+    assert [member.pushed for member in room] == [frames, frames, [frames[0], frames[2]]]
+
+
+def test_order_is_kept_between_what_is_held_and_what_is_pushed(
+    fanout: FanOut, room: list[FakeMember], turn: Turn
+) -> None:
+    fanout.hold(fanout.encode(NEWS), room)
+    fanout.push(fanout.encode(MORE), room[:1])
+    assert room[0].pushed == [JSON_TEXT.frame(NEWS), JSON_TEXT.frame(MORE)]
+    turn.end()
+    assert [len(member.pushed) for member in room] == [2, 1, 1]
+
+
+def test_a_flush_before_the_turn_ends_pushes_once(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
+    fanout.hold(fanout.encode(NEWS), room)
+    fanout.flush()
+    assert room[0].pushed == [JSON_TEXT.frame(NEWS)]
+    fanout.hold(fanout.encode(MORE), room)
+    turn.end()
+    assert room[0].pushed == [JSON_TEXT.frame(NEWS), JSON_TEXT.frame(MORE)]
+
+
+def test_not_too_much_is_held(fanout: FanOut, room: list[FakeMember]) -> None:
+    large = event("news", "x" * 10_000)
+    for _ in range(20):
+        fanout.hold(fanout.encode(large), room)
+    pushed = sum(map(len, room[0].pushed))
+    assert pushed % len(JSON_TEXT.frame(large)) == 0
+    assert pushed >= 12 * 10_000

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from crosswire.errors import EventError, NotConnected
+from crosswire.server.calls import ManyAnswers, OneAnswer
+from crosswire.types import Replies
+from tests.support.aio import run
+from tests.support.clock import InstantLoop
+
+
+@dataclass(eq=False)
+class Asked:
+    user: str
+
+
+def test_one_answer_is_given() -> None:
+    async def main() -> Any:
+        waiter, asked = OneAnswer(), Asked("13")
+        waiter.answered(asked, 5)
+        waiter.answered(asked, 6)
+        waiter.refused(asked, EventError("late"))
+        waiter.lost(asked)
+        return await waiter.future
+
+    assert run(main()) == 5
+
+
+def test_a_refusal_names_who_refused() -> None:
+    async def main() -> None:
+        waiter, asked = OneAnswer(), Asked("13")
+        waiter.refused(asked, EventError("full"))
+        waiter.answered(asked, 5)
+        await waiter.future
+
+    with pytest.raises(EventError, match="full") as caught:
+        run(main())
+    assert caught.value.sender == "13"
+
+
+def test_a_lost_connection_is_told_at_once() -> None:
+    async def main() -> None:
+        waiter = OneAnswer()
+        waiter.lost(Asked("13"))
+        await waiter.future
+
+    with pytest.raises(NotConnected, match="'13'"):
+        run(main())
+
+
+def gathered(users: list[str], connections: list[Asked], *happens: Any) -> tuple[Replies, float]:
+    """Ask, let things happen a second apart, and return the replies and how long they took."""
+
+    async def main() -> tuple[Replies, float]:
+        loop = asyncio.get_running_loop()
+        answers = ManyAnswers(users, connections)
+        for delay, (what, *arguments) in enumerate(happens, 1):
+            loop.call_later(delay, getattr(answers, what), *arguments)
+        began = loop.time()
+        replies = await answers.wait(50)
+        return replies, round(loop.time() - began, 3)
+
+    return run(main(), InstantLoop)
+
+
+def test_all_answers_are_gathered_by_user() -> None:
+    a, b = Asked("a"), Asked("b")
+    replies, seconds = gathered(["a", "b"], [a, b], ("answered", b, None), ("answered", a, 5))
+    assert replies == {"a": 5, "b": None}
+    assert replies.complete
+    assert seconds == 2
+
+
+def test_the_first_answer_of_a_user_counts() -> None:
+    first, second, b = Asked("a"), Asked("a"), Asked("b")
+    replies, seconds = gathered(
+        ["a", "b"], [first, second, b], ("answered", second, 1), ("answered", first, 2), ("answered", b, 3)
+    )
+    assert (dict(replies), replies.missing, seconds) == ({"a": 1, "b": 3}, (), 3)
+
+
+def test_a_refusal_is_an_answer_that_names_its_user() -> None:
+    a, again = Asked("a"), Asked("a")
+    refused = EventError("full")
+    replies, seconds = gathered(["a"], [a, again], ("refused", a, refused), ("answered", again, 1))
+    assert (dict(replies), replies.errors, replies.complete, seconds) == ({}, {"a": refused}, True, 1)
+    assert refused.sender == "a"
+
+
+def test_who_does_not_answer_in_time_is_missing() -> None:
+    a, b = Asked("a"), Asked("b")
+    replies, seconds = gathered(["a", "b"], [a, b], ("answered", a, 1))
+    assert (dict(replies), replies.missing, seconds) == ({"a": 1}, ("b",), 50)
+
+
+def test_who_is_lost_is_missing_without_being_waited_for() -> None:
+    a, b = Asked("a"), Asked("b")
+    replies, seconds = gathered(["a", "b"], [a, b], ("answered", a, 1), ("lost", b))
+    assert (dict(replies), replies.missing, seconds) == ({"a": 1}, ("b",), 2)
+
+
+def test_a_user_may_answer_on_the_connection_that_is_left() -> None:
+    first, second = Asked("a"), Asked("a")
+    replies, seconds = gathered(["a"], [first, second], ("lost", first), ("answered", second, 1))
+    assert (dict(replies), replies.missing, seconds) == ({"a": 1}, (), 2)
+
+
+def test_a_user_who_lost_all_connections_is_missing() -> None:
+    first, second = Asked("a"), Asked("a")
+    replies, seconds = gathered(["a"], [first, second], ("lost", second), ("lost", first))
+    assert (dict(replies), replies.missing, seconds) == ({}, ("a",), 2)
+
+
+def test_losing_a_connection_after_the_answer_changes_nothing() -> None:
+    a, b = Asked("a"), Asked("b")
+    replies, seconds = gathered(["a", "b"], [a, b], ("answered", a, 1), ("lost", a), ("answered", b, 2))
+    assert (dict(replies), seconds) == ({"a": 1, "b": 2}, 3)
+
+
+def test_users_without_a_connection_are_missing_and_hold_up_nobody() -> None:
+    a = Asked("a")
+    replies, seconds = gathered(["a", "away"], [a], ("answered", a, 1))
+    assert (dict(replies), replies.missing, seconds) == ({"a": 1}, ("away",), 1)
+
+
+def test_nobody_to_ask_is_answered_at_once() -> None:
+    assert gathered(["away"], [])[1] == 0
+    assert gathered([], [])[0].complete

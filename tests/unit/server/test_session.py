@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from crosswire.errors import Reject
+from crosswire.server.authentication import Verdict
+from crosswire.server.socket import Socket
+from crosswire.types import Close, Heartbeat, Limits
+from tests.support.aio import run
+from tests.support.clock import InstantLoop
+from tests.support.fakes import FakeConnection, FakeServer
+
+SAY = '{"event":"say"}'
+
+
+def verdict_after(seconds: float, result: str | BaseException | None) -> Verdict:
+    async def hook() -> str | None:
+        await asyncio.sleep(seconds)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    return Verdict(pending=hook)
+
+
+def lived(
+    verdict: Verdict, *texts: str, limits: Limits | None = None, prepare: Callable[[FakeServer], object] | None = None
+) -> tuple[FakeConnection, list[Any]]:
+    """A connection's life: it sends some messages at once. Returns the connection and what the application saw."""
+
+    async def main() -> tuple[FakeConnection, list[Any]]:
+        server = FakeServer(limits or Limits())
+        notes: list[Any] = []
+        server.hooks.on_connect(lambda socket: notes.append(f"connect {socket.user}"))
+        server.hooks.on_disconnect(lambda socket, close: notes.append(tuple(close)))
+        server.events.on("say", lambda socket: notes.append(f"say {socket.user}"))
+        if prepare is not None:
+            prepare(server)
+        session, connection = server.connect(verdict)
+        for text in texts:
+            session.text(text)
+        await asyncio.sleep(60)
+        present = list(server.context.registry.presence.users)
+        assert present == ([] if connection.closes else [session.socket.user])
+        await server.end()
+        return connection, notes
+
+    return run(main(), InstantLoop)
+
+
+@pytest.mark.parametrize("verdict", [Verdict(user="1"), verdict_after(5, "1")], ids=["sync", "async"])
+def test_messages_are_delivered_once_the_user_is_known(verdict: Verdict) -> None:
+    connection, notes = lived(verdict, SAY, SAY)
+    assert notes == ["connect 1", "say 1", "say 1"]
+    assert connection.closes == []
+
+
+@pytest.mark.parametrize(
+    "verdict", [Verdict(reject=Reject(4011, "no")), verdict_after(5, Reject(4011, "no"))], ids=["sync", "async"]
+)
+def test_a_refused_connection_is_closed_and_sees_and_shows_nothing(verdict: Verdict) -> None:
+    connection, notes = lived(verdict, SAY)
+    assert connection.closes[0] == (4011, "no")
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("result", "code"), [(KeyError("secret"), 1011), (TimeoutError("its own"), 1011), ("", 1011)], ids=repr
+)
+def test_a_hook_that_fails_closes_the_connection(result: Any, code: int) -> None:
+    connection, notes = lived(verdict_after(5, result), SAY)
+    assert connection.closes[0] == (code, "authentication failed")
+    assert notes == []
+
+
+def test_a_hook_that_takes_too_long_closes_the_connection() -> None:
+    connection, notes = lived(verdict_after(11, "1"), SAY)
+    assert connection.closes[0] == (1013, "authentication took too long")
+    assert notes == []
+
+
+def test_without_a_user_the_sockets_id_is_it() -> None:
+    _, notes = lived(verdict_after(5, None), SAY)
+    assert notes[0].removeprefix("connect ") == notes[1].removeprefix("say ") != ""
+
+
+@pytest.mark.parametrize(
+    ("limits", "texts"), [(Limits(backlog=3), [SAY] * 4), (Limits(max_message=3 * len(SAY)), [SAY] * 4)]
+)
+def test_messages_that_wait_are_bounded(limits: Limits, texts: list[str]) -> None:
+    connection, notes = lived(verdict_after(5, "1"), *texts, limits=limits)
+    assert connection.closes[0] == (1008, "too many messages before the connection was let in")
+    assert notes == []
+    assert lived(verdict_after(5, "1"), *texts[:3], limits=limits)[0].closes == []
+
+
+def test_messages_wait_for_an_asynchronous_on_connect() -> None:
+    def prepare(server: FakeServer) -> None:
+        @server.hooks.on_connect
+        async def load(socket: Socket) -> None:
+            await asyncio.sleep(5)
+            socket.send("loaded")
+
+    connection, notes = lived(Verdict(user="1"), SAY, prepare=prepare)
+    assert notes == ["connect 1", "say 1"]
+    assert connection.messages == [{"event": "loaded", "payload": None}]
+
+
+def test_an_on_connect_that_never_ends_holds_messages_up_for_a_time_only() -> None:
+    def prepare(server: FakeServer) -> None:
+        @server.hooks.on_connect
+        async def never(socket: Socket) -> None:
+            await asyncio.Event().wait()
+
+    assert lived(Verdict(user="1"), SAY, prepare=prepare)[1] == ["connect 1", "say 1"]
+
+
+def test_the_heartbeat_is_echoed_and_no_event() -> None:
+    async def main() -> tuple[list[bytes], list[str]]:
+        server = FakeServer(heartbeat=Heartbeat(text="ping"))
+        notes: list[str] = []
+        server.hooks.on_heartbeat(lambda socket: notes.append(socket.user))
+        server.hooks.on_message(lambda socket, raw: notes.append(raw))
+        session, connection = server.connect()
+        session.text("ping")
+        session.text("")
+        await server.end()
+        return connection.frames, notes
+
+    assert run(main()) == ([b"\x81\x04ping"], ["13", ""])
+
+
+def test_a_connection_that_goes_takes_everything_with_it() -> None:
+    async def main() -> list[Any]:
+        server = FakeServer()
+        notes: list[Any] = []
+        server.hooks.on_disconnect(lambda socket, close: notes.append((socket.rooms, close)))
+        session, connection = server.connect()
+        await session.socket.join("chat", "1")
+        session.closed(Close(1006, "lost"))
+        registry = server.context.registry
+        notes += [len(server.context.sessions), list(registry.presence.users), registry.rooms.ids("chat")]
+        await asyncio.sleep(60)
+        assert connection.pings == []
+        await server.end()
+        return notes
+
+    assert run(main(), InstantLoop) == [({"chat": {"1"}}, Close(1006, "lost")), 0, [], set()]
+
+
+def test_a_late_close_of_an_old_connection_does_not_touch_the_new_one() -> None:
+    async def main() -> tuple[list[Any], int]:
+        server = FakeServer()
+        old, connection = server.connect()
+        connection.answers_close = False
+        new, _ = server.connect()
+        await new.socket.join("chat", "1")
+        assert connection.closes == [(4012, "replaced by a newer connection of the same user")]
+        old.closed(Close(4012))
+        await server.end()
+        registry = server.context.registry
+        assert registry.presence.of("13") == (new.socket,)
+        return list(registry.rooms.in_room("chat", "1")), len(server.context.sessions)
+
+    members, sessions = run(main(), InstantLoop)
+    assert (len(members), sessions) == (1, 1)
+
+
+def test_a_refused_identification_keeps_the_rooms_to_the_end() -> None:
+    async def main() -> Any:
+        server = FakeServer(duplicates="refuse")
+        server.connect(Verdict(user="1"))
+        session, connection = server.connect(Verdict(user="2"))
+        await session.socket.join("chat", "1")
+        with pytest.raises(Reject, match="connected already"):
+            await session.socket.identify("1")
+        await server.end()
+        return session.socket.rooms, session.socket.user, connection.closes[0][0]
+
+    assert run(main(), InstantLoop) == ({"chat": {"1"}}, "2", 4012)

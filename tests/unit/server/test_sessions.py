@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from crosswire.server.session import Session
+from crosswire.server.sessions import Sessions
+from tests.support.aio import run
+from tests.support.clock import InstantLoop
+
+
+class Named:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def session(name: str) -> Session:
+    return cast(Session, Named(name))
+
+
+def waited(leaving: dict[str, float], timeout: float) -> tuple[float, int]:
+    """Wait until sessions that leave after so many seconds are gone; return how long it took and who is left."""
+
+    async def main() -> tuple[float, int]:
+        loop, sessions = asyncio.get_running_loop(), Sessions()
+        for name, delay in leaving.items():
+            each = session(name)
+            sessions.add(each)
+            loop.call_later(delay, sessions.discard, each)
+        began = loop.time()
+        await sessions.wait_gone(timeout)
+        took, left = loop.time() - began, len(sessions)
+        await asyncio.sleep(100)
+        return round(took, 3), left
+
+    return run(main(), InstantLoop)
+
+
+def test_sessions_are_there_until_they_are_gone() -> None:
+    sessions, first, second = Sessions(), session("a"), session("b")
+    sessions.add(first)
+    sessions.add(second)
+    assert (len(sessions), set(sessions)) == (2, {first, second})
+    sessions.discard(first)
+    sessions.discard(first)
+    assert list(sessions) == [second]
+
+
+def test_waiting_ends_with_the_last_one() -> None:
+    assert waited({"a": 1, "b": 3}, timeout=10) == (3, 0)
+
+
+def test_waiting_gives_up_at_its_time() -> None:
+    assert waited({"a": 1, "b": 30}, timeout=10) == (10, 1)
+
+
+def test_nobody_is_not_waited_for() -> None:
+    assert waited({}, timeout=10) == (0, 0)
+
+
+def test_time_that_is_over_is_not_waited() -> None:
+    assert waited({"a": 1}, timeout=-1) == (0, 1)
