@@ -10,6 +10,9 @@ from typing import Any
 
 logger = logging.getLogger("crosswire.tasks")
 
+_PATIENCE = 10.0
+"""Seconds that cancelled tasks have to clean up."""
+
 
 class Tasks:
     """The background tasks of one owner.
@@ -50,11 +53,18 @@ class Tasks:
         return True
 
     async def cancel(self) -> None:
-        """Cancel all tasks and wait until they have ended."""
+        """Cancel all tasks, those they start meanwhile too, and wait until they have ended, but not for ever."""
+        loop, cancelled = asyncio.get_running_loop(), set[asyncio.Task[Any]]()
+        deadline = loop.time() + _PATIENCE
         while others := self._others():
-            for task in others:
+            for task in others - cancelled:  # once each: a second time would break off their cleaning up
                 task.cancel()
-            await asyncio.wait(others)
+            cancelled |= others
+            if (remaining := deadline - loop.time()) <= 0:
+                names = ", ".join(sorted(task.get_name() for task in others))
+                logger.error("background tasks that do not end when they are cancelled are left behind: %s", names)
+                return
+            await asyncio.wait(others, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
 
     def _others(self) -> set[asyncio.Task[Any]]:
         return self._running - {asyncio.current_task()}

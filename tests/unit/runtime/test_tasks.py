@@ -135,3 +135,25 @@ def test_a_task_that_waits_for_or_cancels_all_does_not_mean_itself() -> None:
         return results
 
     assert run(main(), InstantLoop) == [True, True]
+
+
+def test_a_task_that_swallows_its_cancellation_is_told_of_and_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        tasks, stop = Tasks(), asyncio.Event()
+
+        async def stubborn() -> None:
+            while not stop.is_set():
+                try:
+                    await stop.wait()
+                except asyncio.CancelledError:
+                    continue
+
+        task = tasks.start(stubborn(), "stubborn")
+        await asyncio.sleep(0)
+        await asyncio.wait_for(tasks.cancel(), 60)
+        assert not task.done()
+        stop.set()
+        await task
+
+    run(main(), InstantLoop)
+    assert "are left behind: stubborn" in caplog.text
