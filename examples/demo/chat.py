@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from crosswire import Close, EventError, Handshake, Reject, Response, Server, Socket
+from crosswire import Close, CloseCode, EventError, Handshake, Reject, Response, Server, Socket
 from terminal import Terminal
 
 ROOMS = ("lobby", "music", "games")
@@ -119,8 +119,8 @@ class Chat:
         self._terminal.arrived(socket.user, len(self.server.sockets))
 
     def _disconnected(self, socket: Socket, close: Close) -> None:
-        if self.server.socket_of(socket.user) is not None:
-            return  # the same user came back before this connection was found dead
+        if close.code == CloseCode.REPLACED or self.server.socket_of(socket.user) is not None:
+            return  # the user is still here, or was, on a newer connection
         self.server.everyone.send("went", {"name": socket.user})
         self._terminal.went(socket.user, len(self.server.sockets), f"{close.code} {close.reason}".strip())
 

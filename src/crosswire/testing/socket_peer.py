@@ -184,7 +184,7 @@ async def connect(
         _, peer = await loop.create_unix_connection(SocketPeer, address, **options)
     else:
         _, peer = await loop.create_connection(SocketPeer, *address, **options)
-    fields = headers.items() if isinstance(headers, Mapping) else headers
+    fields: list[tuple[str, str]] = [*headers.items()] if isinstance(headers, Mapping) else [*headers]
     refused: Response | None = Response(500)
     try:
         refused = await peer.upgrade(upgrade_request(target, fields))

@@ -27,32 +27,11 @@ from crosswire.core.deflate import RESPONSE, compress
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.errors import NotConnected
 from crosswire.runtime import loops
-from crosswire.testing.recorder import Gatekeeper, Harness, Peer, Recorder, eventually, text_frame
+from crosswire.testing.recorder import Gatekeeper, Harness, Recorder, eventually, text_frame
+from crosswire.testing.scene import CHUNK, LIMITS, MUCH, ROOMY, Scene, chunk, fill
 from crosswire.transport.inbox import Ping, Pong
 from crosswire.transport.interface import Acceptor, Request, Response
 from crosswire.types import Close, CloseCode, Limits
-
-LIMITS = Limits(max_message=256 * 1024, outbox=128 * 1024, close_timeout=5)
-_CHUNK = 16 * 1024
-_MUCH = 768 * 1024  # bytes; more than an event loop's own transport takes before it asks to wait: 512 KiB, over TLS
-_ROOMY = Limits(outbox=4 * _MUCH)
-_MOST_CHUNKS = 4096  # more than any kernel holds for a peer that does not read
-_PAUSE = 0.001
-
-
-class _Scene:
-    """A connection that is open at both ends."""
-
-    def __init__(self, peer: Peer, receiver: Recorder, harness: Harness) -> None:
-        self.peer = peer
-        self.receiver = receiver
-        self.connection = receiver.connection
-        self.harness = harness
-
-    async def ended(self) -> Close:
-        """Wait for the server's end of it; return how the receiver was told."""
-        await eventually(lambda: self.receiver.closes, "the receiver is told of the end")
-        return self.receiver.closes[0]
 
 
 class TransportContract(ABC):
@@ -75,7 +54,7 @@ class TransportContract(ABC):
                 peer = await harness.connect("/", gatekeeper.wants)
                 assert not isinstance(peer, Response), peer
                 try:
-                    await script(_Scene(peer, gatekeeper.receiver, harness))
+                    await script(Scene(peer, gatekeeper.receiver, harness))
                 finally:
                     peer.abort()
                     gatekeeper.receiver.connection.abort(Close(CloseCode.ABNORMAL))
@@ -116,19 +95,19 @@ class TransportContract(ABC):
         self.run(main())
 
     def test_the_subprotocol_is_handed_through(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             assert scene.peer.subprotocol == "b.two"
 
         self.play(script, subprotocol="b.two", wants={"Sec-WebSocket-Protocol": "a.one, b.two"})
 
     def test_without_a_subprotocol_there_is_none(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             assert scene.peer.subprotocol is None
 
         self.play(script)
 
     def test_compressed_frames_are_understood_where_that_was_agreed(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.connection.push(encode_frame(Opcode.TEXT, compress(b"again " * 100), rsv1=True))
             assert await scene.peer.receive() == "again " * 100
 
@@ -137,7 +116,7 @@ class TransportContract(ABC):
     # What arrives
 
     def test_opened_comes_before_anything_and_closed_once_and_last(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.send_text("one")
             scene.peer.close(1000)
             scene.peer.send_text("too late")
@@ -148,7 +127,7 @@ class TransportContract(ABC):
 
     @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, LIMITS.max_message])
     def test_messages_arrive_whole_at_both_ends(self, size: int) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             text, data = "x" * size, bytes(index % 251 for index in range(size))
             scene.peer.send_text(text)
             scene.peer.send_binary(data)
@@ -162,7 +141,7 @@ class TransportContract(ABC):
         self.play(script)
 
     def test_a_ping_is_answered_with_its_payload(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             for payload in (b"", b"\x00\xff" * 62):
                 scene.peer.ping(payload)
                 assert await scene.peer.receive() == Pong(payload)
@@ -170,7 +149,7 @@ class TransportContract(ABC):
         self.play(script)
 
     def test_the_pong_to_a_ping_goes_to_the_receiver(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.connection.ping(b"are you there")
             assert await scene.peer.receive() == Ping(b"are you there")
             await eventually(lambda: Pong(b"are you there") in scene.receiver.log, "the pong arrives")
@@ -178,14 +157,14 @@ class TransportContract(ABC):
         self.play(script)
 
     def test_a_pong_that_nobody_asked_for_goes_to_the_receiver_too(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.pong(b"alive")
             await eventually(lambda: Pong(b"alive") in scene.receiver.log, "the pong arrives")
 
         self.play(script)
 
     def test_a_message_that_is_too_large_ends_the_connection_with_1009(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.send_binary(bytes(LIMITS.max_message + 1))
             close = await scene.peer.receive()
             assert isinstance(close, Close)
@@ -197,7 +176,7 @@ class TransportContract(ABC):
 
     @pytest.mark.parametrize("moment", ["opened", "text", "binary", "pong"])
     def test_a_receiver_that_fails_ends_the_connection_with_1011(self, moment: str) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.send_text("x")
             scene.peer.send_binary(b"x")
             scene.peer.pong(b"x")
@@ -211,7 +190,7 @@ class TransportContract(ABC):
     # What leaves
 
     def test_frames_leave_in_the_order_they_were_pushed(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             expected = [f"{number} {'x' * (number * 37 % 3000)}" for number in range(300)]
             for number, text in enumerate(expected):
                 scene.connection.push(text_frame(text))
@@ -219,10 +198,10 @@ class TransportContract(ABC):
                     await asyncio.sleep(0)
             assert [await scene.peer.receive() for _ in expected] == expected
 
-        self.play(script, limits=_ROOMY)
+        self.play(script, limits=ROOMY)
 
     def test_frames_of_one_turn_leave_in_one_write(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             before = scene.harness.writes()
             for number in range(100):
                 scene.connection.push(text_frame(str(number)))
@@ -232,36 +211,36 @@ class TransportContract(ABC):
         self.play(script)
 
     def test_buffered_grows_while_the_peer_does_not_read_and_falls_afterwards(self) -> None:
-        async def script(scene: _Scene) -> None:
-            sent = await _fill(scene, until=_MUCH)
-            assert scene.connection.buffered >= _MUCH
+        async def script(scene: Scene) -> None:
+            sent = await fill(scene, until=MUCH)
+            assert scene.connection.buffered >= MUCH
             scene.peer.resume_reading()
             for number in range(sent):
                 assert str(await scene.peer.receive()).startswith(f"{number} ")
             await eventually(lambda: not scene.connection.buffered, "nothing waits any more")
             assert not scene.receiver.closes
 
-        self.play(script, limits=_ROOMY)
+        self.play(script, limits=ROOMY)
 
     def test_a_peer_that_does_not_read_is_dropped_once_the_outbox_overflows(self) -> None:
-        async def script(scene: _Scene) -> None:
-            await _fill(scene, until=LIMITS.outbox * 1000)
+        async def script(scene: Scene) -> None:
+            await fill(scene, until=LIMITS.outbox * 1000)
             assert (await scene.ended()).code == CloseCode.TRY_AGAIN_LATER
 
         self.play(script)
 
     def test_the_receiver_is_never_told_while_something_is_pushed(self) -> None:
-        async def script(scene: _Scene) -> None:
-            await _fill(scene, until=_CHUNK)
-            for _ in range((_MUCH + LIMITS.outbox) // _CHUNK):
-                scene.connection.push(_chunk(0))
+        async def script(scene: Scene) -> None:
+            await fill(scene, until=CHUNK)
+            for _ in range((MUCH + LIMITS.outbox) // CHUNK):
+                scene.connection.push(chunk(0))
             assert not scene.receiver.closes
             await scene.ended()
 
         self.play(script)
 
     def test_a_single_message_over_the_limit_is_sent_if_nothing_waits(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             text = "x" * (LIMITS.outbox * 3)
             scene.connection.push(text_frame(text))
             assert await scene.peer.receive() == text
@@ -274,7 +253,7 @@ class TransportContract(ABC):
         "close", [Close(1000, "bye"), Close(1001), Close(1011, "ü" * 61), Close(3000), Close(4999, "x")]
     )
     def test_a_close_of_the_peer_is_told_and_answered(self, close: Close) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.close(close.code, close.reason)
             assert await scene.peer.receive() == close
             assert await scene.ended() == close
@@ -284,7 +263,7 @@ class TransportContract(ABC):
         self.play(script)
 
     def test_an_empty_close_of_the_peer_is_1005_and_answered_with_an_empty_one(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.close(None)
             assert await scene.peer.receive() == Close(CloseCode.NO_STATUS)
             assert await scene.ended() == Close(CloseCode.NO_STATUS)
@@ -293,7 +272,7 @@ class TransportContract(ABC):
 
     @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2999, 5000])
     def test_a_close_code_that_must_not_be_sent_is_answered_with_1002(self, code: int) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.close(code)
             answer = await scene.peer.receive()
             assert isinstance(answer, Close)
@@ -303,14 +282,14 @@ class TransportContract(ABC):
         self.play(script)
 
     def test_a_peer_that_is_lost_is_1006(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.abort()
             assert (await scene.ended()).code == CloseCode.ABNORMAL
 
         self.play(script)
 
     def test_what_was_pushed_before_a_close_leaves_first_and_nothing_after_it(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.connection.push(text_frame("before"))
             scene.connection.close(4000, "enough")
             scene.connection.push(text_frame("after"))
@@ -323,7 +302,7 @@ class TransportContract(ABC):
         self.play(script)
 
     def test_the_first_close_counts(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.connection.close(4000, "first")
             scene.connection.close(4001, "second")
             assert await scene.peer.receive() == Close(4000, "first")
@@ -333,7 +312,7 @@ class TransportContract(ABC):
         self.play(script)
 
     def test_nothing_is_received_after_a_close(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.connection.close(4000)
             scene.peer.send_text("late")
             scene.peer.send_binary(b"late")
@@ -345,8 +324,8 @@ class TransportContract(ABC):
         self.play(script)
 
     def test_all_that_waits_and_the_close_reach_a_peer_that_closes_before_it_has_read(self) -> None:
-        async def script(scene: _Scene) -> None:
-            sent = await _fill(scene, until=_MUCH)
+        async def script(scene: Scene) -> None:
+            sent = await fill(scene, until=MUCH)
             scene.peer.close(1000, "enough")
             await eventually(lambda: scene.receiver.closes or scene.connection.buffered, "it arrives")
             scene.peer.resume_reading()
@@ -355,10 +334,10 @@ class TransportContract(ABC):
             assert await scene.peer.receive() == Close(1000, "enough")
             assert await scene.ended() == Close(1000, "enough")
 
-        self.play(script, limits=_ROOMY)
+        self.play(script, limits=ROOMY)
 
     def test_a_peer_that_does_not_answer_a_close_is_dropped(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.pause_reading()
             scene.connection.close(4000, "bye")
             assert await scene.ended() == Close(4000, "bye")
@@ -366,7 +345,7 @@ class TransportContract(ABC):
         self.play(script, limits=Limits(close_timeout=0.05))
 
     def test_an_abort_tells_the_receiver_what_it_was_given_and_the_peer_nothing(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.send_text("never read")
             scene.connection.abort(Close(4002, "gone"))
             assert not scene.receiver.closes
@@ -377,7 +356,7 @@ class TransportContract(ABC):
 
     @pytest.mark.parametrize("how", ["close", "abort"])
     def test_it_can_be_ended_while_it_opens(self, how: str) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.send_text("too late")
             close = await scene.peer.receive()
             assert isinstance(close, Close)
@@ -388,7 +367,7 @@ class TransportContract(ABC):
         self.play(script, receiver=Recorder(ends_with=how))
 
     def test_nothing_raises_when_the_peer_is_gone(self) -> None:
-        async def script(scene: _Scene) -> None:
+        async def script(scene: Scene) -> None:
             scene.peer.abort()
             await scene.ended()
             scene.connection.push(text_frame("hello?"))
@@ -398,19 +377,3 @@ class TransportContract(ABC):
             assert not scene.connection.buffered
 
         self.play(script)
-
-
-def _chunk(number: int) -> bytes:
-    return text_frame(f"{number} ".ljust(_CHUNK))
-
-
-async def _fill(scene: _Scene, *, until: int) -> int:
-    """Push to a peer that does not read until so many bytes wait, or it is dropped; return how often."""
-    scene.peer.pause_reading()
-    for number in range(_MOST_CHUNKS):
-        scene.connection.push(_chunk(number))
-        await asyncio.sleep(_PAUSE if scene.connection.buffered else 0)
-        assert scene.connection.buffered < 2 * _MUCH, "more waits than the outbox and the transport may hold"
-        if scene.connection.buffered >= until or scene.receiver.closes:
-            return number + 1
-    raise AssertionError(f"{_MOST_CHUNKS * _CHUNK} bytes were sent to a peer that does not read, and none waited")

@@ -287,7 +287,7 @@ class MemoryConnection:
 
 
 def _request_headers(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
-    fields = list(given.items() if isinstance(given, Mapping) else given)
+    fields: list[tuple[str, str]] = [*given.items()] if isinstance(given, Mapping) else [*given]
     names = {name.lower() for name, _ in fields}
     return Headers([*((name, value) for name, value in _UPGRADE.items() if name.lower() not in names), *fields])
 

@@ -1,0 +1,47 @@
+"""What the tests of the contract suite for transports begin with: a connection, and a peer that does not read."""
+
+from __future__ import annotations
+
+import asyncio
+
+from crosswire.testing.recorder import Harness, Peer, Recorder, eventually, text_frame
+from crosswire.types import Close, Limits
+
+LIMITS = Limits(max_message=256 * 1024, outbox=128 * 1024, close_timeout=5)
+CHUNK = 16 * 1024
+MUCH = 768 * 1024  # bytes; more than an event loop's own transport takes before it asks to wait: 512 KiB, over TLS
+ROOMY = Limits(outbox=4 * MUCH)
+_MOSTCHUNKS = 4096  # more than any kernel holds for a peer that does not read
+_PAUSE = 0.001
+
+
+class Scene:
+    """A connection that is open at both ends."""
+
+    def __init__(self, peer: Peer, receiver: Recorder, harness: Harness) -> None:
+        self.peer = peer
+        self.receiver = receiver
+        self.connection = receiver.connection
+        self.harness = harness
+
+    async def ended(self) -> Close:
+        """Wait for the server's end of it; return how the receiver was told."""
+        await eventually(lambda: self.receiver.closes, "the receiver is told of the end")
+        return self.receiver.closes[0]
+
+
+def chunk(number: int) -> bytes:
+    """Return a frame that can be told from others, and takes room."""
+    return text_frame(f"{number} ".ljust(CHUNK))
+
+
+async def fill(scene: Scene, *, until: int) -> int:
+    """Push to a peer that does not read until so many bytes wait, or it is dropped; return how often."""
+    scene.peer.pause_reading()
+    for number in range(_MOSTCHUNKS):
+        scene.connection.push(chunk(number))
+        await asyncio.sleep(_PAUSE if scene.connection.buffered else 0)
+        assert scene.connection.buffered < 2 * MUCH, "more waits than the outbox and the transport may hold"
+        if scene.connection.buffered >= until or scene.receiver.closes:
+            return number + 1
+    raise AssertionError(f"{_MOSTCHUNKS * CHUNK} bytes were sent to a peer that does not read, and none waited")
