@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import codecs
+
 from crosswire.core.frames import Opcode
 from crosswire.errors import ProtocolFailure
 from crosswire.types import CloseCode
-
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 

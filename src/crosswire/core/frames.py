@@ -35,7 +35,8 @@ _SHORT_HEADERS = {
 class Push(Protocol):
     """Queues one encoded frame for a connection."""
 
-    def __call__(self, frame: bytes, /) -> None: ...
+    def __call__(self, frame: bytes, /) -> None:
+        """Queue it."""
 
 
 def encode_frame(opcode: Opcode, payload: bytes, *, rsv1: bool = False) -> bytes:

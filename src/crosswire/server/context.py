@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("crosswire.server")
 
 _MOST_TASKS = 10_000
-"""Background tasks beyond which ``on_error`` is not told any more: clients can make handlers fail as fast as they send."""
+"""Background tasks beyond which ``on_error`` is told no more: clients can make handlers fail as fast as they send."""
 
 
 class Context:
