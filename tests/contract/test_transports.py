@@ -59,7 +59,7 @@ class _OverSockets(_Contract):
         async def connect(target: str, headers: Mapping[str, str]) -> Peer | Response:
             unix = self.host.startswith(UNIX_PREFIX)
             address = self.host.removeprefix(UNIX_PREFIX) if unix else (self.host, listener.port)
-            return await socket_peer.connect(address, target, headers, tls=self.client_tls)
+            return await socket_peer.connect(address, target, headers.items(), tls=self.client_tls)
 
         try:
             yield Harness(connect, remote=self.remote, writes=lambda: self.writes)
@@ -102,7 +102,7 @@ class TestMemory(_Contract):
         listener, peers = MemoryListener(acceptor, limits), []
 
         async def connect(target: str, headers: Mapping[str, str]) -> Peer | Response:
-            peer = await listener.connect(target, headers)
+            peer = await listener.connect(target, headers.items())
             if isinstance(peer, MemoryClient):
                 peers.append(peer)
             return peer

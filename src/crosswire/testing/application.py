@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -54,7 +54,7 @@ class Received(NamedTuple):
 async def connect(
     server: Server,
     target: str = "/",
-    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
     *,
     remote: str = "127.0.0.1",
 ) -> AsyncIterator[EventClient]:
@@ -81,7 +81,7 @@ async def connect(
                 assert await client.receive("news") == ("news", 42, None)
     """
     async with _running(server):
-        peer = await MemoryListener(server.acceptor, server.limits).connect(target, headers, remote)
+        peer = await MemoryListener(server.acceptor, server.limits).connect(target, (headers or {}).items(), remote)
         if isinstance(peer, Response):
             raise Refused(peer)
         client = EventClient(peer)

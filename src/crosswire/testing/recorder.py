@@ -43,6 +43,7 @@ class Peer(Protocol):
 
     async def receive(self, timeout: float = 5) -> Event:
         """Return what the server sent next; after the Close, raise ``NotConnected`` once the connection is gone."""
+        ...
 
 
 class Harness:

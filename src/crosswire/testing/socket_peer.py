@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, cast
 
 from crosswire.core.frames import Opcode, close_payload, encode_frame
@@ -166,7 +166,7 @@ class SocketPeer(asyncio.Protocol):
 async def connect(
     address: tuple[str, int] | str,
     target: str = "/",
-    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    headers: Iterable[tuple[str, str]] = (),
     *,
     tls: ssl.SSLContext | None = None,
 ) -> SocketPeer | Response:
@@ -184,10 +184,9 @@ async def connect(
         _, peer = await loop.create_unix_connection(SocketPeer, address, **options)
     else:
         _, peer = await loop.create_connection(SocketPeer, *address, **options)
-    fields: list[tuple[str, str]] = [*headers.items()] if isinstance(headers, Mapping) else [*headers]
     refused: Response | None = Response(500)
     try:
-        refused = await peer.upgrade(upgrade_request(target, fields))
+        refused = await peer.upgrade(upgrade_request(target, headers))
     finally:
         if refused is not None:
             peer.abort()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
 from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
@@ -59,7 +59,7 @@ class MemoryListener:
     async def connect(
         self,
         target: str = "/",
-        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        headers: Iterable[tuple[str, str]] = (),
         remote: str = "memory",
     ) -> MemoryClient | Response:
         """Ask for a WebSocket; return the peer's side of it, or the answer that refuses it.
@@ -286,8 +286,8 @@ class MemoryConnection:
         self._tell(self._receiver.closed, self._close)
 
 
-def _request_headers(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
-    fields: list[tuple[str, str]] = [*given.items()] if isinstance(given, Mapping) else [*given]
+def _request_headers(given: Iterable[tuple[str, str]]) -> Headers:
+    fields = list(given)
     names = {name.lower() for name, _ in fields}
     return Headers([*((name, value) for name, value in _UPGRADE.items() if name.lower() not in names), *fields])
 
