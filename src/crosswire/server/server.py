@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import ssl
 from collections.abc import Callable, Collection, Iterable
@@ -278,6 +279,8 @@ class Server:
         Args:
             drain: as for :meth:`stop`, after a SIGTERM.
         """
+        # The process is ours now: say where it listens, unless the application has set up logging of its own.
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         loops.run(self._lifecycle.run(drain))
 
     async def __aenter__(self) -> Server:
