@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import secrets
 import sys
 
@@ -54,6 +55,7 @@ def main() -> int:
             await each.stop()
         terminal.stopped(chat.said)
 
+    logging.basicConfig(level=logging.WARNING)  # the terminal belongs to the chat
     try:
         server.run()
     except ConfigError as error:

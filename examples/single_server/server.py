@@ -84,7 +84,7 @@ talking: list[asyncio.Task[None]] = []
 
 @server.on_start
 def start_talking() -> None:
-    print(f"Listening on ws://localhost:{server.port}, Ctrl-C ends it")
+    print(f"Now run client.py --port {server.port} in another terminal; Ctrl-C ends this")
     talking.append(asyncio.create_task(every(options.broadcast_every, talk_to_everyone)))
     talking.append(asyncio.create_task(every(options.room_every, talk_to_the_room)))
 

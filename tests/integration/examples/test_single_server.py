@@ -20,7 +20,7 @@ def server() -> Iterator[Script]:
 
 
 def port_of(server: Script) -> str:
-    return server.wait_for(r"Listening on ws://localhost:(\d+)")[1]
+    return server.wait_for(r"listening on ws://127\.0\.0\.1:(\d+)")[1]
 
 
 def test_the_client_goes_through_its_steps(server: Script) -> None:
