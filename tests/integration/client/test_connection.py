@@ -1,15 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
-import ssl
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from crosswire.client import Client
 from crosswire.client import reconnection as reconnection_module
@@ -21,6 +15,7 @@ from tests.integration.client.fake_server import FakeServer, SilentServer
 from tests.integration.client.helpers import Watch, quick
 from tests.support import aio
 from tests.support.aio import wait_until
+from tests.support.certificates import tls_contexts
 
 
 def test_connects_and_closes_with_4001(run: Run) -> None:
@@ -269,10 +264,7 @@ def test_no_timer_is_left() -> None:
 
 def test_tls(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
-        certificate = _certificate(tmp_path)
-        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        serving.load_cert_chain(certificate)
-        trusting = ssl.create_default_context(cafile=str(certificate))
+        serving, trusting = tls_contexts(tmp_path)
         async with FakeServer(tls=serving) as server:
             server.answers["say"] = "hello"
             async with Client(server.url, tls=trusting) as client:
@@ -282,26 +274,3 @@ def test_tls(run: Run, tmp_path: Path) -> None:
                 await doubtful.connect()
 
     run(main())
-
-
-def _certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(minutes=5))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "server.pem"
-    pem, raw, plain = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    path.write_bytes(key.private_bytes(pem, raw, plain) + certificate.public_bytes(pem))
-    return path

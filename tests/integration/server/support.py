@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import socket
-import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -257,37 +256,3 @@ async def raw_connect(
         status, _ = await peer.request(upgrade_request("/" if user is None else f"/?id={user}", **fields))
         assert status == 101
         yield peer
-
-
-def own_certificate(folder: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make a self-signed certificate for 127.0.0.1; return the server's context and one of a client that trusts it."""
-    import datetime
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = os.path.join(folder, "server.pem")
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    with open(path, "wb") as file:
-        file.write(private + certificate.public_bytes(pem))
-    of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    of_server.load_cert_chain(path)
-    return of_server, ssl.create_default_context(cafile=path)

@@ -10,8 +10,9 @@ import websockets
 from websockets.asyncio.client import unix_connect
 
 from crosswire import Close, ConfigError, Limits, Server
-from tests.integration.server.support import Peer, Watch, connect, make_server, own_certificate
+from tests.integration.server.support import Peer, Watch, connect, make_server
 from tests.support.aio import LoopFactory, wait_until
+from tests.support.certificates import tls_contexts
 
 
 async def test_port_0_is_a_free_port_that_the_server_tells() -> None:
@@ -64,7 +65,7 @@ async def test_a_unix_socket(tmp_path: Path, loop_kind: LoopFactory | None) -> N
 
 
 async def test_tls(tmp_path: Path, loop_kind: LoopFactory | None) -> None:
-    of_server, of_client = own_certificate(str(tmp_path))
+    of_server, of_client = tls_contexts(tmp_path)
     server = make_server(tls=of_server, limits=Limits(max_message=8_000_000, outbox=64_000_000))
     watch = Watch(server)
     server.on("echo", lambda socket, data: data)
@@ -85,7 +86,7 @@ async def test_tls(tmp_path: Path, loop_kind: LoopFactory | None) -> None:
 
 
 async def test_tls_with_a_client_that_breaks_the_protocol_or_goes(tmp_path: Path) -> None:
-    of_server, of_client = own_certificate(str(tmp_path))
+    of_server, of_client = tls_contexts(tmp_path)
     server = make_server(tls=of_server, limits=Limits(max_message=1000))
     watch = Watch(server)
     async with server:
@@ -102,7 +103,7 @@ async def test_tls_with_a_client_that_breaks_the_protocol_or_goes(tmp_path: Path
 
 
 async def test_tls_refuses_who_does_not_trust_the_certificate(tmp_path: Path) -> None:
-    of_server, _ = own_certificate(str(tmp_path))
+    of_server, _ = tls_contexts(tmp_path)
     server = make_server(tls=of_server)
     async with server:
         stranger = ssl.create_default_context()
