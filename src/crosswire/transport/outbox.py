@@ -82,10 +82,11 @@ class Outbox:
         owner: told that the peer is too slow.
     """
 
-    __slots__ = ("_flusher", "_frames", "_limit", "_owner", "_paused", "_room", "_writer")
+    __slots__ = ("_flusher", "_frames", "_limit", "_open", "_owner", "_paused", "_room", "_write", "_writer")
 
     def __init__(self, writer: Writer, flusher: Flusher, limit: int, owner: Owner) -> None:
         self._writer = writer
+        self._write = writer.send
         self._flusher = flusher
         self._limit = limit
         self._owner: Owner | None = owner
@@ -94,6 +95,7 @@ class Outbox:
         # zero that nothing may, because it is sealed.
         self._room: float = limit
         self._paused = False
+        self._open = True  # neither paused nor sealed
 
     @property
     def buffered(self) -> int:
@@ -102,15 +104,15 @@ class Outbox:
 
     def push(self, frame: bytes) -> None:
         """Queue a frame for this turn's flush. After :meth:`seal` it is dropped."""
+        frames, flusher = self._frames, self._flusher
+        if flusher.ending and self._open and not frames:
+            self._write(frame)
+            return
         self._room = room = self._room - len(frame)
         if room < 0 and not self._make_room(len(frame)):
             return
-        frames = self._frames
-        if not frames and not self._paused:
-            if self._flusher.ending:
-                self._send(frame)
-                return
-            self._flusher.schedule(self)
+        if self._open and not frames:
+            flusher.schedule(self)
         frames.append(frame)
 
     def flush(self) -> None:
@@ -118,32 +120,32 @@ class Outbox:
         frames = self._frames
         if self._paused or not frames:
             return
-        self._send(frames[0] if len(frames) == 1 else b"".join(frames))
+        self._write(frames[0] if len(frames) == 1 else b"".join(frames))
         frames.clear()
+        if self._room != _SEALED:
+            self._room = self._limit
 
     def pause(self) -> None:
         """Hold what is pushed: the writer's own buffer is full."""
         self._paused = True
+        self._open = False
 
     def resume(self) -> None:
         """Write again."""
         self._paused = False
+        self._open = self._room != _SEALED
         self.flush()
 
     def seal(self) -> None:
         """Take no more frames; those that wait still leave."""
         self._room = _SEALED
+        self._open = False
 
     def discard(self) -> None:
         """Take no more frames and drop those that wait."""
         self.seal()
         self._owner = None
         self._frames.clear()
-
-    def _send(self, data: bytes) -> None:
-        self._writer.send(data)
-        if self._room != _SEALED:
-            self._room = self._limit
 
     def _make_room(self, size: int) -> bool:
         """Decide about a frame that is over the limit; tell whether it may be queued."""

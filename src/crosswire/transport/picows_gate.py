@@ -8,6 +8,7 @@ import sys
 from typing import Any, Protocol
 
 _CLOSE_FRAME = 0x88
+_write = os.write
 
 
 class Refusing(Protocol):
@@ -60,19 +61,17 @@ class Gate:
         transport = self._transport
         if transport.is_closing():  # the number of its closed socket may be another's by now
             return
-        if self._kept and self._direct:
-            self._kept = transport.get_write_buffer_size() > 0
-        if not self._kept:
+        if not self._kept or (self._direct and not transport.get_write_buffer_size()):
             try:
-                sent = os.write(self._fd, data)
+                sent = _write(self._fd, data)
             except BlockingIOError:
                 sent = 0
             except OSError:
                 return  # the connection is lost: the transport is about to find out by reading, and tells its protocol
-            if sent == len(data):
+            self._kept = sent < len(data)
+            if not self._kept:
                 return
             data = data[sent:]
-            self._kept = True
         transport.write(data)
 
     def hang_up(self) -> None:
