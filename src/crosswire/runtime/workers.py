@@ -32,6 +32,11 @@ class Workers:
         self._queue: deque[tuple[Job, Context]] = deque()
         self._at_work = False
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there are jobs that have not begun."""
+        return bool(self._queue)
+
     def start(self, job: Job) -> None:
         """Run a job soon. It handles its own errors; its owner bounds how many there are."""
         self._queue.append((job, copy_context()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,9 @@ class Router:
     """Delivers the events of clients to the handlers.
 
     A call is always answered: with the first value that is not None, with null, or with an error. An event without a
-    handler is ignored. A synchronous handler is called at once; an asynchronous one waits without holding up others,
-    and ``Limits.handlers`` bounds how many do.
+    handler is ignored. Handlers begin in the order in which their events came. A synchronous one is called at once, if
+    none is in front of it; an asynchronous one waits without holding up others, and ``Limits.handlers`` bounds how
+    many do.
     """
 
     __slots__ = ("_context", "_events")
@@ -64,7 +65,7 @@ class Router:
             self._call_all(session, codec, message, listeners)
             return
         begin = partial(_call, listener, session.socket, codec, message)
-        if listener.is_async:
+        if listener.is_async or self._context.workers.waiting:  # behind those that came before and have not begun
             self._start(session, message, self._finish_one(session, message, begin))
             return
         try:
@@ -77,10 +78,11 @@ class Router:
         elif not self._start(session, message, self._finish_one(session, message, lambda: value)):
             value.close()
 
-    async def _finish_one(self, session: Session, message: Message, begin: Callable[[], Awaitable[Any]]) -> None:
-        """Await the one asynchronous handler of an event."""
+    async def _finish_one(self, session: Session, message: Message, begin: Callable[[], Any]) -> None:
+        """Call the one handler of an event, and await what it gives if that has to be."""
         try:
-            self._answer(session.socket, message, await begin())
+            value = begin()
+            self._answer(session.socket, message, await value if hasattr(value, "__await__") else value)
         except asyncio.CancelledError as error:
             self._fail(session.socket, message, error)
             if (task := asyncio.current_task()) is not None and task.cancelling():
@@ -105,7 +107,10 @@ class Router:
                 session.running -= 1
                 self._settle(socket, message, outcome)
 
-        unfinished = call_sync(listeners, (socket,), decode, outcome)
+        if self._context.workers.waiting:
+            unfinished: Unfinished | None = Unfinished(None, listeners)
+        else:
+            unfinished = call_sync(listeners, (socket,), decode, outcome)
         if unfinished is None:
             self._settle(socket, message, outcome)
         elif not self._start(session, message, finish(unfinished)):
