@@ -58,11 +58,20 @@ class ConfigError(CrosswireError):
     code = "CONFIG"
 
 
+SENDABLE = "use 1000-1003, 1007-1014 or 3000-4999"
+"""What to do about a close code that can't be sent."""
+
+
+def may_be_sent(close_code: int) -> bool:
+    """Whether a Close frame may carry the code (RFC 6455, section 7.4)."""
+    return (1000 <= close_code <= 1014 and close_code not in (1004, 1005, 1006)) or 3000 <= close_code <= 4999
+
+
 class Reject(CrosswireError):  # noqa: N818 - a hook reads `raise Reject(...)`, and it is an answer more than an error
     """Refuse a connection: raise it from ``authenticate`` or from an event handler.
 
     Args:
-        close_code: WebSocket close code, 1000 or 3000-4999. After the default, 4011, clients do not come back.
+        close_code: WebSocket close code. After the default, 4011, clients do not come back.
         reason: at most 123 bytes of UTF-8; longer text is cut.
         status: HTTP status 400-599 that refuses the upgrade itself. Only a synchronous ``authenticate`` runs
             before the upgrade; anywhere else the connection is closed with ``close_code``.
@@ -76,8 +85,8 @@ class Reject(CrosswireError):  # noqa: N818 - a hook reads `raise Reject(...)`, 
     code = "REJECTED"
 
     def __init__(self, close_code: int = 4011, reason: str = "", *, status: int | None = None) -> None:
-        if close_code != 1000 and not 3000 <= close_code <= 4999:
-            raise UsageError(f"close code {close_code} can't be sent: use 1000 or 3000-4999 (RFC 6455, section 7.4)")
+        if not may_be_sent(close_code):
+            raise UsageError(f"the close code {close_code} can't be sent: {SENDABLE}")
         if status is not None and not 400 <= status <= 599:
             raise UsageError(f"status {status} does not refuse anything: use 400-599")
         super().__init__(reason or f"rejected with {status or close_code}")

@@ -86,13 +86,13 @@ def test_a_rejection_without_a_reason_reads_as_its_code(reject: Reject, text: st
     assert str(reject) == f"rejected with {text}"
 
 
-@pytest.mark.parametrize("code", [1000, 3000, 4999])
+@pytest.mark.parametrize("code", [1000, 1008, 3000, 4999])
 def test_a_rejection_takes_codes_that_can_be_sent(code: int) -> None:
     assert Reject(code).close_code == code
 
 
-@pytest.mark.parametrize("code", [0, 999, 1001, 1005, 1006, 1015, 2999, 5000])
-def test_a_rejection_refuses_codes_that_are_not_the_applications(code: int) -> None:
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2999, 5000])
+def test_a_rejection_refuses_codes_that_cannot_be_sent(code: int) -> None:
     with pytest.raises(UsageError, match=str(code)):
         Reject(code)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from crosswire.core.names import require_event, require_name
-from crosswire.errors import UsageError
+from crosswire.errors import SENDABLE, UsageError, may_be_sent
 from crosswire.types import Replies, Roster, Tally
 
 
@@ -191,6 +191,6 @@ def require_close_code(value: object) -> int:
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise UsageError(f"a close code is an int, not {value!r}")
-    if value in (1004, 1005, 1006, 1015) or not (1000 <= value <= 1014 or 3000 <= value <= 4999):
-        raise UsageError(f"the close code {value} can't be sent: use 1000-1003, 1007-1014 or 3000-4999")
+    if not may_be_sent(value):
+        raise UsageError(f"the close code {value} can't be sent: {SENDABLE}")
     return value

@@ -14,7 +14,7 @@ from typing import ParamSpec
 
 from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
 from crosswire.core.headers import Headers
-from crosswire.errors import ProtocolFailure
+from crosswire.errors import ProtocolFailure, may_be_sent
 from crosswire.transport.inbox import Event, Inbox, parse_close
 from crosswire.transport.interface import Acceptor, Receiver, Request, Response
 from crosswire.transport.outbox import Flusher, Outbox
@@ -250,7 +250,7 @@ class MemoryConnection:
 
     def _answer_close(self, payload: bytes) -> None:
         close = parse_close(payload)
-        if payload and not _may_be_sent(close.code):
+        if payload and not may_be_sent(close.code):
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, f"the close code {close.code}, which must not be sent")
         self._finish(close, close.code if payload else None)
         self._hang_up()
@@ -290,8 +290,3 @@ def _request_headers(given: Iterable[tuple[str, str]]) -> Headers:
     fields = list(given)
     names = {name.lower() for name, _ in fields}
     return Headers([*((name, value) for name, value in _UPGRADE.items() if name.lower() not in names), *fields])
-
-
-def _may_be_sent(code: int) -> bool:
-    """Whether a Close frame may carry the code (RFC 6455, section 7.4)."""
-    return (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) or 3000 <= code <= 4999
