@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 from types import SimpleNamespace
@@ -117,11 +118,12 @@ def _annotation(handler: Callable[..., Any], parameter: inspect.Parameter) -> An
     # This annotation alone: those of the other parameters may name what is imported for type checkers only.
     wanted: Any = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     try:
-        return get_type_hints(wanted, globalns=_globals(handler), include_extras=True)[parameter.name]
+        names = (_globals(handler), _registering_names())
+        return get_type_hints(wanted, *names, include_extras=True)[parameter.name]
     except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise ConfigError(
             f"the annotation {parameter.annotation!r} of {_name(handler)} can't be resolved ({error}): "
-            "define the type at the top of its module, or drop `from __future__ import annotations` there"
+            "define the type at the top of its module, or where the handler is registered"
         ) from error
 
 
@@ -133,6 +135,14 @@ def _globals(handler: Callable[..., Any]) -> dict[str, Any]:
     if not inspect.isroutine(function):
         function = inspect.unwrap(type(function).__call__)
     return getattr(function, "__globals__", {})
+
+
+def _registering_names() -> dict[str, Any]:
+    """The local names where a handler is being registered: its types may be defined there, in a function."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("crosswire."):
+        frame = frame.f_back
+    return frame.f_locals
 
 
 def _name(handler: Callable[..., Any]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import msgspec
 import pytest
 
+from crosswire.core.listeners import EventListeners
 from crosswire.core.payloads import ANY, PayloadType, handler_signature, payload_type
 from crosswire.errors import ConfigError, InvalidPayload
 
@@ -202,3 +203,15 @@ def test_an_annotation_that_cannot_be_resolved_is_refused() -> None:
 
     with pytest.raises(ConfigError, match=r"'Imported' of .*handler can't be resolved"):
         handler_signature(handler, 2, typed=True)
+
+
+def test_a_type_may_be_defined_where_the_handler_is_registered() -> None:
+    class Local(msgspec.Struct):
+        room_id: str
+
+    listeners = EventListeners(2)
+
+    @listeners.on("join")
+    def join(socket: object, data: Local) -> None: ...
+
+    assert listeners.of("join")[0].payload.annotation is Local
