@@ -83,6 +83,8 @@ class Gate:
 
         Closing at once what is still being written to makes the kernel send a reset, which can overtake our Close.
         """
+        if self._fd < 0:
+            return
         if self._transport.can_write_eof():
             self._transport.set_protocol(_Deaf(self._transport.get_protocol()))
             self._transport.write_eof()

@@ -122,7 +122,8 @@ class PicowsConnection(WSListener):
         self._gate.closed()
         receiver = self._receiver
         del self._receiver  # it holds us: without this cycle a connection is freed when it ends, not when gc finds it
-        receiver.closed(self._close or Close(CloseCode.ABNORMAL, "the connection was lost"))
+        self._close = self._close or Close(CloseCode.ABNORMAL, "the connection was lost")
+        receiver.closed(self._close)
 
     def pause_writing(self) -> None:
         """The kernel and the write buffer are full."""

@@ -39,6 +39,10 @@ class FakeTransport:
     def abort(self) -> None:
         self.calls.append("abort")
 
+    def can_write_eof(self) -> bool:
+        self.calls.append("can_write_eof")
+        return False
+
     def leave(self, own: socket.socket) -> None:
         """Send what is kept, as the event loop would."""
         own.sendall(bytes(self.kept))
@@ -191,3 +195,13 @@ def test_picows_sees_no_way_past_the_gate(ends: Ends) -> None:
     pretended.setsockopt(socket.IPPROTO_TCP, 1, 1)
     assert pretended.fileno() == ends[0].fileno()
     assert pretended.getsockopt(socket.IPPROTO_TCP, 1) == 0
+
+
+def test_a_connection_that_is_gone_is_not_half_closed(ends: Ends) -> None:
+    transport = FakeTransport(ends[0])
+    gate = gate_over(transport)
+    gate.half_close()
+    assert transport.calls == ["can_write_eof", "close"]
+    gate.closed()
+    gate.half_close()
+    assert transport.calls == ["can_write_eof", "close"]
