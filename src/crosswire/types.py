@@ -68,7 +68,8 @@ class Limits:
     """What one server lets its clients use. Every limit has a policy, named here.
 
     Attributes:
-        max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009.
+        max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
+            connection keeps a read buffer of up to twice its largest message.
         fragments: fragments of one message; over it, closed with 1008.
         handshake_timeout: seconds for the HTTP upgrade; over it the TCP connection is dropped.
         auth_timeout: seconds for an asynchronous ``authenticate``; over it, closed with 1013. As long
