@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -103,6 +105,9 @@ class PicowsListener:
         self._port = server.sockets[0].getsockname()[1]
 
     async def _start_unix(self, loop: asyncio.AbstractEventLoop, path: str) -> None:
+        # The event loop would remove the socket of whoever listens there, and leave that one deaf without a word.
+        if await _is_served(path):
+            raise OSError(errno.EADDRINUSE, "another process listens on this socket")
         self._server = await loop.create_unix_server(
             self._protocol, path, backlog=_BACKLOG, **self._tls_options(), start_serving=False
         )
@@ -132,6 +137,17 @@ class PicowsListener:
 
     def _protocol(self) -> _Protocol:
         return _Protocol(self._acceptor, self._shared)
+
+
+async def _is_served(path: str) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:  # no file, or one that a process left behind
+        return False
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return True
 
 
 class _Protocol(WSProtocol):  # type: ignore[misc]

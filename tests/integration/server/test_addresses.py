@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,25 @@ async def test_without_origins_any_may_connect() -> None:
 def test_options_that_cannot_be_used(options: dict[str, Any]) -> None:
     with pytest.raises((ConfigError, ValueError)):
         Server(**options)
+
+
+async def test_a_unix_socket_that_is_served_is_not_taken_over(tmp_path: Path) -> None:
+    host = f"unix:{tmp_path / 'socket'}"
+    async with make_server(host=host):
+        with pytest.raises(ConfigError, match="another process listens"):
+            await make_server(host=host).start()
+        async with unix_connect(str(tmp_path / "socket"), uri="ws://localhost/?id=1", compression=None) as ws:
+            await ws.send("")
+            assert await ws.recv() == ""
+
+
+async def test_a_unix_socket_that_was_left_behind_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    async with (
+        make_server(host=f"unix:{path}"),
+        unix_connect(str(path), uri="ws://localhost/?id=1", compression=None) as ws,
+    ):
+        await ws.send("")
+        assert await ws.recv() == ""
