@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from crosswire.core.listeners import Hook, Listener
 from crosswire.core.payloads import PayloadType
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.tasks import Tasks, is_being_cancelled
 
 Decode = Callable[[PayloadType], Any]
 Failed = Callable[[BaseException], None]
@@ -105,7 +105,7 @@ async def _settle(work: Coroutine[Any, Any, Any], outcome: Outcome) -> None:
         outcome.returned(await work)
     except asyncio.CancelledError as error:
         outcome.raised(error)
-        if (task := asyncio.current_task()) is not None and task.cancelling():
+        if is_being_cancelled():
             raise
     except Exception as error:  # noqa: BLE001 - as above
         outcome.raised(error)

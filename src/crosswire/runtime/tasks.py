@@ -74,6 +74,12 @@ class Tasks:
         _report(task)
 
 
+def is_being_cancelled() -> bool:
+    """Whether the current task is cancelled, rather than something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _report(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("background task %s failed", task.get_name(), exc_info=error)

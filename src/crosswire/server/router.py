@@ -15,6 +15,7 @@ from crosswire.core.messages import MAX_ID, Codec, Message
 from crosswire.core.payloads import ANY, PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync
+from crosswire.runtime.tasks import is_being_cancelled
 
 if TYPE_CHECKING:
     from crosswire.server.context import Context
@@ -85,7 +86,7 @@ class Router:
             self._answer(session.socket, message, await value if hasattr(value, "__await__") else value)
         except asyncio.CancelledError as error:
             self._fail(session.socket, message, error)
-            if (task := asyncio.current_task()) is not None and task.cancelling():
+            if is_being_cancelled():
                 raise
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(session.socket, message, error)

@@ -14,6 +14,7 @@ from crosswire.core.listeners import Hook
 from crosswire.core.messages import JSON, Codec
 from crosswire.errors import Reject
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.tasks import is_being_cancelled
 from crosswire.runtime.wheel import Timer
 from crosswire.server.authentication import Verdict, checked_user
 from crosswire.server.handshake import Handshake
@@ -136,7 +137,7 @@ class Session:
         except Reject as reject:
             self.socket.close(reject.close_code, reject.reason)
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
                 raise
             if patience.expired():
@@ -207,9 +208,3 @@ class Session:
             self.socket.close(error.close_code, error.reason)
         else:
             self._context.report(self.socket, error, "a hook")
-
-
-def _is_cancelled() -> bool:
-    """Whether the current task is cancelled, rather than something that it waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
