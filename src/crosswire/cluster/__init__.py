@@ -1,0 +1,1 @@
+"""Members of a cluster and what carries messages between them."""

@@ -1,0 +1,1 @@
+"""The bus over Redis or Valkey."""

