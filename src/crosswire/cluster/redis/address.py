@@ -1,0 +1,203 @@
+"""Where a Redis is, and as whom to talk to it: what a URL says."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from crosswire.errors import ConfigError
+
+DEFAULT_PORT = 6379
+
+_FORMS = "redis://[user[:password]@]host[:port][/db], rediss://... for TLS, or unix://[user:password@]/path[?db=N]"
+_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to make sure of a server, and how to prove who we are. The names in a URL are those of redis-py.
+
+    Attributes:
+        ca_certs: file of the authorities that are trusted (``ssl_ca_certs``); None for the system's.
+        certfile: file of our certificate (``ssl_certfile``), or None.
+        keyfile: file of its key (``ssl_keyfile``), or None if it is in the same file.
+        verify: whether the server needs a certificate that is trusted (``ssl_cert_reqs``: required or none).
+        check_hostname: whether its certificate must be for the host of the URL (``ssl_check_hostname``).
+    """
+
+    ca_certs: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+    verify: bool = True
+    check_hostname: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """Read the files.
+
+        Raises:
+            ConfigError: one can't be read.
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.ca_certs)
+            if self.certfile is not None:
+                context.load_cert_chain(self.certfile, self.keyfile)
+        except (OSError, ssl.SSLError) as error:
+            named = ", ".join(filter(None, (self.ca_certs, self.certfile, self.keyfile)))
+            raise ConfigError(f"the TLS files {named} can't be used: {error}") from error
+        context.check_hostname = self.verify and self.check_hostname
+        context.verify_mode = ssl.CERT_REQUIRED if self.verify else ssl.CERT_NONE
+        return context
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Address:
+    """A Redis and our credentials there; make it with :func:`parse`. Its ``repr`` shows no password.
+
+    Attributes:
+        url: what was parsed, password and all.
+        host: name or IP address; empty for a Unix socket.
+        port: TCP port.
+        path: of a Unix socket; empty for TCP.
+        db: number of the database. Channels have nothing to do with it, but a user may be kept from the others.
+        user: to authenticate as; None for the default one.
+        password: None to not authenticate.
+        tls: None for plain TCP.
+    """
+
+    url: str
+    host: str = ""
+    port: int = DEFAULT_PORT
+    path: str = ""
+    db: int = 0
+    user: str | None = None
+    password: str | None = None
+    tls: Tls | None = None
+
+    @property
+    def id(self) -> str:
+        """What means the same Redis on every node: ``host:port`` or ``unix:/path``."""
+        return f"unix:{self.path}" if self.path else self._place
+
+    @property
+    def shown(self) -> str:
+        """The URL without credentials."""
+        if self.path:
+            return f"unix://{self.path}" + (f"?db={self.db}" if self.db else "")
+        return f"{'redis' if self.tls is None else 'rediss'}://{self._place}" + (f"/{self.db}" if self.db else "")
+
+    @property
+    def _place(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return f"<Address {self.shown}>"
+
+
+def parse(url: str) -> Address:
+    """Read the URL of a Redis.
+
+    Args:
+        url: ``redis://[user[:password]@]host[:port][/db]``; ``rediss://`` the same over TLS, with the query options
+            of :class:`Tls`; ``unix://[user:password@]/path[?db=N]``. User, password and path are percent-decoded.
+
+    Raises:
+        ConfigError: it is none; the text says why and never quotes what could be a password.
+    """
+    if not isinstance(url, str):
+        raise ConfigError(f"the url of a Redis must be a string, not {type(url).__name__}")
+    # urlsplit would silently drop some of these, and connect elsewhere than what was read.
+    if any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
+        raise ConfigError("the url of a Redis contains a space or a control character: percent-encode it")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # its text quotes what it could not read
+        raise _unreadable("its host or port can't be read; percent-encode a user's or password's / ? # @ :") from None
+    if "#" in url:
+        raise _unreadable("it has a fragment: percent-encode '#' as %23")
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise _unreadable("it does not begin with redis://, rediss:// or unix://")
+    return _unix(url, parts) if parts.scheme == "unix" else _tcp(url, parts, port)
+
+
+def _tcp(url: str, parts: SplitResult, port: int | None) -> Address:
+    if not parts.hostname:
+        raise _unreadable("it names no host")
+    options = _options(parts, (*_TLS_OPTIONS, "db") if parts.scheme == "rediss" else ("db",))
+    path = parts.path.removeprefix("/")
+    if path and "db" in options:
+        raise _unreadable("it names the database twice")
+    return Address(
+        url=url,
+        host=parts.hostname,
+        port=DEFAULT_PORT if port is None else port,
+        db=_number(path or options.pop("db", "0")),
+        user=_decoded(parts.username),
+        password=_password(parts),
+        tls=_tls(options) if parts.scheme == "rediss" else None,
+    )
+
+
+def _unix(url: str, parts: SplitResult) -> Address:
+    host = parts.netloc.rpartition("@")[2]
+    if host or not parts.path.startswith("/") or parts.path == "/":
+        raise _unreadable("the path of a Unix socket begins with a slash: unix:///run/redis.sock")
+    options = _options(parts, ("db",))
+    return Address(
+        url=url,
+        path=unquote(parts.path),
+        db=_number(options.get("db", "0")),
+        user=_decoded(parts.username),
+        password=_password(parts),
+    )
+
+
+def _options(parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known:
+            # An unknown name may be a piece of a password whose '?' was not encoded.
+            raise _unreadable(f"it has an option that {parts.scheme}:// does not know: use {', '.join(known)}")
+        if name in found:
+            raise _unreadable(f"it gives {name} twice")
+        found[name] = value
+    return found
+
+
+def _tls(options: dict[str, str]) -> Tls:
+    return Tls(
+        ca_certs=options.get("ssl_ca_certs") or None,
+        certfile=options.get("ssl_certfile") or None,
+        keyfile=options.get("ssl_keyfile") or None,
+        verify=_one_of(options, "ssl_cert_reqs", {"required": True, "none": False}),
+        check_hostname=_one_of(options, "ssl_check_hostname", {"true": True, "false": False}),
+    )
+
+
+def _one_of(options: dict[str, str], name: str, meanings: dict[str, bool]) -> bool:
+    value = options.get(name)
+    if value is None:
+        return True
+    if (meaning := meanings.get(value.lower())) is None:
+        raise _unreadable(f"{name} must be {' or '.join(meanings)}")
+    return meaning
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise _unreadable("the database must be a number: redis://host:port/0")
+    return int(text)
+
+
+def _decoded(text: str | None) -> str | None:
+    return unquote(text) if text else None
+
+
+def _password(parts: SplitResult) -> str | None:
+    # A user without a password logs in too: an ACL can let him in with any (``nopass``).
+    return _decoded(parts.password) or ("" if parts.username else None)
+
+
+def _unreadable(why: str) -> ConfigError:
+    return ConfigError(f"the url of a Redis can't be used: {why}. It is {_FORMS}")

@@ -1,0 +1,163 @@
+"""On which Redis a message is published."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from math import inf
+from typing import Any, Protocol, TypeVar
+from zlib import crc32
+
+_MOST_REMEMBERED = 65_536
+_WORD = 0xFFFFFFFF
+
+
+class Candidate(Protocol):
+    """A Redis that can be chosen."""
+
+    @property
+    def id(self) -> str:
+        """What means the same Redis on every node."""
+        ...
+
+    @property
+    def latency(self) -> float | None:
+        """Milliseconds of its last probe's round trip."""
+        ...
+
+
+T = TypeVar("T", bound=Candidate)
+
+
+class Choice(Protocol[T]):
+    """A strategy.
+
+    Attributes:
+        ordered: whether all messages of a channel take the same way, as long as the same Redis can be used.
+    """
+
+    ordered: bool
+
+    def use(self, usable: Sequence[T]) -> None:
+        """Choose among these from now on, until told again; at least one."""
+
+    def measured(self) -> None:
+        """A latency is another."""
+
+    def choose(self, channel: bytes) -> tuple[T, ...]:
+        """Return as many of them as was asked for when this was made, or all if there are fewer; the best first."""
+        ...
+
+
+class Hash(Choice[T]):
+    """Rendezvous hashing: each channel ranks all Redis its own way, the same on every node.
+
+    So when one is lost only its channels move, and when it is back only these move back.
+    """
+
+    ordered = True
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+        self._usable: Sequence[tuple[int, T]] = ()
+        self._chosen: dict[bytes, tuple[T, ...]] = {}
+
+    def use(self, usable: Sequence[T]) -> None:  # noqa: D102 - as of Choice, here and below
+        self._usable = [(crc32(each.id.encode()), each) for each in usable]
+        self._chosen.clear()
+
+    def measured(self) -> None:  # noqa: D102
+        pass
+
+    def choose(self, channel: bytes) -> tuple[T, ...]:  # noqa: D102
+        chosen = self._chosen.get(channel)
+        if chosen is None:
+            if len(self._chosen) >= _MOST_REMEMBERED:
+                self._chosen.clear()
+            key = crc32(channel)
+            ranked = sorted(self._usable, key=lambda each: (_mixed(key ^ each[0]), each[1].id), reverse=True)
+            chosen = self._chosen[channel] = tuple(each for _, each in ranked[: self._copies])
+        return chosen
+
+
+class RoundRobin(Choice[T]):
+    """One after the other."""
+
+    ordered = False
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+        self._turns: list[tuple[T, ...]] = []
+        self._next = 0
+
+    def use(self, usable: Sequence[T]) -> None:  # noqa: D102
+        count = len(usable)
+        self._turns = [
+            tuple(usable[(first + more) % count] for more in range(min(self._copies, count))) for first in range(count)
+        ]
+        self._next = 0
+
+    def measured(self) -> None:  # noqa: D102
+        pass
+
+    def choose(self, channel: bytes) -> tuple[T, ...]:  # noqa: D102
+        turn = self._next
+        self._next = turn + 1 if turn + 1 < len(self._turns) else 0
+        return self._turns[turn]
+
+
+class Random(Choice[T]):
+    """Any."""
+
+    ordered = False
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+        self._usable: Sequence[T] = ()
+
+    def use(self, usable: Sequence[T]) -> None:  # noqa: D102
+        self._usable = usable
+
+    def measured(self) -> None:  # noqa: D102
+        pass
+
+    def choose(self, channel: bytes) -> tuple[T, ...]:  # noqa: D102
+        return tuple(random.sample(self._usable, min(self._copies, len(self._usable))))
+
+
+class Fastest(Choice[T]):
+    """The one that answered its last probe soonest."""
+
+    ordered = False
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+        self._usable: Sequence[T] = ()
+        self._chosen: tuple[T, ...] = ()
+
+    def use(self, usable: Sequence[T]) -> None:  # noqa: D102
+        self._usable = usable
+        self.measured()
+
+    def measured(self) -> None:  # noqa: D102
+        ranked = sorted(self._usable, key=lambda each: inf if each.latency is None else each.latency)
+        self._chosen = tuple(ranked[: self._copies])
+
+    def choose(self, channel: bytes) -> tuple[T, ...]:  # noqa: D102
+        return self._chosen
+
+
+STRATEGIES: dict[str, Any] = {"hash": Hash, "round-robin": RoundRobin, "random": Random, "fastest": Fastest}
+
+
+def make_choice(strategy: str, copies: int) -> Choice[Any]:
+    """Make the strategy of that name, one of :data:`STRATEGIES`; it chooses so many Redis for each message."""
+    choice: Choice[Any] = STRATEGIES[strategy](copies)
+    return choice
+
+
+def _mixed(word: int) -> int:
+    """Spread 32 bits (the finalizer of MurmurHash3): a CRC is linear, so two of them alone would rank alike."""
+    word = (word ^ word >> 16) * 0x85EBCA6B & _WORD
+    word = (word ^ word >> 13) * 0xC2B2AE35 & _WORD
+    return word ^ word >> 16

@@ -1,0 +1,31 @@
+"""Commands as bytes (RESP)."""
+
+from __future__ import annotations
+
+_PUBLISH = b"*3\r\n$7\r\nPUBLISH\r\n$"
+
+
+def command(*parts: bytes) -> bytes:
+    """Encode any command."""
+    return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
+
+
+def publish(channel: bytes, header: bytes, body: bytes) -> bytes:
+    """Encode the PUBLISH of a message, which is given in two parts so that its body is copied only once."""
+    return b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b%b\r\n" % (
+        len(channel),
+        channel,
+        len(header) + len(body),
+        header,
+        body,
+    )
+
+
+def channel_of(command: bytes) -> bytes:
+    """Return the channel of an encoded PUBLISH.
+
+    A command that must be published again, which is rare, so need not be kept together with its channel.
+    """
+    end = command.index(b"\r\n", len(_PUBLISH))
+    start = end + 2
+    return command[start : start + int(command[len(_PUBLISH) : end])]

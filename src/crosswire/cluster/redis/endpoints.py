@@ -1,0 +1,363 @@
+"""All the Redis of one port: which there are, which of them work, and who is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from crosswire.cluster.interface import PortOwner
+from crosswire.cluster.redis.address import parse
+from crosswire.cluster.redis.commands import command
+from crosswire.cluster.redis.dialer import Dialer
+from crosswire.cluster.redis.embedded import EmbeddedRedis
+from crosswire.cluster.redis.endpoint import Endpoint, Pulse
+from crosswire.cluster.redis.inlets import Inlets
+from crosswire.cluster.redis.pool import Pool
+from crosswire.cluster.redis.publisher import Budget, Message
+from crosswire.errors import BusUnavailable, ConfigError
+from crosswire.runtime.tasks import Tasks
+from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
+
+EMBEDDED = "embedded"
+
+_CONNECT_TIMEOUT = 1.0
+_START = 2.0
+"""Seconds that a start takes at most."""
+_FAIR_CHANCE = 0.5
+"""Seconds that the others get when one Redis works."""
+_ADD = 3.0
+_RETIRE = 1.0
+_GOODBYE = 0.5
+_UNUSED = 5.0
+"""Seconds after which every node knows that another one does not listen on a Redis, and no message goes there alone."""
+
+logger = logging.getLogger("crosswire.redis")
+
+
+class Endpoints:
+    """The Redis of one port.
+
+    Args:
+        node: name of the node.
+        pulse: how each is watched.
+        probes: what the names of the probes' channels begin with; this port's own.
+        redundant: whether each message is published on two.
+        inlets: what is subscribed to, and who takes it.
+        pool: publishes on those that work.
+        budget: of the messages that wait.
+        owner: told what happens.
+        gap: told when something may have been missed.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        pulse: Pulse,
+        probes: bytes,
+        *,
+        redundant: bool,
+        inlets: Inlets,
+        pool: Pool,
+        budget: Budget,
+        owner: PortOwner,
+        gap: Callable[[GapInfo], None],
+    ) -> None:
+        self._node = node
+        self._pulse = pulse
+        self._probes = probes
+        self._redundant = redundant
+        self._inlets = inlets
+        self._pool = pool
+        self._budget = budget
+        self._owner = owner
+        self._gap = gap
+        self._all: dict[str, Endpoint] = {}
+        self._tasks: dict[str, Tasks] = {}
+        self._embedded: dict[str, EmbeddedRedis] = {}
+        self._made = 0
+        self._news = asyncio.Event()
+        self._told: dict[str, RedisStatus] = {}
+        self._paths: tuple[str, ...] = ()
+        self._available = self._interrupted = False
+
+    @property
+    def available(self) -> bool:
+        """Whether one is healthy."""
+        return self._available
+
+    @property
+    def healthy(self) -> list[Endpoint]:
+        """Those that are."""
+        return [endpoint for endpoint in self._all.values() if endpoint.healthy]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Their ids."""
+        return tuple(endpoint.id for endpoint in self.healthy)
+
+    @property
+    def connected(self) -> list[Endpoint]:
+        """Those that can be published on, though perhaps in vain."""
+        return [each for each in self._all.values() if each.publisher.connected and not each.retired]
+
+    @property
+    def urls(self) -> list[str]:
+        """Of all, with their passwords."""
+        return [endpoint.address.url for endpoint in self._all.values()]
+
+    @property
+    def statuses(self) -> list[RedisStatus]:
+        """How they are."""
+        return [endpoint.status for endpoint in self._all.values()]
+
+    def changed(self, channel: bytes) -> None:
+        """A channel is wanted, or not any more."""
+        for endpoint in self._all.values():
+            endpoint.subscriber.change(channel)
+
+    # Which there are
+
+    async def start(self, urls: tuple[str, ...]) -> None:
+        """Connect to all of these, and wait a while for it.
+
+        Raises:
+            ConfigError: one can't be used as it is configured.
+        """
+        began = time.time()
+        try:
+            for url in urls:
+                await self._make(url)
+            await self._settle()
+        except BaseException:
+            await self.stop()
+            raise
+        for endpoint in self._all.values():
+            if endpoint.good_until is None:
+                endpoint.good_until = began  # from now on it is counted on
+        if not self._available:
+            self._interrupted = True
+            logger.warning("no Redis can be reached: this node is on its own until one can")
+
+    async def stop(self) -> None:
+        """Disconnect, when what was published is acknowledged, or soon."""
+        asked = [endpoint.publisher.ask(command(b"PING")) for endpoint in self.connected]
+        if asked:
+            await asyncio.wait(asked, timeout=_GOODBYE)
+        self._pool.close()
+        for id in list(self._all):
+            await self._discard(id)
+        self._available = False
+
+    async def add(self, url: str) -> None:
+        """Use one more; also one that was retired.
+
+        Raises:
+            BusUnavailable: it can't be reached; it is not used then.
+            ConfigError: it can't be used at all.
+        """
+        endpoint = self._find(url)
+        known = endpoint is not None
+        try:
+            if endpoint is None:
+                endpoint = await self._make(url)
+            await self._until(lambda: endpoint.healthy or endpoint.denied is not None, _ADD)
+            self._require_working(endpoint)
+        except BaseException:
+            if endpoint is not None and not known:
+                await self._discard(endpoint.id)
+            raise
+        endpoint.retired = False
+        self._use()
+
+    async def retire(self, url: str) -> None:
+        """Publish no more on one, and wait until it has acknowledged everything, or for a second.
+
+        Raises:
+            ConfigError: it is unknown, or no other is left.
+        """
+        endpoint = self._find(url)
+        if endpoint is None:
+            raise ConfigError("this Redis is not in use, so it can't be removed: node.redis.status() tells which are")
+        if all(each.retired for each in self._all.values() if each is not endpoint):
+            raise ConfigError(f"{endpoint.address.shown} is the last Redis: add another one before you remove it")
+        endpoint.retired = True
+        self._use()
+        await asyncio.wait((endpoint.publisher.ask(command(b"PING")),), timeout=_RETIRE)
+
+    async def remove(self, url: str) -> None:
+        """Use one no more.
+
+        Raises:
+            ConfigError: it is unknown, or the last one.
+        """
+        await self.retire(url)
+        endpoint = self._find(url)
+        if endpoint is not None:  # nobody else was faster
+            await self._discard(endpoint.id)
+            self._tell_paths()
+
+    async def _make(self, url: str) -> Endpoint:
+        embedded = EmbeddedRedis() if url == EMBEDDED else None
+        address = parse(url if embedded is None else await embedded.acquire())
+        if embedded is not None and (known := self._all.get(address.id)) is not None:  # somebody else was faster
+            embedded.release()
+            return known
+        dialer = Dialer(address, self._node, _CONNECT_TIMEOUT, None if embedded is None else embedded.acquire)
+        self._made += 1
+        probe = b"%b:%d" % (self._probes, self._made)
+        wanted, receivers = self._inlets.wanted, self._inlets.receivers
+        endpoint = Endpoint(dialer, self._pulse, probe, wanted, receivers, self._budget, self)
+        if embedded is not None:
+            self._embedded[endpoint.id] = embedded
+        self._all[endpoint.id] = endpoint
+        self._inlets.alone = len(self._all) == 1
+        self._told[endpoint.id] = endpoint.status
+        tasks = self._tasks[endpoint.id] = Tasks()
+        tasks.start(endpoint.run(), f"crosswire redis {address.shown}")
+        return endpoint
+
+    async def _discard(self, id: str) -> None:
+        endpoint = self._all.pop(id)
+        self._told.pop(id)
+        self._inlets.alone = len(self._all) == 1
+        self._use()
+        await self._tasks.pop(id).cancel()
+        await endpoint.close()
+        if (embedded := self._embedded.pop(id, None)) is not None:
+            embedded.release()
+
+    def _find(self, url: str) -> Endpoint | None:
+        if url == EMBEDDED:
+            return next((self._all[id] for id in self._embedded), None)
+        return self._all.get(parse(url).id)
+
+    async def _settle(self) -> None:
+        """Wait for a start.
+
+        Raises:
+            ConfigError: one can't be used as it is configured.
+        """
+        every = self._all.values()
+
+        def wrong() -> bool:
+            return any(endpoint.denied is not None for endpoint in every)
+
+        await self._until(lambda: self._available or wrong(), _START)
+        if self._available:
+            await self._until(lambda: all(endpoint.healthy for endpoint in every) or wrong(), _FAIR_CHANCE)
+        for endpoint in every:
+            if endpoint.denied is not None:
+                raise _denied(endpoint)
+
+    async def _until(self, predicate: Callable[[], bool], timeout: float) -> None:
+        """Wait until something holds, or the time is over."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not predicate():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pass
+
+    @staticmethod
+    def _require_working(endpoint: Endpoint) -> None:
+        if endpoint.denied is not None:
+            raise _denied(endpoint)
+        if not endpoint.healthy:
+            raise BusUnavailable(
+                f"{endpoint.address.shown} can't be reached within {_ADD:g} s, so it is not added: "
+                f"{endpoint.last_error or 'it does not answer'}"
+            )
+
+    # EndpointOwner
+
+    def endpoint_works(self, endpoint: Endpoint, since: float | None) -> None:
+        """It became healthy."""
+        if endpoint.id not in self._all:
+            return
+        logger.info("%s is connected", endpoint.address.shown)
+        back, self._available = not self._available and self._interrupted, True
+        self._use()
+        self._news.set()
+        self._tell_health(endpoint)
+        self._tell_paths()
+        if since is not None and not self._was_covered(endpoint):
+            self._gap(GapInfo(endpoint.address.shown, since, time.time()))
+        if back:
+            self._tell(self._owner.restored)
+
+    def endpoint_changed(self, endpoint: Endpoint) -> None:
+        """Its health, or that of a connection, is another."""
+        self._news.set()
+        if endpoint.id not in self._all:
+            return
+        available, self._available = self._available, bool(self.healthy)
+        self._interrupted |= available and not self._available
+        self._tell_paths()
+        # In a later turn: the other connection is often lost in this one too.
+        asyncio.get_running_loop().call_soon(self._tell_health, endpoint)
+
+    def endpoint_measured(self, endpoint: Endpoint) -> None:
+        """Its latency is another."""
+        self._pool.measured()
+
+    def publisher_lost(self, endpoint: Endpoint, messages: list[Message], *, was_usable: bool) -> None:
+        """It can't be published on."""
+        self._use()
+        self._pool.lost(messages)
+        if was_usable and endpoint.id in self._all:
+            self._tell(partial(self._owner.path_lost, endpoint.id))
+        self.endpoint_changed(endpoint)
+
+    def publish_refused(self, message: Message, error: str) -> None:
+        """A message was not published."""
+        self._pool.refused(message)
+
+    def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None:
+        """A channel can't be heard."""
+        failure = SubscriptionFailure(endpoint.address.shown, channel.decode(errors="backslashreplace"), error)
+        self._tell(partial(self._owner.subscription_failed, failure))
+
+    def _use(self) -> None:
+        self._pool.use([each for each in self._all.values() if each.usable and not each.retired])
+
+    def _was_covered(self, endpoint: Endpoint) -> bool:
+        """Whether all that went over it meanwhile came over another one too."""
+        if not self._redundant or endpoint.lost_at is None:
+            return False
+        others = [each for each in self._all.values() if each is not endpoint]
+        return any(_listened_since(each, endpoint.lost_at) for each in others) and not any(
+            each.lost_at is not None and each.lost_at > endpoint.lost_at - _UNUSED for each in others
+        )
+
+    def _tell_paths(self) -> None:
+        paths, self._paths = self._paths, self.paths
+        if paths != self._paths:
+            self._tell(self._owner.paths_changed)
+
+    def _tell_health(self, endpoint: Endpoint) -> None:
+        before, now = self._told.get(endpoint.id), endpoint.status
+        if before is None:
+            return  # it was removed
+        self._told[endpoint.id] = now
+        if (before.healthy, before.publisher, before.subscriber) != (now.healthy, now.publisher, now.subscriber):
+            self._tell(partial(self._owner.health_changed, now))
+
+    @staticmethod
+    def _tell(what: Callable[[], Any]) -> None:
+        try:
+            what()
+        except Exception:
+            logger.exception("telling of a Redis failed")
+
+
+def _listened_since(endpoint: Endpoint, moment: float) -> bool:
+    return endpoint.listens_since is not None and endpoint.listens_since <= moment
+
+
+def _denied(endpoint: Endpoint) -> ConfigError:
+    return ConfigError(f"{endpoint.address.shown} refuses this node: {endpoint.denied}. Check its url and its ACL")

@@ -1,0 +1,228 @@
+"""What one port receives: who takes the messages of which channel, in what order, and what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from math import inf
+from typing import Protocol
+
+from crosswire.cluster.interface import Receive
+from crosswire.core.envelopes import HEADER_SIZE, unpack_header
+from crosswire.core.streams import Sequencer
+from crosswire.errors import InvalidMessage
+
+_GRACE = 0.05
+"""Seconds that the first messages of a sender wait for others before them, where there may be some. Many times what
+one Redis is ahead of another as a rule, and little for whoever waits."""
+
+_LATE = 0.2
+"""Seconds. When the timer comes so late, the process stood still, and what is missing may be in the sockets."""
+
+_FAILED = "what takes a message failed"
+
+logger = logging.getLogger("crosswire.redis")
+
+
+class InletsOwner(Protocol):
+    """Whom inlets tell."""
+
+    def message_refused(self) -> None:
+        """A message is not what it should be."""
+
+    def messages_missed(self, since: float) -> None:
+        """Messages did not come, those behind them did, first at ``since`` (seconds of the event loop's time)."""
+
+
+class _Holder(Protocol):
+    """Whom an inlet tells."""
+
+    def refuse(self) -> None:
+        """A message is not what it should be."""
+
+    def wait(self, inlet: Inlet) -> None:
+        """The inlet holds messages back."""
+
+
+class Inlet:
+    """Takes what is published on one channel, and hands it on in order and each message once."""
+
+    __slots__ = ("_holder", "_own", "_receive", "_sequencer")
+
+    def __init__(self, own: bytes, receive: Receive, sequencer: Sequencer, holder: _Holder) -> None:
+        self._own = own
+        self._receive = receive
+        self._sequencer = sequencer
+        self._holder = holder
+
+    def take(self, message: bytes) -> None:
+        """Take a message with its header."""
+        try:
+            origin, number, previous = unpack_header(message)
+        except InvalidMessage:
+            self._holder.refuse()
+            return
+        if origin == self._own:
+            return
+        if self._sequencer.accept(origin, number, previous):
+            try:
+                self._receive(message[HEADER_SIZE:])
+            except Exception:
+                logger.exception(_FAILED)
+            return
+        now = asyncio.get_running_loop().time()
+        if self._sequencer.hold(origin, number, previous, message, now):
+            for ready in self._sequencer.ready(origin):
+                self._hand_on(ready)
+            self._holder.wait(self)
+
+    def replace(self, receive: Receive) -> None:
+        """Hand on to somebody else."""
+        self._receive = receive
+
+    def forget(self, origin: bytes) -> None:
+        """Forget a sender."""
+        self._sequencer.forget(origin)
+
+    def due(self, patience: float) -> float:
+        """When what is held has waited for long enough."""
+        return self._sequencer.due(patience, min(patience, _GRACE))
+
+    def give_up(self, now: float, patience: float) -> float:
+        """Hand on what has waited for long enough. Return since when something is missing; infinity if nothing is."""
+        earliest = inf
+        for missed, messages in self._sequencer.give_up(now, patience, min(patience, _GRACE)):
+            if missed is not None:
+                earliest = min(earliest, missed.since)
+            for message in messages:
+                self._hand_on(message)
+        return earliest
+
+    def _hand_on(self, message: bytes) -> None:
+        try:
+            self._receive(message[HEADER_SIZE:])
+        except Exception:
+            logger.exception(_FAILED)
+
+
+class PlainInlet:
+    """Takes what is published on one channel as it comes: other programs publish there."""
+
+    __slots__ = ("_receive",)
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    def take(self, message: bytes) -> None:
+        """Take a message, which is all body."""
+        try:
+            self._receive(message)
+        except Exception:
+            logger.exception(_FAILED)
+
+
+class Inlets:
+    """The channels of one port.
+
+    Args:
+        own: the port's origin, whose messages are not for it.
+        scattered: see :class:`~crosswire.core.streams.Sequencer`.
+        patience: seconds that messages are held while one before them is missing.
+        owner: told what is wrong.
+
+    Attributes:
+        wanted: channels to be subscribed to.
+        receivers: who takes the messages of a channel.
+        alone: whether there is only one way, so that nothing is worth waiting for.
+    """
+
+    def __init__(self, own: bytes, *, scattered: bool, patience: float, owner: InletsOwner) -> None:
+        self.wanted: set[bytes] = set()
+        self.receivers: dict[bytes, Callable[[bytes], None]] = {}
+        self.alone = True
+        self._own = own
+        self._scattered = scattered
+        self._patience = patience
+        self._owner = owner
+        self._inlets: dict[bytes, Inlet] = {}
+        self._holding: dict[Inlet, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = inf
+
+    def open(self, channel: bytes, receive: Receive, *, plain: bool) -> None:
+        """Let ``receive`` take what comes on a channel."""
+        self.wanted.add(channel)
+        if plain:
+            self._inlets.pop(channel, None)
+            self.receivers[channel] = PlainInlet(receive).take
+            return
+        if (inlet := self._inlets.get(channel)) is not None:  # it goes on to know what has come
+            inlet.replace(receive)
+            return
+        inlet = Inlet(self._own, receive, Sequencer(scattered=self._scattered), self)
+        self._inlets[channel] = inlet
+        self.receivers[channel] = inlet.take
+
+    def close(self, channel: bytes, *, unsubscribe: bool) -> None:
+        """Let nobody take it any more; ``unsubscribe`` to not want it either."""
+        if unsubscribe:
+            self.wanted.discard(channel)
+        self.receivers.pop(channel, None)
+        if (inlet := self._inlets.pop(channel, None)) is not None:
+            inlet.replace(_ignore)
+            self._holding.pop(inlet, None)
+
+    def clear(self) -> None:
+        """Close everything."""
+        for channel in list(self.wanted):
+            self.close(channel, unsubscribe=True)
+        self._arm()
+
+    def forget(self, origin: bytes) -> None:
+        """Forget a sender that is gone."""
+        for inlet in self._inlets.values():
+            inlet.forget(origin)
+
+    def refuse(self) -> None:
+        """A message is not what it should be."""
+        self._owner.message_refused()
+
+    def wait(self, inlet: Inlet) -> None:
+        """See to it that an inlet does not hold messages back for ever."""
+        self._holding[inlet] = None
+        if self.alone or inlet.due(self._patience) < asyncio.get_running_loop().time():
+            self._give_up()
+        elif inlet.due(self._patience) < self._due:
+            self._arm()
+
+    def _give_up(self) -> None:
+        now = asyncio.get_running_loop().time()
+        patience = 0.0 if self.alone else self._patience
+        earliest = min([inlet.give_up(now, patience) for inlet in list(self._holding)], default=inf)
+        if earliest != inf:
+            self._owner.messages_missed(earliest)
+        self._arm()
+
+    def _arm(self) -> None:
+        """Set the timer for the first that is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        dues = {inlet: inlet.due(self._patience) for inlet in self._holding}
+        self._holding = {inlet: None for inlet, due in dues.items() if due != inf}
+        self._due = min(dues.values(), default=inf)
+        if self._due != inf:
+            self._timer = asyncio.get_running_loop().call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._due > _LATE:
+            self._due = loop.time() + _GRACE
+            self._timer = loop.call_at(self._due, self._tick)
+            return
+        self._give_up()
+
+
+def _ignore(_body: bytes) -> None:
+    """It came too late."""

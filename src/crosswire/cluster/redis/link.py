@@ -1,0 +1,121 @@
+"""One connection to a Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, cast
+
+import hiredis
+
+Take = Callable[[Any], None]
+Lost = Callable[[str], None]
+
+
+class Unreachable(ConnectionError):  # noqa: N818 - it tells a state, as BusUnavailable does
+    """A Redis can't be used now; the text says why."""
+
+
+class Denied(Unreachable):
+    """It refuses us, and will go on to until somebody changes the configuration, here or there."""
+
+
+class Link(asyncio.Protocol):
+    """A connection: what is sent in one turn of the event loop leaves in one write, and nothing waits for an answer.
+
+    Attributes:
+        heard: how often something came; when it changes, the other end is alive.
+    """
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.heard = 0
+        self._reader = hiredis.Reader()
+        self._take: Take = _ignore
+        self._lost: Lost = _ignore
+        self._ended: str | None = None
+        self._out: list[bytes] = []
+        self._call_soon = loop.call_soon
+        self._gone = loop.create_future()
+        self._transport: asyncio.Transport | None = None
+
+    def listen(self, take: Take, lost: Lost) -> None:
+        """Use it.
+
+        Args:
+            take: given each reply from now on; an error reply is a ``hiredis.ReplyError``.
+            lost: told why, once, when the connection has ended, whoever ended it.
+
+        Raises:
+            Unreachable: it has ended already.
+        """
+        if self._ended is not None:
+            raise Unreachable(self._ended)
+        self._take, self._lost = take, lost
+
+    def send(self, data: bytes) -> None:
+        """Write ``data``, whole commands, at the end of this turn."""
+        if not self._out:
+            self._call_soon(self._flush)
+        self._out.append(data)
+
+    def close(self, reason: str) -> None:
+        """End it at once; what is not written yet is dropped. May be said again."""
+        if self._ended is not None:
+            return
+        lost, self._ended = self._lost, reason
+        self._take = self._lost = _ignore
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self._gone.set_result(None)
+        lost(reason)
+
+    async def closed(self) -> None:
+        """Wait until its socket is closed."""
+        await asyncio.wait((self._gone,))
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+        if self._ended is not None:
+            self._transport.abort()
+            return
+        own = transport.get_extra_info("socket")
+        if own.family in (socket.AF_INET, socket.AF_INET6):
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the replies that are complete now."""
+        self.heard += 1
+        reader = self._reader
+        try:
+            reader.feed(data)
+            gets = reader.gets
+            while (reply := gets()) is not False:
+                self._take(reply)
+        except hiredis.ProtocolError as error:
+            self.close(f"it does not speak the protocol of Redis: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell."""
+        self.close("it closed the connection" if exc is None else f"the connection was lost: {text_of(exc)}")
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if self._ended is None and self._transport is not None:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an exception says, or its name if it says nothing."""
+    return str(error) or type(error).__name__
+
+
+def _ignore(_: object) -> None:
+    """Nobody is interested."""

@@ -1,0 +1,167 @@
+"""The options of a bus of Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import KW_ONLY, dataclass, fields
+from math import inf
+from typing import Any, Literal, get_args
+
+from crosswire.cluster.interface import PortOwner
+from crosswire.cluster.redis.address import parse
+from crosswire.cluster.redis.endpoints import EMBEDDED
+from crosswire.cluster.redis.port import RedisPort
+from crosswire.core.messages import JSON, MSGPACK, Codec
+from crosswire.errors import ConfigError
+
+Strategy = Literal["hash", "round-robin", "random", "fastest"]
+Delivery = Literal["fast", "redundant"]
+Overflow = Literal["drop", "raise"]
+
+
+@dataclass(frozen=True, repr=False)
+class Redis:
+    """Connects nodes through Redis or Valkey servers that know nothing of each other. Its ``repr`` shows no password.
+
+    Every node listens on all of them, and publishes each message on one that all nodes listen on. One that does not
+    answer is left out at once, and what it did not acknowledge is published on another.
+
+    Args:
+        urls: one, or several: ``redis://[user[:password]@]host[:port][/db]``, ``rediss://`` for TLS (with the query
+            options ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``, ``ssl_cert_reqs=none`` and
+            ``ssl_check_hostname=false``), ``unix:///path``. "embedded" is a private Valkey on this machine. All nodes
+            have the same.
+        strategy: on which one a message is published. "hash": that of its channel, so a room's messages all take the
+            same way; "round-robin": one after the other; "random"; "fastest": the one that answered its last probe
+            soonest.
+        delivery: "fast", or "redundant": publish on two, so that no message is lost when one dies; the receiver drops
+            the twin.
+        prefix: of the names of all channels; different for clusters that share a Redis.
+        ping_interval: seconds between the probes of a Redis: messages to ourselves.
+        ping_timeout: seconds that a probe may take to come back while nothing else comes. Then the Redis is unhealthy.
+        compat: there are servers of websocket-cross-server-adapter in the cluster: speak their protocol too.
+        compress: with ``compat``, the original's option of that name: MessagePack if true, else JSON.
+        preset_namespaces: with ``compat``, the original's option of that name: namespaces of rooms that every server
+            listens on all the time.
+        auto_unsubscribe: whether a channel is unsubscribed from when nobody listens to it any more. If not, its
+            messages come and are dropped, which is less work where rooms come and go quickly.
+        buffer: bytes of messages that may wait: to be acknowledged, or, while no Redis can be reached, to be published.
+        overflow: what becomes of a message that does not fit in: "drop" counts it, "raise" raises ``BusUnavailable``.
+
+    Raises:
+        ConfigError: an option can't be used; the text says what to change.
+
+    Example::
+
+        server = Server(redis=Redis(["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"], delivery="redundant"))
+    """
+
+    urls: str | Collection[str]
+    _: KW_ONLY
+    strategy: Strategy = "hash"
+    delivery: Delivery = "fast"
+    prefix: str = "cw:"
+    ping_interval: float = 0.5
+    ping_timeout: float = 0.75
+    compat: bool = False
+    compress: bool = True
+    preset_namespaces: Collection[str] = ()
+    auto_unsubscribe: bool = True
+    buffer: int = 16 * 1024 * 1024
+    overflow: Overflow = "drop"
+
+    def __post_init__(self) -> None:
+        _check_urls(self.urls)
+        _require_one_of("strategy", self.strategy, get_args(Strategy))
+        _require_one_of("delivery", self.delivery, get_args(Delivery))
+        _require_one_of("overflow", self.overflow, get_args(Overflow))
+        for name in ("ping_interval", "ping_timeout"):
+            _require_seconds(name, getattr(self, name))
+        for name in ("compat", "compress", "auto_unsubscribe"):
+            _require_bool(name, getattr(self, name))
+        _check_prefix(self.prefix)
+        _check_namespaces(self.preset_namespaces)
+        _check_buffer(self.buffer)
+        if self.compat and self.delivery == "redundant":
+            raise ConfigError(
+                "Redis(delivery='redundant', compat=True): original servers can't drop the twin of a message, "
+                "so use delivery='fast'"
+            )
+
+    @property
+    def all_urls(self) -> tuple[str, ...]:
+        """The urls, also if it is one."""
+        return (self.urls,) if isinstance(self.urls, str) else tuple(self.urls)
+
+    @property
+    def original(self) -> Codec | None:
+        """How the original's servers encode what they say; None where there are none."""
+        if not self.compat:
+            return None
+        return MSGPACK if self.compress else JSON
+
+    def attach(self, owner: PortOwner, name: str, origin: bytes) -> RedisPort:
+        """Make the port of a node; see :class:`~crosswire.cluster.interface.Bus`."""
+        return RedisPort(self, owner, name, origin)
+
+    def __repr__(self) -> str:
+        shown = [url if url == EMBEDDED else parse(url).shown for url in self.all_urls]
+        others = [
+            f"{each.name}={getattr(self, each.name)!r}"
+            for each in fields(self)
+            if each.name != "urls" and getattr(self, each.name) != each.default
+        ]
+        return f"Redis({', '.join([repr(shown), *others])})"
+
+
+def _check_urls(urls: object) -> None:
+    if isinstance(urls, bytes) or not isinstance(urls, str | Collection):
+        raise ConfigError(f"Redis(urls): give a url or a list of them, not {type(urls).__name__}")
+    seen: set[str] = set()
+    for index, url in enumerate([urls] if isinstance(urls, str) else urls):
+        try:
+            id, shown = (EMBEDDED, EMBEDDED) if url == EMBEDDED else _named(url)
+        except ConfigError as error:
+            raise ConfigError(f"Redis(urls), number {index + 1}: {error}") from None
+        if id in seen:
+            raise ConfigError(f"Redis(urls): {shown} is there twice; each must be a server of its own")
+        seen.add(id)
+    if not seen:
+        raise ConfigError("Redis(urls): give at least one, such as 'redis://127.0.0.1:6379'")
+
+
+def _named(url: Any) -> tuple[str, str]:
+    address = parse(url)
+    return address.id, address.shown
+
+
+def _check_prefix(prefix: object) -> None:
+    if not isinstance(prefix, str) or not prefix:
+        raise ConfigError(f"Redis(prefix={prefix!r}): give a string that is not empty, such as 'cw:'")
+
+
+def _check_buffer(size: object) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
+        raise ConfigError(f"Redis(buffer={size!r}): give a number of bytes greater than 0")
+
+
+def _check_namespaces(namespaces: object) -> None:
+    if isinstance(namespaces, str | bytes) or not isinstance(namespaces, Collection):
+        raise ConfigError("Redis(preset_namespaces): give a list of names")
+    if not all(isinstance(each, str) and each for each in namespaces):
+        raise ConfigError("Redis(preset_namespaces): names are strings that are not empty")
+
+
+def _require_one_of(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"Redis({name}={value!r}): give {', '.join(map(repr, known[:-1]))} or {known[-1]!r}")
+
+
+def _require_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"Redis({name}={value!r}): give True or False")
+
+
+def _require_seconds(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+        raise ConfigError(f"Redis({name}={value!r}): give a number of seconds greater than 0")

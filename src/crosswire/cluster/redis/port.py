@@ -1,0 +1,255 @@
+"""One node's end of a bus of Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+from math import inf
+from typing import TYPE_CHECKING
+
+from crosswire.cluster.interface import PortOwner, Receive
+from crosswire.cluster.redis.choice import make_choice
+from crosswire.cluster.redis.commands import command, publish
+from crosswire.cluster.redis.endpoint import Pulse
+from crosswire.cluster.redis.endpoints import Endpoints
+from crosswire.cluster.redis.inlets import Inlets
+from crosswire.cluster.redis.pool import Pool
+from crosswire.cluster.redis.publisher import Budget
+from crosswire.core.envelopes import pack_header
+from crosswire.core.streams import Numbers
+from crosswire.types import GapInfo, RedisStatus
+
+if TYPE_CHECKING:
+    from crosswire.cluster.redis.options import Redis
+
+_ANSWER = 1.0
+"""Seconds that a Redis has to answer a question."""
+
+_SLACK = 0.5
+"""Seconds, on top of those in which a Redis that hangs is noticed, until messages that it did not take have come over
+another one."""
+
+_OFTEN = 0.5
+"""Seconds. Messages found missing on many channels within this time are told of as one gap."""
+
+logger = logging.getLogger("crosswire.redis")
+
+
+class RedisPort:
+    """A :class:`~crosswire.cluster.interface.Port` over the Redis of some options; and these can be changed.
+
+    Args:
+        options: of the bus.
+        owner: told what happens.
+        name: of the node.
+        origin: 8 bytes, unique.
+    """
+
+    def __init__(self, options: Redis, owner: PortOwner, name: str, origin: bytes) -> None:
+        self.origin = origin
+        self.dropped = self.refused = self.gaps = 0
+        self._options = options
+        self._owner = owner
+        self._next = Numbers().next
+        redundant = options.delivery == "redundant"
+        choice = make_choice(options.strategy, 2 if redundant else 1)
+        budget = Budget(options.buffer)
+        self._inlets = Inlets(
+            origin,
+            scattered=not choice.ordered,
+            patience=options.ping_interval + options.ping_timeout + _SLACK,
+            owner=self,
+        )
+        self._pool = Pool(choice, budget, raises=options.overflow == "raise", owner=self)
+        self._publish = self._pool.publish
+        self._misses = _Misses(self._tell_gap)
+        self._endpoints = Endpoints(
+            name,
+            Pulse(options.ping_interval, options.ping_timeout),
+            f"{options.prefix}p:{origin.hex()}".encode(),
+            redundant=redundant,
+            inlets=self._inlets,
+            pool=self._pool,
+            budget=budget,
+            owner=owner,
+            gap=self._tell_gap,
+        )
+
+    async def start(self) -> None:
+        """Connect. Returns when a Redis works and the others had time to, or after 2 seconds without one.
+
+        Raises:
+            ConfigError: a Redis refuses the user or password, or its TLS files can't be read.
+        """
+        await self._endpoints.start(self._options.all_urls)
+
+    async def stop(self) -> None:
+        """Wait for what was published to be acknowledged, for half a second at most, and disconnect."""
+        await self._endpoints.stop()
+        self._inlets.clear()
+        self._misses.stop()
+
+    @property
+    def available(self) -> bool:
+        """Whether a Redis is healthy."""
+        return self._endpoints.available
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The ids of those that are."""
+        return self._endpoints.paths
+
+    def use_paths(self, common: Collection[str] | None) -> None:
+        """Publish only on those of these that work, if any does; None for no preference."""
+        self._pool.prefer(None if common is None else frozenset(common))
+
+    # Publishing
+
+    def publish(self, channel: bytes, body: bytes, *, plain: bool = False) -> None:
+        """Hand over a message; see :class:`~crosswire.cluster.interface.Port`."""
+        if plain:
+            self._pool.publish_plain(channel, publish(channel, b"", body))
+            return
+        number, previous = self._next(channel)
+        self._publish(channel, publish(channel, pack_header(self.origin, number, previous), body))
+
+    def announce(self, channel: bytes, body: bytes) -> None:
+        """Hand it over on all Redis that are connected now."""
+        connected = self._endpoints.connected
+        if connected:  # else its number would be missed
+            number, previous = self._next(channel)
+            self._pool.announce(publish(channel, pack_header(self.origin, number, previous), body), connected)
+
+    # Listening
+
+    def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
+        """Listen, soon."""
+        self._inlets.open(channel, receive, plain=plain)
+        self._endpoints.changed(channel)
+
+    def unsubscribe(self, channel: bytes) -> None:
+        """Listen no more; without ``auto_unsubscribe``, only don't take what comes."""
+        self._inlets.close(channel, unsubscribe=self._options.auto_unsubscribe)
+        self._endpoints.changed(channel)
+
+    def is_listening(self, channel: bytes) -> bool:
+        """Whether every Redis that is healthy has confirmed it, and one is."""
+        if channel not in self._inlets.receivers:
+            return False
+        healthy = self._endpoints.healthy
+        return bool(healthy) and all(endpoint.subscriber.listens(channel) for endpoint in healthy)
+
+    async def listening(self, channel: bytes) -> None:
+        """Wait until every Redis that is healthy has confirmed it, or is not any more."""
+        for endpoint in self._endpoints.healthy:
+            await endpoint.subscriber.listening(channel)
+
+    async def listeners(self, channel: bytes) -> int:
+        """Count who listens on the channel, where most do; 0 if no Redis tells within a second."""
+        question = command(b"PUBSUB", b"NUMSUB", channel)
+        asked = [endpoint.publisher.ask(question) for endpoint in self._endpoints.healthy]
+        if asked:
+            await asyncio.wait(asked, timeout=_ANSWER)
+        return max((_count(future) for future in asked), default=0)
+
+    def forget(self, origin: bytes) -> None:
+        """Forget the messages of a port that is gone."""
+        self._inlets.forget(origin)
+
+    # Which Redis there are
+
+    @property
+    def urls(self) -> list[str]:
+        """Of those in use, passwords and all."""
+        return self._endpoints.urls
+
+    def status(self) -> list[RedisStatus]:
+        """How they are."""
+        return self._endpoints.statuses
+
+    async def add(self, url: str) -> None:
+        """Use one more, and return when it is listened on. It may be in use already.
+
+        With other nodes about, it is published on from the moment that :meth:`use_paths` names it.
+
+        Raises:
+            BusUnavailable: it can't be reached within 3 seconds.
+            ConfigError: the URL is none, or the Redis refuses this node.
+        """
+        await self._endpoints.add(url)
+
+    async def retire(self, url: str) -> None:
+        """Publish no more on one, and return when it has acknowledged everything, or after a second.
+
+        Raises:
+            ConfigError: it is not in use, or no other is left.
+        """
+        await self._endpoints.retire(url)
+
+    async def remove(self, url: str) -> None:
+        """Retire one, and disconnect from it.
+
+        Raises:
+            ConfigError: it is not in use, or no other is left.
+        """
+        await self._endpoints.remove(url)
+
+    # Told by its parts
+
+    def message_dropped(self) -> None:
+        """A message that was published is lost."""
+        self.dropped += 1
+
+    def message_refused(self) -> None:
+        """A message that came is not what it should be."""
+        self.refused += 1
+
+    def messages_missed(self, since: float) -> None:
+        """Messages did not come, and those behind them did."""
+        self._misses.note(since)
+
+    def _tell_gap(self, info: GapInfo) -> None:
+        self.gaps += 1
+        try:
+            self._owner.gap(info)
+        except Exception:
+            logger.exception("telling of a gap failed")
+
+
+class _Misses:
+    """Tells of missing messages, at once and then not too often: after an outage every channel may find some."""
+
+    def __init__(self, tell: Callable[[GapInfo], None]) -> None:
+        self._tell = tell
+        self._since = inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(self, since: float) -> None:
+        """Messages are missing since then, in seconds of the event loop's time."""
+        self._since = min(self._since, since)
+        if self._timer is None:
+            self._report()
+
+    def stop(self) -> None:
+        """Tell no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _report(self) -> None:
+        since, self._since, self._timer = self._since, inf, None
+        if since == inf:
+            return
+        loop, now = asyncio.get_running_loop(), time.time()
+        self._timer = loop.call_later(_OFTEN, self._report)
+        self._tell(GapInfo("", now - (loop.time() - since), now))
+
+
+def _count(asked: asyncio.Future[object]) -> int:
+    """Read the answer to PUBSUB NUMSUB, if there is one."""
+    reply = asked.result() if asked.done() else None
+    if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[1], int):
+        return reply[1]
+    return 0

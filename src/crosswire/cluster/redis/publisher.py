@@ -1,0 +1,189 @@
+"""The connection to a Redis that publishes: pipelined, and knowing what was not acknowledged yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, Protocol
+
+import hiredis
+
+from crosswire.cluster.redis.link import Link, Lost
+
+_UNFIT = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS")
+"""How the refusals begin of a Redis that can't be used, whatever it is asked."""
+
+
+class Budget:
+    """Bytes that may wait, in all the queues of one port together.
+
+    Attributes:
+        limit: how many.
+        free: how many more.
+    """
+
+    __slots__ = ("free", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = self.free = limit
+
+
+class Plain:
+    """A PUBLISH that is not done again when it is lost: it has no number, so nobody could tell it from its twin."""
+
+    __slots__ = ("command",)
+
+    def __init__(self, command: bytes) -> None:
+        self.command = command
+
+
+class Shared:
+    """A PUBLISH that is done on several Redis.
+
+    Attributes:
+        command: its bytes.
+        copies: on how many it was acknowledged or may still be.
+        again: whether it is to be published again when no copy is left.
+    """
+
+    __slots__ = ("again", "command", "copies")
+
+    def __init__(self, command: bytes, copies: int, *, again: bool) -> None:
+        self.command = command
+        self.copies = copies
+        self.again = again
+
+
+class Asked:
+    """A command whose reply somebody waits for."""
+
+    __slots__ = ("reply",)
+
+    def __init__(self, reply: asyncio.Future[Any]) -> None:
+        self.reply = reply
+
+    def answer(self, reply: Any) -> None:
+        """Hand over the reply, unless nobody waits any more."""
+        if not self.reply.done():
+            self.reply.set_result(reply)
+
+
+Message = bytes | Shared | Plain
+"""What is published; plain bytes are a PUBLISH on this Redis alone that is done again elsewhere if it gets lost."""
+
+
+def size_of(message: Message) -> int:
+    """Return the bytes that a message has taken from the budget."""
+    return len(message) if isinstance(message, bytes) else len(message.command)
+
+
+class PublisherOwner(Protocol):
+    """Whom a publisher tells."""
+
+    def publish_refused(self, message: Message, error: str) -> None:
+        """The Redis did not publish a message, and would not another time."""
+
+
+class Publisher:
+    """Publishes on one Redis, over one connection after the other.
+
+    Args:
+        budget: gets back the bytes of what is acknowledged.
+        owner: told what is refused.
+    """
+
+    __slots__ = ("_append", "_budget", "_link", "_owner", "_popleft", "_waiting", "_write")
+
+    def __init__(self, budget: Budget, owner: PublisherOwner) -> None:
+        # The replies come in the order of the commands, so each is the answer to the first that waits.
+        self._waiting: deque[Message | Asked] = deque()
+        self._append = self._waiting.append
+        self._popleft = self._waiting.popleft
+        self._budget = budget
+        self._owner = owner
+        self._link: Link | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._link is not None
+
+    @property
+    def heard(self) -> int:
+        """Changes when something comes."""
+        return self._link.heard if self._link is not None else 0
+
+    def attach(self, link: Link, lost: Lost) -> None:
+        """Publish over a new connection.
+
+        Raises:
+            Unreachable: it is gone already.
+        """
+        link.listen(self.take, lost)
+        self._link = link
+        self._write = link.send
+
+    def detach(self) -> list[Message]:
+        """Forget the connection, which is lost. Return the messages that it did not acknowledge, in their order."""
+        self._link = None
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        for entry in waiting:
+            if isinstance(entry, Asked):
+                entry.answer(None)
+        return [entry for entry in waiting if not isinstance(entry, Asked)]
+
+    def drop(self, reason: str) -> None:
+        """End the connection, if there is one."""
+        if self._link is not None:
+            self._link.close(reason)
+
+    async def close(self) -> None:
+        """End the connection and wait until its socket is closed."""
+        if (link := self._link) is not None:
+            link.close("closed")
+            await link.closed()
+
+    def publish(self, command: bytes) -> None:
+        """Send a PUBLISH. Its bytes have been taken from the budget; it must be connected, here and below."""
+        self._append(command)
+        self._write(command)
+
+    def publish_as(self, message: Shared | Plain) -> None:
+        """Send a PUBLISH about which there is more to know."""
+        self._append(message)
+        self._write(message.command)
+
+    def ask(self, command: bytes) -> asyncio.Future[Any]:
+        """Send any command. Its reply is the future's result; None if the connection gets lost."""
+        entry = Asked(asyncio.get_running_loop().create_future())
+        if self._link is None:
+            entry.answer(None)
+        else:
+            self._append(entry)
+            self._write(command)
+        return entry.reply
+
+    def take(self, reply: Any) -> None:
+        """Take the next reply."""
+        try:
+            entry = self._popleft()
+        except IndexError:
+            self.drop("it answered what it was not asked")
+            return
+        if type(entry) is bytes and type(reply) is int:
+            self._budget.free += len(entry)
+        else:
+            self._settle(entry, reply)
+
+    def _settle(self, entry: Message | Asked, reply: Any) -> None:
+        if isinstance(entry, Asked):
+            entry.answer(reply)
+        elif not isinstance(reply, hiredis.ReplyError):
+            self._budget.free += size_of(entry)
+        elif str(reply).startswith(_UNFIT):
+            self._waiting.appendleft(entry)  # what is lost with a connection is published elsewhere
+            self.drop(str(reply))
+        else:
+            self._budget.free += size_of(entry)
+            self._owner.publish_refused(entry, str(reply))
