@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from crosswire.client import Client
+from crosswire.cluster.asks import ReplyStream
+from crosswire.cluster.memory import MemoryBus
+from crosswire.cluster.node import Node
+from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
 from crosswire.errors import (
+    BusUnavailable,
     CallTimeout,
     ConfigError,
     CrosswireError,
     EventError,
     InvalidPayload,
+    NodeGone,
     NotConnected,
     Reject,
     UsageError,
@@ -18,12 +24,26 @@ from crosswire.server.handshake import Handshake
 from crosswire.server.server import Server
 from crosswire.server.socket import Socket
 from crosswire.transport.interface import Response
-from crosswire.types import Close, CloseCode, Heartbeat, Limits, Replies, Reply, Roster, Tally
+from crosswire.types import (
+    Close,
+    CloseCode,
+    GapInfo,
+    Heartbeat,
+    Limits,
+    NodeInfo,
+    RedisStatus,
+    Replies,
+    Reply,
+    Roster,
+    SubscriptionFailure,
+    Tally,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Audience",
+    "BusUnavailable",
     "CallTimeout",
     "Client",
     "Close",
@@ -31,19 +51,28 @@ __all__ = [
     "ConfigError",
     "CrosswireError",
     "EventError",
+    "GapInfo",
     "Handshake",
     "Heartbeat",
     "InvalidPayload",
     "Limits",
+    "MemoryBus",
+    "Node",
+    "NodeGone",
+    "NodeInfo",
     "NotConnected",
+    "Redis",
+    "RedisStatus",
     "Reject",
     "Replies",
     "Reply",
+    "ReplyStream",
     "Response",
     "Room",
     "Roster",
     "Server",
     "Socket",
+    "SubscriptionFailure",
     "Tally",
     "UsageError",
 ]

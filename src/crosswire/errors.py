@@ -7,6 +7,8 @@
   * :exc:`Reject`: raised by *your* hooks and handlers to refuse a connection.
   * :exc:`NotConnected`: there is no open connection to send through.
   * :exc:`CallTimeout`: nobody answered in time.
+  * :exc:`NodeGone`: the node that was called is not alive, or died before it answered.
+  * :exc:`BusUnavailable`: no Redis can be reached.
   * :exc:`EventError`: the peer answered with a refusal; raise it to refuse.
 
     * :exc:`InvalidPayload`: the data does not fit the wire or the handler's type.
@@ -20,12 +22,14 @@ Each carries a stable ``code`` for programs; its text is for people and may chan
 from __future__ import annotations
 
 __all__ = [
+    "BusUnavailable",
     "CallTimeout",
     "ConfigError",
     "CrosswireError",
     "EventError",
     "InvalidMessage",
     "InvalidPayload",
+    "NodeGone",
     "NotConnected",
     "ProtocolFailure",
     "Reject",
@@ -105,6 +109,26 @@ class CallTimeout(CrosswireError, TimeoutError):  # noqa: N818 - named by the pu
     """A call was sent and nobody answered within its timeout. It may still have been carried out."""
 
     code = "CALLBACK_TIMEOUT"
+
+
+class NodeGone(CrosswireError, ConnectionError):  # noqa: N818 - named by the public interface
+    """The node that was called is no living member of the cluster, or died before it answered.
+
+    Args:
+        name: of the node.
+    """
+
+    code = "NODE_GONE"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no living node {name!r}; `nodes` tells who there is")
+        self.name = name
+
+
+class BusUnavailable(CrosswireError, ConnectionError):  # noqa: N818 - named by the public interface
+    """No Redis can be reached, so other nodes can't either. What is local goes on; try again later."""
+
+    code = "BUS_UNAVAILABLE"
 
 
 class EventError(CrosswireError):

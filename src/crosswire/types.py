@@ -10,7 +10,20 @@ from typing import Any, NamedTuple
 
 from crosswire.errors import ConfigError, EventError
 
-__all__ = ["Close", "CloseCode", "Heartbeat", "Limits", "Replies", "Reply", "Roster", "Tally"]
+__all__ = [
+    "Close",
+    "CloseCode",
+    "GapInfo",
+    "Heartbeat",
+    "Limits",
+    "NodeInfo",
+    "RedisStatus",
+    "Replies",
+    "Reply",
+    "Roster",
+    "SubscriptionFailure",
+    "Tally",
+]
 
 
 class CloseCode(IntEnum):
@@ -136,9 +149,10 @@ class Replies(Mapping[str, Any]):
     Attributes:
         errors: name -> :class:`EventError` of those who refused.
         missing: names of those who did not answer in time, or went away before.
+        expected: how many were to answer, where only their number was known.
     """
 
-    __slots__ = ("_answers", "errors", "missing")
+    __slots__ = ("_answers", "errors", "expected", "missing")
 
     def __init__(
         self,
@@ -146,15 +160,17 @@ class Replies(Mapping[str, Any]):
         *,
         errors: Mapping[str, EventError] | None = None,
         missing: Collection[str] = (),
+        expected: int = 0,
     ) -> None:
         self._answers = dict(answers or {})
         self.errors: dict[str, EventError] = dict(errors or {})
         self.missing: tuple[str, ...] = tuple(missing)
+        self.expected = expected
 
     @property
     def complete(self) -> bool:
         """Whether everybody who was asked answered, a refusal being an answer."""
-        return not self.missing
+        return not self.missing and len(self) + len(self.errors) >= self.expected
 
     def __getitem__(self, name: str) -> Any:
         return self._answers[name]
@@ -217,3 +233,67 @@ class Roster:
 
     def __contains__(self, user: object) -> bool:
         return user in self.users
+
+
+class NodeInfo(NamedTuple):
+    """A living member of the cluster.
+
+    Attributes:
+        name: unique among the living.
+        incarnation: unique to one run of the node; a restarted node has a new one.
+        since: when it started, in seconds of real time.
+        connections: clients connected to it, as of its last beat.
+    """
+
+    name: str
+    incarnation: str
+    since: float
+    connections: int = 0
+
+
+class RedisStatus(NamedTuple):
+    """How one Redis is, seen from one node.
+
+    Attributes:
+        url: without a password.
+        healthy: whether what is published there came back in time.
+        latency: milliseconds of the last probe's round trip; None before the first.
+        last_error: what went wrong last, or None.
+        publisher: whether the connection that publishes works.
+        subscriber: whether the connection that listens works.
+    """
+
+    url: str
+    healthy: bool
+    latency: float | None
+    last_error: str | None
+    publisher: bool
+    subscriber: bool
+
+
+class GapInfo(NamedTuple):
+    """Messages may have been missed.
+
+    Attributes:
+        url: the Redis that could not be heard; empty where messages are known to be missing whichever way they took.
+        since: when it was heard last, in seconds of real time.
+        until: when it could be heard again.
+    """
+
+    url: str
+    since: float
+    until: float
+
+
+class SubscriptionFailure(NamedTuple):
+    """A Redis refused a subscription.
+
+    Attributes:
+        url: of the Redis, without a password.
+        channel: that can't be heard there.
+        error: what it said.
+    """
+
+    url: str
+    channel: str
+    error: str

@@ -15,7 +15,8 @@ from crosswire.server.authentication import Verdict
 from crosswire.server.context import Context
 from crosswire.server.handshake import Handshake
 from crosswire.server.hooks import Hooks
-from crosswire.server.registry import Duplicates, Registry
+from crosswire.server.interest import Duplicates, Interest
+from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
 from crosswire.types import Close, Heartbeat, Limits
@@ -78,7 +79,9 @@ class FakeServer:
         fanout = FanOut(at_end_of_turn)
         self.hooks = Hooks()
         self.events = EventListeners(2)
-        self.context = Context(limits, heartbeat, self.hooks, Registry(duplicates, limits.rooms, fanout), fanout)
+        interest = Interest(duplicates)
+        registry = Registry(duplicates, limits.rooms, fanout, interest)
+        self.context = Context(limits, heartbeat, self.hooks, registry, fanout, interest)
         self.context.clock = self.context.wheel.clock = loop.time
         self.router = Router(self.events, self.context)
         self.errors: list[BaseException] = []

@@ -17,9 +17,15 @@ class Everyone(msgspec.Struct, frozen=True, tag="everyone"):
 
 
 class ToUsers(msgspec.Struct, frozen=True, tag="users"):
-    """These users, wherever each is connected."""
+    """These users, wherever each is connected.
+
+    Attributes:
+        users: their ids.
+        one: whether a single user was named, rather than a list that has one in it.
+    """
 
     users: tuple[str, ...]
+    one: bool = False
 
 
 class ToRoom(msgspec.Struct, frozen=True, tag="room"):
@@ -150,6 +156,28 @@ class Room(Audience):
     async def destroy(self) -> Replies:
         """Let all leave; returns how many connections left, by node."""
         return await self._dispatcher.destroy(self._room)
+
+
+class Audiences:
+    """Gives the audiences of one dispatcher."""
+
+    __slots__ = ("_dispatcher", "everyone")
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self.everyone = Audience(Everyone(), dispatcher)
+
+    def user(self, id: str) -> Audience:
+        """One user, on every connection it has."""
+        return Audience(ToUsers((require_name(id, "a user id"),), one=True), self._dispatcher)
+
+    def users(self, ids: Iterable[str]) -> Audience:
+        """Some users; each is reached once, however often named."""
+        return Audience(ToUsers(user_ids(ids, "users()")), self._dispatcher)
+
+    def room(self, namespace: str, id: str) -> Room:
+        """The members of a room."""
+        return Room(room_of(namespace, id), self._dispatcher)
 
 
 def room_of(namespace: str, id: str) -> ToRoom:

@@ -41,6 +41,14 @@ class PendingCalls(Generic[WaiterT]):
         """Return and forget who waits for ``call_id``: an answer counts once."""
         return self._waiters.pop(call_id, None)
 
+    def get(self, call_id: str) -> WaiterT | None:
+        """Return who waits for ``call_id``, who goes on to wait."""
+        return self._waiters.get(call_id)
+
+    def items(self) -> list[tuple[str, WaiterT]]:
+        """All, with their ids."""
+        return list(self._waiters.items())
+
     def take_all(self) -> list[WaiterT]:
         """Return and forget all: the connection is gone."""
         waiters = list(self._waiters.values())

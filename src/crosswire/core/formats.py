@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from crosswire.core.deflate import MIN_SIZE, compress
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.messages import JSON, MSGPACK, Codec
+
+
+class Payloads(NamedTuple):
+    """A message encoded, as it travels to whoever sends it on.
+
+    Attributes:
+        json: as JSON text.
+        msgpack: as MessagePack, or None where nobody was known to want it.
+    """
+
+    json: bytes
+    msgpack: bytes | None = None
+
+
+def encode(message: msgspec.Struct, *, msgpack: bool) -> Payloads:
+    """Encode a message as JSON and, if anybody wants it, as MessagePack.
+
+    Raises:
+        InvalidPayload: its data has no such form.
+    """
+    return Payloads(JSON.encode(message), MSGPACK.encode(message) if msgpack else None)
 
 
 class Format:
@@ -31,6 +54,14 @@ class Format:
             InvalidPayload: its data has no such form.
         """
         return self.raw(self._opcode, self.codec.encode(message))
+
+    def wrap(self, payloads: Payloads) -> bytes:
+        """Put an encoded message into a frame."""
+        if not self.codec.binary:
+            return self.raw(self._opcode, payloads.json)
+        if payloads.msgpack is None:  # the first client that wants it has just come, and the sender did not know
+            return self.raw(self._opcode, msgspec.msgpack.encode(msgspec.json.decode(payloads.json)))
+        return self.raw(self._opcode, payloads.msgpack)
 
     def raw(self, opcode: Opcode, payload: bytes) -> bytes:
         """Put a payload of the application's own into a frame."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from crosswire.core.formats import JSON_TEXT, Format
+from crosswire.core.formats import JSON_TEXT, Format, Payloads, encode
 from crosswire.rooms.member import Member
 
 Frames = dict[Format, bytes]
@@ -55,13 +55,22 @@ class FanOut:
         if not self.formats[form]:
             del self.formats[form]
 
+    @property
+    def wants_msgpack(self) -> bool:
+        """Whether a member uses MessagePack."""
+        return len(self.formats) > 1 and any(form.codec.binary for form in self.formats)
+
     def encode(self, message: msgspec.Struct) -> Frames:
         """Encode a message for every member there is.
 
         Raises:
             InvalidPayload: the data can't be encoded; so nobody gets it.
         """
-        return {form: form.frame(message) for form in self.formats}
+        return self.frames(encode(message, msgpack=self.wants_msgpack))
+
+    def frames(self, payloads: Payloads) -> Frames:
+        """Put an encoded message into a frame of each format in use."""
+        return {form: form.wrap(payloads) for form in self.formats}
 
     def push(self, frames: Frames, members: Iterable[Member], exclude: Collection[str] = ()) -> None:
         """Push a message to each of some members whose user is not excluded."""

@@ -19,6 +19,7 @@ from crosswire.types import Heartbeat, Limits
 
 if TYPE_CHECKING:
     from crosswire.server.hooks import Hooks
+    from crosswire.server.interest import Interest
     from crosswire.server.registry import Registry
     from crosswire.server.socket import Socket
 
@@ -36,6 +37,7 @@ class Context:
         heartbeat: the server's.
         hooks: the application's.
         registry: who is connected, and where.
+        interest: what is heard of them from other servers.
         fanout: pushes messages to many.
         sessions: all connections, those not let in yet too.
         tasks: what runs in the background.
@@ -52,6 +54,7 @@ class Context:
         "fanout",
         "heartbeat",
         "hooks",
+        "interest",
         "limits",
         "registry",
         "sessions",
@@ -60,12 +63,21 @@ class Context:
         "workers",
     )
 
-    def __init__(self, limits: Limits, heartbeat: Heartbeat, hooks: Hooks, registry: Registry, fanout: FanOut) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        heartbeat: Heartbeat,
+        hooks: Hooks,
+        registry: Registry,
+        fanout: FanOut,
+        interest: Interest,
+    ) -> None:
         self.limits = limits
         self.heartbeat = heartbeat
         self.hooks = hooks
         self.registry = registry
         self.fanout = fanout
+        self.interest = interest
         self.sessions = Sessions()
         self.tasks = Tasks()
         self.workers = Workers(self.tasks)

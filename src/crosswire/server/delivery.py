@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
+from crosswire.core.envelopes import Claim
+from crosswire.core.formats import Payloads, encode
 from crosswire.errors import EventError
 from crosswire.server.calls import ManyAnswers
 from crosswire.server.context import Context
@@ -15,30 +17,76 @@ from crosswire.types import Replies, Roster, Tally
 
 
 class LocalDelivery:
-    """The ``Dispatcher`` of a server that is alone.
+    """The ``Clients`` of a server.
 
     Args:
-        name: the server's, which its answers are given under.
+        name: gives the server's, which its answers are given under.
         context: of the running server.
     """
 
     __slots__ = ("_context", "_name", "_presence", "_registry", "_rooms")
 
-    def __init__(self, name: str, context: Context) -> None:
+    def __init__(self, name: Callable[[], str], context: Context) -> None:
         self._name = name
         self._context = context
         self._registry = context.registry
         self._presence = context.registry.presence
         self._rooms = context.registry.rooms
 
-    def send(self, target: Target, event: str, data: Any, exclude: Collection[str], local: bool) -> None:
-        """Send an event; alone, all is local."""
+    # Clients
+
+    @property
+    def connections(self) -> int:
+        """Connections that have been let in."""
+        return len(self._presence.members)
+
+    @property
+    def serves(self) -> bool:
+        """It is a server."""
+        return True
+
+    @property
+    def wants_msgpack(self) -> bool:
+        """Whether a connection uses MessagePack."""
+        return self._context.fanout.wants_msgpack
+
+    @property
+    def users_may_be_elsewhere(self) -> bool:
+        """Whether a user who is connected here may be connected elsewhere too."""
+        return self._registry.duplicates == "allow"
+
+    def holds(self, user: str) -> bool:
+        """Whether a user is connected here and can be nowhere else."""
+        return bool(self._presence.of(user)) and self._registry.duplicates != "allow"
+
+    def users(self, target: Target) -> Collection[str]:
+        """The users of a target that are connected here."""
+        if isinstance(target, ToUsers):
+            return [user for user in dict.fromkeys(target.users) if self._presence.of(user)]
+        return self._users(target)
+
+    def claimed(self, user: str, claim: Claim) -> None:
+        """Another server has a connection of a user too."""
+        self._context.interest.claimed(self._presence.of(user), claim)
+
+    def restored(self) -> None:
+        """Other servers can be reached again."""
+        self._context.interest.claim_again(list(self._presence.members))
+
+    def deliver(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
+        """Pass on a message that is encoded."""
         fanout = self._context.fanout
-        frames = fanout.encode(messages.event(event, data))
         if exclude or isinstance(target, ToUsers):
-            fanout.push(frames, self._recipients(target), exclude)
+            if recipients := self._recipients(target):
+                fanout.push(fanout.frames(payloads), recipients, exclude)
         elif members := self._recipients(target):
-            fanout.hold(frames, members)
+            fanout.hold(fanout.frames(payloads), members)
+
+    # Dispatcher
+
+    def send(self, target: Target, event: str, data: Any, exclude: Collection[str], local: bool) -> None:
+        """Send an event."""
+        self.deliver(target, encode(messages.event(event, data), msgpack=self.wants_msgpack), exclude)
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
         """Call every user of the target."""
@@ -60,13 +108,11 @@ class LocalDelivery:
         sockets = list(self._recipients(target))
         for socket in sockets:
             socket.close(code, reason)
-        return Replies({self._name: len(sockets)})
+        return Replies({self._name(): len(sockets)})
 
     async def count(self, target: Target) -> Tally:
         """Count the target's users."""
-        if isinstance(target, ToUsers):
-            return Tally(sum(1 for user in set(target.users) if self._presence.of(user)))
-        return Tally(len(self._users(target)))
+        return Tally(len(self.users(target)))
 
     async def members(self, room: ToRoom) -> Roster:
         """List a room's members."""
@@ -77,9 +123,11 @@ class LocalDelivery:
         try:
             joined = sum(self._registry.join(socket, room.namespace, room.id) for socket in self._presence.of(user))
         except EventError as error:
-            error.sender = self._name
-            return Replies(errors={self._name: error})
-        return Replies({self._name: joined})
+            error.sender = self._name()
+            return Replies(errors={self._name(): error})
+        if joined:
+            await self._context.interest.room_ready(room.namespace, room.id)
+        return Replies({self._name(): joined})
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user leave."""
@@ -91,7 +139,7 @@ class LocalDelivery:
 
     def _leave(self, room: ToRoom, sockets: Collection[Socket]) -> Replies:
         left = sum(self._registry.leave(socket, room.namespace, room.id) for socket in sockets)
-        return Replies({self._name: left})
+        return Replies({self._name(): left})
 
     def _recipients(self, target: Target) -> Collection[Socket]:
         if isinstance(target, Everyone):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 
+from crosswire.cluster.node import Node, signal_or
 from crosswire.core.listeners import Hook
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime.dispatch import fire
@@ -25,11 +26,14 @@ class Lifecycle:
         context: of the server.
         upgrades: told to take no more connections when it stops.
         listener: where connections come from.
+        node: the server's part in the cluster.
     """
 
-    __slots__ = ("_changing", "_context", "_listener", "_upgrades", "running")
+    __slots__ = ("_changing", "_context", "_listener", "_node", "_upgrades", "_watching", "running")
 
-    def __init__(self, context: Context, upgrades: Upgrades, listener: PicowsListener) -> None:
+    def __init__(self, context: Context, upgrades: Upgrades, listener: PicowsListener, node: Node) -> None:
+        self._node = node
+        self._watching: asyncio.Task[None] | None = None
         self._context = context
         self._upgrades = upgrades
         self._listener = listener
@@ -49,14 +53,17 @@ class Lifecycle:
             if listen:
                 await self._listener.bind()
             try:
+                await self._node.start()
                 await self._run_hook(self._context.hooks.on_start)
                 if listen:
                     await self._listener.serve()
             except BaseException:
                 await self._listener.stop()
+                await self._node.stop()
                 raise
             self._upgrades.draining = False
             self.running = True
+            self._watching = asyncio.create_task(self._stop_if_replaced(), name="crosswire watch over the name")
             logger.info("listening on %s", self._listener.address if listen else "no address")
 
     async def stop(self, seconds: float) -> None:
@@ -67,13 +74,23 @@ class Lifecycle:
             if not self.running:
                 return
             self.running = False
+            if self._watching is not None and self._watching is not asyncio.current_task():
+                self._watching.cancel()
             await self._end(seconds)
+
+    async def _stop_if_replaced(self) -> None:
+        """Serve nobody under a name that is another's: its clients go to the others."""
+        await self._node.lost_name()
+        await self.stop(0)
 
     async def run(self, seconds: float) -> None:
         """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second signal stops at once too."""
         with stop_signals() as caught:
             await self.start()
-            first = await caught.get()
+            first = await signal_or(self._node.lost_name(), caught)
+            if first is None:
+                await self.stop(0)
+                raise ConfigError(f"another node has taken over the name {self._node.name!r}")
             stopping = asyncio.create_task(self.stop(0 if first == signal.SIGINT else seconds), name="crosswire stop")
             second = asyncio.create_task(caught.get(), name="crosswire second signal")
             await asyncio.wait({stopping, second}, return_when=asyncio.FIRST_COMPLETED)
@@ -97,6 +114,7 @@ class Lifecycle:
             await self._context.tasks.cancel()
         self._context.wheel.stop()
         await self._run_hook(self._context.hooks.on_stop)
+        await self._node.stop()
         logger.info("stopped")
 
     async def _run_hook(self, hook: Hook[[]]) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from crosswire.errors import EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomIndex
 from crosswire.rooms.presence import Presence
+from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.socket import Socket
 from crosswire.types import CloseCode
-
-Duplicates = Literal["replace", "refuse", "allow"]
 
 
 class Registry:
@@ -21,16 +18,19 @@ class Registry:
         duplicates: "replace" closes the older connection, "refuse" the newer one, "allow" keeps both.
         max_rooms: rooms of one connection.
         fanout: told before anything changes about who gets the messages it holds.
+        interest: told of the first and the last connection of each user and room.
 
     Attributes:
+        duplicates: as given.
         presence: the connections of each user.
         rooms: the rooms of each connection.
     """
 
-    __slots__ = ("_duplicates", "_fanout", "_max_rooms", "presence", "rooms")
+    __slots__ = ("_fanout", "_interest", "_max_rooms", "duplicates", "presence", "rooms")
 
-    def __init__(self, duplicates: Duplicates, max_rooms: int, fanout: FanOut) -> None:
-        self._duplicates = duplicates
+    def __init__(self, duplicates: Duplicates, max_rooms: int, fanout: FanOut, interest: Interest) -> None:
+        self._interest = interest
+        self.duplicates = duplicates
         self._max_rooms = max_rooms
         self._fanout = fanout
         self.presence: Presence[Socket] = Presence()
@@ -40,12 +40,15 @@ class Registry:
         """Make a socket reachable under a user; False if the user's other connection keeps it out."""
         if self._keeps_out(user):
             return False
-        if self._duplicates == "replace":
+        if self.duplicates == "replace":
             for other in self.presence.of(user):
                 other.close(CloseCode.REPLACED, "replaced by a newer connection of the same user")
         self._fanout.flush()
         self._fanout.use(socket.format)
         socket.user = user
+        socket.stamp = self._interest.stamp()
+        if not self.presence.of(user):
+            self._interest.open_user(user)
         self.presence.add(socket)
         return True
 
@@ -59,7 +62,7 @@ class Registry:
         self.admit(socket, user)
         for namespace, ids in rooms.items():
             for id_ in ids:
-                self.rooms.join(socket, namespace, id_)
+                self._enter(socket, namespace, id_)
         return True
 
     def drop(self, socket: Socket) -> dict[str, set[str]]:
@@ -67,7 +70,13 @@ class Registry:
         self._fanout.flush()
         if self.presence.remove(socket):
             self._fanout.disuse(socket.format)
-        return self.rooms.drop(socket)
+            if not self.presence.of(socket.user):
+                self._interest.close_user(socket.user)
+        rooms = self.rooms.drop(socket)
+        for namespace, ids in rooms.items():
+            for id_ in ids:
+                self._left(namespace, id_)
+        return rooms
 
     def join(self, socket: Socket, namespace: str, id: str) -> bool:
         """Let a socket join a room; tell whether it was not yet in it.
@@ -81,12 +90,25 @@ class Registry:
         if sum(len(ids) for ids in mine.values()) >= self._max_rooms:
             raise EventError("ROOM_LIMIT", f"a connection may be in {self._max_rooms} rooms at most")
         self._fanout.flush()
-        return self.rooms.join(socket, namespace, id)
+        self._enter(socket, namespace, id)
+        return True
 
     def leave(self, socket: Socket, namespace: str, id: str) -> bool:
         """Let a socket leave a room; tell whether it was in it."""
         self._fanout.flush()
-        return self.rooms.leave(socket, namespace, id)
+        left = self.rooms.leave(socket, namespace, id)
+        if left:
+            self._left(namespace, id)
+        return left
+
+    def _enter(self, socket: Socket, namespace: str, id: str) -> None:
+        if not self.rooms.in_room(namespace, id):
+            self._interest.open_room(namespace, id)
+        self.rooms.join(socket, namespace, id)
+
+    def _left(self, namespace: str, id: str) -> None:
+        if not self.rooms.in_room(namespace, id):
+            self._interest.close_room(namespace, id)
 
     def _keeps_out(self, user: str) -> bool:
-        return self._duplicates == "refuse" and bool(self.presence.of(user))
+        return self.duplicates == "refuse" and bool(self.presence.of(user))

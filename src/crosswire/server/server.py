@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import ssl
 from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
 from typing import Any, get_args, overload
 
-from crosswire.core.audience import Audience, Everyone, Room, ToUsers, room_of, user_ids
+from crosswire.cluster.interface import Bus
+from crosswire.cluster.node import Node
+from crosswire.cluster.redis.options import Redis
+from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag
 from crosswire.core.names import require_name
 from crosswire.errors import ConfigError
@@ -20,9 +22,10 @@ from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
 from crosswire.server.hooks import Hooks
+from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.plain_http import PageHandler, PlainRoutes
-from crosswire.server.registry import Duplicates, Registry
+from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Upgrades
@@ -38,15 +41,18 @@ class Server:
     """Accepts WebSocket connections, delivers their events to your handlers, and sends to users and rooms.
 
     Args:
-        name: unique among the servers that work together; made up if there is none.
+        name: unique among the nodes that work together; made up if there is none.
         host: address to listen on: IPv4, IPv6, a name, "" for all, or ``unix:/path`` for a Unix socket.
         port: 0 for a free one; :attr:`port` tells it after the start.
+        redis: URL of a Redis or Valkey, several independent ones, or :class:`Redis` with its options. Servers that
+            are given the same act as one. "embedded" starts one for the servers of this machine. None: it is alone.
+        bus: anything else that carries messages between servers, such as a :class:`MemoryBus`.
         tls: context for ``wss`` with your certificate.
         origins: ``Origin`` fields that browsers may connect from; None for any.
         limits: what clients may use.
         heartbeat: how dead peers are found.
-        duplicates: what a second connection of the same user does: "replace" closes the older one with 4012,
-            "refuse" the newer one, "allow" keeps both.
+        duplicates: what a second connection of the same user does, on any server: "replace" closes the older one
+            with 4012, "refuse" the newer one, "allow" keeps both. The same on all servers.
         compression: grant permessage-deflate (RFC 7692) to clients that offer it.
         reuse_port: let several processes listen on the port.
 
@@ -71,6 +77,8 @@ class Server:
         *,
         host: str = "127.0.0.1",
         port: int = 9000,
+        redis: str | Collection[str] | Redis | None = None,
+        bus: Bus | None = None,
         tls: ssl.SSLContext | None = None,
         origins: Collection[str] | None = None,
         limits: Limits = Limits(),  # noqa: B008 - immutable
@@ -83,15 +91,17 @@ class Server:
             raise ConfigError(f"duplicates={duplicates!r}: use one of {', '.join(get_args(Duplicates))}")
         if isinstance(origins, str):
             raise ConfigError(f"origins takes a collection, not one string: write [{origins!r}]")
-        self._name = f"server-{secrets.token_hex(4)}" if name is None else require_name(name, "a server's name")
         self._limits = limits
         self._hooks = Hooks()
         self._events = EventListeners(_MOST_ARGUMENTS)
         flusher = Flusher()
         fanout = FanOut(flusher.schedule)
-        self._registry = Registry(duplicates, limits.rooms, fanout)
-        context = Context(limits, heartbeat, self._hooks, self._registry, fanout)
-        self._delivery = LocalDelivery(self._name, context)
+        interest = Interest(duplicates)
+        self._registry = Registry(duplicates, limits.rooms, fanout, interest)
+        context = Context(limits, heartbeat, self._hooks, self._registry, fanout, interest)
+        clients = LocalDelivery(lambda: self.name, context)
+        self._cluster = Node(name, redis=redis, bus=bus, clients=clients)
+        interest.attach(self._cluster)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
         self._acceptor = Upgrades(
@@ -100,8 +110,7 @@ class Server:
         self._listener = PicowsListener(
             self._acceptor, limits, flusher, host=host, port=port, tls=tls, reuse_port=reuse_port
         )
-        self._lifecycle = Lifecycle(context, self._acceptor, self._listener)
-        self._everyone = Audience(Everyone(), self._delivery)
+        self._lifecycle = Lifecycle(context, self._acceptor, self._listener, self._cluster)
 
         self.on_connect = self._hooks.on_connect
         self.on_disconnect = self._hooks.on_disconnect
@@ -113,12 +122,12 @@ class Server:
         self.on_stop = self._hooks.on_stop
 
     def __repr__(self) -> str:
-        return f"<Server {self._name} {self._listener.address}>"
+        return f"<Server {self.name} {self._listener.address}>"
 
     @property
     def name(self) -> str:
         """The server's name."""
-        return self._name
+        return self._cluster.name
 
     @property
     def port(self) -> int:
@@ -207,19 +216,24 @@ class Server:
     @property
     def everyone(self) -> Audience:
         """Every user that is connected."""
-        return self._everyone
+        return self._cluster.everyone
 
     def user(self, id: str) -> Audience:
         """One user, on every connection it has."""
-        return Audience(ToUsers((require_name(id, "a user id"),)), self._delivery)
+        return self._cluster.user(id)
 
     def users(self, ids: Iterable[str]) -> Audience:
         """Some users; each is reached once, however often named."""
-        return Audience(ToUsers(user_ids(ids, "users()")), self._delivery)
+        return self._cluster.users(ids)
 
     def room(self, namespace: str, id: str) -> Room:
         """The members of a room."""
-        return Room(room_of(namespace, id), self._delivery)
+        return self._cluster.room(namespace, id)
+
+    @property
+    def cluster(self) -> Node:
+        """This server as a node: events and calls between servers, who is alive, the Redis."""
+        return self._cluster
 
     @property
     def rooms(self) -> RoomQueries:
@@ -253,14 +267,31 @@ class Server:
         """Whether it has been started and not stopped."""
         return self._lifecycle.running
 
+    def configure(
+        self,
+        *,
+        name: str | None = None,
+        host: str | None = None,
+        port: int | None = None,
+        redis: str | Collection[str] | Redis | None = None,
+        reuse_port: bool | None = None,
+    ) -> None:
+        """Change what it was made with, before it starts: for whoever runs a server that another module makes.
+
+        Raises:
+            ConfigError: it runs already, or an option can't be used.
+        """
+        self._cluster.configure(name=name, redis=redis)
+        self._listener.configure(host=host, port=port, reuse_port=reuse_port)
+
     async def start(self, *, listen: bool = True) -> None:
-        """Run the ``on_start`` hooks and listen.
+        """Join the cluster, run the ``on_start`` hooks and listen.
 
         Args:
             listen: False to take no port: connections then come only through :attr:`acceptor`.
 
         Raises:
-            ConfigError: the address can't be used, or the server runs already.
+            ConfigError: the address can't be used, a living node has the name, or the server runs already.
         """
         await self._lifecycle.start(listen=listen)
 

@@ -15,7 +15,6 @@ from crosswire.core.messages import JSON, Codec
 from crosswire.errors import Reject
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import is_being_cancelled
-from crosswire.runtime.wheel import Timer
 from crosswire.server.authentication import Verdict, checked_user
 from crosswire.server.handshake import Handshake
 from crosswire.server.socket import Socket
@@ -157,15 +156,24 @@ class Session:
             return
         self._admitted = True
         greeting = fire(self._context.hooks.on_connect, (self.socket,), self._context.tasks, self._hook_failed)
-        if greeting is None or greeting.done():
-            self._open()
+        arrival = self._context.interest.arrival(self.socket)
+        announcing = None if arrival is None else self._context.tasks.start(arrival, "crosswire arrival")
+        waiting = [task for task in (greeting, announcing) if task is not None and not task.done()]
+        if waiting:
+            self._open_after(waiting)
         else:
-            patience = self._context.wheel.start(self._context.limits.auth_timeout, self._open)
-            greeting.add_done_callback(lambda _: self._greeted(patience))
+            self._open()
 
-    def _greeted(self, patience: Timer) -> None:
-        patience.cancel()  # it would keep a connection that is gone by then
-        self._open()
+    def _open_after(self, waiting: list[asyncio.Task[None]]) -> None:
+        patience = self._context.wheel.start(self._context.limits.auth_timeout, self._open)
+
+        def ended(_task: asyncio.Task[None]) -> None:
+            if all(task.done() for task in waiting):
+                patience.cancel()  # it would keep a connection that is gone by then
+                self._open()
+
+        for task in waiting:
+            task.add_done_callback(ended)
 
     def _open(self) -> None:
         if self._phase is not Phase.WAITING:

@@ -34,6 +34,7 @@ class Socket:
         data: yours, to keep what belongs to the connection.
         format: how messages to it are encoded.
         push: queues an encoded frame; for a fan-out, all others use :meth:`deliver`.
+        stamp: when it got its user, to compare with connections to other servers.
     """
 
     __slots__ = (
@@ -49,12 +50,14 @@ class Socket:
         "handshake",
         "id",
         "push",
+        "stamp",
         "user",
     )
 
     def __init__(self, handshake: Handshake, connection: Connection, format: Format, context: Context) -> None:
         self.id = secrets.token_urlsafe(12)
         self.user = self.id
+        self.stamp = 0
         self.handshake = handshake
         self.data: dict[str, Any] = {}
         self.format = format
@@ -146,6 +149,7 @@ class Socket:
         room = room_of(namespace, id)
         self._require_open()
         self._context.registry.join(self, room.namespace, room.id)
+        await self._context.interest.room_ready(room.namespace, room.id)
 
     async def leave(self, namespace: str, id: str) -> None:
         """Leave a room; does nothing if it is not in it.
@@ -170,6 +174,9 @@ class Socket:
             refused = Reject(CloseCode.REPLACED, "the user is connected already")
             self.close(refused.close_code, refused.reason)
             raise refused
+        arrival = self._context.interest.arrival(self)
+        if arrival is not None:
+            await arrival
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake. From now on the socket is in no room, and nothing reaches it.

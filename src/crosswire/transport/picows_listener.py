@@ -76,6 +76,12 @@ class PicowsListener:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{scheme}://{host}:{self._port}"
 
+    def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None) -> None:
+        """Change the address, before it is bound; None leaves a part of it as it is."""
+        self._host = self._host if host is None else host
+        self._port = self._port if port is None else port
+        self._reuse_port = self._reuse_port if reuse_port is None else reuse_port
+
     async def bind(self) -> None:
         """Take the address, so that the port is known; nobody is accepted yet.
 

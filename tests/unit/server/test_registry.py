@@ -9,7 +9,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from crosswire.errors import EventError
 from crosswire.rooms.fanout import FanOut
-from crosswire.server.registry import Duplicates, Registry
+from crosswire.server.interest import Duplicates, Interest
+from crosswire.server.registry import Registry
 from crosswire.server.socket import Socket
 from tests.support.members import FakeMember
 
@@ -41,7 +42,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @initialize(duplicates=st.sampled_from(["replace", "refuse", "allow"]))
     def begin(self, duplicates: Duplicates) -> None:
         self.duplicates = duplicates
-        self.registry = Registry(duplicates, MAX_ROOMS, FanOut(lambda waiting: None))
+        self.registry = Registry(duplicates, MAX_ROOMS, FanOut(lambda waiting: None), Interest(duplicates))
         self.model: dict[FakeSocket, set[tuple[str, str]]] = {}
 
     def makes_way(self, socket: FakeSocket, user: str) -> bool:
@@ -127,7 +128,7 @@ def connected(registry: Registry, user: str) -> FakeSocket:
 
 
 def registry_that(duplicates: Duplicates) -> Registry:
-    return Registry(duplicates, MAX_ROOMS, FanOut(lambda waiting: None))
+    return Registry(duplicates, MAX_ROOMS, FanOut(lambda waiting: None), Interest(duplicates))
 
 
 def test_the_older_connection_is_replaced_with_its_own_code() -> None:

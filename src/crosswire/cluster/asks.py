@@ -1,0 +1,309 @@
+"""What this node asked others, and waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any, Protocol
+
+from crosswire.core.calls import PendingCalls, base36
+from crosswire.core.messages import Codec
+from crosswire.core.payloads import ANY, RawPayload
+from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
+from crosswire.types import Replies, Reply
+
+
+class Ask(Protocol):
+    """Something that was asked."""
+
+    def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
+        """Take a reply; tell whether no more are waited for."""
+        ...
+
+    def lost(self, name: str) -> bool:
+        """Take note that a node is gone; tell whether no more are waited for."""
+        ...
+
+    def end(self) -> None:
+        """The time is over."""
+
+
+class Asks:
+    """The asks of a node that are not ended, by id.
+
+    Args:
+        prefix: of the ids; empty where only this node sees the answers.
+    """
+
+    __slots__ = ("_count", "_pending", "_prefix")
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._count = 0
+        self._pending: PendingCalls[Ask] = PendingCalls()
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def begin(self, ask: Ask) -> str:
+        """Remember an ask; return the id that its answers will name."""
+        self._count += 1
+        call_id = self._prefix + base36(self._count)
+        self._pending.add(call_id, ask)
+        return call_id
+
+    def forget(self, call_id: str) -> None:
+        """Wait no more."""
+        self._pending.take(call_id)
+
+    def expire(self, call_id: str) -> None:
+        """End an ask whose time is over."""
+        ask = self._pending.take(call_id)
+        if ask is not None:
+            ask.end()
+
+    def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
+        """Take an answer, unless nobody waits for it."""
+        ask = self._pending.get(call_id)
+        if ask is None:
+            return
+        try:
+            data, error = codec.payload(ANY, payload), None
+        except InvalidPayload as invalid:
+            data, error = None, InvalidPayload(invalid.message, sender=sender)
+        if ask.reply(sender, data, error):
+            self._pending.take(call_id)
+
+    def refused(self, sender: str, call_id: str, error: EventError) -> None:
+        """Take a refusal, unless nobody waits for it."""
+        ask = self._pending.get(call_id)
+        if ask is not None and ask.reply(sender, None, error):
+            self._pending.take(call_id)
+
+    def gone(self, name: str) -> None:
+        """A node is gone and answers no more."""
+        for call_id, ask in self._pending.items():
+            if ask.lost(name):
+                self._pending.take(call_id)
+
+    def end_all(self) -> None:
+        """End everything: this node stops."""
+        for ask in self._pending.take_all():
+            ask.end()
+
+
+class OneAsk:
+    """Waits for one node.
+
+    Args:
+        name: of the node.
+        what: of the event, for the error.
+        timeout: seconds, for the error.
+    """
+
+    __slots__ = ("_name", "_timeout", "_what", "future")
+
+    def __init__(self, name: str, what: str, timeout: float) -> None:
+        self._name = name
+        self._what = what
+        self._timeout = timeout
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
+        """Take its answer; nobody else was asked."""
+        if sender != self._name:
+            return False
+        if not self.future.done():
+            if error is None:
+                self.future.set_result(data)
+            else:
+                self.future.set_exception(error)
+        return True
+
+    def lost(self, name: str) -> bool:
+        """It died."""
+        if name != self._name:
+            return False
+        self._fail(NodeGone(name))
+        return True
+
+    def end(self) -> None:
+        """It did not answer."""
+        self._fail(CallTimeout(f"node {self._name!r} did not answer {self._what!r} within {self._timeout} s"))
+
+    def _fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Awaited:
+    """Who is still to answer.
+
+    Args:
+        names: who was asked, as far as that is known.
+        expect: how many answers are waited for, whoever gives them; None for one of each who was asked.
+    """
+
+    __slots__ = ("_answered", "_expect", "_lost", "_waiting")
+
+    def __init__(self, names: Collection[str], expect: int | None) -> None:
+        self._waiting = dict.fromkeys(names)
+        self._expect = expect
+        self._answered: set[str] = set()
+        self._lost: list[str] = []
+
+    def answers(self, sender: str) -> bool:
+        """Take note of an answer; tell whether it counts: that of somebody who was asked, and the first."""
+        if sender in self._answered or (self._expect is None and sender not in self._waiting):
+            return False
+        self._answered.add(sender)
+        self._waiting.pop(sender, None)
+        return True
+
+    def loses(self, name: str) -> None:
+        """Take note that a node will not answer."""
+        if name in self._waiting:
+            del self._waiting[name]
+            self._lost.append(name)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be waited for."""
+        return not self._waiting if self._expect is None else len(self._answered) >= self._expect
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Who did not answer; nobody, if those who did were enough."""
+        if self._expect is not None and len(self._answered) >= self._expect:
+            return ()
+        return (*self._lost, *self._waiting)
+
+
+class GatherAsk:
+    """Waits for many, and gives their answers at once."""
+
+    __slots__ = ("_answers", "_awaited", "_errors", "_expect", "future")
+
+    def __init__(self, awaited: Awaited, expect: int | None) -> None:
+        self._awaited = awaited
+        self._expect = expect or 0
+        self._answers: dict[str, Any] = {}
+        self._errors: dict[str, EventError] = {}
+        self.future: asyncio.Future[Replies] = asyncio.get_running_loop().create_future()
+
+    def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
+        """Take a reply."""
+        if self._awaited.answers(sender):
+            if error is None:
+                self._answers[sender] = data
+            else:
+                self._errors[sender] = error
+        return self.settle()
+
+    def lost(self, name: str) -> bool:
+        """A node is gone."""
+        self._awaited.loses(name)
+        return self.settle()
+
+    def settle(self) -> bool:
+        """End if nothing more is to be waited for; tell whether it did."""
+        if self._awaited.over:
+            self.end()
+            return True
+        return False
+
+    def end(self) -> None:
+        """Give what there is."""
+        if not self.future.done():
+            missing = self._awaited.missing
+            self.future.set_result(
+                Replies(self._answers, errors=self._errors, missing=missing, expected=self._expect)
+            )
+
+
+class ReplyStream(AsyncIterator[Reply]):
+    """The replies to a ``stream``, each as it comes.
+
+    Leaving the loop early forgets those that have not come.
+
+    Attributes:
+        missing: when the stream has ended, who did not answer.
+    """
+
+    def __init__(self, inbox: StreamInbox, forget: Callable[[], None]) -> None:
+        self._inbox = inbox
+        self._forget = forget
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of those who have not answered, while it goes on; of those who did not, when it has ended."""
+        return self._inbox.missing
+
+    def __aiter__(self) -> ReplyStream:
+        return self
+
+    async def __anext__(self) -> Reply:
+        reply = await self._inbox.next()
+        if reply is None:
+            self._forget()
+            raise StopAsyncIteration
+        return reply
+
+    async def aclose(self) -> None:
+        """Forget the replies that have not come."""
+        self._inbox.end()
+        self._forget()
+
+    def __del__(self) -> None:
+        # Nothing refers to the stream but the loop over it: it was left.
+        self._forget()
+
+
+class StreamInbox:
+    """Keeps the replies of a stream until they are taken: at most one of each who was asked."""
+
+    __slots__ = ("_awaited", "_came", "_ended", "_replies")
+
+    def __init__(self, awaited: Awaited) -> None:
+        self._awaited = awaited
+        self._replies: deque[Reply] = deque()
+        self._came = asyncio.Event()
+        self._ended = False
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Who has not answered."""
+        return self._awaited.missing
+
+    async def next(self) -> Reply | None:
+        """Wait for a reply; None when there are no more."""
+        while not self._replies:
+            if self._ended:
+                return None
+            self._came.clear()
+            await self._came.wait()
+        return self._replies.popleft()
+
+    def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
+        """Take a reply."""
+        if not self._ended and self._awaited.answers(sender):
+            self._replies.append(Reply(sender, data, error))
+            self._came.set()
+        return self.settle()
+
+    def lost(self, name: str) -> bool:
+        """A node is gone."""
+        self._awaited.loses(name)
+        return self.settle()
+
+    def settle(self) -> bool:
+        """End if nothing more is to be waited for; tell whether it did."""
+        if self._awaited.over:
+            self.end()
+        return self._ended
+
+    def end(self) -> None:
+        """No more replies are taken; those that came can still be read."""
+        self._ended = True
+        self._came.set()

@@ -1,0 +1,77 @@
+"""The channels that an application uses for itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+from typing import Any
+
+from crosswire.cluster.participant import Participant
+from crosswire.cluster.responder import Responder
+from crosswire.core.listeners import EventListeners, Handler
+from crosswire.core.messages import Codec
+from crosswire.core.names import require_event
+from crosswire.core.payloads import RawPayload
+from crosswire.runtime.tasks import Tasks
+
+
+class CustomChannels:
+    """Who listens on which channel, on one node.
+
+    Args:
+        tasks: where asynchronous handlers are run.
+    """
+
+    __slots__ = ("_handlers", "_names", "_participant", "_responder")
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._handlers = EventListeners(2)
+        self._responder = Responder(self._handlers, tasks)
+        self._participant: Participant | None = None
+        self._names: set[str] = set()
+
+    def attach(self, participant: Participant) -> None:
+        """Listen on the bus, for all that has been subscribed."""
+        self._participant = participant
+        for channel in self._names:
+            self._open(participant, channel)
+
+    def detach(self) -> None:
+        """Listen no more, until :meth:`attach`."""
+        self._participant = None
+        self._responder.drop()
+
+    async def subscribe(self, channel: str, handler: Handler) -> None:
+        """Call a handler for all that is published; returns when it listens."""
+        participant = self._attached()
+        self._handlers.on(channel, handler)
+        self._names.add(channel)
+        await participant.port.listening(self._open(participant, channel))
+
+    def unsubscribe(self, channel: str, handler: Handler | None) -> None:
+        """Call a handler no more, or none."""
+        self._handlers.off(channel, handler)
+        if channel in self._names and not self._handlers.of(channel):
+            self._names.discard(channel)
+            if self._participant is not None:
+                self._participant.dialect.unsubscribe(channel)
+
+    def publish(self, channel: str, data: Any) -> None:
+        """Publish; this node's own handlers are called in the next turn."""
+        participant = self._attached()
+        dialect = participant.dialect
+        payload = dialect.pack(data)
+        dialect.publish(require_event(channel), payload)
+        if channel in self._names and not dialect.echoes:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._responder.event, participant.name, channel, dialect.codec, payload)
+
+    def _open(self, participant: Participant, channel: str) -> bytes:
+        def receive(sender: str, codec: Codec, payload: RawPayload) -> None:
+            self._responder.event(sender, channel, codec, payload)
+
+        return participant.dialect.subscribe(channel, receive)
+
+    def _attached(self) -> Participant:
+        assert self._participant is not None, "the node has looked that it runs"
+        return self._participant

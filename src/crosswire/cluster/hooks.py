@@ -1,0 +1,80 @@
+"""The life events of a node that an application can attach to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from crosswire.core.listeners import Handler, Hook, Tag
+from crosswire.runtime.dispatch import fire
+from crosswire.runtime.tasks import Tasks
+from crosswire.types import GapInfo, NodeInfo, RedisStatus, SubscriptionFailure
+
+logger = logging.getLogger("crosswire.cluster")
+
+
+class NodeHooks:
+    """One :class:`Hook` for each life event; ``Node`` shows them as its own attributes.
+
+    Args:
+        tasks: where asynchronous handlers are run.
+
+    Attributes:
+        on_replaced: what the node itself does when another has taken its name.
+        on_newcomer: what the node itself does when another is there.
+    """
+
+    __slots__ = (
+        "_tasks",
+        "on_gap",
+        "on_join",
+        "on_leave",
+        "on_newcomer",
+        "on_redis_health",
+        "on_replaced",
+        "on_subscription_error",
+    )
+
+    def __init__(self, tasks: Tasks, on_replaced: Callable[[], None], on_newcomer: Callable[[str], None]) -> None:
+        self._tasks = tasks
+        self.on_replaced = on_replaced
+        self.on_newcomer = on_newcomer
+        self.on_join: Hook[[NodeInfo]] = Hook("on_join", 1)
+        self.on_leave: Hook[[NodeInfo, str]] = Hook("on_leave", 2)
+        self.on_gap: Hook[[GapInfo]] = Hook("on_gap", 1)
+        self.on_redis_health: Hook[[RedisStatus]] = Hook("on_redis_health", 1)
+        self.on_subscription_error: Hook[[SubscriptionFailure]] = Hook("on_subscription_error", 1)
+
+    def off(self, name: str, handler_or_tag: Handler | Tag | None) -> bool:
+        """Remove handlers of the hook of that name; tell whether there is such a hook."""
+        hook = getattr(self, name, None) if name in self.__slots__ else None
+        if not isinstance(hook, Hook):
+            return False
+        hook.off(handler_or_tag)
+        return True
+
+    def fire_join(self, info: NodeInfo) -> None:
+        """A node is there."""
+        self._fire(self.on_join, info)
+
+    def fire_leave(self, info: NodeInfo, reason: str) -> None:
+        """A node is gone."""
+        self._fire(self.on_leave, info, reason)
+
+    def fire_gap(self, info: GapInfo) -> None:
+        """Messages may have been missed."""
+        self._fire(self.on_gap, info)
+
+    def fire_redis_health(self, status: RedisStatus) -> None:
+        """A Redis became healthy, or is not any more."""
+        self._fire(self.on_redis_health, status)
+
+    def fire_subscription_error(self, failure: SubscriptionFailure) -> None:
+        """A channel can't be heard on a Redis."""
+        self._fire(self.on_subscription_error, failure)
+
+    def _fire(self, hook: Hook[...], *arguments: object) -> None:
+        def failed(error: BaseException) -> None:
+            logger.error("%s failed", hook.name, exc_info=error)
+
+        fire(hook, arguments, self._tasks, failed)

@@ -1,0 +1,251 @@
+"""Our own dialect: envelopes on channels that only those concerned listen to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+from crosswire.cluster.dialect import ClientInbox, MemberInbox, NodeInbox, ReceivePublished
+from crosswire.cluster.interface import Port
+from crosswire.core import envelopes
+from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
+from crosswire.core.channels import Channels
+from crosswire.core.envelopes import (
+    Answer,
+    Beat,
+    Claim,
+    Envelope,
+    Event,
+    ForClients,
+    Goodbye,
+    NameTaken,
+    Published,
+    Refusal,
+    Request,
+)
+from crosswire.core.formats import Payloads
+from crosswire.core.messages import MSGPACK
+from crosswire.core.payloads import RawPayload
+from crosswire.errors import EventError, InvalidMessage
+
+logger = logging.getLogger("crosswire.cluster")
+
+
+class Native:
+    """Speaks for one node.
+
+    Args:
+        port: the node's end of the bus.
+        channels: their names.
+        name: of the node.
+        incarnation: of the node.
+        kept: namespaces of rooms whose channels are not left when the last member leaves.
+
+    Attributes:
+        refused: messages that came and were not what they should be.
+    """
+
+    codec = MSGPACK
+    knows_members = True
+    echoes = False
+
+    def __init__(
+        self, port: Port, channels: Channels, name: str, incarnation: str, kept: Collection[str] = ()
+    ) -> None:
+        self._kept = frozenset(kept)
+        self._port = port
+        self._channels = channels
+        self._name = name
+        self._incarnation = incarnation
+        self._clients: ClientInbox | None = None
+        self.refused = 0
+
+    # Saying
+
+    def to_clients(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
+        """Publish a message for clients; see :class:`~crosswire.cluster.dialect.Dialect`."""
+        if isinstance(target, ToUsers):
+            body = envelopes.encode(ForClients(payloads.json, (), payloads.msgpack))
+            for user in target.users:
+                if user not in exclude:
+                    self._port.publish(self._channels.user(user), body)
+            return
+        body = envelopes.encode(ForClients(payloads.json, tuple(exclude), payloads.msgpack))
+        if isinstance(target, ToRoom):
+            self._port.publish(self._channels.room(target.namespace, target.id), body)
+        else:
+            self._port.publish(self._channels.everyone, body)
+
+    def pack(self, data: Any) -> RawPayload:
+        """Encode data as MessagePack."""
+        return envelopes.pack(data)
+
+    def tell(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
+        """Publish an event."""
+        self._send(to, Event(self._name, event, payload))
+
+    def ask(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
+        """Publish a request."""
+        self._send(to, Request(self._name, self._incarnation, call_id, event, payload))
+
+    def own_answer(self, call_id: str, payload: RawPayload) -> None:
+        """Do nothing: others don't hear it."""
+
+    def claim(self, user: str, stamp: int) -> None:
+        """Tell other nodes that this one has a connection of a user."""
+        self._port.announce(self._channels.user(user), envelopes.encode(Claim(self._incarnation, stamp)))
+
+    def announce(self, message: Beat | Goodbye) -> None:
+        """Tell all nodes something about this one."""
+        self._port.announce(self._channels.nodes, envelopes.encode(message))
+
+    def tell_incarnation(self, incarnation: str, message: Beat | NameTaken) -> None:
+        """Tell one run of a node something about this one."""
+        self._port.announce(self._channels.incarnation(incarnation), envelopes.encode(message))
+
+    def tell_name(self, name: str, message: Beat) -> None:
+        """Tell whoever has a name something about this node."""
+        self._port.announce(self._channels.node(name), envelopes.encode(message))
+
+    def _send(self, to: Collection[str] | None, message: Event | Request) -> None:
+        body = envelopes.encode(message)
+        if to is None:
+            self._port.publish(self._channels.nodes, body)
+        else:
+            for name in to:
+                self._port.publish(self._channels.node(name), body)
+
+    # Listening
+
+    def attend(self, inbox: NodeInbox, members: MemberInbox) -> None:
+        """Listen to other nodes, and to what they say of themselves."""
+        receive = partial(self._from_node, inbox, members)
+        for channel in self.own_channels:
+            self._port.subscribe(channel, receive)
+
+    @property
+    def own_channels(self) -> tuple[bytes, bytes, bytes]:
+        """The channels of every node: all nodes', its incarnation's, its name's."""
+        channels = self._channels
+        return channels.nodes, channels.incarnation(self._incarnation), channels.node(self._name)
+
+    def serve(self, clients: ClientInbox) -> None:
+        """Listen for clients."""
+        self._clients = clients
+        self._port.subscribe(self._channels.everyone, partial(self._for_clients, Everyone()))
+
+    def open_user(self, user: str) -> None:
+        """Listen on a user's channel."""
+        self._port.subscribe(self._channels.user(user), partial(self._for_clients, ToUsers((user,))))
+
+    def close_user(self, user: str) -> None:
+        """Leave a user's channel."""
+        self._port.unsubscribe(self._channels.user(user))
+
+    def user_channel(self, user: str) -> bytes:
+        """A user's channel."""
+        return self._channels.user(user)
+
+    def open_room(self, namespace: str, id: str) -> None:
+        """Listen on a room's channel."""
+        self._port.subscribe(self._channels.room(namespace, id), partial(self._for_clients, ToRoom(namespace, id)))
+
+    def close_room(self, namespace: str, id: str) -> None:
+        """Leave a room's channel."""
+        if namespace not in self._kept:
+            self._port.unsubscribe(self._channels.room(namespace, id))
+
+    def room_channel(self, namespace: str, id: str) -> bytes:
+        """A room's channel."""
+        return self._channels.room(namespace, id)
+
+    def subscribe(self, channel: str, receive: ReceivePublished) -> bytes:
+        """Listen on an application's own channel."""
+        name = self._channels.custom(channel)
+        self._port.subscribe(name, partial(self._published, receive))
+        return name
+
+    def unsubscribe(self, channel: str) -> None:
+        """Leave it."""
+        self._port.unsubscribe(self._channels.custom(channel))
+
+    def publish(self, channel: str, payload: RawPayload) -> None:
+        """Publish on it."""
+        self._port.publish(self._channels.custom(channel), envelopes.encode(Published(self._name, payload)))
+
+    def _decode(self, body: bytes) -> Envelope | None:
+        try:
+            return envelopes.decode(body)
+        except InvalidMessage as error:
+            self._refuse(error)
+            return None
+
+    def _refuse(self, why: object) -> None:
+        self.refused += 1
+        logger.debug("a message was refused: %s", why)
+
+    def _for_clients(self, target: Target, body: bytes) -> None:
+        message = self._decode(body)
+        if self._clients is None:
+            return
+        if type(message) is ForClients:
+            self._clients.deliver(target, Payloads(message.json, message.msgpack), message.exclude)
+        elif isinstance(message, Claim) and isinstance(target, ToUsers):
+            self._clients.claimed(target.users[0], message)
+        elif message is not None:
+            self._refuse(f"{type(message).__name__} is not for clients")
+
+    def _published(self, receive: ReceivePublished, body: bytes) -> None:
+        message = self._decode(body)
+        if isinstance(message, Published):
+            receive(message.sender, MSGPACK, message.payload)
+        elif message is not None:
+            self._refuse(f"{type(message).__name__} was not published by an application")
+
+    def _from_node(self, inbox: NodeInbox, members: MemberInbox, body: bytes) -> None:
+        message = self._decode(body)
+        match message:
+            case Answer(sender, call_id, payload):
+                inbox.answered(sender, call_id, MSGPACK, payload)
+            case Request(sender, asker, call_id, event, payload):
+                channel = self._channels.incarnation(asker)
+                inbox.request(_Asker(self._port, channel, self._name, call_id), sender, event, MSGPACK, payload)
+            case Event(sender, event, payload):
+                inbox.event(sender, event, MSGPACK, payload)
+            case Refusal(sender, call_id, code, text):
+                inbox.refused(sender, call_id, EventError(code, text, sender=sender))
+            case Beat():
+                members.beat(message)
+            case Goodbye():
+                members.goodbye(message)
+            case NameTaken():
+                members.name_taken(message)
+            case None:
+                pass
+            case _:
+                self._refuse(f"{type(message).__name__} is not for nodes")
+
+
+class _Asker:
+    """Who asked this node something."""
+
+    __slots__ = ("_call_id", "_channel", "_name", "_port")
+
+    def __init__(self, port: Port, channel: bytes, name: str, call_id: str) -> None:
+        self._port = port
+        self._channel = channel
+        self._name = name
+        self._call_id = call_id
+
+    def answer(self, value: Any) -> None:
+        """Answer."""
+        self._port.publish(
+            self._channel, envelopes.encode(Answer(self._name, self._call_id, envelopes.pack(value)))
+        )
+
+    def refuse(self, error: EventError) -> None:
+        """Refuse."""
+        body = envelopes.encode(Refusal(self._name, self._call_id, str(error.code), str(error.message)))
+        self._port.publish(self._channel, body)

@@ -1,0 +1,464 @@
+"""A member of a cluster, as an application makes it; every server has one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from types import TracebackType
+from typing import Any, overload
+
+from crosswire.cluster.asks import ReplyStream
+from crosswire.cluster.audiences import ClusterDispatcher, offer_services
+from crosswire.cluster.channels import CustomChannels
+from crosswire.cluster.clients import Clients, NoClients
+from crosswire.cluster.hooks import NodeHooks
+from crosswire.cluster.interface import Bus
+from crosswire.cluster.memory import MemoryBus
+from crosswire.cluster.participant import Participant
+from crosswire.cluster.redis.control import RedisControl
+from crosswire.cluster.redis.options import Redis
+from crosswire.cluster.responder import Responder
+from crosswire.core.audience import Audience, Audiences, Room, require_timeout
+from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag
+from crosswire.core.names import require_event, require_name
+from crosswire.errors import ConfigError, NotConnected, UsageError
+from crosswire.runtime import loops
+from crosswire.runtime.signals import stop_signals
+from crosswire.runtime.tasks import Tasks
+from crosswire.types import NodeInfo, Replies
+
+logger = logging.getLogger("crosswire.cluster")
+
+_MOST_ARGUMENTS = 2  # of an event's handler: the sender and the data
+_GRACE = 1.0
+"""Seconds that handlers get to end when a node stops without a drain."""
+
+
+class Node:
+    """A member of a cluster: sends the others events, asks them, and reaches users and rooms on all servers.
+
+    Args:
+        name: unique among the living members; made up if there is none.
+        redis: URL of a Redis or Valkey, several, or :class:`Redis` with its options; "embedded" starts one.
+        bus: anything else that carries messages, such as a :class:`MemoryBus`.
+        clients: connected to this node; for a server.
+
+    Raises:
+        ConfigError: an option can't be used.
+
+    Example::
+
+        node = Node("worker", redis="redis://127.0.0.1:6379")
+
+        @node.on("resize")
+        async def resize(sender: str, data: dict) -> dict:
+            node.user(data["user"]).send("progress", {"percent": 10})
+            return {"ok": True}
+
+        node.run()
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        redis: str | Collection[str] | Redis | None = None,
+        bus: Bus | None = None,
+        clients: Clients | None = None,
+    ) -> None:
+        self._name = f"node-{secrets.token_hex(4)}" if name is None else require_name(name, "a node's name")
+        self._bus = _chosen_bus(redis, bus)
+        self._clients: Clients = NoClients() if clients is None else clients
+        self._tasks = Tasks()
+        self._background = Tasks()
+        self._events = EventListeners(_MOST_ARGUMENTS)
+        services = EventListeners(_MOST_ARGUMENTS)
+        offer_services(services, self._clients)
+        self._responder = Responder(self._events, self._tasks)
+        self._services = Responder(services, self._tasks)
+        self._changing = asyncio.Lock()
+        self._starting: Participant | None = None
+        self._participant: Participant | None = None
+        self._audiences = Audiences(ClusterDispatcher(self._clients, self.connected))
+        self._channels = CustomChannels(self._tasks)
+        self._redis = RedisControl(self._current_part)
+        self._redis.offer(services)
+        self._hooks = NodeHooks(self._tasks, self._replaced, self._redis.welcome)
+        self._lost_name: asyncio.Event | None = None
+        self.on_join = self._hooks.on_join
+        self.on_leave = self._hooks.on_leave
+        self.on_gap = self._hooks.on_gap
+        self.on_redis_health = self._hooks.on_redis_health
+        self.on_subscription_error = self._hooks.on_subscription_error
+
+    def __repr__(self) -> str:
+        return f"<Node {self._name}{'' if self.running else ' not running'}>"
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self._name
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+        return self._participant is not None
+
+    @property
+    def incarnation(self) -> str:
+        """What is unique to this run of the node."""
+        return self._part().incarnation
+
+    # Events
+
+    @overload
+    def on(self, event: str, handler: HandlerT, *, once: bool = False, tag: Tag | None = None) -> HandlerT: ...
+    @overload
+    def on(
+        self, event: str, handler: None = None, *, once: bool = False, tag: Tag | None = None
+    ) -> Callable[[HandlerT], HandlerT]: ...
+    def on(self, event: str, handler: Any = None, *, once: bool = False, tag: Tag | None = None) -> Any:
+        """Call a handler with ``(sender, data)`` for every event of that name from a node; as a decorator or directly.
+
+        Args:
+            event: any name but an empty one or one that starts with ``$``.
+            handler: sync or async; it may leave out ``data``, or both. ``sender`` is the name of the node. The
+                annotation of ``data`` is what the payload is validated against. What it returns answers a ``call``,
+                ``gather`` or ``stream``; raise :exc:`EventError` to refuse one.
+            once: remove it before its first call.
+            tag: a label for :meth:`off`.
+
+        Raises:
+            UsageError: the name can't be used.
+            ConfigError: the handler's signature or annotation can't be used.
+        """
+        return self._events.on(event, handler, once=once, tag=tag)
+
+    @overload
+    def once(self, event: str, handler: HandlerT, *, tag: Tag | None = None) -> HandlerT: ...
+    @overload
+    def once(self, event: str, handler: None = None, *, tag: Tag | None = None) -> Callable[[HandlerT], HandlerT]: ...
+    def once(self, event: str, handler: Any = None, *, tag: Tag | None = None) -> Any:
+        """As :meth:`on`, for the next event of that name only."""
+        return self._events.on(event, handler, once=True, tag=tag)
+
+    def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
+        """Remove handlers of an event, or of a hook given itself or by name; all, where none is named."""
+        if isinstance(event, Hook):
+            event.off(handler_or_tag)
+            return
+        self._events.off(event, handler_or_tag)
+        self._hooks.off(event, handler_or_tag)
+
+    def send(
+        self, event: str, data: Any = None, *, to: str | Iterable[str] | None = None, include_self: bool = True
+    ) -> None:
+        """Send nodes an event. Never waits; a handler of this node's own is called in the next turn, without a Redis.
+
+        Args:
+            event: its name.
+            data: anything with a MessagePack form.
+            to: names of nodes; None for all.
+            include_self: whether this node gets it too, if it is among them.
+
+        Raises:
+            InvalidPayload: ``data`` has no MessagePack form.
+            UsageError: a name is empty or no string.
+            BusUnavailable: no Redis can be reached and too much waits for it, where that is the policy.
+            NotConnected: the node has not been started.
+        """
+        self._part().tell(_names(to), require_event(event), data, include_self=include_self)
+
+    async def call(self, name: str, event: str, data: Any = None, *, timeout: float = 5) -> Any:
+        """Ask a node, and return its answer.
+
+        Args:
+            name: of the node; its own is allowed.
+            event: its name.
+            data: as for :meth:`send`.
+            timeout: seconds.
+
+        Raises:
+            NodeGone: it is not alive, or died before it answered.
+            CallTimeout: it did not answer in time.
+            EventError: it refused; ``sender`` names it.
+            BusUnavailable: no Redis can be reached.
+            InvalidPayload, UsageError, NotConnected: as :meth:`send`.
+        """
+        participant = self._part()
+        return await participant.call(
+            require_name(name, "a node's name"), require_event(event), data, require_timeout(timeout)
+        )
+
+    async def gather(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        to: str | Iterable[str] | None = None,
+        timeout: float = 5,
+        expect: int | None = None,
+        include_self: bool = True,
+    ) -> Replies:
+        """Ask nodes and wait for their answers.
+
+        Args:
+            event: its name.
+            data: as for :meth:`send`.
+            to: names of nodes; None for all.
+            timeout: seconds; who has not answered by then is ``missing``, as is at once who dies.
+            expect: how many answers are enough; None for one of every node that is asked and alive.
+            include_self: whether this node is asked too.
+
+        Returns:
+            The answers by the nodes' names.
+
+        Raises:
+            InvalidPayload, UsageError, NotConnected: as :meth:`send`.
+        """
+        question = (_names(to), require_event(event), data, require_timeout(timeout), _count(expect), include_self)
+        return await self._part().gather(*question)
+
+    def stream(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        to: str | Iterable[str] | None = None,
+        timeout: float = 5,
+        expect: int | None = None,
+        include_self: bool = True,
+    ) -> ReplyStream:
+        """Ask nodes, and give each answer as it comes; otherwise as :meth:`gather`.
+
+        Example::
+
+            replies = node.stream("price", {"item": "tea"})
+            async for reply in replies:
+                print(reply.sender, reply.data, reply.error)
+            print("no answer from", replies.missing)
+        """
+        question = (_names(to), require_event(event), data, require_timeout(timeout), _count(expect), include_self)
+        return self._part().stream(*question)
+
+    # Channels of the application
+
+    async def subscribe(self, channel: str, handler: HandlerT) -> HandlerT:
+        """Call a handler with ``(sender, data)`` for all that is published on a channel; returns when it listens.
+
+        Raises:
+            UsageError, ConfigError: as :meth:`on`.
+            NotConnected: the node has not been started.
+        """
+        self._part()
+        await self._channels.subscribe(channel, handler)
+        return handler
+
+    async def unsubscribe(self, channel: str, handler: Handler | None = None) -> None:
+        """Call a handler no more, or none of them."""
+        self._channels.unsubscribe(channel, handler)
+
+    def publish(self, channel: str, data: Any = None) -> None:
+        """Publish on a channel. Every subscriber hears it, this node's own too.
+
+        Raises:
+            InvalidPayload, UsageError, BusUnavailable, NotConnected: as :meth:`send`.
+        """
+        self._part()
+        self._channels.publish(channel, data)
+
+    # Members
+
+    @property
+    def nodes(self) -> dict[str, NodeInfo]:
+        """The living members by name, this node among them."""
+        return self._part().members.nodes
+
+    @property
+    def redis(self) -> RedisControl:
+        """The Redis it uses, to look at, to add and to remove."""
+        return self._redis
+
+    @property
+    def gaps(self) -> int:
+        """How often messages may have been missed; ``on_gap`` tells more."""
+        return self._part().port.gaps
+
+    @property
+    def dropped(self) -> int:
+        """Messages that could not be handed to any Redis, and found no more room to wait."""
+        return self._part().port.dropped
+
+    @property
+    def refused(self) -> int:
+        """Messages that came over the bus and were not what they should be."""
+        return self._part().refusals
+
+    # Audiences
+
+    @property
+    def everyone(self) -> Audience:
+        """Every user that is connected to any server."""
+        return self._audiences.everyone
+
+    def user(self, id: str) -> Audience:
+        """One user, wherever connected."""
+        return self._audiences.user(id)
+
+    def users(self, ids: Iterable[str]) -> Audience:
+        """Some users; each is reached once, however often named."""
+        return self._audiences.users(ids)
+
+    def room(self, namespace: str, id: str) -> Room:
+        """The members of a room, wherever connected."""
+        return self._audiences.room(namespace, id)
+
+    # Life
+
+    async def start(self) -> None:
+        """Join the cluster.
+
+        Where no Redis can be reached it starts all the same, and joins when one is back.
+
+        Raises:
+            ConfigError: a living node has the name, an option can't work, or the node runs already.
+        """
+        async with self._changing:
+            if self._participant is not None:
+                raise ConfigError("the node runs already: stop it first, or make another one")
+            bus = MemoryBus() if self._bus is None else self._bus
+            participant = Participant(
+                self._name, bus, self._responder, self._services, self._clients, self._hooks, self._background
+            )
+            self._lost_name = asyncio.Event()
+            self._starting = participant
+            try:
+                await participant.start()
+            except BaseException:
+                await self._background.cancel()
+                raise
+            finally:
+                self._starting = None
+            self._participant = participant
+            self._channels.attach(participant)
+
+    async def stop(self, drain: float = 0) -> None:
+        """Leave the cluster. Does nothing if the node does not run.
+
+        Args:
+            drain: seconds that handlers get to end; then they are cancelled. With 0 they get a second.
+        """
+        if not drain >= 0:
+            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+        async with self._changing:
+            participant = self._participant
+            if participant is None:
+                return
+            if not await self._tasks.wait(max(drain, _GRACE)):
+                logger.warning("%d handlers were still at work and are cancelled", len(self._tasks))
+                self._responder.drop()
+                self._services.drop()
+                await self._tasks.cancel()
+            await self._background.cancel()
+            self._channels.detach()
+            await participant.leave()
+            self._participant = None
+
+    def run(self, *, drain: float = 10) -> None:
+        """Run until SIGINT, which stops at once, or SIGTERM, which drains. Blocks; on uvloop where there is one.
+
+        Raises:
+            ConfigError: as :meth:`start`; or another node has taken over the name.
+        """
+        loops.run(self._run(drain))
+
+    async def __aenter__(self) -> Node:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _run(self, drain: float) -> None:
+        with stop_signals() as caught:
+            await self.start()
+            first = await signal_or(self.lost_name(), caught)
+            await self.stop(0 if first == signal.SIGINT else drain)
+        if first is None:
+            raise ConfigError(f"another node has taken over the name {self._name!r}")
+
+    # For the server that it is part of
+
+    def configure(self, *, name: str | None = None, redis: str | Collection[str] | Redis | None = None) -> None:
+        """Change what it was made with, before it starts."""
+        if self.running:
+            raise ConfigError("the node runs already: configure it before")
+        self._name = self._name if name is None else require_name(name, "a node's name")
+        self._bus = self._bus if redis is None else _chosen_bus(redis, None)
+
+    def connected(self) -> Participant | None:
+        """Its part in the cluster, if it runs and can have others to work with."""
+        return None if self._bus is None else self._participant
+
+    @property
+    def audiences(self) -> Audiences:
+        """What gives its audiences."""
+        return self._audiences
+
+    async def lost_name(self) -> None:
+        """Wait until another node has taken over the name."""
+        assert self._lost_name is not None, "it has been started"
+        await self._lost_name.wait()
+
+    def _replaced(self) -> None:
+        logger.critical("another node has taken over the name %r: this one must stop", self._name)
+        if self._lost_name is not None:
+            self._lost_name.set()
+
+    def _current_part(self) -> Participant:
+        """Its part in the cluster, which other nodes may ask something while it starts."""
+        return self._part() if self._starting is None else self._starting
+
+    def _part(self) -> Participant:
+        if self._participant is None:
+            raise NotConnected(f"node {self._name!r} has not been started")
+        return self._participant
+
+
+async def signal_or(
+    other: Coroutine[Any, Any, None], caught: asyncio.Queue[signal.Signals]
+) -> signal.Signals | None:
+    """Wait for a signal or for something else; return the signal, or None if the other came first."""
+    tasks = asyncio.create_task(caught.get()), asyncio.create_task(other)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return tasks[0].result() if tasks[0].done() else None
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _chosen_bus(redis: str | Collection[str] | Redis | None, bus: Bus | None) -> Bus | None:
+    if redis is not None and bus is not None:
+        raise ConfigError("give either redis= or bus=, not both")
+    if redis is None:
+        return bus
+    return redis if isinstance(redis, Redis) else Redis(redis)
+
+
+def _names(to: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    if to is None:
+        return None
+    names = (to,) if isinstance(to, str) else tuple(to)
+    return tuple(require_name(name, "a node's name") for name in names)
+
+
+def _count(expect: int | None) -> int | None:
+    if expect is not None and (isinstance(expect, bool) or not isinstance(expect, int) or expect < 1):
+        raise UsageError(f"expect is how many answers are enough, 1 or more, not {expect!r}")
+    return expect

@@ -1,0 +1,119 @@
+"""The Redis of a running node: to look at, to add and to remove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from crosswire.cluster.redis.port import RedisPort
+from crosswire.core.envelopes import SERVICE
+from crosswire.core.listeners import EventListeners
+from crosswire.errors import ConfigError
+from crosswire.types import RedisStatus, Replies
+
+if TYPE_CHECKING:
+    from crosswire.cluster.participant import Participant
+
+PATIENCE = 5.0
+"""Seconds that all nodes have to listen on a Redis that is added."""
+
+
+class RedisControl:
+    """What ``node.redis`` is.
+
+    Args:
+        participant: gives the node's part in the cluster.
+    """
+
+    __slots__ = ("_added", "_participant")
+
+    def __init__(self, participant: Callable[[], Participant]) -> None:
+        self._participant = participant
+        self._added: set[str] = set()
+
+    def status(self) -> list[RedisStatus]:
+        """How each Redis is, seen from this node.
+
+        Raises:
+            ConfigError: the node uses no Redis.
+            NotConnected: the node has not been started.
+        """
+        return self._port().status()
+
+    async def add(self, url: str) -> Replies:
+        """Let all nodes use one more Redis. It may be said on any node, and twice.
+
+        Nothing is lost: nobody publishes there before all living members listen.
+
+        Returns:
+            True by the name of each node that listens; in ``errors`` who can't reach it, in ``missing`` who did not
+            say. As long as there are such, it is not published to.
+
+        Raises:
+            BusUnavailable: this node can't reach it.
+            ConfigError: the url is none, or the node uses no Redis.
+        """
+        await self.add_here(url)
+        return await self._everywhere("redis.add", url)
+
+    async def remove(self, url: str) -> Replies:
+        """Let all nodes do without a Redis. Nothing is lost: they leave it when nobody publishes there any more.
+
+        Raises:
+            ConfigError: it is not in use, or the last one, or the node uses no Redis.
+        """
+        await self.retire_here(url)
+        await self._everywhere("redis.retire", url)
+        await self.remove_here(url)
+        return await self._everywhere("redis.remove", url)
+
+    # For the other nodes
+
+    async def add_here(self, url: str) -> bool:
+        """Use one more Redis on this node."""
+        await self._port().add(url)
+        self._added.add(url)
+        return True
+
+    async def retire_here(self, url: str) -> bool:
+        """Publish on a Redis no more."""
+        await self._port().retire(url)
+        return True
+
+    async def remove_here(self, url: str) -> bool:
+        """Leave a Redis."""
+        self._added.discard(url)
+        await self._port().remove(url)
+        return True
+
+    def welcome(self, name: str) -> None:
+        """Tell a node that has just come which Redis were added since the others started."""
+        native = self._participant().native
+        for url in self._added:
+            native.tell((name,), f"{SERVICE}redis.add", native.pack(url))
+
+    def offer(self, services: EventListeners) -> None:
+        """Let other nodes add and remove a Redis on this one."""
+
+        async def add(_sender: str, url: str) -> bool:
+            return await self.add_here(url)
+
+        async def retire(_sender: str, url: str) -> bool:
+            return await self.retire_here(url)
+
+        async def remove(_sender: str, url: str) -> bool:
+            return await self.remove_here(url)
+
+        for service in (add, retire, remove):
+            services.on(f"redis.{service.__name__}", service)
+
+    async def _everywhere(self, name: str, url: str) -> Replies:
+        participant = self._participant()
+        others = await participant.gather_service(name, url, PATIENCE, servers=False)
+        return Replies({participant.name: True, **others}, errors=others.errors, missing=others.missing)
+
+    def _port(self) -> RedisPort:
+        port = self._participant().port
+        if not isinstance(port, RedisPort):
+            raise ConfigError("this node uses no Redis: give it redis=")
+        return port

@@ -1,0 +1,172 @@
+"""Hands events and requests of nodes to the handlers, and their answers back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from types import CoroutineType
+from typing import Any
+
+from crosswire.cluster.dialect import Asker
+from crosswire.core.listeners import EventListeners, Listener
+from crosswire.core.messages import Codec
+from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.core.throttle import Throttle
+from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync
+from crosswire.runtime.tasks import Tasks, is_being_cancelled
+from crosswire.runtime.workers import Workers
+
+logger = logging.getLogger("crosswire.cluster")
+
+MOST_HANDLERS = 10_000
+"""Asynchronous handlers of one node that may be at work at once; a request beyond is refused with BUSY, an event
+beyond is dropped, and logged."""
+
+HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
+_BUSY = EventError("BUSY", "too many events of nodes are still being handled")
+_NO_HANDLER = EventError("NO_HANDLER", "the node has no handler for this event")
+
+
+class Responder:
+    """The events of one node: who handles them, and how many are at work.
+
+    Handlers begin in the order in which their events came; a synchronous one is called at once, if none is in front
+    of it. A request is always answered: with the first value that is not None, with None, or with an error.
+
+    Args:
+        events: the handlers, called with ``(sender, data)``.
+        tasks: where the asynchronous ones are run.
+    """
+
+    def __init__(self, events: EventListeners, tasks: Tasks) -> None:
+        self._events = events
+        self._workers = Workers(tasks)
+        self._running = 0
+        self._throttle = Throttle()
+
+    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+        """Take an event; without a handler it is ignored."""
+        listeners = self._events.take(event)
+        if listeners:
+            self._handle(None, sender, event, listeners, partial(_decode, codec, payload))
+
+    def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+        """Take a request."""
+        listeners = self._events.take(event)
+        if listeners:
+            self._handle(asker, sender, event, listeners, partial(_decode, codec, payload))
+        else:
+            asker.refuse(_NO_HANDLER)
+
+    def drop(self) -> None:
+        """Forget what has not begun."""
+        self._workers.drop()
+
+    def _handle(
+        self,
+        asker: Asker | None,
+        sender: str,
+        event: str,
+        listeners: tuple[Listener, ...],
+        decode: Callable[[PayloadType], Any],
+    ) -> None:
+        if len(listeners) > 1 or listeners[0].is_async or self._workers.waiting:
+            self._handle_any(asker, sender, event, listeners, decode)
+            return
+        listener = listeners[0]  # one plain function, which is the rule and the fastest
+        try:
+            if listener.arity == 2:
+                value = listener.handler(sender, decode(listener.payload))
+            else:
+                value = listener.handler(*(sender,)[: listener.arity])
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
+            self._failed(event, error)
+            if asker is not None:
+                asker.refuse(_told(error))
+            return
+        if type(value) is CoroutineType:
+            self._start(asker, event, self._finish(asker, sender, event, Unfinished(value, ()), decode))
+        elif asker is not None:
+            self._answer(asker, event, value)
+
+    def _handle_any(
+        self,
+        asker: Asker | None,
+        sender: str,
+        event: str,
+        listeners: tuple[Listener, ...],
+        decode: Callable[[PayloadType], Any],
+    ) -> None:
+        if self._workers.waiting or listeners[0].is_async:
+            unfinished: Unfinished | None = Unfinished(None, listeners)
+            outcome = None
+        else:
+            outcome = Outcome(partial(self._failed, event))
+            unfinished = call_sync(listeners, (sender,), decode, outcome)
+        if unfinished is not None:
+            self._start(asker, event, self._finish(asker, sender, event, unfinished, decode, outcome))
+        elif outcome is not None and asker is not None:
+            self._settle(asker, event, outcome)
+
+    async def _finish(
+        self,
+        asker: Asker | None,
+        sender: str,
+        event: str,
+        unfinished: Unfinished,
+        decode: Callable[[PayloadType], Any],
+        outcome: Outcome | None = None,
+    ) -> None:
+        outcome = outcome or Outcome(partial(self._failed, event))
+        try:
+            await unfinished.finish((sender,), decode, outcome)
+        finally:
+            self._running -= 1
+            if asker is not None:
+                self._settle(asker, event, outcome)
+
+    def _start(self, asker: Asker | None, event: str, job: Coroutine[Any, Any, None]) -> None:
+        if self._running < MOST_HANDLERS:
+            self._running += 1
+            self._workers.start(job)
+            return
+        job.close()
+        if asker is not None:
+            asker.refuse(_BUSY)
+        else:
+            self._failed(event, RuntimeError("too many handlers are at work; the event was dropped"))
+
+    def _settle(self, asker: Asker, event: str, outcome: Outcome) -> None:
+        if outcome.error is None:
+            self._answer(asker, event, outcome.value)
+        else:
+            asker.refuse(_told(outcome.error))
+
+    def _answer(self, asker: Asker, event: str, value: Any) -> None:
+        try:
+            asker.answer(value)
+        except InvalidPayload as error:
+            self._failed(event, TypeError(f"the handler's return value can't be sent: {error.message}"))
+            asker.refuse(HANDLER_ERROR)
+
+    def _failed(self, event: str, error: BaseException) -> None:
+        """Log a failure of the application's own code; a refusal is an answer and no failure."""
+        if isinstance(error, EventError) or (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            return
+        held_back = self._throttle.admit((event, type(error)), time.monotonic())
+        if held_back is not None:
+            also = f" ({held_back} more of these were not logged)" if held_back else ""
+            logger.error("a handler of the nodes' event %r failed%s", event, also, exc_info=error)
+
+
+def _decode(codec: Codec, payload: RawPayload, kind: PayloadType) -> Any:
+    return codec.payload(kind, payload)
+
+
+def _told(error: BaseException) -> EventError:
+    """What the asker is told: a deliberate refusal as it is; of a failure, only that there was one."""
+    return error if isinstance(error, EventError) else HANDLER_ERROR

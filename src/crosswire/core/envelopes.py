@@ -1,0 +1,203 @@
+"""What nodes say to each other: MessagePack arrays that begin with their kind, and the bus' header in front of them.
+
+Everything is checked when it is decoded, and nothing in it can run code: who can publish on the Redis can at worst
+send messages, not take over a node.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - a class with a lower-case name
+from typing import Any, NamedTuple
+
+import msgspec
+
+from crosswire.core.payloads import RawPayload
+from crosswire.errors import InvalidMessage, InvalidPayload
+
+_HEADER = Struct("<B8sQQ")
+_VERSION = 1
+HEADER_SIZE = _HEADER.size
+ORIGIN_SIZE = 8
+SERVICE = "$"
+"""What the names of requests begin with that nodes make of each other by themselves."""
+
+
+class Header(NamedTuple):
+    """Where a message stands among those of its sender; fixed size, little-endian, version first.
+
+    Attributes:
+        origin: the incarnation that sent it, 8 bytes.
+        number: of the message; an origin's numbers grow.
+        previous: the number of the origin's message before it on the same channel; 0 where that is not known.
+    """
+
+    origin: bytes
+    number: int
+    previous: int
+
+
+def pack_header(origin: bytes, number: int, previous: int) -> bytes:
+    """Encode a header."""
+    return _HEADER.pack(_VERSION, origin, number, previous)
+
+
+def unpack_header(message: bytes) -> Header:
+    """Decode the header in front of a message.
+
+    Raises:
+        InvalidMessage: there is none, or one of a version that is not ours.
+    """
+    try:
+        version, origin, number, previous = _HEADER.unpack_from(message)
+    except StructError as error:
+        raise InvalidMessage(f"no header: {error}") from error
+    if version != _VERSION:
+        raise InvalidMessage(f"a message of version {version}; this is version {_VERSION}")
+    return Header(origin, number, previous)
+
+
+class ForClients(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c"):
+    """A message for clients; whose they are, the channel says.
+
+    Attributes:
+        json: the message as it will be sent.
+        exclude: users who do not get it.
+        msgpack: the same as MessagePack, where a node has clients that want it.
+    """
+
+    json: bytes
+    exclude: tuple[str, ...] = ()
+    msgpack: bytes | None = None
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):
+    """A node says that it has a connection of a user, on the user's channel.
+
+    Attributes:
+        incarnation: of the node.
+        stamp: when the connection came.
+    """
+
+    incarnation: str
+    stamp: int
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, tag="e"):
+    """An event for nodes."""
+
+    sender: str
+    event: str
+    payload: msgspec.Raw
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True, tag="q"):
+    """An event that is to be answered on the channel of the asker's incarnation."""
+
+    sender: str
+    asker: str
+    call_id: str
+    event: str
+    payload: msgspec.Raw
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+    """The answer to a request."""
+
+    sender: str
+    call_id: str
+    payload: msgspec.Raw
+
+
+class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="x"):
+    """The refusal of a request."""
+
+    sender: str
+    call_id: str
+    code: str
+    message: str
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
+    """A node says that it is there.
+
+    Attributes:
+        name: unique among the living.
+        incarnation: unique to one run of the node.
+        since: when it started, in seconds of real time.
+        stamp: of its hybrid clock.
+        connections: clients connected to it.
+        serves: whether it is a server.
+        msgpack: whether it has clients that want MessagePack.
+        paths: the Redis that it listens on.
+        asks: whether whoever hears it should answer with a beat of its own, to this incarnation.
+    """
+
+    name: str
+    incarnation: str
+    since: float
+    stamp: int
+    connections: int = 0
+    serves: bool = False
+    msgpack: bool = False
+    paths: tuple[str, ...] = ()
+    asks: bool = False
+
+
+class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):
+    """A node leaves; beats of it with a smaller stamp were only late."""
+
+    name: str
+    incarnation: str
+    stamp: int
+
+
+class NameTaken(msgspec.Struct, frozen=True, array_like=True, tag="t"):
+    """A living node tells another that it uses its name; or, with ``replaced``, that it has taken it over."""
+
+    name: str
+    incarnation: str
+    replaced: bool = False
+
+
+class Published(msgspec.Struct, frozen=True, array_like=True, tag="p"):
+    """A message on an application's own channel."""
+
+    sender: str
+    payload: msgspec.Raw
+
+
+Envelope = ForClients | Claim | Event | Request | Answer | Refusal | Beat | Goodbye | NameTaken | Published
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
+_UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)
+
+
+def encode(envelope: Envelope) -> bytes:
+    """Encode an envelope."""
+    return _encoder.encode(envelope)
+
+
+def decode(body: bytes) -> Envelope:
+    """Decode an envelope.
+
+    Raises:
+        InvalidMessage: it is none.
+    """
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise InvalidMessage(str(error)) from error
+
+
+def pack(data: Any) -> RawPayload:
+    """Encode the data of a node's event.
+
+    Raises:
+        InvalidPayload: it has no MessagePack form.
+    """
+    try:
+        return msgspec.Raw(_encoder.encode(data))
+    except _UNENCODABLE as error:
+        raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
