@@ -1,0 +1,352 @@
+"""A TCP proxy that breaks connections the way networks do: they are cut, fall silent, or stop taking bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Self, cast
+
+from crosswire.runtime.tasks import Tasks
+
+_HOST = "127.0.0.1"
+_FIRST = 4096
+_MOST_LATE = 1024 * 1024
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class TcpProxy:
+    """Stands in front of a server while its context is entered, on a free port of the loopback interface.
+
+    What is done to all links is done to those that there are; later ones work. A client whose server can't be reached
+    is reset.
+
+    Args:
+        host: of the server; looked for anew with every link, so it may come and go.
+        port: of the server.
+
+    Attributes:
+        port: where to connect to instead.
+
+    Example::
+
+        async with TcpProxy("127.0.0.1", redis.port) as proxy:
+            ...
+            subscriber = next(link for link in proxy.links if b"SUBSCRIBE" in link.first_bytes)
+            proxy.blackhole(subscriber)
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.port = 0
+        self._target = (host, port)
+        self._links: list[Link] = []
+        self._made = 0
+        self._delay = 0.0
+        self._refuses = False
+        self._connecting = Tasks()
+        self._ended = asyncio.Event()
+        self._listener: asyncio.Server
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._new_client, _HOST, 0)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._refuses = True
+        self._listener.close()
+        await self._connecting.cancel()
+        while self._links:
+            self._ended.clear()
+            self.cut()
+            await self._ended.wait()
+        await self._listener.wait_closed()
+
+    @property
+    def links(self) -> list[Link]:
+        """The connections through the proxy, oldest first, until both their ends are gone."""
+        return list(self._links)
+
+    def blackhole(self, link: Link | None = None, *, up: bool = True, down: bool = True) -> None:
+        """Let a link, or all, lose everything from now on, with its connections open.
+
+        What arrives is read and thrown away, so a sender can't tell: its writes succeed for ever. The end of a
+        connection is lost too: the other end does not learn of it. There is no way back, as a stream with a hole in it
+        is of no use: cut the link.
+
+        Args:
+            link: None for all that there are.
+            up: what clients send.
+            down: what the server sends.
+        """
+        for each in self._chosen(link):
+            each.client.hole |= up
+            each.server.hole |= down
+            each.go_on()
+
+    def hold(self, link: Link | None = None, *, up: bool = True, down: bool = True) -> None:
+        """Read no more from a link, or all: the buffers of the kernels fill up, then the senders can't send.
+
+        Nothing is lost. A connection that its end closes or resets meanwhile is noticed at the release.
+
+        Args:
+            link: None for all that there are.
+            up: what clients send.
+            down: what the server sends.
+        """
+        for each in self._chosen(link):
+            each.client.held |= up
+            each.server.held |= down
+            each.go_on()
+
+    def release(self, link: Link | None = None) -> None:
+        """Read again what was held, of a link or all."""
+        for each in self._chosen(link):
+            each.client.held = each.server.held = False
+            each.go_on()
+
+    def cut(self, link: Link | None = None, *, reset: bool = True) -> None:
+        """End both connections of a link, or of all.
+
+        Args:
+            link: None for all that there are.
+            reset: with an RST, at once; else in order, after what was taken before.
+        """
+        for each in self._chosen(link):
+            each.client.drop(reset)
+            each.server.drop(reset)
+
+    def refuse(self, refusing: bool = True) -> None:
+        """Reset new connections at once, or no longer; existing links are left alone."""
+        self._refuses = refusing
+
+    def delay(self, seconds: float) -> None:
+        """Hand on what servers send from now on so much later, on new links too; 1 MiB may be under way on each."""
+        self._delay = seconds
+        for each in self._links:
+            each.server.delay = seconds
+
+    def _chosen(self, link: Link | None) -> list[Link]:
+        return self.links if link is None else [link]
+
+    def _new_client(self) -> _End:
+        return Link(self._opened, self._closed).client
+
+    def _opened(self, link: Link) -> None:
+        if self._refuses:
+            link.client.drop(reset=True)
+            return
+        link.index, self._made = self._made, self._made + 1
+        link.server.delay = self._delay
+        self._links.append(link)
+        self._connecting.start(self._connect(link), f"proxy link {link.index}")
+
+    async def _connect(self, link: Link) -> None:
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: link.server, *self._target)
+        except OSError:
+            link.client.drop(reset=True)  # it learns of it as a client would, by its connection
+        except asyncio.CancelledError:
+            link.server.transport = None  # uvloop may have made the connection, and never says that it is lost
+            raise
+
+    def _closed(self, link: Link) -> None:
+        if link in self._links:  # a refused one never was
+            self._links.remove(link)
+        self._ended.set()
+
+
+class Link:
+    """A client's connection to the proxy and the proxy's to the server.
+
+    Attributes:
+        index: counts the links of the proxy, from 0.
+        client: the end that the client is connected to; the proxy's to command, as is the other.
+        server: the end that is connected to the server.
+    """
+
+    def __init__(self, opened: Callable[[Link], None], closed: Callable[[Link], None]) -> None:
+        self.index = -1
+        self.client = _End(self)
+        self.server = _End(self)
+        self.client.other, self.server.other = self.server, self.client
+        self._opened = opened
+        self._closed = closed
+
+    def __repr__(self) -> str:
+        return f"<Link {self.index}: {self.bytes_up} bytes up, {self.bytes_down} down, {self.bytes_lost} lost>"
+
+    @property
+    def first_bytes(self) -> bytes:
+        """The first 4096 bytes that the client sent: they tell one connection from another."""
+        return bytes(self.client.first)
+
+    @property
+    def bytes_up(self) -> int:
+        """How many bytes of the client were handed on to the server."""
+        return self.client.passed
+
+    @property
+    def bytes_down(self) -> int:
+        """How many bytes of the server were handed on to the client."""
+        return self.server.passed
+
+    @property
+    def bytes_lost(self) -> int:
+        """How many bytes, of both, a black hole has taken."""
+        return self.client.lost + self.server.lost
+
+    def go_on(self) -> None:
+        """Let both ends hand on what they may by now."""
+        self.client.go_on()
+        self.server.go_on()
+
+    def end_made(self, end: _End) -> None:
+        """An end is connected: the client's first."""
+        if end is self.client:
+            self._opened(self)
+        elif self.client.gone:
+            end.drop(reset=True)
+        self.go_on()
+
+    def end_lost(self) -> None:
+        """An end is gone."""
+        if all(end.gone or end.transport is None for end in (self.client, self.server)):
+            self._closed(self)
+
+
+class _End(asyncio.Protocol):
+    """One end of a link, and the direction that starts at it: what arrives here leaves at the other end.
+
+    Attributes:
+        other: end of the link.
+        transport: None until it is connected.
+        gone: was connected, and is no more.
+        hole: all that arrives is thrown away.
+        held: nothing is read.
+        full: what leaves here is more than the peer takes.
+        delay: of what arrives, in seconds.
+        first: the first bytes that arrived.
+        passed: how many bytes were handed on.
+        lost: how many bytes were thrown away.
+        read_to_end: the peer has ended its stream.
+        passed_to_end: the other end's peer has been told so.
+    """
+
+    other: _End
+
+    def __init__(self, link: Link) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.gone = self.hole = self.held = self.full = False
+        self.delay = 0.0
+        self.first = bytearray()
+        self.passed = self.lost = 0
+        self._link = link
+        self._late: deque[tuple[float, bytes]] = deque()  # when it is due, and what; b"" is the end of the stream
+        self._late_size = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.read_to_end = self.passed_to_end = False
+
+    def go_on(self) -> None:
+        """Hand on what is due, and read if there is somewhere to go for more."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._late and not self._stuck and self._late[0][0] <= loop.time():
+            data = self._late.popleft()[1]
+            self._late_size -= len(data)
+            self._hand_on(data)
+        if self._late and not self._stuck:
+            self._timer = loop.call_at(self._late[0][0], self.go_on)
+        self.regulate()
+
+    def regulate(self) -> None:
+        """Read, if there is somewhere to go for what arrives."""
+        if self.transport is None or self.transport.is_closing() or self.read_to_end:
+            return
+        if self._stuck or (self.other.full and not self.hole) or self._late_size > _MOST_LATE:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def drop(self, reset: bool) -> None:
+        """End the connection, if there is one."""
+        if self.transport is None or self.gone:
+            return
+        if not reset:
+            self.transport.close()
+            return
+        if not self.transport.is_closing():
+            own = cast(socket.socket, self.transport.get_extra_info("socket"))
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the other end."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._link.end_made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand it on, now or later."""
+        if len(self.first) < _FIRST:
+            self.first += data[: _FIRST - len(self.first)]
+        self._arrived(data)
+
+    def eof_received(self) -> bool:
+        """Hand on the end of the stream; the peer may still read."""
+        self.read_to_end = True
+        self._arrived(b"")
+        return True
+
+    def pause_writing(self) -> None:
+        """The peer does not read fast enough: hold back who sends to it."""
+        self.full = True
+        self.other.regulate()
+
+    def resume_writing(self) -> None:
+        """The peer has caught up."""
+        self.full = False
+        self.other.regulate()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The other end learns of it, unless that is lost in a hole too."""
+        self.gone = True
+        self._late.clear()
+        self._late_size = 0
+        self.go_on()
+        if not self.hole:
+            self.other.drop(reset=exc is not None)
+        self._link.end_lost()
+
+    @property
+    def _stuck(self) -> bool:
+        return not self.hole and (self.held or self.other.transport is None)
+
+    def _arrived(self, data: bytes) -> None:
+        # It may arrive while nothing is to be read: uvloop forgets a pause that is asked for in connection_made.
+        self._late.append((asyncio.get_running_loop().time() + self.delay, data))
+        self._late_size += len(data)
+        self.go_on()
+
+    def _hand_on(self, data: bytes) -> None:
+        if self.hole:
+            self.lost += len(data)
+        elif (sink := self.other.transport) is not None and not sink.is_closing():
+            self.passed += len(data)
+            if data:
+                sink.write(data)
+            else:
+                self._end_stream(sink)
+
+    def _end_stream(self, sink: asyncio.Transport) -> None:
+        sink.write_eof()
+        self.passed_to_end = True
+        if self.other.passed_to_end:
+            self.drop(reset=False)
+            self.other.drop(reset=False)

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from crosswire.testing.proxy import Link, TcpProxy
+from crosswire.testing.recorder import eventually
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.testing.proxied import DEADLINE, Peer, Run, Setting, play, send_until_stuck, setting
+
+# Without faults
+
+
+def test_bytes_pass_both_ways_and_are_counted(run: Run) -> None:
+    async def script(made: Setting) -> None:
+        client, server, link = await made.pair()
+        client.send(b"hello")
+        assert await server.receive(5) == b"hello"
+        server.send(b"welcome")
+        assert await client.receive(7) == b"welcome"
+        assert (link.index, link.bytes_up, link.bytes_down, link.bytes_lost) == (0, 5, 7, 0)
+        assert repr(link) == "<Link 0: 5 bytes up, 7 down, 0 lost>"
+
+    play(run, script)
+
+
+def test_what_is_sent_before_the_server_is_connected_is_not_lost(run: Run) -> None:
+    async def script(made: Setting) -> None:
+        for number in range(50):
+            client = await made.client()
+            client.send(b"%5d" % number)
+        assert sorted([await (await made.arrived.get()).receive(5) for _ in range(50)]) == [
+            b"%5d" % number for number in range(50)
+        ]
+
+    play(run, script)
+
+
+def test_much_passes_whole_to_a_slow_reader(run: Run) -> None:
+    async def script(made: Setting) -> None:
+        client, server, _ = await made.pair()
+        data = b"".join(number.to_bytes(4, "big") for number in range(2_000_000))
+        for sender, receiver in ((client, server), (server, client)):
+            sender.send(data)
+            sender.writer.write_eof()
+            assert await receiver.rest() == data
+
+    play(run, script)
+
+
+def test_a_reader_that_does_not_read_holds_the_sender_back(run: Run) -> None:
+    async def script(made: Setting) -> None:
+        client, server, _ = await made.pair()
+        for sender, receiver in ((client, server), (server, client)):
+            sent = await send_until_stuck(sender)
+            assert await receiver.receive(sent) == bytes(sent)
+
+    play(run, script)
+
+
+def test_an_end_of_stream_passes_and_the_other_way_stays_open(run: Run) -> None:
+    async def script(made: Setting) -> None:
+        client, server, _ = await made.pair()
+        client.send(b"last words")
+        client.writer.write_eof()
+        assert await server.rest() == b"last words"
+        server.send(b"heard")
+        server.writer.write_eof()
+        assert await client.rest() == b"heard"
+        await eventually(lambda: not made.proxy.links, "the link is over")
+
+    play(run, script)
+
+
+@pytest.mark.parametrize("by_client", [True, False])
+def test_a_reset_passes_as_a_reset(run: Run, by_client: bool) -> None:
+    async def script(made: Setting) -> None:
+        client, server, _ = await made.pair()
+        (client if by_client else server).reset()
+        assert await (server if by_client else client).is_reset()
+        await eventually(lambda: not made.proxy.links, "the link is over")
+
+    play(run, script)
+
+
+def test_links_are_told_apart_by_what_was_sent_first(run: Run) -> None:
+    async def script(made: Setting) -> None:
+        one, _, first = await made.pair()
+        two, server, second = await made.pair()
+        one.send(b"PING\r\n")
+        two.send(b"SUBSCRIBE room\r\n")
+        two.send(b"x" * 10_000)
+        await server.receive(10_016)
+        await eventually(lambda: first.first_bytes == b"PING\r\n", "it passes")
+        assert second.first_bytes == (b"SUBSCRIBE room\r\n" + b"x" * 10_000)[:4096]
+        assert [link for link in made.proxy.links if b"SUBSCRIBE" in link.first_bytes] == [second]
+        assert (first.index, second.index) == (0, 1)
+
+    play(run, script)
+
+
+def test_a_server_that_can_not_be_reached_is_a_reset_for_the_client(run: Run) -> None:
+    async def main() -> None:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            async with TcpProxy(*nobody.getsockname()) as proxy:
+                client = Peer(*await asyncio.open_connection("127.0.0.1", proxy.port))
+                assert await client.is_reset()
+                assert not proxy.links
+
+    run(main())
+
+
+# Delay
+
+
+def test_delayed_bytes_of_the_server_come_later_and_in_order(run: Run) -> None:
+    async def script(made: Setting) -> None:
+        client, server, _ = await made.pair()
+        loop, delay = asyncio.get_running_loop(), 0.05
+        made.proxy.delay(delay)
+        client.send(b"question")
+        await server.receive(8)
+        asked = loop.time()
+        server.send(b"one ")
+        assert await client.receive(4) == b"one "
+        assert loop.time() - asked >= delay
+        server.send(b"two ")
+        made.proxy.delay(0)
+        server.send(b"three")
+        server.writer.write_eof()
+        assert await client.rest() == b"two three"
+
+    play(run, script)
+
+
+def test_links_made_later_are_delayed_too_and_what_is_under_way_is_limited(run: Run) -> None:
+    async def script(made: Setting) -> None:
+        made.proxy.delay(3600)
+        client, server, link = await made.pair()
+        await send_until_stuck(server)
+        client.send(b"at once")
+        assert await server.receive(7) == b"at once"
+        assert link.bytes_down == 0
+
+    play(run, script)
+
+
+# The end
+
+
+def test_nothing_is_left_of_links_in_any_state(run: Run) -> None:
+    async def main() -> None:
+        async with setting() as made:
+            faults: list[Callable[[Link], None]] = [
+                lambda link: None,
+                made.proxy.hold,
+                made.proxy.blackhole,
+                partial(made.proxy.cut, reset=False),
+                lambda link: made.proxy.delay(3600),
+            ]
+            pairs = []
+            for fault in faults:
+                client, server, link = await made.pair()
+                await send_until_stuck(client)
+                fault(link)
+                server.send(b"x")
+                pairs.append((client, server))
+            await made.client()  # perhaps not yet connected to the server
+            proxy = made.proxy
+            async with asyncio.timeout(DEADLINE):
+                await proxy.__aexit__()
+            assert not proxy.links
+            for client, server in pairs:
+                await asyncio.gather(client.is_reset(), server.is_reset())
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", proxy.port)
+
+    run(main())
+
+
+# With Redis behind it
+
+
+def test_the_connection_of_a_subscriber_can_be_chosen(run: Run) -> None:
+    async def main(redis: RedisProcess) -> None:
+        async with TcpProxy("127.0.0.1", redis.port) as proxy:
+            subscriber, other = [Peer(*await asyncio.open_connection("127.0.0.1", proxy.port)) for _ in range(2)]
+            subscriber.send(b"SUBSCRIBE room\r\n")
+            await subscriber.receive(len(b"*3\r\n$9\r\nsubscribe\r\n$4\r\nroom\r\n:1\r\n"))
+            link = next(each for each in proxy.links if b"SUBSCRIBE" in each.first_bytes)
+            before = link.bytes_down
+            proxy.blackhole(link)
+            other.send(b"PUBLISH room hello\r\n")
+            assert await other.receive(4) == b":1\r\n"  # Redis believes that it was received
+            await eventually(lambda: link.bytes_lost, "it is lost")
+            assert link.bytes_down == before
+            proxy.cut(link)
+            assert await subscriber.is_reset()
+            await eventually(lambda: redis.command("PUBSUB", "CHANNELS") == [], "Redis learns of the cut")
+            other.writer.transport.abort()
+
+    with RedisProcess() as redis:
+        run(main(redis))
+
+
+def test_it_stands_before_a_server_that_goes_and_comes_back(run: Run) -> None:
+    async def main(redis: RedisProcess) -> None:
+        async with TcpProxy("127.0.0.1", redis.port) as proxy:
+            client = Peer(*await asyncio.open_connection("127.0.0.1", proxy.port))
+            client.send(b"PING\r\n")
+            await client.receive(7)
+            redis.kill()
+            assert await client.rest() == b""
+            client.writer.transport.abort()
+            client = Peer(*await asyncio.open_connection("127.0.0.1", proxy.port))
+            assert await client.is_reset()
+            redis.restart()
+            client = Peer(*await asyncio.open_connection("127.0.0.1", proxy.port))
+            client.send(b"PING\r\n")
+            assert await client.receive(7) == b"+PONG\r\n"
+            client.writer.transport.abort()
+
+    with RedisProcess() as redis:
+        run(main(redis))
