@@ -217,9 +217,7 @@ class GatherAsk:
         """Give what there is."""
         if not self.future.done():
             missing = self._awaited.missing
-            self.future.set_result(
-                Replies(self._answers, errors=self._errors, missing=missing, expected=self._expect)
-            )
+            self.future.set_result(Replies(self._answers, errors=self._errors, missing=missing, expected=self._expect))
 
 
 class ReplyStream(AsyncIterator[Reply]):

@@ -256,8 +256,8 @@ class Compat:
             if call_id is UNSET:
                 self._refuse("an answer to nothing")
             elif message.error is not UNSET:
-                error = EventError(message.error.code, message.error.message, sender=sender)
-                asks.refused(sender, call_id, error)
+                refusal = EventError(message.error.code, message.error.message, sender=sender)
+                asks.refused(sender, call_id, refusal)
             else:
                 asks.answered(sender, call_id, self.codec, message.payload)
         elif message.target_server and self._name not in message.target_server:

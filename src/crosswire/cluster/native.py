@@ -26,7 +26,7 @@ from crosswire.core.envelopes import (
     Request,
 )
 from crosswire.core.formats import Payloads
-from crosswire.core.messages import MSGPACK
+from crosswire.core.messages import MSGPACK, Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError, InvalidMessage
 
@@ -47,13 +47,11 @@ class Native:
         refused: messages that came and were not what they should be.
     """
 
-    codec = MSGPACK
+    codec: Codec = MSGPACK
     knows_members = True
     echoes = False
 
-    def __init__(
-        self, port: Port, channels: Channels, name: str, incarnation: str, kept: Collection[str] = ()
-    ) -> None:
+    def __init__(self, port: Port, channels: Channels, name: str, incarnation: str, kept: Collection[str] = ()) -> None:
         self._kept = frozenset(kept)
         self._port = port
         self._channels = channels
@@ -241,9 +239,7 @@ class _Asker:
 
     def answer(self, value: Any) -> None:
         """Answer."""
-        self._port.publish(
-            self._channel, envelopes.encode(Answer(self._name, self._call_id, envelopes.pack(value)))
-        )
+        self._port.publish(self._channel, envelopes.encode(Answer(self._name, self._call_id, envelopes.pack(value))))
 
     def refuse(self, error: EventError) -> None:
         """Refuse."""

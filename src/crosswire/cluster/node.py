@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import secrets
-import signal
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
 from typing import Any, overload
 
@@ -16,7 +13,7 @@ from crosswire.cluster.channels import CustomChannels
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
-from crosswire.cluster.memory import MemoryBus
+from crosswire.cluster.life import NodeLife
 from crosswire.cluster.participant import Participant
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
@@ -24,17 +21,12 @@ from crosswire.cluster.responder import Responder
 from crosswire.core.audience import Audience, Audiences, Room, require_timeout
 from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag
 from crosswire.core.names import require_event, require_name
-from crosswire.errors import ConfigError, NotConnected, UsageError
+from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import loops
-from crosswire.runtime.signals import stop_signals
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import NodeInfo, Replies
 
-logger = logging.getLogger("crosswire.cluster")
-
 _MOST_ARGUMENTS = 2  # of an event's handler: the sender and the data
-_GRACE = 1.0
-"""Seconds that handlers get to end when a node stops without a drain."""
 
 
 class Node:
@@ -69,25 +61,29 @@ class Node:
         bus: Bus | None = None,
         clients: Clients | None = None,
     ) -> None:
-        self._name = f"node-{secrets.token_hex(4)}" if name is None else require_name(name, "a node's name")
-        self._bus = _chosen_bus(redis, bus)
-        self._clients: Clients = NoClients() if clients is None else clients
-        self._tasks = Tasks()
-        self._background = Tasks()
+        clients = NoClients() if clients is None else clients
+        tasks, background = Tasks(), Tasks()
         self._events = EventListeners(_MOST_ARGUMENTS)
         services = EventListeners(_MOST_ARGUMENTS)
-        offer_services(services, self._clients)
-        self._responder = Responder(self._events, self._tasks)
-        self._services = Responder(services, self._tasks)
-        self._changing = asyncio.Lock()
-        self._starting: Participant | None = None
-        self._participant: Participant | None = None
-        self._audiences = Audiences(ClusterDispatcher(self._clients, self.connected))
-        self._channels = CustomChannels(self._tasks)
-        self._redis = RedisControl(self._current_part)
+        responders = Responder(self._events, tasks), Responder(services, tasks)
+        self._channels = CustomChannels(tasks)
+        self._life = life = NodeLife(
+            f"node-{secrets.token_hex(4)}" if name is None else require_name(name, "a node's name"),
+            _chosen_bus(redis, bus),
+            lambda name, bus: Participant(name, bus, *responders, clients, self._hooks, background),
+            responders,
+            tasks,
+            background,
+            self._channels,
+        )
+        self._redis = RedisControl(life.arriving)
+        self._hooks = NodeHooks(tasks, life.lose_name, self._redis.welcome)
+        offer_services(services, clients)
         self._redis.offer(services)
-        self._hooks = NodeHooks(self._tasks, self._replaced, self._redis.welcome)
-        self._lost_name: asyncio.Event | None = None
+        self._audiences = Audiences(ClusterDispatcher(clients, life.connected))
+        self._part = life.participant
+        self.connected = life.connected
+        self.lost_name = life.lost_name
         self.on_join = self._hooks.on_join
         self.on_leave = self._hooks.on_leave
         self.on_gap = self._hooks.on_gap
@@ -95,17 +91,17 @@ class Node:
         self.on_subscription_error = self._hooks.on_subscription_error
 
     def __repr__(self) -> str:
-        return f"<Node {self._name}{'' if self.running else ' not running'}>"
+        return f"<Node {self.name}{'' if self.running else ' not running'}>"
 
     @property
     def name(self) -> str:
         """The node's name."""
-        return self._name
+        return self._life.name
 
     @property
     def running(self) -> bool:
         """Whether it has been started and not stopped."""
-        return self._participant is not None
+        return self._life.running
 
     @property
     def incarnation(self) -> str:
@@ -326,24 +322,7 @@ class Node:
         Raises:
             ConfigError: a living node has the name, an option can't work, or the node runs already.
         """
-        async with self._changing:
-            if self._participant is not None:
-                raise ConfigError("the node runs already: stop it first, or make another one")
-            bus = MemoryBus() if self._bus is None else self._bus
-            participant = Participant(
-                self._name, bus, self._responder, self._services, self._clients, self._hooks, self._background
-            )
-            self._lost_name = asyncio.Event()
-            self._starting = participant
-            try:
-                await participant.start()
-            except BaseException:
-                await self._background.cancel()
-                raise
-            finally:
-                self._starting = None
-            self._participant = participant
-            self._channels.attach(participant)
+        await self._life.start()
 
     async def stop(self, drain: float = 0) -> None:
         """Leave the cluster. Does nothing if the node does not run.
@@ -351,21 +330,7 @@ class Node:
         Args:
             drain: seconds that handlers get to end; then they are cancelled. With 0 they get a second.
         """
-        if not drain >= 0:
-            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
-        async with self._changing:
-            participant = self._participant
-            if participant is None:
-                return
-            if not await self._tasks.wait(max(drain, _GRACE)):
-                logger.warning("%d handlers were still at work and are cancelled", len(self._tasks))
-                self._responder.drop()
-                self._services.drop()
-                await self._tasks.cancel()
-            await self._background.cancel()
-            self._channels.detach()
-            await participant.leave()
-            self._participant = None
+        await self._life.stop(drain)
 
     def run(self, *, drain: float = 10) -> None:
         """Run until SIGINT, which stops at once, or SIGTERM, which drains. Blocks; on uvloop where there is one.
@@ -373,7 +338,7 @@ class Node:
         Raises:
             ConfigError: as :meth:`start`; or another node has taken over the name.
         """
-        loops.run(self._run(drain))
+        loops.run(self._life.run(drain))
 
     async def __aenter__(self) -> Node:
         await self.start()
@@ -384,63 +349,12 @@ class Node:
     ) -> None:
         await self.stop()
 
-    async def _run(self, drain: float) -> None:
-        with stop_signals() as caught:
-            await self.start()
-            first = await signal_or(self.lost_name(), caught)
-            await self.stop(0 if first == signal.SIGINT else drain)
-        if first is None:
-            raise ConfigError(f"another node has taken over the name {self._name!r}")
-
     # For the server that it is part of
 
     def configure(self, *, name: str | None = None, redis: str | Collection[str] | Redis | None = None) -> None:
         """Change what it was made with, before it starts."""
-        if self.running:
-            raise ConfigError("the node runs already: configure it before")
-        self._name = self._name if name is None else require_name(name, "a node's name")
-        self._bus = self._bus if redis is None else _chosen_bus(redis, None)
-
-    def connected(self) -> Participant | None:
-        """Its part in the cluster, if it runs and can have others to work with."""
-        return None if self._bus is None else self._participant
-
-    @property
-    def audiences(self) -> Audiences:
-        """What gives its audiences."""
-        return self._audiences
-
-    async def lost_name(self) -> None:
-        """Wait until another node has taken over the name."""
-        assert self._lost_name is not None, "it has been started"
-        await self._lost_name.wait()
-
-    def _replaced(self) -> None:
-        logger.critical("another node has taken over the name %r: this one must stop", self._name)
-        if self._lost_name is not None:
-            self._lost_name.set()
-
-    def _current_part(self) -> Participant:
-        """Its part in the cluster, which other nodes may ask something while it starts."""
-        return self._part() if self._starting is None else self._starting
-
-    def _part(self) -> Participant:
-        if self._participant is None:
-            raise NotConnected(f"node {self._name!r} has not been started")
-        return self._participant
-
-
-async def signal_or(
-    other: Coroutine[Any, Any, None], caught: asyncio.Queue[signal.Signals]
-) -> signal.Signals | None:
-    """Wait for a signal or for something else; return the signal, or None if the other came first."""
-    tasks = asyncio.create_task(caught.get()), asyncio.create_task(other)
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return tasks[0].result() if tasks[0].done() else None
-    finally:
-        for task in tasks:
-            task.cancel()
+        checked = None if name is None else require_name(name, "a node's name")
+        self._life.configure(checked, _chosen_bus(redis, None))
 
 
 def _chosen_bus(redis: str | Collection[str] | Redis | None, bus: Bus | None) -> Bus | None:
@@ -459,6 +373,6 @@ def _names(to: str | Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 def _count(expect: int | None) -> int | None:
-    if expect is not None and (isinstance(expect, bool) or not isinstance(expect, int) or expect < 1):
+    if expect is not None and not (type(expect) is int and expect >= 1):
         raise UsageError(f"expect is how many answers are enough, 1 or more, not {expect!r}")
     return expect

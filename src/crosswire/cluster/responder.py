@@ -74,11 +74,11 @@ class Responder:
         listeners: tuple[Listener, ...],
         decode: Callable[[PayloadType], Any],
     ) -> None:
-        if len(listeners) > 1 or listeners[0].is_async or self._workers.waiting:
+        listener = listeners[0]
+        if listener.is_async or len(listeners) > 1 or self._workers.waiting:
             self._handle_any(asker, sender, event, listeners, decode)
             return
-        listener = listeners[0]  # one plain function, which is the rule and the fastest
-        try:
+        try:  # one plain function, which is the rule and the fastest
             if listener.arity == 2:
                 value = listener.handler(sender, decode(listener.payload))
             else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -34,3 +35,14 @@ def stop_signals() -> Iterator[asyncio.Queue[signal.Signals]]:
             with suppress(NotImplementedError):  # Windows
                 loop.remove_signal_handler(number)
             signal.signal(number, handler)
+
+
+async def signal_or(other: Coroutine[Any, Any, None], caught: asyncio.Queue[signal.Signals]) -> signal.Signals | None:
+    """Wait for a signal or for something else; return the signal, or None if the other came first."""
+    tasks = asyncio.create_task(caught.get()), asyncio.create_task(other)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return tasks[0].result() if tasks[0].done() else None
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -85,12 +85,13 @@ class Interest:
         cluster = self._cluster()
         if cluster is None or self._duplicates == "allow" or not sockets:
             return
-        for socket in sockets:
+        for socket in tuple(sockets):
             newer = (claim.stamp, claim.incarnation) > (socket.stamp, cluster.incarnation)
             if newer == (self._duplicates == "replace"):
                 socket.close(CloseCode.REPLACED, "replaced by another connection of the same user")
-        if any(socket.is_open for socket in sockets):
-            cluster.native.claim(sockets[-1].user, max(socket.stamp for socket in sockets))
+        for socket in sockets:
+            if socket.is_open:
+                cluster.native.claim(socket.user, socket.stamp)
 
     def claim_again(self, sockets: Collection[Socket]) -> None:
         """Tell of all connections: meanwhile their users may have come to servers that could not be told."""

@@ -6,11 +6,11 @@ import asyncio
 import logging
 import signal
 
-from crosswire.cluster.node import Node, signal_or
+from crosswire.cluster.node import Node
 from crosswire.core.listeners import Hook
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.signals import stop_signals
+from crosswire.runtime.signals import signal_or, stop_signals
 from crosswire.server.context import Context
 from crosswire.server.drain import GRACE, drain
 from crosswire.server.upgrade import Upgrades

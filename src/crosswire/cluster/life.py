@@ -1,0 +1,143 @@
+"""Starts and stops a node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+from crosswire.cluster.channels import CustomChannels
+from crosswire.cluster.interface import Bus
+from crosswire.cluster.memory import MemoryBus
+from crosswire.cluster.participant import Participant
+from crosswire.cluster.responder import Responder
+from crosswire.errors import ConfigError, NotConnected, UsageError
+from crosswire.runtime.signals import signal_or, stop_signals
+from crosswire.runtime.tasks import Tasks
+
+logger = logging.getLogger("crosswire.cluster")
+
+_GRACE = 1.0
+"""Seconds that handlers get to end when a node stops without a drain."""
+
+
+class NodeLife:
+    """Whether a node runs, and its part in the cluster while it does.
+
+    Args:
+        name: of the node.
+        bus: what carries its messages; None for a node that is alone.
+        join: makes its part in the cluster.
+        responders: of its events; dropped when it stops.
+        handlers: the tasks of the application's handlers.
+        background: the tasks of the part in the cluster.
+        channels: of the application; attached while it runs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        bus: Bus | None,
+        join: Callable[[str, Bus], Participant],
+        responders: tuple[Responder, ...],
+        handlers: Tasks,
+        background: Tasks,
+        channels: CustomChannels,
+    ) -> None:
+        self.name = name
+        self._bus = bus
+        self._join = join
+        self._responders = responders
+        self._handlers = handlers
+        self._background = background
+        self._channels = channels
+        self._changing = asyncio.Lock()
+        self._starting: Participant | None = None
+        self._participant: Participant | None = None
+        self._lost_name: asyncio.Event | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+        return self._participant is not None
+
+    def configure(self, name: str | None, bus: Bus | None) -> None:
+        """Change what it was made with; None leaves it as it is."""
+        if self.running:
+            raise ConfigError("the node runs already: configure it before")
+        self.name = self.name if name is None else name
+        self._bus = self._bus if bus is None else bus
+
+    def participant(self) -> Participant:
+        """Its part in the cluster.
+
+        Raises:
+            NotConnected: it has not been started.
+        """
+        if self._participant is None:
+            raise NotConnected(f"node {self.name!r} has not been started")
+        return self._participant
+
+    def arriving(self) -> Participant:
+        """Its part in the cluster, of which other nodes may want something while it starts."""
+        return self.participant() if self._starting is None else self._starting
+
+    def connected(self) -> Participant | None:
+        """Its part in the cluster, if it runs and can have others to work with."""
+        return None if self._bus is None else self._participant
+
+    async def start(self) -> None:
+        """Join the cluster; see ``Node.start``."""
+        async with self._changing:
+            if self._participant is not None:
+                raise ConfigError("the node runs already: stop it first, or make another one")
+            self._lost_name = asyncio.Event()
+            self._starting = participant = self._join(self.name, MemoryBus() if self._bus is None else self._bus)
+            try:
+                await participant.start()
+            except BaseException:
+                await self._background.cancel()
+                raise
+            finally:
+                self._starting = None
+            self._participant = participant
+            self._channels.attach(participant)
+
+    async def stop(self, drain: float) -> None:
+        """Leave the cluster; see ``Node.stop``."""
+        if not drain >= 0:
+            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+        async with self._changing:
+            participant = self._participant
+            if participant is None:
+                return
+            if not await self._handlers.wait(max(drain, _GRACE)):
+                logger.warning("%d handlers were still at work and are cancelled", len(self._handlers))
+                for responder in self._responders:
+                    responder.drop()
+                await self._handlers.cancel()
+            await self._background.cancel()
+            self._channels.detach()
+            await participant.leave()
+            self._participant = None
+
+    async def run(self, drain: float) -> None:
+        """Run until SIGINT, SIGTERM or the loss of the name; see ``Node.run``."""
+        with stop_signals() as caught:
+            await self.start()
+            first = await signal_or(self.lost_name(), caught)
+            await self.stop(0 if first == signal.SIGINT else drain)
+        if first is None:
+            raise ConfigError(f"another node has taken over the name {self.name!r}")
+
+    async def lost_name(self) -> None:
+        """Wait until another node has taken over the name."""
+        assert self._lost_name is not None, "it has been started"
+        await self._lost_name.wait()
+
+    def lose_name(self) -> None:
+        """Take note that another node has taken over the name."""
+        logger.critical("another node has taken over the name %r: this one must stop", self.name)
+        if self._lost_name is not None:
+            self._lost_name.set()
