@@ -131,7 +131,7 @@ class Bus(Protocol):
 
     @property
     def preset_namespaces(self) -> Collection[str]:
-        """Namespaces of rooms whose channels are not left when the last member leaves."""
+        """Namespaces of rooms that original servers listen on all the time."""
         ...
 
     def attach(self, owner: PortOwner, name: str, origin: bytes) -> Port:

@@ -41,7 +41,6 @@ class Native:
         channels: their names.
         name: of the node.
         incarnation: of the node.
-        kept: namespaces of rooms whose channels are not left when the last member leaves.
 
     Attributes:
         refused: messages that came and were not what they should be.
@@ -52,7 +51,6 @@ class Native:
     echoes = False
 
     def __init__(self, port: Port, channels: Channels, name: str, incarnation: str, kept: Collection[str] = ()) -> None:
-        self._kept = frozenset(kept)
         self._port = port
         self._channels = channels
         self._name = name
@@ -66,7 +64,7 @@ class Native:
         """Publish a message for clients; see :class:`~crosswire.cluster.dialect.Dialect`."""
         if isinstance(target, ToUsers):
             body = envelopes.encode(ForClients(payloads.json, (), payloads.msgpack))
-            for user in target.users:
+            for user in dict.fromkeys(target.users):  # each once, however often named
                 if user not in exclude:
                     self._port.publish(self._channels.user(user), body)
             return
@@ -152,8 +150,7 @@ class Native:
 
     def close_room(self, namespace: str, id: str) -> None:
         """Leave a room's channel."""
-        if namespace not in self._kept:
-            self._port.unsubscribe(self._channels.room(namespace, id))
+        self._port.unsubscribe(self._channels.room(namespace, id))
 
     def room_channel(self, namespace: str, id: str) -> bytes:
         """A room's channel."""

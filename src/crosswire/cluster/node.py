@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, overload
 
@@ -168,8 +168,8 @@ class Node:
         """
         self._part().tell(_names(to), require_event(event), data, include_self=include_self)
 
-    async def call(self, name: str, event: str, data: Any = None, *, timeout: float = 5) -> Any:
-        """Ask a node, and return its answer.
+    def call(self, name: str, event: str, data: Any = None, *, timeout: float = 5) -> Coroutine[Any, Any, Any]:
+        """Ask a node; awaited, it gives the answer. Misuse raises at once.
 
         Args:
             name: of the node; its own is allowed.
@@ -184,10 +184,8 @@ class Node:
             BusUnavailable: no Redis can be reached.
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
-        participant = self._part()
-        return await participant.call(
-            require_name(name, "a node's name"), require_event(event), data, require_timeout(timeout)
-        )
+        name = require_name(name, "a node's name")
+        return self._part().call(name, require_event(event), data, require_timeout(timeout))
 
     async def gather(
         self,

@@ -61,7 +61,7 @@ class Participant:
         self.name = name
         self.incarnation = secrets.token_hex(8)
         self.port = bus.attach(self, name, bytes.fromhex(self.incarnation))
-        self.native = Native(self.port, Channels(bus.prefix), name, self.incarnation, bus.preset_namespaces)
+        self.native = Native(self.port, Channels(bus.prefix), name, self.incarnation)
         self.dialect: Dialect = self.native
         self.clock = HybridClock(lambda: time.time_ns() // 1000)
         self.clients = clients
