@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import inspect
+import secrets
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from crosswire import MemoryBus, Redis
+from crosswire.cluster.interface import Bus
+from crosswire.runtime.loops import loop_factory
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cluster.support import listened_to
+from tests.support import aio
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run the tests of this folder that are coroutines on a fresh loop, and check that nothing is left."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
+    aio.run(test(**arguments), loop_factory=loop_factory())
+    return True
+
+
+@pytest.fixture(scope="module")
+def redis_process() -> Iterator[RedisProcess]:
+    """A Redis for the tests of one module."""
+    with RedisProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def redis_bus(redis_process: RedisProcess) -> Redis:
+    """A bus over it, with channels of its own."""
+    return Redis(redis_process.url, prefix=f"test-{secrets.token_hex(4)}:")
+
+
+@pytest.fixture(params=["memory", "redis"])
+def bus(request: pytest.FixtureRequest) -> Bus:
+    """A bus of each kind."""
+    if request.param == "memory":
+        return MemoryBus()
+    redis: Redis = request.getfixturevalue("redis_bus")
+    return redis
+
+
+@pytest.fixture
+def listened(bus: Bus, request: pytest.FixtureRequest) -> Callable[[], dict[str, int]]:
+    """Tells the channels that somebody listens on, and how many do."""
+    if isinstance(bus, MemoryBus):
+        return lambda: listened_to(bus)
+    process: RedisProcess = request.getfixturevalue("redis_process")
+    return lambda: listened_to(bus, process)

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from crosswire import Node, Redis, Server
+from crosswire.cluster.interface import Bus
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cluster.support import (
+    client,
+    clients,
+    overhear,
+    received,
+    room_channels,
+    running,
+    some_servers,
+    user_channels,
+)
+from tests.support.aio import wait_until
+
+Listened = Callable[[], dict[str, int]]
+
+# Users 1 and 2 are on server a, 3 on b, 4 on c; 1 and 3 are in the room. Sent from a.
+SENDS: list[tuple[Callable[[Server | Node], object], str]] = [
+    (lambda node: node.everyone.send("x"), "1234"),
+    (lambda node: node.everyone.send("x", exclude=["3", "99"]), "124"),
+    (lambda node: node.user("1").send("x"), "1"),
+    (lambda node: node.user("4").send("x"), "4"),
+    (lambda node: node.user("4").send("x", exclude=["4"]), ""),
+    (lambda node: node.user("99").send("x"), ""),
+    (lambda node: node.users(["1", "3", "4", "99", "3"]).send("x"), "134"),
+    (lambda node: node.users(["1", "3", "4"]).send("x", exclude=["3"]), "14"),
+    (lambda node: node.room("chat", "r").send("x"), "13"),
+    (lambda node: node.room("chat", "r").send("x", exclude=["1"]), "3"),
+    (lambda node: node.room("chat", "other").send("x"), ""),
+]
+LOCAL_SENDS: list[tuple[Callable[[Server | Node], object], str]] = [
+    (lambda node: node.everyone.send("x", local=True), "12"),
+    (lambda node: node.users(["1", "3"]).send("x", local=True), "1"),
+    (lambda node: node.room("chat", "r").send("x", local=True), "1"),
+]
+
+
+async def test_whom_a_send_reaches_from_each_node(bus: Bus) -> None:
+    worker = Node("worker", bus=bus)
+    async with (
+        some_servers(bus, "a", "b", "c") as (a, b, c),
+        running(worker),
+        clients({"1": a, "2": a, "3": b, "4": c}) as peers,
+    ):
+        await peers["1"].call("join", ["chat", "r"])
+        await peers["3"].call("join", ["chat", "r"])
+        rounds = [(sender, *each) for sender in (a, b, c, worker) for each in SENDS]
+        rounds += [(a, *each) for each in LOCAL_SENDS]
+        for number, (sender, send, expected) in enumerate(rounds):
+            assert send(sender) is None  # a plain function
+            sender.everyone.send("end")
+            reached = [user for user, peer in peers.items() if await received(peer) == [("x", None)]]
+            assert "".join(reached) == expected, number
+
+
+async def test_data_arrives_as_it_was_sent(bus: Bus) -> None:
+    data = {"k é 漢": "v 🎉", "nested": [1, {"b": None}], "big": 2**53, "huge": 2**64, "small": -1.5e-7, "no": False}
+    async with some_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:
+        a.user("1").send("x", data)
+        assert (await peer.receive("x")).data == data
+
+
+async def test_messages_of_one_node_keep_their_order(bus: Bus) -> None:
+    async with some_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:
+        await peer.call("join", ["chat", "r"])
+        for number in range(300):
+            a.room("chat", "r").send("x", number)
+        assert [(await peer.receive("x")).data for _ in range(300)] == list(range(300))
+
+
+async def test_local_clients_get_messages_while_redis_hangs(redis_bus: Redis, redis_process: RedisProcess) -> None:
+    async with some_servers(redis_bus, "a") as (a,), client(a, "1") as peer:
+        await peer.call("join", ["chat", "r"])
+        redis_process.pause()
+        try:
+            a.everyone.send("x", 1)
+            a.user("1").send("x", 2)
+            a.users(["1", "2"]).send("x", 3)
+            a.room("chat", "r").send("x", 4)
+            assert [(await peer.receive("x", timeout=0.5)).data for _ in range(4)] == [1, 2, 3, 4]
+        finally:
+            redis_process.resume()
+
+
+async def test_a_message_for_a_local_user_does_not_touch_redis(redis_bus: Redis, redis_process: RedisProcess) -> None:
+    async with (
+        some_servers(redis_bus, "a", "b") as (a, b),
+        client(a, "1") as one,
+        client(b, "2") as two,
+        overhear(redis_process, f"{redis_bus.prefix}u:*") as heard,
+    ):
+        a.user("1").send("x", "mine")
+        a.users(["1", "2"]).send("x", "theirs")
+        assert (await one.receive("x")).data == "mine"
+        assert (await one.receive("x")).data == "theirs"
+        assert (await two.receive("x")).data == "theirs"
+        await wait_until(lambda: heard)
+        assert [(channel, b"theirs" in body) for channel, body in heard] == [(f"{redis_bus.prefix}u:2", True)]
+
+
+async def test_channels_are_listened_on_while_somebody_is_there(bus: Bus, listened: Listened) -> None:
+    async with some_servers(bus, "a", "b") as (a, b):
+        own = {f"i:{part.cluster.incarnation}" for part in (a, b)} | {"n:a", "n:b", "a", "e"}
+        assert listened().keys() == own
+        async with client(a, "1") as one, client(b, "2") as two:
+            await one.call("join", ["chat", "r"])
+            assert listened() == dict.fromkeys([*own, "u:1", "u:2", "r:4:chatr"], 1) | {"a": 2, "e": 2}
+            await two.call("join", ["chat", "r"])
+            assert listened()["r:4:chatr"] == 2
+            await one.call("leave", ["chat", "r"])
+            await wait_until(lambda: listened()["r:4:chatr"] == 1)
+        await wait_until(lambda: listened().keys() == own)
+
+
+async def test_a_node_without_clients_hears_nothing_that_is_for_clients(bus: Bus, listened: Listened) -> None:
+    async with running(node := Node("worker", bus=bus)):
+        assert listened().keys() == {"a", "n:worker", f"i:{node.incarnation}"}
+
+
+async def test_a_join_returns_when_messages_from_anywhere_come(bus: Bus) -> None:
+    async with some_servers(bus, "a", "b") as (a, b), client(a, "1") as peer:
+        socket = a.socket_of("1")
+        assert socket is not None
+        for number in range(100):
+            await socket.join("chat", str(number))
+            b.room("chat", str(number)).send("x", number)
+            await socket.leave("other", "never joined")
+        assert [(await peer.receive("x")).data for _ in range(100)] == list(range(100))
+
+
+async def test_joining_again_during_a_leave_keeps_the_subscription(bus: Bus) -> None:
+    async with some_servers(bus, "a", "b") as (a, b), client(a, "1") as peer:
+        socket = a.socket_of("1")
+        assert socket is not None
+        for number in range(100):
+            await socket.join("chat", "r")
+            leaving = asyncio.create_task(socket.leave("chat", "r"))
+            joining = asyncio.create_task(socket.join("chat", "r"))
+            await asyncio.gather(leaving, joining)
+            b.room("chat", "r").send("x", number)
+            assert (await peer.receive("x")).data == number
+            await socket.leave("chat", "r")
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_after_churn_the_channels_are_those_of_the_model(bus: Bus, listened: Listened, seed: int) -> None:
+    choose = random.Random(seed)
+    async with some_servers(bus, "a", "b") as (a, b):
+        places = {"1": a, "2": a, "3": b, "4": b}
+        base = listened().keys()
+        async with clients(places) as peers:
+            sockets: dict[str, Any] = {user: server.socket_of(user) for user, server in places.items()}
+            model: set[tuple[str, str, str]] = set()
+            works = []
+            for _ in range(600):
+                user, room = choose.choice("1234"), (choose.choice(["chat", "chat1"]), choose.choice(["", "1"]) + "r")
+                joins = choose.random() < 0.5
+                change = sockets[user].join if joins else sockets[user].leave
+                (model.add if joins else model.discard)((user, *room))
+                works.append(asyncio.create_task(change(*room)))
+                if choose.random() < 0.1:
+                    await asyncio.sleep(choose.choice([0, 0, 0.001]))
+            await asyncio.gather(*works)
+            rooms = {(namespace, id_) for _, namespace, id_ in model}
+            expected = base | user_channels(places) | room_channels(rooms)
+            await wait_until(lambda: listened().keys() == expected)
+            for namespace, id_ in [("chat", "r"), ("chat", "1r"), ("chat1", "r"), ("chat1", "1r")]:
+                places[choose.choice("1234")].room(namespace, id_).send("x")
+                a.everyone.send("end")
+                b.everyone.send("end")
+                for user, peer in peers.items():
+                    got = await received(peer) + await received(peer)
+                    assert len(got) == ((user, namespace, id_) in model)
+        await wait_until(lambda: listened().keys() == base)
+
+
+async def test_users_that_come_and_go_quickly_leave_the_channels_of_those_who_stayed(
+    bus: Bus, listened: Listened
+) -> None:
+    async with some_servers(bus, "a", "b") as (a, b), AsyncExitStack() as stack:
+        base = listened().keys()
+
+        async def visit(server: Server, user: str, stays: bool) -> None:
+            for _ in range(5):
+                async with client(server, user) as peer:
+                    await peer.call("join", ["chat", user])
+            if stays:
+                peer = await stack.enter_async_context(client(server, user))
+                await peer.call("join", ["chat", user])
+
+        await asyncio.gather(*(visit((a, b)[number % 2], str(number), number % 3 == 0) for number in range(30)))
+        stayed = {str(number) for number in range(0, 30, 3)}
+        expected = base | user_channels(stayed) | room_channels(("chat", user) for user in stayed)
+        await wait_until(lambda: listened().keys() == expected)
+
+
+async def test_another_user_of_a_connection_is_reachable_when_identify_returns(bus: Bus, listened: Listened) -> None:
+    async with some_servers(bus, "a", "b") as (a, b), client(a, "1") as peer:
+        socket = a.socket_of("1")
+        assert socket is not None
+        await peer.call("join", ["chat", "r"])
+        await socket.identify("2")
+        b.user("2").send("x")
+        assert (await peer.receive("x")).data is None
+        await wait_until(lambda: "u:1" not in listened())
+        b.room("chat", "r").send("y")
+        await peer.receive("y")
+
+
+async def test_names_of_rooms_and_users_that_look_alike_are_apart(bus: Bus) -> None:
+    async with some_servers(bus, "a", "b") as (a, b), client(b, "r:1:ab") as odd, client(b, "e") as plain:
+        for peer, room in ((odd, ["a", "b:c"]), (plain, ["a:b", "c"])):
+            await peer.call("join", room)
+        for send in (a.room("a", "b:c").send, a.user("r:1:ab").send):
+            send("odd")
+        for send in (a.room("a:b", "c").send, a.user("e").send, a.user("e").send):
+            send("plain")
+        a.room("a", "b").send("nobody")
+        a.everyone.send("end")
+        assert await received(odd) == [("odd", None)] * 2
+        assert await received(plain) == [("plain", None)] * 3
