@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
+from itertools import permutations
 from math import inf
+from random import choice
 from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
@@ -113,16 +114,16 @@ class Random(Choice[T]):
 
     def __init__(self, copies: int) -> None:
         self._copies = copies
-        self._usable: Sequence[T] = ()
+        self._picks: list[tuple[T, ...]] = []
 
     def use(self, usable: Sequence[T]) -> None:  # noqa: D102
-        self._usable = usable
+        self._picks = list(permutations(usable, min(self._copies, len(usable))))
 
     def measured(self) -> None:  # noqa: D102
         pass
 
     def choose(self, channel: bytes) -> tuple[T, ...]:  # noqa: D102
-        return tuple(random.sample(self._usable, min(self._copies, len(self._usable))))
+        return choice(self._picks)
 
 
 class Fastest(Choice[T]):
@@ -152,8 +153,8 @@ STRATEGIES: dict[str, Any] = {"hash": Hash, "round-robin": RoundRobin, "random":
 
 def make_choice(strategy: str, copies: int) -> Choice[Any]:
     """Make the strategy of that name, one of :data:`STRATEGIES`; it chooses so many Redis for each message."""
-    choice: Choice[Any] = STRATEGIES[strategy](copies)
-    return choice
+    made: Choice[Any] = STRATEGIES[strategy](copies)
+    return made
 
 
 def _mixed(word: int) -> int:

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crosswire.cluster.redis.options import Redis
+from crosswire.core.messages import JSON, MSGPACK
+from crosswire.errors import ConfigError
+
+URL = "redis://127.0.0.1:6379"
+
+
+@pytest.mark.parametrize(
+    ("urls", "all_urls"),
+    [(URL, (URL,)), ([URL, "unix:///a"], (URL, "unix:///a")), (("embedded", URL), ("embedded", URL))],
+)
+def test_one_url_or_several(urls: Any, all_urls: tuple[str, ...]) -> None:
+    assert Redis(urls).all_urls == all_urls
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        [],
+        "",
+        None,
+        6379,
+        b"redis://h",
+        [URL, 5],
+        ["localhost"],
+        [URL, URL],
+        [URL, "rediss://bob:pw@127.0.0.1/2"],
+        ["embedded", "embedded"],
+    ],
+)
+def test_urls_that_can_not_be_used(urls: Any) -> None:
+    with pytest.raises(ConfigError):
+        Redis(urls)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"strategy": "best"},
+        {"strategy": None},
+        {"delivery": "twice"},
+        {"overflow": "block"},
+        {"prefix": ""},
+        {"prefix": b"cw:"},
+        {"ping_interval": 0},
+        {"ping_interval": True},
+        {"ping_interval": "1"},
+        {"ping_timeout": -1},
+        {"ping_timeout": float("nan")},
+        {"ping_timeout": float("inf")},
+        {"compat": 1},
+        {"compress": None},
+        {"auto_unsubscribe": 0},
+        {"buffer": 0},
+        {"buffer": 1.5},
+        {"buffer": True},
+        {"preset_namespaces": "chat"},
+        {"preset_namespaces": ["chat", 5]},
+        {"preset_namespaces": [""]},
+        {"preset_namespaces": 5},
+    ],
+)
+def test_options_that_can_not_be_used_are_named(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Redis(URL, **wrong)
+
+
+def test_original_servers_can_not_have_redundant_delivery() -> None:
+    with pytest.raises(ConfigError, match="twin"):
+        Redis(URL, compat=True, delivery="redundant")
+
+
+def test_how_the_originals_servers_encode() -> None:
+    assert Redis(URL).original is None
+    assert Redis(URL, compat=True).original is MSGPACK
+    assert Redis(URL, compat=True, compress=False).original is JSON
+
+
+def test_no_password_is_shown() -> None:
+    options = Redis(["redis://bob:s3cr3t@h", "unix://:s3cr3t@/p", "embedded"], buffer=1000, strategy="random")
+    assert repr(options) == ("Redis(['redis://h:6379', 'unix:///p', 'embedded'], strategy='random', buffer=1000)")
+    with pytest.raises(ConfigError) as refused:
+        Redis(["redis://bob:s3cr3t@h", "redis://:s3cr3t@h"])
+    assert "s3cr3t" not in str(refused.value)
+    assert "redis://h:6379 is there twice" in str(refused.value)

@@ -1,0 +1,377 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from crosswire.cluster.redis import pool as pool_module
+from crosswire.cluster.redis.address import parse
+from crosswire.cluster.redis.choice import make_choice
+from crosswire.cluster.redis.commands import publish
+from crosswire.cluster.redis.dialer import Dialer
+from crosswire.cluster.redis.endpoint import Endpoint, Pulse
+from crosswire.cluster.redis.pool import Pool
+from crosswire.cluster.redis.publisher import Budget, Message
+from crosswire.errors import BusUnavailable
+from tests.support.aio import run, wait_until
+from tests.unit.cluster.redis.fake_redis import FakeRedis
+
+
+class Site:
+    """One Redis of a scene, and the endpoint for it."""
+
+    def __init__(self, scene: Scene, name: str) -> None:
+        self._scene = scene
+        dialer = Dialer(parse(f"redis://{name}"), "node", 1)
+        self.endpoint = Endpoint(dialer, Pulse(1, 1), b"p:1", set(), {}, scene.budget, scene)
+        self.connect()
+
+    def connect(self) -> None:
+        self.redis = FakeRedis()
+        self.endpoint.publisher.attach(self.redis.link, self._lost)
+        self.endpoint.usable = True
+
+    @property
+    def published(self) -> list[bytes]:
+        """Bodies that wait to be acknowledged."""
+        return [command[2] for command in self.redis.asked]
+
+    def drop(self) -> None:
+        self.endpoint.publisher.drop("enough")
+
+    def _lost(self, reason: str) -> None:
+        self.endpoint.usable = False
+        self._scene.publisher_lost(self.endpoint, self.endpoint.publisher.detach(), was_usable=True)
+
+
+class Scene:
+    """A pool, and as many Redis as are needed; it tells the pool what an owner of endpoints tells it."""
+
+    def __init__(self, count: int, *, copies: int = 1, buffer: int = 10_000, raises: bool = False) -> None:
+        self.budget = Budget(buffer)
+        self.dropped = 0
+        self.pool = Pool(make_choice("round-robin", copies), self.budget, raises=raises, owner=self)
+        self.sites = [Site(self, f"r{index}") for index in range(count)]
+        self.use()
+
+    def use(self) -> None:
+        self.pool.use([site.endpoint for site in self.sites if site.endpoint.usable])
+
+    def publish(self, *bodies: bytes) -> None:
+        for body in bodies:
+            self.pool.publish(b"c", publish(b"c", b"", body))
+
+    def publish_plain(self, body: bytes) -> None:
+        self.pool.publish_plain(b"c", publish(b"c", b"", body))
+
+    def announce(self, body: bytes) -> None:
+        self.pool.announce(publish(b"c", b"", body), [each.endpoint for each in self.sites if each.endpoint.usable])
+
+    @property
+    def published(self) -> list[list[bytes]]:
+        return [site.published for site in self.sites]
+
+    def message_dropped(self) -> None:
+        self.dropped += 1
+
+    def publisher_lost(self, endpoint: Endpoint, messages: list[Message], *, was_usable: bool) -> None:
+        self.use()
+        self.pool.lost(messages)
+
+    def publish_refused(self, message: Message, error: str) -> None:
+        self.pool.refused(message)
+
+    def endpoint_works(self, endpoint: Endpoint, since: float | None) -> None: ...
+
+    def endpoint_changed(self, endpoint: Endpoint) -> None: ...
+
+    def endpoint_measured(self, endpoint: Endpoint) -> None: ...
+
+    def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None: ...
+
+
+async def turn() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def test_messages_of_one_turn_leave_in_one_write_and_are_forgotten_when_acknowledged() -> None:
+    async def main() -> None:
+        scene = Scene(1)
+        scene.publish(b"1", b"2", b"3")
+        await turn()
+        assert scene.published == [[b"1", b"2", b"3"]]
+        assert scene.sites[0].redis.writes == 1
+        scene.sites[0].redis.answer()
+        assert scene.budget.free == scene.budget.limit
+        scene.sites[0].drop()
+        assert not scene.dropped
+
+    run(main())
+
+
+def test_what_comes_while_there_is_none_goes_first_when_there_is_one() -> None:
+    async def main() -> None:
+        scene = Scene(1)
+        scene.sites[0].drop()
+        scene.publish(b"1")
+        scene.publish_plain(b"2")
+        scene.publish(b"3")
+        scene.sites[0].connect()
+        scene.use()
+        scene.publish(b"4")
+        await turn()
+        assert scene.published == [[b"1", b"2", b"3", b"4"]]
+        scene.sites[0].redis.answer()
+        assert scene.budget.free == scene.budget.limit
+
+    run(main())
+
+
+def test_what_was_not_acknowledged_is_published_elsewhere_before_anything_newer() -> None:
+    async def main() -> None:
+        scene = Scene(2)
+        scene.publish(b"1", b"2", b"3", b"4")
+        await turn()
+        assert scene.published == [[b"1", b"3"], [b"2", b"4"]]
+        scene.sites[0].redis.answer(1)
+        scene.sites[0].drop()
+        scene.publish(b"5")
+        await turn()
+        assert scene.published[1] == [b"2", b"4", b"3", b"5"]
+
+    run(main())
+
+
+def test_what_was_not_acknowledged_waits_before_anything_newer_when_there_is_none() -> None:
+    async def main() -> None:
+        scene = Scene(1)
+        scene.publish(b"1", b"2")
+        scene.sites[0].drop()
+        scene.publish(b"3")
+        scene.sites[0].connect()
+        scene.use()
+        scene.publish(b"4")
+        scene.sites[0].drop()
+        scene.publish(b"5")
+        scene.sites[0].connect()
+        scene.use()
+        await turn()
+        assert scene.published == [[b"1", b"2", b"3", b"4", b"5"]]
+        scene.sites[0].redis.answer()
+        assert (scene.budget.free, scene.dropped) == (scene.budget.limit, 0)
+
+    run(main())
+
+
+def test_plain_messages_are_not_published_again() -> None:
+    async def main() -> None:
+        scene = Scene(1)
+        scene.publish(b"1")
+        scene.publish_plain(b"2")
+        scene.sites[0].drop()
+        scene.sites[0].connect()
+        scene.use()
+        await turn()
+        assert (scene.published, scene.dropped) == ([[b"1"]], 1)
+        scene.sites[0].redis.answer()
+        assert scene.budget.free == scene.budget.limit
+
+    run(main())
+
+
+def test_two_copies_and_none_is_replaced_while_the_other_is_left() -> None:
+    async def main() -> None:
+        scene = Scene(2, copies=2)
+        scene.publish(b"1", b"2", b"3")
+        scene.publish_plain(b"plain")
+        await turn()
+        one, two = scene.sites
+        assert sorted(one.published + two.published) == sorted([b"1", b"2", b"3"] * 2 + [b"plain"])
+        two.redis.answer(1)
+        one.drop()
+        await turn()
+        assert [body for body in two.published if body != b"plain"] == [b"2", b"3"]
+        two.drop()
+        one.connect()
+        scene.use()
+        await turn()
+        assert one.published == [b"2", b"3"]
+        one.redis.answer()
+        assert scene.budget.free == scene.budget.limit
+
+    run(main())
+
+
+def test_an_announcement_is_published_everywhere_and_nowhere_later() -> None:
+    async def main() -> None:
+        scene = Scene(2)
+        scene.announce(b"here")
+        await turn()
+        assert scene.published == [[b"here"], [b"here"]]
+        for site in scene.sites:
+            site.drop()
+        scene.sites[0].connect()
+        scene.use()
+        await turn()
+        assert scene.published[0] == []
+        assert scene.budget.free == scene.budget.limit
+
+    run(main())
+
+
+def test_what_is_refused_is_dropped_and_what_a_redis_can_not_do_now_another_does() -> None:
+    async def main() -> None:
+        scene = Scene(2)
+        scene.publish(b"1", b"2", b"3")
+        await turn()
+        one, two = scene.sites
+        one.redis.asked.clear()
+        one.redis.say(b"-NOPERM no permission\r\n")
+        assert scene.dropped == 1
+        assert one.endpoint.last_error == "NOPERM no permission"
+        one.redis.say(b"-LOADING Redis is loading the dataset in memory\r\n:1\r\n")
+        await turn()
+        assert two.published == [b"2", b"3"]
+        assert scene.dropped == 1
+        assert not one.endpoint.usable
+        two.redis.answer()
+        assert scene.budget.free == scene.budget.limit
+
+    run(main())
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_over_the_limit_messages_are_dropped_and_counted_and_that_is_said_once(
+    reachable: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        scene = Scene(1, buffer=1000)
+        if not reachable:
+            scene.sites[0].drop()
+        caplog.clear()
+        scene.publish(*[b"x" * 100] * 20)
+        scene.publish_plain(b"x" * 500)
+        assert 12 < scene.dropped < 16
+        assert 0 <= scene.budget.free < 150
+        assert len(caplog.records) == 1
+        assert ("keep up" if reachable else "can be reached") in caplog.text
+
+    with caplog.at_level(logging.WARNING):
+        run(main())
+
+
+def test_over_the_limit_it_raises_if_it_is_to() -> None:
+    async def main() -> None:
+        scene = Scene(0, buffer=1000, raises=True)
+        scene.publish(b"x" * 900)
+        with pytest.raises(BusUnavailable, match="no Redis can be reached"):
+            scene.publish(b"x" * 900)
+        with pytest.raises(BusUnavailable):
+            scene.publish_plain(b"x" * 900)
+        assert not scene.dropped
+
+    run(main())
+
+
+def test_a_message_larger_than_the_limit_is_taken_if_nothing_waits() -> None:
+    async def main() -> None:
+        scene = Scene(1, buffer=1000)
+        scene.publish(b"x" * 5000)
+        scene.publish(b"2")
+        await turn()
+        assert [len(body) for body in scene.published[0]] == [5000]
+        scene.sites[0].redis.answer()
+        assert scene.budget.free == scene.budget.limit
+
+    run(main())
+
+
+def test_of_those_that_work_the_common_ones_are_used_or_all_if_none_is_common() -> None:
+    async def main() -> None:
+        scene = Scene(3)
+        ids = [site.endpoint.id for site in scene.sites]
+
+        async def used(common: Sequence[str] | None) -> list[int]:
+            scene.pool.prefer(common)
+            scene.publish(*[b"x"] * 6)
+            await turn()
+            counts = [len(site.published) for site in scene.sites]
+            for site in scene.sites:
+                site.redis.answer()
+            return counts
+
+        assert await used([ids[1], "elsewhere:6379"]) == [0, 6, 0]
+        assert await used(ids[1:]) == [0, 3, 3]
+        assert await used([]) == [2, 2, 2]
+        assert await used(None) == [2, 2, 2]
+
+    run(main())
+
+
+def test_after_an_outage_messages_wait_for_somebody_to_listen() -> None:
+    async def main() -> None:
+        scene = Scene(1)
+        scene.sites[0].drop()
+        scene.pool.prefer([])
+        scene.publish(b"1")
+        scene.sites[0].connect()
+        scene.use()
+        scene.publish(b"2")
+        await turn()
+        assert scene.published == [[]]
+        scene.pool.prefer([scene.sites[0].endpoint.id])
+        scene.publish(b"3")
+        await turn()
+        assert scene.published == [[b"1", b"2", b"3"]]
+
+    run(main())
+
+
+def test_after_an_outage_they_do_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_PATIENCE", 0.02)
+
+    async def main() -> None:
+        scene = Scene(1)
+        scene.sites[0].drop()
+        scene.pool.prefer([])
+        scene.publish(b"1")
+        scene.sites[0].connect()
+        scene.use()
+        await wait_until(lambda: scene.published == [[b"1"]])
+
+    run(main())
+
+
+def test_after_another_outage_they_wait_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_PATIENCE", 0.01)
+
+    async def main() -> None:
+        scene = Scene(1)
+        scene.pool.prefer([])
+        scene.sites[0].drop()
+        scene.sites[0].connect()
+        scene.use()
+        scene.sites[0].drop()
+        await asyncio.sleep(0.03)  # as long as it would have waited
+        scene.publish(b"1")
+        scene.sites[0].connect()
+        scene.use()
+        await turn()
+        assert scene.published == [[]]
+        await wait_until(lambda: scene.published == [[b"1"]])
+
+    run(main())
+
+
+def test_when_closed_it_drops() -> None:
+    async def main() -> None:
+        scene = Scene(1)
+        scene.pool.close()
+        scene.publish(b"1")
+        await turn()
+        assert (scene.published, scene.dropped) == ([[]], 1)
+
+    run(main())
