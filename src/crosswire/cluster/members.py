@@ -67,6 +67,9 @@ class Members:
         load: what is told of its clients.
         owner: is told who comes and goes.
         clock: gives and takes stamps.
+
+    Attributes:
+        admitted: whether the name is this node's, and the others have been told.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Members:
         self._owner = owner
         self._clock = clock
         self._members = Membership()
-        self._admitted = False
+        self.admitted = False
         self._taken = False
         self._heard: asyncio.Event = asyncio.Event()
         self._wanted_msgpack = False
@@ -132,7 +135,7 @@ class Members:
         self._native.announce(self._beat(asks=True))
         await self._wait(lambda: self._taken or len(self._members) >= expected, WELCOME_PATIENCE)
         self._require_name()
-        self._admitted = True
+        self.admitted = True
 
     def say_goodbye(self) -> None:
         """Tell the others that this node leaves."""
@@ -171,8 +174,12 @@ class Members:
             self._look_after(now)
 
     def beat_now(self, *, asks: bool = False) -> None:
-        """Tell the others of this node at once: something about it changed. With ``asks``, they tell of themselves."""
-        self._native.announce(self._beat(asks=asks))
+        """Tell the others of this node at once: something about it changed. With ``asks``, they tell of themselves.
+
+        It does nothing before they know of it: its name may still be another's.
+        """
+        if self.admitted:
+            self._native.announce(self._beat(asks=asks))
 
     def excuse(self) -> None:
         """Begin to count everybody's silence anew."""
@@ -236,7 +243,7 @@ class Members:
         """Take note that this node's name is another's."""
         if taken.incarnation != self._own.incarnation:
             return
-        if not self._admitted:
+        if not self.admitted:
             self._taken = True
             self._heard.set()
         elif taken.replaced:
@@ -246,10 +253,10 @@ class Members:
         """Another node uses this node's name. The one that has been there keeps it; one that came back from the dead
         after another took its place does not."""
         older = (self._own.since, self._own.incarnation) < (beat.since, beat.incarnation)
-        if self._admitted and older and not beat.asks:
+        if self.admitted and older and not beat.asks:
             return  # it answered nobody when it should have: the other is the rightful one, and says so
-        if older or self._admitted:
-            replaced = self._admitted and not older
+        if older or self.admitted:
+            replaced = self.admitted and not older
             self._native.tell_incarnation(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced))
 
     def _members_info(self, name: str) -> NodeInfo:

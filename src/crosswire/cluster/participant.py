@@ -69,7 +69,6 @@ class Participant:
         self._services = services
         self._hooks = hooks
         self._tasks = tasks
-        self._introduced = False
         # The original publishes answers to everybody: there, an id of ours must be nobody else's.
         self._asks = Asks("" if bus.original is None else f"{self.incarnation}-")
         self.compat: Compat | None = None
@@ -101,10 +100,7 @@ class Participant:
         await self.port.start()
         try:
             if self.port.available:
-                for channel in self.native.own_channels:
-                    await self.port.listening(channel)
-                await self.members.claim_name()
-                await self._introduce()
+                await self._join()
         except BaseException:
             await self.port.stop()
             raise
@@ -116,9 +112,11 @@ class Participant:
         self.members.say_goodbye()
         await self.port.stop()
 
-    async def _introduce(self) -> None:
+    async def _join(self) -> None:
+        for channel in self.native.own_channels:
+            await self.port.listening(channel)
+        await self.members.claim_name()
         await self.members.introduce()
-        self._introduced = True
 
     # Asking
 
@@ -329,10 +327,10 @@ class Participant:
         """Find the others again; a node that has never met them sees first that its name is its own."""
         self.members.excuse()
         try:
-            if self._introduced:
+            if self.members.admitted:
                 self.members.beat_now(asks=True)
             else:
-                await self._introduce()
+                await self._join()
         except ConfigError:
             self.replaced()
         else:
