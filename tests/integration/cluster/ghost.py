@@ -66,6 +66,9 @@ class Ghost:
         """Publish anything anywhere."""
         self.port.publish(channel, envelopes.encode(envelope))
 
+    def say_goodbye(self) -> None:
+        self.native.announce(Goodbye(self.name, self.incarnation, time.time_ns() // 1000))
+
     def answer_as(self, sender: str, asker: str, call_id: str, value: Any) -> None:
         """Answer in somebody's name, to the incarnation of whoever asked."""
         self.say(self.channels.incarnation(asker), Answer(sender, call_id, envelopes.pack(value)))

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from crosswire import (
+    CallTimeout,
+    EventError,
+    InvalidPayload,
+    Node,
+    NodeGone,
+    NotConnected,
+    Redis,
+    UsageError,
+)
+from crosswire.cluster.interface import Bus
+from crosswire.core.membership import DEATH
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cluster.ghost import haunted
+from tests.integration.cluster.support import Heard, client, make_server, overhear, running, some_nodes, some_servers
+from tests.support.aio import wait_until
+
+# Who gets an event that a sends: nodes a, b and server c.
+TARGETS: list[tuple[dict[str, Any], str]] = [
+    ({}, "abc"),
+    ({"include_self": False}, "bc"),
+    ({"to": "b"}, "b"),
+    ({"to": ["c", "b", "c"]}, "bc"),
+    ({"to": ["a", "b"]}, "ab"),
+    ({"to": ["a", "b"], "include_self": False}, "b"),
+    ({"to": "a"}, "a"),
+    ({"to": "a", "include_self": False}, ""),
+    ({"to": ["nobody", "c"]}, "c"),
+    ({"to": []}, ""),
+]
+
+
+class Point(msgspec.Struct):
+    x: int
+
+
+async def test_whom_an_event_reaches(bus: Bus) -> None:
+    server = make_server("c", bus)
+    a, b = Node("a", bus=bus), Node("b", bus=bus)
+    got: list[str] = []
+    for node in (a, b, server.cluster):
+
+        def note(sender: str, data: Any, name: str = node.name) -> None:
+            assert (sender, data) == ("a", {"n": 1})
+            got.append(name)
+
+        node.on("x", note)
+    ended = Heard()
+    async with running(a, b, server):
+        for node in (a, b, server.cluster):
+            node.on("end", ended)
+        for options, expected in TARGETS:
+            got.clear()
+            ended.calls.clear()
+            assert a.send("x", {"n": 1}, **options) is None  # type: ignore[func-returns-value]
+            # Events for one node come over its own channel and over everybody's: both have been heard after these.
+            a.send("end")
+            a.send("end", to=["b", "c"])
+            await wait_until(lambda: len(ended.calls) == 5)
+            assert "".join(sorted(got)) == expected, options
+
+
+async def test_a_call_is_answered_from_node_to_node(bus: Bus) -> None:
+    server = make_server("c", bus)
+    node = Node("a", bus=bus)
+    server.cluster.on("double", lambda sender, data: [sender, data * 2])
+
+    @node.on("later")
+    async def later(sender: str, data: Point) -> Point:
+        await asyncio.sleep(0)
+        return Point(data.x + 1)
+
+    async with running(node, server):
+        assert await node.call("c", "double", "ab") == ["a", "abab"]
+        assert await server.cluster.call("a", "later", Point(1)) == {"x": 2}
+        assert await server.cluster.call("c", "double", 4) == ["c", 8]  # itself
+        answers = await asyncio.gather(*(node.call("c", "double", number) for number in range(500)))
+        assert answers == [["a", number * 2] for number in range(500)]
+
+
+async def test_what_a_handler_may_leave_out_and_return(bus: Bus) -> None:
+    async with some_nodes(bus, "a", "b") as (a, b):
+        b.on("nothing", lambda: None)
+        b.on("sender", lambda sender: sender)
+        b.once("once", lambda: 1)
+        assert await a.call("b", "nothing", "data") is None
+        assert await a.call("b", "sender") == "a"
+        assert await a.call("b", "once") == 1
+        with pytest.raises(EventError, match="NO_HANDLER"):
+            await a.call("b", "once")
+        b.off("sender")
+        with pytest.raises(EventError, match="NO_HANDLER"):
+            await a.call("b", "sender")
+
+
+async def test_an_error_reaches_the_asker_with_the_name_of_the_node(bus: Bus) -> None:
+    def fails() -> None:
+        raise RuntimeError("secret")
+
+    def refuses() -> None:
+        raise EventError("full", "no more room")
+
+    async with some_nodes(bus, "a", "b") as (a, b):
+        for node in (a, b):
+            node.on("fails", fails)
+            node.on("refuses", refuses)
+            node.on("typed", lambda sender, data: data.x)
+            node.on("point", _takes_a_point)
+            node.on("odd", lambda: object())
+        expected = {
+            "fails": "HANDLER_ERROR",
+            "refuses": "full",
+            "none": "NO_HANDLER",
+            "point": "INVALID_PAYLOAD",
+            "odd": "HANDLER_ERROR",
+        }
+        for name in ("a", "b"):
+            for event, code in expected.items():
+                with pytest.raises(EventError) as caught:
+                    await a.call(name, event, "no point")
+                assert (caught.value.code, caught.value.sender) == (code, name)
+                assert "secret" not in str(caught.value)
+
+
+def _takes_a_point(sender: str, data: Point) -> int:
+    return data.x
+
+
+async def test_a_call_to_nobody_fails_at_once(bus: Bus) -> None:
+    async with some_nodes(bus, "a") as (a,):
+        with pytest.raises(NodeGone) as caught:
+            await asyncio.wait_for(a.call("nobody", "x", timeout=60), 1)
+        assert caught.value.name == "nobody"
+
+
+async def test_a_call_that_is_not_answered_times_out(bus: Bus) -> None:
+    never = asyncio.Event()
+    async with some_nodes(bus, "a", "b") as (a, b):
+        b.on("hang", lambda: never.wait())
+        with pytest.raises(CallTimeout, match="'b' did not answer 'hang' within"):
+            await a.call("b", "hang", timeout=0.05)
+        never.set()
+
+
+async def test_a_node_that_dies_while_asked_is_told_of_before_the_timeout(bus: Bus) -> None:
+    async with some_nodes(bus, "a") as (a,), haunted(bus) as ghost:
+        await wait_until(lambda: "ghost" in a.nodes)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(NodeGone):
+            await a.call("ghost", "x", timeout=60)
+        assert loop.time() - began < DEATH + 1
+        assert [request.event for request in ghost.requests] == ["x"]
+
+
+async def test_a_node_that_leaves_while_asked_is_told_of_at_once(bus: Bus) -> None:
+    async with some_nodes(bus, "a") as (a,), haunted(bus) as ghost:
+        await wait_until(lambda: "ghost" in a.nodes)
+        call = asyncio.create_task(a.call("ghost", "x", timeout=60))
+        await wait_until(lambda: ghost.requests)
+        ghost.say_goodbye()
+        with pytest.raises(NodeGone):
+            await asyncio.wait_for(call, 1)
+
+
+async def test_a_node_that_stops_answers_for_the_handlers_it_cancels(bus: Bus) -> None:
+    never, asked = asyncio.Event(), Heard()
+    async with some_nodes(bus, "a") as (a,):
+        async with some_nodes(bus, "b") as (b,):
+            b.on("hang", asked)
+            b.on("hang", lambda: never.wait())
+            await wait_until(lambda: "b" in a.nodes)
+            call = asyncio.create_task(a.call("b", "hang", timeout=60))
+            await wait_until(lambda: asked.calls)
+        with pytest.raises(EventError, match="HANDLER_ERROR"):
+            await call
+
+
+async def test_answers_go_to_the_asker_alone(redis_bus: Redis, redis_process: RedisProcess) -> None:
+    async with (
+        some_nodes(redis_bus, "a", "b", "c") as (a, b, _),
+        overhear(redis_process, f"{redis_bus.prefix}*") as heard,
+    ):
+        b.on("x", lambda: "the answer")
+        assert await a.call("b", "x", "the question") == "the answer"
+        told = [(channel.removeprefix(redis_bus.prefix), body) for channel, body in heard]
+        assert [channel for channel, body in told if b"question" in body] == ["n:b"]
+        assert [channel for channel, body in told if b"answer" in body] == [f"i:{a.incarnation}"]
+
+
+async def test_an_answer_of_somebody_else_is_not_taken(bus: Bus) -> None:
+    async with some_nodes(bus, "a", "b") as (a, _), haunted(bus) as ghost:
+        await wait_until(lambda: "ghost" in a.nodes)
+        call = asyncio.create_task(a.call("ghost", "x"))
+        await wait_until(lambda: ghost.requests)
+        (request,) = ghost.requests
+        for call_id in ("1", "2", "3"):
+            ghost.answer_as("b", a.incarnation, call_id, "forged")
+        request.asker.answer("mine")
+        request.asker.answer("mine, again")
+        assert await call == "mine"
+
+
+async def test_local_handlers_run_in_the_next_turn_and_without_redis(
+    redis_bus: Redis, redis_process: RedisProcess
+) -> None:
+    heard = Heard(answer="here")
+    async with some_nodes(redis_bus, "a") as (a,):
+        a.on("x", heard)
+        redis_process.pause()
+        try:
+            a.send("x", 1)
+            a.send("x", 2, to="a")
+            assert heard.calls == []  # never within the call
+            await asyncio.sleep(0)
+            assert heard.calls == [("a", 1), ("a", 2)]
+            assert await asyncio.wait_for(a.call("a", "x"), 0.5) == "here"
+            assert dict(await asyncio.wait_for(a.gather("x", to="a"), 0.5)) == {"a": "here"}
+        finally:
+            redis_process.resume()
+
+
+async def test_a_worker_reaches_users_and_rooms(bus: Bus) -> None:
+    worker = Node("worker", bus=bus)
+    async with some_servers(bus, "a", "b") as (a, b), running(worker), client(a, "1") as peer:
+        await peer.call("join", ["chat", "r"])
+
+        @worker.on("resize")
+        def resize(sender: str, data: dict[str, Any]) -> dict[str, bool]:
+            worker.user(data["user"]).send("progress", 10)
+            worker.room("chat", "r").send("resized", sender)
+            return {"ok": True}
+
+        assert await b.cluster.call("worker", "resize", {"user": "1"}) == {"ok": True}
+        assert (await peer.receive("progress")).data == 10
+        assert (await peer.receive("resized")).data == "b"
+
+
+MISUSE: list[Callable[[Node], Any]] = [
+    lambda node: node.send(""),
+    lambda node: node.send("$beat"),
+    lambda node: node.send("x", to=""),
+    lambda node: node.send("x", to=[5]),  # type: ignore[list-item]
+    lambda node: node.stream("x", timeout=0),
+    lambda node: node.stream("x", expect=0),
+    lambda node: node.stream("x", expect=True),
+]
+AWAITED_MISUSE: list[Callable[[Node], Any]] = [
+    lambda node: node.call("", "x"),
+    lambda node: node.call("b", ""),
+    lambda node: node.call("b", "$x"),
+    lambda node: node.call("b", "x", timeout=-1),
+    lambda node: node.gather("x", expect=-1),
+    lambda node: node.gather("", to="b"),
+]
+
+
+async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
+    async with some_nodes(bus, "a") as (a,):
+        for use in MISUSE:
+            with pytest.raises(UsageError):
+                use(a)
+        for use in AWAITED_MISUSE:
+            with pytest.raises(UsageError):
+                await use(a)
+        with pytest.raises(UsageError):
+            a.on("$x", Heard())
+        for work in (lambda: a.send("x", object()), lambda: a.stream("x", object()), lambda: a.send("x", 2**65)):
+            with pytest.raises(InvalidPayload):
+                work()
+        with pytest.raises(InvalidPayload):
+            await a.call("a", "x", object())
+
+
+async def test_a_node_that_does_not_run_says_so(bus: Bus) -> None:
+    node = Node("a", bus=bus)
+    node.on("x", Heard())
+    for work in (lambda: node.send("x"), lambda: node.nodes, lambda: node.stream("x"), lambda: node.publish("x")):
+        with pytest.raises(NotConnected, match="'a' has not been started"):
+            work()
+    for waiting in (lambda: node.call("a", "x"), lambda: node.gather("x"), lambda: node.subscribe("x", Heard())):
+        with pytest.raises(NotConnected):
+            await waiting()
+    await node.stop()
