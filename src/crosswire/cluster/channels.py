@@ -29,11 +29,11 @@ class CustomChannels:
         self._participant: Participant | None = None
         self._names: set[str] = set()
 
-    def attach(self, participant: Participant) -> None:
-        """Listen on the bus, for all that has been subscribed."""
+    async def attach(self, participant: Participant) -> None:
+        """Listen on the bus, for all that has been subscribed; returns when it does."""
         self._participant = participant
-        for channel in self._names:
-            self._open(participant, channel)
+        for name in [self._open(participant, channel) for channel in self._names]:
+            await participant.port.listening(name)
 
     def detach(self) -> None:
         """Listen no more, until :meth:`attach`."""

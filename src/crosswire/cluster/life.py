@@ -102,7 +102,11 @@ class NodeLife:
             finally:
                 self._starting = None
             self._participant = participant
-            self._channels.attach(participant)
+            try:
+                await self._channels.attach(participant)
+            except BaseException:
+                await self._end(participant)
+                raise
 
     async def stop(self, drain: float) -> None:
         """Leave the cluster; see ``Node.stop``."""
@@ -117,10 +121,13 @@ class NodeLife:
                 for responder in self._responders:
                     responder.drop()
                 await self._handlers.cancel()
-            await self._background.cancel()
-            self._channels.detach()
-            await participant.leave()
-            self._participant = None
+            await self._end(participant)
+
+    async def _end(self, participant: Participant) -> None:
+        await self._background.cancel()
+        self._channels.detach()
+        await participant.leave()
+        self._participant = None
 
     async def run(self, drain: float) -> None:
         """Run until SIGINT, SIGTERM or the loss of the name; see ``Node.run``."""
