@@ -33,7 +33,7 @@ class Redis:
             have the same.
         strategy: on which one a message is published. "hash": that of its channel, so a room's messages all take the
             same way; "round-robin": one after the other; "random"; "fastest": the one that answered its last probe
-            soonest.
+            soonest. Messages for original servers always go by the hash, as those could not put them in order.
         delivery: "fast", or "redundant": publish on two, so that no message is lost when one dies; the receiver drops
             the twin.
         prefix: of the names of all channels; different for clusters that share a Redis.

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from crosswire.cluster.redis.choice import Choice
+from crosswire.cluster.redis.choice import Choice, Hash
 from crosswire.cluster.redis.commands import channel_of
 from crosswire.cluster.redis.endpoint import Endpoint
 from crosswire.cluster.redis.publisher import Budget, Message, Plain, Shared, size_of
@@ -31,7 +31,7 @@ class Pool:
     """Publishes on the Redis that can be used, and keeps what comes while there is none.
 
     Args:
-        choice: the strategy.
+        choice: the strategy for messages that have a number; the others go by the hash of their channel.
         budget: of the messages that wait: for a Redis, or to be acknowledged by it.
         raises: whether a message that does not fit in is refused with an exception, or dropped.
         owner: told what was dropped.
@@ -39,6 +39,7 @@ class Pool:
 
     def __init__(self, choice: Choice[Endpoint], budget: Budget, *, raises: bool, owner: PoolOwner) -> None:
         self._choice = choice
+        self._plain_choice: Hash[Endpoint] = Hash(1)  # without numbers, only one way keeps them in order
         self._budget = budget
         self._raises = raises
         self._owner = owner
@@ -166,6 +167,7 @@ class Pool:
             return
         self._complained = False
         self._choice.use(usable)
+        self._plain_choice.use(usable)
         backlog, self._backlog = self._backlog, deque()
         self._budget.free += sum(map(size_of, backlog))
         self._place_all(backlog)
@@ -197,7 +199,7 @@ class Pool:
             self._keep(message)
             return
         self._budget.free -= len(message.command)
-        self._choice.choose(channel)[0].publisher.publish_as(message)
+        self._plain_choice.choose(channel)[0].publisher.publish_as(message)
 
     def _keep(self, message: bytes | Plain) -> None:
         if self._closed:

@@ -1,0 +1,401 @@
+"""The contract of every bus, as tests: each states one sentence of ``crosswire.cluster.interface``.
+
+To test a bus, say how to make one::
+
+    class TestMyBus(BusContract):
+        @asynccontextmanager
+        async def bus(self):
+            yield MyBus()
+
+It needs pytest, from the extra ``crosswire[testing]``.
+"""
+
+# ruff: noqa: D102 - the name of a test is its sentence
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from crosswire.cluster.interface import Bus, Port
+from crosswire.core.envelopes import ORIGIN_SIZE
+from crosswire.runtime import loops
+from crosswire.testing.recorder import eventually
+from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
+
+CHANNEL = b"cw:test"
+_BYTES = bytes(range(256))
+
+
+class Member:
+    """A port with what it received and what it told.
+
+    Attributes:
+        port: of the bus.
+        got: channel and body of each message, in the order in which they came.
+        told: what the port told its owner: what happened, and the value that came with it.
+    """
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        self.got: list[tuple[bytes, bytes]] = []
+        self.told: list[tuple[str, object]] = []
+        self.port: Port = bus.attach(self, name, secrets.token_bytes(ORIGIN_SIZE))
+
+    def bodies(self, channel: bytes = CHANNEL) -> list[bytes]:
+        """What came on a channel."""
+        return [body for where, body in self.got if where == channel]
+
+    def subscribe(self, channel: bytes = CHANNEL, *, plain: bool = False) -> None:
+        """Note what comes on a channel."""
+        self.port.subscribe(channel, lambda body: self.got.append((channel, body)), plain=plain)
+
+    async def listen(self, *channels: bytes, plain: bool = False) -> None:
+        """Note what comes on channels, and wait until it would."""
+        for channel in channels or (CHANNEL,):
+            self.subscribe(channel, plain=plain)
+        for channel in channels or (CHANNEL,):
+            await self.port.listening(channel)
+
+    async def receives(self, *bodies: bytes, channel: bytes = CHANNEL) -> None:
+        """Wait until so many messages have come on a channel; fail if they are not these."""
+        await eventually(lambda: len(self.bodies(channel)) >= len(bodies), f"{len(bodies)} messages arrive")
+        assert self.bodies(channel) == list(bodies)
+
+    # PortOwner
+
+    def paths_changed(self) -> None:
+        self.told.append(("paths changed", self.port.paths))
+
+    def path_lost(self, path: str) -> None:
+        self.told.append(("path lost", path))
+
+    def restored(self) -> None:
+        self.told.append(("restored", None))
+
+    def gap(self, info: GapInfo) -> None:
+        self.told.append(("gap", info))
+
+    def health_changed(self, status: RedisStatus) -> None:
+        self.told.append(("health changed", status))
+
+    def subscription_failed(self, failure: SubscriptionFailure) -> None:
+        self.told.append(("subscription failed", failure))
+
+
+class BusContract(ABC):
+    """Inherit from it, define :meth:`bus`, and pytest runs the contract against your bus."""
+
+    @abstractmethod
+    def bus(self) -> AbstractAsyncContextManager[Bus]:
+        """Make a bus; every test does it on an event loop of its own."""
+
+    def run(self, test: Coroutine[Any, Any, None]) -> None:
+        """Run a test to its end; override it to use another event loop, or to check more."""
+        loops.run(test)
+
+    def play(self, script: Callable[..., Awaitable[None]], members: int = 2, *, start: bool = True) -> None:
+        """Run ``script(*members)`` with so many members of one bus; none may have told of trouble at the end."""
+
+        async def main() -> None:
+            async with self.bus() as bus:
+                crew = [Member(bus, f"node {number}") for number in range(members)]
+                try:
+                    for member in crew if start else ():
+                        await member.port.start()
+                    await script(*crew)
+                finally:
+                    for member in crew:
+                        await member.port.stop()
+                for member in crew:
+                    trouble = [each for each in member.told if each[0] not in ("paths changed", "health changed")]
+                    assert not trouble
+                    assert (member.port.dropped, member.port.refused, member.port.gaps) == (0, 0, 0)
+
+        self.run(main())
+
+    # Who gets a message
+
+    def test_a_message_reaches_every_port_that_listens_except_its_publisher(self) -> None:
+        async def script(a: Member, b: Member, c: Member) -> None:
+            for member in (a, b, c):
+                await member.listen()
+            a.port.publish(CHANNEL, b"1")
+            b.port.publish(CHANNEL, b"2")
+            await eventually(lambda: len(c.got) == 2, "both arrive")
+            await a.receives(b"2")
+            await b.receives(b"1")
+            assert sorted(c.bodies()) == [b"1", b"2"]
+
+        self.play(script, members=3)
+
+    def test_a_message_reaches_nobody_who_listens_on_another_channel(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            names = [CHANNEL, CHANNEL + b"2", CHANNEL[:-1], CHANNEL.upper(), b"*", CHANNEL + b"*"]
+            await b.listen(*names)
+            for name in names:
+                a.port.publish(name, name)
+            await eventually(lambda: len(b.got) == len(names), "they arrive")
+            assert all(channel == body for channel, body in b.got)
+
+        self.play(script)
+
+    def test_messages_on_a_channel_that_nobody_listens_on_are_gone(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            a.port.publish(CHANNEL, b"1")
+            await a.listen(b"later")
+            b.port.publish(b"later", b"x")
+            await a.receives(b"x", channel=b"later")
+            await b.listen()
+            a.port.publish(CHANNEL, b"2")
+            await b.receives(b"2")
+
+        self.play(script)
+
+    def test_a_plain_message_is_its_body_alone_and_reaches_its_publisher_too(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            await a.listen(plain=True)
+            await b.listen(plain=True)
+            a.port.publish(CHANNEL, _BYTES, plain=True)
+            await b.receives(_BYTES)
+            await a.receives(_BYTES)
+
+        self.play(script)
+
+    def test_an_announcement_reaches_every_other_port_once(self) -> None:
+        async def script(a: Member, b: Member, c: Member) -> None:
+            for member in (a, b, c):
+                await member.listen()
+            a.port.announce(CHANNEL, b"here")
+            a.port.publish(CHANNEL, b"end")
+            await b.receives(b"here", b"end")
+            await c.receives(b"here", b"end")
+            assert a.got == []
+
+        self.play(script, members=3)
+
+    # Order
+
+    def test_each_message_comes_once_and_those_of_one_publisher_on_one_channel_in_order(self) -> None:
+        async def script(*members: Member) -> None:
+            *publishers, receiver = members
+            channels = [b"%d" % number for number in range(5)]
+            await receiver.listen(*channels)
+            for number in range(100):
+                for index, publisher in enumerate(publishers):
+                    for channel in channels:
+                        publisher.port.publish(channel, b"%d %d" % (index, number))
+                if number % 10 == 0:
+                    await asyncio.sleep(0)
+            await eventually(lambda: len(receiver.got) == 1500, "all arrive")
+            for channel in channels:
+                for index in range(3):
+                    mine = [body for body in receiver.bodies(channel) if body.startswith(b"%d " % index)]
+                    assert mine == [b"%d %d" % (index, number) for number in range(100)]
+
+        self.play(script, members=4)
+
+    def test_announcements_and_messages_keep_their_order(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            await b.listen()
+            expected = [b"%d" % number for number in range(200)]
+            for number, body in enumerate(expected):
+                (a.port.announce if number % 3 == 0 else a.port.publish)(CHANNEL, body)
+                if number % 20 == 0:
+                    await asyncio.sleep(0)
+            await b.receives(*expected)
+
+        self.play(script)
+
+    def test_nothing_is_received_while_something_is_published(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            await b.listen()
+            for number in range(10):
+                a.port.publish(CHANNEL, b"%d" % number)
+                assert b.got == []
+            await b.receives(*[b"%d" % number for number in range(10)])
+
+        self.play(script)
+
+    def test_a_receiver_may_publish(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            await a.listen()
+            b.port.subscribe(CHANNEL, lambda body: b.port.publish(CHANNEL, body + b"!"))
+            await b.port.listening(CHANNEL)
+            a.port.publish(CHANNEL, b"1")
+            a.port.publish(CHANNEL, b"2")
+            await a.receives(b"1!", b"2!")
+
+        self.play(script)
+
+    # What a message may be
+
+    @pytest.mark.parametrize("size", [0, 1, 1000, 1_000_000])
+    @pytest.mark.parametrize("plain", [False, True])
+    def test_bodies_of_any_size_arrive_whole(self, size: int, plain: bool) -> None:
+        async def script(a: Member, b: Member) -> None:
+            await b.listen(plain=plain)
+            body = (_BYTES * (size // 256 + 1))[:size]
+            a.port.publish(CHANNEL, body, plain=plain)
+            a.port.publish(CHANNEL, b"end", plain=plain)
+            await b.receives(body, b"end")
+
+        self.play(script)
+
+    @pytest.mark.parametrize("channel", [b"", b" ", b"\r\n", b"\0", _BYTES, "ü".encode(), b"x" * 10_000, b"[a-z]?*"])
+    def test_channels_may_be_any_bytes(self, channel: bytes) -> None:
+        async def script(a: Member, b: Member) -> None:
+            await b.listen(channel)
+            a.port.publish(channel, b"x")
+            await b.receives(b"x", channel=channel)
+            assert await a.port.listeners(channel) == 1
+
+        self.play(script)
+
+    # Listening
+
+    def test_it_is_known_whether_a_port_listens(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            assert not b.port.is_listening(CHANNEL)
+            await b.listen()
+            assert b.port.is_listening(CHANNEL)
+            b.port.unsubscribe(CHANNEL)
+            assert not b.port.is_listening(CHANNEL)
+
+        self.play(script)
+
+    def test_nothing_comes_after_unsubscribe(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            await b.listen(CHANNEL, b"other")
+            a.port.publish(CHANNEL, b"under way")
+            b.port.unsubscribe(CHANNEL)
+            a.port.publish(CHANNEL, b"late")
+            a.port.publish(b"other", b"end")
+            await b.receives(b"end", channel=b"other")
+            assert b.bodies() == []
+
+        self.play(script)
+
+    def test_unsubscribing_from_what_is_not_subscribed_does_nothing(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            b.port.unsubscribe(CHANNEL)
+            await b.listen()
+            b.port.unsubscribe(b"other")
+            a.port.publish(CHANNEL, b"x")
+            await b.receives(b"x")
+
+        self.play(script)
+
+    def test_a_channel_has_one_receiver_the_last(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            b.port.subscribe(CHANNEL, lambda _body: pytest.fail("the first one got it"))
+            await b.listen()
+            a.port.publish(CHANNEL, b"x")
+            await b.receives(b"x")
+
+        self.play(script)
+
+    @pytest.mark.parametrize("turns", [0, 1, 3])
+    def test_leaving_and_joining_at_any_speed_does_not_lose_the_subscription(self, turns: int) -> None:
+        async def script(a: Member, b: Member) -> None:
+            for _ in range(20):
+                b.subscribe()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                b.port.unsubscribe(CHANNEL)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            await b.listen()
+            a.port.publish(CHANNEL, b"x")
+            await b.receives(b"x")
+            assert await a.port.listeners(CHANNEL) == 1
+
+        self.play(script)
+
+    def test_waiting_for_what_is_not_subscribed_ends(self) -> None:
+        async def script(a: Member) -> None:
+            await asyncio.wait_for(a.port.listening(CHANNEL), 1)
+
+        self.play(script, members=1)
+
+    def test_those_who_listen_are_counted(self) -> None:
+        async def script(a: Member, b: Member, c: Member) -> None:
+            assert await a.port.listeners(CHANNEL) == 0
+            for member in (a, b, c):
+                await member.listen()
+            assert await a.port.listeners(CHANNEL) == 3
+            await c.port.stop()
+            assert await a.port.listeners(CHANNEL) == 2
+
+        self.play(script, members=3)
+
+    # Life
+
+    def test_what_is_subscribed_before_the_start_is_listened_on_after_it(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            b.subscribe()
+            assert not b.port.available
+            await b.port.start()
+            await a.port.start()
+            await b.port.listening(CHANNEL)
+            assert b.port.available
+            a.port.publish(CHANNEL, b"x")
+            await b.receives(b"x")
+
+        self.play(script, start=False)
+
+    def test_what_was_published_before_the_stop_arrives(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            await b.listen()
+            for number in range(100):
+                a.port.publish(CHANNEL, b"%d" % number)
+            await a.port.stop()
+            assert not a.port.available
+            await b.receives(*[b"%d" % number for number in range(100)])
+
+        self.play(script)
+
+    def test_a_port_that_has_stopped_receives_nothing(self) -> None:
+        async def script(a: Member, b: Member, c: Member) -> None:
+            await b.listen()
+            await c.listen()
+            await b.port.stop()
+            a.port.publish(CHANNEL, b"x")
+            await c.receives(b"x")
+            assert b.got == []
+            assert not b.port.is_listening(CHANNEL)
+
+        self.play(script, members=3)
+
+    def test_a_port_may_be_stopped_twice_and_without_a_start(self) -> None:
+        async def script(a: Member) -> None:
+            await a.port.stop()
+            await a.port.stop()
+
+        self.play(script, members=1, start=False)
+
+    def test_whatever_ways_are_preferred_messages_arrive(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            await b.listen()
+            for number, paths in enumerate([None, (), a.port.paths, ("elsewhere",), (*b.port.paths, "elsewhere")]):
+                a.port.use_paths(paths)
+                a.port.publish(CHANNEL, b"%d" % number)
+            await b.receives(b"0", b"1", b"2", b"3", b"4")
+
+        self.play(script)
+
+    def test_who_is_forgotten_is_still_heard(self) -> None:
+        async def script(a: Member, b: Member) -> None:
+            await b.listen()
+            a.port.publish(CHANNEL, b"1")
+            await b.receives(b"1")
+            b.port.forget(a.port.origin)
+            a.port.publish(CHANNEL, b"2")
+            await b.receives(b"1", b"2")
+
+        self.play(script)
