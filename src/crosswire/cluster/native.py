@@ -7,6 +7,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
+from crosswire.cluster.batches import Batches
 from crosswire.cluster.dialect import ClientInbox, MemberInbox, NodeInbox, ReceivePublished
 from crosswire.cluster.interface import Port
 from crosswire.core import envelopes
@@ -14,6 +15,7 @@ from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
 from crosswire.core.channels import Channels
 from crosswire.core.envelopes import (
     Answer,
+    Batch,
     Beat,
     Claim,
     Envelope,
@@ -24,6 +26,7 @@ from crosswire.core.envelopes import (
     Published,
     Refusal,
     Request,
+    Statement,
 )
 from crosswire.core.formats import Payloads
 from crosswire.core.messages import MSGPACK, Codec
@@ -56,6 +59,7 @@ class Native:
         self._name = name
         self._incarnation = incarnation
         self._clients: ClientInbox | None = None
+        self._batches = Batches(port)
         self.refused = 0
 
     # Saying
@@ -80,11 +84,27 @@ class Native:
 
     def tell(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
         """Publish an event."""
-        self._send(to, Event(self._name, event, payload))
+        for channel in self._channels_of(to):
+            self._batches.publish(channel, Event(self._name, event, payload))
 
     def ask(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         """Publish a request."""
-        self._send(to, Request(self._name, self._incarnation, call_id, event, payload))
+        request = Request(self._name, self._incarnation, call_id, event, payload)
+        for channel in self._channels_of(to):
+            self._batches.add(channel, request)
+
+    def reply(self, request: Request, payload: RawPayload) -> None:
+        """Answer a request."""
+        self._batches.add(self._channels.incarnation(request.asker), Answer(self._name, request.call_id, payload))
+
+    def refuse(self, request: Request, error: EventError) -> None:
+        """Refuse a request."""
+        refusal = Refusal(self._name, request.call_id, str(error.code), str(error.message))
+        self._batches.add(self._channels.incarnation(request.asker), refusal)
+
+    def flush(self) -> None:
+        """Publish what waits for the end of the turn."""
+        self._batches.flush()
 
     def own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Do nothing: others don't hear it."""
@@ -92,6 +112,11 @@ class Native:
     def claim(self, user: str, stamp: int) -> None:
         """Tell other nodes that this one has a connection of a user."""
         self._port.announce(self._channels.user(user), envelopes.encode(Claim(self._incarnation, stamp)))
+
+    @property
+    def dropped(self) -> int:
+        """Requests and answers that found no room while no Redis could be reached."""
+        return self._batches.dropped
 
     def announce(self, message: Beat | Goodbye) -> None:
         """Tell all nodes something about this one."""
@@ -105,13 +130,8 @@ class Native:
         """Tell whoever has a name something about this node."""
         self._port.announce(self._channels.node(name), envelopes.encode(message))
 
-    def _send(self, to: Collection[str] | None, message: Event | Request) -> None:
-        body = envelopes.encode(message)
-        if to is None:
-            self._port.publish(self._channels.nodes, body)
-        else:
-            for name in to:
-                self._port.publish(self._channels.node(name), body)
+    def _channels_of(self, to: Collection[str] | None) -> Collection[bytes]:
+        return (self._channels.nodes,) if to is None else [self._channels.node(name) for name in to]
 
     # Listening
 
@@ -201,44 +221,44 @@ class Native:
 
     def _from_node(self, inbox: NodeInbox, members: MemberInbox, body: bytes) -> None:
         message = self._decode(body)
-        match message:
-            case Answer(sender, call_id, payload):
-                inbox.answered(sender, call_id, MSGPACK, payload)
-            case Request(sender, asker, call_id, event, payload):
-                channel = self._channels.incarnation(asker)
-                inbox.request(_Asker(self._port, channel, self._name, call_id), sender, event, MSGPACK, payload)
-            case Event(sender, event, payload):
-                inbox.event(sender, event, MSGPACK, payload)
-            case Refusal(sender, call_id, code, text):
-                inbox.refused(sender, call_id, EventError(code, text, sender=sender))
-            case Beat():
-                members.beat(message)
-            case Goodbye():
-                members.goodbye(message)
-            case NameTaken():
-                members.name_taken(message)
-            case None:
-                pass
-            case _:
-                self._refuse(f"{type(message).__name__} is not for nodes")
+        if type(message) is Batch:
+            for statement in message.statements:
+                self._hear(inbox, statement)
+        elif isinstance(message, Statement):
+            self._hear(inbox, message)
+        elif isinstance(message, Beat):
+            members.beat(message)
+        elif isinstance(message, Goodbye):
+            members.goodbye(message)
+        elif isinstance(message, NameTaken):
+            members.name_taken(message)
+        elif message is not None:
+            self._refuse(f"{type(message).__name__} is not for nodes")
+
+    def _hear(self, inbox: NodeInbox, said: Statement) -> None:
+        if isinstance(said, Answer):
+            inbox.answered(said.sender, said.call_id, MSGPACK, said.payload)
+        elif isinstance(said, Request):
+            inbox.request(_Asker(self, said), said.sender, said.event, MSGPACK, said.payload)
+        elif isinstance(said, Event):
+            inbox.event(said.sender, said.event, MSGPACK, said.payload)
+        else:
+            inbox.refused(said.sender, said.call_id, EventError(said.code, said.message, sender=said.sender))
 
 
 class _Asker:
     """Who asked this node something."""
 
-    __slots__ = ("_call_id", "_channel", "_name", "_port")
+    __slots__ = ("_native", "_request")
 
-    def __init__(self, port: Port, channel: bytes, name: str, call_id: str) -> None:
-        self._port = port
-        self._channel = channel
-        self._name = name
-        self._call_id = call_id
+    def __init__(self, native: Native, request: Request) -> None:
+        self._native = native
+        self._request = request
 
     def answer(self, value: Any) -> None:
         """Answer."""
-        self._port.publish(self._channel, envelopes.encode(Answer(self._name, self._call_id, envelopes.pack(value))))
+        self._native.reply(self._request, envelopes.pack(value))
 
     def refuse(self, error: EventError) -> None:
         """Refuse."""
-        body = envelopes.encode(Refusal(self._name, self._call_id, str(error.code), str(error.message)))
-        self._port.publish(self._channel, body)
+        self._native.refuse(self._request, error)

@@ -284,7 +284,8 @@ class Node:
     @property
     def dropped(self) -> int:
         """Messages that could not be handed to any Redis, and found no more room to wait."""
-        return self._part().port.dropped
+        part = self._part()
+        return part.port.dropped + part.native.dropped
 
     @property
     def refused(self) -> int:

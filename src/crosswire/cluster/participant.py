@@ -109,6 +109,7 @@ class Participant:
     async def leave(self) -> None:
         """Take part no more."""
         self._asks.end_all()
+        self.native.flush()
         self.members.say_goodbye()
         await self.port.stop()
 

@@ -167,7 +167,17 @@ class Published(msgspec.Struct, frozen=True, array_like=True, tag="p"):
     payload: msgspec.Raw
 
 
-Envelope = ForClients | Claim | Event | Request | Answer | Refusal | Beat | Goodbye | NameTaken | Published
+Statement = Event | Request | Answer | Refusal
+"""What applications on two nodes say to each other."""
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True, tag="m"):
+    """Several statements that were made in one turn of an event loop."""
+
+    statements: list[Statement]
+
+
+Envelope = ForClients | Claim | Statement | Batch | Beat | Goodbye | NameTaken | Published
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
