@@ -86,6 +86,7 @@ async def test_leaving_the_loop_early_forgets_the_rest(bus: Bus) -> None:
         async for reply in a.stream("x", to=["a", "ghost"], timeout=60):
             assert reply == Reply("a", 1)
             break
+        await wait_until(lambda: ghost.requests)
         ghost.requests[0].asker.answer("late")
         assert await a.call("a", "x") == 1
         closed = a.stream("x", to="ghost", timeout=60)
