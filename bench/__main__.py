@@ -11,16 +11,18 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bench.native import BenchError, build, crosswire_server, epoll_server, run_loadgen
-from bench.works import WORKS, Figures, Work
+from bench.native import BenchError, Serving, build, crosswire_nodes, crosswire_server, epoll_server, run_loadgen
+from bench.works import BARE, CROSSWIRE, EIGHT_NODES, TWO_NODES, WORKS, Figures, Work
 
-CROSSWIRE, BARE = "Crosswire", "bare epoll loop"
-SERVERS: dict[str, Callable[[], AbstractContextManager[tuple[int, int]]]] = {
+SERVERS: dict[str, Callable[[], AbstractContextManager[Serving]]] = {
     CROSSWIRE: crosswire_server,
     BARE: epoll_server,
+    TWO_NODES: partial(crosswire_nodes, 2),
+    EIGHT_NODES: partial(crosswire_nodes, 8),
 }
 RUNS = 3
 DISTURBED = 0.05
@@ -46,9 +48,8 @@ Measured = dict[str, Runs]
 
 
 def disturbed(figures: Figures) -> bool:
-    """Whether the server or the generator had to wait for its core, so that other work is in the figures."""
-    waited = (figures.get(f"{who}_waited", 0.0) for who in ("server", "generator"))
-    return max(waited) > DISTURBED
+    """Whether others had the core of the servers or of the generator, so that their work is in the figures."""
+    return max(figures.get(f"{who}_others", 0.0) for who in ("server", "generator")) > DISTURBED
 
 
 def main() -> int:
@@ -76,7 +77,7 @@ def _arguments() -> argparse.Namespace:
 
 def measure(work: Work, seconds: float) -> Measured:
     """Run the servers in alternation, so that a slow moment of the machine meets them all alike."""
-    measured = {name: Runs() for name in SERVERS if work.bare or name != BARE}
+    measured = {name: Runs() for name in work.servers}
     for turn in range(RUNS):
         for name, runs in measured.items():
             print(f"{work.title}: {name}, {turn + 1} of {RUNS}", file=sys.stderr)
@@ -90,8 +91,9 @@ def measure(work: Work, seconds: float) -> Measured:
 
 def run_once(name: str, work: Work, seconds: float) -> Figures:
     """Measure one server once, newly started: no run inherits the memory or the leftovers of another."""
-    with SERVERS[name]() as (port, pid):
-        return run_loadgen(work.mode, port=port, server_pid=pid, **work.timed(seconds))
+    with SERVERS[name]() as serving:
+        reached = serving._replace(ports=serving.ports[: work.ports])
+        return run_loadgen(work.mode, reached, **work.timed(seconds))
 
 
 def machine() -> dict[str, str]:
@@ -125,8 +127,11 @@ def report(host: dict[str, str], works: list[Work], measured: list[Measured], se
         ", ".join(f"{name} {value}" for name, value in host.items()),
         "",
         f"Each figure is the best of {RUNS} runs of {seconds:g} s, the servers in alternation, each newly started;",
-        "server on one core, load generator on another. µs: CPU of the server for one delivery, answer or connection.",
-        "With one write a call the generator is the limit: compare the µs. The ratio is Crosswire to the bare loop.",
+        "server on one core, load generator on another. µs: CPU of the server for one delivery, answer, message or",
+        "connection; of several nodes, that of all of them and of their Redis, which all share the one core. With one",
+        "write a call the generator is the limit of one server: compare the µs. The ratio is Crosswire to the bare",
+        "loop; in the last row it is what a message costs with 8 nodes to what it costs with 2, the clients of each",
+        "node being as many.",
         "The original's figures are those of the design notes, measured by their author on another run.",
         f"An asterisk marks a run in which other work on the machine took more than {DISTURBED:.0%} of a core's time.",
         "",
@@ -139,8 +144,9 @@ def report(host: dict[str, str], works: list[Work], measured: list[Measured], se
 
 def row(work: Work, measured: Measured) -> str:
     """Write one line of the table."""
-    bare = measured.get(BARE, Runs())
-    cells = [work.title, measured[CROSSWIRE].cell(work), bare.cell(work), ratio(work, measured[CROSSWIRE], bare)]
+    ours = [measured[name].cell(work) for name in work.servers if name != BARE]
+    first, second = [*measured.values(), Runs()][:2]
+    cells = [work.title, ", ".join(ours), measured.get(BARE, Runs()).cell(work), ratio(work, first, second)]
     return f"| {' | '.join([*cells, work.original, work.target])} |"
 
 
@@ -150,7 +156,8 @@ def ratio(work: Work, ours: Runs, bare: Runs) -> str:
         return "—"
     a, b = work.best(ours.figures), work.best(bare.figures)
     mark = " *" if disturbed(a) or disturbed(b) else ""
-    return f"{a[work.figure] / b[work.figure]:.2f} (CPU {a['cpu_us'] / b['cpu_us']:.2f}){mark}"
+    cpu = f" (CPU {a['cpu_us'] / b['cpu_us']:.2f})" if work.figure != "cpu_us" else ""
+    return f"{a[work.figure] / b[work.figure]:.2f}{cpu}{mark}"
 
 
 def raw(host: dict[str, str], works: list[Work], measured: list[Measured], seconds: float) -> dict[str, object]:

@@ -26,16 +26,21 @@ enum {
     MAX_FRAME = 64 * 1024,    /* a server frame we are ready to hold, and what one client may send at once */
     READ_SIZE = 256 * 1024,
     PORTS_PER_ADDRESS = 4000, /* clients of one loopback source address, far below the port range */
+    MAX_SERVERS = 16,         /* ports, and processes of the server side */
 };
 
 /* The options of the command line. Numbers are doubles, so that one function can read them all. */
 static struct {
-    const char *host, *path, *event;
-    double port, clients, inflight, batch, seconds, warmup, hold, half_open, warm, server_pid, deadline;
+    const char *host, *path, *event, *payload, *ports, *server_pids;
+    double clients, each, senders, inflight, batch, seconds, warmup, hold, half_open, warm, deadline;
 } opt = {
-    .host = "127.0.0.1", .path = "/?id=%d", .clients = 100, .inflight = 8, .batch = 1, .seconds = 5, .warmup = 1,
-    .half_open = 256, .warm = 200, .deadline = 60,
+    .host = "127.0.0.1", .path = "/?id=%d", .payload = "{\"msg\":\"hello\"}", .ports = "", .server_pids = "",
+    .clients = 100, .inflight = 8, .batch = 1, .seconds = 5, .warmup = 1, .half_open = 256, .warm = 200, .deadline = 60,
 };
+
+typedef struct {
+    int items[MAX_SERVERS], count;
+} Numbers;
 
 typedef struct {
     int fd;
@@ -50,13 +55,16 @@ typedef struct {
     size_t size;
 } Frame;
 
+static Numbers ports, server_pids; /* the nodes' ports; all processes of the server side, Redis included */
 static Client *clients;
 static int epoll_fd, started, opened;    /* clients that began to connect; that finished the upgrade */
+static bool draining;                    /* what is in flight may still arrive, nothing new is sent */
 static double now, deadline;             /* seconds of the monotonic clock */
 static uint64_t sent, received;          /* messages of the mode under way */
 static uint8_t outbox[MAX_FRAME];        /* frames of the client being served, until flush() */
 static size_t outbox_size;
 
+static int (*node_of)(int number); /* which port a client connects to; NULL for all by turns */
 static void (*on_open)(Client *);
 static void (*on_message)(Client *, const char *, size_t);
 static void (*on_read)(void); /* after all messages of one read */
@@ -137,6 +145,10 @@ static void bind_source(int fd, int number) {
     if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0) fail("cannot bind: %s", strerror(errno));
 }
 
+static uint16_t port_of(int number) {
+    return (uint16_t)ports.items[node_of ? node_of(number) : number % ports.count];
+}
+
 static void start_client(int number) {
     Client *c = &clients[number];
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -144,7 +156,7 @@ static void start_client(int number) {
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     bind_source(c->fd, number);
 
-    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(port_of(number))};
     if (inet_pton(AF_INET, opt.host, &server.sin_addr) != 1) fail("--host wants an IPv4 address, not %s", opt.host);
     if (connect(c->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
         fail("client %d cannot connect: %s", number, strerror(errno));
@@ -164,7 +176,7 @@ static void request_upgrade(Client *c) {
     int size = snprintf(request, sizeof request,
                         "GET %.*s%s%s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                        before, opt.path, id, hole ? hole + 2 : "", opt.host, (int)opt.port);
+                        before, opt.path, id, hole ? hole + 2 : "", opt.host, port_of(number_of(c)));
     if (size >= (int)sizeof request) fail("--path is too long");
     queue(request, (size_t)size);
     flush(c);

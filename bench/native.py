@@ -9,8 +9,12 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from string import ascii_uppercase
+from typing import NamedTuple
+
+from crosswire.testing.redis_process import RedisProcess
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -25,6 +29,18 @@ STOP_TIMEOUT = 10.0
 
 class BenchError(RuntimeError):
     """A tool could not be built, a server did not start, or a run failed."""
+
+
+class Serving(NamedTuple):
+    """What the load generator is pointed at.
+
+    Attributes:
+        ports: where a server, or each of several nodes, listens.
+        pids: of all processes that serve, Redis included.
+    """
+
+    ports: list[int]
+    pids: list[int]
 
 
 def build(name: str) -> Path:
@@ -62,9 +78,9 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def run_loadgen(mode: str, **options: object) -> dict[str, float]:
-    """Run the load generator and return its figures; `server_pid=7` stands for `--server-pid 7`."""
-    settings = {"deadline": 60, **options}
+def run_loadgen(mode: str, serving: Serving, **options: object) -> dict[str, float]:
+    """Run the load generator and return its figures; `half_open=7` stands for `--half-open 7`."""
+    settings = {"port": _listed(serving.ports), "server_pid": _listed(serving.pids), "deadline": 60, **options}
     command = [str(build("loadgen")), mode]
     for name, value in settings.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
@@ -78,27 +94,42 @@ def run_loadgen(mode: str, **options: object) -> dict[str, float]:
     return figures
 
 
+def _listed(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
 @contextmanager
-def serving(command: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Run a server that prints `PORT n` when it listens; yield its port and its process id."""
+def serving(command: Sequence[str]) -> Iterator[Serving]:
+    """Run a server that prints `PORT n` when it listens."""
     raise_file_limit()
     with on_core(SERVER_CORE):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=_environment())
     with process:
         try:
-            yield _announced_port(process), process.pid
+            yield Serving([_announced_port(process)], [process.pid])
         finally:
             _stop(process)
 
 
-def epoll_server() -> AbstractContextManager[tuple[int, int]]:
-    """Run the bare C loop; yield its port and its process id."""
+def epoll_server() -> AbstractContextManager[Serving]:
+    """Run the bare C loop."""
     return serving([str(build("epoll_server"))])
 
 
-def crosswire_server() -> AbstractContextManager[tuple[int, int]]:
-    """Run Crosswire as it is in this checkout; yield its port and its process id."""
+def crosswire_server() -> AbstractContextManager[Serving]:
+    """Run Crosswire as it is in this checkout."""
     return serving([sys.executable, "-m", "bench.servers.crosswire_server"])
+
+
+@contextmanager
+def crosswire_nodes(count: int) -> Iterator[Serving]:
+    """Run several Crosswire servers, named A, B and so on, and their Redis, all on one core."""
+    with ExitStack() as processes:
+        with on_core(SERVER_CORE):
+            redis = processes.enter_context(RedisProcess())
+        command = [sys.executable, "-m", "bench.servers.crosswire_node", "--redis", redis.url, "--name"]
+        nodes = [processes.enter_context(serving([*command, name])) for name in ascii_uppercase[:count]]
+        yield Serving([port for node in nodes for port in node.ports], [redis.pid, *(node.pids[0] for node in nodes)])
 
 
 def _environment() -> dict[str, str]:

@@ -13,6 +13,11 @@ def rate(figures: Figures) -> str:
     return f"{figures['per_second'] / 1000:,.0f} k/s, {figures['cpu_us']:.2f} µs"
 
 
+def cpu(figures: Figures) -> str:
+    """Say what one costs all processes of the server side."""
+    return f"{figures['cpu_us']:.2f} µs"
+
+
 def duration(figures: Figures) -> str:
     """Say how long it took, and what one connection costs the server."""
     return f"{figures['seconds']:.2f} s, {figures['cpu_us']:.0f} µs"
@@ -21,6 +26,10 @@ def duration(figures: Figures) -> str:
 def memory(figures: Figures) -> str:
     """Say what one connection costs in memory."""
     return f"{figures['bytes_per_client'] / 1024:.1f} KiB"
+
+
+CROSSWIRE, BARE = "Crosswire", "bare epoll loop"
+TWO_NODES, EIGHT_NODES = "2 nodes", "8 nodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,8 @@ class Work:
         show: how the figures of a run are written.
         figure: the figure that is compared.
         more_is_better: whether the best of several runs is the one with the most.
-        bare: whether the bare epoll loop does it too.
+        servers: who does it, by turns; the first one is compared with the second.
+        ports: how many of the servers' ports clients connect to, the first ones; None for all.
         original: the original's figure in the design notes, measured by their author on another run.
         target: the project's own budget, which the measured figure is to meet.
     """
@@ -44,7 +54,8 @@ class Work:
     show: Callable[[Figures], str] = rate
     figure: str = "per_second"
     more_is_better: bool = True
-    bare: bool = True
+    servers: tuple[str, ...] = (CROSSWIRE, BARE)
+    ports: int | None = None
     original: str = "—"
     target: str = "—"
 
@@ -55,8 +66,12 @@ class Work:
 
     def timed(self, seconds: float) -> dict[str, object]:
         """Return the options of a run that measures for so many seconds, where the mode has a duration."""
-        window = {"seconds": seconds, "warmup": min(1.0, seconds / 2)} if self.figure == "per_second" else {}
-        return {**self.options, **window}
+        return {**self.options, **({"seconds": seconds, "warmup": min(1.0, seconds / 2)} if self.is_timed else {})}
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the mode lasts as long as one says."""
+        return self.mode in ("fanout", "calls", "tell")
 
 
 # The figures in `original` are those of the design notes, measured by their author. There a call cost the bare loop
@@ -97,7 +112,42 @@ WORKS = [
         memory,
         "bytes_per_client",
         more_is_better=False,
-        bare=False,
+        servers=(CROSSWIRE,),
         target="12 KiB",
+    ),
+    Work(
+        "two nodes and Redis: fan-out to 1,000 clients, 8 in flight",
+        "fanout",
+        {"each": 500, "inflight": 8},
+        servers=(TWO_NODES,),
+        original="77 k/s",
+        target="350 k/s",
+    ),
+    Work(
+        "two nodes and Redis: user to user, one write a message",
+        "tell",
+        {"each": 100, "senders": 1, "inflight": 8, "batch": 0},
+        servers=(TWO_NODES,),
+        original="20 k/s",
+        target="70 k/s",
+    ),
+    Work(
+        "two nodes and Redis: a client's call answered by another node, one write a call",
+        "calls",
+        {"clients": 100, "inflight": 8, "batch": 0, "event": "ask", "payload": "[1,2,3]"},
+        servers=(TWO_NODES,),
+        ports=1,
+        original="7 k/s",
+        target="60 k/s",
+    ),
+    Work(
+        "user to user with 8 nodes, and with 2: CPU of all processes for one message",
+        "tell",
+        {"each": 100, "inflight": 8, "batch": 0},
+        cpu,
+        "cpu_us",
+        more_is_better=False,
+        servers=(EIGHT_NODES, TWO_NODES),
+        target="ratio 1.15",
     ),
 ]

@@ -1,0 +1,46 @@
+/* One client publishes, every client receives. Included by loadgen.c alone. */
+static const char NEWS[] = "Sixty characters are what a line of chat has on average, so.";
+static Frame publication;
+
+/* Publishes what may be in flight: message k + inflight goes out once all clients have message k. */
+static void publish_more(void) {
+    uint64_t complete = received / (uint64_t)opt.clients, sent_before = sent;
+    for (; !draining && sent < complete + (uint64_t)opt.inflight; sent++) queue(publication.bytes, publication.size);
+    if (sent > sent_before) flush(&clients[0]);
+}
+
+/* Looks into the first delivery only: all are alike, so the others must have its size. */
+static void take_delivery(Client *c, const char *text, size_t size) {
+    static size_t news_size;
+    bool is_news = news_size ? size == news_size
+                             : memmem(text, size, "\"news\"", 6) && memmem(text, size, NEWS, sizeof NEWS - 1);
+    if (!is_news) fail("client %d received something else than the news: %.*s", number_of(c), (int)size, text);
+    news_size = size;
+    c->received++;
+    received++;
+}
+
+/* Every client must have every message, neither more nor less. */
+static void check_deliveries(void) {
+    draining = true;
+    run_until_received(sent * (uint64_t)opt.clients);
+    for (int i = 0; i < opened; i++)
+        if (clients[i].received != sent)
+            fail("client %d received %u of %llu messages", i, clients[i].received, (unsigned long long)sent);
+}
+
+static void fanout(void) {
+    publication = text_frame("{\"event\":\"%s\",\"payload\":{\"text\":\"%s\"}}", opt.event, NEWS);
+    open_clients((int)opt.clients);
+    on_message = take_delivery;
+    on_read = publish_more;
+    publish_more();
+    run_for(opt.warmup);
+    Reading a = take_reading();
+    run_for(opt.seconds);
+    Reading b = take_reading();
+    check_deliveries();
+    double deliveries = received_between(&a, &b);
+    report(&a, &b, "deliveries", deliveries);
+    printf(", \"inflight\": %d, \"messages\": %.0f}\n", (int)opt.inflight, deliveries / opt.clients);
+}

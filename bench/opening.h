@@ -1,0 +1,46 @@
+/* What it takes to connect, and to stay. Included by loadgen.c alone. */
+/* ---- connect ---- */
+
+static void connect_all(void) {
+    Reading a = take_reading();
+    open_clients((int)opt.clients);
+    Reading b = take_reading();
+    run_for(opt.hold);
+    report(&a, &b, "connections", opt.clients);
+    puts("}");
+}
+
+/* ---- idle ---- */
+
+static Frame join_call;
+
+static void join(Client *c) {
+    (void)c; /* the reader flushes to the client it has just opened */
+    queue(join_call.bytes, join_call.size);
+    sent++;
+}
+
+static void take_join(Client *c, const char *text, size_t size) {
+    if (!memmem(text, size, "\"callbackId\"", 12)) return;
+    if (memmem(text, size, "\"error\":", 8)) fail("client %d may not join: %.*s", number_of(c), (int)size, text);
+    received++;
+}
+
+/* Opens and joins clients, and lets the server come to rest. Returns its memory in bytes. */
+static double rss_after_opening(int count) {
+    open_clients(count);
+    run_until_received((uint64_t)opened);
+    run_for(1);
+    return rss_of(server_pids.items[0]);
+}
+
+/* The first clients warm the server's allocator up and stay, so that the others show what one more costs. */
+static void idle(void) {
+    if (!server_pids.count) fail("idle needs --server-pid");
+    join_call = text_frame("{\"event\":\"%s\",\"payload\":{\"room_id\":\"1000\"},\"callbackId\":\"1\"}", opt.event);
+    on_open = join;
+    on_message = take_join;
+    double before = rss_after_opening((int)opt.warm), after = rss_after_opening((int)opt.clients);
+    printf("{\"clients\": %d, \"warm\": %d, \"rss_before\": %.0f, \"rss_after\": %.0f, \"bytes_per_client\": %.0f}\n",
+           (int)opt.clients, (int)opt.warm, before, after, (after - before) / opt.clients);
+}

@@ -1,0 +1,103 @@
+/* Users tell users, on other nodes as a rule. Included by loadgen.c alone.
+ *
+ * The clients are pairs: 2p sends to its partner 2p + 1, whose connection is on the next node. What arrives there
+ * frees the next message of the pair. With --batch 1 those that one read frees leave in one write.
+ */
+static const char LINE[] = "Sixty characters are what a line of chat has on average, so.";
+static Frame *lines; /* of each pair */
+static int freed;    /* messages of the partner being served that have arrived in this read */
+static Client *partner;
+
+static Client *sender_to(Client *c) { return &clients[number_of(c) & ~1]; }
+
+/* Spreads the senders over the first --senders nodes, and puts each partner on the node after its sender's. */
+static int node_of_pair(int number) {
+    int senders = opt.senders ? (int)opt.senders : ports.count;
+    return (number / 2 % senders + number % 2) % ports.count;
+}
+
+static void send_line(Client *c) {
+    Frame *line = &lines[number_of(c) / 2];
+    queue(line->bytes, line->size);
+    sent++;
+    c->received++; /* of a sender: what its partner is to receive */
+    if (!opt.batch) flush(c);
+}
+
+/* Its first answer tells that its user can be reached from every node. */
+static void greet(Client *c) {
+    Frame hello = text_frame("{\"event\":\"hello\",\"callbackId\":\"1\"}");
+    queue(hello.bytes, hello.size); /* the reader flushes to the client it has just opened */
+    (void)c;
+}
+
+static void take_greeting(Client *c, const char *text, size_t size) {
+    if (!memmem(text, size, "\"callbackId\"", 12) || memmem(text, size, "\"error\":", 8))
+        fail("client %d was not greeted: %.*s", number_of(c), (int)size, text);
+    received++;
+}
+
+/* Looks into the first message only: all are alike, so the others must have its size. */
+static void take_line(Client *c, const char *text, size_t size) {
+    static size_t told_size;
+    bool is_told = told_size ? size == told_size
+                             : memmem(text, size, "\"told\"", 6) && memmem(text, size, LINE, sizeof LINE - 1);
+    if (!is_told || !(number_of(c) & 1))
+        fail("client %d received something else than what it was told: %.*s", number_of(c), (int)size, text);
+    told_size = size;
+    if (++c->received > sender_to(c)->received) fail("client %d was told more than was sent", number_of(c));
+    received++;
+    freed++;
+    partner = c;
+}
+
+static void tell_more(void) {
+    if (!freed) return;
+    Client *c = sender_to(partner);
+    for (; freed; freed--)
+        if (!draining) send_line(c);
+    flush(c);
+}
+
+/* Every partner must have all that was sent to it. */
+static void check_lines(void) {
+    draining = true;
+    run_until_received(sent);
+    for (Client *c = clients; c < clients + opened; c += 2)
+        if (c[1].received != c->received)
+            fail("client %d was told %u of %u messages", number_of(c + 1), c[1].received, c->received);
+}
+
+static void start_lines(void) {
+    int pairs = (int)opt.clients / 2;
+    if (!(lines = calloc((size_t)pairs, sizeof *lines))) fail("out of memory");
+    for (int p = 0; p < pairs; p++) {
+        lines[p] = text_frame("{\"event\":\"%s\",\"payload\":{\"to\":\"%d\",\"text\":\"%s\"}}", opt.event, 2 * p + 1, LINE);
+        for (int i = 0; i < (int)opt.inflight; i++) send_line(&clients[2 * p]);
+        flush(&clients[2 * p]);
+    }
+}
+
+static void meet(void) {
+    node_of = node_of_pair;
+    on_open = greet;
+    on_message = take_greeting;
+    open_clients((int)opt.clients);
+    run_until_received((uint64_t)opened);
+    received = 0;
+}
+
+static void tell(void) {
+    if ((int)opt.clients % 2) fail("tell wants an even number of clients");
+    meet();
+    on_message = take_line;
+    on_read = tell_more;
+    start_lines();
+    run_for(opt.warmup);
+    Reading a = take_reading();
+    run_for(opt.seconds);
+    Reading b = take_reading();
+    check_lines();
+    report(&a, &b, "messages", received_between(&a, &b));
+    printf(", \"inflight\": %d}\n", (int)opt.inflight);
+}
