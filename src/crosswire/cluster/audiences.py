@@ -78,14 +78,28 @@ class ClusterDispatcher:
         clients = self._clients
         wanted = clients.wants_msgpack or cluster.members.want_msgpack
         payloads = encode(messages.event(event, data), msgpack=wanted)
-        clients.deliver(target, payloads, exclude)
         if isinstance(target, ToUsers):
-            elsewhere = tuple(user for user in target.users if not clients.holds(user))
-            if not elsewhere:
-                return
-            if len(elsewhere) < len(target.users):
-                target = ToUsers(elsewhere)
+            here, elsewhere = self._sorted(target)
+            if here is not None:
+                clients.deliver(here, payloads, exclude)
+            if elsewhere is not None:
+                cluster.dialect.to_clients(elsewhere, payloads, exclude)
+            return
+        clients.deliver(target, payloads, exclude)
         cluster.dialect.to_clients(target, payloads, exclude)
+
+    def _sorted(self, target: ToUsers) -> tuple[ToUsers | None, ToUsers | None]:
+        """Sort users into those who are connected here and those who may be elsewhere; some may be both."""
+        clients = self._clients
+        here = clients.users(target)
+        if not here:
+            return None, target
+        if clients.users_may_be_elsewhere:
+            return target, target
+        if len(target.users) == 1:
+            return target, None
+        elsewhere = tuple(user for user in target.users if user not in here)
+        return target, ToUsers(elsewhere) if elsewhere else None
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
         """Call every user of the target, wherever connected."""

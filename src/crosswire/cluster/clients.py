@@ -16,10 +16,6 @@ from crosswire.types import Replies, Roster, Tally
 class Clients(Dispatcher, ClientInbox, Load, Protocol):
     """Carries out on one node what audiences are asked to do."""
 
-    def holds(self, user: str) -> bool:
-        """Whether a user is connected here and can be nowhere else."""
-        ...
-
     def users(self, target: Target) -> Collection[str]:
         """The users of a target that are connected here, each once."""
         ...
@@ -40,10 +36,6 @@ class NoClients:
     serves = False
     wants_msgpack = False
     users_may_be_elsewhere = False
-
-    def holds(self, user: str) -> bool:
-        """Nobody is here."""
-        return False
 
     def users(self, target: Target) -> Collection[str]:
         """Nobody is here."""

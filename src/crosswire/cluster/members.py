@@ -69,6 +69,7 @@ class Members:
         clock: gives and takes stamps.
 
     Attributes:
+        want_msgpack: whether any other member has clients that want MessagePack.
         admitted: whether the name is this node's, and the others have been told.
     """
 
@@ -85,7 +86,7 @@ class Members:
         self.admitted = False
         self._taken = False
         self._heard: asyncio.Event = asyncio.Event()
-        self._wanted_msgpack = False
+        self.want_msgpack = False
 
     @property
     def nodes(self) -> dict[str, NodeInfo]:
@@ -102,11 +103,6 @@ class Members:
     def servers(self) -> set[str]:
         """The names of those of them that are servers."""
         return {each.beat.name for each in self._members if each.beat.serves}
-
-    @property
-    def want_msgpack(self) -> bool:
-        """Whether any of them has clients that want MessagePack."""
-        return self._wanted_msgpack
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
@@ -271,5 +267,5 @@ class Members:
 
     def _changed(self) -> None:
         self._port.use_paths(self._members.common_paths())
-        self._wanted_msgpack = any(each.beat.msgpack for each in self._members)
+        self.want_msgpack = any(each.beat.msgpack for each in self._members)
         self._heard.set()

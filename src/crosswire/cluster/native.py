@@ -68,7 +68,8 @@ class Native:
         """Publish a message for clients; see :class:`~crosswire.cluster.dialect.Dialect`."""
         if isinstance(target, ToUsers):
             body = envelopes.encode(ForClients(payloads.json, (), payloads.msgpack))
-            for user in dict.fromkeys(target.users):  # each once, however often named
+            users = target.users if len(target.users) == 1 else dict.fromkeys(target.users)  # each once
+            for user in users:
                 if user not in exclude:
                     self._port.publish(self._channels.user(user), body)
             return

@@ -84,7 +84,7 @@ class Responder:
             else:
                 value = listener.handler(*(sender,)[: listener.arity])
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
-            self._failed(event, error)
+            self._failed(event, asker, error)
             if asker is not None:
                 asker.refuse(_told(error))
             return
@@ -105,7 +105,7 @@ class Responder:
             unfinished: Unfinished | None = Unfinished(None, listeners)
             outcome = None
         else:
-            outcome = Outcome(partial(self._failed, event))
+            outcome = Outcome(partial(self._failed, event, asker))
             unfinished = call_sync(listeners, (sender,), decode, outcome)
         if unfinished is not None:
             self._start(asker, event, self._finish(asker, sender, event, unfinished, decode, outcome))
@@ -121,7 +121,7 @@ class Responder:
         decode: Callable[[PayloadType], Any],
         outcome: Outcome | None = None,
     ) -> None:
-        outcome = outcome or Outcome(partial(self._failed, event))
+        outcome = outcome or Outcome(partial(self._failed, event, asker))
         try:
             await unfinished.finish((sender,), decode, outcome)
         finally:
@@ -138,7 +138,7 @@ class Responder:
         if asker is not None:
             asker.refuse(_BUSY)
         else:
-            self._failed(event, RuntimeError("too many handlers are at work; the event was dropped"))
+            self._failed(event, None, RuntimeError("too many handlers are at work; the event was dropped"))
 
     def _settle(self, asker: Asker, event: str, outcome: Outcome) -> None:
         if outcome.error is None:
@@ -150,12 +150,14 @@ class Responder:
         try:
             asker.answer(value)
         except InvalidPayload as error:
-            self._failed(event, TypeError(f"the handler's return value can't be sent: {error.message}"))
+            self._failed(event, asker, TypeError(f"the handler's return value can't be sent: {error.message}"))
             asker.refuse(HANDLER_ERROR)
 
-    def _failed(self, event: str, error: BaseException) -> None:
-        """Log a failure of the application's own code; a refusal is an answer and no failure."""
-        if isinstance(error, EventError) or (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+    def _failed(self, event: str, asker: Asker | None, error: BaseException) -> None:
+        """Log a failure of the application's own code. A refusal is an answer and no failure, where somebody asked."""
+        if asker is not None and isinstance(error, EventError):
+            return
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
             return
         held_back = self._throttle.admit((event, type(error)), time.monotonic())
         if held_back is not None:

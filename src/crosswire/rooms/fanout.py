@@ -58,7 +58,8 @@ class FanOut:
     @property
     def wants_msgpack(self) -> bool:
         """Whether a member uses MessagePack."""
-        return len(self.formats) > 1 and any(form.codec.binary for form in self.formats)
+        formats = self.formats
+        return len(formats) > 1 and any(form.codec.binary for form in formats)
 
     def encode(self, message: msgspec.Struct) -> Frames:
         """Encode a message for every member there is.

@@ -55,15 +55,13 @@ class LocalDelivery:
         """Whether a user who is connected here may be connected elsewhere too."""
         return self._registry.duplicates == "allow"
 
-    def holds(self, user: str) -> bool:
-        """Whether a user is connected here and can be nowhere else."""
-        return bool(self._presence.of(user)) and self._registry.duplicates != "allow"
-
     def users(self, target: Target) -> Collection[str]:
         """The users of a target that are connected here."""
-        if isinstance(target, ToUsers):
-            return [user for user in dict.fromkeys(target.users) if self._presence.of(user)]
-        return self._users(target)
+        if not isinstance(target, ToUsers):
+            return self._users(target)
+        if len(target.users) == 1:
+            return target.users if self._presence.of(target.users[0]) else ()
+        return {user for user in target.users if self._presence.of(user)}
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Another server has a connection of a user too."""
@@ -75,12 +73,17 @@ class LocalDelivery:
 
     def deliver(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
         """Pass on a message that is encoded."""
+        recipients = self._recipients(target)
+        if not recipients:
+            return
         fanout = self._context.fanout
-        if exclude or isinstance(target, ToUsers):
-            if recipients := self._recipients(target):
-                fanout.push(fanout.frames(payloads), recipients, exclude)
-        elif members := self._recipients(target):
-            fanout.hold(fanout.frames(payloads), members)
+        if not exclude and isinstance(target, ToUsers) and len(recipients) == 1:
+            for socket in recipients:
+                socket.deliver(socket.format.wrap(payloads))
+        elif exclude or isinstance(target, ToUsers):
+            fanout.push(fanout.frames(payloads), recipients, exclude)
+        else:
+            fanout.hold(fanout.frames(payloads), recipients)
 
     # Dispatcher
 
@@ -142,10 +145,10 @@ class LocalDelivery:
         return Replies({self._name(): left})
 
     def _recipients(self, target: Target) -> Collection[Socket]:
-        if isinstance(target, Everyone):
-            return self._presence.members
         if isinstance(target, ToRoom):
             return self._rooms.in_room(target.namespace, target.id)
+        if isinstance(target, Everyone):
+            return self._presence.members
         if len(target.users) == 1:
             return self._presence.of(target.users[0])
         return [socket for user in dict.fromkeys(target.users) for socket in self._presence.of(user)]

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Set
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import hiredis
 
@@ -88,7 +88,8 @@ class Endpoint:
         latency: milliseconds of the last probe's round trip.
         last_error: what went wrong last.
         denied: why it refuses us for good, as far as it is up to it.
-        good_until: when everything before was heard, in seconds of real time; None if nobody counts on it.
+        unheard_since: until when everything published there was heard for sure, in seconds of real time, if since then
+            something may not have been; None if nothing was missed or nobody counted on it.
         listens_since: since when it is healthy, in seconds of the event loop's time; None while it is not.
         lost_at: when that last ended.
         publisher: publishes there.
@@ -111,7 +112,7 @@ class Endpoint:
         self.latency: float | None = None
         self.last_error: str | None = None
         self.denied: str | None = None
-        self.good_until: float | None = None
+        self.unheard_since: float | None = None
         self.listens_since: float | None = None
         self.lost_at: float | None = None
         self.publisher = Publisher(budget, self)
@@ -120,6 +121,7 @@ class Endpoint:
         self._pulse = pulse
         self._channel = probe
         self._owner = owner
+        self._good_until: float | None = None
         self._probes = 0
         self._sent = 0.0
         self._complained = False
@@ -183,12 +185,12 @@ class Endpoint:
             subscribed = self.subscriber.attach(link, self._subscriber_lost)
             if not await self._comes(subscribed, lambda: self.subscriber.heard):
                 raise self._fault(Unreachable("it does not confirm the subscriptions"))
-        since = self.good_until
         await self._probe()
         self.healthy = self.usable = True
         self.denied = None
         self._complained = False
         self.listens_since = self._time()
+        since, self.unheard_since = self.unheard_since, None
         self._owner.endpoint_works(self, since)
 
     async def _watch(self) -> None:
@@ -222,22 +224,23 @@ class Endpoint:
         echo = self._echo = asyncio.get_running_loop().create_future()
         self._sent, real = time.perf_counter(), time.time()
         acknowledged = self.publisher.ask(publish(self._channel, b"", b"%d" % self._probes))
+        acknowledged.add_done_callback(self._acknowledged)
 
         def heard() -> object:
             return self.subscriber.heard if acknowledged.done() else self.publisher.heard
 
-        if await self._comes(echo, heard):
-            self.good_until = real
-            self._owner.endpoint_measured(self)
-            return
-        if not acknowledged.done():
-            raise self._fault(Unreachable(f"it does not answer within {self._pulse.timeout:g} s"))
-        reply = acknowledged.result()
-        if isinstance(reply, hiredis.ReplyError):
-            raise self._fault(_refusal("a probe can't be published", str(reply)))
-        raise self._fault(_Deaf(f"what is published does not come back within {self._pulse.timeout:g} s"))
+        within = f"within {self._pulse.timeout:g} s"
+        if not await self._comes(echo, heard):
+            if not acknowledged.done():
+                raise self._fault(Unreachable(f"it does not answer {within}"))
+            raise self._fault(_Deaf(f"what is published does not come back {within}"))
+        self._good_until = real
+        if not await self._comes(acknowledged, heard):
+            self.publisher.drop(f"what is published is not acknowledged {within}")
+            raise self._fault(Unreachable("it is lost"))
+        self._owner.endpoint_measured(self)
 
-    async def _comes(self, awaited: asyncio.Future[None], heard: Callable[[], object]) -> bool:
+    async def _comes(self, awaited: asyncio.Future[Any], heard: Callable[[], object]) -> bool:
         """Wait, as long as the connections last and anything is heard; under load an answer may be far behind."""
         quiet, before = 0, heard()
         while quiet < _STEPS and not self._broken.done():
@@ -250,6 +253,11 @@ class Endpoint:
         return False
 
     # What happens meanwhile
+
+    def _acknowledged(self, acknowledged: asyncio.Future[Any]) -> None:
+        reply = acknowledged.result()
+        if isinstance(reply, hiredis.ReplyError):
+            self._failed(_refusal("a probe can't be published", str(reply)))
 
     def echoed(self, body: bytes) -> None:
         """A probe came back."""
@@ -278,6 +286,7 @@ class Endpoint:
 
     def _subscriber_lost(self, reason: str) -> None:
         self.subscriber.detach()
+        self.unheard_since = self.unheard_since or self._good_until
         self._broke(reason)
         self._owner.endpoint_changed(self)
 

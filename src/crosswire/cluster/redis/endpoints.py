@@ -136,8 +136,8 @@ class Endpoints:
             await self.stop()
             raise
         for endpoint in self._all.values():
-            if endpoint.good_until is None:
-                endpoint.good_until = began  # from now on it is counted on
+            if not endpoint.healthy:
+                endpoint.unheard_since = began
         if not self._available:
             self._interrupted = True
             logger.warning("no Redis can be reached: this node is on its own until one can")
