@@ -17,7 +17,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint unit format bench conformance clean
+.PHONY: help demo test lint unit format bench conformance faults clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,7 +34,7 @@ lint: $(DEV) ## The checks that run nothing: ruff, mypy, pyright, import-linter
 	@echo '== pyright' && $(RUN) -m pyright --pythonpath $(RUN)
 	@echo '== import-linter' && $(VENV)/bin/lint-imports --no-cache --no-logo
 
-unit: $(DEV) ## The tests: unit, contract, integration (ARGS="-k rooms" for some)
+unit: $(DEV) ## The tests: unit, contract, integration, faults (ARGS="-k rooms" for some)
 	@echo '== pytest' && $(RUN) -m pytest $(ARGS)
 
 format: $(DEV) ## Format the code, and fix what ruff can fix
@@ -46,6 +46,9 @@ bench: $(DEV) ## Measure it beside a bare epoll loop (needs a C compiler)
 
 conformance: $(DEV) ## The Autobahn test suite; writes docs/conformance.md
 	@$(RUN) -m tests.conformance.autobahn --write docs/conformance.md
+
+faults: $(DEV) ## Break Redis, connections and servers under load for ten minutes; writes docs/reliability.md
+	@$(RUN) -m tests.faults --write docs/reliability.md $(ARGS)
 
 clean: ## Remove the environment, caches and everything else that was made
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist bench/build

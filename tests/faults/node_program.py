@@ -1,0 +1,151 @@
+"""A server of the cluster under test, as a process: ``python -m tests.faults.node_program JSON``.
+
+It reads a command a line from stdin, ``publish``, ``pause`` or ``report``, ends when that is closed, and writes what
+happens to it to stdout, as a JSON object a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from crosswire import Handshake, Redis, Server, Socket
+from crosswire.runtime import loops
+from crosswire.types import GapInfo, NodeInfo, RedisStatus
+from tests.faults.lines import stdin_lines
+from tests.faults.logs import PUBLISHED
+from tests.faults.workload import NODES, ROOM, Workload, node_name, user
+
+_TICK = 0.01
+_STALLED = 0.5
+"""Seconds of standing still that are not made up for with a burst of messages."""
+
+
+def say(what: str, **more: Any) -> None:
+    """Tell the test something."""
+    print(json.dumps({"what": what, "at": time.time(), **more}), flush=True)
+
+
+class Speaker:
+    """Publishes numbered messages at a steady rate.
+
+    Args:
+        server: that publishes.
+        node: its number.
+        workload: says how much, and to whom.
+        log: where each message is written down.
+    """
+
+    def __init__(self, server: Server, node: int, workload: Workload, log: Path) -> None:
+        self._targets = self._make_targets(server, workload)
+        self._order = cycle(workload.cycle())
+        self._streams = [workload.stream(node, target) for target in range(workload.targets)]
+        self._numbers = [0] * workload.targets
+        self._rate = workload.rate / NODES
+        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+            if not self._task.cancelled():
+                self._task.result()
+            self._task = None
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        began, said = loop.time(), 0
+        while True:
+            await asyncio.sleep(_TICK)
+            due = int((loop.time() - began) * self._rate)
+            if due - said > _STALLED * self._rate:
+                began, said = loop.time(), 0
+                continue
+            self._say(due - said)
+            said = due
+
+    def _say(self, count: int) -> None:
+        chosen = [next(self._order) for _ in range(count)]
+        messages: list[tuple[int, int]] = []
+        for target in chosen:
+            messages.append((self._streams[target], self._numbers[target]))
+            self._numbers[target] += 1
+        now = time.time()
+        # Before they are published: a process that is killed in between has said less than it wrote, not more.
+        os.write(self._log, b"".join([PUBLISHED.pack(*message, now) for message in messages]))
+        for target, message in zip(chosen, messages, strict=True):
+            self._targets[target].send("n", message)
+
+    @staticmethod
+    def _make_targets(server: Server, workload: Workload) -> list[Any]:
+        rooms = [server.room(ROOM, str(room)) for room in range(workload.rooms)]
+        users = map(workload.user_of, range(workload.rooms, workload.targets - 1))
+        return [*rooms, *[server.user(user(client)) for client in users if client is not None], server.everyone]
+
+
+def make_server(node: int, redis: Redis) -> Server:
+    """Make the server, which tells of all that an application is told of."""
+    server = Server(node_name(node), port=0, redis=redis)
+
+    @server.authenticate
+    def who(handshake: Handshake) -> str:
+        return handshake.query["id"]
+
+    @server.on("join")
+    async def join(socket: Socket, room: str) -> bool:
+        await socket.join(ROOM, room)
+        return True
+
+    @server.cluster.on_join
+    def joined(info: NodeInfo) -> None:
+        say("join", name=info.name)
+
+    @server.cluster.on_leave
+    def left(info: NodeInfo, reason: str) -> None:
+        say("leave", name=info.name, reason=reason)
+
+    @server.cluster.on_gap
+    def gap(info: GapInfo) -> None:
+        say("gap", **info._asdict())
+
+    @server.cluster.on_redis_health
+    def health(status: RedisStatus) -> None:
+        say("health", **status._asdict())
+
+    return server
+
+
+async def main(options: dict[str, Any]) -> None:
+    """Serve until stdin is closed."""
+    server = make_server(options["node"], Redis(options["urls"], delivery=options["delivery"]))
+    speaker = Speaker(server, options["node"], Workload(**options["workload"]), Path(options["log"]))
+    async with server:
+        say("ready", port=server.port)
+        async for command in stdin_lines():
+            if command == "publish":
+                speaker.start()
+            elif command == "pause":
+                await speaker.stop()
+                say("paused")
+            elif command == "report":
+                cluster = server.cluster
+                say("report", gaps=cluster.gaps, dropped=cluster.dropped, refused=cluster.refused)
+        await speaker.stop()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    loops.run(main(json.loads(sys.argv[1])))
