@@ -1,0 +1,82 @@
+"""Ports of one bus, that end with the test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from crosswire.cluster.redis.options import Redis
+from crosswire.cluster.redis.port import RedisPort
+from crosswire.runtime.loops import loop_factory
+from crosswire.testing.bus_suite import CHANNEL, Member
+from crosswire.types import GapInfo, RedisStatus
+from tests.support import aio
+
+
+class RedisMember(Member):
+    """A member on a bus of Redis.
+
+    Attributes:
+        redis: its port, and what that can do beyond others.
+    """
+
+    def __init__(self, bus: Redis, name: str) -> None:
+        super().__init__(bus, name)
+        assert isinstance(self.port, RedisPort)
+        self.redis = self.port
+
+    @property
+    def healthy(self) -> list[bool]:
+        """Of each Redis, whether it is."""
+        return [status.healthy for status in self.redis.status()]
+
+    @property
+    def gaps(self) -> list[GapInfo]:
+        """It was told of."""
+        return [value for what, value in self.told if what == "gap" and isinstance(value, GapInfo)]
+
+    @property
+    def statuses(self) -> list[RedisStatus]:
+        """It was told of."""
+        return [value for what, value in self.told if isinstance(value, RedisStatus)]
+
+    def numbers(self, channel: bytes = CHANNEL) -> list[int]:
+        """What came on a channel, where the bodies are numbers."""
+        return list(map(int, self.bodies(channel)))
+
+    def times(self, what: str) -> int:
+        """How often it was told of something."""
+        return sum(each == what for each, _ in self.told)
+
+
+@asynccontextmanager
+async def crew(bus: Redis | Sequence[Redis], count: int = 1) -> AsyncIterator[list[RedisMember]]:
+    """Start ports: so many of one bus, or one of each of several."""
+    buses = [bus] * count if isinstance(bus, Redis) else bus
+    members = [RedisMember(each, f"node {number}") for number, each in enumerate(buses)]
+    try:
+        for member in members:
+            await member.port.start()
+        yield members
+    finally:
+        for member in members:
+            await member.port.stop()
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a test on the loop that is used in earnest."""
+    aio.run(main, loop_factory())
+
+
+class Watch:
+    """Tells whether something took as long as it may."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._began

@@ -1,0 +1,292 @@
+"""What is noticed of a Redis that dies, hangs, comes back or can't be heard, and how soon."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from crosswire.cluster.redis.options import Redis
+from crosswire.errors import ConfigError
+from crosswire.testing.proxy import TcpProxy
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cluster.redis.support import RedisMember, Watch, crew, run
+from tests.support.aio import wait_until
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisProcess]:
+    with RedisProcess() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[RedisProcess]:
+    with RedisProcess() as process:
+        yield process
+
+
+def id_of(redis: RedisProcess) -> str:
+    return f"127.0.0.1:{redis.port}"
+
+
+def both_ways(redis: RedisProcess, proxy: TcpProxy) -> AbstractAsyncContextManager[list[RedisMember]]:
+    """Start two ports: one on the Redis itself, one on the proxy in front of it."""
+    return crew([Redis(redis.url), Redis(f"redis://127.0.0.1:{proxy.port}")])
+
+
+def test_one_that_hangs_is_out_within_a_second_and_a_half_and_back_within_two(
+    redis: RedisProcess, other: RedisProcess
+) -> None:
+    async def main() -> None:
+        async with crew(Redis([redis.url, other.url])) as (a,):
+            assert set(a.port.paths) == {id_of(redis), id_of(other)}
+            a.told.clear()
+            redis.pause()
+            watch = Watch()
+            await wait_until(lambda: a.port.paths == (id_of(other),))
+            assert watch.elapsed < 1.5
+            await wait_until(lambda: len(a.statuses) == 1)
+            assert a.told[:2] == [("path lost", id_of(redis)), ("paths changed", (id_of(other),))]
+            (lost,) = a.statuses
+            assert (lost.healthy, lost.publisher, lost.subscriber) == (False, False, False)
+            assert "does not answer" in str(lost.last_error)
+            assert a.port.available
+            redis.resume()
+            watch = Watch()
+            await wait_until(lambda: len(a.port.paths) == 2)
+            assert watch.elapsed < 2
+            (gap,) = a.gaps
+            assert gap.url == redis.url
+            assert gap.until - gap.since > 0.5
+            assert a.times("restored") == 0
+
+    run(main())
+
+
+def test_one_that_is_killed_is_out_at_once_and_back_within_two_seconds_of_its_return(
+    redis: RedisProcess, other: RedisProcess
+) -> None:
+    async def main() -> None:
+        async with crew(Redis([redis.url, other.url]), 5) as members:
+            redis.kill()
+            watch = Watch()
+            await wait_until(lambda: all(member.port.paths == (id_of(other),) for member in members))
+            assert watch.elapsed < 0.3
+            redis.restart()
+            watch = Watch()
+            await wait_until(lambda: all(len(member.port.paths) == 2 for member in members))
+            assert watch.elapsed < 2
+
+    run(main())
+
+
+def test_the_only_one_is_unavailable_and_then_restored(redis: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis(redis.url)) as (a,):
+            assert a.times("restored") == 0
+            for times in (1, 2):
+                redis.kill()
+                await wait_until(lambda: not a.port.available)
+                assert a.port.paths == ()
+                redis.restart()
+                await wait_until(lambda: a.port.available)
+                assert a.times("restored") == times
+                assert a.port.gaps == times
+
+    run(main())
+
+
+def test_a_subscriber_that_hears_nothing_is_replaced_within_three_seconds(redis: RedisProcess) -> None:
+    async def main() -> None:
+        async with TcpProxy("127.0.0.1", redis.port) as proxy, both_ways(redis, proxy) as (a, b):
+            await b.listen()
+            proxy.blackhole(next(link for link in proxy.links if b"SUBSCRIBE" in link.first_bytes))
+            watch = Watch()
+            await wait_until(lambda: b.gaps)
+            assert watch.elapsed < 3
+            assert "does not come back" in str(b.redis.status()[0].last_error)
+            assert all(status.publisher for status in b.statuses)
+            assert b.times("path lost") == 0
+            a.port.publish(b"cw:test", b"x")
+            await b.receives(b"x")
+
+    run(main())
+
+
+@pytest.mark.parametrize(("up", "down"), [(True, False), (False, True), (True, True)])
+def test_a_publisher_that_reaches_nobody_is_replaced(redis: RedisProcess, up: bool, down: bool) -> None:
+    async def main() -> None:
+        async with TcpProxy("127.0.0.1", redis.port) as proxy, both_ways(redis, proxy) as (a, b):
+            await a.listen()
+            proxy.blackhole(next(link for link in proxy.links if b":pub" in link.first_bytes), up=up, down=down)
+            for number in range(100):
+                b.port.publish(b"cw:test", b"%d" % number)
+            watch = Watch()
+            await wait_until(lambda: not b.port.available)
+            assert watch.elapsed < 1.5
+            await wait_until(lambda: b.port.available)
+            b.port.publish(b"cw:test", b"100")
+            await wait_until(lambda: len(a.got) == 101)
+            assert a.numbers() == list(range(101))
+
+    run(main())
+
+
+def test_losing_only_the_publisher_is_no_gap(redis: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis(redis.url), 2) as (a, b):
+            await b.listen()
+            redis.command("CLIENT", "KILL", "TYPE", "normal")
+            for number in range(100):
+                a.port.publish(b"cw:test", b"%d" % number)
+                await asyncio.sleep(0)
+            await wait_until(lambda: a.times("restored") == b.times("restored") == 1)
+            await b.receives(*[b"%d" % number for number in range(100)])
+            assert a.gaps == b.gaps == []
+            assert b.times("path lost") == 1
+
+    run(main())
+
+
+def test_a_redis_behind_a_slow_network_is_healthy_and_its_latency_known(redis: RedisProcess) -> None:
+    async def main() -> None:
+        async with TcpProxy("127.0.0.1", redis.port) as proxy:
+            proxy.delay(0.1)
+            async with crew(Redis(f"redis://127.0.0.1:{proxy.port}", ping_interval=0.05)) as (a,):
+                await wait_until(lambda: (a.redis.status()[0].latency or 0) > 90)
+                assert a.healthy == [True]
+                assert a.redis.status()[0].latency < 500  # type: ignore[operator]
+
+    run(main())
+
+
+def test_a_process_that_stood_still_does_not_blame_redis(redis: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis(redis.url, ping_interval=0.05, ping_timeout=0.2), 2) as (a, b):
+            await b.listen()
+            for _ in range(3):
+                time.sleep(0.4)  # noqa: ASYNC251 - it stands still
+                await asyncio.sleep(0.07)
+            for member in (a, b):
+                assert member.healthy == [True]
+                assert member.times("path lost") == 0
+                assert member.gaps == []
+
+    run(main())
+
+
+def test_much_at_once_does_not_make_a_redis_unhealthy(redis: RedisProcess) -> None:
+    async def main() -> None:
+        options = Redis(redis.url, ping_interval=0.05, ping_timeout=0.3, buffer=256 * 1024 * 1024)
+        async with crew(options, 2) as (a, b):
+            await b.listen()
+            for _ in range(2):
+                for _ in range(3000):
+                    a.port.publish(b"cw:test", b"x" * 20_000)
+                await asyncio.sleep(0)
+            await wait_until(lambda: len(b.got) == 6000, timeout=15)
+            for member in (a, b):
+                assert member.times("path lost") == 0
+                assert member.gaps == []
+
+    run(main())
+
+
+def test_a_redis_that_is_added_to_a_cluster_later_may_be_missing_at_the_start(
+    redis: RedisProcess, other: RedisProcess
+) -> None:
+    redis.kill()
+
+    async def main() -> None:
+        watch = Watch()
+        async with crew(Redis([redis.url, other.url])) as (a,):
+            assert 0.4 < watch.elapsed < 1.5
+            assert a.port.available
+            assert [status.healthy for status in a.redis.status()] == [False, True]
+            redis.restart()
+            await wait_until(lambda: a.healthy == [True, True])
+            assert len(a.gaps) == 1
+            assert a.times("restored") == 0
+
+    run(main())
+
+
+def test_without_any_redis_a_node_starts_alone_and_says_so(
+    redis: RedisProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.kill()
+
+    async def main() -> None:
+        watch = Watch()
+        async with crew(Redis(redis.url)) as (a,):
+            assert 1.5 < watch.elapsed < 3
+            assert not a.port.available
+            assert "this node is on its own" in caplog.text
+            await a.listen()
+            assert await a.port.listeners(b"cw:test") == 0
+            redis.restart()
+            await wait_until(lambda: a.port.is_listening(b"cw:test"))
+            assert a.times("restored") == 1
+
+    with caplog.at_level(logging.WARNING):
+        run(main())
+
+
+def test_all_that_work_make_a_start_quick(redis: RedisProcess, other: RedisProcess) -> None:
+    async def main() -> None:
+        watch = Watch()
+        async with crew(Redis([redis.url, other.url])) as (a,):
+            assert watch.elapsed < 0.3
+            assert a.healthy == [True, True]
+            assert a.gaps == []
+
+    run(main())
+
+
+def test_a_stop_does_not_wait_for_one_that_hangs(redis: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis(redis.url)) as (a,):
+            redis.pause()
+            a.port.publish(b"cw:test", b"x")
+            watch = Watch()
+            await a.port.stop()
+            assert watch.elapsed < 1
+
+    run(main())
+
+
+def test_an_outage_is_logged_once(redis: RedisProcess, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with crew(Redis(redis.url)) as (a,):
+            redis.kill()
+            await wait_until(lambda: "refused" in str(a.redis.status()[0].last_error))
+            assert len(caplog.records) == 1
+            assert redis.url in caplog.text
+
+    with caplog.at_level(logging.WARNING):
+        run(main())
+
+
+def test_the_owner_may_fail(redis: RedisProcess, other: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ConfigError("the application's")
+
+    for name in ("paths_changed", "path_lost", "restored", "gap", "health_changed", "subscription_failed"):
+        monkeypatch.setattr(RedisMember, name, fail)
+
+    async def main() -> None:
+        async with crew(Redis([redis.url, other.url]), 2) as (a, b):
+            await b.listen()
+            redis.kill()
+            await wait_until(lambda: b.healthy == [False, True])
+            redis.restart()
+            await wait_until(lambda: a.healthy == b.healthy == [True, True])
+            a.port.publish(b"cw:test", b"x")
+            await b.receives(b"x")
+
+    run(main())

@@ -1,0 +1,217 @@
+"""Whom a Redis lets in, over what, and what is said of those it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from crosswire.cluster.redis.options import Redis
+from crosswire.errors import ConfigError
+from crosswire.testing.redis_process import RedisProcess, TlsFiles, servers_here
+from tests.integration.cluster.redis.support import Watch, crew, run
+from tests.support.aio import wait_until
+from tests.support.certificates import tls_contexts
+
+SECRET = "s3cr3t p@ss/w?rd"
+ALL = "~* &* +@all"
+
+
+def converse(url: str) -> None:
+    """Let two ports talk over a Redis."""
+
+    async def main() -> None:
+        async with crew(Redis(url), 2) as (a, b):
+            assert a.healthy == [True]
+            await b.listen()
+            a.port.publish(b"cw:test", b"hello")
+            await b.receives(b"hello")
+            assert SECRET not in repr(a.redis.status())
+
+    run(main())
+
+
+def refusal(url: str, **options: Any) -> str:
+    """Return how a start fails."""
+    text = ""
+
+    async def main() -> None:
+        nonlocal text
+        with pytest.raises(ConfigError) as error:
+            async with crew(Redis(url, **options)):
+                pass
+        text = str(error.value)
+
+    run(main())
+    return text
+
+
+@contextmanager
+def nothing_leaks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    with caplog.at_level(logging.DEBUG):
+        yield
+    assert "s3cr3t" not in caplog.text
+
+
+def test_a_password(caplog: pytest.LogCaptureFixture) -> None:
+    with nothing_leaks(caplog), RedisProcess(password=SECRET) as redis:
+        converse(redis.url)
+
+
+def test_a_user_with_a_password(caplog: pytest.LogCaptureFixture) -> None:
+    with nothing_leaks(caplog), RedisProcess(users=["user bob on >s3cr3t " + ALL]) as redis:
+        converse(redis.url_as("bob", "s3cr3t"))
+
+
+def test_a_user_who_needs_no_password() -> None:
+    with RedisProcess(users=["user bob on nopass " + ALL]) as redis:
+        converse(redis.url_as("bob", "").replace(":@", "@"))
+
+
+def test_a_user_who_may_do_only_what_is_needed() -> None:
+    needed = "&cw:* -@all +publish +subscribe +unsubscribe +pubsub|numsub +ping"
+    with RedisProcess(users=["user bob on >s3cr3t " + needed]) as redis:
+        converse(redis.url_as("bob", "s3cr3t"))
+
+
+@pytest.mark.parametrize("unix_socket", [False, True])
+def test_a_database(unix_socket: bool) -> None:
+    with RedisProcess(unix_socket=unix_socket) as redis:
+        converse(redis.url + ("?db=3" if unix_socket else "/3"))
+
+
+def test_a_unix_socket_with_a_password() -> None:
+    with RedisProcess(unix_socket=True, password=SECRET) as redis:
+        converse(redis.url)
+
+
+def test_a_wrong_password_is_an_error_in_the_configuration(caplog: pytest.LogCaptureFixture) -> None:
+    with nothing_leaks(caplog), RedisProcess(password="right") as redis:
+        watch = Watch()
+        text = refusal(redis.url.replace("right", "s3cr3t"))
+        assert "WRONGPASS" in text
+        assert "s3cr3t" not in text
+        assert watch.elapsed < 1
+
+
+def test_a_missing_password_is_one() -> None:
+    with RedisProcess(password="right") as redis:
+        assert "NOAUTH" in refusal(redis.url.replace(":right@", ""))
+
+
+def test_a_password_for_a_redis_that_has_none_is_one() -> None:
+    with RedisProcess() as redis:
+        assert "AUTH" in refusal(redis.url.replace("//", "//:s3cr3t@"))
+
+
+def test_a_database_that_does_not_exist_is_one() -> None:
+    with RedisProcess() as redis:
+        assert "SELECT" in refusal(redis.url + "/99")
+
+
+@pytest.mark.parametrize("lacks", ["-publish", "-subscribe", "resetchannels &other:*"])
+def test_a_user_who_may_not_even_probe_is_one(lacks: str) -> None:
+    with RedisProcess(users=[f"user bob on >s3cr3t {ALL} {lacks}"]) as redis:
+        text = refusal(redis.url_as("bob", "s3cr3t"))
+        assert "NOPERM" in text
+        assert "s3cr3t" not in text
+
+
+def test_one_that_refuses_is_an_error_though_the_other_works() -> None:
+    with RedisProcess() as one, RedisProcess(password="right") as other:
+
+        async def main() -> None:
+            with pytest.raises(ConfigError, match="NOAUTH"):
+                async with crew(Redis([one.url, other.url.replace(":right@", "")])):
+                    pass
+
+        run(main())
+
+
+def test_who_refuses_later_is_asked_again_until_it_does_not() -> None:
+    with RedisProcess(users=["user bob on >s3cr3t " + ALL]) as redis:
+
+        async def main() -> None:
+            async with crew(Redis(redis.url_as("bob", "s3cr3t"))) as (a,):
+                redis.command("ACL", "SETUSER", "bob", "resetpass", ">other")
+                redis.command("CLIENT", "KILL", "USER", "bob")
+                await wait_until(lambda: "WRONGPASS" in str(a.redis.status()[0].last_error))
+                assert a.healthy == [False]
+                redis.command("ACL", "SETUSER", "bob", ">s3cr3t")
+                await wait_until(lambda: a.healthy == [True])
+
+        run(main())
+
+
+@pytest.mark.parametrize("role", ["pub", "sub"])
+def test_connections_have_the_name_of_their_node(role: str) -> None:
+    with RedisProcess() as redis:
+
+        async def main() -> None:
+            async with crew(Redis(redis.url)):
+                assert f"name=crosswire:node_0:{role} " in redis.command("CLIENT", "LIST")
+
+        run(main())
+
+
+def test_a_name_may_be_refused() -> None:
+    with RedisProcess(users=[f"user bob on >s3cr3t {ALL} -client"]) as redis:
+        converse(redis.url_as("bob", "s3cr3t"))
+
+
+class TestTls:
+    certificate: ClassVar[Path]
+    url: ClassVar[str]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        binary = next((each for each in servers_here() if RedisProcess.supports_tls(each)), None)
+        if binary is None:
+            pytest.skip("no server here was built with TLS")
+        directory = tmp_path_factory.mktemp("tls")
+        tls_contexts(directory)
+        cls.certificate = directory / "certificate.pem"
+        files = TlsFiles(cls.certificate, directory / "key.pem", cls.certificate)
+        with RedisProcess(binary, tls=files) as redis:
+            cls.url = redis.url
+            yield
+
+    @pytest.mark.parametrize(
+        "how", ["ssl_ca_certs={}", "ssl_ca_certs={}&ssl_check_hostname=false", "ssl_cert_reqs=none"]
+    )
+    def test_it_speaks_tls(self, how: str) -> None:
+        converse(f"{self.url}?{how.format(self.certificate)}")
+
+    def test_a_certificate_that_is_not_trusted_is_not_accepted(self) -> None:
+        async def main() -> None:
+            async with crew(Redis(self.url)) as (a,):
+                (status,) = a.redis.status()
+                assert not status.healthy
+                assert "CERTIFICATE_VERIFY_FAILED" in str(status.last_error)
+
+        run(main())
+
+    def test_files_that_are_missing_are_an_error_in_the_configuration(self) -> None:
+        assert "/nowhere" in refusal(f"{self.url}?ssl_ca_certs=/nowhere")
+
+
+def test_what_is_no_redis_is_not_used() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server, crew(Redis(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")) as (a,):
+            (status,) = a.redis.status()
+            assert not status.healthy
+            assert "protocol" in str(status.last_error)
+
+    run(main())
