@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from crosswire import ConfigError, MemoryBus, Node, NodeInfo
+from crosswire.cluster.interface import Bus
+from crosswire.core.membership import DEATH, SUSPICION
+from tests.integration.cluster.ghost import haunted
+from tests.integration.cluster.support import client, make_server, running, some_nodes
+from tests.support.aio import wait_until
+
+
+class Changes:
+    """Notes who comes and goes, as one node sees it."""
+
+    def __init__(self, node: Node) -> None:
+        self.told: list[str] = []
+        self.infos: list[NodeInfo] = []
+        node.on_join(self._join)
+        node.on_leave(self._leave)
+
+    def _join(self, info: NodeInfo) -> None:
+        self.told.append(f"+{info.name}")
+        self.infos.append(info)
+
+    def _leave(self, info: NodeInfo, reason: str) -> None:
+        self.told.append(f"-{info.name} {reason}")
+        self.infos.append(info)
+
+
+async def test_who_is_there_and_who_comes_and_goes(bus: Bus) -> None:
+    began = time.time()
+    async with some_nodes(bus, "a") as (a,):
+        changes = Changes(a)
+        assert list(a.nodes) == ["a"]
+        server = make_server("b", bus)
+        async with running(server), client(server, "1"):
+            await wait_until(lambda: changes.told == ["+b"])
+            (info,) = changes.infos
+            assert (info.name, info.incarnation) == ("b", server.cluster.incarnation)
+            assert began <= info.since <= time.time()
+            await wait_until(lambda: a.nodes["b"].connections == 1)  # with the next beat
+            assert server.cluster.nodes["b"].connections == 1  # of itself it knows at once
+            assert server.cluster.nodes.keys() == a.nodes.keys() == {"a", "b"}
+        await wait_until(lambda: changes.told == ["+b", "-b goodbye"])
+        assert list(a.nodes) == ["a"]
+
+
+async def test_a_newcomer_knows_all_when_it_has_started(bus: Bus) -> None:
+    async with some_nodes(bus, *"abcde"), Node("f", bus=bus) as f:
+        assert f.nodes.keys() == set("abcdef")
+
+
+async def test_many_that_start_at_once_know_each_other(bus: Bus) -> None:
+    nodes = [Node(f"node {number}", bus=bus) for number in range(10)]
+    await asyncio.gather(*(node.start() for node in nodes))
+    await wait_until(lambda: all(len(node.nodes) == 10 for node in nodes))
+    await asyncio.gather(*(node.stop() for node in nodes))
+
+
+async def test_a_restarted_node_is_another_run_of_the_same_name(bus: Bus) -> None:
+    async with some_nodes(bus, "a") as (a,):
+        changes = Changes(a)
+        b = Node("b", bus=bus)
+        for _ in range(3):
+            await b.start()
+            await b.stop()
+        await wait_until(lambda: changes.told == ["+b", "-b goodbye"] * 3)
+        assert len({info.incarnation for info in changes.infos}) == 3
+
+
+async def test_a_second_node_of_the_name_refuses_to_start(bus: Bus) -> None:
+    async with some_nodes(bus, "a", "b") as (a, b):
+        b.on("x", lambda: "still here")
+        changes = Changes(a)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        second: Any
+        for second in (Node("b", bus=bus), make_server("b", bus)):
+            with pytest.raises(ConfigError, match=r"'b'.*choose another name"):
+                await second.start()
+            assert not second.running
+        assert loop.time() - began < 2
+        assert await a.call("b", "x") == "still here"
+        assert changes.told == []
+        await b.stop()
+        await second.start(listen=False)  # it was only the name
+        await wait_until(lambda: changes.told == ["-b goodbye", "+b"])
+        await second.stop()
+
+
+async def test_the_name_of_a_node_that_does_not_answer_is_taken_over(bus: Bus) -> None:
+    async with some_nodes(bus, "a") as (a,), haunted(bus, "b") as ghost:
+        await wait_until(lambda: "b" in a.nodes)
+        changes = Changes(a)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with Node("b", bus=bus) as successor:
+            assert 0.9 < loop.time() - began < 2  # it waited for the holder's answer
+            await wait_until(lambda: changes.told == ["-b replaced", "+b"])
+            successor.on("x", lambda: "successor")
+            assert await a.call("b", "x") == "successor"
+            # When the first one wakes up, it is told that the name is another's.
+            ghost.native.announce(ghost.beat_of())
+            await wait_until(lambda: any(taken.replaced for taken in ghost.taken))
+            assert a.nodes["b"].incarnation == successor.incarnation
+            assert successor.running
+
+
+async def test_a_member_that_is_silent_is_asked_before_it_is_given_up() -> None:
+    bus = MemoryBus()
+    async with some_nodes(bus, "a") as (a,), haunted(bus) as ghost:
+        await wait_until(lambda: "ghost" in a.nodes)
+        changes = Changes(a)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        answered = False
+        while not changes.told:
+            assert loop.time() - began < 2 * DEATH + 1
+            if not answered and any(beat.asks for beat in ghost.beats if beat.name == "a"):
+                assert loop.time() - began > SUSPICION - 0.5
+                answered = True
+                ghost.native.announce(ghost.beat_of())
+            await asyncio.sleep(0.01)
+        assert changes.told == ["-ghost timeout"]
+        assert answered
+        assert loop.time() - began > SUSPICION + DEATH - 1  # it lived on after its answer
+
+
+async def test_hooks_that_fail_disturb_nobody(bus: Bus) -> None:
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("broken")
+
+    async with some_nodes(bus, "a") as (a,):
+        a.on_join(broken)
+        a.on_leave(broken)
+        changes = Changes(a)
+        async with some_nodes(bus, "b"):
+            pass
+        await wait_until(lambda: changes.told == ["+b", "-b goodbye"])
+        a.off("on_join", broken)
+        a.off(a.on_leave)
+        async with some_nodes(bus, "b"):
+            await wait_until(lambda: changes.told[2:] == ["+b"])
