@@ -11,7 +11,7 @@ import hiredis
 
 from crosswire.cluster.redis.address import Address
 from crosswire.cluster.redis.commands import command
-from crosswire.cluster.redis.link import Denied, Link, Unreachable, text_of
+from crosswire.cluster.redis.link import Denied, Link, Silent, Unreachable, text_of
 from crosswire.errors import ConfigError
 
 Revive = Callable[[], Awaitable[object]]
@@ -61,7 +61,7 @@ class Dialer:
         except BaseException as error:
             link.close("it was not opened")
             if isinstance(error, TimeoutError):
-                raise Unreachable(f"it does not answer within {self._timeout:g} s") from error
+                raise Silent(f"it does not answer within {self._timeout:g} s") from error
             if isinstance(error, OSError | ConfigError) and not isinstance(error, Unreachable):
                 raise Unreachable(text_of(error)) from error
             raise

@@ -13,7 +13,7 @@ import hiredis
 
 from crosswire.cluster.redis.commands import publish
 from crosswire.cluster.redis.dialer import Dialer
-from crosswire.cluster.redis.link import Denied, Unreachable
+from crosswire.cluster.redis.link import Denied, Silent, Unreachable
 from crosswire.cluster.redis.publisher import Budget, Message, Publisher
 from crosswire.cluster.redis.subscriber import Subscriber
 from crosswire.core.backoff import Backoff
@@ -299,13 +299,17 @@ class Endpoint:
             self._broken.set_result(None)
 
     def _failed(self, error: Unreachable) -> None:
-        """It can't be used: begin anew, with other connections."""
+        """It can't be used: begin anew."""
         reason = str(error)
         if isinstance(error, Denied):
             self.denied = reason
         self._complain(reason)
+        # If only the publisher is lost, and another one could not be opened at once, the subscriber may well be all
+        # right. The next probe will tell.
+        both = self.publisher.connected or isinstance(error, Silent)
         self.publisher.drop(reason)
-        self.subscriber.drop(reason)
+        if both:
+            self.subscriber.drop(reason)
         self._owner.endpoint_changed(self)
 
     def _complain(self, reason: str) -> None:

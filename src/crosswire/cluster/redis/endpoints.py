@@ -33,7 +33,7 @@ _ADD = 3.0
 _RETIRE = 1.0
 _GOODBYE = 0.5
 _UNUSED = 5.0
-"""Seconds after which every node knows that another one does not listen on a Redis, and no message goes there alone."""
+"""Seconds after which every node knows that a Redis was lost or is back, and publishes accordingly."""
 
 logger = logging.getLogger("crosswire.redis")
 
@@ -330,8 +330,11 @@ class Endpoints:
         if not self._redundant or endpoint.lost_at is None:
             return False
         others = [each for each in self._all.values() if each is not endpoint]
-        return any(_listened_since(each, endpoint.lost_at) for each in others) and not any(
-            each.lost_at is not None and each.lost_at > endpoint.lost_at - _UNUSED for each in others
+        whole = [each for each in others if _heard_all_since(each, endpoint.lost_at)]
+        return bool(whole) and not any(
+            each.lost_at is not None and each.lost_at > endpoint.lost_at - _UNUSED
+            for each in others
+            if each not in whole
         )
 
     def _tell_paths(self) -> None:
@@ -355,8 +358,12 @@ class Endpoints:
             logger.exception("telling of a Redis failed")
 
 
-def _listened_since(endpoint: Endpoint, moment: float) -> bool:
-    return endpoint.listens_since is not None and endpoint.listens_since <= moment
+def _heard_all_since(endpoint: Endpoint, moment: float) -> bool:
+    """Whether all that is published on two Redis comes over this one too, if it is one of them."""
+    if endpoint.listens_since is None:
+        return False
+    # When this node has it back, others may still publish on its only companion.
+    return endpoint.listens_since <= moment - (0 if endpoint.lost_at is None else _UNUSED)
 
 
 def _denied(endpoint: Endpoint) -> ConfigError:

@@ -17,6 +17,10 @@ class Unreachable(ConnectionError):  # noqa: N818 - it tells a state, as BusUnav
     """A Redis can't be used now; the text says why."""
 
 
+class Silent(Unreachable):
+    """It does not say anything."""
+
+
 class Denied(Unreachable):
     """It refuses us, and will go on to until somebody changes the configuration, here or there."""
 

@@ -1,0 +1,238 @@
+"""Which Redis a port uses may change while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from crosswire.cluster.redis.options import Redis
+from crosswire.errors import BusUnavailable, ConfigError
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cluster.redis.support import RedisMember, Watch, crew, run
+from tests.support.aio import wait_until
+
+CHANNELS = [b"cw:%d" % number for number in range(20)]
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[RedisProcess]:
+    with RedisProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def two() -> Iterator[RedisProcess]:
+    with RedisProcess() as process:
+        yield process
+
+
+def published(redis: RedisProcess) -> int:
+    """How often something was published there, probes left aside: those of this test's ports are few."""
+    found = [line for line in redis.command("INFO", "commandstats").splitlines() if line.startswith("cmdstat_publish:")]
+    return int(found[0].split("calls=")[1].split(",")[0]) if found else 0
+
+
+async def talk(a: RedisMember, b: RedisMember, count: int = 100) -> None:
+    """Publish on all channels, and see that it arrives in order."""
+    b.got.clear()
+    for number in range(count):
+        for channel in CHANNELS:
+            a.port.publish(channel, b"%d" % number)
+        if number % 10 == 0:
+            await asyncio.sleep(0)
+    await wait_until(lambda: len(b.got) >= count * len(CHANNELS))
+    for channel in CHANNELS:
+        assert b.numbers(channel) == list(range(count))
+
+
+def test_one_more_is_listened_on_and_published_on_when_everybody_has_it(one: RedisProcess, two: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis(one.url), 2) as (a, b):
+            await b.listen(*CHANNELS)
+            a.port.use_paths(b.port.paths)
+            await a.redis.add(two.url)
+            assert a.redis.urls == [one.url, two.url]
+            assert len(a.port.paths) == 2
+            await talk(a, b)
+            assert published(two) < 20
+            await b.redis.add(two.url)
+            assert all(b.port.is_listening(channel) for channel in CHANNELS)
+            a.port.use_paths(b.port.paths)
+            await talk(a, b)
+            assert published(two) > 500
+            assert a.gaps == b.gaps == []
+            assert a.times("paths changed") == 2
+
+    run(main())
+
+
+def test_it_may_be_added_twice_and_at_the_same_time(one: RedisProcess, two: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis(one.url)) as (a,):
+            await asyncio.gather(*(a.redis.add(two.url) for _ in range(3)))
+            await a.redis.add(two.url)
+            await a.redis.add(one.url)
+            assert a.redis.urls == [one.url, two.url]
+            assert two.command("CLIENT", "LIST").count("crosswire:") == 2
+
+    run(main())
+
+
+def test_one_that_can_not_be_reached_is_not_added(one: RedisProcess, two: RedisProcess) -> None:
+    two.pause()
+
+    async def main() -> None:
+        async with crew(Redis(one.url)) as (a,):
+            watch = Watch()
+            with pytest.raises(BusUnavailable, match="not added"):
+                await a.redis.add(two.url)
+            assert 2.5 < watch.elapsed < 3.5
+            assert a.redis.urls == [one.url]
+            assert a.times("path lost") == 0
+
+    run(main())
+
+
+def test_one_that_refuses_is_an_error_in_the_configuration(one: RedisProcess) -> None:
+    with RedisProcess(password="right") as redis:
+
+        async def main() -> None:
+            async with crew(Redis(one.url)) as (a,):
+                watch = Watch()
+                with pytest.raises(ConfigError, match="WRONGPASS"):
+                    await a.redis.add(redis.url.replace("right", "s3cr3t"))
+                assert watch.elapsed < 1
+                with pytest.raises(ConfigError):
+                    await a.redis.add("localhost")
+                assert a.redis.urls == [one.url]
+
+        run(main())
+
+
+def test_adding_may_be_cancelled(one: RedisProcess, two: RedisProcess) -> None:
+    two.pause()
+
+    async def main() -> None:
+        async with crew(Redis(one.url)) as (a,):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(a.redis.add(two.url), 0.1)
+            assert a.redis.urls == [one.url]
+
+    run(main())
+
+
+def test_one_that_is_retired_is_published_on_no_more_and_still_listened_on(
+    one: RedisProcess, two: RedisProcess
+) -> None:
+    async def main() -> None:
+        async with crew(Redis([one.url, two.url]), 2) as (a, b):
+            await b.listen(*CHANNELS)
+            await talk(a, b)
+            await a.redis.retire(two.url)
+            before = published(two)
+            await talk(a, b)
+            a.port.announce(CHANNELS[0], b"100")
+            await wait_until(lambda: b.numbers(CHANNELS[0])[-1] == 100)
+            assert published(two) - before < 20
+            b.got.clear()
+            for channel in CHANNELS:
+                b.port.publish(channel, b"x")
+            await a.listen(*CHANNELS)
+            await talk(b, a)
+            assert published(two) - before > 500
+            await a.redis.add(two.url)
+            before = published(two)
+            await talk(a, b)
+            assert published(two) - before > 500
+
+    run(main())
+
+
+def test_one_that_is_removed_by_all_takes_nothing_with_it(one: RedisProcess, two: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis([one.url, two.url]), 2) as (a, b):
+            await b.listen(*CHANNELS)
+            for number in range(200):
+                for channel in CHANNELS:
+                    a.port.publish(channel, b"%d" % number)
+            for member in (a, b):
+                await member.redis.retire(two.url)
+            for member in (a, b):
+                await member.redis.remove(two.url)
+            await wait_until(lambda: len(b.got) == 200 * len(CHANNELS))
+            for channel in CHANNELS:
+                assert b.numbers(channel) == list(range(200))
+            for member in (a, b):
+                assert member.redis.urls == [one.url]
+                assert member.port.paths == (f"127.0.0.1:{one.port}",)
+                assert member.times("path lost") == 0
+                assert member.gaps == []
+            assert "crosswire:" not in two.command("CLIENT", "LIST")
+            await talk(a, b)
+
+    run(main())
+
+
+def test_what_one_that_hangs_did_not_acknowledge_is_published_elsewhere_when_it_is_removed(
+    one: RedisProcess, two: RedisProcess
+) -> None:
+    async def main() -> None:
+        async with crew(Redis([one.url, two.url], ping_interval=30), 2) as (a, b):
+            await b.listen(*CHANNELS)
+            two.pause()
+            for channel in CHANNELS:
+                a.port.publish(channel, b"1")
+            await a.redis.remove(two.url)
+            await wait_until(lambda: len(b.got) == len(CHANNELS))
+            assert a.port.dropped == 0
+
+    run(main())
+
+
+def test_the_last_one_and_unknown_ones_can_not_be_removed(one: RedisProcess, two: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis([one.url, two.url])) as (a,):
+            for change in (a.redis.remove, a.redis.retire):
+                with pytest.raises(ConfigError, match="not in use"):
+                    await change("redis://elsewhere")
+            await a.redis.retire(one.url)
+            for change in (a.redis.remove, a.redis.retire):
+                with pytest.raises(ConfigError, match="last"):
+                    await change(two.url)
+            await a.redis.remove(one.url)
+            with pytest.raises(ConfigError, match="last"):
+                await a.redis.remove(two.url)
+            assert a.redis.urls == [two.url]
+            assert a.port.available
+
+    run(main())
+
+
+def test_a_redis_may_be_removed_and_added_again(one: RedisProcess, two: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis([one.url, two.url]), 2) as (a, b):
+            await b.listen(*CHANNELS)
+            for _ in range(3):
+                for member in (a, b):
+                    await member.redis.remove(two.url)
+                await talk(a, b, 20)
+                for member in (b, a):
+                    await member.redis.add(two.url)
+                await talk(a, b, 20)
+            assert a.gaps == b.gaps == []
+
+    run(main())
+
+
+def test_one_that_was_removed_may_die(one: RedisProcess, two: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis([one.url, two.url])) as (a,):
+            await a.redis.remove(two.url)
+            told = len(a.told)
+            two.kill()
+            await asyncio.sleep(0.05)
+            assert len(a.told) == told
+
+    run(main())
