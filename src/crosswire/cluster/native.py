@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection
 from functools import partial
 from typing import Any
@@ -32,6 +33,10 @@ from crosswire.core.formats import Payloads
 from crosswire.core.messages import MSGPACK, Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError, InvalidMessage
+
+_INCARNATION = re.compile("[0-9a-f]{16}")
+_LATEST = 2**62
+"""No stamp of this or the next thousand years is as large."""
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -227,6 +232,8 @@ class Native:
                 self._hear(inbox, statement)
         elif isinstance(message, Statement):
             self._hear(inbox, message)
+        elif isinstance(message, Beat | Goodbye) and not _is_sound(message):
+            self._refuse(f"no node says {message}")
         elif isinstance(message, Beat):
             members.beat(message)
         elif isinstance(message, Goodbye):
@@ -245,6 +252,11 @@ class Native:
             inbox.event(said.sender, said.event, MSGPACK, said.payload)
         else:
             inbox.refused(said.sender, said.call_id, EventError(said.code, said.message, sender=said.sender))
+
+
+def _is_sound(message: Beat | Goodbye) -> bool:
+    """Whether it can be a node's. One stamp too large to count on from would end the beats of whoever heard it."""
+    return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp < _LATEST
 
 
 class _Asker:

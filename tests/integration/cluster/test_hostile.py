@@ -1,0 +1,205 @@
+"""What comes over the bus is checked, whoever sent it, and counted when it is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crosswire import MemoryBus, Node, Redis
+from crosswire.cluster.interface import Bus
+from crosswire.core import envelopes
+from crosswire.core.channels import Channels
+from crosswire.core.envelopes import Beat, Claim, Envelope, Event, ForClients, Goodbye, NameTaken, Published, Request
+from crosswire.core.membership import INTERVAL
+from crosswire.runtime.loops import loop_factory
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cluster.ghost import Ghost, haunted
+from tests.integration.cluster.support import Heard, client, some_servers
+from tests.support import aio
+from tests.support.aio import wait_until
+
+_NOTHING = envelopes.pack(None)
+
+
+def all_channels(channels: Channels, node: Node) -> list[bytes]:
+    """One of each kind that a server listens on, whose user 1 is in room r; it has subscribed to orders."""
+    return [
+        channels.everyone,
+        channels.nodes,
+        channels.node(node.name),
+        channels.incarnation(node.incarnation),
+        channels.user("1"),
+        channels.room("chat", "r"),
+        channels.custom("orders"),
+    ]
+
+
+async def check_undisturbed(bus: Bus, disturb: Callable[[Ghost, list[bytes]], object]) -> int:
+    """Let a ghost disturb a server, and see that it works; return how much that server refused."""
+    async with some_servers(bus, "a", "b") as (a, b), client(a, "1") as peer, haunted(bus) as ghost:
+        await peer.call("join", ["chat", "r"])
+        orders = Heard()
+        await a.cluster.subscribe("orders", orders)
+        a.cluster.on("x", lambda: "still here")
+        disturb(ghost, all_channels(ghost.channels, a.cluster))
+        ghost.say(ghost.channels.node("a"), Event("ghost", "last", _NOTHING))
+        last = Heard()
+        a.cluster.on("last", last)
+        await wait_until(lambda: last.calls)
+        assert await b.cluster.call("a", "x") == "still here"
+        b.cluster.publish("orders", 1)
+        b.room("chat", "r").send("y")
+        b.user("1").send("z")
+        assert [(await peer.receive(event)).event for event in ("y", "z")] == ["y", "z"]
+        await wait_until(lambda: orders.calls == [("b", 1)])
+        return a.cluster.refused
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_random_bytes_are_refused_and_counted(bus: Bus, seed: int) -> None:
+    choose = random.Random(seed)
+    bodies = [b"", b"\xc1", *(choose.randbytes(choose.choice([1, 8, 100])) for _ in range(20))]
+
+    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+        for channel in channels:
+            for body in bodies:
+                ghost.port.publish(channel, body)
+
+    assert await check_undisturbed(bus, disturb) == 7 * len(bodies)
+
+
+async def test_bytes_without_our_header_are_refused_and_counted(redis_bus: Redis, redis_process: RedisProcess) -> None:
+    bodies = [b"", b"\x01", b"\x02" + bytes(30), b'{"data":{}}']
+
+    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+        for channel in channels:
+            for body in bodies:
+                redis_process.command("PUBLISH", channel, body)
+
+    assert await check_undisturbed(redis_bus, disturb) == 7 * len(bodies)
+
+
+async def test_sound_messages_where_they_do_not_belong_are_refused_and_counted(bus: Bus) -> None:
+    for_clients, claim = ForClients(b"{}"), Claim("0" * 16, 1)
+    published, event = Published("ghost", _NOTHING), Event("ghost", "none", _NOTHING)
+    misplaced: list[tuple[int, Envelope]] = [
+        *((place, each) for place in (0, 4, 5) for each in (published, event, NameTaken("a", "0" * 16))),
+        *((place, each) for place in (1, 2, 3) for each in (for_clients, claim, published)),
+        (0, claim),
+        (5, claim),
+        *((6, each) for each in (for_clients, claim, event)),
+    ]
+
+    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+        for place, envelope in misplaced:
+            ghost.say(channels[place], envelope)
+
+    assert await check_undisturbed(bus, disturb) == len(misplaced)
+
+
+HOSTILE: list[Any] = [
+    ["b", "evil", "no hex", 1.0, 1],
+    ["b", "evil", "", 1.0, 1],
+    ["b", "evil", "0" * 16, 1.0, 2**64 - 1],
+    ["b", "evil", "0" * 16, 1.0, -1],
+    ["b", 5, "0" * 16, 1.0, 1],
+    ["b", "evil"],
+    ["g", "ghost", "no hex", 1],
+    ["g", "ghost", "0" * 16, 2**64 - 1],
+    ["e", "ghost", 5, None],
+    ["q", "ghost", "asker", "id", {}, None],
+    ["unknown"],
+    [],
+    {},
+    [[["b"]]],
+]
+
+
+@pytest.mark.parametrize("message", HOSTILE, ids=repr)
+async def test_messages_with_impossible_values_are_refused_and_counted(bus: Bus, message: Any) -> None:
+    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+        ghost.port.publish(channels[1], msgspec.msgpack.encode(message))
+
+    assert await check_undisturbed(bus, disturb) == 1
+
+
+async def test_a_node_beats_on_whatever_it_was_told(bus: Bus) -> None:
+    async with some_servers(bus, "a") as (a,), haunted(bus) as ghost:
+        for message in HOSTILE:
+            ghost.port.publish(ghost.channels.nodes, msgspec.msgpack.encode(message))
+        await asyncio.sleep(0)
+        ghost.beats.clear()
+        began = asyncio.get_running_loop().time()
+        await wait_until(lambda: len([beat for beat in ghost.beats if beat.name == "a"]) >= 3)
+        assert asyncio.get_running_loop().time() - began < 8 * INTERVAL
+        async with client(a, "1") as peer:
+            assert await peer.call("hello") == "a"
+
+
+SERVICES: list[tuple[str, Any]] = [
+    ("$close", {"target": {"type": "everyone"}, "code": 5, "reason": "x"}),
+    ("$close", {"target": {"type": "everyone"}, "code": 4000, "reason": "x" * 1000}),
+    ("$close", {"target": {"type": "users", "users": [5]}, "code": 4000, "reason": ""}),
+    ("$gather", {"target": {"type": "everyone"}, "event": "", "data": None, "timeout": float("nan")}),
+    ("$gather", {"target": {"type": "everyone"}, "event": "x", "data": None, "timeout": -1.0}),
+    ("$count", {"target": {"type": "nobody"}}),
+    ("$members", None),
+    ("$add", {"room": {"namespace": "", "id": ""}, "user": ""}),
+    ("$none", None),
+    ("$", None),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("service", "data"), SERVICES, ids=repr)
+async def test_a_service_that_is_asked_nonsense_answers(bus: Bus, service: str, data: Any) -> None:
+    async with some_servers(bus, "a") as (a,), haunted(bus) as ghost:
+        answers: list[bytes] = []
+        channel = ghost.channels.incarnation(ghost.incarnation)
+        ghost.port.subscribe(channel, answers.append)
+        await ghost.port.listening(channel)
+        answers.clear()
+        request = Request("ghost", ghost.incarnation, "id", service, envelopes.pack(data))
+        ghost.say(ghost.channels.node("a"), request)
+        await wait_until(lambda: any(b"id" in answer for answer in answers))
+        async with client(a, "1") as peer:
+            assert await peer.call("hello") == "a"
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, 6), st.binary(max_size=64)), max_size=30))
+def test_no_bytes_on_any_channel_disturb_a_node(messages: list[tuple[int, bytes]]) -> None:
+    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+        for place, body in messages:
+            ghost.port.publish(channels[place], body)
+
+    aio.run(check_undisturbed(MemoryBus(), disturb), loop_factory=loop_factory())
+
+
+_ids = st.text(max_size=8)
+_stamps = st.integers(-(2**63), 2**64 - 1)
+_sound: list[st.SearchStrategy[Any]] = [
+    st.builds(Beat, _ids, _ids, st.floats(), _stamps, st.integers(-5, 5), st.booleans(), asks=st.booleans()),
+    st.builds(Goodbye, _ids, _ids, _stamps),
+    st.builds(Claim, _ids, st.integers(-(2**63), 0)),
+    st.builds(ForClients, st.binary(max_size=8), st.tuples(_ids)),
+    st.builds(NameTaken, st.just("a"), _ids, st.booleans()),
+    st.builds(Request, _ids, _ids, _ids, st.sampled_from(["x", "none", "$count", "$members"]), st.just(_NOTHING)),
+]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, 6), st.one_of(_sound)), max_size=20))
+def test_no_message_of_the_right_form_disturbs_a_node(messages: list[tuple[int, Envelope]]) -> None:
+    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+        for place, envelope in messages:
+            ghost.say(channels[place], envelope)
+
+    aio.run(check_undisturbed(MemoryBus(), disturb), loop_factory=loop_factory())
