@@ -4,12 +4,14 @@ import pytest
 
 from crosswire import errors
 from crosswire.errors import (
+    BusUnavailable,
     CallTimeout,
     ConfigError,
     CrosswireError,
     EventError,
     InvalidMessage,
     InvalidPayload,
+    NodeGone,
     NotConnected,
     ProtocolFailure,
     Reject,
@@ -19,7 +21,7 @@ from crosswire.errors import (
 
 def test_all_are_in_one_tree() -> None:
     classes = [getattr(errors, name) for name in errors.__all__]
-    assert len(classes) == 10
+    assert len(classes) == 12
     assert all(issubclass(each, CrosswireError) for each in classes)
 
 
@@ -32,6 +34,8 @@ def test_all_are_in_one_tree() -> None:
         (Reject(), "REJECTED"),
         (NotConnected(), "WS_NOT_OPEN"),
         (CallTimeout(), "CALLBACK_TIMEOUT"),
+        (NodeGone("b"), "NODE_GONE"),
+        (BusUnavailable(), "BUS_UNAVAILABLE"),
         (EventError("full"), "full"),
         (InvalidPayload("no int"), "INVALID_PAYLOAD"),
         (InvalidMessage("no event"), "INVALID_MESSAGE"),
@@ -44,11 +48,24 @@ def test_codes_are_stable(error: CrosswireError, code: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "builtin"),
-    [(UsageError, TypeError), (UsageError, ValueError), (NotConnected, ConnectionError), (CallTimeout, TimeoutError)],
+    [
+        (UsageError, TypeError),
+        (UsageError, ValueError),
+        (NotConnected, ConnectionError),
+        (CallTimeout, TimeoutError),
+        (NodeGone, ConnectionError),
+        (BusUnavailable, ConnectionError),
+    ],
 )
 def test_they_are_caught_as_what_a_python_developer_expects(kind: type[Exception], builtin: type[Exception]) -> None:
     with pytest.raises(builtin):
         raise kind("text")
+
+
+def test_a_node_that_is_gone_is_named() -> None:
+    error = NodeGone("b")
+    assert error.name == "b"
+    assert "'b'" in str(error)
 
 
 def test_an_event_error_reads_as_its_code_and_message() -> None:

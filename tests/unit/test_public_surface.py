@@ -8,12 +8,18 @@ from collections.abc import Iterator
 import pytest
 
 import crosswire
+from crosswire.cluster.redis.control import RedisControl
 from crosswire.core.listeners import Hook
 from crosswire.rooms.index import RoomIndex, RoomQueries
 
 # What the package may load besides itself and the standard library; docs/dependencies.md says what each is for.
-DEPENDENCIES = {"msgspec", "picows", "uvloop", "websockets"}
+DEPENDENCIES = {"hiredis", "msgspec", "picows", "uvloop", "websockets"}
 THEIRS = {"aiofastnet", "cython_runtime", "multidict", "python_socks", "typing_extensions"}
+
+APPLICATIONS_USE = [
+    *(crosswire.Server, crosswire.Node, crosswire.Socket, crosswire.Audience, crosswire.Room),
+    *(crosswire.Redis, crosswire.MemoryBus, crosswire.ReplyStream, RedisControl),
+]
 
 
 def public_methods(kind: type) -> Iterator[tuple[str, object]]:
@@ -38,25 +44,26 @@ def test_public_names_are_in_order_and_once() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("Server", "Socket", "Handshake", "Audience", "Room", "Response"),
+        *("Server", "Node", "Client", "Socket", "Handshake", "Audience", "Room", "Response"),
+        *("Redis", "MemoryBus", "ReplyStream"),
         *("Reject", "EventError", "InvalidPayload", "NotConnected", "CallTimeout", "ConfigError"),
+        *("NodeGone", "BusUnavailable"),
         *("Limits", "Heartbeat", "Replies", "Reply", "Tally", "Roster", "Close"),
+        *("NodeInfo", "RedisStatus", "GapInfo", "SubscriptionFailure"),
     ],
 )
 def test_what_the_design_names_is_public(name: str) -> None:
     assert name in crosswire.__all__
 
 
-@pytest.mark.parametrize(
-    "kind", [crosswire.Server, crosswire.Socket, crosswire.Audience, crosswire.Room, Hook, RoomQueries, RoomIndex]
-)
+@pytest.mark.parametrize("kind", [*APPLICATIONS_USE, Hook, RoomQueries, RoomIndex])
 def test_every_public_method_is_documented(kind: type) -> None:
     callables = {name: value for name, value in public_methods(kind) if callable(value) or isinstance(value, property)}
     assert callables
     assert [name for name, value in callables.items() if not inspect.getdoc(value)] == []
 
 
-@pytest.mark.parametrize("kind", [crosswire.Server, crosswire.Socket, crosswire.Audience, crosswire.Room])
+@pytest.mark.parametrize("kind", APPLICATIONS_USE)
 def test_every_public_method_is_annotated(kind: type) -> None:
     for name, value in public_methods(kind):
         if inspect.isfunction(value):
