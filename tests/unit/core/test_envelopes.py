@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosswire.core import envelopes
+from crosswire.core.envelopes import (
+    HEADER_SIZE,
+    Answer,
+    Batch,
+    Beat,
+    Claim,
+    Envelope,
+    Event,
+    ForClients,
+    Goodbye,
+    NameTaken,
+    Published,
+    Refusal,
+    Request,
+    pack_header,
+    unpack_header,
+)
+from crosswire.errors import InvalidMessage, InvalidPayload
+
+_PAYLOAD = envelopes.pack({"a": [1, None]})
+EXAMPLES: list[Envelope] = [
+    ForClients(b'{"event":"x"}', ("1",), b"\x81"),
+    ForClients(b"{}"),
+    Claim("ab", 5),
+    Event("a", "x", _PAYLOAD),
+    Request("a", "ab", "1", "x", _PAYLOAD),
+    Answer("a", "1", _PAYLOAD),
+    Refusal("a", "1", "full", "no room"),
+    Batch([Event("a", "x", _PAYLOAD), Answer("a", "1", _PAYLOAD), Refusal("a", "1", "full", "")]),
+    Beat("a", "ab", 1.5, 7, 3, True, False, ("redis://h",), True),
+    Goodbye("a", "ab", 8),
+    NameTaken("a", "ab", True),
+    Published("a", _PAYLOAD),
+]
+
+
+def test_there_is_an_example_of_each_kind() -> None:
+    assert {type(example) for example in EXAMPLES} == set(get_args(Envelope))
+
+
+@pytest.mark.parametrize("envelope", EXAMPLES, ids=lambda envelope: type(envelope).__name__)
+def test_what_is_encoded_is_decoded(envelope: Envelope) -> None:
+    assert envelopes.decode(envelopes.encode(envelope)) == envelope
+
+
+@pytest.mark.parametrize("envelope", EXAMPLES, ids=lambda envelope: type(envelope).__name__)
+def test_a_field_that_a_later_version_adds_is_ignored(envelope: Envelope) -> None:
+    fields = msgspec.msgpack.decode(envelopes.encode(envelope))
+    full = len(type(envelope).__struct_fields__) + 1
+    if len(fields) == full:
+        assert envelopes.decode(msgspec.msgpack.encode([*fields, "new"])) == envelope
+
+
+@pytest.mark.parametrize("envelope", EXAMPLES, ids=lambda envelope: type(envelope).__name__)
+def test_what_is_cut_off_is_refused(envelope: Envelope) -> None:
+    body = envelopes.encode(envelope)
+    for length in range(len(body)):
+        with pytest.raises(InvalidMessage):
+            envelopes.decode(body[:length])
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_are_decoded_or_refused(body: bytes) -> None:
+    with suppress(InvalidMessage):
+        assert isinstance(envelopes.decode(body), get_args(Envelope))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\x91" * 100_000, b"\x93\xa1e\xa1a\xa1x" + b"\x91" * 100_000, b"\x92\xa1p", b"\xdd\xff\xff\xff\xff"],
+    ids=["deep", "deep payload", "short", "long"],
+)
+def test_what_is_made_to_exhaust_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidMessage):
+        envelopes.decode(body)
+
+
+@given(st.binary(min_size=8, max_size=8), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.binary(max_size=9))
+def test_the_header_is_in_front_and_its_size_fixed(origin: bytes, number: int, previous: int, body: bytes) -> None:
+    header = pack_header(origin, number, previous)
+    assert len(header) == HEADER_SIZE
+    assert unpack_header(header + body) == (origin, number, previous)
+
+
+@pytest.mark.parametrize("message", [b"", bytes([1]) * (HEADER_SIZE - 1), bytes([2]) * 50, b'{"data":{}}' * 5])
+def test_what_has_no_header_of_ours_is_refused(message: bytes) -> None:
+    with pytest.raises(InvalidMessage):
+        unpack_header(message)
+
+
+@pytest.mark.parametrize("data", [None, 0, "é", [1, {"a": b"\xff"}], {"k": 1.5}, {1: 2}])
+def test_data_is_packed_as_messagepack(data: Any) -> None:
+    assert msgspec.msgpack.decode(envelopes.pack(data)) == data
+
+
+@pytest.mark.parametrize("data", [object(), 2**64, {"a": {1, object()}}, "\ud800"], ids=repr)
+def test_data_without_a_messagepack_form_is_told(data: Any) -> None:
+    with pytest.raises(InvalidPayload, match="MessagePack"):
+        envelopes.pack(data)
+
+
+def test_data_without_an_end_is_told() -> None:
+    data: list[Any] = []
+    data.append(data)
+    with pytest.raises(InvalidPayload):
+        envelopes.pack(data)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from crosswire.core.envelopes import Beat, Goodbye
+from crosswire.core.membership import DEATH, INTERVAL, SUSPICION, Heard, Membership, age
+
+
+def beat(name: str = "a", run: int = 1, stamp: int = 1, **fields: Any) -> Beat:
+    return Beat(name, f"{name}{run}", float(run), stamp, **fields)
+
+
+def goodbye(name: str = "a", run: int = 1, stamp: int = 1) -> Goodbye:
+    return Goodbye(name, f"{name}{run}", stamp)
+
+
+class Cluster(RuleBasedStateMachine):
+    """Nodes that come, beat, leave, die and are started again; what they say arrives late, twice, in any order."""
+
+    said = Bundle("said")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members = Membership()
+        self.present: dict[str, Beat] = {}
+        self.heard: dict[str, float] = {}
+        self.asked: set[str] = set()
+        self.left: dict[str, int] = {}
+        self.now = 0.0
+        self.stamp = 0
+
+    @rule(target=said, name=st.sampled_from("ab"), run=st.integers(1, 3), paths=st.sets(st.sampled_from("xy")))
+    def say_beat(self, name: str, run: int, paths: set[str]) -> Beat:
+        self.stamp += 1
+        return beat(name, run, self.stamp, paths=tuple(sorted(paths)))
+
+    @rule(target=said, name=st.sampled_from("ab"), run=st.integers(1, 3))
+    def say_goodbye(self, name: str, run: int) -> Goodbye:
+        self.stamp += 1
+        return goodbye(name, run, self.stamp)
+
+    @rule(message=said)
+    def arrive(self, message: Beat | Goodbye) -> None:
+        before = self.present.get(message.name)
+        if isinstance(message, Goodbye):
+            gone = self.members.leave(message)
+            assert (gone is not None) == (before is not None and before.incarnation == message.incarnation)
+            if gone is not None:
+                del self.present[message.name]
+            self.left[message.incarnation] = max(message.stamp, self.left.get(message.incarnation, 0))
+            return
+        heard = self.members.hear(message, self.now)
+        assert heard is self._expected(message, before)
+        if heard is Heard.OUTDATED:
+            return
+        if heard is not Heard.KNOWN or before is None or message.stamp >= before.stamp:
+            self.present[message.name] = message
+        self.heard[message.name] = self.now
+        self.asked.discard(message.name)
+
+    def _expected(self, message: Beat, before: Beat | None) -> Heard:
+        if before is not None and before.incarnation == message.incarnation:
+            return Heard.KNOWN
+        if before is not None and age(message) < age(before):
+            return Heard.OUTDATED
+        if message.stamp <= self.left.get(message.incarnation, 0):
+            return Heard.OUTDATED
+        return Heard.JOINED if before is None else Heard.SUCCEEDED
+
+    @rule(passed=st.sampled_from([0.0, INTERVAL, SUSPICION, DEATH]))
+    def look(self, passed: float) -> None:
+        self.now += passed
+        doubtful, dead = self.members.silent(self.now)
+        silence = {name: self.now - self.heard[name] for name in self.present}
+        assert {each.beat.name for each in dead} == {name for name, seconds in silence.items() if seconds >= DEATH}
+        asked = {name for name, seconds in silence.items() if SUSPICION <= seconds < DEATH} - self.asked
+        assert {each.beat.name for each in doubtful} == asked
+        self.asked |= asked
+        for member in dead:
+            assert self.members.remove(member.beat.name, member.beat.incarnation) is member
+            assert self.members.remove(member.beat.name, member.beat.incarnation) is None
+            del self.present[member.beat.name]
+            self.asked.discard(member.beat.name)
+
+    @rule()
+    def excuse(self) -> None:
+        self.members.excuse(self.now)
+        self.heard = dict.fromkeys(self.present, self.now)
+        self.asked.clear()
+
+    @invariant()
+    def the_members_are_those_of_the_model(self) -> None:
+        assert {each.beat.name: each.beat for each in self.members} == self.present
+        assert len(self.members) == len(self.present)
+        paths = [set(each.paths) for each in self.present.values()]
+        assert self.members.common_paths() == (set.intersection(*paths) if paths else None)
+
+
+Cluster.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestCluster = Cluster.TestCase
+
+
+def test_a_member_tells_what_its_last_beat_said() -> None:
+    members = Membership()
+    assert members.hear(beat(stamp=1, connections=1), 0) is Heard.JOINED
+    assert members.hear(beat(stamp=3, connections=3), 0) is Heard.KNOWN
+    assert members.hear(beat(stamp=2, connections=2), 0) is Heard.KNOWN  # it came over a slower Redis
+    member = members.get("a")
+    assert member is not None
+    assert member.info == ("a", "a1", 1.0, 3)
+    assert "a" in members
+    assert members.get("b") is None
+
+
+def test_a_beat_that_comes_after_its_goodbye_is_outdated() -> None:
+    members = Membership()
+    members.hear(beat(stamp=1), 0)
+    assert members.leave(goodbye(stamp=3)) is not None
+    assert members.hear(beat(stamp=2), 0) is Heard.OUTDATED
+    assert members.hear(beat(stamp=4), 0) is Heard.JOINED  # it is there after all
+
+
+def test_a_goodbye_that_comes_before_any_beat_counts() -> None:
+    members = Membership()
+    assert members.leave(goodbye(stamp=3)) is None
+    assert members.hear(beat(stamp=2), 0) is Heard.OUTDATED
+
+
+def test_the_goodbye_of_an_earlier_run_does_not_remove_the_later_one() -> None:
+    members = Membership()
+    members.hear(beat(run=1), 0)
+    assert members.hear(beat(run=2), 0) is Heard.SUCCEEDED
+    assert members.leave(goodbye(run=1, stamp=9)) is None
+    assert "a" in members
+
+
+def test_a_lost_path_is_not_common_until_all_say_so_again() -> None:
+    members = Membership()
+    assert members.common_paths() is None
+    for name in "ab":
+        members.hear(beat(name, paths=("x", "y")), 0)
+    members.lost_path("x")
+    assert members.common_paths() == frozenset("y")
+    members.hear(beat("a", stamp=2, paths=("x", "y")), 0)
+    assert members.common_paths() == frozenset("y")
+    members.hear(beat("b", stamp=2, paths=("x", "y")), 0)
+    assert members.common_paths() == frozenset("xy")
+
+
+@pytest.mark.parametrize("late", [1, 50])
+def test_many_that_left_are_remembered(late: int) -> None:
+    members = Membership()
+    for run in range(100):
+        members.leave(goodbye("a", run, stamp=5))
+    assert members.hear(beat("a", late, stamp=5), 0) is Heard.OUTDATED
