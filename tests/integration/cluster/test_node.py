@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from crosswire import ConfigError, MemoryBus, Node, NodeGone, NotConnected, Redis, Server, UsageError
+from crosswire.cluster.interface import Bus
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cluster.support import Heard, client, make_server, running, some_nodes, some_servers
+from tests.support.aio import wait_until
+
+
+async def test_a_node_alone_asks_itself() -> None:
+    async with Node("a") as node:
+        node.on("x", lambda sender, data: [sender, data])
+        assert await node.call("a", "x", 1) == ["a", 1]
+        assert dict(await node.gather("x", 2)) == {"a": ["a", 2]}
+        assert [reply.data async for reply in node.stream("x", 3)] == [["a", 3]]
+        assert list(node.nodes) == ["a"]
+        with pytest.raises(NodeGone):
+            await node.call("b", "x")
+        heard = Heard()
+        await node.subscribe("orders", heard)
+        node.publish("orders", 4)
+        await wait_until(lambda: heard.calls == [("a", 4)])
+        node.everyone.send("x")
+        assert await node.everyone.count() == 0
+        assert (node.gaps, node.dropped, node.refused) == (0, 0, 0)
+
+
+async def test_a_server_alone_is_a_node_too() -> None:
+    server = Server("a", port=0)
+    server.cluster.on("x", lambda: 1)
+    await server.start(listen=False)
+    assert server.cluster.running
+    assert await server.cluster.call("a", "x") == 1
+    await server.stop()
+    with pytest.raises(NotConnected):
+        server.cluster.send("x")
+
+
+async def test_names_are_made_up_where_none_is_given(bus: Bus) -> None:
+    one, other = Node(bus=bus), Node(bus=bus)
+    async with running(one, other):
+        assert one.name != other.name
+        assert one.nodes.keys() == {one.name, other.name}
+
+
+async def test_a_node_is_started_once_and_stopped_as_often_as_one_likes(bus: Bus) -> None:
+    node = Node("a", bus=bus)
+    await node.stop()
+    await node.start()
+    assert node.running
+    with pytest.raises(ConfigError, match="runs already"):
+        await node.start()
+    await node.stop()
+    await node.stop()
+    assert not node.running
+    await node.start()
+    with pytest.raises(UsageError):
+        await node.stop(drain=-1)
+    await node.stop()
+    assert "not running" in repr(node)
+
+
+async def test_stop_waits_for_handlers_and_cancels_those_that_take_too_long(bus: Bus) -> None:
+    ended: list[str] = []
+    never = asyncio.Event()
+
+    async def quick() -> None:
+        await asyncio.sleep(0.05)
+        ended.append("quick")
+
+    async def slow() -> None:
+        try:
+            await never.wait()
+        finally:
+            ended.append("cancelled")
+
+    async with some_nodes(bus, "a", "b") as (a, b):
+        b.on("quick", quick)
+        b.on("slow", slow)
+        b.on("begun", lambda: None)
+        for event in ("slow", "quick"):
+            a.send(event, to="b")
+        await a.call("b", "begun")
+        assert ended == []
+        await b.stop()
+        assert ended == ["quick", "cancelled"]
+
+
+async def test_what_is_published_just_before_the_stop_arrives(bus: Bus) -> None:
+    heard = Heard()
+    async with some_servers(bus, "a") as (a,), client(a, "1") as peer:
+        a.cluster.on("x", heard)
+        for number in range(10):
+            async with Node("b", bus=bus) as b:
+                b.send("x", number)
+                b.user("1").send("y", number)
+            assert (await peer.receive("y")).data == number
+        await wait_until(lambda: [data for _, data in heard.calls] == list(range(10)))
+
+
+async def test_a_server_that_stops_closes_its_clients_and_they_can_come_to_another(bus: Bus) -> None:
+    async with some_servers(bus, "a", "b") as (a, b):
+        async with client(a, "1") as peer:
+            await a.stop()
+            assert (await peer.closed()).code == 1001
+        async with client(b, "1") as peer:
+            assert await b.everyone.count() == 1
+            await wait_until(lambda: "a" not in b.cluster.nodes)
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(bus: Bus) -> None:
+    async with some_nodes(bus, "a") as (a,):
+        for _ in range(10):
+            node = Node("b", bus=bus)
+            starting = asyncio.create_task(node.start())
+            await asyncio.sleep(0)
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await node.stop()
+        async with Node("b", bus=bus):
+            await wait_until(lambda: "b" in a.nodes)
+
+
+BAD: list[dict[str, Any]] = [
+    {"redis": "redis://127.0.0.1:1", "bus": MemoryBus()},
+    {"redis": "http://127.0.0.1:1"},
+    {"redis": []},
+    {"redis": ["redis://127.0.0.1:1", "redis://127.0.0.1:1"]},
+]
+
+
+@pytest.mark.parametrize("options", BAD, ids=str)
+@pytest.mark.parametrize("kind", [Node, Server])
+def test_options_that_can_not_work_are_told_at_once(kind: type[Node] | type[Server], options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        kind("a", **options)
+
+
+@pytest.mark.parametrize("name", ["", 5, b"a"])
+def test_a_name_is_a_string_that_is_not_empty(name: Any) -> None:
+    with pytest.raises(UsageError):
+        Node(name)
+
+
+async def test_clusters_with_different_prefixes_do_not_meet(redis_process: RedisProcess) -> None:
+    one, other = Redis(redis_process.url, prefix="one:"), Redis(redis_process.url, prefix="other:")
+    a, b = make_server("a", one), make_server("a", other)
+    async with running(a), running(b), client(a, "1") as peer:
+        assert list(a.cluster.nodes) == ["a"]
+        b.user("1").send("x")
+        b.everyone.send("x")
+        a.everyone.send("end")
+        assert (await peer.receive()).event == "end"
+
+
+async def test_urls_may_be_given_in_any_form(redis_process: RedisProcess) -> None:
+    forms: list[Any] = [redis_process.url, [redis_process.url], Redis(redis_process.url)]
+    nodes = [Node(f"node {number}", redis=form) for number, form in enumerate(forms)]
+    async with running(*nodes):
+        assert [status.healthy for node in nodes for status in node.redis.status()] == [True] * 3
