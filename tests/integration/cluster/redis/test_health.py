@@ -127,7 +127,7 @@ def test_a_publisher_that_reaches_nobody_is_replaced(redis: RedisProcess, up: bo
             for number in range(100):
                 b.port.publish(b"cw:test", b"%d" % number)
             watch = Watch()
-            await wait_until(lambda: not b.port.available)
+            await wait_until(lambda: any(not status.healthy for status in b.statuses))
             assert watch.elapsed < 1.5
             await wait_until(lambda: b.port.available)
             b.port.publish(b"cw:test", b"100")

@@ -19,9 +19,9 @@ class FakeRedis(asyncio.Transport):
     forbidden: channels that may not be subscribed to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, link: Link | None = None) -> None:
         super().__init__()
-        self.link = Link()
+        self.link = link or Link()
         self.writes = 0
         self.asked: deque[list[bytes]] = deque()
         self.channels: set[bytes] = set()

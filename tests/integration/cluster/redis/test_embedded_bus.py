@@ -1,0 +1,89 @@
+"""``redis="embedded"``, as a bus uses it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import struct
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crosswire.cluster.redis.options import Redis
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cluster.redis.support import crew, run
+from tests.support.aio import wait_until
+
+if not hasattr(socket, "SO_PEERCRED"):
+    pytest.skip("who serves a Unix socket is only known on Linux", allow_module_level=True)
+
+
+@pytest.fixture(autouse=True)
+def path(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The socket of a server of the test's own, which must be gone at its end."""
+    temporary = tempfile.mkdtemp(prefix="cw", dir="/tmp")
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
+    monkeypatch.setenv("TMPDIR", temporary)
+    place = Path(temporary, f"crosswire-{os.geteuid()}", "redis.sock")
+    yield place
+    deadline = time.monotonic() + 10
+    while place.exists():
+        assert time.monotonic() < deadline, "the server outlives its users"
+        time.sleep(0.01)
+    shutil.rmtree(temporary)
+
+
+def server_of(path: Path) -> int:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_nodes_of_a_machine_meet_there(path: Path) -> None:
+    async def main() -> None:
+        async with crew(Redis("embedded"), 2) as (a, b):
+            assert a.redis.urls == b.redis.urls == [f"unix://{path}"]
+            assert a.port.paths == (f"unix:{path}",)
+            await b.listen()
+            a.port.publish(b"cw:test", b"x")
+            await b.receives(b"x")
+
+    run(main())
+
+
+def test_it_comes_back_though_its_keeper_is_killed_with_it(path: Path) -> None:
+    async def main() -> None:
+        async with crew(Redis("embedded"), 2) as (a, b):
+            server = server_of(path)
+            for pid in (parent_of(server), server):
+                os.kill(pid, signal.SIGKILL)
+            await wait_until(lambda: a.times("restored") == b.times("restored") == 1)
+            assert server_of(path) != server
+            await b.listen()
+            a.port.publish(b"cw:test", b"x")
+            await b.receives(b"x")
+
+    run(main())
+
+
+def test_it_may_be_added_and_removed(path: Path) -> None:
+    async def main() -> None:
+        with RedisProcess() as redis:
+            async with crew(Redis(redis.url)) as (a,):
+                await a.redis.add("embedded")
+                await a.redis.add("embedded")
+                assert a.redis.urls == [redis.url, f"unix://{path}"]
+                await a.redis.remove("embedded")
+                assert a.redis.urls == [redis.url]
+                await wait_until(lambda: not path.exists())
+
+    run(main())
