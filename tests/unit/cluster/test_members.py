@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from crosswire.cluster.clients import NoClients
+from crosswire.cluster.dialect import Asker
+from crosswire.cluster.members import HOLDER_PATIENCE, WELCOME_PATIENCE, Members
+from crosswire.cluster.memory import MemoryBus
+from crosswire.cluster.native import Native
+from crosswire.core.channels import Channels
+from crosswire.core.clock import HybridClock
+from crosswire.core.membership import INTERVAL
+from crosswire.core.messages import Codec
+from crosswire.core.payloads import RawPayload
+from crosswire.errors import ConfigError, EventError
+from crosswire.types import GapInfo, NodeInfo, RedisStatus, SubscriptionFailure
+from tests.support import aio
+from tests.support.aio import wait_until
+from tests.support.clock import InstantLoop
+
+DETECTION = 3.0
+"""Seconds in which a node that was killed is found out."""
+
+
+class Inbox:
+    """Takes what is not about members."""
+
+    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None: ...
+
+    def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None: ...
+
+    def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None: ...
+
+    def refused(self, sender: str, call_id: str, error: EventError) -> None: ...
+
+
+class Peer:
+    """A node that has nothing but its members, and notes what it is told of them."""
+
+    def __init__(self, bus: MemoryBus, name: str, run: int = 1) -> None:
+        loop = asyncio.get_running_loop()
+        incarnation = f"{run:08x}{name.encode().hex():0>8}"
+        self.name = name
+        self.told: list[str] = []
+        self.port = bus.attach(self, name, bytes.fromhex(incarnation))
+        native = Native(self.port, Channels(bus.prefix), name, incarnation)
+        clock = HybridClock(lambda: int(loop.time() * 1_000_000))
+        own = NodeInfo(name, incarnation, loop.time())
+        self.members = Members(own, native, self.port, NoClients(), self, clock)
+        self._channels = native.own_channels
+        native.attend(Inbox(), self.members)
+        self._beating: asyncio.Task[None] | None = None
+
+    async def start(self) -> Peer:
+        await self.port.start()
+        await self.members.claim_name()
+        await self.members.introduce()
+        self._beating = asyncio.create_task(self.members.keep_up())
+        return self
+
+    async def leave(self) -> None:
+        self.members.say_goodbye()
+        await self.die()
+
+    async def freeze(self) -> None:
+        """Say and hear nothing any more, but keep the channels."""
+        for channel in self._channels:
+            self.port.subscribe(channel, lambda body: None)
+        await self._end_beats()
+
+    async def die(self) -> None:
+        await self._end_beats()
+        await self.port.stop()
+
+    async def _end_beats(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait([self._beating])
+
+    # MembersOwner
+
+    def joined(self, info: NodeInfo) -> None:
+        self.told.append(f"+{info.name}")
+
+    def left(self, info: NodeInfo, reason: str) -> None:
+        self.told.append(f"-{info.name} {reason}")
+
+    def replaced(self) -> None:
+        self.told.append("replaced")
+
+    # PortOwner
+
+    def paths_changed(self) -> None: ...
+
+    def path_lost(self, path: str) -> None: ...
+
+    def restored(self) -> None: ...
+
+    def gap(self, info: GapInfo) -> None: ...
+
+    def health_changed(self, status: RedisStatus) -> None: ...
+
+    def subscription_failed(self, failure: SubscriptionFailure) -> None: ...
+
+
+def in_no_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run an asynchronous test on a loop whose time passes by itself."""
+
+    def run() -> None:
+        aio.run(test(), InstantLoop)
+
+    run.__name__ = test.__name__
+    return run
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.1, 0.2, 0.3, 0.4, 0.499])
+@pytest.mark.parametrize("moment", [0.001, 0.25, 0.499])
+def test_a_node_that_dies_is_found_out_in_time_whenever_it_beat_last(phase: float, moment: float) -> None:
+    async def main() -> None:
+        bus = MemoryBus()
+        a = await Peer(bus, "a").start()
+        await asyncio.sleep(phase)
+        b = await Peer(bus, "b").start()
+        await asyncio.sleep(10 * INTERVAL + moment)
+        assert a.told == ["+b"]
+        loop = asyncio.get_running_loop()
+        died = loop.time()
+        await b.die()
+        await wait_until(lambda: len(a.told) == 2)
+        assert a.told == ["+b", "-b timeout"]
+        assert INTERVAL < loop.time() - died < DETECTION - 0.2  # so much is left for a busy machine
+        await a.leave()
+
+    aio.run(main(), InstantLoop)
+
+
+@in_no_time
+async def test_nodes_that_live_are_never_given_up() -> None:
+    bus = MemoryBus()
+    peers = [await Peer(bus, name).start() for name in "abc"]
+    await asyncio.sleep(600)
+    assert [each.members.nodes.keys() for each in peers] == [{"a", "b", "c"}] * 3
+    assert peers[0].told == ["+b", "+c"]
+    for each in peers:
+        await each.leave()
+
+
+@in_no_time
+async def test_a_newcomer_is_not_kept_waiting() -> None:
+    bus = MemoryBus()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    peers = [await Peer(bus, name).start() for name in "abcdef"]
+    assert loop.time() - began < 0.1
+    assert peers[-1].members.names == set("abcde")
+    silent = await Peer(bus, "silent").start()
+    await silent.freeze()
+    began = loop.time()
+    late = await Peer(bus, "late").start()
+    assert loop.time() - began == pytest.approx(WELCOME_PATIENCE, abs=0.1)
+    for each in (*peers, late):
+        await each.leave()
+    await silent.port.stop()
+
+
+@in_no_time
+async def test_a_name_that_somebody_answers_for_is_refused_and_nobody_hears_of_it() -> None:
+    bus = MemoryBus()
+    holder, other = await Peer(bus, "a").start(), await Peer(bus, "b").start()
+    second = Peer(bus, "a", run=2)
+    with pytest.raises(ConfigError, match="'a'"):
+        await second.start()
+    await second.die()
+    await asyncio.sleep(10)
+    assert (holder.told, other.told) == (["+b"], ["+a"])
+    for each in (holder, other):
+        await each.leave()
+
+
+@in_no_time
+async def test_a_name_that_nobody_answers_for_is_taken_over() -> None:
+    bus = MemoryBus()
+    other, holder = await Peer(bus, "b").start(), await Peer(bus, "a").start()
+    await holder.freeze()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    successor = await Peer(bus, "a", run=2).start()
+    assert HOLDER_PATIENCE <= loop.time() - began < HOLDER_PATIENCE + WELCOME_PATIENCE + 0.1
+    assert other.told == ["+a", "-a replaced", "+a"]
+    await holder.port.stop()
+    for each in (successor, other):
+        await each.leave()
+
+
+@in_no_time
+async def test_a_node_that_stood_still_does_not_take_the_others_for_dead() -> None:
+    bus = MemoryBus()
+    a, b = await Peer(bus, "a").start(), await Peer(bus, "b").start()
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, InstantLoop)
+    await asyncio.sleep(1.1)
+    loop._passing.now += 60  # as after a suspended machine: the timers of both are late
+    await asyncio.sleep(5)
+    assert (a.told, b.told) == (["+b"], ["+a"])
+    for each in (a, b):
+        await each.leave()
+
+
+@in_no_time
+async def test_members_of_one_name_that_start_at_once_are_reduced_to_one() -> None:
+    bus = MemoryBus()
+    peers = [Peer(bus, "a", run) for run in range(5)]
+    results = await asyncio.gather(*(each.start() for each in peers), return_exceptions=True)
+    assert sum(isinstance(result, Peer) for result in results) == 1
+    assert sum(isinstance(result, ConfigError) for result in results) == 4
+    for each in peers:
+        await each.die()
