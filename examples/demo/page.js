@@ -1,6 +1,8 @@
 // The page: it keeps what the server told it, and shows it. Whatever somebody wrote only ever becomes text, never HTML.
 
 import { Connection } from "/connection.js";
+import { Nodes } from "/nodes.js";
+import { drawPoll } from "/polls.js";
 import { $, append, clear, element, keyed, log, sparkline, time, write } from "/view.js";
 
 const KEPT = 200; // entries of a conversation
@@ -10,7 +12,9 @@ let connected = false;
 let me = "";
 let current = "#lobby";
 let countdown = 0;
-const people = new Map(); // name -> {name, bot}
+let early = null; // events that came before the welcome; they are newer than what it says
+const nodes = new Nodes();
+const people = new Map(); // name -> {name, bot, node}
 const rooms = new Map(); // name -> set of members
 const mine = new Set(); // rooms to be in, now and after a reconnection
 const places = new Map(); // "everyone", "#room" or "@user" -> {key, to, name, entries, unread}
@@ -30,11 +34,9 @@ function enter(name) {
   me = name;
   const key = sessionStorage.getItem("key") ?? randomKey(); // proves, after a loss, that the name is ours
   sessionStorage.setItem("key", key);
-  const url = new URL("/", location.href);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  url.search = new URLSearchParams({ name, key });
+  const address = () => nodes.url({ name, key });
   mine.add("lobby");
-  connection = new Connection(url.href, { opened, closed, waiting, event, asked, latency, wire });
+  connection = new Connection(address, { opened, closed, waiting, event, asked, latency, wire });
   status("wait", "Connecting …");
 }
 
@@ -44,12 +46,16 @@ function randomKey() {
 
 function opened() {
   connected = true;
+  early = [];
   clearInterval(countdown);
   status("on", "Connected");
 }
 
-async function welcome({ you, people: all, rooms: list, recent }) {
+async function welcome(picture) {
+  const { you, node, people: all, rooms: list, recent } = picture;
   me = you;
+  nodes.welcome(picture);
+  activity(`You are on ${node}`);
   localStorage.setItem("name", me);
   $("my-name").textContent = me;
   people.clear();
@@ -57,6 +63,9 @@ async function welcome({ you, people: all, rooms: list, recent }) {
   for (const person of all) people.set(person.name, person);
   for (const [room, members] of Object.entries(list)) rooms.set(room, new Set(members));
   for (const said of recent) add("everyone", { kind: "said", ...said }, { quiet: true });
+  const news = early;
+  early = null;
+  for (const [name, data] of news) event(name, data);
   inside(true);
   await Promise.all([...mine].map(join));
   show(current);
@@ -66,8 +75,10 @@ function closed({ code, reason, again }) {
   latencies.length = 0;
   $("milliseconds").textContent = "–";
   $("spark").setAttribute("points", "");
-  activity(connected ? `Connection closed: ${code} ${reason}`.trim() : "Could not connect");
+  const what = connected ? `Connection to ${nodes.here} closed` : "Could not connect";
+  activity(`${what}: ${code} ${reason}`.trim());
   connected = false;
+  nodes.lost();
   for (const { entries } of places.values()) {
     for (const entry of entries) if (entry.kind === "poll") entry.over = true;
   }
@@ -100,7 +111,7 @@ function status(state, text, more = "") {
 
 function inside(yes) {
   $("enter").hidden = yes;
-  for (const id of ["chat", "me", "latency"]) $(id).hidden = !yes;
+  for (const id of ["chat", "me", "latency", "nodes"]) $(id).hidden = !yes;
   if (!yes) clearInterval(countdown);
 }
 
@@ -109,14 +120,27 @@ function inside(yes) {
 const handlers = {
   welcome,
   arrived(person) {
-    people.set(person.name, person);
-    activity(`${person.name} arrived`);
+    const { name, node } = person;
+    const moved = people.has(name);
+    if (moved) for (const members of rooms.values()) members.delete(name); // it joins them again
+    people.set(name, person);
+    activity(`${name} ${moved ? "moved to" : "arrived on"} ${node}`);
   },
-  went({ name }) {
-    people.delete(name);
-    for (const [room, members] of rooms) if (members.delete(name)) note(room, `${name} is gone`);
-    forgetEmptyRooms();
-    activity(`${name} is gone`);
+  went({ name, node }) {
+    if (people.get(name)?.node === node) gone(name); // else it has come to another node meanwhile
+  },
+  nodeUp(node) {
+    nodes.up(node);
+    activity(`${node.name} is up`);
+  },
+  nodeDown({ name }) {
+    if (!nodes.down(name)) return;
+    activity(`${name} is down`);
+    for (const person of [...people.values()]) if (person.node === name) gone(person.name);
+  },
+  redis(health) {
+    nodes.redis(health);
+    activity(`Redis: ${health.healthy} of ${health.all}`);
   },
   joined({ room, name }) {
     const members = rooms.get(room) ?? new Set();
@@ -150,8 +174,19 @@ const handlers = {
 };
 
 function event(name, data) {
+  if (early && name !== "welcome") {
+    early.push([name, data]);
+    return;
+  }
   handlers[name]?.(data);
   render();
+}
+
+function gone(name) {
+  people.delete(name);
+  for (const [room, members] of rooms) if (members.delete(name)) note(room, `${name} is gone`);
+  forgetEmptyRooms();
+  activity(`${name} is gone`);
 }
 
 /** The server asks us something: the promise is kept when somebody presses a button. Without, it is "no answer". */
@@ -234,7 +269,7 @@ function note(room, text) {
 
 function draw(entry) {
   if (entry.kind === "note") return element("li", { class: "note" }, entry.text);
-  if (entry.kind === "poll") return drawPoll(entry);
+  if (entry.kind === "poll") return drawPoll(entry, badge(entry.from));
   const own = entry.from === me;
   const who = element("b", {}, own ? "You" : entry.from);
   return element(
@@ -243,44 +278,6 @@ function draw(entry) {
     element("p", { class: "who" }, who, badge(entry.from), time(entry.at)),
     element("p", { class: "text" }, entry.text),
   );
-}
-
-function drawPoll(poll) {
-  const asks = element("span", {}, "asks the room");
-  const options = poll.options.map((option) => (poll.votes ? drawVotes(poll, option) : drawChoice(poll, option)));
-  return element(
-    "li",
-    { class: "poll", name: poll.from },
-    element("p", { class: "who" }, element("b", {}, poll.from), badge(poll.from), asks, time(poll.at)),
-    element("p", { class: "text" }, poll.question),
-    element("ul", {}, ...options),
-    element("p", { class: "fine" }, stateOf(poll)),
-  );
-}
-
-function drawChoice(poll, option) {
-  const button = element("button", { type: "button", "aria-pressed": String(poll.choice === option) }, option);
-  button.disabled = poll.over || poll.choice !== null;
-  button.onclick = () => poll.choose(option);
-  return element("li", {}, button);
-}
-
-function drawVotes(poll, option) {
-  const bar = element("span", { class: "bar" });
-  bar.style.setProperty("--share", `${(100 * poll.votes[option]) / Math.max(answers(poll), 1)}%`);
-  const label = element("span", {}, poll.choice === option ? `${option} (you)` : option);
-  return element("li", {}, label, bar, element("b", {}, String(poll.votes[option])));
-}
-
-function answers(poll) {
-  return Object.values(poll.votes).reduce((sum, votes) => sum + votes, 0);
-}
-
-function stateOf(poll) {
-  if (poll.votes) return `${answers(poll)} answered${poll.silent ? `, ${poll.silent} did not` : ""}`;
-  if (poll.over) return "Time is up";
-  if (poll.choice !== null) return "Your answer is on its way, the others are thinking …";
-  return `The server waits ${Math.round(poll.seconds)} s for your answer`;
 }
 
 function badge(name) {
@@ -305,6 +302,7 @@ function open(key) {
 }
 
 function render() {
+  nodes.show($("nodes"), [...people.values()]);
   renderPlaces();
   renderTalk();
 }
@@ -329,7 +327,7 @@ function renderTalk() {
   const member = to !== "room" || mine.has(name);
   $("title").textContent = { everyone: "Everyone", room: `# ${name}`, user: name }[to];
   $("subtitle").textContent = {
-    everyone: "Reaches every client of the server.",
+    everyone: "Reaches every client, on every node.",
     room: member ? "Reaches those who joined the room." : "What is said in a room reaches those who joined it.",
     user: "Reaches this one person, and nobody else.",
   }[to];

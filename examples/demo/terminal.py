@@ -1,36 +1,67 @@
-"""The demo's log in the terminal: one calm line for everything that happens."""
+"""The demo's log in the terminal: one calm line for everything that happens, on whichever node."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-DIM, BOLD, GREEN, YELLOW, CYAN, MAGENTA = "2", "1", "32", "33", "36", "35"
+DIM, BOLD, RED, GREEN, YELLOW, CYAN, MAGENTA = "2", "1", "31", "32", "33", "36", "35"
+
+
+class Address(NamedTuple):
+    """Where a node is."""
+
+    name: str
+    url: str
+    pid: int
 
 
 class Terminal:
-    """Prints what happens in the chat; in colours if it is a terminal that is written to."""
+    """Prints what happens in the chat; in colours if it is a terminal that is written to.
 
-    def __init__(self) -> None:
+    Args:
+        node: whose news it prints.
+    """
+
+    def __init__(self, node: str = "") -> None:
+        self._node = node
         self._colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
-    def banner(self, url: str) -> None:
-        """Tell a first visitor what this is."""
-        print(
-            f"\n  {self._in(BOLD, 'Crosswire demo')}: a chat with a few scripted clients."
-            f"\n  Open {self._in(BOLD, url)} in a browser, best in two windows. Ctrl-C ends it.\n",
-            flush=True,
-        )
+    def banner(self, nodes: Sequence[Address]) -> None:
+        """Tell a first visitor what this is, and what to try."""
+        victim = nodes[1]
+        kill = self._in(BOLD, f"kill -9 {victim.pid}")
+        lines = [
+            f"{self._in(BOLD, 'Crosswire demo')}: a chat on {len(nodes)} nodes that act as one.",
+            "",
+            *(f"  {each.name}  {self._in(BOLD, each.url)}  pid {each.pid}" for each in nodes),
+            "",
+            "Open one in a browser and another in a second window, and talk. Ctrl-C ends it.",
+            f"Then, in another terminal: {kill}",
+            f"The clients of {victim.name} move to the other nodes, and it is started again after some seconds.",
+        ]
+        print("", *(f"  {line}".rstrip() for line in lines), "", sep="\n", flush=True)
+
+    def node_died(self, name: str, code: int, delay: float) -> None:
+        """A node's process ended by itself, or was killed."""
+        how = signal.Signals(-code).name if code < 0 else f"code {code}"
+        self._line(RED, "x", f"{name} ended with {how}", f"it is started again in {delay:g} s")
+
+    def node_is_back(self, node: Address) -> None:
+        """A node that had died runs again."""
+        self._line(GREEN, "o", f"{node.name} is back at {node.url}", f"pid {node.pid}")
 
     def arrived(self, user: str, here: int) -> None:
         """Somebody connected."""
-        self._line(GREEN, "+", f"{plain(user)} is here", f"{here} connected")
+        self._line(GREEN, "+", f"{plain(user)} is here", f"{here} on this node")
 
     def went(self, user: str, here: int, why: str) -> None:
         """Somebody is gone."""
-        self._line(YELLOW, "-", f"{plain(user)} is gone ({plain(why)})", f"{here} connected")
+        self._line(YELLOW, "-", f"{plain(user)} is gone ({plain(why)})", f"{here} on this node")
 
     def joined(self, user: str, room: str) -> None:
         """Somebody joined a room."""
@@ -56,18 +87,20 @@ class Terminal:
         missing = f"{silent} did not answer" if silent else "all answered"
         self._line(MAGENTA, f"#{room}", f"{plain(question)} {result}", missing)
 
-    def counts(self, people: int, rooms: int, messages: int) -> None:
+    def counts(self, people: int, nodes: int, messages: int) -> None:
         """How it stands."""
-        self._line(DIM, "", f"{people} connected, {rooms} rooms, {messages} messages so far")
+        self._line(DIM, "", f"{people} connected to {nodes} nodes, {messages} messages so far")
 
     def stopped(self, messages: int) -> None:
         """The last line."""
         print(f"\n  Stopped after {messages} messages.", flush=True)
 
     def _line(self, colour: str, where: str, text: str, note: str = "") -> None:
+        when = self._in(DIM, f"{time.strftime('%H:%M:%S')}  {self._node:<6}")
         place = self._in(colour, f"{plain(where):<10}")
         after = self._in(DIM, f"  {note}") if note else ""
-        print(f"{self._in(DIM, time.strftime('%H:%M:%S'))}  {place} {text}{after}", flush=True)
+        sys.stdout.write(f"{when}  {place} {text}{after}\n")  # in one piece: the nodes share the terminal
+        sys.stdout.flush()
 
     def _in(self, colour: str, text: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text

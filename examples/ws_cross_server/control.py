@@ -20,7 +20,7 @@ parser.add_argument("--clients", type=int, default=50, metavar="N", help="that t
 parser.add_argument("--pace", type=float, default=1, metavar="SECONDS", help="between commands (default: %(default)s)")
 options = parser.parse_args()
 
-PATIENCE = 5.0
+PATIENCE = 3.0
 """Seconds that messages may take to arrive."""
 
 client = Client(f"ws://127.0.0.1:{options.port}", params={"id": "control"})

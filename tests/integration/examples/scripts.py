@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-START, END = 20.0, 15.0
+START, END = 30.0, 15.0
 """Seconds that a process may take to print what it is expected to, and to end."""
 
 
@@ -75,6 +75,7 @@ class Script:
             self._process.kill()
         self._process.wait(END)
         self._reader.join(END)
+        assert not self._reader.is_alive(), "a process that it started outlived it"
         assert self._process.stdout is not None
         self._process.stdout.close()
 

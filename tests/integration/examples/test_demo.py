@@ -1,12 +1,15 @@
-"""examples/demo: the chat of `make demo` lives, serves its page, takes strangers in, and ends cleanly."""
+"""examples/demo: the chat of `make demo` lives, takes strangers in, survives the kill of a node, and ends cleanly."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
+import socket
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,19 +23,38 @@ FILES = {
     "/page.css": "text/css",
     "/page.js": "text/javascript",
     "/connection.js": "text/javascript",
+    "/nodes.js": "text/javascript",
+    "/polls.js": "text/javascript",
     "/view.js": "text/javascript",
 }
+NODES = ("node-1", "node-2", "node-3")
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Script]:
     with running(DEMO, "--port", "0", "--pace", "0.2") as script:
-        script.wait_for(r"Ada is here")
+        script.wait_for(r"Carmen is here")
         yield script
 
 
-def address_of(demo: Script) -> str:
-    return demo.wait_for(r"Open http://(\S+) in a browser")[1]
+class Place(NamedTuple):
+    """Where a node is, as the terminal tells."""
+
+    address: str
+    pid: int
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+
+def place_of(demo: Script, node: str = "node-1") -> Place:
+    found = demo.wait_for(rf"^ +{node}  http://(\S+)  pid (\d+)$")
+    return Place(found[1], int(found[2]))
+
+
+def address_of(demo: Script, node: str = "node-1") -> str:
+    return place_of(demo, node).address
 
 
 def visitor(address: str, name: str, key: str = "mine") -> Client:
@@ -60,7 +82,7 @@ def test_it_runs_and_ends_with_ctrl_c() -> None:
         demo.wait_for(r"Ada is here")
         demo.wait_for(r"#lobby +Carmen: How does one message get to all of us")
         demo.wait_for(r"#lobby +Ada: One line on the server")  # they answer each other
-        demo.wait_for(r"\d connected, \d rooms, \d+ messages so far")
+        demo.wait_for(r"\d connected to 3 nodes, \d+ messages so far")
 
         assert demo.interrupt() == 0
         assert "Traceback" not in demo.output
@@ -87,8 +109,12 @@ def test_a_visitor_takes_part(demo: Script) -> None:
         ear = Ear(client, "welcome", "said", "poll", "polled", "joined")
         async with client:
             welcome = await ear.wait_for("welcome", you="Nora")
-            assert {"name": "Ada", "bot": True} in welcome["people"]
-            assert {"name": "Nora", "bot": False} in welcome["people"]
+            assert welcome["node"] == "node-1"
+            assert {"name": "Ada", "bot": True, "node": "node-1"} in welcome["people"]
+            assert {"name": "Nora", "bot": False, "node": "node-1"} in welcome["people"]
+            ports = {node: place_of(demo, node).port for node in NODES}
+            assert {node["name"]: node["port"] for node in welcome["nodes"]} == ports
+            assert welcome["redis"] == {"all": 1, "healthy": 1}
             assert {"lobby", "music", "games"} <= welcome["rooms"].keys()
             joined = await client.call("join", {"room": "lobby"})
             assert {"Ada", "Nora"} <= set(joined["members"])
@@ -112,7 +138,7 @@ def test_a_room_is_asked_and_hears_the_result(demo: Script) -> None:
     demo.wait_for(r"Carmen joined")
 
     async def visit() -> None:
-        voter, silent = visitor(address, "Nora"), visitor(address, "Omar")
+        voter, silent = visitor(address, "Nora"), visitor(address_of(demo, "node-2"), "Omar")
         voter.on("poll", lambda poll: poll["options"][1])
         ear = Ear(voter, "polled")
         async with voter, silent:
@@ -156,40 +182,122 @@ def test_what_makes_no_sense_is_refused(demo: Script, event: str, data: Any, cod
     assert aio.run(visit()) == code
 
 
-@pytest.mark.parametrize("name", ["", " ", "Ada", "x" * 25, " Nora"])
-def test_a_name_that_is_taken_or_none_is_refused(demo: Script, name: str) -> None:
-    address = address_of(demo)
+@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("name", ["", "Ada", "x" * 25, " Nora"])
+def test_a_name_that_is_taken_on_any_node_or_none_is_refused(demo: Script, name: str, node: str) -> None:
+    address = address_of(demo, node)
 
     async def visit() -> Close:
         closed: asyncio.Queue[Close] = asyncio.Queue()
         client = visitor(address, name)
         client.on_close(closed.put_nowait)
         async with client:
-            return await asyncio.wait_for(closed.get(), 10)
+            return await asyncio.wait_for(closed.get(), 20)
 
     close = aio.run(visit())
     assert close.code == 4011
     assert close.reason
 
 
-def test_who_comes_back_with_the_same_key_keeps_the_name(demo: Script) -> None:
-    address = address_of(demo)
+@pytest.mark.parametrize("node", ["node-1", "node-2"])
+def test_who_comes_back_with_the_same_key_keeps_the_name(demo: Script, node: str) -> None:
+    name = f"Pia {node}"
 
     async def visit() -> Close:
         closed: asyncio.Queue[Close] = asyncio.Queue()
-        first, second = visitor(address, "Pia"), visitor(address, "Pia")
+        first, second = visitor(address_of(demo), name), visitor(address_of(demo, node), name)
         first.on_close(closed.put_nowait)
-        async with first, second:
-            return await asyncio.wait_for(closed.get(), 10)
+        ear = Ear(first, "welcome")
+        async with first:
+            await ear.wait_for("welcome")  # the newer connection is the one that is let in later
+            async with second:
+                return await asyncio.wait_for(closed.get(), 20)
 
     assert aio.run(visit()).code == 4012
-    demo.wait_for(r"Pia is gone \(4001")
-    assert demo.output.count("Pia is gone") == 1
+    demo.wait_for(rf"{name} is gone \(4001")
+    assert demo.output.count(f"{name} is gone") == 1
 
 
-def test_a_port_in_use_is_said_with_what_to_do(demo: Script) -> None:
-    port = address_of(demo).rpartition(":")[2]
-    with running(DEMO, "--port", port) as second:
-        assert second.wait() == 1
-        assert "Choose another port: make demo PORT=" in second.output
-        assert "Traceback" not in second.output
+def test_people_on_different_nodes_meet(demo: Script) -> None:
+    addresses = [address_of(demo, node) for node in NODES]
+
+    async def visit() -> None:
+        people = [visitor(address, f"Guest {number}") for number, address in enumerate(addresses)]
+        ears = [Ear(person, "said", "joined", "went") for person in people]
+        async with people[0], people[2]:
+            async with people[1]:
+                joined = [await person.call("join", {"room": "attic"}) for person in people]
+                assert set(joined[-1]["members"]) == {"Guest 0", "Guest 1", "Guest 2"}
+                await people[1].call("say", {"to": "room", "name": "attic", "text": "Up here!"})
+                await people[1].call("say", {"to": "user", "name": "Guest 2", "text": "Psst"})
+            for ear in ears:
+                await ear.wait_for("said", name="attic", text="Up here!", **{"from": "Guest 1"})
+            await ears[2].wait_for("said", to="user", text="Psst")
+            for ear in (ears[0], ears[2]):
+                await ear.wait_for("went", name="Guest 1", node="node-2")
+            assert "Psst" not in {said["text"] for said in ears[0].heard["said"]}
+
+    aio.run(visit())
+
+
+def test_a_node_that_is_killed_loses_nobody_and_comes_back() -> None:
+    with running(DEMO, "--port", "0", "--pace", "0.2", "--restart-after", "0.2") as demo:
+        demo.wait_for(r"node-2 .*Basho joined")
+        node_1, node_2 = place_of(demo, "node-1"), place_of(demo, "node-2")
+
+        async def live_through_a_kill() -> None:
+            watcher, moving = visitor(node_1.address, "Vera"), visitor(node_2.address, "Milan")
+            ear = Ear(watcher, "welcome", "said", "arrived", "nodeDown", "nodeUp")
+            lost = asyncio.Event()
+            moving.on_close(lost.set)
+            async with watcher:
+                await ear.wait_for("welcome", node="node-1")
+                async with moving:
+                    await moving.call("say", {"to": "everyone", "text": "I was on node-2"})
+                    await ear.wait_for("said", text="I was on node-2")
+                    os.kill(node_2.pid, signal.SIGKILL)
+                    await asyncio.wait_for(lost.wait(), 20)
+                await ear.wait_for("arrived", name="Basho", node="node-3")  # a bot goes to the next node
+                async with visitor(node_1.address, "Milan"):
+                    await ear.wait_for("arrived", name="Milan", node="node-1")
+                await ear.wait_for("nodeDown", name="node-2")
+                await ear.wait_for("nodeUp", name="node-2", port=node_2.port)
+
+        async def visit_the_node_that_is_back() -> None:
+            watcher, late = visitor(node_1.address, "Vera"), visitor(node_2.address, "Late")
+            ear, welcomed = Ear(watcher, "welcome", "said"), Ear(late, "welcome")
+            async with watcher, late:
+                await ear.wait_for("welcome", node="node-1")
+                welcome = await welcomed.wait_for("welcome", node="node-2")
+                assert "I was on node-2" in {said["text"] for said in welcome["recent"]}  # the others kept it
+                assert {person["node"] for person in welcome["people"]} == set(NODES)
+                await late.call("say", {"to": "everyone", "text": "And I am again"})
+                await ear.wait_for("said", text="And I am again", **{"from": "Late"})
+
+        aio.run(live_through_a_kill())
+        assert int(demo.wait_for(r"node-2 is back at http://\S+ +pid (\d+)")[1]) != node_2.pid
+        assert "node-2 ended with SIGKILL" in demo.output
+        aio.run(visit_the_node_that_is_back())
+        assert demo.interrupt() == 0
+        assert "Traceback" not in demo.output
+
+
+def test_no_node_outlives_a_demo_that_is_killed() -> None:
+    with running(DEMO, "--port", "0") as demo:
+        ports = [place_of(demo, node).port for node in NODES]
+        demo.stop()  # returns when nobody writes to its output any more
+    for port in ports:
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_port_in_use_is_said_with_what_to_do() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        with running(DEMO, "--port", str(holder.getsockname()[1])) as demo:
+            assert demo.wait() == 1
+            assert "can't listen on" in demo.output
+            assert re.search(r"node-\d can't be started", demo.output)
+            assert "Choose other ports: make demo PORT=" in demo.output
+            assert "Traceback" not in demo.output

@@ -1,0 +1,135 @@
+"""Keeps the nodes of the demo running: each is a process of its own, and is started again when it has died."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from examples.processes import Program, Programs
+
+from crosswire import Node
+from peers import Up
+from terminal import Address, Terminal
+
+NAMES = ("node-1", "node-2", "node-3")
+LONGEST_DELAY = 30.0
+"""Seconds before a node that dies again and again is started once more."""
+STABLE = 10.0
+"""Seconds after which a node has proved that it works: its death is the first one again."""
+
+
+class StartError(Exception):
+    """A node does not start."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the nodes are told.
+
+    Attributes:
+        host: address to listen on.
+        port: of the first node; those of the others follow. 0: each takes a free one.
+        redis: what they meet through.
+        prefix: of what they say there.
+        bot_key: what the scripted clients prove themselves with.
+        restart_after: seconds before a node that died is started again, the first time.
+    """
+
+    host: str
+    port: int
+    redis: Sequence[str]
+    prefix: str
+    bot_key: str
+    restart_after: float
+
+
+class Nodes:
+    """The nodes, seen from the process that starts them.
+
+    Args:
+        options: for them.
+        programs: starts their processes.
+        cluster: this process as a member of their cluster: they tell when they are up.
+        terminal: gets the news.
+    """
+
+    def __init__(self, options: Options, programs: Programs, cluster: Node, terminal: Terminal) -> None:
+        self._options = options
+        self._programs = programs
+        self._terminal = terminal
+        self._running: dict[str, Program] = {}
+        self._up: dict[str, Up] = {}
+        self._all_up = asyncio.Event()
+        cluster.on("up", self._is_up)
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where they are."""
+        return [self._address(name) for name in NAMES]
+
+    async def start(self) -> None:
+        """Start them, and return when all are up.
+
+        Raises:
+            StartError: one can't be started.
+        """
+        for name in NAMES:
+            await self._start(name)
+        up, end = asyncio.create_task(self._all_up.wait()), asyncio.create_task(self._programs.first_end())
+        try:
+            await asyncio.wait([up, end], return_when=asyncio.FIRST_COMPLETED)
+            if end.done():
+                raise StartError(f"{end.result()[0].name} can't be started: it has said why")
+        finally:
+            up.cancel()
+            end.cancel()
+
+    async def keep(self) -> None:
+        """Start again those that die, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name in NAMES:
+                group.create_task(self._keep(name))
+
+    async def _keep(self, name: str) -> None:
+        delay = self._options.restart_after
+        while True:
+            began = time.monotonic()
+            code = await self._running[name].ended()
+            if time.monotonic() - began > STABLE:
+                delay = self._options.restart_after
+            self._terminal.node_died(name, code, delay)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
+            await self._start(name)
+
+    async def _start(self, name: str) -> None:
+        options = self._options
+        self._running[name] = await self._programs.start(
+            name,
+            "node.py",
+            *("--name", name, "--host", options.host, "--port", str(self._port(name))),
+            *("--redis", *options.redis, "--prefix", options.prefix),
+            own_terminal=True,
+            env={"DEMO_BOT_KEY": options.bot_key},
+        )
+
+    def _port(self, name: str) -> int:
+        if name in self._up:  # its clients will look for it where it was
+            return self._up[name].port
+        return self._options.port + NAMES.index(name) if self._options.port else 0
+
+    def _is_up(self, name: str, up: Up) -> None:
+        came_back = name in self._up
+        self._up[name] = up
+        if came_back:
+            self._terminal.node_is_back(self._address(name))
+        elif len(self._up) == len(NAMES):
+            self._all_up.set()
+
+    def _address(self, name: str) -> Address:
+        up, host = self._up[name], self._options.host
+        reachable = "127.0.0.1" if host in ("", "0.0.0.0") else host
+        shown = f"[{reachable}]" if ":" in reachable else reachable
+        return Address(name, f"http://{shown}:{up.port}", up.pid)
