@@ -209,6 +209,9 @@ class Tally(int):
         """The count as a plain int."""
         return int(self)
 
+    def __str__(self) -> str:
+        return str(self.total)
+
     def __repr__(self) -> str:
         return f"Tally({int(self)}, missing={self.missing!r})"
 

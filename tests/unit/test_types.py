@@ -112,6 +112,7 @@ def test_a_tally_is_an_int_that_tells_who_is_missing() -> None:
     assert type(tally.total) is int
     assert (tally.total, tally.missing) == (3, ("b",))
     assert repr(tally) == "Tally(3, missing=('b',))"
+    assert f"{tally} of {tally:02d}" == "3 of 03"
 
 
 def test_a_roster_is_about_its_users() -> None:

@@ -41,6 +41,9 @@ class PicowsListener:
         port: 0 for a free one.
         tls: context for ``wss``.
         reuse_port: let several processes listen on the port (``SO_REUSEPORT``).
+
+    Raises:
+        ConfigError: the port is none.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class PicowsListener:
     ) -> None:
         self._acceptor = acceptor
         self._host = host
-        self._port = port
+        self._port = _checked(port)
         self._tls = tls
         self._reuse_port = reuse_port
         self._server: asyncio.Server | None = None
@@ -79,7 +82,7 @@ class PicowsListener:
     def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None) -> None:
         """Change the address, before it is bound; None leaves a part of it as it is."""
         self._host = self._host if host is None else host
-        self._port = self._port if port is None else port
+        self._port = self._port if port is None else _checked(port)
         self._reuse_port = self._reuse_port if reuse_port is None else reuse_port
 
     async def bind(self) -> None:
@@ -229,3 +232,9 @@ def _status(number: int) -> HTTPStatus | _Unnamed:
         return HTTPStatus(number)
     except ValueError:
         return _Unnamed(number)
+
+
+def _checked(port: int) -> int:
+    if type(port) is not int or not 0 <= port <= 65535:
+        raise ConfigError(f"port={port!r}: give a whole number from 0, for a free one, to 65535")
+    return port

@@ -198,3 +198,9 @@ async def test_a_unix_socket_that_was_left_behind_is_taken(tmp_path: Path) -> No
     ):
         await ws.send("")
         assert await ws.recv() == ""
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "9000", None, True])
+def test_a_port_that_is_none_is_refused_at_once(port: Any) -> None:
+    with pytest.raises(ConfigError, match="65535"):
+        Server(port=port)
