@@ -1,0 +1,243 @@
+"""What can be written on the command line, and its help."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import NamedTuple, NoReturn
+
+import crosswire
+from crosswire.cli.clusters import VARIABLE, add_cluster_options
+from crosswire.cli.failures import USAGE
+from crosswire.cli.serve import serve
+from crosswire.cli.talk import call, nodes, send
+
+_WIDEST = 100
+
+_ABOUT = """\
+Run real-time servers, and talk to those that run.
+
+commands:
+{commands}
+"""
+
+_EXAMPLES = f"""\
+examples:
+  crosswire serve chat:server --workers 4 --embedded
+  crosswire serve chat:server --port 8080 --redis redis://10.0.0.1:6379
+  crosswire nodes --redis redis://10.0.0.1:6379
+  crosswire send news '{{"text": "Back in a minute"}}' --everyone --embedded
+  crosswire call chat-1 price '{{"item": "tea"}}' --embedded
+
+`crosswire COMMAND --help` tells all about one. With {VARIABLE}=URL,URL in the
+environment, none needs --redis.
+"""
+
+_SERVE = """\
+Run a server in one or more processes that share a port.
+
+Each process is a node of the cluster, called NAME-1, NAME-2, ...; one that dies
+is started again. SIGTERM drains them, Ctrl-C stops them at once, and a second
+signal hurries.
+"""
+
+_NODES = """\
+Show the living nodes of a cluster, and how its Redis are.
+"""
+
+_SEND = """\
+Send an event to nodes, where handlers of Node.on get it, or to clients, wherever
+they are connected.
+"""
+
+_CALL = """\
+Ask a node, and print its answer as JSON. A refusal is printed as CODE: message.
+
+With --all, ask all of them: what is printed is an object of "answers" and
+"errors", by the nodes' names, and a list of those who are "missing". The exit
+code is 0 if all have answered.
+"""
+
+_DATA = "the event's data; - reads it from standard input (default: null)"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process."""
+        self.exit(USAGE, f"{self.prog}: {message}; {self.prog} --help tells more\n")
+
+
+class Command(NamedTuple):
+    """What can be done.
+
+    Attributes:
+        summary: of it, for the list of all.
+        usage: behind its name.
+        description: for its help.
+        add_options: lets its parser take what it takes.
+    """
+
+    summary: str
+    usage: str
+    description: str
+    add_options: Callable[[Parser], None]
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return the options, with ``run``, the command, and ``prog``, its name.
+
+    Where they can't be understood, or are asked about, it says so and ends the process.
+
+    Args:
+        words: behind the program's name.
+    """
+    name = words[0] if words else "--help"
+    if name in COMMANDS:
+        # Intermixed, so that options may stand anywhere: also between the event and its data.
+        return _command_parser(name).parse_intermixed_args(words[1:])
+    return _no_command(name)
+
+
+def _no_command(name: str) -> NoReturn:
+    """Tell which commands there are."""
+    listed = "\n".join(f"  {each:<7} {command.summary}" for each, command in COMMANDS.items())
+    parser = _parser("crosswire", "crosswire COMMAND ...", _ABOUT.format(commands=listed), _EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"crosswire {crosswire.__version__}")
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    parser.parse_args([name])
+    parser.error(f"there is no command {name!r}: use one of {', '.join(COMMANDS)}")
+
+
+def _command_parser(name: str) -> Parser:
+    command = COMMANDS[name]
+    prog = f"crosswire {name}"
+    parser = _parser(prog, f"{prog} {command.usage}", command.description)
+    command.add_options(parser)
+    parser.set_defaults(prog=prog)
+    add_cluster_options(parser)
+    return parser
+
+
+def _parser(prog: str, usage: str, description: str, epilog: str | None = None) -> Parser:
+    return Parser(
+        prog=prog,
+        usage=usage,
+        description=description,
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=_formatter,
+    )
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=24, width=width)
+
+
+# The commands
+
+
+def _serve_options(parser: Parser) -> None:
+    parser.add_argument_group("what").add_argument(
+        "target",
+        metavar="MODULE:SERVER",
+        help="a Server in a module, or a function that makes one; the module is looked for in the current directory, "
+        "then as Python does",
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: 1)")
+    how.add_argument("--host", metavar="ADDRESS", help="to listen on (default: the Server's own)")
+    how.add_argument("--port", type=_port, metavar="P", help="0 for a free one (default: the Server's own)")
+    how.add_argument("--name", metavar="NAME", help="of the nodes (default: the Server's own, or the module's)")
+    how.add_argument(
+        "--drain", type=_span, default=10.0, metavar="SECONDS", help="that a SIGTERM gives them to end (default: 10)"
+    )
+    parser.set_defaults(run=serve)
+
+
+def _nodes_options(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+    parser.set_defaults(run=nodes)
+
+
+def _send_options(parser: Parser) -> None:
+    what = parser.add_argument_group("what")
+    what.add_argument("event", metavar="EVENT", help="its name")
+    what.add_argument("data", metavar="JSON", nargs="?", help=_DATA)
+    to = parser.add_argument_group("to whom").add_mutually_exclusive_group(required=True)
+    to.add_argument("--to", metavar="NODE", action="append", help="this node; say it again for several")
+    to.add_argument("--nodes", action="store_true", help="all nodes")
+    to.add_argument("--everyone", action="store_true", help="every client of every server")
+    to.add_argument("--user", dest="users", metavar="ID", action="append", help="this user; say it again for several")
+    to.add_argument("--users", metavar="ID,ID", action="extend", type=_ids, help="these users, in one word")
+    to.add_argument("--room", metavar=("NAMESPACE", "ID"), nargs=2, help="the members of a room")
+    parser.set_defaults(run=send)
+
+
+def _call_options(parser: Parser) -> None:
+    what = parser.add_argument_group("what")
+    what.add_argument("words", metavar="NODE EVENT JSON", nargs="+", help=f"JSON is {_DATA}")
+    what.add_argument("--all", action="store_true", help="ask all nodes; NODE is left out")
+    what.add_argument("--timeout", type=_span, default=5.0, metavar="SECONDS", help="to wait (default: 5)")
+    parser.set_defaults(run=call)
+
+
+COMMANDS = {
+    "serve": Command(
+        "run a server in one or more processes",
+        "MODULE:SERVER [--workers N] [--port P] [--redis URL | --embedded] ...",
+        _SERVE,
+        _serve_options,
+    ),
+    "nodes": Command(
+        "show who is in a cluster, and how its Redis are",
+        "[--json] [--redis URL | --embedded]",
+        _NODES,
+        _nodes_options,
+    ),
+    "send": Command(
+        "send nodes or clients an event",
+        "EVENT [JSON] (--to NODE | --nodes | --everyone | --user ID | --room NAMESPACE ID) ...",
+        _SEND,
+        _send_options,
+    ),
+    "call": Command(
+        "ask a node, or all of them, and print the answer",
+        "(NODE | --all) EVENT [JSON] [--timeout SECONDS] ...",
+        _CALL,
+        _call_options,
+    ),
+}
+
+
+# Their values
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: give 1 or more")
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and int(text) <= 65_535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port: give 0 to 65535")
+
+
+def _span(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = inf
+    if 0 <= seconds < inf:
+        return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+
+
+def _ids(text: str) -> list[str]:
+    return text.split(",")

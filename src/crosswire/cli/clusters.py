@@ -1,0 +1,60 @@
+"""Which cluster a command is about: the options that name it, the same for all commands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Collection
+
+from crosswire.cli.failures import USAGE, CommandFailed
+from crosswire.cluster.redis.options import Redis
+
+VARIABLE = "CROSSWIRE_REDIS"
+EMBEDDED = "embedded"
+
+
+def add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    """Let a command take them."""
+    group = parser.add_argument_group("cluster")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument(
+        "--redis",
+        metavar="URL",
+        action="append",
+        help="a Redis or Valkey, such as redis://10.0.0.1:6379; say it again for each of several "
+        f"(default: the URLs in the environment variable {VARIABLE}, separated by commas)",
+    )
+    where.add_argument(
+        "--embedded",
+        action="store_true",
+        help="a private Valkey that the processes of this machine share; it starts when there is none",
+    )
+    group.add_argument(
+        "--prefix", metavar="TEXT", help="of the names of all channels, where clusters share a Redis (default: cw:)"
+    )
+
+
+def chosen_urls(options: argparse.Namespace) -> tuple[str, ...]:
+    """The Redis that the options name, or else the environment; none if neither does.
+
+    Raises:
+        CommandFailed: there is a prefix and no Redis to use it on.
+    """
+    if options.embedded:
+        return (EMBEDDED,)
+    given = options.redis or os.environ.get(VARIABLE, "").split(",")
+    urls = tuple(url.strip() for url in given if url.strip())
+    if options.prefix is not None and not urls:
+        raise CommandFailed(f"--prefix is for a Redis: give --redis URL or --embedded too, or set {VARIABLE}", USAGE)
+    return urls
+
+
+def redis_of(urls: Collection[str], prefix: str | None) -> Redis | None:
+    """The bus that these make, if there are any.
+
+    Raises:
+        ConfigError: a URL or the prefix can't be used.
+    """
+    if not urls:
+        return None
+    return Redis(urls) if prefix is None else Redis(urls, prefix=prefix)

@@ -1,0 +1,79 @@
+"""``crosswire serve``: a server in one or more processes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import socket
+import sys
+from contextlib import ExitStack, suppress
+
+from crosswire.cli.clusters import chosen_urls, redis_of
+from crosswire.cli.failures import USAGE, CommandFailed
+from crosswire.cli.link import Assignment
+from crosswire.cli.slot import Slot
+from crosswire.cli.supervisor import Supervisor
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve until a signal; return the exit code.
+
+    Raises:
+        CommandFailed: the application, or an option, is not to be used; or a worker had to be killed.
+        ConfigError: a Redis URL is none.
+    """
+    if sys.platform == "win32":
+        raise CommandFailed("serve needs a POSIX system: on Windows, call run() of your Server", USAGE)
+    urls = chosen_urls(options)
+    redis_of(urls, options.prefix)  # what can't be used is said before anything runs
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with ExitStack() as held:
+        port = options.port
+        if port == 0:
+            port = held.enter_context(_held_port()).getsockname()[1]
+        assignments = [
+            Assignment(
+                target=options.target,
+                number=number,
+                workers=options.workers,
+                name=options.name,
+                host=options.host,
+                port=port,
+                redis=urls,
+                prefix=options.prefix,
+                # A single worker has its port for itself, so a second start by mistake is told so.
+                shares_port=options.workers > 1 or options.port == 0,
+                drain=options.drain,
+            )
+            for number in range(1, options.workers + 1)
+        ]
+        asyncio.run(_supervise(assignments, options.drain))
+    return 0
+
+
+async def _supervise(assignments: list[Assignment], drain: float) -> None:
+    await Supervisor([Slot(each) for each in assignments], drain).run()
+
+
+def _held_port() -> socket.socket:
+    """Bind a free port that workers can listen on, whichever their address, without listening on it.
+
+    As long as the socket is open nobody else gets the port, also while no worker lives.
+    """
+    with suppress(OSError):  # there may be no IPv6
+        return _bound(socket.AF_INET6)
+    return _bound(socket.AF_INET)
+
+
+def _bound(family: socket.AddressFamily) -> socket.socket:
+    held = socket.socket(family)
+    try:
+        if family == socket.AF_INET6:
+            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("", 0))
+    except BaseException:
+        held.close()
+        raise
+    return held

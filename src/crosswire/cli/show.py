@@ -1,0 +1,75 @@
+"""How results are printed: JSON for programs, tables for people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from crosswire.types import NodeInfo, RedisStatus, Replies
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+def as_json(value: Any) -> str:
+    """A value in one line. What JSON has no form for, such as an extension type of MessagePack, becomes a string."""
+    return msgspec.json.encode(value, enc_hook=repr).decode()
+
+
+def replies_as_data(replies: Replies) -> dict[str, Any]:
+    """The answers of several nodes, to be printed as JSON."""
+    errors = {name: {"code": error.code, "message": error.message} for name, error in replies.errors.items()}
+    return {"answers": dict(replies), "errors": errors, "missing": list(replies.missing)}
+
+
+def cluster_as_data(nodes: Iterable[NodeInfo], redis: Iterable[RedisStatus]) -> dict[str, Any]:
+    """A cluster, to be printed as JSON."""
+    return {"nodes": [each._asdict() for each in nodes], "redis": [each._asdict() for each in redis]}
+
+
+def cluster_as_text(nodes: Iterable[NodeInfo], redis: Iterable[RedisStatus]) -> str:
+    """A cluster as two tables."""
+    now = time.time()
+    members = [(each.name, str(each.connections), duration(now - each.since), each.incarnation) for each in nodes]
+    links = [(each.url, _health(each), _latency(each.latency), each.last_error or "") for each in redis]
+    return "\n\n".join(
+        (
+            table(("NODE", "CONNECTIONS", "UP", "INCARNATION"), members or [("(none)", "", "", "")]),
+            table(("REDIS", "HEALTH", "LATENCY", "LAST ERROR"), links),
+        )
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lines of columns that are as wide as they need be."""
+    lines = [head, *([_plain(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time span by its two largest units: "2d 3h", "5m 10s", "8s"."""
+    parts: list[str] = []
+    rest = max(int(seconds), 0)
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count or (parts and len(parts) < 2):
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2]) or "0s"
+
+
+def _health(status: RedisStatus) -> str:
+    return "healthy" if status.healthy else "DOWN"
+
+
+def _latency(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else f"{milliseconds:.1f} ms"
+
+
+def _plain(text: str) -> str:
+    """A cell without control characters, which a terminal would obey."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

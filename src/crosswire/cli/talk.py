@@ -1,0 +1,126 @@
+"""``crosswire nodes``, ``send`` and ``call``: a node that comes for one errand."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from crosswire.cli.clusters import VARIABLE, chosen_urls, redis_of
+from crosswire.cli.failures import RUNTIME, USAGE, CommandFailed
+from crosswire.cli.show import as_json, cluster_as_data, cluster_as_text, replies_as_data
+from crosswire.cluster.node import Node
+from crosswire.cluster.redis.options import Redis
+from crosswire.errors import BusUnavailable, NodeGone
+
+Errand = Callable[[Node], Coroutine[Any, Any, int]]
+
+
+def nodes(options: argparse.Namespace) -> int:
+    """Print who is in the cluster."""
+
+    async def errand(node: Node) -> int:
+        members = sorted(info for name, info in node.nodes.items() if name != node.name)
+        status = node.redis.status()
+        print(
+            as_json(cluster_as_data(members, status)) if options.json else cluster_as_text(members, status), flush=True
+        )
+        return 0
+
+    return _run(options, errand)
+
+
+def send(options: argparse.Namespace) -> int:
+    """Send an event to nodes, or to clients."""
+    data = _data(options.data)
+
+    async def errand(node: Node) -> int:
+        _sender(options, node)(options.event, data)
+        return 0
+
+    return _run(options, errand)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Ask one node or all, and print what is answered."""
+    name, event, text = _words(options)
+    data = _data(text)
+
+    async def errand(node: Node) -> int:
+        if name is not None:
+            print(as_json(await node.call(name, event, data, timeout=options.timeout)), flush=True)
+            return 0
+        replies = await node.gather(event, data, timeout=options.timeout, include_self=False)
+        print(as_json(replies_as_data(replies)), flush=True)
+        return 0 if replies.complete and not replies.errors else RUNTIME
+
+    return _run(options, errand)
+
+
+def _run(options: argparse.Namespace, errand: Errand) -> int:
+    redis = redis_of(chosen_urls(options), options.prefix)
+    if redis is None:
+        raise CommandFailed(f"which cluster? Give --redis URL or --embedded, or set {VARIABLE}", USAGE)
+    return asyncio.run(_go(redis, errand))
+
+
+async def _go(redis: Redis, errand: Errand) -> int:
+    # What goes wrong with a Redis is in its status, which is printed or raised.
+    logging.getLogger("crosswire").setLevel(logging.ERROR)
+    async with _joined(redis) as node:
+        return await errand(node)
+
+
+@asynccontextmanager
+async def _joined(redis: Redis) -> AsyncIterator[Node]:
+    """Be a node for a while. What was sent has gone out when it ends."""
+    async with Node(f"cli-{secrets.token_hex(4)}", redis=redis) as node:
+        status = node.redis.status()
+        if not any(each.healthy for each in status):
+            reasons = "; ".join(f"{each.url}: {each.last_error or 'no answer'}" for each in status)
+            raise BusUnavailable(f"no Redis can be reached: {reasons}")
+        yield node
+
+
+def _sender(options: argparse.Namespace, node: Node) -> Callable[[str, Any], None]:
+    """What sends to whom the options name."""
+    if options.to:
+        for name in options.to:
+            if name not in node.nodes:
+                raise NodeGone(name)
+        return lambda event, data: node.send(event, data, to=options.to)
+    if options.nodes:
+        return lambda event, data: node.send(event, data, include_self=False)
+    if options.everyone:
+        return node.everyone.send
+    if options.room:
+        return node.room(*options.room).send
+    return node.users(options.users).send
+
+
+def _words(options: argparse.Namespace) -> tuple[str | None, str, str | None]:
+    """The node (None for all), the event and the data."""
+    words = [*([None] if options.all else []), *options.words]
+    if not 2 <= len(words) <= 3:
+        wanted = "--all takes EVENT [JSON]" if options.all else "give NODE EVENT [JSON], or --all EVENT [JSON]"
+        raise CommandFailed(wanted, USAGE)
+    return words[0], words[1], words[2] if len(words) == 3 else None
+
+
+def _data(text: str | None) -> Any:
+    """What a JSON argument says; "-" is read from standard input."""
+    if text is None:
+        return None
+    read = sys.stdin.buffer.read() if text == "-" else text.encode()
+    try:
+        return msgspec.json.decode(read)
+    except msgspec.DecodeError as error:
+        what = "standard input" if text == "-" else repr(text)
+        raise CommandFailed(f"{what} is no JSON: {error}; a text has quotes of its own: '\"text\"'", USAGE) from None

@@ -1,0 +1,130 @@
+"""Finds the server that ``module:server`` names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from crosswire.cli.failures import USAGE, CommandFailed
+from crosswire.server.server import Server
+
+logger = logging.getLogger("crosswire.serve")
+
+_LONGEST_TEXT = 500
+_LIBRARIES = (
+    Path(__file__).parents[1],
+    *{Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+)
+"""Where the code is not the application's."""
+
+
+def load_server(target: str) -> Server:
+    """Import a module, from the current directory or wherever Python looks, and take the server from it.
+
+    Args:
+        target: ``module:attribute``, where the attribute is a :class:`Server` or a function that makes one.
+
+    Raises:
+        CommandFailed: there is no such module, it can't be imported, or what is named is no server.
+    """
+    name, colon, attribute = target.partition(":")
+    if not (colon and attribute and all(part.isidentifier() for part in name.split("."))):
+        raise _bad(f"{target!r} names no server: write MODULE:ATTRIBUTE, such as chat:server")
+    with _not_run_by_itself(name):
+        return _found(_import(name), name, attribute)
+
+
+def _found(module: ModuleType, name: str, attribute: str) -> Server:
+    found: Any = module
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise _bad(f"module {name!r} ({module.__file__}) has no {attribute!r}{_servers_of(module)}") from None
+    return found if isinstance(found, Server) else _made_by(found, f"{name}:{attribute}")
+
+
+@contextmanager
+def _not_run_by_itself(module: str) -> Iterator[None]:
+    """Let a module that ends with ``server.run()``, as small ones do, be imported all the same."""
+
+    def ignored(_server: Server, **_options: Any) -> None:
+        logger.warning(
+            "module %r calls run() while it is imported: that is ignored, as it is run by this command", module
+        )
+
+    run = Server.run
+    Server.run = ignored  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        Server.run = run  # type: ignore[method-assign]
+
+
+def _import(name: str) -> ModuleType:
+    directory = os.getcwd()
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise _bad(f"there is no module {error.name!r}, neither in {directory} nor installed") from error
+        raise _bad(f"module {name!r} can't be imported: {_what_happened(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise _bad(f"module {name!r} can't be imported: {_what_happened(error)}") from error
+
+
+def _made_by(maker: Any, target: str) -> Server:
+    if not callable(maker):
+        raise _bad(f"{target} is no Server, nor a function that makes one: it is {_kind(maker)}")
+    if inspect.iscoroutinefunction(maker):
+        raise _bad(f"{target} is asynchronous: a function that makes a Server is a plain one")
+    try:
+        inspect.signature(maker).bind()
+    except (TypeError, ValueError):  # ValueError: something built in, of which nothing is known
+        raise _bad(f"{target} takes arguments: a function that makes a Server has none") from None
+    try:
+        made = maker()
+    except (Exception, SystemExit) as error:
+        raise _bad(f"{target}() failed: {_what_happened(error)}") from error
+    if not isinstance(made, Server):
+        raise _bad(f"{target}() returned {_kind(made)}, not a Server")
+    return made
+
+
+def _bad(text: str) -> CommandFailed:
+    return CommandFailed(text, USAGE)
+
+
+def _servers_of(module: ModuleType) -> str:
+    names = sorted(name for name, value in vars(module).items() if isinstance(value, Server))
+    return f"; its servers: {', '.join(names)}" if names else ""
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def _what_happened(error: BaseException) -> str:
+    """The error in one line, with the place in the application where it came from."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_TEXT]
+    if isinstance(error, SyntaxError):
+        return text  # it tells the place itself
+    frames = traceback.extract_tb(error.__traceback__)
+    place = next((frame for frame in reversed(frames) if _is_application(frame.filename)), frames[-1])
+    return f"{text} ({place.filename}, line {place.lineno})"
+
+
+def _is_application(file: str) -> bool:
+    return not file.startswith("<") and not any(Path(file).is_relative_to(library) for library in _LIBRARIES)

@@ -1,0 +1,102 @@
+"""One worker of ``crosswire serve``, a process of its own: ``python -m crosswire.cli.worker DESCRIPTOR``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import sys
+
+from crosswire.cli.clusters import redis_of
+from crosswire.cli.failures import INTERRUPTED, RUNTIME, USAGE, CommandFailed, described
+from crosswire.cli.link import Assignment, Link, Listening, Refused
+from crosswire.cli.target import load_server
+from crosswire.cluster.memory import MemoryPort
+from crosswire.errors import CrosswireError
+from crosswire.runtime.tasks import Tasks
+from crosswire.server.server import Server
+
+_MADE_UP = re.compile(r"node-[0-9a-f]{8}")
+"""A name that a node without one gives itself: another one in every process."""
+
+_POLL = 0.01
+
+
+def main(descriptor: str, *_shown: str) -> int:
+    """Run the server that the supervisor at the other end of a socket wants; return the exit code.
+
+    Args:
+        descriptor: of the socket.
+        _shown: for whoever lists the processes.
+    """
+    link = Link(int(descriptor))
+    assignment = link.assignment()
+    link.end_with_supervisor()
+    try:
+        _serve(assignment, link)
+    except CommandFailed as failure:
+        return _refuse(link, failure.text, failure.exit_code)
+    except CrosswireError as error:
+        return _refuse(link, described(error), RUNTIME)
+    except KeyboardInterrupt:  # it came before the server ran
+        return INTERRUPTED
+    return 0
+
+
+def _serve(assignment: Assignment, link: Link) -> None:
+    server = load_server(assignment.target)
+    server.configure(
+        name=f"{_base_name(assignment, server)}-{assignment.number}",
+        host=assignment.host,
+        port=assignment.port,
+        redis=redis_of(assignment.redis, assignment.prefix),
+        reuse_port=True if assignment.shares_port else None,
+    )
+    tasks = Tasks()
+
+    @server.on_start
+    def starting() -> None:
+        if assignment.workers > 1:
+            _require_company(server, assignment.workers)
+        tasks.start(_tell_when_running(server, link), "crosswire report to the supervisor")
+
+    # All workers write to the same terminal or file.
+    who = server.name.replace("%", "%%")
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {who} %(name)s: %(message)s")
+    server.run(drain=assignment.drain)
+
+
+def _base_name(assignment: Assignment, server: Server) -> str:
+    if assignment.name is not None:
+        return assignment.name
+    if not _MADE_UP.fullmatch(server.name):
+        return server.name
+    return assignment.target.partition(":")[0].rpartition(".")[2]
+
+
+def _require_company(server: Server, workers: int) -> None:
+    """Refuse to be one of several servers that know nothing of each other, or can't share their address."""
+    if server.port == 0:
+        raise CommandFailed(
+            f"{workers} workers can't share a Unix socket: give --host and --port, or --workers 1", USAGE
+        )
+    participant = server.cluster.connected()
+    if participant is None or isinstance(participant.port, MemoryPort):
+        raise CommandFailed(
+            f"{workers} workers need a Redis between them to act as one: give --redis URL or --embedded", USAGE
+        )
+
+
+async def _tell_when_running(server: Server, link: Link) -> None:
+    while not server.running:  # noqa: ASYNC110 - no hook comes after a server has begun to accept connections
+        await asyncio.sleep(_POLL)
+    link.report(Listening(server.name, server.port))
+
+
+def _refuse(link: Link, text: str, exit_code: int) -> int:
+    link.report(Refused(text, exit_code))
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+import crosswire
+from crosswire.cli.arguments import COMMANDS, parse
+from crosswire.cli.serve import serve
+from crosswire.cli.talk import call, nodes, send
+
+LINES_OF_A_SCREEN = 45
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    """What it says before it ends."""
+    with pytest.raises(SystemExit) as end:
+        parse(words)
+    assert end.value.code == code
+    out, err = capsys.readouterr()
+    assert not (out if code else err)
+    return err if code else out
+
+
+def options(*words: str) -> argparse.Namespace:
+    return parse(words)
+
+
+# Help
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
+def test_help_lists_every_command(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, *words)
+    for name, command in COMMANDS.items():
+        assert f"  {name} " in text
+        assert command.summary in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_fits_a_screen(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, command, "--help")
+    assert text.startswith(f"usage: crosswire {command} ")
+    assert "CROSSWIRE_REDIS" in text
+    assert len(text.splitlines()) <= LINES_OF_A_SCREEN
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "--version") == f"crosswire {crosswire.__version__}\n"
+
+
+# serve
+
+
+def test_serve_has_defaults() -> None:
+    given = options("serve", "chat:server")
+    assert (given.run, given.target, given.workers, given.drain) == (serve, "chat:server", 1, 10)
+    assert (given.host, given.port, given.name, given.redis, given.embedded) == (None, None, None, None, False)
+
+
+def test_serve_takes_all_that_there_is() -> None:
+    given = options(
+        *("serve", "--workers", "4", "chat:server", "--host", "", "--port", "0", "--name", "web", "--drain", "2.5"),
+        *("--redis", "redis://a", "--redis", "redis://b", "--prefix", "x:"),
+    )
+    assert (given.target, given.workers, given.host, given.port) == ("chat:server", 4, "", 0)
+    assert (given.name, given.drain, given.redis, given.prefix) == ("web", 2.5, ["redis://a", "redis://b"], "x:")
+
+
+# send and call
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("news", "5", "--everyone"), ("news", "--everyone", "5"), ("--everyone", "news", "5")],
+)
+def test_options_may_stand_anywhere(words: tuple[str, ...]) -> None:
+    given = options("send", *words)
+    assert (given.run, given.event, given.data, given.everyone) == (send, "news", "5", True)
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (("--to", "a", "--to", "b"), "to", ["a", "b"]),
+        (("--nodes",), "nodes", True),
+        (("--user", "3", "--user", "1,2"), "users", ["3", "1,2"]),
+        (("--users", "3,10"), "users", ["3", "10"]),
+        (("--room", "chat", "1000"), "room", ["chat", "1000"]),
+    ],
+)
+def test_send_takes_every_audience(words: tuple[str, ...], name: str, value: object) -> None:
+    assert getattr(options("send", "news", *words), name) == value
+
+
+@pytest.mark.parametrize("text", ["-", "-5", "null"])
+def test_data_may_look_like_an_option(text: str) -> None:
+    assert options("send", "news", text, "--nodes").data == text
+
+
+def test_call_takes_a_node_or_all() -> None:
+    given = options("call", "a", "price", "{}", "--timeout", "0.5")
+    assert (given.run, given.words, given.all, given.timeout) == (call, ["a", "price", "{}"], False, 0.5)
+    given = options("call", "--all", "price")
+    assert (given.words, given.all, given.timeout) == (["price"], True, 5)
+
+
+def test_nodes_takes_the_cluster_only() -> None:
+    given = options("nodes", "--json", "--embedded")
+    assert (given.run, given.json, given.embedded) == (nodes, True, True)
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("srve",), "crosswire: there is no command 'srve': use one of serve, nodes, send, call"),
+        (("--verbose",), "crosswire: unrecognized arguments: --verbose"),
+        (("serve",), "crosswire serve: the following arguments are required: MODULE:SERVER"),
+        (("serve", "a:b", "--workers", "0"), "crosswire serve: argument --workers: '0' is no number of processes"),
+        (("serve", "a:b", "--workers", "x"), "crosswire serve: argument --workers: 'x' is no number of processes"),
+        (("serve", "a:b", "--port", "65536"), "crosswire serve: argument --port: '65536' is no port"),
+        (("serve", "a:b", "--drain", "-1"), "crosswire serve: argument --drain: '-1' is no number of seconds"),
+        (("serve", "a:b", "--drain", "nan"), "crosswire serve: argument --drain: 'nan' is no number of seconds"),
+        (("serve", "a:b", "--drain", "soon"), "crosswire serve: argument --drain: 'soon' is no number of seconds"),
+        (("serve", "a:b", "--work", "2"), "crosswire serve: unrecognized arguments: --work 2"),
+        (("nodes", "--redis", "x", "--embedded"), "argument --embedded: not allowed with argument --redis"),
+        (("send", "--nodes"), "crosswire send: the following arguments are required: EVENT"),
+        (("send", "news"), "crosswire send: one of the arguments --to --nodes --everyone --user --users --room is"),
+        (("send", "news", "--nodes", "--everyone"), "argument --everyone: not allowed with argument --nodes"),
+        (("send", "news", "1", "2", "--nodes"), "crosswire send: unrecognized arguments: 2"),
+        (("call",), "crosswire call: the following arguments are required"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = said(capsys, *words, code=2)
+    assert text in line
+    assert line.endswith(" --help tells more\n")
+    assert line.count("\n") == 1

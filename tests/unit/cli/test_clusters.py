@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from crosswire.cli.arguments import parse
+from crosswire.cli.clusters import VARIABLE, chosen_urls, redis_of
+from crosswire.cli.failures import CommandFailed
+from crosswire.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+def urls(*words: str) -> tuple[str, ...]:
+    return chosen_urls(parse(["nodes", *words]))
+
+
+def test_without_any_there_is_none() -> None:
+    assert urls() == ()
+    assert redis_of((), None) is None
+
+
+def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "redis://a, redis://b,")
+    assert urls() == ("redis://a", "redis://b")
+    assert urls("--redis", "redis://c") == ("redis://c",)
+    assert urls("--embedded") == ("embedded",)
+
+
+def test_an_empty_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    assert urls() == ()
+
+
+def test_a_prefix_wants_a_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CommandFailed, match="--prefix is for a Redis") as failure:
+        urls("--prefix", "x:")
+    assert failure.value.exit_code == 2
+    monkeypatch.setenv(VARIABLE, "redis://a")
+    assert urls("--prefix", "x:") == ("redis://a",)
+
+
+def test_a_bus_has_the_urls_and_the_prefix() -> None:
+    with_default, with_prefix = redis_of(["redis://a"], None), redis_of(["redis://a"], "x:")
+    assert with_default is not None
+    assert with_prefix is not None
+    assert (with_default.all_urls, with_default.prefix, with_prefix.prefix) == (("redis://a",), "cw:", "x:")
+
+
+def test_a_url_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="does not begin with redis://"):
+        redis_of(["localhost"], None)

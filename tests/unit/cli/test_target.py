@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crosswire import Server
+from crosswire.cli.failures import CommandFailed
+from crosswire.cli.target import load_server
+
+MODULE = """
+from crosswire import Server
+server = Server("mine", port=0)
+class shop:
+    server = Server("inner", port=0)
+text = "x"
+def make(): return Server("made", port=0)
+def takes(argument): ...
+def fails(): raise LookupError("no\\nluck")
+def leaves(): raise SystemExit(3)
+def none(): ...
+async def later(): ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current directory, with a module in it. What is imported from there is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    (tmp_path / "cw_app.py").write_text(MODULE)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith("cw_"):
+            del sys.modules[name]
+
+
+def refused(target: str) -> str:
+    with pytest.raises(CommandFailed) as failure:
+        load_server(target)
+    assert failure.value.exit_code == 2
+    assert "\n" not in failure.value.text
+    return failure.value.text
+
+
+@pytest.mark.parametrize(("attribute", "name"), [("server", "mine"), ("make", "made"), ("shop.server", "inner")])
+def test_a_server_or_what_makes_one_is_found_in_the_current_directory(attribute: str, name: str) -> None:
+    assert load_server(f"cw_app:{attribute}").name == name
+
+
+def test_a_module_in_a_package_is_found(directory: Path) -> None:
+    (directory / "cw_package").mkdir()
+    (directory / "cw_package" / "inner.py").write_text(MODULE)
+    assert load_server("cw_package.inner:server").name == "mine"
+    assert refused("cw_package.other:server").startswith("there is no module 'cw_package.other'")
+
+
+def test_a_module_that_runs_its_server_is_loaded_all_the_same(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (directory / "cw_runs.py").write_text(f"{MODULE}\nserver.run(drain=1)\n")
+    run = Server.run
+    assert load_server("cw_runs:server").name == "mine"
+    assert "module 'cw_runs' calls run() while it is imported" in caplog.text
+    assert Server.run is run
+
+
+@pytest.mark.parametrize("target", ["cw_app", "cw_app:", ":server", "./cw_app:server", "a..b:server", ""])
+def test_what_is_no_target_is_refused(target: str) -> None:
+    assert refused(target) == f"{target!r} names no server: write MODULE:ATTRIBUTE, such as chat:server"
+
+
+def test_a_module_that_is_not_there_is_named(directory: Path) -> None:
+    assert refused("cw_nowhere:server") == f"there is no module 'cw_nowhere', neither in {directory} nor installed"
+    assert refused("cw_app.x:server").startswith("there is no module 'cw_app.x'")
+
+
+@pytest.mark.parametrize(
+    ("source", "what", "line"),
+    [
+        ("import cw_nothing", "ModuleNotFoundError: No module named 'cw_nothing'", 1),
+        ("\n1 / 0", "ZeroDivisionError: division by zero", 2),
+        ("import sys\nsys.exit('bye')", "SystemExit: bye", 2),
+        ("from crosswire import Server\nServer(redis='here')", "ConfigError: Redis(urls), number 1:", 2),
+    ],
+)
+def test_a_module_that_fails_is_told_with_the_place(source: str, what: str, line: int, directory: Path) -> None:
+    (directory / "cw_bad.py").write_text(source)
+    text = refused("cw_bad:server")
+    assert text.startswith(f"module 'cw_bad' can't be imported: {what}")
+    assert text.endswith(f"({directory / 'cw_bad.py'}, line {line})")
+
+
+def test_a_syntax_error_tells_its_place(directory: Path) -> None:
+    (directory / "cw_bad.py").write_text("x =")
+    assert refused("cw_bad:server") == (
+        "module 'cw_bad' can't be imported: SyntaxError: invalid syntax (cw_bad.py, line 1)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("attribute", "text"),
+    [
+        ("text", "cw_app:text is no Server, nor a function that makes one: it is of type str"),
+        ("none", "cw_app:none() returned None, not a Server"),
+        ("later", "cw_app:later is asynchronous: a function that makes a Server is a plain one"),
+        ("takes", "cw_app:takes takes arguments: a function that makes a Server has none"),
+        ("fails", r"cw_app:fails\(\) failed: LookupError: no luck \(.*cw_app.py, line 9\)"),
+        ("leaves", r"cw_app:leaves\(\) failed: SystemExit: 3 \(.*cw_app.py, line 10\)"),
+        ("serve", r"module 'cw_app' \(.*cw_app.py\) has no 'serve'; its servers: server"),
+        ("shop.none", r"module 'cw_app' \(.*cw_app.py\) has no 'shop.none'; its servers: server"),
+    ],
+)
+def test_what_is_no_server_is_refused(attribute: str, text: str) -> None:
+    said = refused(f"cw_app:{attribute}")
+    assert said == text or re.fullmatch(text, said)
