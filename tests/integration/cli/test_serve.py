@@ -1,0 +1,224 @@
+"""``crosswire serve``: what becomes of its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from crosswire.cli.serve import _held_port
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cli.clients import guest, guests_of_all
+from tests.integration.cli.program import PATIENCE, Serving, crosswire, serving
+from tests.support.aio import run
+
+TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
+ALONE = ("app:server", "--port", "0")
+
+
+def incarnations(*cluster: str) -> dict[str, str]:
+    """The living nodes."""
+    code, out, err = crosswire("nodes", "--json", *cluster)
+    assert (code, err) == (0, "")
+    return {node["name"]: node["incarnation"] for node in json.loads(out)["nodes"]}
+
+
+# Several workers
+
+
+def test_a_worker_that_is_killed_comes_back(redis: RedisProcess) -> None:
+    cluster = ("--redis", redis.url, "--prefix", "killed:")
+
+    async def main(served: Serving, port: int) -> None:
+        before = await asyncio.to_thread(incarnations, *cluster)
+        assert set(before) == {"web-1", "web-2"}
+        async with guests_of_all(port, before) as guests:
+            os.kill(guests["web-2"].pid, KILL)
+            assert (await guests["web-2"].closed()).code == 1006
+            await asyncio.to_thread(
+                served.wait_for,
+                r"web-2 \(pid \d+\) was killed by SIGKILL; it is started again in 0\.2 s\n"
+                rf"(.*\n)*.* web-2 crosswire.server: listening on ws://127.0.0.1:{port}\n",
+            )
+            after = await asyncio.to_thread(incarnations, *cluster)
+            assert after["web-1"] == before["web-1"]
+            assert after["web-2"] != before["web-2"]
+            async with guests_of_all(port, before, "another") as others:
+                others["web-2"].client.send("shout", "back")
+                assert await guests["web-1"].hears() == ("heard", ["web-2", "back"])
+
+    with serving("app:server", "--workers", "2", "--port", "0", *cluster) as served:
+        run(main(served, served.port))
+
+
+def test_sigterm_drains_the_workers(redis: RedisProcess) -> None:
+    async def main(served: Serving, port: int) -> None:
+        async with guests_of_all(port, ("web-1", "web-2")) as guests:
+            busy = guests["web-1"]
+            answer = asyncio.create_task(busy.client.call("slow"))
+            assert (await busy.hears())[0] == "begun"
+            served.signal(TERM)
+            assert await answer == "done"
+            assert [(await each.closed()).code for each in guests.values()] == [1001, 1001]
+        assert await asyncio.to_thread(served.ended) == 0
+
+    words = ("--workers", "2", "--port", "0", "--drain", "2", "--redis", redis.url, "--prefix", "drained:")
+    with serving("app:server", *words) as served:
+        run(main(served, served.port))
+        assert served.output.count("crosswire.server: stopped") == 2
+
+
+def test_workers_share_an_embedded_redis_and_the_port_of_the_first() -> None:
+    with tempfile.TemporaryDirectory(prefix="cw", dir="/tmp", ignore_cleanup_errors=True) as directory:
+        environment = {"TMPDIR": directory}
+        with serving("app:server", "--workers", "2", "--embedded", environment=environment) as served:
+            port = served.port
+            assert served.output.count(f"crosswire.server: listening on ws://127.0.0.1:{port}\n") == 2
+            answered = crosswire("call", "--all", "double", "4", "--embedded", environment=environment)
+            assert json.loads(answered.out)["answers"] == {"web-1": 8, "web-2": 8}
+            served.signal(TERM)
+            assert served.ended() == 0
+
+
+def test_a_name_that_is_taken_ends_it(redis: RedisProcess) -> None:
+    cluster = ("--redis", redis.url, "--prefix", "taken:")
+    with serving(*ALONE, "--name", "shop", *cluster) as served:
+        served.wait_for("INFO crosswire.serve: listening on port .*: shop-1$")
+        with serving("app:nameless", "--name", "shop", *cluster) as second:
+            assert second.ended() == 1
+            assert "CONFIG: there is a living node of the name 'shop-1' already" in second.output
+        assert set(incarnations(*cluster)) == {"shop-1"}
+
+
+# One worker
+
+
+def test_the_port_stays_the_same_when_the_only_worker_dies() -> None:
+    async def main(served: Serving, port: int) -> None:
+        async with guest(port) as one:
+            assert one.worker == "web-1"
+            assert os.getpgid(one.pid) == one.pid  # a Ctrl-C is for the supervisor alone
+            os.kill(one.pid, KILL)
+            await one.closed()
+        await asyncio.to_thread(served.wait_for, rf"was killed by SIGKILL(.|\n)*listening on ws://127.0.0.1:{port}\n")
+        async with guest(port) as another:
+            assert another.worker == "web-1"
+
+    with serving(*ALONE) as served:
+        run(main(served, served.port))
+
+
+def test_a_port_that_is_held_is_for_those_who_share_it_and_gets_no_connections() -> None:
+    with _held_port() as held, socket.socket() as stranger, socket.socket() as worker:
+        address = ("127.0.0.1", held.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            stranger.bind(address)
+        worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        worker.bind(address)
+        worker.listen()
+        worker.settimeout(PATIENCE)
+        for _ in range(20):
+            with socket.create_connection(address, PATIENCE), worker.accept()[0]:
+                pass
+
+
+def test_a_server_without_a_name_is_called_as_its_module_is() -> None:
+    with serving("app:nameless") as served:
+        served.wait_for("INFO crosswire.serve: listening on port .*: app-1$")
+
+
+def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
+    with serving("app:server", "--host", f"unix:{tmp_path}/x.sock") as served:
+        served.wait_for("INFO crosswire.serve: listening on a Unix socket: web-1$")
+        assert (tmp_path / "x.sock").is_socket()
+
+
+def test_ctrl_c_stops_at_once() -> None:
+    async def main(served: Serving, port: int) -> None:
+        async with guest(port) as one:
+            one.client.send("stuck")
+            assert (await one.hears())[0] == "begun"
+            served.signal(INT)
+            assert (await one.closed()).code == 1001
+        assert await asyncio.to_thread(served.ended) == 0
+
+    with serving(*ALONE, "--drain", "1000") as served:
+        run(main(served, served.port))
+
+
+def test_a_second_signal_hurries() -> None:
+    async def main(served: Serving, port: int) -> None:
+        async with guest(port, "1") as stuck, guest(port, "2") as idle:
+            stuck.client.send("stuck")
+            assert (await stuck.hears())[0] == "begun"
+            served.signal(TERM)
+            assert (await idle.closed()).code == 1001
+            served.signal(TERM)
+            assert (await stuck.closed()).code == 1001
+        assert await asyncio.to_thread(served.ended) == 0
+
+    with serving(*ALONE, "--drain", "60") as served:
+        run(main(served, served.port))
+
+
+# Without a supervisor
+
+
+def test_workers_end_when_their_supervisor_is_killed(redis: RedisProcess) -> None:
+    async def main(served: Serving, port: int) -> None:
+        async with guests_of_all(port, ("web-1", "web-2")) as guests:
+            served.signal(KILL)
+            assert [(await each.closed()).code for each in guests.values()] == [1001, 1001]
+        assert await asyncio.to_thread(served.ended) == -KILL
+
+    words = ("--workers", "2", "--port", "0", "--redis", redis.url, "--prefix", "orphans:")
+    with serving("app:server", *words) as served:
+        run(main(served, served.port))
+        assert served.output.count("the supervisor is gone, so this worker stops") == 2
+
+
+def test_a_worker_that_hangs_ends_with_its_supervisor_too() -> None:
+    async def main(served: Serving, port: int) -> None:
+        async with guest(port) as one:
+            one.client.send("block")
+            assert (await one.hears())[0] == "begun"
+            served.signal(KILL)
+            assert (await one.closed()).code == 1006
+        assert await asyncio.to_thread(served.ended) == -KILL
+
+    with serving(*ALONE) as served:
+        run(main(served, served.port))
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (("nope:server",), 2, "crosswire serve: there is no module 'nope', neither in "),
+        (("app:nope",), 2, "crosswire serve: module 'app' ("),
+        (("app:block",), 2, "crosswire serve: app:block takes arguments: a function that makes a Server has none"),
+        (("app:server", "--workers", "2"), 2, "crosswire serve: 2 workers need a Redis between them to act as one: "),
+        (("app:server", "--workers", "2", "--host", "unix:/tmp/cw-x"), 2, "crosswire serve: 2 workers can't share a"),
+        (("app:server", "--host", "192.0.2.1"), 1, "CONFIG: can't listen on 192.0.2.1 port 0: "),
+    ],
+)
+def test_what_can_not_work_ends_it_with_a_line(words: tuple[str, ...], code: int, line: str) -> None:
+    ended = crosswire("serve", *words)
+    assert (ended.code, ended.out) == (code, "")
+    assert ended.err.startswith(line)
+    assert ended.err.count("\n") == 1
+
+
+def test_a_port_in_use_ends_it() -> None:
+    with serving(*ALONE) as served:
+        code, out, err = crosswire("serve", "app:nameless", "--port", f"{served.port}")
+    assert (code, out) == (1, "")
+    assert err.startswith("CONFIG: can't listen on 127.0.0.1 port ")
