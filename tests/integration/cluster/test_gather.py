@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crosswire import EventError, InvalidPayload, Node
+from crosswire import EventError, InvalidPayload, Node, NodeGone
 from crosswire.cluster.interface import Bus
 from crosswire.core.membership import DEATH
 from tests.integration.cluster.ghost import haunted
@@ -136,13 +136,16 @@ async def test_a_node_that_dies_while_asked_is_missing_before_the_timeout(bus: B
         await wait_until(lambda: "ghost" in a.nodes)
         loop = asyncio.get_running_loop()
         began = loop.time()
+        call = asyncio.create_task(a.call("ghost", "x", timeout=60))
         stream = a.stream("x", include_self=False, timeout=60)
         replies = await a.gather("x", include_self=False, timeout=60)
         assert (dict(replies), replies.missing) == ({"b": 1}, ("ghost",))
         assert [reply.sender async for reply in stream] == ["b"]
         assert stream.missing == ("ghost",)
+        with pytest.raises(NodeGone):
+            await call
         assert loop.time() - began < DEATH + 1
-        assert len(ghost.requests) == 2
+        assert len(ghost.requests) == 3
 
 
 async def test_a_node_that_leaves_while_asked_is_missing_at_once(bus: Bus) -> None:

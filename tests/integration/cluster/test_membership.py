@@ -8,9 +8,10 @@ import pytest
 
 from crosswire import ConfigError, MemoryBus, Node, NodeInfo
 from crosswire.cluster.interface import Bus
+from crosswire.core.envelopes import NameTaken
 from crosswire.core.membership import DEATH, SUSPICION
 from tests.integration.cluster.ghost import haunted
-from tests.integration.cluster.support import client, make_server, running, some_nodes
+from tests.integration.cluster.support import client, make_server, running, some_nodes, some_servers
 from tests.support.aio import wait_until
 
 
@@ -109,6 +110,18 @@ async def test_the_name_of_a_node_that_does_not_answer_is_taken_over(bus: Bus) -
             await wait_until(lambda: any(taken.replaced for taken in ghost.taken))
             assert a.nodes["b"].incarnation == successor.incarnation
             assert successor.running
+
+
+async def test_a_server_whose_name_is_another_ones_now_sends_its_clients_away(bus: Bus) -> None:
+    async with some_servers(bus, "a") as (a,), client(a, "1") as peer, haunted(bus) as ghost:
+        incarnation = a.cluster.incarnation
+        ghost.native.tell_incarnation("0" * 16, NameTaken("a", incarnation, replaced=True))  # somebody else is told
+        ghost.native.tell_incarnation(incarnation, NameTaken("a", "0" * 16, replaced=True))  # it is about somebody else
+        ghost.native.tell_incarnation(incarnation, NameTaken("a", incarnation))  # it is late: the name was free
+        assert await peer.call("hello") == "a"
+        ghost.native.tell_incarnation(incarnation, NameTaken("a", incarnation, replaced=True))
+        assert (await peer.closed()).code == 1001
+        await wait_until(lambda: not a.running and not a.cluster.running)
 
 
 async def test_a_member_that_is_silent_is_asked_before_it_is_given_up() -> None:

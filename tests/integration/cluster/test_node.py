@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crosswire import ConfigError, MemoryBus, Node, NodeGone, NotConnected, Redis, Server, UsageError
+from crosswire import ConfigError, EventError, MemoryBus, Node, NodeGone, NotConnected, Redis, Server, UsageError
 from crosswire.cluster.interface import Bus
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import Heard, client, make_server, running, some_nodes, some_servers
@@ -85,10 +85,13 @@ async def test_stop_waits_for_handlers_and_cancels_those_that_take_too_long(bus:
         b.on("begun", lambda: None)
         for event in ("slow", "quick"):
             a.send(event, to="b")
+        call = asyncio.create_task(a.call("b", "slow", timeout=60))
         await a.call("b", "begun")
         assert ended == []
         await b.stop()
-        assert ended == ["quick", "cancelled"]
+        assert ended == ["quick", "cancelled", "cancelled"]
+        with pytest.raises(EventError, match="HANDLER_ERROR"):  # it is not left waiting
+            await call
 
 
 async def test_what_is_published_just_before_the_stop_arrives(bus: Bus) -> None:

@@ -161,7 +161,7 @@ async def test_all_works_again_soon_after_the_return_without_a_restart(redis: Re
         a.cluster.publish("orders", 1)
         await wait_until(lambda: orders.calls)
         assert {name: info.incarnation for name, info in a.cluster.nodes.items()} == incarnations  # nobody was given up
-        assert (len(gaps), a.cluster.gaps) == (1, 1)
+        assert a.cluster.gaps == len(gaps) >= 1
         assert gaps[0].since < gaps[0].until
 
 
@@ -169,8 +169,7 @@ async def test_a_node_that_starts_without_redis_joins_when_it_is_there(redis: Re
     bus = bus_over(redis)
     redis.kill()
     a, b = make_server("a", bus), Node("b", bus=bus)
-    await a.start(listen=False)
-    await b.start()
+    await asyncio.gather(a.start(listen=False), b.start())
     async with client(a, "1") as peer:
         assert await peer.call("hello") == "a"
         assert list(b.nodes) == ["b"]
