@@ -10,6 +10,7 @@ import argparse
 import datetime
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -28,12 +29,13 @@ from tests.faults.scenarios import DELIVERIES, LONG, SCENARIOS, SHORT, Scenario
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run them; return the exit code."""
     options = _parse(arguments)
+    machine = _machine()
     outcomes = [outcome for scenario in options.scenarios for outcome in _both(scenario, options.short)]
     print(f"\n{table(outcomes)}")
     if options.write is not None:
         today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
         length = SHORT if options.short else LONG
-        options.write.write_text(page(outcomes, length, today, _machine()), encoding="utf-8")
+        options.write.write_text(page(outcomes, length, today, machine), encoding="utf-8")
     return 1 if any(outcome.problems for outcome in outcomes) else 0
 
 
@@ -51,11 +53,13 @@ def _both(scenario: Scenario, short: bool) -> Iterator[Outcome]:
 
 def _machine() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
     return {
         "Crosswire": project["version"],
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "Redis": find_server().name,
+        "Redis": " ".join(version.split()[:3]),
         "cores, for all processes together": str(os.cpu_count()),
+        "load average before, of other work": f"{os.getloadavg()[0]:.1f}",
     }
 
 

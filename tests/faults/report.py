@@ -104,13 +104,13 @@ def _promises() -> str:
 For every client whose server lives on:
 
 - With `delivery="redundant"`, nothing is lost in {lossless}.
-- Nothing comes twice, and nothing out of order: of one publisher on one channel. In no run, with either delivery.
+- With either, nothing comes twice, and nothing that one server says to one audience comes out of order.
 - Nothing is lost silently: whatever a client did not get lies within a gap that its server was told of by `on_gap`, and
   counted in `gaps`. What a server had not handed to its sockets when it was killed dies with it; of that the others are
   told by `on_leave`.
 - It keeps its connection.
-- {RECOVERY:g} s after the end of the fault, everything flows as before. A server that is gone is known to be gone
-  within {NOTICE:g} s, and one that comes back is a member again. None that lives is taken for dead.
+- {RECOVERY:g} s after the end of the fault, everything flows as before. The others know within {NOTICE:g} s that a
+  server is gone, and take it in again when it is back. None that lives is taken for dead.
 """
 
 
@@ -135,14 +135,25 @@ def _noticed(outcome: Outcome) -> str:
 
 
 _READING = """\
+How to read it:
+
 - *deliveries*: messages that were due, counted for each client that had to get them.
-- *lost*: those that a client never got; *silently*: those of them that no gap covers.
-- *gaps*: how often a server was told that it may have missed something. It is told of what it could not hear, so also
-  when nothing was said meanwhile.
+- *lost*: those that a client never got; *silently*: those of them that no gap covers. "With the node" are messages that
+  a killed server had not sent yet.
+- *gaps*: how often a server was told that it may have missed something. It is told of what it could not hear, whether
+  or not anything was said meanwhile.
 - *longest*: how long a message was under way at most.
-- *disrupted*: how long after the beginning of the fault messages were still late (by more than {late:g} s) or lost; for
-  a fault that lasts, other than by the fault itself, this is the time until another way was taken.
-- *recovered*: the same after the end of the fault.
+- *disrupted*: how long after the beginning of the fault there were still messages that got lost or came more than
+  {late:g} s late. *recovered*: the same after its end.
+
+What it means:
+
+- "fast" publishes each message on one Redis, and on another if that one does not acknowledge it. So even then little
+  is lost while servers know what they hear: only what a Redis had acknowledged, and took with it. It does lose messages
+  when a connection falls silent, as until that is noticed the others go on to publish there.
+- While both Redis are gone, messages wait where they are published, up to `Redis(buffer=)`, and come late. Clients of
+  the same server get them at once.
+- While a server hangs, all that it and its clients say and hear waits; the others go on without it.
 """
 
 
