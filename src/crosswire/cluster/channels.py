@@ -40,9 +40,8 @@ class CustomChannels:
         self._participant = None
         self._responder.drop()
 
-    async def subscribe(self, channel: str, handler: Handler) -> None:
+    async def subscribe(self, participant: Participant, channel: str, handler: Handler) -> None:
         """Call a handler for all that is published; returns when it listens."""
-        participant = self._attached()
         self._handlers.on(channel, handler)
         self._names.add(channel)
         await participant.port.listening(self._open(participant, channel))
@@ -55,9 +54,8 @@ class CustomChannels:
             if self._participant is not None:
                 self._participant.dialect.unsubscribe(channel)
 
-    def publish(self, channel: str, data: Any) -> None:
+    def publish(self, participant: Participant, channel: str, data: Any) -> None:
         """Publish; this node's own handlers are called in the next turn."""
-        participant = self._attached()
         dialect = participant.dialect
         payload = dialect.pack(data)
         dialect.publish(require_event(channel), payload)
@@ -70,7 +68,3 @@ class CustomChannels:
             self._responder.event(sender, channel, codec, payload)
 
         return participant.dialect.subscribe(channel, receive)
-
-    def _attached(self) -> Participant:
-        assert self._participant is not None, "the node has looked that it runs"
-        return self._participant

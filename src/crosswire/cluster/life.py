@@ -75,9 +75,10 @@ class NodeLife:
         Raises:
             NotConnected: it has not been started.
         """
-        if self._participant is None:
+        participant = self._current()
+        if participant is None:
             raise NotConnected(f"node {self.name!r} has not been started")
-        return self._participant
+        return participant
 
     def arriving(self) -> Participant:
         """Its part in the cluster, of which other nodes may want something while it starts."""
@@ -85,7 +86,12 @@ class NodeLife:
 
     def connected(self) -> Participant | None:
         """Its part in the cluster, if it runs and can have others to work with."""
-        return None if self._bus is None else self._participant
+        return None if self._bus is None else self._current()
+
+    def _current(self) -> Participant | None:
+        """Its part; while it starts, from the moment at which others may ask it something."""
+        starting = self._starting
+        return starting if starting is not None and starting.named else self._participant
 
     async def start(self) -> None:
         """Join the cluster; see ``Node.start``."""

@@ -247,8 +247,7 @@ class Node:
             UsageError, ConfigError: as :meth:`on`.
             NotConnected: the node has not been started.
         """
-        self._part()
-        await self._channels.subscribe(channel, handler)
+        await self._channels.subscribe(self._part(), channel, handler)
         return handler
 
     async def unsubscribe(self, channel: str, handler: Handler | None = None) -> None:
@@ -261,8 +260,7 @@ class Node:
         Raises:
             InvalidPayload, UsageError, BusUnavailable, NotConnected: as :meth:`send`.
         """
-        self._part()
-        self._channels.publish(channel, data)
+        self._channels.publish(self._part(), channel, data)
 
     # Members
 

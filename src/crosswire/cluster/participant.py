@@ -46,6 +46,7 @@ class Participant:
         members: who is alive.
         clock: of the stamps.
         clients: connected to this node.
+        named: whether its name is known not to be another's, as far as that can be found out.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Participant:
         self.dialect: Dialect = self.native
         self.clock = HybridClock(lambda: time.time_ns() // 1000)
         self.clients = clients
+        self.named = False
         self._responder = responder
         self._services = services
         self._hooks = hooks
@@ -90,6 +92,8 @@ class Participant:
         Raises:
             ConfigError: the name is a living node's, or the options can't work.
         """
+        for responder in (self._responder, self._services):
+            responder.hold()  # until the name is known to be its own, what comes for it may be another's
         self.native.attend(self, self.members)
         if self.compat is not None:
             self.compat.listen(self._responder, self._asks)
@@ -104,6 +108,7 @@ class Participant:
         except BaseException:
             await self.port.stop()
             raise
+        self._take_up()
         self._tasks.start(self.members.keep_up(), "crosswire beats")
 
     async def leave(self) -> None:
@@ -117,7 +122,14 @@ class Participant:
         for channel in self.native.own_channels:
             await self.port.listening(channel)
         await self.members.claim_name()
+        self._take_up()
         await self.members.introduce()
+
+    def _take_up(self) -> None:
+        """Begin to handle what comes: from now on others may know of this node."""
+        self.named = True
+        for responder in (self._responder, self._services):
+            responder.release()
 
     # Asking
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from types import CoroutineType
@@ -47,15 +48,32 @@ class Responder:
         self._workers = Workers(tasks)
         self._running = 0
         self._throttle = Throttle()
+        self._held: deque[Callable[[], None]] | None = None
+
+    def hold(self) -> None:
+        """Keep what comes until :meth:`release`; of more than ``MOST_HANDLERS``, the first are forgotten."""
+        self._held = deque(maxlen=MOST_HANDLERS)
+
+    def release(self) -> None:
+        """Take what was kept, and from now on what comes."""
+        held, self._held = self._held, None
+        for take in held or ():
+            take()
 
     def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
         """Take an event; without a handler it is ignored."""
+        if self._held is not None:
+            self._held.append(partial(self.event, sender, event, codec, payload))
+            return
         listeners = self._events.take(event)
         if listeners:
             self._handle(None, sender, event, listeners, partial(_decode, codec, payload))
 
     def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
         """Take a request."""
+        if self._held is not None:
+            self._held.append(partial(self.request, asker, sender, event, codec, payload))
+            return
         listeners = self._events.take(event)
         if listeners:
             self._handle(asker, sender, event, listeners, partial(_decode, codec, payload))

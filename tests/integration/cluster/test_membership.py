@@ -11,7 +11,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.core.envelopes import NameTaken
 from crosswire.core.membership import DEATH, SUSPICION
 from tests.integration.cluster.ghost import haunted
-from tests.integration.cluster.support import client, make_server, running, some_nodes, some_servers
+from tests.integration.cluster.support import Heard, client, make_server, running, some_nodes, some_servers
 from tests.support.aio import wait_until
 
 
@@ -110,6 +110,44 @@ async def test_the_name_of_a_node_that_does_not_answer_is_taken_over(bus: Bus) -
             await wait_until(lambda: any(taken.replaced for taken in ghost.taken))
             assert a.nodes["b"].incarnation == successor.incarnation
             assert successor.running
+
+
+async def test_while_a_name_may_be_another_ones_nothing_is_handled_for_it(bus: Bus) -> None:
+    async with some_nodes(bus, "a") as (a,), haunted(bus, "b") as holder:
+        await wait_until(lambda: "b" in a.nodes)
+        second, heard = Node("b", bus=bus), Heard()
+        second.on("x", heard)
+        starting = asyncio.create_task(second.start())
+        await wait_until(lambda: len(holder.beats) > 1 and holder.beats[-1].name == "b")  # it asks for its name
+        call = asyncio.create_task(a.call("b", "x"))
+        a.send("x", to="b")
+        await wait_until(lambda: holder.requests)
+        holder.requests[0].asker.answer("the holder's")
+        assert await call == "the holder's"
+        holder.native.tell_incarnation(holder.beats[-1].incarnation, NameTaken("b", holder.beats[-1].incarnation))
+        with pytest.raises(ConfigError):
+            await starting
+        assert heard.calls == []
+
+
+async def test_what_came_for_a_name_while_it_was_taken_over_is_handled_by_a_node_that_can_do_its_work(bus: Bus) -> None:
+    async with some_nodes(bus, "a") as (a,), haunted(bus, "b") as holder:
+        await wait_until(lambda: "b" in a.nodes)
+        successor, heard = Node("b", bus=bus), Heard()
+        successor.on("nodes", lambda: sorted(successor.nodes))
+        successor.on("tell", lambda: successor.send("told", to="a"))
+        successor.on("publish", lambda: successor.publish("orders"))
+        a.on("told", heard)
+        await a.subscribe("orders", heard)
+        starting = asyncio.create_task(successor.start())
+        await wait_until(lambda: any(beat.name == "b" for beat in holder.beats))
+        for event in ("tell", "publish"):
+            a.send(event, to="b")
+        await wait_until(lambda: len(heard.calls) == 2)
+        assert heard.calls == [("b", None)] * 2
+        await starting
+        assert await a.call("b", "nodes") == ["a", "b"]
+        await successor.stop()
 
 
 async def test_a_server_whose_name_is_another_ones_now_sends_its_clients_away(bus: Bus) -> None:
