@@ -15,7 +15,6 @@ It needs pytest, from the extra ``crosswire[testing]``.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -23,69 +22,12 @@ from typing import Any
 
 import pytest
 
-from crosswire.cluster.interface import Bus, Port
-from crosswire.core.envelopes import ORIGIN_SIZE
+from crosswire.cluster.interface import Bus
 from crosswire.runtime import loops
+from crosswire.testing.bus_member import CHANNEL, Member
 from crosswire.testing.recorder import eventually
-from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
 
-CHANNEL = b"cw:test"
 _BYTES = bytes(range(256))
-
-
-class Member:
-    """A port with what it received and what it told.
-
-    Attributes:
-        port: of the bus.
-        got: channel and body of each message, in the order in which they came.
-        told: what the port told its owner: what happened, and the value that came with it.
-    """
-
-    def __init__(self, bus: Bus, name: str) -> None:
-        self.got: list[tuple[bytes, bytes]] = []
-        self.told: list[tuple[str, object]] = []
-        self.port: Port = bus.attach(self, name, secrets.token_bytes(ORIGIN_SIZE))
-
-    def bodies(self, channel: bytes = CHANNEL) -> list[bytes]:
-        """What came on a channel."""
-        return [body for where, body in self.got if where == channel]
-
-    def subscribe(self, channel: bytes = CHANNEL, *, plain: bool = False) -> None:
-        """Note what comes on a channel."""
-        self.port.subscribe(channel, lambda body: self.got.append((channel, body)), plain=plain)
-
-    async def listen(self, *channels: bytes, plain: bool = False) -> None:
-        """Note what comes on channels, and wait until it would."""
-        for channel in channels or (CHANNEL,):
-            self.subscribe(channel, plain=plain)
-        for channel in channels or (CHANNEL,):
-            await self.port.listening(channel)
-
-    async def receives(self, *bodies: bytes, channel: bytes = CHANNEL) -> None:
-        """Wait until so many messages have come on a channel; fail if they are not these."""
-        await eventually(lambda: len(self.bodies(channel)) >= len(bodies), f"{len(bodies)} messages arrive")
-        assert self.bodies(channel) == list(bodies)
-
-    # PortOwner
-
-    def paths_changed(self) -> None:
-        self.told.append(("paths changed", self.port.paths))
-
-    def path_lost(self, path: str) -> None:
-        self.told.append(("path lost", path))
-
-    def restored(self) -> None:
-        self.told.append(("restored", None))
-
-    def gap(self, info: GapInfo) -> None:
-        self.told.append(("gap", info))
-
-    def health_changed(self, status: RedisStatus) -> None:
-        self.told.append(("health changed", status))
-
-    def subscription_failed(self, failure: SubscriptionFailure) -> None:
-        self.told.append(("subscription failed", failure))
 
 
 class BusContract(ABC):

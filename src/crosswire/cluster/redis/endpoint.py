@@ -27,6 +27,9 @@ _STEPS = 3
 """Looks at the clock while a probe is awaited. A process that stands still, and so can't hear any answer, misses one
 look however long it does."""
 
+_LONGEST = 10
+"""Timeouts that a probe may take if all the time something else comes."""
+
 logger = logging.getLogger("crosswire.redis")
 
 
@@ -242,15 +245,15 @@ class Endpoint:
 
     async def _comes(self, awaited: asyncio.Future[Any], heard: Callable[[], object]) -> bool:
         """Wait, as long as the connections last and anything is heard; under load an answer may be far behind."""
-        quiet, before = 0, heard()
-        while quiet < _STEPS and not self._broken.done():
-            await asyncio.wait(
-                (awaited, self._broken), timeout=self._pulse.timeout / _STEPS, return_when=asyncio.FIRST_COMPLETED
-            )
-            if awaited.done():
-                return not self._broken.done()
+        quiet, before, pace = 0, heard(), self._pulse.timeout / _STEPS
+        for _ in range(_STEPS * _LONGEST):
+            await asyncio.wait((awaited, self._broken), timeout=pace, return_when=asyncio.FIRST_COMPLETED)
+            if awaited.done() or self._broken.done():
+                break
             quiet, before = (quiet + 1, before) if heard() == before else (0, heard())
-        return False
+            if quiet == _STEPS:
+                break
+        return awaited.done() and not self._broken.done()
 
     # What happens meanwhile
 

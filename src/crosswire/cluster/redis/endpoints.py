@@ -198,7 +198,7 @@ class Endpoints:
         endpoint = self._find(url)
         if endpoint is not None:  # nobody else was faster
             await self._discard(endpoint.id)
-            self._tell_paths()
+            self._review()
 
     async def _make(self, url: str) -> Endpoint:
         embedded = EmbeddedRedis() if url == EMBEDDED else None
@@ -295,9 +295,7 @@ class Endpoints:
         self._news.set()
         if endpoint.id not in self._all:
             return
-        available, self._available = self._available, bool(self.healthy)
-        self._interrupted |= available and not self._available
-        self._tell_paths()
+        self._review()
         # In a later turn: the other connection is often lost in this one too.
         asyncio.get_running_loop().call_soon(self._tell_health, endpoint)
 
@@ -336,6 +334,12 @@ class Endpoints:
             for each in others
             if each not in whole
         )
+
+    def _review(self) -> None:
+        """Find out what is left."""
+        available, self._available = self._available, bool(self.healthy)
+        self._interrupted |= available and not self._available
+        self._tell_paths()
 
     def _tell_paths(self) -> None:
         paths, self._paths = self._paths, self.paths

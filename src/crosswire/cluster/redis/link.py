@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -117,7 +119,9 @@ class Link(asyncio.Protocol):
 
 
 def text_of(error: BaseException) -> str:
-    """Return what an exception says, or its name if it says nothing."""
+    """Return what an exception says, in the operating system's words if it is of that: event loops differ in theirs."""
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
+        return os.strerror(error.errno)
     return str(error) or type(error).__name__
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.runtime.loops import loop_factory
-from crosswire.testing.bus_suite import CHANNEL, Member
+from crosswire.testing.bus_member import CHANNEL, Member
 from crosswire.types import GapInfo, RedisStatus
 from tests.support import aio
 

@@ -226,6 +226,21 @@ def test_a_redis_may_be_removed_and_added_again(one: RedisProcess, two: RedisPro
     run(main())
 
 
+def test_removing_the_only_one_that_works_is_an_outage(one: RedisProcess, two: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis([one.url, two.url])) as (a,):
+            two.kill()
+            await wait_until(lambda: a.healthy == [True, False])
+            await a.redis.remove(one.url)
+            assert not a.port.available
+            assert a.port.paths == ()
+            assert a.told[-1] == ("paths changed", ())
+            two.restart()
+            await wait_until(lambda: a.times("restored") == 1)
+
+    run(main())
+
+
 def test_one_that_was_removed_may_die(one: RedisProcess, two: RedisProcess) -> None:
     async def main() -> None:
         async with crew(Redis([one.url, two.url])) as (a,):

@@ -6,7 +6,7 @@ import pytest
 
 from crosswire.cluster.redis import port as port_module
 from crosswire.cluster.redis.options import Redis
-from crosswire.testing.bus_suite import Member
+from crosswire.testing.bus_member import Member
 from tests.support.aio import run, wait_until
 
 
