@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import inspect
 import secrets
 from collections.abc import Callable, Iterator
@@ -23,6 +24,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
     aio.run(test(**arguments), loop_factory=loop_factory())
     return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_collections() -> None:
+    """Spare the garbage collection after every test the thousands of objects of the test runner."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module")
