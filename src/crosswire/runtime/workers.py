@@ -13,6 +13,10 @@ from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
 
+_MOST_AT_ONCE = 64
+"""Workers hired at once. A task begins in the next turn of the event loop: hired one after the other, each of many
+jobs that wait would cost a turn."""
+
 
 class Workers:
     """Runs coroutines in the order they came, in tasks that are made only when one of them has to wait.
@@ -25,12 +29,12 @@ class Workers:
         tasks: where the workers are run.
     """
 
-    __slots__ = ("_at_work", "_queue", "_tasks")
+    __slots__ = ("_free", "_queue", "_tasks")
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
         self._queue: deque[tuple[Job, Context]] = deque()
-        self._at_work = False
+        self._free = 0  # workers that wait for nothing, each of which will take the next job
 
     @property
     def waiting(self) -> bool:
@@ -40,19 +44,23 @@ class Workers:
     def start(self, job: Job) -> None:
         """Run a job soon. It handles its own errors; its owner bounds how many there are."""
         self._queue.append((job, copy_context()))
-        if not self._at_work:
-            self._hire()
+        if not self._free:
+            self._hire(1)
 
     def drop(self) -> None:
         """Forget the jobs that have not begun."""
         while self._queue:
             self._queue.popleft()[0].close()
-        self._at_work = False
+        self._free = 0
 
-    def _hire(self) -> None:
-        self._at_work = bool(self._queue)
-        if self._at_work:
+    def _hire(self, most: int) -> None:
+        while most and len(self._queue) > self._free:
+            most -= 1
+            self._free += 1
             self._tasks.start(self._work(), "crosswire worker")
+
+    def _lose_one(self) -> None:
+        self._free = max(self._free - 1, 0)  # after a drop, those that were free then are not counted
 
     async def _work(self) -> None:
         task = asyncio.current_task()
@@ -61,9 +69,10 @@ class Workers:
             if await self._run(*self._queue.popleft()):
                 return
             if task.cancelling():  # the job that just ended was meant, not the next
-                self._hire()
+                self._lose_one()
+                self._hire(1)
                 return
-        self._at_work = False
+        self._lose_one()
 
     @coroutine
     def _run(self, job: Job, context: Context) -> Generator[Any, Any, bool]:
@@ -73,9 +82,11 @@ class Workers:
         except StopIteration:
             return False
         except BaseException:
-            self._hire()  # it ends this worker, and is reported for it
+            self._lose_one()
+            self._hire(1)  # it ends this worker, and is reported for it
             raise
-        self._hire()
+        self._lose_one()
+        self._hire(_MOST_AT_ONCE)  # where one waits, the next are likely to
         while True:
             try:
                 value = yield waits_for

@@ -389,3 +389,23 @@ def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
 
     run(main())
     assert closed == ["closed"]
+
+
+def test_many_jobs_that_wait_begin_within_few_turns() -> None:
+    async def main() -> None:
+        tasks = Tasks()
+        workers = Workers(tasks)
+        begun: list[int] = []
+
+        async def job(number: int) -> None:
+            begun.append(number)
+            await asyncio.sleep(60)
+
+        for number in range(50):
+            workers.start(job(number))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert begun == list(range(50))
+        await tasks.cancel()
+
+    run(main())
