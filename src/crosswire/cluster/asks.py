@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Protocol
 
 from crosswire.core.calls import PendingCalls, base36
+from crosswire.core.deadlines import Deadlines
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import ANY, RawPayload
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
@@ -29,6 +30,10 @@ class Ask(Protocol):
         """The time is over."""
 
 
+_TICK = 0.1
+"""Seconds between two looks at whose time is over: one timer for all asks, as most are answered long before."""
+
+
 class Asks:
     """The asks of a node that are not ended, by id.
 
@@ -36,32 +41,46 @@ class Asks:
         prefix: of the ids; empty where only this node sees the answers.
     """
 
-    __slots__ = ("_count", "_pending", "_prefix")
+    __slots__ = ("_count", "_deadlines", "_pending", "_prefix", "_ticking", "_timeouts")
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix
         self._count = 0
         self._pending: PendingCalls[Ask] = PendingCalls()
+        self._timeouts: dict[str, float] = {}
+        self._deadlines = Deadlines()
+        self._ticking: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def begin(self, ask: Ask) -> str:
-        """Remember an ask; return the id that its answers will name."""
+    def begin(self, ask: Ask, timeout: float) -> str:
+        """Remember an ask, for ``timeout`` seconds and a tick; return the id that its answers will name."""
         self._count += 1
         call_id = self._prefix + base36(self._count)
         self._pending.add(call_id, ask)
+        self._timeouts[call_id] = timeout
+        loop = asyncio.get_running_loop()
+        self._deadlines.add(call_id, timeout, loop.time())
+        if self._ticking is None:
+            self._ticking = loop.call_later(_TICK, self._tick)
         return call_id
 
-    def forget(self, call_id: str) -> None:
-        """Wait no more."""
-        self._pending.take(call_id)
+    def forget(self, call_id: str) -> Ask | None:
+        """Wait no more; return the ask."""
+        timeout = self._timeouts.pop(call_id, None)
+        if timeout is not None:
+            self._deadlines.remove(call_id, timeout)
+        return self._pending.take(call_id)
 
-    def expire(self, call_id: str) -> None:
-        """End an ask whose time is over."""
-        ask = self._pending.take(call_id)
-        if ask is not None:
-            ask.end()
+    def _tick(self) -> None:
+        """End the asks whose time is over."""
+        loop = asyncio.get_running_loop()
+        for call_id in list(self._deadlines.take_due(loop.time())):
+            ask = self.forget(call_id)
+            if ask is not None:
+                ask.end()
+        self._ticking = loop.call_later(_TICK, self._tick) if self._pending else None
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
         """Take an answer, unless nobody waits for it."""
@@ -73,23 +92,27 @@ class Asks:
         except InvalidPayload as invalid:
             data, error = None, InvalidPayload(invalid.message, sender=sender)
         if ask.reply(sender, data, error):
-            self._pending.take(call_id)
+            self.forget(call_id)
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
         """Take a refusal, unless nobody waits for it."""
         ask = self._pending.get(call_id)
         if ask is not None and ask.reply(sender, None, error):
-            self._pending.take(call_id)
+            self.forget(call_id)
 
     def gone(self, name: str) -> None:
         """A node is gone and answers no more."""
         for call_id, ask in self._pending.items():
             if ask.lost(name):
-                self._pending.take(call_id)
+                self.forget(call_id)
 
     def end_all(self) -> None:
         """End everything: this node stops."""
-        for ask in self._pending.take_all():
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+        for call_id, ask in self._pending.items():
+            self.forget(call_id)
             ask.end()
 
 

@@ -152,8 +152,7 @@ class Participant:
                 raise BusUnavailable("no Redis can be reached, so no other node can: try again when one is back")
             if self.dialect.knows_members and name not in self.members:
                 raise NodeGone(name)
-        call_id = self._asks.begin(ask)
-        timer = asyncio.get_running_loop().call_later(timeout, self._asks.expire, call_id)
+        call_id = self._asks.begin(ask, timeout)
         try:
             if name == self.name:
                 self._ask_self(event, payload, call_id)
@@ -161,7 +160,6 @@ class Participant:
                 self.dialect.ask((name,), event, payload, call_id)
             return await ask.future
         finally:
-            timer.cancel()
             self._asks.forget(call_id)
 
     async def gather(
@@ -176,13 +174,11 @@ class Participant:
         """Ask several nodes."""
         asked = self._asked(to, expect, include_self)
         ask = GatherAsk(Awaited(asked, expect), expect)
-        call_id = self._asks.begin(ask)
-        timer = asyncio.get_running_loop().call_later(timeout, self._asks.expire, call_id)
+        call_id = self._asks.begin(ask, timeout)
         try:
             self._ask(ask, call_id, to, event, data, include_self)
             return await ask.future
         finally:
-            timer.cancel()
             self._asks.forget(call_id)
 
     def stream(
@@ -196,11 +192,9 @@ class Participant:
     ) -> ReplyStream:
         """Ask several nodes; give each answer as it comes."""
         inbox = StreamInbox(Awaited(self._asked(to, expect, include_self), expect))
-        call_id = self._asks.begin(inbox)
-        timer = asyncio.get_running_loop().call_later(timeout, self._asks.expire, call_id)
+        call_id = self._asks.begin(inbox, timeout)
 
         def forget() -> None:
-            timer.cancel()
             self._asks.forget(call_id)
 
         try:
@@ -214,8 +208,7 @@ class Participant:
         """Ask all other servers, or all other nodes, something that nodes ask each other by themselves."""
         asked = self.members.servers if servers else self.members.names
         ask = GatherAsk(Awaited(asked, None), None)
-        call_id = self._asks.begin(ask)
-        timer = asyncio.get_running_loop().call_later(timeout, self._asks.expire, call_id)
+        call_id = self._asks.begin(ask, timeout)
         try:
             if not self.port.available:
                 self._lose(ask, asked)
@@ -225,7 +218,6 @@ class Participant:
                 self._asks.forget(call_id)
             return await ask.future
         finally:
-            timer.cancel()
             self._asks.forget(call_id)
 
     def _ask(

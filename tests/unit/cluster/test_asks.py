@@ -139,7 +139,7 @@ async def test_a_stream_that_nobody_reads_any_more_is_forgotten() -> None:
 async def test_answers_find_their_asks_by_id() -> None:
     asks = Asks("mine-")
     one, other = OneAsk("b", "x", 5), OneAsk("b", "y", 5)
-    first, second = asks.begin(one), asks.begin(other)
+    first, second = asks.begin(one, 5), asks.begin(other, 5)
     assert first != second
     assert first.startswith("mine-")
     for unknown in ("", "mine-", "1", "mine-zz"):
@@ -155,7 +155,7 @@ async def test_answers_find_their_asks_by_id() -> None:
 @on_a_loop
 async def test_an_answer_that_can_not_be_read_is_an_error_of_its_sender() -> None:
     asks, ask = Asks(), OneAsk("b", "x", 5)
-    asks.answered("b", asks.begin(ask), MSGPACK, b"\xc1")  # type: ignore[arg-type]
+    asks.answered("b", asks.begin(ask, 5), MSGPACK, b"\xc1")  # type: ignore[arg-type]
     with pytest.raises(InvalidPayload) as caught:
         await ask.future
     assert caught.value.sender == "b"
@@ -165,13 +165,12 @@ async def test_an_answer_that_can_not_be_read_is_an_error_of_its_sender() -> Non
 async def test_whoever_is_gone_is_lost_to_all_asks() -> None:
     asks = Asks()
     one, many = OneAsk("b", "x", 5), GatherAsk(Awaited("bc", None), None)
-    asks.begin(one)
-    id_ = asks.begin(many)
+    asks.begin(one, 5)
+    asks.begin(many, 0.01)
     asks.gone("b")
     with pytest.raises(NodeGone):
         await one.future
     assert len(asks) == 1
-    asks.expire(id_)
     assert (await many.future).missing == ("b", "c")
     assert len(asks) == 0
 
@@ -180,7 +179,7 @@ async def test_whoever_is_gone_is_lost_to_all_asks() -> None:
 async def test_all_end_when_the_node_stops() -> None:
     asks = Asks()
     one, many, inbox = OneAsk("b", "x", 5), GatherAsk(Awaited("b", None), None), StreamInbox(Awaited("b", None))
-    ids = [asks.begin(each) for each in (one, many, inbox)]
+    ids = [asks.begin(each, 5) for each in (one, many, inbox)]
     asks.forget(ids[0])
     asks.end_all()
     assert len(asks) == 0
