@@ -83,7 +83,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):
     stamp: int
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True, tag="e"):
+class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="e"):
     """An event for nodes."""
 
     sender: str
@@ -91,7 +91,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, tag="e"):
     payload: msgspec.Raw
 
 
-class Request(msgspec.Struct, frozen=True, array_like=True, tag="q"):
+class Request(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q"):
     """An event that is to be answered on the channel of the asker's incarnation."""
 
     sender: str
@@ -101,7 +101,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True, tag="q"):
     payload: msgspec.Raw
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+class Answer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):
     """The answer to a request."""
 
     sender: str
@@ -109,7 +109,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="r"):
     payload: msgspec.Raw
 
 
-class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="x"):
+class Refusal(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="x"):
     """The refusal of a request."""
 
     sender: str
