@@ -1,0 +1,26 @@
+/** The script build: `<script src="crosswire.min.js">`, then `new Crosswire.Client(url)`. */
+import {
+  CallTimeout,
+  Client,
+  ConfigError,
+  CrosswireError,
+  EventError,
+  InvalidPayload,
+  NotConnected,
+  reconnectsUnlessFinal,
+  UsageError,
+} from "./index.js";
+
+Object.assign(globalThis, {
+  Crosswire: {
+    CallTimeout,
+    Client,
+    ConfigError,
+    CrosswireError,
+    EventError,
+    InvalidPayload,
+    NotConnected,
+    reconnectsUnlessFinal,
+    UsageError,
+  },
+});
