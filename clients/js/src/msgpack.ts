@@ -219,7 +219,7 @@ class Decoder {
   private _typed(type: number): unknown {
     if (type === 0xc0) return null;
     if (type === 0xc2 || type === 0xc3) return type === 0xc3;
-    if (type >= 0xc4 && type <= 0xc6) return this._take(this._uint(1 << (type - 0xc4))).slice();
+    if (type >= 0xc4 && type <= 0xc6) return new Uint8Array(this._take(this._uint(1 << (type - 0xc4))));
     if (type >= 0xc7 && type <= 0xc9) return this._extension(this._uint(1 << (type - 0xc7)));
     if (type === 0xca) return this._view.getFloat32(this._skip(4));
     if (type === 0xcb) return this._view.getFloat64(this._skip(8));
@@ -259,7 +259,7 @@ class Decoder {
   /** A timestamp, or the bytes of an extension that is not known. */
   private _extension(length: number): unknown {
     const type = this._view.getInt8(this._skip(1));
-    if (type !== TIMESTAMP) return this._take(length).slice();
+    if (type !== TIMESTAMP) return new Uint8Array(this._take(length));
     if (length === 4) return new Date(this._uint(4) * 1000);
     if (length === 8) {
       const high = this._uint(4);

@@ -1,5 +1,13 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { CallTimeout, Client, ConfigError, EventError, InvalidPayload, NotConnected, UsageError } from "../src/index.js";
+import {
+  CallTimeout,
+  Client,
+  ConfigError,
+  EventError,
+  InvalidPayload,
+  NotConnected,
+  UsageError,
+} from "../src/index.js";
 import { fakeClient, take } from "./support/fake_socket.js";
 
 beforeEach(() => {
@@ -30,10 +38,17 @@ test("connect resolves when the connection is open, for all who wait", async () 
 test("a first attempt that fails is followed by others, with growing delays", async () => {
   const { client, sockets, events, last } = fakeClient({ fastRetries: 1, fastInterval: 2, maxInterval: 5 });
   void client.connect();
-  for (const [attempt, delay] of [[1, 1], [2, 2], [3, 2.5]]) {
+  for (const [attempt, delay] of [
+    [1, 1],
+    [2, 2],
+    [3, 2.5],
+  ]) {
     last().onerror!({ message: "ECONNREFUSED" });
     last().end();
-    expect(take(events)).toEqual([["error", "WS_NOT_OPEN: can't connect: ECONNREFUSED"], ["reconnect", attempt, delay]]);
+    expect(take(events)).toEqual([
+      ["error", "WS_NOT_OPEN: can't connect: ECONNREFUSED"],
+      ["reconnect", attempt, delay],
+    ]);
     const count = sockets.length;
     vi.advanceTimersByTime(delay * 1000 - 1);
     expect(sockets).toHaveLength(count);
@@ -52,7 +67,10 @@ test("an attempt has ten seconds", () => {
   const first = last();
   vi.advanceTimersByTime(10_000);
   expect(first.closes).toHaveLength(1);
-  expect(events).toEqual([["error", "WS_NOT_OPEN: can't connect: no answer within 10 s"], ["reconnect", 1, 1.5]]);
+  expect(events).toEqual([
+    ["error", "WS_NOT_OPEN: can't connect: no answer within 10 s"],
+    ["reconnect", 1, 1.5],
+  ]);
   first.open(); // too late
   expect(events).toHaveLength(2);
 });
@@ -94,7 +112,10 @@ test("a policy of one's own decides, and one that throws says no", async () => {
     },
   });
   failing.last().end();
-  expect(failing.events).toEqual([["error", "Error: mine"], ["close", 1006, false]]);
+  expect(failing.events).toEqual([
+    ["error", "Error: mine"],
+    ["close", 1006, false],
+  ]);
   expect(events).toHaveLength(3);
 });
 
@@ -134,7 +155,10 @@ test("reconnect drops what there is and dials at once", () => {
   const { client, events, sockets } = opened();
   client.reconnect();
   expect(sockets[0].closes).toHaveLength(1);
-  expect(take(events)).toEqual([["close", 1000, true], ["reconnect", 1, 0]]);
+  expect(take(events)).toEqual([
+    ["close", 1000, true],
+    ["reconnect", 1, 0],
+  ]);
   client.reconnect(); // while dialling
   expect(take(events)).toEqual([["reconnect", 2, 0]]);
   sockets[2].end();
@@ -149,7 +173,10 @@ test("reconnect begins anew after a final close, even from handlers", () => {
   client.onClose(() => client.reconnect(), { once: true });
   client.onReconnect(() => client.reconnect(), { once: true });
   last().end(4010);
-  expect(events).toEqual([["close", 4010, false], ["reconnect", 1, 0]]);
+  expect(events).toEqual([
+    ["close", 4010, false],
+    ["reconnect", 1, 0],
+  ]);
   expect(sockets).toHaveLength(2);
 });
 
@@ -267,12 +294,16 @@ test("misuse is thrown where it is made", async () => {
   await expect(client.call("x", 1, { timeout: 0 })).rejects.toThrow(ConfigError);
 });
 
-test.each([{ pingInterval: 0 }, { pongTimeout: 0 }, { callTimeout: NaN }, { fastInterval: -1 }, { maxInterval: Infinity }, { retryLimit: -1 }])(
-  "the options %o can't be used",
-  (options) => {
-    expect(() => fakeClient(options)).toThrow(ConfigError);
-  },
-);
+test.each([
+  { pingInterval: 0 },
+  { pongTimeout: 0 },
+  { callTimeout: NaN },
+  { fastInterval: -1 },
+  { maxInterval: Infinity },
+  { retryLimit: -1 },
+])("the options %o can't be used", (options) => {
+  expect(() => fakeClient(options)).toThrow(ConfigError);
+});
 
 test("without any WebSocket the options say so", () => {
   expect(() => new Client("ws://h", { WebSocket: null as never })).toThrow(ConfigError);
