@@ -36,6 +36,13 @@ def make_server(port: int) -> Server:
     async def never() -> None:
         await asyncio.Event().wait()
 
+    add_conversation(server)
+    return server
+
+
+def add_conversation(server: Server) -> None:
+    """Handlers that speak to clients by themselves."""
+
     @server.on("ask")
     async def ask(socket: Socket, data: Any) -> Any:
         """Call the client, and tell it what it answered."""
@@ -55,8 +62,6 @@ def make_server(port: int) -> Server:
     @server.on("kick")
     def kick(socket: Socket, code: int) -> None:
         socket.close(code, "as you wish")
-
-    return server
 
 
 async def main() -> None:

@@ -11,16 +11,14 @@ import {
   UsageError,
 } from "./index.js";
 
-Object.assign(globalThis, {
-  Crosswire: {
-    CallTimeout,
-    Client,
-    ConfigError,
-    CrosswireError,
-    EventError,
-    InvalidPayload,
-    NotConnected,
-    reconnectsUnlessFinal,
-    UsageError,
-  },
-});
+(globalThis as { Crosswire?: object }).Crosswire = {
+  CallTimeout,
+  Client,
+  ConfigError,
+  CrosswireError,
+  EventError,
+  InvalidPayload,
+  NotConnected,
+  reconnectsUnlessFinal,
+  UsageError,
+};

@@ -71,7 +71,7 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     owner._ended(session, close);
   };
   const transmit = (encoded: Encoded) => {
-    if (open && socket.bufferedAmount > OUTBOX) abort(ABNORMAL, "the server does not read");
+    if (open && socket.bufferedAmount > OUTBOX) abort(ABNORMAL, "the server reads nothing");
     if (open) socket.send(encoded);
     return open;
   };

@@ -9,11 +9,11 @@ export type Params = Readonly<Record<string, ParamValue | readonly ParamValue[]>
 export function joinParams(url: string, params: Params = {}): string {
   const whole = parse(url);
   if (!whole || !/^wss?:$/.test(whole.protocol) || /[\s#]/.test(url))
-    throw new ConfigError(`the url ${url} can't be used`);
+    throw new ConfigError(`url: ${url} can't be used`);
   const added = new URLSearchParams();
   for (const name in params) {
     for (const value of ([] as unknown[]).concat(params[name])) {
-      if (value === undefined || value === null) throw new ConfigError(`params: ${name} is ${value}`);
+      if (value === undefined || value === null) throw new ConfigError(`params: ${value} can't be used`);
       added.append(name, `${value}`);
     }
   }
