@@ -10,6 +10,7 @@ PIP := $(RUN) -m pip -qq --disable-pip-version-check --no-input
 # What the demo needs, and what the tests need on top. A stamp is newer than pyproject.toml while the environment is up to date.
 DEMO := $(VENV)/.demo-stamp
 DEV := $(VENV)/.dev-stamp
+JS := clients/js
 
 # Use the pyright that was installed, and look for no newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -17,7 +18,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint unit format bench conformance faults clean
+.PHONY: help demo test lint unit js format bench conformance faults clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,7 +26,7 @@ help: ## Show this list
 demo: $(DEMO) ## A chat on three nodes, ports 9000 to 9002 (PORT=... for others), to look at; Ctrl-C ends it
 	@exec $(RUN) examples/demo/demo.py --port $(PORT)
 
-test: lint unit ## Every check and every test
+test: lint unit js ## Every check and every test
 
 lint: $(DEV) ## The checks that run nothing: ruff, mypy, pyright, import-linter
 	@echo '== ruff check' && $(RUN) -m ruff check .
@@ -36,6 +37,9 @@ lint: $(DEV) ## The checks that run nothing: ruff, mypy, pyright, import-linter
 
 unit: $(DEV) ## The tests: unit, contract, integration, faults (ARGS="-k rooms" for some)
 	@echo '== pytest' && $(RUN) -m pytest $(ARGS)
+
+js: $(DEV) $(JS)/node_modules/.stamp ## The TypeScript client: types, build, tests on Node.js and in Chromium
+	@echo '== clients/js' && cd $(JS) && npm test --silent
 
 format: $(DEV) ## Format the code, and fix what ruff can fix
 	@$(RUN) -m ruff check --fix .
@@ -51,7 +55,7 @@ faults: $(DEV) ## Break Redis, connections and servers under load, for six minut
 	@$(RUN) -m tests.faults --write docs/reliability.md $(ARGS)
 
 clean: ## Remove the environment, caches and everything else that was made
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist bench/build
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist bench/build $(JS)/node_modules $(JS)/dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment. It belongs to the directory it was made in: in a copy of the checkout it is made anew, as the
@@ -87,4 +91,9 @@ $(DEV): $(DEMO)
 	@echo 'Installing the development tools into $(VENV) ...'
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@$(PIP) install --group dev
+	@touch $@
+
+$(JS)/node_modules/.stamp: $(JS)/package.json $(JS)/package-lock.json
+	@echo 'Installing the development tools of $(JS) ...'
+	@cd $(JS) && npm ci --silent
 	@touch $@

@@ -21,6 +21,10 @@ MAX_ID = 64
 MSGPACK_SUBPROTOCOL = "crosswire.msgpack"
 """The WebSocket subprotocol of a client that wants MessagePack."""
 
+BACKGROUND = "$background"
+FOREGROUND = "$foreground"
+"""The events by which a client says that nobody sees its application, and that somebody does again."""
+
 
 ABSENT = msgspec.Raw(b"")
 """The payload of a message that has none."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.messages import MAX_ID, Codec, Message
+from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
 from crosswire.core.payloads import ANY, PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync
@@ -59,6 +59,10 @@ class Router:
             self._deliver(session, codec, message, listeners)
         elif callback_id is not None:
             self._refuse(socket, callback_id, _NO_HANDLER)
+        elif message.event == BACKGROUND:
+            socket.enter_background()
+        elif message.event == FOREGROUND:
+            socket.enter_foreground()
 
     def _deliver(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         listener = listeners[0]

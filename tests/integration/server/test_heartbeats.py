@@ -131,6 +131,21 @@ async def test_background_closes_who_stays_away() -> None:
         assert [socket.user for socket in server.sockets] == ["not"]
 
 
+async def test_a_client_may_say_itself_that_it_is_in_the_background() -> None:
+    server = make_server(heartbeat=Heartbeat(background=0.1))
+    watch = Watch(server)
+    async with server, connect(server, "away") as away, connect(server, "back") as back:
+        await back.send("$background")
+        await back.send("$foreground")
+        await away.send("$foreground")
+        await away.send("$background")
+        assert await away.closed() == Close(4013, "in the background for too long")
+        await wait_until(lambda: watch.closes)
+        assert [socket.user for socket in server.sockets] == ["back"]
+        assert await back.refused("$background") == ("NO_HANDLER", "the server has no handler for this event")
+        assert await back.rest() == []
+
+
 async def test_background_of_a_socket_that_is_gone_does_nothing() -> None:
     server = make_server(heartbeat=Heartbeat(background=0.1))
     watch = Watch(server)

@@ -283,3 +283,13 @@ def test_a_clients_answer_reaches_who_waits_for_it(text: str, expected: Any) -> 
         assert (outcome.code, outcome.sender) == (expected, "13")
     else:
         assert outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("events", "closes"),
+    [(["$background"], [4013]), (["$background", "$foreground"], []), (["$foreground"], []), (["$other"], [])],
+)
+def test_a_client_says_that_it_is_in_the_background_and_back(events: list[str], closes: list[int]) -> None:
+    connection, errors = routed(*(f'{{"event":"{event}","payload":null}}' for event in events))
+    assert [code for code, _ in connection.closes] == closes
+    assert (connection.messages, errors) == ([], [])

@@ -1,0 +1,47 @@
+import { CallTimeout, NotConnected } from "./errors.js";
+
+type Settle = (failed: unknown, result: unknown) => void;
+
+/** The calls that wait for their answer, by id. A late, repeated or invented answer finds nothing. */
+export type Calls = ReturnType<typeof makeCalls>;
+
+export function makeCalls() {
+  const waiting = new Map<string, Settle>();
+  let count = 0;
+  return {
+    /** Send a call by `send(id)` and wait for its answer, `timeout` seconds at most. */
+    _call: (
+      send: (id: string) => void,
+      timeout: number,
+      onPending: () => void,
+      pendingAfter: number,
+      signal: AbortSignal | undefined,
+    ) =>
+      new Promise<unknown>((resolve, reject) => {
+        if (signal && signal.aborted) throw signal.reason;
+        const id = (++count).toString(36);
+        send(id);
+        const settle: Settle = (failed, result) => {
+          waiting.delete(id);
+          clearTimeout(late);
+          clearTimeout(pending);
+          if (signal) signal.removeEventListener("abort", aborted);
+          (failed ? reject : resolve)(result);
+        };
+        const aborted = () => settle(1, signal!.reason);
+        const late = setTimeout(() => settle(1, new CallTimeout(`no answer within ${timeout} s`)), timeout * 1000);
+        const pending = setTimeout(onPending, pendingAfter * 1000);
+        if (signal) signal.addEventListener("abort", aborted);
+        waiting.set(id, settle);
+      }),
+
+    /** Hand an answer to who waits for it, if anybody still does. */
+    _settle(id: string, failed: unknown, result: unknown): void {
+      const settle = waiting.get(id);
+      if (settle) settle(failed, result);
+    },
+
+    /** Fail all that wait: no answer can come any more. */
+    _lost: (why: string) => waiting.forEach((settle) => settle(1, new NotConnected(why))),
+  };
+}

@@ -1,0 +1,191 @@
+import { makeCalls } from "./calls.js";
+import { NotConnected } from "./errors.js";
+import type { Answer, AnyEvents, Handler, Name, WithData } from "./events.js";
+import { type Heartbeat, makeHeartbeat } from "./heartbeat.js";
+import { type Hooks, makeHook, makeTeller } from "./hooks.js";
+import type { ListenOptions, Tag } from "./listeners.js";
+import { orNull, requireEvent } from "./messages.js";
+import { checked, type Options, requireNumber, type Settings } from "./options.js";
+import { isHidden, watchPage } from "./page.js";
+import { makeQueue } from "./queue.js";
+import { makeReconnection, type Reconnection, type Surroundings } from "./reconnection.js";
+import { makeRetries } from "./retries.js";
+import { makeRouter } from "./router.js";
+import { openSession } from "./session.js";
+
+/** How one call differs from the client's options. Times are seconds. */
+export interface CallOptions {
+  /** To wait for the answer. */
+  timeout?: number;
+  /** Called once if no answer came after `pendingAfter`. */
+  onPending?: () => unknown;
+  pendingAfter?: number;
+  /** Stops waiting; the promise is rejected with the signal's reason. The call may still be carried out. */
+  signal?: AbortSignal;
+}
+
+/**
+ * A connection to a Crosswire server that comes back when it is lost.
+ *
+ *     const client = new Client<ServerEvents, ClientEvents>("wss://example.com/chat", { params: { id: "13" } });
+ *     client.on("news", ({ text }) => show(text));
+ *     await client.connect();
+ *     const answer = await client.call("say", { msg: "hello" });
+ *
+ * What a handler throws goes to `onError`, or to the console if nobody listens there.
+ */
+export class Client<ServerEvents extends object = AnyEvents, ClientEvents extends object = AnyEvents> implements Hooks {
+  readonly onOpen: Hooks["onOpen"] = makeHook();
+  readonly onClose: Hooks["onClose"] = makeHook();
+  readonly onError: Hooks["onError"] = makeHook();
+  readonly onMessage: Hooks["onMessage"] = makeHook();
+  readonly onPing: Hooks["onPing"] = makeHook();
+  readonly onPong: Hooks["onPong"] = makeHook();
+  readonly onPongTimeout: Hooks["onPongTimeout"] = makeHook();
+  readonly onReconnect: Hooks["onReconnect"] = makeHook();
+  readonly onGiveUp: Hooks["onGiveUp"] = makeHook();
+
+  private readonly _settings: Settings;
+  /** @internal */ readonly _teller = makeTeller(this);
+  /** @internal */ readonly _router = makeRouter(this._teller);
+  /** @internal */ readonly _calls = makeCalls();
+  private readonly _queue: ReturnType<typeof makeQueue>;
+  /** @internal */ readonly _heartbeat: Heartbeat;
+  private readonly _reconnection: Reconnection;
+
+  /**
+   * @param url `ws://` or `wss://`; a query that it has is kept
+   * @throws ConfigError an option can't be used
+   */
+  constructor(url: string, options: Options = {}) {
+    const settings = (this._settings = checked(url, options));
+    const { codec, pingInterval, pongTimeout, queueLimit, queuePolicy, reconnect, retryLimit } = settings;
+    this._queue = makeQueue(queueLimit, queuePolicy, codec);
+    this._heartbeat = makeHeartbeat(pingInterval, pongTimeout, this._teller);
+    const retries = makeRetries(settings, retryLimit, Math.random);
+    this._reconnection = makeReconnection(this._surroundings(), reconnect, retries, this._teller);
+  }
+
+  /**
+   * Resolves when the connection is open; at once if it is. A server that can't be reached is tried again as after a loss.
+   *
+   * Rejected with NotConnected when `retryLimit` was reached, the policy forbids to try again, or `close` was called.
+   */
+  connect(): Promise<void> {
+    return this._reconnection._connect();
+  }
+
+  /**
+   * Close the connection with code 4001, or give up getting one; at any time and again. Calls that wait fail at once, and
+   * what was queued is forgotten. Resolves when nothing is left, after 5 seconds at most. The client may be connected again.
+   */
+  close(): Promise<void> {
+    this._queue._take();
+    return this._reconnection._stop();
+  }
+
+  /**
+   * Drop the connection, if there is one, and connect anew at once, whatever the policy and the limit say.
+   *
+   * @param reset count attempts from 0 again
+   */
+  reconnect(reset?: boolean): void {
+    this._reconnection._retryNow(reset);
+  }
+
+  /** Whether the connection was lost and the client is trying to get it back. */
+  get reconnecting(): boolean {
+    return this._reconnection._reconnecting();
+  }
+
+  /** Seconds between two heartbeats, or null for none; a new value takes effect at once. */
+  get pingInterval(): number | null {
+    return this._heartbeat._interval();
+  }
+
+  set pingInterval(seconds: number | null) {
+    this._heartbeat._every(seconds === null ? null : requireNumber("pingInterval", seconds));
+  }
+
+  /** Milliseconds that the last heartbeat of this connection took, there and back; null before the first. */
+  get latency(): number | null {
+    return this._heartbeat._latency;
+  }
+
+  /**
+   * Send an event, without waiting for anything.
+   *
+   * @throws NotConnected there is no open connection, and no room in the queue
+   * @throws InvalidPayload the data can't be encoded
+   * @throws UsageError the name can't be used
+   */
+  send<E extends Name<ClientEvents>>(event: E, ...[data]: WithData<ClientEvents[E]>): void {
+    const message = { event: requireEvent(event), payload: orNull(data) };
+    const session = this._reconnection._session();
+    if (session) session._send(message);
+    else this._queue._add(message);
+  }
+
+  /**
+   * Ask the server; resolves to its answer.
+   *
+   * Rejected with EventError if the server refused, CallTimeout if no answer came in time, NotConnected if there is no
+   * open connection or it was lost, and as `send` throws.
+   */
+  async call<E extends Name<ClientEvents>>(
+    event: E,
+    ...[data, options = {}]: WithData<ClientEvents[E], [options?: CallOptions]>
+  ): Promise<Answer<ClientEvents[E]>> {
+    const { callTimeout, pendingAfter: usual } = this._settings;
+    const { timeout = callTimeout, pendingAfter = usual, onPending, signal } = options;
+    requireEvent(event);
+    requireNumber("timeout", timeout);
+    requireNumber("pendingAfter", pendingAfter);
+    const session = this._reconnection._session();
+    if (!session) throw new NotConnected();
+    const send = (callbackId: string) => session._send({ event, payload: orNull(data), callbackId });
+    const pending = () => onPending && this._teller._call(onPending);
+    const answer = this._calls._call(send, timeout, pending, pendingAfter, signal);
+    return answer as Promise<Answer<ClientEvents[E]>>;
+  }
+
+  /** Add a handler for an event; several are called in the order they were added. Returns a function that removes it. */
+  on<E extends Name<ServerEvents>>(event: E, handler: Handler<ServerEvents[E]>, options?: ListenOptions): () => void {
+    return this._router._of(event)(handler, options);
+  }
+
+  /** As `on`, for the next time only. */
+  once<E extends Name<ServerEvents>>(event: E, handler: Handler<ServerEvents[E]>, options?: ListenOptions): () => void {
+    return this._router._of(event)(handler, { ...options, once: true });
+  }
+
+  /** Remove an event's handlers: the given one, those with the tag, or all. */
+  off<E extends Name<ServerEvents>>(event: E, handlerOrTag?: Handler<ServerEvents[E]> | Tag): void {
+    this._router._of(event).off(handlerOrTag);
+  }
+
+  private _surroundings(): Surroundings {
+    const { backgroundNotice, codec, subprotocols } = this._settings;
+    const target = { ...this._settings, subprotocols: [codec.subprotocol, ...subprotocols].filter(Boolean) };
+    const tell = (event: string) => {
+      const session = this._reconnection._session();
+      if (session && backgroundNotice) session._send({ event, payload: null });
+    };
+    const wake = () => {
+      this._heartbeat._probe();
+      this._reconnection._wake();
+    };
+    const turned = () => {
+      tell(isHidden() ? "$background" : "$foreground");
+      if (!isHidden()) wake();
+    };
+    return {
+      _dial: (owner) => openSession(owner, target, this),
+      _wanted: (wanted) => watchPage(wanted, wake, turned),
+      _ready: (session) => {
+        if (isHidden()) tell("$background");
+        this._queue._take().forEach(session._send);
+      },
+    };
+  }
+}

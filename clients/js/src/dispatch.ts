@@ -1,0 +1,22 @@
+import type { AnyHandler } from "./listeners.js";
+
+/** Is told what a handler gave, or what it threw. */
+export type Told = (result: unknown, failed?: boolean) => void;
+
+/** Call handlers one after the other, the next when the promise of the one before is settled. Returns a promise if one did. */
+export function callAll(handlers: AnyHandler[], args: unknown[], told: Told): Promise<void> | void {
+  const raised = (error: unknown) => told(error, true);
+  for (let index = 0; index < handlers.length;) {
+    try {
+      const value = handlers[index++](...args) as PromiseLike<unknown> | null | undefined;
+      if (value && typeof value.then === "function") {
+        return Promise.resolve(value)
+          .then((result) => told(result), raised)
+          .then(() => callAll(handlers.slice(index), args, told));
+      }
+      told(value);
+    } catch (error) {
+      raised(error);
+    }
+  }
+}

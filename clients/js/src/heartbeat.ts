@@ -1,0 +1,83 @@
+import type { Teller } from "./hooks.js";
+
+/** Finds out that the server is gone, and how long a message to it and back takes. At most one heartbeat is on its way. */
+export type Heartbeat = ReturnType<typeof makeHeartbeat>;
+
+/**
+ * @param interval seconds between two heartbeats, or null for none
+ * @param timeout seconds to wait for the echo
+ */
+export function makeHeartbeat(interval: number | null, timeout: number, { _fire, _hooks }: Teller) {
+  let send: (() => void) | undefined; // undefined while no connection is open
+  let giveUp: () => void;
+  let sent = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const after = (seconds: number, act: () => void) => {
+    clearTimeout(timer);
+    timer = setTimeout(act, seconds * 1000);
+  };
+  const rest = () => {
+    clearTimeout(timer);
+    if (send && interval) after(interval, beat);
+  };
+  const beat = () => {
+    sent = performance.now();
+    wait();
+    send!();
+    _fire(_hooks.onPing);
+  };
+  const wait = () => {
+    const begun = performance.now();
+    after(timeout, () => {
+      // A timer that comes late was held up by the page, or by a computer that slept: the echo may wait to be read.
+      if (performance.now() - begun > timeout * 1500) return wait();
+      heartbeat._stop();
+      _fire(_hooks.onPongTimeout);
+      giveUp();
+    });
+  };
+
+  const heartbeat = {
+    /** Milliseconds of the last echo of the present connection, or null. */
+    _latency: null as number | null,
+
+    _interval: () => interval,
+
+    /** A new interval counts from now. */
+    _every(seconds: number | null): void {
+      interval = seconds;
+      if (!sent) rest();
+    },
+
+    /** Begin on a new connection; `giveUp` is called when an echo does not come in time. */
+    _start(sender: () => void, giver: () => void): void {
+      send = sender;
+      giveUp = giver;
+      rest();
+    },
+
+    /** End: the connection is closing or gone. */
+    _stop(): void {
+      clearTimeout(timer);
+      send = undefined;
+      sent = 0;
+      heartbeat._latency = null;
+    },
+
+    /** Ask now whether the server is there: the network may have changed. */
+    _probe(): void {
+      if (send && interval && !sent) beat();
+    },
+
+    /** Take an echo; one that nothing was sent for is ignored. */
+    _echoed(): void {
+      if (!sent) return;
+      const latency = (heartbeat._latency = performance.now() - sent);
+      sent = 0;
+      rest();
+      _fire(_hooks.onPong, latency);
+    },
+  };
+  return heartbeat;
+}

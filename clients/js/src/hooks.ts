@@ -1,0 +1,64 @@
+import type { Close } from "./close.js";
+import { callAll } from "./dispatch.js";
+import { type AnyHandler, type ListenOptions, type Listeners, makeListeners, type Tag } from "./listeners.js";
+import type { Encoded } from "./messages.js";
+
+/** A life event that the application can attach to; no message of the server can trigger it. */
+export interface Hook<Args extends unknown[]> {
+  /** Attach a handler; returns a function that removes it. */
+  (handler: (...args: Args) => unknown, options?: ListenOptions): () => void;
+  /** Remove the given handler, those with the tag, or all. */
+  off(handlerOrTag?: ((...args: Args) => unknown) | Tag): void;
+}
+
+/** The hooks of a client. */
+export interface Hooks {
+  /** The connection is open, the first time and after every loss. */
+  readonly onOpen: Hook<[]>;
+  /** An open connection ended. `reconnecting` tells whether another will be tried. */
+  readonly onClose: Hook<[close: Close]>;
+  /** A handler failed, or an attempt to connect did. */
+  readonly onError: Hook<[error: unknown]>;
+  /** Every message but heartbeats, before its handlers. */
+  readonly onMessage: Hook<[raw: Encoded]>;
+  /** A heartbeat was sent. */
+  readonly onPing: Hook<[]>;
+  /** Its echo came. */
+  readonly onPong: Hook<[milliseconds: number]>;
+  /** It did not, and the connection is about to be dropped. */
+  readonly onPongTimeout: Hook<[]>;
+  /** The attempt of that number will be made in `delay` seconds. */
+  readonly onReconnect: Hook<[attempt: number, delay: number]>;
+  /** That many attempts failed, and no more will be made. */
+  readonly onGiveUp: Hook<[limit: number]>;
+}
+
+export const makeHook: <Args extends unknown[]>() => Hook<Args> = makeListeners;
+
+/** Tells the application of something: by a hook, or of a failure. */
+export interface Teller {
+  readonly _hooks: Hooks;
+  /** Call a hook's handlers; what they throw is reported. */
+  _fire<Args extends unknown[]>(hook: Hook<Args>, ...args: Args): void;
+  /** Call a function of the application as a hook's handlers are. */
+  _call(handler: AnyHandler): void;
+  /** Hand a failure to `onError`, or log it if nobody listens. */
+  _report(error: unknown): void;
+}
+
+export function makeTeller(hooks: Hooks): Teller {
+  const tell = (handlers: AnyHandler[], args: unknown[], report: (error: unknown) => void) =>
+    void callAll(handlers, args, (error, failed) => failed && report(error));
+  const log = (error: unknown) => console.error(error);
+  const take = (hook: unknown) => (hook as Listeners)._take();
+  const report = (error: unknown) => {
+    const handlers = take(hooks.onError);
+    tell(handlers.length ? handlers : [log], [error], log);
+  };
+  return {
+    _hooks: hooks,
+    _fire: (hook, ...args) => tell(take(hook), args, report),
+    _call: (handler) => tell([handler], [], report),
+    _report: report,
+  };
+}

@@ -1,0 +1,45 @@
+import { UsageError } from "./errors.js";
+
+export type AnyHandler = (...args: any[]) => unknown;
+
+/** The user's label for `off`. */
+export type Tag = string | number;
+
+export interface ListenOptions {
+  /** Remove the handler before its first call. */
+  once?: boolean;
+  tag?: Tag;
+}
+
+type Listener = ListenOptions & { handler: AnyHandler };
+
+/** The handlers of one event or hook, in the order they were added. */
+export interface Listeners {
+  /** Add a handler; returns a function that removes it. */
+  (handler: AnyHandler, options?: ListenOptions): () => void;
+  /** Remove the given handler, those with the tag, or all. */
+  off(handlerOrTag?: AnyHandler | Tag): void;
+  /** The handlers to call now; those added with `once` are removed. @internal */
+  _take(): AnyHandler[];
+}
+
+export function makeListeners(): Listeners {
+  // Replaced, never changed: a handler may add and remove handlers while others are being called, for the next time.
+  let all: Listener[] = [];
+  const keep = (kept: (listener: Listener) => unknown) => {
+    all = all.filter(kept);
+  };
+  const add: Listeners = (handler, options) => {
+    if (typeof handler !== "function") throw new UsageError("no function");
+    const listener = { ...options, handler };
+    all = [...all, listener];
+    return () => keep((each) => each !== listener);
+  };
+  add.off = (which) => keep(({ handler, tag }) => which !== undefined && handler !== which && tag !== which);
+  add._take = () => {
+    const taken = all;
+    keep(({ once }) => !once);
+    return taken.map(({ handler }) => handler);
+  };
+  return add;
+}

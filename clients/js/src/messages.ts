@@ -1,0 +1,63 @@
+/**
+ * The client protocol. An event is `{event, payload}`. A client's call adds `callbackId` and is answered
+ * `{payload, callbackId}` or `{callbackId, error}`; a server's call adds `callId` and is answered `{callId, payload}`
+ * or `{callId, error}`. The order of the keys is the original's.
+ */
+import { InvalidPayload, UsageError } from "./errors.js";
+
+/** Any message, as it arrives. */
+export interface Message {
+  event?: string | null;
+  payload?: unknown;
+  callbackId?: string | null;
+  callId?: string | null;
+  error?: { code: string; message?: string } | null;
+}
+
+/** A message in the form it travels in: text, or bytes for a binary frame. */
+export type Encoded = string | Uint8Array;
+
+/** Turns messages into what a frame carries, and back. Both ways throw for what has no such form. */
+export interface Codec {
+  /** The WebSocket subprotocol that asks for it; "" for JSON, which needs none. */
+  readonly subprotocol: string;
+  encode(message: unknown): Encoded;
+  decode(raw: Encoded): unknown;
+}
+
+export const JSON_CODEC: Codec = {
+  subprotocol: "",
+  encode: (message) => JSON.stringify(message),
+  decode: (raw) => JSON.parse(typeof raw === "string" ? raw : new TextDecoder().decode(raw)),
+};
+
+/** Return the name if it can be an event's. */
+export function requireEvent(name: string): string {
+  if (typeof name !== "string" || /^(\$|$)/.test(name)) {
+    throw new UsageError(`event: ${name} can't be used`);
+  }
+  return name;
+}
+
+/** A payload as JSON has it: there is no undefined. */
+export function orNull(payload: unknown): unknown {
+  return payload === undefined ? null : payload;
+}
+
+/** Encode a message; throws InvalidPayload if its data has no such form. */
+export function encode(codec: Codec, message: unknown): Encoded {
+  try {
+    return codec.encode(message);
+  } catch (error) {
+    throw new InvalidPayload(`can't be sent: ${(error as Error).message}`);
+  }
+}
+
+/** Decode a message; what is none gives an empty one. */
+export function decode(codec: Codec, raw: Encoded): Message {
+  try {
+    return (codec.decode(raw) as Message | null) || {};
+  } catch {
+    return {}; // onMessage has shown it; a client can't do more about what a server sends
+  }
+}

@@ -1,0 +1,94 @@
+import { type Policy, reconnectsUnlessFinal } from "./close.js";
+import { ConfigError } from "./errors.js";
+import { type Codec, JSON_CODEC } from "./messages.js";
+import type { QueuePolicy } from "./queue.js";
+import { joinParams, type Params } from "./url.js";
+import type { WebSocketClass } from "./websocket.js";
+
+/** The options of a client. Times are seconds. */
+export interface Options {
+  /** Added to the query, such as `{ id: "13" }`; an array of values repeats its name. */
+  params?: Params;
+  /** Offered to the server, the favourite first. */
+  subprotocols?: readonly string[];
+  /** `msgpack` of `crosswire-client/msgpack`: messages travel as MessagePack if the server agrees. */
+  codec?: Codec;
+  /** Between two heartbeats, or null for none. Default 10. */
+  pingInterval?: number | null;
+  /** To wait for a heartbeat's echo; then the connection counts as lost. Default 2. */
+  pongTimeout?: number;
+  /** The heartbeat's text; it must be the server's. Default "". */
+  pingText?: string;
+  /** That `call` waits for an answer, unless it is told otherwise. Default 5. */
+  callTimeout?: number;
+  /** After which `call` gives its pending notice. Default 0.1. */
+  pendingAfter?: number;
+  /** Attempts that come soon after a loss. Default 3. */
+  fastRetries?: number;
+  /** The longest delay before each of those, doubled for every attempt after them. Default 3. */
+  fastInterval?: number;
+  /** No delay is longer. Every delay is drawn evenly from 0 to its bound. Default 120. */
+  maxInterval?: number;
+  /** Attempts in a row, or null, the default, for no limit. A connection that opens starts the count anew. */
+  retryLimit?: number | null;
+  /**
+   * Tells from a `Close` whether to try again. The default does unless the code is 1008, 4001, 4010, 4011 or 4012. An
+   * attempt that failed is put to it as 1006. What it throws counts as a no.
+   */
+  reconnect?: Policy;
+  /** Messages kept by `send` while there is no connection, until there is one. Default 0: `send` throws NotConnected. */
+  queueLimit?: number;
+  /** What a full queue does: "refuse", the default, throws NotConnected; "drop-oldest" forgets the oldest message. */
+  queuePolicy?: QueuePolicy;
+  /**
+   * Tell the server when nobody can see the page. It closes the connection with 4013 if that lasts longer than its
+   * `Heartbeat.background`; the client comes back when the page is shown. Default true, in browsers.
+   */
+  backgroundNotice?: boolean;
+  /** The WebSocket to use, such as that of the package `ws` where there is none. */
+  WebSocket?: WebSocketClass;
+}
+
+/** Options that have been checked, with every default filled in. */
+export type Settings = Required<Omit<Options, "params">> & { readonly url: string };
+
+const DEFAULTS = {
+  subprotocols: [],
+  codec: JSON_CODEC,
+  pingInterval: 10,
+  pongTimeout: 2,
+  pingText: "",
+  callTimeout: 5,
+  pendingAfter: 0.1,
+  fastRetries: 3,
+  fastInterval: 3,
+  maxInterval: 120,
+  retryLimit: null,
+  reconnect: reconnectsUnlessFinal,
+  queueLimit: 0,
+  queuePolicy: "refuse" as const,
+  backgroundNotice: true,
+};
+
+/** Check options: what can't work is refused when the client is made. */
+export function checked(url: string, { params, ...options }: Options): Settings {
+  const settings: Record<string, unknown> = {
+    ...DEFAULTS,
+    WebSocket: globalThis.WebSocket,
+    url: joinParams(url, params),
+  };
+  for (const name in options) {
+    const value = options[name as keyof typeof options];
+    if (value === undefined) continue; // an option given as undefined was not given
+    if (typeof value === "number") requireNumber(name, value); // TypeScript looks after the other kinds
+    settings[name] = value;
+  }
+  if (!settings.WebSocket) throw new ConfigError("WebSocket is missing");
+  return settings as unknown as Settings;
+}
+
+/** Return a number if it can be used: finite, not negative, and more than 0 where 0 would be of no use. */
+export function requireNumber(name: string, value: number): number {
+  if (value < Infinity && value >= (/imeout|pingI/.test(name) ? 0.001 : 0)) return value;
+  throw new ConfigError(`${name}: ${value} can't be used`);
+}

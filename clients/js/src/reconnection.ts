@@ -1,0 +1,212 @@
+import { ABNORMAL, BACKGROUND, CLIENT_CLOSED, type Close, NORMAL, type Policy } from "./close.js";
+import { NotConnected } from "./errors.js";
+import type { Teller } from "./hooks.js";
+import { isHidden } from "./page.js";
+import type { Retries } from "./retries.js";
+import type { Session, SessionOwner } from "./session.js";
+
+/** Seconds for one attempt: name resolution, TCP, TLS and the upgrade together. */
+const CONNECT_TIMEOUT = 10;
+
+/**
+ * Idle: nothing is wanted; Dialling: an attempt is under way; Open: connected; Deciding: handlers are being told what
+ * comes next; Pausing: waiting for the time of the next attempt, or for the page to be shown.
+ */
+const enum Phase {
+  Idle,
+  Dialling,
+  Open,
+  Deciding,
+  Pausing,
+}
+
+/** What a connection is made with. */
+export interface Surroundings {
+  /** Makes a session and lets it connect; may throw. */
+  _dial(owner: SessionOwner): Session;
+  /** Attempts begin, or no more are made. */
+  _wanted(wanted: boolean): void;
+  /** A session can send; called before `onOpen`. */
+  _ready(session: Session): void;
+}
+
+/**
+ * Keeps a client connected: connects, and connects again after a loss, until it is told to stop. The connection that
+ * should be, as opposed to the sessions that come and go.
+ */
+export type Reconnection = ReturnType<typeof makeReconnection>;
+
+export function makeReconnection(
+  { _dial, _wanted, _ready }: Surroundings,
+  policy: Policy,
+  retries: Retries,
+  { _fire, _hooks, _report }: Teller,
+) {
+  let phase = Phase.Idle;
+  let session: Session | undefined;
+  let attempt: Session | undefined;
+  let reconnecting = false;
+  let atOnce = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const waiters: ((error?: NotConnected) => void)[] = [];
+  let failure = "";
+  let closing = Promise.resolve();
+  // Counts what was ended: a handler may end the attempts, and begin others.
+  let run = 0;
+
+  const release = (error?: NotConnected) => waiters.splice(0).forEach((settle) => settle(error));
+
+  /** Decide that there will be no more attempts. Others may begin at once. */
+  const end = (why: string) => {
+    clearTimeout(timer);
+    run++;
+    session = attempt = undefined;
+    phase = Phase.Idle;
+    atOnce = reconnecting = false;
+    _wanted(false);
+    release(new NotConnected(why));
+  };
+
+  /** Whether to go on; if not, this ends it. */
+  const decide = (close: Close, why: string) => {
+    const current = run;
+    let again = atOnce;
+    failure = why;
+    try {
+      again = again || !!policy(close);
+    } catch (error) {
+      _report(error);
+    }
+    if (current !== run) return false; // ended by the policy itself, or by a handler of onError
+    if (!again) end(why);
+    return again;
+  };
+
+  /** Wait for the next attempt, if there is one. */
+  const plan = () => {
+    const { _limit: limit } = retries;
+    const retry = retries._next(atOnce);
+    if (!retry) {
+      end(`gave up after ${limit} attempts: ${failure}`);
+      _fire(_hooks.onGiveUp, limit!);
+      return;
+    }
+    const current = run;
+    phase = Phase.Deciding;
+    _fire(_hooks.onReconnect, retry.attempt, retry.delay);
+    if (current !== run) return; // ended by a handler
+    phase = Phase.Pausing;
+    if (atOnce) dial();
+    else timer = setTimeout(dial, retry.delay * 1000);
+  };
+
+  const dial = () => {
+    clearTimeout(timer);
+    atOnce = false;
+    phase = Phase.Dialling;
+    try {
+      const dialled = (attempt = _dial(owner));
+      const late = () => dialled._abort(ABNORMAL, `no answer within ${CONNECT_TIMEOUT} s`);
+      timer = setTimeout(late, CONNECT_TIMEOUT * 1000);
+    } catch (error) {
+      failed((error as Error).message);
+    }
+  };
+
+  const failed = (why: string) => {
+    clearTimeout(timer);
+    attempt = undefined;
+    phase = Phase.Deciding;
+    const current = run;
+    const reason = `can't connect: ${why}`;
+    if (!atOnce) _report(new NotConnected(reason)); // else it was broken off by _retryNow
+    if (current === run && decide({ code: ABNORMAL, reason }, reason)) plan();
+  };
+
+  const owner: SessionOwner = {
+    _opened(opened) {
+      clearTimeout(timer);
+      attempt = undefined;
+      session = opened;
+      phase = Phase.Open;
+      reconnecting = false;
+      retries._reset();
+      release();
+      try {
+        _ready(opened);
+      } catch (error) {
+        _report(error); // the connection is gone again
+      }
+      _fire(_hooks.onOpen);
+    },
+
+    _ended(ended, close) {
+      const { code, reason } = close;
+      if (ended === attempt) return failed(reason);
+      if (ended !== session) return;
+      // Decided at once, so that handlers of onClose see what comes next.
+      session = undefined;
+      phase = Phase.Deciding;
+      const current = run;
+      const again = decide(close, `the connection was lost (${code} ${reason})`);
+      reconnecting = again || reconnecting;
+      _fire(_hooks.onClose, close);
+      if (!again || current !== run) return;
+      // Who is in the background comes back when the page is shown, and _wake is called.
+      if (code === BACKGROUND && !atOnce && isHidden()) phase = Phase.Pausing;
+      else plan();
+    },
+  };
+
+  const reconnection = {
+    /** The open one. */
+    _session: () => session,
+
+    /** Whether a connection was lost and the next one is still to come. */
+    _reconnecting: () => reconnecting,
+
+    /** Wait until connected; start if nothing is under way. */
+    _connect(): Promise<void> {
+      if (session) return Promise.resolve();
+      const connected = new Promise<void>((resolve, reject) =>
+        waiters.push((error) => (error ? reject(error) : resolve())),
+      );
+      connected.catch(() => {}); // who does not wait for it is told by onError, onClose and onGiveUp
+      if (phase === Phase.Idle) {
+        retries._reset();
+        _wanted(true);
+        dial();
+      }
+      return connected;
+    },
+
+    /** Drop what there is and connect anew, at once. */
+    _retryNow(reset?: boolean): void {
+      if (reset) retries._reset();
+      atOnce = reconnecting = true;
+      const there = session || attempt;
+      if (phase === Phase.Idle) _wanted(true);
+      if (there) there._abort(NORMAL, "reconnecting");
+      else if (phase === Phase.Pausing) dial();
+      else if (phase !== Phase.Deciding) plan(); // else it is about to be planned, and will be at once
+    },
+
+    /** The time is good: do not wait for the next attempt any longer. */
+    _wake(): void {
+      if (phase === Phase.Pausing) reconnection._retryNow();
+    },
+
+    /** Close the connection, or give up getting one; resolves when nothing of it is left. */
+    _stop(): Promise<void> {
+      const was = session;
+      const tried = attempt;
+      const close: Close = { code: CLIENT_CLOSED, reason: "closed by the client" };
+      const { code, reason } = close;
+      end(reason);
+      if (tried) tried._abort(code, reason);
+      if (was) closing = was._close(code, reason).then(() => _fire(_hooks.onClose, close));
+      return closing;
+    },
+  };
+  return reconnection;
+}

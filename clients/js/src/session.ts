@@ -1,0 +1,140 @@
+import type { Calls } from "./calls.js";
+import { ABNORMAL, type Close } from "./close.js";
+import { EventError, NotConnected } from "./errors.js";
+import type { Heartbeat } from "./heartbeat.js";
+import type { Teller } from "./hooks.js";
+import { type Codec, decode, encode, type Encoded, JSON_CODEC, orNull } from "./messages.js";
+import type { Router } from "./router.js";
+import type { WebSocketClass } from "./websocket.js";
+
+/** Bytes that may wait for a server that does not read fast enough; over it the connection is dropped. */
+const OUTBOX = 16 * 1024 * 1024;
+
+/** Milliseconds to wait for the server's part of the closing handshake; then the connection counts as gone. */
+const CLOSE_TIMEOUT = 5000;
+
+/** Where to connect, and what to speak there. */
+export interface Target {
+  readonly url: string;
+  readonly subprotocols: string[];
+  /** Spoken if the server agrees; else JSON is. */
+  readonly codec: Codec;
+  readonly pingText: string;
+  readonly WebSocket: WebSocketClass;
+}
+
+/** What a session uses of its client. */
+export interface Parts {
+  readonly _router: Router;
+  readonly _calls: Calls;
+  readonly _heartbeat: Heartbeat;
+  readonly _teller: Teller;
+}
+
+/** Who wants to know that a session begins and ends. */
+export interface SessionOwner {
+  _opened(session: Session): void;
+  /** The connection is gone, or could not be made. */
+  _ended(session: Session, close: Close): void;
+}
+
+/** One connection, from the attempt to its end. */
+export interface Session {
+  /** Send a message; throws NotConnected or InvalidPayload. */
+  _send(message: unknown): void;
+  /** Start the closing handshake; resolves when it is done. What waits for an answer fails now, and nothing more is sent or received. */
+  _close(code: number, reason: string): Promise<void>;
+  /** As `_close`, but the connection counts as gone at once. The handshake goes on alone: WebSockets can't be cut off. */
+  _abort(code: number, reason: string): void;
+}
+
+/** Begin to connect; throws what the WebSocket's constructor throws. */
+export function openSession(owner: SessionOwner, target: Target, parts: Parts): Session {
+  const { _router, _calls, _heartbeat, _teller } = parts;
+  let codec = JSON_CODEC;
+  let open = false;
+  let over = false;
+  let why = "the connection was lost";
+  let gone = () => {};
+
+  const leave = (reason: string) => {
+    if (!open) return;
+    open = false;
+    _heartbeat._stop();
+    _calls._lost(reason);
+  };
+  const end = (close: Close) => {
+    gone();
+    if (over) return;
+    over = true;
+    leave(`the connection was lost (${close.code} ${close.reason})`);
+    owner._ended(session, close);
+  };
+  const transmit = (encoded: Encoded) => {
+    if (open && socket.bufferedAmount > OUTBOX) abort(ABNORMAL, "the server reads nothing");
+    if (open) socket.send(encoded);
+    return open;
+  };
+  const abort = (code: number, reason: string) => {
+    leave(reason);
+    socket.close();
+    end({ code, reason });
+  };
+  const receive = (raw: Encoded) => {
+    if (!open) return;
+    if (raw === target.pingText) return _heartbeat._echoed();
+    _teller._fire(_teller._hooks.onMessage, raw);
+    const { event, callbackId, callId, error, payload } = decode(codec, raw);
+    const data = orNull(payload);
+    if (typeof event !== "string") {
+      if (callbackId) _calls._settle(callbackId, error, error ? new EventError(error.code, error.message) : data);
+    } else if (typeof callId !== "string") {
+      _router._deliver(event, data);
+    } else {
+      // An answer is for the connection that the call came on; if that is gone, nobody waits for it.
+      _router._deliver(event, data, (refusal, value) => {
+        const answer = refusal
+          ? { callId, error: { code: refusal.code, message: refusal.message } }
+          : { callId, payload: orNull(value) };
+        transmit(encode(codec, answer));
+      });
+    }
+  };
+
+  const { codec: offered, pingText } = target;
+  const socket = new target.WebSocket(target.url, target.subprotocols);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => {
+    if (over) return;
+    open = true;
+    if (socket.protocol === offered.subprotocol) codec = offered;
+    const noEcho = () => abort(ABNORMAL, "no answer to the heartbeat");
+    _heartbeat._start(() => transmit(pingText), noEcho);
+    owner._opened(session);
+  };
+  socket.onmessage = ({ data }) => receive(typeof data === "string" ? data : new Uint8Array(data));
+  // A browser tells nobody why an attempt failed; the package `ws` does.
+  socket.onerror = ({ message }) => {
+    why = message || why;
+  };
+  socket.onclose = ({ code, reason }) => end({ code, reason: reason || (code === ABNORMAL ? why : "") });
+
+  const session: Session = {
+    _send(message) {
+      if (!transmit(encode(codec, message))) throw new NotConnected();
+    },
+    _close(code, reason) {
+      leave(reason);
+      return new Promise((resolve) => {
+        const timer = setTimeout(resolve, CLOSE_TIMEOUT);
+        gone = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        socket.close(code, reason);
+      });
+    },
+    _abort: abort,
+  };
+  return session;
+}

@@ -1,0 +1,435 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import {
+  CallTimeout,
+  Client,
+  ConfigError,
+  EventError,
+  InvalidPayload,
+  NotConnected,
+  UsageError,
+} from "../src/index.js";
+import { fakeClient, take } from "./support/fake_socket.js";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(Math, "random").mockReturnValue(0.5);
+});
+afterEach(() => void vi.useRealTimers());
+
+function opened(...[options]: Parameters<typeof fakeClient>) {
+  const fake = fakeClient(options);
+  void fake.client.connect();
+  fake.last().open();
+  take(fake.events);
+  return fake;
+}
+
+test("connect resolves when the connection is open, for all who wait", async () => {
+  const { client, sockets, events, last } = fakeClient({ params: { id: "13" }, subprotocols: ["x"] });
+  const both = Promise.all([client.connect(), client.connect()]);
+  expect(sockets).toHaveLength(1);
+  expect([last().url, last().protocols, last().binaryType]).toEqual(["ws://test/?id=13", ["x"], "arraybuffer"]);
+  last().open();
+  await both;
+  await client.connect();
+  expect([sockets.length, events]).toEqual([1, ["open"]]);
+});
+
+test("a first attempt that fails is followed by others, with growing delays", async () => {
+  const { client, sockets, events, last } = fakeClient({ fastRetries: 1, fastInterval: 2, maxInterval: 5 });
+  void client.connect();
+  for (const [attempt, delay] of [
+    [1, 1],
+    [2, 2],
+    [3, 2.5],
+  ]) {
+    last().onerror!({ message: "ECONNREFUSED" });
+    last().end();
+    expect(take(events)).toEqual([
+      ["error", "WS_NOT_OPEN: can't connect: ECONNREFUSED"],
+      ["reconnect", attempt, delay],
+    ]);
+    const count = sockets.length;
+    vi.advanceTimersByTime(delay * 1000 - 1);
+    expect(sockets).toHaveLength(count);
+    vi.advanceTimersByTime(1);
+    expect(sockets).toHaveLength(count + 1);
+  }
+  expect(client.reconnecting).toBe(false); // nothing was lost yet
+  last().open();
+  last().end(1001);
+  expect(take(events)).toEqual(["open", ["close", 1001, true], ["reconnect", 1, 1]]);
+});
+
+test("an attempt has ten seconds", () => {
+  const { client, events, last } = fakeClient();
+  void client.connect();
+  const first = last();
+  vi.advanceTimersByTime(10_000);
+  expect(first.closes).toHaveLength(1);
+  expect(events).toEqual([
+    ["error", "WS_NOT_OPEN: can't connect: no answer within 10 s"],
+    ["reconnect", 1, 1.5],
+  ]);
+  first.open(); // too late
+  expect(events).toHaveLength(2);
+});
+
+test("retryLimit ends it, and the next connect counts anew", async () => {
+  const { client, events, last } = fakeClient({ retryLimit: 1 });
+  const connected = client.connect();
+  last().end();
+  vi.runOnlyPendingTimers();
+  last().end();
+  await expect(connected).rejects.toThrow(/gave up after 1 attempts/);
+  expect(events[events.length - 1]).toEqual(["give up", 1]);
+  take(events);
+  void client.connect();
+  last().end();
+  expect(events[1]).toEqual(["reconnect", 1, 1.5]);
+  expect(vi.getTimerCount()).toBe(1);
+});
+
+test.each([1008, 4001, 4010, 4011, 4012])("after %i the client stays away", (code) => {
+  const { events, last } = opened();
+  last().end(code, "no");
+  expect(events).toEqual([["close", code, false]]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("a policy of one's own decides, and one that throws says no", async () => {
+  const closes: unknown[] = [];
+  const { client, events, last } = fakeClient({ reconnect: (close) => closes.push(close) < 2 });
+  const connected = client.connect();
+  last().end();
+  vi.runOnlyPendingTimers();
+  last().end();
+  await expect(connected).rejects.toThrow(NotConnected);
+  expect(closes).toHaveLength(2);
+  const failing = opened({
+    reconnect: () => {
+      throw new Error("mine");
+    },
+  });
+  failing.last().end();
+  expect(failing.events).toEqual([
+    ["error", "Error: mine"],
+    ["close", 1006, false],
+  ]);
+  expect(events).toHaveLength(3);
+});
+
+test("close shakes hands, waits five seconds at most, and can be followed by connect", async () => {
+  const { client, events, last, sockets } = opened();
+  const answer = client.call("say", 1);
+  const closed = client.close();
+  await expect(answer).rejects.toThrow(NotConnected);
+  expect(last().closes).toEqual([[4001, "closed by the client"]]);
+  expect(() => client.send("say")).toThrow(NotConnected);
+  last().end(1005);
+  await closed;
+  expect(take(events)).toEqual([["close", 4001, false]]);
+  void client.connect();
+  expect(sockets).toHaveLength(2);
+  last().open();
+  const silent = client.close();
+  vi.advanceTimersByTime(5000);
+  await silent;
+  await client.close();
+  expect(events).toEqual(["open", ["close", 4001, false]]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test.each(["dialling", "pausing"])("close while %s", async (phase) => {
+  const { client, events, last, sockets } = fakeClient();
+  const connected = client.connect();
+  if (phase === "pausing") last().end();
+  take(events);
+  await Promise.all([client.close(), expect(connected).rejects.toThrow("closed by the client")]);
+  sockets[0].open();
+  sockets[0].end();
+  expect([events, vi.getTimerCount(), sockets.length]).toEqual([[], 0, 1]);
+});
+
+test("reconnect drops what there is and dials at once", () => {
+  const { client, events, sockets } = opened();
+  client.reconnect();
+  expect(sockets[0].closes).toHaveLength(1);
+  expect(take(events)).toEqual([
+    ["close", 1000, true],
+    ["reconnect", 1, 0],
+  ]);
+  client.reconnect(); // while dialling
+  expect(take(events)).toEqual([["reconnect", 2, 0]]);
+  sockets[2].end();
+  client.reconnect(true); // while pausing
+  expect(sockets).toHaveLength(4);
+  sockets[3].open();
+  expect(client.reconnecting).toBe(false);
+});
+
+test("reconnect begins anew after a final close, even from handlers", () => {
+  const { client, events, sockets, last } = opened();
+  client.onClose(() => client.reconnect(), { once: true });
+  client.onReconnect(() => client.reconnect(), { once: true });
+  last().end(4010);
+  expect(events).toEqual([
+    ["close", 4010, false],
+    ["reconnect", 1, 0],
+  ]);
+  expect(sockets).toHaveLength(2);
+});
+
+test.each(["onClose", "onReconnect", "onError"] as const)("%s may close the client", (hook) => {
+  const { client, last, sockets } = hook === "onError" ? fakeClient() : opened();
+  client[hook](() => void client.close());
+  if (hook === "onError") void client.connect();
+  last().end();
+  expect([vi.getTimerCount(), sockets.length, client.reconnecting]).toEqual([0, 1, false]);
+});
+
+test("a WebSocket that can't be made is a failed attempt", () => {
+  const errors: unknown[] = [];
+  const WebSocket = class {
+    constructor() {
+      throw new Error("mixed content");
+    }
+  };
+  const client = new Client("ws://h", { WebSocket: WebSocket as never, reconnect: () => false });
+  client.onError((error) => errors.push((error as Error).message));
+  void client.connect();
+  expect(errors).toEqual(["can't connect: mixed content"]);
+});
+
+test("heartbeats give the latency; none in time drops the connection", () => {
+  const { client, events, last } = opened({ pingInterval: 10, pongTimeout: 2, pingText: "hi" });
+  expect(client.latency).toBeNull();
+  vi.advanceTimersByTime(10_000);
+  expect(take(last().sent)).toEqual(["hi"]);
+  vi.advanceTimersByTime(30);
+  last().receive("hi");
+  expect(client.latency).toBe(30);
+  vi.advanceTimersByTime(12_000);
+  expect(events).toEqual(["pong timeout", ["close", 1006, true], ["reconnect", 1, 1.5]]);
+  expect(client.latency).toBeNull();
+});
+
+test("a computer that slept gives the echo another chance", () => {
+  const { events, last } = opened({ pingInterval: 10, pongTimeout: 2 });
+  vi.advanceTimersByTime(10_000);
+  const now = performance.now();
+  vi.spyOn(performance, "now").mockReturnValue(now + 60_000);
+  vi.advanceTimersByTime(2000);
+  expect(events).toEqual([]);
+  last().receive("");
+  vi.advanceTimersByTime(2000);
+  expect(events).toEqual([]);
+});
+
+test("pingInterval may change at any time", () => {
+  const { client, last } = opened({ pingInterval: 100 });
+  client.pingInterval = 1;
+  vi.advanceTimersByTime(1000);
+  expect(last().sent).toHaveLength(1);
+  client.pingInterval = null;
+  last().receive("");
+  vi.advanceTimersByTime(100_000);
+  expect([client.pingInterval, last().sent.length]).toEqual([null, 1]);
+  expect(() => (client.pingInterval = 0)).toThrow(ConfigError);
+});
+
+test("a call times out, after its pending notice", async () => {
+  const { client } = opened({ callTimeout: 3 });
+  const notices: string[] = [];
+  const late = client.call("say", 1, { onPending: () => notices.push("pending"), pendingAfter: 1 });
+  const failed = expect(late).rejects.toThrow(CallTimeout);
+  vi.advanceTimersByTime(999);
+  expect(notices).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(notices).toEqual(["pending"]);
+  vi.advanceTimersByTime(2000);
+  await failed;
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("a call that is answered in time leaves no timers and gives no notice", async () => {
+  const { client, last } = opened();
+  const onPending = vi.fn();
+  const answer = client.call("say", undefined, { onPending });
+  last().receive('{"payload":5,"callbackId":"1"}');
+  expect(await answer).toBe(5);
+  vi.advanceTimersByTime(1000);
+  expect(onPending).not.toHaveBeenCalled();
+});
+
+test("a signal stops the waiting", async () => {
+  const { client, last } = opened();
+  const controller = new AbortController();
+  const answer = client.call("say", 1, { signal: controller.signal });
+  controller.abort(new Error("enough"));
+  await expect(answer).rejects.toThrow("enough");
+  await expect(client.call("say", 1, { signal: controller.signal })).rejects.toThrow("enough");
+  expect([last().sent.length, vi.getTimerCount()]).toEqual([1, 0]);
+});
+
+test("calls that wait fail with the connection; without one they fail at once", async () => {
+  const { client, last } = opened();
+  const answer = client.call("say");
+  last().end(1001, "going");
+  await expect(answer).rejects.toThrow("1001 going");
+  await expect(client.call("say")).rejects.toMatchObject({ code: "WS_NOT_OPEN" });
+});
+
+test("misuse is thrown where it is made", async () => {
+  const { client } = opened();
+  for (const name of ["", "$x", 5 as never]) {
+    expect(() => client.send(name)).toThrow(UsageError);
+    expect(() => client.on(name, () => 0)).toThrow(UsageError);
+    await expect(client.call(name)).rejects.toThrow(UsageError);
+  }
+  expect(() => client.on("x", null as never)).toThrow(UsageError);
+  const loop: unknown[] = [];
+  loop.push(loop);
+  expect(() => client.send("x", loop)).toThrow(InvalidPayload);
+  await expect(client.call("x", 1, { timeout: 0 })).rejects.toThrow(ConfigError);
+});
+
+test.each([
+  { pingInterval: 0 },
+  { pongTimeout: 0 },
+  { callTimeout: NaN },
+  { fastInterval: -1 },
+  { maxInterval: Infinity },
+  { retryLimit: -1 },
+])("the options %o can't be used", (options) => {
+  expect(() => fakeClient(options)).toThrow(ConfigError);
+});
+
+test("without any WebSocket the options say so", () => {
+  expect(() => new Client("ws://h", { WebSocket: null as never })).toThrow(ConfigError);
+});
+
+test("handlers: order, once, tags, off", () => {
+  const { client, last } = opened();
+  const seen: string[] = [];
+  const note = (name: string) => () => void seen.push(name);
+  const b = note("b");
+  client.on("x", note("a"), { tag: "t" });
+  client.on("x", b);
+  client.once("x", note("c"));
+  const remove = client.on("x", note("d"));
+  const fire = () => {
+    last().receive('{"event":"x"}');
+    return take(seen).join("");
+  };
+  expect(fire()).toBe("abcd");
+  expect(fire()).toBe("abd");
+  client.off("x", b);
+  remove();
+  expect(fire()).toBe("a");
+  client.off("x", "t");
+  client.on("x", note("e"));
+  expect(fire()).toBe("e");
+  client.off("x");
+  expect(fire()).toBe("");
+  client.onOpen.off(); // hooks have it too
+});
+
+test("a promise is an answer, several handlers take turns, and the first value counts", async () => {
+  const { client, last } = opened();
+  const order: number[] = [];
+  client.on("ask", async () => void (await Promise.resolve(order.push(1))));
+  client.on("ask", () => Promise.resolve(order.push(2)));
+  client.on("ask", () => order.push(3));
+  last().receive('{"event":"ask","callId":"7"}');
+  await vi.waitFor(() => expect(last().sent).toEqual(['{"callId":"7","payload":2}']));
+  expect(order).toEqual([1, 2, 3]);
+});
+
+test("a handler's failure is reported and its text stays here; what can't be sent too", async () => {
+  const { client, last, events } = opened();
+  client.on("fails", () => Promise.reject(new Error("secret")));
+  client.on("odd", () => BigInt(1));
+  client.on("refuses", () => Promise.reject(new EventError("full", "the room is full")));
+  for (const event of ["fails", "odd", "refuses"]) last().receive(`{"event":"${event}","callId":"${event}"}`);
+  await vi.waitFor(() => expect(last().sent).toHaveLength(3));
+  expect(last().sent.sort()).toEqual([
+    '{"callId":"fails","error":{"code":"HANDLER_ERROR","message":"the handler failed"}}',
+    '{"callId":"odd","error":{"code":"HANDLER_ERROR","message":"the handler failed"}}',
+    '{"callId":"refuses","error":{"code":"full","message":"the room is full"}}',
+  ]);
+  expect(events).toHaveLength(2);
+});
+
+test("without onError failures are logged, and so are those of onError", () => {
+  const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  const { client, last } = opened();
+  client.onError.off();
+  client.on("x", () => {
+    throw new Error("mine");
+  });
+  last().receive('{"event":"x"}');
+  client.onError(() => {
+    throw new Error("worse");
+  });
+  last().receive('{"event":"x"}');
+  expect(log.mock.calls.map(([error]) => (error as Error).message)).toEqual(["mine", "worse"]);
+});
+
+test("no more than a thousand handlers run at once", async () => {
+  const { client, last, events } = opened();
+  client.on("slow", () => new Promise(() => undefined));
+  for (let count = 0; count < 1000; count++) last().receive('{"event":"slow"}');
+  last().receive('{"event":"slow"}');
+  last().receive('{"event":"slow","callId":"1"}');
+  expect(events).toHaveLength(1);
+  expect(last().sent[0]).toContain('"BUSY"');
+});
+
+test("an answer is not sent on another connection", async () => {
+  const { client, last } = opened({ fastInterval: 0 });
+  let answer = (_: string): void => undefined;
+  client.on("ask", () => new Promise<string>((resolve) => (answer = resolve)));
+  last().receive('{"event":"ask","callId":"1"}');
+  client.reconnect();
+  last().open();
+  answer("late");
+  await Promise.resolve();
+  await Promise.resolve();
+  expect(last().sent).toEqual([]);
+});
+
+test("a server that does not read is dropped", () => {
+  const { client, last, events } = opened();
+  last().bufferedAmount = 2 ** 25;
+  expect(() => client.send("x")).toThrow(NotConnected);
+  expect(events[0]).toEqual(["close", 1006, true]);
+});
+
+test("a queue keeps what is sent offline, in order, up to its limit", () => {
+  const { client, last } = fakeClient({ queueLimit: 2 });
+  const data = { n: 1 };
+  client.send("a", data);
+  data.n = 2;
+  client.send("b");
+  expect(() => client.send("c")).toThrow(NotConnected);
+  client.onOpen(() => client.send("first of the new"));
+  void client.connect();
+  last().open();
+  expect(last().sent.map((text) => JSON.parse(text as string).event)).toEqual(["a", "b", "first of the new"]);
+  expect(last().sent[0]).toContain('{"n":1}');
+  last().end();
+  client.send("forgotten");
+  void client.close();
+  void client.connect();
+  last().open();
+  expect(last().sent).toHaveLength(1);
+});
+
+test("a queue may drop the oldest instead", () => {
+  const { client, last } = fakeClient({ queueLimit: 2, queuePolicy: "drop-oldest" });
+  for (const event of ["a", "b", "c"]) client.send(event);
+  void client.connect();
+  last().open();
+  expect(last().sent.map((text) => JSON.parse(text as string).event)).toEqual(["b", "c"]);
+});

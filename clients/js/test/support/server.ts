@@ -1,0 +1,70 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
+export const PYTHON = process.env.CROSSWIRE_PYTHON || `${ROOT}.venv/bin/python`;
+
+/**
+ * A Crosswire server in a process of its own, behind a port that stays the same when it is killed and started again. It
+ * ends with its standard input, so it never outlives the tests.
+ */
+export class CrosswireServer {
+  private _process?: ChildProcess;
+  private _port = 0;
+  private readonly _sockets = new Set<Socket>();
+  private readonly _front: Server = createServer((client) => this._join(client));
+
+  get url(): string {
+    return `ws://127.0.0.1:${(this._front.address() as AddressInfo).port}`;
+  }
+
+  async open(): Promise<void> {
+    await new Promise<void>((resolve) => this._front.listen(0, "127.0.0.1", resolve));
+    await this.start();
+  }
+
+  async start(): Promise<void> {
+    const child = spawn(PYTHON, ["-m", "tests.browser.server_program"], {
+      cwd: ROOT,
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    this._process = child;
+    this._port = await new Promise<number>((resolve, reject) => {
+      createInterface(child.stdout).once("line", (line) => resolve(Number(line)));
+      child.once("error", reject).once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
+    });
+  }
+
+  async kill(): Promise<void> {
+    const child = this._process!;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await ended;
+    this._port = 0;
+  }
+
+  async close(): Promise<void> {
+    await this.kill();
+    for (const socket of this._sockets) socket.destroy();
+    await new Promise((resolve) => this._front.close(resolve));
+  }
+
+  private _join(client: Socket): void {
+    if (!this._port) return void client.destroy();
+    const server = connect(this._port, "127.0.0.1");
+    for (const [one, other] of [
+      [client, server],
+      [server, client],
+    ]) {
+      this._sockets.add(one);
+      one.on("error", () => other.destroy());
+      one.on("close", () => {
+        this._sockets.delete(one);
+        other.destroy();
+      });
+      one.pipe(other);
+    }
+  }
+}

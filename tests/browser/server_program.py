@@ -1,0 +1,76 @@
+"""The server that the TypeScript client's tests talk to. Prints its port; ends when its standard input does.
+
+Run: python -m tests.browser.server_program [PORT]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from crosswire import EventError, Handshake, Heartbeat, Server, Socket
+
+
+def make_server(port: int) -> Server:
+    """A server whose handlers do what a test asks for."""
+    server = Server("js", port=port, heartbeat=Heartbeat(background=0.3))
+
+    @server.authenticate
+    def who(handshake: Handshake) -> str | None:
+        return handshake.query.get("id")
+
+    @server.on("echo")
+    def echo(socket: Socket, data: Any) -> Any:
+        return data
+
+    @server.on("whoami")
+    def whoami(socket: Socket) -> dict[str, Any]:
+        return {"user": socket.user, "subprotocol": socket.handshake.subprotocol}
+
+    @server.on("refuse")
+    def refuse() -> None:
+        raise EventError("full", "the room is full")
+
+    @server.on("never")
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    add_conversation(server)
+    return server
+
+
+def add_conversation(server: Server) -> None:
+    """Handlers that speak to clients by themselves."""
+
+    @server.on("ask")
+    async def ask(socket: Socket, data: Any) -> Any:
+        """Call the client, and tell it what it answered."""
+        try:
+            return await socket.call("question", data)
+        except EventError as error:
+            return {"refused": [error.code, error.message]}
+
+    @server.on("join")
+    async def join(socket: Socket, room: str) -> None:
+        await socket.join("chat", room)
+
+    @server.on("say")
+    def say(socket: Socket, data: dict[str, str]) -> None:
+        server.room("chat", data["room"]).send("said", {"by": socket.user, "text": data["text"]})
+
+    @server.on("kick")
+    def kick(socket: Socket, code: int) -> None:
+        socket.close(code, "as you wish")
+
+
+async def main() -> None:
+    """Serve until nobody holds the other end of standard input."""
+    server = make_server(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    async with server:
+        print(server.port, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
