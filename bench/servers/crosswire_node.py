@@ -6,10 +6,8 @@ on SIGTERM.
 
 import argparse
 import asyncio
-import signal
 
 import msgspec
-import uvloop
 
 from crosswire import Handshake, Server, Socket
 
@@ -18,6 +16,7 @@ parser.add_argument("--name", required=True, help="unique among the nodes")
 parser.add_argument("--redis", required=True, metavar="URL")
 arguments = parser.parse_args()
 
+announcements: list[asyncio.Task[None]] = []
 server = Server(arguments.name, port=0, redis=arguments.redis)
 
 
@@ -65,14 +64,18 @@ def total(sender: str, numbers: list[int]) -> int:
     return sum(numbers)
 
 
-async def main() -> None:
-    """Run until SIGTERM, as `server.run()` does, and tell whoever started us where we listen."""
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with server:
-        print(f"PORT {server.port}", flush=True)
-        await stopped.wait()
+@server.on_start
+def started() -> None:
+    """Tell whoever started us where we listen, as soon as we do."""
+    announcements.append(asyncio.create_task(announce()))
+
+
+async def announce() -> None:
+    """Wait until clients are let in."""
+    while not server.running:  # noqa: ASYNC110 - there is no event for it, and nobody waits for long
+        await asyncio.sleep(0.01)
+    print(f"PORT {server.port}", flush=True)
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    server.run(drain=0)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Protocol
 
-from crosswire.core.calls import PendingCalls, base36
+from crosswire.core.calls import PendingCalls
 from crosswire.core.deadlines import Deadlines
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import ANY, RawPayload
@@ -54,13 +54,16 @@ class Asks:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def begin(self, ask: Ask, timeout: float) -> str:
-        """Remember an ask, for ``timeout`` seconds and a tick; return the id that its answers will name."""
+    def begin(self, ask: Ask, timeout: float, loop: asyncio.AbstractEventLoop | None = None) -> str:
+        """Remember an ask, for ``timeout`` seconds and a tick; return the id that its answers will name.
+
+        ``loop`` is the running event loop, where that is known: to look for it is a system call.
+        """
         self._count += 1
-        call_id = self._prefix + base36(self._count)
+        call_id = f"{self._prefix}{self._count:x}"
         self._pending.add(call_id, ask)
         self._timeouts[call_id] = timeout
-        loop = asyncio.get_running_loop()
+        loop = loop or asyncio.get_running_loop()
         self._deadlines.add(call_id, timeout, loop.time())
         if self._ticking is None:
             self._ticking = loop.call_later(_TICK, self._tick)
@@ -123,15 +126,16 @@ class OneAsk:
         name: of the node.
         what: of the event, for the error.
         timeout: seconds, for the error.
+        loop: the running event loop.
     """
 
     __slots__ = ("_name", "_timeout", "_what", "future")
 
-    def __init__(self, name: str, what: str, timeout: float) -> None:
+    def __init__(self, name: str, what: str, timeout: float, loop: asyncio.AbstractEventLoop) -> None:
         self._name = name
         self._what = what
         self._timeout = timeout
-        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[Any] = loop.create_future()
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
         """Take its answer; nobody else was asked."""

@@ -146,13 +146,14 @@ class Participant:
     async def call(self, name: str, event: str, data: Any, timeout: float) -> Any:
         """Ask one node."""
         payload = self.dialect.pack(data)
-        ask = OneAsk(name, event, timeout)
+        loop = asyncio.get_running_loop()
+        ask = OneAsk(name, event, timeout, loop)
         if name != self.name:
             if not self.port.available:
                 raise BusUnavailable("no Redis can be reached, so no other node can: try again when one is back")
             if self.dialect.knows_members and name not in self.members:
                 raise NodeGone(name)
-        call_id = self._asks.begin(ask, timeout)
+        call_id = self._asks.begin(ask, timeout, loop)
         try:
             if name == self.name:
                 self._ask_self(event, payload, call_id)

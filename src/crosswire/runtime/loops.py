@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_NEW_OBJECTS = 50_000
+"""Objects that may be made, and not freed, before the collector looks at them."""
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -20,6 +24,23 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run ``main`` on a fresh loop, as ``asyncio.run`` does."""
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    """Run ``main`` on a fresh loop, as ``asyncio.run`` does, and collect garbage as suits a process of its own."""
+    with seldom_collecting(), asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(main)
+
+
+@contextmanager
+def seldom_collecting() -> Iterator[None]:
+    """Let Python's collector of cycles leave alone what is loaded, and look at the rest less often.
+
+    By default it looks whenever 700 objects more live than before. A server that has a few hundred handlers at work
+    has always just made thousands, all of which are in use: a third of its time would go into finding that out.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -37,7 +37,7 @@ class Tasks:
                 _report(task)
                 return task
         else:
-            task = loop.create_task(work, name=name)
+            task = asyncio.Task(work, loop=loop, name=name)
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task

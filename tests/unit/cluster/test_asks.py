@@ -65,7 +65,7 @@ def test_as_many_answers_as_expected_are_enough_whoever_gives_them(expect: int, 
 
 @on_a_loop
 async def test_one_answer_ends_a_call_and_others_do_not() -> None:
-    ask = OneAsk("b", "x", 5)
+    ask = OneAsk("b", "x", 5, asyncio.get_running_loop())
     assert not ask.reply("c", "forged", None)
     assert not ask.lost("c")
     assert ask.reply("b", 1, None)
@@ -84,7 +84,7 @@ async def test_one_answer_ends_a_call_and_others_do_not() -> None:
 )
 def test_how_a_call_fails(end: Callable[[OneAsk], object], error: type[Exception]) -> None:
     async def main() -> None:
-        ask = OneAsk("b", "x", 5)
+        ask = OneAsk("b", "x", 5, asyncio.get_running_loop())
         end(ask)
         with pytest.raises(error):
             await ask.future
@@ -138,7 +138,7 @@ async def test_a_stream_that_nobody_reads_any_more_is_forgotten() -> None:
 @on_a_loop
 async def test_answers_find_their_asks_by_id() -> None:
     asks = Asks("mine-")
-    one, other = OneAsk("b", "x", 5), OneAsk("b", "y", 5)
+    one, other = OneAsk("b", "x", 5, asyncio.get_running_loop()), OneAsk("b", "y", 5, asyncio.get_running_loop())
     first, second = asks.begin(one, 5), asks.begin(other, 5)
     assert first != second
     assert first.startswith("mine-")
@@ -154,7 +154,7 @@ async def test_answers_find_their_asks_by_id() -> None:
 
 @on_a_loop
 async def test_an_answer_that_can_not_be_read_is_an_error_of_its_sender() -> None:
-    asks, ask = Asks(), OneAsk("b", "x", 5)
+    asks, ask = Asks(), OneAsk("b", "x", 5, asyncio.get_running_loop())
     asks.answered("b", asks.begin(ask, 5), MSGPACK, b"\xc1")  # type: ignore[arg-type]
     with pytest.raises(InvalidPayload) as caught:
         await ask.future
@@ -164,7 +164,7 @@ async def test_an_answer_that_can_not_be_read_is_an_error_of_its_sender() -> Non
 @on_a_loop
 async def test_whoever_is_gone_is_lost_to_all_asks() -> None:
     asks = Asks()
-    one, many = OneAsk("b", "x", 5), GatherAsk(Awaited("bc", None), None)
+    one, many = OneAsk("b", "x", 5, asyncio.get_running_loop()), GatherAsk(Awaited("bc", None), None)
     asks.begin(one, 5)
     asks.begin(many, 0.01)
     asks.gone("b")
@@ -178,7 +178,11 @@ async def test_whoever_is_gone_is_lost_to_all_asks() -> None:
 @on_a_loop
 async def test_all_end_when_the_node_stops() -> None:
     asks = Asks()
-    one, many, inbox = OneAsk("b", "x", 5), GatherAsk(Awaited("b", None), None), StreamInbox(Awaited("b", None))
+    one, many, inbox = (
+        OneAsk("b", "x", 5, asyncio.get_running_loop()),
+        GatherAsk(Awaited("b", None), None),
+        StreamInbox(Awaited("b", None)),
+    )
     ids = [asks.begin(each, 5) for each in (one, many, inbox)]
     asks.forget(ids[0])
     asks.end_all()
