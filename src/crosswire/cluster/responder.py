@@ -67,7 +67,7 @@ class Responder:
             return
         listeners = self._events.take(event)
         if listeners:
-            self._handle(None, sender, event, listeners, partial(_decode, codec, payload))
+            self._handle(None, sender, event, listeners, codec, payload)
 
     def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
         """Take a request."""
@@ -76,7 +76,7 @@ class Responder:
             return
         listeners = self._events.take(event)
         if listeners:
-            self._handle(asker, sender, event, listeners, partial(_decode, codec, payload))
+            self._handle(asker, sender, event, listeners, codec, payload)
         else:
             asker.refuse(_NO_HANDLER)
 
@@ -90,15 +90,16 @@ class Responder:
         sender: str,
         event: str,
         listeners: tuple[Listener, ...],
-        decode: Callable[[PayloadType], Any],
+        codec: Codec,
+        payload: RawPayload,
     ) -> None:
         listener = listeners[0]
         if listener.is_async or len(listeners) > 1 or self._workers.waiting:
-            self._handle_any(asker, sender, event, listeners, decode)
+            self._handle_any(asker, sender, event, listeners, partial(_decode, codec, payload))
             return
         try:  # one plain function, which is the rule and the fastest
             if listener.arity == 2:
-                value = listener.handler(sender, decode(listener.payload))
+                value = listener.handler(sender, codec.payload(listener.payload, payload))
             else:
                 value = listener.handler(*(sender,)[: listener.arity])
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
@@ -107,7 +108,8 @@ class Responder:
                 asker.refuse(_told(error))
             return
         if type(value) is CoroutineType:
-            self._start(asker, event, self._finish(asker, sender, event, Unfinished(value, ()), decode))
+            unfinished = Unfinished(value, ())
+            self._start(asker, event, self._finish(asker, sender, event, unfinished, partial(_decode, codec, payload)))
         elif asker is not None:
             self._answer(asker, event, value)
 

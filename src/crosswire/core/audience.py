@@ -102,7 +102,8 @@ class Audience:
 
             server.room("chat", "1000").send("said", {"text": "hi"}, exclude=[socket.user])
         """
-        self._dispatcher.send(self.target, require_event(event), data, user_ids(exclude, "exclude"), local)
+        excluded = () if exclude == () else user_ids(exclude, "exclude")
+        self._dispatcher.send(self.target, require_event(event), data, excluded, local)
 
     async def gather(self, event: str, data: Any = None, timeout: float = 5) -> Replies:
         """Call all of them and wait for their answers, at most ``timeout`` seconds.
@@ -206,6 +207,8 @@ def require_timeout(value: object) -> float:
     Raises:
         UsageError: it is no number greater than 0.
     """
+    if type(value) is int and value > 0:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise UsageError(f"a timeout is a number of seconds greater than 0, not {value!r}")
     return value

@@ -6,9 +6,11 @@ send messages, not take over a node.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - a class with a lower-case name
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -23,27 +25,16 @@ SERVICE = "$"
 """What the names of requests begin with that nodes make of each other by themselves."""
 
 
-class Header(NamedTuple):
-    """Where a message stands among those of its sender; fixed size, little-endian, version first.
+pack_header: Callable[[bytes, int, int], bytes] = partial(_HEADER.pack, _VERSION)
+"""Encode a header, which tells where a message stands among those of its sender; fixed size, little-endian.
 
-    Attributes:
-        origin: the incarnation that sent it, 8 bytes.
-        number: of the message; an origin's numbers grow.
-        previous: the number of the origin's message before it on the same channel; 0 where that is not known.
-    """
-
-    origin: bytes
-    number: int
-    previous: int
+The version comes first, then the incarnation that sent it (8 bytes), the number of the message (an origin's numbers
+grow) and that of the origin's message before it on the same channel (0 where that is not known).
+"""
 
 
-def pack_header(origin: bytes, number: int, previous: int) -> bytes:
-    """Encode a header."""
-    return _HEADER.pack(_VERSION, origin, number, previous)
-
-
-def unpack_header(message: bytes) -> Header:
-    """Decode the header in front of a message.
+def unpack_header(message: bytes) -> tuple[bytes, int, int]:
+    """Decode the header in front of a message: origin, number and previous number.
 
     Raises:
         InvalidMessage: there is none, or one of a version that is not ours.
@@ -54,7 +45,7 @@ def unpack_header(message: bytes) -> Header:
         raise InvalidMessage(f"no header: {error}") from error
     if version != _VERSION:
         raise InvalidMessage(f"a message of version {version}; this is version {_VERSION}")
-    return Header(origin, number, previous)
+    return origin, number, previous
 
 
 class ForClients(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from crosswire.core.deflate import MIN_SIZE, compress
@@ -11,7 +9,7 @@ from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.messages import JSON, MSGPACK, Codec
 
 
-class Payloads(NamedTuple):
+class Payloads(msgspec.Struct, frozen=True, gc=False):
     """A message encoded, as it travels to whoever sends it on.
 
     Attributes:
@@ -53,7 +51,8 @@ class Format:
         Raises:
             InvalidPayload: its data has no such form.
         """
-        return self.raw(self._opcode, self.codec.encode(message))
+        payload = self.codec.encode(message)
+        return self.raw(self._opcode, payload) if self._deflate else encode_frame(self._opcode, payload)
 
     def wrap(self, payloads: Payloads) -> bytes:
         """Put an encoded message into a frame."""

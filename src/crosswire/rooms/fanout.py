@@ -34,9 +34,10 @@ class FanOut:
 
     Attributes:
         formats: how many members use each format.
+        wants_msgpack: whether a member uses MessagePack.
     """
 
-    __slots__ = ("_at_end_of_turn", "_held", "_members", "_size", "formats")
+    __slots__ = ("_at_end_of_turn", "_held", "_members", "_size", "formats", "wants_msgpack")
 
     def __init__(self, at_end_of_turn: Callable[[Flushable], None]) -> None:
         self._at_end_of_turn = at_end_of_turn
@@ -44,22 +45,19 @@ class FanOut:
         self._held: list[Frames] = []
         self._size = 0
         self.formats: dict[Format, int] = {JSON_TEXT: 1}  # always there: data without a JSON form is refused at once
+        self.wants_msgpack = False
 
     def use(self, form: Format) -> None:
         """Note that a member uses this format."""
         self.formats[form] = self.formats.get(form, 0) + 1
+        self.wants_msgpack = self.wants_msgpack or form.codec.binary
 
     def disuse(self, form: Format) -> None:
         """Note that a member that used this format is gone."""
         self.formats[form] -= 1
         if not self.formats[form]:
             del self.formats[form]
-
-    @property
-    def wants_msgpack(self) -> bool:
-        """Whether a member uses MessagePack."""
-        formats = self.formats
-        return len(formats) > 1 and any(form.codec.binary for form in formats)
+            self.wants_msgpack = any(each.codec.binary for each in self.formats)
 
     def encode(self, message: msgspec.Struct) -> Frames:
         """Encode a message for every member there is.

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any
 
 logger = logging.getLogger("crosswire.tasks")
@@ -20,10 +21,12 @@ class Tasks:
     A task that fails is logged with its name; an owner that wants to know more catches inside its coroutine.
     """
 
-    __slots__ = ("_running",)
+    __slots__ = ("_end", "_loop", "_running")
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
+        self._end = self._ended  # bound once
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
         return len(self._running)
@@ -39,8 +42,29 @@ class Tasks:
         else:
             task = asyncio.Task(work, loop=loop, name=name)
         self._running.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._end)
         return task
+
+    def begin(self, work: Coroutine[Any, Any, Any], name: str, context: Context) -> asyncio.Task[Any]:
+        """As :meth:`start`, for many short ones: the work handles its errors and says :meth:`end`, which is cheaper."""
+        loop = self._loop
+        if loop is None or not loop.is_running():  # asking for it each time would be a system call on Python 3.11
+            loop = self._loop = asyncio.get_running_loop()
+        if sys.version_info >= (3, 12):
+            task = asyncio.Task(work, loop=loop, name=name, context=context, eager_start=True)
+        else:
+            task = asyncio.Task(work, loop=loop, name=name, context=context)
+        if not task.done():
+            self._running.add(task)
+        return task
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """A task ends that was begun here."""
+        self._running.discard(task)
+
+    def failed(self, name: str, error: Exception) -> None:
+        """Log what such a task could not handle."""
+        logger.error("background task %s failed", name, exc_info=error)
 
     async def wait(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds for all tasks to end, those started meanwhile too; tell whether they did."""
@@ -67,7 +91,8 @@ class Tasks:
             await asyncio.wait(others, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
 
     def _others(self) -> set[asyncio.Task[Any]]:
-        return self._running - {asyncio.current_task()}
+        running = {task for task in self._running if not task.done()}
+        return running - {asyncio.current_task()}
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -12,10 +12,18 @@ from typing import Any
 from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
+_NAME = "crosswire worker"
 
-_MOST_AT_ONCE = 64
-"""Workers hired at once. A task begins in the next turn of the event loop: hired one after the other, each of many
-jobs that wait would cost a turn."""
+
+class _Entry:
+    """A job that has not begun: with its context, and its task if it got one at once."""
+
+    __slots__ = ("context", "job", "task")
+
+    def __init__(self, job: Job, context: Context) -> None:
+        self.job = job
+        self.context = context
+        self.task: asyncio.Task[None] | None = None
 
 
 class Workers:
@@ -25,16 +33,21 @@ class Workers:
     for itself, and the jobs behind it go on in a new worker: so to every job it looks as if it had a task of its own,
     with its own context variables, but a job that never waits costs none.
 
+    Jobs tend to do as those before them did. So after one that waited, each that comes gets a worker at once: they then
+    begin in the same turn of the event loop, and what they send leaves together.
+
     Args:
         tasks: where the workers are run.
     """
 
-    __slots__ = ("_free", "_queue", "_tasks")
+    __slots__ = ("_hired", "_queue", "_tasks", "_turn", "_wait")
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
-        self._queue: deque[tuple[Job, Context]] = deque()
-        self._free = 0  # workers that wait for nothing, each of which will take the next job
+        self._queue: deque[_Entry] = deque()
+        self._hired = 0  # workers that take from the queue, or are about to
+        self._wait = False  # whether jobs wait, as far as it is known from the last ones
+        self._turn: object | None = None  # of the event loop, in which jobs of workers of their own began
 
     @property
     def waiting(self) -> bool:
@@ -43,50 +56,80 @@ class Workers:
 
     def start(self, job: Job) -> None:
         """Run a job soon. It handles its own errors; its owner bounds how many there are."""
-        self._queue.append((job, copy_context()))
-        if not self._free:
-            self._hire(1)
+        context = copy_context()
+        entry = _Entry(job, context)
+        self._queue.append(entry)
+        if self._wait:
+            self._hired += 1
+            entry.task = self._tasks.begin(self._work_on(entry), _NAME, context)
+        elif not self._hired:
+            self._hire()
 
     def drop(self) -> None:
         """Forget the jobs that have not begun."""
         while self._queue:
-            self._queue.popleft()[0].close()
-        self._free = 0
+            self._queue.popleft().job.close()
+        self._hired = 0
 
-    def _hire(self, most: int) -> None:
-        while most and len(self._queue) > self._free:
-            most -= 1
-            self._free += 1
-            self._tasks.start(self._work(), "crosswire worker")
+    def _hire(self) -> None:
+        self._hired += 1
+        self._tasks.start(self._work(), _NAME)
 
-    def _lose_one(self) -> None:
-        self._free = max(self._free - 1, 0)  # after a drop, those that were free then are not counted
+    def _leave(self) -> None:
+        """Take from the queue no more; see to it that somebody does."""
+        if self._hired:  # those hired before a drop are not counted
+            self._hired -= 1
+        if self._queue and not self._hired:
+            for _ in range(len(self._queue) if self._wait else 1):
+                self._hire()
+
+    async def _work_on(self, entry: _Entry) -> None:
+        """Run one job, whose context is that of this task, if its turn has come; else whatever comes first."""
+        queue = self._queue
+        try:
+            if not queue or queue[0] is not entry:
+                await self._work()
+                return
+            queue.popleft()
+            self._leave()
+            if (turn := self._turn) is None:
+                turn = self._turn = object()
+                asyncio.get_running_loop().call_soon(self._end_turn)
+            await entry.job
+            if self._turn is turn:
+                self._wait = False
+        except Exception as error:  # noqa: BLE001 - reported
+            self._tasks.failed(_NAME, error)
+        finally:
+            if entry.task is not None:
+                self._tasks.end(entry.task)
+
+    def _end_turn(self) -> None:
+        self._turn = None
 
     async def _work(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         while self._queue:
-            if await self._run(*self._queue.popleft()):
+            entry = self._queue.popleft()
+            if await self._run(entry.job, entry.context):
                 return
             if task.cancelling():  # the job that just ended was meant, not the next
-                self._lose_one()
-                self._hire(1)
-                return
-        self._lose_one()
+                break
+        self._leave()
 
     @coroutine
     def _run(self, job: Job, context: Context) -> Generator[Any, Any, bool]:
-        """Run a job to its end; tell whether it had to wait, and the queue therefore has another worker now."""
+        """Run a job to its end; tell whether it had to wait, and the queue therefore has other workers now."""
         try:
             waits_for = context.run(job.send, None)
         except StopIteration:
             return False
         except BaseException:
-            self._lose_one()
-            self._hire(1)  # it ends this worker, and is reported for it
+            self._leave()  # it ends this worker, and is reported for it
             raise
-        self._lose_one()
-        self._hire(_MOST_AT_ONCE)  # where one waits, the next are likely to
+        self._wait = True
+        self._leave()
         while True:
             try:
                 value = yield waits_for

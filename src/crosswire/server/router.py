@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -69,24 +69,25 @@ class Router:
         if len(listeners) > 1:
             self._call_all(session, codec, message, listeners)
             return
-        begin = partial(_call, listener, session.socket, codec, message)
         if listener.is_async or self._context.workers.waiting:  # behind those that came before and have not begun
-            self._start(session, message, self._finish_one(session, message, begin))
+            self._start(session, message, self._call_one(session, codec, message, listener))
             return
         try:
-            value = begin()
+            value = _call(listener, session.socket, codec, message)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._fail(session.socket, message, error)
             return
         if type(value) is not CoroutineType:
             self._answer(session.socket, message, value)
-        elif not self._start(session, message, self._finish_one(session, message, lambda: value)):
+        elif not self._start(session, message, self._call_one(session, codec, message, value)):
             value.close()
 
-    async def _finish_one(self, session: Session, message: Message, begin: Callable[[], Any]) -> None:
-        """Call the one handler of an event, and await what it gives if that has to be."""
+    async def _call_one(
+        self, session: Session, codec: Codec, message: Message, handler: Listener | CoroutineType[Any, Any, Any]
+    ) -> None:
+        """Call the one handler of an event, unless it gave a coroutine already, and await what it gives if need be."""
         try:
-            value = begin()
+            value = _call(handler, session.socket, codec, message) if isinstance(handler, Listener) else handler
             self._answer(session.socket, message, await value if hasattr(value, "__await__") else value)
         except asyncio.CancelledError as error:
             self._fail(session.socket, message, error)

@@ -193,7 +193,8 @@ class Session:
             self.socket.close(CloseCode.POLICY, "too many messages before the connection was let in")
 
     def _deliver(self, codec: Codec, data: str | bytes) -> None:
-        self._fire(self._context.hooks.on_message, self.socket, data)
+        if hook := self._context.hooks.on_message:
+            self._fire(hook, self.socket, data)
         self._router.receive(self, codec, data)
 
     def _fire(self, hook: Hook[...], *arguments: object) -> None:

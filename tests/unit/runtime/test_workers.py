@@ -57,6 +57,27 @@ def test_jobs_that_wait_have_a_task_each() -> None:
     assert len(set(begun)) == 5
 
 
+@pytest.mark.skipif(eager, reason="each begins at once")
+def test_jobs_after_one_that_waited_begin_in_one_turn_until_one_does_not() -> None:
+    async def main() -> list[int]:
+        tasks, begun, counts = Tasks(), list[asyncio.Task[Any] | None](), list[int]()
+        workers = Workers(tasks)
+        for wait in (True, True, False, False):
+            for _ in range(5):
+                workers.start(note_task(begun, wait=wait))
+            await asyncio.sleep(0)
+            counts.append(len(begun))
+            assert await tasks.wait(60)
+            begun.clear()
+        for _ in range(5):
+            workers.start(note_task(begun, wait=False))
+        assert await tasks.wait(60)
+        return [*counts, len(set(begun))]
+
+    # At first the others follow in the next turn. Those that don't wait have a task each once, and then share one.
+    assert run(main(), InstantLoop) == [1, 5, 5, 5, 1]
+
+
 @settings(max_examples=30)
 @given(st.lists(st.sampled_from([None, 0, 1, 2]), max_size=12))
 def test_jobs_begin_in_order_and_each_ends_in_its_own_time(pauses: list[int | None]) -> None:
@@ -204,7 +225,7 @@ def test_a_job_that_raises_after_it_waited_hires_no_second_worker() -> None:
         assert await tasks.wait(60)
         return counts
 
-    assert run(main(), InstantLoop) == [2, 2]
+    assert run(main(), InstantLoop) == [4, 4]  # after one that waited, each gets its worker when it is started
 
 
 def test_cancellation_reaches_the_job_that_waits_and_no_other() -> None:
