@@ -30,7 +30,13 @@ class NodeInbox(Protocol):
 
 
 class Asker(Protocol):
-    """Waits for the answer to one request."""
+    """Waits for the answer to one request.
+
+    Attributes:
+        awaits_node: whether it waits for this very node, and so wants to be told that there is no handler.
+    """
+
+    awaits_node: bool
 
     def answer(self, value: Any) -> None:
         """Answer; raises InvalidPayload for what can't be sent."""

@@ -260,7 +260,9 @@ def _is_sound(message: Beat | Goodbye) -> bool:
 
 
 class _Asker:
-    """Who asked this node something."""
+    """Who asked this node something; it knows its members, and waits for each."""
+
+    awaits_node = True
 
     __slots__ = ("_native", "_request")
 
