@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Collection
+from dataclasses import replace
 
 from crosswire.cli.failures import USAGE, CommandFailed
 from crosswire.cluster.redis.options import Redis
@@ -49,12 +50,18 @@ def chosen_urls(options: argparse.Namespace) -> tuple[str, ...]:
     return urls
 
 
-def redis_of(urls: Collection[str], prefix: str | None) -> Redis | None:
+def redis_of(urls: Collection[str], prefix: str | None, own: Redis | None = None) -> Redis | None:
     """The bus that these make, if there are any.
+
+    Args:
+        urls: of the Redis.
+        prefix: of the channels; None for the own bus' or the default.
+        own: the bus of a server that gets this one instead; its other options are kept.
 
     Raises:
         ConfigError: a URL or the prefix can't be used.
     """
     if not urls:
         return None
-    return Redis(urls) if prefix is None else Redis(urls, prefix=prefix)
+    own = Redis(urls) if own is None else own
+    return replace(own, urls=urls, prefix=own.prefix if prefix is None else prefix)

@@ -8,10 +8,13 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from crosswire import EventError, Handshake, Server, Socket
+from crosswire import EventError, Handshake, Redis, Server, Socket
 
 server = Server("web", port=0)
 nameless = Server(port=0)
+among_originals = Server(
+    "mixed", port=0, redis=Redis("redis://127.0.0.1:1", compat=True, preset_namespaces=["lobby"], prefix="mixed:")
+)
 
 
 @server.authenticate
