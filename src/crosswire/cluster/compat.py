@@ -124,6 +124,7 @@ class Compat:
         decoders = msgspec.msgpack if codec.binary else msgspec.json
         self._from_server = decoders.Decoder(_FromServer)
         self._from_bridge = decoders.Decoder(_FromBridge)
+        self.label = "compat-msgpack" if codec.binary else "compat-json"
         self.codec: Codec = _OriginalCodec(codec)
         self.refused = 0
 

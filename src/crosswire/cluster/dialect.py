@@ -72,11 +72,13 @@ class Dialect(Protocol):
     """What a node can say, and listen to.
 
     Attributes:
+        label: tells it from others, to other nodes.
         codec: of the payloads of nodes' events.
         knows_members: whether all who take part are members, so that who is no member can't answer.
         echoes: whether what is published on an application's own channel comes back to who published it.
     """
 
+    label: str
     codec: Codec
     knows_members: bool
     echoes: bool

@@ -54,6 +54,7 @@ class Native:
         refused: messages that came and were not what they should be.
     """
 
+    label = "native"
     codec: Codec = MSGPACK
     knows_members = True
     echoes = False

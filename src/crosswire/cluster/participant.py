@@ -77,7 +77,7 @@ class Participant:
         if bus.original is not None:
             self.dialect = self.compat = Compat(self.port, bus.original, name, bus.preset_namespaces)
         own = NodeInfo(name, self.incarnation, time.time())
-        self.members = Members(own, self.native, self.port, clients, self, self.clock)
+        self.members = Members(own, self.native, self.port, clients, self, self.clock, self.dialect.label)
 
     @property
     def refusals(self) -> int:

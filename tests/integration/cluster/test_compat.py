@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crosswire import CallTimeout, EventError, InvalidPayload, Node, Roster, UsageError
+from crosswire import CallTimeout, EventError, InvalidPayload, Node, Redis, Roster, UsageError
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.original import (
     BRIDGE,
@@ -308,6 +308,18 @@ async def test_among_ours_there_is_more_than_the_original_knows(redis_process: R
         assert await a.room("chat", "r").members() == Roster(frozenset("2"))
         async with client(b, "1"):
             assert (await old.closed()).code == 4012
+
+
+async def test_a_node_of_another_dialect_is_told_of_and_welcome(
+    redis_process: RedisProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    buses = {format: compat_bus(redis_process, format) for format in FORMATS}
+    nodes = [Node("json", bus=buses["json"]), Node("msgpack", bus=buses["msgpack"])]
+    nodes.append(Node("native", bus=Redis(redis_process.url)))
+    async with running(*nodes):
+        await wait_until(lambda: len(caplog.records) == 6)
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert "node 'native' speaks 'native' and this one 'compat-json'" in caplog.text
 
 
 async def test_handlers_of_channels_hear_what_originals_publish_and_their_own(
