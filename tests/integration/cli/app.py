@@ -32,6 +32,12 @@ async def join(socket: Socket, room: str) -> None:
     await socket.join("chat", room)
 
 
+among_originals.authenticate(who)
+among_originals.on("join", join)
+among_originals.on("where", lambda: [among_originals.name, os.getpid()])
+among_originals.cluster.on("double", lambda _sender, data: data * 2)
+
+
 @server.on("shout")
 def shout(_socket: Socket, text: str) -> None:
     server.everyone.send("heard", [server.name, text])
