@@ -209,14 +209,8 @@ class Compat:
             self._port.unsubscribe(self.room_channel(namespace, id))
 
     def room_channel(self, namespace: str, id: str) -> bytes:
-        """Where messages for the rooms of a namespace come.
-
-        Raises:
-            UsageError: the original uses that name for something else.
-        """
-        if namespace in _RESERVED:
-            raise UsageError(f"a room's namespace can't be {namespace!r} among original servers: choose another")
-        return ROOMS + namespace.encode()
+        """Where messages for the rooms of a namespace come; see :func:`rooms_channel`."""
+        return rooms_channel(namespace)
 
     def subscribe(self, channel: str, receive: ReceivePublished) -> bytes:
         """Listen on an application's own channel."""
@@ -323,6 +317,22 @@ class _OriginalCodec:
         if not isinstance(message, msgspec.Struct):
             message = _for_javascript(message, binary=self.binary)
         return self._codec.encode(message)
+
+
+def rooms_channel(namespace: str) -> bytes:
+    """Where messages for the rooms of a namespace come.
+
+    Raises:
+        UsageError: the original uses that name for something else, or shares its channel with another namespace.
+    """
+    if namespace in _RESERVED:
+        raise UsageError(f"a room's namespace can't be {namespace!r} among original servers: choose another")
+    if namespace.startswith("ws:"):  # to the original this is the channel too, so it is also that of what follows
+        raise UsageError(
+            f"a room's namespace can't be {namespace!r} among original servers: names that begin with ws: are channels "
+            "to them, so rename it on all servers"
+        )
+    return ROOMS + namespace.encode()
 
 
 def _target(channel: bytes, message: _FromServer) -> Target | None:

@@ -197,7 +197,7 @@ async def test_what_an_original_has_no_message_for_is_refused_before_anybody_get
     async with running(b), client(b, "1") as peer, overhear(redis_process, "*") as heard:
         socket = b.socket_of("1")
         assert socket is not None
-        for namespace in ("broadcast", "private_socket"):
+        for namespace in ("broadcast", "private_socket", "ws:chat", "ws:"):
             with pytest.raises(UsageError, match=namespace):
                 b.room(namespace, "r").send("x")
             with pytest.raises(UsageError, match=namespace):

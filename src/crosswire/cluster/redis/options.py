@@ -7,12 +7,13 @@ from dataclasses import KW_ONLY, dataclass, fields
 from math import inf
 from typing import Any, Literal, get_args
 
+from crosswire.cluster.compat import rooms_channel
 from crosswire.cluster.interface import PortOwner
 from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.endpoints import EMBEDDED
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.messages import JSON, MSGPACK, Codec
-from crosswire.errors import ConfigError
+from crosswire.errors import ConfigError, UsageError
 
 Strategy = Literal["hash", "round-robin", "random", "fastest"]
 Delivery = Literal["fast", "redundant"]
@@ -82,6 +83,8 @@ class Redis:
         _check_prefix(self.prefix)
         _check_namespaces(self.preset_namespaces)
         _check_buffer(self.buffer)
+        if self.compat:
+            _check_channels(self.preset_namespaces)
         if self.compat and self.delivery == "redundant":
             raise ConfigError(
                 "Redis(delivery='redundant', compat=True): original servers can't drop the twin of a message, "
@@ -150,6 +153,14 @@ def _check_namespaces(namespaces: object) -> None:
         raise ConfigError("Redis(preset_namespaces): give a list of names")
     if not all(isinstance(each, str) and each for each in namespaces):
         raise ConfigError("Redis(preset_namespaces): names are strings that are not empty")
+
+
+def _check_channels(namespaces: Collection[str]) -> None:
+    try:
+        for each in namespaces:
+            rooms_channel(each)
+    except UsageError as error:
+        raise ConfigError(f"Redis(preset_namespaces): {error}") from None
 
 
 def _require_one_of(name: str, value: object, known: tuple[str, ...]) -> None:
