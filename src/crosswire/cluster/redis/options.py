@@ -41,9 +41,9 @@ class Redis:
         ping_interval: seconds between the probes of a Redis: messages to ourselves.
         ping_timeout: seconds that a probe may take to come back while nothing else comes. Then the Redis is unhealthy.
         compat: there are servers of websocket-cross-server-adapter in the cluster: speak their protocol too.
-        compress: with ``compat``, the original's option of that name: MessagePack if true, else JSON.
-        preset_namespaces: with ``compat``, the original's option of that name: namespaces of rooms that every server
-            listens on all the time.
+        compress: with ``compat``, the original's ``enableRedisDataCompression``: MessagePack if true, else JSON.
+        preset_namespaces: with ``compat``, the original's ``presetRoomNamespaces``: namespaces of rooms that every
+            server listens on all the time.
         auto_unsubscribe: whether a channel is unsubscribed from when nobody listens to it any more. If not, its
             messages come and are dropped, which is less work where rooms come and go quickly.
         buffer: bytes of messages that may wait: to be acknowledged, or, while no Redis can be reached, to be published.
