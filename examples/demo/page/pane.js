@@ -98,6 +98,7 @@ export class Pane {
       polled: (poll) => this.#polled(poll),
       news: ({ text, at }) => this.#note(text, at),
       vitals: (vitals) => this.#vitals(vitals),
+      picture: picture("take"),
     };
     const handlers = Object.entries(late).map(([event, handler]) => [event, this.#afterWelcome(handler)]);
     // The server calls this one: the promise is kept when somebody presses a button. Without, that is no answer.
@@ -133,7 +134,7 @@ export class Pane {
     this.#seat.node = this.#here = vitals.node;
     this.#note(`On ${this.#here}.`);
     this.#remember();
-    this.#picture.welcome({ people, rooms });
+    this.#picture.take({ people, rooms });
     this.#nodes = new Set();
     this.#vitals(vitals);
     for (const said of recent) this.#said(said);
