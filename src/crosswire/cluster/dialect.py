@@ -36,7 +36,7 @@ class Asker(Protocol):
         """Answer; raises InvalidPayload for what can't be sent."""
 
     def refuse(self, error: EventError) -> None:
-        """Refuse."""
+        """Refuse; raises InvalidPayload where the refusal can't be sent."""
 
 
 class MemberInbox(Protocol):

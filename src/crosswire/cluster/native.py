@@ -31,8 +31,9 @@ from crosswire.core.envelopes import (
 )
 from crosswire.core.formats import Payloads
 from crosswire.core.messages import MSGPACK, Codec
+from crosswire.core.names import has_utf8
 from crosswire.core.payloads import RawPayload
-from crosswire.errors import EventError, InvalidMessage
+from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 
 _INCARNATION = re.compile("[0-9a-f]{16}")
 _LATEST = 2**62
@@ -104,8 +105,10 @@ class Native:
         self._batches.add(self._channels.incarnation(request.asker), Answer(self._name, request.call_id, payload))
 
     def refuse(self, request: Request, error: EventError) -> None:
-        """Refuse a request."""
+        """Refuse a request; raises InvalidPayload for a text that can't be sent."""
         refusal = Refusal(self._name, request.call_id, str(error.code), str(error.message))
+        if not (has_utf8(refusal.code) and has_utf8(refusal.message)):  # later it would spoil what it is joined with
+            raise InvalidPayload(f"the refusal {refusal.code!r} has no UTF-8 form")
         self._batches.add(self._channels.incarnation(request.asker), refusal)
 
     def flush(self) -> None:

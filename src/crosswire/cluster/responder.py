@@ -105,7 +105,7 @@ class Responder:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._failed(event, asker, error)
             if asker is not None:
-                asker.refuse(_told(error))
+                self._refuse(asker, event, _told(error))
             return
         if type(value) is CoroutineType:
             unfinished = Unfinished(value, ())
@@ -164,13 +164,20 @@ class Responder:
         if outcome.error is None:
             self._answer(asker, event, outcome.value)
         else:
-            asker.refuse(_told(outcome.error))
+            self._refuse(asker, event, _told(outcome.error))
 
     def _answer(self, asker: Asker, event: str, value: Any) -> None:
         try:
             asker.answer(value)
         except InvalidPayload as error:
             self._failed(event, asker, TypeError(f"the handler's return value can't be sent: {error.message}"))
+            asker.refuse(HANDLER_ERROR)
+
+    def _refuse(self, asker: Asker, event: str, error: EventError) -> None:
+        try:
+            asker.refuse(error)
+        except InvalidPayload as reason:
+            self._failed(event, None, TypeError(f"the refusal can't be sent: {reason.message}"))
             asker.refuse(HANDLER_ERROR)
 
     def _failed(self, event: str, asker: Asker | None, error: BaseException) -> None:
