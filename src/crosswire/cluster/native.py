@@ -203,10 +203,11 @@ class Native:
         try:
             return envelopes.decode(body)
         except InvalidMessage as error:
-            self._refuse(error)
+            self.refuse_message(error)
             return None
 
-    def _refuse(self, why: object) -> None:
+    def refuse_message(self, why: object) -> None:
+        """Count a message that is not what it should be."""
         self.refused += 1
         logger.debug("a message was refused: %s", why)
 
@@ -219,14 +220,14 @@ class Native:
         elif isinstance(message, Claim) and isinstance(target, ToUsers):
             self._clients.claimed(target.users[0], message)
         elif message is not None:
-            self._refuse(f"{type(message).__name__} is not for clients")
+            self.refuse_message(f"{type(message).__name__} is not for clients")
 
     def _published(self, receive: ReceivePublished, body: bytes) -> None:
         message = self._decode(body)
         if isinstance(message, Published):
             receive(message.sender, MSGPACK, message.payload)
         elif message is not None:
-            self._refuse(f"{type(message).__name__} was not published by an application")
+            self.refuse_message(f"{type(message).__name__} was not published by an application")
 
     def _from_node(self, inbox: NodeInbox, members: MemberInbox, body: bytes) -> None:
         message = self._decode(body)
@@ -236,7 +237,7 @@ class Native:
         elif isinstance(message, Statement):
             self._hear(inbox, message)
         elif isinstance(message, Beat | Goodbye) and not _is_sound(message):
-            self._refuse(f"no node says {message}")
+            self.refuse_message(f"no node says {message}")
         elif isinstance(message, Beat):
             members.beat(message)
         elif isinstance(message, Goodbye):
@@ -244,7 +245,7 @@ class Native:
         elif isinstance(message, NameTaken):
             members.name_taken(message)
         elif message is not None:
-            self._refuse(f"{type(message).__name__} is not for nodes")
+            self.refuse_message(f"{type(message).__name__} is not for nodes")
 
     def _hear(self, inbox: NodeInbox, said: Statement) -> None:
         if isinstance(said, Answer):
@@ -258,7 +259,7 @@ class Native:
 
 
 def _is_sound(message: Beat | Goodbye) -> bool:
-    """Whether it can be a node's. One stamp too large to count on from would end the beats of whoever heard it."""
+    """Whether it can be a node's at all."""
     return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp < _LATEST
 
 
