@@ -29,7 +29,7 @@ from crosswire.core.envelopes import (
     Request,
     Statement,
 )
-from crosswire.core.formats import Payloads
+from crosswire.core.formats import Payloads, require_text
 from crosswire.core.messages import MSGPACK, Codec
 from crosswire.core.names import has_utf8
 from crosswire.core.payloads import RawPayload
@@ -216,7 +216,11 @@ class Native:
         if self._clients is None:
             return
         if type(message) is ForClients:
-            self._clients.deliver(target, Payloads(message.json, message.msgpack), message.exclude)
+            try:
+                payloads = Payloads(require_text(message.json), message.msgpack)
+                self._clients.deliver(target, payloads, message.exclude)
+            except InvalidPayload as error:
+                self.refuse_message(error)
         elif isinstance(message, Claim) and isinstance(target, ToUsers):
             self._clients.claimed(target.users[0], message)
         elif message is not None:

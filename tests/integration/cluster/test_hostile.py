@@ -131,6 +131,28 @@ async def test_messages_with_impossible_values_are_refused_and_counted(bus: Bus)
         assert a.cluster.nodes.keys() == {"a", "ghost"}
 
 
+async def test_a_message_for_clients_that_breaks_their_protocol_is_refused_and_counted(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    msgpack = {"Sec-WebSocket-Protocol": "crosswire.msgpack"}
+    async with (
+        some_servers(bus, "a") as (a,),
+        client(a, "1") as peer,
+        client(a, "2", msgpack) as other,
+        haunted(bus) as ghost,
+    ):
+        channels = ghost.channels
+        for number, channel in enumerate(
+            (channels.everyone, channels.user("1"), channels.everyone, channels.user("2"))
+        ):
+            body = b'{"event":"\xff"}' if number < 2 else b"no json"
+            ghost.say(channel, ForClients(body, (), None if number >= 2 else b"\x80"))
+            await wait_until(lambda: a.cluster.refused == number + 1)  # noqa: B023 - it is called here
+        ghost.say(channels.everyone, ForClients('{"event":"é"}'.encode()))
+        assert [(await each.receive()).event for each in (peer, other)] == ["é", "é"]
+    assert caplog.records == []
+
+
 async def test_a_stamp_from_the_future_moves_no_clock_and_is_counted(bus: Bus) -> None:
     async with some_servers(bus, "a", "b") as (a, b), haunted(bus) as ghost:
         year = 366 * 24 * 3600 * 1_000_000
