@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from types import CoroutineType
 from typing import Any
@@ -108,8 +108,7 @@ class Responder:
                 self._refuse(asker, event, _told(error))
             return
         if type(value) is CoroutineType:
-            unfinished = Unfinished(value, ())
-            self._start(asker, event, self._finish(asker, sender, event, unfinished, partial(_decode, codec, payload)))
+            self._start(asker, sender, event, Unfinished(value, ()), partial(_decode, codec, payload))
         elif asker is not None:
             self._answer(asker, event, value)
 
@@ -128,7 +127,7 @@ class Responder:
             outcome = Outcome(partial(self._failed, event, asker))
             unfinished = call_sync(listeners, (sender,), decode, outcome)
         if unfinished is not None:
-            self._start(asker, event, self._finish(asker, sender, event, unfinished, decode, outcome))
+            self._start(asker, sender, event, unfinished, decode, outcome)
         elif outcome is not None and asker is not None:
             self._settle(asker, event, outcome)
 
@@ -149,12 +148,20 @@ class Responder:
             if asker is not None:
                 self._settle(asker, event, outcome)
 
-    def _start(self, asker: Asker | None, event: str, job: Coroutine[Any, Any, None]) -> None:
+    def _start(
+        self,
+        asker: Asker | None,
+        sender: str,
+        event: str,
+        unfinished: Unfinished,
+        decode: Callable[[PayloadType], Any],
+        outcome: Outcome | None = None,
+    ) -> None:
         if self._running < MOST_HANDLERS:
             self._running += 1
-            self._workers.start(job)
+            self._workers.start(self._finish(asker, sender, event, unfinished, decode, outcome))
             return
-        job.close()
+        unfinished.drop()
         if asker is not None:
             asker.refuse(_BUSY)
         else:
