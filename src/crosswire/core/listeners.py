@@ -38,9 +38,8 @@ class Listener:
         self.handler = handler
         self.arity, annotation = handler_signature(handler, most, typed=typed)
         self.payload: PayloadType = payload_type(annotation)
-        self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-            getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__ is a handler too
-        )
+        # An object with an async __call__ is a handler too.
+        self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
         self.once = once
         self.tag = tag
 

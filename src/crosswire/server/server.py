@@ -81,8 +81,8 @@ class Server:
         bus: Bus | None = None,
         tls: ssl.SSLContext | None = None,
         origins: Collection[str] | None = None,
-        limits: Limits = Limits(),  # noqa: B008 - immutable
-        heartbeat: Heartbeat = Heartbeat(),  # noqa: B008 - immutable
+        limits: Limits = Limits(),
+        heartbeat: Heartbeat = Heartbeat(),
         duplicates: Duplicates = "replace",
         compression: bool = False,
         reuse_port: bool = False,

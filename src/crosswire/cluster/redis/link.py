@@ -15,7 +15,7 @@ Take = Callable[[Any], None]
 Lost = Callable[[str], None]
 
 
-class Unreachable(ConnectionError):  # noqa: N818 - it tells a state, as BusUnavailable does
+class Unreachable(ConnectionError):
     """A Redis can't be used now; the text says why."""
 
 
