@@ -118,6 +118,40 @@ class Link(asyncio.Protocol):
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
 
+class Line:
+    """A connection that may be lost and come again.
+
+    Attributes:
+        link: what it is now; None while there is none.
+    """
+
+    __slots__ = ("link",)
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self.link is not None
+
+    @property
+    def heard(self) -> int:
+        """Changes when something comes."""
+        return self.link.heard if self.link is not None else 0
+
+    def drop(self, reason: str) -> None:
+        """End the connection, if there is one."""
+        if self.link is not None:
+            self.link.close(reason)
+
+    async def close(self) -> None:
+        """End the connection and wait until its socket is closed."""
+        if (link := self.link) is not None:
+            link.close("closed")
+            await link.closed()
+
+
 def text_of(error: BaseException) -> str:
     """Return what an exception says, in the operating system's words if it is of that: event loops differ in theirs."""
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
