@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, overload
 
-from crosswire.cluster.asks import ReplyStream
+from crosswire.cluster.asks import Question, ReplyStream
 from crosswire.cluster.audiences import ClusterDispatcher, offer_services
 from crosswire.cluster.channels import CustomChannels
 from crosswire.cluster.clients import Clients, NoClients
@@ -213,8 +213,8 @@ class Node:
         Raises:
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
-        question = (_names(to), require_event(event), data, require_timeout(timeout), _count(expect), include_self)
-        return await self._part().gather(*question)
+        question = _question(event, data, to, timeout, expect, include_self)
+        return await self._part().gather(question)
 
     def stream(
         self,
@@ -235,8 +235,8 @@ class Node:
                 print(reply.sender, reply.data, reply.error)
             print("no answer from", replies.missing)
         """
-        question = (_names(to), require_event(event), data, require_timeout(timeout), _count(expect), include_self)
-        return self._part().stream(*question)
+        question = _question(event, data, to, timeout, expect, include_self)
+        return self._part().stream(question)
 
     # Channels of the application
 
@@ -369,7 +369,11 @@ def _names(to: str | Iterable[str] | None) -> tuple[str, ...] | None:
     return tuple(require_name(name, "a node's name") for name in names)
 
 
-def _count(expect: int | None) -> int | None:
+def _question(
+    event: str, data: Any, to: str | Iterable[str] | None, timeout: float, expect: int | None, include_self: bool
+) -> Question:
+    """Check what a gather and a stream are given."""
+    names, event, timeout = _names(to), require_event(event), require_timeout(timeout)
     if expect is not None and not (type(expect) is int and expect >= 1):
         raise UsageError(f"expect is how many answers are enough, 1 or more, not {expect!r}")
-    return expect
+    return Question(event, data, names, timeout, expect, include_self)
