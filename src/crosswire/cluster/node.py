@@ -19,7 +19,7 @@ from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.responder import Responder
 from crosswire.core.audience import Audience, Audiences, Room, require_timeout
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag
+from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
 from crosswire.core.names import require_event, require_name
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import loops
@@ -143,11 +143,7 @@ class Node:
 
     def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers of an event, or of a hook given itself or by name; all, where none is named."""
-        if isinstance(event, Hook):
-            event.off(handler_or_tag)
-            return
-        self._events.off(event, handler_or_tag)
-        self._hooks.off(event, handler_or_tag)
+        remove(event, handler_or_tag, self._events, self._hooks)
 
     def send(
         self, event: str, data: Any = None, *, to: str | Iterable[str] | None = None, include_self: bool = True
