@@ -9,3 +9,10 @@ test.each([
   const script = readFileSync(new URL(`../dist/${file}`, import.meta.url));
   expect(gzipSync(script, { level: 9 }).length).toBeLessThanOrEqual(limit);
 });
+
+test("the page of the demo has the script as it is built", () => {
+  const [built, copy] = ["../dist/", "../../../examples/demo/page/"].map((folder) =>
+    readFileSync(new URL(`${folder}crosswire.min.js`, import.meta.url), "utf8"),
+  );
+  expect(copy, "another one: npm run demo").toBe(built);
+});
