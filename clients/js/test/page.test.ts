@@ -83,3 +83,58 @@ test("a client that is closed, or stays away, listens to nothing", () => {
   network.dispatchEvent(new Event("online"));
   expect(sockets).toHaveLength(1);
 });
+
+test("an attempt for which a wait was ended is not one to reconnect, if nothing was lost yet", () => {
+  const { client, last, sockets } = fakeClient({ fastInterval: 1000, maxInterval: 1000 });
+  void client.connect();
+  last().end();
+  turn("visible");
+  expect([sockets.length, client.reconnecting]).toEqual([2, false]);
+});
+
+test.each([{}, { visibilityState: "visible" }, undefined])(
+  "a document %o without events is no obstacle",
+  async (page) => {
+    vi.stubGlobal("document", page);
+    vi.stubGlobal("addEventListener", undefined);
+    vi.stubGlobal("removeEventListener", undefined);
+    vi.resetModules();
+    ({ fakeClient } = await import("./support/fake_socket.js"));
+    const { client, last, events } = fakeClient();
+    void client.connect();
+    last().open();
+    void client.close();
+    expect(events).toEqual(["open"]);
+  },
+);
+
+test("every listener of the page is removed by close", () => {
+  const kept = new Set<unknown>();
+  for (const target of [page, network, globalThis]) {
+    vi.spyOn(target, "addEventListener").mockImplementation((event, handler) => void kept.add(handler).add(event));
+    vi.spyOn(target, "removeEventListener").mockImplementation((event, handler) => {
+      kept.delete(handler);
+      kept.delete(event);
+    });
+  }
+  const { client, last } = fakeClient();
+  void client.connect();
+  expect(kept.size).toBe(4);
+  last().end(4011);
+  void client.close();
+  expect(kept.size).toBe(0);
+});
+
+test("React Native's URL is enough", () => {
+  vi.stubGlobal(
+    "URL",
+    class {
+      get protocol(): string {
+        throw new Error("not implemented");
+      }
+    },
+  );
+  const { client, last } = fakeClient({ params: { id: "13" } });
+  void client.connect();
+  expect(last().url).toBe("ws://test/?id=13");
+});
