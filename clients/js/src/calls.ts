@@ -1,4 +1,5 @@
 import { CallTimeout, NotConnected } from "./errors.js";
+import { after } from "./timers.js";
 
 type Settle = (failed: unknown, result: unknown) => void;
 
@@ -29,8 +30,8 @@ export function makeCalls() {
           (failed ? reject : resolve)(result);
         };
         const aborted = () => settle(1, signal!.reason);
-        const late = setTimeout(() => settle(1, new CallTimeout(`no answer within ${timeout} s`)), timeout * 1000);
-        const pending = setTimeout(onPending, pendingAfter * 1000);
+        const late = after(timeout, () => settle(1, new CallTimeout(`no answer within ${timeout} s`)));
+        const pending = after(pendingAfter, onPending);
         if (signal) signal.addEventListener("abort", aborted);
         waiting.set(id, settle);
       }),
