@@ -16,7 +16,7 @@ const script = { ...common, format: "iife", minify: true, mangleProps: /^_/, tsc
 await build({ ...script, entryPoints: ["src/global.ts"], outfile: "dist/crosswire.min.js" });
 await build({ ...script, entryPoints: ["src/msgpack.global.ts"], outfile: "dist/msgpack.min.js" });
 for (const file of ["dist/crosswire.min.js", "dist/msgpack.min.js"]) {
-  const options = { ecma: 2019, compress: { passes: 3, pure_getters: true, unsafe_arrows: true } };
+  const options = { ecma: 2019, compress: { passes: 5, hoist_funs: true, pure_getters: true, unsafe_arrows: true } };
   writeFileSync(file, (await minify(readFileSync(file, "utf8"), options)).code);
 }
 

@@ -301,6 +301,9 @@ test.each([
   { fastInterval: -1 },
   { maxInterval: Infinity },
   { retryLimit: -1 },
+  { retryLimit: 1.5 },
+  { fastRetries: 1.5 },
+  { queueLimit: 0.5 },
 ])("the options %o can't be used", (options) => {
   expect(() => fakeClient(options)).toThrow(ConfigError);
 });
@@ -432,4 +435,134 @@ test("a queue may drop the oldest instead", () => {
   void client.connect();
   last().open();
   expect(last().sent.map((text) => JSON.parse(text as string).event)).toEqual(["b", "c"]);
+});
+
+test("times that are longer than timers can be do not end at once", async () => {
+  const { client, last, events } = opened({ callTimeout: 1e9, pingInterval: 1e9, fastInterval: 1e9, maxInterval: 1e9 });
+  const onPending = vi.fn();
+  void client.call("say", 1, { onPending, pendingAfter: 1e9 }).catch(() => undefined);
+  vi.advanceTimersByTime(60_000);
+  expect([last().sent.length, onPending.mock.calls]).toEqual([1, []]);
+  last().end();
+  take(events);
+  vi.advanceTimersByTime(60_000);
+  expect(events).toEqual([]);
+});
+
+test("a signal that is aborted when the call is over changes nothing, and is not listened to", async () => {
+  const { client, last } = opened();
+  const { signal } = new AbortController();
+  const listening = vi.spyOn(signal, "addEventListener");
+  const ended = vi.spyOn(signal, "removeEventListener");
+  const answer = client.call("say", 1, { signal });
+  last().receive('{"payload":5,"callbackId":"1"}');
+  expect(await answer).toBe(5);
+  expect(ended.mock.calls).toEqual(listening.mock.calls);
+});
+
+test("numbers are no ids", () => {
+  const { client, last } = opened();
+  const handler = vi.fn();
+  client.on("x", handler);
+  void client.call("say").catch(() => undefined);
+  take(last().sent);
+  last().receive('{"payload":5,"callbackId":1}');
+  last().receive('{"event":"x","callId":7}');
+  expect([last().sent, handler.mock.calls, vi.getTimerCount()]).toEqual([[], [], 2]);
+});
+
+test("handlers may be added and removed while others are called, for the next time", () => {
+  const { client, last } = opened();
+  const seen: string[] = [];
+  const late = () => void seen.push("late");
+  client.on("x", () => {
+    client.off("x", late);
+    client.on("x", () => void seen.push("new"), { once: true });
+  });
+  client.on("x", late);
+  last().receive('{"event":"x"}');
+  expect(take(seen)).toEqual(["late"]);
+  last().receive('{"event":"x"}');
+  expect(seen).toEqual(["new"]);
+});
+
+test("a handler that is removed twice takes nothing else along", () => {
+  const { client, last } = opened();
+  const handler = vi.fn();
+  const remove = client.on("x", () => undefined);
+  remove();
+  client.on("x", handler);
+  remove();
+  last().receive('{"event":"x"}');
+  expect(handler).toHaveBeenCalledOnce();
+});
+
+test("names of events that nobody listens to any more are forgotten, and their calls refused", () => {
+  const { client, last } = opened();
+  const { _of } = client._router;
+  const [once, removed, off] = ["once", "removed", "off"].map((name) => [name, _of(name)] as const);
+  client.once("once", () => undefined);
+  last().receive('{"event":"once"}');
+  client.on("removed", () => undefined)();
+  client.on("off", () => undefined);
+  client.off("off");
+  for (const [name] of [once, removed, off]) last().receive(`{"event":"${name}","callId":"1"}`);
+  expect(last().sent).toEqual(Array(3).fill(expect.stringContaining('"NO_HANDLER"')));
+  for (const [name, listeners] of [once, removed, off]) expect(_of(name)).not.toBe(listeners);
+});
+
+test("a handler that is called once and fails is reported once", async () => {
+  const { client, last, events } = opened();
+  client.once("x", () => Promise.reject(new Error("mine")));
+  last().receive('{"event":"x"}');
+  last().receive('{"event":"x"}');
+  await vi.waitFor(() => expect(events).toEqual([["error", "Error: mine"]]));
+});
+
+test("what nobody listens to does not count as too much", () => {
+  const { client, last, events } = opened();
+  client.on("slow", () => new Promise(() => undefined));
+  for (let count = 0; count < 1000; count++) last().receive('{"event":"slow"}');
+  last().receive('{"event":"other"}');
+  last().receive('{"event":"other","callId":"1"}');
+  expect(events).toEqual([]);
+  expect(last().sent[0]).toContain('"NO_HANDLER"');
+});
+
+test("what was queued and is not sent when the connection is lost again is kept", () => {
+  const { client, sockets, last } = fakeClient({ queueLimit: 3 });
+  for (const event of ["a", "b", "c"]) client.send(event);
+  void client.connect();
+  sockets[0].send = function (data) {
+    this.sent.push(data);
+    this.bufferedAmount = 2 ** 25;
+  };
+  last().open();
+  client.reconnect();
+  last().open();
+  expect(sockets.map(({ sent }) => sent.map((text) => JSON.parse(text as string).event))).toEqual([["a"], ["c"]]);
+});
+
+test.each(["connect", "call", "send"] as const)("%s while the connection is closing", async (verb) => {
+  const { client, sockets } = opened();
+  const closed = client.close();
+  if (verb === "connect") {
+    void client.connect();
+    sockets[1].open();
+    sockets[0].end(4001);
+    await closed;
+    client.send("x");
+    expect(sockets[1].sent).toHaveLength(1);
+  } else await expect(async () => client[verb]("x")).rejects.toThrow(NotConnected);
+});
+
+test("no timers are left after close, whatever was going on", async () => {
+  const { client, last } = opened({ pingInterval: 1, queueLimit: 1 });
+  const calls = [client.call("a"), client.call("b", 1, { onPending: () => 0 })];
+  vi.advanceTimersByTime(1000);
+  const closed = client.close();
+  last().end(4001);
+  await closed;
+  expect((await Promise.allSettled(calls)).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(vi.getTimerCount()).toBe(0);
 });
