@@ -62,7 +62,7 @@ export function makeReconnection(
     run++;
     current = undefined;
     phase = Phase.Idle;
-    atOnce = lost = false;
+    lost = false;
     _wanted(false);
     release(new NotConnected(why));
   };

@@ -66,7 +66,6 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   };
   const end = (close: Close) => {
     gone();
-    if (over) return;
     over = true;
     const lost = `the connection was lost (${close.code} ${close.reason})`;
     leave(lost);

@@ -292,6 +292,7 @@ test("misuse is thrown where it is made", async () => {
   loop.push(loop);
   expect(() => client.send("x", loop)).toThrow(InvalidPayload);
   await expect(client.call("x", 1, { timeout: 0 })).rejects.toThrow(ConfigError);
+  await expect(client.call("x", 1, { pendingAfter: NaN })).rejects.toThrow(ConfigError);
 });
 
 test.each([
@@ -457,6 +458,7 @@ test("a signal that is aborted when the call is over changes nothing, and is not
   const answer = client.call("say", 1, { signal });
   last().receive('{"payload":5,"callbackId":"1"}');
   expect(await answer).toBe(5);
+  last().end();
   expect(ended.mock.calls).toEqual(listening.mock.calls);
 });
 
@@ -565,4 +567,82 @@ test("no timers are left after close, whatever was going on", async () => {
   await closed;
   expect((await Promise.allSettled(calls)).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test("an option given as undefined was not given", () => {
+  expect(fakeClient({ pingInterval: undefined }).client.pingInterval).toBe(10);
+});
+
+test("what is said on a connection that is closing is not heard", () => {
+  const { client, last } = opened();
+  const handler = vi.fn();
+  client.on("x", handler);
+  client.onMessage(handler);
+  void client.close();
+  last().receive('{"event":"x"}');
+  expect(handler).not.toHaveBeenCalled();
+});
+
+test("the policy may close the client", () => {
+  const { client, last, sockets } = fakeClient({ reconnect: () => !!client.close() });
+  void client.connect();
+  last().end();
+  expect([sockets.length, vi.getTimerCount()]).toEqual([1, 0]);
+});
+
+test("a heartbeat that was on its way when the connection was lost is forgotten", () => {
+  const { client, last, events } = opened({ pingInterval: 10, fastInterval: 0 });
+  vi.advanceTimersByTime(10_000);
+  last().end();
+  vi.advanceTimersByTime(0);
+  last().open();
+  last().receive("");
+  expect(client.latency).toBeNull();
+  vi.advanceTimersByTime(12_000);
+  expect(events).toContain("pong timeout");
+});
+
+test("a new pingInterval does not spare the server the echo", () => {
+  const { client, events } = opened({ pingInterval: 10, pongTimeout: 2 });
+  vi.advanceTimersByTime(10_000);
+  client.pingInterval = 100;
+  vi.advanceTimersByTime(2000);
+  expect(events[0]).toBe("pong timeout");
+});
+
+test.each([
+  [new EventError("full"), "full"],
+  [undefined, "HANDLER_ERROR"],
+])("a failure answers if it came before any value: %o", (error, code) => {
+  const { client, last } = opened();
+  client.on("ask", () => {
+    throw error;
+  });
+  client.on("ask", () => 5);
+  last().receive('{"event":"ask","callId":"1"}');
+  expect(last().sent[0]).toContain(`{"callId":"1","error":{"code":"${code}"`);
+});
+
+test("the late end of a connection that was dropped does not touch the next one", async () => {
+  const { client, sockets, last } = opened({ pingInterval: 10 });
+  client.reconnect();
+  last().open();
+  const answer = client.call("say");
+  sockets[0].receive('{"event":"say"}');
+  sockets[0].end(1005);
+  last().receive('{"payload":5,"callbackId":"1"}');
+  expect(await answer).toBe(5);
+  vi.advanceTimersByTime(10_000);
+  expect(last().sent).toHaveLength(2);
+});
+
+test("handlers that have ended do not count as running", async () => {
+  const { client, last, events } = opened();
+  client.on("now", () => undefined);
+  client.on("soon", () => Promise.reject(new EventError("full")));
+  for (let count = 0; count < 600; count++) last().receive('{"event":"now","callId":"1"}');
+  for (let count = 0; count < 600; count++) last().receive('{"event":"soon","callId":"1"}');
+  await vi.waitFor(() => expect(last().sent).toHaveLength(1200));
+  last().receive('{"event":"now","callId":"2"}');
+  expect([events, last().sent.pop()]).toEqual([[], '{"callId":"2","payload":null}']);
 });

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 /** A page whose visibility and network the test decides. */
-const page = Object.assign(new EventTarget(), { visibilityState: "visible" });
-const network = new EventTarget();
+const makePage = () => Object.assign(new EventTarget(), { visibilityState: "visible" });
+let page = makePage();
+let network = new EventTarget();
 
 function turn(state: string): void {
   page.visibilityState = state;
@@ -13,10 +14,11 @@ let fakeClient: typeof import("./support/fake_socket.js").fakeClient;
 
 beforeEach(async () => {
   vi.useFakeTimers();
+  page = makePage();
+  network = new EventTarget();
   vi.stubGlobal("document", page);
   vi.stubGlobal("addEventListener", network.addEventListener.bind(network));
   vi.stubGlobal("removeEventListener", network.removeEventListener.bind(network));
-  page.visibilityState = "visible";
   vi.resetModules();
   ({ fakeClient } = await import("./support/fake_socket.js"));
 });
@@ -137,4 +139,43 @@ test("React Native's URL is enough", () => {
   const { client, last } = fakeClient({ params: { id: "13" } });
   void client.connect();
   expect(last().url).toBe("ws://test/?id=13");
+});
+
+test("a page that is hidden wakes nobody", () => {
+  const { client, last, sockets } = fakeClient({ fastInterval: 1000, maxInterval: 1000 });
+  void client.connect();
+  last().end();
+  turn("hidden");
+  expect(sockets).toHaveLength(1);
+});
+
+test("4013 is a loss like others if the page is shown, or the application reconnects", () => {
+  const { client, last, events, sockets } = fakeClient();
+  void client.connect();
+  last().open();
+  last().end(4013);
+  expect(events[events.length - 1]).toMatchObject(["reconnect", 1, expect.any(Number)]);
+  client.reconnect();
+  last().open();
+  turn("hidden");
+  client.onClose(() => client.reconnect(), { once: true });
+  last().end(4013);
+  expect(sockets).toHaveLength(3);
+});
+
+test("an echo that is waited for is not asked for again", () => {
+  const { client, last } = fakeClient({ pingInterval: 10 });
+  void client.connect();
+  last().open();
+  vi.advanceTimersByTime(1);
+  for (let count = 0; count < 2; count++) network.dispatchEvent(new Event("online"));
+  expect(last().sent).toEqual([""]);
+});
+
+test("a client that is told to reconnect listens to the page again", () => {
+  const { client, last, sockets } = fakeClient({ fastInterval: 1000, maxInterval: 1000 });
+  client.reconnect();
+  last().end();
+  network.dispatchEvent(new Event("online"));
+  expect(sockets).toHaveLength(2);
 });
