@@ -12,7 +12,8 @@ await build({ ...common, entryPoints: entries, format: "esm", outdir: "dist/esm"
 await build({ ...common, entryPoints: entries, format: "cjs", outdir: "dist/cjs" });
 // Names that begin with an underscore are nobody's business outside; esbuild gives them short ones, terser the rest.
 const tsconfigRaw = { compilerOptions: { useDefineForClassFields: false } }; // and no "use strict"
-const script = { ...common, format: "iife", minify: true, mangleProps: /^_/, tsconfigRaw };
+const define = { globalThis: "self" }; // browsers of ES2019 don't know the name
+const script = { ...common, format: "iife", minify: true, mangleProps: /^_/, tsconfigRaw, define };
 await build({ ...script, entryPoints: ["src/global.ts"], outfile: "dist/crosswire.min.js" });
 await build({ ...script, entryPoints: ["src/msgpack.global.ts"], outfile: "dist/msgpack.min.js" });
 for (const file of ["dist/crosswire.min.js", "dist/msgpack.min.js"]) {

@@ -272,6 +272,17 @@ test("a signal stops the waiting", async () => {
   expect([last().sent.length, vi.getTimerCount()]).toEqual([1, 0]);
 });
 
+test("where signals have no reason, an error says what happened", async () => {
+  const { client, last } = opened();
+  const controller = new AbortController();
+  Object.defineProperty(controller.signal, "reason", { value: undefined });
+  const answer = client.call("say", 1, { signal: controller.signal });
+  controller.abort();
+  await expect(answer).rejects.toMatchObject({ code: "ABORTED" });
+  await expect(client.call("say", 1, { signal: controller.signal })).rejects.toMatchObject({ code: "ABORTED" });
+  expect([last().sent.length, vi.getTimerCount()]).toEqual([1, 0]);
+});
+
 test("calls that wait fail with the connection; without one they fail at once", async () => {
   const { client, last } = opened();
   const answer = client.call("say");
