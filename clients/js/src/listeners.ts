@@ -32,10 +32,12 @@ export function makeListeners(emptied: () => unknown = () => {}): Listeners {
     if (!all[0]) emptied();
   };
   const add: Listeners = (handler, options) => {
-    if (typeof handler !== "function") throw new UsageError("no function");
     const listener = { ...options, handler };
+    const remove = () => keep((each) => each !== listener);
     all = [...all, listener];
-    return () => keep((each) => each !== listener);
+    if (typeof handler === "function") return remove;
+    remove(); // and with it the list, if there is nothing else in it
+    throw new UsageError("no function");
   };
   add.off = (which) => keep(({ handler, tag }) => which !== undefined && handler !== which && tag !== which);
   add._take = () => {

@@ -83,7 +83,7 @@ export function checked(url: string, { params, ...options }: Options): Settings 
     if (typeof value === "number") requireNumber(name, value); // TypeScript looks after the other kinds
     settings[name] = value;
   }
-  if (!settings.WebSocket) throw new ConfigError("WebSocket is missing");
+  if (!settings.WebSocket) throw new ConfigError("no WebSocket");
   const { codec, subprotocols } = settings as unknown as Settings;
   settings.subprotocols = [codec.subprotocol, ...subprotocols].filter(Boolean);
   return settings as unknown as Settings;

@@ -513,14 +513,15 @@ test("a handler that is removed twice takes nothing else along", () => {
 test("names of events that nobody listens to any more are forgotten, and their calls refused", () => {
   const { client, last } = opened();
   const { _of } = client._router;
-  const [once, removed, off] = ["once", "removed", "off"].map((name) => [name, _of(name)] as const);
+  const [bad, once, removed, off] = ["bad", "once", "removed", "off"].map((name) => [name, _of(name)] as const);
   client.once("once", () => undefined);
   last().receive('{"event":"once"}');
   client.on("removed", () => undefined)();
   client.on("off", () => undefined);
   client.off("off");
-  for (const [name] of [once, removed, off]) last().receive(`{"event":"${name}","callId":"1"}`);
-  expect(last().sent).toEqual(Array(3).fill(expect.stringContaining('"NO_HANDLER"')));
+  expect(() => client.on("bad", 5 as never)).toThrow(UsageError);
+  for (const [name] of [bad, once, removed, off]) last().receive(`{"event":"${name}","callId":"1"}`);
+  expect(last().sent).toEqual(Array(4).fill(expect.stringContaining('"NO_HANDLER"')));
   for (const [name, listeners] of [once, removed, off]) expect(_of(name)).not.toBe(listeners);
 });
 
