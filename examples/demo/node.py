@@ -16,14 +16,16 @@ parser.add_argument("--host", required=True, help="address to listen on")
 parser.add_argument("--port", required=True, type=int, help="port to listen on; 0: any")
 parser.add_argument("--redis", required=True, nargs="+", metavar="URL", help="the same for all nodes")
 parser.add_argument("--prefix", required=True, help="of what this demo says in Redis, to be apart from others'")
+parser.add_argument("--killable", nargs="*", default=[], metavar="NAME", help="nodes and Redis that the page may kill")
 
 
 def main() -> int:
     """Run until Ctrl-C; return the exit code."""
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)  # the terminal belongs to the chat
-    redis = Redis(options.redis, prefix=options.prefix)
-    chat = Chat(options.name, options.host, options.port, redis, bot_key=os.environ["DEMO_BOT_KEY"])
+    redis = Redis(options.redis, prefix=options.prefix, delivery="redundant")
+    bot_key = os.environ["DEMO_BOT_KEY"]
+    chat = Chat(options.name, options.host, options.port, redis, bot_key, options.killable)
     try:
         chat.server.run()
     except ConfigError as error:  # the port is in use, for example

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from examples.processes import Program, Programs
 
 from crosswire import Node
-from peers import Up
-from terminal import Address, Terminal
+from restarts import keep_running
+from terminal import Address, StartError, Terminal
+from vitals import Up
 
 NAMES = ("node-1", "node-2", "node-3")
-LONGEST_DELAY = 30.0
-"""Seconds before a node that dies again and again is started once more."""
-STABLE = 10.0
-"""Seconds after which a node has proved that it works: its death is the first one again."""
-
-
-class StartError(Exception):
-    """A node does not start."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +25,10 @@ class Options:
     Attributes:
         host: address to listen on.
         port: of the first node; those of the others follow. 0: each takes a free one.
-        redis: what they meet through.
+        redis: URLs of what they meet through.
         prefix: of what they say there.
         bot_key: what the scripted clients prove themselves with.
+        killable: names of the nodes and the Redis that the page may kill.
         restart_after: seconds before a node that died is started again, the first time.
     """
 
@@ -42,6 +37,7 @@ class Options:
     redis: Sequence[str]
     prefix: str
     bot_key: str
+    killable: Sequence[str]
     restart_after: float
 
 
@@ -64,13 +60,8 @@ class Nodes:
         self._all_up = asyncio.Event()
         cluster.on("up", self._is_up)
 
-    @property
-    def addresses(self) -> list[Address]:
-        """Where they are."""
-        return [self._address(name) for name in NAMES]
-
-    async def start(self) -> None:
-        """Start them, and return when all are up.
+    async def start(self) -> list[Address]:
+        """Start them, and return when all are up; tell where they are.
 
         Raises:
             StartError: one can't be started.
@@ -85,35 +76,29 @@ class Nodes:
         finally:
             up.cancel()
             end.cancel()
+        return [self._address(name) for name in NAMES]
 
     async def keep(self) -> None:
         """Start again those that die, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for name in NAMES:
-                group.create_task(self._keep(name))
+            for program in self._running.values():
+                group.create_task(keep_running(program, self._start, self._terminal, self._options.restart_after))
 
-    async def _keep(self, name: str) -> None:
-        delay = self._options.restart_after
-        while True:
-            began = time.monotonic()
-            code = await self._running[name].ended()
-            if time.monotonic() - began > STABLE:
-                delay = self._options.restart_after
-            self._terminal.node_died(name, code, delay)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, LONGEST_DELAY)
-            await self._start(name)
+    def kill(self, name: str) -> None:
+        """Kill one of them, as by kill -9."""
+        os.kill(self._running[name].pid, signal.SIGKILL)
 
-    async def _start(self, name: str) -> None:
+    async def _start(self, name: str) -> Program:
         options = self._options
-        self._running[name] = await self._programs.start(
+        self._running[name] = program = await self._programs.start(
             name,
             "node.py",
             *("--name", name, "--host", options.host, "--port", str(self._port(name))),
-            *("--redis", *options.redis, "--prefix", options.prefix),
+            *("--redis", *options.redis, "--prefix", options.prefix, "--killable", *options.killable),
             own_terminal=True,
             env={"DEMO_BOT_KEY": options.bot_key},
         )
+        return program
 
     def _port(self, name: str) -> int:
         if name in self._up:  # its clients will look for it where it was

@@ -2,18 +2,17 @@
 
 Each node knows its own clients, and asks the others whenever it has to know of theirs: so there is nothing to keep in
 step, and nothing to clean up after a node that died. The one thing that all have a copy of is what was said last.
-A node that is killed is waited for until the others know that it is dead, which takes some 2.5 s.
+A node that was just killed is not waited for long: a newcomer sees the others.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from typing import Any
 
 import msgspec
 
-from crosswire import NodeInfo, Server, Socket
+from crosswire import Server, Socket
 
 CHAT = "chat"
 """The namespace of all our rooms."""
@@ -24,6 +23,9 @@ ROOMS = ("lobby", "music", "games")
 EVERYONE = "everyone"
 HISTORY = 40
 """Messages kept for those who come later, of everyone's and of each fixed room's."""
+
+PATIENCE = 1.0
+"""Seconds that nodes have to answer before somebody is let in without their word; a killed one is found out later."""
 
 Said = dict[str, Any]
 """A message of the chat, as the page gets it."""
@@ -39,13 +41,6 @@ class Claim(msgspec.Struct):
 
     name: str
     key: str
-
-
-class Up(msgspec.Struct):
-    """What a node tells of itself when it has started."""
-
-    port: int
-    pid: int
 
 
 class Peers:
@@ -65,9 +60,6 @@ class Peers:
         cluster.on("here", self._here)
         cluster.on("history", self._tell_history)
         cluster.on("said", self._said)
-        cluster.on("up", self._up)
-        cluster.on_leave(self._down)
-        cluster.on_redis_health(self._redis_health)
 
     # Questions to all nodes, this one among them
 
@@ -77,21 +69,19 @@ class Peers:
         Two who come to two nodes at the same moment may both be told no; then `duplicates="replace"` closes the older
         connection, as there is never more than one of a user.
         """
-        replies = await self._cluster.gather("taken", Claim(name, key))
+        replies = await self._cluster.gather("taken", Claim(name, key), timeout=PATIENCE)
         return any(replies.values())
 
     async def picture(self) -> dict[str, Any]:
-        """Tell all that a newcomer should see: which nodes there are, who is on them, and who is in which room."""
-        replies = await self._cluster.gather("here")
+        """Tell all that a newcomer should see: who is on which node, and who is in which room."""
+        replies = await self._cluster.gather("here", timeout=PATIENCE)
         rooms: dict[str, set[str]] = {room: set() for room in ROOMS}
         for node in replies.values():
             for room, members in node["rooms"].items():
                 rooms.setdefault(room, set()).update(members)
         return {
-            "nodes": [{"name": name, "port": node["port"]} for name, node in sorted(replies.items())],
             "people": [person for node in replies.values() for person in node["people"]],
             "rooms": {room: sorted(members) for room, members in rooms.items()},
-            "redis": self._redis(),
         }
 
     # What was said: every node hears it, also those where nobody is in the room
@@ -117,7 +107,6 @@ class Peers:
     def _here(self) -> dict[str, Any]:
         rooms = self._server.rooms
         return {
-            "port": self._server.port,
             "people": [self.person(socket) for socket in self._server.sockets],
             "rooms": {room: sorted(rooms.members(CHAT, room)) for room in rooms.ids(CHAT)},
         }
@@ -131,25 +120,9 @@ class Peers:
             self._history[place].append(said)
 
     async def _meet(self) -> None:
-        """Learn from the others what was said before this node was there, and tell them that it is."""
+        """Learn from the others what was said before this node was there."""
         replies = await self._cluster.gather("history", include_self=False)
         for history in replies.values():
             for place, said in history.items():
                 if len(said) > len(self._history[place]):
                     self._history[place] = deque(said, maxlen=HISTORY)
-        self._cluster.send("up", Up(self._server.port, os.getpid()))
-
-    # Nodes and Redis come and go: each node tells its own clients
-
-    def _up(self, sender: str, up: Up) -> None:
-        self._server.everyone.send("nodeUp", {"name": sender, "port": up.port}, local=True)
-
-    def _down(self, info: NodeInfo) -> None:
-        self._server.everyone.send("nodeDown", {"name": info.name}, local=True)
-
-    def _redis_health(self) -> None:
-        self._server.everyone.send("redis", self._redis(), local=True)
-
-    def _redis(self) -> dict[str, int]:
-        redis = self._cluster.redis.status()
-        return {"all": len(redis), "healthy": sum(each.healthy for each in redis)}

@@ -12,8 +12,12 @@ from typing import NamedTuple
 DIM, BOLD, RED, GREEN, YELLOW, CYAN, MAGENTA = "2", "1", "31", "32", "33", "36", "35"
 
 
+class StartError(Exception):
+    """A node or a Redis does not start."""
+
+
 class Address(NamedTuple):
-    """Where a node is."""
+    """Where a node or a Redis is."""
 
     name: str
     url: str
@@ -31,23 +35,23 @@ class Terminal:
         self._node = node
         self._colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
-    def banner(self, nodes: Sequence[Address]) -> None:
+    def banner(self, nodes: Sequence[Address], valkeys: Sequence[Address]) -> None:
         """Tell a first visitor what this is, and what to try."""
         victim = nodes[1]
-        kill = self._in(BOLD, f"kill -9 {victim.pid}")
         lines = [
             f"{self._in(BOLD, 'Crosswire demo')}: a chat on {len(nodes)} nodes that act as one.",
             "",
             *(f"  {each.name}  {self._in(BOLD, each.url)}  pid {each.pid}" for each in nodes),
+            *(f"  {each.name}  {each.url}  pid {each.pid}" for each in valkeys),
             "",
-            "Open one in a browser and another in a second window, and talk. Ctrl-C ends it.",
-            f"Then, in another terminal: {kill}",
+            f"Open {self._in(BOLD, nodes[0].url)} in a browser, and talk. Ctrl-C ends it.",
+            f"Then kill a node, on the page or in another terminal: {self._in(BOLD, f'kill -9 {victim.pid}')}",
             f"The clients of {victim.name} move to the other nodes, and it is started again after some seconds.",
         ]
         print("", *(f"  {line}".rstrip() for line in lines), "", sep="\n", flush=True)
 
-    def node_died(self, name: str, code: int, delay: float) -> None:
-        """A node's process ended by itself, or was killed."""
+    def died(self, name: str, code: int, delay: float) -> None:
+        """The process of a node or a Redis ended by itself, or was killed."""
         how = signal.Signals(-code).name if code < 0 else f"code {code}"
         self._line(RED, "x", f"{name} ended with {how}", f"it is started again in {delay:g} s")
 

@@ -2,9 +2,10 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { readFileSync } from "node:fs";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type * as Crosswire from "../dist/esm/index.js";
+import { launch } from "./support/chromium.js";
 import { CrosswireServer } from "./support/server.js";
 
 declare global {
@@ -27,12 +28,7 @@ let page: Page;
 
 beforeAll(async () => {
   site = createServer((_, response) => response.setHeader("content-type", "text/html").end(html));
-  const flags =
-    "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync";
-  const launched = chromium.launch({
-    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    args: flags.split(" ").map((flag) => `--${flag}`),
-  });
+  const launched = launch();
   await Promise.all([server.open(), new Promise<void>((resolve) => site.listen(0, "127.0.0.1", resolve))]);
   browser = await launched;
 }, 60_000);

@@ -9,6 +9,7 @@ import signal
 import socket
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,14 +19,10 @@ from tests.integration.examples.scripts import Script, running
 from tests.support import aio
 
 DEMO = "examples/demo/demo.py"
-FILES = {
-    "/": "text/html",
-    "/page.css": "text/css",
-    "/page.js": "text/javascript",
-    "/connection.js": "text/javascript",
-    "/nodes.js": "text/javascript",
-    "/polls.js": "text/javascript",
-    "/view.js": "text/javascript",
+PAGE = Path(__file__).parents[3] / "examples/demo/page"
+FILES = {"/": "text/html"} | {
+    f"/{path.name}": {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}[path.suffix]
+    for path in sorted(PAGE.iterdir())
 }
 NODES = ("node-1", "node-2", "node-3")
 
@@ -109,12 +106,16 @@ def test_a_visitor_takes_part(demo: Script) -> None:
         ear = Ear(client, "welcome", "said", "poll", "polled", "joined")
         async with client:
             welcome = await ear.wait_for("welcome", you="Nora")
-            assert welcome["node"] == "node-1"
+            vitals = welcome["vitals"]
+            assert vitals["node"] == "node-1"
             assert {"name": "Ada", "bot": True, "node": "node-1"} in welcome["people"]
             assert {"name": "Nora", "bot": False, "node": "node-1"} in welcome["people"]
             ports = {node: place_of(demo, node).port for node in NODES}
-            assert {node["name"]: node["port"] for node in welcome["nodes"]} == ports
-            assert welcome["redis"] == {"all": 1, "healthy": 1}
+            assert {node["name"]: node["port"] for node in vitals["nodes"]} == ports
+            assert [(redis["name"], redis["healthy"]) for redis in vitals["redis"]] == [
+                ("redis-1", True),
+                ("redis-2", True),
+            ]
             assert {"lobby", "music", "games"} <= welcome["rooms"].keys()
             joined = await client.call("join", {"room": "lobby"})
             assert {"Ada", "Nora"} <= set(joined["members"])
@@ -247,11 +248,11 @@ def test_a_node_that_is_killed_loses_nobody_and_comes_back() -> None:
 
         async def live_through_a_kill() -> None:
             watcher, moving = visitor(node_1.address, "Vera"), visitor(node_2.address, "Milan")
-            ear = Ear(watcher, "welcome", "said", "arrived", "nodeDown", "nodeUp")
+            ear = Ear(watcher, "welcome", "said", "arrived", "vitals")
             lost = asyncio.Event()
             moving.on_close(lost.set)
             async with watcher:
-                await ear.wait_for("welcome", node="node-1")
+                await ear.wait_for("welcome", you="Vera")
                 async with moving:
                     await moving.call("say", {"to": "everyone", "text": "I was on node-2"})
                     await ear.wait_for("said", text="I was on node-2")
@@ -260,15 +261,15 @@ def test_a_node_that_is_killed_loses_nobody_and_comes_back() -> None:
                 await ear.wait_for("arrived", name="Basho", node="node-3")  # a bot goes to the next node
                 async with visitor(node_1.address, "Milan"):
                     await ear.wait_for("arrived", name="Milan", node="node-1")
-                await ear.wait_for("nodeDown", name="node-2")
-                await ear.wait_for("nodeUp", name="node-2", port=node_2.port)
+                await aio.wait_until(lambda: restarted(ear, node_2), timeout=20)
 
         async def visit_the_node_that_is_back() -> None:
             watcher, late = visitor(node_1.address, "Vera"), visitor(node_2.address, "Late")
             ear, welcomed = Ear(watcher, "welcome", "said"), Ear(late, "welcome")
             async with watcher, late:
-                await ear.wait_for("welcome", node="node-1")
-                welcome = await welcomed.wait_for("welcome", node="node-2")
+                await ear.wait_for("welcome", you="Vera")
+                welcome = await welcomed.wait_for("welcome", you="Late")
+                assert welcome["vitals"]["node"] == "node-2"
                 assert "I was on node-2" in {said["text"] for said in welcome["recent"]}  # the others kept it
                 assert {person["node"] for person in welcome["people"]} == set(NODES)
                 await late.call("say", {"to": "everyone", "text": "And I am again"})
@@ -282,13 +283,71 @@ def test_a_node_that_is_killed_loses_nobody_and_comes_back() -> None:
         assert "Traceback" not in demo.output
 
 
-def test_no_node_outlives_a_demo_that_is_killed() -> None:
+def restarted(ear: Ear, before: Place) -> bool:
+    """Whether a node that was killed is said to be there again, where it was."""
+    nodes = [node for vitals in ear.heard["vitals"] for node in vitals["nodes"]]
+    return any(node["port"] == before.port and node["pid"] != before.pid for node in nodes)
+
+
+def test_visitors_kill_a_redis_and_a_node_and_nothing_is_lost() -> None:
+    with running(DEMO, "--port", "0", "--pace", "0.2", "--restart-after", "4") as demo:
+        demo.wait_for(r"Deniz joined")
+        node_1, node_2 = place_of(demo, "node-1"), place_of(demo, "node-2")
+
+        async def visit() -> None:
+            killer, hearer = visitor(node_1.address, "Vera"), visitor(place_of(demo, "node-3").address, "Milan")
+            ear = Ear(hearer, "welcome", "said", "vitals")
+
+            def healthy() -> list[bool]:
+                return [redis["healthy"] for redis in ear.heard["vitals"][-1]["redis"]]
+
+            async with killer, hearer:
+                await ear.wait_for("welcome", you="Milan")
+                await killer.call("kill", {"name": "redis-1"})
+                await aio.wait_until(lambda: ear.heard["vitals"] and healthy() == [False, True], timeout=20)
+                await killer.call("say", {"to": "everyone", "text": "By the other one"})
+                await ear.wait_for("said", text="By the other one")
+                await aio.wait_until(lambda: healthy() == [True, True], timeout=20)
+                await killer.call("kill", {"name": "node-2"})
+                await aio.wait_until(lambda: restarted(ear, node_2), timeout=20)
+
+        aio.run(visit())
+        for name in ("redis-1", "node-2"):
+            assert f"{name} ended with SIGKILL" in demo.output
+        assert demo.interrupt() == 0
+        assert "Traceback" not in demo.output
+
+
+@pytest.mark.parametrize("name", ["redis-3", "launcher", "node-9"])
+def test_nothing_else_is_killed(demo: Script, name: str) -> None:
+    assert aio.run(refusal_of_kill(address_of(demo), name)) == "NOT_ALLOWED"
+
+
+def test_nothing_is_killed_by_visitors_from_other_machines() -> None:
+    with running(DEMO, "--port", "0", "--host", "0.0.0.0") as demo:
+        address = address_of(demo)
+        for name in ("node-2", "redis-1"):
+            assert aio.run(refusal_of_kill(address, name)) == "NOT_ALLOWED"
+
+
+async def refusal_of_kill(address: str, name: str) -> str:
+    async with visitor(address, "Vera") as client:
+        with pytest.raises(EventError) as refused:
+            await client.call("kill", {"name": name})
+    return refused.value.code
+
+
+def test_no_process_outlives_a_demo_that_is_killed() -> None:
     with running(DEMO, "--port", "0") as demo:
         ports = [place_of(demo, node).port for node in NODES]
-        demo.stop()  # returns when nobody writes to its output any more
-    for port in ports:
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0
+        ports += [int(demo.wait_for(rf"^ +{name}  redis://\S+:(\d+)  pid")[1]) for name in ("redis-1", "redis-2")]
+        demo.stop()
+    aio.run(aio.wait_until(lambda: not any(map(listens, ports)), timeout=20))
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_port_in_use_is_said_with_what_to_do() -> None:

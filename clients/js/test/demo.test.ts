@@ -1,0 +1,219 @@
+/** The page of `make demo`, walked through in a real Chromium: three clients on three nodes, which are killed and come back. */
+import axe from "axe-core";
+import { mkdirSync } from "node:fs";
+import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { launch } from "./support/chromium.js";
+import { Demo } from "./support/demo.js";
+
+const SCREENSHOTS = process.env.SCREENSHOTS || "test-results";
+const DESK = { viewport: { width: 1280, height: 800 }, colorScheme: "light" as const };
+const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "dark" as const, hasTouch: true, isMobile: true };
+
+const demo = new Demo();
+const errors: string[] = [];
+let browser: Browser;
+let page: Page;
+
+beforeAll(async () => {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  [browser] = await Promise.all([launch(), demo.open()]);
+  page = await visit(DESK);
+}, 60_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await demo.close();
+});
+
+/** Open the page as a new visitor, and wait until all its clients are connected. */
+async function visit(options: BrowserContextOptions): Promise<Page> {
+  const opened = await (await browser.newContext(options)).newPage();
+  opened.on("pageerror", (error) => errors.push(String(error)));
+  await opened.goto(demo.places.get("node-1")!.url);
+  await opened.locator(".pane").nth(2).waitFor({ state: "attached" });
+  for (const index of [0, 1, 2]) await connected(opened.locator(".pane").nth(index));
+  return opened;
+}
+
+const pane = (index: number) => page.locator(".pane").nth(index);
+const card = (name: string) => page.locator("#cluster li", { hasText: name });
+const heard = (where: Locator, text: string) => where.locator(".said", { hasText: text });
+const text = (where: Locator) => expect.poll(() => where.textContent(), { timeout: 15_000 });
+const connected = (where: Locator) => where.locator(":scope[data-state=on]").waitFor({ state: "attached" });
+
+async function say(index: number, to: string, words: string): Promise<void> {
+  await pane(index).getByLabel("To", { exact: true }).selectOption(to);
+  await pane(index).getByLabel("Message", { exact: true }).fill(words);
+  await pane(index).getByRole("button", { name: "Send" }).click();
+}
+
+async function join(index: number, room: string): Promise<void> {
+  await pane(index).getByLabel("Another room").fill(room);
+  await pane(index).getByLabel("Another room").press("Enter");
+  await pane(index)
+    .locator(".rooms [aria-pressed=true]", { hasText: `#${room}` })
+    .waitFor();
+}
+
+test("each client is on another node, and its latency is live", async () => {
+  for (const [index, node] of ["node-1", "node-2", "node-3"].entries()) {
+    await text(pane(index).locator(".where")).toBe(node);
+    await text(pane(index).locator("output")).toMatch(/^\d+(\.\d)?$/);
+    await text(card(node).locator(".health")).toBe("up");
+    await text(card(node).locator(".detail")).toMatch(/^:\d+ · \d clients?/);
+  }
+  for (const redis of ["redis-1", "redis-2"]) await text(card(redis).locator(".health")).toBe("healthy");
+});
+
+test("a message to everyone tells each client which way it took, and how long", async () => {
+  await say(0, "everyone", "Hello to all of you");
+  await text(heard(pane(0), "Hello to all of you").locator(".way")).toMatch(/^node-1 in [\d.]+ ms$/);
+  await text(heard(pane(1), "Hello to all of you").locator(".way")).toMatch(/^node-1 → node-2 in [\d.]+ ms$/);
+  await text(heard(pane(2), "Hello to all of you").locator(".badge")).toBe("everyone");
+});
+
+test("a message to a room reaches its members, whom every client sees by node", async () => {
+  await join(0, "attic");
+  await join(2, "attic");
+  await text(pane(0).locator(".reach")).toBe("node-1younode-3Pia");
+  await say(2, "#attic", "Only up here");
+  await heard(pane(0), "Only up here").waitFor();
+  await say(2, "everyone", "After the attic");
+  await heard(pane(1), "After the attic").waitFor(); // so what was said before it would be there
+  expect(await heard(pane(1), "Only up here").count()).toBe(0);
+
+  await pane(0).locator(".rooms button", { hasText: "#attic" }).click();
+  await pane(2).getByLabel("To", { exact: true }).selectOption("#attic");
+  await text(pane(2).locator(".reach")).toBe("node-3you");
+});
+
+test("a message to one user is between the two", async () => {
+  await say(0, "@Milo", "Psst");
+  await text(heard(pane(1), "Psst").locator(".badge")).toBe("only you");
+  await text(heard(pane(0), "Psst").locator(".badge")).toBe("only Milo");
+  await say(0, "everyone", "After the whisper");
+  await heard(pane(2), "After the whisper").waitFor();
+  expect(await heard(pane(2), "Psst").count()).toBe(0);
+});
+
+test("what the server asks is answered with a button, and its result is shown", async () => {
+  await pane(0).locator(".poll button:enabled").first().click();
+  await text(pane(0).locator(".poll .fine", { hasText: "answered" }).last()).toMatch(/^[1-7] answered/);
+});
+
+test("the keyboard alone is enough", async () => {
+  await pane(1).getByLabel("Name").focus();
+  await tabTo(pane(1).locator(".rooms button", { hasText: "#music" }));
+  await page.keyboard.press("Space");
+  await pane(1).locator(".rooms [aria-pressed=true]", { hasText: "#music" }).waitFor();
+  await tabTo(pane(1).getByLabel("To", { exact: true }));
+  await page.keyboard.type("Every");
+  await tabTo(pane(1).getByLabel("Message", { exact: true }));
+  await page.keyboard.type("No mouse was needed");
+  await page.keyboard.press("Enter");
+  await text(heard(pane(2), "No mouse was needed").locator(".badge")).toBe("everyone");
+});
+
+async function tabTo(target: Locator): Promise<void> {
+  const focused = () => target.evaluate((element) => element === document.activeElement);
+  for (let presses = 0; presses < 12 && !(await focused()); presses++) await page.keyboard.press("Tab");
+  expect(await focused()).toBe(true);
+}
+
+test("whoever is on a node that is killed goes on at another, and comes home when it is back", async () => {
+  process.kill(demo.places.get("node-2")!.pid, "SIGKILL");
+  await text(pane(1).locator(".where")).toBe("node-3");
+  await connected(pane(1));
+  await say(1, "everyone", "Still here");
+  await heard(pane(0), "Still here").waitFor();
+  await text(card("node-2").locator(".health")).toBe("down");
+
+  await text(card("node-2").locator(".health")).toBe("up");
+  await text(pane(1).locator(".where")).toBe("node-2");
+  await connected(pane(1));
+  await say(1, "#lobby", "And home again");
+  await heard(pane(0), "And home again").waitFor();
+}, 60_000);
+
+test("a Redis that is killed takes no message along, and comes back", async () => {
+  await page.getByRole("button", { name: "Kill redis-1" }).click();
+  await text(card("redis-1").locator(".health")).toBe("out");
+  await say(0, "everyone", "By the other Redis");
+  await heard(pane(2), "By the other Redis").waitFor();
+  await text(card("redis-1").locator(".health")).toBe("healthy");
+});
+
+test("a client leaves, comes back under another name, and is refused one that is taken", async () => {
+  await pane(2).getByRole("button", { name: "Leave" }).click();
+  await text(pane(2).locator(".alert")).toBe("You have left.");
+  await pane(2).getByRole("button", { name: "Connect" }).click();
+  await connected(pane(2));
+  for (const [name, alert] of [
+    ["Ada", "Ada is here already: choose another name."],
+    ["Quinn", ""],
+  ]) {
+    await pane(2).getByLabel("Name").fill(name);
+    await pane(2).getByLabel("Name").press("Enter");
+    await text(pane(2).locator(".alert")).toBe(alert);
+  }
+  await connected(pane(2));
+  await say(2, "everyone", "It is me");
+  await text(heard(pane(0), "It is me").locator("b")).toBe("Quinn");
+});
+
+test("a reload keeps the names", async () => {
+  await page.reload();
+  for (const [index, name] of ["Nora", "Milo", "Quinn"].entries()) {
+    await connected(pane(index));
+    expect(await pane(index).getByLabel("Name").inputValue()).toBe(name);
+  }
+});
+
+test("a screenshot, when all is calm", async () => {
+  const beats = () => pane(2).locator("polyline").getAttribute("points");
+  await expect.poll(async () => (await beats())?.split(" ").length, { timeout: 15_000 }).toBeGreaterThan(5);
+  await say(0, "everyone", "Hello from node-1! Does everybody hear me?");
+  await say(1, "#lobby", "On node-2, yes.");
+  await heard(pane(2), "On node-2, yes.").waitFor();
+  await page.screenshot({ path: `${SCREENSHOTS}/demo.png` });
+});
+
+describe("on a phone, in the dark", () => {
+  let phone: Page;
+
+  beforeAll(async () => {
+    phone = await visit(PHONE);
+  });
+
+  test("one client is shown at a time, and nothing is wider than the screen", async () => {
+    const shown = phone.locator(".pane:visible");
+    expect(await shown.count()).toBe(1);
+    await phone.locator("#tabs button").nth(2).tap();
+    await text(shown.locator(".where")).toBe("node-3");
+    await shown.getByLabel("Message", { exact: true }).fill("From a phone");
+    await shown.getByRole("button", { name: "Send" }).tap();
+    await heard(pane(0), "From a phone").waitFor();
+    expect(await phone.evaluate(() => document.documentElement.scrollWidth)).toBe(PHONE.viewport.width);
+    await phone.screenshot({ path: `${SCREENSHOTS}/demo-phone.png` });
+  });
+
+  test("it is dark, and as easy to read", async () => {
+    expect(await phone.evaluate(() => getComputedStyle(document.body).backgroundColor)).toBe("rgb(17, 19, 27)");
+    expect(await accessibilityFaults(phone)).toEqual([]);
+  });
+});
+
+test("the page keeps the rules of accessibility", async () => {
+  expect(await accessibilityFaults(page)).toEqual([]);
+});
+
+test("nothing went wrong on the page meanwhile", () => {
+  expect(errors).toEqual([]);
+});
+
+async function accessibilityFaults(where: Page): Promise<string[]> {
+  await where.evaluate(axe.source);
+  const { violations } = await where.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
+  return violations.map(({ id, nodes: [{ html, failureSummary }] }) => `${id}: ${html} ${failureSummary}`);
+}

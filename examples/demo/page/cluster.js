@@ -1,0 +1,132 @@
+// The servers that act as one, and the Redis between them: which there are, how they are, and where to connect.
+
+import { $, element, keyed, shown, write } from "/view.js";
+
+export class Cluster {
+  #nodes = new Map(); // name -> what the server told of it last, and `up`
+  #redis = [];
+  #seenFrom = "";
+  #kill;
+
+  /** @param kill asks a server to kill the node or the Redis of that name; a promise */
+  constructor(kill) {
+    this.#kill = kill;
+  }
+
+  /** How the cluster is, as one of its nodes sees it. */
+  learn({ node, nodes, redis }) {
+    this.#seenFrom = node;
+    const alive = new Set(nodes.map(({ name }) => name));
+    const gone = [...this.#nodes.values()].filter(({ name, up }) => up && !alive.has(name));
+    for (const each of gone) {
+      each.up = false;
+      this.#tell(`${each.name} is down`);
+    }
+    for (const each of nodes) {
+      const before = this.#nodes.get(each.name);
+      this.#nodes.set(each.name, { ...each, up: true });
+      if (before && !before.up) this.#tell(`${each.name} is back`);
+    }
+    for (const [index, each] of redis.entries()) {
+      const before = this.#redis[index];
+      if (before && before.healthy !== each.healthy) this.#tell(`${each.name} is ${each.healthy ? "back" : "out"}`);
+    }
+    this.#redis = redis;
+    this.#show();
+  }
+
+  /** Nobody tells us any more. */
+  lose() {
+    for (const each of this.#nodes.values()) each.up = false;
+    for (const each of this.#redis) each.healthy = false;
+    this.#show();
+  }
+
+  get names() {
+    return [...this.#nodes.keys()].sort();
+  }
+
+  isUp(name) {
+    return this.#nodes.get(name)?.up ?? false;
+  }
+
+  /** The node to try after that one: those that are up come first. */
+  after(name) {
+    const names = this.names;
+    const at = names.indexOf(name) + 1;
+    const others = [...names.slice(at), ...names.slice(0, at)].filter((each) => each !== name);
+    return others.find((each) => this.isUp(each)) ?? others[0] ?? name;
+  }
+
+  /** Where a node is; before we know of any, where this page came from. */
+  url(name) {
+    const url = new URL("/", location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    url.port = this.#nodes.get(name)?.port ?? location.port;
+    return url.href;
+  }
+
+  #tell(text) {
+    write($("news"), text);
+  }
+
+  #show() {
+    const nodes = this.names.map((name) => nodeCard(this.#nodes.get(name)));
+    const redis = this.#redis.map(redisCard);
+    keyed($("cluster"), [...nodes, ...redis], (card) => this.#make(card), refresh);
+    $("cluster").setAttribute("aria-description", `As ${this.#seenFrom} sees it`);
+  }
+
+  #make({ key, kind }) {
+    const button = element("button", { type: "button", "aria-label": `Kill ${key}` }, "Kill");
+    button.onclick = () => {
+      if (button.getAttribute("aria-disabled") === "true") return;
+      write($("cluster-alert"), "");
+      this.#kill(key).catch((error) => write($("cluster-alert"), error.message));
+    };
+    const name = element("p", {}, element("b", {}, key), " ", element("span", { class: "health" }));
+    return element("li", { class: kind }, name, button, element("p", { class: "detail" }));
+  }
+}
+
+function nodeCard({ name, up, port, pid, clients, seconds, killable }) {
+  const detail = `:${port} · ${clients} ${clients === 1 ? "client" : "clients"} · ${duration(seconds)}`;
+  return {
+    key: name,
+    kind: "node",
+    good: up,
+    health: up ? "up" : "down",
+    detail: up ? detail : `:${port}`,
+    title: `pid ${pid}`,
+    killable,
+  };
+}
+
+function redisCard({ name, url, healthy, latency, killable }) {
+  const place = url.replace(/^\w+:\/\/(127\.0\.0\.1)?/, "");
+  return {
+    key: name,
+    kind: "redis",
+    good: healthy,
+    health: healthy ? "healthy" : "out",
+    detail: healthy && latency !== null ? `${place} · ${shown(latency)} ms` : place,
+    title: url,
+    killable,
+  };
+}
+
+function refresh(card, { good, health, detail, title, killable }) {
+  card.classList.toggle("bad", !good);
+  write(card.querySelector(".health"), health);
+  const details = card.querySelector(".detail");
+  write(details, detail);
+  details.title = title;
+  const button = card.querySelector("button");
+  button.hidden = !killable;
+  button.setAttribute("aria-disabled", String(!good)); // `disabled` would take the focus from who has just pressed it
+}
+
+function duration(seconds) {
+  if (seconds < 60) return `${seconds} s`;
+  return seconds < 3600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
+}

@@ -1,0 +1,87 @@
+// The line to write in, with whom it goes to and whom that reaches.
+
+import { element, write } from "/view.js";
+
+export class Composer {
+  #form;
+  #to;
+  #text;
+  #reach;
+  #known = "";
+
+  /**
+   * @param pane the element that it is in
+   * @param say sends {to, name, text}; a promise, which is rejected if that fails
+   * @param turned called when another receiver was chosen
+   */
+  constructor(pane, say, turned) {
+    this.#form = pane.querySelector(".say");
+    [this.#to, this.#text] = this.#form.querySelectorAll("select, input");
+    this.#reach = pane.querySelector(".reach");
+    this.#to.onchange = turned;
+    this.#form.onsubmit = (submitted) => {
+      submitted.preventDefault();
+      this.#send(say);
+    };
+  }
+
+  /** Whom the next message is for: {to, name}. */
+  get receiver() {
+    const key = this.#to.value;
+    if (key.startsWith("#")) return { to: "room", name: key.slice(1) };
+    return key.startsWith("@") ? { to: "user", name: key.slice(1) } : { to: "everyone", name: null };
+  }
+
+  choose(key) {
+    if ([...this.#to.options].some(({ value }) => value === key)) this.#to.value = key;
+  }
+
+  /** Offer receivers. The chosen one stays, even if it is gone: a word for one must not go to everyone. */
+  offer(rooms, people) {
+    const chosen = this.#to.value;
+    const names = [...people];
+    if (chosen.startsWith("@") && !names.includes(chosen.slice(1))) names.push(chosen.slice(1));
+    const known = JSON.stringify([rooms, names]);
+    if (known === this.#known) return;
+    this.#known = known;
+    this.#to.replaceChildren(
+      element("option", { value: "everyone" }, "Everyone"),
+      group("Rooms", "#", rooms),
+      group("Only", "@", names),
+    );
+    this.choose(chosen);
+  }
+
+  /** Show whom it reaches: [[node, names]]. */
+  show(reach, me) {
+    const terms = reach.flatMap(([node, names]) => [
+      element("dt", {}, node),
+      element("dd", {}, names.map((name) => (name === me ? "you" : name)).join(", ")),
+    ]);
+    const text = terms.map(({ textContent }) => textContent).join();
+    if (this.#reach.dataset.text === text) return;
+    this.#reach.dataset.text = text;
+    this.#reach.replaceChildren(...(terms.length ? terms : [element("dt", {}, "Nobody is there")]));
+  }
+
+  enable(yes) {
+    write(this.#form.querySelector("button"), yes ? "Send" : "Offline");
+    this.#form.querySelector("button").disabled = !yes;
+  }
+
+  async #send(say) {
+    const text = this.#text.value.trim();
+    if (!text) return;
+    this.#text.value = "";
+    try {
+      await say({ ...this.receiver, text });
+    } catch {
+      this.#text.value ||= text; // not lost: it can be sent again
+    }
+  }
+}
+
+function group(label, sign, names) {
+  const options = names.map((name) => element("option", { value: sign + name }, sign === "#" ? `#${name}` : name));
+  return element("optgroup", { label }, ...options);
+}

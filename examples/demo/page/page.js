@@ -1,0 +1,61 @@
+// The page: three panes, each a client that is at home on another node, and the cluster as the first of them sees it.
+
+import { Cluster } from "/cluster.js";
+import { Pane } from "/pane.js";
+import { $, element, write } from "/view.js";
+
+const NAMES = ["Nora", "Milo", "Pia"];
+const panes = [];
+const cluster = new Cluster(kill);
+
+function add(name, home) {
+  const pane = new Pane(name, cluster, told);
+  const tab = element("button", { type: "button" }, name);
+  tab.onclick = () => show(pane);
+  panes.push(pane);
+  $("panes").append(pane.element);
+  $("tabs").append(tab);
+  pane.start(home);
+}
+
+/** On a phone one pane is shown at a time; elsewhere they all are. */
+function show(pane) {
+  for (const [index, each] of panes.entries()) {
+    each.element.classList.toggle("shown", each === pane);
+    $("tabs").children[index].setAttribute("aria-pressed", String(each === pane));
+  }
+}
+
+/** The pane through which we see the cluster. */
+function eyes() {
+  return panes.find(({ isOpen }) => isOpen);
+}
+
+async function kill(name) {
+  const open = panes.filter(({ isOpen }) => isOpen);
+  const asker = open.find(({ node }) => node !== name) ?? open[0]; // who is killed can't answer
+  if (!asker) throw new Error("No server is there to ask.");
+  await asker.kill(name);
+}
+
+function told(pane, vitals) {
+  write($("tabs").children[panes.indexOf(pane)], `${pane.name}\n${pane.node}`);
+  if (pane !== eyes()) return; // two nodes may see it differently for a moment
+  cluster.learn(vitals);
+  if (panes.length > 1) return;
+  const others = NAMES.slice(1, vitals.nodes.length);
+  let home = vitals.node;
+  for (const name of others) {
+    home = cluster.after(home);
+    add(name, home);
+  }
+}
+
+setInterval(() => {
+  if (eyes()) eyes().askForVitals().catch(() => {}); // lost meanwhile: the next one is asked
+  else cluster.lose();
+  for (const pane of panes) pane.comeHome();
+}, 1000);
+
+add(NAMES[0]);
+show(panes[0]);

@@ -1,0 +1,304 @@
+// One pane: what a client hears and knows, and the controls to take part.
+
+import { Composer } from "/composer.js";
+import { drawNote, drawPoll, drawSaid, drawVotes } from "/messages.js";
+import { Picture } from "/picture.js";
+import { Seat } from "/seat.js";
+import { $, element, insert, keyed, randomWord, shown, sparkline, write } from "/view.js";
+
+const MESSAGES = 150; // kept
+const IDS = 500; // of messages, to know those that come twice
+const FRAMES = 12;
+const REMEMBERED = 10_000; // milliseconds that a message may take to every pane
+const ENDS = { 4001: "You have left.", 4012: "This name came in from another window." };
+
+const sent = new Map(); // mark of a message -> when a pane of this page sent it
+
+export class Pane {
+  #seat;
+  #told;
+  #part;
+  #composer;
+  #picture = new Picture();
+  #mine = new Set(["lobby"]); // rooms to be in, now and after a reconnection
+  #nodes = new Set(); // that are alive
+  #here = ""; // the node that has welcomed us
+  #early = null; // what to do after the welcome, which is older
+  #seen = new Set(); // ids of messages
+  #polls = new Map(); // room -> the question that it is being asked, as it is shown
+  #latencies = [];
+  #tries = 1;
+  #base; // of the names to try
+  #chosen = false; // whether somebody has chosen another
+
+  /**
+   * @param name of the user, to begin with; a reload of the page keeps the one it has then
+   * @param cluster the servers
+   * @param told called with the pane, and with what its node says of the cluster
+   */
+  constructor(name, cluster, told) {
+    this.#base = name;
+    this.#told = told;
+    const before = JSON.parse(sessionStorage.getItem(name)) ?? { name, key: randomWord() };
+    this.element = $("pane").content.firstElementChild.cloneNode(true);
+    this.#part = (selector) => this.element.querySelector(selector);
+    this.#composer = new Composer(this.element, (message) => this.#say(message), () => this.#render());
+    this.#seat = new Seat(before.name, before.key, cluster, {
+      connecting: () => this.#status("wait", "connecting …"),
+      opened: () => (this.#early = []),
+      closed: (close) => this.#closed(close),
+      latency: (milliseconds) => this.#latency(milliseconds),
+      wire: (direction, raw) => this.#wire(direction, raw),
+      events: this.#events(),
+    });
+    this.#listen();
+    this.#render();
+  }
+
+  get name() {
+    return this.#seat.name;
+  }
+
+  get isOpen() {
+    return this.#seat.isOpen;
+  }
+
+  get node() {
+    return this.#seat.node;
+  }
+
+  /** Connect, for good: to the node of that name, or the one this page came from. */
+  start(home = "") {
+    this.#seat.home = home;
+    this.#seat.connect();
+  }
+
+  comeHome() {
+    this.#seat.comeHome();
+  }
+
+  async kill(name) {
+    await this.#seat.call("kill", { name });
+  }
+
+  async askForVitals() {
+    this.#vitals(await this.#seat.call("vitals"));
+  }
+
+  // What the server tells
+
+  #events() {
+    const picture = (event) => (data) => this.#picture[event](data);
+    const late = {
+      arrived: picture("arrived"),
+      went: picture("went"),
+      joined: picture("joined"),
+      left: picture("left"),
+      said: (said) => this.#said(said, performance.now()),
+      polled: (poll) => this.#polled(poll),
+      news: ({ text, at }) => this.#note(text, at),
+      vitals: (vitals) => this.#vitals(vitals),
+    };
+    const handlers = Object.entries(late).map(([event, handler]) => [event, this.#afterWelcome(handler)]);
+    // The server calls this one: the promise is kept when somebody presses a button. Without, that is no answer.
+    const poll = (data) => new Promise((answer) => this.#poll(data, answer));
+    return { ...Object.fromEntries(handlers), poll, welcome: (data) => this.#welcome(data) };
+  }
+
+  #poll(poll, answer) {
+    const item = drawPoll(poll, answer);
+    this.#polls.set(poll.room, item); // one at a time, the server sees to that
+    this.#log(item, poll.at);
+  }
+
+  #polled(poll) {
+    this.#polls.get(poll.room)?.remove();
+    this.#polls.delete(poll.room);
+    this.#log(drawVotes(poll), poll.at);
+  }
+
+  #afterWelcome(handler) {
+    return (data) => {
+      if (this.#early) {
+        this.#early.push(() => handler(data));
+        return;
+      }
+      handler(data);
+      this.#render();
+    };
+  }
+
+  async #welcome({ recent, vitals, people, rooms }) {
+    this.#seat.home ||= vitals.node;
+    this.#seat.node = this.#here = vitals.node;
+    this.#note(`On ${this.#here}.`);
+    this.#remember();
+    this.#picture.welcome({ people, rooms });
+    this.#nodes = new Set();
+    this.#vitals(vitals);
+    for (const said of recent) this.#said(said);
+    const early = this.#early;
+    this.#early = null;
+    for (const handle of early) handle();
+    this.#render();
+    await Promise.all([...this.#mine].map((room) => this.#join(room)));
+    if (this.isOpen) this.#status("on", ""); // before, it could not speak in its rooms
+  }
+
+  #vitals(vitals) {
+    const alive = new Set(vitals.nodes.map(({ name }) => name));
+    for (const node of this.#nodes) if (!alive.has(node)) this.#picture.lost(node);
+    this.#nodes = alive;
+    this.#told(this, vitals);
+    this.#render();
+  }
+
+  #said(said, now = null) {
+    if (this.#seen.has(said.id)) return;
+    this.#seen.add(said.id);
+    if (this.#seen.size > IDS) this.#seen.delete(this.#seen.values().next().value);
+    const took = now !== null && sent.has(said.mark) ? now - sent.get(said.mark) : null;
+    this.#log(drawSaid(said, { me: this.name, here: this.#here, took }), said.at);
+  }
+
+  #closed({ code, reason, again }) {
+    this.#latencies = [];
+    this.#latency();
+    if (again) {
+      if (this.#here) this.#note(`${this.#here} is lost.`);
+      this.#here = "";
+      this.#status("wait", "connecting …");
+    } else if (code === 4011 && !this.#chosen) {
+      this.#tries += 1;
+      this.#rename(`${this.#base} ${this.#tries}`);
+    } else {
+      this.#status("off", "");
+      write(this.#part(".alert"), ENDS[code] ?? reason);
+    }
+  }
+
+  // What the user does
+
+  #listen() {
+    this.#part(".name").onchange = ({ target }) => {
+      this.#chosen = true;
+      this.#rename(target.value.trim());
+    };
+    this.#part(".leave").onclick = () => {
+      this.#complain(null);
+      if (this.element.dataset.state === "off") this.#seat.connect();
+      else this.#seat.leave();
+    };
+    this.#part(".rooms form").onsubmit = (submitted) => {
+      submitted.preventDefault();
+      const input = this.#part(".rooms input");
+      this.#join(input.value.trim());
+      input.value = "";
+    };
+  }
+
+  #rename(name) {
+    this.#complain(null);
+    this.#seat.name = name;
+    this.#part(".name").value = name;
+    this.#seat.connect();
+  }
+
+  async #join(room) {
+    const answer = await this.#call("join", { room });
+    if (!answer) return;
+    this.#mine.add(room);
+    for (const said of answer.recent) this.#said(said);
+    this.#render();
+    this.#composer.choose(`#${room}`);
+    this.#render();
+  }
+
+  async #leave(room) {
+    this.#mine.delete(room);
+    await this.#call("leave", { room });
+    this.#render();
+  }
+
+  async #say(message) {
+    const mark = randomWord();
+    sent.set(mark, performance.now());
+    setTimeout(() => sent.delete(mark), REMEMBERED);
+    if (!(await this.#call("say", { ...message, mark }))) throw new Error("it was not sent");
+  }
+
+  /** Ask the server; what it refuses is shown, and there is no answer. */
+  async #call(event, data) {
+    try {
+      this.#complain(null);
+      return await this.#seat.call(event, data);
+    } catch (error) {
+      this.#complain(error);
+      return null;
+    }
+  }
+
+  #remember() {
+    const { name, key } = this.#seat;
+    sessionStorage.setItem(this.#base, JSON.stringify({ name, key }));
+  }
+
+  #complain(error) {
+    write(this.#part(".alert"), error ? error.message : "");
+  }
+
+  // How it looks
+
+  #render() {
+    const rooms = this.#picture.roomNames(this.#mine);
+    const chips = rooms.map((room) => ({ key: room, mine: this.#mine.has(room), count: this.#picture.rooms.get(room)?.size ?? 0 }));
+    keyed(this.#part(".rooms ul"), chips, (chip) => this.#makeChip(chip), refreshChip);
+    const people = [...this.#picture.people.keys()].filter((name) => name !== this.name).sort();
+    this.#composer.offer(rooms.filter((room) => this.#mine.has(room)), people);
+    this.#composer.show(this.#picture.reach(this.#composer.receiver), this.name);
+    write(this.#part(".where"), this.#seat.node);
+  }
+
+  #makeChip({ key: room }) {
+    const button = element("button", { type: "button" }, `#${room} `, element("span", { class: "count" }));
+    button.onclick = () => (this.#mine.has(room) ? this.#leave(room) : this.#join(room));
+    return element("li", {}, button);
+  }
+
+  #status(state, text) {
+    this.element.dataset.state = state;
+    write(this.#part(".state"), text);
+    write(this.#part(".where"), this.#seat.node);
+    write(this.#part(".leave"), state === "off" ? "Connect" : "Leave");
+    this.#part(".name").value = this.name;
+    this.#composer.enable(state === "on");
+  }
+
+  #latency(milliseconds) {
+    if (milliseconds !== undefined) this.#latencies = [...this.#latencies.slice(-29), milliseconds];
+    write(this.#part("output"), milliseconds === undefined ? "–" : shown(milliseconds));
+    this.#part("polyline").setAttribute("points", sparkline(this.#latencies, 60, 18));
+  }
+
+  #note(text, at = Date.now() / 1000) {
+    this.#log(drawNote(text), at);
+  }
+
+  #log(item, at) {
+    insert(this.#part(".log ol"), item, at, MESSAGES);
+  }
+
+  #wire(direction, raw) {
+    const who = element("span", { class: "sr" }, direction === "in" ? "received " : "sent ");
+    const item = element("li", { class: raw ? direction : `${direction} beat` }, who, raw || "heartbeat");
+    const list = this.#part(".wire ol");
+    list.prepend(item);
+    if (list.children.length > FRAMES) list.lastElementChild.remove();
+  }
+}
+
+function refreshChip(chip, { mine, count }) {
+  const button = chip.firstElementChild;
+  button.setAttribute("aria-pressed", String(mine));
+  write(button.lastElementChild, String(count));
+}

@@ -1,0 +1,116 @@
+// One client, with a node where it is at home. When that is gone it goes on at another, and comes home when it can.
+
+const { Client, NotConnected } = window.Crosswire;
+
+const AWAY = 4_000; // milliseconds before it looks whether its home is back; by then a dead node is known to be dead
+const LONGEST_DELAY = 5_000;
+const FINAL = new Set([1008, 4001, 4010, 4011, 4012]); // close codes that say: do not come back
+
+export class Seat {
+  #cluster;
+  #on;
+  #client = null;
+  #retry = 0;
+  #attempt = 0;
+  #lostAt = 0;
+  isOpen = false;
+  node = ""; // where it is, or tries to be
+  home = "";
+
+  /**
+   * @param name of the user
+   * @param key proves, after a loss, that the name is ours
+   * @param cluster tells where the nodes are
+   * @param on what to call: connecting(), opened(), closed({code, reason, again}), latency(milliseconds),
+   *   wire(direction, text); and `events`, an object of handlers by event
+   */
+  constructor(name, key, cluster, on) {
+    this.name = name;
+    this.key = key;
+    this.#cluster = cluster;
+    this.#on = on;
+  }
+
+  connect(node = this.home) {
+    clearTimeout(this.#retry);
+    this.node = node;
+    this.isOpen = false;
+    const before = this.#client;
+    this.#client = this.#makeClient(node);
+    before?.close(); // it is somebody else's from now on: what it still tells is not heard
+    this.#on.connecting();
+  }
+
+  /** Go, until `connect` is called again. */
+  leave() {
+    clearTimeout(this.#retry);
+    const client = this.#client;
+    this.#ended({ code: 4001, reason: "" });
+    client?.close();
+  }
+
+  call(event, data) {
+    if (!this.isOpen) return Promise.reject(new NotConnected());
+    return this.#client.call(event, data);
+  }
+
+  /** Come home, if there is a home to come to again. */
+  comeHome() {
+    const away = this.isOpen && this.node !== this.home && performance.now() - this.#lostAt > AWAY;
+    if (away && this.#cluster.isUp(this.home)) this.connect();
+  }
+
+  #makeClient(node) {
+    const { wire, latency, events } = this.#on;
+    const client = new Client(this.#cluster.url(node), {
+      params: { name: this.name, key: this.key },
+      pingInterval: 1,
+      pongTimeout: 3,
+      reconnect: () => false, // it would come back to the same node: this goes to the next one
+      backgroundNotice: false, // a demo may go on behind other windows
+      WebSocket: tapped(wire),
+    });
+    const current = (handler) => (...args) => client === this.#client && handler(...args);
+    client.onOpen(current(() => this.#opened()));
+    client.onClose(current((close) => this.#ended(close)));
+    client.onError((error) => error instanceof NotConnected || console.error(error));
+    client.onPong(current(latency));
+    client.onMessage((raw) => wire("in", raw));
+    for (const [event, handler] of Object.entries(events)) client.on(event, current(handler));
+    client.connect().catch(current(({ message }) => this.#ended({ code: 1006, reason: message })));
+    return client;
+  }
+
+  #opened() {
+    this.isOpen = true;
+    this.#attempt = 0;
+    this.#on.opened();
+  }
+
+  #ended({ code, reason }) {
+    const again = !FINAL.has(code);
+    this.#client = null;
+    this.isOpen = false;
+    if (again && this.node === this.home) this.#lostAt = performance.now();
+    if (again) this.#goOn();
+    this.#on.closed({ code, reason, again });
+  }
+
+  /** Try the next node: soon at first, and at a random moment, so that those who were lost together do not come together. */
+  #goOn() {
+    this.#attempt += 1;
+    this.node = this.#cluster.after(this.node);
+    const longest = Math.min(100 * 2 ** this.#attempt, LONGEST_DELAY);
+    this.#retry = setTimeout(() => this.connect(this.node), Math.random() * longest);
+  }
+}
+
+/** The browser's WebSocket, with an ear for what is sent; what is received a client tells by itself. */
+function tapped(wire) {
+  return class extends WebSocket {
+    send(data) {
+      super.send(data);
+      wire("out", data);
+    }
+  };
+}

@@ -1,0 +1,71 @@
+// Small helpers to put things on the page. Text goes in as text nodes: there is no way to make HTML of it here.
+
+export const $ = (id) => document.getElementById(id);
+
+/** An element with attributes and children; `name` colours it after somebody's name. */
+export function element(tag, { name, ...attributes } = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (name) made.style.setProperty("--hue", hue(name));
+  made.append(...children);
+  return made;
+}
+
+/** Change a text only if it changes: a screen reader tells of changes. */
+export function write(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+/** Make a list show these items, in order, changing as little as possible, so that the focus stays where it is. */
+export function keyed(list, items, make, refresh) {
+  const before = new Map([...list.children].map((child) => [child.dataset.key, child]));
+  items.forEach((item, index) => {
+    let child = before.get(item.key);
+    before.delete(item.key);
+    if (!child) {
+      child = make(item);
+      child.dataset.key = item.key;
+    }
+    refresh(child, item);
+    if (list.children[index] !== child) list.insertBefore(child, list.children[index] ?? null);
+  });
+  for (const child of before.values()) child.remove();
+}
+
+/** Put an item into a list that is in the order of `data-at`; its parent is scrolled there if the reader was at the end. */
+export function insert(list, item, at, most) {
+  const box = list.parentElement;
+  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+  item.dataset.at = at;
+  let next = null;
+  for (let each = list.lastElementChild; each && Number(each.dataset.at) > at; each = each.previousElementSibling) {
+    next = each;
+  }
+  list.insertBefore(item, next);
+  while (list.children.length > most) list.firstElementChild.remove();
+  if (atEnd) box.scrollTop = box.scrollHeight;
+}
+
+/** The points of a little curve through the values. */
+export function sparkline(values, width, height) {
+  const most = Math.max(...values, 1);
+  const step = width / Math.max(values.length - 1, 1);
+  const y = (value) => height - 2 - (value / most) * (height - 4);
+  return values.map((value, index) => `${(index * step).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
+}
+
+/** Milliseconds, as exact as it makes sense to read them. */
+export const shown = (milliseconds) => (milliseconds < 10 ? milliseconds.toFixed(1) : String(Math.round(milliseconds)));
+
+/** A word that nobody guesses. `crypto.randomUUID` would want https. */
+export function randomWord() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+const HUES = [10, 35, 95, 150, 175, 200, 225, 265, 300, 335];
+
+function hue(name) {
+  let hash = 2166136261; // FNV-1a, so that similar names get different colours
+  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 16777619) >>> 0;
+  return HUES[(hash >>> 8) % HUES.length];
+}

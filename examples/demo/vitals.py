@@ -1,0 +1,108 @@
+"""How the cluster is, seen from one node and told to the clients on it: the nodes, the Redis, and their health."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Container
+from typing import Any
+
+import msgspec
+
+from crosswire import BusUnavailable, EventError, NodeGone, NodeInfo, RedisStatus, Server, Socket
+
+LAUNCHER = "launcher"
+"""The member that started the nodes, and has no clients."""
+
+
+class Up(msgspec.Struct):
+    """What a node tells of itself when it has started."""
+
+    port: int
+    pid: int
+
+
+class Victim(msgspec.Struct):
+    """Whom to kill."""
+
+    name: str
+
+
+class Vitals:
+    """What one node knows of the others and of the Redis.
+
+    Args:
+        server: of this node, not yet started.
+        killable: names of the nodes and the Redis that its clients may kill.
+    """
+
+    def __init__(self, server: Server, killable: Container[str]) -> None:
+        self._server = server
+        self._cluster = cluster = server.cluster
+        self._killable = killable
+        self._up: dict[str, Up] = {}
+
+        server.on("vitals", self.now)
+        server.on("kill", self._kill)
+        server.on_start(self._meet)
+        cluster.on("where", self._where)
+        cluster.on("up", self._is_up)
+
+    def now(self) -> dict[str, Any]:
+        """Tell how the cluster is."""
+        alive = self._cluster.nodes
+        nodes = [(alive[name], up) for name, up in sorted(self._up.items()) if name in alive]
+        redis = enumerate(self._cluster.redis.status(), 1)
+        return {
+            "node": self._server.name,
+            "nodes": [self._node(info, up) for info, up in nodes],
+            "redis": [self._redis(f"redis-{number}", status) for number, status in redis],
+        }
+
+    def _node(self, info: NodeInfo, up: Up) -> dict[str, Any]:
+        return {
+            "name": info.name,
+            "port": up.port,
+            "pid": up.pid,
+            "clients": info.connections,
+            "seconds": round(time.time() - info.since),
+            "killable": info.name in self._killable,
+        }
+
+    def _redis(self, name: str, status: RedisStatus) -> dict[str, Any]:
+        return {
+            "name": name,
+            "url": status.url,
+            "healthy": status.healthy,
+            "latency": status.latency,
+            "killable": name in self._killable,
+        }
+
+    def _tell(self) -> None:
+        self._server.everyone.send("vitals", self.now(), local=True)
+
+    async def _kill(self, socket: Socket, victim: Victim) -> None:
+        """Have a node or a Redis killed, by the process that started it."""
+        if victim.name not in self._killable:
+            raise EventError("NOT_ALLOWED", f"{victim.name} is not for visitors to kill")
+        try:
+            await self._cluster.call(LAUNCHER, "kill", victim)
+        except (BusUnavailable, NodeGone):
+            raise EventError("NO_REDIS", "no Redis is left to ask through") from None
+
+    # How the nodes learn where the others are
+
+    async def _meet(self) -> None:
+        me = self._up[self._server.name] = Up(self._server.port, os.getpid())
+        self._cluster.send("up", me, include_self=False)
+        replies = await self._cluster.gather("where", include_self=False)
+        self._up |= {name: msgspec.convert(up, Up) for name, up in replies.items() if up is not None}
+        for changed in (self._cluster.on_join, self._cluster.on_leave, self._cluster.on_redis_health):
+            changed(self._tell)
+
+    def _where(self) -> Up | None:
+        return self._up.get(self._server.name)  # one that is still starting will tell by itself
+
+    def _is_up(self, sender: str, up: Up) -> None:
+        self._up[sender] = up
+        self._tell()
