@@ -146,7 +146,7 @@ def _options(given: argparse.Namespace, redis: Sequence[str]) -> Options:
         host=given.host,
         port=given.port,
         redis=redis,
-        prefix=f"demo-{secrets.token_hex(4)}:",  # others may run the demo on the same Redis
+        prefix=f"demo-{secrets.token_hex(4)}:" if given.redis else "cw:",  # others may run the demo on the same Redis
         bot_key=secrets.token_urlsafe(),
         killable=[*NODES, *(() if given.redis else VALKEYS)] if own_machine else [],
         restart_after=given.restart_after,

@@ -60,6 +60,7 @@ class Peers:
         cluster.on("here", self._here)
         cluster.on("history", self._tell_history)
         cluster.on("said", self._said)
+        cluster.on_gap(self._tell_all)
 
     # Questions to all nodes, this one among them
 
@@ -83,6 +84,10 @@ class Peers:
             "people": [person for node in replies.values() for person in node["people"]],
             "rooms": {room: sorted(members) for room, members in rooms.items()},
         }
+
+    async def _tell_all(self) -> None:
+        """Something may have been missed, while no Redis was there: give our clients the whole picture again."""
+        self._server.everyone.send("picture", await self.picture(), local=True)
 
     # What was said: every node hears it, also those where nobody is in the room
 

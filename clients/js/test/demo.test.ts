@@ -122,9 +122,12 @@ async function tabTo(target: Locator): Promise<void> {
 }
 
 test("whoever is on a node that is killed goes on at another, and comes home when it is back", async () => {
+  const receiver = pane(1).getByLabel("To", { exact: true });
+  await receiver.selectOption("@Nora");
   process.kill(demo.places.get("node-2")!.pid, "SIGKILL");
   await text(pane(1).locator(".where")).toBe("node-3");
   await connected(pane(1));
+  expect(await receiver.inputValue()).toBe("@Nora"); // else a word for one might go to others
   await say(1, "everyone", "Still here");
   await heard(pane(0), "Still here").waitFor();
   await text(card("node-2").locator(".health")).toBe("down");

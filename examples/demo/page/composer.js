@@ -38,16 +38,19 @@ export class Composer {
 
   /** Offer receivers. The chosen one stays, even if it is gone: a word for one must not go to everyone. */
   offer(rooms, people) {
-    const chosen = this.#to.value;
-    const names = [...people];
-    if (chosen.startsWith("@") && !names.includes(chosen.slice(1))) names.push(chosen.slice(1));
-    const known = JSON.stringify([rooms, names]);
+    const { to, name } = this.receiver;
+    const offered = {
+      room: to === "room" ? [...new Set([...rooms, name])] : rooms,
+      user: to === "user" ? [...new Set([...people, name])] : people,
+    };
+    const known = JSON.stringify(offered);
     if (known === this.#known) return;
     this.#known = known;
+    const chosen = this.#to.value;
     this.#to.replaceChildren(
       element("option", { value: "everyone" }, "Everyone"),
-      group("Rooms", "#", rooms),
-      group("Only", "@", names),
+      group("Rooms", "#", offered.room),
+      group("Only", "@", offered.user),
     );
     this.choose(chosen);
   }

@@ -52,7 +52,10 @@ function told(pane, vitals) {
 }
 
 setInterval(() => {
-  if (eyes()) eyes().askForVitals().catch(() => {}); // lost meanwhile: the next one is asked
+  if (eyes())
+    eyes()
+      .askForVitals()
+      .catch(() => {}); // lost meanwhile: the next one is asked
   else cluster.lose();
   for (const pane of panes) pane.comeHome();
 }, 1000);

@@ -42,7 +42,11 @@ export class Pane {
     const before = JSON.parse(sessionStorage.getItem(name)) ?? { name, key: randomWord() };
     this.element = $("pane").content.firstElementChild.cloneNode(true);
     this.#part = (selector) => this.element.querySelector(selector);
-    this.#composer = new Composer(this.element, (message) => this.#say(message), () => this.#render());
+    this.#composer = new Composer(
+      this.element,
+      (message) => this.#say(message),
+      () => this.#render(),
+    );
     this.#seat = new Seat(before.name, before.key, cluster, {
       connecting: () => this.#status("wait", "connecting …"),
       opened: () => (this.#early = []),
@@ -53,6 +57,7 @@ export class Pane {
     });
     this.#listen();
     this.#render();
+    this.#composer.choose("#lobby");
   }
 
   get name() {
@@ -98,6 +103,7 @@ export class Pane {
       polled: (poll) => this.#polled(poll),
       news: ({ text, at }) => this.#note(text, at),
       vitals: (vitals) => this.#vitals(vitals),
+      picture: picture("take"),
     };
     const handlers = Object.entries(late).map(([event, handler]) => [event, this.#afterWelcome(handler)]);
     // The server calls this one: the promise is kept when somebody presses a button. Without, that is no answer.
@@ -133,7 +139,7 @@ export class Pane {
     this.#seat.node = this.#here = vitals.node;
     this.#note(`On ${this.#here}.`);
     this.#remember();
-    this.#picture.welcome({ people, rooms });
+    this.#picture.take({ people, rooms });
     this.#nodes = new Set();
     this.#vitals(vitals);
     for (const said of recent) this.#said(said);
@@ -141,7 +147,7 @@ export class Pane {
     this.#early = null;
     for (const handle of early) handle();
     this.#render();
-    await Promise.all([...this.#mine].map((room) => this.#join(room)));
+    await Promise.all([...this.#mine].map((room) => this.#enter(room)));
     if (this.isOpen) this.#status("on", ""); // before, it could not speak in its rooms
   }
 
@@ -205,12 +211,16 @@ export class Pane {
   }
 
   async #join(room) {
+    await this.#enter(room);
+    this.#composer.choose(`#${room}`);
+    this.#render();
+  }
+
+  async #enter(room) {
     const answer = await this.#call("join", { room });
     if (!answer) return;
     this.#mine.add(room);
     for (const said of answer.recent) this.#said(said);
-    this.#render();
-    this.#composer.choose(`#${room}`);
     this.#render();
   }
 
@@ -251,10 +261,17 @@ export class Pane {
 
   #render() {
     const rooms = this.#picture.roomNames(this.#mine);
-    const chips = rooms.map((room) => ({ key: room, mine: this.#mine.has(room), count: this.#picture.rooms.get(room)?.size ?? 0 }));
+    const chips = rooms.map((room) => ({
+      key: room,
+      mine: this.#mine.has(room),
+      count: this.#picture.rooms.get(room)?.size ?? 0,
+    }));
     keyed(this.#part(".rooms ul"), chips, (chip) => this.#makeChip(chip), refreshChip);
     const people = [...this.#picture.people.keys()].filter((name) => name !== this.name).sort();
-    this.#composer.offer(rooms.filter((room) => this.#mine.has(room)), people);
+    this.#composer.offer(
+      rooms.filter((room) => this.#mine.has(room)),
+      people,
+    );
     this.#composer.show(this.#picture.reach(this.#composer.receiver), this.name);
     write(this.#part(".where"), this.#seat.node);
   }

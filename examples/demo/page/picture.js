@@ -6,8 +6,8 @@ export class Picture {
   people = new Map(); // name -> {name, bot, node}
   rooms = new Map(ALWAYS.map((room) => [room, new Set()])); // name -> names of the members
 
-  /** The whole picture, once after every connection; changes follow. */
-  welcome({ people, rooms }) {
+  /** The whole picture, after every connection and after an outage; changes follow. */
+  take({ people, rooms }) {
     this.people = new Map(people.map((person) => [person.name, person]));
     this.rooms = new Map(Object.entries(rooms).map(([room, members]) => [room, new Set(members)]));
   }

@@ -70,7 +70,10 @@ export class Seat {
       backgroundNotice: false, // a demo may go on behind other windows
       WebSocket: tapped(wire),
     });
-    const current = (handler) => (...args) => client === this.#client && handler(...args);
+    const current =
+      (handler) =>
+      (...args) =>
+        client === this.#client && handler(...args);
     client.onOpen(current(() => this.#opened()));
     client.onClose(current((close) => this.#ended(close)));
     client.onError((error) => error instanceof NotConnected || console.error(error));

@@ -318,6 +318,34 @@ def test_visitors_kill_a_redis_and_a_node_and_nothing_is_lost() -> None:
         assert "Traceback" not in demo.output
 
 
+def test_who_comes_while_no_redis_answers_sees_everybody_when_one_does() -> None:
+    with running(DEMO, "--port", "0", "--pace", "0.2") as demo:
+        demo.wait_for(r"Deniz joined")
+        address = address_of(demo)
+        valkeys = [int(demo.wait_for(rf"^ +{name}  redis://\S+  pid (\d+)")[1]) for name in ("redis-1", "redis-2")]
+
+        async def visit() -> None:
+            client = visitor(address, "Vera")
+            ear = Ear(client, "welcome", "picture")
+            for pid in valkeys:
+                os.kill(pid, signal.SIGSTOP)
+            async with client:
+                try:
+                    await ear.wait_for("welcome", you="Vera")
+                finally:
+                    for pid in valkeys:
+                        os.kill(pid, signal.SIGCONT)
+                await aio.wait_until(
+                    lambda: any({"Vera", "Ada", "Basho"} <= names(each) for each in ear.heard["picture"]), timeout=20
+                )
+
+        aio.run(visit())
+
+
+def names(picture: Any) -> set[str]:
+    return {person["name"] for person in picture["people"]}
+
+
 @pytest.mark.parametrize("name", ["redis-3", "launcher", "node-9"])
 def test_nothing_else_is_killed(demo: Script, name: str) -> None:
     assert aio.run(refusal_of_kill(address_of(demo), name)) == "NOT_ALLOWED"

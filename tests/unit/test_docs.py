@@ -1,0 +1,50 @@
+"""README.md, docs/ and the other pages: links lead somewhere, code is code, and the two READMEs say the same."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    page.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/*.md", "clients/js/*.md", "examples/**/*.md")
+    for page in sorted(ROOT.glob(pattern))
+]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(page: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"", text)
+    paths = {(link or image).partition("#")[0] for link, image in links}
+    broken = {path for path in paths if path and ":" not in path and not (ROOT / page).parent.joinpath(path).exists()}
+    assert broken == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_is_python(page: str) -> None:
+    for block in blocks(page, "python"):
+        compile(block, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_both_readmes_have_the_same_code_and_the_same_links() -> None:
+    english, chinese = "README.md", "README.zh-CN.md"
+    for language in ("python", "ts"):
+        without_comments = [
+            [re.sub(r" +#.*", "", block) for block in blocks(page, language)] for page in (english, chinese)
+        ]
+        assert without_comments[0] == without_comments[1]
+    links = [set(re.findall(r"\]\(((?!README)[^)]+)\)", (ROOT / page).read_text())) for page in (english, chinese)]
+    assert links[0] == links[1]
+
+
+def test_pages_are_found() -> None:
+    assert {"README.md", "docs/guide.md", "clients/js/README.md"} <= set(PAGES)
