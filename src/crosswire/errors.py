@@ -71,7 +71,7 @@ def may_be_sent(close_code: int) -> bool:
     return (1000 <= close_code <= 1014 and close_code not in (1004, 1005, 1006)) or 3000 <= close_code <= 4999
 
 
-class Reject(CrosswireError):  # noqa: N818 - a hook reads `raise Reject(...)`, and it is an answer more than an error
+class Reject(CrosswireError):
     """Refuse a connection: raise it from ``authenticate`` or from an event handler.
 
     Args:
@@ -99,19 +99,19 @@ class Reject(CrosswireError):  # noqa: N818 - a hook reads `raise Reject(...)`, 
         self.status = status
 
 
-class NotConnected(CrosswireError, ConnectionError):  # noqa: N818 - named by the public interface
+class NotConnected(CrosswireError, ConnectionError):
     """There is no open connection: it was never made, was lost, or is closing."""
 
     code = "WS_NOT_OPEN"
 
 
-class CallTimeout(CrosswireError, TimeoutError):  # noqa: N818 - named by the public interface
+class CallTimeout(CrosswireError, TimeoutError):
     """A call was sent and nobody answered within its timeout. It may still have been carried out."""
 
     code = "CALLBACK_TIMEOUT"
 
 
-class NodeGone(CrosswireError, ConnectionError):  # noqa: N818 - named by the public interface
+class NodeGone(CrosswireError, ConnectionError):
     """The node that was called is no living member of the cluster, or died before it answered.
 
     Args:
@@ -125,7 +125,7 @@ class NodeGone(CrosswireError, ConnectionError):  # noqa: N818 - named by the pu
         self.name = name
 
 
-class BusUnavailable(CrosswireError, ConnectionError):  # noqa: N818 - named by the public interface
+class BusUnavailable(CrosswireError, ConnectionError):
     """No Redis can be reached, so other nodes can't either. What is local goes on; try again later."""
 
     code = "BUS_UNAVAILABLE"
@@ -151,14 +151,14 @@ class EventError(CrosswireError):
         return f"{self.code}: {self.message}" if self.message else self.code
 
 
-class InvalidPayload(EventError):  # noqa: N818 - named by the public interface
+class InvalidPayload(EventError):
     """Data that can't be sent (it has no JSON form), or that does not fit the handler's type."""
 
     def __init__(self, message: str, *, sender: str | None = None) -> None:
         super().__init__("INVALID_PAYLOAD", message, sender=sender)
 
 
-class InvalidMessage(EventError):  # noqa: N818 - reads like InvalidPayload
+class InvalidMessage(EventError):
     """What arrived is no message of the client protocol.
 
     Attributes:
@@ -170,7 +170,7 @@ class InvalidMessage(EventError):  # noqa: N818 - reads like InvalidPayload
         self.callback_id = callback_id
 
 
-class ProtocolFailure(CrosswireError):  # noqa: N818 - RFC 6455 "_Fail the WebSocket Connection_"
+class ProtocolFailure(CrosswireError):
     """The peer broke the WebSocket protocol.
 
     Args:

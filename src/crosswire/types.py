@@ -199,7 +199,8 @@ class Tally(int):
 
     missing: tuple[str, ...]
 
-    def __new__(cls, total: int, missing: Collection[str] = ()) -> Tally:  # noqa: D102 - the class says it
+    def __new__(cls, total: int, missing: Collection[str] = ()) -> Tally:
+        """Make one of a plain count and the names of the nodes that did not answer."""
         self = super().__new__(cls, total)
         self.missing = tuple(missing)
         return self

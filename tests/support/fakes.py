@@ -67,8 +67,8 @@ class FakeServer:
 
     def __init__(
         self,
-        limits: Limits = Limits(),  # noqa: B008 - immutable
-        heartbeat: Heartbeat = Heartbeat(),  # noqa: B008 - immutable
+        limits: Limits = Limits(),
+        heartbeat: Heartbeat = Heartbeat(),
         duplicates: Duplicates = "replace",
     ) -> None:
         loop = asyncio.get_running_loop()

@@ -13,6 +13,7 @@ from crosswire.cli.clusters import VARIABLE, add_cluster_options
 from crosswire.cli.failures import USAGE
 from crosswire.cli.serve import serve
 from crosswire.cli.talk import call, nodes, send
+from crosswire.core.names import has_utf8
 
 _WIDEST = 100
 
@@ -96,10 +97,14 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         words: behind the program's name.
     """
     name = words[0] if words else "--help"
-    if name in COMMANDS:
-        # Intermixed, so that options may stand anywhere: also between the event and its data.
-        return _command_parser(name).parse_intermixed_args(words[1:])
-    return _no_command(name)
+    if name not in COMMANDS:
+        return _no_command(name)
+    parser = _command_parser(name)
+    for word in words:
+        if not has_utf8(word):
+            parser.error(f"{word!r} is no UTF-8")
+    # Intermixed, so that options may stand anywhere: also between the event and its data.
+    return parser.parse_intermixed_args(words[1:])
 
 
 def _no_command(name: str) -> NoReturn:

@@ -8,7 +8,7 @@ USAGE, RUNTIME, INTERRUPTED = 2, 1, 130
 """Exit codes: the command can't work as it was given; it failed; Ctrl-C."""
 
 
-class CommandFailed(Exception):  # noqa: N818 - it is what happened, and may be nobody's error
+class CommandFailed(Exception):
     """A command ends with an exit code.
 
     Args:

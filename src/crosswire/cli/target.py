@@ -63,7 +63,7 @@ def _not_run_by_itself(module: str) -> Iterator[None]:
             "module %r calls run() while it is imported: that is ignored, as it is run by this command", module
         )
 
-    run = Server.run
+    run = Server.run  # the checkers rightly want a method to stay what it is, which here lasts for one import
     Server.run = ignored  # type: ignore[method-assign, assignment]
     try:
         yield

@@ -26,7 +26,7 @@ from crosswire.client.session import Session, SessionOwner
 from crosswire.client.url import Params, join_params
 from crosswire.core.backoff import Backoff
 from crosswire.core.calls import CallIds
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag
+from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
 from crosswire.core.names import require_event
 from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime.tasks import Tasks
@@ -311,11 +311,7 @@ class Client:
             client.off("say", "mine")
             client.off(client.on_open, greet)  # or client.on_open.off(greet), or client.off("on_open", greet)
         """
-        if isinstance(event, Hook):
-            event.off(handler_or_tag)
-            return
-        self._listeners.off(event, handler_or_tag)
-        self._hooks.off(event, handler_or_tag)
+        remove(event, handler_or_tag, self._listeners, self._hooks)
 
     # Inside
 

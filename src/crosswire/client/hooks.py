@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
-from crosswire.core.listeners import Handler, Hook, Tag
+from crosswire.core.listeners import Hook
 from crosswire.errors import NotConnected
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import Tasks
@@ -37,12 +37,6 @@ class Hooks:
     def fire(self, hook: Hook[...], *arguments: Any) -> None:
         """Call a hook's handlers; what they raise is reported."""
         fire(hook, arguments, self._tasks, self.report)
-
-    def off(self, name: str, handler_or_tag: Handler | Tag | None) -> None:
-        """Remove handlers of the hook of that name, if there is one."""
-        hook = vars(self).get(name)
-        if isinstance(hook, Hook):
-            hook.off(handler_or_tag)
 
     def report(self, error: BaseException) -> None:
         """Hand a handler's failure to ``on_error``, or log it if nobody listens."""

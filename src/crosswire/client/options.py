@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
+from crosswire.core.names import has_utf8
 from crosswire.errors import ConfigError
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -40,9 +41,9 @@ def require_count(name: str, value: object) -> int:
 
 
 def require_text(name: str, value: object) -> str:
-    """Return ``value`` if it is a string; else raise :exc:`ConfigError`."""
-    if not isinstance(value, str):
-        raise ConfigError(f"{name}={value!r}: give a string")
+    """Return ``value`` if it is a string that has a UTF-8 form; else raise :exc:`ConfigError`."""
+    if not isinstance(value, str) or not has_utf8(value):
+        raise ConfigError(f"{name}={value!r}: give a string that has a UTF-8 form")
     return value
 
 

@@ -116,7 +116,13 @@ class Router:
             question.reply(data)
 
     def _refuse(self, question: Question, error: EventError) -> None:
-        question.reply(question.delivery.codec.encode(messages.server_call_refusal(question.call_id, error)))
+        codec = question.delivery.codec
+        try:
+            data = codec.encode(messages.server_call_refusal(question.call_id, error))
+        except InvalidPayload as reason:  # the handler's own refusal: its text or its code is none
+            self._hooks.report(reason)
+            data = codec.encode(messages.server_call_refusal(question.call_id, _handler_error()))
+        question.reply(data)
 
     def _busy(self, event: str) -> bool:
         return len(self._tasks) >= MAX_RUNNING and any(each.is_async for each in self._listeners.of(event))

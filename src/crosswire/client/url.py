@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode, urlsplit
 
+from crosswire.core.names import has_utf8
 from crosswire.errors import ConfigError
 
 Value = str | int | float
@@ -44,6 +45,8 @@ def _check(url: object) -> None:
     # urlsplit would silently drop some of these, and connect elsewhere than what was read.
     if any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
         raise ConfigError("the url contains a space or a control character: percent-encode it")
+    if not has_utf8(url):
+        raise ConfigError("the url has no UTF-8 form: it contains half of a surrogate pair")
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
@@ -69,7 +72,10 @@ def _pairs(name: object, value: object) -> list[tuple[str, str]]:
         or not all(isinstance(each, Value) for each in values)
     ):
         raise ConfigError(f"params[{name!r}] must be a string, a number or a sequence of these: convert it yourself")
-    return [(name, _written(each)) for each in values]
+    written = [_written(each) for each in values]
+    if not all(map(has_utf8, (name, *written))):
+        raise ConfigError(f"params[{name!r}] has no UTF-8 form: it contains half of a surrogate pair")
+    return [(name, each) for each in written]
 
 
 def _written(value: Value) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from crosswire.core.calls import PendingCalls
 from crosswire.core.deadlines import Deadlines
@@ -13,6 +13,17 @@ from crosswire.core.messages import Codec
 from crosswire.core.payloads import ANY, RawPayload
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.types import Replies, Reply
+
+
+class Question(NamedTuple):
+    """What several nodes are asked, checked; ``Node.gather`` says what each means."""
+
+    event: str
+    data: Any
+    to: Collection[str] | None
+    timeout: float
+    expect: int | None
+    include_self: bool
 
 
 class Ask(Protocol):

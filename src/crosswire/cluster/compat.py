@@ -240,8 +240,10 @@ class Compat:
         if target is None:
             self._refuse(f"a message on {channel!r} that is for nobody there")
         else:
-            exclude = message.exclude_socket_ids or ()
-            self._clients.deliver(target, Payloads(message.data.encode()), exclude)
+            try:
+                self._clients.deliver(target, Payloads(message.data.encode()), message.exclude_socket_ids or ())
+            except InvalidPayload as error:
+                self._refuse(error)
 
     def _bridge(self, responder: Responder, asks: Asks, body: bytes) -> None:
         try:

@@ -36,7 +36,7 @@ class Asker(Protocol):
         """Answer; raises InvalidPayload for what can't be sent."""
 
     def refuse(self, error: EventError) -> None:
-        """Refuse."""
+        """Refuse; raises InvalidPayload where the refusal can't be sent."""
 
 
 class MemberInbox(Protocol):
@@ -56,7 +56,11 @@ class ClientInbox(Protocol):
     """Takes what other nodes say to clients. A server is one; a node without clients has no use for it."""
 
     def deliver(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
-        """Pass a message on to those of the target that are connected here."""
+        """Pass a message on to those of the target that are connected here.
+
+        Raises:
+            InvalidPayload: it is no JSON, and some want it as MessagePack.
+        """
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Another node has a connection of this user too."""

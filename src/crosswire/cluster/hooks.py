@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from crosswire.core.listeners import Handler, Hook, Tag
+from crosswire.core.listeners import Hook
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, NodeInfo, RedisStatus, SubscriptionFailure
@@ -44,14 +44,6 @@ class NodeHooks:
         self.on_gap: Hook[[GapInfo]] = Hook("on_gap", 1)
         self.on_redis_health: Hook[[RedisStatus]] = Hook("on_redis_health", 1)
         self.on_subscription_error: Hook[[SubscriptionFailure]] = Hook("on_subscription_error", 1)
-
-    def off(self, name: str, handler_or_tag: Handler | Tag | None) -> bool:
-        """Remove handlers of the hook of that name; tell whether there is such a hook."""
-        hook = getattr(self, name, None) if name in self.__slots__ else None
-        if not isinstance(hook, Hook):
-            return False
-        hook.off(handler_or_tag)
-        return True
 
     def fire_join(self, info: NodeInfo) -> None:
         """A node is there."""

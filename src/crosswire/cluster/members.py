@@ -211,7 +211,7 @@ class Members:
 
     def beat(self, beat: Beat) -> None:
         """Take a beat."""
-        self._clock.heard(beat.stamp)
+        self._heed(beat)
         if beat.incarnation == self._own.incarnation:
             return
         if beat.name == self._own.name:
@@ -232,7 +232,7 @@ class Members:
 
     def goodbye(self, goodbye: Goodbye) -> None:
         """Take a goodbye."""
-        self._clock.heard(goodbye.stamp)
+        self._heed(goodbye)
         member = self._members.leave(goodbye)
         if member is not None:
             self._gone(member, "goodbye")
@@ -246,6 +246,10 @@ class Members:
             self._heard.set()
         elif taken.replaced:
             self._owner.replaced()
+
+    def _heed(self, message: Beat | Goodbye) -> None:
+        if not self._clock.heard(message.stamp):  # who sent it is alive all the same
+            self._native.refuse_message(f"the clock of {message.name!r} is too far ahead")
 
     def _namesake(self, beat: Beat) -> None:
         """Another node uses this node's name. The one that has been there keeps it; one that came back from the dead

@@ -29,10 +29,11 @@ from crosswire.core.envelopes import (
     Request,
     Statement,
 )
-from crosswire.core.formats import Payloads
+from crosswire.core.formats import Payloads, require_text
 from crosswire.core.messages import MSGPACK, Codec
+from crosswire.core.names import has_utf8
 from crosswire.core.payloads import RawPayload
-from crosswire.errors import EventError, InvalidMessage
+from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 
 _INCARNATION = re.compile("[0-9a-f]{16}")
 _LATEST = 2**62
@@ -104,8 +105,10 @@ class Native:
         self._batches.add(self._channels.incarnation(request.asker), Answer(self._name, request.call_id, payload))
 
     def refuse(self, request: Request, error: EventError) -> None:
-        """Refuse a request."""
+        """Refuse a request; raises InvalidPayload for a text that can't be sent."""
         refusal = Refusal(self._name, request.call_id, str(error.code), str(error.message))
+        if not (has_utf8(refusal.code) and has_utf8(refusal.message)):  # later it would spoil what it is joined with
+            raise InvalidPayload(f"the refusal {refusal.code!r} has no UTF-8 form")
         self._batches.add(self._channels.incarnation(request.asker), refusal)
 
     def flush(self) -> None:
@@ -200,10 +203,11 @@ class Native:
         try:
             return envelopes.decode(body)
         except InvalidMessage as error:
-            self._refuse(error)
+            self.refuse_message(error)
             return None
 
-    def _refuse(self, why: object) -> None:
+    def refuse_message(self, why: object) -> None:
+        """Count a message that is not what it should be."""
         self.refused += 1
         logger.debug("a message was refused: %s", why)
 
@@ -212,18 +216,22 @@ class Native:
         if self._clients is None:
             return
         if type(message) is ForClients:
-            self._clients.deliver(target, Payloads(message.json, message.msgpack), message.exclude)
+            try:
+                payloads = Payloads(require_text(message.json), message.msgpack)
+                self._clients.deliver(target, payloads, message.exclude)
+            except InvalidPayload as error:
+                self.refuse_message(error)
         elif isinstance(message, Claim) and isinstance(target, ToUsers):
             self._clients.claimed(target.users[0], message)
         elif message is not None:
-            self._refuse(f"{type(message).__name__} is not for clients")
+            self.refuse_message(f"{type(message).__name__} is not for clients")
 
     def _published(self, receive: ReceivePublished, body: bytes) -> None:
         message = self._decode(body)
         if isinstance(message, Published):
             receive(message.sender, MSGPACK, message.payload)
         elif message is not None:
-            self._refuse(f"{type(message).__name__} was not published by an application")
+            self.refuse_message(f"{type(message).__name__} was not published by an application")
 
     def _from_node(self, inbox: NodeInbox, members: MemberInbox, body: bytes) -> None:
         message = self._decode(body)
@@ -233,7 +241,7 @@ class Native:
         elif isinstance(message, Statement):
             self._hear(inbox, message)
         elif isinstance(message, Beat | Goodbye) and not _is_sound(message):
-            self._refuse(f"no node says {message}")
+            self.refuse_message(f"no node says {message}")
         elif isinstance(message, Beat):
             members.beat(message)
         elif isinstance(message, Goodbye):
@@ -241,7 +249,7 @@ class Native:
         elif isinstance(message, NameTaken):
             members.name_taken(message)
         elif message is not None:
-            self._refuse(f"{type(message).__name__} is not for nodes")
+            self.refuse_message(f"{type(message).__name__} is not for nodes")
 
     def _hear(self, inbox: NodeInbox, said: Statement) -> None:
         if isinstance(said, Answer):
@@ -255,7 +263,7 @@ class Native:
 
 
 def _is_sound(message: Beat | Goodbye) -> bool:
-    """Whether it can be a node's. One stamp too large to count on from would end the beats of whoever heard it."""
+    """Whether it can be a node's at all."""
     return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp < _LATEST
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, overload
 
-from crosswire.cluster.asks import ReplyStream
+from crosswire.cluster.asks import Question, ReplyStream
 from crosswire.cluster.audiences import ClusterDispatcher, offer_services
 from crosswire.cluster.channels import CustomChannels
 from crosswire.cluster.clients import Clients, NoClients
@@ -19,7 +19,7 @@ from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.responder import Responder
 from crosswire.core.audience import Audience, Audiences, Room, require_timeout
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag
+from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
 from crosswire.core.names import require_event, require_name
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import loops
@@ -143,11 +143,7 @@ class Node:
 
     def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers of an event, or of a hook given itself or by name; all, where none is named."""
-        if isinstance(event, Hook):
-            event.off(handler_or_tag)
-            return
-        self._events.off(event, handler_or_tag)
-        self._hooks.off(event, handler_or_tag)
+        remove(event, handler_or_tag, self._events, self._hooks)
 
     def send(
         self, event: str, data: Any = None, *, to: str | Iterable[str] | None = None, include_self: bool = True
@@ -213,8 +209,8 @@ class Node:
         Raises:
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
-        question = (_names(to), require_event(event), data, require_timeout(timeout), _count(expect), include_self)
-        return await self._part().gather(*question)
+        question = _question(event, data, to, timeout, expect, include_self)
+        return await self._part().gather(question)
 
     def stream(
         self,
@@ -235,8 +231,8 @@ class Node:
                 print(reply.sender, reply.data, reply.error)
             print("no answer from", replies.missing)
         """
-        question = (_names(to), require_event(event), data, require_timeout(timeout), _count(expect), include_self)
-        return self._part().stream(*question)
+        question = _question(event, data, to, timeout, expect, include_self)
+        return self._part().stream(question)
 
     # Channels of the application
 
@@ -369,7 +365,11 @@ def _names(to: str | Iterable[str] | None) -> tuple[str, ...] | None:
     return tuple(require_name(name, "a node's name") for name in names)
 
 
-def _count(expect: int | None) -> int | None:
+def _question(
+    event: str, data: Any, to: str | Iterable[str] | None, timeout: float, expect: int | None, include_self: bool
+) -> Question:
+    """Check what a gather and a stream are given."""
+    names, event, timeout = _names(to), require_event(event), require_timeout(timeout)
     if expect is not None and not (type(expect) is int and expect >= 1):
         raise UsageError(f"expect is how many answers are enough, 1 or more, not {expect!r}")
-    return expect
+    return Question(event, data, names, timeout, expect, include_self)

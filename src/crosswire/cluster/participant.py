@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from crosswire.cluster.asks import Ask, Asks, Awaited, GatherAsk, OneAsk, ReplyStream, StreamInbox
+from crosswire.cluster.asks import Ask, Asks, Awaited, GatherAsk, OneAsk, Question, ReplyStream, StreamInbox
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import Asker, Dialect
@@ -163,43 +163,26 @@ class Participant:
         finally:
             self._asks.forget(call_id)
 
-    async def gather(
-        self,
-        to: Collection[str] | None,
-        event: str,
-        data: Any,
-        timeout: float,
-        expect: int | None,
-        include_self: bool,
-    ) -> Replies:
+    async def gather(self, question: Question) -> Replies:
         """Ask several nodes."""
-        asked = self._asked(to, expect, include_self)
-        ask = GatherAsk(Awaited(asked, expect), expect)
-        call_id = self._asks.begin(ask, timeout)
+        ask = GatherAsk(self._awaited(question), question.expect)
+        call_id = self._asks.begin(ask, question.timeout)
         try:
-            self._ask(ask, call_id, to, event, data, include_self)
+            self._ask(ask, call_id, question)
             return await ask.future
         finally:
             self._asks.forget(call_id)
 
-    def stream(
-        self,
-        to: Collection[str] | None,
-        event: str,
-        data: Any,
-        timeout: float,
-        expect: int | None,
-        include_self: bool,
-    ) -> ReplyStream:
+    def stream(self, question: Question) -> ReplyStream:
         """Ask several nodes; give each answer as it comes."""
-        inbox = StreamInbox(Awaited(self._asked(to, expect, include_self), expect))
-        call_id = self._asks.begin(inbox, timeout)
+        inbox = StreamInbox(self._awaited(question))
+        call_id = self._asks.begin(inbox, question.timeout)
 
         def forget() -> None:
             self._asks.forget(call_id)
 
         try:
-            self._ask(inbox, call_id, to, event, data, include_self)
+            self._ask(inbox, call_id, question)
         except BaseException:
             forget()
             raise
@@ -221,20 +204,18 @@ class Participant:
         finally:
             self._asks.forget(call_id)
 
-    def _ask(
-        self, ask: Settling, call_id: str, to: Collection[str] | None, event: str, data: Any, include_self: bool
-    ) -> None:
-        payload = self.dialect.pack(data)
-        others = self._others(to)
+    def _ask(self, ask: Settling, call_id: str, question: Question) -> None:
+        payload = self.dialect.pack(question.data)
+        others = self._others(question.to)
         reachable = self.port.available
         if not reachable:
             self._lose(ask, self.members.names if others is None else others)
         elif others is not None and self.dialect.knows_members:
             self._lose(ask, [name for name in others if name not in self.members])
         if reachable and (others is None or others):
-            self.dialect.ask(others, event, payload, call_id)
-        if self._includes_self(to, include_self):
-            self._ask_self(event, payload, call_id)
+            self.dialect.ask(others, question.event, payload, call_id)
+        if self._includes_self(question.to, question.include_self):
+            self._ask_self(question.event, payload, call_id)
         if ask.settle():
             self._asks.forget(call_id)
 
@@ -243,14 +224,15 @@ class Participant:
         loop = asyncio.get_running_loop()
         loop.call_soon(self._responder.request, asker, self.name, event, self.dialect.codec, payload)
 
-    def _asked(self, to: Collection[str] | None, expect: int | None, include_self: bool) -> Collection[str]:
+    def _awaited(self, question: Question) -> Awaited:
         """Who is to answer, as far as it is known."""
+        to, expect = question.to, question.expect
         if to is None and expect is None and not self.dialect.knows_members:
             raise UsageError("original servers are no members: say who is asked (to=) or how many answer (expect=)")
         names = set(self.members.names if to is None else to)
-        if self._includes_self(to, include_self):
-            return names | {self.name}
-        return names - {self.name}
+        if self._includes_self(to, question.include_self):
+            return Awaited(names | {self.name}, expect)
+        return Awaited(names - {self.name}, expect)
 
     def _others(self, to: Collection[str] | None) -> Collection[str] | None:
         return to if to is None else [name for name in dict.fromkeys(to) if name != self.name]

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from types import CoroutineType
 from typing import Any
+
+import msgspec
 
 from crosswire.cluster.dialect import Asker
 from crosswire.core.listeners import EventListeners, Listener
@@ -95,7 +97,7 @@ class Responder:
     ) -> None:
         listener = listeners[0]
         if listener.is_async or len(listeners) > 1 or self._workers.waiting:
-            self._handle_any(asker, sender, event, listeners, partial(_decode, codec, payload))
+            self._handle_any(_Said(asker, sender, event, codec, payload), listeners)
             return
         try:  # one plain function, which is the rule and the fastest
             if listener.arity == 2:
@@ -105,72 +107,65 @@ class Responder:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._failed(event, asker, error)
             if asker is not None:
-                asker.refuse(_told(error))
+                self._refuse(asker, event, _told(error))
             return
         if type(value) is CoroutineType:
-            unfinished = Unfinished(value, ())
-            self._start(asker, event, self._finish(asker, sender, event, unfinished, partial(_decode, codec, payload)))
+            self._start(_Said(asker, sender, event, codec, payload), Unfinished(value, ()))
         elif asker is not None:
             self._answer(asker, event, value)
 
-    def _handle_any(
-        self,
-        asker: Asker | None,
-        sender: str,
-        event: str,
-        listeners: tuple[Listener, ...],
-        decode: Callable[[PayloadType], Any],
-    ) -> None:
+    def _handle_any(self, said: _Said, listeners: tuple[Listener, ...]) -> None:
         if self._workers.waiting or listeners[0].is_async:
-            unfinished: Unfinished | None = Unfinished(None, listeners)
-            outcome = None
-        else:
-            outcome = Outcome(partial(self._failed, event, asker))
-            unfinished = call_sync(listeners, (sender,), decode, outcome)
+            self._start(said, Unfinished(None, listeners))
+            return
+        outcome = self._outcome(said)
+        unfinished = call_sync(listeners, (said.sender,), said.decode, outcome)
         if unfinished is not None:
-            self._start(asker, event, self._finish(asker, sender, event, unfinished, decode, outcome))
-        elif outcome is not None and asker is not None:
-            self._settle(asker, event, outcome)
+            self._start(said, unfinished, outcome)
+        elif said.asker is not None:
+            self._settle(said.asker, said.event, outcome)
 
-    async def _finish(
-        self,
-        asker: Asker | None,
-        sender: str,
-        event: str,
-        unfinished: Unfinished,
-        decode: Callable[[PayloadType], Any],
-        outcome: Outcome | None = None,
-    ) -> None:
-        outcome = outcome or Outcome(partial(self._failed, event, asker))
-        try:
-            await unfinished.finish((sender,), decode, outcome)
-        finally:
-            self._running -= 1
-            if asker is not None:
-                self._settle(asker, event, outcome)
-
-    def _start(self, asker: Asker | None, event: str, job: Coroutine[Any, Any, None]) -> None:
+    def _start(self, said: _Said, unfinished: Unfinished, outcome: Outcome | None = None) -> None:
         if self._running < MOST_HANDLERS:
             self._running += 1
-            self._workers.start(job)
+            self._workers.start(self._finish(said, unfinished, outcome))
             return
-        job.close()
-        if asker is not None:
-            asker.refuse(_BUSY)
+        unfinished.drop()
+        if said.asker is not None:
+            said.asker.refuse(_BUSY)
         else:
-            self._failed(event, None, RuntimeError("too many handlers are at work; the event was dropped"))
+            self._failed(said.event, None, RuntimeError("too many handlers are at work; the event was dropped"))
+
+    async def _finish(self, said: _Said, unfinished: Unfinished, outcome: Outcome | None) -> None:
+        outcome = outcome or self._outcome(said)
+        try:
+            await unfinished.finish((said.sender,), said.decode, outcome)
+        finally:
+            self._running -= 1
+            if said.asker is not None:
+                self._settle(said.asker, said.event, outcome)
+
+    def _outcome(self, said: _Said) -> Outcome:
+        return Outcome(partial(self._failed, said.event, said.asker))
 
     def _settle(self, asker: Asker, event: str, outcome: Outcome) -> None:
         if outcome.error is None:
             self._answer(asker, event, outcome.value)
         else:
-            asker.refuse(_told(outcome.error))
+            self._refuse(asker, event, _told(outcome.error))
 
     def _answer(self, asker: Asker, event: str, value: Any) -> None:
         try:
             asker.answer(value)
         except InvalidPayload as error:
             self._failed(event, asker, TypeError(f"the handler's return value can't be sent: {error.message}"))
+            asker.refuse(HANDLER_ERROR)
+
+    def _refuse(self, asker: Asker, event: str, error: EventError) -> None:
+        try:
+            asker.refuse(error)
+        except InvalidPayload as reason:
+            self._failed(event, None, TypeError(f"the refusal can't be sent: {reason.message}"))
             asker.refuse(HANDLER_ERROR)
 
     def _failed(self, event: str, asker: Asker | None, error: BaseException) -> None:
@@ -185,8 +180,18 @@ class Responder:
             logger.error("a handler of the nodes' event %r failed%s", event, also, exc_info=error)
 
 
-def _decode(codec: Codec, payload: RawPayload, kind: PayloadType) -> Any:
-    return codec.payload(kind, payload)
+class _Said(msgspec.Struct):
+    """What a node said to this one, and who waits for an answer, if anybody does."""
+
+    asker: Asker | None
+    sender: str
+    event: str
+    codec: Codec
+    payload: RawPayload
+
+    def decode(self, kind: PayloadType) -> Any:
+        """Decode the payload for one handler; raises InvalidPayload."""
+        return self.codec.payload(kind, self.payload)
 
 
 def _told(error: BaseException) -> EventError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from typing import Any
 
 from crosswire.core.frames import Opcode
 from crosswire.errors import ProtocolFailure
@@ -28,7 +29,7 @@ class Assembler:
     def __init__(self, max_message: int, max_fragments: int) -> None:
         self._max_message = max_message
         self._max_fragments = max_fragments
-        self._parts: list[str] | list[bytes] = []
+        self._parts: list[Any] = []  # of text that is checked as it comes str, else bytes
         self._text: codecs.IncrementalDecoder | None = None
         self._size = 0
         self._count = 0
@@ -65,7 +66,7 @@ class Assembler:
         self._take(payload, final=final)
         if not final:
             return None
-        whole = "".join(self._parts) if self._text is not None else b"".join(self._parts)  # type: ignore[arg-type]
+        whole: str | bytes = "".join(self._parts) if self._text is not None else b"".join(self._parts)
         self._parts = []
         self._text = None
         self._size = self._count = 0
@@ -78,7 +79,7 @@ class Assembler:
             raise ProtocolFailure(CloseCode.TOO_BIG, f"a message of more than {self._max_message} bytes")
         if self._count > self._max_fragments:
             raise ProtocolFailure(CloseCode.POLICY, f"a message of more than {self._max_fragments} fragments")
-        self._parts.append(decode_text(payload, self._text, final) if self._text is not None else payload)  # type: ignore[arg-type]
+        self._parts.append(decode_text(payload, self._text, final) if self._text is not None else payload)
 
 
 def decode_text(payload: bytes, decoder: codecs.IncrementalDecoder | None = None, final: bool = True) -> str:

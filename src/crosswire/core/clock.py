@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+DRIFT = 60_000_000
+"""Microseconds by which a stamp may be ahead of this machine's clock and still be believed. Clocks that nobody sets are
+seconds off, which must not matter; a minute is a clock that is wrong, or a stamp that somebody made up."""
+
 
 class HybridClock:
     """Stamps that grow with real time and never run behind a stamp that has been heard of.
@@ -11,6 +15,10 @@ class HybridClock:
     Nodes hear each other's stamps with every beat. So a stamp that is taken after a node heard of another is larger
     than it, even where the machines' clocks disagree; of two that nobody could order, all nodes see the same one as
     larger (after Kulkarni et al., Logical Physical Clocks, 2014, with the counter in the low bits of the time).
+
+    A stamp that is further ahead than :data:`DRIFT` moves nothing: one of them would else set the clocks of the whole
+    cluster forward, for good. While a machine's clock is so wrong, what happens there counts as later than what happens
+    elsewhere, whichever was first.
 
     Args:
         now: real time in microseconds.
@@ -27,6 +35,9 @@ class HybridClock:
         self._last = max(self._last + 1, self._now())
         return self._last
 
-    def heard(self, stamp: int) -> None:
-        """Take note of another node's stamp."""
+    def heard(self, stamp: int) -> bool:
+        """Take note of another node's stamp, unless it is too far ahead; tell whether it was not."""
+        if stamp > self._now() + DRIFT:
+            return False
         self._last = max(self._last, stamp)
+        return True

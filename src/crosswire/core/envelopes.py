@@ -6,10 +6,9 @@ send messages, not take over a node.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from functools import partial
-from struct import Struct
-from struct import error as StructError  # noqa: N812 - a class with a lower-case name
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ import msgspec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import InvalidMessage, InvalidPayload
 
-_HEADER = Struct("<B8sQQ")
+_HEADER = struct.Struct("<B8sQQ")
 _VERSION = 1
 HEADER_SIZE = _HEADER.size
 ORIGIN_SIZE = 8
@@ -41,7 +40,7 @@ def unpack_header(message: bytes) -> tuple[bytes, int, int]:
     """
     try:
         version, origin, number, previous = _HEADER.unpack_from(message)
-    except StructError as error:
+    except struct.error as error:
         raise InvalidMessage(f"no header: {error}") from error
     if version != _VERSION:
         raise InvalidMessage(f"a message of version {version}; this is version {_VERSION}")

@@ -7,6 +7,8 @@ import msgspec
 from crosswire.core.deflate import MIN_SIZE, compress
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.messages import JSON, MSGPACK, Codec
+from crosswire.core.payloads import ANY
+from crosswire.errors import InvalidPayload
 
 
 class Payloads(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +30,20 @@ def encode(message: msgspec.Struct, *, msgpack: bool) -> Payloads:
         InvalidPayload: its data has no such form.
     """
     return Payloads(JSON.encode(message), MSGPACK.encode(message) if msgpack else None)
+
+
+def require_text(data: bytes) -> bytes:
+    """Return what comes from elsewhere and is to go into a text frame.
+
+    Raises:
+        InvalidPayload: it is no UTF-8; a client that got it would drop its connection.
+    """
+    if not data.isascii():  # to ask is many times faster than to decode
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidPayload(f"a message for clients is no text: {error}") from error
+    return data
 
 
 class Format:
@@ -55,11 +71,15 @@ class Format:
         return self.raw(self._opcode, payload) if self._deflate else encode_frame(self._opcode, payload)
 
     def wrap(self, payloads: Payloads) -> bytes:
-        """Put an encoded message into a frame."""
+        """Put an encoded message into a frame.
+
+        Raises:
+            InvalidPayload: it came as JSON that is none, and must be MessagePack.
+        """
         if not self.codec.binary:
             return self.raw(self._opcode, payloads.json)
         if payloads.msgpack is None:  # the first client that wants it has just come, and the sender did not know
-            return self.raw(self._opcode, msgspec.msgpack.encode(msgspec.json.decode(payloads.json)))
+            return self.raw(self._opcode, self.codec.encode(ANY.from_json(payloads.json)))
         return self.raw(self._opcode, payloads.msgpack)
 
     def raw(self, opcode: Opcode, payload: bytes) -> bytes:

@@ -38,9 +38,8 @@ class Listener:
         self.handler = handler
         self.arity, annotation = handler_signature(handler, most, typed=typed)
         self.payload: PayloadType = payload_type(annotation)
-        self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-            getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__ is a handler too
-        )
+        # An object with an async __call__ is a handler too.
+        self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
         self.once = once
         self.tag = tag
 
@@ -158,3 +157,20 @@ class Hook(Generic[P]):
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
+
+
+def remove(event: str | Hook[...], handler_or_tag: Handler | Tag | None, events: EventListeners, hooks: object) -> None:
+    """Remove handlers as ``off`` of whoever has both events and hooks does.
+
+    Args:
+        event: an event's name, or a hook, itself or the name of its attribute.
+        handler_or_tag: the handler, or the tag it was added with; None for all.
+        events: the handlers by event.
+        hooks: has the hooks as its attributes.
+    """
+    hook: object = event
+    if not isinstance(event, Hook):
+        events.off(event, handler_or_tag)
+        hook = getattr(hooks, event, None)
+    if isinstance(hook, Hook):
+        hook.off(handler_or_tag)

@@ -129,7 +129,8 @@ class JsonCodec:
     def decode(self, data: str | bytes) -> Message:
         """Decode a message; see :class:`Codec`."""
         try:
-            return self._decoder.decode(data)
+            # The payload stays raw, and a handler may pass it on as it is: bytes that are no text must not get so far.
+            return self._decoder.decode(data if isinstance(data, str) else data.decode())
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             text = data if isinstance(data, str) else data.decode("utf-8", "replace")
             raise InvalidMessage(str(error), _find_callback_id(text)) from error

@@ -8,8 +8,19 @@ RESERVED = "$"
 """Event names that start with this belong to the protocol."""
 
 
+def has_utf8(text: str) -> bool:
+    """Whether a string can be sent as text at all: one with half of a surrogate pair in it can't."""
+    if text.isascii():  # many times faster than to try
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def require_name(value: object, what: str) -> str:
-    """Return ``value`` if it is a non-empty string.
+    """Return ``value`` if it is a non-empty string that has a UTF-8 form.
 
     Raises:
         UsageError: it is anything else; numbers are refused, not converted.
@@ -18,6 +29,8 @@ def require_name(value: object, what: str) -> str:
         raise UsageError(f"{what} must be a string, not {type(value).__name__} ({value!r}): convert it yourself")
     if not value:
         raise UsageError(f"{what} must not be empty")
+    if not has_utf8(value):
+        raise UsageError(f"{what} must be text that has a UTF-8 form, not {value!r}: it has half of a surrogate pair")
     return value
 
 
@@ -25,9 +38,9 @@ def require_event(value: object) -> str:
     """Return ``value`` if it can be the name of an event.
 
     Raises:
-        UsageError: it is empty, no string, or starts with ``$``.
+        UsageError: it is empty, no string, starts with ``$``, or has no UTF-8 form.
     """
-    if type(value) is str and value and value[0] != RESERVED:  # the rule, and the fastest
+    if type(value) is str and value and value[0] != RESERVED and value.isascii():  # the rule, and the fastest
         return value
     name = require_name(value, "an event's name")
     if name.startswith(RESERVED):

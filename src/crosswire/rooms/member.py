@@ -14,11 +14,12 @@ class Member(Protocol):
     Attributes:
         user: whose it is.
         format: how messages to it are encoded.
-        push: queues one encoded frame. An attribute and no method, so that a fan-out calls the connection directly.
     """
 
     user: str
     format: Format
 
     @property
-    def push(self) -> Push: ...  # noqa: D102
+    def push(self) -> Push:
+        """Queues one encoded frame. An attribute and no method, so that a fan-out calls the connection directly."""
+        ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crosswire.core.listeners import Handler, Hook, Tag
+from crosswire.core.listeners import Hook
 from crosswire.server.socket import Socket
 from crosswire.types import Close
 
@@ -30,10 +30,3 @@ class Hooks:
         self.on_heartbeat: Hook[[Socket]] = Hook("on_heartbeat", 1)
         self.on_start: Hook[[]] = Hook("on_start", 0)
         self.on_stop: Hook[[]] = Hook("on_stop", 0)
-
-    def off(self, name: str, handler_or_tag: Handler | Tag | None) -> bool:
-        """Remove handlers of the hook of that name; tell whether there is such a hook."""
-        if name not in self.__slots__:
-            return False
-        getattr(self, name).off(handler_or_tag)
-        return True

@@ -12,7 +12,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag
+from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
 from crosswire.core.names import require_name
 from crosswire.errors import ConfigError
 from crosswire.rooms.fanout import FanOut
@@ -81,8 +81,8 @@ class Server:
         bus: Bus | None = None,
         tls: ssl.SSLContext | None = None,
         origins: Collection[str] | None = None,
-        limits: Limits = Limits(),  # noqa: B008 - immutable
-        heartbeat: Heartbeat = Heartbeat(),  # noqa: B008 - immutable
+        limits: Limits = Limits(),
+        heartbeat: Heartbeat = Heartbeat(),
         duplicates: Duplicates = "replace",
         compression: bool = False,
         reuse_port: bool = False,
@@ -175,11 +175,7 @@ class Server:
                 ``server.off("on_connect", handler)``.
             handler_or_tag: None for all.
         """
-        if isinstance(event, Hook):
-            event.off(handler_or_tag)
-            return
-        self._events.off(event, handler_or_tag)
-        self._hooks.off(event, handler_or_tag)
+        remove(event, handler_or_tag, self._events, self._hooks)
 
     def authenticate(self, hook: HandlerT) -> HandlerT:
         """Ask this hook who a new connection is, before any event of it is delivered.

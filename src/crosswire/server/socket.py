@@ -12,7 +12,7 @@ from crosswire.core.calls import PendingCalls
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, Push
 from crosswire.core.names import require_event, require_name
-from crosswire.errors import CallTimeout, NotConnected, Reject
+from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject
 from crosswire.runtime.wheel import Timer
 from crosswire.server.calls import OneAnswer, Waiter
 from crosswire.server.handshake import Handshake
@@ -104,11 +104,19 @@ class Socket:
         self.deliver(self.format.frame(messages.event(require_event(event), data)))
 
     def send_raw(self, message: str | bytes) -> None:
-        """Send a message of your own protocol: text for a str, binary for bytes."""
-        if isinstance(message, str):
-            self.deliver(self.format.raw(Opcode.TEXT, message.encode()))
-        else:
+        """Send a message of your own protocol: text for a str, binary for bytes.
+
+        Raises:
+            InvalidPayload: a str has no UTF-8 form.
+        """
+        if not isinstance(message, str):
             self.deliver(self.format.raw(Opcode.BINARY, bytes(message)))
+            return
+        try:
+            text = message.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidPayload(f"the message has no UTF-8 form: {error}") from error
+        self.deliver(self.format.raw(Opcode.TEXT, text))
 
     async def call(self, event: str, data: Any = None, *, timeout: float = 5) -> Any:
         """Call the client and return its answer.

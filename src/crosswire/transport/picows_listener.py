@@ -12,8 +12,8 @@ from typing import Any
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 # Its own server function hides the connection from the upgrade decision, so no peer's address, and fails on a Unix
-# socket; the protocol that it makes does neither.
-from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ignore
+# socket; the protocol that it makes does neither. It is of C and has no types: to the checkers it is not there.
+from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 
 from crosswire.core import deflate
 from crosswire.core.headers import Headers
@@ -211,7 +211,8 @@ class _Protocol(WSProtocol):  # type: ignore[misc]
 
 def _http_response(response: Response) -> WSUpgradeResponse:
     answer: WSUpgradeResponse = WSUpgradeResponse.create_ok_response(response.body, response.headers)
-    answer.status = _status(response.status)  # type: ignore[assignment] # pyright: ignore
+    # picows' types say HTTPStatus, which has not every number that an application may answer with.
+    answer.status = _status(response.status)  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
     if not response.body:
         answer.headers["Content-Length"] = "0"
     return answer

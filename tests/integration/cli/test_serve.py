@@ -15,8 +15,9 @@ import pytest
 from crosswire.cli.serve import _held_port
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cli.clients import guest, guests_of_all
-from tests.integration.cli.program import PATIENCE, Serving, crosswire, serving
+from tests.integration.cli.program import PATIENCE, crosswire, port_of, serving
 from tests.support.aio import run
+from tests.support.watched import Watched
 
 TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 ALONE = ("app:server", "--port", "0")
@@ -35,7 +36,7 @@ def incarnations(*cluster: str) -> dict[str, str]:
 def test_a_worker_that_is_killed_comes_back(redis: RedisProcess) -> None:
     cluster = ("--redis", redis.url, "--prefix", "killed:")
 
-    async def main(served: Serving, port: int) -> None:
+    async def main(served: Watched, port: int) -> None:
         before = await asyncio.to_thread(incarnations, *cluster)
         assert set(before) == {"web-1", "web-2"}
         async with guests_of_all(port, before) as guests:
@@ -54,11 +55,11 @@ def test_a_worker_that_is_killed_comes_back(redis: RedisProcess) -> None:
                 assert await guests["web-1"].hears() == ("heard", ["web-2", "back"])
 
     with serving("app:server", "--workers", "2", "--port", "0", *cluster) as served:
-        run(main(served, served.port))
+        run(main(served, port_of(served)))
 
 
 def test_sigterm_drains_the_workers(redis: RedisProcess) -> None:
-    async def main(served: Serving, port: int) -> None:
+    async def main(served: Watched, port: int) -> None:
         async with guests_of_all(port, ("web-1", "web-2")) as guests:
             busy = guests["web-1"]
             answer = asyncio.create_task(busy.client.call("slow"))
@@ -66,11 +67,11 @@ def test_sigterm_drains_the_workers(redis: RedisProcess) -> None:
             served.signal(TERM)
             assert await answer == "done"
             assert [(await each.closed()).code for each in guests.values()] == [1001, 1001]
-        assert await asyncio.to_thread(served.ended) == 0
+        assert await asyncio.to_thread(served.wait) == 0
 
     words = ("--workers", "2", "--port", "0", "--drain", "2", "--redis", redis.url, "--prefix", "drained:")
     with serving("app:server", *words) as served:
-        run(main(served, served.port))
+        run(main(served, port_of(served)))
         assert served.output.count("crosswire.server: stopped") == 2
 
 
@@ -78,12 +79,12 @@ def test_workers_share_an_embedded_redis_and_the_port_of_the_first() -> None:
     with tempfile.TemporaryDirectory(prefix="cw", dir="/tmp", ignore_cleanup_errors=True) as directory:
         environment = {"TMPDIR": directory}
         with serving("app:server", "--workers", "2", "--embedded", environment=environment) as served:
-            port = served.port
+            port = port_of(served)
             assert served.output.count(f"crosswire.server: listening on ws://127.0.0.1:{port}\n") == 2
             answered = crosswire("call", "--all", "double", "4", "--embedded", environment=environment)
             assert json.loads(answered.out)["answers"] == {"web-1": 8, "web-2": 8}
             served.signal(TERM)
-            assert served.ended() == 0
+            assert served.wait() == 0
 
 
 def test_a_name_that_is_taken_ends_it(redis: RedisProcess) -> None:
@@ -91,7 +92,7 @@ def test_a_name_that_is_taken_ends_it(redis: RedisProcess) -> None:
     with serving(*ALONE, "--name", "shop", *cluster) as served:
         served.wait_for("INFO crosswire.serve: listening on port .*: shop-1$")
         with serving("app:nameless", "--name", "shop", *cluster) as second:
-            assert second.ended() == 1
+            assert second.wait() == 1
             assert "CONFIG: there is a living node of the name 'shop-1' already" in second.output
         assert set(incarnations(*cluster)) == {"shop-1"}
 
@@ -100,7 +101,7 @@ def test_a_name_that_is_taken_ends_it(redis: RedisProcess) -> None:
 
 
 def test_the_port_stays_the_same_when_the_only_worker_dies() -> None:
-    async def main(served: Serving, port: int) -> None:
+    async def main(served: Watched, port: int) -> None:
         async with guest(port) as one:
             assert one.worker == "web-1"
             assert os.getpgid(one.pid) == one.pid  # a Ctrl-C is for the supervisor alone
@@ -111,7 +112,7 @@ def test_the_port_stays_the_same_when_the_only_worker_dies() -> None:
             assert another.worker == "web-1"
 
     with serving(*ALONE) as served:
-        run(main(served, served.port))
+        run(main(served, port_of(served)))
 
 
 def test_a_port_that_is_held_is_for_those_who_share_it_and_gets_no_connections() -> None:
@@ -140,20 +141,20 @@ def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_stops_at_once() -> None:
-    async def main(served: Serving, port: int) -> None:
+    async def main(served: Watched, port: int) -> None:
         async with guest(port) as one:
             one.client.send("stuck")
             assert (await one.hears())[0] == "begun"
             served.signal(INT)
             assert (await one.closed()).code == 1001
-        assert await asyncio.to_thread(served.ended) == 0
+        assert await asyncio.to_thread(served.wait) == 0
 
     with serving(*ALONE, "--drain", "1000") as served:
-        run(main(served, served.port))
+        run(main(served, port_of(served)))
 
 
 def test_a_second_signal_hurries() -> None:
-    async def main(served: Serving, port: int) -> None:
+    async def main(served: Watched, port: int) -> None:
         async with guest(port, "1") as stuck, guest(port, "2") as idle:
             stuck.client.send("stuck")
             assert (await stuck.hears())[0] == "begun"
@@ -161,39 +162,39 @@ def test_a_second_signal_hurries() -> None:
             assert (await idle.closed()).code == 1001
             served.signal(TERM)
             assert (await stuck.closed()).code == 1001
-        assert await asyncio.to_thread(served.ended) == 0
+        assert await asyncio.to_thread(served.wait) == 0
 
     with serving(*ALONE, "--drain", "60") as served:
-        run(main(served, served.port))
+        run(main(served, port_of(served)))
 
 
 # Without a supervisor
 
 
 def test_workers_end_when_their_supervisor_is_killed(redis: RedisProcess) -> None:
-    async def main(served: Serving, port: int) -> None:
+    async def main(served: Watched, port: int) -> None:
         async with guests_of_all(port, ("web-1", "web-2")) as guests:
             served.signal(KILL)
             assert [(await each.closed()).code for each in guests.values()] == [1001, 1001]
-        assert await asyncio.to_thread(served.ended) == -KILL
+        assert await asyncio.to_thread(served.wait) == -KILL
 
     words = ("--workers", "2", "--port", "0", "--redis", redis.url, "--prefix", "orphans:")
     with serving("app:server", *words) as served:
-        run(main(served, served.port))
+        run(main(served, port_of(served)))
         assert served.output.count("the supervisor is gone, so this worker stops") == 2
 
 
 def test_a_worker_that_hangs_ends_with_its_supervisor_too() -> None:
-    async def main(served: Serving, port: int) -> None:
+    async def main(served: Watched, port: int) -> None:
         async with guest(port) as one:
             one.client.send("block")
             assert (await one.hears())[0] == "begun"
             served.signal(KILL)
             assert (await one.closed()).code == 1006
-        assert await asyncio.to_thread(served.ended) == -KILL
+        assert await asyncio.to_thread(served.wait) == -KILL
 
     with serving(*ALONE) as served:
-        run(main(served, served.port))
+        run(main(served, port_of(served)))
 
 
 # What goes wrong
@@ -219,6 +220,6 @@ def test_what_can_not_work_ends_it_with_a_line(words: tuple[str, ...], code: int
 
 def test_a_port_in_use_ends_it() -> None:
     with serving(*ALONE) as served:
-        code, out, err = crosswire("serve", "app:nameless", "--port", f"{served.port}")
+        code, out, err = crosswire("serve", "app:nameless", "--port", f"{port_of(served)}")
     assert (code, out) == (1, "")
     assert err.startswith("CONFIG: can't listen on 127.0.0.1 port ")

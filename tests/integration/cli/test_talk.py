@@ -12,8 +12,9 @@ import pytest
 
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cli.clients import guest, guests_of_all
-from tests.integration.cli.program import Result, Serving, crosswire, serving
+from tests.integration.cli.program import Result, crosswire, port_of, serving
 from tests.support.aio import run
+from tests.support.watched import Watched
 
 WORKERS = ("web-1", "web-2")
 
@@ -21,9 +22,9 @@ WORKERS = ("web-1", "web-2")
 class Cluster:
     """Two workers, and the options that name their Redis."""
 
-    def __init__(self, served: Serving, redis: RedisProcess) -> None:
+    def __init__(self, served: Watched, redis: RedisProcess) -> None:
         self.served = served
-        self.port = served.port
+        self.port = port_of(served)
         self.options = ("--redis", redis.url, "--prefix", "talk:")
 
     def talk(self, *words: str, stdin: str = "") -> Result:

@@ -48,6 +48,10 @@ def add_handlers(client: Client) -> None:
     client.on("several", lambda: "third")
     client.on("odd", lambda: object())
 
+    @client.on("refuse oddly")
+    async def refuse_oddly() -> None:
+        raise EventError("busy", "\ud800")
+
 
 async def slow_second() -> str:
     await asyncio.sleep(0)
@@ -68,8 +72,9 @@ def test_a_call_is_always_answered(run: Run) -> None:
             failed = {"error": {"code": "HANDLER_ERROR", "message": "the handler failed"}}
             assert await ask(server, "fail") == failed
             assert await ask(server, "odd") == failed
+            assert await ask(server, "refuse oddly") == failed
             assert str(watch.errors[0]) == "a secret of this program"
-            assert len(watch.errors) == 2
+            assert len(watch.errors) == 3
             assert (await ask(server, "unknown"))["error"]["code"] == "NO_HANDLER"
             assert (await ask(server, "double", "x"))["error"]["code"] == "INVALID_PAYLOAD"
 

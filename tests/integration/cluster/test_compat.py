@@ -88,6 +88,18 @@ async def test_what_is_no_message_is_refused_and_counted(redis_process: RedisPro
         assert b.cluster.refused == len(bad) + 5 + 2
 
 
+async def test_data_that_is_no_json_is_refused_where_a_client_wants_messagepack(
+    redis_process: RedisProcess, format: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    b = make_server("b", compat_bus(redis_process, format))
+    async with running(b), client(b, "1", {"Sec-WebSocket-Protocol": "crosswire.msgpack"}) as peer:
+        publish(redis_process, format, "ws:broadcast", data="no json")
+        publish(redis_process, format, "ws:broadcast")
+        assert (await peer.receive()).event == "news"
+        assert b.cluster.refused == 1
+    assert caplog.records == []
+
+
 async def test_events_of_originals_and_whom_they_are_for(redis_process: RedisProcess, format: str) -> None:
     node = Node("b", bus=compat_bus(redis_process, format))
     heard = Heard()

@@ -130,6 +130,20 @@ async def test_an_error_reaches_the_asker_with_the_name_of_the_node(bus: Bus) ->
                 assert "secret" not in str(caught.value)
 
 
+async def test_a_refusal_that_can_not_be_sent_spoils_no_other_answer(bus: Bus) -> None:
+    def refuses_oddly() -> None:
+        raise EventError("full", "\ud800")
+
+    async with some_nodes(bus, "a", "b") as (a, b):
+        b.on("odd", refuses_oddly)
+        b.on("x", lambda: "here")
+        asked = [a.call("b", event, timeout=2) for event in ("x", "odd", "x")]
+        first, odd, last = await asyncio.gather(*asked, return_exceptions=True)
+        assert (first, last) == ("here", "here")
+        assert isinstance(odd, EventError)
+        assert (odd.code, odd.sender) == ("HANDLER_ERROR", "b")
+
+
 def _takes_a_point(sender: str, data: Point) -> int:
     return data.x
 
@@ -223,7 +237,11 @@ async def test_a_worker_reaches_users_and_rooms(bus: Bus) -> None:
 MISUSE: list[Callable[[Node], Any]] = [
     lambda node: node.send(""),
     lambda node: node.send("$beat"),
+    lambda node: node.send("\ud800"),
     lambda node: node.send("x", to=""),
+    lambda node: node.send("x", to="\ud800"),
+    lambda node: node.publish("\ud800"),
+    lambda node: node.user("\ud800"),
     lambda node: node.send("x", to=[5]),  # type: ignore[list-item]
     lambda node: node.stream("x", timeout=0),
     lambda node: node.stream("x", expect=0),
@@ -231,6 +249,8 @@ MISUSE: list[Callable[[Node], Any]] = [
 ]
 AWAITED_MISUSE: list[Callable[[Node], Any]] = [
     lambda node: node.call("", "x"),
+    lambda node: node.call("\ud800", "x"),
+    lambda node: node.subscribe("\ud800", Heard()),
     lambda node: node.call("b", ""),
     lambda node: node.call("b", "$x"),
     lambda node: node.call("b", "x", timeout=-1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -128,6 +129,41 @@ async def test_messages_with_impossible_values_are_refused_and_counted(bus: Bus)
             ghost.port.publish(ghost.channels.nodes, msgspec.msgpack.encode(message))
             await wait_until(lambda: a.cluster.refused == number, 2)  # noqa: B023 - it is called here
         assert a.cluster.nodes.keys() == {"a", "ghost"}
+
+
+async def test_a_message_for_clients_that_breaks_their_protocol_is_refused_and_counted(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    msgpack = {"Sec-WebSocket-Protocol": "crosswire.msgpack"}
+    async with (
+        some_servers(bus, "a") as (a,),
+        client(a, "1") as peer,
+        client(a, "2", msgpack) as other,
+        haunted(bus) as ghost,
+    ):
+        channels = ghost.channels
+        for number, channel in enumerate(
+            (channels.everyone, channels.user("1"), channels.everyone, channels.user("2"))
+        ):
+            body = b'{"event":"\xff"}' if number < 2 else b"no json"
+            ghost.say(channel, ForClients(body, (), None if number >= 2 else b"\x80"))
+            await wait_until(lambda: a.cluster.refused == number + 1)  # noqa: B023 - it is called here
+        ghost.say(channels.everyone, ForClients('{"event":"é"}'.encode()))
+        assert [(await each.receive()).event for each in (peer, other)] == ["é", "é"]
+    assert caplog.records == []
+
+
+async def test_a_stamp_from_the_future_moves_no_clock_and_is_counted(bus: Bus) -> None:
+    async with some_servers(bus, "a", "b") as (a, b), haunted(bus) as ghost:
+        year = 366 * 24 * 3600 * 1_000_000
+        beat = ghost.beat_of(stamp=time.time_ns() // 1000 + year)
+        ghost.native.announce(beat)
+        ghost.native.announce(Goodbye("nobody", "0" * 16, beat.stamp))
+        await wait_until(lambda: (a.cluster.refused, b.cluster.refused) == (2, 2))
+        assert "ghost" in a.cluster.nodes
+        ghost.beats.clear()
+        await wait_until(lambda: {each.name for each in ghost.beats} == {"a", "b"})
+        assert max(each.stamp for each in ghost.beats) < time.time_ns() // 1000 + year // 2
 
 
 async def test_a_node_beats_on_whatever_it_was_told(bus: Bus) -> None:

@@ -173,6 +173,8 @@ async def test_one_frame_of_your_own_protocol() -> None:
     async with crowd() as (_, watch, peers):
         watch.connected[0].send_raw("plain é")
         watch.connected[0].send_raw(b"\x00\xff")
+        with pytest.raises(InvalidPayload):
+            watch.connected[0].send_raw("\ud800")
         watch.connected[0].send_raw("")
         assert [await peers["1"].receive_frame() for _ in range(3)] == ["plain é", b"\x00\xff", ""]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from crosswire import Server, Socket
@@ -177,6 +178,21 @@ async def test_a_message_may_escape_what_it_likes() -> None:
         await peer.send_text('{"\\u0065vent":"s\\u0061y","payload":"\\ud83c\\udf89\\u0000","callbackId":"\\u0061"}')
         assert await peer.receive() == {"payload": None, "callbackId": "a"}
         assert got == ["🎉\0"]
+
+
+@pytest.mark.parametrize("payload", [b'"\xff"', b'"\xed\xa0\x80"', b'"\\ud800"'], ids=["bytes", "surrogate", "escape"])
+async def test_what_is_no_text_is_not_passed_on_by_a_handler_that_does_not_decode(payload: bytes) -> None:
+    server = make_server()
+
+    @server.on("say")
+    def say(socket: Socket, data: msgspec.Raw) -> None:
+        server.everyone.send("said", data)
+
+    async with server, connect(server) as peer, connect(server) as other:
+        await peer.ws.send(b'{"event":"say","payload":%b,"callbackId":"a"}' % payload)
+        assert (await peer.receive())["error"]["code"] == "INVALID_MESSAGE"
+        await peer.ws.send(b'{"event":"say","payload":"\xc3\xa9"}')
+        assert await other.event() == ("said", "é")
 
 
 async def test_a_payload_that_no_handler_wants_is_not_decoded() -> None:

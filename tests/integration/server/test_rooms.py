@@ -224,7 +224,7 @@ async def test_names_that_mean_something_elsewhere_are_just_names() -> None:
         assert await heard(peers) == {"1": names, "2": [], "3": []}
 
 
-@pytest.mark.parametrize("bad", ["", None, 5, b"a"])
+@pytest.mark.parametrize("bad", ["", None, 5, b"a", "\ud800"])
 async def test_names_are_strings(bad: Any) -> None:
     async with three() as (server, sockets, _):
         for namespace, room in ((bad, "a"), ("chat", bad)):

@@ -132,6 +132,7 @@ def test_nodes_takes_the_cluster_only() -> None:
         (("send", "news", "--nodes", "--everyone"), "argument --everyone: not allowed with argument --nodes"),
         (("send", "news", "1", "2", "--nodes"), "crosswire send: unrecognized arguments: 2"),
         (("call",), "crosswire call: the following arguments are required"),
+        (("serve", "a:b", "--name", "a\udcff"), "crosswire serve: 'a\\udcff' is no UTF-8"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,9 @@ NAN = float("nan")
         {"params": {"id": None}},
         {"headers": {"Evil\r\n": "x"}},
         {"headers": {"X": "a\r\nEvil: b"}},
+        {"ping_text": "\ud800"},
+        {"params": {"id": "\ud800"}},
+        {"params": {"\ud800": "id"}},
         {"headers": {"X": 1}},
         {"headers": {"X": "€"}},
         {"headers": {"Upgrade": "h2c"}},
@@ -75,7 +78,7 @@ def test_the_ping_interval_is_checked_when_it_is_set(seconds: Any) -> None:
     assert client.ping_interval == 10
 
 
-@pytest.mark.parametrize("name", ["", "$join", 1, None, b"say"])
+@pytest.mark.parametrize("name", ["", "$join", 1, None, b"say", "\ud800"])
 def test_a_name_that_cannot_be_an_event_is_refused_where_it_is_given(name: Any) -> None:
     client = Client(URL)
 

@@ -67,6 +67,7 @@ def test_the_server_reads_what_was_given_after_what_was_there(url: str, params: 
         ("ws://h/a b", "space"),
         ("ws://h/\r\nEvil: 1", "control character"),
         ("ws://user@h/", "password"),
+        ("ws://h/\ud800", "UTF-8"),
         (b"ws://h/", "string"),
         (None, "string"),
     ],

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crosswire.core.deflate import MIN_SIZE, decompress
-from crosswire.core.formats import JSON_TEXT, format_for
+from crosswire.core.formats import JSON_TEXT, Payloads, format_for, require_text
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.messages import JSON, MSGPACK, event
+from crosswire.errors import InvalidPayload
 
 SMALL = event("say", 1)
 LARGE = event("say", "x" * MIN_SIZE)
@@ -50,3 +53,25 @@ def test_connections_of_the_same_kind_share_a_format() -> None:
     kinds = {format_for(msgpack=m, deflate=d) for m in (False, True) for d in (False, True)}
     assert len(kinds) == 4
     assert format_for(msgpack=True, deflate=True) in kinds
+
+
+def test_what_was_encoded_as_json_alone_becomes_messagepack_where_it_is_wanted() -> None:
+    form = format_for(msgpack=True, deflate=False)
+    assert form.wrap(Payloads(JSON.encode(SMALL))) == form.frame(SMALL)
+
+
+@pytest.mark.parametrize("json", [b"", b"{", b"no json", b'{"a":1}x', b'{"a":18446744073709551616}', b"[" * 100_000])
+def test_what_is_no_json_does_not_become_messagepack(json: bytes) -> None:
+    with pytest.raises(InvalidPayload):
+        format_for(msgpack=True, deflate=False).wrap(Payloads(json))
+
+
+@given(st.text())
+def test_any_text_may_go_into_a_text_frame(text: str) -> None:
+    assert require_text(text.encode()) == text.encode()
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"{}\x80", b"\xed\xa0\x80", b"\xc3", b"\xf8\x88\x80\x80\x80"])
+def test_what_is_no_utf8_may_not(data: bytes) -> None:
+    with pytest.raises(InvalidPayload, match="no text"):
+        require_text(data)

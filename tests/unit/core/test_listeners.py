@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crosswire.core.listeners import EventListeners, Hook, Listener
+from crosswire.core.listeners import EventListeners, Hook, Listener, remove
 from crosswire.errors import ConfigError, UsageError
 
 
@@ -174,3 +174,31 @@ def test_a_hook_removes_by_handler_by_tag_and_all(hook: Hook[[str]]) -> None:
     assert handlers(hook.take()) == [print]
     hook.off()
     assert hook.take() == ()
+
+
+class Hooks:
+    """A hook, and what is none."""
+
+    def __init__(self) -> None:
+        self.on_open: Hook[[]] = Hook("on_open", 0)
+
+    def close(self) -> None:
+        pytest.fail("it is no hook")
+
+
+@pytest.mark.parametrize("tag", [None, "mine"])
+def test_a_handler_is_removed_from_an_event_or_from_a_hook_of_that_name(tag: str | None) -> None:
+    events, hooks = EventListeners(1), Hooks()
+    for name in ("say", "on_open", "close"):
+        events.on(name, print, tag="mine")
+    hooks.on_open(print, tag="mine")
+    remove("say", tag, events, hooks)
+    assert [bool(events.of(name)) for name in ("say", "on_open", "close")] == [False, True, True]
+    remove(hooks.on_open, tag, events, hooks)
+    assert not hooks.on_open
+    assert events.of("on_open")
+    hooks.on_open(print, tag="mine")
+    for name in ("on_open", "close"):
+        remove(name, tag, events, hooks)
+        assert not events.of(name)
+    assert not hooks.on_open

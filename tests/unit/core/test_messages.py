@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from crosswire.core import messages
 from crosswire.core.messages import JSON, MSGPACK, Codec
 from crosswire.core.payloads import ANY, PayloadType
-from crosswire.errors import EventError, InvalidPayload
+from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 
 scalars = (
     st.none()
@@ -69,6 +69,13 @@ def test_a_refusal_can_be_read_back(codec: Codec, make: Callable[[str, EventErro
     message = codec.decode(codec.encode(make("x", full)))
     assert message.error == messages.Refusal("full", "the room is full")
     assert "x" in (message.callback_id, message.call_id)
+
+
+@pytest.mark.parametrize("payload", [b'"\xff"', b'"\xed\xa0\x80"', b'{"\xc3":1}', b'["\\ud800"]'])
+def test_json_whose_payload_is_no_text_is_refused_though_nobody_decodes_it(payload: bytes) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        JSON.decode(b'{"event":"say","payload":%b,"callbackId":"c1"}' % payload)
+    assert caught.value.callback_id == "c1"
 
 
 def test_json_is_read_from_text_and_from_bytes() -> None:

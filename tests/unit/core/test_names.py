@@ -31,6 +31,14 @@ def test_an_empty_name_is_refused(require: Any) -> None:
         require("")
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\udfff", "é\udc00b", "\udc00\ud800"])
+def test_half_of_a_surrogate_pair_is_no_text(name: str) -> None:
+    with pytest.raises(UsageError, match="a user id must be text that has a UTF-8 form"):
+        require_name(name, "a user id")
+    with pytest.raises(UsageError, match="an event's name"):
+        require_event(name)
+
+
 @given(st.text(min_size=1).filter(lambda name: not name.startswith("$")))
 def test_any_name_can_be_an_event(name: str) -> None:
     assert require_event(name) == name

@@ -43,7 +43,8 @@ class Choice(Protocol[T]):
         """Choose among these from now on, until told again; at least one."""
 
     def measured(self) -> None:
-        """A latency is another."""
+        """A latency is another; most strategies ask for none."""
+        return
 
     def choose(self, channel: bytes) -> tuple[T, ...]:
         """Return as many of them as was asked for when this was made, or all if there are fewer; the best first."""
@@ -63,14 +64,13 @@ class Hash(Choice[T]):
         self._usable: Sequence[tuple[int, T]] = ()
         self._chosen: dict[bytes, tuple[T, ...]] = {}
 
-    def use(self, usable: Sequence[T]) -> None:  # noqa: D102 - as of Choice, here and below
+    def use(self, usable: Sequence[T]) -> None:
+        """Rank these for every channel anew."""
         self._usable = [(crc32(each.id.encode()), each) for each in usable]
         self._chosen.clear()
 
-    def measured(self) -> None:  # noqa: D102
-        pass
-
-    def choose(self, channel: bytes) -> tuple[T, ...]:  # noqa: D102
+    def choose(self, channel: bytes) -> tuple[T, ...]:
+        """Return those that the channel ranks highest."""
         chosen = self._chosen.get(channel)
         if chosen is None:
             if len(self._chosen) >= _MOST_REMEMBERED:
@@ -91,17 +91,16 @@ class RoundRobin(Choice[T]):
         self._turns: list[tuple[T, ...]] = []
         self._next = 0
 
-    def use(self, usable: Sequence[T]) -> None:  # noqa: D102
+    def use(self, usable: Sequence[T]) -> None:
+        """Begin with the first of these."""
         count = len(usable)
         self._turns = [
             tuple(usable[(first + more) % count] for more in range(min(self._copies, count))) for first in range(count)
         ]
         self._next = 0
 
-    def measured(self) -> None:  # noqa: D102
-        pass
-
-    def choose(self, channel: bytes) -> tuple[T, ...]:  # noqa: D102
+    def choose(self, channel: bytes) -> tuple[T, ...]:
+        """Return those whose turn it is."""
         turn = self._next
         self._next = turn + 1 if turn + 1 < len(self._turns) else 0
         return self._turns[turn]
@@ -116,13 +115,12 @@ class Random(Choice[T]):
         self._copies = copies
         self._picks: list[tuple[T, ...]] = []
 
-    def use(self, usable: Sequence[T]) -> None:  # noqa: D102
+    def use(self, usable: Sequence[T]) -> None:
+        """Choose among these from now on."""
         self._picks = list(permutations(usable, min(self._copies, len(usable))))
 
-    def measured(self) -> None:  # noqa: D102
-        pass
-
-    def choose(self, channel: bytes) -> tuple[T, ...]:  # noqa: D102
+    def choose(self, channel: bytes) -> tuple[T, ...]:
+        """Return any."""
         return choice(self._picks)
 
 
@@ -136,15 +134,18 @@ class Fastest(Choice[T]):
         self._usable: Sequence[T] = ()
         self._chosen: tuple[T, ...] = ()
 
-    def use(self, usable: Sequence[T]) -> None:  # noqa: D102
+    def use(self, usable: Sequence[T]) -> None:
+        """Rank these by their latency."""
         self._usable = usable
         self.measured()
 
-    def measured(self) -> None:  # noqa: D102
+    def measured(self) -> None:
+        """Rank them anew."""
         ranked = sorted(self._usable, key=lambda each: inf if each.latency is None else each.latency)
         self._chosen = tuple(ranked[: self._copies])
 
-    def choose(self, channel: bytes) -> tuple[T, ...]:  # noqa: D102
+    def choose(self, channel: bytes) -> tuple[T, ...]:
+        """Return the fastest."""
         return self._chosen
 
 

@@ -32,13 +32,13 @@ class RedisControl:
         self._added: set[str] = set()
 
     def status(self) -> list[RedisStatus]:
-        """How each Redis is, seen from this node.
+        """How each Redis is, seen from this node; empty if it uses none.
 
         Raises:
-            ConfigError: the node uses no Redis.
             NotConnected: the node has not been started.
         """
-        return self._port().status()
+        port = self._participant().port
+        return port.status() if isinstance(port, RedisPort) else []
 
     async def add(self, url: str) -> Replies:
         """Let all nodes use one more Redis. It may be said on any node, and twice.
@@ -115,5 +115,5 @@ class RedisControl:
     def _port(self) -> RedisPort:
         port = self._participant().port
         if not isinstance(port, RedisPort):
-            raise ConfigError("this node uses no Redis: give it redis=")
+            raise ConfigError("this node uses no Redis, so none can be added or removed: make it with redis=")
         return port

@@ -140,8 +140,8 @@ class Endpoint:
             healthy=self.healthy,
             latency=self.latency,
             last_error=self.last_error,
-            publisher=self.publisher.connected,
-            subscriber=self.subscriber.connected,
+            publisher=self.publisher.line.connected,
+            subscriber=self.subscriber.line.connected,
         )
 
     async def run(self) -> None:
@@ -155,8 +155,8 @@ class Endpoint:
     async def close(self) -> None:
         """End the connections, after ``run`` was cancelled."""
         self._complained = True  # nothing is wrong
-        await self.publisher.close()
-        await self.subscriber.close()
+        await self.publisher.line.close()
+        await self.subscriber.line.close()
 
     # One life
 
@@ -181,12 +181,12 @@ class Endpoint:
             Unreachable: it did not work.
         """
         self._broken = asyncio.get_running_loop().create_future()
-        if not self.publisher.connected:
+        if not self.publisher.line.connected:
             self.publisher.attach(await self._dialer.open("pub"), self._publisher_lost)
-        if not self.subscriber.connected:
+        if not self.subscriber.line.connected:
             link = await self._dialer.open("sub")
             subscribed = self.subscriber.attach(link, self._subscriber_lost)
-            if not await self._comes(subscribed, lambda: self.subscriber.heard):
+            if not await self._comes(subscribed, lambda: self.subscriber.line.heard):
                 raise self._fault(Unreachable("it does not confirm the subscriptions"))
         await self._probe()
         self.healthy = self.usable = True
@@ -212,7 +212,7 @@ class Endpoint:
                 await self._probe()
             except Unreachable as error:
                 if isinstance(error, _Deaf):
-                    self.subscriber.drop(str(error))
+                    self.subscriber.line.drop(str(error))
                 elif not self._broken.done():
                     raise
                 return
@@ -230,7 +230,7 @@ class Endpoint:
         acknowledged.add_done_callback(self._acknowledged)
 
         def heard() -> object:
-            return self.subscriber.heard if acknowledged.done() else self.publisher.heard
+            return self.subscriber.line.heard if acknowledged.done() else self.publisher.line.heard
 
         within = f"within {self._pulse.timeout:g} s"
         if not await self._comes(echo, heard):
@@ -239,7 +239,7 @@ class Endpoint:
             raise self._fault(_Deaf(f"what is published does not come back {within}"))
         self._good_until = real
         if not await self._comes(acknowledged, heard):
-            self.publisher.drop(f"what is published is not acknowledged {within}")
+            self.publisher.line.drop(f"what is published is not acknowledged {within}")
             raise self._fault(Unreachable("it is lost"))
         self._owner.endpoint_measured(self)
 
@@ -309,10 +309,10 @@ class Endpoint:
         self._complain(reason)
         # If only the publisher is lost, and another one could not be opened at once, the subscriber may well be all
         # right. The next probe will tell.
-        both = self.publisher.connected or isinstance(error, Silent)
-        self.publisher.drop(reason)
+        both = self.publisher.line.connected or isinstance(error, Silent)
+        self.publisher.line.drop(reason)
         if both:
-            self.subscriber.drop(reason)
+            self.subscriber.line.drop(reason)
         self._owner.endpoint_changed(self)
 
     def _complain(self, reason: str) -> None:

@@ -102,7 +102,7 @@ class Endpoints:
     @property
     def connected(self) -> list[Endpoint]:
         """Those that can be published on, though perhaps in vain."""
-        return [each for each in self._all.values() if each.publisher.connected and not each.retired]
+        return [each for each in self._all.values() if each.publisher.line.connected and not each.retired]
 
     @property
     def urls(self) -> list[str]:

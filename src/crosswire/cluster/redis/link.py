@@ -15,7 +15,7 @@ Take = Callable[[Any], None]
 Lost = Callable[[str], None]
 
 
-class Unreachable(ConnectionError):  # noqa: N818 - it tells a state, as BusUnavailable does
+class Unreachable(ConnectionError):
     """A Redis can't be used now; the text says why."""
 
 
@@ -116,6 +116,40 @@ class Link(asyncio.Protocol):
         out, self._out = self._out, []
         if self._ended is None and self._transport is not None:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+
+class Line:
+    """A connection that may be lost and come again.
+
+    Attributes:
+        link: what it is now; None while there is none.
+    """
+
+    __slots__ = ("link",)
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self.link is not None
+
+    @property
+    def heard(self) -> int:
+        """Changes when something comes."""
+        return self.link.heard if self.link is not None else 0
+
+    def drop(self, reason: str) -> None:
+        """End the connection, if there is one."""
+        if self.link is not None:
+            self.link.close(reason)
+
+    async def close(self) -> None:
+        """End the connection and wait until its socket is closed."""
+        if (link := self.link) is not None:
+            link.close("closed")
+            await link.closed()
 
 
 def text_of(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.endpoints import EMBEDDED
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.messages import JSON, MSGPACK, Codec
+from crosswire.core.names import has_utf8
 from crosswire.errors import ConfigError
 
 Strategy = Literal["hash", "round-robin", "random", "fastest"]
@@ -136,8 +137,8 @@ def _named(url: Any) -> tuple[str, str]:
 
 
 def _check_prefix(prefix: object) -> None:
-    if not isinstance(prefix, str) or not prefix:
-        raise ConfigError(f"Redis(prefix={prefix!r}): give a string that is not empty, such as 'cw:'")
+    if not isinstance(prefix, str) or not prefix or not has_utf8(prefix):
+        raise ConfigError(f"Redis(prefix={prefix!r}): give a string that is not empty and has a UTF-8 form")
 
 
 def _check_buffer(size: object) -> None:
@@ -148,8 +149,8 @@ def _check_buffer(size: object) -> None:
 def _check_namespaces(namespaces: object) -> None:
     if isinstance(namespaces, str | bytes) or not isinstance(namespaces, Collection):
         raise ConfigError("Redis(preset_namespaces): give a list of names")
-    if not all(isinstance(each, str) and each for each in namespaces):
-        raise ConfigError("Redis(preset_namespaces): names are strings that are not empty")
+    if not all(isinstance(each, str) and each and has_utf8(each) for each in namespaces):
+        raise ConfigError("Redis(preset_namespaces): names are strings that are not empty and have a UTF-8 form")
 
 
 def _require_one_of(name: str, value: object, known: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import hiredis
 
-from crosswire.cluster.redis.link import Link, Lost
+from crosswire.cluster.redis.link import Line, Link, Lost
 
 _UNFIT = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS")
 """How the refusals begin of a Redis that can't be used, whatever it is asked."""
@@ -90,9 +90,12 @@ class Publisher:
     Args:
         budget: gets back the bytes of what is acknowledged.
         owner: told what is refused.
+
+    Attributes:
+        line: the connection.
     """
 
-    __slots__ = ("_append", "_budget", "_link", "_owner", "_popleft", "_waiting", "_write")
+    __slots__ = ("_append", "_budget", "_owner", "_popleft", "_waiting", "_write", "line")
 
     def __init__(self, budget: Budget, owner: PublisherOwner) -> None:
         # The replies come in the order of the commands, so each is the answer to the first that waits.
@@ -101,17 +104,7 @@ class Publisher:
         self._popleft = self._waiting.popleft
         self._budget = budget
         self._owner = owner
-        self._link: Link | None = None
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-        return self._link is not None
-
-    @property
-    def heard(self) -> int:
-        """Changes when something comes."""
-        return self._link.heard if self._link is not None else 0
+        self.line = Line()
 
     def attach(self, link: Link, lost: Lost) -> None:
         """Publish over a new connection.
@@ -120,29 +113,18 @@ class Publisher:
             Unreachable: it is gone already.
         """
         link.listen(self.take, lost)
-        self._link = link
+        self.line.link = link
         self._write = link.send
 
     def detach(self) -> list[Message]:
         """Forget the connection, which is lost. Return the messages that it did not acknowledge, in their order."""
-        self._link = None
+        self.line.link = None
         waiting = list(self._waiting)
         self._waiting.clear()
         for entry in waiting:
             if isinstance(entry, Asked):
                 entry.answer(None)
         return [entry for entry in waiting if not isinstance(entry, Asked)]
-
-    def drop(self, reason: str) -> None:
-        """End the connection, if there is one."""
-        if self._link is not None:
-            self._link.close(reason)
-
-    async def close(self) -> None:
-        """End the connection and wait until its socket is closed."""
-        if (link := self._link) is not None:
-            link.close("closed")
-            await link.closed()
 
     def publish(self, command: bytes) -> None:
         """Send a PUBLISH. Its bytes have been taken from the budget; it must be connected, here and below."""
@@ -157,7 +139,7 @@ class Publisher:
     def ask(self, command: bytes) -> asyncio.Future[Any]:
         """Send any command. Its reply is the future's result; None if the connection gets lost."""
         entry = Asked(asyncio.get_running_loop().create_future())
-        if self._link is None:
+        if not self.line.connected:
             entry.answer(None)
         else:
             self._append(entry)
@@ -169,7 +151,7 @@ class Publisher:
         try:
             entry = self._popleft()
         except IndexError:
-            self.drop("it answered what it was not asked")
+            self.line.drop("it answered what it was not asked")
             return
         if type(entry) is bytes and type(reply) is int:
             self._budget.free += len(entry)
@@ -183,7 +165,7 @@ class Publisher:
             self._budget.free += size_of(entry)
         elif str(reply).startswith(_UNFIT):
             self._waiting.appendleft(entry)  # what is lost with a connection is published elsewhere
-            self.drop(str(reply))
+            self.line.drop(str(reply))
         else:
             self._budget.free += size_of(entry)
             self._owner.publish_refused(entry, str(reply))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import hiredis
 
 from crosswire.cluster.redis.commands import command
-from crosswire.cluster.redis.link import Link, Lost
+from crosswire.cluster.redis.link import Line, Link, Lost
 
 MOST_AT_ONCE = 1000
 """Channels in one command: many more would keep a Redis busy for too long."""
@@ -51,6 +51,9 @@ class Subscriber:
         receivers: who takes the messages of a channel; others change it.
         probe: a channel of this subscriber's own. It is subscribed to after all others.
         owner: told what happens.
+
+    Attributes:
+        line: the connection.
     """
 
     def __init__(
@@ -64,23 +67,13 @@ class Subscriber:
         self._receiver = receivers.get
         self._probe = probe
         self._owner = owner
-        self._link: Link | None = None
+        self.line = Line()
         self._changed: dict[bytes, None] = {}
         # Channel -> the request that subscribes to it, or None once that was answered. Those are here that the Redis
         # will be subscribed to when it has done all that was sent.
         self._state: dict[bytes, _Request | None] = {}
         self._requests: deque[_Request] = deque()  # answered in this order
         self._waiters: dict[bytes, list[asyncio.Future[None]]] = {}
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-        return self._link is not None
-
-    @property
-    def heard(self) -> int:
-        """Changes when something comes."""
-        return self._link.heard if self._link is not None else 0
 
     def attach(self, link: Link, lost: Lost) -> asyncio.Future[None]:
         """Listen over a new connection: subscribe to everything, and to the probe channel last.
@@ -92,34 +85,23 @@ class Subscriber:
             Unreachable: it is gone already.
         """
         link.listen(self.take, lost)
-        self._link = link
+        self.line.link = link
         self._send(list(self._wanted), subscribes=True)
         self._send([self._probe], subscribes=True)
         return self._waiter(self._probe)
 
     def detach(self) -> None:
         """Forget the connection, which is lost. Nobody waits for it any more."""
-        self._link = None
+        self.line.link = None
         self._state.clear()
         self._requests.clear()
         self._changed.clear()
         for channel in list(self._waiters):
             self._wake(channel)
 
-    def drop(self, reason: str) -> None:
-        """End the connection, if there is one."""
-        if self._link is not None:
-            self._link.close(reason)
-
-    async def close(self) -> None:
-        """End the connection and wait until its socket is closed."""
-        if (link := self._link) is not None:
-            link.close("closed")
-            await link.closed()
-
     def change(self, channel: bytes) -> None:
         """Note that a channel is wanted now, or not any more."""
-        if self._link is None:
+        if not self.line.connected:
             return
         if not self._changed:
             asyncio.get_running_loop().call_soon(self._catch_up)
@@ -153,7 +135,7 @@ class Subscriber:
             elif channel == self._probe:
                 self._owner.echoed(message)
         elif not self._requests:
-            self.drop(f"it answered what it was not asked: {str(reply)[:100]}")
+            self.line.drop(f"it answered what it was not asked: {str(reply)[:100]}")
         elif isinstance(reply, hiredis.ReplyError):
             self._refused(self._requests.popleft(), str(reply))
         else:
@@ -162,7 +144,7 @@ class Subscriber:
     def _catch_up(self) -> None:
         """Send the difference."""
         changed, self._changed = self._changed, {}
-        if self._link is None:
+        if not self.line.connected:
             return
         wanted, state = self._wanted, self._state
         leave = [channel for channel in changed if channel in state and channel not in wanted]
@@ -182,8 +164,8 @@ class Subscriber:
                     self._state[channel] = request
                 else:
                     del self._state[channel]
-            assert self._link is not None  # whoever calls has looked
-            self._link.send(command(b"SUBSCRIBE" if subscribes else b"UNSUBSCRIBE", *some))
+            assert self.line.link is not None  # whoever calls has looked
+            self.line.link.send(command(b"SUBSCRIBE" if subscribes else b"UNSUBSCRIBE", *some))
 
     def _confirmed(self, channel: bytes) -> None:
         request = self._requests[0]

@@ -28,13 +28,19 @@ def two() -> Iterator[RedisProcess]:
         yield process
 
 
+FEW = 20
+"""Fewer are only the first probes of the ports, of a bus that makes no others while the test lasts."""
+SOME = 100
+"""What ``talk`` says on one channel. How many channels a Redis has depends on its port, by the hash: at least one."""
+
+
 def published(redis: RedisProcess) -> int:
-    """How often something was published there, probes left aside: those of this test's ports are few."""
+    """How often something was published there."""
     found = [line for line in redis.command("INFO", "commandstats").splitlines() if line.startswith("cmdstat_publish:")]
     return int(found[0].split("calls=")[1].split(",")[0]) if found else 0
 
 
-async def talk(a: RedisMember, b: RedisMember, count: int = 100) -> None:
+async def talk(a: RedisMember, b: RedisMember, count: int = SOME) -> None:
     """Publish on all channels, and see that it arrives in order."""
     b.got.clear()
     for number in range(count):
@@ -49,19 +55,19 @@ async def talk(a: RedisMember, b: RedisMember, count: int = 100) -> None:
 
 def test_one_more_is_listened_on_and_published_on_when_everybody_has_it(one: RedisProcess, two: RedisProcess) -> None:
     async def main() -> None:
-        async with crew(Redis(one.url), 2) as (a, b):
+        async with crew(Redis(one.url, ping_interval=30), 2) as (a, b):
             await b.listen(*CHANNELS)
             a.port.use_paths(b.port.paths)
             await a.redis.add(two.url)
             assert a.redis.urls == [one.url, two.url]
             assert len(a.port.paths) == 2
             await talk(a, b)
-            assert published(two) < 20
+            assert published(two) < FEW
             await b.redis.add(two.url)
             assert all(b.port.is_listening(channel) for channel in CHANNELS)
             a.port.use_paths(b.port.paths)
             await talk(a, b)
-            assert published(two) > 500
+            assert published(two) >= SOME
             assert a.gaps == b.gaps == []
             assert a.times("paths changed") == 2
 
@@ -127,7 +133,7 @@ def test_one_that_is_retired_is_published_on_no_more_and_still_listened_on(
     one: RedisProcess, two: RedisProcess
 ) -> None:
     async def main() -> None:
-        async with crew(Redis([one.url, two.url]), 2) as (a, b):
+        async with crew(Redis([one.url, two.url], ping_interval=30), 2) as (a, b):
             await b.listen(*CHANNELS)
             await talk(a, b)
             await a.redis.retire(two.url)
@@ -135,17 +141,17 @@ def test_one_that_is_retired_is_published_on_no_more_and_still_listened_on(
             await talk(a, b)
             a.port.announce(CHANNELS[0], b"100")
             await wait_until(lambda: b.numbers(CHANNELS[0])[-1] == 100)
-            assert published(two) - before < 20
+            assert published(two) - before < FEW
             b.got.clear()
             for channel in CHANNELS:
                 b.port.publish(channel, b"x")
             await a.listen(*CHANNELS)
             await talk(b, a)
-            assert published(two) - before > 500
+            assert published(two) - before >= SOME
             await a.redis.add(two.url)
             before = published(two)
             await talk(a, b)
-            assert published(two) - before > 500
+            assert published(two) - before >= SOME
 
     run(main())
 

@@ -48,6 +48,7 @@ def test_urls_that_can_not_be_used(urls: Any) -> None:
         {"overflow": "block"},
         {"prefix": ""},
         {"prefix": b"cw:"},
+        {"prefix": "\ud800"},
         {"ping_interval": 0},
         {"ping_interval": True},
         {"ping_interval": "1"},
@@ -63,6 +64,7 @@ def test_urls_that_can_not_be_used(urls: Any) -> None:
         {"preset_namespaces": "chat"},
         {"preset_namespaces": ["chat", 5]},
         {"preset_namespaces": [""]},
+        {"preset_namespaces": ["\ud800"]},
         {"preset_namespaces": 5},
     ],
 )

@@ -39,7 +39,7 @@ class Site:
         return [command[2] for command in self.redis.asked]
 
     def drop(self) -> None:
-        self.endpoint.publisher.drop("enough")
+        self.endpoint.publisher.line.drop("enough")
 
     def _lost(self, reason: str) -> None:
         self.endpoint.usable = False

@@ -55,11 +55,11 @@ def test_what_waits_is_returned_in_order_and_questions_have_no_answer() -> None:
         asked = scene.publisher.ask(command(b"PING"))
         scene.publisher.publish(MESSAGE)
         scene.publisher.publish_as(shared)
-        scene.publisher.drop("enough")
+        scene.publisher.line.drop("enough")
         assert scene.lost == [plain, MESSAGE, shared]
         assert await asked is None
         assert await scene.publisher.ask(command(b"PING")) is None
-        assert not scene.publisher.connected
+        assert not scene.publisher.line.connected
 
     run(main())
 
@@ -71,7 +71,7 @@ def test_an_answer_that_nobody_waits_for_any_more_is_no_trouble() -> None:
         asked.cancel()
         await asyncio.sleep(0)
         scene.redis.say(b"+PONG\r\n")
-        assert scene.publisher.connected
+        assert scene.publisher.line.connected
 
     run(main())
 
@@ -80,7 +80,7 @@ def test_an_answer_to_nothing_ends_the_connection() -> None:
     async def main() -> None:
         scene = Scene()
         scene.redis.say(b":1\r\n")
-        assert not scene.publisher.connected
+        assert not scene.publisher.line.connected
 
     run(main())
 
@@ -91,7 +91,7 @@ def test_a_question_may_be_refused() -> None:
         asked = scene.publisher.ask(command(b"PUBSUB", b"NUMSUB", b"c"))
         scene.redis.say(b"-NOPERM no\r\n")
         assert isinstance(await asked, hiredis.ReplyError)
-        assert scene.publisher.connected
+        assert scene.publisher.line.connected
 
     run(main())
 

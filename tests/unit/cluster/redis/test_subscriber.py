@@ -177,10 +177,10 @@ def test_nobody_waits_for_a_connection_that_is_lost() -> None:
         await turn()
         waiting = asyncio.ensure_future(scene.subscriber.listening(b"a"))
         await turn()
-        scene.subscriber.drop("enough")
+        scene.subscriber.line.drop("enough")
         await waiting
         assert scene.lost == ["enough"]
-        assert not scene.subscriber.connected
+        assert not scene.subscriber.line.connected
         assert not scene.subscriber.listens(b"a")
         await scene.subscriber.listening(b"a")
 
@@ -311,7 +311,7 @@ def test_joining_and_leaving_in_any_order_and_speed_never_loses_a_subscription(s
             elif step == "answer":
                 scene.redis.answer(min(1, len(scene.redis.asked)))
             else:
-                scene.subscriber.drop("again")
+                scene.subscriber.line.drop("again")
                 scene.redis = FakeRedis()
                 scene.attach()
             for each in (b"a", b"b", b"c"):
