@@ -12,11 +12,12 @@ await build({ ...common, entryPoints: entries, format: "esm", outdir: "dist/esm"
 await build({ ...common, entryPoints: entries, format: "cjs", outdir: "dist/cjs" });
 // Names that begin with an underscore are nobody's business outside; esbuild gives them short ones, terser the rest.
 const tsconfigRaw = { compilerOptions: { useDefineForClassFields: false } }; // and no "use strict"
-const script = { ...common, format: "iife", minify: true, mangleProps: /^_/, tsconfigRaw };
+const define = { globalThis: "self" }; // browsers of ES2019 don't know the name
+const script = { ...common, format: "iife", minify: true, mangleProps: /^_/, tsconfigRaw, define };
 await build({ ...script, entryPoints: ["src/global.ts"], outfile: "dist/crosswire.min.js" });
 await build({ ...script, entryPoints: ["src/msgpack.global.ts"], outfile: "dist/msgpack.min.js" });
 for (const file of ["dist/crosswire.min.js", "dist/msgpack.min.js"]) {
-  const options = { ecma: 2019, compress: { passes: 3, pure_getters: true, unsafe_arrows: true } };
+  const options = { ecma: 2019, compress: { passes: 5, hoist_funs: true, pure_getters: true, unsafe_arrows: true } };
   writeFileSync(file, (await minify(readFileSync(file, "utf8"), options)).code);
 }
 

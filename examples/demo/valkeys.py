@@ -30,7 +30,8 @@ class Valkeys:
         self._programs = programs
         self._terminal = terminal
         self._restart_after = restart_after
-        self._ports = dict(zip(NAMES, _free_ports(len(NAMES)), strict=True))  # clients look for one where it was
+        # Clients look for one where it was.
+        self._ports: dict[str, int] = dict(zip(NAMES, _free_ports(len(NAMES)), strict=True))
         self._running: dict[str, Program] = {}
 
     async def start(self) -> list[Address]:

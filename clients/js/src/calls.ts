@@ -1,5 +1,7 @@
-import { CallTimeout, NotConnected } from "./errors.js";
+import { CallTimeout, CrosswireError, NotConnected } from "./errors.js";
+import { after } from "./timers.js";
 
+type Timer = ReturnType<typeof after> | undefined;
 type Settle = (failed: unknown, result: unknown) => void;
 
 /** The calls that wait for their answer, by id. A late, repeated or invented answer finds nothing. */
@@ -18,9 +20,9 @@ export function makeCalls() {
       signal: AbortSignal | undefined,
     ) =>
       new Promise<unknown>((resolve, reject) => {
-        if (signal && signal.aborted) throw signal.reason;
         const id = (++count).toString(36);
-        send(id);
+        let late: Timer;
+        let pending: Timer;
         const settle: Settle = (failed, result) => {
           waiting.delete(id);
           clearTimeout(late);
@@ -28,9 +30,12 @@ export function makeCalls() {
           if (signal) signal.removeEventListener("abort", aborted);
           (failed ? reject : resolve)(result);
         };
-        const aborted = () => settle(1, signal!.reason);
-        const late = setTimeout(() => settle(1, new CallTimeout(`no answer within ${timeout} s`)), timeout * 1000);
-        const pending = setTimeout(onPending, pendingAfter * 1000);
+        // Where signals have no reason yet, there is one all the same.
+        const aborted = () => settle(1, signal!.reason || new CrosswireError("aborted", "ABORTED"));
+        if (signal && signal.aborted) return aborted();
+        send(id);
+        late = after(timeout, () => settle(1, new CallTimeout(`no answer within ${timeout} s`)));
+        pending = after(pendingAfter, onPending);
         if (signal) signal.addEventListener("abort", aborted);
         waiting.set(id, settle);
       }),

@@ -59,11 +59,10 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
    */
   constructor(url: string, options: Options = {}) {
     const settings = (this._settings = checked(url, options));
-    const { codec, pingInterval, pongTimeout, queueLimit, queuePolicy, reconnect, retryLimit } = settings;
-    this._queue = makeQueue(queueLimit, queuePolicy, codec);
-    this._heartbeat = makeHeartbeat(pingInterval, pongTimeout, this._teller);
-    const retries = makeRetries(settings, retryLimit, Math.random);
-    this._reconnection = makeReconnection(this._surroundings(), reconnect, retries, this._teller);
+    this._queue = makeQueue(settings);
+    this._heartbeat = makeHeartbeat(settings, this._teller);
+    const retries = makeRetries(settings, settings.retryLimit, Math.random);
+    this._reconnection = makeReconnection(this._surroundings(), settings.reconnect, retries, this._teller);
   }
 
   /**
@@ -120,10 +119,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
    * @throws UsageError the name can't be used
    */
   send<E extends Name<ClientEvents>>(event: E, ...[data]: WithData<ClientEvents[E]>): void {
-    const message = { event: requireEvent(event), payload: orNull(data) };
-    const session = this._reconnection._session();
-    if (session) session._send(message);
-    else this._queue._add(message);
+    this._hand({ event: requireEvent(event), payload: orNull(data) });
   }
 
   /**
@@ -156,7 +152,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
 
   /** As `on`, for the next time only. */
   once<E extends Name<ServerEvents>>(event: E, handler: Handler<ServerEvents[E]>, options?: ListenOptions): () => void {
-    return this._router._of(event)(handler, { ...options, once: true });
+    return this.on(event, handler, { ...options, once: true });
   }
 
   /** Remove an event's handlers: the given one, those with the tag, or all. */
@@ -164,12 +160,15 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     this._router._of(event).off(handlerOrTag);
   }
 
+  private _hand(message: unknown): void {
+    const session = this._reconnection._session();
+    if (session) session._send(message);
+    else this._queue._add(message);
+  }
+
   private _surroundings(): Surroundings {
-    const { backgroundNotice, codec, subprotocols } = this._settings;
-    const target = { ...this._settings, subprotocols: [codec.subprotocol, ...subprotocols].filter(Boolean) };
     const tell = (event: string) => {
-      const session = this._reconnection._session();
-      if (session && backgroundNotice) session._send({ event, payload: null });
+      if (this._settings.backgroundNotice && this._reconnection._session()) this._hand({ event, payload: null });
     };
     const wake = () => {
       this._heartbeat._probe();
@@ -180,11 +179,12 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
       if (!isHidden()) wake();
     };
     return {
-      _dial: (owner) => openSession(owner, target, this),
+      _dial: (owner) => openSession(owner, this._settings, this),
       _wanted: (wanted) => watchPage(wanted, wake, turned),
-      _ready: (session) => {
+      _ready: () => {
         if (isHidden()) tell("$background");
-        this._queue._take().forEach(session._send);
+        // Each by itself: one that can't be sent, as the server does not speak the codec, does not stop the others.
+        this._queue._take().forEach((message) => this._teller._call(() => this._hand(message)));
       },
     };
   }

@@ -11,7 +11,7 @@ export function callAll(handlers: AnyHandler[], args: unknown[], told: Told): Pr
       const value = handlers[index++](...args) as PromiseLike<unknown> | null | undefined;
       if (value && typeof value.then === "function") {
         return Promise.resolve(value)
-          .then((result) => told(result), raised)
+          .then(told, raised)
           .then(() => callAll(handlers.slice(index), args, told));
       }
       told(value);

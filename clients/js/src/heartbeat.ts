@@ -1,37 +1,38 @@
 import type { Teller } from "./hooks.js";
+import { after } from "./timers.js";
 
 /** Finds out that the server is gone, and how long a message to it and back takes. At most one heartbeat is on its way. */
 export type Heartbeat = ReturnType<typeof makeHeartbeat>;
 
-/**
- * @param interval seconds between two heartbeats, or null for none
- * @param timeout seconds to wait for the echo
- */
-export function makeHeartbeat(interval: number | null, timeout: number, { _fire, _hooks }: Teller) {
+export interface HeartbeatOptions {
+  /** Seconds between two heartbeats, or null for none. */
+  readonly pingInterval: number | null;
+  /** Seconds to wait for the echo. */
+  readonly pongTimeout: number;
+}
+
+export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, { _fire, _hooks }: Teller) {
+  let interval = pingInterval;
   let send: (() => void) | undefined; // undefined while no connection is open
   let giveUp: () => void;
   let sent = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const after = (seconds: number, act: () => void) => {
-    clearTimeout(timer);
-    timer = setTimeout(act, seconds * 1000);
-  };
   const rest = () => {
     clearTimeout(timer);
-    if (send && interval) after(interval, beat);
+    if (send && interval) timer = after(interval, beat);
   };
   const beat = () => {
-    sent = performance.now();
-    wait();
+    wait((sent = performance.now()));
     send!();
     _fire(_hooks.onPing);
   };
-  const wait = () => {
-    const begun = performance.now();
-    after(timeout, () => {
+  const wait = (begun: number) => {
+    clearTimeout(timer);
+    timer = after(pongTimeout, () => {
       // A timer that comes late was held up by the page, or by a computer that slept: the echo may wait to be read.
-      if (performance.now() - begun > timeout * 1500) return wait();
+      const now = performance.now();
+      if (now - begun > pongTimeout * 1500) return wait(now);
       heartbeat._stop();
       _fire(_hooks.onPongTimeout);
       giveUp();

@@ -49,11 +49,10 @@ export interface Teller {
 export function makeTeller(hooks: Hooks): Teller {
   const tell = (handlers: AnyHandler[], args: unknown[], report: (error: unknown) => void) =>
     void callAll(handlers, args, (error, failed) => failed && report(error));
-  const log = (error: unknown) => console.error(error);
   const take = (hook: unknown) => (hook as Listeners)._take();
   const report = (error: unknown) => {
     const handlers = take(hooks.onError);
-    tell(handlers.length ? handlers : [log], [error], log);
+    tell(handlers.length ? handlers : [console.error], [error], console.error);
   };
   return {
     _hooks: hooks,

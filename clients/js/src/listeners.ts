@@ -23,17 +23,21 @@ export interface Listeners {
   _take(): AnyHandler[];
 }
 
-export function makeListeners(): Listeners {
+/** @param emptied is called when none is left */
+export function makeListeners(emptied: () => unknown = () => {}): Listeners {
   // Replaced, never changed: a handler may add and remove handlers while others are being called, for the next time.
   let all: Listener[] = [];
   const keep = (kept: (listener: Listener) => unknown) => {
     all = all.filter(kept);
+    if (!all[0]) emptied();
   };
   const add: Listeners = (handler, options) => {
-    if (typeof handler !== "function") throw new UsageError("no function");
     const listener = { ...options, handler };
+    const remove = () => keep((each) => each !== listener);
     all = [...all, listener];
-    return () => keep((each) => each !== listener);
+    if (typeof handler === "function") return remove;
+    remove(); // and with it the list, if there is nothing else in it
+    throw new UsageError("no function");
   };
   add.off = (which) => keep(({ handler, tag }) => which !== undefined && handler !== which && tag !== which);
   add._take = () => {

@@ -33,7 +33,7 @@ export const JSON_CODEC: Codec = {
 
 /** Return the name if it can be an event's. */
 export function requireEvent(name: string): string {
-  if (typeof name !== "string" || /^(\$|$)/.test(name)) {
+  if (typeof name !== "string" || !/^[^$]/.test(name)) {
     throw new UsageError(`event: ${name} can't be used`);
   }
   return name;

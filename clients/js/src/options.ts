@@ -49,7 +49,7 @@ export interface Options {
   WebSocket?: WebSocketClass;
 }
 
-/** Options that have been checked, with every default filled in. */
+/** Options that have been checked, with every default filled in, and the codec's subprotocol offered first. */
 export type Settings = Required<Omit<Options, "params">> & { readonly url: string };
 
 const DEFAULTS = {
@@ -83,12 +83,15 @@ export function checked(url: string, { params, ...options }: Options): Settings 
     if (typeof value === "number") requireNumber(name, value); // TypeScript looks after the other kinds
     settings[name] = value;
   }
-  if (!settings.WebSocket) throw new ConfigError("WebSocket is missing");
+  if (!settings.WebSocket) throw new ConfigError("no WebSocket");
+  const { codec, subprotocols } = settings as unknown as Settings;
+  settings.subprotocols = [codec.subprotocol, ...subprotocols].filter(Boolean);
   return settings as unknown as Settings;
 }
 
-/** Return a number if it can be used: finite, not negative, and more than 0 where 0 would be of no use. */
+/** Return a number if it can be used: finite, not negative, more than 0 where 0 would be of no use, whole if it counts. */
 export function requireNumber(name: string, value: number): number {
-  if (value < Infinity && value >= (/imeout|pingI/.test(name) ? 0.001 : 0)) return value;
+  const least = /imeout|pingI/.test(name) ? 0.001 : 0;
+  if (value < Infinity && value >= least && !(/imit|tries/.test(name) && value % 1)) return value;
   throw new ConfigError(`${name}: ${value} can't be used`);
 }

@@ -1,5 +1,5 @@
-/** What there is of a page: a worker has no document, Node.js has neither. */
-const { document: page, addEventListener: canListen } = globalThis as Partial<typeof globalThis>;
+/** What there is of a page: a worker has no document, Node.js has neither; elsewhere they may have no events. */
+const { document: page } = globalThis as Partial<typeof globalThis>;
 
 /** Whether nobody can see the page now. */
 export function isHidden(): boolean {
@@ -14,6 +14,6 @@ export function isHidden(): boolean {
  */
 export function watchPage(begin: boolean, online: () => void, turned: () => void): void {
   const act = begin ? "addEventListener" : "removeEventListener";
-  if (canListen) globalThis[act]("online", online);
-  if (page) page[act]("visibilitychange", turned);
+  if (globalThis[act]) globalThis[act]("online", online);
+  if (page && page[act]) page[act]("visibilitychange", turned);
 }

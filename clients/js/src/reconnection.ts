@@ -4,6 +4,7 @@ import type { Teller } from "./hooks.js";
 import { isHidden } from "./page.js";
 import type { Retries } from "./retries.js";
 import type { Session, SessionOwner } from "./session.js";
+import { after } from "./timers.js";
 
 /** Seconds for one attempt: name resolution, TCP, TLS and the upgrade together. */
 const CONNECT_TIMEOUT = 10;
@@ -27,7 +28,7 @@ export interface Surroundings {
   /** Attempts begin, or no more are made. */
   _wanted(wanted: boolean): void;
   /** A session can send; called before `onOpen`. */
-  _ready(session: Session): void;
+  _ready(): void;
 }
 
 /**
@@ -43,9 +44,8 @@ export function makeReconnection(
   { _fire, _hooks, _report }: Teller,
 ) {
   let phase = Phase.Idle;
-  let session: Session | undefined;
-  let attempt: Session | undefined;
-  let reconnecting = false;
+  let current: Session | undefined; // an attempt until it opens
+  let lost = false; // or asked for anew: once it was open, what is not open is to be had again
   let atOnce = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const waiters: ((error?: NotConnected) => void)[] = [];
@@ -60,16 +60,16 @@ export function makeReconnection(
   const end = (why: string) => {
     clearTimeout(timer);
     run++;
-    session = attempt = undefined;
+    current = undefined;
     phase = Phase.Idle;
-    atOnce = reconnecting = false;
+    lost = false;
     _wanted(false);
     release(new NotConnected(why));
   };
 
   /** Whether to go on; if not, this ends it. */
   const decide = (close: Close, why: string) => {
-    const current = run;
+    const began = run;
     let again = atOnce;
     failure = why;
     try {
@@ -77,27 +77,26 @@ export function makeReconnection(
     } catch (error) {
       _report(error);
     }
-    if (current !== run) return false; // ended by the policy itself, or by a handler of onError
+    if (began !== run) return false; // ended by the policy itself, or by a handler of onError
     if (!again) end(why);
     return again;
   };
 
   /** Wait for the next attempt, if there is one. */
   const plan = () => {
-    const { _limit: limit } = retries;
     const retry = retries._next(atOnce);
     if (!retry) {
-      end(`gave up after ${limit} attempts: ${failure}`);
-      _fire(_hooks.onGiveUp, limit!);
+      end(`gave up after ${retries._limit} attempts: ${failure}`);
+      _fire(_hooks.onGiveUp, retries._limit!);
       return;
     }
-    const current = run;
+    const began = run;
     phase = Phase.Deciding;
     _fire(_hooks.onReconnect, retry.attempt, retry.delay);
-    if (current !== run) return; // ended by a handler
+    if (began !== run) return; // ended by a handler
     phase = Phase.Pausing;
     if (atOnce) dial();
-    else timer = setTimeout(dial, retry.delay * 1000);
+    else timer = after(retry.delay, dial);
   };
 
   const dial = () => {
@@ -105,9 +104,9 @@ export function makeReconnection(
     atOnce = false;
     phase = Phase.Dialling;
     try {
-      const dialled = (attempt = _dial(owner));
+      const dialled = (current = _dial(owner));
       const late = () => dialled._abort(ABNORMAL, `no answer within ${CONNECT_TIMEOUT} s`);
-      timer = setTimeout(late, CONNECT_TIMEOUT * 1000);
+      timer = after(CONNECT_TIMEOUT, late);
     } catch (error) {
       failed((error as Error).message);
     }
@@ -115,59 +114,51 @@ export function makeReconnection(
 
   const failed = (why: string) => {
     clearTimeout(timer);
-    attempt = undefined;
+    current = undefined;
     phase = Phase.Deciding;
-    const current = run;
+    const began = run;
     const reason = `can't connect: ${why}`;
     if (!atOnce) _report(new NotConnected(reason)); // else it was broken off by _retryNow
-    if (current === run && decide({ code: ABNORMAL, reason }, reason)) plan();
+    if (began === run && decide({ code: ABNORMAL, reason }, reason)) plan();
   };
 
   const owner: SessionOwner = {
-    _opened(opened) {
+    _opened() {
       clearTimeout(timer);
-      attempt = undefined;
-      session = opened;
       phase = Phase.Open;
-      reconnecting = false;
+      lost = true;
       retries._reset();
       release();
-      try {
-        _ready(opened);
-      } catch (error) {
-        _report(error); // the connection is gone again
-      }
+      _ready();
       _fire(_hooks.onOpen);
     },
 
-    _ended(ended, close) {
-      const { code, reason } = close;
-      if (ended === attempt) return failed(reason);
-      if (ended !== session) return;
+    _ended(ended, close, why) {
+      if (ended !== current) return;
+      if (phase === Phase.Dialling) return failed(close.reason);
       // Decided at once, so that handlers of onClose see what comes next.
-      session = undefined;
+      current = undefined;
       phase = Phase.Deciding;
-      const current = run;
-      const again = decide(close, `the connection was lost (${code} ${reason})`);
-      reconnecting = again || reconnecting;
+      const began = run;
+      const again = decide(close, why);
       _fire(_hooks.onClose, close);
-      if (!again || current !== run) return;
+      if (!again || began !== run) return;
       // Who is in the background comes back when the page is shown, and _wake is called.
-      if (code === BACKGROUND && !atOnce && isHidden()) phase = Phase.Pausing;
+      if (close.code === BACKGROUND && !atOnce && isHidden()) phase = Phase.Pausing;
       else plan();
     },
   };
 
   const reconnection = {
     /** The open one. */
-    _session: () => session,
+    _session: () => (phase === Phase.Open ? current : undefined),
 
     /** Whether a connection was lost and the next one is still to come. */
-    _reconnecting: () => reconnecting,
+    _reconnecting: () => lost && phase !== Phase.Open,
 
     /** Wait until connected; start if nothing is under way. */
     _connect(): Promise<void> {
-      if (session) return Promise.resolve();
+      if (phase === Phase.Open) return Promise.resolve();
       const connected = new Promise<void>((resolve, reject) =>
         waiters.push((error) => (error ? reject(error) : resolve())),
       );
@@ -183,28 +174,27 @@ export function makeReconnection(
     /** Drop what there is and connect anew, at once. */
     _retryNow(reset?: boolean): void {
       if (reset) retries._reset();
-      atOnce = reconnecting = true;
-      const there = session || attempt;
+      atOnce = lost = true;
       if (phase === Phase.Idle) _wanted(true);
-      if (there) there._abort(NORMAL, "reconnecting");
+      if (current) current._abort(NORMAL, "reconnecting");
       else if (phase === Phase.Pausing) dial();
       else if (phase !== Phase.Deciding) plan(); // else it is about to be planned, and will be at once
     },
 
     /** The time is good: do not wait for the next attempt any longer. */
     _wake(): void {
-      if (phase === Phase.Pausing) reconnection._retryNow();
+      if (phase === Phase.Pausing) dial();
     },
 
     /** Close the connection, or give up getting one; resolves when nothing of it is left. */
     _stop(): Promise<void> {
-      const was = session;
-      const tried = attempt;
+      const was = current;
+      const open = phase === Phase.Open;
       const close: Close = { code: CLIENT_CLOSED, reason: "closed by the client" };
       const { code, reason } = close;
       end(reason);
-      if (tried) tried._abort(code, reason);
-      if (was) closing = was._close(code, reason).then(() => _fire(_hooks.onClose, close));
+      if (was && !open) was._abort(code, reason);
+      if (was && open) closing = was._close(code, reason).then(() => _fire(_hooks.onClose, close));
       return closing;
     },
   };

@@ -55,21 +55,20 @@ export function makeRouter({ _report }: Teller) {
   return {
     /** The listeners of an event. */
     _of(event: string): Listeners {
-      const listeners = events.get(requireEvent(event)) || makeListeners();
+      // Forgotten when the last handler is: names may be made up anew each time. What removed it may be called again.
+      const forget = () => events.get(event) === listeners && events.delete(event);
+      const listeners: Listeners = events.get(requireEvent(event)) || makeListeners(forget);
       events.set(event, listeners);
       return listeners;
     },
 
     /** Call an event's handlers, and answer with their outcome if the server asked. */
     _deliver(event: string, data: unknown, reply?: Reply): void {
-      if (running >= MAX_RUNNING) {
-        (reply || _report)(new EventError("BUSY", "too many handlers run"));
-        return;
-      }
       const listeners = events.get(event);
-      const handlers = listeners ? listeners._take() : [];
-      if (handlers.length) call(handlers, data, reply);
-      else if (reply) reply(new EventError("NO_HANDLER", `this client has no handler for '${event}'`));
+      if (!listeners) {
+        if (reply) reply(new EventError("NO_HANDLER", `this client has no handler for '${event}'`));
+      } else if (running < MAX_RUNNING) call(listeners._take(), data, reply);
+      else (reply || _report)(new EventError("BUSY", "too many handlers run"));
     },
   };
 }

@@ -4,19 +4,20 @@ import { EventError, NotConnected } from "./errors.js";
 import type { Heartbeat } from "./heartbeat.js";
 import type { Teller } from "./hooks.js";
 import { type Codec, decode, encode, type Encoded, JSON_CODEC, orNull } from "./messages.js";
-import type { Router } from "./router.js";
+import type { Reply, Router } from "./router.js";
+import { after } from "./timers.js";
 import type { WebSocketClass } from "./websocket.js";
 
 /** Bytes that may wait for a server that does not read fast enough; over it the connection is dropped. */
 const OUTBOX = 16 * 1024 * 1024;
 
-/** Milliseconds to wait for the server's part of the closing handshake; then the connection counts as gone. */
-const CLOSE_TIMEOUT = 5000;
+/** Seconds to wait for the server's part of the closing handshake; then the connection counts as gone. */
+const CLOSE_TIMEOUT = 5;
 
 /** Where to connect, and what to speak there. */
 export interface Target {
   readonly url: string;
-  readonly subprotocols: string[];
+  readonly subprotocols: readonly string[];
   /** Spoken if the server agrees; else JSON is. */
   readonly codec: Codec;
   readonly pingText: string;
@@ -33,9 +34,9 @@ export interface Parts {
 
 /** Who wants to know that a session begins and ends. */
 export interface SessionOwner {
-  _opened(session: Session): void;
+  _opened(): void;
   /** The connection is gone, or could not be made. */
-  _ended(session: Session, close: Close): void;
+  _ended(session: Session, close: Close, why: string): void;
 }
 
 /** One connection, from the attempt to its end. */
@@ -65,10 +66,10 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   };
   const end = (close: Close) => {
     gone();
-    if (over) return;
     over = true;
-    leave(`the connection was lost (${close.code} ${close.reason})`);
-    owner._ended(session, close);
+    const lost = `the connection was lost (${close.code} ${close.reason})`;
+    leave(lost);
+    owner._ended(session, close, lost);
   };
   const transmit = (encoded: Encoded) => {
     if (open && socket.bufferedAmount > OUTBOX) abort(ABNORMAL, "the server reads nothing");
@@ -86,23 +87,21 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     _teller._fire(_teller._hooks.onMessage, raw);
     const { event, callbackId, callId, error, payload } = decode(codec, raw);
     const data = orNull(payload);
-    if (typeof event !== "string") {
-      if (callbackId) _calls._settle(callbackId, error, error ? new EventError(error.code, error.message) : data);
-    } else if (typeof callId !== "string") {
-      _router._deliver(event, data);
-    } else {
-      // An answer is for the connection that the call came on; if that is gone, nobody waits for it.
-      _router._deliver(event, data, (refusal, value) => {
-        const answer = refusal
-          ? { callId, error: { code: refusal.code, message: refusal.message } }
-          : { callId, payload: orNull(value) };
-        transmit(encode(codec, answer));
-      });
-    }
+    // An answer is for the connection that the call came on; if that is gone, nobody waits for it.
+    const reply: Reply = (refusal, value) => {
+      const answer = refusal
+        ? { callId, error: { code: refusal.code, message: refusal.message } }
+        : { callId, payload: orNull(value) };
+      transmit(encode(codec, answer));
+    };
+    if (typeof event === "string") {
+      if (orNull(callId) === null) _router._deliver(event, data);
+      else if (typeof callId === "string") _router._deliver(event, data, reply);
+    } else if (callbackId) _calls._settle(callbackId, error, error ? new EventError(error.code, error.message) : data);
   };
 
   const { codec: offered, pingText } = target;
-  const socket = new target.WebSocket(target.url, target.subprotocols);
+  const socket = new target.WebSocket(target.url, target.subprotocols as string[]);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
     if (over) return;
@@ -110,7 +109,7 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     if (socket.protocol === offered.subprotocol) codec = offered;
     const noEcho = () => abort(ABNORMAL, "no answer to the heartbeat");
     _heartbeat._start(() => transmit(pingText), noEcho);
-    owner._opened(session);
+    owner._opened();
   };
   socket.onmessage = ({ data }) => receive(typeof data === "string" ? data : new Uint8Array(data));
   // A browser tells nobody why an attempt failed; the package `ws` does.
@@ -126,7 +125,7 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     _close(code, reason) {
       leave(reason);
       return new Promise((resolve) => {
-        const timer = setTimeout(resolve, CLOSE_TIMEOUT);
+        const timer = after(CLOSE_TIMEOUT, resolve);
         gone = () => {
           clearTimeout(timer);
           resolve();

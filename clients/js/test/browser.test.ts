@@ -10,15 +10,17 @@ import { CrosswireServer } from "./support/server.js";
 
 declare global {
   interface Window {
-    Crosswire: typeof Crosswire;
+    Crosswire: typeof Crosswire & { msgpack: Crosswire.Codec };
     client: Crosswire.Client;
     log: unknown[];
   }
 }
 
 const server = new CrosswireServer();
-const script = readFileSync(new URL("../dist/crosswire.min.js", import.meta.url), "utf8");
-const html = `<!doctype html><title>test</title><script>${script}</script>`;
+const scripts = ["crosswire.min.js", "msgpack.min.js"].map((file) =>
+  readFileSync(new URL(`../dist/${file}`, import.meta.url), "utf8"),
+);
+const html = `<!doctype html><title>test</title>${scripts.map((script) => `<script>${script}</script>`).join("")}`;
 let site: Server;
 let browser: Browser;
 let context: BrowserContext;
@@ -82,6 +84,20 @@ test("calls both ways, and a refusal", async () => {
   const error = () =>
     window.client.call("refuse").catch((each) => [each instanceof window.Crosswire.EventError, each.code]);
   expect(await page.evaluate(error)).toEqual([true, "full"]);
+});
+
+test("MessagePack", async () => {
+  const told = await page.evaluate(async (url) => {
+    const client = new window.Crosswire.Client(url, { params: { id: "15" }, codec: window.Crosswire.msgpack });
+    await client.connect();
+    const answers = [await client.call("whoami"), await client.call("echo", { text: "größer", n: [2 ** 40, -1.5] })];
+    await client.close();
+    return answers;
+  }, server.url);
+  expect(told).toEqual([
+    { user: "15", subprotocol: "crosswire.msgpack" },
+    { text: "größer", n: [2 ** 40, -1.5] },
+  ]);
 });
 
 test("a message to a room", async () => {

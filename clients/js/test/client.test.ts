@@ -272,6 +272,17 @@ test("a signal stops the waiting", async () => {
   expect([last().sent.length, vi.getTimerCount()]).toEqual([1, 0]);
 });
 
+test("where signals have no reason, an error says what happened", async () => {
+  const { client, last } = opened();
+  const controller = new AbortController();
+  Object.defineProperty(controller.signal, "reason", { value: undefined });
+  const answer = client.call("say", 1, { signal: controller.signal });
+  controller.abort();
+  await expect(answer).rejects.toMatchObject({ code: "ABORTED" });
+  await expect(client.call("say", 1, { signal: controller.signal })).rejects.toMatchObject({ code: "ABORTED" });
+  expect([last().sent.length, vi.getTimerCount()]).toEqual([1, 0]);
+});
+
 test("calls that wait fail with the connection; without one they fail at once", async () => {
   const { client, last } = opened();
   const answer = client.call("say");
@@ -292,6 +303,7 @@ test("misuse is thrown where it is made", async () => {
   loop.push(loop);
   expect(() => client.send("x", loop)).toThrow(InvalidPayload);
   await expect(client.call("x", 1, { timeout: 0 })).rejects.toThrow(ConfigError);
+  await expect(client.call("x", 1, { pendingAfter: NaN })).rejects.toThrow(ConfigError);
 });
 
 test.each([
@@ -301,6 +313,9 @@ test.each([
   { fastInterval: -1 },
   { maxInterval: Infinity },
   { retryLimit: -1 },
+  { retryLimit: 1.5 },
+  { fastRetries: 1.5 },
+  { queueLimit: 0.5 },
 ])("the options %o can't be used", (options) => {
   expect(() => fakeClient(options)).toThrow(ConfigError);
 });
@@ -432,4 +447,214 @@ test("a queue may drop the oldest instead", () => {
   void client.connect();
   last().open();
   expect(last().sent.map((text) => JSON.parse(text as string).event)).toEqual(["b", "c"]);
+});
+
+test("times that are longer than timers can be do not end at once", async () => {
+  const { client, last, events } = opened({ callTimeout: 1e9, pingInterval: 1e9, fastInterval: 1e9, maxInterval: 1e9 });
+  const onPending = vi.fn();
+  void client.call("say", 1, { onPending, pendingAfter: 1e9 }).catch(() => undefined);
+  vi.advanceTimersByTime(60_000);
+  expect([last().sent.length, onPending.mock.calls]).toEqual([1, []]);
+  last().end();
+  take(events);
+  vi.advanceTimersByTime(60_000);
+  expect(events).toEqual([]);
+});
+
+test("a signal that is aborted when the call is over changes nothing, and is not listened to", async () => {
+  const { client, last } = opened();
+  const { signal } = new AbortController();
+  const listening = vi.spyOn(signal, "addEventListener");
+  const ended = vi.spyOn(signal, "removeEventListener");
+  const answer = client.call("say", 1, { signal });
+  last().receive('{"payload":5,"callbackId":"1"}');
+  expect(await answer).toBe(5);
+  last().end();
+  expect(ended.mock.calls).toEqual(listening.mock.calls);
+});
+
+test("numbers are no ids", () => {
+  const { client, last } = opened();
+  const handler = vi.fn();
+  client.on("x", handler);
+  void client.call("say").catch(() => undefined);
+  take(last().sent);
+  last().receive('{"payload":5,"callbackId":1}');
+  last().receive('{"event":"x","callId":7}');
+  expect([last().sent, handler.mock.calls, vi.getTimerCount()]).toEqual([[], [], 2]);
+});
+
+test("handlers may be added and removed while others are called, for the next time", () => {
+  const { client, last } = opened();
+  const seen: string[] = [];
+  const late = () => void seen.push("late");
+  client.on("x", () => {
+    client.off("x", late);
+    client.on("x", () => void seen.push("new"), { once: true });
+  });
+  client.on("x", late);
+  last().receive('{"event":"x"}');
+  expect(take(seen)).toEqual(["late"]);
+  last().receive('{"event":"x"}');
+  expect(seen).toEqual(["new"]);
+});
+
+test("a handler that is removed twice takes nothing else along", () => {
+  const { client, last } = opened();
+  const handler = vi.fn();
+  const remove = client.on("x", () => undefined);
+  remove();
+  client.on("x", handler);
+  remove();
+  last().receive('{"event":"x"}');
+  expect(handler).toHaveBeenCalledOnce();
+});
+
+test("names of events that nobody listens to any more are forgotten, and their calls refused", () => {
+  const { client, last } = opened();
+  const { _of } = client._router;
+  const [bad, once, removed, off] = ["bad", "once", "removed", "off"].map((name) => [name, _of(name)] as const);
+  client.once("once", () => undefined);
+  last().receive('{"event":"once"}');
+  client.on("removed", () => undefined)();
+  client.on("off", () => undefined);
+  client.off("off");
+  expect(() => client.on("bad", 5 as never)).toThrow(UsageError);
+  for (const [name] of [bad, once, removed, off]) last().receive(`{"event":"${name}","callId":"1"}`);
+  expect(last().sent).toEqual(Array(4).fill(expect.stringContaining('"NO_HANDLER"')));
+  for (const [name, listeners] of [once, removed, off]) expect(_of(name)).not.toBe(listeners);
+});
+
+test("a handler that is called once and fails is reported once", async () => {
+  const { client, last, events } = opened();
+  client.once("x", () => Promise.reject(new Error("mine")));
+  last().receive('{"event":"x"}');
+  last().receive('{"event":"x"}');
+  await vi.waitFor(() => expect(events).toEqual([["error", "Error: mine"]]));
+});
+
+test("what nobody listens to does not count as too much", () => {
+  const { client, last, events } = opened();
+  client.on("slow", () => new Promise(() => undefined));
+  for (let count = 0; count < 1000; count++) last().receive('{"event":"slow"}');
+  last().receive('{"event":"other"}');
+  last().receive('{"event":"other","callId":"1"}');
+  expect(events).toEqual([]);
+  expect(last().sent[0]).toContain('"NO_HANDLER"');
+});
+
+test("what was queued and is not sent when the connection is lost again is kept", () => {
+  const { client, sockets, last } = fakeClient({ queueLimit: 3 });
+  for (const event of ["a", "b", "c"]) client.send(event);
+  void client.connect();
+  sockets[0].send = function (data) {
+    this.sent.push(data);
+    this.bufferedAmount = 2 ** 25;
+  };
+  last().open();
+  client.reconnect();
+  last().open();
+  expect(sockets.map(({ sent }) => sent.map((text) => JSON.parse(text as string).event))).toEqual([["a"], ["c"]]);
+});
+
+test.each(["connect", "call", "send"] as const)("%s while the connection is closing", async (verb) => {
+  const { client, sockets } = opened();
+  const closed = client.close();
+  if (verb === "connect") {
+    void client.connect();
+    sockets[1].open();
+    sockets[0].end(4001);
+    await closed;
+    client.send("x");
+    expect(sockets[1].sent).toHaveLength(1);
+  } else await expect(async () => client[verb]("x")).rejects.toThrow(NotConnected);
+});
+
+test("no timers are left after close, whatever was going on", async () => {
+  const { client, last } = opened({ pingInterval: 1, queueLimit: 1 });
+  const calls = [client.call("a"), client.call("b", 1, { onPending: () => 0 })];
+  vi.advanceTimersByTime(1000);
+  const closed = client.close();
+  last().end(4001);
+  await closed;
+  expect((await Promise.allSettled(calls)).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("an option given as undefined was not given", () => {
+  expect(fakeClient({ pingInterval: undefined }).client.pingInterval).toBe(10);
+});
+
+test("what is said on a connection that is closing is not heard", () => {
+  const { client, last } = opened();
+  const handler = vi.fn();
+  client.on("x", handler);
+  client.onMessage(handler);
+  void client.close();
+  last().receive('{"event":"x"}');
+  expect(handler).not.toHaveBeenCalled();
+});
+
+test("the policy may close the client", () => {
+  const { client, last, sockets } = fakeClient({ reconnect: () => !!client.close() });
+  void client.connect();
+  last().end();
+  expect([sockets.length, vi.getTimerCount()]).toEqual([1, 0]);
+});
+
+test("a heartbeat that was on its way when the connection was lost is forgotten", () => {
+  const { client, last, events } = opened({ pingInterval: 10, fastInterval: 0 });
+  vi.advanceTimersByTime(10_000);
+  last().end();
+  vi.advanceTimersByTime(0);
+  last().open();
+  last().receive("");
+  expect(client.latency).toBeNull();
+  vi.advanceTimersByTime(12_000);
+  expect(events).toContain("pong timeout");
+});
+
+test("a new pingInterval does not spare the server the echo", () => {
+  const { client, events } = opened({ pingInterval: 10, pongTimeout: 2 });
+  vi.advanceTimersByTime(10_000);
+  client.pingInterval = 100;
+  vi.advanceTimersByTime(2000);
+  expect(events[0]).toBe("pong timeout");
+});
+
+test.each([
+  [new EventError("full"), "full"],
+  [undefined, "HANDLER_ERROR"],
+])("a failure answers if it came before any value: %o", (error, code) => {
+  const { client, last } = opened();
+  client.on("ask", () => {
+    throw error;
+  });
+  client.on("ask", () => 5);
+  last().receive('{"event":"ask","callId":"1"}');
+  expect(last().sent[0]).toContain(`{"callId":"1","error":{"code":"${code}"`);
+});
+
+test("the late end of a connection that was dropped does not touch the next one", async () => {
+  const { client, sockets, last } = opened({ pingInterval: 10 });
+  client.reconnect();
+  last().open();
+  const answer = client.call("say");
+  sockets[0].receive('{"event":"say"}');
+  sockets[0].end(1005);
+  last().receive('{"payload":5,"callbackId":"1"}');
+  expect(await answer).toBe(5);
+  vi.advanceTimersByTime(10_000);
+  expect(last().sent).toHaveLength(2);
+});
+
+test("handlers that have ended do not count as running", async () => {
+  const { client, last, events } = opened();
+  client.on("now", () => undefined);
+  client.on("soon", () => Promise.reject(new EventError("full")));
+  for (let count = 0; count < 600; count++) last().receive('{"event":"now","callId":"1"}');
+  for (let count = 0; count < 600; count++) last().receive('{"event":"soon","callId":"1"}');
+  await vi.waitFor(() => expect(last().sent).toHaveLength(1200));
+  last().receive('{"event":"now","callId":"2"}');
+  expect([events, last().sent.pop()]).toEqual([[], '{"callId":"2","payload":null}']);
 });

@@ -95,3 +95,13 @@ test("spoken if the server agrees, by messages from the queue too; else JSON", (
   last().receive('{"event":"y","payload":6}');
   expect([last().sent, seen]).toEqual([['{"event":"x","payload":1}'], [5, 6]]);
 });
+
+test("a queued message that JSON has no form for is reported, and does not take the others along", () => {
+  const { client, last, events } = fakeClient({ codec: msgpack, queueLimit: 2 });
+  client.send("x", 2n ** 60n);
+  client.send("x", 1);
+  void client.connect();
+  last().open();
+  expect(last().sent).toEqual(['{"event":"x","payload":1}']);
+  expect(events).toEqual([["error", expect.stringContaining("INVALID_PAYLOAD")], "open"]);
+});

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 /** A page whose visibility and network the test decides. */
-const page = Object.assign(new EventTarget(), { visibilityState: "visible" });
-const network = new EventTarget();
+const makePage = () => Object.assign(new EventTarget(), { visibilityState: "visible" });
+let page = makePage();
+let network = new EventTarget();
 
 function turn(state: string): void {
   page.visibilityState = state;
@@ -13,10 +14,11 @@ let fakeClient: typeof import("./support/fake_socket.js").fakeClient;
 
 beforeEach(async () => {
   vi.useFakeTimers();
+  page = makePage();
+  network = new EventTarget();
   vi.stubGlobal("document", page);
   vi.stubGlobal("addEventListener", network.addEventListener.bind(network));
   vi.stubGlobal("removeEventListener", network.removeEventListener.bind(network));
-  page.visibilityState = "visible";
   vi.resetModules();
   ({ fakeClient } = await import("./support/fake_socket.js"));
 });
@@ -82,4 +84,98 @@ test("a client that is closed, or stays away, listens to nothing", () => {
   turn("visible");
   network.dispatchEvent(new Event("online"));
   expect(sockets).toHaveLength(1);
+});
+
+test("an attempt for which a wait was ended is not one to reconnect, if nothing was lost yet", () => {
+  const { client, last, sockets } = fakeClient({ fastInterval: 1000, maxInterval: 1000 });
+  void client.connect();
+  last().end();
+  turn("visible");
+  expect([sockets.length, client.reconnecting]).toEqual([2, false]);
+});
+
+test.each([{}, { visibilityState: "visible" }, undefined])(
+  "a document %o without events is no obstacle",
+  async (page) => {
+    vi.stubGlobal("document", page);
+    vi.stubGlobal("addEventListener", undefined);
+    vi.stubGlobal("removeEventListener", undefined);
+    vi.resetModules();
+    ({ fakeClient } = await import("./support/fake_socket.js"));
+    const { client, last, events } = fakeClient();
+    void client.connect();
+    last().open();
+    void client.close();
+    expect(events).toEqual(["open"]);
+  },
+);
+
+test("every listener of the page is removed by close", () => {
+  const kept = new Set<unknown>();
+  for (const target of [page, network, globalThis]) {
+    vi.spyOn(target, "addEventListener").mockImplementation((event, handler) => void kept.add(handler).add(event));
+    vi.spyOn(target, "removeEventListener").mockImplementation((event, handler) => {
+      kept.delete(handler);
+      kept.delete(event);
+    });
+  }
+  const { client, last } = fakeClient();
+  void client.connect();
+  expect(kept.size).toBe(4);
+  last().end(4011);
+  void client.close();
+  expect(kept.size).toBe(0);
+});
+
+test("React Native's URL is enough", () => {
+  vi.stubGlobal(
+    "URL",
+    class {
+      get protocol(): string {
+        throw new Error("not implemented");
+      }
+    },
+  );
+  const { client, last } = fakeClient({ params: { id: "13" } });
+  void client.connect();
+  expect(last().url).toBe("ws://test/?id=13");
+});
+
+test("a page that is hidden wakes nobody", () => {
+  const { client, last, sockets } = fakeClient({ fastInterval: 1000, maxInterval: 1000 });
+  void client.connect();
+  last().end();
+  turn("hidden");
+  expect(sockets).toHaveLength(1);
+});
+
+test("4013 is a loss like others if the page is shown, or the application reconnects", () => {
+  const { client, last, events, sockets } = fakeClient();
+  void client.connect();
+  last().open();
+  last().end(4013);
+  expect(events[events.length - 1]).toMatchObject(["reconnect", 1, expect.any(Number)]);
+  client.reconnect();
+  last().open();
+  turn("hidden");
+  client.onClose(() => client.reconnect(), { once: true });
+  last().end(4013);
+  expect(sockets).toHaveLength(3);
+});
+
+test("an echo that is waited for is not asked for again", () => {
+  const { client, last } = fakeClient({ pingInterval: 10 });
+  void client.connect();
+  last().open();
+  vi.advanceTimersByTime(1);
+  for (let count = 0; count < 2; count++) network.dispatchEvent(new Event("online"));
+  expect(last().sent).toEqual([""]);
+});
+
+test("a client that is told to reconnect listens to the page again", () => {
+  const { client, last, sockets } = fakeClient({ fastInterval: 1000, maxInterval: 1000 });
+  client.reconnect();
+  last().end();
+  network.dispatchEvent(new Event("online"));
+  expect(sockets).toHaveLength(2);
 });

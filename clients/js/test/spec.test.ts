@@ -1,11 +1,13 @@
 /** Replays the golden cases in spec/, as the tests of the Python client do. */
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { reconnectsUnlessFinal } from "../src/close.js";
+import { Client } from "../src/client.js";
+import { type Close, reconnectsUnlessFinal } from "../src/close.js";
 import { ConfigError, EventError } from "../src/errors.js";
+import type { Options } from "../src/options.js";
 import { bound, makeRetries } from "../src/retries.js";
 import { joinParams, type Params } from "../src/url.js";
-import { fakeClient, take } from "./support/fake_socket.js";
+import { FakeSocket, take } from "./support/fake_socket.js";
 
 function cases<Case>(name: string): Case[] {
   return JSON.parse(readFileSync(new URL(`../../../spec/${name}.json`, import.meta.url), "utf8")) as Case[];
@@ -35,54 +37,152 @@ test.each(cases<{ url: string; params: Params; joined?: string }>("urls"))("url 
   else expect(joinParams(url, params)).toBe(joined);
 });
 
-type Act = { returns?: unknown; refuses?: [string, string]; fails?: boolean };
+test.each(cases<{ option: string; taken: unknown[]; refused: unknown[] }>("options"))(
+  "option $option",
+  ({ option, taken, refused }) => {
+    const make = (value: unknown) => new Client("ws://test", { WebSocket: FakeSocket, [option]: value });
+    for (const value of taken) make(value);
+    for (const value of refused) expect(() => make(value)).toThrow(ConfigError);
+  },
+);
+
 type Step = Record<string, any>;
 
-describe("conversations", () => {
-  beforeEach(() => void vi.useFakeTimers());
+interface PlayCase {
+  name: string;
+  options?: Options;
+  final?: number[];
+  handlers?: Record<string, { returns?: unknown; refuses?: [string, string]; fails?: boolean }>;
+  acts?: Record<string, Step[]>;
+  steps: Step[];
+}
+
+describe.each(["conversations", "listeners", "reconnection"])("%s", (kind) => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+  });
   afterEach(() => void vi.useRealTimers());
 
-  test.each(cases<{ name: string; pingText?: string; handlers?: Record<string, Act>; steps: Step[] }>("conversations"))(
-    "$name",
-    async ({ pingText, handlers = {}, steps }) => {
-      const { client, last } = fakeClient({ pingText });
-      const handled: unknown[] = [];
-      const pongs: number[] = [];
-      const calls: Promise<unknown>[] = [];
-      client.onPong((milliseconds) => pongs.push(milliseconds));
-      for (const [event, { refuses, fails, returns }] of Object.entries(handlers)) {
-        client.on(event, (data) => {
-          handled.push([event, data]);
-          if (refuses) throw new EventError(...refuses);
-          if (fails) throw new Error("as the case says");
-          return returns;
-        });
-      }
-      void client.connect();
-      last().open();
-      const act: Record<string, (value: any) => unknown> = {
-        send: ([event, data]) => client.send(event, data),
-        call: ([event, data]) => calls.push(client.call(event, data)),
-        beat: () => {
-          client.pingInterval = 1;
-          vi.advanceTimersByTime(1000);
-          client.pingInterval = null;
-        },
-        sent: (text) => expect(last().sent.shift()).toBe(text),
-        receive: (text) => {
-          expect(last().sent).toEqual([]);
-          last().receive(text);
-        },
-        handled: (message) => expect(handled.shift()).toEqual(message),
-        answered: async (value) => expect(await calls.shift()).toEqual(value),
-        refused: async ([code, message]) => expect(calls.shift()).rejects.toMatchObject({ code, message }),
-        pong: () => expect(take(pongs)).toHaveLength(1),
-      };
-      for (const step of steps) {
-        const [[verb, value]] = Object.entries(step);
-        await act[verb](value);
-      }
-      expect([last().sent, handled, pongs, calls]).toEqual([[], [], [], []]);
-    },
-  );
+  test.each(cases<PlayCase>(kind))("$name", async (play) => {
+    const strict = kind !== "reconnection";
+    const { sockets, step, left, told } = perform(play);
+    if (strict) for (const each of [{ connect: true }, { opens: true }, { connected: true }]) await step(each);
+    if (strict) told.length = 0;
+    for (const each of play.steps) await step(each);
+    await step({ close: true });
+    if (strict) expect([sockets.flatMap(({ sent }) => sent), ...left()]).toEqual([[], [], [], 0]);
+  });
 });
+
+/** A client to which the steps of a case happen. spec/README.md says what they mean. */
+function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
+  const sockets: FakeSocket[] = [];
+  const told: unknown[] = [];
+  const WebSocket = class extends FakeSocket {
+    constructor(url: string) {
+      super(url);
+      sockets.push(this);
+      told.push(["dial"]);
+    }
+  };
+  const policy = final && { reconnect: ({ code }: Close) => !final.includes(code) };
+  const client = new Client("ws://test", { pingInterval: null, ...options, ...policy, WebSocket });
+  tell(client, told);
+
+  const seen: unknown[] = [];
+  const calls: Promise<unknown>[] = [];
+  const connects: Promise<void>[] = [];
+  let notices = 0;
+  for (const [event, { refuses, fails, returns }] of Object.entries(handlers)) {
+    client.on(event, (data) => {
+      seen.push([event, data]);
+      if (refuses) throw new EventError(...refuses);
+      if (fails) throw new Error("as the case says");
+      return returns;
+    });
+  }
+  const named: Record<string, () => void> = {};
+  const handler = (name: string) =>
+    (named[name] ??= () => {
+      seen.push(name);
+      for (const each of acts[name] ?? []) void step(each);
+    });
+  const last = () => sockets[sockets.length - 1];
+
+  const act: Record<string, (value: any) => unknown> = {
+    // The connection
+    connect: () => void connects.push(client.connect()),
+    connected: (outcome) =>
+      outcome ? connects.shift() : expect(connects.shift()).rejects.toMatchObject({ code: "WS_NOT_OPEN" }),
+    close: () => {
+      const closed = client.close();
+      if (last()) last().end(4001);
+      return closed;
+    },
+    reconnect: (reset) => client.reconnect(reset),
+    reconnecting: (expected) => expect(client.reconnecting).toBe(expected),
+    opens: () => last().open(),
+    fails: () => last().end(),
+    closes: (code) => last().end(code),
+    wait: (seconds) => vi.advanceTimersByTimeAsync(seconds * 1000),
+    told: (expected) => expect(take(told)).toEqual(expected),
+
+    // Messages
+    send: ([event, data]) => client.send(event, data),
+    misuse: async ([event, code]) => {
+      expect(() => client.send(event)).toThrow(expect.objectContaining({ code }));
+      await expect(client.call(event)).rejects.toMatchObject({ code });
+    },
+    call: ([event, data]) => {
+      const call = client.call(event, data, { onPending: () => notices++ });
+      call.catch(() => undefined);
+      calls.push(call);
+    },
+    pending: (count) => {
+      expect(notices).toBe(count);
+      notices = 0;
+    },
+    answered: async (value) => expect(await calls.shift()).toEqual(value),
+    refused: ([code, message]) => expect(calls.shift()).rejects.toMatchObject({ code, message }),
+    failed: (code) => expect(calls.shift()).rejects.toMatchObject({ code }),
+    sent: (text) => expect(last().sent.shift()).toBe(text),
+    receive: (text) => {
+      expect(last().sent).toEqual([]);
+      last().receive(text);
+    },
+    handled: (message) => expect(seen.shift()).toEqual(message),
+    beat: () => {
+      client.pingInterval = 1;
+      vi.advanceTimersByTime(1000);
+      client.pingInterval = null;
+    },
+    pong: () => expect(take(told)).toEqual([["ping"], ["pong"]]),
+
+    // Handlers by name
+    on: ([event, name, how]) => void client.on(event, handler(name), how),
+    once: ([event, name]) => void client.once(event, handler(name)),
+    off: ([event, which = {}]) => client.off(event, which.handler ? handler(which.handler) : which.tag),
+    fires: ([event, names]) => {
+      last().receive(JSON.stringify({ event, payload: null }));
+      expect(take(seen)).toEqual(names);
+    },
+  };
+  const step = (each: Step) => {
+    const [[verb, value]] = Object.entries(each);
+    return act[verb](value);
+  };
+  return { sockets, step, told, left: () => [seen, calls, notices] };
+}
+
+/** Note what a client tells. */
+function tell(client: Client, told: unknown[]): void {
+  client.onOpen(() => told.push(["open"]));
+  client.onClose(({ code }) => told.push(["close", code, client.reconnecting]));
+  client.onError(() => told.push(["error"]));
+  client.onReconnect((attempt, delay) => told.push(["reconnect", attempt, delay]));
+  client.onGiveUp((limit) => told.push(["give up", limit]));
+  client.onPing(() => told.push(["ping"]));
+  client.onPong(() => told.push(["pong"]));
+  client.onPongTimeout(() => told.push(["pong timeout"]));
+}

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from crosswire.client.calls import Calls
-from crosswire.client.heartbeat import Heartbeat
-from crosswire.client.hooks import Hooks
+from crosswire.client import Client
 from crosswire.client.retries import Retries, reconnects_unless_final
-from crosswire.client.router import Router
-from crosswire.client.session import Session
 from crosswire.client.url import join_params
 from crosswire.core.backoff import Backoff
-from crosswire.core.calls import CallIds
-from crosswire.core.listeners import EventListeners
-from crosswire.errors import ConfigError, EventError
-from crosswire.runtime.tasks import Tasks
-from crosswire.transport.connector import ClientConnection
+from crosswire.errors import ConfigError, CrosswireError, EventError, NotConnected
 from crosswire.types import Close
-from tests.support.aio import run, wait_until
+from tests.support.aio import run
+from tests.support.clock import InstantLoop
+from tests.unit.client.fake_client import FakeClient
 
 SPEC = Path(__file__).parents[3] / "spec"
 Case = dict[str, Any]
+PLAYS = ("conversations", "listeners", "reconnection")
 
 
 def cases(name: str) -> list[Case]:
@@ -59,89 +56,157 @@ def test_urls(case: Case) -> None:
             join_params(case["url"], case["params"])
 
 
-@pytest.mark.parametrize("case", cases("conversations"), ids=lambda case: case["name"])
-def test_conversations(case: Case) -> None:
+def snake(options: Case) -> Case:
+    """Options by their Python names."""
+    return {re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name): value for name, value in options.items()}
+
+
+@pytest.mark.parametrize("case", cases("options"), ids=lambda case: case["option"])
+def test_options(case: Case) -> None:
+    for value in case["taken"]:
+        Client("ws://test", **snake({case["option"]: value}))
+    for value in case["refused"]:
+        with pytest.raises(ConfigError):
+            Client("ws://test", **snake({case["option"]: value}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "case"),
+    [(kind, case) for kind in PLAYS for case in cases(kind)],
+    ids=lambda value: value if isinstance(value, str) else value["name"],
+)
+def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "random", lambda: 0.5)
+
     async def main() -> None:
-        conversation = Conversation(case)
+        play = Play(case)
+        monkeypatch.setattr("crosswire.client.client.connect", play.fake.dial)
+        if kind != "reconnection":
+            await play.begin()
         for step in case["steps"]:
             ((verb, value),) = step.items()
-            await getattr(conversation, verb)(value)
-        conversation.end()
+            await getattr(play, verb)(value)
+        await play.end(strict=kind != "reconnection")
 
-    run(main())
+    run(main(), InstantLoop)
 
 
-class Conversation:
-    """One connection of a client, without a network. The steps of a case are its methods."""
+async def settle() -> None:
+    """Let everything happen that waits for no time."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
-    subprotocol = None
+
+class Play:
+    """A client to which the steps of a case happen: its methods. ``spec/README.md`` says what they mean."""
 
     def __init__(self, case: Case) -> None:
-        tasks, listeners = Tasks(), EventListeners(most=1)
-        hooks = Hooks(tasks)
-        hooks.on_error(lambda _: None)  # what the handlers of a case raise
-        hooks.on_pong(lambda _: self.pongs.append(True))
-        for event, acts in case.get("handlers", {}).items():
-            listeners.on(event, self.handler(event, acts))
-        self.heartbeat = Heartbeat(None, 5, hooks)
-        router, calls = Router(listeners, hooks, tasks), Calls(CallIds(), hooks)
-        self.session = Session(self, router, calls, self.heartbeat, case.get("pingText", ""), hooks)
-        self.out: list[str] = []
-        self.seen: list[list[Any]] = []
-        self.pongs: list[bool] = []
+        options = snake(case.get("options", {}))
+        if "final" in case:
+            options["reconnect"] = lambda close: close.code not in case["final"]
+        self.fake = FakeClient(**options)
+        self.client = self.fake.client
+        self.notices = 0
+        self.seen: list[Any] = []
         self.calls: list[asyncio.Task[Any]] = []
-        self.session.opened(cast(ClientConnection, self))
+        self.connects: list[asyncio.Task[None]] = []
+        self.named: dict[str, Callable[[], None]] = {}
+        self.acts: dict[str, list[Case]] = case.get("acts", {})
+        for event, outcome in case.get("handlers", {}).items():
+            self.client.on(event, self.handler(event, outcome))
 
-    def handler(self, event: str, acts: Case) -> Callable[[Any], Any]:
+    def handler(self, event: str, outcome: Case) -> Callable[[Any], Any]:
         def handle(data: Any) -> Any:
             self.seen.append([event, data])
-            if "refuses" in acts:
-                raise EventError(*acts["refuses"])
-            if "fails" in acts:
+            if "refuses" in outcome:
+                raise EventError(*outcome["refuses"])
+            if "fails" in outcome:
                 raise RuntimeError("as the case says")
-            return acts["returns"]
+            return outcome["returns"]
 
         return handle
 
-    def end(self) -> None:
-        assert (self.out, self.seen, self.pongs, self.calls) == ([], [], [], [])
-        self.session.closed(Close(1000))
+    async def begin(self) -> None:
+        await self.connect(True)
+        await self.opens(True)
+        await self.connected(True)
+        self.fake.told.clear()
 
-    # The session's owner and connection
+    async def end(self, *, strict: bool) -> None:
+        await self.client.close()
+        await asyncio.gather(*self.connects, return_exceptions=True)
+        if strict:
+            assert (self.seen, self.notices, self.calls) == ([], 0, [])
+            assert not any(each.sent for each in self.fake.connections)
 
-    def session_opened(self, session: Session) -> bool:
-        return True
+    # The connection
 
-    def session_closed(self, session: Session, close: Close) -> None:
-        pass
+    async def connect(self, _: bool) -> None:
+        self.connects.append(asyncio.create_task(self.client.connect()))
+        await settle()
 
-    def send_text(self, data: bytes) -> None:
-        self.out.append(data.decode())
+    async def connected(self, outcome: bool) -> None:
+        connect = self.connects.pop(0)
+        if outcome:
+            await connect
+        else:
+            with pytest.raises(NotConnected):
+                await connect
 
-    # Steps
+    async def close(self, _: bool) -> None:
+        await self.client.close()
+        await settle()
+
+    async def reconnect(self, reset: bool) -> None:
+        self.client.reconnect(reset=reset)
+        await settle()
+
+    async def reconnecting(self, expected: bool) -> None:
+        assert self.client.reconnecting is expected
+
+    async def opens(self, _: bool) -> None:
+        self.fake.last.open()
+        await settle()
+
+    async def fails(self, _: bool) -> None:
+        self.fake.last.fail()
+        await settle()
+
+    async def closes(self, code: int) -> None:
+        self.fake.last.end(Close(code))
+        await settle()
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await settle()
+
+    async def told(self, expected: list[Any]) -> None:
+        assert self.fake.told == expected
+        self.fake.told.clear()
+
+    # Messages
 
     async def send(self, message: list[Any]) -> None:
-        self.session.send(*message)
+        self.client.send(*message)
+
+    async def misuse(self, step: list[Any]) -> None:
+        event, code = step
+        with pytest.raises(CrosswireError) as sent:
+            self.client.send(event)
+        with pytest.raises(CrosswireError) as called:
+            await self.client.call(event)
+        assert (sent.value.code, called.value.code) == (code, code)
 
     async def call(self, message: list[Any]) -> None:
-        call = self.session.call(*message, timeout=5, on_pending=None, pending_after=1)
-        self.calls.append(asyncio.create_task(call))
-        await wait_until(lambda: self.out)
+        self.calls.append(asyncio.create_task(self.client.call(*message, on_pending=self.notice)))
+        await settle()
 
-    async def beat(self, _: bool) -> None:
-        self.heartbeat.interval = 0.001
-        await wait_until(lambda: self.out)
-        self.heartbeat.interval = None
+    def notice(self) -> None:
+        self.notices += 1
 
-    async def sent(self, text: str) -> None:
-        assert self.out.pop(0) == text
-
-    async def receive(self, text: str) -> None:
-        assert self.out == []
-        self.session.text(text)
-
-    async def handled(self, message: list[Any]) -> None:
-        assert self.seen.pop(0) == message
+    async def pending(self, count: int) -> None:
+        assert self.notices == count
+        self.notices = 0
 
     async def answered(self, value: Any) -> None:
         assert await self.calls.pop(0) == value
@@ -151,5 +216,63 @@ class Conversation:
             await self.calls.pop(0)
         assert [caught.value.code, caught.value.message] == error
 
+    async def failed(self, code: str) -> None:
+        with pytest.raises(CrosswireError) as caught:
+            await self.calls.pop(0)
+        assert caught.value.code == code
+
+    async def sent(self, text: str) -> None:
+        assert self.fake.last.sent.pop(0) == text
+
+    async def receive(self, text: str) -> None:
+        assert self.fake.last.sent == []
+        self.fake.last.receive(text)
+        await settle()
+
+    async def handled(self, message: list[Any]) -> None:
+        assert self.seen.pop(0) == message
+
+    async def beat(self, _: bool) -> None:
+        self.client.ping_interval = 1
+        await asyncio.sleep(1)
+        self.client.ping_interval = None
+
     async def pong(self, _: bool) -> None:
-        assert self.pongs.pop() is True
+        assert self.fake.told == [["ping"], ["pong"]]
+        self.fake.told.clear()
+
+    # Handlers by name
+
+    def function(self, name: str) -> Callable[[], None]:
+        def handle() -> None:
+            self.seen.append(name)
+            for step in self.acts.get(name, []):
+                ((verb, value),) = step.items()
+                getattr(self, f"_{verb}")(*value)
+
+        return self.named.setdefault(name, handle)
+
+    def _on(self, event: str, name: str, options: Case | None = None) -> None:
+        self.client.on(event, self.function(name), **(options or {}))
+
+    def _once(self, event: str, name: str) -> None:
+        self.client.once(event, self.function(name))
+
+    def _off(self, event: str, what: Case | None = None) -> None:
+        which = what or {}
+        self.client.off(event, self.function(which["handler"]) if "handler" in which else which.get("tag"))
+
+    async def on(self, step: list[Any]) -> None:
+        self._on(*step)
+
+    async def once(self, step: list[Any]) -> None:
+        self._once(*step)
+
+    async def off(self, step: list[Any]) -> None:
+        self._off(*step)
+
+    async def fires(self, step: list[Any]) -> None:
+        event, names = step
+        await self.receive(json.dumps({"event": event, "payload": None}))
+        assert self.seen == names
+        self.seen.clear()

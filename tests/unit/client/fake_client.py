@@ -1,0 +1,96 @@
+"""A client without a network: the test is its server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from crosswire.client import Client
+from crosswire.errors import NotConnected
+from crosswire.transport.connector import ClientConnection, ClientReceiver
+from crosswire.types import Close
+
+
+class FakeConnection:
+    """An attempt to connect, and the connection that becomes of it."""
+
+    subprotocol = None
+
+    def __init__(self, receiver: ClientReceiver) -> None:
+        self._receiver = receiver
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._over = False
+        self.sent: list[str] = []
+
+    async def upgrade(self) -> None:
+        """Wait for the server's answer."""
+        await self._opened
+
+    # What the server does
+
+    def open(self) -> None:
+        """Agree to the upgrade."""
+        self._opened.set_result(None)
+        self._receiver.opened(cast(ClientConnection, self))
+
+    def fail(self) -> None:
+        """Let the attempt fail."""
+        self._opened.set_exception(NotConnected("can't connect: as the case says"))
+
+    def receive(self, text: str) -> None:
+        """Say something to the client."""
+        self._receiver.text(text)
+
+    def end(self, close: Close) -> None:
+        """End the connection, if it is not over."""
+        if not self._over:
+            self._over = True
+            self._receiver.closed(close)
+
+    # What the client does
+
+    def send_text(self, data: bytes) -> None:
+        """Note a message."""
+        self.sent.append(data.decode())
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Shake hands at once."""
+        self.abort(Close(code, reason))
+
+    def abort(self, close: Close) -> None:
+        """Be gone in the next turn."""
+        asyncio.get_running_loop().call_soon(self.end, close)
+
+
+class FakeClient:
+    """A client, what it told, and the connections it asked for.
+
+    Args:
+        options: the client's.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.connections: list[FakeConnection] = []
+        self.told: list[list[Any]] = []
+        self.client = client = Client("ws://test", **{"ping_interval": None, **options})
+        client.on_open(lambda: self.told.append(["open"]))
+        client.on_close(lambda close: self.told.append(["close", close.code, client.reconnecting]))
+        client.on_error(lambda _: self.told.append(["error"]))
+        client.on_reconnect(lambda attempt, delay: self.told.append(["reconnect", attempt, delay]))
+        client.on_give_up(lambda limit: self.told.append(["give up", limit]))
+        client.on_ping(lambda: self.told.append(["ping"]))
+        client.on_pong(lambda _: self.told.append(["pong"]))
+        client.on_pong_timeout(lambda: self.told.append(["pong timeout"]))
+
+    @property
+    def last(self) -> FakeConnection:
+        """The youngest connection."""
+        return self.connections[-1]
+
+    async def dial(self, _target: object, receiver: ClientReceiver) -> FakeConnection:
+        """Stand in for :func:`crosswire.transport.connector.connect`."""
+        connection = FakeConnection(receiver)
+        self.connections.append(connection)
+        self.told.append(["dial"])
+        await connection.upgrade()
+        return connection
