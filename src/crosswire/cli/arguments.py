@@ -123,7 +123,7 @@ def _command_parser(name: str) -> Parser:
     parser = _parser(prog, f"{prog} {command.usage}", command.description)
     command.add_options(parser)
     parser.set_defaults(prog=prog)
-    add_cluster_options(parser)
+    add_cluster_options(parser, serves=name == "serve")
     return parser
 
 

@@ -29,7 +29,7 @@ class Assignment(msgspec.Struct, frozen=True):
         host: to listen on; None for the server's own.
         port: to listen on; None for the server's own.
         redis: URLs; none for the server's own.
-        prefix: of the channels; None for the default.
+        prefix: of the channels; None for the server's own.
         shares_port: whether other processes hold the port too.
         drain: seconds.
     """

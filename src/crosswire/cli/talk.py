@@ -13,12 +13,14 @@ from typing import Any
 
 import msgspec
 
-from crosswire.cli.clusters import VARIABLE, chosen_urls, redis_of
+from crosswire.cli.clusters import cluster_of
 from crosswire.cli.failures import RUNTIME, USAGE, CommandFailed
 from crosswire.cli.show import as_json, cluster_as_data, cluster_as_text, replies_as_data
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import BusUnavailable, NodeGone
+
+_OPTIONS = {"native": "no --compat", "compat-msgpack": "--compat msgpack", "compat-json": "--compat json"}
 
 Errand = Callable[[Node], Coroutine[Any, Any, int]]
 
@@ -42,6 +44,7 @@ def send(options: argparse.Namespace) -> int:
     data = _data(options.data)
 
     async def errand(node: Node) -> int:
+        _require_same_dialect(node)
         _sender(options, node)(options.event, data)
         return 0
 
@@ -54,10 +57,12 @@ def call(options: argparse.Namespace) -> int:
     data = _data(text)
 
     async def errand(node: Node) -> int:
+        _require_same_dialect(node)
         if name is not None:
             print(as_json(await node.call(name, event, data, timeout=options.timeout)), flush=True)
             return 0
-        replies = await node.gather(event, data, timeout=options.timeout, include_self=False)
+        others = node.nodes.keys() - {node.name}
+        replies = await node.gather(event, data, to=others, timeout=options.timeout)
         print(as_json(replies_as_data(replies)), flush=True)
         return 0 if replies.complete and not replies.errors else RUNTIME
 
@@ -65,10 +70,7 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, errand: Errand) -> int:
-    redis = redis_of(chosen_urls(options), options.prefix)
-    if redis is None:
-        raise CommandFailed(f"which cluster? Give --redis URL or --embedded, or set {VARIABLE}", USAGE)
-    return asyncio.run(_go(redis, errand))
+    return asyncio.run(_go(cluster_of(options), errand))
 
 
 async def _go(redis: Redis, errand: Errand) -> int:
@@ -89,11 +91,19 @@ async def _joined(redis: Redis) -> AsyncIterator[Node]:
         yield node
 
 
+def _require_same_dialect(node: Node) -> None:
+    """Refuse to say what a member would not understand, or not even hear."""
+    participant = node.connected()
+    for name, dialect in sorted(participant.members.strangers.items() if participant is not None else ()):
+        advice = f"give {_OPTIONS[dialect]}" if dialect in _OPTIONS else "a newer crosswire may know it"
+        raise CommandFailed(f"node {name!r} would not understand: it speaks {dialect!r}; {advice}", USAGE)
+
+
 def _sender(options: argparse.Namespace, node: Node) -> Callable[[str, Any], None]:
     """What sends to whom the options name."""
     if options.to:
         for name in options.to:
-            if name not in node.nodes:
+            if options.compat is None and name not in node.nodes:  # else it may be an original, which is no member
                 raise NodeGone(name)
         return lambda event, data: node.send(event, data, to=options.to)
     if options.nodes:

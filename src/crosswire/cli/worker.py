@@ -12,6 +12,7 @@ from crosswire.cli.failures import INTERRUPTED, RUNTIME, USAGE, CommandFailed, d
 from crosswire.cli.link import Assignment, Link, Listening, Refused
 from crosswire.cli.target import load_server
 from crosswire.cluster.memory import MemoryPort
+from crosswire.cluster.redis.options import Redis
 from crosswire.errors import CrosswireError
 from crosswire.runtime.tasks import Tasks
 from crosswire.server.server import Server
@@ -45,11 +46,12 @@ def main(descriptor: str, *_shown: str) -> int:
 
 def _serve(assignment: Assignment, link: Link) -> None:
     server = load_server(assignment.target)
+    own = server.cluster.bus
     server.configure(
         name=f"{_base_name(assignment, server)}-{assignment.number}",
         host=assignment.host,
         port=assignment.port,
-        redis=redis_of(assignment.redis, assignment.prefix),
+        redis=redis_of(assignment.redis, assignment.prefix, own if isinstance(own, Redis) else None),
         reuse_port=True if assignment.shares_port else None,
     )
     tasks = Tasks()

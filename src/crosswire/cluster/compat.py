@@ -9,6 +9,7 @@ the JSON text that is sent to them.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection
 from functools import partial
 from typing import Any
@@ -33,6 +34,8 @@ PRIVATE = b"ws:private_socket"
 ROOMS = b"ws:"
 BRIDGE = b"csbp:server_bridge"
 ANSWER = "_Cs_Cb_"
+_OUR_CALL = re.compile("[0-9a-f]{16}-[0-9a-f]+")
+"""What the ids of our nodes' requests look like. The original's have three hyphens."""
 _RESERVED = frozenset({"broadcast", "private_socket"})
 _SAFE = 2**53 - 1
 """The largest integer that JavaScript's numbers hold exactly."""
@@ -121,6 +124,7 @@ class Compat:
         decoders = msgspec.msgpack if codec.binary else msgspec.json
         self._from_server = decoders.Decoder(_FromServer)
         self._from_bridge = decoders.Decoder(_FromBridge)
+        self.label = "compat-msgpack" if codec.binary else "compat-json"
         self.codec: Codec = _OriginalCodec(codec)
         self.refused = 0
 
@@ -205,14 +209,8 @@ class Compat:
             self._port.unsubscribe(self.room_channel(namespace, id))
 
     def room_channel(self, namespace: str, id: str) -> bytes:
-        """Where messages for the rooms of a namespace come.
-
-        Raises:
-            UsageError: the original uses that name for something else.
-        """
-        if namespace in _RESERVED:
-            raise UsageError(f"a room's namespace can't be {namespace!r} among original servers: choose another")
-        return ROOMS + namespace.encode()
+        """Where messages for the rooms of a namespace come; see :func:`rooms_channel`."""
+        return rooms_channel(namespace)
 
     def subscribe(self, channel: str, receive: ReceivePublished) -> bytes:
         """Listen on an application's own channel."""
@@ -267,7 +265,10 @@ class Compat:
         elif call_id is UNSET:
             responder.event(sender, message.event, self.codec, message.payload)
         else:
-            responder.request(_OriginalAsker(self, call_id), sender, message.event, self.codec, message.payload)
+            # Without a listener an original says nothing, and whoever asked counts whatever is said as an answer.
+            awaits_node = bool(message.target_server) and _OUR_CALL.fullmatch(call_id) is not None
+            asker = _OriginalAsker(self, call_id, awaits_node=awaits_node)
+            responder.request(asker, sender, message.event, self.codec, message.payload)
 
     def _refuse(self, why: object) -> None:
         self.refused += 1
@@ -280,11 +281,12 @@ class _OriginalAsker:
     The original has no word for a refusal: to it, one is an answer of null. Ours find the error beside it.
     """
 
-    __slots__ = ("_call_id", "_compat")
+    __slots__ = ("_call_id", "_compat", "awaits_node")
 
-    def __init__(self, compat: Compat, call_id: str) -> None:
+    def __init__(self, compat: Compat, call_id: str, *, awaits_node: bool) -> None:
         self._compat = compat
         self._call_id = call_id
+        self.awaits_node = awaits_node
 
     def answer(self, value: Any) -> None:
         """Answer."""
@@ -317,6 +319,22 @@ class _OriginalCodec:
         if not isinstance(message, msgspec.Struct):
             message = _for_javascript(message, binary=self.binary)
         return self._codec.encode(message)
+
+
+def rooms_channel(namespace: str) -> bytes:
+    """Where messages for the rooms of a namespace come.
+
+    Raises:
+        UsageError: the original uses that name for something else, or shares its channel with another namespace.
+    """
+    if namespace in _RESERVED:
+        raise UsageError(f"a room's namespace can't be {namespace!r} among original servers: choose another")
+    if namespace.startswith("ws:"):  # to the original this is the channel too, so it is also that of what follows
+        raise UsageError(
+            f"a room's namespace can't be {namespace!r} among original servers: names that begin with ws: are channels "
+            "to them, so rename it on all servers"
+        )
+    return ROOMS + namespace.encode()
 
 
 def _target(channel: bytes, message: _FromServer) -> Target | None:

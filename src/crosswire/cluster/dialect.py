@@ -30,7 +30,13 @@ class NodeInbox(Protocol):
 
 
 class Asker(Protocol):
-    """Waits for the answer to one request."""
+    """Waits for the answer to one request.
+
+    Attributes:
+        awaits_node: whether it waits for this very node, and so wants to be told that there is no handler.
+    """
+
+    awaits_node: bool
 
     def answer(self, value: Any) -> None:
         """Answer; raises InvalidPayload for what can't be sent."""
@@ -70,11 +76,13 @@ class Dialect(Protocol):
     """What a node can say, and listen to.
 
     Attributes:
+        label: tells it from others, to other nodes.
         codec: of the payloads of nodes' events.
         knows_members: whether all who take part are members, so that who is no member can't answer.
         echoes: whether what is published on an application's own channel comes back to who published it.
     """
 
+    label: str
     codec: Codec
     knows_members: bool
     echoes: bool

@@ -33,6 +33,10 @@ class NodeLife:
         handlers: the tasks of the application's handlers.
         background: the tasks of the part in the cluster.
         channels: of the application; attached while it runs.
+
+    Attributes:
+        name: of the node.
+        bus: what carries its messages.
     """
 
     def __init__(
@@ -46,7 +50,7 @@ class NodeLife:
         channels: CustomChannels,
     ) -> None:
         self.name = name
-        self._bus = bus
+        self.bus = bus
         self._join = join
         self._responders = responders
         self._handlers = handlers
@@ -67,7 +71,7 @@ class NodeLife:
         if self.running:
             raise ConfigError("the node runs already: configure it before")
         self.name = self.name if name is None else name
-        self._bus = self._bus if bus is None else bus
+        self.bus = self.bus if bus is None else bus
 
     def participant(self) -> Participant:
         """Its part in the cluster.
@@ -86,7 +90,7 @@ class NodeLife:
 
     def connected(self) -> Participant | None:
         """Its part in the cluster, if it runs and can have others to work with."""
-        return None if self._bus is None else self._current()
+        return None if self.bus is None else self._current()
 
     def _current(self) -> Participant | None:
         """Its part; while it starts, from the moment at which others may ask it something."""
@@ -99,7 +103,7 @@ class NodeLife:
             if self._participant is not None:
                 raise ConfigError("the node runs already: stop it first, or make another one")
             self._lost_name = asyncio.Event()
-            self._starting = participant = self._join(self.name, MemoryBus() if self._bus is None else self._bus)
+            self._starting = participant = self._join(self.name, MemoryBus() if self.bus is None else self.bus)
             try:
                 await participant.start()
             except BaseException:

@@ -68,6 +68,7 @@ class Members:
         load: what is told of its clients.
         owner: is told who comes and goes.
         clock: gives and takes stamps.
+        dialect: in which this node carries what applications say.
 
     Attributes:
         want_msgpack: whether any other member has clients that want MessagePack.
@@ -75,7 +76,14 @@ class Members:
     """
 
     def __init__(
-        self, own: NodeInfo, native: Native, port: Port, load: Load, owner: MembersOwner, clock: HybridClock
+        self,
+        own: NodeInfo,
+        native: Native,
+        port: Port,
+        load: Load,
+        owner: MembersOwner,
+        clock: HybridClock,
+        dialect: str,
     ) -> None:
         self._own = own
         self._native = native
@@ -83,6 +91,8 @@ class Members:
         self._load = load
         self._owner = owner
         self._clock = clock
+        self._dialect = dialect
+        self._warned: set[str] = set()
         self._members = Membership()
         self.admitted = False
         self._taken = False
@@ -104,6 +114,11 @@ class Members:
     def servers(self) -> set[str]:
         """The names of those of them that are servers."""
         return {each.beat.name for each in self._members if each.beat.serves}
+
+    @property
+    def strangers(self) -> dict[str, str]:
+        """Those of them that speak another dialect than this node, and which."""
+        return {each.beat.name: each.beat.dialect for each in self._members if self._is_strange(each.beat)}
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
@@ -197,6 +212,7 @@ class Members:
             self._load.wants_msgpack,
             self._port.paths,
             asks,
+            self._dialect,
         )
 
     def _look_after(self, now: float) -> None:
@@ -226,7 +242,9 @@ class Members:
             self._native.tell_incarnation(beat.incarnation, self._beat())
         if heard is Heard.SUCCEEDED and before is not None:
             self._gone(before, "replaced")
-        if heard is not Heard.KNOWN:
+        if heard is Heard.KNOWN:
+            self._compare(beat)
+        else:
             self._owner.joined(self._members_info(beat.name))
         self._changed()
 
@@ -261,12 +279,28 @@ class Members:
             replaced = self.admitted and not older
             self._native.tell_incarnation(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced))
 
+    def _compare(self, beat: Beat) -> None:
+        """Warn, once, of a member that speaks otherwise; only of one that stays, as `crosswire nodes` does not."""
+        if self._is_strange(beat) and beat.incarnation not in self._warned:
+            self._warned.add(beat.incarnation)
+            logger.warning(
+                "node %r speaks %r and this one %r, so they lose each other's messages: "
+                "give all nodes of a cluster the same compat= and compress= in Redis(...)",
+                beat.name,
+                beat.dialect,
+                self._dialect,
+            )
+
+    def _is_strange(self, beat: Beat) -> bool:
+        return beat.dialect != self._dialect
+
     def _members_info(self, name: str) -> NodeInfo:
         member = self._members.get(name)
         assert member is not None, "it has just been heard"
         return member.info
 
     def _gone(self, member: Member, reason: str) -> None:
+        self._warned.discard(member.beat.incarnation)
         self._port.forget(bytes.fromhex(member.beat.incarnation))
         self._owner.left(member.info, reason)
         self._changed()

@@ -55,6 +55,7 @@ class Native:
         refused: messages that came and were not what they should be.
     """
 
+    label = "native"
     codec: Codec = MSGPACK
     knows_members = True
     echoes = False
@@ -268,7 +269,9 @@ def _is_sound(message: Beat | Goodbye) -> bool:
 
 
 class _Asker:
-    """Who asked this node something."""
+    """Who asked this node something; it knows its members, and waits for each."""
+
+    awaits_node = True
 
     __slots__ = ("_native", "_request")
 

@@ -342,7 +342,12 @@ class Node:
     ) -> None:
         await self.stop()
 
-    # For the server that it is part of
+    # For the server that it is part of, and whoever runs that
+
+    @property
+    def bus(self) -> Bus | None:
+        """What carries its messages; None if it is alone."""
+        return self._life.bus
 
     def configure(self, *, name: str | None = None, redis: str | Collection[str] | Redis | None = None) -> None:
         """Change what it was made with, before it starts."""

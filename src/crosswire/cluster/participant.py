@@ -77,7 +77,7 @@ class Participant:
         if bus.original is not None:
             self.dialect = self.compat = Compat(self.port, bus.original, name, bus.preset_namespaces)
         own = NodeInfo(name, self.incarnation, time.time())
-        self.members = Members(own, self.native, self.port, clients, self, self.clock)
+        self.members = Members(own, self.native, self.port, clients, self, self.clock, self.dialect.label)
 
     @property
     def refusals(self) -> int:
@@ -156,7 +156,7 @@ class Participant:
         call_id = self._asks.begin(ask, timeout, loop)
         try:
             if name == self.name:
-                self._ask_self(event, payload, call_id)
+                self._ask_self((name,), event, payload, call_id)
             else:
                 self.dialect.ask((name,), event, payload, call_id)
             return await ask.future
@@ -215,12 +215,13 @@ class Participant:
         if reachable and (others is None or others):
             self.dialect.ask(others, question.event, payload, call_id)
         if self._includes_self(question.to, question.include_self):
-            self._ask_self(question.event, payload, call_id)
+            self._ask_self(question.to, question.event, payload, call_id)
         if ask.settle():
             self._asks.forget(call_id)
 
-    def _ask_self(self, event: str, payload: RawPayload, call_id: str) -> None:
-        asker = _Self(self.name, call_id, self._asks, self.dialect)
+    def _ask_self(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
+        awaits_node = to is not None or self.dialect.knows_members
+        asker = _Self(self.name, call_id, self._asks, self.dialect, awaits_node=awaits_node)
         loop = asyncio.get_running_loop()
         loop.call_soon(self._responder.request, asker, self.name, event, self.dialect.codec, payload)
 
@@ -336,13 +337,14 @@ class Settling(Ask, Protocol):
 class _Self:
     """This node, which asked itself."""
 
-    __slots__ = ("_asks", "_call_id", "_dialect", "_name")
+    __slots__ = ("_asks", "_call_id", "_dialect", "_name", "awaits_node")
 
-    def __init__(self, name: str, call_id: str, asks: Asks, dialect: Dialect) -> None:
+    def __init__(self, name: str, call_id: str, asks: Asks, dialect: Dialect, *, awaits_node: bool) -> None:
         self._name = name
         self._call_id = call_id
         self._asks = asks
         self._dialect = dialect
+        self.awaits_node = awaits_node
 
     def answer(self, value: Any) -> None:
         """Answer."""

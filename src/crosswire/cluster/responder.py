@@ -38,7 +38,8 @@ class Responder:
     """The events of one node: who handles them, and how many are at work.
 
     Handlers begin in the order in which their events came; a synchronous one is called at once, if none is in front
-    of it. A request is always answered: with the first value that is not None, with None, or with an error.
+    of it. A request is always answered: with the first value that is not None, with None, or with an error. Only one
+    that nobody here handles is left to others, where it does not wait for this node.
 
     Args:
         events: the handlers, called with ``(sender, data)``.
@@ -79,7 +80,7 @@ class Responder:
         listeners = self._events.take(event)
         if listeners:
             self._handle(asker, sender, event, listeners, codec, payload)
-        else:
+        elif asker.awaits_node:
             asker.refuse(_NO_HANDLER)
 
     def drop(self) -> None:

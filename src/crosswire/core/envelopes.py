@@ -121,6 +121,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
         msgpack: whether it has clients that want MessagePack.
         paths: the Redis that it listens on.
         asks: whether whoever hears it should answer with a beat of its own, to this incarnation.
+        dialect: in which it carries what applications say.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     msgpack: bool = False
     paths: tuple[str, ...] = ()
     asks: bool = False
+    dialect: str = "native"
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):

@@ -27,6 +27,7 @@ from crosswire.types import Limits
 
 _BACKLOG = 4096
 _READ_BUFFER = 2048
+_TRIES = 20
 UNIX_PREFIX = "unix:"
 
 
@@ -38,7 +39,7 @@ class PicowsListener:
         limits: of every connection.
         flusher: of the connections' outboxes.
         host: an IPv4 or IPv6 address or name, or ``unix:/path`` for a Unix socket.
-        port: 0 for a free one.
+        port: 0 for a free one, the same on all addresses of the host.
         tls: context for ``wss``.
         reuse_port: let several processes listen on the port (``SO_REUSEPORT``).
 
@@ -101,17 +102,34 @@ class PicowsListener:
             raise ConfigError(f"can't listen on {self._host} port {self._port}: {error}") from error
 
     async def _start_tcp(self, loop: asyncio.AbstractEventLoop) -> None:
-        server = await loop.create_server(
+        port = self._port
+        for _ in range(_TRIES):
+            try:
+                server = await self._bound(loop, port)
+            except OSError as error:
+                if port == self._port or error.errno != errno.EADDRINUSE:
+                    raise
+                port = self._port
+                continue
+            ports = [each.getsockname()[1] for each in server.sockets]
+            if len(set(ports)) == 1:
+                self._server, self._port = server, ports[0]
+                return
+            # A host can have several addresses, of IPv4 and IPv6, and each got a free port of its own.
+            server.close()
+            port = ports[0]
+        raise OSError(errno.EADDRINUSE, "no free port was found that is free on all addresses")
+
+    async def _bound(self, loop: asyncio.AbstractEventLoop, port: int) -> asyncio.Server:
+        return await loop.create_server(
             self._protocol,
             self._host,
-            self._port,
+            port,
             backlog=_BACKLOG,
             **self._tls_options(),
             reuse_port=self._reuse_port or None,
             start_serving=False,
         )
-        self._server = server
-        self._port = server.sockets[0].getsockname()[1]
 
     async def _start_unix(self, loop: asyncio.AbstractEventLoop, path: str) -> None:
         # The event loop would remove the socket of whoever listens there, and leave that one deaf without a word.

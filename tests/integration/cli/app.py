@@ -8,10 +8,13 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from crosswire import EventError, Handshake, Server, Socket
+from crosswire import EventError, Handshake, Redis, Server, Socket
 
 server = Server("web", port=0)
 nameless = Server(port=0)
+among_originals = Server(
+    "mixed", port=0, redis=Redis("redis://127.0.0.1:1", compat=True, preset_namespaces=["lobby"], prefix="mixed:")
+)
 
 
 @server.authenticate
@@ -27,6 +30,12 @@ def where(_socket: Socket) -> list[Any]:
 @server.on("join")
 async def join(socket: Socket, room: str) -> None:
     await socket.join("chat", room)
+
+
+among_originals.authenticate(who)
+among_originals.on("join", join)
+among_originals.on("where", lambda: [among_originals.name, os.getpid()])
+among_originals.cluster.on("double", lambda _sender, data: data * 2)
 
 
 @server.on("shout")

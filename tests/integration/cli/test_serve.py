@@ -97,6 +97,13 @@ def test_a_name_that_is_taken_ends_it(redis: RedisProcess) -> None:
         assert set(incarnations(*cluster)) == {"shop-1"}
 
 
+def test_another_redis_keeps_the_other_options_of_the_server(redis: RedisProcess) -> None:
+    with serving("app:among_originals", environment={"CROSSWIRE_REDIS": redis.url}) as served:
+        assert port_of(served)
+        assert "ws:lobby" in redis.command("PUBSUB", "CHANNELS", "ws:*")
+        assert set(incarnations("--redis", redis.url, "--prefix", "mixed:")) == {"mixed-1"}
+
+
 # One worker
 
 

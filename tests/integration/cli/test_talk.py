@@ -22,10 +22,10 @@ WORKERS = ("web-1", "web-2")
 class Cluster:
     """Two workers, and the options that name their Redis."""
 
-    def __init__(self, served: Watched, redis: RedisProcess) -> None:
+    def __init__(self, served: Watched, redis: RedisProcess, prefix: str) -> None:
         self.served = served
         self.port = port_of(served)
-        self.options = ("--redis", redis.url, "--prefix", "talk:")
+        self.options = ("--redis", redis.url, "--prefix", prefix)
 
     def talk(self, *words: str, stdin: str = "") -> Result:
         return crosswire(*words, *self.options, stdin=stdin)
@@ -39,7 +39,7 @@ class Cluster:
 def cluster(redis: RedisProcess) -> Iterator[Cluster]:
     words = ("app:server", "--workers", "2", "--port", "0", "--redis", redis.url, "--prefix", "talk:")
     with serving(*words) as served:
-        yield Cluster(served, redis)
+        yield Cluster(served, redis, "talk:")
 
 
 def test_messages_from_every_worker_reach_the_clients_of_all(cluster: Cluster) -> None:
@@ -159,6 +159,59 @@ def test_call_all_tells_who_is_missing(cluster: Cluster) -> None:
     assert (code, err) == (1, "")
     shown: dict[str, Any] = json.loads(out)
     assert (shown["answers"], shown["errors"], sorted(shown["missing"])) == ({}, {}, list(WORKERS))
+
+
+# In a cluster with original servers
+
+
+@pytest.fixture(scope="module")
+def mixed(redis: RedisProcess) -> Iterator[Cluster]:
+    with serving("app:among_originals", "--redis", redis.url) as served:
+        yield Cluster(served, redis, "mixed:")
+
+
+@pytest.mark.parametrize("audience", [("--everyone",), ("--user", "1"), ("--room", "chat", "lobby")])
+def test_send_reaches_clients_of_a_compat_cluster(mixed: Cluster, audience: tuple[str, ...]) -> None:
+    async def main() -> None:
+        async with guest(mixed.port, "1") as one:
+            await one.client.call("join", "lobby")
+            await mixed.meanwhile("send", "news", "1", *audience, "--compat", "msgpack")
+            assert await one.hears() == ("news", 1)
+
+    run(main())
+
+
+def test_nodes_of_a_compat_cluster_answer(mixed: Cluster) -> None:
+    compat = ("--compat", "msgpack")
+    assert mixed.talk("call", "mixed-1", "double", "4", *compat) == Result(0, "8\n", "")
+    code, out, err = mixed.talk("call", "--all", "double", "4", *compat)
+    assert (code, json.loads(out), err) == (0, {"answers": {"mixed-1": 8}, "errors": {}, "missing": []}, "")
+
+
+def test_a_node_that_is_no_member_may_be_an_original(mixed: Cluster) -> None:
+    assert mixed.talk("send", "x", "--to", "original", "--compat", "msgpack") == Result(0, "", "")
+    code, _, err = mixed.talk("call", "original", "x", "--timeout", "0.1", "--compat", "msgpack")
+    assert (code, err.partition(":")[0]) == (1, "CALLBACK_TIMEOUT")
+
+
+@pytest.mark.parametrize("words", [("send", "x", "--everyone"), ("call", "mixed-1", "double", "1")])
+@pytest.mark.parametrize("compat", [(), ("--compat", "json")])
+def test_what_members_would_not_understand_is_refused(
+    mixed: Cluster, words: tuple[str, ...], compat: tuple[str, ...]
+) -> None:
+    code, out, err = mixed.talk(*words, *compat)
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        f"crosswire {words[0]}: node 'mixed-1' would not understand: it speaks 'compat-msgpack'; give --compat msgpack"
+    )
+
+
+def test_nodes_shows_whoever_is_there_and_disturbs_nobody(mixed: Cluster) -> None:
+    for compat in ((), ("--compat", "json")):
+        code, out, err = mixed.talk("nodes", *compat)
+        assert (code, err) == (0, "")
+        assert "mixed-1" in out
+    assert "WARNING" not in mixed.served.output
 
 
 # What goes wrong

@@ -8,9 +8,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from crosswire import CallTimeout, EventError, InvalidPayload, Node, Roster, UsageError
+from crosswire import CallTimeout, EventError, InvalidPayload, Node, Redis, Roster, UsageError
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.original import BRIDGE, FORMATS, compat_bus, decoded, encoded, foreign
+from tests.integration.cluster.original import (
+    BRIDGE,
+    FORMATS,
+    Message,
+    adding_server,
+    compat_bus,
+    decoded,
+    encoded,
+    foreign,
+)
 from tests.integration.cluster.support import Heard, client, clients, make_server, overhear, received, running
 from tests.support.aio import wait_until
 
@@ -33,6 +42,12 @@ def publish(redis: RedisProcess, format: str, channel: str, **message: Any) -> N
 def publish_event(redis: RedisProcess, format: str, **event: Any) -> None:
     message = {"event": "x", "senderServer": "original", "targetServer": [], "payload": None, **event}
     redis.command("PUBLISH", BRIDGE, encoded({"data": message}, format))
+
+
+def answers(heard: list[Message], format: str) -> list[dict[str, Any]]:
+    """Those of our nodes."""
+    said = [decoded(each, format)[1]["data"] for each in heard]
+    return [each for each in said if each.get("isCallback")]
 
 
 async def test_whom_messages_of_an_original_reach(redis_process: RedisProcess, format: str) -> None:
@@ -117,12 +132,14 @@ async def test_events_of_originals_and_whom_they_are_for(redis_process: RedisPro
 async def test_a_service_of_ours_can_not_be_asked_by_an_event_of_an_original(
     redis_process: RedisProcess, format: str
 ) -> None:
-    b = make_server("b", compat_bus(redis_process, format))
+    b = adding_server("b", compat_bus(redis_process, format))
     async with running(b), client(b, "1") as peer, overhear(redis_process, BRIDGE) as heard:
         for event in ("$close", "$count"):
             target = [["everyone"], 4000, "bye"]
             publish_event(redis_process, format, event=event, payload=target, callbackId="c1")
+        publish_event(redis_process, format, event="sum", payload={"a": 1, "b": 2}, callbackId="c2")
         await wait_until(lambda: len(heard) == 4)
+        assert [each["callbackId"] for each in answers(heard, format)] == ["c2"]
         assert await peer.call("hello") == "b"
 
 
@@ -142,6 +159,35 @@ async def test_errors_between_ours_and_what_an_original_gets_of_them(redis_proce
         assert (last["payload"], last["isCallback"]) == (None, True)  # to an original, an answer of null
 
 
+@pytest.mark.parametrize("target", [[], ["b"], ["a", "b"]])
+async def test_a_node_without_a_handler_leaves_a_question_of_an_original_to_others(
+    redis_process: RedisProcess, format: str, target: list[str]
+) -> None:
+    node = Node("b", bus=compat_bus(redis_process, format))
+    node.on("handled", lambda: "yes")
+    async with running(node), overhear(redis_process, BRIDGE) as heard:
+        publish_event(redis_process, format, targetServer=target, callbackId="c1")
+        publish_event(redis_process, format, targetServer=target, callbackId="c2", event="handled")
+        await wait_until(lambda: len(heard) == 3)
+        assert [(each["callbackId"], each["payload"]) for each in answers(heard, format)] == [("c2", "yes")]
+
+
+async def test_a_node_without_a_handler_is_no_answer_that_was_expected(
+    redis_process: RedisProcess, format: str
+) -> None:
+    bus = compat_bus(redis_process, format)
+    a, b, c = (Node(name, bus=bus) for name in "abc")
+    c.on("x", lambda: "yes")
+    async with running(a, b, c):
+        assert dict(await a.gather("x", expect=1)) == {"c": "yes"}
+        stream = a.stream("x", expect=3)
+        named = await a.gather("x", to=["a", "b", "c"])  # asked after it, so what these say to that has come too
+        assert dict(named) == {"c": "yes"}
+        assert {name: error.code for name, error in named.errors.items()} == dict.fromkeys("ab", "NO_HANDLER")
+        await stream.aclose()
+        assert [(each.sender, each.data) async for each in stream] == [("c", "yes")]
+
+
 async def test_originals_are_no_members_so_who_is_asked_must_be_said(redis_process: RedisProcess, format: str) -> None:
     node = Node("b", bus=compat_bus(redis_process, format))
     async with running(node):
@@ -152,7 +198,7 @@ async def test_originals_are_no_members_so_who_is_asked_must_be_said(redis_proce
         with pytest.raises(CallTimeout):
             await node.call("original", "x", timeout=0.05)
         replies = await node.gather("x", expect=2, timeout=0.05)
-        assert (list(replies.errors), replies.complete) == (["b"], False)
+        assert (dict(replies), replies.errors, replies.missing) == ({}, {}, ("b",))
 
 
 async def test_what_an_original_has_no_message_for_is_refused_before_anybody_gets_it(
@@ -163,7 +209,7 @@ async def test_what_an_original_has_no_message_for_is_refused_before_anybody_get
     async with running(b), client(b, "1") as peer, overhear(redis_process, "*") as heard:
         socket = b.socket_of("1")
         assert socket is not None
-        for namespace in ("broadcast", "private_socket"):
+        for namespace in ("broadcast", "private_socket", "ws:chat", "ws:"):
             with pytest.raises(UsageError, match=namespace):
                 b.room(namespace, "r").send("x")
             with pytest.raises(UsageError, match=namespace):
@@ -274,6 +320,18 @@ async def test_among_ours_there_is_more_than_the_original_knows(redis_process: R
         assert await a.room("chat", "r").members() == Roster(frozenset("2"))
         async with client(b, "1"):
             assert (await old.closed()).code == 4012
+
+
+async def test_a_node_of_another_dialect_is_told_of_and_welcome(
+    redis_process: RedisProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    buses = {format: compat_bus(redis_process, format) for format in FORMATS}
+    nodes = [Node("json", bus=buses["json"]), Node("msgpack", bus=buses["msgpack"])]
+    nodes.append(Node("native", bus=Redis(redis_process.url)))
+    async with running(*nodes):
+        await wait_until(lambda: len(caplog.records) == 6)
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert "node 'native' speaks 'native' and this one 'compat-json'" in caplog.text
 
 
 async def test_handlers_of_channels_hear_what_originals_publish_and_their_own(

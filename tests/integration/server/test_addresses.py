@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from pathlib import Path
@@ -45,6 +46,33 @@ async def test_all_addresses() -> None:
     server = make_server(host="0.0.0.0")
     async with server, connect(server, "1") as peer:
         assert await peer.rest() == []
+
+
+async def test_a_free_port_is_the_same_on_ipv4_and_ipv6(loop_kind: LoopFactory | None) -> None:
+    server = make_server(host="")
+    async with server:
+        for host in ("127.0.0.1", "[::1]"):
+            async with connect(server, uri=f"ws://{host}:{server.port}/?id=1") as peer:
+                assert await peer.rest() == []
+
+
+async def test_a_free_port_that_is_taken_on_the_other_address_is_not_insisted_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    asked: list[int] = []
+    create_server: Any = type(loop).create_server
+
+    async def taken_once(self: Any, protocol: Any, host: str, port: int, **options: Any) -> asyncio.Server:
+        asked.append(port)
+        if len(asked) == 2:
+            raise OSError(errno.EADDRINUSE, "in use")
+        server: asyncio.Server = await create_server(self, protocol, host, port, **options)
+        return server
+
+    monkeypatch.setattr(type(loop), "create_server", taken_once)
+    async with make_server(host="") as server:
+        assert asked == [0, asked[1], 0, server.port]
 
 
 async def test_a_unix_socket(tmp_path: Path, loop_kind: LoopFactory | None) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from crosswire import Redis
 from crosswire.cli.arguments import parse
 from crosswire.cli.clusters import VARIABLE, chosen_urls, redis_of
 from crosswire.cli.failures import CommandFailed
@@ -47,6 +50,15 @@ def test_a_bus_has_the_urls_and_the_prefix() -> None:
     assert with_default is not None
     assert with_prefix is not None
     assert (with_default.all_urls, with_default.prefix, with_prefix.prefix) == (("redis://a",), "cw:", "x:")
+
+
+def test_a_bus_keeps_the_other_options_of_the_one_it_replaces() -> None:
+    own = Redis(
+        "redis://own", compat=True, compress=False, prefix="own:", strategy="random", preset_namespaces=["lobby"]
+    )
+    assert redis_of((), None, own) is None
+    assert redis_of(["redis://a"], None, own) == replace(own, urls=["redis://a"])
+    assert redis_of(["redis://a"], "x:", own) == replace(own, urls=["redis://a"], prefix="x:")
 
 
 def test_a_url_that_is_none_is_refused() -> None:

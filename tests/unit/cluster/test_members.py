@@ -41,7 +41,7 @@ class Inbox:
 class Peer:
     """A node that has nothing but its members, and notes what it is told of them."""
 
-    def __init__(self, bus: MemoryBus, name: str, run: int = 1) -> None:
+    def __init__(self, bus: MemoryBus, name: str, run: int = 1, dialect: str = "native") -> None:
         loop = asyncio.get_running_loop()
         incarnation = f"{run:08x}{name.encode().hex():0>8}"
         self.name = name
@@ -50,7 +50,7 @@ class Peer:
         native = Native(self.port, Channels(bus.prefix), name, incarnation)
         clock = HybridClock(lambda: int(loop.time() * 1_000_000))
         own = NodeInfo(name, incarnation, loop.time())
-        self.members = Members(own, native, self.port, NoClients(), self, clock)
+        self.members = Members(own, native, self.port, NoClients(), self, clock, dialect)
         self._channels = native.own_channels
         native.attend(Inbox(), self.members)
         self._beating: asyncio.Task[None] | None = None
@@ -208,6 +208,26 @@ async def test_a_node_that_stood_still_does_not_take_the_others_for_dead() -> No
     assert (a.told, b.told) == (["+b"], ["+a"])
     for each in (a, b):
         await each.leave()
+
+
+def test_of_a_member_that_speaks_otherwise_its_hearers_are_warned_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        bus = MemoryBus()
+        dialects = {"a": "native", "b": "compat-json", "c": "native"}
+        peers = [await Peer(bus, name, dialect=dialect).start() for name, dialect in dialects.items()]
+        errand = await Peer(bus, "errand", dialect="compat-json").start()
+        await errand.leave()
+        await asyncio.sleep(60)
+        b_is_strange = "node 'b' speaks 'compat-json' and this one 'native'"
+        warnings = [record.getMessage() for record in caplog.records]
+        assert sum(each.startswith(b_is_strange) for each in warnings) == 2
+        assert len(warnings) == 4  # and b of a and c
+        strange = {"a": "native", "c": "native"}
+        assert [each.members.strangers for each in peers[:2]] == [{"b": "compat-json"}, strange]
+        for each in peers:
+            await each.leave()
+
+    aio.run(main(), InstantLoop)
 
 
 @in_no_time

@@ -20,7 +20,8 @@ from tests.support import aio
 class FakeAsker:
     """Notes its answers and refusals."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, awaits_node: bool = True) -> None:
+        self.awaits_node = awaits_node
         self.got: list[Any] = []
 
     def answer(self, value: Any) -> None:
@@ -39,8 +40,8 @@ class Scene:
         self.tasks = Tasks()
         self.responder = Responder(self.events, self.tasks)
 
-    def ask(self, data: Any = None, event: str = "x") -> FakeAsker:
-        asker = FakeAsker()
+    def ask(self, data: Any = None, event: str = "x", *, awaits_node: bool = True) -> FakeAsker:
+        asker = FakeAsker(awaits_node=awaits_node)
         self.responder.request(asker, "a", event, MSGPACK, envelopes.pack(data))
         return asker
 
@@ -106,6 +107,11 @@ def test_a_request_is_answered_once_whatever_the_handler_does(number: int) -> No
         assert asker.got == [expected]
 
     aio.run(main())
+
+
+def test_a_request_without_a_handler_is_left_to_others_if_it_does_not_wait_for_this_node() -> None:
+    asker = Scene().ask(awaits_node=False)
+    assert asker.got == []
 
 
 def test_a_payload_of_the_wrong_type_is_refused() -> None:

@@ -38,7 +38,7 @@ EXAMPLES: list[Envelope] = [
     Answer("a", "1", _PAYLOAD),
     Refusal("a", "1", "full", "no room"),
     Batch([Event("a", "x", _PAYLOAD), Answer("a", "1", _PAYLOAD), Refusal("a", "1", "full", "")]),
-    Beat("a", "ab", 1.5, 7, 3, True, False, ("redis://h",), True),
+    Beat("a", "ab", 1.5, 7, 3, True, False, ("redis://h",), True, "native"),
     Goodbye("a", "ab", 8),
     NameTaken("a", "ab", True),
     Published("a", _PAYLOAD),

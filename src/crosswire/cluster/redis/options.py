@@ -7,13 +7,14 @@ from dataclasses import KW_ONLY, dataclass, fields
 from math import inf
 from typing import Any, Literal, get_args
 
+from crosswire.cluster.compat import rooms_channel
 from crosswire.cluster.interface import PortOwner
 from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.endpoints import EMBEDDED
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.messages import JSON, MSGPACK, Codec
 from crosswire.core.names import has_utf8
-from crosswire.errors import ConfigError
+from crosswire.errors import ConfigError, UsageError
 
 Strategy = Literal["hash", "round-robin", "random", "fastest"]
 Delivery = Literal["fast", "redundant"]
@@ -41,9 +42,9 @@ class Redis:
         ping_interval: seconds between the probes of a Redis: messages to ourselves.
         ping_timeout: seconds that a probe may take to come back while nothing else comes. Then the Redis is unhealthy.
         compat: there are servers of websocket-cross-server-adapter in the cluster: speak their protocol too.
-        compress: with ``compat``, the original's option of that name: MessagePack if true, else JSON.
-        preset_namespaces: with ``compat``, the original's option of that name: namespaces of rooms that every server
-            listens on all the time.
+        compress: with ``compat``, the original's ``enableRedisDataCompression``: MessagePack if true, else JSON.
+        preset_namespaces: with ``compat``, the original's ``presetRoomNamespaces``: namespaces of rooms that every
+            server listens on all the time.
         auto_unsubscribe: whether a channel is unsubscribed from when nobody listens to it any more. If not, its
             messages come and are dropped, which is less work where rooms come and go quickly.
         buffer: bytes of messages that may wait: to be acknowledged, or, while no Redis can be reached, to be published.
@@ -83,6 +84,8 @@ class Redis:
         _check_prefix(self.prefix)
         _check_namespaces(self.preset_namespaces)
         _check_buffer(self.buffer)
+        if self.compat:
+            _check_channels(self.preset_namespaces)
         if self.compat and self.delivery == "redundant":
             raise ConfigError(
                 "Redis(delivery='redundant', compat=True): original servers can't drop the twin of a message, "
@@ -151,6 +154,14 @@ def _check_namespaces(namespaces: object) -> None:
         raise ConfigError("Redis(preset_namespaces): give a list of names")
     if not all(isinstance(each, str) and each and has_utf8(each) for each in namespaces):
         raise ConfigError("Redis(preset_namespaces): names are strings that are not empty and have a UTF-8 form")
+
+
+def _check_channels(namespaces: Collection[str]) -> None:
+    try:
+        for each in namespaces:
+            rooms_channel(each)
+    except UsageError as error:
+        raise ConfigError(f"Redis(preset_namespaces): {error}") from None
 
 
 def _require_one_of(name: str, value: object, known: tuple[str, ...]) -> None:

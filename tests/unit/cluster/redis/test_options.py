@@ -66,6 +66,8 @@ def test_urls_that_can_not_be_used(urls: Any) -> None:
         {"preset_namespaces": [""]},
         {"preset_namespaces": ["\ud800"]},
         {"preset_namespaces": 5},
+        {"preset_namespaces": ["chat", "ws:chat"], "compat": True},
+        {"preset_namespaces": ["broadcast"], "compat": True},
     ],
 )
 def test_options_that_can_not_be_used_are_named(wrong: dict[str, Any]) -> None:
