@@ -36,7 +36,7 @@ from nodes import Nodes, Options
 from terminal import StartError, Terminal
 from valkeys import NAMES as VALKEYS
 from valkeys import Valkeys
-from vitals import LAUNCHER, Victim
+from vitals import LAUNCHER, OWN_MACHINE, Victim
 
 FOLDER = Path(__file__).parent
 
@@ -141,14 +141,13 @@ def _command_line() -> argparse.Namespace:
 
 
 def _options(given: argparse.Namespace, redis: Sequence[str]) -> Options:
-    own_machine = given.host in ("127.0.0.1", "::1", "localhost")
     return Options(
         host=given.host,
         port=given.port,
         redis=redis,
         prefix=f"demo-{secrets.token_hex(4)}:" if given.redis else "cw:",  # others may run the demo on the same Redis
         bot_key=secrets.token_urlsafe(),
-        killable=[*NODES, *(() if given.redis else VALKEYS)] if own_machine else [],
+        killable=[*NODES, *(() if given.redis else VALKEYS)] if given.host in OWN_MACHINE else [],
         restart_after=given.restart_after,
     )
 

@@ -6,11 +6,13 @@ import os
 import time
 from collections.abc import Container
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from crosswire import BusUnavailable, EventError, NodeGone, NodeInfo, RedisStatus, Server, Socket
 
+OWN_MACHINE = ("127.0.0.1", "::1", "localhost")
 LAUNCHER = "launcher"
 """The member that started the nodes, and has no clients."""
 
@@ -83,7 +85,10 @@ class Vitals:
 
     async def _kill(self, socket: Socket, victim: Victim) -> None:
         """Have a node or a Redis killed, by the process that started it."""
-        if victim.name not in self._killable:
+        origin = socket.handshake.headers.get(
+            "origin"
+        )  # a browser's; a page from elsewhere may not kill by its visitor
+        if victim.name not in self._killable or not (origin is None or urlsplit(origin).hostname in OWN_MACHINE):
             raise EventError("NOT_ALLOWED", f"{victim.name} is not for visitors to kill")
         try:
             await self._cluster.call(LAUNCHER, "kill", victim)

@@ -51,14 +51,13 @@ function told(pane, vitals) {
   }
 }
 
-setInterval(() => {
-  if (eyes())
-    eyes()
-      .askForVitals()
-      .catch(() => {}); // lost meanwhile: the next one is asked
+function tick() {
+  const pane = eyes();
+  if (pane) pane.askForVitals().catch(() => {}); // lost meanwhile: the next one is asked
   else cluster.lose();
-  for (const pane of panes) pane.comeHome();
-}, 1000);
+  for (const each of panes) each.comeHome();
+}
 
+setInterval(tick, 1000);
 add(NAMES[0]);
 show(panes[0]);

@@ -357,8 +357,12 @@ def test_nothing_is_killed_by_visitors_from_other_machines() -> None:
             assert aio.run(refusal_of_kill(address, name)) == "NOT_ALLOWED"
 
 
-async def refusal_of_kill(address: str, name: str) -> str:
-    async with visitor(address, "Vera") as client:
+def test_nothing_is_killed_by_a_page_from_elsewhere(demo: Script) -> None:
+    assert aio.run(refusal_of_kill(address_of(demo), "node-2", {"Origin": "http://example.com"})) == "NOT_ALLOWED"
+
+
+async def refusal_of_kill(address: str, name: str, headers: dict[str, str] | None = None) -> str:
+    async with Client(f"ws://{address}", params={"name": "Vera", "key": "mine"}, headers=headers) as client:
         with pytest.raises(EventError) as refused:
             await client.call("kill", {"name": name})
     return refused.value.code
