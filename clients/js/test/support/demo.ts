@@ -31,7 +31,7 @@ export class Demo {
   async close(): Promise<void> {
     const child = this._process!;
     const ended = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGINT");
+    child.kill(); // it takes its processes along
     await ended;
   }
 }
