@@ -29,7 +29,7 @@ help: ## Show this list
 demo: $(DEMO) ## A chat on three nodes, ports 9000 to 9002 (PORT=... for others), to look at; Ctrl-C ends it
 	@exec $(RUN) examples/demo/demo.py --port $(PORT)
 
-test: lint unit js ## Every check and every test
+test: lint js unit ## Every check and every test
 
 lint: $(DEV) ## The checks that run nothing: ruff, mypy, pyright, import-linter
 	@echo '== ruff check' && $(RUN) -m ruff check .

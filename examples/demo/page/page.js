@@ -53,9 +53,8 @@ function told(pane, vitals) {
 
 function tick() {
   const pane = eyes();
-  if (pane)
-    pane.askForVitals().catch(() => {}); // lost meanwhile: the next one is asked
-  else cluster.lose();
+  if (!pane) cluster.lose();
+  pane?.askForVitals().catch(() => {}); // lost meanwhile: the next one is asked
   for (const each of panes) each.comeHome();
 }
 
