@@ -18,7 +18,7 @@ from crosswire.core.envelopes import Answer, Beat, Envelope, Goodbye, NameTaken
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError
-from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
+from tests.support.ports import Unconcerned
 
 
 class Request(NamedTuple):
@@ -44,7 +44,7 @@ class Ghost:
         self.since = time.time()
         self.serves = serves
         self.channels = Channels(bus.prefix)
-        self.port: Port = bus.attach(self, name, bytes.fromhex(self.incarnation))
+        self.port: Port = bus.attach(Unconcerned(), name, bytes.fromhex(self.incarnation))
         self.native = Native(self.port, self.channels, name, self.incarnation)
         self.requests: list[Request] = []
         self.beats: list[Beat] = []
@@ -93,20 +93,6 @@ class Ghost:
 
     def name_taken(self, taken: NameTaken) -> None:
         self.taken.append(taken)
-
-    # PortOwner
-
-    def paths_changed(self) -> None: ...
-
-    def path_lost(self, path: str) -> None: ...
-
-    def restored(self) -> None: ...
-
-    def gap(self, info: GapInfo) -> None: ...
-
-    def health_changed(self, status: RedisStatus) -> None: ...
-
-    def subscription_failed(self, failure: SubscriptionFailure) -> None: ...
 
 
 @asynccontextmanager

@@ -17,10 +17,11 @@ from crosswire.core.membership import INTERVAL
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import ConfigError, EventError
-from crosswire.types import GapInfo, NodeInfo, RedisStatus, SubscriptionFailure
+from crosswire.types import NodeInfo
 from tests.support import aio
 from tests.support.aio import wait_until
 from tests.support.clock import InstantLoop
+from tests.support.ports import Unconcerned
 
 DETECTION = 3.0
 """Seconds in which a node that was killed is found out."""
@@ -46,7 +47,7 @@ class Peer:
         incarnation = f"{run:08x}{name.encode().hex():0>8}"
         self.name = name
         self.told: list[str] = []
-        self.port = bus.attach(self, name, bytes.fromhex(incarnation))
+        self.port = bus.attach(Unconcerned(), name, bytes.fromhex(incarnation))
         native = Native(self.port, Channels(bus.prefix), name, incarnation)
         clock = HybridClock(lambda: int(loop.time() * 1_000_000))
         own = NodeInfo(name, incarnation, loop.time())
@@ -91,20 +92,6 @@ class Peer:
 
     def replaced(self) -> None:
         self.told.append("replaced")
-
-    # PortOwner
-
-    def paths_changed(self) -> None: ...
-
-    def path_lost(self, path: str) -> None: ...
-
-    def restored(self) -> None: ...
-
-    def gap(self, info: GapInfo) -> None: ...
-
-    def health_changed(self, status: RedisStatus) -> None: ...
-
-    def subscription_failed(self, failure: SubscriptionFailure) -> None: ...
 
 
 def in_no_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:

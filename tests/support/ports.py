@@ -1,0 +1,21 @@
+"""The owner of a port, for tests that are about something else."""
+
+from __future__ import annotations
+
+from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
+
+
+class Unconcerned:
+    """Owns a port, and does nothing about what happens to it."""
+
+    def paths_changed(self) -> None: ...
+
+    def path_lost(self, path: str) -> None: ...
+
+    def restored(self) -> None: ...
+
+    def gap(self, info: GapInfo) -> None: ...
+
+    def health_changed(self, status: RedisStatus) -> None: ...
+
+    def subscription_failed(self, failure: SubscriptionFailure) -> None: ...
