@@ -1,4 +1,7 @@
-/** The script build: `<script src="crosswire.min.js">`, then `new Crosswire.Client(url)`. */
+/**
+ * The script build: `<script src="crosswire.min.js">`, then `new Crosswire.Client(url)`. Every name is written twice, as a
+ * namespace object (`import * as`) would take the script over its 4 KB.
+ */
 import {
   CallTimeout,
   Client,

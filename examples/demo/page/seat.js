@@ -1,10 +1,9 @@
 // One client, with a node where it is at home. When that is gone it goes on at another, and comes home when it can.
 
-const { Client, NotConnected } = window.Crosswire;
+const { Client, NotConnected, reconnectsUnlessFinal } = window.Crosswire;
 
 const AWAY = 4_000; // milliseconds before it looks whether its home is back; by then a dead node is known to be dead
 const LONGEST_DELAY = 5_000;
-const FINAL = new Set([1008, 4001, 4010, 4011, 4012]); // close codes that say: do not come back
 
 export class Seat {
   #cluster;
@@ -91,7 +90,7 @@ export class Seat {
   }
 
   #ended({ code, reason }) {
-    const again = !FINAL.has(code);
+    const again = reconnectsUnlessFinal({ code, reason });
     this.#client = null;
     this.isOpen = false;
     if (again && this.node === this.home) this.#lostAt = performance.now();
