@@ -33,7 +33,8 @@ from bots import Cast
 from crosswire import BusUnavailable, ConfigError, Node, Redis
 from nodes import NAMES as NODES
 from nodes import Nodes, Options
-from terminal import StartError, Terminal
+from restarts import StartError
+from terminal import Terminal
 from valkeys import NAMES as VALKEYS
 from valkeys import Valkeys
 from vitals import LAUNCHER, OWN_MACHINE, Victim

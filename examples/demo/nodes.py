@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from examples.processes import Program, Programs
 
 from crosswire import Node
-from restarts import keep_running
-from terminal import Address, StartError, Terminal
+from restarts import StartError, keep_running
+from terminal import Address, Terminal
 from vitals import Up
 
 NAMES = ("node-1", "node-2", "node-3")

@@ -1,4 +1,4 @@
-"""Keeps programs running: one that has died is started again, soon at first, later if it dies again and again."""
+"""What keeps programs running: one that has died is started again, soon at first, later if it dies again and again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ LONGEST_DELAY = 30.0
 """Seconds before a program that dies again and again is started once more."""
 STABLE = 10.0
 """Seconds after which a program has proved that it works: its death is the first one again."""
+
+
+class StartError(Exception):
+    """A node or a Valkey does not start, the first time."""
 
 
 async def keep_running(

@@ -12,10 +12,6 @@ from typing import NamedTuple
 DIM, BOLD, RED, GREEN, YELLOW, CYAN, MAGENTA = "2", "1", "31", "32", "33", "36", "35"
 
 
-class StartError(Exception):
-    """A node or a Redis does not start."""
-
-
 class Address(NamedTuple):
     """Where a node or a Redis is."""
 

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 
 from examples.processes import Program, Programs
 
-from restarts import keep_running
-from terminal import Address, StartError, Terminal
+from restarts import StartError, keep_running
+from terminal import Address, Terminal
 
 NAMES = ("redis-1", "redis-2")
 
