@@ -30,9 +30,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # to import what t
 from examples.processes import Programs
 
 from bots import Cast
-from crosswire import BusUnavailable, ConfigError, Node, Redis
+from crosswire import BusUnavailable, ConfigError, Node
 from nodes import NAMES as NODES
 from nodes import Nodes, Options
+from peers import meet_through
 from restarts import StartError
 from terminal import Terminal
 from valkeys import NAMES as VALKEYS
@@ -66,7 +67,7 @@ class Demo:
             valkeys = Valkeys(stores, self._terminal, self._given.restart_after)
             places = [] if self._given.redis else await valkeys.start()
             options = _options(self._given, self._given.redis or [each.url for each in places])
-            async with Node(LAUNCHER, redis=Redis(options.redis, prefix=options.prefix)) as cluster:
+            async with Node(LAUNCHER, redis=meet_through(options.redis, options.prefix)) as cluster:
                 nodes = Nodes(options, programs, cluster, self._terminal)
                 cluster.on("said", self._count)  # the nodes tell each other of every message but the private ones
                 cluster.on("kill", _killer(nodes, valkeys))

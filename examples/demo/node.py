@@ -8,7 +8,8 @@ import os
 import sys
 
 from chat import Chat
-from crosswire import ConfigError, Redis
+from crosswire import ConfigError
+from peers import meet_through
 
 parser = argparse.ArgumentParser(description="One node of Crosswire's demo; demo.py starts them.")
 parser.add_argument("--name", required=True, help="unique among the nodes")
@@ -23,7 +24,7 @@ def main() -> int:
     """Run until Ctrl-C; return the exit code."""
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)  # the terminal belongs to the chat
-    redis = Redis(options.redis, prefix=options.prefix, delivery="redundant")
+    redis = meet_through(options.redis, options.prefix)
     bot_key = os.environ["DEMO_BOT_KEY"]
     chat = Chat(options.name, options.host, options.port, redis, bot_key, options.killable)
     try:

@@ -8,11 +8,12 @@ A node that was just killed is not waited for long: a newcomer sees the others.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from crosswire import Server, Socket
+from crosswire import Redis, Server, Socket
 
 CHAT = "chat"
 """The namespace of all our rooms."""
@@ -29,6 +30,12 @@ PATIENCE = 1.0
 
 Said = dict[str, Any]
 """A message of the chat, as the page gets it."""
+
+
+def meet_through(urls: Sequence[str], prefix: str) -> Redis:
+    """Make the way to the others, for the nodes and for the launcher: through two Redis at once, as one may be killed
+    at any moment, with what it has taken and not yet passed on."""
+    return Redis(urls, prefix=prefix, delivery="redundant")
 
 
 def in_room(name: str) -> str:

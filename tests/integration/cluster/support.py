@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
-
-import hiredis
 
 from crosswire import Handshake, MemoryBus, Node, Server, Socket
 from crosswire.cluster.interface import Bus
@@ -126,30 +123,3 @@ def user_channels(users: Iterable[str]) -> set[str]:
 
 def room_channels(rooms: Iterable[tuple[str, str]]) -> set[str]:
     return {f"r:{len(namespace.encode())}:{namespace}{id_}" for namespace, id_ in rooms}
-
-
-@asynccontextmanager
-async def overhear(redis: RedisProcess, pattern: str) -> AsyncIterator[list[tuple[str, bytes]]]:
-    """What is published on the channels of a pattern, as a program hears it that knows nothing of us."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", redis.port)
-    heard: list[tuple[str, bytes]] = []
-    listening = asyncio.Event()
-
-    async def listen() -> None:
-        replies = hiredis.Reader()
-        while data := await reader.read(1 << 16):
-            replies.feed(data)
-            while (reply := replies.gets()) is not False:
-                listening.set()
-                if reply[0] == b"pmessage":
-                    heard.append((reply[2].decode(), reply[3]))
-
-    task = asyncio.create_task(listen())
-    writer.write(hiredis.pack_command(("PSUBSCRIBE", pattern)))  # type: ignore[arg-type]
-    try:
-        await asyncio.wait_for(listening.wait(), PATIENCE)
-        yield heard
-    finally:
-        writer.close()
-        await task
-        await writer.wait_closed()

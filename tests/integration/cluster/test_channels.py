@@ -10,8 +10,9 @@ import pytest
 from crosswire import ConfigError, InvalidPayload, Node, Redis, UsageError
 from crosswire.cluster.interface import Bus
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.support import Heard, make_server, overhear, running, some_nodes
+from tests.integration.cluster.support import Heard, make_server, running, some_nodes
 from tests.support.aio import wait_until
+from tests.support.overhear import overhear
 
 
 async def test_every_subscriber_hears_a_publish_and_the_publisher_too(bus: Bus) -> None:
@@ -117,7 +118,7 @@ async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
 
 
 async def test_the_channel_carries_the_prefix_on_redis(redis_bus: Redis, redis_process: RedisProcess) -> None:
-    async with some_nodes(redis_bus, "a") as (a,), overhear(redis_process, "*orders*") as heard:
+    async with some_nodes(redis_bus, "a") as (a,), overhear(redis_process.port, "*orders*") as heard:
         a.publish("orders", {"id": 7})
         await wait_until(lambda: heard)
         assert [channel for channel, _ in heard] == [f"{redis_bus.prefix}c:orders"]

@@ -20,8 +20,9 @@ from crosswire import (
 from crosswire.cluster.interface import Bus
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.ghost import haunted
-from tests.integration.cluster.support import Heard, client, make_server, overhear, running, some_nodes, some_servers
+from tests.integration.cluster.support import Heard, client, make_server, running, some_nodes, some_servers
 from tests.support.aio import wait_until
+from tests.support.overhear import overhear
 
 # Who gets an event that a sends: nodes a, b and server c.
 TARGETS: list[tuple[dict[str, Any], str]] = [
@@ -177,7 +178,7 @@ async def test_a_node_that_leaves_while_asked_is_told_of_at_once(bus: Bus) -> No
 async def test_answers_go_to_the_asker_alone(redis_bus: Redis, redis_process: RedisProcess) -> None:
     async with (
         some_nodes(redis_bus, "a", "b", "c") as (a, b, _),
-        overhear(redis_process, f"{redis_bus.prefix}*") as heard,
+        overhear(redis_process.port, f"{redis_bus.prefix}*") as heard,
     ):
         b.on("x", lambda: "the answer")
         assert await a.call("b", "x", "the question") == "the answer"

@@ -14,7 +14,6 @@ from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import (
     client,
     clients,
-    overhear,
     received,
     room_channels,
     running,
@@ -22,6 +21,7 @@ from tests.integration.cluster.support import (
     user_channels,
 )
 from tests.support.aio import wait_until
+from tests.support.overhear import overhear
 
 Listened = Callable[[], dict[str, int]]
 
@@ -98,7 +98,7 @@ async def test_a_message_for_a_local_user_does_not_touch_redis(redis_bus: Redis,
         some_servers(redis_bus, "a", "b") as (a, b),
         client(a, "1") as one,
         client(b, "2") as two,
-        overhear(redis_process, f"{redis_bus.prefix}u:*") as heard,
+        overhear(redis_process.port, f"{redis_bus.prefix}u:*") as heard,
     ):
         a.user("1").send("x", "mine")
         a.users(["1", "2"]).send("x", "theirs")

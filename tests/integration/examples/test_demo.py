@@ -17,6 +17,7 @@ import pytest
 from crosswire import CallTimeout, Client, Close, EventError
 from tests.integration.examples.scripts import Script, running
 from tests.support import aio
+from tests.support.overhear import overhear
 
 DEMO = "examples/demo/demo.py"
 PAGE = Path(__file__).parents[3] / "examples/demo/page"
@@ -25,6 +26,7 @@ FILES = {"/": "text/html"} | {
     for path in sorted(PAGE.iterdir())
 }
 NODES = ("node-1", "node-2", "node-3")
+REDIS = ("redis-1", "redis-2")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def demo() -> Iterator[Script]:
 
 
 class Place(NamedTuple):
-    """Where a node is, as the terminal tells."""
+    """Where a node or a Redis is, as the terminal tells."""
 
     address: str
     pid: int
@@ -46,8 +48,8 @@ class Place(NamedTuple):
         return int(self.address.rpartition(":")[2])
 
 
-def place_of(demo: Script, node: str = "node-1") -> Place:
-    found = demo.wait_for(rf"^ +{node}  http://(\S+)  pid (\d+)$")
+def place_of(demo: Script, name: str = "node-1") -> Place:
+    found = demo.wait_for(rf"^ +{name}  (?:http|redis)://(\S+)  pid (\d+)$")
     return Place(found[1], int(found[2]))
 
 
@@ -317,11 +319,26 @@ def test_visitors_kill_a_redis_and_a_node_and_nothing_is_lost() -> None:
         assert "Traceback" not in demo.output
 
 
+def test_a_killed_redis_takes_nothing_along_of_what_the_launcher_says(demo: Script) -> None:
+    """What a Redis took may die with it before it is passed on: it has to have been given to the other one too."""
+
+    def has_news(heard: list[tuple[str, bytes]]) -> bool:
+        return any(b" are connected to " in body for _, body in heard)
+
+    ports = [place_of(demo, name).port for name in REDIS]
+
+    async def listen() -> None:
+        async with overhear(ports[0], "*") as first, overhear(ports[1], "*") as second:
+            await aio.wait_until(lambda: has_news(first) and has_news(second), timeout=20)
+
+    aio.run(listen())
+
+
 def test_who_comes_while_no_redis_answers_sees_everybody_when_one_does() -> None:
     with running(DEMO, "--port", "0", "--pace", "0.2") as demo:
         demo.wait_for(r"Deniz joined")
         address = address_of(demo)
-        valkeys = [int(demo.wait_for(rf"^ +{name}  redis://\S+  pid (\d+)")[1]) for name in ("redis-1", "redis-2")]
+        valkeys = [place_of(demo, name).pid for name in REDIS]
 
         async def visit() -> None:
             client = visitor(address, "Vera")
@@ -370,8 +387,7 @@ async def refusal_of_kill(address: str, name: str, headers: dict[str, str] | Non
 
 def test_no_process_outlives_a_demo_that_is_killed() -> None:
     with running(DEMO, "--port", "0") as demo:
-        ports = [place_of(demo, node).port for node in NODES]
-        ports += [int(demo.wait_for(rf"^ +{name}  redis://\S+:(\d+)  pid")[1]) for name in ("redis-1", "redis-2")]
+        ports = [place_of(demo, name).port for name in (*NODES, *REDIS)]
         demo.stop()
     aio.run(aio.wait_until(lambda: not any(map(listens, ports)), timeout=20))
 
