@@ -5,7 +5,6 @@ on SIGTERM.
 """
 
 import argparse
-import asyncio
 
 import msgspec
 
@@ -16,7 +15,6 @@ parser.add_argument("--name", required=True, help="unique among the nodes")
 parser.add_argument("--redis", required=True, metavar="URL")
 arguments = parser.parse_args()
 
-announcements: list[asyncio.Task[None]] = []
 server = Server(arguments.name, port=0, redis=arguments.redis)
 
 
@@ -64,16 +62,9 @@ def total(sender: str, numbers: list[int]) -> int:
     return sum(numbers)
 
 
-@server.on_start
-def started() -> None:
-    """Tell whoever started us where we listen, as soon as we do."""
-    announcements.append(asyncio.create_task(announce()))
-
-
-async def announce() -> None:
-    """Wait until clients are let in."""
-    while not server.running:  # noqa: ASYNC110 - there is no event for it, and nobody waits for long
-        await asyncio.sleep(0.01)
+@server.on_listening
+def announce() -> None:
+    """Tell whoever started us where clients can connect."""
     print(f"PORT {server.port}", flush=True)
 
 

@@ -18,7 +18,7 @@ LAUNCHER = "launcher"
 
 
 class Up(msgspec.Struct):
-    """What a node tells of itself when it has started."""
+    """What a node tells of itself when clients can connect to it."""
 
     port: int
     pid: int
@@ -47,6 +47,7 @@ class Vitals:
         server.on("vitals", self.now)
         server.on("kill", self._kill)
         server.on_start(self._meet)
+        server.on_listening(self._announce)
         cluster.on("where", self._where)
         cluster.on("up", self._is_up)
 
@@ -98,15 +99,17 @@ class Vitals:
     # How the nodes learn where the others are
 
     async def _meet(self) -> None:
-        me = self._up[self._server.name] = Up(self._server.port, os.getpid())
-        self._cluster.send("up", me, include_self=False)
         replies = await self._cluster.gather("where", include_self=False)
         self._up |= {name: msgspec.convert(up, Up) for name, up in replies.items() if up is not None}
         for changed in (self._cluster.on_join, self._cluster.on_leave, self._cluster.on_redis_health):
             changed(self._tell)
 
+    def _announce(self) -> None:
+        """Tell all, this node too, that clients can connect here."""
+        self._cluster.send("up", Up(self._server.port, os.getpid()))
+
     def _where(self) -> Up | None:
-        return self._up.get(self._server.name)  # one that is still starting will tell by itself
+        return self._up.get(self._server.name)  # one that is still starting will announce itself
 
     def _is_up(self, sender: str, up: Up) -> None:
         self._up[sender] = up

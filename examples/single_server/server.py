@@ -84,9 +84,13 @@ talking: list[asyncio.Task[None]] = []
 
 @server.on_start
 def start_talking() -> None:
-    print(f"Now run client.py --port {server.port} in another terminal; Ctrl-C ends this")
     talking.append(asyncio.create_task(every(options.broadcast_every, talk_to_everyone)))
     talking.append(asyncio.create_task(every(options.room_every, talk_to_the_room)))
+
+
+@server.on_listening
+def say_what_is_next() -> None:
+    print(f"Now run client.py --port {server.port} in another terminal; Ctrl-C ends this")
 
 
 @server.on_stop

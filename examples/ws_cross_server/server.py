@@ -122,8 +122,8 @@ async def report() -> dict[str, Any]:
     return dict(replies)
 
 
-@server.on_start
-def started() -> None:
+@server.on_listening
+def listening() -> None:
     print(f"This is {server.name} on port {server.port}; Ctrl-C ends it")
 
 

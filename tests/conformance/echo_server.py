@@ -20,7 +20,7 @@ def echo_server(*, compression: bool) -> Server:
     """Return the server, on a free port."""
     server = Server(port=0, limits=_LIMITS, heartbeat=_HEARTBEAT, compression=compression)
 
-    @server.on_start
+    @server.on_listening
     def announce() -> None:
         print(f"PORT {server.port}", flush=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import sys
@@ -14,13 +13,10 @@ from crosswire.cli.target import load_server
 from crosswire.cluster.memory import MemoryPort
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import CrosswireError
-from crosswire.runtime.tasks import Tasks
 from crosswire.server.server import Server
 
 _MADE_UP = re.compile(r"node-[0-9a-f]{8}")
 """A name that a node without one gives itself: another one in every process."""
-
-_POLL = 0.01
 
 
 def main(descriptor: str, *_shown: str) -> int:
@@ -54,14 +50,9 @@ def _serve(assignment: Assignment, link: Link) -> None:
         redis=redis_of(assignment.redis, assignment.prefix, own if isinstance(own, Redis) else None),
         reuse_port=True if assignment.shares_port else None,
     )
-    tasks = Tasks()
-
-    @server.on_start
-    def starting() -> None:
-        if assignment.workers > 1:
-            _require_company(server, assignment.workers)
-        tasks.start(_tell_when_running(server, link), "crosswire report to the supervisor")
-
+    if assignment.workers > 1:
+        server.on_start(lambda: _require_company(server, assignment.workers))
+    server.on_listening(lambda: link.report(Listening(server.name, server.port)))
     # All workers write to the same terminal or file.
     who = server.name.replace("%", "%%")
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {who} %(name)s: %(message)s")
@@ -87,12 +78,6 @@ def _require_company(server: Server, workers: int) -> None:
         raise CommandFailed(
             f"{workers} workers need a Redis between them to act as one: give --redis URL or --embedded", USAGE
         )
-
-
-async def _tell_when_running(server: Server, link: Link) -> None:
-    while not server.running:  # noqa: ASYNC110 - no hook comes after a server has begun to accept connections
-        await asyncio.sleep(_POLL)
-    link.report(Listening(server.name, server.port))
 
 
 def _refuse(link: Link, text: str, exit_code: int) -> int:

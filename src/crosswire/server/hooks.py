@@ -15,6 +15,7 @@ class Hooks:
         "on_disconnect",
         "on_error",
         "on_heartbeat",
+        "on_listening",
         "on_message",
         "on_pong",
         "on_start",
@@ -29,4 +30,5 @@ class Hooks:
         self.on_pong: Hook[[Socket]] = Hook("on_pong", 1)
         self.on_heartbeat: Hook[[Socket]] = Hook("on_heartbeat", 1)
         self.on_start: Hook[[]] = Hook("on_start", 0)
+        self.on_listening: Hook[[]] = Hook("on_listening", 0)
         self.on_stop: Hook[[]] = Hook("on_stop", 0)

@@ -65,6 +65,9 @@ class Lifecycle:
             self.running = True
             self._watching = asyncio.create_task(self._stop_if_replaced(), name="crosswire watch over the name")
             logger.info("listening on %s", self._listener.address if listen else "no address")
+            if listen:
+                context = self._context
+                fire(context.hooks.on_listening, (), context.tasks, lambda error: context.report(None, error, "a hook"))
 
     async def stop(self, seconds: float) -> None:
         """Take no more connections, end those there are, and leave no task behind. Does nothing if it does not run."""

@@ -119,6 +119,7 @@ class Server:
         self.on_pong = self._hooks.on_pong
         self.on_heartbeat = self._hooks.on_heartbeat
         self.on_start = self._hooks.on_start
+        self.on_listening = self._hooks.on_listening
         self.on_stop = self._hooks.on_stop
 
     def __repr__(self) -> str:
@@ -281,7 +282,7 @@ class Server:
         self._listener.configure(host=host, port=port, reuse_port=reuse_port)
 
     async def start(self, *, listen: bool = True) -> None:
-        """Join the cluster, run the ``on_start`` hooks and listen.
+        """Join the cluster, run the ``on_start`` hooks, listen, and begin the ``on_listening`` hooks.
 
         Args:
             listen: False to take no port: connections then come only through :attr:`acceptor`.

@@ -19,7 +19,17 @@ from tests.integration.server.support import (
 )
 from tests.support.aio import wait_until
 
-HOOKS = ["on_connect", "on_disconnect", "on_message", "on_error", "on_pong", "on_heartbeat", "on_start", "on_stop"]
+HOOKS = [
+    "on_connect",
+    "on_disconnect",
+    "on_message",
+    "on_error",
+    "on_pong",
+    "on_heartbeat",
+    "on_start",
+    "on_listening",
+    "on_stop",
+]
 
 
 def fail() -> None:
@@ -100,7 +110,7 @@ async def test_what_each_hook_is_given() -> None:
     for name in HOOKS:
         getattr(server, name)(note(name))
     async with server:
-        assert got == {"on_start": ()}
+        assert got == {"on_start": (), "on_listening": ()}
         async with connect(server, "1") as peer:
             (socket,) = server.sockets
             assert got["on_connect"] == (socket,)

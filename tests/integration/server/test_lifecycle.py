@@ -63,6 +63,39 @@ async def test_nobody_is_let_in_before_on_start_has_ended() -> None:
     assert order == ["port True", "prepared", "connect"]
 
 
+async def test_clients_can_connect_once_on_listening_is_called() -> None:
+    server, connected = make_server(), asyncio.Event()
+
+    @server.on_listening
+    async def connect_at_once() -> None:
+        await connected_once(server)
+        connected.set()
+
+    async with server:
+        await asyncio.wait_for(connected.wait(), 5)
+
+
+async def test_on_listening_that_fails_is_logged_and_the_server_runs(caplog: pytest.LogCaptureFixture) -> None:
+    server = make_server()
+
+    @server.on_listening
+    def fail() -> None:
+        raise ConnectionError("no load balancer")
+
+    async with server:
+        await connected_once(server)
+    assert "no load balancer" in caplog.text
+
+
+async def test_without_a_port_nothing_listens() -> None:
+    server, heard = make_server(), list[str]()
+    server.on_start(lambda: heard.append("start"))
+    server.on_listening(lambda: heard.append("listening"))
+    await server.start(listen=False)
+    await server.stop()
+    assert heard == ["start"]
+
+
 async def connected_once(server: Server) -> None:
     async with connect(server) as peer:
         await peer.rest()
