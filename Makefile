@@ -15,6 +15,9 @@ JS := clients/js
 NODE := $(CURDIR)/$(VENV)/node
 NPM := cd $(JS) && PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --loglevel error
 
+# Most tests wait for most of their time. Some of them, or one, run in one process, where a debugger can be used.
+ALL_TESTS := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 # Use the pyright that was installed, and look for no newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
@@ -39,7 +42,7 @@ lint: $(DEV) ## The checks that run nothing: ruff, mypy, pyright, import-linter
 	@echo '== import-linter' && $(VENV)/bin/lint-imports --no-cache --no-logo
 
 unit: $(DEV) ## The tests: unit, contract, integration, faults (ARGS="-k rooms" for some)
-	@echo '== pytest' && $(RUN) -m pytest $(ARGS)
+	@echo '== pytest' && $(RUN) -m pytest $(or $(ARGS),$(ALL_TESTS))
 
 js: $(JS)/node_modules/.stamp ## The TypeScript client and the demo's page: types, build, tests on Node.js and in Chromium
 	@echo '== clients/js' && $(NPM) run --silent build

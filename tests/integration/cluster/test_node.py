@@ -137,7 +137,7 @@ BAD: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", BAD, ids=str)
+@pytest.mark.parametrize("options", BAD, ids=["two buses", "another scheme", "none", "one twice"])
 @pytest.mark.parametrize("kind", [Node, Server])
 def test_options_that_can_not_work_are_told_at_once(kind: type[Node] | type[Server], options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):

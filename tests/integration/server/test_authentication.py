@@ -111,7 +111,7 @@ async def test_a_hook_that_fails_refuses_with_500(error: BaseException, caplog: 
     assert "authenticate failed" in caplog.text
 
 
-@pytest.mark.parametrize("user", [5, "", b"7", ["7"], object()], ids=repr)
+@pytest.mark.parametrize("user", [5, "", b"7", ["7"], object()], ids=lambda user: type(user).__name__)
 async def test_a_user_that_is_no_name_refuses_with_500(user: Any, caplog: pytest.LogCaptureFixture) -> None:
     server = server_with(lambda: user)
     async with server:

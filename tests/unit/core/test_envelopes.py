@@ -104,7 +104,9 @@ def test_data_is_packed_as_messagepack(data: Any) -> None:
     assert msgspec.msgpack.decode(envelopes.pack(data)) == data
 
 
-@pytest.mark.parametrize("data", [object(), 2**64, {"a": {1, object()}}, "\ud800"], ids=repr)
+@pytest.mark.parametrize(
+    "data", [object(), 2**64, {"a": {1, object()}}, "\ud800"], ids=["object", "integer", "nested", "text"]
+)
 def test_data_without_a_messagepack_form_is_told(data: Any) -> None:
     with pytest.raises(InvalidPayload, match="MessagePack"):
         envelopes.pack(data)
