@@ -16,6 +16,7 @@ import threading
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -55,6 +56,12 @@ class Program:
     async def ended(self) -> int:
         """Wait for its end and for all that it printed; return its exit code, negative for a signal."""
         return await asyncio.shield(self._run)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):  # it ends just now
+                os.kill(self.pid, number)
 
     async def end(self) -> None:
         """Interrupt it, and wait for its end."""

@@ -106,7 +106,10 @@ class Chat:
         # The newcomer gets the whole picture once, and changes from then on.
         picture = await self._peers.picture()
         recent = self._peers.recent(EVERYONE)
-        socket.send("welcome", {"you": socket.user, "recent": recent, "vitals": self._vitals.now(), **picture})
+        socket.send(
+            "welcome",
+            {"you": socket.user, "at": time.time(), "recent": recent, "vitals": self._vitals.now(), **picture},
+        )
 
     def _disconnected(self, socket: Socket, close: Close) -> None:
         if close.code == CloseCode.REPLACED or self.server.socket_of(socket.user) is not None:

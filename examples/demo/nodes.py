@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,7 +85,7 @@ class Nodes:
 
     def kill(self, name: str) -> None:
         """Kill one of them, as by kill -9."""
-        os.kill(self._running[name].pid, signal.SIGKILL)
+        self._running[name].signal(signal.SIGKILL)
 
     async def _start(self, name: str) -> Program:
         options = self._options

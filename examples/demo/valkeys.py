@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
 import socket
@@ -55,7 +54,7 @@ class Valkeys:
 
     def kill(self, name: str) -> None:
         """Kill one of them, as by kill -9."""
-        os.kill(self._running[name].pid, signal.SIGTERM)  # the program around it does the rest
+        self._running[name].signal(signal.SIGTERM)  # the program around it does the rest
 
     async def _start(self, name: str) -> Program:
         program = await self._programs.start(name, "valkey.py", "--port", str(self._ports[name]))

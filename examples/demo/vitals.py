@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from crosswire import BusUnavailable, EventError, NodeGone, NodeInfo, RedisStatus, Server, Socket
+from crosswire import EventError, NodeInfo, RedisStatus, Server, Socket
 
 OWN_MACHINE = ("127.0.0.1", "::1", "localhost")
 LAUNCHER = "launcher"
@@ -84,17 +84,15 @@ class Vitals:
     def _tell(self) -> None:
         self._server.everyone.send("vitals", self.now(), local=True)
 
-    async def _kill(self, socket: Socket, victim: Victim) -> None:
+    def _kill(self, socket: Socket, victim: Victim) -> None:
         """Have a node or a Redis killed, by the process that started it."""
-        origin = socket.handshake.headers.get(
-            "origin"
-        )  # a browser's; a page from elsewhere may not kill by its visitor
+        # Browsers tell where a page comes from. One from elsewhere may not kill by the hand of its visitor.
+        origin = socket.handshake.headers.get("origin")
         if victim.name not in self._killable or not (origin is None or urlsplit(origin).hostname in OWN_MACHINE):
             raise EventError("NOT_ALLOWED", f"{victim.name} is not for visitors to kill")
-        try:
-            await self._cluster.call(LAUNCHER, "kill", victim)
-        except (BusUnavailable, NodeGone):
-            raise EventError("NO_REDIS", "no Redis is left to ask through") from None
+        if not any(redis.healthy for redis in self._cluster.redis.status()):
+            raise EventError("NO_REDIS", "no Redis is left to ask through")
+        self._cluster.send("kill", victim, to=LAUNCHER)  # no call: the last Redis would take the answer along
 
     # How the nodes learn where the others are
 

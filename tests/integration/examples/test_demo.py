@@ -309,11 +309,16 @@ def test_visitors_kill_a_redis_and_a_node_and_nothing_is_lost() -> None:
                 await killer.call("say", {"to": "everyone", "text": "By the other one"})
                 await ear.wait_for("said", text="By the other one")
                 await aio.wait_until(lambda: healthy() == [True, True], timeout=20)
-                await killer.call("kill", {"name": "node-2"})
+                for _ in range(2):  # by two visitors at once, say
+                    await killer.call("kill", {"name": "node-2"})
                 await aio.wait_until(lambda: restarted(ear, node_2), timeout=20)
+                for name in REDIS:  # none is left to answer through
+                    await killer.call("kill", {"name": name})
+                await aio.wait_until(lambda: healthy() == [False, False], timeout=20)
+                await aio.wait_until(lambda: healthy() == [True, True], timeout=20)
 
         aio.run(visit())
-        for name in ("redis-1", "node-2"):
+        for name in (*REDIS, "node-2"):
             assert f"{name} ended with SIGKILL" in demo.output
         assert demo.interrupt() == 0
         assert "Traceback" not in demo.output
