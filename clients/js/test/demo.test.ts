@@ -98,7 +98,10 @@ test("a message to one user is between the two", async () => {
 });
 
 test("what the server asks is answered with a button, and its result is shown", async () => {
-  await pane(0).locator(".poll button:enabled").first().click();
+  const answer = pane(0).locator(".poll button:not([aria-disabled=true])").first();
+  await answer.focus();
+  await answer.press("Enter");
+  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe("BUTTON"); // the focus is not lost
   await text(pane(0).locator(".poll .fine", { hasText: "answered" }).last()).toMatch(/^[1-7] answered/);
 });
 
@@ -114,6 +117,73 @@ test("the keyboard alone is enough", async () => {
   await page.keyboard.press("Enter");
   await text(heard(pane(2), "No mouse was needed").locator(".badge")).toBe("everyone");
 });
+
+test("the end of what is said stays in view, and the page as high as it is", async () => {
+  await atEnd(pane(2));
+  for (const open of [true, false]) {
+    await pane(2).locator(".wire summary").click();
+    expect(await pane(2).locator(".wire").getAttribute("open")).toBe(open ? "" : null);
+    await atEnd(pane(2));
+    expect(await page.evaluate(() => document.documentElement.scrollHeight)).toBe(DESK.viewport.height);
+  }
+  await scrollTo(pane(2), 0);
+  await say(0, "everyone", "Said while somebody reads what was before");
+  await heard(pane(2), "Said while somebody reads what was before").waitFor();
+  expect(
+    await pane(2)
+      .locator(".log")
+      .evaluate((log) => log.scrollTop),
+  ).toBe(0);
+  await scrollTo(pane(2), 1_000_000);
+  await say(0, "everyone", "And once more at the end");
+  await heard(pane(2), "And once more at the end").waitFor();
+  await atEnd(pane(2));
+});
+
+/** Scroll what is said, and wait until the page knows: should something come at this very moment, it goes first. */
+async function scrollTo(where: Locator, top: number): Promise<void> {
+  const moved = () =>
+    where.locator(".log").evaluate(async (log, wanted) => {
+      log.scrollTop = wanted;
+      const there = log.scrollTop;
+      for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+      return log.scrollTop === there;
+    }, top);
+  await expect.poll(moved).toBe(true);
+}
+
+async function atEnd(where: Locator): Promise<void> {
+  const left = () =>
+    where.locator(".log").evaluate((log) => Math.round(log.scrollHeight - log.scrollTop - log.clientHeight));
+  await expect.poll(left).toBe(0);
+}
+
+test("somebody who opens many rooms leaves the others their place", async () => {
+  await page.evaluate(
+    async (url) => {
+      const client = (window.client = new window.Crosswire.Client(url, { params: { name: "Roomy", key: "r" } }));
+      await client.connect();
+      for (let number = 0; number < 30; number++) await client.call("join", { room: `a room of their own ${number}` });
+    },
+    demo.places.get("node-2")!.url.replace("http", "ws"),
+  );
+  for (const index of [0, 1, 2]) {
+    const last = pane(index).locator(".rooms button", { hasText: "a room of their own 29" });
+    await last.waitFor();
+    await last.scrollIntoViewIfNeeded();
+    expect(await height(pane(index).locator(".log"))).toBeGreaterThan(200);
+    expect(await bottom(pane(index).locator(".wire summary"))).toBeLessThan(DESK.viewport.height);
+  }
+  await page.evaluate(() => window.client.close());
+  for (const index of [0, 1, 2]) await expect.poll(() => pane(index).locator(".rooms li").count()).toBeLessThan(8);
+});
+
+const height = async (where: Locator) => (await where.boundingBox())!.height;
+
+async function bottom(where: Locator): Promise<number> {
+  const { y, height } = (await where.boundingBox())!;
+  return y + height;
+}
 
 async function tabTo(target: Locator): Promise<void> {
   const focused = () => target.evaluate((element) => element === document.activeElement);
@@ -165,6 +235,21 @@ test("a client leaves, comes back under another name, and is refused one that is
   await text(heard(pane(0), "It is me").locator("b")).toBe("Quinn");
 });
 
+test("who has left everywhere knows nothing of the cluster, and does not take it for dead", async () => {
+  for (const index of [0, 1, 2]) await pane(index).getByRole("button", { name: "Leave" }).click();
+  for (const name of ["node-1", "redis-1"]) await text(card(name).locator(".health")).toBe("unknown");
+  await text(pane(0).locator(".reach")).toBe("Nobody is there");
+  for (const index of [0, 1, 2]) await pane(index).getByRole("button", { name: "Connect" }).click();
+  for (const name of ["node-1", "redis-1"]) await text(card(name).locator(".health")).toMatch(/^(up|healthy)$/);
+  for (const index of [0, 1, 2]) await connected(pane(index));
+});
+
+test("each pane says whose it is, and one of them is read aloud", async () => {
+  await page.getByRole("region", { name: "Milo on node-2" }).getByLabel("Message", { exact: true }).focus();
+  expect(await page.locator(".log[aria-live=polite]").count()).toBe(1);
+  await page.getByRole("region", { name: "Milo on node-2" }).locator(".log[aria-live=polite]").waitFor();
+});
+
 test("a reload keeps the names", async () => {
   await page.reload();
   for (const [index, name] of ["Nora", "Milo", "Quinn"].entries()) {
@@ -179,6 +264,7 @@ test("a screenshot, when all is calm", async () => {
   await say(0, "everyone", "Hello from node-1! Does everybody hear me?");
   await say(1, "#lobby", "On node-2, yes.");
   await heard(pane(2), "On node-2, yes.").waitFor();
+  for (const index of [0, 1, 2]) await atEnd(pane(index));
   await page.screenshot({ path: `${SCREENSHOTS}/demo.png` });
 });
 
@@ -197,6 +283,10 @@ describe("on a phone, in the dark", () => {
     await shown.getByLabel("Message", { exact: true }).fill("From a phone");
     await shown.getByRole("button", { name: "Send" }).tap();
     await heard(pane(0), "From a phone").waitFor();
+    for (const client of [0, 2]) {
+      await phone.locator("#tabs button").nth(client).tap();
+      await atEnd(shown);
+    }
     expect(await phone.evaluate(() => document.documentElement.scrollWidth)).toBe(PHONE.viewport.width);
     await phone.screenshot({ path: `${SCREENSHOTS}/demo-phone.png` });
   });

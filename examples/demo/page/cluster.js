@@ -2,10 +2,14 @@
 
 import { $, element, keyed, shown, write } from "/view.js";
 
+const COMPLAINT = 10_000; // milliseconds that it is shown
+
 export class Cluster {
   #nodes = new Map(); // name -> what the server told of it last, and `up`
   #redis = [];
   #seenFrom = "";
+  #isLeft = false; // all our clients have left: nothing is known of it
+  #alert = 0; // the timer that takes it away
   #kill;
 
   /** @param kill asks a server to kill the node or the Redis of that name; a promise */
@@ -16,6 +20,7 @@ export class Cluster {
   /** How the cluster is, as one of its nodes sees it. */
   learn({ node, nodes, redis }) {
     this.#seenFrom = node;
+    this.#isLeft = false;
     const alive = new Set(nodes.map(({ name }) => name));
     const gone = [...this.#nodes.values()].filter(({ name, up }) => up && !alive.has(name));
     for (const each of gone) {
@@ -35,7 +40,13 @@ export class Cluster {
     this.#show();
   }
 
-  /** Nobody tells us any more. */
+  /** Nobody tells us any more, as we have gone. */
+  leave() {
+    this.#isLeft = true;
+    this.#show();
+  }
+
+  /** Nobody tells us any more, though we ask. */
   lose() {
     for (const each of this.#nodes.values()) each.up = false;
     for (const each of this.#redis) each.healthy = false;
@@ -71,18 +82,25 @@ export class Cluster {
   }
 
   #show() {
-    const nodes = this.names.map((name) => nodeCard(this.#nodes.get(name)));
-    const redis = this.#redis.map(redisCard);
-    keyed($("cluster"), [...nodes, ...redis], (card) => this.#make(card), refresh);
+    const cards = [...this.names.map((name) => nodeCard(this.#nodes.get(name))), ...this.#redis.map(redisCard)];
+    const shown = this.#isLeft ? cards.map((card) => ({ ...card, state: "unknown", health: "unknown" })) : cards;
+    keyed($("cluster"), shown, (card) => this.#make(card), refresh);
+    $("invitation").hidden = !cards.some(({ killable }) => killable);
     $("cluster").setAttribute("aria-description", `As ${this.#seenFrom} sees it`);
+  }
+
+  #complain(text) {
+    write($("cluster-alert"), text);
+    clearTimeout(this.#alert);
+    this.#alert = setTimeout(() => write($("cluster-alert"), ""), COMPLAINT);
   }
 
   #make({ key, kind }) {
     const button = element("button", { type: "button", "aria-label": `Kill ${key}` }, "Kill");
     button.onclick = () => {
       if (button.getAttribute("aria-disabled") === "true") return;
-      write($("cluster-alert"), "");
-      this.#kill(key).catch((error) => write($("cluster-alert"), error.message));
+      this.#complain("");
+      this.#kill(key).catch((error) => this.#complain(error.message));
     };
     const name = element("p", {}, element("b", {}, key), " ", element("span", { class: "health" }));
     return element("li", { class: kind }, name, button, element("p", { class: "detail" }));
@@ -94,7 +112,7 @@ function nodeCard({ name, up, port, pid, clients, seconds, killable }) {
   return {
     key: name,
     kind: "node",
-    good: up,
+    state: up ? "good" : "bad",
     health: up ? "up" : "down",
     detail: up ? detail : `:${port}`,
     title: `pid ${pid}`,
@@ -107,7 +125,7 @@ function redisCard({ name, url, healthy, latency, killable }) {
   return {
     key: name,
     kind: "redis",
-    good: healthy,
+    state: healthy ? "good" : "bad",
     health: healthy ? "healthy" : "out",
     detail: healthy && latency !== null ? `${place} · ${shown(latency)} ms` : place,
     title: url,
@@ -115,15 +133,15 @@ function redisCard({ name, url, healthy, latency, killable }) {
   };
 }
 
-function refresh(card, { good, health, detail, title, killable }) {
-  card.classList.toggle("bad", !good);
+function refresh(card, { state, health, detail, title, killable }) {
+  card.dataset.state = state;
   write(card.querySelector(".health"), health);
   const details = card.querySelector(".detail");
   write(details, detail);
   details.title = title;
   const button = card.querySelector("button");
   button.hidden = !killable;
-  button.setAttribute("aria-disabled", String(!good)); // `disabled` would take the focus from who has just pressed it
+  button.setAttribute("aria-disabled", String(state !== "good")); // `disabled` would take the focus from who has just pressed it
 }
 
 function duration(seconds) {

@@ -8,6 +8,7 @@ export class Composer {
   #text;
   #reach;
   #known = "";
+  #isOn = false;
 
   /**
    * @param pane the element that it is in
@@ -59,7 +60,7 @@ export class Composer {
   show(reach, me) {
     const terms = reach.flatMap(([node, names]) => [
       element("dt", {}, node),
-      element("dd", {}, names.map((name) => (name === me ? "you" : name)).join(", ")),
+      element("dd", {}, ...listed(names.map((name) => (name === me ? "you" : name)))),
     ]);
     const text = terms.map(({ textContent }) => textContent).join();
     if (this.#reach.dataset.text === text) return;
@@ -68,13 +69,14 @@ export class Composer {
   }
 
   enable(yes) {
+    this.#isOn = yes;
     write(this.#form.querySelector("button"), yes ? "Send" : "Offline");
-    this.#form.querySelector("button").disabled = !yes;
+    this.#form.querySelector("button").setAttribute("aria-disabled", String(!yes)); // it may have the focus
   }
 
   async #send(say) {
     const text = this.#text.value.trim();
-    if (!text) return;
+    if (!text || !this.#isOn) return;
     this.#text.value = "";
     try {
       await say({ ...this.receiver, text });
@@ -82,6 +84,11 @@ export class Composer {
       this.#text.value ||= text; // not lost: it can be sent again
     }
   }
+}
+
+/** Names with commas between them; one that is written from right to left leaves the others where they are. */
+function listed(names) {
+  return names.flatMap((name, index) => [index ? ", " : "", element("bdi", {}, name)]);
 }
 
 function group(label, sign, names) {

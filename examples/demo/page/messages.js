@@ -12,12 +12,12 @@ export function drawSaid({ from, node, to, name, text, at }, { me, here, took })
     element(
       "p",
       { class: "who" },
-      element("b", {}, from === me ? "You" : from),
-      element("span", { class: "badge" }, badge),
+      element("b", { dir: "auto" }, from === me ? "You" : from),
+      element("span", { class: "badge", dir: "auto" }, badge),
       element("span", { class: "way" }, took === null ? way : `${way} in ${shown(took)} ms`),
       time(at),
     ),
-    element("p", { class: "text" }, text),
+    element("p", { class: "text", dir: "auto" }, text),
   );
   return item;
 }
@@ -29,8 +29,9 @@ export function drawNote(text) {
 /** A question of the server, with a button for each answer. */
 export function drawPoll(poll, choose) {
   const options = poll.options.map((option) => {
-    const button = element("button", { type: "button" }, option);
+    const button = element("button", { type: "button", dir: "auto" }, option);
     button.onclick = () => {
+      if (button.getAttribute("aria-disabled") === "true") return;
       choose(option);
       item.querySelector(".fine").textContent = `You said ${option}; the server waits for the others …`;
       close(item);
@@ -48,25 +49,31 @@ export function drawVotes(poll) {
   const options = poll.options.map((option) => {
     const bar = element("span", { class: "bar" });
     bar.style.setProperty("--share", `${(100 * poll.votes[option]) / Math.max(answers, 1)}%`);
-    return element("li", {}, element("span", {}, option), bar, element("b", {}, String(poll.votes[option])));
+    return element(
+      "li",
+      {},
+      element("span", { dir: "auto" }, option),
+      bar,
+      element("b", {}, String(poll.votes[option])),
+    );
   });
   return drawQuestion(poll, options, `${answers} answered${poll.silent ? `, ${poll.silent} did not` : ""}`);
 }
 
 function drawQuestion({ from, room, question, at }, options, state) {
-  const badge = element("span", { class: "badge" }, `#${room}`);
+  const badge = element("span", { class: "badge", dir: "auto" }, `#${room}`);
   return element(
     "li",
     { class: "said poll", name: from },
-    element("p", { class: "who" }, element("b", {}, from), badge, "asks the room", time(at)),
-    element("p", { class: "text" }, question),
+    element("p", { class: "who" }, element("b", { dir: "auto" }, from), badge, "asks the room", time(at)),
+    element("p", { class: "text", dir: "auto" }, question),
     element("ul", {}, ...options),
     element("p", { class: "fine" }, state),
   );
 }
 
 function close(item) {
-  for (const button of item.querySelectorAll("button")) button.disabled = true;
+  for (const button of item.querySelectorAll("button")) button.setAttribute("aria-disabled", "true"); // it may have the focus
 }
 
 function time(seconds) {

@@ -12,18 +12,26 @@ function add(name, home) {
   const pane = new Pane(name, cluster, told);
   const tab = element("button", { type: "button" }, name);
   tab.onclick = () => show(pane);
+  pane.element.addEventListener("focusin", () => readAloud(pane));
   panes.push(pane);
   $("panes").append(pane.element);
   $("tabs").append(tab);
+  pane.isAloud = panes.length === 1;
   pane.start(home);
 }
 
 /** On a phone one pane is shown at a time; elsewhere they all are. */
 function show(pane) {
+  readAloud(pane);
   for (const [index, each] of panes.entries()) {
     each.element.classList.toggle("shown", each === pane);
     $("tabs").children[index].setAttribute("aria-pressed", String(each === pane));
   }
+}
+
+/** Of the panes, one is read aloud: that with the focus, or the last that had it. */
+function readAloud(pane) {
+  for (const each of panes) each.isAloud = each === pane;
 }
 
 /** The pane through which we see the cluster. */
@@ -53,7 +61,8 @@ function told(pane, vitals) {
 
 function tick() {
   const pane = eyes();
-  if (!pane) cluster.lose();
+  if (!pane && panes.every(({ isOff }) => isOff)) cluster.leave();
+  else if (!pane) cluster.lose();
   pane?.askForVitals().catch(() => {}); // lost meanwhile: the next one is asked
   for (const each of panes) each.comeHome();
 }

@@ -4,11 +4,11 @@ import { Composer } from "/composer.js";
 import { drawNote, drawPoll, drawSaid, drawVotes } from "/messages.js";
 import { Picture } from "/picture.js";
 import { Seat } from "/seat.js";
-import { $, element, insert, keyed, randomWord, shown, sparkline, write } from "/view.js";
+import { $, element, follow, insert, keyed, randomWord, shown, sparkline, write } from "/view.js";
 
 const MESSAGES = 150; // kept
 const IDS = 500; // of messages, to know those that come twice
-const FRAMES = 12;
+const FRAMES = 60;
 const REMEMBERED = 10_000; // milliseconds that a message may take to every pane
 const ENDS = { 4001: "You have left.", 4012: "This name came in from another window." };
 
@@ -30,6 +30,8 @@ export class Pane {
   #tries = 1;
   #base; // of the names to try
   #chosen = false; // whether somebody has chosen another
+  #ahead = 0; // seconds that the server's clock is ahead of ours
+  #unshown; // the call that this page asks by itself, again and again
 
   /**
    * @param name of the user, to begin with; a reload of the page keeps the one it has then
@@ -55,6 +57,7 @@ export class Pane {
       wire: (direction, raw) => this.#wire(direction, raw),
       events: this.#events(),
     });
+    follow(this.#part(".log ol"));
     this.#listen();
     this.#render();
     this.#composer.choose("#lobby");
@@ -70,6 +73,16 @@ export class Pane {
 
   get node() {
     return this.#seat.node;
+  }
+
+  /** Whether it has left, or was sent away for good. */
+  get isOff() {
+    return this.element.dataset.state === "off";
+  }
+
+  /** Let a screen reader tell what is said here, or not: most of it is said in every pane. */
+  set isAloud(yes) {
+    this.#part(".log").setAttribute("aria-live", yes ? "polite" : "off");
   }
 
   /** Connect, for good: to the node of that name, or the one this page came from. */
@@ -134,7 +147,8 @@ export class Pane {
     };
   }
 
-  async #welcome({ recent, vitals, people, rooms }) {
+  async #welcome({ at, recent, vitals, people, rooms }) {
+    this.#ahead = at - Date.now() / 1000;
     this.#seat.home ||= vitals.node;
     this.#seat.node = this.#here = vitals.node;
     this.#note(`On ${this.#here}.`);
@@ -178,8 +192,12 @@ export class Pane {
       this.#tries += 1;
       this.#rename(`${this.#base} ${this.#tries}`);
     } else {
+      this.#here = "";
+      this.#picture.take({ people: [], rooms: {} });
       this.#status("off", "");
+      this.#part(".alert").classList.toggle("goodbye", code === 4001);
       write(this.#part(".alert"), ENDS[code] ?? reason);
+      this.#render();
     }
   }
 
@@ -192,7 +210,7 @@ export class Pane {
     };
     this.#part(".leave").onclick = () => {
       this.#complain(null);
-      if (this.element.dataset.state === "off") this.#seat.connect();
+      if (this.isOff) this.#seat.connect();
       else this.#seat.leave();
     };
     this.#part(".rooms form").onsubmit = (submitted) => {
@@ -273,7 +291,12 @@ export class Pane {
       people,
     );
     this.#composer.show(this.#picture.reach(this.#composer.receiver), this.name);
+    this.#showPlace();
+  }
+
+  #showPlace() {
     write(this.#part(".where"), this.#seat.node);
+    this.element.setAttribute("aria-label", `${this.name} on ${this.#seat.node}`);
   }
 
   #makeChip({ key: room }) {
@@ -285,7 +308,7 @@ export class Pane {
   #status(state, text) {
     this.element.dataset.state = state;
     write(this.#part(".state"), text);
-    write(this.#part(".where"), this.#seat.node);
+    this.#showPlace();
     write(this.#part(".leave"), state === "off" ? "Connect" : "Leave");
     this.#part(".name").value = this.name;
     this.#composer.enable(state === "on");
@@ -297,7 +320,7 @@ export class Pane {
     this.#part("polyline").setAttribute("points", sparkline(this.#latencies, 60, 18));
   }
 
-  #note(text, at = Date.now() / 1000) {
+  #note(text, at = Date.now() / 1000 + this.#ahead) {
     this.#log(drawNote(text), at);
   }
 
@@ -306,11 +329,18 @@ export class Pane {
   }
 
   #wire(direction, raw) {
+    if (raw && this.#isOwnQuestion(direction, JSON.parse(raw))) return;
     const who = element("span", { class: "sr" }, direction === "in" ? "received " : "sent ");
     const item = element("li", { class: raw ? direction : `${direction} beat` }, who, raw || "heartbeat");
     const list = this.#part(".wire ol");
     list.prepend(item);
     if (list.children.length > FRAMES) list.lastElementChild.remove();
+  }
+
+  /** Whether it asks or answers how the cluster is, which would soon push out all that somebody has done here. */
+  #isOwnQuestion(direction, { event, callbackId }) {
+    if (direction === "out" && event === "vitals") this.#unshown = callbackId;
+    return callbackId !== undefined && callbackId === this.#unshown;
   }
 }
 

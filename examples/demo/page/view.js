@@ -32,10 +32,26 @@ export function keyed(list, items, make, refresh) {
   for (const child of before.values()) child.remove();
 }
 
-/** Put an item into a list that is in the order of `data-at`; its parent is scrolled there if the reader was at the end. */
-export function insert(list, item, at, most) {
+/** Keep the end of a list in view, whatever comes and however its box changes, unless its reader has scrolled away. */
+export function follow(list) {
   const box = list.parentElement;
-  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+  const size = () => `${box.scrollHeight} ${box.clientHeight}`;
+  let atEnd = true;
+  let settled = "";
+  box.addEventListener("scroll", () => {
+    if (size() !== settled) return; // it is not the reader who scrolls: something came, and is about to be seen below
+    atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+  });
+  const resized = new ResizeObserver(() => {
+    settled = size();
+    if (atEnd) box.scrollTop = box.scrollHeight;
+  });
+  resized.observe(box); // which is also told when a hidden pane is shown
+  resized.observe(list);
+}
+
+/** Put an item into a list that is in the order of `data-at`. */
+export function insert(list, item, at, most) {
   item.dataset.at = at;
   let next = null;
   for (let each = list.lastElementChild; each && Number(each.dataset.at) > at; each = each.previousElementSibling) {
@@ -43,7 +59,6 @@ export function insert(list, item, at, most) {
   }
   list.insertBefore(item, next);
   while (list.children.length > most) list.firstElementChild.remove();
-  if (atEnd) box.scrollTop = box.scrollHeight;
 }
 
 /** The points of a little curve through the values. */
