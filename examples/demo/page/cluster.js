@@ -83,8 +83,8 @@ export class Cluster {
 
   #show() {
     const cards = [...this.names.map((name) => nodeCard(this.#nodes.get(name))), ...this.#redis.map(redisCard)];
-    const shown = this.#isLeft ? cards.map((card) => ({ ...card, state: "unknown", health: "unknown" })) : cards;
-    keyed($("cluster"), shown, (card) => this.#make(card), refresh);
+    const known = this.#isLeft ? cards.map((card) => ({ ...card, state: "unknown", health: "unknown" })) : cards;
+    keyed($("cluster"), known, (card) => this.#make(card), refresh);
     $("invitation").hidden = !cards.some(({ killable }) => killable);
     $("cluster").setAttribute("aria-description", `As ${this.#seenFrom} sees it`);
   }
