@@ -137,9 +137,9 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     requireEvent(event);
     requireNumber("timeout", timeout);
     requireNumber("pendingAfter", pendingAfter);
-    const session = this._reconnection._session();
-    if (!session) throw new NotConnected();
-    const send = (callbackId: string) => session._send({ event, payload: orNull(data), callbackId });
+    const send = (callbackId: string) => {
+      if (!this._reconnection._send({ event, payload: orNull(data), callbackId })) throw new NotConnected();
+    };
     const pending = () => onPending && this._teller._call(onPending);
     const answer = this._calls._call(send, timeout, pending, pendingAfter, signal);
     return answer as Promise<Answer<ClientEvents[E]>>;
@@ -161,14 +161,12 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
   }
 
   private _hand(message: unknown): void {
-    const session = this._reconnection._session();
-    if (session) session._send(message);
-    else this._queue._add(message);
+    if (!this._reconnection._send(message)) this._queue._add(message);
   }
 
   private _surroundings(): Surroundings {
     const tell = (event: string) => {
-      if (this._settings.backgroundNotice && this._reconnection._session()) this._hand({ event, payload: null });
+      if (this._settings.backgroundNotice) this._reconnection._send({ event, payload: null }); // now or never
     };
     const wake = () => {
       this._heartbeat._probe();

@@ -130,7 +130,7 @@ export function makeReconnection(
       retries._reset();
       release();
       _ready();
-      _fire(_hooks.onOpen);
+      if (phase === Phase.Open) _fire(_hooks.onOpen); // else it was lost again by what _ready sent
     },
 
     _ended(ended, close, why) {
@@ -150,8 +150,8 @@ export function makeReconnection(
   };
 
   const reconnection = {
-    /** The open one. */
-    _session: () => (phase === Phase.Open ? current : undefined),
+    /** Send a message, or return false if there is no connection that can; throws InvalidPayload. */
+    _send: (message: unknown) => phase === Phase.Open && current!._send(message),
 
     /** Whether a connection was lost and the next one is still to come. */
     _reconnecting: () => lost && phase !== Phase.Open,

@@ -1,6 +1,6 @@
 import type { Calls } from "./calls.js";
 import { ABNORMAL, type Close } from "./close.js";
-import { EventError, NotConnected } from "./errors.js";
+import { EventError } from "./errors.js";
 import type { Heartbeat } from "./heartbeat.js";
 import type { Teller } from "./hooks.js";
 import { type Codec, decode, encode, type Encoded, JSON_CODEC, orNull } from "./messages.js";
@@ -13,6 +13,9 @@ const OUTBOX = 16 * 1024 * 1024;
 
 /** Seconds to wait for the server's part of the closing handshake; then the connection counts as gone. */
 const CLOSE_TIMEOUT = 5;
+
+/** A WebSocket's `readyState` when it can send; the later ones are that it is closing, or closed. */
+const OPEN = 1;
 
 /** Where to connect, and what to speak there. */
 export interface Target {
@@ -41,8 +44,8 @@ export interface SessionOwner {
 
 /** One connection, from the attempt to its end. */
 export interface Session {
-  /** Send a message; throws NotConnected or InvalidPayload. */
-  _send(message: unknown): void;
+  /** Send a message, or return false if that can't be done now; throws InvalidPayload. */
+  _send(message: unknown): boolean;
   /** Start the closing handshake; resolves when it is done. What waits for an answer fails now, and nothing more is sent or received. */
   _close(code: number, reason: string): Promise<void>;
   /** As `_close`, but the connection counts as gone at once. The handshake goes on alone: WebSockets can't be cut off. */
@@ -71,10 +74,14 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     leave(lost);
     owner._ended(session, close, lost);
   };
+  // From the server's Close frame until `onclose`, a WebSocket discards what it is given and says nothing.
+  const canSend = () => open && socket.readyState <= OPEN;
   const transmit = (encoded: Encoded) => {
-    if (open && socket.bufferedAmount > OUTBOX) abort(ABNORMAL, "the server reads nothing");
-    if (open) socket.send(encoded);
-    return open;
+    if (!canSend()) return false;
+    const full = socket.bufferedAmount > OUTBOX;
+    if (full) abort(ABNORMAL, "the server reads nothing");
+    else socket.send(encoded);
+    return !full;
   };
   const abort = (code: number, reason: string) => {
     leave(reason);
@@ -107,7 +114,11 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     if (over) return;
     open = true;
     if (socket.protocol === offered.subprotocol) codec = offered;
-    const noEcho = () => abort(ABNORMAL, "no answer to the heartbeat");
+    const noEcho = () => {
+      if (!canSend()) return; // how it ends was decided by the server
+      _teller._fire(_teller._hooks.onPongTimeout);
+      abort(ABNORMAL, "no answer to the heartbeat");
+    };
     _heartbeat._start(() => transmit(pingText), noEcho);
     owner._opened();
   };
@@ -119,9 +130,7 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   socket.onclose = ({ code, reason }) => end({ code, reason: reason || (code === ABNORMAL ? why : "") });
 
   const session: Session = {
-    _send(message) {
-      if (!transmit(encode(codec, message))) throw new NotConnected();
-    },
+    _send: (message) => transmit(encode(codec, message)),
     _close(code, reason) {
       leave(reason);
       return new Promise((resolve) => {

@@ -544,7 +544,7 @@ test("what nobody listens to does not count as too much", () => {
 });
 
 test("what was queued and is not sent when the connection is lost again is kept", () => {
-  const { client, sockets, last } = fakeClient({ queueLimit: 3 });
+  const { client, sockets, last, events } = fakeClient({ queueLimit: 3 });
   for (const event of ["a", "b", "c"]) client.send(event);
   void client.connect();
   sockets[0].send = function (data) {
@@ -552,9 +552,53 @@ test("what was queued and is not sent when the connection is lost again is kept"
     this.bufferedAmount = 2 ** 25;
   };
   last().open();
+  expect(events).toEqual([
+    ["close", 1006, true],
+    ["reconnect", 1, 1.5],
+  ]); // nor does it open after its end
   client.reconnect();
   last().open();
-  expect(sockets.map(({ sent }) => sent.map((text) => JSON.parse(text as string).event))).toEqual([["a"], ["c"]]);
+  expect(sockets.map(({ sent }) => sent.map((text) => JSON.parse(text as string).event))).toEqual([["a"], ["b", "c"]]);
+});
+
+test("what finds the connection full is queued if there is room", () => {
+  const { client, last } = opened({ queueLimit: 1, fastInterval: 0 });
+  last().bufferedAmount = 2 ** 25;
+  client.send("x");
+  vi.advanceTimersByTime(0);
+  last().open();
+  expect(last().sent).toEqual(['{"event":"x","payload":null}']);
+});
+
+test("a connection that the server is closing takes nothing: what can wait does, and the rest is told", async () => {
+  const { client, last, events } = opened({ queueLimit: 1, fastInterval: 0 });
+  const asked = client.call("early");
+  take(last().sent);
+  last().closing();
+  client.send("x");
+  expect(() => client.send("y")).toThrow(NotConnected);
+  await expect(client.call("x")).rejects.toThrow(NotConnected);
+  expect([last().sent, events]).toEqual([[], []]);
+  last().end(1001, "going");
+  await expect(asked).rejects.toThrow("1001 going");
+  vi.advanceTimersByTime(0);
+  last().open();
+  expect(last().sent).toEqual(['{"event":"x","payload":null}']);
+});
+
+test.each(["before the heartbeat", "before its echo"])("the server's close %s is how the connection ends", (when) => {
+  const { client, last, events } = opened({ pingInterval: 10, pongTimeout: 2 });
+  const pings = vi.fn();
+  client.onPing(pings);
+  if (when === "before its echo") vi.advanceTimersByTime(10_000);
+  take(last().sent);
+  pings.mockClear();
+  last().closing();
+  vi.advanceTimersByTime(30_000);
+  expect([last().sent, pings.mock.calls, events]).toEqual([[], [], []]);
+  last().end(4010);
+  expect(events).toEqual([["close", 4010, false]]);
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test.each(["connect", "call", "send"] as const)("%s while the connection is closing", async (verb) => {

@@ -49,6 +49,19 @@ test("unless that is not wanted", () => {
   expect(last().sent).toEqual([]);
 });
 
+test("what the server is told of the page is for now: on a connection that is closing it does not wait", () => {
+  const { client, last } = fakeClient({ queueLimit: 1 });
+  void client.connect();
+  last().open();
+  last().closing();
+  turn("hidden");
+  turn("visible");
+  last().end(1001);
+  client.reconnect();
+  last().open();
+  expect(last().sent).toEqual([]);
+});
+
 test("closed for being in the background, the client waits until the page is shown", () => {
   const { client, last, events, sockets } = fakeClient();
   void client.connect();
