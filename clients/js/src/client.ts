@@ -2,8 +2,8 @@ import { makeCalls } from "./calls.js";
 import { NotConnected } from "./errors.js";
 import type { Answer, AnyEvents, Handler, Name, WithData } from "./events.js";
 import { type Heartbeat, makeHeartbeat } from "./heartbeat.js";
-import { type Hooks, makeHook, makeTeller } from "./hooks.js";
-import type { ListenOptions, Tag } from "./listeners.js";
+import { type Hooks, makeTeller } from "./hooks.js";
+import { type ListenOptions, makeListeners, type Tag } from "./listeners.js";
 import { orNull, requireEvent } from "./messages.js";
 import { checked, type Options, requireNumber, type Settings } from "./options.js";
 import { isHidden, watchPage } from "./page.js";
@@ -35,15 +35,15 @@ export interface CallOptions {
  * What a handler throws goes to `onError`, or to the console if nobody listens there.
  */
 export class Client<ServerEvents extends object = AnyEvents, ClientEvents extends object = AnyEvents> implements Hooks {
-  readonly onOpen: Hooks["onOpen"] = makeHook();
-  readonly onClose: Hooks["onClose"] = makeHook();
-  readonly onError: Hooks["onError"] = makeHook();
-  readonly onMessage: Hooks["onMessage"] = makeHook();
-  readonly onPing: Hooks["onPing"] = makeHook();
-  readonly onPong: Hooks["onPong"] = makeHook();
-  readonly onPongTimeout: Hooks["onPongTimeout"] = makeHook();
-  readonly onReconnect: Hooks["onReconnect"] = makeHook();
-  readonly onGiveUp: Hooks["onGiveUp"] = makeHook();
+  readonly onOpen: Hooks["onOpen"] = makeListeners();
+  readonly onClose: Hooks["onClose"] = makeListeners();
+  readonly onError: Hooks["onError"] = makeListeners();
+  readonly onMessage: Hooks["onMessage"] = makeListeners();
+  readonly onPing: Hooks["onPing"] = makeListeners();
+  readonly onPong: Hooks["onPong"] = makeListeners();
+  readonly onPongTimeout: Hooks["onPongTimeout"] = makeListeners();
+  readonly onReconnect: Hooks["onReconnect"] = makeListeners();
+  readonly onGiveUp: Hooks["onGiveUp"] = makeListeners();
 
   private readonly _settings: Settings;
   /** @internal */ readonly _teller = makeTeller(this);
@@ -80,6 +80,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
    */
   close(): Promise<void> {
     this._queue._take();
+    this._router._forget();
     return this._reconnection._stop();
   }
 
@@ -182,7 +183,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
       _ready: () => {
         if (isHidden()) tell("$background");
         // Each by itself: one that can't be sent, as the server does not speak the codec, does not stop the others.
-        this._queue._take().forEach((message) => this._teller._call(() => this._hand(message)));
+        for (const message of this._queue._take()) this._teller._call(() => this._hand(message));
       },
     };
   }

@@ -21,6 +21,8 @@ export interface Listeners {
   off(handlerOrTag?: AnyHandler | Tag): void;
   /** The handlers to call now; those added with `once` are removed. @internal */
   _take(): AnyHandler[];
+  /** Whether a handler was seen to be asynchronous. @internal */
+  _slow?: boolean;
 }
 
 /** @param emptied is called when none is left */

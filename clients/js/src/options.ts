@@ -52,6 +52,7 @@ export interface Options {
 /** Options that have been checked, with every default filled in, and the codec's subprotocol offered first. */
 export type Settings = Required<Omit<Options, "params">> & { readonly url: string };
 
+/** Without a `retryLimit` or a `queueLimit` there is no limit, and no queue: these need no value. */
 const DEFAULTS = {
   subprotocols: [],
   codec: JSON_CODEC,
@@ -63,9 +64,7 @@ const DEFAULTS = {
   fastRetries: 3,
   fastInterval: 3,
   maxInterval: 120,
-  retryLimit: null,
   reconnect: reconnectsUnlessFinal,
-  queueLimit: 0,
   queuePolicy: "refuse" as const,
   backgroundNotice: true,
 };
@@ -91,7 +90,8 @@ export function checked(url: string, { params, ...options }: Options): Settings 
 
 /** Return a number if it can be used: finite, not negative, more than 0 where 0 would be of no use, whole if it counts. */
 export function requireNumber(name: string, value: number): number {
-  const least = /imeout|pingI/.test(name) ? 0.001 : 0;
-  if (value < Infinity && value >= least && !(/imit|tries/.test(name) && value % 1)) return value;
+  const tooSmall = !value && /imeout|pingI/.test(name);
+  const tooFine = value % 1 && /imit|tries/.test(name);
+  if (value < Infinity && value >= 0 && !tooSmall && !tooFine) return value;
   throw new ConfigError(`${name}: ${value} can't be used`);
 }

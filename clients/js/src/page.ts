@@ -2,8 +2,8 @@
 const { document: page } = globalThis as Partial<typeof globalThis>;
 
 /** Whether nobody can see the page now. */
-export function isHidden(): boolean {
-  return !!page && page.visibilityState === "hidden";
+export function isHidden(): boolean | undefined {
+  return page && page.hidden;
 }
 
 /**

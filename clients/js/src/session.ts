@@ -9,7 +9,7 @@ import { after } from "./timers.js";
 import type { WebSocketClass } from "./websocket.js";
 
 /** Bytes that may wait for a server that does not read fast enough; over it the connection is dropped. */
-const OUTBOX = 16 * 1024 * 1024;
+const OUTBOX = 2 ** 24; // 16 MiB
 
 /** Seconds to wait for the server's part of the closing handshake; then the connection counts as gone. */
 const CLOSE_TIMEOUT = 5;
@@ -54,12 +54,14 @@ export interface Session {
 
 /** Begin to connect; throws what the WebSocket's constructor throws. */
 export function openSession(owner: SessionOwner, target: Target, parts: Parts): Session {
+  const { codec: offered, pingText } = target;
   const { _router, _calls, _heartbeat, _teller } = parts;
   let codec = JSON_CODEC;
   let open = false;
   let over = false;
   let why = "the connection was lost";
   let gone = () => {};
+  let late: ReturnType<typeof after> | undefined;
 
   const leave = (reason: string) => {
     if (!open) return;
@@ -68,6 +70,7 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     _calls._lost(reason);
   };
   const end = (close: Close) => {
+    clearTimeout(late);
     gone();
     over = true;
     const lost = `the connection was lost (${close.code} ${close.reason})`;
@@ -85,12 +88,12 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   };
   const abort = (code: number, reason: string) => {
     leave(reason);
-    socket.close();
+    socket.close(code === ABNORMAL ? undefined : code, reason); // 1006 is not for sending
     end({ code, reason });
   };
   const receive = (raw: Encoded) => {
     if (!open) return;
-    if (raw === target.pingText) return _heartbeat._echoed();
+    if (raw === pingText) return _heartbeat._echoed();
     _teller._fire(_teller._hooks.onMessage, raw);
     const { event, callbackId, callId, error, payload } = decode(codec, raw);
     const data = orNull(payload);
@@ -102,12 +105,11 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
       transmit(encode(codec, answer));
     };
     if (typeof event === "string") {
-      if (orNull(callId) === null) _router._deliver(event, data);
+      if (callId == null) _router._deliver(event, data);
       else if (typeof callId === "string") _router._deliver(event, data, reply);
     } else if (callbackId) _calls._settle(callbackId, error, error ? new EventError(error.code, error.message) : data);
   };
 
-  const { codec: offered, pingText } = target;
   const socket = new target.WebSocket(target.url, target.subprotocols as string[]);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
@@ -117,7 +119,7 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     const noEcho = () => {
       if (!canSend()) return; // how it ends was decided by the server
       _teller._fire(_teller._hooks.onPongTimeout);
-      abort(ABNORMAL, "no answer to the heartbeat");
+      abort(ABNORMAL, "no heartbeat");
     };
     _heartbeat._start(() => transmit(pingText), noEcho);
     owner._opened();
@@ -134,11 +136,11 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     _close(code, reason) {
       leave(reason);
       return new Promise((resolve) => {
-        const timer = after(CLOSE_TIMEOUT, resolve);
         gone = () => {
-          clearTimeout(timer);
           resolve();
+          if (socket.terminate) socket.terminate(); // the package `ws` would keep the process alive for 30 seconds
         };
+        late = after(CLOSE_TIMEOUT, gone);
         socket.close(code, reason);
       });
     },

@@ -10,6 +10,8 @@ export interface WebSocketLike {
   onclose: ((event: any) => void) | null;
   send(data: any): void;
   close(code?: number, reason?: string): void;
+  /** Cut the connection off; only the package `ws` can. */
+  terminate?(): void;
 }
 
 export type WebSocketClass = new (url: string, protocols?: string[]) => WebSocketLike;

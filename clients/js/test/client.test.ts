@@ -140,6 +140,18 @@ test("close shakes hands, waits five seconds at most, and can be followed by con
   expect(vi.getTimerCount()).toBe(0);
 });
 
+test("close cuts off what does not shake hands, where that can be done", async () => {
+  const { client, last } = opened();
+  const terminate = vi.fn();
+  Object.assign(last(), { terminate });
+  const closed = client.close();
+  vi.advanceTimersByTime(4999);
+  expect(terminate).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(1);
+  await closed;
+  expect(terminate).toHaveBeenCalled();
+});
+
 test.each(["dialling", "pausing"])("close while %s", async (phase) => {
   const { client, events, last, sockets } = fakeClient();
   const connected = client.connect();
@@ -154,7 +166,7 @@ test.each(["dialling", "pausing"])("close while %s", async (phase) => {
 test("reconnect drops what there is and dials at once", () => {
   const { client, events, sockets } = opened();
   client.reconnect();
-  expect(sockets[0].closes).toHaveLength(1);
+  expect(sockets[0].closes).toEqual([[1000, "reconnecting"]]);
   expect(take(events)).toEqual([
     ["close", 1000, true],
     ["reconnect", 1, 0],
@@ -210,6 +222,7 @@ test("heartbeats give the latency; none in time drops the connection", () => {
   last().receive("hi");
   expect(client.latency).toBe(30);
   vi.advanceTimersByTime(12_000);
+  expect(last().closes).toEqual([[undefined, "no heartbeat"]]); // 1006 can't be sent
   expect(events).toEqual(["pong timeout", ["close", 1006, true], ["reconnect", 1, 1.5]]);
   expect(client.latency).toBeNull();
 });
@@ -365,15 +378,19 @@ test("a handler's failure is reported and its text stays here; what can't be sen
   const { client, last, events } = opened();
   client.on("fails", () => Promise.reject(new Error("secret")));
   client.on("odd", () => BigInt(1));
+  client.on("worse", () => {
+    throw new EventError(10n as never);
+  });
   client.on("refuses", () => Promise.reject(new EventError("full", "the room is full")));
-  for (const event of ["fails", "odd", "refuses"]) last().receive(`{"event":"${event}","callId":"${event}"}`);
-  await vi.waitFor(() => expect(last().sent).toHaveLength(3));
+  for (const event of ["fails", "odd", "worse", "refuses"]) last().receive(`{"event":"${event}","callId":"${event}"}`);
+  await vi.waitFor(() => expect(last().sent).toHaveLength(4));
   expect(last().sent.sort()).toEqual([
     '{"callId":"fails","error":{"code":"HANDLER_ERROR","message":"the handler failed"}}',
     '{"callId":"odd","error":{"code":"HANDLER_ERROR","message":"the handler failed"}}',
     '{"callId":"refuses","error":{"code":"full","message":"the room is full"}}',
+    '{"callId":"worse","error":{"code":"HANDLER_ERROR","message":"the handler failed"}}',
   ]);
-  expect(events).toHaveLength(2);
+  expect(events).toHaveLength(3);
 });
 
 test("without onError failures are logged, and so are those of onError", () => {
@@ -399,6 +416,29 @@ test("no more than a thousand handlers run at once", async () => {
   last().receive('{"event":"slow","callId":"1"}');
   expect(events).toHaveLength(1);
   expect(last().sent[0]).toContain('"BUSY"');
+});
+
+test("what ends at once is handled however many handlers run, and close forgets those", async () => {
+  const { client, last, events } = opened();
+  const ends: (() => void)[] = [];
+  const handler = vi.fn();
+  client.on("slow", () => new Promise<void>((resolve) => ends.push(resolve)));
+  client.on("quick", handler);
+  const fill = () => {
+    for (let count = 0; count < 1000; count++) last().receive('{"event":"slow"}');
+  };
+  fill();
+  last().receive('{"event":"quick"}');
+  expect([handler.mock.calls.length, events]).toEqual([1, []]);
+  void client.close();
+  void client.connect();
+  last().open();
+  fill();
+  expect(ends).toHaveLength(2000);
+  for (const end of ends.slice(0, 1000)) end(); // too late to make room
+  await vi.advanceTimersByTimeAsync(0);
+  last().receive('{"event":"slow"}');
+  expect(ends).toHaveLength(2000);
 });
 
 test("an answer is not sent on another connection", async () => {
