@@ -14,6 +14,9 @@ const OUTBOX = 2 ** 24; // 16 MiB
 /** Seconds to wait for the server's part of the closing handshake; then the connection counts as gone. */
 const CLOSE_TIMEOUT = 5;
 
+/** Seconds for the server's own, counted from a heartbeat it did not echo. More than WebSockets wait themselves, if they do. */
+const CLOSING_TIMEOUT = 60;
+
 /** A WebSocket's `readyState` when it can send; the later ones are that it is closing, or closed. */
 const OPEN = 1;
 
@@ -64,13 +67,13 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   let late: ReturnType<typeof after> | undefined;
 
   const leave = (reason: string) => {
+    clearTimeout(late);
     if (!open) return;
     open = false;
     _heartbeat._stop();
     _calls._lost(reason);
   };
   const end = (close: Close) => {
-    clearTimeout(late);
     gone();
     over = true;
     const lost = `the connection was lost (${close.code} ${close.reason})`;
@@ -117,7 +120,8 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     open = true;
     if (socket.protocol === offered.subprotocol) codec = offered;
     const noEcho = () => {
-      if (!canSend()) return; // how it ends was decided by the server
+      // How it ends was decided by the server, if that ever happens.
+      if (!canSend()) return void (late = after(CLOSING_TIMEOUT, () => end({ code: ABNORMAL, reason: why })));
       _teller._fire(_teller._hooks.onPongTimeout);
       abort(ABNORMAL, "no heartbeat");
     };

@@ -698,6 +698,22 @@ test("a heartbeat that was on its way when the connection was lost is forgotten"
   expect(events).toContain("pong timeout");
 });
 
+test("a close that the server never finishes is a loss in the end, and leaves no timer if the client closes", async () => {
+  const options = { pingInterval: 10, pongTimeout: 2 };
+  const { last, events } = opened(options);
+  last().closing();
+  vi.advanceTimersByTime(71_999);
+  expect(events).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(events[0]).toEqual(["close", 1006, true]);
+  const closed = opened(options);
+  closed.last().closing();
+  vi.advanceTimersByTime(30_000);
+  void closed.client.close();
+  closed.last().end(4010);
+  expect(vi.getTimerCount()).toBe(1); // of the first one's next attempt
+});
+
 test("a new pingInterval does not spare the server the echo", () => {
   const { client, events } = opened({ pingInterval: 10, pongTimeout: 2 });
   vi.advanceTimersByTime(10_000);
