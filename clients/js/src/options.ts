@@ -9,7 +9,7 @@ import type { WebSocketClass } from "./websocket.js";
 export interface Options {
   /** Added to the query, such as `{ id: "13" }`; an array of values repeats its name. */
   params?: Params;
-  /** Offered to the server, the favourite first. */
+  /** Offered to the server, the favourite first. That of MessagePack needs `codec`, which offers it by itself. */
   subprotocols?: readonly string[];
   /** `msgpack` of `crosswire-client/msgpack`: messages travel as MessagePack if the server agrees. */
   codec?: Codec;
@@ -71,7 +71,7 @@ const DEFAULTS = {
 
 /** Check options: what can't work is refused when the client is made. */
 export function checked(url: string, { params, ...options }: Options): Settings {
-  const settings: Record<string, unknown> = {
+  const settings: Record<string, any> = {
     ...DEFAULTS,
     WebSocket: globalThis.WebSocket,
     url: joinParams(url, params),
@@ -83,15 +83,19 @@ export function checked(url: string, { params, ...options }: Options): Settings 
     settings[name] = value;
   }
   if (!settings.WebSocket) throw new ConfigError("no WebSocket");
-  const { codec, subprotocols } = settings as unknown as Settings;
-  settings.subprotocols = [codec.subprotocol, ...subprotocols].filter(Boolean);
-  return settings as unknown as Settings;
+  // Each once and well-formed (RFC 6455, section 4.1): a WebSocket refuses others at every attempt.
+  settings.subprotocols = [
+    ...new Set(([] as string[]).concat(settings.codec.subprotocol, settings.subprotocols)),
+  ].filter((name) => {
+    if (/[^!#-'*+.\w^`|~-]/.test(name)) throw new ConfigError(`subprotocols: ${name} can't be used`);
+    return name;
+  });
+  return settings as Settings;
 }
 
 /** Return a number if it can be used: finite, not negative, more than 0 where 0 would be of no use, whole if it counts. */
 export function requireNumber(name: string, value: number): number {
-  const tooSmall = !value && /imeout|pingI/.test(name);
-  const tooFine = value % 1 && /imit|tries/.test(name);
-  if (value < Infinity && value >= 0 && !tooSmall && !tooFine) return value;
+  const sensible = /imeout|pingI/.test(name) ? value > 0 : !(/imit|tries/.test(name) && value % 1);
+  if (value >= 0 && value < Infinity && sensible) return value;
   throw new ConfigError(`${name}: ${value} can't be used`);
 }

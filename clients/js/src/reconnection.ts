@@ -49,7 +49,7 @@ export function makeReconnection(
   let atOnce = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const waiters: ((error?: NotConnected) => void)[] = [];
-  let failure = "";
+  let failure: string;
   let closing: Promise<void> | undefined;
   // Counts what was ended: a handler may end the attempts, and begin others.
   let run = 0;

@@ -63,7 +63,7 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   let open = false;
   let over = false;
   let why = "the connection was lost";
-  let gone = () => {};
+  let gone: (() => void) | undefined;
   let late: ReturnType<typeof after> | undefined;
 
   const leave = (reason: string) => {
@@ -74,7 +74,7 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     _calls._lost(reason);
   };
   const end = (close: Close) => {
-    gone();
+    if (gone) gone();
     over = true;
     const lost = `the connection was lost (${close.code} ${close.reason})`;
     leave(lost);
@@ -84,10 +84,9 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   const canSend = () => open && socket.readyState <= OPEN;
   const transmit = (encoded: Encoded) => {
     if (!canSend()) return false;
-    const full = socket.bufferedAmount > OUTBOX;
-    if (full) abort(ABNORMAL, "the server reads nothing");
+    if (socket.bufferedAmount > OUTBOX) abort(ABNORMAL, "outbox full");
     else socket.send(encoded);
-    return !full;
+    return open;
   };
   const abort = (code: number, reason: string) => {
     leave(reason);

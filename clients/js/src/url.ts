@@ -20,7 +20,7 @@ export function joinParams(url: string, params: Params = {}): string {
   for (const name in params) {
     for (const value of ([] as unknown[]).concat(params[name])) {
       if (value === undefined || value === null) throw new ConfigError(`params: ${value} can't be used`);
-      added.append(name, `${value}`);
+      added.append(name, value as string);
     }
   }
   return `${added}` ? `${origin}/${path}?${query}${query && "&"}${added}` : url;

@@ -8,6 +8,7 @@ import {
   NotConnected,
   UsageError,
 } from "../src/index.js";
+import { msgpack } from "../src/msgpack.js";
 import { fakeClient, take } from "./support/fake_socket.js";
 
 beforeEach(() => {
@@ -329,8 +330,25 @@ test.each([
   { retryLimit: 1.5 },
   { fastRetries: 1.5 },
   { queueLimit: 0.5 },
+  { subprotocols: ["a b"] },
+  { subprotocols: ["a", "b,c"] },
+  { subprotocols: ["größer"] },
 ])("the options %o can't be used", (options) => {
   expect(() => fakeClient(options)).toThrow(ConfigError);
+});
+
+test("subprotocols are offered once each, and one may be given by itself", () => {
+  const offered = (options: object) => {
+    const { client, last } = fakeClient(options);
+    void client.connect();
+    return last().protocols;
+  };
+  expect(offered({ subprotocols: ["a", "v1.0+x!#$%&'*^_`|~-", "a"] })).toEqual(["a", "v1.0+x!#$%&'*^_`|~-"]);
+  expect(offered({ subprotocols: "chat" })).toEqual(["chat"]);
+  expect(offered({ subprotocols: ["mine", "crosswire.msgpack"], codec: msgpack })).toEqual([
+    "crosswire.msgpack",
+    "mine",
+  ]);
 });
 
 test("without any WebSocket the options say so", () => {
