@@ -16,12 +16,12 @@ import { openSession } from "./session.js";
 /** How one call differs from the client's options. Times are seconds. */
 export interface CallOptions {
   /** To wait for the answer. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Called once if no answer came after `pendingAfter`. */
-  onPending?: () => unknown;
-  pendingAfter?: number;
+  onPending?: (() => unknown) | undefined;
+  pendingAfter?: number | undefined;
   /** Stops waiting; the promise is rejected with the signal's reason. The call may still be carried out. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**

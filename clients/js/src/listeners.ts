@@ -7,8 +7,8 @@ export type Tag = string | number;
 
 export interface ListenOptions {
   /** Remove the handler before its first call. */
-  once?: boolean;
-  tag?: Tag;
+  once?: boolean | undefined;
+  tag?: Tag | undefined;
 }
 
 type Listener = ListenOptions & { handler: AnyHandler };

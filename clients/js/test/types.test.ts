@@ -26,6 +26,13 @@ export function typed(client: Client<ServerEvents, ClientEvents>): void {
   expectTypeOf(client.call("say", { msg: "hi" })).toEqualTypeOf<Promise<{ msg: string }>>();
   expectTypeOf(client.call("time")).toEqualTypeOf<Promise<number>>();
   client.call("time", undefined, { timeout: 1 });
+  client.call("time", undefined, {
+    timeout: undefined,
+    onPending: undefined,
+    pendingAfter: undefined,
+    signal: undefined,
+  });
+  client.on("bare", () => 0, { once: undefined, tag: undefined });
   // What is undefined here arrives as null there.
   client.on("bare", (data) => expectTypeOf(data).toEqualTypeOf<null>());
   client.on("maybe", (data) => expectTypeOf(data).toEqualTypeOf<{ text: string } | null>());

@@ -12,7 +12,7 @@ export class FakeSocket {
   onerror: ((event: { message?: string }) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
   readonly sent: unknown[] = [];
-  readonly closes: [code?: number, reason?: string][] = [];
+  readonly closes: [code: number | undefined, reason: string | undefined][] = [];
 
   constructor(
     readonly url: string,
