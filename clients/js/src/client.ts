@@ -67,6 +67,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
 
   /**
    * Resolves when the connection is open; at once if it is. A server that can't be reached is tried again as after a loss.
+   * While the page is hidden after the server closed with 4013, it waits until the page is shown; `reconnect` does not.
    *
    * Rejected with NotConnected when `retryLimit` was reached, the policy forbids to try again, or `close` was called.
    */

@@ -36,7 +36,10 @@ export interface Options {
    * attempt that failed is put to it as 1006. What it throws counts as a no.
    */
   reconnect?: Policy | undefined;
-  /** Messages kept by `send` while there is no connection, until there is one. Default 0: `send` throws NotConnected. */
+  /**
+   * Messages kept by `send` while there is no connection that takes them, until there is one; more than 16 MiB may need
+   * several. Default 0: `send` throws NotConnected.
+   */
   queueLimit?: number | undefined;
   /** What a full queue does: "refuse", the default, throws NotConnected; "drop-oldest" forgets the oldest message. */
   queuePolicy?: QueuePolicy | undefined;
