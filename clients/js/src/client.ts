@@ -2,8 +2,8 @@ import { makeCalls } from "./calls.js";
 import { NotConnected } from "./errors.js";
 import type { Answer, AnyEvents, Handler, Name, WithData } from "./events.js";
 import { type Heartbeat, makeHeartbeat } from "./heartbeat.js";
-import { type Hooks, makeHook, makeTeller } from "./hooks.js";
-import type { ListenOptions, Tag } from "./listeners.js";
+import { type Hooks, makeTeller } from "./hooks.js";
+import { type ListenOptions, makeListeners, type Tag } from "./listeners.js";
 import { orNull, requireEvent } from "./messages.js";
 import { checked, type Options, requireNumber, type Settings } from "./options.js";
 import { isHidden, watchPage } from "./page.js";
@@ -16,12 +16,12 @@ import { openSession } from "./session.js";
 /** How one call differs from the client's options. Times are seconds. */
 export interface CallOptions {
   /** To wait for the answer. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Called once if no answer came after `pendingAfter`. */
-  onPending?: () => unknown;
-  pendingAfter?: number;
+  onPending?: (() => unknown) | undefined;
+  pendingAfter?: number | undefined;
   /** Stops waiting; the promise is rejected with the signal's reason. The call may still be carried out. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -35,15 +35,15 @@ export interface CallOptions {
  * What a handler throws goes to `onError`, or to the console if nobody listens there.
  */
 export class Client<ServerEvents extends object = AnyEvents, ClientEvents extends object = AnyEvents> implements Hooks {
-  readonly onOpen: Hooks["onOpen"] = makeHook();
-  readonly onClose: Hooks["onClose"] = makeHook();
-  readonly onError: Hooks["onError"] = makeHook();
-  readonly onMessage: Hooks["onMessage"] = makeHook();
-  readonly onPing: Hooks["onPing"] = makeHook();
-  readonly onPong: Hooks["onPong"] = makeHook();
-  readonly onPongTimeout: Hooks["onPongTimeout"] = makeHook();
-  readonly onReconnect: Hooks["onReconnect"] = makeHook();
-  readonly onGiveUp: Hooks["onGiveUp"] = makeHook();
+  readonly onOpen: Hooks["onOpen"] = makeListeners();
+  readonly onClose: Hooks["onClose"] = makeListeners();
+  readonly onError: Hooks["onError"] = makeListeners();
+  readonly onMessage: Hooks["onMessage"] = makeListeners();
+  readonly onPing: Hooks["onPing"] = makeListeners();
+  readonly onPong: Hooks["onPong"] = makeListeners();
+  readonly onPongTimeout: Hooks["onPongTimeout"] = makeListeners();
+  readonly onReconnect: Hooks["onReconnect"] = makeListeners();
+  readonly onGiveUp: Hooks["onGiveUp"] = makeListeners();
 
   private readonly _settings: Settings;
   /** @internal */ readonly _teller = makeTeller(this);
@@ -67,6 +67,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
 
   /**
    * Resolves when the connection is open; at once if it is. A server that can't be reached is tried again as after a loss.
+   * While the page is hidden after the server closed with 4013, it waits until the page is shown; `reconnect` does not.
    *
    * Rejected with NotConnected when `retryLimit` was reached, the policy forbids to try again, or `close` was called.
    */
@@ -80,6 +81,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
    */
   close(): Promise<void> {
     this._queue._take();
+    this._router._forget();
     return this._reconnection._stop();
   }
 
@@ -137,9 +139,9 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     requireEvent(event);
     requireNumber("timeout", timeout);
     requireNumber("pendingAfter", pendingAfter);
-    const session = this._reconnection._session();
-    if (!session) throw new NotConnected();
-    const send = (callbackId: string) => session._send({ event, payload: orNull(data), callbackId });
+    const send = (callbackId: string) => {
+      if (!this._reconnection._send({ event, payload: orNull(data), callbackId })) throw new NotConnected();
+    };
     const pending = () => onPending && this._teller._call(onPending);
     const answer = this._calls._call(send, timeout, pending, pendingAfter, signal);
     return answer as Promise<Answer<ClientEvents[E]>>;
@@ -161,14 +163,12 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
   }
 
   private _hand(message: unknown): void {
-    const session = this._reconnection._session();
-    if (session) session._send(message);
-    else this._queue._add(message);
+    if (!this._reconnection._send(message)) this._queue._add(message);
   }
 
   private _surroundings(): Surroundings {
     const tell = (event: string) => {
-      if (this._settings.backgroundNotice && this._reconnection._session()) this._hand({ event, payload: null });
+      if (this._settings.backgroundNotice) this._reconnection._send({ event, payload: null }); // now or never
     };
     const wake = () => {
       this._heartbeat._probe();
@@ -184,7 +184,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
       _ready: () => {
         if (isHidden()) tell("$background");
         // Each by itself: one that can't be sent, as the server does not speak the codec, does not stop the others.
-        this._queue._take().forEach((message) => this._teller._call(() => this._hand(message)));
+        for (const message of this._queue._take()) this._teller._call(() => this._hand(message));
       },
     };
   }

@@ -14,12 +14,10 @@ export const AUTH_FAILED = 4011;
 export const REPLACED = 4012;
 export const BACKGROUND = 4013;
 
-const FINAL = [POLICY, CLIENT_CLOSED, FORCED_LOGOUT, AUTH_FAILED, REPLACED];
-
 /** Tells from how a connection ended, or from why it could not be made, whether to try again. */
 export type Policy = (close: Close) => boolean;
 
 /** The default policy: try again unless the code says not to. */
 export function reconnectsUnlessFinal({ code }: Close): boolean {
-  return !FINAL.includes(code);
+  return ![POLICY, CLIENT_CLOSED, FORCED_LOGOUT, AUTH_FAILED, REPLACED].includes(code);
 }

@@ -27,7 +27,7 @@ export class ConfigError extends CrosswireError {
 
 /** There is no open connection: it was never made, was lost, or is closing. */
 export class NotConnected extends CrosswireError {
-  constructor(message = "not connected: wait for connect()") {
+  constructor(message = "not connected") {
     super(message, "WS_NOT_OPEN");
   }
 }

@@ -13,15 +13,18 @@ export type AnyEvents = Record<string, any>;
 
 export type Name<Events> = keyof Events & string;
 
-/** The data of an event. */
+/** The data of an event, as it is sent. */
 export type Data<Member> = Member extends (...args: infer Args) => any ? Args[0] : Member;
 
+/** A value as it arrives: on the wire there is no undefined, but null. */
+type Arrived<Value> = Value extends undefined | void ? null : Value;
+
 /** What a call of an event is answered with. */
-export type Answer<Member> = Member extends (...args: any[]) => infer Result ? Awaited<Result> : any;
+export type Answer<Member> = Member extends (...args: any[]) => infer Result ? Arrived<Awaited<Result>> : any;
 
 /** A handler of the server's events; for those that are called, what it returns, or its promise, is the answer. */
 export type Handler<Member> = (
-  data: Data<Member>,
+  data: Arrived<Data<Member>>,
 ) => Member extends (...args: any[]) => infer Result ? Awaited<Result> | PromiseLike<Awaited<Result>> : unknown;
 
 /** Data, which may be left out where undefined is a value of it, followed by more arguments. */

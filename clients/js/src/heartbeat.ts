@@ -13,7 +13,7 @@ export interface HeartbeatOptions {
 
 export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, { _fire, _hooks }: Teller) {
   let interval = pingInterval;
-  let send: (() => void) | undefined; // undefined while no connection is open
+  let send: (() => boolean) | undefined; // undefined while no connection is open
   let giveUp: () => void;
   let sent = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -24,8 +24,7 @@ export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, {
   };
   const beat = () => {
     wait((sent = performance.now()));
-    send!();
-    _fire(_hooks.onPing);
+    if (send!()) _fire(_hooks.onPing);
   };
   const wait = (begun: number) => {
     clearTimeout(timer);
@@ -34,7 +33,6 @@ export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, {
       const now = performance.now();
       if (now - begun > pongTimeout * 1500) return wait(now);
       heartbeat._stop();
-      _fire(_hooks.onPongTimeout);
       giveUp();
     });
   };
@@ -51,8 +49,8 @@ export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, {
       if (!sent) rest();
     },
 
-    /** Begin on a new connection; `giveUp` is called when an echo does not come in time. */
-    _start(sender: () => void, giver: () => void): void {
+    /** Begin on a new connection; `sender` returns whether it could, `giver` is called when no echo comes in time. */
+    _start(sender: () => boolean, giver: () => void): void {
       send = sender;
       giveUp = giver;
       rest();

@@ -1,6 +1,6 @@
 import type { Close } from "./close.js";
 import { callAll } from "./dispatch.js";
-import { type AnyHandler, type ListenOptions, type Listeners, makeListeners, type Tag } from "./listeners.js";
+import type { AnyHandler, ListenOptions, Listeners, Tag } from "./listeners.js";
 import type { Encoded } from "./messages.js";
 
 /** A life event that the application can attach to; no message of the server can trigger it. */
@@ -32,8 +32,6 @@ export interface Hooks {
   /** That many attempts failed, and no more will be made. */
   readonly onGiveUp: Hook<[limit: number]>;
 }
-
-export const makeHook: <Args extends unknown[]>() => Hook<Args> = makeListeners;
 
 /** Tells the application of something: by a hook, or of a failure. */
 export interface Teller {

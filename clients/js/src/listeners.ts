@@ -7,8 +7,8 @@ export type Tag = string | number;
 
 export interface ListenOptions {
   /** Remove the handler before its first call. */
-  once?: boolean;
-  tag?: Tag;
+  once?: boolean | undefined;
+  tag?: Tag | undefined;
 }
 
 type Listener = ListenOptions & { handler: AnyHandler };
@@ -21,6 +21,8 @@ export interface Listeners {
   off(handlerOrTag?: AnyHandler | Tag): void;
   /** The handlers to call now; those added with `once` are removed. @internal */
   _take(): AnyHandler[];
+  /** Whether a handler was seen to be asynchronous. @internal */
+  _slow?: boolean;
 }
 
 /** @param emptied is called when none is left */

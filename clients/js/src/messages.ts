@@ -49,7 +49,7 @@ export function encode(codec: Codec, message: unknown): Encoded {
   try {
     return codec.encode(message);
   } catch (error) {
-    throw new InvalidPayload(`can't be sent: ${(error as Error).message}`);
+    throw new InvalidPayload((error as Error).message);
   }
 }
 

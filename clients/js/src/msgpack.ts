@@ -37,7 +37,7 @@ class Encoder {
   private _object(value: object): void {
     if (Array.isArray(value)) {
       this._head(value.length, 0x90, 16, [0, 0xdc, 0xdd]);
-      value.forEach((each) => this._value(each));
+      for (const each of value) this._value(each); // of holes too, as null
     } else if (value instanceof ArrayBuffer) this._binary(new Uint8Array(value));
     else if (ArrayBuffer.isView(value)) this._binary(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
     else if (value instanceof Date) this._date(value);
@@ -223,12 +223,12 @@ class Decoder {
     if (type >= 0xc7 && type <= 0xc9) return this._extension(this._uint(1 << (type - 0xc7)));
     if (type === 0xca) return this._view.getFloat32(this._skip(4));
     if (type === 0xcb) return this._view.getFloat64(this._skip(8));
-    if (type === 0xcf) return safe(this._view.getBigUint64(this._skip(8)));
+    if (type === 0xcf) return this._long(this._uint(4));
     if (type >= 0xcc && type < 0xcf) return this._uint(1 << (type - 0xcc));
     if (type === 0xd0) return this._view.getInt8(this._skip(1));
     if (type === 0xd1) return this._view.getInt16(this._skip(2));
     if (type === 0xd2) return this._view.getInt32(this._skip(4));
-    if (type === 0xd3) return safe(this._view.getBigInt64(this._skip(8)));
+    if (type === 0xd3) return this._long(this._uint(4) | 0);
     if (type >= 0xd4 && type <= 0xd8) return this._extension(1 << (type - 0xd4));
     if (type >= 0xd9 && type <= 0xdb) return this._text(this._uint(1 << (type - 0xd9)));
     if (type === 0xdc || type === 0xdd) return this._array(this._uint(type === 0xdc ? 2 : 4));
@@ -267,7 +267,15 @@ class Decoder {
     }
     if (length !== 12) throw new RangeError(`no timestamp has ${length} bytes`);
     const nanoseconds = this._uint(4);
-    return new Date(Number(this._view.getBigInt64(this._skip(8))) * 1000 + nanoseconds / 1e6);
+    return new Date(Number(this._long(this._uint(4) | 0)) * 1000 + nanoseconds / 1e6);
+  }
+
+  /** A 64-bit integer whose upper half was read: a number where that holds it exactly, or where there are no others. */
+  private _long(high: number): number | bigint {
+    const low = this._uint(4);
+    const number = high * WORD + low;
+    if (Number.isSafeInteger(number) || typeof BigInt === "undefined") return number;
+    return BigInt(high) * BigInt(WORD) + BigInt(low);
   }
 
   private _uint(size: number): number {
@@ -287,10 +295,4 @@ class Decoder {
     this._at += length;
     return at;
   }
-}
-
-/** A 64-bit integer as a number, where that holds it exactly. */
-function safe(value: bigint): number | bigint {
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value;
 }

@@ -8,50 +8,56 @@ import type { WebSocketClass } from "./websocket.js";
 /** The options of a client. Times are seconds. */
 export interface Options {
   /** Added to the query, such as `{ id: "13" }`; an array of values repeats its name. */
-  params?: Params;
-  /** Offered to the server, the favourite first. */
-  subprotocols?: readonly string[];
+  params?: Params | undefined;
+  /** Offered to the server, the favourite first. That of MessagePack needs `codec`, which offers it by itself. */
+  subprotocols?: readonly string[] | undefined;
   /** `msgpack` of `crosswire-client/msgpack`: messages travel as MessagePack if the server agrees. */
-  codec?: Codec;
+  codec?: Codec | undefined;
   /** Between two heartbeats, or null for none. Default 10. */
-  pingInterval?: number | null;
+  pingInterval?: number | null | undefined;
   /** To wait for a heartbeat's echo; then the connection counts as lost. Default 2. */
-  pongTimeout?: number;
+  pongTimeout?: number | undefined;
   /** The heartbeat's text; it must be the server's. Default "". */
-  pingText?: string;
+  pingText?: string | undefined;
   /** That `call` waits for an answer, unless it is told otherwise. Default 5. */
-  callTimeout?: number;
+  callTimeout?: number | undefined;
   /** After which `call` gives its pending notice. Default 0.1. */
-  pendingAfter?: number;
+  pendingAfter?: number | undefined;
   /** Attempts that come soon after a loss. Default 3. */
-  fastRetries?: number;
+  fastRetries?: number | undefined;
   /** The longest delay before each of those, doubled for every attempt after them. Default 3. */
-  fastInterval?: number;
+  fastInterval?: number | undefined;
   /** No delay is longer. Every delay is drawn evenly from 0 to its bound. Default 120. */
-  maxInterval?: number;
+  maxInterval?: number | undefined;
   /** Attempts in a row, or null, the default, for no limit. A connection that opens starts the count anew. */
-  retryLimit?: number | null;
+  retryLimit?: number | null | undefined;
   /**
    * Tells from a `Close` whether to try again. The default does unless the code is 1008, 4001, 4010, 4011 or 4012. An
    * attempt that failed is put to it as 1006. What it throws counts as a no.
    */
-  reconnect?: Policy;
-  /** Messages kept by `send` while there is no connection, until there is one. Default 0: `send` throws NotConnected. */
-  queueLimit?: number;
+  reconnect?: Policy | undefined;
+  /**
+   * Messages kept by `send` while there is no connection that takes them, until there is one; more than 16 MiB may need
+   * several. Default 0: `send` throws NotConnected.
+   */
+  queueLimit?: number | undefined;
   /** What a full queue does: "refuse", the default, throws NotConnected; "drop-oldest" forgets the oldest message. */
-  queuePolicy?: QueuePolicy;
+  queuePolicy?: QueuePolicy | undefined;
   /**
    * Tell the server when nobody can see the page. It closes the connection with 4013 if that lasts longer than its
    * `Heartbeat.background`; the client comes back when the page is shown. Default true, in browsers.
    */
-  backgroundNotice?: boolean;
+  backgroundNotice?: boolean | undefined;
   /** The WebSocket to use, such as that of the package `ws` where there is none. */
-  WebSocket?: WebSocketClass;
+  WebSocket?: WebSocketClass | undefined;
 }
 
 /** Options that have been checked, with every default filled in, and the codec's subprotocol offered first. */
-export type Settings = Required<Omit<Options, "params">> & { readonly url: string };
+export type Settings = Given<Omit<Options, "params">> & { readonly url: string };
 
+type Given<Some> = { readonly [Name in keyof Some]-?: Exclude<Some[Name], undefined> };
+
+/** Without a `retryLimit` or a `queueLimit` there is no limit, and no queue: these need no value. */
 const DEFAULTS = {
   subprotocols: [],
   codec: JSON_CODEC,
@@ -63,16 +69,14 @@ const DEFAULTS = {
   fastRetries: 3,
   fastInterval: 3,
   maxInterval: 120,
-  retryLimit: null,
   reconnect: reconnectsUnlessFinal,
-  queueLimit: 0,
   queuePolicy: "refuse" as const,
   backgroundNotice: true,
 };
 
 /** Check options: what can't work is refused when the client is made. */
 export function checked(url: string, { params, ...options }: Options): Settings {
-  const settings: Record<string, unknown> = {
+  const settings: Record<string, any> = {
     ...DEFAULTS,
     WebSocket: globalThis.WebSocket,
     url: joinParams(url, params),
@@ -84,14 +88,19 @@ export function checked(url: string, { params, ...options }: Options): Settings 
     settings[name] = value;
   }
   if (!settings.WebSocket) throw new ConfigError("no WebSocket");
-  const { codec, subprotocols } = settings as unknown as Settings;
-  settings.subprotocols = [codec.subprotocol, ...subprotocols].filter(Boolean);
-  return settings as unknown as Settings;
+  // Each once and well-formed (RFC 6455, section 4.1): a WebSocket refuses others at every attempt.
+  settings.subprotocols = [
+    ...new Set(([] as string[]).concat(settings.codec.subprotocol, settings.subprotocols)),
+  ].filter((name) => {
+    if (/[^!#-'*+.\w^`|~-]/.test(name)) throw new ConfigError(`subprotocols: ${name} can't be used`);
+    return name;
+  });
+  return settings as Settings;
 }
 
 /** Return a number if it can be used: finite, not negative, more than 0 where 0 would be of no use, whole if it counts. */
 export function requireNumber(name: string, value: number): number {
-  const least = /imeout|pingI/.test(name) ? 0.001 : 0;
-  if (value < Infinity && value >= least && !(/imit|tries/.test(name) && value % 1)) return value;
+  const sensible = /imeout|pingI/.test(name) ? value > 0 : !(/imit|tries/.test(name) && value % 1);
+  if (value >= 0 && value < Infinity && sensible) return value;
   throw new ConfigError(`${name}: ${value} can't be used`);
 }

@@ -1,9 +1,9 @@
 /** What there is of a page: a worker has no document, Node.js has neither; elsewhere they may have no events. */
-const { document: page } = globalThis as Partial<typeof globalThis>;
+const { document: page = {} as Partial<Document> } = globalThis as Partial<typeof globalThis>;
 
 /** Whether nobody can see the page now. */
-export function isHidden(): boolean {
-  return !!page && page.visibilityState === "hidden";
+export function isHidden(): boolean | undefined {
+  return page.hidden;
 }
 
 /**
@@ -15,5 +15,5 @@ export function isHidden(): boolean {
 export function watchPage(begin: boolean, online: () => void, turned: () => void): void {
   const act = begin ? "addEventListener" : "removeEventListener";
   if (globalThis[act]) globalThis[act]("online", online);
-  if (page && page[act]) page[act]("visibilitychange", turned);
+  if (page[act]) page[act]("visibilitychange", turned);
 }

@@ -49,8 +49,8 @@ export function makeReconnection(
   let atOnce = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const waiters: ((error?: NotConnected) => void)[] = [];
-  let failure = "";
-  let closing = Promise.resolve();
+  let failure: string;
+  let closing: Promise<void> | undefined;
   // Counts what was ended: a handler may end the attempts, and begin others.
   let run = 0;
 
@@ -73,7 +73,7 @@ export function makeReconnection(
     let again = atOnce;
     failure = why;
     try {
-      again = again || !!policy(close);
+      again = again || policy(close);
     } catch (error) {
       _report(error);
     }
@@ -130,7 +130,7 @@ export function makeReconnection(
       retries._reset();
       release();
       _ready();
-      _fire(_hooks.onOpen);
+      if (phase === Phase.Open) _fire(_hooks.onOpen); // else it was lost again by what _ready sent
     },
 
     _ended(ended, close, why) {
@@ -150,19 +150,19 @@ export function makeReconnection(
   };
 
   const reconnection = {
-    /** The open one. */
-    _session: () => (phase === Phase.Open ? current : undefined),
+    /** Send a message, or return false if there is no connection that can; throws InvalidPayload. */
+    _send: (message: unknown) => phase === Phase.Open && current!._send(message),
 
     /** Whether a connection was lost and the next one is still to come. */
     _reconnecting: () => lost && phase !== Phase.Open,
 
     /** Wait until connected; start if nothing is under way. */
     _connect(): Promise<void> {
-      if (phase === Phase.Open) return Promise.resolve();
       const connected = new Promise<void>((resolve, reject) =>
         waiters.push((error) => (error ? reject(error) : resolve())),
       );
       connected.catch(() => {}); // who does not wait for it is told by onError, onClose and onGiveUp
+      if (phase === Phase.Open) release();
       if (phase === Phase.Idle) {
         retries._reset();
         _wanted(true);
@@ -187,14 +187,15 @@ export function makeReconnection(
     },
 
     /** Close the connection, or give up getting one; resolves when nothing of it is left. */
-    _stop(): Promise<void> {
+    async _stop(): Promise<void> {
       const was = current;
       const open = phase === Phase.Open;
-      const close: Close = { code: CLIENT_CLOSED, reason: "closed by the client" };
-      const { code, reason } = close;
+      const code = CLIENT_CLOSED;
+      const reason = "closed by the client";
       end(reason);
-      if (was && !open) was._abort(code, reason);
-      if (was && open) closing = was._close(code, reason).then(() => _fire(_hooks.onClose, close));
+      if (!was) return closing;
+      if (open) closing = was._close(code, reason).then(() => _fire(_hooks.onClose, { code, reason }));
+      else was._abort(code, reason);
       return closing;
     },
   };

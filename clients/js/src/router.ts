@@ -1,41 +1,41 @@
 import { callAll, type Told } from "./dispatch.js";
 import { EventError } from "./errors.js";
 import type { Teller } from "./hooks.js";
-import { type AnyHandler, type Listeners, makeListeners } from "./listeners.js";
-import { orNull, requireEvent } from "./messages.js";
+import { type Listeners, makeListeners } from "./listeners.js";
+import { requireEvent } from "./messages.js";
 
-/** Asynchronous handlers running at once: beyond, events are dropped and reported, and calls refused with `BUSY`. */
+/**
+ * Asynchronous handlers running at once: beyond, events are dropped and reported, and calls refused with `BUSY`. Not those
+ * of events whose handlers were never seen to be asynchronous.
+ */
 const MAX_RUNNING = 1000;
 
 /** Where the answer to a server's call goes; throws InvalidPayload. */
-export type Reply = (refusal: EventError | null, value?: unknown) => void;
+export type Reply = (refusal: EventError | false | undefined, value?: unknown) => void;
 
 /** Brings what the server says to the handlers of its events, and their outcome back where it asked for one. */
 export type Router = ReturnType<typeof makeRouter>;
 
 export function makeRouter({ _report }: Teller) {
   const events = new Map<string, Listeners>();
-  let running = 0;
+  const running = new Set<unknown>();
+  const failure = new EventError("HANDLER_ERROR", "the handler failed");
 
   const answer = (outcome: unknown, failed: boolean | undefined, reply: Reply) => {
-    let error = outcome;
-    if (!failed) {
-      try {
-        return reply(null, outcome);
-      } catch (unsendable) {
-        _report(unsendable); // the handler's mistake, not the caller's
-        error = 0;
-      }
+    try {
+      reply(failed && (outcome instanceof EventError ? outcome : failure), outcome);
+    } catch (unsendable) {
+      _report(unsendable); // the handler's mistake, not the caller's
+      reply(failure);
     }
-    reply(error instanceof EventError ? error : new EventError("HANDLER_ERROR", "the handler failed"));
   };
 
-  const call = (handlers: AnyHandler[], data: unknown, reply?: Reply) => {
+  const call = (listeners: Listeners, data: unknown, reply?: Reply) => {
     // What answers: the first value that is not null or undefined, or the first failure.
     let outcome: unknown;
     let failed: boolean | undefined;
     const told: Told = (result, fails) => {
-      if (!failed && orNull(outcome) === null) {
+      if (!failed && outcome == null) {
         outcome = result;
         failed = fails;
       }
@@ -43,13 +43,14 @@ export function makeRouter({ _report }: Teller) {
       if (fails && !(reply && result instanceof EventError)) _report(result);
     };
     const done = () => {
-      running--;
+      running.delete(rest);
       if (reply) answer(outcome, failed, reply);
     };
-    running++;
-    const rest = callAll(handlers, [data], told);
-    if (rest) void rest.then(done);
-    else done();
+    const rest = callAll(listeners._take(), [data], told);
+    if (!rest) return done();
+    listeners._slow = true;
+    running.add(rest);
+    void rest.then(done);
   };
 
   return {
@@ -62,13 +63,16 @@ export function makeRouter({ _report }: Teller) {
       return listeners;
     },
 
+    /** Do not count what runs any longer: nobody waits for it. */
+    _forget: () => running.clear(),
+
     /** Call an event's handlers, and answer with their outcome if the server asked. */
     _deliver(event: string, data: unknown, reply?: Reply): void {
       const listeners = events.get(event);
       if (!listeners) {
         if (reply) reply(new EventError("NO_HANDLER", `this client has no handler for '${event}'`));
-      } else if (running < MAX_RUNNING) call(listeners._take(), data, reply);
-      else (reply || _report)(new EventError("BUSY", "too many handlers run"));
+      } else if (running.size < MAX_RUNNING || !listeners._slow) call(listeners, data, reply);
+      else (reply || _report)(new EventError("BUSY", "too busy"));
     },
   };
 }

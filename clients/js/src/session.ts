@@ -1,6 +1,6 @@
 import type { Calls } from "./calls.js";
 import { ABNORMAL, type Close } from "./close.js";
-import { EventError, NotConnected } from "./errors.js";
+import { EventError } from "./errors.js";
 import type { Heartbeat } from "./heartbeat.js";
 import type { Teller } from "./hooks.js";
 import { type Codec, decode, encode, type Encoded, JSON_CODEC, orNull } from "./messages.js";
@@ -9,10 +9,16 @@ import { after } from "./timers.js";
 import type { WebSocketClass } from "./websocket.js";
 
 /** Bytes that may wait for a server that does not read fast enough; over it the connection is dropped. */
-const OUTBOX = 16 * 1024 * 1024;
+const OUTBOX = 2 ** 24; // 16 MiB
 
 /** Seconds to wait for the server's part of the closing handshake; then the connection counts as gone. */
 const CLOSE_TIMEOUT = 5;
+
+/** Seconds for the server's own, counted from a heartbeat it did not echo. More than WebSockets wait themselves, if they do. */
+const CLOSING_TIMEOUT = 60;
+
+/** A WebSocket's `readyState` when it can send; the later ones are that it is closing, or closed. */
+const OPEN = 1;
 
 /** Where to connect, and what to speak there. */
 export interface Target {
@@ -41,8 +47,8 @@ export interface SessionOwner {
 
 /** One connection, from the attempt to its end. */
 export interface Session {
-  /** Send a message; throws NotConnected or InvalidPayload. */
-  _send(message: unknown): void;
+  /** Send a message, or return false if that can't be done now; throws InvalidPayload. */
+  _send(message: unknown): boolean;
   /** Start the closing handshake; resolves when it is done. What waits for an answer fails now, and nothing more is sent or received. */
   _close(code: number, reason: string): Promise<void>;
   /** As `_close`, but the connection counts as gone at once. The handshake goes on alone: WebSockets can't be cut off. */
@@ -51,39 +57,45 @@ export interface Session {
 
 /** Begin to connect; throws what the WebSocket's constructor throws. */
 export function openSession(owner: SessionOwner, target: Target, parts: Parts): Session {
+  const { codec: offered, pingText } = target;
   const { _router, _calls, _heartbeat, _teller } = parts;
   let codec = JSON_CODEC;
   let open = false;
   let over = false;
   let why = "the connection was lost";
-  let gone = () => {};
+  let gone: (() => void) | undefined;
+  let late: ReturnType<typeof after> | undefined;
 
   const leave = (reason: string) => {
+    clearTimeout(late);
     if (!open) return;
     open = false;
     _heartbeat._stop();
     _calls._lost(reason);
   };
   const end = (close: Close) => {
-    gone();
+    if (gone) gone();
     over = true;
     const lost = `the connection was lost (${close.code} ${close.reason})`;
     leave(lost);
     owner._ended(session, close, lost);
   };
+  // From the server's Close frame until `onclose`, a WebSocket discards what it is given and says nothing.
+  const canSend = () => open && socket.readyState <= OPEN;
   const transmit = (encoded: Encoded) => {
-    if (open && socket.bufferedAmount > OUTBOX) abort(ABNORMAL, "the server reads nothing");
-    if (open) socket.send(encoded);
+    if (!canSend()) return false;
+    if (socket.bufferedAmount > OUTBOX) abort(ABNORMAL, "outbox full");
+    else socket.send(encoded);
     return open;
   };
   const abort = (code: number, reason: string) => {
     leave(reason);
-    socket.close();
+    socket.close(code === ABNORMAL ? undefined : code, reason); // 1006 is not for sending
     end({ code, reason });
   };
   const receive = (raw: Encoded) => {
     if (!open) return;
-    if (raw === target.pingText) return _heartbeat._echoed();
+    if (raw === pingText) return _heartbeat._echoed();
     _teller._fire(_teller._hooks.onMessage, raw);
     const { event, callbackId, callId, error, payload } = decode(codec, raw);
     const data = orNull(payload);
@@ -95,19 +107,23 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
       transmit(encode(codec, answer));
     };
     if (typeof event === "string") {
-      if (orNull(callId) === null) _router._deliver(event, data);
+      if (callId == null) _router._deliver(event, data);
       else if (typeof callId === "string") _router._deliver(event, data, reply);
     } else if (callbackId) _calls._settle(callbackId, error, error ? new EventError(error.code, error.message) : data);
   };
 
-  const { codec: offered, pingText } = target;
   const socket = new target.WebSocket(target.url, target.subprotocols as string[]);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
     if (over) return;
     open = true;
     if (socket.protocol === offered.subprotocol) codec = offered;
-    const noEcho = () => abort(ABNORMAL, "no answer to the heartbeat");
+    const noEcho = () => {
+      // How it ends was decided by the server, if that ever happens.
+      if (!canSend()) return void (late = after(CLOSING_TIMEOUT, () => end({ code: ABNORMAL, reason: why })));
+      _teller._fire(_teller._hooks.onPongTimeout);
+      abort(ABNORMAL, "no heartbeat");
+    };
     _heartbeat._start(() => transmit(pingText), noEcho);
     owner._opened();
   };
@@ -119,17 +135,15 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   socket.onclose = ({ code, reason }) => end({ code, reason: reason || (code === ABNORMAL ? why : "") });
 
   const session: Session = {
-    _send(message) {
-      if (!transmit(encode(codec, message))) throw new NotConnected();
-    },
+    _send: (message) => transmit(encode(codec, message)),
     _close(code, reason) {
       leave(reason);
       return new Promise((resolve) => {
-        const timer = after(CLOSE_TIMEOUT, resolve);
         gone = () => {
-          clearTimeout(timer);
           resolve();
+          if (socket.terminate) socket.terminate(); // the package `ws` would keep the process alive for 30 seconds
         };
+        late = after(CLOSE_TIMEOUT, gone);
         socket.close(code, reason);
       });
     },

@@ -1,4 +1,7 @@
-/** A timer. Those for 2^31 milliseconds and more would end at once: here they wait for as long as there is. */
+/** Seconds. Timers for 2^31 milliseconds and more would end at once. */
+const LONGEST = 2e6;
+
+/** A timer; one that is longer than there are waits for as long as there is. */
 export function after(seconds: number, act: () => void): ReturnType<typeof setTimeout> {
-  return setTimeout(act, Math.min(seconds * 1000, 2 ** 31 - 1));
+  return setTimeout(act, Math.min(seconds, LONGEST) * 1000);
 }

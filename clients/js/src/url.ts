@@ -9,21 +9,19 @@ export type Params = Readonly<Record<string, ParamValue | readonly ParamValue[]>
 export function joinParams(url: string, params: Params = {}): string {
   // Taken apart by hand: the URL of React Native has neither all the parts nor a way to set them.
   const [, origin, path, query] = /^(wss?:\/\/[^/?]+)\/?([^?]*)\??(.*?)&?$/i.exec(url) || [];
-  if (!origin || /[\s#]/.test(url) || !isValid(url)) throw new ConfigError(`url: ${url} can't be used`);
+  let valid = origin && !/[\s#]/.test(url);
+  try {
+    new URL(url);
+  } catch {
+    valid = false;
+  }
+  if (!valid) throw new ConfigError(`url: ${url} can't be used`);
   const added = new URLSearchParams();
   for (const name in params) {
     for (const value of ([] as unknown[]).concat(params[name])) {
       if (value === undefined || value === null) throw new ConfigError(`params: ${value} can't be used`);
-      added.append(name, `${value}`);
+      added.append(name, value as string);
     }
   }
   return `${added}` ? `${origin}/${path}?${query}${query && "&"}${added}` : url;
-}
-
-function isValid(url: string): boolean {
-  try {
-    return !!new URL(url);
-  } catch {
-    return false;
-  }
 }

@@ -3,12 +3,15 @@ export interface WebSocketLike {
   binaryType: string;
   readonly protocol: string;
   readonly bufferedAmount: number;
+  readonly readyState: number;
   onopen: ((event: any) => void) | null;
   onmessage: ((event: any) => void) | null;
   onerror: ((event: any) => void) | null;
   onclose: ((event: any) => void) | null;
   send(data: any): void;
   close(code?: number, reason?: string): void;
+  /** Cut the connection off; only the package `ws` can. */
+  terminate?(): void;
 }
 
 export type WebSocketClass = new (url: string, protocols?: string[]) => WebSocketLike;

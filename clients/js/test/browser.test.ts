@@ -144,7 +144,7 @@ test("the browser's online event ends a long wait", async () => {
 test("a page that nobody sees is closed by the server, and comes back when it is shown", async () => {
   const turn = (state: string) =>
     page.evaluate((visibility) => {
-      Object.defineProperty(document, "visibilityState", { value: visibility, configurable: true });
+      Object.defineProperty(document, "hidden", { value: visibility === "hidden", configurable: true });
       document.dispatchEvent(new Event("visibilitychange"));
     }, state);
   await turn("hidden");

@@ -8,6 +8,7 @@ import {
   NotConnected,
   UsageError,
 } from "../src/index.js";
+import { msgpack } from "../src/msgpack.js";
 import { fakeClient, take } from "./support/fake_socket.js";
 
 beforeEach(() => {
@@ -140,6 +141,18 @@ test("close shakes hands, waits five seconds at most, and can be followed by con
   expect(vi.getTimerCount()).toBe(0);
 });
 
+test("close cuts off what does not shake hands, where that can be done", async () => {
+  const { client, last } = opened();
+  const terminate = vi.fn();
+  Object.assign(last(), { terminate });
+  const closed = client.close();
+  vi.advanceTimersByTime(4999);
+  expect(terminate).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(1);
+  await closed;
+  expect(terminate).toHaveBeenCalled();
+});
+
 test.each(["dialling", "pausing"])("close while %s", async (phase) => {
   const { client, events, last, sockets } = fakeClient();
   const connected = client.connect();
@@ -154,7 +167,7 @@ test.each(["dialling", "pausing"])("close while %s", async (phase) => {
 test("reconnect drops what there is and dials at once", () => {
   const { client, events, sockets } = opened();
   client.reconnect();
-  expect(sockets[0].closes).toHaveLength(1);
+  expect(sockets[0].closes).toEqual([[1000, "reconnecting"]]);
   expect(take(events)).toEqual([
     ["close", 1000, true],
     ["reconnect", 1, 0],
@@ -210,6 +223,7 @@ test("heartbeats give the latency; none in time drops the connection", () => {
   last().receive("hi");
   expect(client.latency).toBe(30);
   vi.advanceTimersByTime(12_000);
+  expect(last().closes).toEqual([[undefined, "no heartbeat"]]); // 1006 can't be sent
   expect(events).toEqual(["pong timeout", ["close", 1006, true], ["reconnect", 1, 1.5]]);
   expect(client.latency).toBeNull();
 });
@@ -316,8 +330,25 @@ test.each([
   { retryLimit: 1.5 },
   { fastRetries: 1.5 },
   { queueLimit: 0.5 },
+  { subprotocols: ["a b"] },
+  { subprotocols: ["a", "b,c"] },
+  { subprotocols: ["größer"] },
 ])("the options %o can't be used", (options) => {
   expect(() => fakeClient(options)).toThrow(ConfigError);
+});
+
+test("subprotocols are offered once each, and one may be given by itself", () => {
+  const offered = (options: object) => {
+    const { client, last } = fakeClient(options);
+    void client.connect();
+    return last().protocols;
+  };
+  expect(offered({ subprotocols: ["a", "v1.0+x!#$%&'*^_`|~-", "a"] })).toEqual(["a", "v1.0+x!#$%&'*^_`|~-"]);
+  expect(offered({ subprotocols: "chat" })).toEqual(["chat"]);
+  expect(offered({ subprotocols: ["mine", "crosswire.msgpack"], codec: msgpack })).toEqual([
+    "crosswire.msgpack",
+    "mine",
+  ]);
 });
 
 test("without any WebSocket the options say so", () => {
@@ -365,15 +396,19 @@ test("a handler's failure is reported and its text stays here; what can't be sen
   const { client, last, events } = opened();
   client.on("fails", () => Promise.reject(new Error("secret")));
   client.on("odd", () => BigInt(1));
+  client.on("worse", () => {
+    throw new EventError(10n as never);
+  });
   client.on("refuses", () => Promise.reject(new EventError("full", "the room is full")));
-  for (const event of ["fails", "odd", "refuses"]) last().receive(`{"event":"${event}","callId":"${event}"}`);
-  await vi.waitFor(() => expect(last().sent).toHaveLength(3));
+  for (const event of ["fails", "odd", "worse", "refuses"]) last().receive(`{"event":"${event}","callId":"${event}"}`);
+  await vi.waitFor(() => expect(last().sent).toHaveLength(4));
   expect(last().sent.sort()).toEqual([
     '{"callId":"fails","error":{"code":"HANDLER_ERROR","message":"the handler failed"}}',
     '{"callId":"odd","error":{"code":"HANDLER_ERROR","message":"the handler failed"}}',
     '{"callId":"refuses","error":{"code":"full","message":"the room is full"}}',
+    '{"callId":"worse","error":{"code":"HANDLER_ERROR","message":"the handler failed"}}',
   ]);
-  expect(events).toHaveLength(2);
+  expect(events).toHaveLength(3);
 });
 
 test("without onError failures are logged, and so are those of onError", () => {
@@ -399,6 +434,29 @@ test("no more than a thousand handlers run at once", async () => {
   last().receive('{"event":"slow","callId":"1"}');
   expect(events).toHaveLength(1);
   expect(last().sent[0]).toContain('"BUSY"');
+});
+
+test("what ends at once is handled however many handlers run, and close forgets those", async () => {
+  const { client, last, events } = opened();
+  const ends: (() => void)[] = [];
+  const handler = vi.fn();
+  client.on("slow", () => new Promise<void>((resolve) => ends.push(resolve)));
+  client.on("quick", handler);
+  const fill = () => {
+    for (let count = 0; count < 1000; count++) last().receive('{"event":"slow"}');
+  };
+  fill();
+  last().receive('{"event":"quick"}');
+  expect([handler.mock.calls.length, events]).toEqual([1, []]);
+  void client.close();
+  void client.connect();
+  last().open();
+  fill();
+  expect(ends).toHaveLength(2000);
+  for (const end of ends.slice(0, 1000)) end(); // too late to make room
+  await vi.advanceTimersByTimeAsync(0);
+  last().receive('{"event":"slow"}');
+  expect(ends).toHaveLength(2000);
 });
 
 test("an answer is not sent on another connection", async () => {
@@ -544,7 +602,7 @@ test("what nobody listens to does not count as too much", () => {
 });
 
 test("what was queued and is not sent when the connection is lost again is kept", () => {
-  const { client, sockets, last } = fakeClient({ queueLimit: 3 });
+  const { client, sockets, last, events } = fakeClient({ queueLimit: 3 });
   for (const event of ["a", "b", "c"]) client.send(event);
   void client.connect();
   sockets[0].send = function (data) {
@@ -552,9 +610,53 @@ test("what was queued and is not sent when the connection is lost again is kept"
     this.bufferedAmount = 2 ** 25;
   };
   last().open();
+  expect(events).toEqual([
+    ["close", 1006, true],
+    ["reconnect", 1, 1.5],
+  ]); // nor does it open after its end
   client.reconnect();
   last().open();
-  expect(sockets.map(({ sent }) => sent.map((text) => JSON.parse(text as string).event))).toEqual([["a"], ["c"]]);
+  expect(sockets.map(({ sent }) => sent.map((text) => JSON.parse(text as string).event))).toEqual([["a"], ["b", "c"]]);
+});
+
+test("what finds the connection full is queued if there is room", () => {
+  const { client, last } = opened({ queueLimit: 1, fastInterval: 0 });
+  last().bufferedAmount = 2 ** 25;
+  client.send("x");
+  vi.advanceTimersByTime(0);
+  last().open();
+  expect(last().sent).toEqual(['{"event":"x","payload":null}']);
+});
+
+test("a connection that the server is closing takes nothing: what can wait does, and the rest is told", async () => {
+  const { client, last, events } = opened({ queueLimit: 1, fastInterval: 0 });
+  const asked = client.call("early");
+  take(last().sent);
+  last().closing();
+  client.send("x");
+  expect(() => client.send("y")).toThrow(NotConnected);
+  await expect(client.call("x")).rejects.toThrow(NotConnected);
+  expect([last().sent, events]).toEqual([[], []]);
+  last().end(1001, "going");
+  await expect(asked).rejects.toThrow("1001 going");
+  vi.advanceTimersByTime(0);
+  last().open();
+  expect(last().sent).toEqual(['{"event":"x","payload":null}']);
+});
+
+test.each(["before the heartbeat", "before its echo"])("the server's close %s is how the connection ends", (when) => {
+  const { client, last, events } = opened({ pingInterval: 10, pongTimeout: 2 });
+  const pings = vi.fn();
+  client.onPing(pings);
+  if (when === "before its echo") vi.advanceTimersByTime(10_000);
+  take(last().sent);
+  pings.mockClear();
+  last().closing();
+  vi.advanceTimersByTime(30_000);
+  expect([last().sent, pings.mock.calls, events]).toEqual([[], [], []]);
+  last().end(4010);
+  expect(events).toEqual([["close", 4010, false]]);
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test.each(["connect", "call", "send"] as const)("%s while the connection is closing", async (verb) => {
@@ -612,6 +714,22 @@ test("a heartbeat that was on its way when the connection was lost is forgotten"
   expect(client.latency).toBeNull();
   vi.advanceTimersByTime(12_000);
   expect(events).toContain("pong timeout");
+});
+
+test("a close that the server never finishes is a loss in the end, and leaves no timer if the client closes", async () => {
+  const options = { pingInterval: 10, pongTimeout: 2 };
+  const { last, events } = opened(options);
+  last().closing();
+  vi.advanceTimersByTime(71_999);
+  expect(events).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(events[0]).toEqual(["close", 1006, true]);
+  const closed = opened(options);
+  closed.last().closing();
+  vi.advanceTimersByTime(30_000);
+  void closed.client.close();
+  closed.last().end(4010);
+  expect(vi.getTimerCount()).toBe(1); // of the first one's next attempt
 });
 
 test("a new pingInterval does not spare the server the echo", () => {

@@ -59,6 +59,32 @@ test("what JSON does with toJSON, undefined and Map", () => {
   expect(msgpack.decode(msgpack.encode(value))).toEqual({ b: 1, c: { d: [null] }, e: new Uint8Array([1]) });
 });
 
+test("a hole of an array travels as null, as JSON has it", () => {
+  expect(msgpack.decode(msgpack.encode([[1, , 3], Array(20)]))).toEqual([[1, null, 3], Array(20).fill(null)]);
+});
+
+test("without 64-bit integers, as in browsers of ES2019, large ones are numbers", () => {
+  vi.stubGlobal("BigInt", undefined);
+  for (const name of ["getBigInt64", "getBigUint64"] as const) {
+    vi.spyOn(DataView.prototype, name).mockImplementation(() => {
+      throw new TypeError("there is none");
+    });
+  }
+  try {
+    const values = [2 ** 32, 2 ** 53 - 1, -(2 ** 31) - 1, -(2 ** 53) + 1, new Date(-1), new Date(1e13)];
+    expect(msgpack.decode(msgpack.encode(values))).toEqual(values);
+    expect(msgpack.decode(Buffer.from("cf8000000000000000", "hex"))).toBe(2 ** 63);
+    expect(msgpack.decode(Buffer.from("d38000000000000000", "hex"))).toBe(-(2 ** 63));
+  } finally {
+    vi.unstubAllGlobals();
+  }
+});
+
+test("integers at the edges of what a number and of what 64 bits hold", () => {
+  const edges = [2n ** 53n, 2n ** 64n - 1n, -(2n ** 53n), -(2n ** 63n), 2n ** 63n - 1n, -(2n ** 60n) - 1n];
+  expect(msgpack.decode(msgpack.encode(edges))).toEqual(edges);
+});
+
 test.each([() => 0, Symbol("x"), new Date(NaN), 2n ** 64n])("%o can't be encoded", (value) => {
   expect(() => msgpack.encode(value)).toThrow();
 });

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 /** A page whose visibility and network the test decides. */
-const makePage = () => Object.assign(new EventTarget(), { visibilityState: "visible" });
+const makePage = () => Object.assign(new EventTarget(), { hidden: false });
 let page = makePage();
 let network = new EventTarget();
 
-function turn(state: string): void {
-  page.visibilityState = state;
+function turn(state: "hidden" | "visible"): void {
+  page.hidden = state === "hidden";
   page.dispatchEvent(new Event("visibilitychange"));
 }
 
@@ -46,6 +46,19 @@ test("unless that is not wanted", () => {
   void client.connect();
   last().open();
   turn("hidden");
+  expect(last().sent).toEqual([]);
+});
+
+test("what the server is told of the page is for now: on a connection that is closing it does not wait", () => {
+  const { client, last } = fakeClient({ queueLimit: 1 });
+  void client.connect();
+  last().open();
+  last().closing();
+  turn("hidden");
+  turn("visible");
+  last().end(1001);
+  client.reconnect();
+  last().open();
   expect(last().sent).toEqual([]);
 });
 
@@ -94,21 +107,18 @@ test("an attempt for which a wait was ended is not one to reconnect, if nothing 
   expect([sockets.length, client.reconnecting]).toEqual([2, false]);
 });
 
-test.each([{}, { visibilityState: "visible" }, undefined])(
-  "a document %o without events is no obstacle",
-  async (page) => {
-    vi.stubGlobal("document", page);
-    vi.stubGlobal("addEventListener", undefined);
-    vi.stubGlobal("removeEventListener", undefined);
-    vi.resetModules();
-    ({ fakeClient } = await import("./support/fake_socket.js"));
-    const { client, last, events } = fakeClient();
-    void client.connect();
-    last().open();
-    void client.close();
-    expect(events).toEqual(["open"]);
-  },
-);
+test.each([{}, { hidden: false }, undefined])("a document %o without events is no obstacle", async (page) => {
+  vi.stubGlobal("document", page);
+  vi.stubGlobal("addEventListener", undefined);
+  vi.stubGlobal("removeEventListener", undefined);
+  vi.resetModules();
+  ({ fakeClient } = await import("./support/fake_socket.js"));
+  const { client, last, events } = fakeClient();
+  void client.connect();
+  last().open();
+  void client.close();
+  expect(events).toEqual(["open"]);
+});
 
 test("every listener of the page is removed by close", () => {
   const kept = new Set<unknown>();

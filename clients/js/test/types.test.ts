@@ -5,6 +5,9 @@ import { Client } from "../src/index.js";
 interface ServerEvents {
   news: { text: string };
   question(data: number): string;
+  bare: undefined;
+  maybe: { text: string } | undefined;
+  poke(): void;
 }
 
 interface ClientEvents {
@@ -12,6 +15,8 @@ interface ClientEvents {
   bare: undefined;
   say(data: { msg: string }): { msg: string };
   time(): Promise<number>;
+  find(data: string): { id: string } | undefined;
+  done(): void;
 }
 
 export function typed(client: Client<ServerEvents, ClientEvents>): void {
@@ -21,6 +26,20 @@ export function typed(client: Client<ServerEvents, ClientEvents>): void {
   expectTypeOf(client.call("say", { msg: "hi" })).toEqualTypeOf<Promise<{ msg: string }>>();
   expectTypeOf(client.call("time")).toEqualTypeOf<Promise<number>>();
   client.call("time", undefined, { timeout: 1 });
+  client.call("time", undefined, {
+    timeout: undefined,
+    onPending: undefined,
+    pendingAfter: undefined,
+    signal: undefined,
+  });
+  client.on("bare", () => 0, { once: undefined, tag: undefined });
+  // What is undefined here arrives as null there.
+  client.on("bare", (data) => expectTypeOf(data).toEqualTypeOf<null>());
+  client.on("maybe", (data) => expectTypeOf(data).toEqualTypeOf<{ text: string } | null>());
+  client.on("poke", (data) => void expectTypeOf(data).toEqualTypeOf<null>());
+  client.on("poke", async () => {});
+  expectTypeOf(client.call("find", "x")).toEqualTypeOf<Promise<{ id: string } | null>>();
+  expectTypeOf(client.call("done")).toEqualTypeOf<Promise<null>>();
   client.send("typing", { room: "1" });
   client.send("bare");
   // @ts-expect-error there is no such event
@@ -35,6 +54,7 @@ export function typed(client: Client<ServerEvents, ClientEvents>): void {
 
 export function untyped(client: Client): void {
   client.on("anything", (data) => data.text);
+  client.on("anything", (data) => expectTypeOf(data).toBeAny());
   client.send("anything");
   void client.call("anything", [1], { timeout: 1 }).then((answer) => answer.text);
 }

@@ -6,12 +6,13 @@ export class FakeSocket {
   binaryType = "blob";
   protocol = "";
   bufferedAmount = 0;
+  readyState = 0;
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onerror: ((event: { message?: string }) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
   readonly sent: unknown[] = [];
-  readonly closes: [code?: number, reason?: string][] = [];
+  readonly closes: [code: number | undefined, reason: string | undefined][] = [];
 
   constructor(
     readonly url: string,
@@ -23,11 +24,13 @@ export class FakeSocket {
   }
 
   close(code?: number, reason?: string): void {
+    this.readyState = 2;
     this.closes.push([code, reason]);
   }
 
   open(protocol = ""): void {
     this.protocol = protocol;
+    this.readyState = 1;
     this.onopen!();
   }
 
@@ -35,7 +38,13 @@ export class FakeSocket {
     this.onmessage!({ data });
   }
 
+  /** The server's Close frame is here, the end of the connection is not. */
+  closing(): void {
+    this.readyState = 2;
+  }
+
   end(code = 1006, reason = ""): void {
+    this.readyState = 3;
     this.onclose!({ code, reason });
   }
 }
