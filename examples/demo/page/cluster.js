@@ -1,6 +1,6 @@
 // The servers that act as one, and the Redis between them: which there are, how they are, and where to connect.
 
-import { $, element, keyed, shown, write } from "/view.js";
+import { $, element, enable, isEnabled, keyed, shown, write } from "/view.js";
 
 const COMPLAINT = 10_000; // milliseconds that it is shown
 
@@ -98,7 +98,7 @@ export class Cluster {
   #make({ key, kind }) {
     const button = element("button", { type: "button", "aria-label": `Kill ${key}` }, "Kill");
     button.onclick = () => {
-      if (button.getAttribute("aria-disabled") === "true") return;
+      if (!isEnabled(button)) return;
       this.#complain("");
       this.#kill(key).catch((error) => this.#complain(error.message));
     };
@@ -141,7 +141,7 @@ function refresh(card, { state, health, detail, title, killable }) {
   details.title = title;
   const button = card.querySelector("button");
   button.hidden = !killable;
-  button.setAttribute("aria-disabled", String(state !== "good")); // `disabled` would take the focus from who has just pressed it
+  enable(button, state === "good");
 }
 
 function duration(seconds) {

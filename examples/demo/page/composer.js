@@ -1,14 +1,14 @@
 // The line to write in, with whom it goes to and whom that reaches.
 
-import { element, write } from "/view.js";
+import { element, enable, isEnabled, write } from "/view.js";
 
 export class Composer {
   #form;
   #to;
   #text;
+  #button;
   #reach;
   #known = "";
-  #isOn = false;
 
   /**
    * @param pane the element that it is in
@@ -17,7 +17,7 @@ export class Composer {
    */
   constructor(pane, say, turned) {
     this.#form = pane.querySelector(".say");
-    [this.#to, this.#text] = this.#form.querySelectorAll("select, input");
+    [this.#to, this.#text, this.#button] = this.#form.querySelectorAll("select, input, button");
     this.#reach = pane.querySelector(".reach");
     this.#to.onchange = turned;
     this.#form.onsubmit = (submitted) => {
@@ -69,14 +69,13 @@ export class Composer {
   }
 
   enable(yes) {
-    this.#isOn = yes;
-    write(this.#form.querySelector("button"), yes ? "Send" : "Offline");
-    this.#form.querySelector("button").setAttribute("aria-disabled", String(!yes)); // it may have the focus
+    write(this.#button, yes ? "Send" : "Offline");
+    enable(this.#button, yes);
   }
 
   async #send(say) {
     const text = this.#text.value.trim();
-    if (!text || !this.#isOn) return;
+    if (!text || !isEnabled(this.#button)) return;
     this.#text.value = "";
     try {
       await say({ ...this.receiver, text });

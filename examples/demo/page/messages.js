@@ -1,6 +1,6 @@
 // How a message, a note and a question to a room look.
 
-import { element, shown } from "/view.js";
+import { element, enable, isEnabled, shown } from "/view.js";
 
 /** A message, for the one of that name on that node; `took` are the milliseconds it was on its way, if we know. */
 export function drawSaid({ from, node, to, name, text, at }, { me, here, took }) {
@@ -31,7 +31,7 @@ export function drawPoll(poll, choose) {
   const options = poll.options.map((option) => {
     const button = element("button", { type: "button", dir: "auto" }, option);
     button.onclick = () => {
-      if (button.getAttribute("aria-disabled") === "true") return;
+      if (!isEnabled(button)) return;
       choose(option);
       item.querySelector(".fine").textContent = `You said ${option}; the server waits for the others …`;
       close(item);
@@ -73,7 +73,7 @@ function drawQuestion({ from, room, question, at }, options, state) {
 }
 
 function close(item) {
-  for (const button of item.querySelectorAll("button")) button.setAttribute("aria-disabled", "true"); // it may have the focus
+  for (const button of item.querySelectorAll("button")) enable(button, false);
 }
 
 function time(seconds) {

@@ -16,6 +16,11 @@ export function write(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
+/** Let a button do something, or not now. `disabled` would take the focus from who has just pressed it. */
+export const enable = (button, yes) => button.setAttribute("aria-disabled", String(!yes));
+
+export const isEnabled = (button) => button.getAttribute("aria-disabled") !== "true";
+
 /** Make a list show these items, in order, changing as little as possible, so that the focus stays where it is. */
 export function keyed(list, items, make, refresh) {
   const before = new Map([...list.children].map((child) => [child.dataset.key, child]));
