@@ -53,11 +53,14 @@ export interface Options {
 }
 
 /** Options that have been checked, with every default filled in, and the codec's subprotocol offered first. */
-export type Settings = Given<Omit<Options, "params">> & { readonly url: string };
+export type Settings = Readonly<Pick<Options, Unset>> &
+  Given<Omit<Options, Unset | "params">> & { readonly url: string };
 
 type Given<Some> = { readonly [Name in keyof Some]-?: Exclude<Some[Name], undefined> };
 
-/** Without a `retryLimit` or a `queueLimit` there is no limit, and no queue: these need no value. */
+/** Without these there is no limit, and no queue: they need no default. */
+type Unset = "retryLimit" | "queueLimit";
+
 const DEFAULTS = {
   subprotocols: [],
   codec: JSON_CODEC,

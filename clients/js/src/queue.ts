@@ -5,8 +5,8 @@ import { type Codec, encode } from "./messages.js";
 export type QueuePolicy = "refuse" | "drop-oldest";
 
 export interface QueueOptions {
-  /** Messages; 0 for no queue. */
-  readonly queueLimit: number;
+  /** Messages; 0 or undefined for no queue. */
+  readonly queueLimit?: number | undefined;
   readonly queuePolicy: QueuePolicy;
   /** Finds out at once whether a message can be sent. */
   readonly codec: Codec;

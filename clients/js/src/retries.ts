@@ -24,17 +24,17 @@ export interface Retry {
 export type Retries = ReturnType<typeof makeRetries>;
 
 /**
- * @param limit attempts in a row, or null for no limit
+ * @param limit attempts in a row, or null or undefined for no limit
  * @param random gives a number in [0, 1)
  */
-export function makeRetries(backoff: Backoff, limit: number | null, random: () => number) {
+export function makeRetries(backoff: Backoff, limit: number | null | undefined, random: () => number) {
   let attempt = 0;
   return {
     _limit: limit,
 
     /** The next attempt, if the limit allows one. One made at once counts, but waits for nothing and is not refused. */
     _next(atOnce?: boolean): Retry | undefined {
-      if (!atOnce && limit !== null && attempt >= limit) return undefined;
+      if (!atOnce && limit != null && attempt >= limit) return undefined;
       attempt++;
       // Drawn evenly from 0 to the bound, so that a thousand clients of a restarted server do not come back together.
       return { attempt, delay: atOnce ? 0 : bound(backoff, attempt) * random() };

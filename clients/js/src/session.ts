@@ -51,7 +51,7 @@ export interface Session {
   _send(message: unknown): boolean;
   /** Start the closing handshake; resolves when it is done. What waits for an answer fails now, and nothing more is sent or received. */
   _close(code: number, reason: string): Promise<void>;
-  /** As `_close`, but the connection counts as gone at once. The handshake goes on alone: WebSockets can't be cut off. */
+  /** As `_close`, but the connection counts as gone at once. The handshake goes on alone: most WebSockets can't be cut off. */
   _abort(code: number, reason: string): void;
 }
 
