@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 
 import hiredis
 
-PATIENCE = 5.0
-"""Seconds that the Redis has to answer."""
+from tests.support.aio import wait_until
 
 
 @asynccontextmanager
@@ -36,7 +35,7 @@ async def overhear(port: int, pattern: str) -> AsyncIterator[list[tuple[str, byt
     task = asyncio.create_task(listen())
     writer.write(hiredis.pack_command(("PSUBSCRIBE", pattern)))  # type: ignore[arg-type]
     try:
-        await asyncio.wait_for(listening.wait(), PATIENCE)
+        await wait_until(listening.is_set)
         yield heard
     finally:
         writer.close()

@@ -39,12 +39,13 @@ test.each([
   ["crosswire-client/msgpack", "msgpack.d.ts"],
 ])("TypeScript finds %s in every way that it looks for modules", (name, file) => {
   const { ModuleResolutionKind } = ts;
+  const main = `${installed()}/main.ts`;
   for (const moduleResolution of [
     ModuleResolutionKind.Node10,
     ModuleResolutionKind.Node16,
     ModuleResolutionKind.Bundler,
   ]) {
-    const { resolvedModule } = ts.resolveModuleName(name, `${installed()}/main.ts`, { moduleResolution }, ts.sys);
+    const { resolvedModule } = ts.resolveModuleName(name, main, { moduleResolution }, ts.sys);
     expect(resolvedModule?.resolvedFileName).toMatch(new RegExp(`/dist/(esm|cjs)/${file}$`));
   }
 });
