@@ -53,6 +53,7 @@ def _serve(assignment: Assignment, link: Link) -> None:
     if assignment.workers > 1:
         server.on_start(lambda: _require_company(server, assignment.workers))
     server.on_listening(lambda: link.report(Listening(server.name, server.port)))
+
     # All workers write to the same terminal or file.
     who = server.name.replace("%", "%%")
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {who} %(name)s: %(message)s")
