@@ -280,8 +280,8 @@ class GapInfo(NamedTuple):
 
     Attributes:
         url: the Redis that could not be heard; empty where messages are known to be missing whichever way they took.
-        since: when it was heard last, in seconds of real time.
-        until: when it could be heard again.
+        since: when it was heard last, or the last message before those missing came; in seconds of real time.
+        until: when it could be heard again, or it was known that some are missing.
     """
 
     url: str

@@ -15,7 +15,7 @@ class Missed(NamedTuple):
 
     Attributes:
         origin: whose.
-        since: when the first one behind them came, in seconds of the clock given.
+        since: when the last one before them came, in seconds of the clock given.
     """
 
     origin: bytes
@@ -36,15 +36,17 @@ class _Stream:
 
     Attributes:
         last: number of the last message that was handed on; from now on only larger ones are.
+        heard: when that one came.
         fresh: none was handed on yet, and which one comes first is not known.
         held: a heap of what came too early; None while there is nothing, which is the rule.
         since: when the first of them came.
     """
 
-    __slots__ = ("_numbers", "fresh", "held", "last", "since")
+    __slots__ = ("_numbers", "fresh", "heard", "held", "last", "since")
 
-    def __init__(self, last: int, *, fresh: bool) -> None:
+    def __init__(self, last: int, heard: float, *, fresh: bool) -> None:
         self.last = last
+        self.heard = heard
         self.fresh = fresh
         self.held: list[_Held] | None = None
         self.since = inf
@@ -64,7 +66,7 @@ class _Stream:
             return None
         message = heappop(held)
         self._numbers.discard(message.number)
-        self.last, self.fresh = message.number, False
+        self.last, self.heard, self.fresh = message.number, message.arrived, False
         return message.body
 
     def settle(self) -> None:
@@ -97,16 +99,17 @@ class Sequencer:
         self._streams: dict[bytes, _Stream] = {}
         self._scattered = scattered
 
-    def accept(self, origin: bytes, number: int, previous: int) -> bool:
+    def accept(self, origin: bytes, number: int, previous: int, now: float) -> bool:
         """Tell whether a message that came is the next one, and nothing waits behind it, which is the rule. If not,
         see :meth:`hold`."""
         stream = self._streams.get(origin)
         if stream is None:
             fresh = self._scattered and previous > 0
-            self._streams[origin] = _Stream(0 if fresh else number, fresh=fresh)
+            self._streams[origin] = _Stream(0 if fresh else number, now, fresh=fresh)
             return not fresh
         if previous <= stream.last < number and stream.held is None:
             stream.last = number
+            stream.heard = now
             return True
         return False
 
@@ -141,7 +144,7 @@ class Sequencer:
         for origin, stream in list(self._streams.items()):
             if stream.due(patience, grace) > now:
                 continue
-            missed = None if stream.fresh else Missed(origin, stream.since)
+            missed = None if stream.fresh else Missed(origin, stream.heard)
             bodies, body = list[bytes](), stream.next(skip=True)
             while body is not None:
                 bodies.append(body)

@@ -32,7 +32,7 @@ class Receiver:
         self.missed: list[Missed | None] = []
 
     def take(self, sent: Sent, now: float = 0.0, sender: bytes = SENDER) -> None:
-        if self.sequencer.accept(sender, *sent):
+        if self.sequencer.accept(sender, *sent, now):
             self.got.append(sent.number)
         elif self.sequencer.hold(sender, *sent, sent.body, now):
             self.got.extend(map(int, self.sequencer.ready(sender)))
@@ -155,14 +155,26 @@ def test_the_first_message_of_a_sender_does_not_wait() -> None:
 def test_a_missing_message_is_waited_for_and_then_missed() -> None:
     receiver = Receiver()
     first, _, third, fourth = chain(1, 2, 3, 4)
-    receiver.take(first)
+    receiver.take(first, now=3.0)
     receiver.take(third, now=5.0)
     receiver.take(fourth, now=6.0)
     receiver.give_up(5.0 + PATIENCE - 0.001)
     assert receiver.got == [1]
     receiver.give_up(5.0 + PATIENCE)
     assert receiver.got == [1, 3, 4]
-    assert receiver.missed == [Missed(SENDER, 5.0)]
+    assert receiver.missed == [Missed(SENDER, 3.0)]
+
+
+def test_what_is_missing_was_sent_after_the_last_message_before_it_came() -> None:
+    receiver = Receiver()
+    first, second, _, fourth, _, sixth = chain(1, 2, 3, 4, 5, 6)
+    receiver.take(first, now=1.0)
+    receiver.take(second, now=2.0)
+    receiver.take(fourth, now=5.0)
+    receiver.take(sixth, now=6.0)
+    receiver.give_up(8.0)
+    receiver.give_up(8.0)
+    assert receiver.missed == [Missed(SENDER, 2.0), Missed(SENDER, 5.0)]
 
 
 def test_a_second_one_that_is_missing_is_waited_for_from_when_that_was_known() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from math import inf
+from time import monotonic
 from typing import Protocol
 
 from crosswire.cluster.interface import Receive
@@ -32,7 +33,8 @@ class InletsOwner(Protocol):
         """A message is not what it should be."""
 
     def messages_missed(self, since: float) -> None:
-        """Messages did not come, those behind them did, first at ``since`` (seconds of the event loop's time)."""
+        """Messages did not come, those behind them did; ``since`` is when the last one before them came, in seconds
+        of the monotonic clock."""
 
 
 class _Holder(Protocol):
@@ -65,13 +67,13 @@ class Inlet:
             return
         if origin == self._own:
             return
-        if self._sequencer.accept(origin, number, previous):
+        now = monotonic()
+        if self._sequencer.accept(origin, number, previous, now):
             try:
                 self._receive(message[HEADER_SIZE:])
             except Exception:
                 logger.exception(_FAILED)
             return
-        now = asyncio.get_running_loop().time()
         if self._sequencer.hold(origin, number, previous, message, now):
             for ready in self._sequencer.ready(origin):
                 self._hand_on(ready)
@@ -191,13 +193,13 @@ class Inlets:
     def wait(self, inlet: Inlet) -> None:
         """See to it that an inlet does not hold messages back for ever."""
         self._holding[inlet] = None
-        if self.alone or inlet.due(self._patience) < asyncio.get_running_loop().time():
+        if self.alone or inlet.due(self._patience) < monotonic():
             self._give_up()
         elif inlet.due(self._patience) < self._due:
             self._arm()
 
     def _give_up(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         patience = 0.0 if self.alone else self._patience
         earliest = min([inlet.give_up(now, patience) for inlet in list(self._holding)], default=inf)
         if earliest != inf:
@@ -213,13 +215,12 @@ class Inlets:
         self._holding = {inlet: None for inlet, due in dues.items() if due != inf}
         self._due = min(dues.values(), default=inf)
         if self._due != inf:
-            self._timer = asyncio.get_running_loop().call_at(self._due, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, self._due - monotonic()), self._tick)
 
     def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._due > _LATE:
-            self._due = loop.time() + _GRACE
-            self._timer = loop.call_at(self._due, self._tick)
+        if monotonic() - self._due > _LATE:
+            self._due = monotonic() + _GRACE
+            self._timer = asyncio.get_running_loop().call_later(_GRACE, self._tick)
             return
         self._give_up()
 

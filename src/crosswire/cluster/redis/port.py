@@ -227,7 +227,7 @@ class _Misses:
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, since: float) -> None:
-        """Messages are missing since then, in seconds of the event loop's time."""
+        """Messages are missing since then, in seconds of the monotonic clock."""
         self._since = min(self._since, since)
         if self._timer is None:
             self._report()
@@ -242,9 +242,9 @@ class _Misses:
         since, self._since, self._timer = self._since, inf, None
         if since == inf:
             return
-        loop, now = asyncio.get_running_loop(), time.time()
-        self._timer = loop.call_later(_OFTEN, self._report)
-        self._tell(GapInfo("", now - (loop.time() - since), now))
+        self._timer = asyncio.get_running_loop().call_later(_OFTEN, self._report)
+        now = time.time()
+        self._tell(GapInfo("", now - (time.monotonic() - since), now))
 
 
 def _count(asked: asyncio.Future[object]) -> int:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import asyncio
+from time import monotonic
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_messages_missed_on_many_channels_are_told_of_at_once_and_then_together(
         member = Member(Redis("redis://127.0.0.1:1"), "node")
         port = member.port
         assert isinstance(port, port_module.RedisPort)
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         for since in (now - 5, now - 9, now - 7):
             port.messages_missed(since)
         assert port.gaps == 1
