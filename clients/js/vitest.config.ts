@@ -15,8 +15,9 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude,
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    expect: { poll: { timeout: 15_000 } },
     restoreMocks: true,
     maxWorkers: 2,
     minWorkers: 1,

@@ -1,6 +1,6 @@
 /** The built package against a real Crosswire server, on Node.js. */
 import { createRequire } from "node:module";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { CallTimeout, Client, EventError, type Options } from "../dist/esm/index.js";
 import { msgpack } from "../dist/esm/msgpack.js";
@@ -82,7 +82,7 @@ test("the close code decides", async () => {
   client.send("kick", 4000);
   await open;
   client.send("kick", 4010);
-  await vi.waitFor(() => expect(closes).toHaveLength(2));
+  await expect.poll(() => closes).toHaveLength(2);
   expect(closes).toEqual([4000, 4010].map((code) => ({ code, reason: "as you wish" })));
   expect(client.reconnecting).toBe(false);
 });
