@@ -90,7 +90,8 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   };
   const abort = (code: number, reason: string) => {
     leave(reason);
-    socket.close(code === ABNORMAL ? undefined : code, reason); // 1006 is not for sending
+    // 1006 is not for sending, and Chromium takes an undefined code for 0, which is not either.
+    code === ABNORMAL ? socket.close() : socket.close(code, reason);
     end({ code, reason });
   };
   const receive = (raw: Encoded) => {

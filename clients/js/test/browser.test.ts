@@ -109,6 +109,18 @@ test("a server that is killed is found again", async () => {
   expect(await page.evaluate(() => window.client.call("whoami"))).toMatchObject({ user: "13" });
 });
 
+test("a server that stands still is given up, and found again", async () => {
+  server.stall();
+  try {
+    await page.evaluate(() => void (window.client.pingInterval = 0.1));
+    expect(await logged(2)).toEqual(["open", 1006]);
+    await page.evaluate(() => void (window.client.pingInterval = null));
+  } finally {
+    server.resume();
+  }
+  expect(await logged(3)).toEqual(["open", 1006, "open"]);
+});
+
 test("offline and online", async () => {
   await context.setOffline(true);
   // The network takes its open connections along only in some versions of Chromium; attempts fail in all.

@@ -23,7 +23,9 @@ export class FakeSocket {
     this.sent.push(data);
   }
 
-  close(code?: number, reason?: string): void {
+  close(...how: [code?: number, reason?: string]): void {
+    const [code, reason] = how;
+    if (how.length && code !== 1000 && !(code! >= 3000 && code! <= 4999)) throw new Error(`${code} is not for sending`);
     this.readyState = 2;
     this.closes.push([code, reason]);
   }

@@ -45,6 +45,15 @@ export class CrosswireServer {
     this._port = 0;
   }
 
+  /** Let it stand still: its connections stay, and nothing is answered. */
+  stall(): void {
+    this._process!.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this._process!.kill("SIGCONT");
+  }
+
   async close(): Promise<void> {
     await this.kill();
     for (const socket of this._sockets) socket.destroy();
