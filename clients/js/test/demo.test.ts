@@ -10,6 +10,12 @@ const SCREENSHOTS = process.env.SCREENSHOTS || "test-results";
 const DESK = { viewport: { width: 1280, height: 800 }, colorScheme: "light" as const };
 const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "dark" as const, hasTouch: true, isMobile: true };
 
+/** What the page's module of that name has. */
+interface View {
+  follow(list: Element): void;
+  insert(list: Element, item: HTMLElement, at: number, most: number): void;
+}
+
 const demo = new Demo();
 const errors: string[] = [];
 let browser: Browser;
@@ -140,22 +146,57 @@ test("the end of what is said stays in view, and the page as high as it is", asy
   await atEnd(pane(2));
 });
 
-/** Scroll what is said, and wait until the page knows: should something come at this very moment, it goes first. */
+/** Scroll what is said, and wait until the page knows. */
 async function scrollTo(where: Locator, top: number): Promise<void> {
-  const moved = () =>
-    where.locator(".log").evaluate(async (log, wanted) => {
-      log.scrollTop = wanted;
-      const there = log.scrollTop;
-      for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
-      return log.scrollTop === there;
-    }, top);
-  await expect.poll(moved).toBe(true);
+  await where.locator(".log").evaluate(async (log, wanted) => {
+    log.scrollTop = wanted;
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+  }, top);
 }
 
 async function atEnd(where: Locator): Promise<void> {
   const left = () =>
     where.locator(".log").evaluate((log) => Math.round(log.scrollHeight - log.scrollTop - log.clientHeight));
   await expect.poll(left).toBe(0);
+}
+
+test("what comes while its reader scrolls does not undo that, nor does the end of what is kept", async () => {
+  const scene = await page.evaluateHandle(listToFollow, await page.evaluateHandle<View>('import("/view.js")'));
+  const scrolledTo = (top: number) =>
+    scene.evaluate(async ({ box, come, left }, wanted) => {
+      box.scrollTop = wanted;
+      await come();
+      return left();
+    }, top);
+  for (let count = 0; count < 15; count++) await scene.evaluate(({ come }) => come());
+  expect(await scrolledTo(300)).toBe(1100);
+  expect(await scrolledTo(1_000_000)).toBe(0);
+  for (let count = 0; count < 10; count++) await scene.evaluate(({ come }) => come());
+  expect(await scene.evaluate(({ left }) => left())).toBe(0);
+  expect(await scrolledTo(1_000_000)).toBe(0);
+  expect(await scrolledTo(1000)).toBe(800);
+  await scene.evaluate(({ come }) => come());
+  expect(await scene.evaluate(({ left }) => left())).toBe(900); // the oldest one is gone, and the same ones are seen
+  await scene.evaluate(({ box }) => box.remove());
+});
+
+/** A list of items of 100 pixels, of which 20 are kept, in a box of 200. */
+function listToFollow({ follow, insert }: View) {
+  const box = document.body.appendChild(document.createElement("div"));
+  box.style.cssText = "position: fixed; inset: 0 auto auto 0; width: 200px; height: 200px; overflow: auto";
+  const list = box.appendChild(document.createElement("ol"));
+  follow(list);
+  let said = 0;
+  return {
+    box,
+    left: () => box.scrollHeight - box.scrollTop - box.clientHeight,
+    come: async () => {
+      const item = document.createElement("li");
+      item.style.height = "100px";
+      insert(list, item, ++said, 20);
+      for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+    },
+  };
 }
 
 test("somebody who opens many rooms leaves the others their place", async () => {

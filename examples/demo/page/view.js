@@ -40,15 +40,18 @@ export function keyed(list, items, make, refresh) {
 /** Keep the end of a list in view, whatever comes and however its box changes, unless its reader has scrolled away. */
 export function follow(list) {
   const box = list.parentElement;
-  const size = () => `${box.scrollHeight} ${box.clientHeight}`;
-  let atEnd = true;
-  let settled = "";
-  box.addEventListener("scroll", () => {
-    if (size() !== settled) return; // it is not the reader who scrolls: something came, and is about to be seen below
-    atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
-  });
+  let seen = { height: 0, room: 0 }; // what the reader sees, which may be less than is there already
+  let atEnd;
+  const isEnd = ({ height, room }) => height - box.scrollTop - room < 60;
+  const now = () => ({ height: box.scrollHeight, room: box.clientHeight });
+  const stay = (yes) => {
+    atEnd = yes;
+    box.style.overflowAnchor = atEnd ? "none" : ""; // else what is seen stays in view when the oldest is removed
+  };
+  stay(true);
+  box.addEventListener("scroll", () => stay(isEnd(seen) || isEnd(now())));
   const resized = new ResizeObserver(() => {
-    settled = size();
+    seen = now();
     if (atEnd) box.scrollTop = box.scrollHeight;
   });
   resized.observe(box); // which is also told when a hidden pane is shown
