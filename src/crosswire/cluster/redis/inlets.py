@@ -151,6 +151,7 @@ class Inlets:
         self._holding: dict[Inlet, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = inf
+        self._not_before = -inf  # after the process stood still, until the sockets have been read
 
     def open(self, channel: bytes, receive: Receive, *, plain: bool) -> None:
         """Let ``receive`` take what comes on a channel."""
@@ -193,9 +194,10 @@ class Inlets:
     def wait(self, inlet: Inlet) -> None:
         """See to it that an inlet does not hold messages back for ever."""
         self._holding[inlet] = None
-        if self.alone or inlet.due(self._patience) < monotonic():
+        due = inlet.due(self._patience)
+        if self.alone or due == -inf:
             self._give_up()
-        elif inlet.due(self._patience) < self._due:
+        elif max(due, self._not_before) < self._due:  # one that is overdue is the timer's affair: it knows why
             self._arm()
 
     def _give_up(self) -> None:
@@ -213,13 +215,14 @@ class Inlets:
             self._timer = None
         dues = {inlet: inlet.due(self._patience) for inlet in self._holding}
         self._holding = {inlet: None for inlet, due in dues.items() if due != inf}
-        self._due = min(dues.values(), default=inf)
+        self._due = max(min(dues.values(), default=inf), self._not_before)
         if self._due != inf:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, self._due - monotonic()), self._tick)
 
     def _tick(self) -> None:
-        if monotonic() - self._due > _LATE:
-            self._due = monotonic() + _GRACE
+        now = monotonic()
+        if now - self._due > _LATE:
+            self._due = self._not_before = now + _GRACE
             self._timer = asyncio.get_running_loop().call_later(_GRACE, self._tick)
             return
         self._give_up()
