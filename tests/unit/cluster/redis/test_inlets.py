@@ -171,6 +171,21 @@ def test_the_first_message_of_a_sender_may_wait_but_is_not_missed() -> None:
     run(main())
 
 
+def test_what_was_sent_before_the_first_that_was_handed_on_and_comes_too_late_is_missed() -> None:
+    async def main() -> None:
+        scene = Scene(scattered=True)
+        before = monotonic()
+        scene.take(5, 3)
+        await wait_until(lambda: scene.got == [b"5"])
+        scene.take(3, 0)
+        scene.take(3, 0)
+        assert scene.got == [b"5"]
+        assert len(scene.missed) == 1
+        assert scene.missed[0] < before
+
+    run(main())
+
+
 def test_too_many_that_wait_are_handed_on_at_once() -> None:
     async def main() -> None:
         scene = Scene(patience=100)
