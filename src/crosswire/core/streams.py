@@ -40,9 +40,10 @@ class _Stream:
         fresh: none was handed on yet, and which one comes first is not known.
         held: a heap of what came too early; None while there is nothing, which is the rule.
         since: when the first of them came.
+        guess: number of the first that was handed on, and when it came, if it was only supposed to be the first.
     """
 
-    __slots__ = ("_numbers", "fresh", "heard", "held", "last", "since")
+    __slots__ = ("_numbers", "fresh", "guess", "heard", "held", "last", "since")
 
     def __init__(self, last: int, heard: float, *, fresh: bool) -> None:
         self.last = last
@@ -50,6 +51,7 @@ class _Stream:
         self.fresh = fresh
         self.held: list[_Held] | None = None
         self.since = inf
+        self.guess: tuple[int, float] | None = None
         self._numbers: set[int] = set()
 
     def hold(self, message: _Held) -> None:
@@ -144,13 +146,26 @@ class Sequencer:
         for origin, stream in list(self._streams.items()):
             if stream.due(patience, grace) > now:
                 continue
-            missed = None if stream.fresh else Missed(origin, stream.heard)
+            fresh = stream.fresh
+            missed = None if fresh else Missed(origin, stream.heard)
             bodies, body = list[bytes](), stream.next(skip=True)
+            if fresh:
+                stream.guess = stream.last, stream.heard
             while body is not None:
                 bodies.append(body)
                 body = stream.next()
             stream.settle()
             yield missed, bodies
+
+    def belied(self, origin: bytes, number: int) -> float | None:
+        """Tell whether a message that was not held came before the one that was supposed to be a sender's first, and so
+        is lost; if it did, return when that one came."""
+        stream = self._streams[origin]
+        if stream.guess is None or number >= stream.guess[0]:
+            return None
+        came = stream.guess[1]
+        stream.guess = number, came  # its twin tells nothing new
+        return came
 
     def forget(self, origin: bytes) -> None:
         """Forget a sender that is gone."""

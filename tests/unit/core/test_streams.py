@@ -190,6 +190,27 @@ def test_a_second_one_that_is_missing_is_waited_for_from_when_that_was_known() -
     assert receiver.got == [1, 3, 4, 5]
 
 
+def test_one_before_that_which_was_taken_for_the_first_is_lost_and_that_is_known_once() -> None:
+    receiver = Receiver(scattered=True)
+    first, second, third, fourth = chain(1, 2, 3, 4)
+    receiver.take(third, now=5.0)
+    receiver.give_up(5.0 + GRACE)
+    receiver.take(fourth, now=6.0)
+    late = [first, third, fourth, second, first]
+    for message in late:
+        receiver.take(message, now=7.0)
+    assert receiver.got == [3, 4]
+    assert [receiver.sequencer.belied(SENDER, message.number) for message in late] == [5.0, None, None, None, None]
+
+
+def test_what_came_before_the_first_is_not_lost_where_that_is_known_to_be_the_first() -> None:
+    receiver = Receiver(scattered=True)
+    first, second = chain(1, 2)
+    receiver.take(first)
+    receiver.take(second)
+    assert receiver.sequencer.belied(SENDER, first.number) is None
+
+
 def test_no_patience_gives_up_at_once() -> None:
     receiver = Receiver()
     receiver.take(Sent(1, 0))

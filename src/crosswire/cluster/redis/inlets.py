@@ -14,9 +14,9 @@ from crosswire.core.envelopes import HEADER_SIZE, unpack_header
 from crosswire.core.streams import Sequencer
 from crosswire.errors import InvalidMessage
 
-_GRACE = 0.05
-"""Seconds that the first messages of a sender wait for others before them, where there may be some. Many times what
-one Redis is ahead of another as a rule, and little for whoever waits."""
+_GRACE = 0.25
+"""Seconds that the first messages of a sender wait for others before them, where there may be some. What one Redis is
+ahead of another where they share busy machines, and still little for whoever waits."""
 
 _LATE = 0.2
 """Seconds. When the timer comes so late, the process stood still, and what is missing may be in the sockets."""
@@ -33,8 +33,8 @@ class InletsOwner(Protocol):
         """A message is not what it should be."""
 
     def messages_missed(self, since: float) -> None:
-        """Messages did not come, those behind them did; ``since`` is when the last one before them came, in seconds
-        of the monotonic clock."""
+        """Messages did not come, those behind them did; ``since`` is when the last one before them came, or else a
+        while before the first one did, in seconds of the monotonic clock."""
 
 
 class _Holder(Protocol):
@@ -45,6 +45,10 @@ class _Holder(Protocol):
 
     def wait(self, inlet: Inlet) -> None:
         """The inlet holds messages back."""
+
+    def came_late(self, first: float) -> None:
+        """A message came that is before those that were taken for a sender's first, and is lost; ``first`` is when
+        these came."""
 
 
 class Inlet:
@@ -78,6 +82,8 @@ class Inlet:
             for ready in self._sequencer.ready(origin):
                 self._hand_on(ready)
             self._holder.wait(self)
+        elif (first := self._sequencer.belied(origin, number)) is not None:
+            self._holder.came_late(first)
 
     def replace(self, receive: Receive) -> None:
         """Hand on to somebody else."""
@@ -151,6 +157,7 @@ class Inlets:
         self._holding: dict[Inlet, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = inf
+        self._not_before = -inf  # after the process stood still, until the sockets have been read
 
     def open(self, channel: bytes, receive: Receive, *, plain: bool) -> None:
         """Let ``receive`` take what comes on a channel."""
@@ -193,10 +200,15 @@ class Inlets:
     def wait(self, inlet: Inlet) -> None:
         """See to it that an inlet does not hold messages back for ever."""
         self._holding[inlet] = None
-        if self.alone or inlet.due(self._patience) < monotonic():
+        due = inlet.due(self._patience)
+        if self.alone or due == -inf:
             self._give_up()
-        elif inlet.due(self._patience) < self._due:
+        elif max(due, self._not_before) < self._due:  # one that is overdue is the timer's affair: it knows why
             self._arm()
+
+    def came_late(self, first: float) -> None:
+        """Tell that a message is missing that was sent before the first that was handed on."""
+        self._owner.messages_missed(first - self._patience)  # what is under way for longer is not counted on
 
     def _give_up(self) -> None:
         now = monotonic()
@@ -213,13 +225,14 @@ class Inlets:
             self._timer = None
         dues = {inlet: inlet.due(self._patience) for inlet in self._holding}
         self._holding = {inlet: None for inlet, due in dues.items() if due != inf}
-        self._due = min(dues.values(), default=inf)
+        self._due = max(min(dues.values(), default=inf), self._not_before)
         if self._due != inf:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, self._due - monotonic()), self._tick)
 
     def _tick(self) -> None:
-        if monotonic() - self._due > _LATE:
-            self._due = monotonic() + _GRACE
+        now = monotonic()
+        if now - self._due > _LATE:
+            self._due = self._not_before = now + _GRACE
             self._timer = asyncio.get_running_loop().call_later(_GRACE, self._tick)
             return
         self._give_up()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +15,9 @@ from crosswire.runtime.loops import loop_factory
 from crosswire.testing.bus_member import CHANNEL, Member
 from crosswire.types import GapInfo, RedisStatus
 from tests.support import aio
+
+_STANDSTILL = 0.1
+"""Seconds. If a thread that has nothing else to do is not run for longer, no thread of the process is."""
 
 
 class RedisMember(Member):
@@ -74,9 +79,32 @@ class Watch:
     """Tells whether something took as long as it may."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._began = self._looked = time.monotonic()
+        self._stood_still = 0.0
+        self._looking = threading.Lock()
+        threading.Thread(target=_look_often, args=(weakref.ref(self),), daemon=True).start()
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since it was made: what it took at least."""
         return time.monotonic() - self._began
+
+    @property
+    def awake(self) -> float:
+        """Those in which this process did not stand still, as a busy machine lets it: what may be limited."""
+        self.look()
+        return self._looked - self._began - self._stood_still
+
+    def look(self) -> None:
+        """Note how long nobody has looked."""
+        with self._looking:
+            now = time.monotonic()
+            self._stood_still += max(0.0, now - self._looked - _STANDSTILL)
+            self._looked = now
+
+
+def _look_often(watching: weakref.ref[Watch]) -> None:
+    while (watch := watching()) is not None:
+        watch.look()
+        del watch  # or it would live as long as this thread
+        time.sleep(_STANDSTILL / 10)

@@ -94,7 +94,8 @@ def test_one_that_can_not_be_reached_is_not_added(one: RedisProcess, two: RedisP
             watch = Watch()
             with pytest.raises(BusUnavailable, match="not added"):
                 await a.redis.add(two.url)
-            assert 2.5 < watch.elapsed < 3.5
+            assert watch.elapsed > 2.5
+            assert watch.awake < 3.5
             assert a.redis.urls == [one.url]
             assert a.times("path lost") == 0
 
@@ -109,7 +110,7 @@ def test_one_that_refuses_is_an_error_in_the_configuration(one: RedisProcess) ->
                 watch = Watch()
                 with pytest.raises(ConfigError, match="WRONGPASS"):
                     await a.redis.add(redis.url.replace("right", "s3cr3t"))
-                assert watch.elapsed < 1
+                assert watch.awake < 1
                 with pytest.raises(ConfigError):
                     await a.redis.add("localhost")
                 assert a.redis.urls == [one.url]

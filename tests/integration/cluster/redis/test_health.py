@@ -51,7 +51,7 @@ def test_one_that_hangs_is_out_within_a_second_and_a_half_and_back_within_two(
             redis.pause()
             watch = Watch()
             await wait_until(lambda: a.port.paths == (id_of(other),))
-            assert watch.elapsed < 1.5
+            assert watch.awake < 1.5
             await wait_until(lambda: len(a.statuses) == 1)
             assert a.told[:2] == [("path lost", id_of(redis)), ("paths changed", (id_of(other),))]
             (lost,) = a.statuses
@@ -61,7 +61,7 @@ def test_one_that_hangs_is_out_within_a_second_and_a_half_and_back_within_two(
             redis.resume()
             watch = Watch()
             await wait_until(lambda: len(a.port.paths) == 2)
-            assert watch.elapsed < 2
+            assert watch.awake < 2
             (gap,) = a.gaps
             assert gap.url == redis.url
             assert gap.until - gap.since > 0.5
@@ -78,11 +78,11 @@ def test_one_that_is_killed_is_out_at_once_and_back_within_two_seconds_of_its_re
             redis.kill()
             watch = Watch()
             await wait_until(lambda: all(member.port.paths == (id_of(other),) for member in members))
-            assert watch.elapsed < 0.3
+            assert watch.awake < 0.3
             redis.restart()
             watch = Watch()
             await wait_until(lambda: all(len(member.port.paths) == 2 for member in members))
-            assert watch.elapsed < 2
+            assert watch.awake < 2
 
     run(main())
 
@@ -110,7 +110,7 @@ def test_a_subscriber_that_hears_nothing_is_replaced_within_three_seconds(redis:
             proxy.blackhole(next(link for link in proxy.links if b"SUBSCRIBE" in link.first_bytes))
             watch = Watch()
             await wait_until(lambda: b.gaps)
-            assert watch.elapsed < 3
+            assert watch.awake < 3
             assert "does not come back" in str(b.redis.status()[0].last_error)
             assert all(status.publisher for status in b.statuses)
             assert b.times("path lost") == 0
@@ -130,7 +130,7 @@ def test_a_publisher_that_reaches_nobody_is_replaced(redis: RedisProcess, up: bo
                 b.port.publish(b"cw:test", b"%d" % number)
             watch = Watch()
             await wait_until(lambda: any(not status.healthy for status in b.statuses))
-            assert watch.elapsed < 1.5
+            assert watch.awake < 1.5
             await wait_until(lambda: b.port.available)
             b.port.publish(b"cw:test", b"100")
             await wait_until(lambda: len(a.got) == 101)
@@ -160,9 +160,7 @@ def test_a_redis_behind_a_slow_network_is_healthy_and_its_latency_known(redis: R
         async with TcpProxy("127.0.0.1", redis.port) as proxy:
             proxy.delay(0.1)
             async with crew(Redis(f"redis://127.0.0.1:{proxy.port}", ping_interval=0.05)) as (a,):
-                await wait_until(lambda: (a.redis.status()[0].latency or 0) > 90)
-                assert a.healthy == [True]
-                assert a.redis.status()[0].latency < 500  # type: ignore[operator]
+                await wait_until(lambda: a.healthy == [True] and 90 < (a.redis.status()[0].latency or 0) < 500)
 
     run(main())
 
@@ -225,7 +223,7 @@ def test_a_name_that_stands_for_several_independent_redis_is_of_no_use(
                 a.port.publish(b"cw:test", b"busy")
                 await asyncio.sleep(0.005)
                 assert not b.port.available
-            assert "does not come back" in str(b.redis.status()[0].last_error)
+            await wait_until(lambda: "does not come back" in str(b.redis.status()[0].last_error))
         await links.cancel()
 
     run(main())

@@ -33,7 +33,8 @@ def test_one_that_can_not_be_reached_does_not_hold_up_the_start_for_long(
     async def main() -> None:
         watch = Watch()
         async with crew(Redis([redis.url, other.url])) as (a,):
-            assert 0.4 < watch.elapsed < 1.5
+            assert watch.elapsed > 0.4
+            assert watch.awake < 1.5
             assert a.port.available
             assert [status.healthy for status in a.redis.status()] == [False, True]
             redis.restart()
@@ -52,7 +53,8 @@ def test_without_any_redis_a_node_starts_alone_and_says_so(
     async def main() -> None:
         watch = Watch()
         async with crew(Redis(redis.url)) as (a,):
-            assert 1.5 < watch.elapsed < 3
+            assert watch.elapsed > 1.5
+            assert watch.awake < 3
             assert not a.port.available
             assert "this node is on its own" in caplog.text
             await a.listen()
@@ -69,7 +71,7 @@ def test_all_that_work_make_a_start_quick(redis: RedisProcess, other: RedisProce
     async def main() -> None:
         watch = Watch()
         async with crew(Redis([redis.url, other.url])) as (a,):
-            assert watch.elapsed < 0.3
+            assert watch.awake < 0.3
             assert a.healthy == [True, True]
             assert a.gaps == []
 
@@ -83,6 +85,6 @@ def test_a_stop_does_not_wait_for_one_that_hangs(redis: RedisProcess) -> None:
             a.port.publish(b"cw:test", b"x")
             watch = Watch()
             await a.port.stop()
-            assert watch.elapsed < 1
+            assert watch.awake < 1
 
     run(main())

@@ -91,7 +91,7 @@ def test_many_channels_are_subscribed_to_again_quickly(redis: RedisProcess) -> N
             redis.command("CLIENT", "KILL", "TYPE", "pubsub")
             watch = Watch()
             await wait_until(lambda: a.gaps and b.gaps)
-            assert watch.elapsed < 2
+            assert watch.awake < 2
             assert len(subscribed(redis)) == MANY
             a.port.publish(b"%d" % (MANY - 1), b"x")
             await b.receives(b"x", channel=b"%d" % (MANY - 1))
@@ -165,6 +165,7 @@ def test_channels_that_may_not_be_listened_on_do_not_spoil_the_others() -> None:
                 a.port.publish(b"bad:\xff", b"x")
                 await wait_until(lambda: a.port.dropped == 1)
                 redis.command("CLIENT", "KILL", "TYPE", "pubsub")
+                await wait_until(lambda: a.gaps)
                 await wait_until(lambda: a.port.is_listening(b"good:1") and a.port.is_listening(b"good:2"))
 
         run(main())
@@ -200,7 +201,7 @@ def test_waiting_to_listen_does_not_outlive_the_redis(redis: RedisProcess) -> No
                 a.subscribe(b"room")
                 watch = Watch()
                 await a.port.listening(b"room")
-                assert watch.elapsed < 2
+                assert watch.awake < 2
                 assert a.healthy == [True, False]
                 assert a.port.is_listening(b"room")
 

@@ -171,6 +171,21 @@ def test_the_first_message_of_a_sender_may_wait_but_is_not_missed() -> None:
     run(main())
 
 
+def test_what_was_sent_before_the_first_that_was_handed_on_and_comes_too_late_is_missed() -> None:
+    async def main() -> None:
+        scene = Scene(scattered=True)
+        before = monotonic()
+        scene.take(5, 3)
+        await wait_until(lambda: scene.got == [b"5"])
+        scene.take(3, 0)
+        scene.take(3, 0)
+        assert scene.got == [b"5"]
+        assert len(scene.missed) == 1
+        assert scene.missed[0] < before
+
+    run(main())
+
+
 def test_too_many_that_wait_are_handed_on_at_once() -> None:
     async def main() -> None:
         scene = Scene(patience=100)
@@ -252,22 +267,57 @@ def test_a_sender_that_is_forgotten_begins_anew() -> None:
     run(main())
 
 
+def stand_still(seconds: float) -> None:
+    """Block the event loop, as a process does that is given no time."""
+    until = monotonic() + seconds
+    while monotonic() < until:
+        pass
+
+
 def test_a_process_that_stood_still_looks_into_its_sockets_first() -> None:
     async def main() -> None:
-        loop = asyncio.get_running_loop()
         scene = Scene(patience=0.01)
         scene.take(1, 0)
         scene.take(3, 2)
-        stalled_until = loop.time() + 0.3
 
         def stall() -> None:
-            while loop.time() < stalled_until:
-                pass
-            loop.call_later(0.01, scene.take, 2, 1)  # it had come meanwhile
+            stand_still(0.3)
+            asyncio.get_running_loop().call_later(0.01, scene.take, 2, 1)  # it had come meanwhile
 
-        loop.call_soon(stall)
+        asyncio.get_running_loop().call_soon(stall)
         await wait_until(lambda: len(scene.got) == 3)
         assert scene.got == [b"1", b"2", b"3"]
         assert scene.missed == []
 
     run(main(), asyncio.new_event_loop)
+
+
+def test_it_looks_into_all_of_them_and_gives_nothing_up_because_of_what_it_finds_in_the_first() -> None:
+    async def main() -> None:
+        scene = Scene(patience=0.01)
+        scene.take(1, 0)
+        scene.take(3, 2)
+        stand_still(0.3)
+        scene.take(4, 3)
+        scene.take(2, 1)
+        assert scene.got == [b"1", b"2", b"3", b"4"]
+        assert scene.missed == []
+
+    run(main())
+
+
+def test_after_a_standstill_what_is_missing_is_not_waited_for_for_ever_either_however_much_comes() -> None:
+    async def main() -> None:
+        scene = Scene(patience=0.01)
+        scene.take(1, 0)
+        scene.take(3, 2)
+        stand_still(0.3)
+        for number in range(4, 900):  # fewer than would be handed on because they are too many
+            scene.take(number, number - 1)
+            if scene.missed:
+                break
+            await asyncio.sleep(0.001)
+        assert scene.got[:3] == [b"1", b"3", b"4"]
+        assert len(scene.missed) == 1
+
+    run(main())
