@@ -35,8 +35,8 @@ async def test_closing_is_spread_over_the_time() -> None:
         await server.stop(drain=2)
         assert await asyncio.gather(*watching) == [1001] * 20
         assert loop.time() - began < 5
-        assert min(ends) < 1
-        assert 1 < max(ends) < 4
+        assert max(ends) - min(ends) > 1
+        assert max(ends) < 4
         # All at once, or most of them at the end, would be no spreading.
         assert max(sum(1 for end in ends if low <= end < low + 0.4) for low in ends) < 10, ends
 
