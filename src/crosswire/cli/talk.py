@@ -88,6 +88,8 @@ async def _joined(redis: Redis) -> AsyncIterator[Node]:
         if not any(each.healthy for each in status):
             reasons = "; ".join(f"{each.url}: {each.last_error or 'no answer'}" for each in status)
             raise BusUnavailable(f"no Redis can be reached: {reasons}")
+        if (participant := node.connected()) is not None:
+            await participant.members.meet()
         yield node
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from crosswire.cluster.interface import Port
 from crosswire.cluster.native import Native
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Beat, Goodbye, NameTaken
-from crosswire.core.membership import INTERVAL, Heard, Member, Membership
+from crosswire.core.membership import DEATH, INTERVAL, Heard, Member, Membership
 from crosswire.errors import ConfigError
 from crosswire.types import NodeInfo
 
@@ -148,6 +149,22 @@ class Members:
         await self._wait(lambda: self._taken or len(self._members) >= expected, WELCOME_PATIENCE)
         self._require_name()
         self.admitted = True
+
+    async def meet(self) -> None:
+        """Wait for those whom :meth:`introduce` has not waited for: a member that is slow is there all the same.
+
+        It takes no longer than a silence after which a member is dead.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DEATH
+        while (remaining := deadline - loop.time()) > 0:
+            known = len(self._members)
+            if known >= await self._port.listeners(self._native.own_channels[0]) - 1:
+                return
+            await self._wait(partial(self._knows_more_than, known), min(remaining, INTERVAL))
+
+    def _knows_more_than(self, known: int) -> bool:
+        return len(self._members) > known
 
     def say_goodbye(self) -> None:
         """Tell the others that this node leaves."""

@@ -11,14 +11,15 @@ class Pulse:
     """The protocol pings of one connection.
 
     A ping every ``interval``. If within ``timeout`` after one neither the pong nor anything else arrives, the peer is
-    taken for dead and the connection is dropped.
+    taken for dead and the connection is dropped, a turn of the wheel later: where this process stood still, the pong
+    has come in time but is yet to be read.
 
     Attributes:
         heard: set when anything arrives; a peer that talks is alive even while its pong is stuck behind its data.
         latency: milliseconds from the last answered ping to its pong, or None before the first.
     """
 
-    __slots__ = ("_asked", "_connection", "_heartbeat", "_pinged", "_wheel", "heard", "latency")
+    __slots__ = ("_asked", "_connection", "_heartbeat", "_overdue", "_pinged", "_wheel", "heard", "latency")
 
     def __init__(self, connection: Connection, heartbeat: Heartbeat, wheel: TimerWheel) -> None:
         self._connection: Connection | None = connection
@@ -26,6 +27,7 @@ class Pulse:
         self._wheel = wheel
         self._pinged = wheel.clock()
         self._asked: float | None = None  # when the first ping was sent that nothing was heard since
+        self._overdue = False  # whether what has arrived is read for the last time
         self.heard = False
         self.latency: float | None = None
         wheel.add(self, heartbeat.interval)
@@ -47,13 +49,21 @@ class Pulse:
         now = self._wheel.clock()
         if self.heard:
             self._asked = None
+            self._overdue = False
         if self._asked is not None and now >= self._asked + self._heartbeat.timeout:
-            text = f"no sign of life within {self._heartbeat.timeout} s after a ping"
-            self._connection.abort(Close(CloseCode.ABNORMAL, text))
+            self._timed_out(self._connection)
             return
         if now >= self._pinged + self._heartbeat.interval - TICK:
             self._ping(self._connection, now)
         self._wheel.add(self, self._next(now))
+
+    def _timed_out(self, connection: Connection) -> None:
+        if self._overdue:
+            text = f"no sign of life within {self._heartbeat.timeout} s after a ping"
+            connection.abort(Close(CloseCode.ABNORMAL, text))
+            return
+        self._overdue = True
+        self._wheel.add(self, 0)
 
     def _ping(self, connection: Connection, now: float) -> None:
         self.heard = False

@@ -42,4 +42,5 @@ class Sessions:
             return
         self._gone = asyncio.Event()
         with suppress(TimeoutError):  # the caller looks who is left
-            await asyncio.wait_for(self._gone.wait(), timeout)
+            async with asyncio.timeout(timeout):  # wait_for would miss that it is cancelled as the last one goes
+                await self._gone.wait()

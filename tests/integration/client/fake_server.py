@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import ssl
+import sys
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
@@ -49,7 +52,7 @@ class FakeServer:
         self.connections: list[ServerConnection] = []
         self.messages: list[Any] = []
         self.heartbeats = 0
-        self.port = 0
+        self.port = self._reserve()
         self._tls = tls
         self._subprotocols = [MSGPACK] if msgpack else None
         self._server: Server | None = None
@@ -79,7 +82,6 @@ class FakeServer:
             close_timeout=0.2,
             logger=logging.getLogger("tests.fake_server"),
         )
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Drop every connection and listen no more."""
@@ -104,6 +106,18 @@ class FakeServer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    def _reserve(self) -> int:
+        """Find a free port, and let nobody else have it while this server has stopped."""
+        reserved = socket.socket()
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port: int = reserved.getsockname()[1]
+        if sys.platform == "linux":  # elsewhere it could not listen there itself
+            weakref.finalize(self, reserved.close)
+        else:
+            reserved.close()
+        return port
 
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         self.requests.append(request)

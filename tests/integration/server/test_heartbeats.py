@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crosswire import Close, ConfigError, Heartbeat
+from crosswire import Close, ConfigError, Heartbeat, Socket
 from tests.integration.server.support import PING, PONG, TEXT, Watch, connect, make_server, raw_connect
 from tests.support.aio import wait_until
 
@@ -115,11 +115,16 @@ async def test_background_closes_who_stays_away() -> None:
     server = make_server(heartbeat=Heartbeat(background=0.1))
     server.on("away", lambda socket: socket.enter_background())
     server.on("back", lambda socket: socket.enter_foreground())
+
+    @server.on("there and back")
+    def there_and_back(socket: Socket) -> None:
+        socket.enter_background()
+        socket.enter_background()
+        socket.enter_foreground()
+
     watch = Watch(server)
     async with server, connect(server, "away") as away, connect(server, "back") as back, connect(server, "not"):
-        await back.call("away")
-        await back.call("away")
-        await back.call("back")
+        await back.call("there and back")
         await away.call("back")
         await away.call("away")
         assert await away.closed() == Close(4013, "in the background for too long")

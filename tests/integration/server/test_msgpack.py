@@ -107,7 +107,7 @@ async def test_the_server_calls() -> None:
         asked = await one.receive()
         await one.send(callId=asked["callId"], payload=b"\x01")
         assert await call == b"\x01"
-        gathering = asyncio.create_task(server.users(["1", "2"]).gather("ask", timeout=0.2))
+        gathering = asyncio.create_task(server.users(["1", "2"]).gather("ask", timeout=1))
         asked = await one.receive()
         await one.send(callId=asked["callId"], error={"code": "no"})
         replies = await gathering

@@ -41,8 +41,9 @@ def test_a_table_has_no_control_characters() -> None:
     assert table(("A",), [("\x1b[31mred\n",)]).splitlines() == ["A", "\ufffd[31mred\ufffd"]
 
 
-def test_a_cluster_is_two_tables() -> None:
-    text = cluster_as_text([NodeInfo("web-1", "abc", time.time() - 65, 3)], [UP, DOWN])
+def test_a_cluster_is_two_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1065.5)
+    text = cluster_as_text([NodeInfo("web-1", "abc", 1000.0, 3)], [UP, DOWN])
     assert [line.split() for line in text.splitlines()] == [
         ["NODE", "CONNECTIONS", "UP", "INCARNATION"],
         ["web-1", "3", "1m", "5s", "abc"],

@@ -143,6 +143,22 @@ def test_a_late_pong_is_in_time_within_the_timeout() -> None:
     assert run(main(), InstantLoop).aborts == []
 
 
+def test_a_pong_that_waited_to_be_read_while_the_process_stood_still_is_in_time() -> None:
+    async def main() -> Peer:
+        peer, pulse, wheel = beating(None)
+        await asyncio.sleep(20.5)
+        assert len(peer.pings) == 1
+        asyncio.get_running_loop()._passing.now += 60  # type: ignore[attr-defined]
+        for _ in range(3):  # the timers of that time come before what is to be read
+            await asyncio.sleep(0)
+        pulse.pong(b"read at last")
+        await asyncio.sleep(5)
+        wheel.stop()
+        return peer
+
+    assert run(main(), InstantLoop).aborts == []
+
+
 def test_after_a_stop_nothing_is_asked_and_nobody_dropped() -> None:
     async def main() -> Peer:
         peer, pulse, _ = beating(None)

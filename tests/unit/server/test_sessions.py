@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import pytest
+
 from crosswire.server.session import Session
 from crosswire.server.sessions import Sessions
 from tests.support.aio import run
@@ -52,6 +54,23 @@ def test_waiting_ends_with_the_last_one() -> None:
 
 def test_waiting_gives_up_at_its_time() -> None:
     assert waited({"a": 1, "b": 30}, timeout=10) == (10, 1)
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_wait_that_is_cancelled_as_the_last_one_goes_is_cancelled(turns: int) -> None:
+    async def main() -> bool:
+        sessions, last = Sessions(), session("a")
+        sessions.add(last)
+        waiting = asyncio.create_task(sessions.wait_gone(10))
+        await asyncio.sleep(1)
+        sessions.discard(last)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        too_late = not waiting.cancel()
+        await asyncio.wait({waiting})
+        return too_late or waiting.cancelled()
+
+    assert run(main(), InstantLoop)
 
 
 def test_nobody_is_not_waited_for() -> None:
