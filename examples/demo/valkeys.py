@@ -6,7 +6,7 @@ import asyncio
 import re
 import signal
 import socket
-from contextlib import ExitStack
+import sys
 
 from examples.processes import Program, Programs
 
@@ -29,8 +29,12 @@ class Valkeys:
         self._programs = programs
         self._terminal = terminal
         self._restart_after = restart_after
-        # Clients look for one where it was.
-        self._ports: dict[str, int] = dict(zip(NAMES, _free_ports(len(NAMES)), strict=True))
+        # Clients look for one where it was, so nobody else may get its port: neither before it starts nor between.
+        self._places = [_reserve_port() for _ in NAMES]
+        self._ports = {name: place.getsockname()[1] for name, place in zip(NAMES, self._places, strict=True)}
+        if sys.platform != "linux":  # a Valkey could not listen beside them
+            for place in self._places:
+                place.close()
         self._running: dict[str, Program] = {}
 
     async def start(self) -> list[Address]:
@@ -62,13 +66,12 @@ class Valkeys:
         return program
 
 
-def _free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on; each is another one, as all are held until all are found."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+def _reserve_port() -> socket.socket:
+    """Bind a free port without listening on it: only who names it may listen there, as long as this is open."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    return place
 
 
 def _address(name: str, told: re.Match[str]) -> Address:

@@ -3,12 +3,14 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.faults.checker import Delays, Finding, Gap, Missing, delays, examine, is_signalled, is_tail
 
 COUNTS = st.integers(0, 30)
+# A machine that stands still for a moment is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def published(count: int) -> list[float]:
@@ -19,11 +21,13 @@ def examined(count: int, numbers: list[int]) -> Finding:
     return examine(published(count), numbers, [200.0 + number for number in range(len(numbers))])
 
 
+@unhurried
 @given(COUNTS)
 def test_all_in_order_is_faultless(count: int) -> None:
     assert examined(count, list(range(count))) == Finding([], 0, 0, 0)
 
 
+@unhurried
 @given(st.sets(st.integers(0, 29)))
 def test_every_message_that_did_not_come_is_missing_once(came: set[int]) -> None:
     finding = examined(30, sorted(came))
@@ -33,12 +37,14 @@ def test_every_message_that_did_not_come_is_missing_once(came: set[int]) -> None
     assert (finding.duplicated, finding.reordered, finding.unknown) == (0, 0, 0)
 
 
+@unhurried
 @given(st.permutations(range(10)))
 def test_a_message_is_reordered_if_a_later_one_came_before_it(numbers: list[int]) -> None:
     behind = sum(any(other > number for other in numbers[:place]) for place, number in enumerate(numbers))
     assert examined(10, numbers) == Finding([], 0, behind, 0)
 
 
+@unhurried
 @given(st.lists(st.integers(0, 9)))
 def test_whatever_comes_again_is_a_duplicate_and_nothing_else(numbers: list[int]) -> None:
     finding = examined(10, numbers)

@@ -96,7 +96,7 @@ class Members:
         self._warned: set[str] = set()
         self._members = Membership()
         self.admitted = False
-        self._taken = False
+        self._taken = self._announced = False
         self._heard: asyncio.Event = asyncio.Event()
         self.want_msgpack = False
 
@@ -132,6 +132,7 @@ class Members:
         Raises:
             ConfigError: one has.
         """
+        self._announced = False
         if not await self._port.listeners(self._native.own_channels[2]) > 1:  # this node's own is among them
             return
         self._native.tell_name(self._own.name, self._beat(asks=True))
@@ -145,6 +146,8 @@ class Members:
             ConfigError: one that has started at the same time has the same name.
         """
         expected = await self._port.listeners(self._native.own_channels[0]) - 1
+        self._require_name()  # who waited for the holder while it stood still itself may have the answer by now
+        self._announced = True
         self._native.announce(self._beat(asks=True))
         await self._wait(lambda: self._taken or len(self._members) >= expected, WELCOME_PATIENCE)
         self._require_name()
@@ -276,11 +279,13 @@ class Members:
         """Take note that this node's name is another's."""
         if taken.incarnation != self._own.incarnation:
             return
-        if not self.admitted:
+        if self._announced and not taken.replaced:
+            return  # it is late: the others have been told that the name is this node's
+        if self.admitted:
+            self._owner.replaced()
+        else:
             self._taken = True
             self._heard.set()
-        elif taken.replaced:
-            self._owner.replaced()
 
     def _heed(self, message: Beat | Goodbye) -> None:
         if not self._clock.heard(message.stamp):  # who sent it is alive all the same

@@ -13,13 +13,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from crosswire.cluster.redis import embedded
-from crosswire.cluster.redis.embedded import KEEPER_LOCK, START_LOCK, EmbeddedRedis, find_server, private_directory
+from crosswire.cluster.redis.embedded import (
+    KEEPER_LOCK,
+    LOG,
+    START_LOCK,
+    EmbeddedRedis,
+    find_server,
+    private_directory,
+)
 from crosswire.cluster.redis.keeper import SOCKET, USERS_LOCK
 from crosswire.errors import ConfigError
 from tests.support import aio
@@ -31,6 +39,23 @@ import asyncio, sys
 from crosswire.cluster.redis.embedded import EmbeddedRedis
 print(asyncio.run(EmbeddedRedis().acquire()), flush=True)
 sys.stdin.read()
+"""
+
+_HASTY_KEEPER = """
+import os, signal, sys, time
+from pathlib import Path
+from crosswire.cluster.redis import embedded, keeper
+
+directory, start = Path(sys.argv[1]), keeper.Supervisor.start
+
+def start_and_be_told_to_end(supervisor):
+    start(supervisor)
+    while not (directory / keeper.SOCKET).exists():
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+keeper.Supervisor.start = start_and_be_told_to_end
+keeper.keep(directory, embedded.find_server(), os.open(directory / embedded.KEEPER_LOCK, os.O_RDWR | os.O_CREAT))
 """
 
 
@@ -136,6 +161,40 @@ def test_a_newcomer_waits_until_the_keeper_has_ended(directory: Path) -> None:
     aio.run(main())
 
 
+def test_a_queue_may_take_longer_than_each_who_is_in_it(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = looks = 0.0
+
+    def monotonic() -> float:
+        nonlocal looks
+        looks += 1
+        return now
+
+    monkeypatch.setattr(embedded, "time", SimpleNamespace(monotonic=monotonic))
+
+    async def two_looks() -> None:
+        enough = looks + 2
+        await aio.wait_until(lambda: looks >= enough)
+
+    async def main() -> None:
+        nonlocal now
+        path = private_directory() / START_LOCK
+        held = await embedded._lock(path, fcntl.LOCK_EX)
+        unlucky = asyncio.create_task(embedded._lock(path, fcntl.LOCK_EX))
+        for _ in range(3):
+            await two_looks()
+            os.close(held)
+            held = await embedded._lock(path, fcntl.LOCK_EX)  # another one was quicker
+            await two_looks()
+            now += embedded._PATIENCE * 0.9
+        await two_looks()
+        now += embedded._PATIENCE
+        with pytest.raises(ConfigError, match="somebody has held"):
+            await unlucky
+        os.close(held)
+
+    aio.run(main())
+
+
 def test_who_uses_it_has_it_however_others_come_and_go(directory: Path) -> None:
     async def come_and_go() -> None:
         for _ in range(10):
@@ -211,6 +270,13 @@ def test_a_keeper_takes_its_server_along_when_it_is_told_to_end(directory: Path)
         assert not _lives(server.pid)
 
 
+def test_a_keeper_that_is_told_to_end_while_it_starts_takes_its_server_along(directory: Path) -> None:
+    private_directory()
+    keeper = subprocess.run([sys.executable, "-c", _HASTY_KEEPER, str(directory)], timeout=30, check=False)
+    assert keeper.returncode == 0
+    assert _is_over(directory)
+
+
 def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "_PATIENCE", 0.2)
     with _user():
@@ -257,12 +323,18 @@ def test_the_systems_redis_does_as_well(directory: Path, monkeypatch: pytest.Mon
 def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _hide_the_package(monkeypatch)
     monkeypatch.setenv("PATH", str(directory.parent))
-    monkeypatch.setattr(embedded, "_PATIENCE", 0.3)
+    monkeypatch.setattr(embedded, "time", SimpleNamespace(monotonic=lambda: _impatient_clock(directory / LOG)))
     program = directory.parent / "redis-server"
     program.write_text("#!/bin/sh\necho no memory today\nexit 3\n")
     program.chmod(0o700)
     with pytest.raises(ConfigError, match=r"(?s)does not answer.*no memory today.*ended with 3"):
         aio.run(EmbeddedRedis().acquire())
+
+
+def _impatient_clock(log: Path) -> float:
+    """Tells a time when all patience is over, once there is something to quote."""
+    over = log.exists() and "ended with 3" in log.read_text()
+    return time.monotonic() + (1000 if over else 0)
 
 
 def test_a_path_that_just_fits_with_odd_letters(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,6 +182,7 @@ async def test_answers_go_to_the_asker_alone(redis_bus: Redis, redis_process: Re
     ):
         b.on("x", lambda: "the answer")
         assert await a.call("b", "x", "the question") == "the answer"
+        await wait_until(lambda: any(b"answer" in body for _, body in heard))  # it may hear of it later than a
         told = [(channel.removeprefix(redis_bus.prefix), body) for channel, body in heard]
         assert [channel for channel, body in told if b"question" in body] == ["n:b"]
         assert [channel for channel, body in told if b"answer" in body] == [f"i:{a.incarnation}"]

@@ -67,10 +67,10 @@ async def test_a_node_is_started_once_and_stopped_as_often_as_one_likes(bus: Bus
 
 async def test_stop_waits_for_handlers_and_cancels_those_that_take_too_long(bus: Bus) -> None:
     ended: list[str] = []
-    never = asyncio.Event()
+    never, stopping = asyncio.Event(), asyncio.Event()
 
     async def quick() -> None:
-        await asyncio.sleep(0.05)
+        await stopping.wait()
         ended.append("quick")
 
     async def slow() -> None:
@@ -87,8 +87,11 @@ async def test_stop_waits_for_handlers_and_cancels_those_that_take_too_long(bus:
             a.send(event, to="b")
         call = asyncio.create_task(a.call("b", "slow", timeout=60))
         await a.call("b", "begun")
+        stop = asyncio.create_task(b.stop())
+        await asyncio.sleep(0)
         assert ended == []
-        await b.stop()
+        stopping.set()
+        await stop
         assert ended == ["quick", "cancelled", "cancelled"]
         with pytest.raises(EventError, match="HANDLER_ERROR"):  # it is not left waiting
             await call

@@ -146,7 +146,7 @@ def test_a_room_is_asked_and_hears_the_result(demo: Script) -> None:
         async with voter, silent:
             for client in (voter, silent):
                 await client.call("join", {"room": "quiet corner"})
-            question = {"room": "quiet corner", "question": "Stay?", "options": ["No", "Yes"], "seconds": 0.3}
+            question = {"room": "quiet corner", "question": "Stay?", "options": ["No", "Yes"], "seconds": 2}
             assert await voter.call("ask", question) == {"No": 0, "Yes": 1}
             polled = await ear.wait_for("polled", room="quiet corner")
             assert (polled["votes"], polled["silent"]) == ({"No": 0, "Yes": 1}, 1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -52,7 +53,8 @@ class Peer:
         clock = HybridClock(lambda: int(loop.time() * 1_000_000))
         own = NodeInfo(name, incarnation, loop.time())
         self.members = Members(own, native, self.port, NoClients(), self, clock, dialect)
-        self._channels = native.own_channels
+        self._native = native
+        self._kept: list[tuple[bytes, bytes]] = []
         native.attend(Inbox(), self.members)
         self._beating: asyncio.Task[None] | None = None
 
@@ -68,14 +70,24 @@ class Peer:
         await self.die()
 
     async def freeze(self) -> None:
-        """Say and hear nothing any more, but keep the channels."""
-        for channel in self._channels:
-            self.port.subscribe(channel, lambda body: None)
+        """Say and hear nothing any more, but keep the channels, and what comes."""
+        for channel in self._native.own_channels:
+            self.port.subscribe(channel, partial(self._keep, channel))
         await self._end_beats()
+
+    def thaw(self) -> None:
+        """Hear what has come meanwhile, and go on."""
+        self._native.attend(Inbox(), self.members)
+        for channel, body in self._kept:
+            self.port.deliver(channel, body)
+        self._beating = asyncio.create_task(self.members.keep_up())
 
     async def die(self) -> None:
         await self._end_beats()
         await self.port.stop()
+
+    def _keep(self, channel: bytes, body: bytes) -> None:
+        self._kept.append((channel, body))
 
     async def _end_beats(self) -> None:
         if self._beating is not None:
@@ -180,6 +192,44 @@ async def test_a_name_that_nobody_answers_for_is_taken_over() -> None:
     assert other.told == ["+a", "-a replaced", "+a"]
     await holder.port.stop()
     for each in (successor, other):
+        await each.leave()
+
+
+@pytest.mark.parametrize("late", [0.01, 0.3, 0.6])
+def test_of_a_holder_that_answers_too_late_and_its_successor_one_keeps_the_name(late: float) -> None:
+    async def main() -> None:
+        bus = MemoryBus()
+        other, holder = await Peer(bus, "b").start(), await Peer(bus, "a").start()
+        await holder.freeze()
+        asyncio.get_running_loop().call_later(HOLDER_PATIENCE + late, holder.thaw)
+        successor = await Peer(bus, "a", run=2).start()
+        await asyncio.sleep(10)
+        assert other.told == ["+a", "-a replaced", "+a"]
+        assert "replaced" in holder.told
+        assert "replaced" not in successor.told
+        await holder.die()
+        for each in (successor, other):
+            await each.leave()
+
+    aio.run(main(), InstantLoop)
+
+
+@in_no_time
+async def test_an_answer_for_a_name_that_is_late_but_comes_before_others_were_told_is_heeded() -> None:
+    bus = MemoryBus()
+    holder, other = await Peer(bus, "a").start(), await Peer(bus, "b").start()
+    await holder.freeze()
+    second = Peer(bus, "a", run=2)
+    await second.port.start()
+    await second.members.claim_name()
+    holder.thaw()
+    await asyncio.sleep(0)
+    with pytest.raises(ConfigError, match="'a'"):
+        await second.members.introduce()
+    await second.die()
+    await asyncio.sleep(10)
+    assert (holder.told, other.told) == (["+b"], ["+a"])
+    for each in (holder, other):
         await each.leave()
 
 

@@ -143,14 +143,17 @@ async def _starting(directory: Path) -> AsyncIterator[None]:
 
 
 async def _lock(path: Path, operation: int) -> int:
-    """Lock a file and return its descriptor."""
+    """Lock a file and return its descriptor. Whoever gets it leaves the time in it, for those who wait."""
     lock = _open(path)
-    deadline = time.monotonic() + _PATIENCE
+    deadline, holder = time.monotonic() + _PATIENCE, os.fstat(lock).st_mtime_ns
     try:
         while not _try_lock(lock, operation):
+            if (now_held := os.fstat(lock).st_mtime_ns) != holder:  # a queue is no standstill, however long it is
+                deadline, holder = time.monotonic() + _PATIENCE, now_held
             if time.monotonic() > deadline:
                 raise _failure(path.parent, f"somebody has held {path.name} for {_PATIENCE:g} s")
             await asyncio.sleep(_POLL)
+        os.utime(lock)
     except BaseException:
         os.close(lock)
         raise

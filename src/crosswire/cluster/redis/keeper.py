@@ -52,7 +52,8 @@ class Supervisor:
             self._stopping.set()
             if self._process is not None:
                 self._process.kill()  # there is nothing that it would have to save, and a hung one ends too
-        self._thread.join()
+        if self._thread.is_alive():  # one that has not begun launches nothing any more
+            self._thread.join()
 
     def _run(self) -> None:
         delay = _SHORTEST
@@ -106,9 +107,10 @@ def keep(directory: Path, server: Path, lock: int) -> None:
     fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)
     users = os.open(directory / USERS_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     supervisor = Supervisor(server_command(directory, server))
-    supervisor.start()
     try:
+        # Before there is a server, which would be left behind.
         signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit())
+        supervisor.start()
         fcntl.flock(users, fcntl.LOCK_EX)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
