@@ -110,16 +110,55 @@ test("a server that is killed is found again", async () => {
 });
 
 test("a server that stands still is given up, and found again", async () => {
-  server.stall();
-  try {
+  await whileStalled(async () => {
     await page.evaluate(() => void (window.client.pingInterval = 0.1));
     expect(await logged(2)).toEqual(["open", 1006]);
     await page.evaluate(() => void (window.client.pingInterval = null));
+  });
+  expect(await logged(3)).toEqual(["open", 1006, "open"]);
+});
+
+test("so is one that never answers an attempt", async () => {
+  await page.evaluate(() => {
+    window.client.onError((error) => window.log.push((error as Error).message));
+  });
+  await whileStalled(async () => {
+    await page.evaluate(() => window.client.reconnect());
+    expect(await logged(3)).toEqual(["open", 1000, "can't connect: no answer within 10 s"]);
+  });
+  expect((await logged(4))[3]).toBe("open");
+});
+
+test("so is one that reads nothing of what it is sent", async () => {
+  await whileStalled(async () => {
+    const flood = () => {
+      for (let sent = 0; sent < 40; sent++) window.client.send("echo", "x".repeat(2 ** 20));
+    };
+    await expect(page.evaluate(flood)).rejects.toThrow("not connected");
+    expect(await logged(2)).toEqual(["open", 1006]);
+  });
+  expect(await logged(3)).toEqual(["open", 1006, "open"]);
+});
+
+test("an attempt is broken off by close, and by reconnect", async () => {
+  await whileStalled(async () => {
+    await page.evaluate(() => {
+      window.client.reconnect();
+      window.client.reconnect();
+      return window.client.close();
+    });
+    expect(await page.evaluate(() => [window.log, window.client.reconnecting])).toEqual([["open", 1000], false]);
+  });
+});
+
+async function whileStalled(act: () => Promise<void>): Promise<void> {
+  server.stall();
+  try {
+    await act();
   } finally {
     server.resume();
   }
-  expect(await logged(3)).toEqual(["open", 1006, "open"]);
-});
+}
 
 test("offline and online", async () => {
   await context.setOffline(true);
