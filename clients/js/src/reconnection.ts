@@ -70,10 +70,10 @@ export function makeReconnection(
   /** Whether to go on; if not, this ends it. */
   const decide = (close: Close, why: string) => {
     const began = run;
-    let again = atOnce;
+    let again;
     failure = why;
     try {
-      again = again || policy(close);
+      again = atOnce || policy(close);
     } catch (error) {
       _report(error);
     }
@@ -104,9 +104,8 @@ export function makeReconnection(
     atOnce = false;
     phase = Phase.Dialling;
     try {
-      const dialled = (current = _dial(owner));
-      const late = () => dialled._abort(ABNORMAL, `no answer within ${CONNECT_TIMEOUT} s`);
-      timer = after(CONNECT_TIMEOUT, late);
+      current = _dial(owner);
+      timer = after(CONNECT_TIMEOUT, () => current!._abort(`no answer within ${CONNECT_TIMEOUT} s`));
     } catch (error) {
       failed((error as Error).message);
     }
@@ -176,7 +175,7 @@ export function makeReconnection(
       if (reset) retries._reset();
       atOnce = lost = true;
       if (phase === Phase.Idle) _wanted(true);
-      if (current) current._abort(NORMAL, "reconnecting");
+      if (current) current._abort("reconnecting", NORMAL);
       else if (phase === Phase.Pausing) dial();
       else if (phase !== Phase.Deciding) plan(); // else it is about to be planned, and will be at once
     },
@@ -193,9 +192,8 @@ export function makeReconnection(
       const code = CLIENT_CLOSED;
       const reason = "closed by the client";
       end(reason);
-      if (!was) return closing;
-      if (open) closing = was._close(code, reason).then(() => _fire(_hooks.onClose, { code, reason }));
-      else was._abort(code, reason);
+      if (open) closing = was!._close(code, reason).then(() => _fire(_hooks.onClose, { code, reason }));
+      else if (was) was._abort(reason, code);
       return closing;
     },
   };

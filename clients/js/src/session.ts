@@ -51,8 +51,11 @@ export interface Session {
   _send(message: unknown): boolean;
   /** Start the closing handshake; resolves when it is done. What waits for an answer fails now, and nothing more is sent or received. */
   _close(code: number, reason: string): Promise<void>;
-  /** As `_close`, but the connection counts as gone at once. The handshake goes on alone: most WebSockets can't be cut off. */
-  _abort(code: number, reason: string): void;
+  /**
+   * As `_close`, but the connection counts as gone at once. The handshake goes on alone; without a code there is none,
+   * where the WebSocket can be cut off: most can't.
+   */
+  _abort(reason: string, code?: number): void;
 }
 
 /** Begin to connect; throws what the WebSocket's constructor throws. */
@@ -61,7 +64,6 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   const { _router, _calls, _heartbeat, _teller } = parts;
   let codec = JSON_CODEC;
   let open = false;
-  let over = false;
   let why = "the connection was lost";
   let gone: (() => void) | undefined;
   let late: ReturnType<typeof after> | undefined;
@@ -73,26 +75,28 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     _heartbeat._stop();
     _calls._lost(reason);
   };
-  const end = (close: Close) => {
+  const end = (reason = why, code = ABNORMAL) => {
     if (gone) gone();
-    over = true;
-    const lost = `the connection was lost (${close.code} ${close.reason})`;
+    socket.onopen = null; // what was given up may still open
+    const lost = `the connection was lost (${code} ${reason})`;
     leave(lost);
-    owner._ended(session, close, lost);
+    owner._ended(session, { code, reason }, lost);
   };
   // From the server's Close frame until `onclose`, a WebSocket discards what it is given and says nothing.
   const canSend = () => open && socket.readyState <= OPEN;
   const transmit = (encoded: Encoded) => {
     if (!canSend()) return false;
-    if (socket.bufferedAmount > OUTBOX) abort(ABNORMAL, "outbox full");
+    if (socket.bufferedAmount > OUTBOX) abort("outbox full");
     else socket.send(encoded);
     return open;
   };
-  const abort = (code: number, reason: string) => {
+  const abort = (reason: string, code?: number) => {
     leave(reason);
-    // 1006 is not for sending, and Chromium takes an undefined code for 0, which is not either.
-    code === ABNORMAL ? socket.close() : socket.close(code, reason);
-    end({ code, reason });
+    end(reason, code); // first: Node's own WebSocket tells of its end while it is being closed
+    if (code) socket.close(code, reason);
+    else if (socket.terminate)
+      socket.terminate(); // the package `ws` would keep the process alive for 30 seconds
+    else socket.close();
   };
   const receive = (raw: Encoded) => {
     if (!open) return;
@@ -116,35 +120,32 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
   const socket = new target.WebSocket(target.url, target.subprotocols as string[]);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
-    if (over) return;
     open = true;
     if (socket.protocol === offered.subprotocol) codec = offered;
     const noEcho = () => {
       // How it ends was decided by the server, if that ever happens.
-      if (!canSend()) return void (late = after(CLOSING_TIMEOUT, () => end({ code: ABNORMAL, reason: why })));
+      if (!canSend()) return void (late = after(CLOSING_TIMEOUT, end));
       _teller._fire(_teller._hooks.onPongTimeout);
-      abort(ABNORMAL, "no heartbeat");
+      abort("no heartbeat");
     };
     _heartbeat._start(() => transmit(pingText), noEcho);
     owner._opened();
   };
   socket.onmessage = ({ data }) => receive(typeof data === "string" ? data : new Uint8Array(data));
-  // A browser tells nobody why an attempt failed; the package `ws` does.
   socket.onerror = ({ message }) => {
-    why = message || why;
+    why = message || why; // a browser tells nobody why an attempt failed; Node.js does
+    if (!open) end(); // nothing else comes of an attempt that fails on Node.js 22, and where WebKit forbids the port
   };
-  socket.onclose = ({ code, reason }) => end({ code, reason: reason || (code === ABNORMAL ? why : "") });
+  // Deno says 0 where no code came.
+  socket.onclose = ({ code, reason }) => (code && code !== ABNORMAL ? end(reason || "", code) : end());
 
   const session: Session = {
     _send: (message) => transmit(encode(codec, message)),
     _close(code, reason) {
       leave(reason);
       return new Promise((resolve) => {
-        gone = () => {
-          resolve();
-          if (socket.terminate) socket.terminate(); // the package `ws` would keep the process alive for 30 seconds
-        };
-        late = after(CLOSE_TIMEOUT, gone);
+        gone = resolve;
+        late = after(CLOSE_TIMEOUT, () => abort(reason));
         socket.close(code, reason);
       });
     },

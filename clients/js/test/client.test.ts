@@ -153,6 +153,53 @@ test("close cuts off what does not shake hands, where that can be done", async (
   expect(terminate).toHaveBeenCalled();
 });
 
+test("what is lost is cut off, where that can be done", () => {
+  const { last, sockets, events } = opened({ pingInterval: 10, pongTimeout: 2 });
+  const terminate = vi.fn();
+  Object.assign(last(), { terminate });
+  vi.advanceTimersByTime(12_000);
+  expect(events).toContainEqual(["close", 1006, true]);
+  expect([terminate.mock.calls.length, sockets[0].closes]).toEqual([1, []]);
+});
+
+test("an attempt may fail with an error alone, as on Node.js 22", () => {
+  const { client, last, events } = fakeClient();
+  void client.connect();
+  last().onerror!({ message: "non-101 status code" });
+  const told = [
+    ["error", "WS_NOT_OPEN: can't connect: non-101 status code"],
+    ["reconnect", 1, 1.5],
+  ];
+  expect(events).toEqual(told);
+  last().end();
+  expect(events).toEqual(told);
+});
+
+test("a connection may end without a code, as in Deno: it was lost", () => {
+  const { client, last } = opened();
+  const closes: unknown[] = [];
+  client.onClose((close) => closes.push(close));
+  last().end(0);
+  expect(closes).toEqual([{ code: 1006, reason: "the connection was lost" }]);
+});
+
+test("an attempt may end while it is broken off, as on Node.js", () => {
+  const { client, sockets, events } = fakeClient();
+  void client.connect();
+  const [socket] = sockets;
+  socket.close = () => {
+    socket.onerror!({ message: "closed before it was established" });
+    socket.onclose!({ code: 1006, reason: "" });
+  };
+  vi.advanceTimersByTime(10_000);
+  expect(events).toEqual([
+    ["error", "WS_NOT_OPEN: can't connect: no answer within 10 s"],
+    ["reconnect", 1, 1.5],
+  ]);
+  vi.advanceTimersByTime(1500);
+  expect(sockets).toHaveLength(2);
+});
+
 test.each(["dialling", "pausing"])("close while %s", async (phase) => {
   const { client, events, last, sockets } = fakeClient();
   const connected = client.connect();

@@ -33,7 +33,7 @@ export class FakeSocket {
   open(protocol = ""): void {
     this.protocol = protocol;
     this.readyState = 1;
-    this.onopen!();
+    this.onopen?.();
   }
 
   receive(data: unknown): void {
