@@ -94,8 +94,8 @@ export function openSession(owner: SessionOwner, target: Target, parts: Parts): 
     leave(reason);
     end(reason, code); // first: Node's own WebSocket tells of its end while it is being closed
     if (code) socket.close(code, reason);
-    else if (socket.terminate)
-      socket.terminate(); // the package `ws` would keep the process alive for 30 seconds
+    // The package `ws` would wait for the server's part of the handshake, and keep the process alive for 30 seconds.
+    else if (socket.terminate) socket.terminate();
     else socket.close();
   };
   const receive = (raw: Encoded) => {
