@@ -28,6 +28,13 @@ class InstantLoop(asyncio.SelectorEventLoop):
         self._passing = _Selector()
         super().__init__(self._passing)
 
+    @classmethod
+    def stand_still(cls, seconds: float) -> None:
+        """Let time pass in the running loop and nothing happen, as while a handler blocks it or the machine sleeps."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, cls)
+        loop._passing.now += seconds
+
     def time(self) -> float:
         self._passing.now += 1e-9  # as in any loop, what is asked for later is due later
         return self._passing.now
