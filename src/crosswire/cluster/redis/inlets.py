@@ -232,10 +232,10 @@ class Inlets:
     def _tick(self) -> None:
         now = monotonic()
         if now - self._due > _LATE:
-            self._due = self._not_before = now + _GRACE
-            self._timer = asyncio.get_running_loop().call_later(_GRACE, self._tick)
-            return
-        self._give_up()
+            self._not_before = now + _GRACE
+            self._arm()
+        else:
+            self._give_up()
 
 
 def _ignore(_body: bytes) -> None:
