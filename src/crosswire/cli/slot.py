@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import time
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -99,10 +100,9 @@ class Slot:
         self.listening.set()
 
     async def _pause(self, delay: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), delay)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._stopping.wait()
 
     def _given_up(self, ending: Ending) -> CommandFailed:
         if ending.refusal is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Protocol
@@ -174,16 +175,11 @@ class Members:
         self._native.announce(Goodbye(self._own.name, self._own.incarnation, self._clock.stamp()))
 
     async def _wait(self, condition: Callable[[], bool], patience: float) -> None:
-        deadline = asyncio.get_running_loop().time() + patience
-        while not condition():
-            self._heard.clear()
-            remaining = deadline - asyncio.get_running_loop().time()
-            if remaining <= 0:
-                return
-            try:
-                await asyncio.wait_for(self._heard.wait(), remaining)
-            except TimeoutError:
-                return
+        with suppress(TimeoutError):  # the caller looks what came of it
+            async with asyncio.timeout(patience):
+                while not condition():
+                    self._heard.clear()
+                    await self._heard.wait()
 
     def _require_name(self) -> None:
         if self._taken:

@@ -233,6 +233,27 @@ async def test_an_answer_for_a_name_that_is_late_but_comes_before_others_were_to
         await each.leave()
 
 
+@pytest.mark.parametrize("turns", range(5))
+def test_who_introduces_itself_and_is_cancelled_as_the_last_one_answers_is_cancelled(turns: int) -> None:
+    async def main() -> bool:
+        bus = MemoryBus()
+        slow, newcomer = await Peer(bus, "a").start(), Peer(bus, "b")
+        await slow.freeze()
+        await newcomer.port.start()
+        introducing = asyncio.create_task(newcomer.members.introduce())
+        await asyncio.sleep(0.1)
+        slow.thaw()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        too_late = not introducing.cancel()
+        await asyncio.wait({introducing})
+        await newcomer.die()
+        await slow.leave()
+        return too_late or introducing.cancelled()
+
+    assert aio.run(main(), InstantLoop)
+
+
 @in_no_time
 async def test_a_node_that_stood_still_does_not_take_the_others_for_dead() -> None:
     bus = MemoryBus()
