@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-import socket
-import sys
 
 from examples.processes import Program, Programs
 
+from crosswire.testing.reserved_port import ReservedPort
 from restarts import StartError, keep_running
 from terminal import Address, Terminal
 
@@ -30,11 +29,7 @@ class Valkeys:
         self._terminal = terminal
         self._restart_after = restart_after
         # Clients look for one where it was, so nobody else may get its port: neither before it starts nor between.
-        self._places = [_reserve_port() for _ in NAMES]
-        self._ports = {name: place.getsockname()[1] for name, place in zip(NAMES, self._places, strict=True)}
-        if sys.platform != "linux":  # a Valkey could not listen beside them
-            for place in self._places:
-                place.close()
+        self._ports = {name: ReservedPort() for name in NAMES}
         self._running: dict[str, Program] = {}
 
     async def start(self) -> list[Address]:
@@ -61,17 +56,9 @@ class Valkeys:
         self._running[name].signal(signal.SIGTERM)  # the program around it does the rest
 
     async def _start(self, name: str) -> Program:
-        program = await self._programs.start(name, "valkey.py", "--port", str(self._ports[name]))
+        program = await self._programs.start(name, "valkey.py", "--port", str(self._ports[name].number))
         self._running[name] = program
         return program
-
-
-def _reserve_port() -> socket.socket:
-    """Bind a free port without listening on it: only who names it may listen there, as long as this is open."""
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.bind(("127.0.0.1", 0))
-    return place
 
 
 def _address(name: str, told: re.Match[str]) -> Address:

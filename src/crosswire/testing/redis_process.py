@@ -9,7 +9,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 import weakref
@@ -24,6 +23,7 @@ import hiredis
 
 from crosswire.cluster.redis.embedded import find_server
 from crosswire.errors import ConfigError, CrosswireError, NotConnected, UsageError
+from crosswire.testing.reserved_port import ReservedPort
 
 _HOST = "127.0.0.1"
 _STARTUP = 15.0
@@ -270,11 +270,9 @@ class RedisProcess:
         self._directory.mkdir(mode=0o700)
         self._belongings.callback(shutil.rmtree, self._directory)
         if self._unix is None:
-            reserved = _reserve(self._port)
+            reserved = ReservedPort(self._port)
             self._belongings.callback(reserved.close)
-            self._port = reserved.getsockname()[1]
-            if sys.platform != "linux":
-                reserved.close()
+            self._port = reserved.number
 
     def _directives(self) -> list[str]:
         found = {
@@ -329,23 +327,6 @@ def _packaged() -> Path | None:
         return find_server()
     except ConfigError:
         return None  # there is none, and that is what is asked for
-
-
-def _reserve(port: int) -> socket.socket:
-    """Bind a port, any for 0, without listening on it.
-
-    As long as the socket is open, Linux gives the port to nobody who does not name it: neither to a listener on any
-    port nor to a connection, which could even find itself at its other end. The server, which does name it and sets
-    SO_REUSEADDR as well, may listen on it. Elsewhere it may not.
-    """
-    reserved = socket.socket()
-    try:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind((_HOST, port))
-    except BaseException:
-        reserved.close()
-        raise
-    return reserved
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import socket
 import ssl
-import sys
-import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
@@ -17,6 +14,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
+
+from crosswire.testing.reserved_port import ReservedPort
 
 Script = Callable[[ServerConnection], Awaitable[None]]
 MSGPACK = Subprotocol("crosswire.msgpack")
@@ -52,7 +51,8 @@ class FakeServer:
         self.connections: list[ServerConnection] = []
         self.messages: list[Any] = []
         self.heartbeats = 0
-        self.port = self._reserve()
+        self._place = ReservedPort()  # nobody else's while this server has stopped
+        self.port = self._place.number
         self._tls = tls
         self._subprotocols = [MSGPACK] if msgpack else None
         self._server: Server | None = None
@@ -106,18 +106,6 @@ class FakeServer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
-
-    def _reserve(self) -> int:
-        """Find a free port, and let nobody else have it while this server has stopped."""
-        reserved = socket.socket()
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        port: int = reserved.getsockname()[1]
-        if sys.platform == "linux":  # elsewhere it could not listen there itself
-            weakref.finalize(self, reserved.close)
-        else:
-            reserved.close()
-        return port
 
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         self.requests.append(request)

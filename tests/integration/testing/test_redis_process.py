@@ -17,6 +17,7 @@ from crosswire.cluster.redis.embedded import find_server
 from crosswire.errors import ConfigError, UsageError
 from crosswire.testing import redis_process
 from crosswire.testing.redis_process import CommandError, RedisProcess, TlsFiles, servers_here
+from crosswire.testing.reserved_port import ReservedPort
 from tests.support.certificates import tls_contexts
 
 SERVERS = servers_here()
@@ -336,17 +337,15 @@ def test_a_program_that_is_none_is_an_error_too() -> None:
 
 def thief(monkeypatch: pytest.MonkeyPatch, most: int) -> list[socket.socket]:
     """Let somebody listen on the first ports, after they were found free and before the server can."""
-    reserve = redis_process._reserve
     stolen: list[socket.socket] = []
 
-    def reserve_too_late(port: int) -> socket.socket:
-        reserved = reserve(port)
+    def reserve_too_late(number: int) -> ReservedPort:
+        reserved = ReservedPort(number)
         if len(stolen) < most:
-            stolen.append(reserve(reserved.getsockname()[1]))
-            stolen[-1].listen()
+            stolen.append(socket.create_server(("127.0.0.1", reserved.number)))
         return reserved
 
-    monkeypatch.setattr(redis_process, "_reserve", reserve_too_late)
+    monkeypatch.setattr(redis_process, "ReservedPort", reserve_too_late)
     return stolen
 
 
