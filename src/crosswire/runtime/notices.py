@@ -80,9 +80,8 @@ class Notices:
 
     def _log(self, text: str, args: tuple[Any, ...], more: int) -> None:
         if more:
-            self._logger.warning(f"{text} (%d more of these were not logged)", *args, more)
-        else:
-            self._logger.warning(text, *args)
+            text, args = text + " (%d more of these were not logged)", (*args, more)
+        self._logger.warning(text, *args)
 
 
 class _Last:
