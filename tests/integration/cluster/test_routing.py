@@ -80,7 +80,8 @@ async def test_a_single_connection_is_left_out_on_every_node(bus: Bus, sender: s
             await peer.call("join", ["chat", "r"])
         left_out = next(socket for socket in a.sockets)
         name = "here" if left_out.id == (await here.call("me")) else "beside"
-        node: Server | Node = {"a": a, "b": b, "worker": worker}[sender]
+        nodes: dict[str, Server | Node] = {"a": a, "b": b, "worker": worker}
+        node = nodes[sender]
         for audience in (node.everyone, node.room("chat", "r"), node.users(["1", "2"])):
             audience.send("x", exclude=[left_out])
             node.everyone.send("end")
