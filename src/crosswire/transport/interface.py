@@ -106,11 +106,13 @@ class Accepted:
         receiver: gets what arrives.
         subprotocol: the one chosen from the client's offer, or None.
         deflate: whether permessage-deflate is used (RFC 7692, no context is kept in either direction).
+        headers: fields of the answer besides those of the protocol.
     """
 
     receiver: Receiver
     subprotocol: str | None = None
     deflate: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Acceptor(Protocol):

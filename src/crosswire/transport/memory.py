@@ -74,7 +74,7 @@ class MemoryListener:
             return decision
         connection = MemoryConnection(decision.receiver, self._limits, self._flusher)
         connection.open()
-        return MemoryClient(connection, decision.subprotocol)
+        return MemoryClient(connection, decision.subprotocol, Headers(decision.headers.items()))
 
 
 class MemoryClient:
@@ -84,12 +84,14 @@ class MemoryClient:
 
     Attributes:
         subprotocol: what the server chose, or None.
+        headers: fields of the server's answer besides those of the protocol.
     """
 
-    def __init__(self, connection: MemoryConnection, subprotocol: str | None) -> None:
+    def __init__(self, connection: MemoryConnection, subprotocol: str | None, headers: Headers) -> None:
         self._connection = connection
         self._inbox = connection.inbox
         self.subprotocol = subprotocol
+        self.headers = headers
 
     @property
     def arrivals(self) -> int:
