@@ -22,6 +22,18 @@ MAX_ID = 64
 MSGPACK_SUBPROTOCOL = "crosswire.msgpack"
 """The WebSocket subprotocol of a client that wants MessagePack."""
 
+UNDERSTANDS = "_cw"
+"""The parameter of the URL by which a client says what it understands besides the original's protocol.
+
+1: it wants to be told by :data:`READY` when it is let in, and its heartbeats before that are echoed after it.
+"""
+
+OURS = "Crosswire"
+"""The header field of the answer to the upgrade by which a server says that it knows :data:`UNDERSTANDS`."""
+
+READY = "$ready"
+"""The event that tells such a client that it is let in: its events are handled from now on, and its user reachable."""
+
 BACKGROUND = "$background"
 FOREGROUND = "$foreground"
 """The events by which a client says that nobody sees its application, and that somebody does again."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.listeners import Hook
-from crosswire.core.messages import JSON, Codec
+from crosswire.core.messages import JSON, READY, Codec, event
 from crosswire.errors import Reject
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import is_being_cancelled
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("crosswire.server")
+_READY = event(READY, None)
 
 
 class Phase(Enum):
@@ -50,11 +51,13 @@ class Session:
         "_admitted",
         "_backlog",
         "_context",
+        "_echo_due",
         "_format",
         "_handshake",
         "_phase",
         "_router",
         "_task",
+        "_tells_ready",
         "_verdict",
         "running",
         "socket",
@@ -71,6 +74,8 @@ class Session:
         self._phase = Phase.WAITING
         self._backlog: list[tuple[Codec, str | bytes]] | None = None
         self._admitted = False
+        self._tells_ready = handshake.understands >= 1
+        self._echo_due = False
         self._task: asyncio.Task[None] | None = None
         self.running = 0
         self.socket: Socket
@@ -94,7 +99,10 @@ class Session:
         """Take a text message: the heartbeat, or JSON."""
         self.socket.heard()
         if text == self._context.heartbeat.text:
-            self.socket.deliver(encode_frame(Opcode.TEXT, text.encode()))
+            if self._tells_ready and self._phase is Phase.WAITING:
+                self._echo_due = True
+            else:
+                self._echo()
             self._fire(self._context.hooks.on_heartbeat, self.socket)
         elif self._phase is Phase.OPEN:
             self._deliver(JSON, text)
@@ -179,10 +187,17 @@ class Session:
         if self._phase is not Phase.WAITING:
             return
         self._phase = Phase.OPEN
+        if self._tells_ready and self.socket.is_open:
+            self.socket.deliver(self._format.frame(_READY))
+        if self._echo_due and self.socket.is_open:
+            self._echo()
         backlog, self._backlog = self._backlog, None
         for codec, data in backlog or ():
             if self.socket.is_open:
                 self._deliver(codec, data)
+
+    def _echo(self) -> None:
+        self.socket.deliver(encode_frame(Opcode.TEXT, self._context.heartbeat.text.encode()))
 
     def _keep(self, codec: Codec, data: str | bytes) -> None:
         backlog = self._backlog = self._backlog or []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from crosswire.core import deflate
 from crosswire.core.formats import format_for
-from crosswire.core.messages import MSGPACK_SUBPROTOCOL
+from crosswire.core.messages import MSGPACK_SUBPROTOCOL, OURS
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.handshake import Handshake
 from crosswire.server.plain_http import PlainRoutes
@@ -20,6 +20,8 @@ from crosswire.transport.interface import Accepted, Request, Response
 if TYPE_CHECKING:
     from crosswire.server.context import Context
     from crosswire.server.router import Router
+
+_SAYS_WHO = {OURS: "1"}
 
 
 class Upgrades:
@@ -73,7 +75,7 @@ class Upgrades:
         session = Session(
             handshake, format_for(msgpack=msgpack, deflate=deflated), verdict, self._router, self._context
         )
-        return Accepted(session, handshake.subprotocol, deflated)
+        return Accepted(session, handshake.subprotocol, deflated, _SAYS_WHO)
 
     def _refusal(self, request: Request) -> Response | None:
         """Why the request can't become a WebSocket, before anybody asks who sent it."""

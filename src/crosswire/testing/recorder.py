@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 from crosswire.core.frames import Opcode, encode_frame
+from crosswire.core.headers import Headers
 from crosswire.transport.inbox import Event, Pong
 from crosswire.transport.interface import Accepted, Connection, Request, Response
 from crosswire.types import Close
@@ -16,6 +17,7 @@ class Peer(Protocol):
     """The other end of a connection under test; ``MemoryClient`` and ``SocketPeer`` are such."""
 
     subprotocol: str | None
+    headers: Headers
 
     def send_text(self, text: str) -> None:
         """Send a text message."""
@@ -128,6 +130,7 @@ class Gatekeeper:
         refusal: the answer instead of a connection.
         subprotocol: granted.
         deflate: granted.
+        headers: of the answer.
         wants: headers that the peer is to send.
 
     Attributes:
@@ -141,12 +144,13 @@ class Gatekeeper:
         *,
         subprotocol: str | None = None,
         deflate: bool = False,
+        headers: Mapping[str, str] | None = None,
         wants: Mapping[str, str] | None = None,
     ) -> None:
         self.receiver = receiver
         self.wants = wants or {}
         self.requests: list[Request] = []
-        self._decision = refusal or Accepted(receiver, subprotocol, deflate)
+        self._decision = refusal or Accepted(receiver, subprotocol, deflate, headers or {})
 
     def accept(self, request: Request) -> Accepted | Response:
         """Decide."""

@@ -51,6 +51,7 @@ class SocketPeer(asyncio.Protocol):
 
     Attributes:
         subprotocol: what the server chose, or None.
+        headers: of the server's answer.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class SocketPeer(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._upgraded = False
         self.subprotocol: str | None = None
+        self.headers = Headers()
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -144,6 +146,7 @@ class SocketPeer(asyncio.Protocol):
         status = int(first.split()[1])
         if status == _SWITCHING:
             self._upgraded = True
+            self.headers = fields
             self.subprotocol = fields.get("sec-websocket-protocol")
             self._inbox.feed(rest)
         elif len(rest) < int(fields.get("content-length", "0")):

@@ -106,6 +106,12 @@ class TransportContract(ABC):
 
         self.play(script)
 
+    def test_header_fields_of_the_acceptance_reach_the_peer(self) -> None:
+        async def script(scene: Scene) -> None:
+            assert scene.peer.headers["x-one"] == "a b"
+
+        self.play(script, headers={"X-One": "a b"})
+
     def test_compressed_frames_are_understood_where_that_was_agreed(self) -> None:
         async def script(scene: Scene) -> None:
             scene.connection.push(encode_frame(Opcode.TEXT, compress(b"again " * 100), rsv1=True))

@@ -16,7 +16,7 @@ from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
 from crosswire.core.headers import Headers
 from crosswire.errors import ProtocolFailure, may_be_sent
 from crosswire.transport.inbox import Event, Inbox, parse_close
-from crosswire.transport.interface import Acceptor, Receiver, Request, Response
+from crosswire.transport.interface import Acceptor, Receiver, Request, Response, Traffic
 from crosswire.transport.outbox import Flusher, Outbox
 from crosswire.types import Close, CloseCode, Limits
 
@@ -74,7 +74,7 @@ class MemoryListener:
             return decision
         connection = MemoryConnection(decision.receiver, self._limits, self._flusher)
         connection.open()
-        return MemoryClient(connection, decision.subprotocol)
+        return MemoryClient(connection, decision.subprotocol, Headers(decision.headers.items()))
 
 
 class MemoryClient:
@@ -84,12 +84,14 @@ class MemoryClient:
 
     Attributes:
         subprotocol: what the server chose, or None.
+        headers: fields of the server's answer besides those of the protocol.
     """
 
-    def __init__(self, connection: MemoryConnection, subprotocol: str | None) -> None:
+    def __init__(self, connection: MemoryConnection, subprotocol: str | None, headers: Headers) -> None:
         self._connection = connection
         self._inbox = connection.inbox
         self.subprotocol = subprotocol
+        self.headers = headers
 
     @property
     def arrivals(self) -> int:
@@ -149,6 +151,7 @@ class MemoryConnection:
         self._outbox = Outbox(self, flusher, limits.outbox, self)
         self.push: Push = self._outbox.push
         self.writes = 0
+        self._pings = 0
         self._close: Close | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._full = False
@@ -176,6 +179,11 @@ class MemoryConnection:
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
         return self._outbox.buffered
+
+    @property
+    def traffic(self) -> Traffic:
+        """How far bytes have come: messages are whole here, so that only Pings come unnoticed."""
+        return Traffic(self._pings, self.inbox.unread)
 
     # What the outbox asks of its writer, and tells its owner.
 
@@ -226,6 +234,7 @@ class MemoryConnection:
         if opcode is Opcode.CLOSE:
             self._answer_close(payload)
         elif opcode is Opcode.PING:
+            self._pings += 1
             self.push(encode_frame(Opcode.PONG, payload))
         elif opcode is Opcode.PONG:
             self._receiver.pong(payload)

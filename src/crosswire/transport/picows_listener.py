@@ -218,7 +218,7 @@ class _Protocol(WSProtocol):  # type: ignore[misc]
         # checked both fields.
         upgrade.headers["Connection"] = "upgrade"
         upgrade.headers["Upgrade"] = "websocket"
-        extra = {}
+        extra = dict(decision.headers)
         if decision.subprotocol is not None:
             extra["Sec-WebSocket-Protocol"] = decision.subprotocol
         if decision.deflate:

@@ -49,10 +49,31 @@ def test_the_query_is_decoded(target: str, query: dict[str, list[str]]) -> None:
     assert handshake(target).query == {name: values[-1] for name, values in query.items()}
 
 
+@pytest.mark.parametrize(
+    ("target", "understands"),
+    [
+        ("/", 0),
+        ("/?id=1", 0),
+        ("/?_cw=1", 1),
+        ("/?_cw=2&id=1", 2),
+        ("/?id=1&_cw=0&_cw=7", 7),
+        ("/_cw=1", 0),
+        ("/?id=_cw=1", 0),
+        ("/?x_cw=1", 0),
+        *((f"/?_cw={value}", 0) for value in ["", "x", "-1", "1.5", "%B2", "1" * 5000]),
+    ],
+)
+def test_what_the_client_understands_is_the_protocols_own(target: str, understands: int) -> None:
+    assert handshake(target).understands == understands
+    assert "_cw" not in handshake(target).query
+    assert "_cw" not in handshake(target).query_all
+
+
 @given(st.text())
 def test_any_target_can_be_read(target: str) -> None:
     made = handshake(target)
     assert made.query.keys() == made.query_all.keys()
+    assert made.understands >= 0
     assert "?" not in made.path or "%3F" in target.upper()
 
 

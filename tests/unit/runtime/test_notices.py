@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosswire.runtime.notices import PERIOD, Notices
+from tests.support.aio import run, wait_until
+
+
+class _Lines(logging.Logger):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__("lines")
+        self.lines: list[str] = []
+
+    def handle(self, record: logging.LogRecord) -> None:
+        assert record.levelno == logging.WARNING
+        self.lines.append(record.getMessage())
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_one_line_a_second_and_kind_with_the_number_of_those_left_out() -> None:
+    logger, clock = _Lines(), _Clock()
+    notices = Notices(logger, clock)
+    for number in range(5):
+        notices.warn("a", "a %d", number)
+        notices.warn("b", "b %d", number)
+    clock.now = PERIOD
+    notices.warn("a", "a %d", 5)
+    assert logger.lines == ["a 0", "b 0", "a 5 (4 more of these were not logged)"]
+
+
+def test_those_left_out_are_told_even_if_none_follows() -> None:
+    logger = _Lines()
+    notices = Notices(logger)
+
+    async def scenario() -> None:
+        for number in range(5):
+            notices.warn("a", "%d was lost", number)
+        assert logger.lines == ["0 was lost"]
+        await wait_until(lambda: len(logger.lines) == 2)
+
+    run(scenario())
+    assert logger.lines[1] == "4 was lost (3 more of these were not logged)"
+
+
+def test_a_single_one_left_out_is_told_as_it_is() -> None:
+    logger = _Lines()
+    notices = Notices(logger)
+
+    async def scenario() -> None:
+        notices.warn("a", "first")
+        notices.warn("a", "second")
+        await wait_until(lambda: len(logger.lines) == 2)
+
+    run(scenario())
+    assert logger.lines == ["first", "second"]
+
+
+def test_a_loop_that_ended_keeps_no_line_back_for_ever() -> None:
+    logger, clock = _Lines(), _Clock()
+    notices = Notices(logger, clock)
+
+    async def flood() -> None:
+        for _ in range(3):
+            notices.warn("a", "lost")
+
+    asyncio.run(flood())
+    clock.now = 10 * PERIOD
+    asyncio.run(flood())
+    assert logger.lines == ["lost", "lost (2 more of these were not logged)"]
+
+
+@given(st.lists(st.floats(0, 3), max_size=60))
+def test_every_one_is_logged_or_counted(pauses: list[float]) -> None:
+    logger, clock = _Lines(), _Clock()
+    notices = Notices(logger, clock)
+    for pause in pauses:
+        clock.now += pause
+        notices.warn("a", "lost")
+    clock.now += 100
+    notices.warn("a", "lost")
+    counted = sum(int(number) for line in logger.lines for number in re.findall(r"\((\d+) more", line))
+    assert len(logger.lines) + counted == len(pauses) + 1
+
+
+@pytest.mark.parametrize("name", ["x\n2030-01-01 CRITICAL all is lost", "x\r", "\x1b[2J", "\u2028"])
+def test_a_name_forges_no_line(name: str) -> None:
+    logger = _Lines()
+    Notices(logger).warn("a", "an event %r was lost", name)
+    assert logger.lines[0].isprintable()
