@@ -11,6 +11,7 @@ from crosswire.core.listeners import EventListeners, Handler
 from crosswire.core.messages import Codec
 from crosswire.core.names import require_event
 from crosswire.core.payloads import RawPayload
+from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.runtime.tasks import Tasks
 
 
@@ -30,10 +31,17 @@ class CustomChannels:
         self._names: set[str] = set()
 
     async def attach(self, participant: Participant) -> None:
-        """Listen on the bus, for all that has been subscribed; returns when it does."""
+        """Listen on the bus, for all that has been subscribed; returns when it does.
+
+        Raises:
+            ConfigError: no Redis lets this node listen on one.
+        """
         self._participant = participant
         for name in [self._open(participant, channel) for channel in self._names]:
-            await participant.port.listening(name)
+            try:
+                await participant.port.listening(name)
+            except BusUnavailable as error:
+                raise ConfigError(str(error)) from error
 
     def detach(self) -> None:
         """Listen no more, until :meth:`attach`."""
@@ -41,10 +49,23 @@ class CustomChannels:
         self._responder.drop()
 
     async def subscribe(self, participant: Participant, channel: str, handler: Handler) -> None:
-        """Call a handler for all that is published; returns when it listens."""
+        """Call a handler for all that is published; returns when it listens.
+
+        Raises:
+            BusUnavailable: no Redis lets this node listen; the handler is not kept.
+        """
         self._handlers.on(channel, handler)
+        try:
+            name = self._open(participant, channel)
+        except BaseException:  # it can't be named there
+            self._handlers.off(channel, handler)
+            raise
         self._names.add(channel)
-        await participant.port.listening(self._open(participant, channel))
+        try:
+            await participant.port.listening(name)
+        except BusUnavailable:
+            self.unsubscribe(channel, handler)
+            raise
 
     def unsubscribe(self, channel: str, handler: Handler | None) -> None:
         """Call a handler no more, or none."""

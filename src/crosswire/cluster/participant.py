@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Collection
@@ -25,6 +26,8 @@ from crosswire.core.payloads import RawPayload
 from crosswire.errors import BusUnavailable, ConfigError, EventError, NodeGone, UsageError
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, NodeInfo, RedisStatus, Replies, SubscriptionFailure
+
+logger = logging.getLogger("crosswire.cluster")
 
 
 class Participant:
@@ -105,8 +108,10 @@ class Participant:
         try:
             if self.port.available:
                 await self._join()
-        except BaseException:
+        except BaseException as error:
             await self.port.stop()
+            if isinstance(error, BusUnavailable):  # it is an ACL that does not let it listen
+                raise ConfigError(str(error)) from error
             raise
         self._take_up()
         self._tasks.start(self.members.keep_up(), "crosswire beats")
@@ -118,8 +123,16 @@ class Participant:
         self.members.say_goodbye()
         await self.port.stop()
 
+    def _needed(self) -> list[bytes]:
+        """The channels that this node can't do without."""
+        channels = [*self.native.own_channels, *(self.compat.own_channels if self.compat is not None else ())]
+        if self.clients.serves:
+            channels += self.native.client_channels
+            channels += self.compat.client_channels if self.compat is not None else ()
+        return channels
+
     async def _join(self) -> None:
-        for channel in self.native.own_channels:
+        for channel in self._needed():
             await self.port.listening(channel)
         await self.members.claim_name()
         self._take_up()
@@ -322,6 +335,8 @@ class Participant:
                 await self._join()
         except ConfigError:
             self.replaced()
+        except BusUnavailable as error:
+            logger.warning("node %r can't join the cluster: %s", self.name, error)
         else:
             self.clients.restored()
 

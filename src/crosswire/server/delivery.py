@@ -9,7 +9,7 @@ from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim
 from crosswire.core.formats import Payloads, encode
-from crosswire.errors import EventError
+from crosswire.errors import BusUnavailable, EventError
 from crosswire.server.calls import ManyAnswers
 from crosswire.server.context import Context
 from crosswire.server.socket import Socket
@@ -124,13 +124,20 @@ class LocalDelivery:
     async def add(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user join."""
         try:
-            joined = sum(self._registry.join(socket, room.namespace, room.id) for socket in self._presence.of(user))
+            joined = [each for each in self._presence.of(user) if self._registry.join(each, room.namespace, room.id)]
         except EventError as error:
-            error.sender = self._name()
-            return Replies(errors={self._name(): error})
-        if joined:
-            await self._context.interest.room_ready(room.namespace, room.id)
-        return Replies({self._name(): joined})
+            return self._refused(error)
+        try:
+            if joined:
+                await self._context.interest.room_ready(room.namespace, room.id)
+        except BusUnavailable as error:
+            self._leave(room, joined)
+            return self._refused(EventError(error.code, str(error)))
+        return Replies({self._name(): len(joined)})
+
+    def _refused(self, error: EventError) -> Replies:
+        error.sender = self._name()
+        return Replies(errors={self._name(): error})
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user leave."""

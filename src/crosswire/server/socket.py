@@ -12,7 +12,7 @@ from crosswire.core.calls import PendingCalls
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, Push
 from crosswire.core.names import require_event, require_name
-from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject
+from crosswire.errors import BusUnavailable, CallTimeout, InvalidPayload, NotConnected, Reject
 from crosswire.runtime.wheel import Timer
 from crosswire.server.calls import OneAnswer, Waiter
 from crosswire.server.handshake import Handshake
@@ -151,13 +151,19 @@ class Socket:
 
         Raises:
             EventError: ``ROOM_LIMIT``, it is in as many rooms as it may be.
+            BusUnavailable: no Redis lets this server listen for the room; the socket is not in it.
             NotConnected: it is closed.
             UsageError: a name is empty or no string.
         """
         room = room_of(namespace, id)
         self._require_open()
-        self._context.registry.join(self, room.namespace, room.id)
-        await self._context.interest.room_ready(room.namespace, room.id)
+        joined = self._context.registry.join(self, room.namespace, room.id)
+        try:
+            await self._context.interest.room_ready(room.namespace, room.id)
+        except BusUnavailable:
+            if joined:
+                self._context.registry.leave(self, room.namespace, room.id)
+            raise
 
     async def leave(self, namespace: str, id: str) -> None:
         """Leave a room; does nothing if it is not in it.
@@ -173,18 +179,23 @@ class Socket:
 
         Raises:
             Reject: the server refuses duplicates and the user is connected already; this socket is closed with 4012.
+            BusUnavailable: no Redis lets this server listen for the user; the socket is whose it was before.
             NotConnected: it is closed.
             UsageError: the user is empty or no string.
         """
         require_name(user, "a user id")
         self._require_open()
+        before = self.user
         if not self._context.registry.rename(self, user):
             refused = Reject(CloseCode.REPLACED, "the user is connected already")
             self.close(refused.close_code, refused.reason)
             raise refused
-        arrival = self._context.interest.arrival(self)
-        if arrival is not None:
-            await arrival
+        try:
+            await self._context.interest.arrive(self)
+        except BusUnavailable:
+            if self.is_open and self.user == user:
+                self._context.registry.rename(self, before)
+            raise
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake. From now on the socket is in no room, and nothing reaches it.
