@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosswire.errors import UsageError
 from crosswire.transport.outbox import Flusher, Outbox
 from tests.support.aio import run
 
@@ -252,3 +255,60 @@ def test_all_that_is_pushed_while_nobody_pauses_comes_out_in_order(turns: list[l
 
     with asyncio.Runner() as runner:
         runner.run(main())
+
+
+def test_what_can_not_be_scheduled_is_not_queued_and_harms_nothing() -> None:
+    bench = Bench(limit=10)
+    for _ in range(20):  # more than its limit, all in vain
+        with pytest.raises(UsageError, match="no event loop runs"):
+            bench.push(b"lost")
+
+    async def main() -> None:
+        bench.push(b"1234567890")
+        await asyncio.sleep(0)
+        assert bench.writer.writes == [b"1234567890"]
+
+    run(main())
+    assert not bench.owner.overflows
+
+
+def test_a_writer_that_fails_once_is_written_to_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        broken, other = Bench(), Bench()
+        other.flusher = broken.flusher
+        fails = [True]
+
+        def send(data: bytes) -> None:
+            if fails.pop() if fails else False:
+                raise RuntimeError
+            broken.writer.writes.append(data)
+
+        outbox = Outbox(SimpleNamespace(send=send, waiting=0), broken.flusher, 10, broken.owner)
+        beside = Outbox(other.writer, broken.flusher, 10, other.owner)
+        outbox.push(b"a")
+        beside.push(b"b")
+        await asyncio.sleep(0)
+        outbox.push(b"c")
+        await asyncio.sleep(0)
+        assert other.writer.writes == [b"b"]
+        assert broken.writer.writes == [b"c"]
+
+    run(main())
+    assert "failed" in caplog.text
+
+
+def test_a_flush_that_is_broken_off_leaves_a_flusher_that_works() -> None:
+    class Interrupted:
+        def flush(self) -> None:
+            raise KeyboardInterrupt
+
+    flusher = Flusher()
+    bench = Bench(flusher=flusher)
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        loop.call_soon(flusher.schedule, Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_forever()
+        loop.call_soon(bench.push, b"a")
+        loop.call_later(0.01, loop.stop)
+        loop.run_forever()
+    assert bench.writer.writes == [b"a"]
