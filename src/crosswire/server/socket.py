@@ -194,6 +194,9 @@ class Socket:
         self._require_here()
         require_name(user, "a user id")
         self._require_open()
+        if self._context.registry.keeps_out(self, user):
+            await self._context.registry.make_way(user)
+            self._require_open()
         if not self._context.registry.rename(self, user):
             refused = Reject(CloseCode.REPLACED, "the user is connected already")
             self.close(refused.close_code, refused.reason)
@@ -201,6 +204,8 @@ class Socket:
         arrival = self._context.interest.arrival(self)
         if arrival is not None:
             await arrival
+            if not self.is_open and self._context.registry.duplicates == "refuse":
+                raise Reject(CloseCode.REPLACED, "the user is connected already")
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake. From now on the socket is in no room, and nothing reaches it.
@@ -255,6 +260,10 @@ class Socket:
     def pong(self, payload: bytes) -> None:
         """Take a pong."""
         self._pulse.pong(payload)
+
+    async def is_alive(self) -> bool:
+        """Ping the peer; tell whether it shows life within ``Heartbeat.probe`` seconds."""
+        return await self._pulse.answers(self._context.heartbeat.probe)
 
     def retire(self) -> None:
         """Leave user, rooms and pending calls: the connection is closing or gone. Only the first time counts."""
