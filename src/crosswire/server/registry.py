@@ -57,11 +57,12 @@ class Registry:
             for other in self.presence.of(user):
                 other.close(CloseCode.REPLACED, "replaced by a newer connection of the same user")
         self._fanout.flush()
-        self._fanout.use(socket.format)
-        socket.user = user
-        socket.stamp = self._interest.stamp()
+        stamp = self._interest.stamp()
         if not self.presence.of(user):
             self._interest.open_user(user)
+        self._fanout.use(socket.format)
+        socket.user = user
+        socket.stamp = stamp
         self.presence.add(socket)
         return True
 
