@@ -97,10 +97,10 @@ class LocalDelivery:
         frames = self._context.fanout.encode(messages.server_call(event, data, call_id))
         asked = list(self._recipients(target))
         answers = ManyAnswers(self._users(target), asked)
-        for socket in asked:
-            socket.expect(call_id, answers)
-        self._context.fanout.push(frames, asked)
         try:
+            for socket in asked:
+                socket.expect(call_id, answers)
+            self._context.fanout.push(frames, asked)
             return await answers.wait(timeout)
         finally:
             for socket in asked:
@@ -123,21 +123,22 @@ class LocalDelivery:
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user join."""
+        joined: list[Socket] = []
         try:
-            joined = [each for each in self._presence.of(user) if self._registry.join(each, room.namespace, room.id)]
-        except EventError as error:
-            return self._refused(error)
-        try:
+            for socket in self._presence.of(user):
+                if self._registry.join(socket, room.namespace, room.id):
+                    joined.append(socket)  # noqa: PERF401 - known even if the next one is refused
             if joined:
                 await self._context.interest.room_ready(room.namespace, room.id)
-        except BusUnavailable as error:
-            self._leave(room, joined)
-            return self._refused(EventError(error.code, str(error)))
+        except BaseException as error:
+            self._leave(room, joined)  # all of the user's connections, or none
+            if isinstance(error, BusUnavailable):
+                error = EventError(error.code, str(error))
+            if not isinstance(error, EventError):
+                raise
+            error.sender = self._name()
+            return Replies(errors={self._name(): error})
         return Replies({self._name(): len(joined)})
-
-    def _refused(self, error: EventError) -> Replies:
-        error.sender = self._name()
-        return Replies(errors={self._name(): error})
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user leave."""
