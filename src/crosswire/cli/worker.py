@@ -35,6 +35,10 @@ def main(descriptor: str, *_shown: str) -> int:
         return _refuse(link, failure.text, failure.exit_code)
     except CrosswireError as error:
         return _refuse(link, described(error), RUNTIME)
+    except SystemExit as end:
+        if not isinstance(end.__cause__, CrosswireError):
+            raise
+        return _refuse(link, described(end.__cause__), RUNTIME)  # which the supervisor says, once for all workers
     except KeyboardInterrupt:  # it came before the server ran
         return INTERRUPTED
     return 0
