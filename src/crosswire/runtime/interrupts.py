@@ -54,6 +54,7 @@ class StopSignals:
         self._before: dict[signal.Signals, Any] = {}
         self._orders: SimpleQueue[float | None] = SimpleQueue()  # seconds to the exit; None: all is over
         self._watched = False
+        self._main = threading.get_ident()
 
     def __enter__(self) -> StopSignals:
         for number in _SIGNALS:
@@ -154,7 +155,7 @@ class StopSignals:
         if sys.platform == "win32":
             _thread.interrupt_main(self.number)
         else:
-            signal.pthread_kill(threading.main_thread().ident, self.number)  # interrupts what it waits for, too
+            signal.pthread_kill(self._main, self.number)  # interrupts what it waits for, too
 
     def _exit(self) -> NoReturn:
         assert self.number is not None

@@ -373,4 +373,5 @@ def _heard_all_since(endpoint: Endpoint, moment: float) -> bool:
 
 
 def _denied(endpoint: Endpoint) -> ConfigError:
-    return ConfigError(f"{endpoint.address.shown} refuses this node: {endpoint.denied}. Check its url and its ACL")
+    why = (endpoint.denied or "").rstrip(".")
+    return ConfigError(f"{endpoint.address.shown} refuses this node: {why}. Check its url and its ACL")
