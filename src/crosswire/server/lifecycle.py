@@ -10,6 +10,7 @@ from typing import Any
 from crosswire.cluster.node import Node
 from crosswire.errors import UsageError
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.home import get_ident
 from crosswire.runtime.life import Life, carry_through, run_hook
 from crosswire.server.context import Context
 from crosswire.server.drain import GRACE, send_all_away, spread
@@ -79,6 +80,7 @@ class Lifecycle:
         await self._node.lost_name()
 
     async def _begin(self, listen: bool) -> None:
+        self._context.thread = get_ident()
         if listen:
             await self._listener.bind()
         try:

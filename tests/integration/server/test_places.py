@@ -40,7 +40,7 @@ def test_run_in_another_thread_says_what_to_do(make: Makes) -> None:
     def attempt() -> None:
         try:
             make().run()
-        except BaseException as error:
+        except UsageError as error:
             errors.append(error)
 
     thread = threading.Thread(target=attempt)
@@ -277,8 +277,7 @@ def test_what_others_ask_waits_until_on_start_has_ended() -> None:
             other.on("config", lambda: 5)
             node.on("ask", lambda: list(ready))
             starting = asyncio.create_task(node.start())
-            while "a" not in other.nodes:
-                await asyncio.sleep(0.001)
+            await wait_until(lambda: "a" in other.nodes)
             asking = asyncio.create_task(other.call("a", "ask"))
             await asyncio.sleep(0.01)
             assert not asking.done()
