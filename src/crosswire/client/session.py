@@ -13,7 +13,7 @@ from crosswire.client.held import LONGEST, Held
 from crosswire.client.hooks import Hooks
 from crosswire.client.router import Delivery, Question, Router
 from crosswire.core import messages
-from crosswire.core.messages import JSON, MSGPACK, MSGPACK_SUBPROTOCOL, READY, Codec, Message
+from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK_SUBPROTOCOL, READY, Codec, Message
 from crosswire.core.payloads import ANY, RawPayload
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, NotConnected
 from crosswire.transport.connector import ClientConnection
@@ -122,7 +122,7 @@ class Session:
         self._connection = connection
         self._open = True
         if connection.subprotocol == MSGPACK_SUBPROTOCOL:
-            self._codec = MSGPACK
+            self._codec = CLIENT_MSGPACK
         self._admission = Admission(self, announced=connection.announces, stable_after=self._stable_after)
         self._held = Held(connection, self._held_too_long)
         self._wanted = self._owner.session_opened(self)

@@ -10,11 +10,13 @@ import msgspec
 
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.participant import Participant
-from crosswire.core import messages
+from crosswire.core import envelopes, messages
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import encode
 from crosswire.core.listeners import EventListeners
-from crosswire.errors import EventError
+from crosswire.core.messages import JSON
+from crosswire.core.payloads import ANY
+from crosswire.errors import EventError, InvalidPayload
 from crosswire.types import Replies, Roster, Tally
 
 PATIENCE = 3.0
@@ -34,9 +36,11 @@ class _Close(msgspec.Struct):
 
 
 class _Gather(msgspec.Struct):
+    """Asks a node's clients; the data is JSON text, from which all clients' messages are made."""
+
     target: Target
     event: str
-    data: Any
+    data: bytes
     timeout: float
 
 
@@ -46,9 +50,15 @@ class _Membership(msgspec.Struct):
 
 
 class _Gathered(msgspec.Struct):
-    """What the users of one node answered."""
+    """What the users of one node answered: each encoded on its own, as one client's answer must not spoil another's.
 
-    answers: dict[str, Any]
+    Attributes:
+        answers: as MessagePack.
+        large: as JSON, where only that can hold it.
+    """
+
+    answers: dict[str, bytes]
+    large: dict[str, bytes]
     errors: dict[str, tuple[str, str]]
     missing: list[str]
 
@@ -103,9 +113,12 @@ class ClusterDispatcher:
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
         """Call every user of the target, wherever connected."""
-        question = _Gather(target, event, data, timeout)
+        text = JSON.encode(data)
         own, others = await self._everywhere(
-            self._clients.gather(target, event, data, timeout), "gather", question, timeout + _GRACE
+            self._clients.gather(target, event, msgspec.Raw(text), timeout),
+            "gather",
+            _Gather(target, event, text, timeout),
+            timeout + _GRACE,
         )
         return _merged(own, others)
 
@@ -159,9 +172,8 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
     """Let other nodes do to this node's clients what audiences are asked to do."""
 
     async def gather(_sender: str, ask: _Gather) -> _Gathered:
-        replies = await clients.gather(ask.target, ask.event, ask.data, ask.timeout)
-        errors = {user: (error.code, error.message) for user, error in replies.errors.items()}
-        return _Gathered(dict(replies), errors, list(replies.missing))
+        replies = await clients.gather(ask.target, ask.event, msgspec.Raw(ask.data), ask.timeout)
+        return _gathered(replies)
 
     async def close(_sender: str, ask: _Close) -> int:
         return _own_answer(await clients.close(ask.target, ask.code, ask.reason))
@@ -183,6 +195,34 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
 
     for service in (gather, close, count, members, add, remove, destroy):
         services.on(service.__name__, service)
+
+
+def _gathered(replies: Replies) -> _Gathered:
+    """What is told of the answers."""
+    gathered = _Gathered({}, {}, {}, list(replies.missing))
+    for user, answer in replies.items():
+        try:
+            gathered.answers[user] = bytes(envelopes.pack(answer))
+        except InvalidPayload:
+            try:
+                gathered.large[user] = JSON.encode(answer)
+            except InvalidPayload as error:
+                gathered.errors[user] = (error.code, error.message)
+    gathered.errors.update({user: (error.code, error.message) for user, error in replies.errors.items()})
+    return gathered
+
+
+def _read(gathered: _Gathered) -> tuple[dict[str, Any], dict[str, EventError]]:
+    """What the users of a node answered, and their refusals."""
+    answers: dict[str, Any] = {}
+    errors = {user: EventError(*error, sender=user) for user, error in gathered.errors.items()}
+    for read, encoded in ((ANY.from_msgpack, gathered.answers), (ANY.from_json, gathered.large)):
+        for user, answer in encoded.items():
+            try:
+                answers[user] = read(answer)
+            except InvalidPayload as error:
+                errors[user] = InvalidPayload(error.message, sender=user)
+    return answers, errors
 
 
 def _count(clients: Clients, target: Target) -> int | list[str]:
@@ -219,9 +259,9 @@ def _merged(own: Replies, others: Replies) -> Replies:
     silent: dict[str, None] = dict.fromkeys(own.missing)
     for answer in others.values():
         gathered = msgspec.convert(answer, _Gathered)
-        answers = {**gathered.answers, **answers}
-        refusals = gathered.errors.items()
-        errors = {**{user: EventError(*error, sender=user) for user, error in refusals}, **errors}
+        theirs, refusals = _read(gathered)
+        answers = {**theirs, **answers}
+        errors = {**refusals, **errors}
         silent.update(dict.fromkeys(gathered.missing))
     errors = {user: error for user, error in errors.items() if user not in answers}
     missing = [user for user in silent if user not in answers and user not in errors]

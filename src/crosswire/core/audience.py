@@ -38,8 +38,8 @@ class ToRoom(msgspec.Struct, frozen=True, tag="room"):
 Target = Everyone | ToUsers | ToRoom
 
 
-class Connection(Protocol):
-    """One connection of a user, such as a ``Socket``.
+class Excludable(Protocol):
+    """A single connection that ``exclude=`` can name: a ``Socket``.
 
     Attributes:
         user: whose it is.
@@ -113,7 +113,7 @@ class Audience:
         return f"<{type(self).__name__} {self.target!r}>"
 
     def send(
-        self, event: str, data: Any = None, *, exclude: Iterable[str | Connection] = (), local: bool = False
+        self, event: str, data: Any = None, *, exclude: Iterable[str | Excludable] = (), local: bool = False
     ) -> None:
         """Hand an event over to all of them. Never waits.
 
@@ -231,7 +231,7 @@ def user_ids(users: Iterable[str], what: str) -> tuple[str, ...]:
     return tuple(require_name(user, "a user id") for user in users)
 
 
-def excluding(exclude: Iterable[str | Connection]) -> Excluded | None:
+def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
     """Sort what is excluded from a message into users and connections; None if that is nobody.
 
     Raises:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 import msgspec
 
-_KEPT = (bytes, bytearray, memoryview, datetime.datetime)
-"""What MessagePack has a form of its own for, and JSON has not."""
+_KEPT = (bytes, bytearray, memoryview)
+"""What a client says in MessagePack otherwise than in JSON."""
 
 
 def well_formed(text: str) -> str:
