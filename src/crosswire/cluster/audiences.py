@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -68,19 +69,19 @@ class ClusterDispatcher:
 
     Args:
         clients: of this node.
-        participant: gives the node's part in the cluster, or None while it has none.
+        participant: gives the node's part in the cluster; raises where there is none, or from another thread.
     """
 
     __slots__ = ("_clients", "_participant")
 
-    def __init__(self, clients: Clients, participant: Callable[[], Participant | None]) -> None:
+    def __init__(self, clients: Clients, participant: Callable[[], Participant]) -> None:
         self._clients = clients
         self._participant = participant
 
     def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Send an event."""
-        cluster = None if local else self._participant()
-        if cluster is None:
+        cluster = self._participant()
+        if local or cluster.alone:
             self._clients.send(target, event, data, exclude, True)
             return
         if cluster.compat is not None:
@@ -90,13 +91,13 @@ class ClusterDispatcher:
         payloads = encode(messages.event(event, data), msgpack=wanted)
         if isinstance(target, ToUsers):
             here, elsewhere = self._sorted(target)
-            if here is not None:
-                clients.deliver(here, payloads, exclude)
             if elsewhere is not None:
                 cluster.dialect.to_clients(elsewhere, payloads, exclude)
+            if here is not None:
+                clients.deliver(here, payloads, exclude)
             return
+        cluster.dialect.to_clients(target, payloads, exclude)  # first: it may refuse, and then nobody gets it
         clients.deliver(target, payloads, exclude)
-        cluster.dialect.to_clients(target, payloads, exclude)
 
     def _sorted(self, target: ToUsers) -> tuple[ToUsers | None, ToUsers | None]:
         """Sort users into those who are connected here and those who may be elsewhere; some may be both."""
@@ -114,22 +115,18 @@ class ClusterDispatcher:
     async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
         """Call every user of the target, wherever connected."""
         text = JSON.encode(data)
-        own, others = await self._everywhere(
-            self._clients.gather(target, event, msgspec.Raw(text), timeout),
-            "gather",
-            _Gather(target, event, text, timeout),
-            timeout + _GRACE,
-        )
-        return _merged(own, others)
+        own = partial(self._clients.gather, target, event, msgspec.Raw(text), timeout)
+        question = _Gather(target, event, text, timeout)
+        return _merged(*await self._everywhere(own, "gather", question, timeout + _GRACE))
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
         """Close every connection of the target."""
-        own = self._clients.close(target, code, reason)
+        own = partial(self._clients.close, target, code, reason)
         return _joined(*await self._everywhere(own, "close", _Close(target, code, reason)))
 
     async def count(self, target: Target) -> Tally:
         """Count the target's users."""
-        own, others = await self._everywhere(_done(_count(self._clients, target)), "count", _Count(target))
+        own, others = await self._everywhere(partial(_count_here, self._clients, target), "count", _Count(target))
         total, users = 0, set[str]()
         for answer in (own, *others.values()):
             if isinstance(answer, int):
@@ -140,31 +137,32 @@ class ClusterDispatcher:
 
     async def members(self, room: ToRoom) -> Roster:
         """List a room's members."""
-        own, others = await self._everywhere(self._clients.members(room), "members", room)
+        own, others = await self._everywhere(partial(self._clients.members, room), "members", room)
         return Roster(own.users.union(*others.values()), _unanswered(others))
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user join."""
-        own = self._clients.add(room, user)
+        own = partial(self._clients.add, room, user)
         return _joined(*await self._everywhere(own, "add", _Membership(room, user)))
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user leave."""
-        own = self._clients.remove(room, user)
+        own = partial(self._clients.remove, room, user)
         return _joined(*await self._everywhere(own, "remove", _Membership(room, user)))
 
     async def destroy(self, room: ToRoom) -> Replies:
         """Let all leave."""
-        return _joined(*await self._everywhere(self._clients.destroy(room), "destroy", room))
+        return _joined(*await self._everywhere(partial(self._clients.destroy, room), "destroy", room))
 
     async def _everywhere(
-        self, own: Coroutine[Any, Any, Any], name: str, question: Any, timeout: float = PATIENCE
+        self, own: Callable[[], Coroutine[Any, Any, Any]], name: str, question: Any, timeout: float = PATIENCE
     ) -> tuple[Any, Replies]:
-        """Carry something out here and on all other servers at once."""
+        """Carry something out here and on all other servers at once; nowhere, where it can't be asked."""
         cluster = self._participant()
-        if cluster is None:
-            return await own, Replies()
-        here, others = await asyncio.gather(own, cluster.gather_service(name, question, timeout))
+        if cluster.alone:
+            return await own(), Replies()
+        asking = cluster.gather_service(name, question, timeout)
+        here, others = await asyncio.gather(own(), asking)
         return here, others
 
 
@@ -238,8 +236,8 @@ def _own_answer(replies: Replies) -> int:
     return sum(replies.values())
 
 
-async def _done(value: Any) -> Any:
-    return value
+async def _count_here(clients: Clients, target: Target) -> int | list[str]:
+    return _count(clients, target)
 
 
 def _unanswered(replies: Replies) -> tuple[str, ...]:

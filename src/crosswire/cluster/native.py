@@ -120,9 +120,9 @@ class Native:
     def own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Do nothing: others don't hear it."""
 
-    def claim(self, user: str, stamp: int) -> None:
-        """Tell other nodes that this one has a connection of a user."""
-        self._port.announce(self._channels.user(user), envelopes.encode(Claim(self._incarnation, stamp)))
+    def claim(self, user: str, stamp: int, *, alive: bool) -> None:
+        """Tell other nodes that this one has a connection of a user, and whether its peer has just been heard."""
+        self._port.announce(self._channels.user(user), envelopes.encode(Claim(self._incarnation, stamp, alive)))
 
     @property
     def dropped(self) -> int:
