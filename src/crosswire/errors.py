@@ -57,7 +57,7 @@ class CrosswireError(Exception):
         code: a stable name for programs to compare with; of :exc:`Refused` the close code, a number.
     """
 
-    code: str | int = "CROSSWIRE_ERROR"
+    code: str = "CROSSWIRE_ERROR"
 
 
 class UsageError(CrosswireError, TypeError, ValueError):
@@ -125,7 +125,7 @@ class NotConnected(CrosswireError, ConnectionError):
         close: how the last connection of the client that raised it ended; None if there was none, or no client.
     """
 
-    code: str | int = "WS_NOT_OPEN"
+    code = "WS_NOT_OPEN"
 
     def __init__(self, text: str = "", close: Close | None = None) -> None:
         super().__init__(text)
@@ -155,7 +155,7 @@ class Refused(NotConnected):
                 ...  # log in again
     """
 
-    code: int
+    code: int  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
     close: Close
 
     def __init__(self, code: int, reason: str = "", *, status: int | None = None) -> None:
@@ -200,8 +200,6 @@ class EventError(CrosswireError):
         message: what a person reads. It crosses the network: no secrets in it.
         sender: who refused: a node's or a user's name, where there is one to name.
     """
-
-    code: str
 
     def __init__(self, code: str, message: str = "", *, sender: str | None = None) -> None:
         super().__init__(code, message)
