@@ -42,6 +42,7 @@ class Participant:
         clients: connected to this node.
         hooks: of the application.
         tasks: what runs in the background.
+        waits: whether the application's events are kept until :meth:`take_up`, also when the name is known to be ours.
 
     Attributes:
         port: the end of the bus.
@@ -63,6 +64,8 @@ class Participant:
         clients: Clients,
         hooks: NodeHooks,
         tasks: Tasks,
+        *,
+        waits: bool = False,
     ) -> None:
         self.name = name
         self.incarnation = secrets.token_hex(8)
@@ -77,6 +80,7 @@ class Participant:
         self._services = services
         self._hooks = hooks
         self._tasks = tasks
+        self._waits = waits
         # The original publishes answers to everybody: there, an id of ours must be nobody else's.
         self._asks = Asks("" if bus.original is None else f"{self.incarnation}-")
         self.compat: Compat | None = None
@@ -112,12 +116,17 @@ class Participant:
             if self.port.available:
                 await self._join()
         except BaseException as error:
-            await self.port.stop()
+            await self._go_back()
             if isinstance(error, BusUnavailable):  # it is an ACL that does not let it listen
                 raise ConfigError(str(error)) from error
             raise
-        self._take_up()
+        self._be_named()
         self._tasks.start(self.members.keep_up(), "crosswire beats")
+
+    async def _go_back(self) -> None:
+        if self.members.announced:
+            self.members.say_goodbye()
+        await self.port.stop()
 
     async def leave(self) -> None:
         """Take part no more."""
@@ -138,14 +147,20 @@ class Participant:
         for channel in self._needed():
             await self.port.listening(channel)
         await self.members.claim_name()
-        self._take_up()
+        self._be_named()
         await self.members.introduce()
 
-    def _take_up(self) -> None:
+    def _be_named(self) -> None:
         """Begin to handle what comes: from now on others may know of this node."""
         self.named = True
-        for responder in (self._responder, self._services):
-            responder.release()
+        self._services.release()
+        if not self._waits:
+            self._responder.release()
+
+    def take_up(self) -> None:
+        """Handle the application's events, if they waited for this."""
+        self._waits = False
+        self._responder.release()
 
     # Asking
 
