@@ -38,8 +38,8 @@ class ToRoom(msgspec.Struct, frozen=True, tag="room"):
 Target = Everyone | ToUsers | ToRoom
 
 
-class Connection(Protocol):
-    """One connection of a user, such as a ``Socket``.
+class Excludable(Protocol):
+    """A single connection that ``exclude=`` can name: a ``Socket``.
 
     Attributes:
         user: whose it is.
@@ -113,7 +113,7 @@ class Audience:
         return f"<{type(self).__name__} {self.target!r}>"
 
     def send(
-        self, event: str, data: Any = None, *, exclude: Iterable[str | Connection] = (), local: bool = False
+        self, event: str, data: Any = None, *, exclude: Iterable[str | Excludable] = (), local: bool = False
     ) -> None:
         """Hand an event over to all of them. Never waits.
 
@@ -152,7 +152,7 @@ class Audience:
         Returns:
             How many connections each node closed, by its name.
         """
-        return await self._dispatcher.close(self.target, require_close_code(code), reason)
+        return await self._dispatcher.close(self.target, require_close_code(code), require_reason(reason))
 
     async def count(self) -> Tally:
         """Count the users, each once, however many connections a user has."""
@@ -231,7 +231,7 @@ def user_ids(users: Iterable[str], what: str) -> tuple[str, ...]:
     return tuple(require_name(user, "a user id") for user in users)
 
 
-def excluding(exclude: Iterable[str | Connection]) -> Excluded | None:
+def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
     """Sort what is excluded from a message into users and connections; None if that is nobody.
 
     Raises:
@@ -274,4 +274,15 @@ def require_close_code(value: object) -> int:
         raise UsageError(f"a close code is an int, not {value!r}")
     if not may_be_sent(value):
         raise UsageError(f"the close code {value} can't be sent: {SENDABLE}")
+    return value
+
+
+def require_reason(value: object) -> str:
+    """Check the reason of a close.
+
+    Raises:
+        UsageError: it is no string.
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"the reason of a close is a string, not {value!r}")
     return value
