@@ -12,6 +12,7 @@ from crosswire.core.returns import Answer
 from crosswire.core.signatures import Offer
 from crosswire.errors import NotConnected
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import Close
 
@@ -26,6 +27,9 @@ class Hooks:
 
     Args:
         tasks: where asynchronous handlers run.
+
+    Attributes:
+        warn: logs what is lost and has nobody who is told: see :meth:`crosswire.runtime.notices.Notices.warn`.
     """
 
     def __init__(self, tasks: Tasks) -> None:
@@ -39,10 +43,11 @@ class Hooks:
         self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout")
         self.on_reconnect: Hook[[int, float], [int]] = Hook("on_reconnect", Offer(attempt=int, delay=float))
         self.on_give_up: Hook[[int]] = Hook("on_give_up", Offer(limit=int))
+        self.warn = Notices(logger).warn
 
-    def fire(self, hook: AnyHook, *arguments: Any) -> None:
-        """Call a hook's handlers; what they raise is reported."""
-        fire(hook, arguments, self._tasks, self.report)
+    def fire(self, hook: AnyHook, *arguments: Any) -> asyncio.Task[None] | None:
+        """Call a hook's handlers; what they raise is reported. Return the task of those that wait, if any."""
+        return fire(hook, arguments, self._tasks, self.report)
 
     def report(self, error: BaseException) -> None:
         """Hand a handler's failure to ``on_error``, or log it if nobody listens."""
@@ -61,8 +66,8 @@ class Hooks:
             logger.warning("%s", error)
 
     def _tell(self, error: BaseException) -> None:
-        fire(self.on_error, (error,), self._tasks, _log)
+        def log(failure: BaseException) -> None:
+            logger.error("a handler of on_error failed: %r", failure, exc_info=failure)
+            logger.error("a handler of on_error failed, and this was untold: %r", error, exc_info=error)
 
-
-def _log(error: BaseException) -> None:
-    logger.error("a handler of on_error failed: %r", error, exc_info=error)
+        fire(self.on_error, (error,), self._tasks, log)

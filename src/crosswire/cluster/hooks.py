@@ -38,6 +38,8 @@ class NodeHooks:
         "on_newcomer",
         "on_redis_health",
         "on_replaced",
+        "on_start",
+        "on_stop",
         "on_subscription_error",
     )
 
@@ -52,6 +54,8 @@ class NodeHooks:
         self.on_subscription_error: Hook[[SubscriptionFailure]] = Hook(
             "on_subscription_error", Offer(failure=SubscriptionFailure)
         )
+        self.on_start: Hook[[]] = Hook("on_start")
+        self.on_stop: Hook[[]] = Hook("on_stop")
 
     def fire_join(self, info: NodeInfo) -> None:
         """A node is there."""
