@@ -247,6 +247,7 @@ class Node:
 
         Raises:
             UsageError, ConfigError: as :meth:`on`.
+            BusUnavailable: no Redis lets this node listen there; the handler is not kept.
             NotConnected: the node has not been started.
         """
         await self._channels.subscribe(self._part(), channel, handler)
