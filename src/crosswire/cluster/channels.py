@@ -26,7 +26,7 @@ class CustomChannels:
     __slots__ = ("_handlers", "_names", "_participant", "_responder", "_tags")
 
     def __init__(self, tasks: Tasks) -> None:
-        self._handlers = EventListeners(2)
+        self._handlers = EventListeners(sender=str)
         self._responder = Responder(self._handlers, tasks)
         self._participant: Participant | None = None
         self._names: set[str] = set()
