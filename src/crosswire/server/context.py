@@ -14,6 +14,7 @@ from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
+from crosswire.server.ids import SocketIds
 from crosswire.server.sessions import Sessions
 from crosswire.types import Heartbeat, Limits
 
@@ -44,6 +45,7 @@ class Context:
         workers: asynchronous handlers of events, in those tasks.
         wheel: timers of connections.
         call_ids: for calls to clients.
+        socket_ids: for connections.
         clock: gives seconds.
     """
 
@@ -58,6 +60,7 @@ class Context:
         "limits",
         "registry",
         "sessions",
+        "socket_ids",
         "tasks",
         "wheel",
         "workers",
@@ -83,6 +86,7 @@ class Context:
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.call_ids = CallIds()
+        self.socket_ids = SocketIds()
         self.clock = time.monotonic
         self._throttle = Throttle()
 

@@ -14,12 +14,14 @@ from crosswire.transport.interface import Response
 
 logger = logging.getLogger("crosswire.http")
 
+_ALLOWED = {"Allow": "GET, HEAD, OPTIONS"}
+
 PageHandler = Callable[..., Any]
 """Takes the request, or nothing, and returns a str (plain text), bytes, a ``Response``, or data for JSON."""
 
 
 class PlainRoutes:
-    """Handlers of GET requests by path; ``/healthz`` is there from the start, and can be replaced."""
+    """Handlers of GET and HEAD requests by path; ``/healthz`` is there from the start, and can be replaced."""
 
     __slots__ = ("_by_path",)
 
@@ -40,8 +42,14 @@ class PlainRoutes:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
         self._by_path[path] = listener
 
-    def answer(self, request: Handshake, *, draining: bool) -> Response:
-        """Answer a request that is no WebSocket's."""
+    def answer(self, request: Handshake, method: str = "GET", *, draining: bool) -> Response:
+        """Answer a request that is no WebSocket's. One of HEAD gets the answer of GET; its body is not sent."""
+        if method == "OPTIONS":
+            return Response(204, headers=_ALLOWED)
+        if method not in ("GET", "HEAD"):
+            return Response(405, b"only GET and HEAD are answered here", _ALLOWED)
+        if not request.path.startswith("/"):  # ``GET *``, or a host alone
+            return Response(400, b"the target of a request is a path")
         listener = self._by_path.get(request.path)
         if listener is not None:
             return _call(listener, request)
