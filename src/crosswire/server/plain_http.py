@@ -10,6 +10,7 @@ from crosswire.core.listeners import Listener
 from crosswire.core.messages import JSON
 from crosswire.errors import ConfigError, InvalidPayload
 from crosswire.server.handshake import Handshake
+from crosswire.transport.http_answer import require_sendable
 from crosswire.transport.interface import Response
 
 logger = logging.getLogger("crosswire.http")
@@ -66,7 +67,7 @@ def _call(listener: Listener, request: Handshake) -> Response:
     try:
         answer = listener.handler(*(request,)[: listener.arity])
         if isinstance(answer, Response):
-            return answer
+            return require_sendable(answer)
         if isinstance(answer, str):
             return Response(body=answer.encode())
         if isinstance(answer, bytes):

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Protocol
 
 from crosswire.core.frames import Push
-from crosswire.core.headers import FIELD_VALUE, TOKEN, Headers
-from crosswire.errors import UsageError
+from crosswire.core.headers import Headers
 from crosswire.types import Close
-
-_OWN_FIELDS = ("connection", "content-length", "transfer-encoding")
 
 
 @dataclass(slots=True)
@@ -51,33 +47,11 @@ class Response:
         status: HTTP status, 200-599.
         body: sent as it is.
         headers: fields besides Content-Length and Connection.
-
-    Raises:
-        UsageError: it can't be sent as it is.
     """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if (type(self.status) is not int and not isinstance(self.status, HTTPStatus)) or not 200 <= self.status <= 599:
-            raise UsageError(f"Response(status={self.status!r}): give a number from 200 to 599")
-        if not isinstance(self.body, bytes):
-            raise UsageError(f"Response(body): give bytes, not {type(self.body).__name__}; text.encode() makes them")
-        if not isinstance(self.headers, Mapping):
-            raise UsageError(f"Response(headers): give a dict, not {type(self.headers).__name__}")
-        for name, value in self.headers.items():
-            _require_field(name, value)
-
-
-def _require_field(name: object, value: object) -> None:
-    if not isinstance(name, str) or not TOKEN.fullmatch(name):
-        raise UsageError(f"Response(headers): {name!r} can't be the name of a field")
-    if name.lower() in _OWN_FIELDS:
-        raise UsageError(f"Response(headers): the server itself sets {name}: leave it away")
-    if not isinstance(value, str) or not FIELD_VALUE.fullmatch(value):
-        raise UsageError(f"Response(headers): the value of {name} must be a string without line breaks, in Latin-1")
 
 
 class Connection(Protocol):
