@@ -8,7 +8,7 @@ from enum import IntEnum
 from math import inf
 from typing import Any, NamedTuple
 
-from crosswire.errors import ConfigError, EventError
+from crosswire.errors import Close, ConfigError, EventError
 
 __all__ = [
     "Close",
@@ -59,16 +59,6 @@ FINAL_CLOSE_CODES = frozenset(
     }
 )
 """After these a client does not reconnect by itself."""
-
-
-class Close(NamedTuple):
-    """How a connection ended: a WebSocket close code and the reason given with it.
-
-    1005 stands for a Close frame without a code, 1006 for a connection that was lost without one.
-    """
-
-    code: int
-    reason: str = ""
 
 
 def _require_seconds(value: object, option: str) -> None:
@@ -133,15 +123,18 @@ class Heartbeat:
         timeout: seconds to wait for any sign of life after a ping; then the connection is dropped.
         text: the client's own heartbeat message, which is echoed and is no event.
         background: seconds a client may stay away after ``enter_background``; then it is closed with 4013.
+        probe: seconds that a user's older connection has to answer a ping before it keeps a newer one out, with
+            ``Server(duplicates="refuse")``; one that shows no life is dropped.
     """
 
     interval: float = 20
     timeout: float = 20
     text: str = ""
     background: float = 10
+    probe: float = 1
 
     def __post_init__(self) -> None:
-        for name in ("interval", "timeout", "background"):
+        for name in ("interval", "timeout", "background", "probe"):
             value = getattr(self, name)
             _require_seconds(value, f"Heartbeat({name}={value!r})")
         if not isinstance(self.text, str):

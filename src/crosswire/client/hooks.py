@@ -9,6 +9,7 @@ from typing import Any
 from crosswire.core.listeners import Hook
 from crosswire.errors import NotConnected
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import Close
 
@@ -20,6 +21,9 @@ class Hooks:
 
     Args:
         tasks: where asynchronous handlers run.
+
+    Attributes:
+        warn: logs what is lost and has nobody who is told: see :meth:`crosswire.runtime.notices.Notices.warn`.
     """
 
     def __init__(self, tasks: Tasks) -> None:
@@ -34,9 +38,11 @@ class Hooks:
         self.on_reconnect: Hook[[int, float]] = Hook("on_reconnect", 2)
         self.on_give_up: Hook[[int]] = Hook("on_give_up", 1)
 
-    def fire(self, hook: Hook[...], *arguments: Any) -> None:
-        """Call a hook's handlers; what they raise is reported."""
-        fire(hook, arguments, self._tasks, self.report)
+        self.warn = Notices(logger).warn
+
+    def fire(self, hook: Hook[...], *arguments: Any) -> asyncio.Task[None] | None:
+        """Call a hook's handlers; what they raise is reported. Return the task of those that wait, if any."""
+        return fire(hook, arguments, self._tasks, self.report)
 
     def report(self, error: BaseException) -> None:
         """Hand a handler's failure to ``on_error``, or log it if nobody listens."""
@@ -55,8 +61,8 @@ class Hooks:
             logger.warning("%s", error)
 
     def _tell(self, error: BaseException) -> None:
-        fire(self.on_error, (error,), self._tasks, _log)
+        def log(failure: BaseException) -> None:
+            logger.error("a handler of on_error failed: %r", failure, exc_info=failure)
+            logger.error("a handler of on_error failed, and this was untold: %r", error, exc_info=error)
 
-
-def _log(error: BaseException) -> None:
-    logger.error("a handler of on_error failed: %r", error, exc_info=error)
+        fire(self.on_error, (error,), self._tasks, log)

@@ -12,7 +12,7 @@ from crosswire.cluster.batches import Batches
 from crosswire.cluster.dialect import ClientInbox, MemberInbox, NodeInbox, ReceivePublished
 from crosswire.cluster.interface import Port
 from crosswire.core import envelopes
-from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
+from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.channels import Channels
 from crosswire.core.envelopes import (
     Answer,
@@ -30,7 +30,7 @@ from crosswire.core.envelopes import (
     Statement,
 )
 from crosswire.core.formats import Payloads, require_text
-from crosswire.core.messages import MSGPACK, Codec
+from crosswire.core.messages import NODE_MSGPACK, Codec
 from crosswire.core.names import has_utf8
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
@@ -56,7 +56,7 @@ class Native:
     """
 
     label = "native"
-    codec: Codec = MSGPACK
+    codec: Codec = NODE_MSGPACK
     knows_members = True
     echoes = False
 
@@ -71,16 +71,17 @@ class Native:
 
     # Saying
 
-    def to_clients(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
+    def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Publish a message for clients; see :class:`~crosswire.cluster.dialect.Dialect`."""
+        users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
         if isinstance(target, ToUsers):
-            body = envelopes.encode(ForClients(payloads.json, (), payloads.msgpack))
-            users = target.users if len(target.users) == 1 else dict.fromkeys(target.users)  # each once
-            for user in users:
-                if user not in exclude:
+            body = envelopes.encode(ForClients(payloads.json, (), payloads.msgpack, sockets))
+            named = target.users if len(target.users) == 1 else dict.fromkeys(target.users)  # each once
+            for user in named:
+                if user not in users:
                     self._port.publish(self._channels.user(user), body)
             return
-        body = envelopes.encode(ForClients(payloads.json, tuple(exclude), payloads.msgpack))
+        body = envelopes.encode(ForClients(payloads.json, users, payloads.msgpack, sockets))
         if isinstance(target, ToRoom):
             self._port.publish(self._channels.room(target.namespace, target.id), body)
         else:
@@ -119,9 +120,9 @@ class Native:
     def own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Do nothing: others don't hear it."""
 
-    def claim(self, user: str, stamp: int) -> None:
-        """Tell other nodes that this one has a connection of a user."""
-        self._port.announce(self._channels.user(user), envelopes.encode(Claim(self._incarnation, stamp)))
+    def claim(self, user: str, stamp: int, *, alive: bool) -> None:
+        """Tell other nodes that this one has a connection of a user, and whether its peer has just been heard."""
+        self._port.announce(self._channels.user(user), envelopes.encode(Claim(self._incarnation, stamp, alive)))
 
     @property
     def dropped(self) -> int:
@@ -219,7 +220,7 @@ class Native:
         if type(message) is ForClients:
             try:
                 payloads = Payloads(require_text(message.json), message.msgpack)
-                self._clients.deliver(target, payloads, message.exclude)
+                self._clients.deliver(target, payloads, _excluded(message))
             except InvalidPayload as error:
                 self.refuse_message(error)
         elif isinstance(message, Claim) and isinstance(target, ToUsers):
@@ -230,7 +231,7 @@ class Native:
     def _published(self, receive: ReceivePublished, body: bytes) -> None:
         message = self._decode(body)
         if isinstance(message, Published):
-            receive(message.sender, MSGPACK, message.payload)
+            receive(message.sender, NODE_MSGPACK, message.payload)
         elif message is not None:
             self.refuse_message(f"{type(message).__name__} was not published by an application")
 
@@ -254,13 +255,18 @@ class Native:
 
     def _hear(self, inbox: NodeInbox, said: Statement) -> None:
         if isinstance(said, Answer):
-            inbox.answered(said.sender, said.call_id, MSGPACK, said.payload)
+            inbox.answered(said.sender, said.call_id, NODE_MSGPACK, said.payload)
         elif isinstance(said, Request):
-            inbox.request(_Asker(self, said), said.sender, said.event, MSGPACK, said.payload)
+            inbox.request(_Asker(self, said), said.sender, said.event, NODE_MSGPACK, said.payload)
         elif isinstance(said, Event):
-            inbox.event(said.sender, said.event, MSGPACK, said.payload)
+            inbox.event(said.sender, said.event, NODE_MSGPACK, said.payload)
         else:
             inbox.refused(said.sender, said.call_id, EventError(said.code, said.message, sender=said.sender))
+
+
+def _excluded(message: ForClients) -> Excluded | None:
+    users, sockets = message.exclude, message.exclude_sockets
+    return Excluded(users, sockets) if users or sockets else None
 
 
 def _is_sound(message: Beat | Goodbye) -> bool:

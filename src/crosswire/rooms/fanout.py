@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 import msgspec
 
+from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, Format, Payloads, encode
 from crosswire.rooms.member import Member
+
+logger = logging.getLogger("crosswire.server")
 
 Frames = dict[Format, bytes]
 _BATCH = 64 * 1024
@@ -71,12 +75,12 @@ class FanOut:
         """Put an encoded message into a frame of each format in use."""
         return {form: form.wrap(payloads) for form in self.formats}
 
-    def push(self, frames: Frames, members: Iterable[Member], exclude: Collection[str] = ()) -> None:
-        """Push a message to each of some members whose user is not excluded."""
+    def push(self, frames: Frames, members: Iterable[Member], exclude: Excluded | None = None) -> None:
+        """Push a message to each of some members, but for those who are excluded, themselves or with their user."""
         self.flush()
-        if exclude:
-            excluded = frozenset(exclude)
-            members = (member for member in members if member.user not in excluded)
+        if exclude is not None:
+            users, sockets = frozenset(exclude.users), exclude.sockets
+            members = (member for member in members if member.user not in users and member.id not in sockets)
         _push(frames, members)
 
     def hold(self, frames: Frames, members: Collection[Member]) -> None:
@@ -89,8 +93,8 @@ class FanOut:
         """
         if members is not self._members:
             self.flush()
+            self._at_end_of_turn(self)  # before anything is noted: it may raise
             self._members = members
-            self._at_end_of_turn(self)
         self._held.append(frames)
         self._size += sum(map(len, frames.values()))
         if self._size > _BATCH:
@@ -103,7 +107,15 @@ class FanOut:
             return
         self._members = None
         held, self._held, self._size = self._held, [], 0
-        _push(held[0] if len(held) == 1 else _joined(held), members)
+        pending = iter(members)
+        frames = held[0] if len(held) == 1 else _joined(held)
+        while True:
+            try:
+                _push(frames, pending)
+            except Exception:
+                logger.exception("pushing to a connection failed")  # and on to the next
+            else:
+                return
 
 
 def _joined(held: list[Frames]) -> Frames:

@@ -11,6 +11,7 @@ from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.home import get_ident
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
@@ -47,6 +48,7 @@ class Context:
         call_ids: for calls to clients.
         socket_ids: for connections.
         clock: gives seconds.
+        thread: of the event loop; calls of the application from another are refused.
     """
 
     __slots__ = (
@@ -62,6 +64,7 @@ class Context:
         "sessions",
         "socket_ids",
         "tasks",
+        "thread",
         "wheel",
         "workers",
     )
@@ -88,6 +91,7 @@ class Context:
         self.call_ids = CallIds()
         self.socket_ids = SocketIds()
         self.clock = time.monotonic
+        self.thread = get_ident()
         self._throttle = Throttle()
 
     def report(self, socket: Socket | None, error: BaseException, what: str) -> None:

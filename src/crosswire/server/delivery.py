@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from crosswire.core import messages
-from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
+from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim
 from crosswire.core.formats import Payloads, encode
 from crosswire.errors import EventError
@@ -71,23 +71,23 @@ class LocalDelivery:
         """Other servers can be reached again."""
         self._context.interest.claim_again(list(self._presence.members))
 
-    def deliver(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
+    def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Pass on a message that is encoded."""
         recipients = self._recipients(target)
         if not recipients:
             return
         fanout = self._context.fanout
-        if not exclude and isinstance(target, ToUsers) and len(recipients) == 1:
+        if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
             for socket in recipients:
                 socket.deliver(socket.format.wrap(payloads))
-        elif exclude or isinstance(target, ToUsers):
+        elif exclude is not None or isinstance(target, ToUsers):
             fanout.push(fanout.frames(payloads), recipients, exclude)
         else:
             fanout.hold(fanout.frames(payloads), recipients)
 
     # Dispatcher
 
-    def send(self, target: Target, event: str, data: Any, exclude: Collection[str], local: bool) -> None:
+    def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Send an event."""
         self.deliver(target, encode(messages.event(event, data), msgpack=self.wants_msgpack), exclude)
 
@@ -97,10 +97,10 @@ class LocalDelivery:
         frames = self._context.fanout.encode(messages.server_call(event, data, call_id))
         asked = list(self._recipients(target))
         answers = ManyAnswers(self._users(target), asked)
-        for socket in asked:
-            socket.expect(call_id, answers)
-        self._context.fanout.push(frames, asked)
         try:
+            for socket in asked:
+                socket.expect(call_id, answers)
+            self._context.fanout.push(frames, asked)
             return await answers.wait(timeout)
         finally:
             for socket in asked:
@@ -123,14 +123,20 @@ class LocalDelivery:
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user join."""
+        joined: list[Socket] = []
         try:
-            joined = sum(self._registry.join(socket, room.namespace, room.id) for socket in self._presence.of(user))
-        except EventError as error:
+            for socket in self._presence.of(user):
+                if self._registry.join(socket, room.namespace, room.id):
+                    joined.append(socket)  # noqa: PERF401 - known even if the next one is refused
+            if joined:
+                await self._context.interest.room_ready(room.namespace, room.id)
+        except BaseException as error:
+            self._leave(room, joined)  # all of the user's connections, or none
+            if not isinstance(error, EventError):
+                raise
             error.sender = self._name()
             return Replies(errors={self._name(): error})
-        if joined:
-            await self._context.interest.room_ready(room.namespace, room.id)
-        return Replies({self._name(): joined})
+        return Replies({self._name(): len(joined)})
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user leave."""

@@ -17,7 +17,7 @@ from crosswire.core.deflate import decompress
 from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
 from crosswire.errors import ProtocolFailure
 from crosswire.runtime.notices import Notices
-from crosswire.transport.interface import Receiver
+from crosswire.transport.interface import Receiver, Traffic
 from crosswire.transport.outbox import Flusher, Outbox
 from crosswire.transport.picows_gate import Gate
 from crosswire.types import Close, CloseCode, Limits
@@ -46,7 +46,17 @@ class Shared:
 class PicowsConnection(WSListener):
     """One WebSocket; see ``Connection`` in interface.py."""
 
-    __slots__ = ("_assembler", "_close", "_deadline", "_deflate", "_gate", "_outbox", "_receiver", "_shared")
+    __slots__ = (
+        "_assembler",
+        "_close",
+        "_deadline",
+        "_deflate",
+        "_gate",
+        "_outbox",
+        "_parts",
+        "_receiver",
+        "_shared",
+    )
 
     def __init__(self, receiver: Receiver, shared: Shared, *, deflate: bool) -> None:
         self._receiver = receiver
@@ -55,6 +65,7 @@ class PicowsConnection(WSListener):
         self._assembler: Assembler | None = None
         self._close: Close | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._parts = 0  # frames that came and were no message: fragments, Pings
         self._gate: Gate
         self._outbox: Outbox
 
@@ -85,6 +96,11 @@ class PicowsConnection(WSListener):
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
         return self._outbox.buffered
+
+    @property
+    def traffic(self) -> Traffic:
+        """How far bytes have come."""
+        return Traffic((self._parts << 32) + self._gate.unparsed, self._gate.unsent)
 
     # What picows, the gate and the outbox tell.
 
@@ -152,6 +168,7 @@ class PicowsConnection(WSListener):
         if frame.rsv2 or frame.rsv3 or (compressed and not (self._deflate and kind in (_TEXT, _BINARY))):
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a reserved bit that was not negotiated")
         payload = frame.get_payload_as_bytes()
+        self._parts += 1
         if kind == _CLOSE:
             self._answer_close(payload)
         elif kind == _PING:
@@ -213,9 +230,9 @@ class PicowsConnection(WSListener):
 
     def _finish(self, close: Close, code: int | None) -> None:
         """Send a Close frame, the last one, and don't wait for the peer's for ever."""
+        frame = encode_frame(Opcode.CLOSE, close_payload(code, "" if code is None else close.reason))
         self._close = close
-        reason = "" if code is None else close.reason
-        self._outbox.push(encode_frame(Opcode.CLOSE, close_payload(code, reason)))
+        self._outbox.push(frame)
         self._outbox.seal()
         patience = self._shared.limits.close_timeout
         self._deadline = asyncio.get_running_loop().call_later(patience, self._gate.abort)

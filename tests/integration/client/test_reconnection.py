@@ -159,15 +159,18 @@ def test_connect_raises_when_it_gives_up(run: Run) -> None:
     run(main())
 
 
-def test_a_connection_that_opens_starts_the_count_anew(run: Run) -> None:
+def test_a_connection_that_holds_starts_the_count_anew(run: Run) -> None:
     async def main() -> None:
         async with FakeServer() as server:
+            server.answers["say"] = 1
             client = quick(server.url, retry_limit=1)
             watch = Watch(client)
             await client.connect()
             for count in (2, 3, 4):
+                assert await client.call("say") == 1
                 server.drop_all()
                 await wait_until(lambda count=count: watch.count("open") == count)  # type: ignore[misc]
+                await client.connect()
             assert [attempt for attempt, _ in watch.retries] == [1, 1, 1]
             await client.close()
 
