@@ -32,6 +32,8 @@ class NodeHooks:
         "on_newcomer",
         "on_redis_health",
         "on_replaced",
+        "on_start",
+        "on_stop",
         "on_subscription_error",
     )
 
@@ -43,6 +45,8 @@ class NodeHooks:
         self.on_leave: Hook[[NodeInfo, str]] = Hook("on_leave", 2)
         self.on_gap: Hook[[GapInfo]] = Hook("on_gap", 1)
         self.on_redis_health: Hook[[RedisStatus]] = Hook("on_redis_health", 1)
+        self.on_start: Hook[[]] = Hook("on_start", 0)
+        self.on_stop: Hook[[]] = Hook("on_stop", 0)
         self.on_subscription_error: Hook[[SubscriptionFailure]] = Hook("on_subscription_error", 1)
 
     def fire_join(self, info: NodeInfo) -> None:

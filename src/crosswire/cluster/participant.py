@@ -39,6 +39,7 @@ class Participant:
         clients: connected to this node.
         hooks: of the application.
         tasks: what runs in the background.
+        waits: whether the application's events are kept until :meth:`take_up`, also when the name is known to be ours.
 
     Attributes:
         port: the end of the bus.
@@ -60,6 +61,8 @@ class Participant:
         clients: Clients,
         hooks: NodeHooks,
         tasks: Tasks,
+        *,
+        waits: bool = False,
     ) -> None:
         self.name = name
         self.incarnation = secrets.token_hex(8)
@@ -74,6 +77,7 @@ class Participant:
         self._services = services
         self._hooks = hooks
         self._tasks = tasks
+        self._waits = waits
         # The original publishes answers to everybody: there, an id of ours must be nobody else's.
         self._asks = Asks("" if bus.original is None else f"{self.incarnation}-")
         self.compat: Compat | None = None
@@ -109,10 +113,15 @@ class Participant:
             if self.port.available:
                 await self._join()
         except BaseException:
-            await self.port.stop()
+            await self._go_back()
             raise
-        self._take_up()
+        self._be_named()
         self._tasks.start(self.members.keep_up(), "crosswire beats")
+
+    async def _go_back(self) -> None:
+        if self.members.announced:
+            self.members.say_goodbye()
+        await self.port.stop()
 
     async def leave(self) -> None:
         """Take part no more."""
@@ -125,14 +134,20 @@ class Participant:
         for channel in self.native.own_channels:
             await self.port.listening(channel)
         await self.members.claim_name()
-        self._take_up()
+        self._be_named()
         await self.members.introduce()
 
-    def _take_up(self) -> None:
+    def _be_named(self) -> None:
         """Begin to handle what comes: from now on others may know of this node."""
         self.named = True
-        for responder in (self._responder, self._services):
-            responder.release()
+        self._services.release()
+        if not self._waits:
+            self._responder.release()
+
+    def take_up(self) -> None:
+        """Handle the application's events, if they waited for this."""
+        self._waits = False
+        self._responder.release()
 
     # Asking
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
@@ -17,7 +16,7 @@ from crosswire.core.names import require_name
 from crosswire.errors import ConfigError
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
-from crosswire.runtime import loops
+from crosswire.runtime import process
 from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
@@ -289,11 +288,16 @@ class Server:
 
         Raises:
             ConfigError: the address can't be used, a living node has the name, or the server runs already.
+            UsageError: it was started in another event loop.
+            NotConnected: it was stopped meanwhile.
+            Exception: what an ``on_start`` handler raised.
         """
         await self._lifecycle.start(listen=listen)
 
     async def stop(self, drain: float = 0) -> None:
-        """Take no more connections, close those there are with 1001, and wait for handlers.
+        """Take no more connections, close those there are with 1001, wait for handlers, and run the ``on_stop`` hooks.
+
+        A server that is being started is stopped by it too. Being cancelled, it hurries, and does all the same.
 
         Args:
             drain: seconds to spread the closing over, so that not all clients come back to the others at once.
@@ -302,14 +306,19 @@ class Server:
         await self._lifecycle.stop(drain)
 
     def run(self, *, drain: float = 10) -> None:
-        """Run until SIGINT, which stops at once, or SIGTERM, which drains. Blocks; on uvloop where there is one.
+        """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second one hurries. Blocks.
+
+        It runs on uvloop where there is one, and sets up logging unless that is done already.
 
         Args:
             drain: as for :meth:`stop`, after a SIGTERM.
+
+        Raises:
+            UsageError: an event loop runs here already, or this is not the main thread.
+            SystemExit: what :meth:`start` tells with ConfigError, in a line; or another node has taken over the name.
+            Exception: what an ``on_start`` or ``on_stop`` handler raised.
         """
-        # The process is ours now: say where it listens, unless the application has set up logging of its own.
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        loops.run(self._lifecycle.run(drain))
+        process.run("server", self._lifecycle, drain)
 
     async def __aenter__(self) -> Server:
         await self.start()

@@ -145,12 +145,14 @@ class Endpoints:
     async def stop(self) -> None:
         """Disconnect, when what was published is acknowledged, or soon."""
         asked = [endpoint.publisher.ask(command(b"PING")) for endpoint in self.connected]
-        if asked:
-            await asyncio.wait(asked, timeout=_GOODBYE)
-        self._pool.close()
-        for id in list(self._all):
-            await self._discard(id)
-        self._available = False
+        try:
+            if asked:
+                await asyncio.wait(asked, timeout=_GOODBYE)
+        finally:  # who is cancelled does not wait for them, and disconnects all the same
+            self._pool.close()
+            for id in list(self._all):
+                await self._discard(id)
+            self._available = False
 
     async def add(self, url: str) -> None:
         """Use one more; also one that was retired.
@@ -371,4 +373,5 @@ def _heard_all_since(endpoint: Endpoint, moment: float) -> bool:
 
 
 def _denied(endpoint: Endpoint) -> ConfigError:
-    return ConfigError(f"{endpoint.address.shown} refuses this node: {endpoint.denied}. Check its url and its ACL")
+    why = (endpoint.denied or "").rstrip(".")
+    return ConfigError(f"{endpoint.address.shown} refuses this node: {why}. Check its url and its ACL")
