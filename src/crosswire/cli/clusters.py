@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from crosswire.cluster.redis.options import Redis
 
 VARIABLE = "CROSSWIRE_REDIS"
 EMBEDDED = "embedded"
+_BETWEEN = re.compile(rf",\s*(?=[a-z+]+://|{EMBEDDED}|$)", re.IGNORECASE)
+"""A comma between two URLs; one that names several sentinels has commas of its own."""
 _FORMATS = ("msgpack", "json")
 
 
@@ -56,7 +59,7 @@ def chosen_urls(options: argparse.Namespace) -> tuple[str, ...]:
     """
     if options.embedded:
         return (EMBEDDED,)
-    given = options.redis or os.environ.get(VARIABLE, "").split(",")
+    given = options.redis or _BETWEEN.split(os.environ.get(VARIABLE, ""))
     urls = tuple(url.strip() for url in given if url.strip())
     if options.prefix is not None and not urls:
         raise CommandFailed(f"--prefix is for a Redis: give --redis URL or --embedded too, or set {VARIABLE}", USAGE)
