@@ -11,7 +11,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
+from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_name
 from crosswire.errors import ConfigError
 from crosswire.rooms.fanout import FanOut
@@ -20,7 +20,7 @@ from crosswire.runtime import process
 from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
-from crosswire.server.hooks import Hooks
+from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
 from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.plain_http import PageHandler, PlainRoutes
@@ -33,8 +33,6 @@ from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
 from crosswire.types import Heartbeat, Limits
 
-_MOST_ARGUMENTS = 2  # of an event's handler: the socket and the data
-
 
 class Server:
     """Accepts WebSocket connections, delivers their events to your handlers, and sends to users and rooms.
@@ -44,8 +42,8 @@ class Server:
         host: address to listen on: IPv4, IPv6, a name, "" for all, or ``unix:/path`` for a Unix socket.
         port: 0 for a free one; :attr:`port` tells it after the start.
         redis: URL of a Redis or Valkey, several independent ones, or :class:`Redis` with its options. Servers that
-            are given the same act as one. "embedded" starts one for what is started in this folder, "embedded:NAME" for what gives
-            that name. None: it is alone.
+            are given the same act as one. "embedded" starts one for what is started in this folder, "embedded:NAME"
+            for what gives that name. None: it is alone.
         bus: anything else that carries messages between servers, such as a :class:`MemoryBus`.
         tls: context for ``wss`` with your certificate.
         origins: ``Origin`` fields that browsers may connect from; None for any.
@@ -93,7 +91,7 @@ class Server:
             raise ConfigError(f"origins takes a collection, not one string: write [{origins!r}]")
         self._limits = limits
         self._hooks = Hooks()
-        self._events = EventListeners(_MOST_ARGUMENTS)
+        self._events = EventListeners(socket=Socket)
         flusher = Flusher()
         fanout = FanOut(flusher.schedule)
         interest = Interest(duplicates, heartbeat.probe)
@@ -168,7 +166,7 @@ class Server:
         """As :meth:`on`, for the next event of that name only."""
         return self._events.on(event, handler, once=True, tag=tag)
 
-    def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
+    def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers: the given one, those with the tag, or all.
 
         Args:
@@ -178,7 +176,7 @@ class Server:
         """
         remove(event, handler_or_tag, self._events, self._hooks)
 
-    def authenticate(self, hook: HandlerT) -> HandlerT:
+    def authenticate(self, hook: UserHookT) -> UserHookT:
         """Ask this hook who a new connection is, before any event of it is delivered.
 
         It gets the :class:`Handshake` and returns the user id, or None for a generated one; it raises
@@ -191,9 +189,9 @@ class Server:
         return hook
 
     @overload
-    def get(self, path: str, handler: HandlerT) -> HandlerT: ...
+    def get(self, path: str, handler: PageT) -> PageT: ...
     @overload
-    def get(self, path: str, handler: None = None) -> Callable[[HandlerT], HandlerT]: ...
+    def get(self, path: str, handler: None = None) -> Callable[[PageT], PageT]: ...
     def get(self, path: str, handler: PageHandler | None = None) -> Any:
         """Answer plain HTTP GET requests for a path, on the same port; as a decorator or directly.
 
