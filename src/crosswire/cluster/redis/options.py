@@ -141,7 +141,8 @@ def _check_urls(urls: object) -> None:
 
 def _named(url: Any) -> tuple[str, str]:
     if is_embedded(url):
-        return (application_of(url),) * 2
+        application = application_of(url)
+        return application, application
     address = parse(url)
     return address.id, address.shown
 
