@@ -106,6 +106,7 @@ class Address:
         password: None to not authenticate.
         tls: None for plain TCP.
         service: which sentinels are asked where the Redis is, instead of ``host`` and ``port``; or None.
+        alias: what people know it by, if not by its URL.
     """
 
     url: str
@@ -117,6 +118,7 @@ class Address:
     password: str | None = None
     tls: Tls | None = None
     service: Service | None = None
+    alias: str | None = None
 
     @property
     def id(self) -> str:
@@ -127,7 +129,9 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The URL without credentials."""
+        """The URL without credentials, or what people know it by."""
+        if self.alias is not None:
+            return self.alias
         if self.path:
             return f"unix://{self.path}" + (f"?db={self.db}" if self.db else "")
         scheme = "redis" if self.tls is None else "rediss"
