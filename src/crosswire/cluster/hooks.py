@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from crosswire.core.listeners import Hook
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, NodeInfo, RedisStatus, SubscriptionFailure
 
@@ -25,6 +26,7 @@ class NodeHooks:
     """
 
     __slots__ = (
+        "_notices",
         "_tasks",
         "on_gap",
         "on_join",
@@ -37,6 +39,7 @@ class NodeHooks:
 
     def __init__(self, tasks: Tasks, on_replaced: Callable[[], None], on_newcomer: Callable[[str], None]) -> None:
         self._tasks = tasks
+        self._notices = Notices(logger)
         self.on_replaced = on_replaced
         self.on_newcomer = on_newcomer
         self.on_join: Hook[[NodeInfo]] = Hook("on_join", 1)
@@ -55,6 +58,8 @@ class NodeHooks:
 
     def fire_gap(self, info: GapInfo) -> None:
         """Messages may have been missed."""
+        text = "messages of other nodes may have been missed within %.1f s%s"
+        self._notices.warn("gap", text, info.until - info.since, f", over {info.url}" if info.url else "")
         self._fire(self.on_gap, info)
 
     def fire_redis_health(self, status: RedisStatus) -> None:
@@ -63,6 +68,8 @@ class NodeHooks:
 
     def fire_subscription_error(self, failure: SubscriptionFailure) -> None:
         """A channel can't be heard on a Redis."""
+        text = "%s refuses the subscription to %r, so what is published there is not heard: %s"
+        self._notices.warn("subscription", text, failure.url, failure.channel, failure.error)
         self._fire(self.on_subscription_error, failure)
 
     def _fire(self, hook: Hook[...], *arguments: object) -> None:

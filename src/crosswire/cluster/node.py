@@ -65,7 +65,7 @@ class Node:
         tasks, background = Tasks(), Tasks()
         self._events = EventListeners(_MOST_ARGUMENTS)
         services = EventListeners(_MOST_ARGUMENTS)
-        responders = Responder(self._events, tasks), Responder(services, tasks)
+        responders = Responder(self._events, tasks), Responder(services, tasks, own=False)
         self._channels = CustomChannels(tasks)
         self._life = life = NodeLife(
             f"node-{secrets.token_hex(4)}" if name is None else require_name(name, "a node's name"),

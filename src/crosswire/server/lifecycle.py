@@ -118,8 +118,10 @@ class Lifecycle:
             self._context.workers.drop()
             await self._context.tasks.cancel()
         self._context.wheel.stop()
-        await self._run_hook(self._context.hooks.on_stop)
-        await self._node.stop()
+        try:
+            await self._run_hook(self._context.hooks.on_stop)
+        finally:
+            await self._node.stop()
         logger.info("stopped")
 
     async def _run_hook(self, hook: Hook[[]]) -> None:

@@ -313,7 +313,7 @@ class Endpoints:
 
     def publish_refused(self, message: Message, error: str) -> None:
         """A message was not published."""
-        self._pool.refused(message)
+        self._pool.refused(message, error)
 
     def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None:
         """A channel can't be heard."""
