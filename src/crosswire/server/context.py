@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ class Context:
         interest: what is heard of them from other servers.
         fanout: pushes messages to many.
         sessions: all connections, those not let in yet too.
+        stopping: whether the server stops, or has.
         tasks: what runs in the background.
         workers: asynchronous handlers of events, in those tasks.
         wheel: timers of connections.
@@ -63,6 +65,7 @@ class Context:
         "notices",
         "registry",
         "sessions",
+        "stopping",
         "tasks",
         "thread",
         "wheel",
@@ -85,6 +88,7 @@ class Context:
         self.fanout = fanout
         self.interest = interest
         self.sessions = Sessions()
+        self.stopping = False
         self.tasks = Tasks()
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
@@ -98,7 +102,7 @@ class Context:
         """Tell of what the application's own code raised: to ``on_error``, and to the log, a few of a kind at a time.
 
         A refusal is no failure. Where it answers a call, the caller is told; else ``on_error`` is, or without one the
-        log. So is data of a client that does not fit.
+        log. So is data of a client that does not fit. That a stop cancels a handler is no failure.
 
         Args:
             socket: whose event it was, if it was one's.
@@ -106,6 +110,8 @@ class Context:
             what: raised it.
             answers: whether a caller is told of a refusal.
         """
+        if self.stopping and isinstance(error, asyncio.CancelledError):
+            return
         if socket is None:
             self._log(error, what)
         elif not isinstance(error, EventError):
