@@ -78,6 +78,15 @@ class PicowsConnection(WSListener):
         self._outbox.discard()
         self._gate.abort()
 
+    def pause_reading(self) -> None:
+        """Read no more."""
+        if self._close is None:
+            self._gate.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._gate.resume_reading()
+
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
@@ -211,6 +220,7 @@ class PicowsConnection(WSListener):
     def _finish(self, close: Close, code: int | None) -> None:
         """Send a Close frame, the last one, and don't wait for the peer's for ever."""
         self._close = close
+        self._gate.resume_reading()  # the peer's own Close is waited for
         reason = "" if code is None else close.reason
         self._outbox.push(encode_frame(Opcode.CLOSE, close_payload(code, reason)))
         self._outbox.seal()
