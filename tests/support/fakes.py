@@ -19,6 +19,7 @@ from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
+from crosswire.transport.interface import Traffic
 from crosswire.types import Close, Heartbeat, Limits
 
 ADMITTED = Verdict(user="13")
@@ -36,6 +37,7 @@ class FakeConnection:
         self.closed_at: float | None = None
         self.answers_close = True
         self.buffered = 0
+        self.traffic = Traffic(0, 0)
 
     @property
     def messages(self) -> list[Any]:

@@ -9,6 +9,7 @@ class FakeMember:
     """A connection that keeps what is pushed to it."""
 
     def __init__(self, user: str, format: Format = JSON_TEXT) -> None:
+        self.id = f"socket of {user}"
         self.user = user
         self.format = format
         self.pushed: list[bytes] = []

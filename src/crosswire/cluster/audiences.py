@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.participant import Participant
 from crosswire.core import messages
-from crosswire.core.audience import Target, ToRoom, ToUsers
+from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import encode
 from crosswire.core.listeners import EventListeners
 from crosswire.errors import EventError
@@ -67,7 +67,7 @@ class ClusterDispatcher:
         self._clients = clients
         self._participant = participant
 
-    def send(self, target: Target, event: str, data: Any, exclude: Collection[str], local: bool) -> None:
+    def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Send an event."""
         cluster = None if local else self._participant()
         if cluster is None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from crosswire.cluster.dialect import ClientInbox
 from crosswire.cluster.members import Load
-from crosswire.core.audience import Dispatcher, Target, ToRoom
+from crosswire.core.audience import Dispatcher, Excluded, Target, ToRoom
 from crosswire.core.envelopes import Claim
 from crosswire.core.formats import Payloads
 from crosswire.types import Replies, Roster, Tally
@@ -41,7 +41,7 @@ class NoClients:
         """Nobody is here."""
         return ()
 
-    def deliver(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
+    def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Do nothing."""
 
     def claimed(self, user: str, claim: Claim) -> None:
@@ -50,7 +50,7 @@ class NoClients:
     def restored(self) -> None:
         """Do nothing."""
 
-    def send(self, target: Target, event: str, data: Any, exclude: Collection[str], local: bool) -> None:
+    def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Do nothing."""
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:

@@ -21,7 +21,7 @@ from crosswire.cluster.asks import Asks
 from crosswire.cluster.dialect import ClientInbox, ReceivePublished
 from crosswire.cluster.interface import Port
 from crosswire.cluster.responder import Responder
-from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
+from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import Payloads
 from crosswire.core.messages import ABSENT, Codec
 from crosswire.core.payloads import PayloadType, RawPayload
@@ -130,25 +130,26 @@ class Compat:
 
     # Saying
 
-    def check(self, target: Target, exclude: Collection[str]) -> None:
+    def check(self, target: Target, exclude: Excluded | None) -> None:
         """Refuse what the original has no message for, before anybody gets it.
 
         Raises:
             UsageError: the audience can't be named to original servers.
         """
-        if exclude and isinstance(target, Everyone):
+        if exclude is not None and exclude.users and isinstance(target, Everyone):
             raise UsageError("original servers can't exclude users from a message to everyone: use a room")
         if isinstance(target, ToRoom):
             self.room_channel(target.namespace, target.id)
 
-    def to_clients(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
+    def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Publish a message for clients; see :class:`~crosswire.cluster.dialect.Dialect`."""
         data, sender = payloads.json.decode(), self._name
         if isinstance(target, ToRoom):
             channel = self.room_channel(target.namespace, target.id)
-            message: msgspec.Struct = _ToRoom(data, target.namespace, target.id, sender, list(exclude))
+            message: msgspec.Struct = _ToRoom(data, target.namespace, target.id, sender, _users(exclude))
         elif isinstance(target, ToUsers):
-            users = [user for user in dict.fromkeys(target.users) if user not in exclude]
+            excluded = _users(exclude)
+            users = [user for user in dict.fromkeys(target.users) if user not in excluded]
             if not users:
                 return
             channel = PRIVATE
@@ -239,7 +240,8 @@ class Compat:
             self._refuse(f"a message on {channel!r} that is for nobody there")
         else:
             try:
-                self._clients.deliver(target, Payloads(message.data.encode()), message.exclude_socket_ids or ())
+                users = tuple(message.exclude_socket_ids or ())
+                self._clients.deliver(target, Payloads(message.data.encode()), Excluded(users) if users else None)
             except InvalidPayload as error:
                 self._refuse(error)
 
@@ -349,6 +351,11 @@ def _target(channel: bytes, message: _FromServer) -> Target | None:
     if not namespace or not id_ or ROOMS + namespace.encode() != channel:
         return None
     return ToRoom(namespace, id_)
+
+
+def _users(exclude: Excluded | None) -> list[str]:
+    """Name the users who are left out; single connections are this process' own, and unknown to original servers."""
+    return [] if exclude is None else list(exclude.users)
 
 
 def _custom(channel: str) -> bytes:

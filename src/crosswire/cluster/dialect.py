@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from crosswire.core.audience import Target
+from crosswire.core.audience import Excluded, Target
 from crosswire.core.envelopes import Beat, Claim, Goodbye, NameTaken
 from crosswire.core.formats import Payloads
 from crosswire.core.messages import Codec
@@ -61,7 +61,7 @@ class MemberInbox(Protocol):
 class ClientInbox(Protocol):
     """Takes what other nodes say to clients. A server is one; a node without clients has no use for it."""
 
-    def deliver(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
+    def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Pass a message on to those of the target that are connected here.
 
         Raises:
@@ -87,7 +87,7 @@ class Dialect(Protocol):
     knows_members: bool
     echoes: bool
 
-    def to_clients(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
+    def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Send a message to clients of other nodes."""
 
     def pack(self, data: Any) -> RawPayload:

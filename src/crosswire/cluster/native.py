@@ -12,7 +12,7 @@ from crosswire.cluster.batches import Batches
 from crosswire.cluster.dialect import ClientInbox, MemberInbox, NodeInbox, ReceivePublished
 from crosswire.cluster.interface import Port
 from crosswire.core import envelopes
-from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
+from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.channels import Channels
 from crosswire.core.envelopes import (
     Answer,
@@ -71,16 +71,17 @@ class Native:
 
     # Saying
 
-    def to_clients(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
+    def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Publish a message for clients; see :class:`~crosswire.cluster.dialect.Dialect`."""
+        users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
         if isinstance(target, ToUsers):
-            body = envelopes.encode(ForClients(payloads.json, (), payloads.msgpack))
-            users = target.users if len(target.users) == 1 else dict.fromkeys(target.users)  # each once
-            for user in users:
-                if user not in exclude:
+            body = envelopes.encode(ForClients(payloads.json, (), payloads.msgpack, sockets))
+            named = target.users if len(target.users) == 1 else dict.fromkeys(target.users)  # each once
+            for user in named:
+                if user not in users:
                     self._port.publish(self._channels.user(user), body)
             return
-        body = envelopes.encode(ForClients(payloads.json, tuple(exclude), payloads.msgpack))
+        body = envelopes.encode(ForClients(payloads.json, users, payloads.msgpack, sockets))
         if isinstance(target, ToRoom):
             self._port.publish(self._channels.room(target.namespace, target.id), body)
         else:
@@ -219,7 +220,7 @@ class Native:
         if type(message) is ForClients:
             try:
                 payloads = Payloads(require_text(message.json), message.msgpack)
-                self._clients.deliver(target, payloads, message.exclude)
+                self._clients.deliver(target, payloads, _excluded(message))
             except InvalidPayload as error:
                 self.refuse_message(error)
         elif isinstance(message, Claim) and isinstance(target, ToUsers):
@@ -261,6 +262,11 @@ class Native:
             inbox.event(said.sender, said.event, MSGPACK, said.payload)
         else:
             inbox.refused(said.sender, said.call_id, EventError(said.code, said.message, sender=said.sender))
+
+
+def _excluded(message: ForClients) -> Excluded | None:
+    users, sockets = message.exclude, message.exclude_sockets
+    return Excluded(users, sockets) if users or sockets else None
 
 
 def _is_sound(message: Beat | Goodbye) -> bool:

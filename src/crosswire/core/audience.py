@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -38,10 +38,37 @@ class ToRoom(msgspec.Struct, frozen=True, tag="room"):
 Target = Everyone | ToUsers | ToRoom
 
 
+class Excludable(Protocol):
+    """A single connection that ``exclude=`` can name: a ``Socket``.
+
+    Attributes:
+        user: whose it is.
+    """
+
+    user: str
+
+    @property
+    def id(self) -> str:
+        """What is unique to the connection."""
+        ...
+
+
+class Excluded(msgspec.Struct, frozen=True, gc=False):
+    """Who is left out of a message; where nobody is, there is None instead.
+
+    Attributes:
+        users: ids of users, with all their connections.
+        sockets: ids of single connections.
+    """
+
+    users: tuple[str, ...] = ()
+    sockets: tuple[str, ...] = ()
+
+
 class Dispatcher(Protocol):
     """Carries out what an audience is asked to do. Arguments have been checked."""
 
-    def send(self, target: Target, event: str, data: Any, exclude: Collection[str], local: bool) -> None:
+    def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Send an event; raises ``InvalidPayload`` if the data can't be encoded."""
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
@@ -85,24 +112,27 @@ class Audience:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.target!r}>"
 
-    def send(self, event: str, data: Any = None, *, exclude: Iterable[str] = (), local: bool = False) -> None:
+    def send(
+        self, event: str, data: Any = None, *, exclude: Iterable[str | Excludable] = (), local: bool = False
+    ) -> None:
         """Hand an event over to all of them. Never waits.
 
         Args:
             event: its name.
             data: anything with a JSON form: builtin types, dataclasses, msgspec Structs, datetimes, ...
-            exclude: user ids that are left out.
+            exclude: who is left out: user ids, with all connections of each, and sockets, each for itself.
             local: only those connected to this server.
 
         Raises:
             InvalidPayload: ``data`` has no JSON form.
-            UsageError: the event's name is empty or reserved, or an excluded id is no string.
+            UsageError: the event's name is empty or reserved, or something that is excluded is neither a user id nor
+                a socket.
 
         Example::
 
-            server.room("chat", "1000").send("said", {"text": "hi"}, exclude=[socket.user])
+            server.room("chat", "1000").send("said", {"text": "hi"}, exclude=[socket])
         """
-        excluded = () if exclude == () else user_ids(exclude, "exclude")
+        excluded = None if exclude == () else excluding(exclude)
         self._dispatcher.send(self.target, require_event(event), data, excluded, local)
 
     async def gather(self, event: str, data: Any = None, timeout: float = 5) -> Replies:
@@ -199,6 +229,26 @@ def user_ids(users: Iterable[str], what: str) -> tuple[str, ...]:
     if isinstance(users, str):
         raise UsageError(f"{what} takes a collection of user ids, not one string: write [{users!r}]")
     return tuple(require_name(user, "a user id") for user in users)
+
+
+def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
+    """Sort what is excluded from a message into users and connections; None if that is nobody.
+
+    Raises:
+        UsageError: it is a single string or socket, or something in it is neither a user id nor a socket.
+    """
+    if isinstance(exclude, str) or not isinstance(exclude, Iterable):
+        raise UsageError(f"exclude takes a collection of user ids and sockets: write [{exclude!r}]")
+    users: list[str] = []
+    sockets: list[str] = []
+    for each in exclude:
+        if isinstance(each, str):
+            users.append(require_name(each, "a user id"))
+        elif isinstance(getattr(each, "user", None), str) and isinstance(getattr(each, "id", None), str):
+            sockets.append(each.id)
+        else:
+            raise UsageError(f"exclude takes user ids and sockets, not {each!r}")
+    return Excluded(tuple(users), tuple(sockets)) if users or sockets else None
 
 
 def require_timeout(value: object) -> float:

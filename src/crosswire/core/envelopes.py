@@ -54,11 +54,13 @@ class ForClients(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c"
         json: the message as it will be sent.
         exclude: users who do not get it.
         msgpack: the same as MessagePack, where a node has clients that want it.
+        exclude_sockets: single connections that do not get it.
     """
 
     json: bytes
     exclude: tuple[str, ...] = ()
     msgpack: bytes | None = None
+    exclude_sockets: tuple[str, ...] = ()
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):

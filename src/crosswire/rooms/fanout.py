@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, Format, Payloads, encode
 from crosswire.rooms.member import Member
 
@@ -71,12 +72,12 @@ class FanOut:
         """Put an encoded message into a frame of each format in use."""
         return {form: form.wrap(payloads) for form in self.formats}
 
-    def push(self, frames: Frames, members: Iterable[Member], exclude: Collection[str] = ()) -> None:
-        """Push a message to each of some members whose user is not excluded."""
+    def push(self, frames: Frames, members: Iterable[Member], exclude: Excluded | None = None) -> None:
+        """Push a message to each of some members, but for those who are excluded, themselves or with their user."""
         self.flush()
-        if exclude:
-            excluded = frozenset(exclude)
-            members = (member for member in members if member.user not in excluded)
+        if exclude is not None:
+            users, sockets = frozenset(exclude.users), exclude.sockets
+            members = (member for member in members if member.user not in users and member.id not in sockets)
         _push(frames, members)
 
     def hold(self, frames: Frames, members: Collection[Member]) -> None:

@@ -12,10 +12,12 @@ class Member(Protocol):
     """A connection that can be in rooms and be sent to.
 
     Attributes:
+        id: unique to the connection.
         user: whose it is.
         format: how messages to it are encoded.
     """
 
+    id: str
     user: str
     format: Format
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from crosswire.core import messages
-from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
+from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim
 from crosswire.core.formats import Payloads, encode
 from crosswire.errors import EventError
@@ -71,23 +71,23 @@ class LocalDelivery:
         """Other servers can be reached again."""
         self._context.interest.claim_again(list(self._presence.members))
 
-    def deliver(self, target: Target, payloads: Payloads, exclude: Collection[str]) -> None:
+    def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Pass on a message that is encoded."""
         recipients = self._recipients(target)
         if not recipients:
             return
         fanout = self._context.fanout
-        if not exclude and isinstance(target, ToUsers) and len(recipients) == 1:
+        if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
             for socket in recipients:
                 socket.deliver(socket.format.wrap(payloads))
-        elif exclude or isinstance(target, ToUsers):
+        elif exclude is not None or isinstance(target, ToUsers):
             fanout.push(fanout.frames(payloads), recipients, exclude)
         else:
             fanout.hold(fanout.frames(payloads), recipients)
 
     # Dispatcher
 
-    def send(self, target: Target, event: str, data: Any, exclude: Collection[str], local: bool) -> None:
+    def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Send an event."""
         self.deliver(target, encode(messages.event(event, data), msgpack=self.wants_msgpack), exclude)
 

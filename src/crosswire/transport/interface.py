@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from crosswire.core.frames import Push
 from crosswire.core.headers import Headers
@@ -50,6 +50,18 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Traffic(NamedTuple):
+    """How far bytes have come that the receiver is not told of; looked at twice, it shows whether any moved between.
+
+    Attributes:
+        arrived: another number whenever a part of a message came, or a Ping.
+        unsent: bytes that have left the outbox and that the peer's system has not taken yet, as far as that is known.
+    """
+
+    arrived: int
+    unsent: int
+
+
 class Connection(Protocol):
     """One open WebSocket, seen from the server. No method of it waits, and none raises for a peer that is gone."""
 
@@ -83,6 +95,11 @@ class Connection(Protocol):
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic:
+        """How far bytes have come of which nobody is told; as cheap as to be asked for at every Ping."""
         ...
 
 

@@ -17,7 +17,7 @@ from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
 from crosswire.core.headers import Headers
 from crosswire.errors import ProtocolFailure, may_be_sent
 from crosswire.transport.inbox import Event, Inbox, parse_close
-from crosswire.transport.interface import Acceptor, Receiver, Request, Response
+from crosswire.transport.interface import Acceptor, Receiver, Request, Response, Traffic
 from crosswire.transport.outbox import Flusher, Outbox
 from crosswire.types import Close, CloseCode, Limits
 
@@ -153,6 +153,7 @@ class MemoryConnection:
         self._outbox = Outbox(self, flusher, limits.outbox, self)
         self.push: Push = self._outbox.push
         self.writes = 0
+        self._pings = 0
         self._close: Close | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._full = False
@@ -194,6 +195,11 @@ class MemoryConnection:
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
         return self._outbox.buffered
+
+    @property
+    def traffic(self) -> Traffic:
+        """How far bytes have come: messages are whole here, so that only Pings come unnoticed."""
+        return Traffic(self._pings, self.inbox.unread)
 
     # What the outbox asks of its writer, and tells its owner.
 
@@ -256,6 +262,7 @@ class MemoryConnection:
         if opcode is Opcode.CLOSE:
             self._answer_close(payload)
         elif opcode is Opcode.PING:
+            self._pings += 1
             self.push(encode_frame(Opcode.PONG, payload))
         elif opcode is Opcode.PONG:
             self._receiver.pong(payload)

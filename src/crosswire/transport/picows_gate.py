@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import struct
 import sys
 from typing import Any, Protocol
 
+if sys.platform != "win32":
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+
 _CLOSE_FRAME = 0x88
+_COUNT = struct.Struct("i")
 _write = os.write
 
 
@@ -52,6 +58,16 @@ class Gate:
     def waiting(self) -> int:
         """Bytes that the transport keeps."""
         return self._transport.get_write_buffer_size() if self._fd >= 0 else 0
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the transport keeps, and those that the kernel does until the peer's has them."""
+        return self.waiting + (_queued(self._fd) if self._fd >= 0 else 0)
+
+    @property
+    def unparsed(self) -> int:
+        """A number that changes with every part of a frame that arrives: the room that is left in picows' buffer."""
+        return len(self._transport.get_protocol().get_buffer(-1)) if self._fd >= 0 else 0  # type: ignore[attr-defined]
 
     def send(self, data: bytes) -> None:
         """Send at once what the kernel takes, and leave the rest to the transport, which keeps the order.
@@ -134,6 +150,17 @@ class Gate:
             self._transport.abort()
         else:
             self._transport.close()
+
+
+def _queued(descriptor: int) -> int:
+    """Bytes of a socket that were written and that the peer's kernel has not confirmed (tcp(7), SIOCOUTQ)."""
+    if sys.platform == "win32":
+        return 0
+    try:
+        (count,) = _COUNT.unpack(ioctl(descriptor, TIOCOUTQ, bytes(_COUNT.size)))
+    except OSError:  # not every system can tell
+        return 0
+    return int(count)
 
 
 class _Deaf(asyncio.BufferedProtocol):

@@ -16,7 +16,7 @@ from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.deflate import decompress
 from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
 from crosswire.errors import ProtocolFailure
-from crosswire.transport.interface import Receiver
+from crosswire.transport.interface import Receiver, Traffic
 from crosswire.transport.outbox import Flusher, Outbox
 from crosswire.transport.picows_gate import Gate
 from crosswire.types import Close, CloseCode, Limits
@@ -43,7 +43,17 @@ class Shared:
 class PicowsConnection(WSListener):
     """One WebSocket; see ``Connection`` in interface.py."""
 
-    __slots__ = ("_assembler", "_close", "_deadline", "_deflate", "_gate", "_outbox", "_receiver", "_shared")
+    __slots__ = (
+        "_assembler",
+        "_close",
+        "_deadline",
+        "_deflate",
+        "_gate",
+        "_outbox",
+        "_parts",
+        "_receiver",
+        "_shared",
+    )
 
     def __init__(self, receiver: Receiver, shared: Shared, *, deflate: bool) -> None:
         self._receiver = receiver
@@ -52,6 +62,7 @@ class PicowsConnection(WSListener):
         self._assembler: Assembler | None = None
         self._close: Close | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._parts = 0  # frames that came and were no message: fragments, Pings
         self._gate: Gate
         self._outbox: Outbox
 
@@ -91,6 +102,11 @@ class PicowsConnection(WSListener):
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
         return self._outbox.buffered
+
+    @property
+    def traffic(self) -> Traffic:
+        """How far bytes have come."""
+        return Traffic((self._parts << 32) + self._gate.unparsed, self._gate.unsent)
 
     # What picows, the gate and the outbox tell.
 
@@ -158,6 +174,7 @@ class PicowsConnection(WSListener):
         if frame.rsv2 or frame.rsv3 or (compressed and not (self._deflate and kind in (_TEXT, _BINARY))):
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a reserved bit that was not negotiated")
         payload = frame.get_payload_as_bytes()
+        self._parts += 1
         if kind == _CLOSE:
             self._answer_close(payload)
         elif kind == _PING:

@@ -39,6 +39,7 @@ def make_server(name: str, bus: Bus, **options: Any) -> Server:
         await socket.leave(*data)
 
     server.on("hello", lambda socket: server.name)
+    server.on("me", lambda socket: socket.id)
     return server
 
 

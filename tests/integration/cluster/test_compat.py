@@ -217,7 +217,7 @@ async def test_what_an_original_has_no_message_for_is_refused_before_anybody_get
             with pytest.raises(UsageError, match=namespace):
                 await socket.join(namespace, "r")
         with pytest.raises(UsageError, match="exclude"):
-            b.everyone.send("x", exclude=["1"])
+            b.everyone.send("x", exclude=["1", socket])
         for channel in ("ws:chat", "csbp:server_bridge"):
             with pytest.raises(UsageError, match=channel):
                 b.cluster.publish(channel)
@@ -230,10 +230,11 @@ async def test_what_an_original_has_no_message_for_is_refused_before_anybody_get
             with pytest.raises(InvalidPayload, match="bytes"):
                 b.cluster.send("x", {"a": b"\xff"})
         b.everyone.send("x", exclude=["2"], local=True)
+        b.everyone.send("not for you", exclude=[socket])  # a single connection is here, and no affair of others
         b.everyone.send("end")
         assert await received(peer) == [("x", None)]
-        await wait_until(lambda: foreign(heard, bus))
-        assert [channel for channel, _ in foreign(heard, bus)] == ["ws:broadcast"]
+        await wait_until(lambda: len(foreign(heard, bus)) == 2)
+        assert [channel for channel, _ in foreign(heard, bus)] == ["ws:broadcast"] * 2
         assert socket.rooms == {}
 
 

@@ -64,6 +64,36 @@ async def test_whom_a_send_reaches_from_each_node(bus: Bus) -> None:
             assert "".join(reached) == expected, number
 
 
+@pytest.mark.parametrize("sender", ["a", "b", "worker"])
+async def test_a_single_connection_is_left_out_on_every_node(bus: Bus, sender: str) -> None:
+    worker = Node("worker", bus=bus)
+    async with (
+        some_servers(bus, "a", "b", duplicates="allow") as (a, b),
+        running(worker),
+        client(a, "1") as here,
+        client(a, "1") as beside,
+        client(b, "1") as there,
+        client(b, "2") as other,
+    ):
+        peers = {"here": here, "beside": beside, "there": there, "other": other}
+        for peer in peers.values():
+            await peer.call("join", ["chat", "r"])
+        left_out = next(socket for socket in a.sockets)
+        name = "here" if left_out.id == (await here.call("me")) else "beside"
+        nodes: dict[str, Server | Node] = {"a": a, "b": b, "worker": worker}
+        node = nodes[sender]
+        for audience in (node.everyone, node.room("chat", "r"), node.users(["1", "2"])):
+            audience.send("x", exclude=[left_out])
+            node.everyone.send("end")
+            reached = {each for each, peer in peers.items() if await received(peer) == [("x", None)]}
+            assert reached == peers.keys() - {name}
+        node.room("chat", "r").send("x", exclude=[left_out, "2"])
+        node.user("1").send("x", exclude=[left_out])
+        node.everyone.send("end")
+        counts = {each: len(await received(peer)) for each, peer in peers.items()}
+        assert counts == {"here": 2, "beside": 2, "there": 2, "other": 0} | {name: 0}
+
+
 async def test_data_arrives_as_it_was_sent(bus: Bus) -> None:
     data = {"k é 漢": "v 🎉", "nested": [1, {"b": None}], "big": 2**53, "huge": 2**64, "small": -1.5e-7, "no": False}
     async with some_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:

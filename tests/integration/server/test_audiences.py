@@ -56,6 +56,47 @@ async def test_whom_a_send_reaches(number: int) -> None:
         assert await reached(peers) == expected
 
 
+EXCLUDES: list[tuple[Callable[[Server, list[Any]], object], dict[str, int]]] = [
+    (lambda server, sockets: server.everyone.send("x", exclude=[sockets[3]]), {"1": 1, "2": 1, "3": 1}),
+    (lambda server, sockets: server.everyone.send("x", exclude=[sockets[3], "1"]), {"2": 1, "3": 1}),
+    (lambda server, sockets: server.everyone.send("x", exclude=set(sockets[1:])), {"1": 1}),
+    (lambda server, sockets: server.user("3").send("x", exclude=[sockets[2]]), {"3 again": 1}),
+    (lambda server, sockets: server.user("1").send("x", exclude=[sockets[0]]), {}),
+    (lambda server, sockets: server.user("1").send("x", exclude=[sockets[1]]), {"1": 1}),
+    (
+        lambda server, sockets: server.users(["1", "3"]).send("x", exclude=[sockets[2]], local=True),
+        {"1": 1, "3 again": 1},
+    ),
+    (lambda server, sockets: server.room("chat", "r").send("x", exclude=[sockets[2]]), {"1": 1, "2": 1, "3 again": 1}),
+    (lambda server, sockets: server.room("chat", "r").send("x", exclude=["3", sockets[0]]), {"2": 1}),
+]
+
+
+@pytest.mark.parametrize("number", range(len(EXCLUDES)))
+async def test_a_single_connection_is_left_out(number: int) -> None:
+    send, expected = EXCLUDES[number]
+    async with crowd() as (server, watch, peers):
+        for socket in watch.connected:
+            await socket.join("chat", "r")
+        send(server, watch.connected)
+        assert await reached(peers) == expected
+
+
+async def test_a_user_called_as_a_connection_is_not_left_out_for_it() -> None:
+    async with crowd() as (server, watch, peers), connect(server, watch.connected[0].id) as namesake:
+        server.everyone.send("x", exclude=[watch.connected[0]])
+        assert await reached({**peers, "namesake": namesake}) == {"2": 1, "3": 1, "3 again": 1, "namesake": 1}
+        server.everyone.send("x", exclude=[watch.connected[0].id])
+        assert await reached({**peers, "namesake": namesake}) == {"1": 1, "2": 1, "3": 1, "3 again": 1}
+
+
+async def test_who_has_another_user_by_now_is_left_out_all_the_same() -> None:
+    async with crowd() as (server, watch, peers):
+        await watch.connected[0].identify("other")
+        server.everyone.send("x", exclude=[watch.connected[0]])
+        assert await reached(peers) == {"2": 1, "3": 1, "3 again": 1}
+
+
 async def test_counts() -> None:
     async with crowd() as (server, watch, _):
         await watch.connected[0].join("chat", "a")

@@ -11,6 +11,7 @@ from crosswire.core.audience import (
     Audience,
     Dispatcher,
     Everyone,
+    Excluded,
     Room,
     Target,
     ToRoom,
@@ -22,6 +23,7 @@ from crosswire.core.audience import (
 )
 from crosswire.errors import UsageError
 from tests.support.aio import run
+from tests.support.members import FakeMember
 
 LOBBY = ToRoom("chat", "lobby")
 
@@ -59,11 +61,13 @@ def room(recorder: Recorder) -> Room:
 
 
 def test_send_hands_over_what_it_is_given(everyone: Audience, recorder: Recorder) -> None:
-    everyone.send("news", {"a": 1}, exclude=(user for user in ["3"]), local=True)
+    everyone.send("news", {"a": 1}, exclude=iter(("3", FakeMember("4"))), local=True)
     everyone.send("news")
+    everyone.send("news", exclude=[])
     assert recorder.asked == [
-        ("send", Everyone(), "news", {"a": 1}, ("3",), True),
-        ("send", Everyone(), "news", None, (), False),
+        ("send", Everyone(), "news", {"a": 1}, Excluded(("3",), ("socket of 4",)), True),
+        ("send", Everyone(), "news", None, None, False),
+        ("send", Everyone(), "news", None, None, False),
     ]
 
 
@@ -104,7 +108,9 @@ def test_an_events_name_is_checked_at_once(everyone: Audience, recorder: Recorde
     assert recorder.asked == []
 
 
-@pytest.mark.parametrize("exclude", ["3", [3], [""], [None]])
+@pytest.mark.parametrize(
+    "exclude", ["3", [3], [""], [None], 3, None, FakeMember("3"), ["3", object()], [["3"]], [b"3"]]
+)
 def test_who_is_excluded_is_checked_at_once(everyone: Audience, recorder: Recorder, exclude: Any) -> None:
     with pytest.raises(UsageError):
         everyone.send("news", exclude=exclude)

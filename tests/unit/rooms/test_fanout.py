@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, Format, format_for
 from crosswire.core.messages import event
 from crosswire.errors import InvalidPayload
@@ -58,8 +59,12 @@ def test_one_frame_is_shared_by_all_recipients(fanout: FanOut, room: list[FakeMe
 
 
 def test_the_excluded_get_nothing(fanout: FanOut, room: list[FakeMember]) -> None:
-    fanout.push(fanout.encode(NEWS), room, ["1", "nobody"])
+    fanout.push(fanout.encode(NEWS), room, Excluded(users=("1", "nobody")))
     assert [len(member.pushed) for member in room] == [1, 0, 1]
+    fanout.push(fanout.encode(NEWS), room, Excluded(sockets=(room[2].id, "1")))
+    assert [len(member.pushed) for member in room] == [2, 1, 1]
+    fanout.push(fanout.encode(NEWS), room, Excluded(("0",), (room[2].id,)))
+    assert [len(member.pushed) for member in room] == [2, 2, 1]
 
 
 @pytest.mark.parametrize("form", [MSGPACK, DEFLATED])

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.server.pulse import Pulse
+from crosswire.transport.interface import Traffic
 from crosswire.types import Close, Heartbeat
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
@@ -23,6 +26,7 @@ class Peer:
         self.aborts: list[tuple[float, Close]] = []
         self.began = self.loop.time()
         self.buffered = 0
+        self.traffic = Traffic(0, 0)
 
     def push(self, frame: bytes, /) -> None:
         raise AssertionError("a pulse sends pings only")
@@ -169,3 +173,99 @@ def test_after_a_stop_nothing_is_asked_and_nobody_dropped() -> None:
 
     peer = run(main(), InstantLoop)
     assert (len(peer.pings), peer.aborts) == (1, [])
+
+
+def test_a_peer_whose_message_is_arriving_in_parts_is_alive() -> None:
+    async def main() -> Peer:
+        peer, _, _ = beating(None)
+        for number in range(50):
+            await asyncio.sleep(4)
+            peer.traffic = Traffic(number, 0)
+        await asyncio.sleep(60)
+        return peer
+
+    peer = run(main(), InstantLoop)
+    ((time, _),) = peer.aborts
+    assert 200 <= time <= 200 + 2 * HEARTBEAT.timeout + 3 * SLACK
+
+
+@pytest.mark.parametrize("backlog", [17 * 1024, 1024 * 1024])
+def test_a_peer_that_takes_what_it_is_sent_is_alive_while_the_ping_waits_behind_it(backlog: int) -> None:
+    async def main() -> Peer:
+        peer, _, _ = beating(None)
+        peer.traffic = Traffic(0, 2 * backlog)
+        for number in range(50):  # more comes than leaves now and then
+            await asyncio.sleep(1)
+            peer.traffic = Traffic(0, 2 * backlog + (number % 5) * 100 - number)
+        await asyncio.sleep(60)
+        return peer
+
+    peer = run(main(), InstantLoop)
+    ((time, _),) = peer.aborts
+    assert 50 <= time <= 50 + 2 * HEARTBEAT.timeout + 3 * SLACK
+
+
+def test_what_is_only_added_to_what_waits_shows_no_life() -> None:
+    async def main() -> Peer:
+        peer, _, _ = beating(None)
+        for number in range(100):
+            await asyncio.sleep(1)
+            peer.traffic = Traffic(0, 20_000 * number)
+        return peer
+
+    ((time, _),) = run(main(), InstantLoop).aborts
+    assert 30 <= time <= 30 + 3 * SLACK
+
+
+@pytest.mark.parametrize(("delay", "alive"), [(0.05, True), (0.9, True), (1.5, False), (None, False)])
+def test_a_probe_tells_whether_the_peer_answers_in_time(delay: float | None, alive: bool) -> None:
+    async def main() -> tuple[list[bool], float, Peer]:
+        peer, pulse, wheel = beating(delay)
+        await asyncio.sleep(5)
+        began = peer.loop.time()
+        answers = await asyncio.gather(pulse.answers(1), pulse.answers(1))  # who asks meanwhile gets the same answer
+        took = peer.loop.time() - began
+        wheel.stop()
+        return list(answers), took, peer
+
+    answers, took, peer = run(main(), InstantLoop)
+    assert answers == [alive, alive]
+    assert len(peer.pings) == 1
+    assert took <= 1 + 3 * SLACK
+    assert peer.aborts == []
+
+
+def test_a_probe_is_answered_by_anything_that_arrives() -> None:
+    async def main() -> list[bool]:
+        peer, pulse, wheel = beating(None)
+        peer.loop.call_later(0.5, setattr, pulse, "heard", True)
+        by_message = await pulse.answers(1)
+        peer.loop.call_later(0.5, setattr, peer, "traffic", Traffic(1, 0))
+        by_part = await pulse.answers(1)
+        wheel.stop()
+        return [by_message, by_part]
+
+    assert run(main(), InstantLoop) == [True, True]
+
+
+def test_a_probe_of_a_connection_that_ends_is_answered_with_no() -> None:
+    async def main() -> list[bool]:
+        peer, pulse, wheel = beating(None)
+        peer.loop.call_later(0.5, pulse.stop)
+        answers = [await pulse.answers(60), await pulse.answers(60)]
+        wheel.stop()
+        return answers
+
+    assert run(main(), InstantLoop) == [False, False]
+
+
+def test_who_was_probed_is_pinged_and_dropped_as_ever_afterwards() -> None:
+    async def main() -> Peer:
+        peer, pulse, _ = beating(None)
+        assert not await pulse.answers(1)
+        await asyncio.sleep(100)
+        return peer
+
+    peer = run(main(), InstantLoop)
+    ((time, _),) = peer.aborts
+    assert 10 <= time <= 30 + 3 * SLACK

@@ -1,0 +1,88 @@
+"""Peers on slow lines: what is long on its way is no silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from crosswire import Heartbeat, Server, Socket
+from tests.integration.server.support import (
+    CONTINUATION,
+    PING,
+    TEXT,
+    RawPeer,
+    Watch,
+    client_frame,
+    make_server,
+    raw_connect,
+    upgrade_request,
+)
+from tests.support.aio import wait_until
+
+Place = Callable[[Server, Path], AbstractAsyncContextManager[RawPeer]]
+
+IMPATIENT = Heartbeat(interval=0.3, timeout=0.6)
+LONG = 2.5
+"""Seconds on the way: several times the patience."""
+
+
+@asynccontextmanager
+async def tcp(server: Server, _folder: Path) -> AsyncIterator[RawPeer]:
+    async with raw_connect(server, "1") as peer:
+        yield peer
+
+
+@asynccontextmanager
+async def unix(_server: Server, folder: Path) -> AsyncIterator[RawPeer]:
+    reader, writer = await asyncio.open_unix_connection(folder / "s")
+    peer = RawPeer(reader, writer)
+    assert (await peer.request(upgrade_request("/?id=1")))[0] == 101
+    yield peer
+    writer.close()
+
+
+def in_one_frame(step: int) -> bytes:
+    return client_frame(TEXT, b'"' + b"x" * 498 + b'"')[step * 10 : step * 10 + 10]
+
+
+def in_fragments(step: int) -> bytes:
+    return client_frame(CONTINUATION if step else TEXT, b"x", fin=False)
+
+
+def as_pings(_step: int) -> bytes:
+    return client_frame(PING, b"")
+
+
+@pytest.mark.parametrize("place", [tcp, unix])
+@pytest.mark.parametrize("part", [in_one_frame, in_fragments, as_pings])
+async def test_a_message_that_is_long_on_its_way_shows_life_until_it_stalls(
+    place: Place, part: Callable[[int], bytes], tmp_path: Path
+) -> None:
+    server = make_server(heartbeat=IMPATIENT, **({"host": f"unix:{tmp_path}/s"} if place is unix else {}))
+    watch = Watch(server)
+    async with server, place(server, tmp_path) as peer:
+        for step in range(50):
+            peer.writer.write(part(step))
+            await asyncio.sleep(LONG / 50)
+        assert not watch.closes
+        await wait_until(lambda: watch.closes)
+        assert watch.closes[0][1].code == 1006
+
+
+async def test_a_client_that_takes_long_for_what_it_is_sent_is_alive_until_it_stops() -> None:
+    server = make_server(heartbeat=IMPATIENT)
+    watch = Watch(server)
+    async with server, raw_connect(server, "1", receive_buffer=4096) as peer:
+        socket: Socket = watch.connected[0]
+        for _ in range(14):
+            socket.send("part", "x" * 65_000)
+        for _ in range(50):
+            await peer.reader.read(10_000)
+            await asyncio.sleep(LONG / 50)
+        assert not watch.closes
+        await wait_until(lambda: watch.closes)
+        assert watch.closes[0][1].code == 1006
