@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from crosswire.server.context import Context
+from crosswire.server.departure import Departure
 from crosswire.server.socket import Socket
 from crosswire.types import Close, CloseCode
+
+logger = logging.getLogger("crosswire.server")
 
 _STEP = 0.05
 _CLOSING = 0.8
@@ -28,7 +32,7 @@ async def drain(context: Context, seconds: float) -> None:
         if not waiting:
             break
         due = max(len(waiting) - total * steps_left // steps, 0)
-        idle = [session for session in waiting if not session.running]
+        idle = [session for session in waiting if not session.work.running]
         for session in idle[:due]:
             _send_away(session.socket)
         await asyncio.sleep(_STEP)
@@ -37,6 +41,24 @@ async def drain(context: Context, seconds: float) -> None:
     await context.sessions.wait_gone(deadline - context.clock())
     for session in list(context.sessions):
         session.socket.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
+    await context.sessions.wait_gone(GRACE)  # which they are in the next turn
+
+
+async def end_handlers(context: Context, seconds: float) -> None:
+    """Wait up to ``seconds`` for handlers and hooks, and cancel those that are still at work; none is left behind.
+
+    Handlers of connections are cancelled first, so that ``on_disconnect`` of each still has its turn.
+    """
+    if await context.tasks.wait(seconds):
+        return
+    logger.warning("%d handlers were still at work and are cancelled", len(context.tasks))
+    context.workers.drop()
+    for end in (Departure.hurry, Departure.end):
+        if departing := tuple(context.sessions.departing):
+            for departure in departing:
+                end(departure)
+            await context.tasks.wait(GRACE)
+    await context.tasks.cancel()
 
 
 def _send_away(socket: Socket) -> None:

@@ -12,7 +12,7 @@ from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.signals import signal_or, stop_signals
 from crosswire.server.context import Context
-from crosswire.server.drain import GRACE, drain
+from crosswire.server.drain import GRACE, drain, end_handlers
 from crosswire.server.upgrade import Upgrades
 from crosswire.transport.picows_listener import PicowsListener
 
@@ -111,10 +111,7 @@ class Lifecycle:
         deadline = self._context.clock() + max(seconds, GRACE)
         await self._listener.stop()
         await drain(self._context, seconds)
-        if not await self._context.tasks.wait(max(deadline - self._context.clock(), 0)):
-            logger.warning("%d handlers were still at work and are cancelled", len(self._context.tasks))
-            self._context.workers.drop()
-            await self._context.tasks.cancel()
+        await end_handlers(self._context, max(deadline - self._context.clock(), 0))
         self._context.wheel.stop()
         await self._run_hook(self._context.hooks.on_stop)
         await self._node.stop()
