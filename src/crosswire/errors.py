@@ -93,6 +93,8 @@ class Reject(CrosswireError):
             raise UsageError(f"the close code {close_code} can't be sent: {SENDABLE}")
         if status is not None and not 400 <= status <= 599:
             raise UsageError(f"status {status} does not refuse anything: use 400-599")
+        if not isinstance(reason, str):
+            raise UsageError(f"the reason of a refusal is a string, not {reason!r}")
         super().__init__(reason or f"rejected with {status or close_code}")
         self.close_code = close_code
         self.reason = reason

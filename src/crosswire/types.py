@@ -130,15 +130,18 @@ class Heartbeat:
         timeout: seconds to wait for any sign of life after a ping; then the connection is dropped.
         text: the client's own heartbeat message, which is echoed and is no event.
         background: seconds a client may stay away after ``enter_background``; then it is closed with 4013.
+        probe: seconds that a user's older connection has to answer a ping before it keeps a newer one out, with
+            ``Server(duplicates="refuse")``; one that shows no life is dropped.
     """
 
     interval: float = 20
     timeout: float = 20
     text: str = ""
     background: float = 10
+    probe: float = 1
 
     def __post_init__(self) -> None:
-        for name in ("interval", "timeout", "background"):
+        for name in ("interval", "timeout", "background", "probe"):
             value = getattr(self, name)
             _require_seconds(value, f"Heartbeat({name}={value!r})")
         if not isinstance(self.text, str):

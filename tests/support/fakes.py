@@ -89,7 +89,7 @@ class FakeServer:
         fanout = FanOut(at_end_of_turn)
         self.hooks = Hooks()
         self.events = EventListeners(2)
-        interest = Interest(duplicates)
+        interest = Interest(duplicates, heartbeat.probe)
         registry = Registry(duplicates, limits.rooms, fanout, interest)
         self.context = Context(limits, heartbeat, self.hooks, registry, fanout, interest)
         self.context.clock = self.context.wheel.clock = loop.time

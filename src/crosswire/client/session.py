@@ -11,7 +11,7 @@ from crosswire.client.heartbeat import Heartbeat
 from crosswire.client.hooks import Hooks
 from crosswire.client.router import Delivery, Question, Router
 from crosswire.core import messages
-from crosswire.core.messages import JSON, MSGPACK, MSGPACK_SUBPROTOCOL, Codec, Message
+from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK_SUBPROTOCOL, Codec, Message
 from crosswire.core.payloads import ANY, RawPayload
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, NotConnected
 from crosswire.transport.connector import ClientConnection
@@ -99,7 +99,7 @@ class Session:
         self._connection = connection
         self._open = True
         if connection.subprotocol == MSGPACK_SUBPROTOCOL:
-            self._codec = MSGPACK
+            self._codec = CLIENT_MSGPACK
         self._heartbeat.start(self._ping, self._no_echo)
         self._wanted = self._owner.session_opened(self)
         if not self._wanted:

@@ -70,11 +70,11 @@ class Asks:
 
         ``loop`` is the running event loop, where that is known: to look for it is a system call.
         """
+        loop = loop or asyncio.get_running_loop()
         self._count += 1
         call_id = f"{self._prefix}{self._count:x}"
         self._pending.add(call_id, ask)
         self._timeouts[call_id] = timeout
-        loop = loop or asyncio.get_running_loop()
         self._deadlines.add(call_id, timeout, loop.time())
         if self._ticking is None:
             self._ticking = loop.call_later(_TICK, self._tick)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.participant import Participant
-from crosswire.core import messages
+from crosswire.core import envelopes, messages
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import encode
 from crosswire.core.listeners import EventListeners
-from crosswire.errors import EventError
+from crosswire.core.messages import JSON
+from crosswire.core.payloads import ANY
+from crosswire.errors import EventError, InvalidPayload
 from crosswire.types import Replies, Roster, Tally
 
 PATIENCE = 3.0
@@ -34,9 +37,11 @@ class _Close(msgspec.Struct):
 
 
 class _Gather(msgspec.Struct):
+    """Asks a node's clients; the data is JSON text, from which all clients' messages are made."""
+
     target: Target
     event: str
-    data: Any
+    data: bytes
     timeout: float
 
 
@@ -46,9 +51,15 @@ class _Membership(msgspec.Struct):
 
 
 class _Gathered(msgspec.Struct):
-    """What the users of one node answered."""
+    """What the users of one node answered: each encoded on its own, as one client's answer must not spoil another's.
 
-    answers: dict[str, Any]
+    Attributes:
+        answers: as MessagePack.
+        large: as JSON, where only that can hold it.
+    """
+
+    answers: dict[str, bytes]
+    large: dict[str, bytes]
     errors: dict[str, tuple[str, str]]
     missing: list[str]
 
@@ -58,19 +69,19 @@ class ClusterDispatcher:
 
     Args:
         clients: of this node.
-        participant: gives the node's part in the cluster, or None while it has none.
+        participant: gives the node's part in the cluster; raises where there is none, or from another thread.
     """
 
     __slots__ = ("_clients", "_participant")
 
-    def __init__(self, clients: Clients, participant: Callable[[], Participant | None]) -> None:
+    def __init__(self, clients: Clients, participant: Callable[[], Participant]) -> None:
         self._clients = clients
         self._participant = participant
 
     def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Send an event."""
-        cluster = None if local else self._participant()
-        if cluster is None:
+        cluster = self._participant()
+        if local or cluster.alone:
             self._clients.send(target, event, data, exclude, True)
             return
         if cluster.compat is not None:
@@ -80,13 +91,13 @@ class ClusterDispatcher:
         payloads = encode(messages.event(event, data), msgpack=wanted)
         if isinstance(target, ToUsers):
             here, elsewhere = self._sorted(target)
-            if here is not None:
-                clients.deliver(here, payloads, exclude)
             if elsewhere is not None:
                 cluster.dialect.to_clients(elsewhere, payloads, exclude)
+            if here is not None:
+                clients.deliver(here, payloads, exclude)
             return
+        cluster.dialect.to_clients(target, payloads, exclude)  # first: it may refuse, and then nobody gets it
         clients.deliver(target, payloads, exclude)
-        cluster.dialect.to_clients(target, payloads, exclude)
 
     def _sorted(self, target: ToUsers) -> tuple[ToUsers | None, ToUsers | None]:
         """Sort users into those who are connected here and those who may be elsewhere; some may be both."""
@@ -103,20 +114,19 @@ class ClusterDispatcher:
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
         """Call every user of the target, wherever connected."""
-        question = _Gather(target, event, data, timeout)
-        own, others = await self._everywhere(
-            self._clients.gather(target, event, data, timeout), "gather", question, timeout + _GRACE
-        )
-        return _merged(own, others)
+        text = JSON.encode(data)
+        own = partial(self._clients.gather, target, event, msgspec.Raw(text), timeout)
+        question = _Gather(target, event, text, timeout)
+        return _merged(*await self._everywhere(own, "gather", question, timeout + _GRACE))
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
         """Close every connection of the target."""
-        own = self._clients.close(target, code, reason)
+        own = partial(self._clients.close, target, code, reason)
         return _joined(*await self._everywhere(own, "close", _Close(target, code, reason)))
 
     async def count(self, target: Target) -> Tally:
         """Count the target's users."""
-        own, others = await self._everywhere(_done(_count(self._clients, target)), "count", _Count(target))
+        own, others = await self._everywhere(partial(_count_here, self._clients, target), "count", _Count(target))
         total, users = 0, set[str]()
         for answer in (own, *others.values()):
             if isinstance(answer, int):
@@ -127,31 +137,32 @@ class ClusterDispatcher:
 
     async def members(self, room: ToRoom) -> Roster:
         """List a room's members."""
-        own, others = await self._everywhere(self._clients.members(room), "members", room)
+        own, others = await self._everywhere(partial(self._clients.members, room), "members", room)
         return Roster(own.users.union(*others.values()), _unanswered(others))
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user join."""
-        own = self._clients.add(room, user)
+        own = partial(self._clients.add, room, user)
         return _joined(*await self._everywhere(own, "add", _Membership(room, user)))
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user leave."""
-        own = self._clients.remove(room, user)
+        own = partial(self._clients.remove, room, user)
         return _joined(*await self._everywhere(own, "remove", _Membership(room, user)))
 
     async def destroy(self, room: ToRoom) -> Replies:
         """Let all leave."""
-        return _joined(*await self._everywhere(self._clients.destroy(room), "destroy", room))
+        return _joined(*await self._everywhere(partial(self._clients.destroy, room), "destroy", room))
 
     async def _everywhere(
-        self, own: Coroutine[Any, Any, Any], name: str, question: Any, timeout: float = PATIENCE
+        self, own: Callable[[], Coroutine[Any, Any, Any]], name: str, question: Any, timeout: float = PATIENCE
     ) -> tuple[Any, Replies]:
-        """Carry something out here and on all other servers at once."""
+        """Carry something out here and on all other servers at once; nowhere, where it can't be asked."""
         cluster = self._participant()
-        if cluster is None:
-            return await own, Replies()
-        here, others = await asyncio.gather(own, cluster.gather_service(name, question, timeout))
+        if cluster.alone:
+            return await own(), Replies()
+        asking = cluster.gather_service(name, question, timeout)
+        here, others = await asyncio.gather(own(), asking)
         return here, others
 
 
@@ -159,9 +170,8 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
     """Let other nodes do to this node's clients what audiences are asked to do."""
 
     async def gather(_sender: str, ask: _Gather) -> _Gathered:
-        replies = await clients.gather(ask.target, ask.event, ask.data, ask.timeout)
-        errors = {user: (error.code, error.message) for user, error in replies.errors.items()}
-        return _Gathered(dict(replies), errors, list(replies.missing))
+        replies = await clients.gather(ask.target, ask.event, msgspec.Raw(ask.data), ask.timeout)
+        return _gathered(replies)
 
     async def close(_sender: str, ask: _Close) -> int:
         return _own_answer(await clients.close(ask.target, ask.code, ask.reason))
@@ -185,6 +195,34 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
         services.on(service.__name__, service)
 
 
+def _gathered(replies: Replies) -> _Gathered:
+    """What is told of the answers."""
+    gathered = _Gathered({}, {}, {}, list(replies.missing))
+    for user, answer in replies.items():
+        try:
+            gathered.answers[user] = bytes(envelopes.pack(answer))
+        except InvalidPayload:
+            try:
+                gathered.large[user] = JSON.encode(answer)
+            except InvalidPayload as error:
+                gathered.errors[user] = (error.code, error.message)
+    gathered.errors.update({user: (error.code, error.message) for user, error in replies.errors.items()})
+    return gathered
+
+
+def _read(gathered: _Gathered) -> tuple[dict[str, Any], dict[str, EventError]]:
+    """What the users of a node answered, and their refusals."""
+    answers: dict[str, Any] = {}
+    errors = {user: EventError(*error, sender=user) for user, error in gathered.errors.items()}
+    for read, encoded in ((ANY.from_msgpack, gathered.answers), (ANY.from_json, gathered.large)):
+        for user, answer in encoded.items():
+            try:
+                answers[user] = read(answer)
+            except InvalidPayload as error:
+                errors[user] = InvalidPayload(error.message, sender=user)
+    return answers, errors
+
+
 def _count(clients: Clients, target: Target) -> int | list[str]:
     """Count users, or name them, where each may be connected to several nodes and is to be counted once."""
     users = clients.users(target)
@@ -198,8 +236,8 @@ def _own_answer(replies: Replies) -> int:
     return sum(replies.values())
 
 
-async def _done(value: Any) -> Any:
-    return value
+async def _count_here(clients: Clients, target: Target) -> int | list[str]:
+    return _count(clients, target)
 
 
 def _unanswered(replies: Replies) -> tuple[str, ...]:
@@ -219,9 +257,9 @@ def _merged(own: Replies, others: Replies) -> Replies:
     silent: dict[str, None] = dict.fromkeys(own.missing)
     for answer in others.values():
         gathered = msgspec.convert(answer, _Gathered)
-        answers = {**gathered.answers, **answers}
-        refusals = gathered.errors.items()
-        errors = {**{user: EventError(*error, sender=user) for user, error in refusals}, **errors}
+        theirs, refusals = _read(gathered)
+        answers = {**theirs, **answers}
+        errors = {**refusals, **errors}
         silent.update(dict.fromkeys(gathered.missing))
     errors = {user: error for user, error in errors.items() if user not in answers}
     missing = [user for user in silent if user not in answers and user not in errors]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from crosswire.cluster.interface import Port
 from crosswire.core import envelopes
 from crosswire.core.envelopes import Batch, Statement
 from crosswire.errors import BusUnavailable
+from crosswire.runtime.home import running_loop
 
 _MOST = 64
 """Statements that are joined at most."""
@@ -43,7 +43,7 @@ class Batches:
         statements = held.get(channel)
         if statements is None:
             if not held:
-                asyncio.get_running_loop().call_soon(self.flush)
+                running_loop().call_soon(self.flush)
             held[channel] = [statement]
             return
         statements.append(statement)
@@ -66,8 +66,11 @@ class Batches:
         """Publish all that waits."""
         held, self._held = self._held, {}
         for channel, statements in held.items():
-            if statements:
-                self._publish(channel, statements)
+            try:
+                if statements:
+                    self._publish(channel, statements)
+            except Exception:
+                logger.exception("what nodes say to each other could not be published")  # and on to the next
 
     def _publish(self, channel: bytes, statements: list[Statement]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from itertools import count
 from typing import Any
 
 from crosswire.cluster.participant import Participant
@@ -11,6 +11,7 @@ from crosswire.core.listeners import EventListeners, Handler
 from crosswire.core.messages import Codec
 from crosswire.core.names import require_event
 from crosswire.core.payloads import RawPayload
+from crosswire.runtime.home import running_loop
 from crosswire.runtime.tasks import Tasks
 
 
@@ -21,13 +22,14 @@ class CustomChannels:
         tasks: where asynchronous handlers are run.
     """
 
-    __slots__ = ("_handlers", "_names", "_participant", "_responder")
+    __slots__ = ("_handlers", "_names", "_participant", "_responder", "_tags")
 
     def __init__(self, tasks: Tasks) -> None:
         self._handlers = EventListeners(2)
         self._responder = Responder(self._handlers, tasks)
         self._participant: Participant | None = None
         self._names: set[str] = set()
+        self._tags = count(1)  # numbers the handlers, as one may be given twice
 
     async def attach(self, participant: Participant) -> None:
         """Listen on the bus, for all that has been subscribed; returns when it does."""
@@ -42,12 +44,18 @@ class CustomChannels:
 
     async def subscribe(self, participant: Participant, channel: str, handler: Handler) -> None:
         """Call a handler for all that is published; returns when it listens."""
-        self._handlers.on(channel, handler)
-        self._names.add(channel)
-        await participant.port.listening(self._open(participant, channel))
+        tag = next(self._tags)
+        self._handlers.on(channel, handler, tag=tag)
+        try:
+            name = self._open(participant, channel)
+            self._names.add(channel)
+            await participant.port.listening(name)
+        except BaseException:
+            self.unsubscribe(channel, tag)
+            raise
 
-    def unsubscribe(self, channel: str, handler: Handler | None) -> None:
-        """Call a handler no more, or none."""
+    def unsubscribe(self, channel: str, handler: Handler | int | None) -> None:
+        """Call a handler no more, given itself or by its number; or none."""
         self._handlers.off(channel, handler)
         if channel in self._names and not self._handlers.of(channel):
             self._names.discard(channel)
@@ -58,9 +66,9 @@ class CustomChannels:
         """Publish; this node's own handlers are called in the next turn."""
         dialect = participant.dialect
         payload = dialect.pack(data)
+        loop = running_loop()
         dialect.publish(require_event(channel), payload)
         if channel in self._names and not dialect.echoes:
-            loop = asyncio.get_running_loop()
             loop.call_soon(self._responder.event, participant.name, channel, dialect.codec, payload)
 
     def _open(self, participant: Participant, channel: str) -> bytes:

@@ -13,6 +13,7 @@ from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.participant import Participant
 from crosswire.cluster.responder import Responder
 from crosswire.errors import ConfigError, NotConnected, UsageError
+from crosswire.runtime.home import foreign_thread, get_ident
 from crosswire.runtime.signals import signal_or, stop_signals
 from crosswire.runtime.tasks import Tasks
 
@@ -60,6 +61,7 @@ class NodeLife:
         self._starting: Participant | None = None
         self._participant: Participant | None = None
         self._lost_name: asyncio.Event | None = None
+        self._thread = 0  # of its event loop
 
     @property
     def running(self) -> bool:
@@ -74,14 +76,31 @@ class NodeLife:
         self.bus = self.bus if bus is None else bus
 
     def participant(self) -> Participant:
-        """Its part in the cluster.
+        """Its part in the cluster, for whoever does something with it.
 
         Raises:
-            NotConnected: it has not been started.
+            NotConnected: it has not been started, or was stopped.
+            UsageError: this thread is not that of its event loop.
+        """
+        participant = self._participant
+        if participant is None or get_ident() != self._thread:
+            participant = self.view()
+            if get_ident() != self._thread:
+                raise foreign_thread(f"node {self.name!r}")
+        return participant
+
+    def view(self) -> Participant:
+        """Its part in the cluster, for whoever only looks at it, from any thread.
+
+        Raises:
+            NotConnected: it has not been started, or was stopped.
         """
         participant = self._current()
         if participant is None:
-            raise NotConnected(f"node {self.name!r} has not been started")
+            raise NotConnected(
+                f"{self.name!r} has not been started, or was stopped: first `await start()` it, or enter it with "
+                "`async with`; what is to happen at its start belongs into an on_start hook"
+            )
         return participant
 
     def arriving(self) -> Participant:
@@ -103,7 +122,9 @@ class NodeLife:
             if self._participant is not None:
                 raise ConfigError("the node runs already: stop it first, or make another one")
             self._lost_name = asyncio.Event()
+            self._thread = get_ident()
             self._starting = participant = self._join(self.name, MemoryBus() if self.bus is None else self.bus)
+            participant.alone = self.bus is None
             try:
                 await participant.start()
             except BaseException:

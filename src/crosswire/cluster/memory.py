@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 
 from crosswire.cluster.interface import PortOwner, Receive
+from crosswire.runtime.home import running_loop
 
 
 class MemoryBus:
@@ -71,7 +71,7 @@ class MemoryPort:
         receivers = self._bus.receivers.get(channel)
         if receivers is None or not self._started:
             return
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         for port in receivers:
             if plain or port is not self:
                 loop.call_soon(port.deliver, channel, body)

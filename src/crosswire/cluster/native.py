@@ -30,7 +30,7 @@ from crosswire.core.envelopes import (
     Statement,
 )
 from crosswire.core.formats import Payloads, require_text
-from crosswire.core.messages import MSGPACK, Codec
+from crosswire.core.messages import NODE_MSGPACK, Codec
 from crosswire.core.names import has_utf8
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
@@ -56,7 +56,7 @@ class Native:
     """
 
     label = "native"
-    codec: Codec = MSGPACK
+    codec: Codec = NODE_MSGPACK
     knows_members = True
     echoes = False
 
@@ -120,9 +120,9 @@ class Native:
     def own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Do nothing: others don't hear it."""
 
-    def claim(self, user: str, stamp: int) -> None:
-        """Tell other nodes that this one has a connection of a user."""
-        self._port.announce(self._channels.user(user), envelopes.encode(Claim(self._incarnation, stamp)))
+    def claim(self, user: str, stamp: int, *, alive: bool) -> None:
+        """Tell other nodes that this one has a connection of a user, and whether its peer has just been heard."""
+        self._port.announce(self._channels.user(user), envelopes.encode(Claim(self._incarnation, stamp, alive)))
 
     @property
     def dropped(self) -> int:
@@ -231,7 +231,7 @@ class Native:
     def _published(self, receive: ReceivePublished, body: bytes) -> None:
         message = self._decode(body)
         if isinstance(message, Published):
-            receive(message.sender, MSGPACK, message.payload)
+            receive(message.sender, NODE_MSGPACK, message.payload)
         elif message is not None:
             self.refuse_message(f"{type(message).__name__} was not published by an application")
 
@@ -255,11 +255,11 @@ class Native:
 
     def _hear(self, inbox: NodeInbox, said: Statement) -> None:
         if isinstance(said, Answer):
-            inbox.answered(said.sender, said.call_id, MSGPACK, said.payload)
+            inbox.answered(said.sender, said.call_id, NODE_MSGPACK, said.payload)
         elif isinstance(said, Request):
-            inbox.request(_Asker(self, said), said.sender, said.event, MSGPACK, said.payload)
+            inbox.request(_Asker(self, said), said.sender, said.event, NODE_MSGPACK, said.payload)
         elif isinstance(said, Event):
-            inbox.event(said.sender, said.event, MSGPACK, said.payload)
+            inbox.event(said.sender, said.event, NODE_MSGPACK, said.payload)
         else:
             inbox.refused(said.sender, said.call_id, EventError(said.code, said.message, sender=said.sender))
 

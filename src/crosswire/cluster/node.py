@@ -80,7 +80,7 @@ class Node:
         self._hooks = NodeHooks(tasks, life.lose_name, self._redis.welcome)
         offer_services(services, clients)
         self._redis.offer(services)
-        self._audiences = Audiences(ClusterDispatcher(clients, life.connected))
+        self._audiences = Audiences(ClusterDispatcher(clients, life.participant))
         self._part = life.participant
         self.connected = life.connected
         self.lost_name = life.lost_name
@@ -106,7 +106,7 @@ class Node:
     @property
     def incarnation(self) -> str:
         """What is unique to this run of the node."""
-        return self._part().incarnation
+        return self._life.view().incarnation
 
     # Events
 
@@ -248,6 +248,8 @@ class Node:
 
     async def unsubscribe(self, channel: str, handler: Handler | None = None) -> None:
         """Call a handler no more, or none of them."""
+        if self.running:
+            self._part()  # from here, and not from another thread
         self._channels.unsubscribe(channel, handler)
 
     def publish(self, channel: str, data: Any = None) -> None:
@@ -273,18 +275,18 @@ class Node:
     @property
     def gaps(self) -> int:
         """How often messages may have been missed; ``on_gap`` tells more."""
-        return self._part().port.gaps
+        return self._life.view().port.gaps
 
     @property
     def dropped(self) -> int:
         """Messages that could not be handed to any Redis, and found no more room to wait."""
-        part = self._part()
+        part = self._life.view()
         return part.port.dropped + part.native.dropped
 
     @property
     def refused(self) -> int:
         """Messages that came over the bus and were not what they should be."""
-        return self._part().refusals
+        return self._life.view().refusals
 
     # Audiences
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from typing import Any, Protocol
 
 from crosswire.cluster.asks import Ask, Asks, Awaited, GatherAsk, OneAsk, Question, ReplyStream, StreamInbox
@@ -23,6 +23,7 @@ from crosswire.core.envelopes import SERVICE
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import BusUnavailable, ConfigError, EventError, NodeGone, UsageError
+from crosswire.runtime.home import running_loop
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, NodeInfo, RedisStatus, Replies, SubscriptionFailure
 
@@ -46,6 +47,7 @@ class Participant:
         members: who is alive.
         clock: of the stamps.
         clients: connected to this node.
+        alone: whether there can be no others.
         named: whether its name is known not to be another's, as far as that can be found out.
     """
 
@@ -67,6 +69,7 @@ class Participant:
         self.clock = HybridClock(lambda: time.time_ns() // 1000)
         self.clients = clients
         self.named = False
+        self.alone = False
         self._responder = responder
         self._services = services
         self._hooks = hooks
@@ -137,10 +140,10 @@ class Participant:
         """Send nodes an event; ``to`` is None for all."""
         payload = self.dialect.pack(data)
         others = self._others(to)
+        loop = running_loop()
         if others is None or others:
             self.dialect.tell(others, event, payload)
         if self._includes_self(to, include_self):
-            loop = asyncio.get_running_loop()
             loop.call_soon(self._responder.event, self.name, event, self.dialect.codec, payload)
 
     async def call(self, name: str, event: str, data: Any, timeout: float) -> Any:
@@ -188,16 +191,25 @@ class Participant:
             raise
         return ReplyStream(inbox, forget)
 
-    async def gather_service(self, name: str, data: Any, timeout: float, *, servers: bool = True) -> Replies:
-        """Ask all other servers, or all other nodes, something that nodes ask each other by themselves."""
+    def gather_service(
+        self, name: str, data: Any, timeout: float, *, servers: bool = True
+    ) -> Coroutine[Any, Any, Replies]:
+        """Ask all other servers, or all other nodes, something that nodes ask each other by themselves.
+
+        Raises:
+            InvalidPayload: the data has no form that can be sent; at once, and nobody is asked.
+        """
         asked = self.members.servers if servers else self.members.names
+        return self._gather_service(asked, SERVICE + name, self.native.pack(data), timeout)
+
+    async def _gather_service(self, asked: Collection[str], event: str, payload: RawPayload, timeout: float) -> Replies:
         ask = GatherAsk(Awaited(asked, None), None)
         call_id = self._asks.begin(ask, timeout)
         try:
             if not self.port.available:
                 self._lose(ask, asked)
             else:
-                self.native.ask(asked, SERVICE + name, self.native.pack(data), call_id)
+                self.native.ask(asked, event, payload, call_id)
             if ask.settle():
                 self._asks.forget(call_id)
             return await ask.future

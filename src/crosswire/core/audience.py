@@ -152,7 +152,7 @@ class Audience:
         Returns:
             How many connections each node closed, by its name.
         """
-        return await self._dispatcher.close(self.target, require_close_code(code), reason)
+        return await self._dispatcher.close(self.target, require_close_code(code), require_reason(reason))
 
     async def count(self) -> Tally:
         """Count the users, each once, however many connections a user has."""
@@ -274,4 +274,15 @@ def require_close_code(value: object) -> int:
         raise UsageError(f"a close code is an int, not {value!r}")
     if not may_be_sent(value):
         raise UsageError(f"the close code {value} can't be sent: {SENDABLE}")
+    return value
+
+
+def require_reason(value: object) -> str:
+    """Check the reason of a close.
+
+    Raises:
+        UsageError: it is no string.
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"the reason of a close is a string, not {value!r}")
     return value

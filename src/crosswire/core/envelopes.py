@@ -69,10 +69,12 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):
     Attributes:
         incarnation: of the node.
         stamp: when the connection came.
+        alive: whether its peer has just been heard. Other nodes believe it then; else they ask the node to look.
     """
 
     incarnation: str
     stamp: int
+    alive: bool = False
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="e"):

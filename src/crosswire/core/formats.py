@@ -7,7 +7,6 @@ import msgspec
 from crosswire.core.deflate import MIN_SIZE, compress
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.messages import JSON, MSGPACK, Codec
-from crosswire.core.payloads import ANY
 from crosswire.errors import InvalidPayload
 
 
@@ -16,7 +15,7 @@ class Payloads(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         json: as JSON text.
-        msgpack: as MessagePack, or None where nobody was known to want it.
+        msgpack: the same in MessagePack, or None where nobody was known to want it.
     """
 
     json: bytes
@@ -29,7 +28,8 @@ def encode(message: msgspec.Struct, *, msgpack: bool) -> Payloads:
     Raises:
         InvalidPayload: its data has no such form.
     """
-    return Payloads(JSON.encode(message), MSGPACK.encode(message) if msgpack else None)
+    text = JSON.encode(message)
+    return Payloads(text, MSGPACK.from_json(text) if msgpack else None)
 
 
 def require_text(data: bytes) -> bytes:
@@ -79,7 +79,7 @@ class Format:
         if not self.codec.binary:
             return self.raw(self._opcode, payloads.json)
         if payloads.msgpack is None:  # the first client that wants it has just come, and the sender did not know
-            return self.raw(self._opcode, self.codec.encode(ANY.from_json(payloads.json)))
+            return self.raw(self._opcode, MSGPACK.from_json(payloads.json))
         return self.raw(self._opcode, payloads.msgpack)
 
     def raw(self, opcode: Opcode, payload: bytes) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.core.plain import plain, to_msgpack
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 
 MAX_ID = 64
@@ -159,8 +160,8 @@ class JsonCodec:
             raise InvalidPayload(f"the data has no JSON form: {error}") from error
 
 
-class MsgpackCodec:
-    """Messages as MessagePack, for clients of the subprotocol ``crosswire.msgpack``."""
+class _Msgpack:
+    """MessagePack in binary frames; what data becomes in it is up to those below."""
 
     binary = True
 
@@ -174,6 +175,43 @@ class MsgpackCodec:
             return self._decoder.decode(data.encode() if isinstance(data, str) else data)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise InvalidMessage(str(error)) from error
+
+
+class MsgpackCodec(_Msgpack):
+    """Messages as MessagePack, for clients of the subprotocol ``crosswire.msgpack``: their JSON form, in other bytes.
+
+    So every client gets the same value, whatever it speaks, whoever sent it, and whether or not that one knew of it.
+    """
+
+    def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
+        """Decode a payload; see :class:`Codec`."""
+        return kind.from_client(_MSGPACK_NIL if raw is ABSENT else raw)
+
+    def encode(self, message: Any) -> bytes:
+        """Encode a message; see :class:`Codec`."""
+        return self.from_json(JSON.encode(message))
+
+    def from_json(self, text: bytes) -> bytes:
+        """Encode a message that is encoded as JSON already; raises InvalidPayload if it is no JSON."""
+        try:
+            return to_msgpack(text)
+        except (ValueError, RecursionError) as error:
+            raise InvalidPayload(f"the message is no JSON: {error}") from error
+
+
+class ClientMsgpackCodec(MsgpackCodec):
+    """As a client speaks it: bytes travel as bytes, and everything else as in JSON."""
+
+    def encode(self, message: Any) -> bytes:
+        """Encode a message; see :class:`Codec`."""
+        try:
+            return self._encoder.encode(plain(message))
+        except _UNENCODABLE as error:
+            raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
+
+
+class NodeMsgpackCodec(_Msgpack):
+    """As nodes speak it: with all the types that MessagePack has."""
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
         """Decode a payload; see :class:`Codec`."""
@@ -195,6 +233,8 @@ def _find_callback_id(text: str) -> str | None:
 
 JSON = JsonCodec()
 MSGPACK = MsgpackCodec()
+CLIENT_MSGPACK = ClientMsgpackCodec()
+NODE_MSGPACK = NodeMsgpackCodec()
 
 
 def event(name: str, payload: Any) -> msgspec.Struct:

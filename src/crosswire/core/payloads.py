@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -11,14 +12,23 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from crosswire.core.plain import holds_bytes, plain
 from crosswire.errors import ConfigError, InvalidPayload
 
 RawPayload = msgspec.Raw
 """A payload still in its wire form."""
 
+_encode_json = msgspec.json.Encoder().encode
+_decode_msgpack = msgspec.msgpack.Decoder().decode
+_MAY_HOLD_BYTES = re.compile(b"[\xc4-\xc6]")
+"""The first bytes of MessagePack's binary data; texts have them too, but not in ASCII."""
+
 
 class PayloadType:
     """Decodes a payload, from JSON or MessagePack, into one Python type.
+
+    What a client says in MessagePack means what it would in JSON, so a handler can't tell which it was: see
+    :meth:`from_client`. Between nodes MessagePack carries the types that it has: see :meth:`from_msgpack`.
 
     Args:
         annotation: anything msgspec understands: a Struct, dataclass, TypedDict or builtin type; Any takes everything.
@@ -27,20 +37,21 @@ class PayloadType:
         ConfigError: the type can't be decoded.
     """
 
-    __slots__ = ("_json", "_msgpack", "annotation")
+    __slots__ = ("_json", "_msgpack", "_open", "annotation")
 
     def __init__(self, annotation: Any) -> None:
         try:
-            custom = _names_custom_type(msgspec.inspect.type_info(annotation))
+            info = msgspec.inspect.type_info(annotation)
             self._json = msgspec.json.Decoder(annotation)
             self._msgpack = msgspec.msgpack.Decoder(annotation)
         except (TypeError, NameError) as error:
             raise ConfigError(f"{annotation!r} can't be a payload's type: {error}") from error
-        if custom:
+        if _names(info, msgspec.inspect.CustomType):  # msgspec would need a hook of ours to decode it
             raise ConfigError(
                 f"{annotation!r} can't be a payload's type: use a msgspec Struct, dataclass, TypedDict or builtin type"
             )
         self.annotation = annotation
+        self._open = _names(info, msgspec.inspect.AnyType)
 
     def from_json(self, raw: bytes | str | RawPayload) -> Any:
         """Decode JSON.
@@ -60,6 +71,22 @@ class PayloadType:
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise InvalidPayload(str(error)) from error
 
+    def from_client(self, raw: bytes | RawPayload) -> Any:
+        """Decode a client's MessagePack as its JSON form would be decoded: keys are text, NaN is null, and so on.
+
+        Only bytes, for which JSON has no word, stay bytes where the annotation does not say what is wanted.
+
+        Raises:
+            InvalidPayload: it is no MessagePack, has no JSON form, or is not of this type.
+        """
+        try:
+            value = _decode_msgpack(raw)
+            if self._open and _MAY_HOLD_BYTES.search(raw) and holds_bytes(value):
+                return msgspec.convert(plain(value), self.annotation, str_keys=True)
+            return self._json.decode(_encode_json(value))
+        except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
+            raise InvalidPayload(str(error)) from error
+
 
 @lru_cache(maxsize=1024)
 def _cached(annotation: Any) -> PayloadType:
@@ -74,12 +101,12 @@ def payload_type(annotation: Any) -> PayloadType:
         return PayloadType(annotation)
 
 
-def _names_custom_type(info: Any) -> bool:
-    """Whether msgspec would need a hook of ours to decode the type."""
+def _names(info: Any, kind: type) -> bool:
+    """Whether a type holds one of a kind anywhere."""
     pending, seen = [info], set()
     while pending:
         item = pending.pop()
-        if isinstance(item, msgspec.inspect.CustomType):
+        if isinstance(item, kind):
             return True
         if id(item) in seen or not isinstance(item, msgspec.Struct):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
@@ -10,6 +11,8 @@ import msgspec
 from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, Format, Payloads, encode
 from crosswire.rooms.member import Member
+
+logger = logging.getLogger("crosswire.server")
 
 Frames = dict[Format, bytes]
 _BATCH = 64 * 1024
@@ -90,8 +93,8 @@ class FanOut:
         """
         if members is not self._members:
             self.flush()
+            self._at_end_of_turn(self)  # before anything is noted: it may raise
             self._members = members
-            self._at_end_of_turn(self)
         self._held.append(frames)
         self._size += sum(map(len, frames.values()))
         if self._size > _BATCH:
@@ -104,7 +107,15 @@ class FanOut:
             return
         self._members = None
         held, self._held, self._size = self._held, [], 0
-        _push(held[0] if len(held) == 1 else _joined(held), members)
+        pending = iter(members)
+        frames = held[0] if len(held) == 1 else _joined(held)
+        while True:
+            try:
+                _push(frames, pending)
+            except Exception:
+                logger.exception("pushing to a connection failed")  # and on to the next
+            else:
+                return
 
 
 def _joined(held: list[Frames]) -> Frames:

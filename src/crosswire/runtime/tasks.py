@@ -9,6 +9,9 @@ from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any
 
+from crosswire.errors import UsageError
+from crosswire.runtime.home import running_loop
+
 logger = logging.getLogger("crosswire.tasks")
 
 _PATIENCE = 10.0
@@ -33,7 +36,11 @@ class Tasks:
 
     def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run ``work`` in a task of that name; where Python can (3.12), its first step runs at once."""
-        loop = asyncio.get_running_loop()
+        try:
+            loop = running_loop()
+        except UsageError:
+            work.close()
+            raise
         if sys.version_info >= (3, 12):
             task = asyncio.Task(work, loop=loop, name=name, eager_start=True)
             if task.done():

@@ -80,7 +80,12 @@ class Workers:
             self._hired += 1
             entry.task = self._tasks.begin(self._work_on(entry), _NAME, context)
         elif not self._hired:
-            self._hire()
+            try:
+                self._hire()
+            except BaseException:
+                self._queue.remove(entry)
+                job.close()
+                raise
 
     def drop(self) -> None:
         """Forget the jobs that have not begun."""
@@ -93,7 +98,11 @@ class Workers:
 
     def _hire(self) -> None:
         self._hired += 1
-        self._tasks.start(self._work(), _NAME)
+        try:
+            self._tasks.start(self._work(), _NAME)
+        except BaseException:
+            self._hired -= 1
+            raise
 
     def _leave(self) -> None:
         """Take from the queue no more; see to it that somebody does."""

@@ -11,6 +11,7 @@ from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.home import get_ident
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
@@ -45,6 +46,7 @@ class Context:
         wheel: timers of connections.
         call_ids: for calls to clients.
         clock: gives seconds.
+        thread: of the event loop; calls of the application from another are refused.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class Context:
         "registry",
         "sessions",
         "tasks",
+        "thread",
         "wheel",
         "workers",
     )
@@ -84,6 +87,7 @@ class Context:
         self.wheel = TimerWheel()
         self.call_ids = CallIds()
         self.clock = time.monotonic
+        self.thread = get_ident()
         self._throttle = Throttle()
 
     def report(self, socket: Socket | None, error: BaseException, what: str) -> None:

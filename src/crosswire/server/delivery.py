@@ -97,10 +97,10 @@ class LocalDelivery:
         frames = self._context.fanout.encode(messages.server_call(event, data, call_id))
         asked = list(self._recipients(target))
         answers = ManyAnswers(self._users(target), asked)
-        for socket in asked:
-            socket.expect(call_id, answers)
-        self._context.fanout.push(frames, asked)
         try:
+            for socket in asked:
+                socket.expect(call_id, answers)
+            self._context.fanout.push(frames, asked)
             return await answers.wait(timeout)
         finally:
             for socket in asked:
@@ -123,14 +123,20 @@ class LocalDelivery:
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user join."""
+        joined: list[Socket] = []
         try:
-            joined = sum(self._registry.join(socket, room.namespace, room.id) for socket in self._presence.of(user))
-        except EventError as error:
+            for socket in self._presence.of(user):
+                if self._registry.join(socket, room.namespace, room.id):
+                    joined.append(socket)  # noqa: PERF401 - known even if the next one is refused
+            if joined:
+                await self._context.interest.room_ready(room.namespace, room.id)
+        except BaseException as error:
+            self._leave(room, joined)  # all of the user's connections, or none
+            if not isinstance(error, EventError):
+                raise
             error.sender = self._name()
             return Replies(errors={self._name(): error})
-        if joined:
-            await self._context.interest.room_ready(room.namespace, room.id)
-        return Replies({self._name(): joined})
+        return Replies({self._name(): len(joined)})
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user leave."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
 from crosswire.core.envelopes import Claim
-from crosswire.types import CloseCode
+from crosswire.runtime.tasks import Tasks
+from crosswire.types import Close, CloseCode
 
 if TYPE_CHECKING:
     from crosswire.cluster.node import Node
     from crosswire.cluster.participant import Participant
     from crosswire.server.socket import Socket
+
+_ON_THE_WAY = 0.5
+"""Seconds that a claim and the answer to it take between two servers, and a little more."""
 
 Duplicates = Literal["replace", "refuse", "allow"]
 
@@ -21,17 +26,23 @@ class Interest:
 
     Args:
         duplicates: what a second connection of the same user does, here or elsewhere.
+        probe: seconds that an older connection has to answer a ping before it keeps a newer one out.
     """
 
-    __slots__ = ("_duplicates", "_node")
+    __slots__ = ("_contested", "_duplicates", "_node", "_probe", "_probed", "_tasks")
 
-    def __init__(self, duplicates: Duplicates) -> None:
+    def __init__(self, duplicates: Duplicates, probe: float) -> None:
         self._duplicates = duplicates
+        self._probe = probe
         self._node: Node | None = None
+        self._tasks: Tasks
+        self._contested: dict[Socket, asyncio.Future[None]] = {}  # newcomers that an older connection may keep out
+        self._probed: set[Socket] = set()  # connections that are to show life
 
-    def attach(self, node: Node) -> None:
-        """Speak through this node from now on."""
+    def attach(self, node: Node, tasks: Tasks) -> None:
+        """Speak through this node from now on, and run in these tasks what takes time."""
         self._node = node
+        self._tasks = tasks
 
     def stamp(self) -> int:
         """When a connection came, to compare with those of other servers."""
@@ -75,30 +86,79 @@ class Interest:
         return None if cluster is None else self._arrive(cluster, socket)
 
     async def _arrive(self, cluster: Participant, socket: Socket) -> None:
-        await cluster.port.listening(cluster.native.user_channel(socket.user))
+        channel = cluster.native.user_channel(socket.user)
+        await cluster.port.listening(channel)
+        if not socket.is_open or self._duplicates == "allow":
+            return
         # Others are told only now, so that of two who come at once one at least hears of the other.
-        if socket.is_open and self._duplicates != "allow":
-            cluster.native.claim(socket.user, socket.stamp)
+        cluster.native.claim(socket.user, socket.stamp, alive=True)
+        if self._duplicates == "refuse" and await cluster.port.listeners(channel) > 1:
+            await self._wait_for_objection(socket)
+
+    async def _wait_for_objection(self, socket: Socket) -> None:
+        """Give whoever has an older connection of the user the time to see whether its peer still answers."""
+        if not socket.is_open:
+            return
+        gone = self._contested[socket] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._probe + _ON_THE_WAY):
+                await gone
+        except TimeoutError:
+            pass  # nobody objected
+        finally:
+            del self._contested[socket]
+
+    def gone(self, socket: Socket) -> None:
+        """Wait for nothing more that concerns a connection: it has left its user."""
+        if (waiting := self._contested.get(socket)) is not None and not waiting.done():
+            waiting.set_result(None)
 
     def claimed(self, sockets: Collection[Socket], claim: Claim) -> None:
         """Another server has a connection of the user of these sockets: the one or the other is closed."""
         cluster = self._cluster()
-        if cluster is None or self._duplicates == "allow" or not sockets:
+        if cluster is None or self._duplicates == "allow":
             return
         for socket in tuple(sockets):
             newer = (claim.stamp, claim.incarnation) > (socket.stamp, cluster.incarnation)
-            if newer == (self._duplicates == "replace"):
-                socket.close(CloseCode.REPLACED, "replaced by another connection of the same user")
-        for socket in sockets:
-            if socket.is_open:
-                cluster.native.claim(socket.user, socket.stamp)
+            if self._duplicates == "replace":
+                self._replace(cluster, socket, newer=newer)
+            elif newer:
+                self._look_after(cluster, socket)
+            elif claim.alive:
+                socket.close(CloseCode.REPLACED, "the user is connected already")
+            else:
+                cluster.native.claim(
+                    socket.user, socket.stamp, alive=True
+                )  # let the other see whether its peer answers
+
+    def _replace(self, cluster: Participant, socket: Socket, *, newer: bool) -> None:
+        if newer:
+            socket.close(CloseCode.REPLACED, "replaced by another connection of the same user")
+        else:
+            cluster.native.claim(socket.user, socket.stamp, alive=True)
+
+    def _look_after(self, cluster: Participant, socket: Socket) -> None:
+        """Keep a newer connection out only if the peer of this one answers; else drop this one."""
+        if socket not in self._probed:
+            self._probed.add(socket)
+            self._tasks.start(self._probe_for(cluster, socket), "crosswire probe")
+
+    async def _probe_for(self, cluster: Participant, socket: Socket) -> None:
+        try:
+            alive = await socket.is_alive()
+        finally:
+            self._probed.discard(socket)
+        if alive and socket.is_open:
+            cluster.native.claim(socket.user, socket.stamp, alive=True)
+        elif socket.is_open:
+            socket.abort(Close(CloseCode.ABNORMAL, "no sign of life when the user connected anew"))
 
     def claim_again(self, sockets: Collection[Socket]) -> None:
         """Tell of all connections: meanwhile their users may have come to servers that could not be told."""
         cluster = self._cluster()
         if cluster is not None and self._duplicates != "allow":
             for socket in sockets:
-                cluster.native.claim(socket.user, socket.stamp)
+                cluster.native.claim(socket.user, socket.stamp, alive=False)
 
     def _cluster(self) -> Participant | None:
         return None if self._node is None else self._node.connected()

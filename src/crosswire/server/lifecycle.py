@@ -10,6 +10,7 @@ from crosswire.cluster.node import Node
 from crosswire.core.listeners import Hook
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.home import get_ident
 from crosswire.runtime.signals import signal_or, stop_signals
 from crosswire.server.context import Context
 from crosswire.server.drain import GRACE, drain, end_handlers
@@ -50,6 +51,7 @@ class Lifecycle:
         async with self._changing:
             if self.running:
                 raise ConfigError("the server runs already: stop it first, or make another one")
+            self._context.thread = get_ident()
             if listen:
                 await self._listener.bind()
             try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from crosswire.errors import EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomIndex
 from crosswire.rooms.presence import Presence
 from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.socket import Socket
-from crosswire.types import CloseCode
+from crosswire.types import Close, CloseCode
 
 
 class Registry:
@@ -36,19 +38,31 @@ class Registry:
         self.presence: Presence[Socket] = Presence()
         self.rooms: RoomIndex[Socket] = RoomIndex()
 
+    def keeps_out(self, socket: Socket, user: str) -> bool:
+        """Tell whether another connection of a user keeps this one from becoming the user's."""
+        return self.duplicates == "refuse" and any(other is not socket for other in self.presence.of(user))
+
+    async def make_way(self, user: str) -> None:
+        """Drop those connections of a user whose peers do not answer a ping: the dead keep nobody out."""
+        sockets = self.presence.of(user)
+        for socket, alive in zip(sockets, await asyncio.gather(*[each.is_alive() for each in sockets]), strict=True):
+            if not alive:
+                socket.abort(Close(CloseCode.ABNORMAL, "no sign of life when the user connected anew"))
+
     def admit(self, socket: Socket, user: str) -> bool:
         """Make a socket reachable under a user; False if the user's other connection keeps it out."""
-        if self._keeps_out(user):
+        if self.keeps_out(socket, user):
             return False
         if self.duplicates == "replace":
             for other in self.presence.of(user):
                 other.close(CloseCode.REPLACED, "replaced by a newer connection of the same user")
         self._fanout.flush()
-        self._fanout.use(socket.format)
-        socket.user = user
-        socket.stamp = self._interest.stamp()
+        stamp = self._interest.stamp()
         if not self.presence.of(user):
             self._interest.open_user(user)
+        self._fanout.use(socket.format)
+        socket.user = user
+        socket.stamp = stamp
         self.presence.add(socket)
         return True
 
@@ -56,7 +70,7 @@ class Registry:
         """Give a socket, which keeps its rooms, another user; False if that user's connection keeps it out."""
         if user == socket.user:
             return True
-        if self._keeps_out(user):
+        if self.keeps_out(socket, user):
             return False
         rooms = self.drop(socket)
         self.admit(socket, user)
@@ -72,6 +86,7 @@ class Registry:
             self._fanout.disuse(socket.format)
             if not self.presence.of(socket.user):
                 self._interest.close_user(socket.user)
+        self._interest.gone(socket)
         rooms = self.rooms.drop(socket)
         for namespace, ids in rooms.items():
             for id_ in ids:
@@ -109,6 +124,3 @@ class Registry:
     def _left(self, namespace: str, id: str) -> None:
         if not self.rooms.in_room(namespace, id):
             self._interest.close_room(namespace, id)
-
-    def _keeps_out(self, user: str) -> bool:
-        return self.duplicates == "refuse" and bool(self.presence.of(user))

@@ -194,7 +194,21 @@ class Session:
     def _admit(self, user: str | None) -> None:
         if not self.socket.is_open:
             return
-        if not self._context.registry.admit(self.socket, self.socket.id if user is None else user):
+        known = self.socket.id if user is None else user
+        if self._context.registry.keeps_out(self.socket, known):
+            self._task = self._context.tasks.start(self._contest(known), "crosswire duplicate")
+        else:
+            self._welcome(known)
+
+    async def _contest(self, user: str) -> None:
+        """See whether the user's older connection is alive, and keeps this one out."""
+        await self._context.registry.make_way(user)
+        self._task = None
+        if self.socket.is_open:
+            self._welcome(user)
+
+    def _welcome(self, user: str) -> None:
+        if not self._context.registry.admit(self.socket, user):
             self.socket.close(CloseCode.REPLACED, "the user is connected already")
             return
         self._phase = Phase.GREETING

@@ -7,13 +7,14 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
-from crosswire.core.audience import require_close_code, require_timeout, room_of
+from crosswire.core.audience import require_close_code, require_reason, require_timeout, room_of
 from crosswire.core.calls import PendingCalls
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, Push
 from crosswire.core.names import require_event, require_name
-from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject
+from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.contexts import Enter
+from crosswire.runtime.home import foreign_thread, get_ident
 from crosswire.runtime.wheel import Timer
 from crosswire.server.calls import OneAnswer, Waiter
 from crosswire.server.handshake import Handshake
@@ -97,6 +98,7 @@ class Socket:
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
+        self._require_here()
         self._context.fanout.flush()
         return self._connection.buffered
 
@@ -105,8 +107,11 @@ class Socket:
 
         Raises:
             InvalidPayload: ``data`` can't be encoded.
-            UsageError: the event's name is empty or reserved.
+            UsageError: the event's name is empty or reserved; or this thread is not that of the event loop, here and
+                wherever something is done with a socket.
         """
+        if get_ident() != self._context.thread:
+            raise self._foreign()
         self.deliver(self.format.frame(messages.event(require_event(event), data)))
 
     def send_raw(self, message: str | bytes) -> None:
@@ -114,7 +119,9 @@ class Socket:
 
         Raises:
             InvalidPayload: a str has no UTF-8 form.
+            UsageError: as :meth:`send`, for the thread.
         """
+        self._require_here()
         if not isinstance(message, str):
             self.deliver(self.format.raw(Opcode.BINARY, bytes(message)))
             return
@@ -138,13 +145,14 @@ class Socket:
             NotConnected: the connection is closed, or was before the answer came.
             InvalidPayload, UsageError: as :meth:`send`.
         """
+        self._require_here()
         require_timeout(timeout)
         call_id = self._context.call_ids.next()
         frame = self.format.frame(messages.server_call(require_event(event), data, call_id))
         waiter = OneAnswer()
         self.expect(call_id, waiter)
-        self.deliver(frame)
         try:
+            self.deliver(frame)
             async with asyncio.timeout(timeout):
                 return await waiter.future
         except TimeoutError:
@@ -160,10 +168,16 @@ class Socket:
             NotConnected: it is closed.
             UsageError: a name is empty or no string.
         """
+        self._require_here()
         room = room_of(namespace, id)
         self._require_open()
-        self._context.registry.join(self, room.namespace, room.id)
-        await self._context.interest.room_ready(room.namespace, room.id)
+        joined = self._context.registry.join(self, room.namespace, room.id)
+        try:
+            await self._context.interest.room_ready(room.namespace, room.id)
+        except BaseException:
+            if joined:  # whoever is told that it failed, or does not wait for it, is not in
+                self._context.registry.leave(self, room.namespace, room.id)
+            raise
 
     async def leave(self, namespace: str, id: str) -> None:
         """Leave a room; does nothing if it is not in it.
@@ -171,6 +185,7 @@ class Socket:
         Raises:
             UsageError: a name is empty or no string.
         """
+        self._require_here()
         room = room_of(namespace, id)
         self._context.registry.leave(self, room.namespace, room.id)
 
@@ -182,8 +197,12 @@ class Socket:
             NotConnected: it is closed.
             UsageError: the user is empty or no string.
         """
+        self._require_here()
         require_name(user, "a user id")
         self._require_open()
+        if self._context.registry.keeps_out(self, user):
+            await self._context.registry.make_way(user)
+            self._require_open()
         if not self._context.registry.rename(self, user):
             refused = Reject(CloseCode.REPLACED, "the user is connected already")
             self.close(refused.close_code, refused.reason)
@@ -191,14 +210,18 @@ class Socket:
         arrival = self._context.interest.arrival(self)
         if arrival is not None:
             await arrival
+            if not self.is_open and self._context.registry.duplicates == "refuse":
+                raise Reject(CloseCode.REPLACED, "the user is connected already")
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake. From now on the socket is in no room, and nothing reaches it.
 
         Raises:
-            UsageError: the code can't be sent.
+            UsageError: the code can't be sent, or the reason is no string.
         """
+        self._require_here()
         require_close_code(code)
+        require_reason(reason)
         self.retire()
         self._connection.close(code, reason)
 
@@ -207,11 +230,13 @@ class Socket:
 
         The time is ``Heartbeat.background``, the close code 4013.
         """
+        self._require_here()
         if self._background is None and self.is_open:
             self._background = self._context.wheel.start(self._context.heartbeat.background, self._stayed_away)
 
     def enter_foreground(self) -> None:
         """Note that the client's application is back."""
+        self._require_here()
         if self._background is not None:
             self._background.cancel()
             self._background = None
@@ -258,6 +283,10 @@ class Socket:
         """Take a pong."""
         self._pulse.pong(payload)
 
+    async def is_alive(self) -> bool:
+        """Ping the peer; tell whether it shows life within ``Heartbeat.probe`` seconds."""
+        return await self._pulse.answers(self._context.heartbeat.probe)
+
     def retire(self) -> None:
         """Leave user, rooms and pending calls: the connection is closing or gone. Only the first time counts."""
         if self._left is not None:
@@ -272,6 +301,13 @@ class Socket:
         """Drop the connection, which is told of as ``close``."""
         self.retire()
         self._connection.abort(close)
+
+    def _require_here(self) -> None:
+        if get_ident() != self._context.thread:
+            raise self._foreign()
+
+    def _foreign(self) -> UsageError:
+        return foreign_thread(f"the connection of user {self.user!r}")
 
     def _require_open(self) -> None:
         if not self.is_open:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from crosswire.core import messages
 from crosswire.core.calls import CallIds
-from crosswire.core.messages import JSON, MSGPACK, MSGPACK_SUBPROTOCOL, Message
+from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK_SUBPROTOCOL, Message
 from crosswire.core.names import require_event
 from crosswire.core.payloads import ANY
 from crosswire.errors import CallTimeout, EventError, NotConnected
@@ -119,7 +119,7 @@ class EventClient:
 
     def __init__(self, peer: MemoryClient) -> None:
         self.peer = peer
-        self._codec = MSGPACK if peer.subprotocol == MSGPACK_SUBPROTOCOL else JSON
+        self._codec = CLIENT_MSGPACK if peer.subprotocol == MSGPACK_SUBPROTOCOL else JSON
         self._ids = CallIds()
         self._answers: dict[str, Message | None] = {}  # id of a call -> its answer, once it is there
         self._events: deque[Received] = deque()

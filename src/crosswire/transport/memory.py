@@ -299,9 +299,10 @@ class MemoryConnection:
 
     def _finish(self, close: Close, code: int | None) -> None:
         """Send a Close frame, the last one, and don't wait for the peer's for ever."""
+        frame = encode_frame(Opcode.CLOSE, close_payload(code, close.reason))
         self._close = close
         self.resume_reading()  # the peer's own Close is waited for
-        self.push(encode_frame(Opcode.CLOSE, close_payload(code, close.reason)))
+        self.push(frame)
         self._outbox.seal()
         self._deadline = asyncio.get_running_loop().call_later(self._limits.close_timeout, self.lose)
 

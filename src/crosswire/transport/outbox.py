@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import Protocol
 
+from crosswire.runtime.home import running_loop
+
 
 class Writer(Protocol):
     """Where an outbox puts its frames."""
@@ -54,18 +56,20 @@ class Flusher:
     def schedule(self, filled: Flushable) -> None:
         """Flush ``filled`` when this turn ends; what a flush fills in its turn is flushed right after it."""
         if not self._filled:
-            asyncio.get_running_loop().call_soon(self._flush)
+            running_loop().call_soon(self._flush)
         self._filled.append(filled)
 
     def _flush(self) -> None:
         self.ending = True
-        for filled in self._filled:
-            try:
-                filled.flush()
-            except Exception:
-                logger.exception("flushing %r failed", filled)
-        self._filled = []
-        self.ending = False
+        try:
+            for filled in self._filled:
+                try:
+                    filled.flush()
+                except Exception:
+                    logger.exception("flushing %r failed", filled)
+        finally:
+            self._filled = []
+            self.ending = False
 
 
 class Outbox:
@@ -108,11 +112,11 @@ class Outbox:
         if flusher.ending and self._open and not frames:
             self._write(frame)
             return
+        if self._open and not frames:
+            flusher.schedule(self)  # before anything is noted: it may raise
         self._room = room = self._room - len(frame)
         if room < 0 and not self._make_room(len(frame)):
             return
-        if self._open and not frames:
-            flusher.schedule(self)
         frames.append(frame)
 
     def flush(self) -> None:
@@ -120,10 +124,11 @@ class Outbox:
         frames = self._frames
         if self._paused or not frames:
             return
-        self._write(frames[0] if len(frames) == 1 else b"".join(frames))
-        frames.clear()
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        frames.clear()  # first: a writer that fails must not make this outbox one that is never flushed again
         if self._room != _SEALED:
             self._room = self._limit
+        self._write(data)
 
     def pause(self) -> None:
         """Hold what is pushed: the writer's own buffer is full."""

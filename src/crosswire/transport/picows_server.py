@@ -236,10 +236,10 @@ class PicowsConnection(WSListener):
 
     def _finish(self, close: Close, code: int | None) -> None:
         """Send a Close frame, the last one, and don't wait for the peer's for ever."""
+        frame = encode_frame(Opcode.CLOSE, close_payload(code, "" if code is None else close.reason))
         self._close = close
         self._gate.resume_reading()  # the peer's own Close is waited for
-        reason = "" if code is None else close.reason
-        self._outbox.push(encode_frame(Opcode.CLOSE, close_payload(code, reason)))
+        self._outbox.push(frame)
         self._outbox.seal()
         patience = self._shared.limits.close_timeout
         self._deadline = asyncio.get_running_loop().call_later(patience, self._gate.abort)

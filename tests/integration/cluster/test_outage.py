@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crosswire import BusUnavailable, GapInfo, Node, Redis, RedisStatus, Server
+from crosswire import BusUnavailable, GapInfo, Heartbeat, Node, Redis, RedisStatus, Server
 from crosswire.core.membership import DEATH
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import Heard, client, make_server, running, some_nodes
@@ -197,6 +197,23 @@ async def test_of_users_that_logged_in_twice_meanwhile_one_connection_is_left(
             loser = first if duplicates == "replace" else second
             assert (await loser.closed()).code == 4012
             assert sum(server.socket_of("1") is not None for server in servers) == 1
+
+
+async def test_a_connection_that_died_meanwhile_keeps_nobody_out_when_redis_is_back(redis: RedisProcess) -> None:
+    bus = bus_over(redis)
+    servers: list[Server] = [
+        make_server(name, bus, duplicates="refuse", heartbeat=Heartbeat(probe=0.5)) for name in "ab"
+    ]
+    a, b = servers
+    async with running(a, b), client(a, "1") as dead:
+        await wait_until(lambda: "a" in b.cluster.nodes)
+        redis.kill()
+        await until_noticed(a.cluster, b.cluster)
+        dead.peer.pause_reading()
+        async with client(b, "1") as second:
+            await asyncio.to_thread(redis.restart)
+            await wait_until(lambda: a.socket_of("1") is None, timeout=15)
+            assert await second.call("hello") == "b"
 
 
 async def test_a_redis_that_hangs_for_longer_than_a_node_may_be_silent_costs_no_member(redis: RedisProcess) -> None:

@@ -62,14 +62,14 @@ async def test_events_and_calls() -> None:
     server.on("echo", lambda socket, data: data)
     async with server, packed(server, "1") as peer:
         await peer.send(event="point", payload={"x": 5}, callbackId="a")
-        assert await peer.receive() == {"payload": {"x": 5, "raw": b"\x00\xff"}, "callbackId": "a"}
+        assert await peer.receive() == {"payload": {"x": 5, "raw": "AP8="}, "callbackId": "a"}
         await peer.send(event="point", payload={"x": "5"}, callbackId="b")
         assert (await peer.receive())["error"]["code"] == "INVALID_PAYLOAD"
         await peer.send(event="refuse", callbackId="c")
         assert await peer.receive() == {"callbackId": "c", "error": {"code": "full", "message": "no"}}
         await peer.send(event="nothing", callbackId="d")
         assert (await peer.receive())["error"]["code"] == "NO_HANDLER"
-        for value in (None, b"\x00", {"a": [1, 2.5, "é"]}, 2**63):
+        for value in (None, {"a": [1, 2.5, "é"]}, 2**63):
             await peer.send(event="echo", payload=value, callbackId="e")
             assert await peer.receive() == {"payload": value, "callbackId": "e"}
         await peer.send(event="echo", callbackId="f")
@@ -90,11 +90,11 @@ async def test_audiences_reach_each_in_its_own_form() -> None:
             assert await one.receive() == await three.receive() == await two.receive() == expected
 
 
-async def test_data_that_one_of_them_cannot_get_reaches_nobody() -> None:
+async def test_data_that_has_no_json_form_reaches_nobody() -> None:
     server = make_server()
     async with server, connect(server, "1") as one, packed(server, "2") as two, connect(server, "3") as three:
         with pytest.raises(InvalidPayload):
-            server.everyone.send("n", 2**70)  # has a JSON form, but no MessagePack form
+            server.everyone.send("n", {True: 1})  # MessagePack would have one
         assert await one.rest() == await three.rest() == []
         await two.nothing_more()
 

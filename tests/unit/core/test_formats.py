@@ -60,7 +60,7 @@ def test_what_was_encoded_as_json_alone_becomes_messagepack_where_it_is_wanted()
     assert form.wrap(Payloads(JSON.encode(SMALL))) == form.frame(SMALL)
 
 
-@pytest.mark.parametrize("json", [b"", b"{", b"no json", b'{"a":1}x', b'{"a":18446744073709551616}', b"[" * 100_000])
+@pytest.mark.parametrize("json", [b"", b"{", b"no json", b'{"a":1}x', b"NaN", b"[" * 100_000])
 def test_what_is_no_json_does_not_become_messagepack(json: bytes) -> None:
     with pytest.raises(InvalidPayload):
         format_for(msgpack=True, deflate=False).wrap(Payloads(json))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.core import messages
-from crosswire.core.messages import JSON, MSGPACK, Codec
+from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK, NODE_MSGPACK, Codec
 from crosswire.core.payloads import ANY, PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 
@@ -24,7 +25,9 @@ scalars = (
 )
 payloads = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
 ids = st.text(min_size=1, max_size=64)
-codecs = pytest.mark.parametrize("codec", [JSON, MSGPACK], ids=["json", "msgpack"])
+codecs = pytest.mark.parametrize(
+    "codec", [JSON, MSGPACK, CLIENT_MSGPACK, NODE_MSGPACK], ids=["json", "msgpack", "client", "node"]
+)
 full = EventError("full", "the room is full")
 
 WIRE: list[tuple[Any, bytes]] = [
@@ -152,10 +155,20 @@ def test_data_without_a_form_is_refused(codec: Codec, make: Callable[[], Any]) -
         codec.encode(messages.event("say", make()))
 
 
-def test_an_integer_over_64_bits_has_a_json_form_only() -> None:
+def test_an_integer_over_64_bits_is_a_floating_point_number_in_messagepack() -> None:
     assert JSON.encode(2**70) == str(2**70).encode()
+    for codec in (MSGPACK, CLIENT_MSGPACK):
+        assert msgspec.msgpack.decode(codec.encode(2**70)) == 2.0**70
     with pytest.raises(InvalidPayload, match="no MessagePack form"):
-        MSGPACK.encode(2**70)
+        NODE_MSGPACK.encode(2**70)
+
+
+def test_a_clients_bytes_travel_as_bytes_and_everything_else_as_in_json() -> None:
+    message = messages.event("x", {1: b"a", "t": datetime(2024, 1, 2, tzinfo=UTC), "n": math.nan})
+    expected = {"event": "x", "payload": {"1": b"a", "t": "2024-01-02T00:00:00Z", "n": None}}
+    assert msgspec.msgpack.decode(CLIENT_MSGPACK.encode(message)) == expected
+    read = CLIENT_MSGPACK.decode(CLIENT_MSGPACK.encode(message))
+    assert MSGPACK.payload(ANY, read.payload) == expected["payload"]
 
 
 def test_only_messagepack_is_for_binary_frames() -> None:

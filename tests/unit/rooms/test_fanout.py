@@ -87,8 +87,8 @@ def test_a_message_is_encoded_for_the_formats_in_use(fanout: FanOut) -> None:
     assert list(fanout.encode(NEWS)) == [JSON_TEXT]
 
 
-@pytest.mark.parametrize("data", [object(), 2**70])
-def test_data_that_one_of_them_could_not_get_is_refused_before_anything_is_sent(fanout: FanOut, data: object) -> None:
+@pytest.mark.parametrize("data", [object(), {True: 1}, "\ud800"])
+def test_data_without_a_json_form_is_refused_before_anything_is_sent(fanout: FanOut, data: object) -> None:
     fanout.use(MSGPACK)
     with pytest.raises(InvalidPayload):
         fanout.encode(event("news", data))
@@ -159,3 +159,32 @@ def test_not_too_much_is_held(fanout: FanOut, room: list[FakeMember]) -> None:
     pushed = sum(map(len, room[0].pushed))
     assert pushed % len(JSON_TEXT.frame(large)) == 0
     assert pushed >= 12 * 10_000
+
+
+def test_what_can_not_be_scheduled_is_not_held_and_holds_up_nothing(turn: Turn, room: list[FakeMember]) -> None:
+    refuse = [True]
+
+    def at_end(what: Flushable) -> None:
+        if refuse:
+            raise RuntimeError(refuse.pop())
+        turn.waiting.append(what)
+
+    fanout = FanOut(at_end)
+    with pytest.raises(RuntimeError):
+        fanout.hold(fanout.encode(NEWS), room)
+    fanout.hold(fanout.encode(MORE), room)
+    turn.end()
+    assert [member.pushed for member in room] == [[JSON_TEXT.frame(MORE)]] * 3
+
+
+def test_a_member_that_fails_keeps_the_message_from_nobody_else(
+    turn: Turn, fanout: FanOut, room: list[FakeMember], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_frame: bytes) -> None:
+        raise RuntimeError("out of order")
+
+    room[1].push = fails  # type: ignore[method-assign]
+    fanout.hold(fanout.encode(NEWS), room)
+    turn.end()
+    assert [len(member.pushed) for member in room] == [1, 0, 1]
+    assert "out of order" in caplog.text

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crosswire.errors import UsageError
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.workers import Workers
 from tests.support.aio import run, wait_until
@@ -430,3 +431,23 @@ def test_many_jobs_that_wait_begin_within_few_turns() -> None:
         await tasks.cancel()
 
     run(main())
+
+
+def test_a_job_that_can_not_be_started_leaves_nothing_behind() -> None:
+    tasks = Tasks()
+    workers = Workers(tasks)
+    done: list[int] = []
+
+    async def job(number: int) -> None:
+        done.append(number)
+
+    with pytest.raises(UsageError):
+        workers.start(job(1), copy_context())  # there is no event loop; that it was never awaited would be an error
+
+    async def main() -> None:
+        workers.start(job(2), copy_context())
+        assert await tasks.wait(60)
+
+    run(main(), InstantLoop)
+    assert done == [2]
+    assert not workers.waiting

@@ -42,7 +42,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @initialize(duplicates=st.sampled_from(["replace", "refuse", "allow"]))
     def begin(self, duplicates: Duplicates) -> None:
         self.duplicates = duplicates
-        self.registry = Registry(duplicates, MAX_ROOMS, FanOut(lambda waiting: None), Interest(duplicates))
+        self.registry = Registry(duplicates, MAX_ROOMS, FanOut(lambda waiting: None), Interest(duplicates, 1))
         self.model: dict[FakeSocket, set[tuple[str, str]]] = {}
 
     def makes_way(self, socket: FakeSocket, user: str) -> bool:
@@ -128,7 +128,7 @@ def connected(registry: Registry, user: str) -> FakeSocket:
 
 
 def registry_that(duplicates: Duplicates) -> Registry:
-    return Registry(duplicates, MAX_ROOMS, FanOut(lambda waiting: None), Interest(duplicates))
+    return Registry(duplicates, MAX_ROOMS, FanOut(lambda waiting: None), Interest(duplicates, 1))
 
 
 def test_the_older_connection_is_replaced_with_its_own_code() -> None:

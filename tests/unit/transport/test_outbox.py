@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosswire.errors import UsageError
 from crosswire.transport.outbox import Flusher, Outbox
 from tests.support.aio import run
 
@@ -252,3 +254,58 @@ def test_all_that_is_pushed_while_nobody_pauses_comes_out_in_order(turns: list[l
 
     with asyncio.Runner() as runner:
         runner.run(main())
+
+
+def test_what_can_not_be_scheduled_is_not_queued_and_harms_nothing() -> None:
+    bench = Bench(limit=10)
+    for _ in range(20):  # more than its limit, all in vain
+        with pytest.raises(UsageError, match="no event loop runs"):
+            bench.push(b"lost")
+
+    async def main() -> None:
+        bench.push(b"1234567890")
+        await asyncio.sleep(0)
+        assert bench.writer.writes == [b"1234567890"]
+
+    run(main())
+    assert not bench.owner.overflows
+
+
+def test_a_writer_that_fails_once_is_written_to_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(FakeWriter):
+        def send(self, data: bytes) -> None:
+            if data == b"a":
+                raise RuntimeError
+            super().send(data)
+
+    async def main() -> None:
+        other = Bench()
+        writer = Failing()
+        outbox = Outbox(writer, other.flusher, 10, other.owner)
+        outbox.push(b"a")
+        other.push(b"b")
+        await asyncio.sleep(0)
+        outbox.push(b"c")
+        await asyncio.sleep(0)
+        assert other.writer.writes == [b"b"]
+        assert writer.writes == [b"c"]
+
+    run(main())
+    assert "failed" in caplog.text
+
+
+def test_a_flush_that_is_broken_off_leaves_a_flusher_that_works() -> None:
+    class Interrupted:
+        def flush(self) -> None:
+            raise KeyboardInterrupt
+
+    flusher = Flusher()
+    bench = Bench(flusher=flusher)
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        loop.call_soon(flusher.schedule, Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_forever()
+        loop.call_soon(bench.push, b"a")
+        loop.call_later(0.01, loop.stop)
+        loop.run_forever()
+    assert bench.writer.writes == [b"a"]

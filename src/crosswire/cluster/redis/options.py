@@ -12,7 +12,7 @@ from crosswire.cluster.interface import PortOwner
 from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.endpoints import EMBEDDED
 from crosswire.cluster.redis.port import RedisPort
-from crosswire.core.messages import JSON, MSGPACK, Codec
+from crosswire.core.messages import JSON, NODE_MSGPACK, Codec
 from crosswire.core.names import has_utf8
 from crosswire.errors import ConfigError, UsageError
 
@@ -102,7 +102,7 @@ class Redis:
         """How the original's servers encode what they say; None where there are none."""
         if not self.compat:
             return None
-        return MSGPACK if self.compress else JSON
+        return NODE_MSGPACK if self.compress else JSON
 
     def attach(self, owner: PortOwner, name: str, origin: bytes) -> RedisPort:
         """Make the port of a node; see :class:`~crosswire.cluster.interface.Bus`."""

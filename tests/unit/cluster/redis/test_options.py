@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from crosswire.cluster.redis.options import Redis
-from crosswire.core.messages import JSON, MSGPACK
+from crosswire.core.messages import JSON, NODE_MSGPACK
 from crosswire.errors import ConfigError
 
 URL = "redis://127.0.0.1:6379"
@@ -82,7 +82,7 @@ def test_original_servers_can_not_have_redundant_delivery() -> None:
 
 def test_how_the_originals_servers_encode() -> None:
     assert Redis(URL).original is None
-    assert Redis(URL, compat=True).original is MSGPACK
+    assert Redis(URL, compat=True).original is NODE_MSGPACK
     assert Redis(URL, compat=True, compress=False).original is JSON
 
 
