@@ -183,7 +183,8 @@ class Router:
     def _report(self, socket: Socket, message: Message, error: BaseException) -> None:
         if isinstance(error, Reject):
             socket.close(error.close_code, error.reason)
-        elif not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):  # who cancelled it knows
+        elif socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            # one that is cancelled because its connection is gone, or the server stops, has not failed
             self._context.report(socket, error, f"a handler of {message.event!r}")
 
     def _answered(self, socket: Socket, codec: Codec, message: Message) -> None:

@@ -332,7 +332,8 @@ class Session:
     def _hook_failed(self, error: BaseException) -> None:
         if isinstance(error, Reject):
             self.socket.close(error.close_code, error.reason)
-        elif not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):  # who cancelled it knows
+        elif self.socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            # one that is cancelled because its connection is gone, or the server stops, has not failed
             self._context.report(self.socket, error, "a hook")
 
     # How it ends

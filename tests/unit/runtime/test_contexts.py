@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -59,12 +59,15 @@ def test_a_cancellation_and_a_timeout_reach_it() -> None:
                 seen.append(who.get())
                 raise
 
+        async def outer(context: Context) -> None:
+            await run_in(context, work())
+
         context = copy_context()
         context.run(who.set, "given")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
                 await run_in(context, work())
-        task = asyncio.create_task(run_in(context, work()))
+        task = asyncio.create_task(outer(context))
         await asyncio.sleep(1)
         task.cancel()
         await asyncio.wait({task})
