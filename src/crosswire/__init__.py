@@ -17,6 +17,7 @@ from crosswire.errors import (
     InvalidPayload,
     NodeGone,
     NotConnected,
+    Refused,
     Reject,
     UsageError,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "NotConnected",
     "Redis",
     "RedisStatus",
+    "Refused",
     "Reject",
     "Replies",
     "Reply",

@@ -8,7 +8,7 @@
   * :exc:`NotConnected`: there is no open connection to send through.
   * :exc:`CallTimeout`: nobody answered in time.
   * :exc:`NodeGone`: the node that was called is not alive, or died before it answered.
-  * :exc:`BusUnavailable`: no Redis can be reached.
+  * :exc:`BusUnavailable`: no Redis can be reached, or none lets this node do what it has to.
   * :exc:`EventError`: the peer answered with a refusal; raise it to refuse.
 
     * :exc:`InvalidPayload`: the data does not fit the wire or the handler's type.
@@ -21,6 +21,8 @@ Each carries a stable ``code`` for programs; its text is for people and may chan
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 __all__ = [
     "BusUnavailable",
     "CallTimeout",
@@ -32,16 +34,27 @@ __all__ = [
     "NodeGone",
     "NotConnected",
     "ProtocolFailure",
+    "Refused",
     "Reject",
     "UsageError",
 ]
+
+
+class Close(NamedTuple):
+    """How a connection ended: a WebSocket close code and the reason given with it.
+
+    1005 stands for a Close frame without a code, 1006 for a connection that was lost without one.
+    """
+
+    code: int
+    reason: str = ""
 
 
 class CrosswireError(Exception):
     """Base of all errors of Crosswire.
 
     Attributes:
-        code: a stable name for programs to compare with.
+        code: a stable name for programs to compare with; of :exc:`Refused` the close code, a number.
     """
 
     code: str = "CROSSWIRE_ERROR"
@@ -102,9 +115,54 @@ class Reject(CrosswireError):
 
 
 class NotConnected(CrosswireError, ConnectionError):
-    """There is no open connection: it was never made, was lost, or is closing."""
+    """There is no open connection: it was never made, was lost, or is closing.
+
+    Args:
+        text: what to do about it.
+        close: how the last connection ended.
+
+    Attributes:
+        close: how the last connection of the client that raised it ended; None if there was none, or no client.
+    """
 
     code = "WS_NOT_OPEN"
+
+    def __init__(self, text: str = "", close: Close | None = None) -> None:
+        super().__init__(text)
+        self.close = close
+
+
+class Refused(NotConnected):
+    """A client was not let in: ``authenticate`` refused it, or the server's HTTP did.
+
+    Args:
+        code: the close code.
+        reason: the server's own.
+        status: the HTTP status that refused the upgrade, if that is how it was refused.
+
+    Attributes:
+        code: the close code: 4011 after ``Reject()``; 1008 if HTTP refused for good, 1006 if it did for now.
+        reason: given with it; for HTTP such as ``"HTTP 401"``.
+        status: the HTTP status, or None if the upgrade was agreed to and the connection closed then.
+        close: both, as a :class:`~crosswire.types.Close`.
+
+    Example::
+
+        try:
+            await client.connect()
+        except Refused as refusal:
+            if refusal.code == 4011 or refusal.status == 401:
+                ...  # log in again
+    """
+
+    code: int  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
+    close: Close
+
+    def __init__(self, code: int, reason: str = "", *, status: int | None = None) -> None:
+        super().__init__(f"the server refused the connection with {f'{code} {reason}'.rstrip()}", Close(code, reason))
+        self.code = code
+        self.reason = reason
+        self.status = status
 
 
 class CallTimeout(CrosswireError, TimeoutError):
@@ -128,7 +186,10 @@ class NodeGone(CrosswireError, ConnectionError):
 
 
 class BusUnavailable(CrosswireError, ConnectionError):
-    """No Redis can be reached, so other nodes can't either. What is local goes on; try again later."""
+    """No Redis can be reached, so other nodes can't either: what is local goes on; try again later.
+
+    Or every one that can be refuses what is needed, by its ACL for example: the text says what, and what each said.
+    """
 
     code = "BUS_UNAVAILABLE"
 

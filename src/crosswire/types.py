@@ -8,7 +8,7 @@ from enum import IntEnum
 from math import inf
 from typing import Any, NamedTuple
 
-from crosswire.errors import ConfigError, EventError
+from crosswire.errors import Close, ConfigError, EventError
 
 __all__ = [
     "Close",
@@ -59,16 +59,6 @@ FINAL_CLOSE_CODES = frozenset(
     }
 )
 """After these a client does not reconnect by itself."""
-
-
-class Close(NamedTuple):
-    """How a connection ended: a WebSocket close code and the reason given with it.
-
-    1005 stands for a Close frame without a code, 1006 for a connection that was lost without one.
-    """
-
-    code: int
-    reason: str = ""
 
 
 def _require_seconds(value: object, option: str) -> None:

@@ -14,14 +14,16 @@ from crosswire.errors import (
     NodeGone,
     NotConnected,
     ProtocolFailure,
+    Refused,
     Reject,
     UsageError,
 )
+from crosswire.types import Close
 
 
 def test_all_are_in_one_tree() -> None:
     classes = [getattr(errors, name) for name in errors.__all__]
-    assert len(classes) == 12
+    assert len(classes) == 13
     assert all(issubclass(each, CrosswireError) for each in classes)
 
 
@@ -33,6 +35,7 @@ def test_all_are_in_one_tree() -> None:
         (ConfigError(), "CONFIG"),
         (Reject(), "REJECTED"),
         (NotConnected(), "WS_NOT_OPEN"),
+        (Refused(4011), 4011),
         (CallTimeout(), "CALLBACK_TIMEOUT"),
         (NodeGone("b"), "NODE_GONE"),
         (BusUnavailable(), "BUS_UNAVAILABLE"),
@@ -60,6 +63,23 @@ def test_codes_are_stable(error: CrosswireError, code: str) -> None:
 def test_they_are_caught_as_what_a_python_developer_expects(kind: type[Exception], builtin: type[Exception]) -> None:
     with pytest.raises(builtin):
         raise kind("text")
+
+
+def test_a_refusal_of_a_client_has_the_close_and_the_status() -> None:
+    refusal = Refused(4011, "Auth failure")
+    assert (refusal.code, refusal.reason, refusal.status, refusal.close) == (
+        4011,
+        "Auth failure",
+        None,
+        (4011, "Auth failure"),
+    )
+    assert "4011 Auth failure" in str(refusal)
+    assert Refused(1008, "HTTP 401", status=401).status == 401
+
+
+def test_what_is_not_connected_may_know_the_last_close() -> None:
+    assert NotConnected("never").close is None
+    assert NotConnected("lost", Close(1006)).close == Close(1006)
 
 
 def test_a_node_that_is_gone_is_named() -> None:

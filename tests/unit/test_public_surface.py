@@ -13,7 +13,7 @@ from crosswire.core.listeners import Hook
 from crosswire.rooms.index import RoomIndex, RoomQueries
 
 # What the package may load besides itself and the standard library; docs/dependencies.md says what each is for.
-DEPENDENCIES = {"hiredis", "msgspec", "picows", "uvloop", "websockets"}
+DEPENDENCIES = {"aiohappyeyeballs", "hiredis", "msgspec", "picows", "uvloop", "websockets"}
 THEIRS = {"aiofastnet", "cython_runtime", "multidict", "python_socks", "typing_extensions"}
 
 APPLICATIONS_USE = [
@@ -46,7 +46,7 @@ def test_public_names_are_in_order_and_once() -> None:
     [
         *("Server", "Node", "Client", "Socket", "Handshake", "Audience", "Room", "Response"),
         *("Redis", "MemoryBus", "ReplyStream"),
-        *("Reject", "EventError", "InvalidPayload", "NotConnected", "CallTimeout", "ConfigError"),
+        *("Refused", "Reject", "EventError", "InvalidPayload", "NotConnected", "CallTimeout", "ConfigError"),
         *("NodeGone", "BusUnavailable"),
         *("Limits", "Heartbeat", "Replies", "Reply", "Tally", "Roster", "Close"),
         *("NodeInfo", "RedisStatus", "GapInfo", "SubscriptionFailure"),

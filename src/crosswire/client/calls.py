@@ -10,6 +10,7 @@ from crosswire.client.hooks import Hooks
 from crosswire.core.calls import CallIds, PendingCalls
 from crosswire.core.listeners import Hook
 from crosswire.errors import CallTimeout, NotConnected
+from crosswire.types import Close
 
 Pending = Callable[[], Any]
 
@@ -39,7 +40,7 @@ class Calls:
             EventError: the server refused.
             NotConnected: the connection was lost.
         """
-        notice: Hook[[]] = Hook("on_pending", 0)
+        notice: Hook[[]] = Hook("on_pending")
         if on_pending is not None:
             notice(on_pending, once=True)
         loop = asyncio.get_running_loop()
@@ -69,11 +70,11 @@ class Calls:
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
 
-    def lost(self, why: str) -> None:
+    def lost(self, why: str, close: Close) -> None:
         """Fail all that wait: no answer can come any more."""
         for waiter in self._pending.take_all():
             if not waiter.done():
-                waiter.set_exception(NotConnected(why))
+                waiter.set_exception(NotConnected(why, close))
 
     def _expired(self, call_id: str, event: str, timeout: float) -> None:
         self.failed(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, overload
 
 from crosswire.client.calls import Calls, Pending
+from crosswire.client.destination import Destination, Fresh, Headers
 from crosswire.client.heartbeat import Heartbeat
-from crosswire.client.hooks import Hooks
+from crosswire.client.hooks import HandlerT, Hooks
 from crosswire.client.options import (
     require_count,
-    require_headers,
     require_interval,
     require_seconds,
     require_subprotocols,
@@ -23,10 +23,10 @@ from crosswire.client.reconnection import Reconnection
 from crosswire.client.retries import Policy, Retries, reconnects_unless_final
 from crosswire.client.router import Router
 from crosswire.client.session import Session, SessionOwner
-from crosswire.client.url import Params, join_params
+from crosswire.client.url import Params
 from crosswire.core.backoff import Backoff
 from crosswire.core.calls import CallIds
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
+from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event
 from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime.tasks import Tasks
@@ -41,8 +41,10 @@ class Client:
 
     Args:
         url: ``ws://`` or ``wss://``; a query that it has is kept.
-        params: added to the query, such as ``{"id": "13"}``; a sequence of values repeats its name.
-        headers: HTTP fields for the upgrade request.
+        params: added to the query, such as ``{"id": "13"}``; a sequence of values repeats its name. Or a function that
+            returns them, sync or async, called before each attempt, as for a token that expires. It is part of the
+            attempt, which has 10 seconds; if it fails, the attempt has failed.
+        headers: HTTP fields for the upgrade request, or a function that returns them.
         subprotocols: offered to the server, the favourite first. With ``"crosswire.msgpack"`` messages travel as
             MessagePack if the server agrees.
         tls: for ``wss://``; None trusts the certificate authorities of the system.
@@ -54,10 +56,14 @@ class Client:
         fast_retries: attempts that come soon after a loss.
         fast_interval: seconds; the longest delay before each of those, doubled for every attempt after them.
         max_interval: seconds; no delay is longer. Every delay is drawn evenly from 0 to its bound.
-        retry_limit: attempts in a row, or None for no limit. A connection that opens starts the count anew.
+        retry_limit: attempts in a row, or None for no limit. A connection that is let in and holds, which the next
+            message from the server shows, starts the count anew.
+        stable_after: seconds after which a connection that was let in has held, whether a message came or not.
         reconnect: tells from a :class:`~crosswire.types.Close` whether to try again. The default does unless the
-            code is 1008, 4001, 4010, 4011 or 4012. An attempt that failed is put to it as 1006, and as 1008 if the
-            server refused with an HTTP status 4xx other than 408, 425 and 429. What it raises counts as a no.
+            code is 1008, 4001, 4010, 4011 or 4012. An attempt that failed is put to it as 1006; as 1008 if the server
+            refused with an HTTP status 4xx, but 408, 425, 429 and, once there was a connection, 403 and 404: a proxy
+            may have no server behind it for a while. So with 401, if ``params`` or ``headers`` is a function. The
+            reason is then like ``"HTTP 404"``. What it raises counts as a no.
 
     Raises:
         ConfigError: an option can't be used.
@@ -66,8 +72,10 @@ class Client:
     What a handler raises goes to ``on_error``, or to the log if nobody listens there.
 
     Attributes:
-        on_open: ``()``; the connection is open, the first time and after every loss.
-        on_close: ``(close)``; an open connection ended. :attr:`reconnecting` tells whether another will be tried.
+        on_open: ``()``; the connection is open, the first time and after every loss. Events wait until its handlers
+            have ended, for 10 seconds at most. The server may still refuse: then :meth:`connect` raises.
+        on_close: ``(close)``; an open connection ended. :attr:`reconnecting` tells whether another will be tried. It is
+            called when handlers of ``on_open`` have ended, and those of the next ``on_open`` when its own have.
         on_error: ``(exc)``; a handler failed, or an attempt to connect did.
         on_message: ``(raw)``; every message but heartbeats, as str or bytes, before its handlers.
         on_ping: ``()``; a heartbeat was sent.
@@ -92,8 +100,8 @@ class Client:
         self,
         url: str,
         *,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
+        params: Params | Fresh[Params] | None = None,
+        headers: Headers | Fresh[Headers] | None = None,
         subprotocols: Iterable[str] = (),
         tls: ssl.SSLContext | None = None,
         ping_interval: float | None = 10,
@@ -105,18 +113,19 @@ class Client:
         fast_interval: float = 3,
         max_interval: float = 120,
         retry_limit: int | None = None,
+        stable_after: float = 5,
         reconnect: Policy = reconnects_unless_final,
     ) -> None:
         if not callable(reconnect):
             raise ConfigError(f"reconnect={reconnect!r}: give a function that takes a Close and returns a bool")
-        self._target = Target(
-            join_params(url, params), require_headers(headers), require_subprotocols(subprotocols), tls
-        )
+        target = Target("", subprotocols=require_subprotocols(subprotocols), tls=tls)
+        self._destination = Destination(url, params, headers, target)
         self._ping_text = require_text("ping_text", ping_text)
+        self._stable_after = require_seconds("stable_after", stable_after, zero=True)
         self._call_timeout = require_seconds("call_timeout", call_timeout)
         self._pending_after = require_seconds("pending_after", pending_after, zero=True)
         self._tasks = Tasks()
-        self._listeners = EventListeners(most=1)
+        self._listeners = EventListeners()
         self._ids = CallIds()
         self._hooks = hooks = Hooks(self._tasks)
         self._router = Router(self._listeners, hooks, self._tasks)
@@ -132,7 +141,9 @@ class Client:
             None if retry_limit is None else require_count("retry_limit", retry_limit),
             random.random,
         )
-        self._reconnection = Reconnection(self._open_session, reconnect, retries, hooks)
+        self._reconnection = Reconnection(
+            self._open_session, reconnect, retries, hooks, is_fresh=self._destination.is_fresh
+        )
         self.on_open = hooks.on_open
         self.on_close = hooks.on_close
         self.on_error = hooks.on_error
@@ -146,14 +157,17 @@ class Client:
     # The connection
 
     async def connect(self) -> None:
-        """Wait until the connection is open; if it is already, return at once.
+        """Wait until the server has let the client in; if it has already, return at once.
 
-        A server that can't be reached is tried again as after a loss. Cancelling a first ``connect`` ends its
-        attempts.
+        A Crosswire server says when it does. Of another, such as the original, the first message counts as much, or a
+        second without a close. A server that can't be reached is tried again as after a loss. Cancelling a first
+        ``connect`` ends its attempts.
 
         Raises:
-            NotConnected: ``retry_limit`` was reached, the policy forbids to try again, the server refused the
-                upgrade with a status such as 401, or :meth:`close` was called. The text says which.
+            Refused: the server did not let the client in, by a close or by an HTTP status such as 401, and the policy
+                forbids to try again.
+            NotConnected: ``retry_limit`` was reached, the policy forbids to try again after another failure, or
+                :meth:`close` was called. The text says which, and ``close`` how the last connection ended.
         """
         await self._reconnection.connect()
 
@@ -164,6 +178,7 @@ class Client:
         has at most 5 seconds, handlers that still run have one. The client may be connected again.
         """
         await self._reconnection.stop()
+        await self._reconnection.finish(HANDLER_GRACE)
         await self._tasks.wait(HANDLER_GRACE)
         await self._tasks.cancel()
 
@@ -212,7 +227,8 @@ class Client:
 
         Args:
             event: its name: not empty, not beginning with ``$``.
-            data: anything that msgspec encodes: JSON's own types, Structs, dataclasses, datetimes, ...
+            data: anything that msgspec encodes: JSON's own types, Structs, dataclasses, datetimes, ... Half of a
+                surrogate pair, which has no UTF-8 form, becomes U+FFFD.
 
         Raises:
             NotConnected: there is no open connection.
@@ -299,7 +315,7 @@ class Client:
         """Add a handler that is called at most once; otherwise as :meth:`on`."""
         return self._listeners.on(event, handler, once=True, tag=tag)
 
-    def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
+    def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers of an event or of a hook.
 
         Args:
@@ -318,11 +334,13 @@ class Client:
     def _session(self) -> Session:
         session = self._reconnection.session
         if session is None:
-            raise NotConnected("there is no open connection: await client.connect(), or wait for on_open")
+            last = self._reconnection.last
+            ended = "" if last is None else f"; the last was closed with {last.code} {last.reason}".rstrip()
+            raise NotConnected(f"there is no open connection: await client.connect(), or wait for on_open{ended}", last)
         return session
 
     async def _open_session(self, owner: SessionOwner) -> Session:
         calls = Calls(self._ids, self._hooks)
-        session = Session(owner, self._router, calls, self._heartbeat, self._ping_text, self._hooks)
-        await connect(self._target, session)
+        session = Session(owner, self._router, calls, self._heartbeat, self._ping_text, self._stable_after, self._hooks)
+        await connect(await self._destination.target(), session)
         return session

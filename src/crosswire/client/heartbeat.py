@@ -8,20 +8,37 @@ from time import perf_counter
 
 from crosswire.client.hooks import Hooks
 
+LOOKS = 4
+"""How often a wait for an echo looks whether anything moved: so much of the timeout later is silence found at most."""
+
 
 class Heartbeat:
     """The heartbeat of a client: at most one is on its way, and one timer serves both pauses and waits.
 
+    Whatever moves on the connection while an echo is awaited is a sign of life, as the echo may stand behind it.
+
     Args:
         interval: seconds between two heartbeats, or None for none at all.
-        timeout: seconds to wait for the echo.
+        timeout: seconds of silence to wait for the echo.
         hooks: told of every heartbeat, its echo, or the lack of it.
 
     Attributes:
         latency: milliseconds of the last echo of the present connection, or None.
     """
 
-    __slots__ = ("_due", "_give_up", "_hooks", "_interval", "_send", "_sent", "_timeout", "_timer", "latency")
+    __slots__ = (
+        "_due",
+        "_give_up",
+        "_hooks",
+        "_interval",
+        "_looks",
+        "_moved",
+        "_send",
+        "_sent",
+        "_timeout",
+        "_timer",
+        "latency",
+    )
 
     def __init__(self, interval: float | None, timeout: float, hooks: Hooks) -> None:
         self._interval = interval
@@ -29,8 +46,10 @@ class Heartbeat:
         self._hooks = hooks
         self._send: Callable[[], None] | None = None
         self._give_up: Callable[[], None] | None = None
+        self._moved: Callable[[], bool] | None = None
         self._sent: float | None = None
         self._due = 0.0
+        self._looks = 0
         self._timer: asyncio.TimerHandle | None = None
         self.latency: float | None = None
 
@@ -45,17 +64,24 @@ class Heartbeat:
         if self._send is not None and self._sent is None:
             self._rest()
 
-    def start(self, send: Callable[[], None], give_up: Callable[[], None]) -> None:
-        """Begin on a new connection; ``give_up`` is called, once, when an echo does not come in time."""
+    def start(self, send: Callable[[], None], give_up: Callable[[], None], moved: Callable[[], bool]) -> None:
+        """Begin on a new connection.
+
+        Args:
+            send: sends a heartbeat.
+            give_up: called once, when an echo does not come in time.
+            moved: tells whether anything moved on the connection since the heartbeat, or since it was asked last.
+        """
         self._send = send
         self._give_up = give_up
+        self._moved = moved
         self._sent = self.latency = None
         self._rest()
 
     def stop(self) -> None:
         """End: the connection is closing or gone."""
         self._cancel()
-        self._send = self._give_up = self._sent = self.latency = None
+        self._send = self._give_up = self._moved = self._sent = self.latency = None
 
     def echoed(self) -> None:
         """Take an echo; one that nothing was sent for is ignored."""
@@ -75,20 +101,28 @@ class Heartbeat:
         if self._send is None:
             return
         self._sent = perf_counter()
-        self._wait(self._timeout)
+        self._wait(LOOKS)
         self._send()
         self._hooks.fire(self._hooks.on_ping)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, looks: int) -> None:
+        """Look that many times more, unless something moves."""
+        self._looks = looks
         loop = asyncio.get_running_loop()
-        self._due = loop.time() + seconds
-        self._timer = loop.call_later(seconds, self._missed)
+        self._due = loop.time() + self._timeout / LOOKS
+        self._timer = loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        # A timer that comes late was held up by something in this process, behind which the echo may wait to be read.
+        held_up = asyncio.get_running_loop().time() - self._due > self._timeout / 2
+        if held_up or (self._moved is not None and self._moved()):
+            self._wait(LOOKS)
+        elif self._looks > 1:
+            self._wait(self._looks - 1)
+        else:
+            self._missed()
 
     def _missed(self) -> None:
-        # A timer that comes late was held up by something in this process, behind which the echo may wait to be read.
-        if asyncio.get_running_loop().time() - self._due > self._timeout / 2:
-            self._wait(self._timeout)
-            return
         give_up = self._give_up
         self.stop()
         self._hooks.fire(self._hooks.on_pong_timeout)

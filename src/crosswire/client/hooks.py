@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from crosswire.core.listeners import Hook
+from crosswire.core.listeners import AnyHook, Hook
+from crosswire.core.returns import Answer
+from crosswire.core.signatures import Offer
 from crosswire.errors import NotConnected
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import Close
+
+HandlerT = TypeVar("HandlerT", bound=Callable[[Any], Answer] | Callable[[], Answer])
+"""A handler of the server's events."""
 
 logger = logging.getLogger("crosswire.client")
 
@@ -20,23 +27,27 @@ class Hooks:
 
     Args:
         tasks: where asynchronous handlers run.
+
+    Attributes:
+        warn: logs what is lost and has nobody who is told: see :meth:`crosswire.runtime.notices.Notices.warn`.
     """
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
-        self.on_open: Hook[[]] = Hook("on_open", 0)
-        self.on_close: Hook[[Close]] = Hook("on_close", 1)
-        self.on_error: Hook[[BaseException]] = Hook("on_error", 1)
-        self.on_message: Hook[[str | bytes]] = Hook("on_message", 1)
-        self.on_ping: Hook[[]] = Hook("on_ping", 0)
-        self.on_pong: Hook[[float]] = Hook("on_pong", 1)
-        self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout", 0)
-        self.on_reconnect: Hook[[int, float]] = Hook("on_reconnect", 2)
-        self.on_give_up: Hook[[int]] = Hook("on_give_up", 1)
+        self.on_open: Hook[[]] = Hook("on_open")
+        self.on_close: Hook[[Close]] = Hook("on_close", Offer(close=Close))
+        self.on_error: Hook[[Exception]] = Hook("on_error", Offer(exc=BaseException))
+        self.on_message: Hook[[str | bytes]] = Hook("on_message", Offer(raw=(str, bytes)))
+        self.on_ping: Hook[[]] = Hook("on_ping")
+        self.on_pong: Hook[[float]] = Hook("on_pong", Offer(milliseconds=float))
+        self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout")
+        self.on_reconnect: Hook[[int, float], [int]] = Hook("on_reconnect", Offer(attempt=int, delay=float))
+        self.on_give_up: Hook[[int]] = Hook("on_give_up", Offer(limit=int))
+        self.warn = Notices(logger).warn
 
-    def fire(self, hook: Hook[...], *arguments: Any) -> None:
-        """Call a hook's handlers; what they raise is reported."""
-        fire(hook, arguments, self._tasks, self.report)
+    def fire(self, hook: AnyHook, *arguments: Any) -> asyncio.Task[None] | None:
+        """Call a hook's handlers; what they raise is reported. Return the task of those that wait, if any."""
+        return fire(hook, arguments, self._tasks, self.report)
 
     def report(self, error: BaseException) -> None:
         """Hand a handler's failure to ``on_error``, or log it if nobody listens."""
@@ -55,8 +66,8 @@ class Hooks:
             logger.warning("%s", error)
 
     def _tell(self, error: BaseException) -> None:
-        fire(self.on_error, (error,), self._tasks, _log)
+        def log(failure: BaseException) -> None:
+            logger.error("a handler of on_error failed: %r", failure, exc_info=failure)
+            logger.error("a handler of on_error failed, and this was untold: %r", error, exc_info=error)
 
-
-def _log(error: BaseException) -> None:
-    logger.error("a handler of on_error failed: %r", error, exc_info=error)
+        fire(self.on_error, (error,), self._tasks, log)

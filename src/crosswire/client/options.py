@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from crosswire.core.names import has_utf8
 from crosswire.errors import ConfigError
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -47,12 +51,26 @@ def require_text(name: str, value: object) -> str:
     return value
 
 
+def require_no_arguments(name: str, function: FunctionT) -> FunctionT:
+    """Return a function if it can be called without arguments; else raise :exc:`ConfigError`."""
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise ConfigError(f"{name}={function!r}: the function is called without arguments, but {error}") from error
+    except ValueError:  # it does not tell what it takes, as some of C's do not: then its first call will
+        pass
+    return function
+
+
 def require_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Return a copy of header fields that can be sent as they are.
 
     Raises:
         ConfigError: one would break the request, or is the transport's own.
     """
+    given: object = headers
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigError(f"headers must be a mapping, not {type(given).__name__}")
     checked = dict(headers or {})
     fields: list[tuple[object, object]] = list(checked.items())
     for name, value in fields:

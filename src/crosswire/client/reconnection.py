@@ -6,18 +6,22 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from crosswire.client.hooks import Hooks
+from crosswire.client.life import Life
 from crosswire.client.retries import Policy, Retries
 from crosswire.client.session import Session, SessionOwner
-from crosswire.errors import NotConnected
+from crosswire.errors import NotConnected, Refused
 from crosswire.runtime.tasks import Tasks
-from crosswire.transport.connector import UpgradeRefused
 from crosswire.types import Close, CloseCode
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for one attempt: name resolution, TCP, TLS and the upgrade together."""
 
-# Of the 4xx, these say that another time the answer may differ.
-_PASSING_STATUS = frozenset({408, 425, 429})
+# Where a client was connected before, these say that a proxy has nothing behind it yet.
+_NOT_YET_THERE = frozenset({403, 404})
+# And this, where each attempt has a token of its own, that the token has expired.
+_NOT_YET_KNOWN = 401
+
+_BY_CLIENT = Close(CloseCode.CLIENT_CLOSED, "closed by the client")
 
 Connect = Callable[[SessionOwner], Awaitable[Session]]
 """Makes a new session for its owner and connects it; raises :exc:`NotConnected`."""
@@ -32,20 +36,28 @@ class Reconnection:
     Args:
         connect: makes a session.
         policy: decides from a :class:`Close` whether to try again. An attempt that failed is put to it as 1006, or as
-            1008 where HTTP says that trying again is of no use (4xx but 408, 425 and 429).
+            1008 where HTTP says that trying again is of no use.
         retries: how often and how soon.
         hooks: told of everything.
+        is_fresh: whether attempts have tokens of their own, so that one of them may be taken after another was not.
 
     Attributes:
         session: the open one, or None.
+        last: how the last connection ended, or why the last attempt was refused; None before.
         reconnecting: whether a connection was lost and the next one is still to come.
     """
 
-    def __init__(self, connect: Connect, policy: Policy, retries: Retries, hooks: Hooks) -> None:
+    def __init__(
+        self, connect: Connect, policy: Policy, retries: Retries, hooks: Hooks, *, is_fresh: bool = False
+    ) -> None:
         self._connect = connect
         self._policy = policy
         self._retries = retries
         self._hooks = hooks
+        self._life = Life(hooks)
+        self._is_fresh = is_fresh
+        self._was_open = False
+        self._leaving: Session | None = None
         self._tasks = Tasks()
         self._run_task: asyncio.Task[None] | None = None
         self._run_token: object | None = None
@@ -55,28 +67,31 @@ class Reconnection:
         self._dialling: asyncio.Timeout | None = None
         self._pausing: asyncio.Future[None] | None = None
         self.session: Session | None = None
+        self.last: Close | None = None
         self.reconnecting = False
 
     async def connect(self) -> None:
-        """Wait until connected; start if nothing is under way.
+        """Wait until connected and let in; start if nothing is under way.
 
         Raises:
+            Refused: the server did not let the client in, and the policy takes that as final.
             NotConnected: it was given up, forbidden by the policy, or stopped.
         """
-        if self.session is not None:
+        if self._is_in:
             return
         waiter: asyncio.Future[NotConnected | None] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         started = self._run_token is None
         if started:
             self._retries.reset()
+            self._was_open = False
             self._start(again=False)
         try:
             failure = await waiter
         except asyncio.CancelledError:
             self._waiters.discard(waiter)
             # Nobody is left who knows of the attempts that this call began.
-            if started and not self._waiters and self.session is None:
+            if started and not self._waiters and not self._is_in:
                 await self.stop()
             raise
         if failure is not None:
@@ -100,7 +115,9 @@ class Reconnection:
         """Close the connection, or give up getting one; return when nothing of it is left."""
         session, task = self.session, self._run_task
         self.session = None
-        self._end(NotConnected("closed by the client"))
+        if session is not None:
+            self.last, self._leaving = _BY_CLIENT, session
+        self._end(NotConnected("closed by the client", self.last))
         if task is not None:
             task.cancel()
         if session is not None:
@@ -108,28 +125,50 @@ class Reconnection:
         if task is not None and not task.done():
             await asyncio.wait([task])
 
+    async def finish(self, grace: float) -> None:
+        """Wait until the application has heard of everything; what takes longer than ``grace`` seconds is cancelled."""
+        await self._life.finish(grace)
+
+    @property
+    def _is_in(self) -> bool:
+        return self.session is not None and self.session.is_in
+
     # What a session tells
 
     def session_opened(self, session: Session) -> bool:
-        """The attempt succeeded."""
+        """The attempt succeeded, so far."""
         if self._run_token is None:
             return False
         self.session = session
+        self._was_open = True
         self.reconnecting = False
-        self._retries.reset()
-        self._release(None)
-        self._hooks.fire(self._hooks.on_open)
+        self._life.opened(session.go_on)
         return True
+
+    def session_let_in(self, session: Session) -> None:
+        """The client is connected."""
+        if self.session is session:
+            self._release(None)
+
+    def session_held(self, session: Session) -> None:
+        """The attempt was a good one: the next loss is another matter."""
+        if self.session is session:
+            self._retries.reset()
 
     def session_closed(self, session: Session, close: Close) -> None:
         """The connection is gone: decide at once, so that handlers of ``on_close`` see what comes next."""
         if self.session is session:
             self.session = None
-            self._failure = NotConnected(f"the connection was closed with {close.code} {close.reason}".rstrip())
+            self.last = close
+            self._failure = (
+                NotConnected(f"the connection was closed with {close.code} {close.reason}".rstrip(), close)
+                if session.is_in
+                else Refused(close.code, close.reason)
+            )
             self.reconnecting = self._at_once or self._allows(close)
             if not self.reconnecting:
                 self._end(self._failure)
-        self._hooks.fire(self._hooks.on_close, close)
+        self._life.closed(close)
 
     # The run
 
@@ -161,12 +200,15 @@ class Reconnection:
     def _cut_short(self) -> None:
         """Leave nothing open: the event loop is being shut down under the run."""
         session, self.session = self.session, None
-        self._end(NotConnected("the client's event loop ended"))
+        self._end(NotConnected("the client's event loop ended", self.last))
         if session is not None:
             session.abort(Close(CloseCode.GOING_AWAY, "the client's event loop ended"))
 
     async def _connect_once(self) -> None:
-        """Connect, and stay until the connection is gone."""
+        """Connect, and stay until the connection is gone. The one before has to be gone, too."""
+        if self._leaving is not None:
+            await self._leaving.wait_ended()
+            self._leaving = None
         session = await self._dial()
         if session is not None:
             await session.wait_ended()
@@ -176,18 +218,21 @@ class Reconnection:
             async with asyncio.timeout(CONNECT_TIMEOUT) as self._dialling:
                 return await self._connect(self)
         except TimeoutError:
-            self._failed(NotConnected(f"can't connect: no answer within {CONNECT_TIMEOUT:g} s"))
+            self._failed(NotConnected(f"can't connect: no answer within {CONNECT_TIMEOUT:g} s", self.last))
         except NotConnected as error:
+            error.close = error.close or self.last
             self._failed(error)
         finally:
             self._dialling = None
         return None
 
     def _failed(self, error: NotConnected) -> None:
+        if isinstance(error, Refused):
+            self.last = error.close
         if not self._at_once:  # else it was broken off by retry_now
             self._failure = error
             self._hooks.report_attempt(error)
-        if not (self._at_once or self._allows(_as_close(error))):
+        if not (self._at_once or self._allows(self._as_close(error))):
             self._end(error)
 
     async def _pause(self) -> None:
@@ -195,7 +240,7 @@ class Reconnection:
         retry = self._retries.next(at_once=self._at_once)
         if retry is None:
             limit = self._retries.limit
-            self._end(NotConnected(f"gave up after {limit} attempts in a row: {self._failure}"))
+            self._end(NotConnected(f"gave up after {limit} attempts in a row: {self._failure}", self.last))
             self._hooks.fire(self._hooks.on_give_up, limit)
             return
         self._hooks.fire(self._hooks.on_reconnect, *retry)
@@ -209,6 +254,13 @@ class Reconnection:
             await asyncio.wait([self._pausing], timeout=seconds)
         finally:
             self._pausing = None
+
+    def _as_close(self, error: NotConnected) -> Close:
+        """Put a failed attempt as the policy is asked about it."""
+        if not isinstance(error, Refused):
+            return Close(CloseCode.ABNORMAL, str(error))
+        waits = error.status in _NOT_YET_THERE or (self._is_fresh and error.status == _NOT_YET_KNOWN)
+        return Close(CloseCode.ABNORMAL, error.reason) if waits and self._was_open else error.close
 
     def _allows(self, close: Close) -> bool:
         try:
@@ -226,15 +278,9 @@ class Reconnection:
 
 async def _close(session: Session) -> None:
     """Close with a handshake; drop the connection if the caller does not wait for it."""
-    session.close(CloseCode.CLIENT_CLOSED, "closed by the client")
+    session.close(CloseCode.CLIENT_CLOSED, _BY_CLIENT.reason)
     try:
         await session.wait_ended()
     except asyncio.CancelledError:
-        session.abort(Close(CloseCode.CLIENT_CLOSED, "closed by the client"))
+        session.abort(_BY_CLIENT)
         raise
-
-
-def _as_close(error: NotConnected) -> Close:
-    status = error.status if isinstance(error, UpgradeRefused) else 0
-    final = 400 <= status < 500 and status not in _PASSING_STATUS
-    return Close(CloseCode.POLICY if final else CloseCode.ABNORMAL, str(error))

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from crosswire.client.encoding import encode
 from crosswire.client.hooks import Hooks
+from crosswire.client.unhandled import Unhandled
 from crosswire.core import messages
 from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import Codec
@@ -59,19 +61,23 @@ class Router:
         tasks: where asynchronous handlers run.
     """
 
-    __slots__ = ("_hooks", "_listeners", "_tasks")
+    __slots__ = ("_hooks", "_listeners", "_tasks", "_unhandled")
 
     def __init__(self, listeners: EventListeners, hooks: Hooks, tasks: Tasks) -> None:
         self._listeners = listeners
         self._hooks = hooks
+        self._unhandled = Unhandled()
         self._tasks = tasks
 
     def event(self, delivery: Delivery) -> None:
-        """Call an event's handlers, if it has any."""
+        """Call an event's handlers; where there are none, say so once."""
         if self._busy(delivery.event):
             self._hooks.report(_busy_error(delivery.event))
             return
         listeners = self._listeners.take(delivery.event)
+        if not listeners:
+            self._unhandled.note(delivery.event)
+            return
         outcome = Outcome(self._hooks.report)
         unfinished = call_sync(listeners, (), delivery.payload, outcome)
         if unfinished is not None:
@@ -87,7 +93,7 @@ class Router:
         if not listeners:
             self._refuse(question, EventError("NO_HANDLER", f"this client has no handler for {event!r}"))
             return
-        outcome = Outcome(self._report_unless_refusal)
+        outcome = _Answer(self._hooks.report)
         unfinished = call_sync(listeners, (), question.delivery.payload, outcome)
         if unfinished is not None:
             self._tasks.start(self._answer_later(unfinished, question, outcome), f"crosswire call {event}")
@@ -108,7 +114,7 @@ class Router:
 
     def _give(self, question: Question, value: Any) -> None:
         try:
-            data = question.delivery.codec.encode(messages.server_call_answer(question.call_id, value))
+            data = encode(question.delivery.codec, messages.server_call_answer(question.call_id, value))
         except InvalidPayload as error:  # the handler's mistake, not the caller's
             self._hooks.report(error)
             self._refuse(question, _handler_error())
@@ -118,7 +124,7 @@ class Router:
     def _refuse(self, question: Question, error: EventError) -> None:
         codec = question.delivery.codec
         try:
-            data = codec.encode(messages.server_call_refusal(question.call_id, error))
+            data = encode(codec, messages.server_call_refusal(question.call_id, error))
         except InvalidPayload as reason:  # the handler's own refusal: its text or its code is none
             self._hooks.report(reason)
             data = codec.encode(messages.server_call_refusal(question.call_id, _handler_error()))
@@ -127,10 +133,18 @@ class Router:
     def _busy(self, event: str) -> bool:
         return len(self._tasks) >= MAX_RUNNING and any(each.is_async for each in self._listeners.of(event))
 
-    def _report_unless_refusal(self, error: BaseException) -> None:
-        # A refusal is an answer: the caller gets it whole. Anything else stays here.
-        if not isinstance(error, EventError):
-            self._hooks.report(error)
+
+class _Answer(Outcome):
+    """The outcome of a server's call: a refusal that answers it goes to the caller, whole, and to nobody else."""
+
+    __slots__ = ()
+
+    def raised(self, error: BaseException) -> None:
+        """Note what a listener raised, and report what the caller is not told."""
+        if isinstance(error, EventError) and self.value is None and self.error is None:
+            self.error = error
+        else:
+            super().raised(error)
 
 
 def _busy_error(event: str) -> EventError:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode, urlsplit
 
 from crosswire.core.names import has_utf8
+from crosswire.core.text import well_formed
 from crosswire.errors import ConfigError
 
 Value = str | int | float
@@ -18,7 +19,8 @@ def join_params(url: str, params: Params | None = None) -> str:
 
     Args:
         url: a ``ws://`` or ``wss://`` URL without a fragment.
-        params: strings and numbers, or sequences of them; they are percent-encoded.
+        params: strings and numbers, or sequences of them; they are percent-encoded. Half of a surrogate pair, which
+            has no UTF-8 form, becomes U+FFFD.
 
     Raises:
         ConfigError: the URL or a parameter can't be used; the text says why.
@@ -28,6 +30,9 @@ def join_params(url: str, params: Params | None = None) -> str:
         join_params("ws://localhost:9000/?v=2", {"id": "13"})  # "ws://localhost:9000/?v=2&id=13"
     """
     _check(url)
+    given: object = params
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigError(f"params must be a mapping, not {type(given).__name__}")
     query = urlencode([pair for name, value in (params or {}).items() for pair in _pairs(name, value)])
     if not query:
         return url
@@ -72,10 +77,7 @@ def _pairs(name: object, value: object) -> list[tuple[str, str]]:
         or not all(isinstance(each, Value) for each in values)
     ):
         raise ConfigError(f"params[{name!r}] must be a string, a number or a sequence of these: convert it yourself")
-    written = [_written(each) for each in values]
-    if not all(map(has_utf8, (name, *written))):
-        raise ConfigError(f"params[{name!r}] has no UTF-8 form: it contains half of a surrogate pair")
-    return [(name, each) for each in written]
+    return [(well_formed(name), well_formed(_written(each))) for each in values]
 
 
 def _written(value: Value) -> str:

@@ -8,7 +8,7 @@ from contextvars import Context, copy_context
 from types import CoroutineType
 from typing import Any, NamedTuple
 
-from crosswire.core.listeners import Hook, Listener
+from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.payloads import PayloadType
 from crosswire.runtime.contexts import Enter, run_in
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
@@ -127,7 +127,7 @@ async def _settle(context: Context | None, work: Coroutine[Any, Any, Any], outco
 
 
 def fire(
-    hook: Hook[...], arguments: tuple[Any, ...], tasks: Tasks, failed: Failed, enter: Enter = copy_context
+    hook: AnyHook, arguments: tuple[Any, ...], tasks: Tasks, failed: Failed, enter: Enter = copy_context
 ) -> asyncio.Task[None] | None:
     """Call a hook's listeners with ``arguments``; return the task that goes on with the asynchronous ones, if any.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ class Context:
         interest: what is heard of them from other servers.
         fanout: pushes messages to many.
         sessions: all connections, those not let in yet too.
+        stopping: whether the server stops, or has.
         tasks: what runs in the background.
         workers: asynchronous handlers of events, in those tasks.
         wheel: timers of connections.
@@ -60,6 +62,7 @@ class Context:
         "limits",
         "registry",
         "sessions",
+        "stopping",
         "tasks",
         "thread",
         "wheel",
@@ -82,6 +85,7 @@ class Context:
         self.fanout = fanout
         self.interest = interest
         self.sessions = Sessions()
+        self.stopping = False
         self.tasks = Tasks()
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
@@ -93,9 +97,12 @@ class Context:
     def report(self, socket: Socket | None, error: BaseException, what: str) -> None:
         """Tell of a failure of the application's own code: to ``on_error``, and to the log, a few of a kind at a time.
 
-        A refusal is an answer and no failure; data of a client that does not fit is told to ``on_error`` alone.
+        A refusal is an answer and no failure, and it is none that a stop cancels a handler; data of a client that does
+        not fit is told to ``on_error`` alone.
         """
         if isinstance(error, EventError) and not isinstance(error, InvalidPayload):
+            return
+        if self.stopping and isinstance(error, asyncio.CancelledError):
             return
         if not isinstance(error, InvalidPayload):
             self._log(error, what)

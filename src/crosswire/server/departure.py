@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crosswire.server.work import Work
 
@@ -43,8 +44,12 @@ class Departure:
         self._context = context
         self._give_up = give_up
         self._tell: Callable[[], None] | None = tell
-        self._timer = context.wheel.start(context.limits.linger, self.hurry)
+        self._timer = context.wheel.start(context.limits.linger, self._overdue)
         context.sessions.departing.add(self)
+
+    def _overdue(self) -> None:
+        logger.warning("%d handlers of %r were still at work and are cancelled", self._work.running, self._socket)
+        self.hurry()
 
     def settle(self) -> None:
         """All that came has been begun with: wait for what is at work."""
@@ -53,16 +58,17 @@ class Departure:
         else:
             self.end()
 
-    def hurry(self) -> None:
-        """Cancel what is at work, and wait a while longer for it to clean up."""
+    def hurry(self, besides: asyncio.Task[Any] | None = None) -> None:
+        """Cancel what is at work, but for the task ``besides``, and wait a while longer for it to clean up."""
         self._timer.cancel()
         self._timer = self._context.wheel.start(self._context.limits.linger, self.end)
-        logger.warning("%d handlers of %r were still at work and are cancelled", self._work.running, self._socket)
-        self._work.cancel()
+        self._work.cancel(besides)
         self._give_up()
 
-    def end(self) -> None:
-        """Tell ``on_disconnect``, if it has not been told."""
+    def end(self, besides: asyncio.Task[Any] | None = None) -> None:
+        """Tell ``on_disconnect``, if it has not been told; not while the task ``besides`` is at work."""
+        if self._work.has(besides):
+            return
         tell, self._tell = self._tell, None
         if tell is not None:
             self._timer.cancel()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 from crosswire.server.context import Context
-from crosswire.server.departure import Departure
 from crosswire.server.socket import Socket
 from crosswire.types import Close, CloseCode
 
@@ -19,13 +19,12 @@ GRACE = 1.0
 """Seconds that handshakes and handlers get even when no time was given, to end well what can end at once."""
 
 
-async def drain(context: Context, seconds: float) -> None:
-    """Close all connections with 1001 within ``seconds``, those with handlers at work as late as possible.
+async def spread(context: Context, seconds: float) -> None:
+    """Close connections with 1001 within ``seconds``, those with handlers at work as late as possible.
 
     Clients that are all told at once come back all at once, to servers that just took over: so they are told one
     after the other.
     """
-    deadline = context.clock() + max(seconds, GRACE)
     steps, total = int(seconds * _CLOSING / _STEP), len(context.sessions)
     for steps_left in range(steps - 1, -1, -1):
         waiting = [session for session in context.sessions if session.socket.is_open]
@@ -36,29 +35,38 @@ async def drain(context: Context, seconds: float) -> None:
         for session in idle[:due]:
             _send_away(session.socket)
         await asyncio.sleep(_STEP)
-    for session in list(context.sessions):
-        _send_away(session.socket)
-    await context.sessions.wait_gone(deadline - context.clock())
-    for session in list(context.sessions):
-        session.socket.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
-    await context.sessions.wait_gone(GRACE)  # which they are in the next turn
 
 
-async def end_handlers(context: Context, seconds: float) -> None:
-    """Wait up to ``seconds`` for handlers and hooks, and cancel those that are still at work; none is left behind.
+async def send_all_away(context: Context, deadline: float) -> None:
+    """Close what is left with 1001, and drop what has not gone at ``deadline`` of the context's clock."""
+    try:
+        for session in list(context.sessions):
+            _send_away(session.socket)
+        await context.sessions.wait_gone(deadline - context.clock())
+    finally:
+        for session in list(context.sessions):
+            session.socket.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
 
-    Handlers of connections are cancelled first, so that ``on_disconnect`` of each still has its turn.
+
+async def take_leave(context: Context, caller: asyncio.Task[Any] | None) -> None:
+    """Cancel the handlers of connections that are gone, and let ``on_disconnect`` of each run.
+
+    Args:
+        context: of the server.
+        caller: a task that waits for this, and is left alone.
     """
-    if await context.tasks.wait(seconds):
+    if not context.sessions.departing:
         return
-    logger.warning("%d handlers were still at work and are cancelled", len(context.tasks))
+    logger.warning("handlers of %d connections were still at work and are cancelled", len(context.sessions.departing))
     context.workers.drop()
-    for end in (Departure.hurry, Departure.end):
-        if departing := tuple(context.sessions.departing):
-            for departure in departing:
-                end(departure)
-            await context.tasks.wait(GRACE)
-    await context.tasks.cancel()
+    try:
+        for departure in tuple(context.sessions.departing):
+            departure.hurry(caller)
+        await context.tasks.wait(GRACE, caller)
+    finally:
+        for departure in tuple(context.sessions.departing):
+            departure.end(caller)
+    await context.tasks.wait(GRACE, caller)
 
 
 def _send_away(socket: Socket) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, encode_frame
-from crosswire.core.listeners import Hook
+from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import JSON, READY, Codec, event
 from crosswire.errors import Reject
 from crosswire.runtime.contexts import run_in
@@ -310,7 +310,7 @@ class Session:
     def _echo(self) -> None:
         self.socket.deliver(encode_frame(Opcode.TEXT, self._context.heartbeat.text.encode()))
 
-    def _tell(self, hook: Hook[[Socket]]) -> None:
+    def _tell(self, hook: AnyHook) -> None:
         if not hook:
             return
         if self._phase is Phase.OPEN:
@@ -318,7 +318,7 @@ class Session:
         else:
             self._keep(0, self._fire, hook, self.socket)
 
-    def _fire(self, hook: Hook[...], *arguments: object) -> None:
+    def _fire(self, hook: AnyHook, *arguments: object) -> None:
         """Fire a hook that the client can trigger as often as it likes, within the limit on running handlers."""
         if not hook:
             return

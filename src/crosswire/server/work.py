@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
+from typing import Any
 
 
 class Work:
@@ -63,11 +64,14 @@ class Work:
         assert self._waiting is not None, "it waited first"
         self._waiting.discard(task)
 
-    def cancel(self) -> None:
-        """Cancel those that wait for something, but for the one that says so."""
-        current = asyncio.current_task()
+    def has(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether a task is one of them."""
+        return self._waiting is not None and task in self._waiting
+
+    def cancel(self, besides: asyncio.Task[Any] | None) -> None:
+        """Cancel those that wait for something, but for that one."""
         for task in list(self._waiting or ()):
-            if task is not current:
+            if task is not besides:
                 task.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:

@@ -24,7 +24,10 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.frames import Opcode
-from crosswire.errors import NotConnected, ProtocolFailure
+from crosswire.core.messages import OURS
+from crosswire.errors import NotConnected, ProtocolFailure, Refused
+from crosswire.runtime.dialing import dial
+from crosswire.transport.progress import Progress
 from crosswire.types import Close, CloseCode
 
 logger = logging.getLogger("crosswire.transport")
@@ -33,6 +36,9 @@ logger = logging.getLogger("crosswire.transport")
 MAX_FRAGMENTS = 65536
 BATCH = 64 * 1024
 """Bytes of messages that leave together; more do not wait for the end of the loop's turn."""
+
+# Of the 4xx, these say that another time the answer may differ.
+_PASSING_STATUS = frozenset({408, 425, 429})
 
 _DATA = frozenset({FrameType.TEXT, FrameType.BINARY, FrameType.CONT})
 
@@ -60,18 +66,6 @@ class Target:
     close_timeout: float = 5
 
 
-class UpgradeRefused(NotConnected):
-    """The server answered the upgrade with a plain HTTP response.
-
-    Attributes:
-        status: its HTTP status.
-    """
-
-    def __init__(self, where: str, status: int) -> None:
-        super().__init__(f"{where} refused the connection with HTTP {status}")
-        self.status = status
-
-
 class ClientReceiver(Protocol):
     """Where a client connection's arrivals go. Nothing is called before ``opened`` or after ``closed``."""
 
@@ -95,7 +89,7 @@ async def connect(target: Target, receiver: ClientReceiver) -> ClientConnection:
         The open connection; ``receiver.opened`` has been called, and messages may have been received already.
 
     Raises:
-        UpgradeRefused: the server answered with an HTTP status other than 101.
+        Refused: the server answered with an HTTP status other than 101.
         NotConnected: it can't be reached, or does not speak the protocol.
     """
     uri = parse_uri(target.url)
@@ -103,7 +97,7 @@ async def connect(target: Target, receiver: ClientReceiver) -> ClientConnection:
     connection = ClientConnection(uri, target, receiver)
     security = (target.tls or ssl.create_default_context()) if uri.secure else None
     try:
-        await asyncio.get_running_loop().create_connection(lambda: connection, uri.host, uri.port, ssl=security)
+        await dial(lambda: connection, uri.host, uri.port, security)
         failure = await connection.upgraded
     except OSError as error:
         raise NotConnected(f"can't connect to {where}: {error}") from error
@@ -114,8 +108,13 @@ async def connect(target: Target, receiver: ClientReceiver) -> ClientConnection:
         return connection
     connection.abort(Close(CloseCode.ABNORMAL, "the upgrade failed"))
     if isinstance(failure, InvalidStatus):
-        raise UpgradeRefused(where, failure.response.status_code)
+        raise _refusal(failure.response.status_code) from failure
     raise NotConnected(f"can't connect to {where}: {failure}") from failure
+
+
+def _refusal(status: int) -> Refused:
+    final = 400 <= status < 500 and status not in _PASSING_STATUS
+    return Refused(CloseCode.POLICY if final else CloseCode.ABNORMAL, f"HTTP {status}", status=status)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -123,6 +122,7 @@ class ClientConnection(asyncio.Protocol):
 
     Attributes:
         upgraded: done when the upgrade is, with None or with what prevented it.
+        announces: whether the server said in its answer that it will tell when the client is let in.
     """
 
     def __init__(self, uri: WebSocketURI, target: Target, receiver: ClientReceiver) -> None:
@@ -139,26 +139,63 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._batched = 0
         self._flush_due = False
+        self._progress = Progress()
         self._aborted: Close | None = None
         self._close_timer: asyncio.TimerHandle | None = None
         self.upgraded: asyncio.Future[Exception | None] = self._loop.create_future()
+        self.announces = False
 
     @property
     def subprotocol(self) -> str | None:
         """What the server chose of the subprotocols offered."""
         return self._protocol.subprotocol
 
-    def send_text(self, data: bytes) -> None:
-        """Send a text message, given as UTF-8. Messages of one loop turn leave together."""
+    @property
+    def ending(self) -> Close | None:
+        """How the connection ends, as far as is known; None while it is open."""
         if self._usable:
-            self._protocol.send_text(data)
-            self._flush_later(len(data))
+            return None
+        return self._aborted or self._ending(None)
 
-    def send_binary(self, data: bytes) -> None:
+    def send_text(self, data: bytes) -> bool:
+        """Send a text message, given as UTF-8. Messages of one loop turn leave together.
+
+        Returns:
+            Whether it was taken; not if the connection is closing or gone.
+        """
+        if not self._usable:
+            return False
+        self._protocol.send_text(data)
+        self._flush_later(len(data))
+        return True
+
+    def send_binary(self, data: bytes) -> bool:
         """Send a binary message; otherwise as :meth:`send_text`."""
-        if self._usable:
-            self._protocol.send_binary(data)
-            self._flush_later(len(data))
+        if not self._usable:
+            return False
+        self._protocol.send_binary(data)
+        self._flush_later(len(data))
+        return True
+
+    def ask(self, data: bytes) -> None:
+        """Send a text message that has to be answered; :meth:`moved` tells whether there is still hope."""
+        if self.send_text(data) and self._transport is not None:
+            self._flush()
+            self._progress.asked(self._transport)
+
+    def moved(self) -> bool:
+        """Whether, since this or :meth:`ask` was called last, anything came, or left that stood before the question."""
+        return self._transport is not None and self._progress.moved(self._transport)
+
+    def pause(self) -> None:
+        """Read nothing more for now; the server is held back by the network's own means."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake; what was sent before still leaves first."""
@@ -190,6 +227,7 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the network brings."""
+        self._progress.arrived += len(data)
         self._protocol.receive_data(data)
         self._handle_events()
 
@@ -214,14 +252,15 @@ class ClientConnection(asyncio.Protocol):
             if isinstance(event, Frame):
                 self._on_frame(event)
             elif isinstance(event, Response):
-                self._on_response()
+                self._on_response(event)
         self._flush()
         if self._protocol.close_rcvd is not None or self._protocol.parser_exc is not None:
             self._disconnect()
 
-    def _on_response(self) -> None:
+    def _on_response(self, response: Response) -> None:
         if self.upgraded.done():
             return
+        self.announces = OURS in response.headers
         failure = self._protocol.handshake_exc
         self.upgraded.set_result(failure)
         if failure is None:
@@ -287,7 +326,9 @@ class ClientConnection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > self._target.outbox:
             self._overflow()
             return
-        self._transport.write(b"".join(writes))
+        data = b"".join(writes)
+        self._progress.written += len(data)
+        self._transport.write(data)
         if SEND_EOF in writes:
             self._disconnect()
 

@@ -98,7 +98,7 @@ class PicowsListener:
                 await self._start_unix(loop, "/" + self._host.removeprefix(UNIX_PREFIX).lstrip("/"))
             else:
                 await self._start_tcp(loop)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: no name of a host, nor of a file, can be so
             raise ConfigError(f"can't listen on {self._host} port {self._port}: {error}") from error
 
     async def _start_tcp(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -36,6 +36,8 @@ class FakeServer:
         echo: whether heartbeats are echoed.
         refuse_with: the HTTP status that upgrades are answered with, or None.
         script: run on every connection once it is open.
+        original: whether it is one that knows nothing of ``$ready``; else it says so at once, unless told not to.
+        lets_in: whether it says ``$ready`` by itself.
         requests: the upgrade requests that came.
         connections: the connections that opened, in order.
         messages: what came, decoded, heartbeats apart.
@@ -46,6 +48,8 @@ class FakeServer:
         self.answers: dict[str, Any] = {}
         self.echo = True
         self.refuse_with: int | None = None
+        self.original = False
+        self.lets_in = True
         self.script: Script | None = None
         self.requests: list[Request] = []
         self.connections: list[ServerConnection] = []
@@ -76,6 +80,7 @@ class FakeServer:
             self.port,
             ssl=self._tls,
             process_request=self._process_request,
+            process_response=self._process_response,
             subprotocols=self._subprotocols,
             ping_interval=None,
             compression=None,
@@ -111,9 +116,15 @@ class FakeServer:
         self.requests.append(request)
         return None if self.refuse_with is None else connection.respond(self.refuse_with, "no\n")
 
+    def _process_response(self, _connection: ServerConnection, _request: Request, response: Response) -> None:
+        if not self.original and response.status_code == 101:
+            response.headers["Crosswire"] = "1"
+
     async def _serve(self, connection: ServerConnection) -> None:
         self.connections.append(connection)
         try:
+            if self.lets_in and not self.original:
+                await connection.send(self._encode({"event": "$ready", "payload": None}))
             if self.script is not None:
                 await self.script(connection)
             async for raw in connection:

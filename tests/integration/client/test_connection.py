@@ -7,8 +7,8 @@ import pytest
 
 from crosswire.client import Client
 from crosswire.client import reconnection as reconnection_module
-from crosswire.errors import NotConnected
-from crosswire.transport.connector import UpgradeRefused
+from crosswire.errors import NotConnected, Refused
+from crosswire.transport.connector import Target
 from crosswire.types import Close
 from tests.integration.client.conftest import Run
 from tests.integration.client.fake_server import FakeServer, SilentServer
@@ -42,7 +42,7 @@ def test_params_headers_and_host_are_sent(run: Run) -> None:
             headers = {"Authorization": "Bearer x", "Host": "chat.example"}
             async with Client(url, params={"id": "13", "tag": ["a b", "ü"]}, headers=headers):
                 [request] = server.requests
-                assert request.path == "/chat?v=2&id=13&tag=a+b&tag=%C3%BC"
+                assert request.path == "/chat?v=2&id=13&tag=a+b&tag=%C3%BC&_cw=1"
                 assert request.headers["Authorization"] == "Bearer x"
                 assert request.headers.get_all("Host") == ["chat.example"]
 
@@ -102,7 +102,8 @@ def test_an_upgrade_refused_for_good_raises_at_once(run: Run, status: int) -> No
             watch = Watch(client)
             with pytest.raises(NotConnected, match=f"HTTP {status}") as caught:
                 await client.connect()
-            assert isinstance(caught.value, UpgradeRefused)
+            assert isinstance(caught.value, Refused)
+            assert (caught.value.code, caught.value.reason, caught.value.status) == (1008, f"HTTP {status}", status)
             assert "secret" not in str(caught.value)
             assert watch.events == ["error"]
             assert len(server.requests) == 1
@@ -208,7 +209,7 @@ def test_a_server_that_does_not_close_its_side_is_dropped(run: Run) -> None:
     async def main() -> None:
         async with FakeServer() as server:
             client = quick(server.url)
-            client._target = type(client._target)(server.url, close_timeout=0.05)
+            client._destination._target = Target("", close_timeout=0.05)
             await client.connect()
             server.last.transport.pause_reading()
             await client.close()

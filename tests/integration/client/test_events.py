@@ -177,7 +177,7 @@ def test_handlers_that_still_run_are_cancelled_when_the_client_closes(
 
             async with client:
                 pass
-            assert ended == ["goodbye 4001", "forever"]
+            assert ended == ["forever", "goodbye 4001"]
 
     run(main())
 

@@ -6,7 +6,7 @@ import random
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from crosswire.core.listeners import Hook
+from crosswire.core.listeners import AnyHook
 from crosswire.errors import NotConnected
 from crosswire.types import FINAL_CLOSE_CODES, Close
 from tests.integration.client.conftest import Run
@@ -159,15 +159,18 @@ def test_connect_raises_when_it_gives_up(run: Run) -> None:
     run(main())
 
 
-def test_a_connection_that_opens_starts_the_count_anew(run: Run) -> None:
+def test_a_connection_that_holds_starts_the_count_anew(run: Run) -> None:
     async def main() -> None:
         async with FakeServer() as server:
+            server.answers["say"] = 1
             client = quick(server.url, retry_limit=1)
             watch = Watch(client)
             await client.connect()
             for count in (2, 3, 4):
+                assert await client.call("say") == 1
                 server.drop_all()
                 await wait_until(lambda count=count: watch.count("open") == count)  # type: ignore[misc]
+                await client.connect()
             assert [attempt for attempt, _ in watch.retries] == [1, 1, 1]
             await client.close()
 
@@ -319,7 +322,7 @@ def test_a_handler_may_connect_again_after_the_end(run: Run, how: str) -> None:
             client = quick(server.url, retry_limit=0)
             watch = Watch(client)
 
-            hook: Hook[...] = client.on_close if how == "final close" else client.on_give_up
+            hook: AnyHook = client.on_close if how == "final close" else client.on_give_up
             hook(client.connect)
             await client.connect()
             if how == "final close":

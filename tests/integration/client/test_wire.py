@@ -9,6 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL
+from crosswire.transport.connector import Target
 from tests.integration.client.conftest import Run
 from tests.integration.client.fake_server import FakeServer
 from tests.integration.client.helpers import Watch, quick
@@ -153,7 +154,7 @@ def test_a_server_that_does_not_read_is_dropped_before_memory_is_full(run: Run) 
     async def main() -> None:
         async with FakeServer() as server:
             client = quick(server.url, retry_limit=0)
-            client._target = type(client._target)(server.url, outbox=1 << 20)
+            client._destination._target = Target("", outbox=1 << 20)
             watch = Watch(client)
             await client.connect()
             server.last.transport.pause_reading()

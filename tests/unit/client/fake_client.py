@@ -15,6 +15,8 @@ class FakeConnection:
     """An attempt to connect, and the connection that becomes of it."""
 
     subprotocol = None
+    announces = False
+    ending = None
 
     def __init__(self, receiver: ClientReceiver) -> None:
         self._receiver = receiver
@@ -49,9 +51,18 @@ class FakeConnection:
 
     # What the client does
 
-    def send_text(self, data: bytes) -> None:
+    def send_text(self, data: bytes) -> bool:
         """Note a message."""
         self.sent.append(data.decode())
+        return True
+
+    def ask(self, data: bytes) -> None:
+        """Note a heartbeat."""
+        self.sent.append(data.decode())
+
+    def moved(self) -> bool:
+        """Tell that nothing comes but what the test says."""
+        return False
 
     def close(self, code: int, reason: str = "") -> None:
         """Shake hands at once."""

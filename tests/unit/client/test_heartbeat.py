@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -22,10 +22,13 @@ class Server:
         hooks.on_ping(lambda: self.events.append("on_ping"))
         hooks.on_pong(lambda milliseconds: self.events.append(f"on_pong {type(milliseconds).__name__}"))
         hooks.on_pong_timeout(lambda: self.events.append("on_pong_timeout"))
+        self.moves: Iterator[bool] = iter(())
         self.heartbeat = Heartbeat(interval, timeout, hooks)
 
     def start(self) -> None:
-        self.heartbeat.start(lambda: self.events.append("sent"), lambda: self.events.append("gave up"))
+        self.heartbeat.start(
+            lambda: self.events.append("sent"), lambda: self.events.append("gave up"), lambda: next(self.moves, False)
+        )
 
     def saw(self, event: str) -> bool:
         return event in self.events
@@ -133,6 +136,32 @@ def test_a_loop_that_was_held_up_gives_the_echo_another_chance() -> None:
     run(main(), InstantLoop)
 
 
+@pytest.mark.parametrize(
+    ("moves", "seconds"),
+    [
+        ([], 4),
+        ([False, False, False, True], 8),
+        ([False] * 3 + [True, False, False, True], 11),
+        ([True] * 100, 104),
+        ([False, False, False, False, True], 4),
+    ],
+    ids=["nothing", "late", "twice", "always", "too late"],
+)
+def test_what_moves_is_a_sign_of_life(moves: list[bool], seconds: float) -> None:
+    """A look a second; after four in a row that saw nothing the connection is given up."""
+
+    async def main() -> None:
+        server = Server(interval=10, timeout=4)
+        server.moves = iter(moves)
+        server.start()
+        await asyncio.sleep(10 + seconds - 0.5)
+        assert not server.saw("gave up")
+        await asyncio.sleep(1)
+        assert server.saw("gave up")
+
+    run(main(), InstantLoop)
+
+
 def test_a_failing_hook_does_not_stop_the_heartbeat(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise RuntimeError("a hook's own mistake")
@@ -142,7 +171,7 @@ def test_a_failing_hook_does_not_stop_the_heartbeat(caplog: pytest.LogCaptureFix
         hooks.on_ping(fail)
         sent: list[None] = []
         heartbeat = Heartbeat(0.002, 5, hooks)
-        heartbeat.start(lambda: sent.append(None), lambda: None)
+        heartbeat.start(lambda: sent.append(None), lambda: None, lambda: False)
         for count in (1, 2):
             await wait_until(lambda count=count: len(sent) == count)  # type: ignore[misc]
             heartbeat.echoed()

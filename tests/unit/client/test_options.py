@@ -38,8 +38,12 @@ NAN = float("nan")
         {"headers": {"Evil\r\n": "x"}},
         {"headers": {"X": "a\r\nEvil: b"}},
         {"ping_text": "\ud800"},
-        {"params": {"id": "\ud800"}},
-        {"params": {"\ud800": "id"}},
+        {"params": "id=13"},
+        {"params": [("id", "13")]},
+        {"headers": "Authorization"},
+        {"stable_after": -1},
+        {"stable_after": NAN},
+        {"stable_after": None},
         {"headers": {"X": 1}},
         {"headers": {"X": "€"}},
         {"headers": {"Upgrade": "h2c"}},
@@ -55,9 +59,28 @@ def test_an_option_that_cannot_work_is_refused_when_the_client_is_made(options: 
         Client(URL, **options)
 
 
+@pytest.mark.parametrize("option", ["params", "headers"])
+def test_a_function_that_needs_arguments_is_refused_when_the_client_is_made(option: str) -> None:
+    def positional(attempt: int) -> None: ...
+
+    def keyword(*, token: str) -> None: ...
+
+    for function in (positional, keyword):
+        with pytest.raises(ConfigError, match=option):
+            Client(URL, **{option: function})  # type: ignore[arg-type]
+    Client(URL, **{option: lambda attempt=1, *rest, **others: {}})  # type: ignore[arg-type]
+
+
 def test_extremes_that_can_work_are_accepted() -> None:
     client = Client(
-        URL, ping_interval=None, pending_after=0, fast_retries=0, fast_interval=0, max_interval=0, retry_limit=0
+        URL,
+        ping_interval=None,
+        pending_after=0,
+        fast_retries=0,
+        fast_interval=0,
+        max_interval=0,
+        retry_limit=0,
+        stable_after=0,
     )
     assert client.ping_interval is None
     assert client.latency is None

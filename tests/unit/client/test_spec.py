@@ -16,7 +16,7 @@ from crosswire.client import Client
 from crosswire.client.retries import Retries, reconnects_unless_final
 from crosswire.client.url import join_params
 from crosswire.core.backoff import Backoff
-from crosswire.errors import ConfigError, CrosswireError, EventError, NotConnected
+from crosswire.errors import ConfigError, CrosswireError, EventError, NotConnected, Refused
 from crosswire.types import Close
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
@@ -24,7 +24,8 @@ from tests.unit.client.fake_client import FakeClient
 
 SPEC = Path(__file__).parents[3] / "spec"
 Case = dict[str, Any]
-PLAYS = ("conversations", "listeners", "reconnection")
+PLAYS = ("conversations", "listeners", "texts", "reconnection", "admission")
+FROM_THE_BEGINNING = ("reconnection", "admission")
 
 
 def cases(name: str) -> list[Case]:
@@ -81,12 +82,12 @@ def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         play = Play(case)
         monkeypatch.setattr("crosswire.client.client.connect", play.fake.dial)
-        if kind != "reconnection":
+        if kind not in FROM_THE_BEGINNING:
             await play.begin()
         for step in case["steps"]:
             ((verb, value),) = step.items()
             await getattr(play, verb)(value)
-        await play.end(strict=kind != "reconnection")
+        await play.end(strict=kind not in FROM_THE_BEGINNING)
 
     run(main(), InstantLoop)
 
@@ -129,6 +130,7 @@ class Play:
     async def begin(self) -> None:
         await self.connect(True)
         await self.opens(True)
+        await self.receive('{"event":"$ready"}')
         await self.connected(True)
         self.fake.told.clear()
 
@@ -152,6 +154,23 @@ class Play:
         else:
             with pytest.raises(NotConnected):
                 await connect
+
+    async def waiting(self, _: bool) -> None:
+        assert not self.connects[0].done()
+
+    async def barred(self, code: int) -> None:
+        with pytest.raises(Refused) as caught:
+            await self.connects.pop(0)
+        assert (caught.value.code, caught.value.close) == (code, Close(code))
+
+    async def unsent(self, step: list[Any]) -> None:
+        event, code = step
+        with pytest.raises(NotConnected) as sent:
+            self.client.send(event)
+        with pytest.raises(NotConnected) as called:
+            await self.client.call(event)
+        for error in (sent.value, called.value):
+            assert error.close is None if code is None else error.close and error.close.code == code
 
     async def close(self, _: bool) -> None:
         await self.client.close()

@@ -125,7 +125,7 @@ def test_each_listener_of_an_event_starts_with_the_same_variables(ways: str) -> 
         seen.append(f"still {who.get()}")
 
     async def main() -> None:
-        events = EventListeners(1)
+        events = EventListeners()
         for way in ways:
             events.on("event", {"s": now, "a": soon, "l": later}[way])
         who.set("given")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from crosswire.core.listeners import Hook
 from crosswire.errors import NotConnected, Reject
 from crosswire.server.authentication import Authentication
-from crosswire.server.drain import drain, end_handlers
+from crosswire.server.drain import send_all_away, spread, take_leave
 from crosswire.server.handshake import Handshake
 from crosswire.server.interest import Duplicates
 from crosswire.server.plain_http import PlainRoutes
@@ -127,9 +127,14 @@ class Life:
             elif number in peers:
                 self._do(peers[number], number, act)
         await asyncio.sleep(max(self._script.stops_at - (loop.time() - began), 0))
-        await drain(self.server.context, self._script.drains)
-        await end_handlers(self.server.context, 1)
-        assert not self.server.context.sessions.departing
+        context = self.server.context
+        deadline = context.clock() + self._script.drains + 1
+        await spread(context, self._script.drains)
+        await send_all_away(context, deadline)
+        await context.sessions.wait_gone(1)
+        await context.tasks.wait(deadline - context.clock())
+        await take_leave(context, None)
+        assert not context.sessions.departing
         await self.server.end()
 
     def _do(self, peer: MemoryClient, number: int, act: str) -> None:

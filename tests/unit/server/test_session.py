@@ -101,9 +101,9 @@ def test_messages_wait_for_an_asynchronous_on_connect() -> None:
 
 
 def test_the_heartbeat_is_echoed_and_no_event() -> None:
-    async def main() -> tuple[list[bytes], list[str]]:
+    async def main() -> tuple[list[bytes], list[str | bytes]]:
         server = FakeServer(heartbeat=Heartbeat(text="ping"))
-        notes: list[str] = []
+        notes: list[str | bytes] = []
         server.hooks.on_heartbeat(lambda socket: notes.append(socket.user))
         server.hooks.on_message(lambda socket, raw: notes.append(raw))
         session, connection = server.connect()

@@ -13,6 +13,7 @@ from crosswire.cluster.redis.address import Address
 from crosswire.cluster.redis.commands import command
 from crosswire.cluster.redis.link import Denied, Link, Silent, Unreachable, text_of
 from crosswire.errors import ConfigError
+from crosswire.runtime.dialing import dial
 
 Revive = Callable[[], Awaitable[object]]
 
@@ -71,12 +72,8 @@ class Dialer:
         loop, address = asyncio.get_running_loop(), self.address
         if address.path:
             await loop.create_unix_connection(lambda: link, address.path)
-        elif self._tls is None:
-            await loop.create_connection(lambda: link, address.host, address.port)
         else:
-            await loop.create_connection(
-                lambda: link, address.host, address.port, ssl=self._tls, server_hostname=address.host
-            )
+            await dial(lambda: link, address.host, address.port, self._tls)
 
     async def _log_in(self, link: Link, role: str) -> None:
         commands = self._first_commands(role)
