@@ -75,6 +75,9 @@ class Limits:
             connection keeps a read buffer of up to twice its largest message. As many bytes of messages are held for
             a connection until it is let in; beyond, reading pauses, and the client is held back.
         fragments: fragments of one message; over it, closed with 1009.
+        headers: header fields of one HTTP request; over it, answered with HTTP 431.
+        header_size: bytes of one HTTP request without its body, the request line and all header fields together; over
+            it, answered with HTTP 431, or 414 if the line alone is longer.
         handshake_timeout: seconds for the HTTP upgrade; over it the TCP connection is dropped.
         auth_timeout: seconds for an asynchronous ``authenticate``, and again for an asynchronous ``on_connect``; over
             it, cancelled, and closed with 1013.
@@ -91,6 +94,8 @@ class Limits:
 
     max_message: int = 1024 * 1024
     fragments: int = 1024
+    headers: int = 100
+    header_size: int = 16 * 1024
     handshake_timeout: float = 10
     auth_timeout: float = 10
     linger: float = 5

@@ -16,6 +16,7 @@ from crosswire.runtime.home import get_ident
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
+from crosswire.server.ids import SocketIds
 from crosswire.server.sessions import Sessions
 from crosswire.types import Heartbeat, Limits
 
@@ -47,6 +48,7 @@ class Context:
         workers: asynchronous handlers of events, in those tasks.
         wheel: timers of connections.
         call_ids: for calls to clients.
+        socket_ids: for connections.
         clock: gives seconds.
         thread: of the event loop; calls of the application from another are refused.
     """
@@ -62,6 +64,7 @@ class Context:
         "limits",
         "registry",
         "sessions",
+        "socket_ids",
         "stopping",
         "tasks",
         "thread",
@@ -90,6 +93,7 @@ class Context:
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.call_ids = CallIds()
+        self.socket_ids = SocketIds()
         self.clock = time.monotonic
         self.thread = get_ident()
         self._throttle = Throttle()
