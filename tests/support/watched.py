@@ -19,7 +19,7 @@ PATIENCE = 30.0
 class Watched:
     """A running program. What it and the processes that it starts print is kept together."""
 
-    def __init__(self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str] | None) -> None:
         self._process = subprocess.Popen(
             command,
             cwd=cwd,

@@ -46,6 +46,10 @@ class Assignment(msgspec.Struct, frozen=True):
     drain: float = 10
 
 
+class Begun(msgspec.Struct, frozen=True, tag=True):
+    """A worker is there, and answers signals."""
+
+
 class Listening(msgspec.Struct, frozen=True, tag=True):
     """A worker accepts connections."""
 
@@ -60,7 +64,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     exit_code: int
 
 
-Report = Listening | Refused
+Report = Begun | Listening | Refused
 
 
 def packed(message: Assignment | Report) -> bytes:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from crosswire.cli.failures import RUNTIME, CommandFailed
-from crosswire.cli.link import Assignment, Refused, Report
+from crosswire.cli.link import Assignment, Begun, Refused, Report
 from crosswire.cli.process import WorkerProcess
 from crosswire.cli.restarts import Restarts
 
@@ -43,6 +43,7 @@ class Slot:
         self._restarts = Restarts()
         self._process: WorkerProcess | None = None
         self._refusal: Refused | None = None
+        self._begun = False
         self._stopping = asyncio.Event()
         self._signal: signal.Signals | None = None
         self.listening = asyncio.Event()
@@ -74,16 +75,21 @@ class Slot:
         self._stopping.set()
         self._signal = number
         if self._process is not None:
-            self._process.signal(number)
+            self._tell(self._process, number)
+
+    def _tell(self, process: WorkerProcess, number: signal.Signals) -> None:
+        # To Python, while it still imports this package, a SIGINT is an error, and a SIGTERM the end.
+        process.signal(signal.SIGTERM if number == signal.SIGINT and not self._begun else number)
 
     async def _run_once(self) -> Ending:
         self._refusal = None
+        self._begun = False
         try:
             self._process = process = await WorkerProcess.start(self._assignment, self._told)
         except OSError as error:
             return Ending(f"can't be started: {error}")
         if self._signal is not None:  # it came while the process began
-            process.signal(self._signal)
+            self._tell(process, self._signal)
         code = await process.ended()
         self._process = None
         if self._refusal is not None:
@@ -92,6 +98,9 @@ class Slot:
         return Ending(f"(pid {process.pid}) {how}")
 
     def _told(self, report: Report) -> None:
+        self._begun = True
+        if isinstance(report, Begun):
+            return
         if isinstance(report, Refused):
             self._refusal = report
             return

@@ -15,6 +15,8 @@ logger = logging.getLogger("crosswire.serve")
 
 _PATIENCE = 5.0
 """Seconds that workers have to end beyond their drain; then they are killed."""
+_HURRY = 1.0
+"""The same after a second signal."""
 
 
 class Supervisor:
@@ -84,7 +86,7 @@ class Supervisor:
         patience = _PATIENCE + (self._drain if number == signal.SIGTERM else 0)
         if await signal_or(self._ended(patience), caught) is not None:
             self._signal(signal.SIGINT)
-            await self._ended(_PATIENCE)
+            await self._ended(_HURRY)
 
     async def _kill(self) -> list[str]:
         """Kill the workers that still run; return their names."""

@@ -8,7 +8,7 @@ import sys
 
 from crosswire.cli.clusters import redis_of
 from crosswire.cli.failures import INTERRUPTED, RUNTIME, USAGE, CommandFailed, described
-from crosswire.cli.link import Assignment, Link, Listening, Refused
+from crosswire.cli.link import Assignment, Begun, Link, Listening, Refused
 from crosswire.cli.target import load_server
 from crosswire.cluster.memory import MemoryPort
 from crosswire.cluster.redis.options import Redis
@@ -30,11 +30,16 @@ def main(descriptor: str, *_shown: str) -> int:
     assignment = link.assignment()
     link.end_with_supervisor()
     try:
+        link.report(Begun())
         _serve(assignment, link)
     except CommandFailed as failure:
         return _refuse(link, failure.text, failure.exit_code)
     except CrosswireError as error:
         return _refuse(link, described(error), RUNTIME)
+    except SystemExit as end:
+        if not isinstance(end.__cause__, CrosswireError):
+            raise
+        return _refuse(link, described(end.__cause__), RUNTIME)  # which the supervisor says, once for all workers
     except KeyboardInterrupt:  # it came before the server ran
         return INTERRUPTED
     return 0

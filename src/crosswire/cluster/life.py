@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from crosswire.cluster.channels import CustomChannels
+from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.participant import Participant
 from crosswire.cluster.responder import Responder
 from crosswire.errors import ConfigError, NotConnected, UsageError
 from crosswire.runtime.home import foreign_thread, get_ident
-from crosswire.runtime.signals import signal_or, stop_signals
+from crosswire.runtime.life import Life, carry_through, run_hook
 from crosswire.runtime.tasks import Tasks
 
 logger = logging.getLogger("crosswire.cluster")
@@ -34,6 +36,7 @@ class NodeLife:
         handlers: the tasks of the application's handlers.
         background: the tasks of the part in the cluster.
         channels: of the application; attached while it runs.
+        hooks: of the application.
 
     Attributes:
         name: of the node.
@@ -49,6 +52,7 @@ class NodeLife:
         handlers: Tasks,
         background: Tasks,
         channels: CustomChannels,
+        hooks: NodeHooks,
     ) -> None:
         self.name = name
         self.bus = bus
@@ -57,7 +61,8 @@ class NodeLife:
         self._handlers = handlers
         self._background = background
         self._channels = channels
-        self._changing = asyncio.Lock()
+        self._hooks = hooks
+        self._life = Life("node")
         self._starting: Participant | None = None
         self._participant: Participant | None = None
         self._lost_name: asyncio.Event | None = None
@@ -66,11 +71,11 @@ class NodeLife:
     @property
     def running(self) -> bool:
         """Whether it has been started and not stopped."""
-        return self._participant is not None
+        return self._life.running
 
     def configure(self, name: str | None, bus: Bus | None) -> None:
         """Change what it was made with; None leaves it as it is."""
-        if self.running:
+        if self.running or self._participant is not None or self._starting is not None:
             raise ConfigError("the node runs already: configure it before")
         self.name = self.name if name is None else name
         self.bus = self.bus if bus is None else bus
@@ -118,56 +123,62 @@ class NodeLife:
 
     async def start(self) -> None:
         """Join the cluster; see ``Node.start``."""
-        async with self._changing:
-            if self._participant is not None:
-                raise ConfigError("the node runs already: stop it first, or make another one")
-            self._lost_name = asyncio.Event()
-            self._thread = get_ident()
-            self._starting = participant = self._join(self.name, MemoryBus() if self.bus is None else self.bus)
-            participant.alone = self.bus is None
-            try:
-                await participant.start()
-            except BaseException:
-                await self._background.cancel()
-                raise
-            finally:
-                self._starting = None
-            self._participant = participant
-            try:
-                await self._channels.attach(participant)
-            except BaseException:
-                await self._end(participant)
-                raise
+        await self._life.start(self._begin)
 
     async def stop(self, drain: float) -> None:
         """Leave the cluster; see ``Node.stop``."""
         if not drain >= 0:
             raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
-        async with self._changing:
-            participant = self._participant
-            if participant is None:
-                return
-            if not await self._handlers.wait(max(drain, _GRACE)):
-                logger.warning("%d handlers were still at work and are cancelled", len(self._handlers))
-                for responder in self._responders:
-                    responder.drop()
-                await self._handlers.cancel()
-            await self._end(participant)
+        await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
-    async def _end(self, participant: Participant) -> None:
-        await self._background.cancel()
-        self._channels.detach()
-        await participant.leave()
-        self._participant = None
+    async def _begin(self) -> None:
+        self._lost_name = asyncio.Event()
+        self._thread = get_ident()
+        self._starting = participant = self._join(self.name, MemoryBus() if self.bus is None else self.bus)
+        participant.alone = self.bus is None
+        try:
+            await participant.start()
+        except BaseException:
+            await self._background.cancel()
+            raise
+        finally:
+            self._starting = None
+        self._participant = participant
+        try:
+            await self._channels.attach(participant)
+            await run_hook(self._hooks.on_start, self._handlers)
+        except BaseException:
+            await carry_through(partial(self._cancel_handlers, None), partial(self._leave, participant))
+            raise
+        participant.take_up()
 
-    async def run(self, drain: float) -> None:
-        """Run until SIGINT, SIGTERM or the loss of the name; see ``Node.run``."""
-        with stop_signals() as caught:
-            await self.start()
-            first = await signal_or(self.lost_name(), caught)
-            await self.stop(0 if first == signal.SIGINT else drain)
-        if first is None:
-            raise ConfigError(f"another node has taken over the name {self.name!r}")
+    async def _end(self, drain: float, caller: asyncio.Task[Any] | None) -> None:
+        participant = self._participant
+        assert participant is not None, "it runs"
+        await carry_through(
+            partial(self._end_handlers, max(drain, _GRACE), caller),
+            partial(self._cancel_handlers, caller),
+            partial(run_hook, self._hooks.on_stop, self._handlers),
+            partial(self._leave, participant),
+        )
+
+    async def _end_handlers(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:
+        await self._handlers.wait(seconds, caller)
+
+    async def _cancel_handlers(self, caller: asyncio.Task[Any] | None) -> None:
+        if not await self._handlers.wait(0, caller):
+            logger.warning("%d handlers were still at work and are cancelled", len(self._handlers))
+            for responder in self._responders:
+                responder.drop()
+            await self._handlers.cancel(caller)
+
+    async def _leave(self, participant: Participant) -> None:
+        try:
+            await self._background.cancel()
+            self._channels.detach()
+            await participant.leave()
+        finally:
+            self._participant = None
 
     async def lost_name(self) -> None:
         """Wait until another node has taken over the name."""

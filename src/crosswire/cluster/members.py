@@ -102,6 +102,11 @@ class Members:
         self.want_msgpack = False
 
     @property
+    def announced(self) -> bool:
+        """Whether the others have been told of this node, or are about to be."""
+        return self._announced
+
+    @property
     def nodes(self) -> dict[str, NodeInfo]:
         """All living members, this node first."""
         own = self._own._replace(connections=self._load.connections)

@@ -11,7 +11,7 @@ from crosswire.cluster.asks import Question, ReplyStream
 from crosswire.cluster.audiences import ClusterDispatcher, offer_services
 from crosswire.cluster.channels import CustomChannels
 from crosswire.cluster.clients import Clients, NoClients
-from crosswire.cluster.hooks import NodeHooks
+from crosswire.cluster.hooks import HandlerT, NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.life import NodeLife
 from crosswire.cluster.participant import Participant
@@ -19,14 +19,12 @@ from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.responder import Responder
 from crosswire.core.audience import Audience, Audiences, Room, require_timeout
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
+from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
 from crosswire.errors import ConfigError, UsageError
-from crosswire.runtime import loops
+from crosswire.runtime import process
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import NodeInfo, Replies
-
-_MOST_ARGUMENTS = 2  # of an event's handler: the sender and the data
 
 
 class Node:
@@ -34,7 +32,8 @@ class Node:
 
     Args:
         name: unique among the living members; made up if there is none.
-        redis: URL of a Redis or Valkey, several, or :class:`Redis` with its options; "embedded" starts one.
+        redis: URL of a Redis or Valkey, several, or :class:`Redis` with its options; "embedded" starts one for what
+            is started in this folder, "embedded:NAME" for what gives that name.
         bus: anything else that carries messages, such as a :class:`MemoryBus`.
         clients: connected to this node; for a server.
 
@@ -63,21 +62,27 @@ class Node:
     ) -> None:
         clients = NoClients() if clients is None else clients
         tasks, background = Tasks(), Tasks()
-        self._events = EventListeners(_MOST_ARGUMENTS)
-        services = EventListeners(_MOST_ARGUMENTS)
+        self._events = EventListeners(sender=str)
+        services = EventListeners(sender=str)
         responders = Responder(self._events, tasks), Responder(services, tasks)
         self._channels = CustomChannels(tasks)
+        self._redis = RedisControl(lambda: self._life.arriving())
+        self._hooks = NodeHooks(tasks, lambda: self._life.lose_name(), self._redis.welcome)
+
+        def join(name: str, bus: Bus) -> Participant:
+            waits = bool(self._hooks.on_start)
+            return Participant(name, bus, *responders, clients, self._hooks, background, waits=waits)
+
         self._life = life = NodeLife(
             f"node-{secrets.token_hex(4)}" if name is None else require_name(name, "a node's name"),
             _chosen_bus(redis, bus),
-            lambda name, bus: Participant(name, bus, *responders, clients, self._hooks, background),
+            join,
             responders,
             tasks,
             background,
             self._channels,
+            self._hooks,
         )
-        self._redis = RedisControl(life.arriving)
-        self._hooks = NodeHooks(tasks, life.lose_name, self._redis.welcome)
         offer_services(services, clients)
         self._redis.offer(services)
         self._audiences = Audiences(ClusterDispatcher(clients, life.participant))
@@ -89,6 +94,8 @@ class Node:
         self.on_gap = self._hooks.on_gap
         self.on_redis_health = self._hooks.on_redis_health
         self.on_subscription_error = self._hooks.on_subscription_error
+        self.on_start = self._hooks.on_start
+        self.on_stop = self._hooks.on_stop
 
     def __repr__(self) -> str:
         return f"<Node {self.name}{'' if self.running else ' not running'}>"
@@ -141,7 +148,7 @@ class Node:
         """As :meth:`on`, for the next event of that name only."""
         return self._events.on(event, handler, once=True, tag=tag)
 
-    def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
+    def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers of an event, or of a hook given itself or by name; all, where none is named."""
         remove(event, handler_or_tag, self._events, self._hooks)
 
@@ -241,6 +248,7 @@ class Node:
 
         Raises:
             UsageError, ConfigError: as :meth:`on`.
+            BusUnavailable: no Redis lets this node listen there; the handler is not kept.
             NotConnected: the node has not been started.
         """
         await self._channels.subscribe(self._part(), channel, handler)
@@ -310,17 +318,23 @@ class Node:
     # Life
 
     async def start(self) -> None:
-        """Join the cluster.
+        """Join the cluster, and run the ``on_start`` hooks; events of other nodes wait until these have ended.
 
-        Where no Redis can be reached it starts all the same, and joins when one is back.
+        Being cancelled, it leaves again. Where no Redis can be reached it starts all the same, and joins when one is
+        back.
 
         Raises:
             ConfigError: a living node has the name, an option can't work, or the node runs already.
+            UsageError: it was started in another event loop.
+            NotConnected: it was stopped meanwhile.
+            Exception: what an ``on_start`` handler raised.
         """
         await self._life.start()
 
     async def stop(self, drain: float = 0) -> None:
-        """Leave the cluster. Does nothing if the node does not run.
+        """Let handlers end, run the ``on_stop`` hooks, and leave the cluster. Does nothing if the node does not run.
+
+        A node that is being started is stopped by it too. Being cancelled, it hurries, and does all the same.
 
         Args:
             drain: seconds that handlers get to end; then they are cancelled. With 0 they get a second.
@@ -328,12 +342,19 @@ class Node:
         await self._life.stop(drain)
 
     def run(self, *, drain: float = 10) -> None:
-        """Run until SIGINT, which stops at once, or SIGTERM, which drains. Blocks; on uvloop where there is one.
+        """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second one hurries. Blocks.
+
+        It runs on uvloop where there is one, and sets up logging unless that is done already.
+
+        Args:
+            drain: as for :meth:`stop`, after a SIGTERM.
 
         Raises:
-            ConfigError: as :meth:`start`; or another node has taken over the name.
+            UsageError: an event loop runs here already, or this is not the main thread.
+            SystemExit: what :meth:`start` tells with ConfigError, in a line; or another node has taken over the name.
+            Exception: what an ``on_start`` or ``on_stop`` handler raised.
         """
-        loops.run(self._life.run(drain))
+        process.run("node", self._life, drain)
 
     async def __aenter__(self) -> Node:
         await self.start()

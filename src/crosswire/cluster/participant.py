@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Collection, Coroutine
@@ -27,6 +28,8 @@ from crosswire.runtime.home import running_loop
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, NodeInfo, RedisStatus, Replies, SubscriptionFailure
 
+logger = logging.getLogger("crosswire.cluster")
+
 
 class Participant:
     """A node in the cluster, from its start to its end.
@@ -39,6 +42,7 @@ class Participant:
         clients: connected to this node.
         hooks: of the application.
         tasks: what runs in the background.
+        waits: whether the application's events are kept until :meth:`take_up`, also when the name is known to be ours.
 
     Attributes:
         port: the end of the bus.
@@ -60,6 +64,8 @@ class Participant:
         clients: Clients,
         hooks: NodeHooks,
         tasks: Tasks,
+        *,
+        waits: bool = False,
     ) -> None:
         self.name = name
         self.incarnation = secrets.token_hex(8)
@@ -74,6 +80,7 @@ class Participant:
         self._services = services
         self._hooks = hooks
         self._tasks = tasks
+        self._waits = waits
         # The original publishes answers to everybody: there, an id of ours must be nobody else's.
         self._asks = Asks("" if bus.original is None else f"{self.incarnation}-")
         self.compat: Compat | None = None
@@ -108,11 +115,18 @@ class Participant:
         try:
             if self.port.available:
                 await self._join()
-        except BaseException:
-            await self.port.stop()
+        except BaseException as error:
+            await self._go_back()
+            if isinstance(error, BusUnavailable):  # it is an ACL that does not let it listen
+                raise ConfigError(str(error)) from error
             raise
-        self._take_up()
+        self._be_named()
         self._tasks.start(self.members.keep_up(), "crosswire beats")
+
+    async def _go_back(self) -> None:
+        if self.members.announced:
+            self.members.say_goodbye()
+        await self.port.stop()
 
     async def leave(self) -> None:
         """Take part no more."""
@@ -121,18 +135,32 @@ class Participant:
         self.members.say_goodbye()
         await self.port.stop()
 
+    def _needed(self) -> list[bytes]:
+        """The channels that this node can't do without."""
+        channels = [*self.native.own_channels, *(self.compat.own_channels if self.compat is not None else ())]
+        if self.clients.serves:
+            channels += self.native.client_channels
+            channels += self.compat.client_channels if self.compat is not None else ()
+        return channels
+
     async def _join(self) -> None:
-        for channel in self.native.own_channels:
+        for channel in self._needed():
             await self.port.listening(channel)
         await self.members.claim_name()
-        self._take_up()
+        self._be_named()
         await self.members.introduce()
 
-    def _take_up(self) -> None:
+    def _be_named(self) -> None:
         """Begin to handle what comes: from now on others may know of this node."""
         self.named = True
-        for responder in (self._responder, self._services):
-            responder.release()
+        self._services.release()
+        if not self._waits:
+            self._responder.release()
+
+    def take_up(self) -> None:
+        """Handle the application's events, if they waited for this."""
+        self._waits = False
+        self._responder.release()
 
     # Asking
 
@@ -334,6 +362,8 @@ class Participant:
                 await self._join()
         except ConfigError:
             self.replaced()
+        except BusUnavailable as error:
+            logger.warning("node %r can't join the cluster: %s", self.name, error)
         else:
             self.clients.restored()
 

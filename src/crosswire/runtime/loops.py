@@ -25,8 +25,15 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run ``main`` on a fresh loop, as ``asyncio.run`` does, and collect garbage as suits a process of its own."""
-    with seldom_collecting(), asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(main)
+    with runner() as fresh:
+        return fresh.run(main)
+
+
+@contextmanager
+def runner() -> Iterator[asyncio.Runner]:
+    """Have a runner with a fresh loop of that kind, and garbage collected so, for as long as the context lasts."""
+    with seldom_collecting(), asyncio.Runner(loop_factory=loop_factory()) as fresh:
+        yield fresh
 
 
 @contextmanager

@@ -73,21 +73,27 @@ class Tasks:
         """Log what such a task could not handle."""
         logger.error("background task %s failed", name, exc_info=error)
 
-    async def wait(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds for all tasks to end, those started meanwhile too; tell whether they did."""
+    async def wait(self, timeout: float, besides: asyncio.Task[Any] | None = None) -> bool:
+        """Wait up to ``timeout`` seconds for all tasks to end, those started meanwhile too; tell whether they did.
+
+        Not for the current one, nor for another that waits for this one and is given as ``besides``.
+        """
         deadline = asyncio.get_running_loop().time() + timeout
-        while others := self._others():
+        while others := self._others(besides):
             remaining = deadline - asyncio.get_running_loop().time()
             if remaining <= 0:
                 return False
             await asyncio.wait(others, timeout=remaining)
         return True
 
-    async def cancel(self) -> None:
-        """Cancel all tasks, those they start meanwhile too, and wait until they have ended, but not for ever."""
+    async def cancel(self, besides: asyncio.Task[Any] | None = None) -> None:
+        """Cancel all tasks, those they start meanwhile too, and wait until they have ended, but not for ever.
+
+        The current one is left out, as is one that waits for it and is given as ``besides``.
+        """
         loop, cancelled = asyncio.get_running_loop(), set[asyncio.Task[Any]]()
         deadline = loop.time() + _PATIENCE
-        while others := self._others():
+        while others := self._others(besides):
             for task in others - cancelled:  # once each: a second time would break off their cleaning up
                 task.cancel()
             cancelled |= others
@@ -97,9 +103,9 @@ class Tasks:
                 return
             await asyncio.wait(others, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
 
-    def _others(self) -> set[asyncio.Task[Any]]:
+    def _others(self, besides: asyncio.Task[Any] | None) -> set[asyncio.Task[Any]]:
         running = {task for task in self._running if not task.done()}
-        return running - {asyncio.current_task()}
+        return running - {asyncio.current_task(), besides}
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from crosswire.runtime.home import get_ident
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
+from crosswire.server.ids import SocketIds
 from crosswire.server.sessions import Sessions
 from crosswire.types import Heartbeat, Limits
 
@@ -41,10 +43,12 @@ class Context:
         interest: what is heard of them from other servers.
         fanout: pushes messages to many.
         sessions: all connections, those not let in yet too.
+        stopping: whether the server stops, or has.
         tasks: what runs in the background.
         workers: asynchronous handlers of events, in those tasks.
         wheel: timers of connections.
         call_ids: for calls to clients.
+        socket_ids: for connections.
         clock: gives seconds.
         thread: of the event loop; calls of the application from another are refused.
     """
@@ -60,6 +64,8 @@ class Context:
         "limits",
         "registry",
         "sessions",
+        "socket_ids",
+        "stopping",
         "tasks",
         "thread",
         "wheel",
@@ -82,10 +88,12 @@ class Context:
         self.fanout = fanout
         self.interest = interest
         self.sessions = Sessions()
+        self.stopping = False
         self.tasks = Tasks()
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.call_ids = CallIds()
+        self.socket_ids = SocketIds()
         self.clock = time.monotonic
         self.thread = get_ident()
         self._throttle = Throttle()
@@ -93,9 +101,12 @@ class Context:
     def report(self, socket: Socket | None, error: BaseException, what: str) -> None:
         """Tell of a failure of the application's own code: to ``on_error``, and to the log, a few of a kind at a time.
 
-        A refusal is an answer and no failure; data of a client that does not fit is told to ``on_error`` alone.
+        A refusal is an answer and no failure, and it is none that a stop cancels a handler; data of a client that does
+        not fit is told to ``on_error`` alone.
         """
         if isinstance(error, EventError) and not isinstance(error, InvalidPayload):
+            return
+        if self.stopping and isinstance(error, asyncio.CancelledError):
             return
         if not isinstance(error, InvalidPayload):
             self._log(error, what)

@@ -15,13 +15,12 @@ GRACE = 1.0
 """Seconds that handshakes and handlers get even when no time was given, to end well what can end at once."""
 
 
-async def drain(context: Context, seconds: float) -> None:
-    """Close all connections with 1001 within ``seconds``, those with handlers at work as late as possible.
+async def spread(context: Context, seconds: float) -> None:
+    """Close connections with 1001 within ``seconds``, those with handlers at work as late as possible.
 
     Clients that are all told at once come back all at once, to servers that just took over: so they are told one
     after the other.
     """
-    deadline = context.clock() + max(seconds, GRACE)
     steps, total = int(seconds * _CLOSING / _STEP), len(context.sessions)
     for steps_left in range(steps - 1, -1, -1):
         waiting = [session for session in context.sessions if session.socket.is_open]
@@ -32,11 +31,17 @@ async def drain(context: Context, seconds: float) -> None:
         for session in idle[:due]:
             _send_away(session.socket)
         await asyncio.sleep(_STEP)
-    for session in list(context.sessions):
-        _send_away(session.socket)
-    await context.sessions.wait_gone(deadline - context.clock())
-    for session in list(context.sessions):
-        session.socket.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
+
+
+async def send_all_away(context: Context, deadline: float) -> None:
+    """Close what is left with 1001, and drop what has not gone at ``deadline`` of the context's clock."""
+    try:
+        for session in list(context.sessions):
+            _send_away(session.socket)
+        await context.sessions.wait_gone(deadline - context.clock())
+    finally:
+        for session in list(context.sessions):
+            session.socket.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
 
 
 def _send_away(socket: Socket) -> None:

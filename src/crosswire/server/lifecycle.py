@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
+from functools import partial
+from typing import Any
 
 from crosswire.cluster.node import Node
-from crosswire.core.listeners import Hook
-from crosswire.errors import ConfigError, UsageError
+from crosswire.errors import UsageError
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.home import get_ident
-from crosswire.runtime.signals import signal_or, stop_signals
+from crosswire.runtime.life import Life, carry_through, run_hook
 from crosswire.server.context import Context
-from crosswire.server.drain import GRACE, drain
+from crosswire.server.drain import GRACE, send_all_away, spread
 from crosswire.server.upgrade import Upgrades
 from crosswire.transport.picows_listener import PicowsListener
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("crosswire.server")
 
 
 class Lifecycle:
-    """Whether a server runs, and how it comes to.
+    """How a server comes to run, and to its end.
 
     Args:
         context: of the server.
@@ -30,107 +30,113 @@ class Lifecycle:
         node: the server's part in the cluster.
     """
 
-    __slots__ = ("_changing", "_context", "_listener", "_node", "_upgrades", "_watching", "running")
+    __slots__ = ("_announcing", "_context", "_life", "_listener", "_node", "_upgrades", "_watching")
 
     def __init__(self, context: Context, upgrades: Upgrades, listener: PicowsListener, node: Node) -> None:
         self._node = node
         self._watching: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
         self._context = context
         self._upgrades = upgrades
         self._listener = listener
-        self._changing = asyncio.Lock()
-        self.running = False
+        self._life = Life("server")
+
+    @property
+    def name(self) -> str:
+        """The server's name."""
+        return self._node.name
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+        return self._life.running
 
     async def start(self, *, listen: bool = True) -> None:
         """Listen, once ``on_start`` has ended; or only serve those who come through the acceptor.
 
+        Being cancelled, or stopped meanwhile, it undoes what it has begun.
+
         Raises:
             ConfigError: the address can't be used, or the server runs already.
+            UsageError: it was started in another event loop.
+            NotConnected: it was stopped meanwhile.
             Exception: whatever an ``on_start`` handler raised; the server is then not started.
         """
-        async with self._changing:
-            if self.running:
-                raise ConfigError("the server runs already: stop it first, or make another one")
-            self._context.thread = get_ident()
-            if listen:
-                await self._listener.bind()
-            try:
-                await self._node.start()
-                await self._run_hook(self._context.hooks.on_start)
-                if listen:
-                    await self._listener.serve()
-            except BaseException:
-                await self._listener.stop()
-                await self._node.stop()
-                raise
-            self._upgrades.draining = False
-            self.running = True
-            self._watching = asyncio.create_task(self._stop_if_replaced(), name="crosswire watch over the name")
-            logger.info("listening on %s", self._listener.address if listen else "no address")
-            if listen:
-                context = self._context
-                fire(context.hooks.on_listening, (), context.tasks, lambda error: context.report(None, error, "a hook"))
+        await self._life.start(partial(self._begin, listen), partial(self._began, listen))
 
-    async def stop(self, seconds: float) -> None:
-        """Take no more connections, end those there are, and leave no task behind. Does nothing if it does not run."""
-        if not seconds >= 0:
-            raise UsageError(f"drain is a number of seconds, 0 or more, not {seconds!r}")
-        async with self._changing:
-            if not self.running:
-                return
-            self.running = False
-            if self._watching is not None and self._watching is not asyncio.current_task():
-                self._watching.cancel()
-            await self._end(seconds)
+    async def stop(self, drain: float) -> None:
+        """Take no more connections, end those there are, and leave no task behind. Does nothing if it does not run.
+
+        Being cancelled, it hurries.
+        """
+        if not drain >= 0:
+            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+        if self.running:
+            self._upgrades.draining = True  # in this turn: who comes now is refused
+        await self._life.stop(partial(self._end, drain, asyncio.current_task()))
+
+    async def lost_name(self) -> None:
+        """Wait until another node has taken over the name."""
+        await self._node.lost_name()
+
+    async def _begin(self, listen: bool) -> None:
+        self._context.thread = get_ident()
+        if listen:
+            await self._listener.bind()
+        try:
+            await self._node.start()
+            await run_hook(self._context.hooks.on_start, self._context.tasks)
+            if listen:
+                await self._listener.serve()
+        except BaseException:
+            await carry_through(self._listener.stop, self._node.stop)
+            raise
+
+    def _began(self, listen: bool) -> None:
+        context = self._context
+        self._upgrades.draining = context.stopping = False
+        self._watching = asyncio.create_task(self._stop_if_replaced(), name="crosswire watch over the name")
+        logger.info("listening on %s", self._listener.address if listen else "no address")
+        if listen:
+            self._announcing = fire(context.hooks.on_listening, (), context.tasks, self._announcing_failed)
+
+    def _announcing_failed(self, error: BaseException) -> None:
+        self._context.report(None, error, "a hook")
 
     async def _stop_if_replaced(self) -> None:
         """Serve nobody under a name that is another's: its clients go to the others."""
         await self._node.lost_name()
         await self.stop(0)
 
-    async def run(self, seconds: float) -> None:
-        """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second signal stops at once too."""
-        with stop_signals() as caught:
-            await self.start()
-            first = await signal_or(self._node.lost_name(), caught)
-            if first is None:
-                await self.stop(0)
-                raise ConfigError(f"another node has taken over the name {self._node.name!r}")
-            stopping = asyncio.create_task(self.stop(0 if first == signal.SIGINT else seconds), name="crosswire stop")
-            second = asyncio.create_task(caught.get(), name="crosswire second signal")
-            await asyncio.wait({stopping, second}, return_when=asyncio.FIRST_COMPLETED)
-            second.cancel()
-            if not stopping.done():
-                stopping.cancel()
-                await asyncio.wait({stopping})
-                if stopping.cancelled():
-                    await self._end(0)
-                    return
-            await stopping
+    async def _end(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:
+        context, deadline = self._context, self._context.clock() + max(seconds, GRACE)
+        context.stopping = True
+        for task in (self._watching, self._announcing):
+            if task is not None and task is not caller:
+                task.cancel()
+        try:
+            await carry_through(
+                self._listener.stop,
+                partial(spread, context, seconds),
+                partial(send_all_away, context, deadline),
+                partial(self._end_handlers, deadline, caller),
+                partial(self._cancel_handlers, caller),
+                partial(run_hook, context.hooks.on_stop, context.tasks),
+                self._node.stop,
+            )
+        finally:
+            logger.info("stopped")
 
-    async def _end(self, seconds: float) -> None:
-        self._upgrades.draining = True
-        deadline = self._context.clock() + max(seconds, GRACE)
-        await self._listener.stop()
-        await drain(self._context, seconds)
-        if not await self._context.tasks.wait(max(deadline - self._context.clock(), 0)):
-            logger.warning("%d handlers were still at work and are cancelled", len(self._context.tasks))
-            self._context.workers.drop()
-            await self._context.tasks.cancel()
-        self._context.wheel.stop()
-        await self._run_hook(self._context.hooks.on_stop)
-        await self._node.stop()
-        logger.info("stopped")
+    async def _end_handlers(self, deadline: float, caller: asyncio.Task[Any] | None) -> None:
+        context = self._context
+        await context.tasks.wait(max(deadline - context.clock(), 0), caller)
 
-    async def _run_hook(self, hook: Hook[[]]) -> None:
-        failures: list[BaseException] = []
-        task = fire(hook, (), self._context.tasks, failures.append)
-        if task is not None:
-            try:
-                await asyncio.wait({task})
-            finally:
-                if not task.done():  # this wait was cancelled, and the hook with it
-                    task.cancel()
-                    await asyncio.wait({task})
-        if failures:
-            raise failures[0]
+    async def _cancel_handlers(self, caller: asyncio.Task[Any] | None) -> None:
+        context = self._context
+        try:
+            if not await context.tasks.wait(0, caller):
+                logger.warning("%d handlers were still at work and are cancelled", len(context.tasks))
+                context.workers.drop()
+                await context.tasks.cancel(caller)
+        finally:
+            context.wheel.stop()

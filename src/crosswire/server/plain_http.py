@@ -8,18 +8,23 @@ from typing import Any
 
 from crosswire.core.listeners import Listener
 from crosswire.core.messages import JSON
+from crosswire.core.signatures import Offer
 from crosswire.errors import ConfigError, InvalidPayload
 from crosswire.server.handshake import Handshake
+from crosswire.transport.http_answer import require_sendable
 from crosswire.transport.interface import Response
 
 logger = logging.getLogger("crosswire.http")
+
+_ALLOWED = {"Allow": "GET, HEAD, OPTIONS"}
+_REQUEST = Offer(request=Handshake)
 
 PageHandler = Callable[..., Any]
 """Takes the request, or nothing, and returns a str (plain text), bytes, a ``Response``, or data for JSON."""
 
 
 class PlainRoutes:
-    """Handlers of GET requests by path; ``/healthz`` is there from the start, and can be replaced."""
+    """Handlers of GET and HEAD requests by path; ``/healthz`` is there from the start, and can be replaced."""
 
     __slots__ = ("_by_path",)
 
@@ -35,13 +40,19 @@ class PlainRoutes:
         """
         if not path.startswith("/"):
             raise ConfigError(f"a path starts with a slash: {path!r}")
-        listener = Listener(handler, 1)
+        listener = Listener(handler, _REQUEST, f"GET {path}")
         if listener.is_async:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
         self._by_path[path] = listener
 
-    def answer(self, request: Handshake, *, draining: bool) -> Response:
-        """Answer a request that is no WebSocket's."""
+    def answer(self, request: Handshake, method: str = "GET", *, draining: bool) -> Response:
+        """Answer a request that is no WebSocket's. One of HEAD gets the answer of GET; its body is not sent."""
+        if method == "OPTIONS":
+            return Response(204, headers=_ALLOWED)
+        if method not in ("GET", "HEAD"):
+            return Response(405, b"only GET and HEAD are answered here", _ALLOWED)
+        if not request.path.startswith("/"):  # ``GET *``, or a host alone
+            return Response(400, b"the target of a request is a path")
         listener = self._by_path.get(request.path)
         if listener is not None:
             return _call(listener, request)
@@ -58,7 +69,7 @@ def _call(listener: Listener, request: Handshake) -> Response:
     try:
         answer = listener.handler(*(request,)[: listener.arity])
         if isinstance(answer, Response):
-            return answer
+            return require_sendable(answer)
         if isinstance(answer, str):
             return Response(body=answer.encode())
         if isinstance(answer, bytes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
@@ -12,16 +11,16 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
+from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_name
 from crosswire.errors import ConfigError
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
-from crosswire.runtime import loops
+from crosswire.runtime import process
 from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
-from crosswire.server.hooks import Hooks
+from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
 from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.plain_http import PageHandler, PlainRoutes
@@ -34,8 +33,6 @@ from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
 from crosswire.types import Heartbeat, Limits
 
-_MOST_ARGUMENTS = 2  # of an event's handler: the socket and the data
-
 
 class Server:
     """Accepts WebSocket connections, delivers their events to your handlers, and sends to users and rooms.
@@ -45,7 +42,8 @@ class Server:
         host: address to listen on: IPv4, IPv6, a name, "" for all, or ``unix:/path`` for a Unix socket.
         port: 0 for a free one; :attr:`port` tells it after the start.
         redis: URL of a Redis or Valkey, several independent ones, or :class:`Redis` with its options. Servers that
-            are given the same act as one. "embedded" starts one for the servers of this machine. None: it is alone.
+            are given the same act as one. "embedded" starts one for what is started in this folder, "embedded:NAME"
+            for what gives that name. None: it is alone.
         bus: anything else that carries messages between servers, such as a :class:`MemoryBus`.
         tls: context for ``wss`` with your certificate.
         origins: ``Origin`` fields that browsers may connect from; None for any.
@@ -93,7 +91,7 @@ class Server:
             raise ConfigError(f"origins takes a collection, not one string: write [{origins!r}]")
         self._limits = limits
         self._hooks = Hooks()
-        self._events = EventListeners(_MOST_ARGUMENTS)
+        self._events = EventListeners(socket=Socket)
         flusher = Flusher()
         fanout = FanOut(flusher.schedule)
         interest = Interest(duplicates, heartbeat.probe)
@@ -168,7 +166,7 @@ class Server:
         """As :meth:`on`, for the next event of that name only."""
         return self._events.on(event, handler, once=True, tag=tag)
 
-    def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
+    def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers: the given one, those with the tag, or all.
 
         Args:
@@ -178,7 +176,7 @@ class Server:
         """
         remove(event, handler_or_tag, self._events, self._hooks)
 
-    def authenticate(self, hook: HandlerT) -> HandlerT:
+    def authenticate(self, hook: UserHookT) -> UserHookT:
         """Ask this hook who a new connection is, before any event of it is delivered.
 
         It gets the :class:`Handshake` and returns the user id, or None for a generated one; it raises
@@ -191,9 +189,9 @@ class Server:
         return hook
 
     @overload
-    def get(self, path: str, handler: HandlerT) -> HandlerT: ...
+    def get(self, path: str, handler: PageT) -> PageT: ...
     @overload
-    def get(self, path: str, handler: None = None) -> Callable[[HandlerT], HandlerT]: ...
+    def get(self, path: str, handler: None = None) -> Callable[[PageT], PageT]: ...
     def get(self, path: str, handler: PageHandler | None = None) -> Any:
         """Answer plain HTTP GET requests for a path, on the same port; as a decorator or directly.
 
@@ -289,11 +287,16 @@ class Server:
 
         Raises:
             ConfigError: the address can't be used, a living node has the name, or the server runs already.
+            UsageError: it was started in another event loop.
+            NotConnected: it was stopped meanwhile.
+            Exception: what an ``on_start`` handler raised.
         """
         await self._lifecycle.start(listen=listen)
 
     async def stop(self, drain: float = 0) -> None:
-        """Take no more connections, close those there are with 1001, and wait for handlers.
+        """Take no more connections, close those there are with 1001, wait for handlers, and run the ``on_stop`` hooks.
+
+        A server that is being started is stopped by it too. Being cancelled, it hurries, and does all the same.
 
         Args:
             drain: seconds to spread the closing over, so that not all clients come back to the others at once.
@@ -302,14 +305,19 @@ class Server:
         await self._lifecycle.stop(drain)
 
     def run(self, *, drain: float = 10) -> None:
-        """Run until SIGINT, which stops at once, or SIGTERM, which drains. Blocks; on uvloop where there is one.
+        """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second one hurries. Blocks.
+
+        It runs on uvloop where there is one, and sets up logging unless that is done already.
 
         Args:
             drain: as for :meth:`stop`, after a SIGTERM.
+
+        Raises:
+            UsageError: an event loop runs here already, or this is not the main thread.
+            SystemExit: what :meth:`start` tells with ConfigError, in a line; or another node has taken over the name.
+            Exception: what an ``on_start`` or ``on_stop`` handler raised.
         """
-        # The process is ours now: say where it listens, unless the application has set up logging of its own.
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        loops.run(self._lifecycle.run(drain))
+        process.run("server", self._lifecycle, drain)
 
     async def __aenter__(self) -> Server:
         await self.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
@@ -56,7 +55,7 @@ class Socket:
     )
 
     def __init__(self, handshake: Handshake, connection: Connection, format: Format, context: Context) -> None:
-        self.id = secrets.token_urlsafe(12)
+        self.id = context.socket_ids.next()
         self.user = self.id
         self.stamp = 0
         self.handshake = handshake
@@ -159,6 +158,7 @@ class Socket:
 
         Raises:
             EventError: ``ROOM_LIMIT``, it is in as many rooms as it may be.
+            BusUnavailable: no Redis lets this server listen for the room; the socket is not in it.
             NotConnected: it is closed.
             UsageError: a name is empty or no string.
         """
@@ -188,12 +188,14 @@ class Socket:
 
         Raises:
             Reject: the server refuses duplicates and the user is connected already; this socket is closed with 4012.
+            BusUnavailable: no Redis lets this server listen for the user; the socket is whose it was before.
             NotConnected: it is closed.
             UsageError: the user is empty or no string.
         """
         self._require_here()
         require_name(user, "a user id")
         self._require_open()
+        before = self.user
         if self._context.registry.keeps_out(self, user):
             await self._context.registry.make_way(user)
             self._require_open()
@@ -201,11 +203,14 @@ class Socket:
             refused = Reject(CloseCode.REPLACED, "the user is connected already")
             self.close(refused.close_code, refused.reason)
             raise refused
-        arrival = self._context.interest.arrival(self)
-        if arrival is not None:
-            await arrival
-            if not self.is_open and self._context.registry.duplicates == "refuse":
-                raise Reject(CloseCode.REPLACED, "the user is connected already")
+        try:
+            await self._context.interest.arrive(self)
+        except BaseException:
+            if self.is_open and self.user == user:
+                self._context.registry.rename(self, before)
+            raise
+        if not self.is_open and self._context.registry.duplicates == "refuse":
+            raise Reject(CloseCode.REPLACED, "the user is connected already")
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake. From now on the socket is in no room, and nothing reaches it.

@@ -62,7 +62,7 @@ class Upgrades:
         """Grant the upgrade, or answer with plain HTTP."""
         handshake = Handshake(request.target, request.headers, request.remote)
         if not request.wants_websocket:
-            return self._routes.answer(handshake, draining=self.draining)
+            return self._routes.answer(handshake, request.method, draining=self.draining)
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal

@@ -93,14 +93,3 @@ async def test_a_second_signal_hurries(second: signal.Signals) -> None:
         assert (code, out.endswith("on_stop\nstopped\nafter run\n"), err) == (0, True, "")
         assert loop.time() - began < 10
         assert (await peer.closed()).code == 1001
-
-
-async def test_an_address_in_use_ends_it_with_an_error() -> None:
-    async with child(1) as (_, server):
-        program = PROGRAM.replace("port=0", f"port={server.port}")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", program, "1", stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
-        code, _, err = await ended(process)
-        assert code == 1
-        assert f"ConfigError: can't listen on 127.0.0.1 port {server.port}" in err

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from crosswire.server.drain import GRACE, drain
+from crosswire.server.drain import GRACE, send_all_away, spread
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeConnection, FakeServer
@@ -33,7 +33,9 @@ def drained(
             connection.answers_close = number >= deaf
             made.append(connection)
         began = loop.time()
-        await drain(server.context, seconds)
+        deadline = server.context.clock() + max(seconds, GRACE)
+        await spread(server.context, seconds)
+        await send_all_away(server.context, deadline)
         took = loop.time() - began
         await asyncio.sleep(1)
         assert len(server.context.sessions) == 0

@@ -6,23 +6,24 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from crosswire.cluster.interface import PortOwner
-from crosswire.cluster.redis.address import parse
-from crosswire.cluster.redis.commands import command
+from crosswire.cluster.redis.address import Address, parse
+from crosswire.cluster.redis.application import application_of, described, is_embedded
+from crosswire.cluster.redis.commands import channel_of, command, text_of_channel
 from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.embedded import EmbeddedRedis
 from crosswire.cluster.redis.endpoint import Endpoint, Pulse
 from crosswire.cluster.redis.inlets import Inlets
 from crosswire.cluster.redis.pool import Pool
-from crosswire.cluster.redis.publisher import Budget, Message
+from crosswire.cluster.redis.publisher import Budget, Message, command_of
 from crosswire.errors import BusUnavailable, ConfigError
+from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
-
-EMBEDDED = "embedded"
 
 _CONNECT_TIMEOUT = 1.0
 _START = 2.0
@@ -82,6 +83,7 @@ class Endpoints:
         self._news = asyncio.Event()
         self._told: dict[str, RedisStatus] = {}
         self._paths: tuple[str, ...] = ()
+        self._notices = Notices(logger)
         self._available = self._interrupted = False
 
     @property
@@ -96,8 +98,10 @@ class Endpoints:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Their ids."""
-        return tuple(endpoint.id for endpoint in self.healthy)
+        """The ids of those on which this port hears all it wants to, or else of all that are healthy."""
+        healthy = self.healthy
+        whole = [endpoint for endpoint in healthy if not endpoint.subscriber.refusals]
+        return tuple(endpoint.id for endpoint in whole or healthy)
 
     @property
     def connected(self) -> list[Endpoint]:
@@ -145,12 +149,14 @@ class Endpoints:
     async def stop(self) -> None:
         """Disconnect, when what was published is acknowledged, or soon."""
         asked = [endpoint.publisher.ask(command(b"PING")) for endpoint in self.connected]
-        if asked:
-            await asyncio.wait(asked, timeout=_GOODBYE)
-        self._pool.close()
-        for id in list(self._all):
-            await self._discard(id)
-        self._available = False
+        try:
+            if asked:
+                await asyncio.wait(asked, timeout=_GOODBYE)
+        finally:  # who is cancelled does not wait for them, and disconnects all the same
+            self._pool.close()
+            for id in list(self._all):
+                await self._discard(id)
+            self._available = False
 
     async def add(self, url: str) -> None:
         """Use one more; also one that was retired.
@@ -201,8 +207,7 @@ class Endpoints:
             self._review()
 
     async def _make(self, url: str) -> Endpoint:
-        embedded = EmbeddedRedis() if url == EMBEDDED else None
-        address = parse(url if embedded is None else await embedded.acquire())
+        embedded, address = await self._located(url)
         if embedded is not None and (known := self._all.get(address.id)) is not None:  # somebody else was faster
             embedded.release()
             return known
@@ -220,6 +225,16 @@ class Endpoints:
         tasks.start(endpoint.run(), f"crosswire redis {address.shown}")
         return endpoint
 
+    @staticmethod
+    async def _located(url: str) -> tuple[EmbeddedRedis | None, Address]:
+        if not is_embedded(url):
+            return None, parse(url)
+        application = application_of(url)
+        embedded = EmbeddedRedis(application)
+        place = parse(await embedded.acquire())
+        logger.info("%s: a Valkey for %s (%s)", application, described(application), place.path)
+        return embedded, replace(place, url=application, alias=application)
+
     async def _discard(self, id: str) -> None:
         endpoint = self._all.pop(id)
         self._told.pop(id)
@@ -231,8 +246,9 @@ class Endpoints:
             embedded.release()
 
     def _find(self, url: str) -> Endpoint | None:
-        if url == EMBEDDED:
-            return next((self._all[id] for id in self._embedded), None)
+        if is_embedded(url):
+            application = application_of(url)
+            return next((each for each in self._all.values() if each.address.alias == application), None)
         return self._all.get(parse(url).id)
 
     async def _settle(self) -> None:
@@ -311,14 +327,28 @@ class Endpoints:
             self._tell(partial(self._owner.path_lost, endpoint.id))
         self.endpoint_changed(endpoint)
 
-    def publish_refused(self, message: Message, error: str) -> None:
+    def publish_refused(self, endpoint: Endpoint, message: Message, error: str) -> None:
         """A message was not published."""
-        self._pool.refused(message)
+        elsewhere = self._pool.refused(endpoint, message)
+        self._notices.warn(
+            "publish",
+            "%s refuses to publish on %r: %s. The message is %s: check its ACL",
+            endpoint.address.shown,
+            text_of_channel(channel_of(command_of(message))),
+            error,
+            "published on another Redis" if elsewhere else "lost",
+        )
 
     def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None:
         """A channel can't be heard."""
-        failure = SubscriptionFailure(endpoint.address.shown, channel.decode(errors="backslashreplace"), error)
-        self._tell(partial(self._owner.subscription_failed, failure))
+        name, shown = text_of_channel(channel), endpoint.address.shown
+        self._notices.warn("subscribe", "%s does not let this node listen on %r: %s. Check its ACL", shown, name, error)
+        self._tell(partial(self._owner.subscription_failed, SubscriptionFailure(shown, name, error)))
+        self._tell_paths()
+
+    def all_subscribed(self, endpoint: Endpoint) -> None:
+        """All channels can be heard."""
+        self._tell_paths()
 
     def _use(self) -> None:
         self._pool.use([each for each in self._all.values() if each.usable and not each.retired])
@@ -371,4 +401,5 @@ def _heard_all_since(endpoint: Endpoint, moment: float) -> bool:
 
 
 def _denied(endpoint: Endpoint) -> ConfigError:
-    return ConfigError(f"{endpoint.address.shown} refuses this node: {endpoint.denied}. Check its url and its ACL")
+    why = (endpoint.denied or "").rstrip(".")
+    return ConfigError(f"{endpoint.address.shown} refuses this node: {why}. Check its url and its ACL")

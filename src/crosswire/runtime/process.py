@@ -1,0 +1,130 @@
+"""A process that runs one thing, from its start to the signal that ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from typing import Protocol
+
+from crosswire.errors import ConfigError, UsageError
+from crosswire.runtime import loops
+from crosswire.runtime.interrupts import StopSignals
+
+_UNDO = 1.0
+"""Seconds that a start which a signal breaks off has to be undone; then it is hurried."""
+
+_LOGS = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+logger = logging.getLogger("crosswire.process")
+
+
+class Service(Protocol):
+    """What a process runs."""
+
+    async def start(self) -> None:
+        """Begin; being cancelled, undo what was begun."""
+
+    async def stop(self, drain: float) -> None:
+        """End, within ``drain`` seconds, or, being cancelled, at once."""
+
+    async def lost_name(self) -> None:
+        """Wait until another one has taken its place."""
+
+    @property
+    def name(self) -> str:
+        """Under which others know it."""
+        ...
+
+
+def run(what: str, service: Service, drain: float) -> None:
+    """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second signal hurries. Blocks.
+
+    Args:
+        what: it is, in a word, for errors.
+        service: to be run.
+        drain: seconds.
+
+    Raises:
+        UsageError: it can't be run in this place.
+        SystemExit: it can't work where it is started: the text, which Python prints, says why. The exit code is 1.
+        Exception: whatever the application's own code raised.
+    """
+    _require_place(what)
+    if not drain >= 0:
+        raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+    # The process is ours now: say what happens, unless the application has set up logging of its own.
+    logging.basicConfig(level=logging.INFO, format=_LOGS)
+    try:
+        with StopSignals() as signals, loops.runner() as runner:
+            runner.run(_live(service, drain, signals))
+    except ConfigError as error:
+        # Who starts it can mend that; where in the code it was found out does not help with it.
+        raise SystemExit(f"{error.code}: {error}") from error
+
+
+def _require_place(what: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise UsageError(
+            "run() makes an event loop of its own, and one is running here already, as in Jupyter or in an "
+            f"asynchronous function: `await {what}.start()` instead, and `await {what}.stop()` in the end"
+        )
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError(
+            "run() waits for SIGINT and SIGTERM, which only the main thread gets: in another thread, run an event "
+            f"loop of your own, with `asyncio.run(main())`, and in main() `async with {what}:`"
+        )
+
+
+async def _live(service: Service, drain: float, signals: StopSignals) -> None:
+    """Run a service, and stop it as the signals say."""
+    signals.attach(asyncio.get_running_loop())
+    starting = asyncio.create_task(service.start(), name="crosswire start")
+    if await _comes_first(signals.first, starting):
+        await _break_off(starting, service, signals)
+        return
+    starting.result()
+    signals.started()
+    lost = asyncio.create_task(service.lost_name(), name="crosswire watch over the name")
+    by_signal = await _comes_first(signals.first, lost)
+    lost.cancel()
+    number = signals.number
+    stopping = asyncio.create_task(service.stop(drain if number == signal.SIGTERM else 0), name="crosswire stop")
+    if await _comes_first(signals.second, stopping):
+        stopping.cancel()
+        await asyncio.wait({stopping})
+    if not stopping.cancelled():
+        stopping.result()
+    if not by_signal:
+        raise ConfigError(f"another node has taken over the name {service.name!r}")
+
+
+async def _break_off(starting: asyncio.Task[None], service: Service, signals: StopSignals) -> None:
+    """End a start at once; if it has just succeeded, stop what it started."""
+    starting.cancel()
+    hurry = asyncio.create_task(signals.second.wait(), name="crosswire second signal")
+    await asyncio.wait({starting, hurry}, timeout=_UNDO, return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+    if starting.cancelled():
+        return
+    if (error := starting.exception()) is None:
+        await service.stop(0)
+    else:
+        logger.info("the start that was broken off ended with %r", error)
+
+
+async def _comes_first(event: asyncio.Event, task: asyncio.Task[None]) -> bool:
+    """Wait for an event or for the end of a task; tell whether it was the event."""
+    waiting = asyncio.create_task(event.wait(), name="crosswire signal")
+    try:
+        await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
+        return event.is_set() and not task.done()
+    finally:
+        waiting.cancel()

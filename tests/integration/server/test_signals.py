@@ -1,0 +1,203 @@
+"""Signals while ``run()`` starts and stops something whose hooks hang, in processes of their own."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from crosswire.testing.redis_process import RedisProcess
+from tests.support.watched import Watched
+
+INT, TERM = signal.SIGINT, signal.SIGTERM
+SOON = 10.0
+"""Seconds for what takes a part of one, on a machine that is busy."""
+
+PROGRAM = """
+import asyncio, contextlib, sys, time
+from crosswire import Node, Server
+
+kind, when, how, redis = sys.argv[1:]
+options = {"redis": redis} if redis else {}
+service = Node("it", **options) if kind == "node" else Server("it", port=0, **options)
+
+async def waits():
+    await asyncio.sleep(600)
+
+def blocks():
+    while True:
+        time.sleep(600)
+
+async def blocks_later():
+    await asyncio.sleep(0)
+    blocks()
+
+async def uses_a_thread():
+    await asyncio.to_thread(time.sleep, 600)
+
+async def is_stubborn():
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(600)
+
+def is_very_stubborn():
+    while True:
+        with contextlib.suppress(BaseException):
+            time.sleep(600)
+
+async def cleans_up():
+    try:
+        await asyncio.sleep(600)
+    finally:
+        await asyncio.sleep(0.05)
+        print("cleaned up", flush=True)
+
+async def fails_when_cancelled():
+    try:
+        await asyncio.sleep(600)
+    except asyncio.CancelledError:
+        raise OSError("it can't be undone") from None
+
+@getattr(service, when)
+def begins():
+    print(when, "began", flush=True)
+
+getattr(service, when)(globals()[how])
+
+if when != "on_start":
+    service.on_start(lambda: print("started", flush=True))
+if when != "on_stop":
+    service.on_stop(lambda: print("on_stop ran", flush=True))
+
+service.run(drain=600)
+print("after run", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisProcess]:
+    with RedisProcess() as process:
+        yield process
+
+
+@contextmanager
+def running(kind: str, when: str, how: str, redis: str = "") -> Iterator[Watched]:
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, kind, when, how, redis]
+    watched = Watched(command, cwd=Path.cwd(), environment=None)
+    try:
+        yield watched
+    finally:
+        watched.stop()
+
+
+def quickly(watched: Watched) -> int:
+    """Wait for its end, which must not take long, and return the exit code."""
+    began = time.monotonic()
+    code = watched.wait()
+    assert time.monotonic() - began < SOON, watched.output
+    return code
+
+
+KINDS = pytest.mark.parametrize("kind", ["server", "node"])
+
+
+@KINDS
+@pytest.mark.parametrize("number", [INT, TERM])
+@pytest.mark.parametrize("how", ["waits", "blocks", "blocks_later", "cleans_up"])
+def test_the_first_ends_a_start(kind: str, how: str, number: signal.Signals) -> None:
+    with running(kind, "on_start", how) as it:
+        it.wait_for("on_start began")
+        it.signal(number)
+        assert quickly(it) == 0
+        assert it.output.endswith("after run\n")
+        assert "Traceback" not in it.output
+        assert "on_stop ran" not in it.output
+        assert ("cleaned up" in it.output) is (how == "cleans_up")
+
+
+@pytest.mark.parametrize("how", ["uses_a_thread", "is_stubborn", "is_very_stubborn"])
+def test_the_first_ends_a_start_that_nothing_can_break_off(how: str) -> None:
+    with running("server", "on_start", how) as it:
+        it.wait_for("on_start began")
+        it.signal(TERM)
+        assert quickly(it) == 128 + TERM
+        assert "exits" in it.output
+
+
+def test_a_second_one_hurries_that() -> None:
+    with running("node", "on_start", "is_stubborn") as it:
+        it.wait_for("on_start began")
+        it.signal(INT)
+        it.signal(INT)
+        assert quickly(it) in (0, 128 + INT)
+
+
+def test_a_start_that_fails_when_it_is_broken_off_ends_too() -> None:
+    with running("server", "on_start", "fails_when_cancelled") as it:
+        it.wait_for("on_start began")
+        it.signal(INT)
+        assert quickly(it) == 0
+        assert "it can't be undone" in it.output
+
+
+@KINDS
+def test_a_start_that_is_broken_off_leaves_the_cluster(kind: str, redis: RedisProcess) -> None:
+    with running(kind, "on_start", "waits", redis.url) as it:
+        it.wait_for("on_start began")
+        assert redis.command("PUBSUB", "CHANNELS", "cw:*")
+        it.signal(TERM)
+        assert quickly(it) == 0
+        assert redis.command("PUBSUB", "CHANNELS", "cw:*") == []
+
+
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_a_start_that_waits_for_a_redis_ends(number: signal.Signals, redis: RedisProcess) -> None:
+    redis.pause()
+    try:
+        with running("server", "on_start", "waits", redis.url) as it:
+            it.wait_for("")
+            time.sleep(0.5)
+            it.signal(number)
+            assert quickly(it) in (0, -number)  # it may not have come as far as to hear of it
+    finally:
+        redis.resume()
+
+
+@KINDS
+@pytest.mark.parametrize("second", [INT, TERM])
+@pytest.mark.parametrize("how", ["waits", "blocks", "blocks_later", "cleans_up"])
+def test_a_second_one_ends_a_stop(kind: str, how: str, second: signal.Signals) -> None:
+    with running(kind, "on_stop", how) as it:
+        it.wait_for("^started")
+        time.sleep(0.3)
+        it.signal(TERM)
+        it.wait_for("on_stop began")
+        it.signal(second)
+        assert quickly(it) == 0
+        assert it.output.count("on_stop began") == 1
+        assert it.output.endswith("after run\n")
+
+
+@pytest.mark.parametrize("how", ["uses_a_thread", "is_stubborn", "is_very_stubborn"])
+def test_a_second_one_ends_a_stop_that_nothing_can_break_off(how: str) -> None:
+    with running("server", "on_stop", how) as it:
+        it.wait_for("^started")
+        it.wait_for("listening on")
+        it.signal(TERM)
+        it.wait_for("on_stop began")
+        it.signal(INT)
+        assert quickly(it) == 128 + TERM
+
+
+def test_on_listening_that_hangs_does_not_hold_up_a_stop() -> None:
+    with running("server", "on_listening", "waits") as it:
+        it.wait_for("on_listening began")
+        it.signal(TERM)
+        assert quickly(it) == 0
+        assert "on_stop ran" in it.output
+        assert "ERROR" not in it.output
