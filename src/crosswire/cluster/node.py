@@ -64,7 +64,7 @@ class Node:
         tasks, background = Tasks(), Tasks()
         self._events = EventListeners(sender=str)
         services = EventListeners(sender=str)
-        responders = Responder(self._events, tasks), Responder(services, tasks)
+        responders = Responder(self._events, tasks), Responder(services, tasks, own=False)
         self._channels = CustomChannels(tasks)
         self._redis = RedisControl(lambda: self._life.arriving())
         self._hooks = NodeHooks(tasks, lambda: self._life.lose_name(), self._redis.welcome)

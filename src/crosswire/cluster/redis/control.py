@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,13 @@ from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.listeners import EventListeners
-from crosswire.errors import ConfigError
+from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.types import RedisStatus, Replies
 
 if TYPE_CHECKING:
     from crosswire.cluster.participant import Participant
+
+logger = logging.getLogger("crosswire.cluster")
 
 PATIENCE = 5.0
 """Seconds that all nodes have to listen on a Redis that is added."""
@@ -93,7 +96,10 @@ class RedisControl:
         """Tell a node that has just come which Redis were added since the others started."""
         native = self._participant().native
         for url in self._added:
-            native.tell((name,), f"{SERVICE}redis.add", native.pack(url))
+            try:
+                native.tell((name,), f"{SERVICE}redis.add", native.pack(url))
+            except BusUnavailable as error:  # who comes is to be known of all the same
+                logger.warning("node %r is not told of a Redis that was added: %s", name, error)
 
     def offer(self, services: EventListeners) -> None:
         """Let other nodes add and remove a Redis on this one."""
