@@ -15,10 +15,10 @@ class FakeConnection:
     """An attempt to connect, and the connection that becomes of it."""
 
     subprotocol = None
-    ending = None
 
     def __init__(self, receiver: ClientReceiver, *, announces: bool = False) -> None:
         self.announces = announces
+        self.closing: Close | None = None
         self.paused = self.was_wanted = False
         self._receiver = receiver
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -65,8 +65,15 @@ class FakeConnection:
 
     # What the client does
 
+    @property
+    def ending(self) -> Close | None:
+        """How it ends, while it does."""
+        return self.closing
+
     def send_text(self, data: bytes) -> bool:
-        """Note a message."""
+        """Note a message, unless the server has said goodbye."""
+        if self.closing is not None:
+            return False
         self.sent.append(data.decode())
         return True
 

@@ -304,6 +304,7 @@ def test_an_on_close_that_connects_again_is_not_waited_for_by_what_it_waits_for(
             if len(fake.connections) == 1:
                 fake.last.end(Close(4011))
                 await settle()
+        await settle()
         assert told == ["open", "connected again", "open"]
         await fake.client.close()
 
