@@ -6,11 +6,13 @@ import ssl
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from crosswire.core.options import suggestion
 from crosswire.errors import ConfigError
 
 DEFAULT_PORT = 6379
 
 _FORMS = "redis://[user[:password]@]host[:port][/db], rediss://... for TLS, or unix://[user:password@]/path[?db=N]"
+_SCHEMES = ("redis", "rediss", "unix")
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 
 
@@ -117,8 +119,17 @@ def parse(url: str) -> Address:
     if "#" in url:
         raise _unreadable("it has a fragment: percent-encode '#' as %23")
     if parts.scheme not in ("redis", "rediss", "unix"):
-        raise _unreadable("it does not begin with redis://, rediss:// or unix://")
+        raise _unreadable(f"it does not begin with redis://, rediss:// or unix://{_meant(url, parts.scheme)}")
+    if port == 0:
+        raise _unreadable("nothing listens on port 0")
     return _unix(url, parts) if parts.scheme == "unix" else _tcp(url, parts, port)
+
+
+def _meant(url: str, scheme: str) -> str:
+    """What a url could be that has no scheme of ours; nothing of it is quoted, but what we know."""
+    if "://" in url:
+        return suggestion(scheme, _SCHEMES)
+    return suggestion(url.partition(":")[0], ("embedded",)) or "; write one of these in front"
 
 
 def _tcp(url: str, parts: SplitResult, port: int | None) -> Address:
