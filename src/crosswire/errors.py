@@ -8,7 +8,7 @@
   * :exc:`NotConnected`: there is no open connection to send through.
   * :exc:`CallTimeout`: nobody answered in time.
   * :exc:`NodeGone`: the node that was called is not alive, or died before it answered.
-  * :exc:`BusUnavailable`: no Redis can be reached.
+  * :exc:`BusUnavailable`: no Redis can be reached, or none lets this node do what it has to.
   * :exc:`EventError`: the peer answered with a refusal; raise it to refuse.
 
     * :exc:`InvalidPayload`: the data does not fit the wire or the handler's type.
@@ -186,7 +186,10 @@ class NodeGone(CrosswireError, ConnectionError):
 
 
 class BusUnavailable(CrosswireError, ConnectionError):
-    """No Redis can be reached, so other nodes can't either. What is local goes on; try again later."""
+    """No Redis can be reached, so other nodes can't either: what is local goes on; try again later.
+
+    Or every one that can be refuses what is needed, by its ACL for example: the text says what, and what each said.
+    """
 
     code = "BUS_UNAVAILABLE"
 

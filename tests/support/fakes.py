@@ -80,7 +80,7 @@ class FakeServer:
 
         fanout = FanOut(at_end_of_turn)
         self.hooks = Hooks()
-        self.events = EventListeners(2)
+        self.events = EventListeners(socket=object)
         interest = Interest(duplicates, heartbeat.probe)
         registry = Registry(duplicates, limits.rooms, fanout, interest)
         self.context = Context(limits, heartbeat, self.hooks, registry, fanout, interest)

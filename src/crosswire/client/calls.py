@@ -40,7 +40,7 @@ class Calls:
             EventError: the server refused.
             NotConnected: the connection was lost.
         """
-        notice: Hook[[]] = Hook("on_pending", 0)
+        notice: Hook[[]] = Hook("on_pending")
         if on_pending is not None:
             notice(on_pending, once=True)
         loop = asyncio.get_running_loop()

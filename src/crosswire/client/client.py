@@ -11,7 +11,7 @@ from typing import Any, Self, overload
 from crosswire.client.calls import Calls, Pending
 from crosswire.client.destination import Destination, Fresh, Headers
 from crosswire.client.heartbeat import Heartbeat
-from crosswire.client.hooks import Hooks
+from crosswire.client.hooks import HandlerT, Hooks
 from crosswire.client.options import (
     require_count,
     require_interval,
@@ -26,7 +26,7 @@ from crosswire.client.session import Session, SessionOwner
 from crosswire.client.url import Params
 from crosswire.core.backoff import Backoff
 from crosswire.core.calls import CallIds
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
+from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event
 from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime.tasks import Tasks
@@ -125,7 +125,7 @@ class Client:
         self._call_timeout = require_seconds("call_timeout", call_timeout)
         self._pending_after = require_seconds("pending_after", pending_after, zero=True)
         self._tasks = Tasks()
-        self._listeners = EventListeners(most=1)
+        self._listeners = EventListeners()
         self._ids = CallIds()
         self._hooks = hooks = Hooks(self._tasks)
         self._router = Router(self._listeners, hooks, self._tasks)
@@ -315,7 +315,7 @@ class Client:
         """Add a handler that is called at most once; otherwise as :meth:`on`."""
         return self._listeners.on(event, handler, once=True, tag=tag)
 
-    def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
+    def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers of an event or of a hook.
 
         Args:

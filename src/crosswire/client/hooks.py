@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from crosswire.core.listeners import Hook
+from crosswire.core.listeners import AnyHook, Hook
+from crosswire.core.returns import Answer
+from crosswire.core.signatures import Offer
 from crosswire.errors import NotConnected
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import Close
+
+HandlerT = TypeVar("HandlerT", bound=Callable[[Any], Answer] | Callable[[], Answer])
+"""A handler of the server's events."""
 
 logger = logging.getLogger("crosswire.client")
 
@@ -28,19 +34,18 @@ class Hooks:
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
-        self.on_open: Hook[[]] = Hook("on_open", 0)
-        self.on_close: Hook[[Close]] = Hook("on_close", 1)
-        self.on_error: Hook[[BaseException]] = Hook("on_error", 1)
-        self.on_message: Hook[[str | bytes]] = Hook("on_message", 1)
-        self.on_ping: Hook[[]] = Hook("on_ping", 0)
-        self.on_pong: Hook[[float]] = Hook("on_pong", 1)
-        self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout", 0)
-        self.on_reconnect: Hook[[int, float]] = Hook("on_reconnect", 2)
-        self.on_give_up: Hook[[int]] = Hook("on_give_up", 1)
-
+        self.on_open: Hook[[]] = Hook("on_open")
+        self.on_close: Hook[[Close]] = Hook("on_close", Offer(close=Close))
+        self.on_error: Hook[[Exception]] = Hook("on_error", Offer(exc=BaseException))
+        self.on_message: Hook[[str | bytes]] = Hook("on_message", Offer(raw=(str, bytes)))
+        self.on_ping: Hook[[]] = Hook("on_ping")
+        self.on_pong: Hook[[float]] = Hook("on_pong", Offer(milliseconds=float))
+        self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout")
+        self.on_reconnect: Hook[[int, float], [int]] = Hook("on_reconnect", Offer(attempt=int, delay=float))
+        self.on_give_up: Hook[[int]] = Hook("on_give_up", Offer(limit=int))
         self.warn = Notices(logger).warn
 
-    def fire(self, hook: Hook[...], *arguments: Any) -> asyncio.Task[None] | None:
+    def fire(self, hook: AnyHook, *arguments: Any) -> asyncio.Task[None] | None:
         """Call a hook's handlers; what they raise is reported. Return the task of those that wait, if any."""
         return fire(hook, arguments, self._tasks, self.report)
 

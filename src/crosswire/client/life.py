@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from crosswire.client.hooks import Hooks
-from crosswire.core.listeners import Hook
+from crosswire.core.listeners import AnyHook
 from crosswire.types import Close
 
 logger = logging.getLogger("crosswire.client")
@@ -21,7 +21,7 @@ MOST_WAITING = 100
 
 
 class _Step(NamedTuple):
-    hook: Hook[...]
+    hook: AnyHook
     arguments: tuple[Close, ...]
     then: Callable[[], None]
 

@@ -11,6 +11,7 @@ from crosswire.core.listeners import EventListeners, Handler
 from crosswire.core.messages import Codec
 from crosswire.core.names import require_event
 from crosswire.core.payloads import RawPayload
+from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.runtime.home import running_loop
 from crosswire.runtime.tasks import Tasks
 
@@ -25,17 +26,24 @@ class CustomChannels:
     __slots__ = ("_handlers", "_names", "_participant", "_responder", "_tags")
 
     def __init__(self, tasks: Tasks) -> None:
-        self._handlers = EventListeners(2)
+        self._handlers = EventListeners(sender=str)
         self._responder = Responder(self._handlers, tasks)
         self._participant: Participant | None = None
         self._names: set[str] = set()
         self._tags = count(1)  # numbers the handlers, as one may be given twice
 
     async def attach(self, participant: Participant) -> None:
-        """Listen on the bus, for all that has been subscribed; returns when it does."""
+        """Listen on the bus, for all that has been subscribed; returns when it does.
+
+        Raises:
+            ConfigError: no Redis lets this node listen on one.
+        """
         self._participant = participant
         for name in [self._open(participant, channel) for channel in self._names]:
-            await participant.port.listening(name)
+            try:
+                await participant.port.listening(name)
+            except BusUnavailable as error:
+                raise ConfigError(str(error)) from error
 
     def detach(self) -> None:
         """Listen no more, until :meth:`attach`."""
@@ -43,7 +51,11 @@ class CustomChannels:
         self._responder.drop()
 
     async def subscribe(self, participant: Participant, channel: str, handler: Handler) -> None:
-        """Call a handler for all that is published; returns when it listens."""
+        """Call a handler for all that is published; returns when it listens.
+
+        Raises:
+            BusUnavailable: no Redis lets this node listen; the handler is not kept.
+        """
         tag = next(self._tags)
         self._handlers.on(channel, handler, tag=tag)
         try:

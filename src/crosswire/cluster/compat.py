@@ -114,6 +114,8 @@ class Compat:
 
     knows_members = False
     echoes = True
+    own_channels = (BRIDGE,)
+    client_channels = (BROADCAST, PRIVATE)
 
     def __init__(self, port: Port, codec: Codec, name: str, preset_namespaces: Collection[str]) -> None:
         self._port = port
@@ -190,7 +192,7 @@ class Compat:
     def serve(self, clients: ClientInbox) -> None:
         """Listen for clients."""
         self._clients = clients
-        for channel in (BROADCAST, PRIVATE):
+        for channel in self.client_channels:
             self._port.subscribe(channel, partial(self._message, channel), plain=True)
         for namespace in self._presets:
             self.open_room(namespace, "")

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any, TypeVar
 
-from crosswire.core.listeners import Hook
+from crosswire.core.listeners import AnyHook, Hook
+from crosswire.core.returns import Answer
+from crosswire.core.signatures import Offer
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, NodeInfo, RedisStatus, SubscriptionFailure
+
+HandlerT = TypeVar("HandlerT", bound=Callable[[str, Any], Answer] | Callable[[str], Answer] | Callable[[], Answer])
+"""A handler of nodes' events."""
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -41,13 +47,15 @@ class NodeHooks:
         self._tasks = tasks
         self.on_replaced = on_replaced
         self.on_newcomer = on_newcomer
-        self.on_join: Hook[[NodeInfo]] = Hook("on_join", 1)
-        self.on_leave: Hook[[NodeInfo, str]] = Hook("on_leave", 2)
-        self.on_gap: Hook[[GapInfo]] = Hook("on_gap", 1)
-        self.on_redis_health: Hook[[RedisStatus]] = Hook("on_redis_health", 1)
-        self.on_start: Hook[[]] = Hook("on_start", 0)
-        self.on_stop: Hook[[]] = Hook("on_stop", 0)
-        self.on_subscription_error: Hook[[SubscriptionFailure]] = Hook("on_subscription_error", 1)
+        self.on_join: Hook[[NodeInfo]] = Hook("on_join", Offer(info=NodeInfo))
+        self.on_leave: Hook[[NodeInfo, str], [NodeInfo]] = Hook("on_leave", Offer(info=NodeInfo, reason=str))
+        self.on_gap: Hook[[GapInfo]] = Hook("on_gap", Offer(info=GapInfo))
+        self.on_redis_health: Hook[[RedisStatus]] = Hook("on_redis_health", Offer(status=RedisStatus))
+        self.on_subscription_error: Hook[[SubscriptionFailure]] = Hook(
+            "on_subscription_error", Offer(failure=SubscriptionFailure)
+        )
+        self.on_start: Hook[[]] = Hook("on_start")
+        self.on_stop: Hook[[]] = Hook("on_stop")
 
     def fire_join(self, info: NodeInfo) -> None:
         """A node is there."""
@@ -69,7 +77,7 @@ class NodeHooks:
         """A channel can't be heard on a Redis."""
         self._fire(self.on_subscription_error, failure)
 
-    def _fire(self, hook: Hook[...], *arguments: object) -> None:
+    def _fire(self, hook: AnyHook, *arguments: object) -> None:
         def failed(error: BaseException) -> None:
             logger.error("%s failed", hook.name, exc_info=error)
 

@@ -106,7 +106,11 @@ class Port(Protocol):
         ...
 
     async def listening(self, channel: bytes) -> None:
-        """Wait until they do, over every way that works; not at all if none does."""
+        """Wait until they do, over every way that works; not at all if none does.
+
+        Raises:
+            BusUnavailable: every way that works refuses it.
+        """
 
     async def listeners(self, channel: bytes) -> int:
         """Count the ports, of any node, that listen on a channel; 0 if that can't be found out."""

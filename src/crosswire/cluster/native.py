@@ -158,6 +158,11 @@ class Native:
         channels = self._channels
         return channels.nodes, channels.incarnation(self._incarnation), channels.node(self._name)
 
+    @property
+    def client_channels(self) -> tuple[bytes]:
+        """Those of every server beside these: all clients'."""
+        return (self._channels.everyone,)
+
     def serve(self, clients: ClientInbox) -> None:
         """Listen for clients."""
         self._clients = clients

@@ -11,7 +11,7 @@ from crosswire.cluster.asks import Question, ReplyStream
 from crosswire.cluster.audiences import ClusterDispatcher, offer_services
 from crosswire.cluster.channels import CustomChannels
 from crosswire.cluster.clients import Clients, NoClients
-from crosswire.cluster.hooks import NodeHooks
+from crosswire.cluster.hooks import HandlerT, NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.life import NodeLife
 from crosswire.cluster.participant import Participant
@@ -19,15 +19,13 @@ from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.responder import Responder
 from crosswire.core.audience import Audience, Audiences, Room, require_timeout
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
+from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_node_name
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import process
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import NodeInfo, Replies
-
-_MOST_ARGUMENTS = 2  # of an event's handler: the sender and the data
 
 
 class Node:
@@ -64,8 +62,8 @@ class Node:
     ) -> None:
         clients = NoClients() if clients is None else clients
         tasks, background = Tasks(), Tasks()
-        self._events = EventListeners(_MOST_ARGUMENTS)
-        services = EventListeners(_MOST_ARGUMENTS)
+        self._events = EventListeners(sender=str)
+        services = EventListeners(sender=str)
         responders = Responder(self._events, tasks), Responder(services, tasks)
         self._channels = CustomChannels(tasks)
         self._redis = RedisControl(lambda: self._life.arriving())
@@ -150,7 +148,7 @@ class Node:
         """As :meth:`on`, for the next event of that name only."""
         return self._events.on(event, handler, once=True, tag=tag)
 
-    def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
+    def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers of an event, or of a hook given itself or by name; all, where none is named."""
         remove(event, handler_or_tag, self._events, self._hooks)
 
@@ -250,6 +248,7 @@ class Node:
 
         Raises:
             UsageError, ConfigError: as :meth:`on`.
+            BusUnavailable: no Redis lets this node listen there; the handler is not kept.
             NotConnected: the node has not been started.
         """
         await self._channels.subscribe(self._part(), channel, handler)

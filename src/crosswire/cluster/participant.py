@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Collection, Coroutine
@@ -26,6 +27,8 @@ from crosswire.errors import BusUnavailable, ConfigError, EventError, NodeGone, 
 from crosswire.runtime.home import running_loop
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, NodeInfo, RedisStatus, Replies, SubscriptionFailure
+
+logger = logging.getLogger("crosswire.cluster")
 
 
 class Participant:
@@ -112,8 +115,10 @@ class Participant:
         try:
             if self.port.available:
                 await self._join()
-        except BaseException:
+        except BaseException as error:
             await self._go_back()
+            if isinstance(error, BusUnavailable):  # it is an ACL that does not let it listen
+                raise ConfigError(str(error)) from error
             raise
         self._be_named()
         self._tasks.start(self.members.keep_up(), "crosswire beats")
@@ -130,8 +135,16 @@ class Participant:
         self.members.say_goodbye()
         await self.port.stop()
 
+    def _needed(self) -> list[bytes]:
+        """The channels that this node can't do without."""
+        channels = [*self.native.own_channels, *(self.compat.own_channels if self.compat is not None else ())]
+        if self.clients.serves:
+            channels += self.native.client_channels
+            channels += self.compat.client_channels if self.compat is not None else ()
+        return channels
+
     async def _join(self) -> None:
-        for channel in self.native.own_channels:
+        for channel in self._needed():
             await self.port.listening(channel)
         await self.members.claim_name()
         self._be_named()
@@ -349,6 +362,8 @@ class Participant:
                 await self._join()
         except ConfigError:
             self.replaced()
+        except BusUnavailable as error:
+            logger.warning("node %r can't join the cluster: %s", self.name, error)
         else:
             self.clients.restored()
 

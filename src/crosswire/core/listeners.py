@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from crosswire.core.names import require_event
-from crosswire.core.payloads import PayloadType, handler_signature, payload_type
-from crosswire.errors import UsageError
+from crosswire.core.payloads import PayloadType, payload_type
+from crosswire.core.signatures import NOTHING, Offer, examine, is_async
 
 Handler = Callable[..., Any]
 HandlerT = TypeVar("HandlerT", bound=Handler)
 P = ParamSpec("P")
+R = TypeVar("R")
 Tag = str | int
+
+if TYPE_CHECKING:  # which know it already; Python does from 3.13 on
+    from typing_extensions import ParamSpec as ParamSpecWithDefault
+
+    Fewer = ParamSpecWithDefault("Fewer", default=[])
+else:
+    Fewer = ParamSpec("Fewer")
 
 
 class Listener:
     """One registered handler, with what must be known to call it found out once.
+
+    Args:
+        handler: what the user gave.
+        offer: what it is called with.
+        what: it handles, for an error: "the event 'say'".
+        once: whether it is removed before its first call.
+        tag: the user's label for ``off``.
+
+    Raises:
+        UsageError: the handler can't be called.
+        ConfigError: it can't be right; the text says what to write instead.
 
     Attributes:
         handler: what the user gave.
@@ -31,15 +49,13 @@ class Listener:
     __slots__ = ("arity", "handler", "is_async", "once", "payload", "tag")
 
     def __init__(
-        self, handler: Handler, most: int, *, typed: bool = False, once: bool = False, tag: Tag | None = None
+        self, handler: Handler, offer: Offer, what: str, *, once: bool = False, tag: Tag | None = None
     ) -> None:
-        if not callable(handler):
-            raise UsageError(f"a handler must be callable, not {type(handler).__name__} ({handler!r})")
+        taken = examine(handler, offer, what)
         self.handler = handler
-        self.arity, annotation = handler_signature(handler, most, typed=typed)
-        self.payload: PayloadType = payload_type(annotation)
-        # An object with an async __call__ is a handler too.
-        self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+        self.arity = taken.arity
+        self.payload: PayloadType = payload_type(taken.data)
+        self.is_async = is_async(handler)
         self.once = once
         self.tag = tag
 
@@ -60,13 +76,13 @@ class EventListeners:
     being delivered, with effect from the next one.
 
     Args:
-        most: how many arguments a handler is offered; the last one is the payload.
+        kinds: what a handler is called with in front of the data: the names of the arguments, and their classes.
     """
 
-    __slots__ = ("_by_event", "_most")
+    __slots__ = ("_by_event", "_offer")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, **kinds: type) -> None:
+        self._offer = Offer(data=True, **kinds)
         self._by_event: dict[str, tuple[Listener, ...]] = {}
 
     @overload
@@ -80,7 +96,7 @@ class EventListeners:
         require_event(event)
         if handler is None:
             return lambda function: self.on(event, function, once=once, tag=tag)
-        listener = Listener(handler, self._most, typed=True, once=once, tag=tag)
+        listener = Listener(handler, self._offer, f"the event {event!r}", once=once, tag=tag)
         self._by_event[event] = (*self.of(event), listener)
         return handler
 
@@ -110,7 +126,18 @@ class EventListeners:
             self._by_event.pop(event, None)
 
 
-class Hook(Generic[P]):
+class Attach(Protocol[P, Fewer]):
+    """Attaches a handler to a hook; it may leave out arguments."""
+
+    @overload
+    def __call__(self, handler: Callable[P, R], /) -> Callable[P, R]: ...
+    @overload
+    def __call__(self, handler: Callable[Fewer, R], /) -> Callable[Fewer, R]: ...
+    @overload
+    def __call__(self, handler: Callable[[], R], /) -> Callable[[], R]: ...
+
+
+class Hook(Generic[P, Fewer]):
     """A life event that the application can attach to; no message of a client can trigger it.
 
     Call it to attach a handler, directly or as a decorator::
@@ -120,26 +147,42 @@ class Hook(Generic[P]):
 
         server.on_connect(greet, once=True, tag="greeting")
         server.on_connect.off("greeting")
+
+    For type checkers it has the arguments of its handlers, and of a handler that leaves out the last of two.
+
+    Args:
+        name: of the hook.
+        offer: what its handlers are called with.
     """
 
-    __slots__ = ("_listeners", "_most", "name")
+    __slots__ = ("_listeners", "_offer", "name")
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(self, name: str, offer: Offer = NOTHING) -> None:
         self.name = name
-        self._most = most
+        self._offer = offer
         self._listeners = NONE
 
     @overload
-    def __call__(self, handler: HandlerT, *, once: bool = False, tag: Tag | None = None) -> HandlerT: ...
+    def __call__(self, handler: Callable[P, R], *, once: bool = False, tag: Tag | None = None) -> Callable[P, R]: ...
     @overload
     def __call__(
-        self, handler: None = None, *, once: bool = False, tag: Tag | None = None
-    ) -> Callable[[HandlerT], HandlerT]: ...
+        self, handler: Callable[Fewer, R], *, once: bool = False, tag: Tag | None = None
+    ) -> Callable[Fewer, R]: ...
+    @overload
+    def __call__(self, handler: Callable[[], R], *, once: bool = False, tag: Tag | None = None) -> Callable[[], R]: ...
+    @overload
+    def __call__(self, handler: None = None, *, once: bool = False, tag: Tag | None = None) -> Attach[P, Fewer]: ...
     def __call__(self, handler: Any = None, *, once: bool = False, tag: Tag | None = None) -> Any:
-        """Attach a handler, or give a decorator that does; it returns the handler."""
+        """Attach a handler, or give a decorator that does; it returns the handler.
+
+        Raises:
+            UsageError: the handler can't be called.
+            ConfigError: it can't be right.
+        """
         if handler is None:
             return lambda function: self(function, once=once, tag=tag)
-        self._listeners = (*self._listeners, Listener(handler, self._most, once=once, tag=tag))
+        listener = Listener(handler, self._offer, self.name, once=once, tag=tag)
+        self._listeners = (*self._listeners, listener)
         return handler
 
     def off(self, handler_or_tag: Handler | Tag | None = None) -> None:
@@ -159,7 +202,10 @@ class Hook(Generic[P]):
         return bool(self._listeners)
 
 
-def remove(event: str | Hook[...], handler_or_tag: Handler | Tag | None, events: EventListeners, hooks: object) -> None:
+AnyHook = Hook[..., ...]
+
+
+def remove(event: str | AnyHook, handler_or_tag: Handler | Tag | None, events: EventListeners, hooks: object) -> None:
     """Remove handlers as ``off`` of whoever has both events and hooks does.
 
     Args:

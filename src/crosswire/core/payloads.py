@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-import sys
-from collections.abc import Callable
-from functools import lru_cache, partial
-from types import SimpleNamespace
-from typing import Any, get_type_hints
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -114,66 +110,6 @@ def _names(info: Any, kind: type) -> bool:
         for value in msgspec.structs.asdict(item).values():
             pending.extend(value if isinstance(value, tuple) else [value])
     return False
-
-
-def handler_signature(handler: Callable[..., Any], most: int, *, typed: bool) -> tuple[int, Any]:
-    """Tell how many of ``most`` positional arguments a handler takes and, if ``typed``, its annotation of the last.
-
-    Raises:
-        ConfigError: it takes none or more, or its annotations can't be resolved.
-    """
-    try:
-        parameters = list(inspect.signature(handler).parameters.values())
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{handler!r} can't be a handler: {error}") from error
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    if len(required) > most or any(p.kind is p.KEYWORD_ONLY for p in required):
-        raise ConfigError(f"{_name(handler)} needs {len(required)} arguments; a handler here is called with {most}")
-    arity = most if variadic else min(len(positional), most)
-    if len(positional) < most or not typed:
-        return arity, Any
-    return arity, _annotation(handler, positional[most - 1])
-
-
-def _annotation(handler: Callable[..., Any], parameter: inspect.Parameter) -> Any:
-    if parameter.annotation is parameter.empty:
-        return Any
-    if not isinstance(parameter.annotation, str):
-        return parameter.annotation
-    # This annotation alone: those of the other parameters may name what is imported for type checkers only.
-    wanted: Any = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
-    try:
-        names = (_globals(handler), _registering_names())
-        return get_type_hints(wanted, *names, include_extras=True)[parameter.name]
-    except (NameError, AttributeError, SyntaxError, TypeError) as error:
-        raise ConfigError(
-            f"the annotation {parameter.annotation!r} of {_name(handler)} can't be resolved ({error}): "
-            "define the type at the top of its module, or where the handler is registered"
-        ) from error
-
-
-def _globals(handler: Callable[..., Any]) -> dict[str, Any]:
-    """The names that a handler's annotations were written among."""
-    function: Any = inspect.unwrap(handler)
-    while isinstance(function, partial):
-        function = inspect.unwrap(function.func)
-    if not inspect.isroutine(function):
-        function = inspect.unwrap(type(function).__call__)
-    return getattr(function, "__globals__", {})
-
-
-def _registering_names() -> dict[str, Any]:
-    """The local names where a handler is being registered: its types may be defined there, in a function."""
-    frame = sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("crosswire."):
-        frame = frame.f_back
-    return frame.f_locals
-
-
-def _name(handler: Callable[..., Any]) -> str:
-    return getattr(handler, "__qualname__", repr(handler))
 
 
 ANY = payload_type(Any)

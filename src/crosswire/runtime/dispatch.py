@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from types import CoroutineType
 from typing import Any, NamedTuple
 
-from crosswire.core.listeners import Hook, Listener
+from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.payloads import PayloadType
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
 
@@ -111,7 +111,7 @@ async def _settle(work: Coroutine[Any, Any, Any], outcome: Outcome) -> None:
         outcome.raised(error)
 
 
-def fire(hook: Hook[...], arguments: tuple[Any, ...], tasks: Tasks, failed: Failed) -> asyncio.Task[None] | None:
+def fire(hook: AnyHook, arguments: tuple[Any, ...], tasks: Tasks, failed: Failed) -> asyncio.Task[None] | None:
     """Call a hook's listeners with ``arguments``; return the task that goes on with the asynchronous ones, if any."""
     if not hook:
         return None

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from types import CoroutineType
-from typing import Any
+from types import CoroutineType, NoneType
+from typing import Any, get_args, get_origin
 
+from crosswire.core.annotations import alternatives, may_be
 from crosswire.core.listeners import Handler, Listener
 from crosswire.core.names import require_name
-from crosswire.errors import ConfigError, Reject
+from crosswire.core.signatures import Offer, examine, name_of
+from crosswire.errors import ConfigError, Reject, UsageError
 from crosswire.server.handshake import Handshake
+
+_AWAITABLES = (Awaitable, Coroutine, asyncio.Future, asyncio.Task)
+_REMEDY = "if it has an id, return str(user.id)"
+_HANDSHAKE = Offer(handshake=Handshake)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,13 @@ class Authentication:
         """Ask this hook from now on.
 
         Raises:
-            ConfigError: there is one already.
+            ConfigError: there is one already, or it can't be right: it takes something else than a handshake, or its
+                annotation says that it returns no user id.
         """
         if self._hook is not None:
             raise ConfigError("there is an authenticate hook already: one hook decides, let it call what it needs")
-        self._hook = Listener(hook, 1)
+        _require_users(hook, examine(hook, _HANDSHAKE, "authenticate").returns)
+        self._hook = Listener(hook, _HANDSHAKE, "authenticate")
 
     def judge(self, handshake: Handshake) -> Verdict:
         """Ask the hook; what it raises but :exc:`Reject` is the caller's to handle."""
@@ -68,4 +77,21 @@ def checked_user(user: object) -> str | None:
     Raises:
         UsageError: it is neither a non-empty string nor None.
     """
-    return None if user is None else require_name(user, "the user that authenticate returns")
+    if user is None or isinstance(user, str):
+        return None if user is None else require_name(user, "the user that authenticate returns")
+    # Without its value: an object that stands for a user may have secrets in it, and this is logged.
+    raise UsageError(
+        f"the user that authenticate returns must be a string or None, not {type(user).__name__}: {_REMEDY}"
+    )
+
+
+def _require_users(hook: Handler, returns: Any) -> None:
+    """Check that what a hook's annotation says it returns can be a user."""
+    for each in alternatives(returns):
+        if (get_origin(each) or each) in _AWAITABLES:
+            _require_users(hook, (get_args(each) or (Any,))[-1])
+        elif not may_be(each, (str, NoneType)):
+            raise ConfigError(
+                f"{name_of(hook)} can't be the authenticate hook: its annotation says that it returns "
+                f"{getattr(each, '__name__', each)}, and a user is a string or None: {_REMEDY}"
+            )

@@ -9,7 +9,7 @@ from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim
 from crosswire.core.formats import Payloads, encode
-from crosswire.errors import EventError
+from crosswire.errors import BusUnavailable, EventError
 from crosswire.server.calls import ManyAnswers
 from crosswire.server.context import Context
 from crosswire.server.socket import Socket
@@ -132,6 +132,8 @@ class LocalDelivery:
                 await self._context.interest.room_ready(room.namespace, room.id)
         except BaseException as error:
             self._leave(room, joined)  # all of the user's connections, or none
+            if isinstance(error, BusUnavailable):
+                error = EventError(error.code, str(error))
             if not isinstance(error, EventError):
                 raise
             error.sender = self._name()

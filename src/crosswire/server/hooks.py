@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
 from crosswire.core.listeners import Hook
+from crosswire.core.returns import Answer, Sendable
+from crosswire.core.signatures import Offer
+from crosswire.server.handshake import Handshake
 from crosswire.server.socket import Socket
+from crosswire.transport.interface import Response
 from crosswire.types import Close
+
+HandlerT = TypeVar(
+    "HandlerT", bound=Callable[[Socket, Any], Answer] | Callable[[Socket], Answer] | Callable[[], Answer]
+)
+"""A handler of clients' events."""
+
+UserHookT = TypeVar(
+    "UserHookT",
+    bound=Callable[[Handshake], str | Awaitable[str | None] | None] | Callable[[], str | Awaitable[str | None] | None],
+)
+"""An ``authenticate`` hook."""
+
+PageT = TypeVar("PageT", bound=Callable[[Handshake], Sendable | Response] | Callable[[], Sendable | Response])
+"""A handler of plain HTTP requests."""
+
+_SOCKET = Offer(socket=Socket)
 
 
 class Hooks:
@@ -23,12 +46,14 @@ class Hooks:
     )
 
     def __init__(self) -> None:
-        self.on_connect: Hook[[Socket]] = Hook("on_connect", 1)
-        self.on_disconnect: Hook[[Socket, Close]] = Hook("on_disconnect", 2)
-        self.on_message: Hook[[Socket, str | bytes]] = Hook("on_message", 2)
-        self.on_error: Hook[[Socket, BaseException]] = Hook("on_error", 2)
-        self.on_pong: Hook[[Socket]] = Hook("on_pong", 1)
-        self.on_heartbeat: Hook[[Socket]] = Hook("on_heartbeat", 1)
-        self.on_start: Hook[[]] = Hook("on_start", 0)
-        self.on_listening: Hook[[]] = Hook("on_listening", 0)
-        self.on_stop: Hook[[]] = Hook("on_stop", 0)
+        self.on_connect: Hook[[Socket]] = Hook("on_connect", _SOCKET)
+        self.on_disconnect: Hook[[Socket, Close], [Socket]] = Hook("on_disconnect", Offer(socket=Socket, close=Close))
+        self.on_message: Hook[[Socket, str | bytes], [Socket]] = Hook(
+            "on_message", Offer(socket=Socket, raw=(str, bytes))
+        )
+        self.on_error: Hook[[Socket, Exception], [Socket]] = Hook("on_error", Offer(socket=Socket, exc=BaseException))
+        self.on_pong: Hook[[Socket]] = Hook("on_pong", _SOCKET)
+        self.on_heartbeat: Hook[[Socket]] = Hook("on_heartbeat", _SOCKET)
+        self.on_start: Hook[[]] = Hook("on_start")
+        self.on_listening: Hook[[]] = Hook("on_listening")
+        self.on_stop: Hook[[]] = Hook("on_stop")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from crosswire.core.envelopes import Claim
+from crosswire.errors import BusUnavailable
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import Close, CloseCode
 
@@ -74,7 +76,11 @@ class Interest:
             cluster.dialect.close_room(namespace, id)
 
     async def room_ready(self, namespace: str, id: str) -> None:
-        """Wait until messages to a room, published anywhere, come here."""
+        """Wait until messages to a room, published anywhere, come here.
+
+        Raises:
+            BusUnavailable: no Redis lets this server listen.
+        """
         if (cluster := self._cluster()) is not None:
             channel = cluster.dialect.room_channel(namespace, id)
             if not cluster.port.is_listening(channel):
@@ -82,10 +88,21 @@ class Interest:
 
     def arrival(self, socket: Socket) -> Coroutine[Any, Any, None] | None:
         """What is to be awaited before a connection's user is reachable from everywhere; None if nothing is."""
-        cluster = self._cluster()
-        return None if cluster is None else self._arrive(cluster, socket)
+        return None if self._cluster() is None else self._arrive_anyway(socket)
 
-    async def _arrive(self, cluster: Participant, socket: Socket) -> None:
+    async def _arrive_anyway(self, socket: Socket) -> None:
+        with suppress(BusUnavailable):  # it was logged; who comes is served all the same, as while there is no Redis
+            await self.arrive(socket)
+
+    async def arrive(self, socket: Socket) -> None:
+        """Make a connection's user reachable from everywhere.
+
+        Raises:
+            BusUnavailable: no Redis lets this server listen for the user.
+        """
+        cluster = self._cluster()
+        if cluster is None:
+            return
         channel = cluster.native.user_channel(socket.user)
         await cluster.port.listening(channel)
         if not socket.is_open or self._duplicates == "allow":

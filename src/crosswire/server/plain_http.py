@@ -8,6 +8,7 @@ from typing import Any
 
 from crosswire.core.listeners import Listener
 from crosswire.core.messages import JSON
+from crosswire.core.signatures import Offer
 from crosswire.errors import ConfigError, InvalidPayload
 from crosswire.server.handshake import Handshake
 from crosswire.transport.http_answer import require_sendable
@@ -16,6 +17,7 @@ from crosswire.transport.interface import Response
 logger = logging.getLogger("crosswire.http")
 
 _ALLOWED = {"Allow": "GET, HEAD, OPTIONS"}
+_REQUEST = Offer(request=Handshake)
 
 PageHandler = Callable[..., Any]
 """Takes the request, or nothing, and returns a str (plain text), bytes, a ``Response``, or data for JSON."""
@@ -38,7 +40,7 @@ class PlainRoutes:
         """
         if not path.startswith("/"):
             raise ConfigError(f"a path starts with a slash: {path!r}")
-        listener = Listener(handler, 1)
+        listener = Listener(handler, _REQUEST, f"GET {path}")
         if listener.is_async:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
         self._by_path[path] = listener

@@ -11,7 +11,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
-from crosswire.core.listeners import EventListeners, Handler, HandlerT, Hook, Tag, remove
+from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
@@ -19,7 +19,7 @@ from crosswire.runtime import process
 from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
-from crosswire.server.hooks import Hooks
+from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
 from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.options import (
@@ -38,8 +38,6 @@ from crosswire.transport.interface import Acceptor
 from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
 from crosswire.types import Heartbeat, Limits
-
-_MOST_ARGUMENTS = 2  # of an event's handler: the socket and the data
 
 
 class Server:
@@ -114,7 +112,7 @@ class Server:
         terms = Terms(require_origins(origins), proxies, require_subprotocols(subprotocols), compression)
         self._limits = limits
         self._hooks = Hooks()
-        self._events = EventListeners(_MOST_ARGUMENTS)
+        self._events = EventListeners(socket=Socket)
         flusher = Flusher()
         fanout = FanOut(flusher.schedule)
         interest = Interest(duplicates, heartbeat.probe)
@@ -195,7 +193,7 @@ class Server:
         """As :meth:`on`, for the next event of that name only."""
         return self._events.on(event, handler, once=True, tag=tag)
 
-    def off(self, event: str | Hook[...], handler_or_tag: Handler | Tag | None = None) -> None:
+    def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers: the given one, those with the tag, or all.
 
         Args:
@@ -205,7 +203,7 @@ class Server:
         """
         remove(event, handler_or_tag, self._events, self._hooks)
 
-    def authenticate(self, hook: HandlerT) -> HandlerT:
+    def authenticate(self, hook: UserHookT) -> UserHookT:
         """Ask this hook who a new connection is, before any event of it is delivered.
 
         It gets the :class:`Handshake` and returns the user id, or None for a generated one; it raises
@@ -218,9 +216,9 @@ class Server:
         return hook
 
     @overload
-    def get(self, path: str, handler: HandlerT) -> HandlerT: ...
+    def get(self, path: str, handler: PageT) -> PageT: ...
     @overload
-    def get(self, path: str, handler: None = None) -> Callable[[HandlerT], HandlerT]: ...
+    def get(self, path: str, handler: None = None) -> Callable[[PageT], PageT]: ...
     def get(self, path: str, handler: PageHandler | None = None) -> Any:
         """Answer plain HTTP GET requests for a path, on the same port; as a decorator or directly.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, encode_frame
-from crosswire.core.listeners import Hook
+from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import JSON, READY, Codec, event
 from crosswire.errors import Reject
 from crosswire.runtime.dispatch import fire
@@ -226,7 +226,7 @@ class Session:
             self._fire(hook, self.socket, data)
         self._router.receive(self, codec, data)
 
-    def _fire(self, hook: Hook[...], *arguments: object) -> None:
+    def _fire(self, hook: AnyHook, *arguments: object) -> None:
         """Fire a hook that the client can trigger as often as it likes, within the limit on running handlers."""
         if not hook:
             return

@@ -158,6 +158,7 @@ class Socket:
 
         Raises:
             EventError: ``ROOM_LIMIT``, it is in as many rooms as it may be.
+            BusUnavailable: no Redis lets this server listen for the room; the socket is not in it.
             NotConnected: it is closed.
             UsageError: a name is empty or no string.
         """
@@ -187,12 +188,14 @@ class Socket:
 
         Raises:
             Reject: the server refuses duplicates and the user is connected already; this socket is closed with 4012.
+            BusUnavailable: no Redis lets this server listen for the user; the socket is whose it was before.
             NotConnected: it is closed.
             UsageError: the user is empty or no string.
         """
         self._require_here()
         require_name(user, "a user id")
         self._require_open()
+        before = self.user
         if self._context.registry.keeps_out(self, user):
             await self._context.registry.make_way(user)
             self._require_open()
@@ -200,11 +203,14 @@ class Socket:
             refused = Reject(CloseCode.REPLACED, "the user is connected already")
             self.close(refused.close_code, refused.reason)
             raise refused
-        arrival = self._context.interest.arrival(self)
-        if arrival is not None:
-            await arrival
-            if not self.is_open and self._context.registry.duplicates == "refuse":
-                raise Reject(CloseCode.REPLACED, "the user is connected already")
+        try:
+            await self._context.interest.arrive(self)
+        except BaseException:
+            if self.is_open and self.user == user:
+                self._context.registry.rename(self, before)
+            raise
+        if not self.is_open and self._context.registry.duplicates == "refuse":
+            raise Reject(CloseCode.REPLACED, "the user is connected already")
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake. From now on the socket is in no room, and nothing reaches it.

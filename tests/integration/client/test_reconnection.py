@@ -6,7 +6,7 @@ import random
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from crosswire.core.listeners import Hook
+from crosswire.core.listeners import AnyHook
 from crosswire.errors import NotConnected
 from crosswire.types import FINAL_CLOSE_CODES, Close
 from tests.integration.client.conftest import Run
@@ -322,7 +322,7 @@ def test_a_handler_may_connect_again_after_the_end(run: Run, how: str) -> None:
             client = quick(server.url, retry_limit=0)
             watch = Watch(client)
 
-            hook: Hook[...] = client.on_close if how == "final close" else client.on_give_up
+            hook: AnyHook = client.on_close if how == "final close" else client.on_give_up
             hook(client.connect)
             await client.connect()
             if how == "final close":

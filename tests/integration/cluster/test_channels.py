@@ -114,7 +114,7 @@ async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
         with pytest.raises(InvalidPayload):
             a.publish("orders", object())
         with pytest.raises(ConfigError):
-            await a.subscribe("orders", lambda one, two, three: None)
+            await a.subscribe("orders", lambda one, two, three: None)  # type: ignore[type-var] # pyright: ignore
 
 
 async def test_the_channel_carries_the_prefix_on_redis(redis_bus: Redis, redis_process: RedisProcess) -> None:

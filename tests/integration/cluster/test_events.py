@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -115,7 +115,7 @@ async def test_an_error_reaches_the_asker_with_the_name_of_the_node(bus: Bus) ->
             node.on("refuses", refuses)
             node.on("typed", lambda sender, data: data.x)
             node.on("point", _takes_a_point)
-            node.on("odd", lambda: object())
+            node.on("odd", lambda: cast(Any, object()))
         expected = {
             "fails": "HANDLER_ERROR",
             "refuses": "full",

@@ -167,7 +167,7 @@ def cyclic() -> list[Any]:
 
 
 UNSENDABLE: dict[str, Callable[[], Any]] = {
-    "object": object,
+    "object": lambda: object(),
     "nested": lambda: {"a": [object()]},
     "cycle": cyclic,
     "lone surrogate": lambda: "\ud800",

@@ -53,11 +53,14 @@ def faulty_server() -> Server:
     def typed(socket: Socket, data: int) -> None:
         raise AssertionError
 
+    def unsendable() -> Any:
+        return object()
+
     server.on("say", lambda socket, data: None)
     server.on("fail", fail)
     server.on("fail later", fail_later)
     server.on("typed", typed)
-    server.on("unsendable", object)
+    server.on("unsendable", unsendable)
     server.on_heartbeat(fail)
     return server
 

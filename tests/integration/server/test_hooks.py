@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crosswire import Close, Heartbeat, Server, Socket
-from crosswire.core.listeners import Hook
+from crosswire.core.listeners import AnyHook
 from tests.integration.server.support import (
     CLOSE,
     Watch,
@@ -49,7 +49,7 @@ async def live(server: Server, *, times: int = 1) -> None:
 @pytest.mark.parametrize("name", HOOKS)
 async def test_each_life_event_calls_its_hook(name: str) -> None:
     server, calls = make_server(), list[str]()
-    hook: Hook[...] = getattr(server, name)
+    hook: AnyHook = getattr(server, name)
     hook(lambda: calls.append("direct"))
 
     @hook
@@ -68,7 +68,7 @@ async def test_each_life_event_calls_its_hook(name: str) -> None:
 @pytest.mark.parametrize("name", HOOKS)
 async def test_once(name: str) -> None:
     server, calls = make_server(), list[str]()
-    hook: Hook[...] = getattr(server, name)
+    hook: AnyHook = getattr(server, name)
     hook(lambda: calls.append("once"), once=True)
     hook(lambda: calls.append("always"))
     await live(server, times=2)
@@ -81,7 +81,7 @@ async def test_once(name: str) -> None:
 @pytest.mark.parametrize("what", ["handler", "tag", "all"])
 async def test_off(name: str, form: str, what: str) -> None:
     server, calls = make_server(), list[str]()
-    hook: Hook[...] = getattr(server, name)
+    hook: AnyHook = getattr(server, name)
 
     def handler() -> None:
         calls.append("handler")
@@ -213,7 +213,7 @@ async def test_a_failed_hook_is_told_to_on_error_and_does_not_stop_the_others(
     server, calls = make_server(), list[str]()
     watch = Watch(server)
     for name in ("on_connect", "on_heartbeat", "on_message", "on_disconnect"):
-        hook: Hook[...] = getattr(server, name)
+        hook: AnyHook = getattr(server, name)
         hook(fail)
 
         @hook

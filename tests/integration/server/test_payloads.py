@@ -194,4 +194,4 @@ def test_a_type_that_cannot_be_decoded_is_told_at_once() -> None:
 
     for handler in (wants_odd, wants_three):
         with pytest.raises(ConfigError):
-            server.on("say", handler)
+            server.on("say", handler)  # type: ignore[type-var] # pyright: ignore

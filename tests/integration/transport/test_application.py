@@ -18,7 +18,7 @@ from tests.support.aio import wait_until
 
 def application() -> tuple[Server, list[Any]]:
     """Return a server and what its hooks noted."""
-    server, notes = Server(port=1), []  # nobody could listen there
+    server, notes = Server(port=1), list[Any]()  # nobody could listen there
 
     @server.authenticate
     def who(handshake: Handshake) -> str | None:

@@ -36,7 +36,7 @@ class Scene:
     """A responder, its handlers, and what was asked of it."""
 
     def __init__(self) -> None:
-        self.events = EventListeners(2)
+        self.events = EventListeners(sender=str)
         self.tasks = Tasks()
         self.responder = Responder(self.events, self.tasks)
 

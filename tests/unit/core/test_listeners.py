@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crosswire.core.listeners import EventListeners, Hook, Listener, remove
+from crosswire.core.signatures import Offer
 from crosswire.errors import ConfigError, UsageError
 
 
@@ -29,12 +30,12 @@ def handlers(listeners: tuple[Listener, ...]) -> list[Callable[..., Any]]:
 
 @pytest.fixture
 def events() -> EventListeners:
-    return EventListeners(2)
+    return EventListeners(socket=str)
 
 
 @pytest.fixture
 def hook() -> Hook[[str]]:
-    return Hook("on_connect", 1)
+    return Hook("on_connect", Offer(socket=str))
 
 
 def test_handlers_are_kept_in_the_order_they_were_added(events: EventListeners) -> None:
@@ -140,7 +141,7 @@ def test_a_handler_is_checked_where_it_is_given(events: EventListeners, hook: Ho
     with pytest.raises(UsageError, match="must be callable, not str"):
         events.on("say", "handler")  # type: ignore[call-overload]
     with pytest.raises(ConfigError, match="needs 2 arguments"):
-        hook(first)
+        hook(first)  # type: ignore[arg-type] # pyright: ignore[reportCallIssue, reportArgumentType]
     assert events.of("say") == ()
     assert not hook
 
@@ -180,7 +181,7 @@ class Hooks:
     """A hook, and what is none."""
 
     def __init__(self) -> None:
-        self.on_open: Hook[[]] = Hook("on_open", 0)
+        self.on_open: Hook[[]] = Hook("on_open")
 
     def close(self) -> None:
         pytest.fail("it is no hook")
@@ -188,7 +189,7 @@ class Hooks:
 
 @pytest.mark.parametrize("tag", [None, "mine"])
 def test_a_handler_is_removed_from_an_event_or_from_a_hook_of_that_name(tag: str | None) -> None:
-    events, hooks = EventListeners(1), Hooks()
+    events, hooks = EventListeners(), Hooks()
     for name in ("say", "on_open", "close"):
         events.on(name, print, tag="mine")
     hooks.on_open(print, tag="mine")

@@ -8,6 +8,7 @@ import pytest
 
 from crosswire.core.listeners import EventListeners, Hook
 from crosswire.core.payloads import PayloadType
+from crosswire.core.signatures import Offer
 from crosswire.errors import EventError
 from crosswire.runtime.dispatch import Outcome, call_sync, fire
 from crosswire.runtime.tasks import Tasks
@@ -20,7 +21,7 @@ refused = EventError("full")
 
 def dispatch(*handlers: Callable[..., Any], data: Any = "data") -> tuple[Result, list[BaseException]]:
     """Call handlers as an event of a socket would; return what came of it, and what was reported."""
-    events = EventListeners(2)
+    events = EventListeners(socket=str)
     for handler in handlers:
         events.on("event", handler)
     failures: list[BaseException] = []
@@ -141,7 +142,7 @@ def test_a_cancelled_task_stops_calling_and_says_so() -> None:
     called: list[str] = []
 
     async def main() -> Result:
-        events = EventListeners(2)
+        events = EventListeners(socket=str)
         events.on("event", asyncio.Event().wait)
         events.on("event", lambda: called.append("second"))
         outcome = Outcome(lambda error: None)
@@ -164,7 +165,7 @@ def test_what_is_left_can_be_dropped() -> None:
     async def soon() -> None:
         raise AssertionError("this was to be dropped")
 
-    events = EventListeners(2)
+    events = EventListeners(socket=str)
     events.on("event", lambda: soon())
     unfinished = call_sync(events.take("event"), ("socket",), lambda kind: None, Outcome(lambda error: None))
     assert unfinished is not None
@@ -176,7 +177,7 @@ def test_what_is_left_can_be_dropped() -> None:
 
 def test_a_hook_that_nobody_attached_to_does_nothing() -> None:
     async def main() -> Any:
-        return fire(Hook("on_connect", 1), ("socket",), Tasks(), lambda error: None)
+        return fire(Hook("on_connect", Offer(socket=str)), ("socket",), Tasks(), lambda error: None)
 
     assert run(main()) is None
 
@@ -184,7 +185,7 @@ def test_a_hook_that_nobody_attached_to_does_nothing() -> None:
 def test_a_hooks_synchronous_listeners_are_called_at_once_with_what_they_take() -> None:
     async def main() -> list[Any]:
         seen: list[Any] = []
-        hook: Hook[[str, int]] = Hook("on_disconnect", 2)
+        hook: Hook[[str, int], [str]] = Hook("on_disconnect", Offer(socket=str, close=int))
         hook(lambda: seen.append(()), once=True)
         hook(lambda socket, close: seen.append((socket, close)))
         for _ in range(2):
@@ -198,7 +199,7 @@ def test_a_hooks_asynchronous_listeners_run_in_a_task_and_fail_apart() -> None:
     async def main() -> list[Any]:
         seen: list[Any] = []
         tasks = Tasks()
-        hook: Hook[[str]] = Hook("on_connect", 1)
+        hook: Hook[[str]] = Hook("on_connect", Offer(socket=str))
         failure = KeyError("reason")
         hook(raises(failure, later=False))
         hook(raises(failure, later=True))

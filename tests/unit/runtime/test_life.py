@@ -244,7 +244,7 @@ def test_a_step_that_does_not_end_is_left_behind(caplog: pytest.LogCaptureFixtur
 
 def test_a_hook_that_is_cancelled_may_clean_up() -> None:
     async def main() -> None:
-        hook: Hook[[]] = Hook("on_start", 0)
+        hook: Hook[[]] = Hook("on_start")
         cleaned, begun = list[int](), asyncio.Event()
 
         @hook

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NewType, NoReturn, TypeVar
+from uuid import UUID
 
 import pytest
 
@@ -57,6 +60,61 @@ def test_a_user_is_a_string_and_not_converted(user: Any) -> None:
         judged(lambda: user)
     with pytest.raises(UsageError, match="the user that authenticate returns"):
         checked_user(user)
+
+
+def test_who_returns_something_else_is_told_what_to_write_and_not_what_it_was() -> None:
+    with pytest.raises(UsageError, match=r"not list: if it has an id, return str\(user.id\)") as refused:
+        checked_user(["secret"])
+    assert "secret" not in str(refused.value)
+
+
+UserId = NewType("UserId", str)
+Number = NewType("Number", int)
+
+
+class User:
+    id = 13
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+
+
+@pytest.mark.parametrize(
+    "returns",
+    [
+        *(int, UUID, User, bool, bytes, list[str], tuple[str, int], float, int | None, str | int, Literal["a", 5]),
+        *(Awaitable[int], Coroutine[Any, Any, UUID], asyncio.Future[bool], Number, Annotated[int, "id"], Handshake),
+        *("int", "User | None"),
+    ],
+)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_annotation_that_is_no_users_is_told_at_registration(returns: Any, is_async: bool) -> None:
+    async def later(handshake: Handshake) -> Any: ...
+    def at_once(handshake: Handshake) -> Any: ...
+
+    hook = later if is_async else at_once
+    hook.__annotations__["return"] = returns
+    authentication = Authentication()
+    with pytest.raises(ConfigError, match=r"and a user is a string or None: if it has an id, return str\(user.id\)"):
+        authentication.use(hook)
+    assert authentication.judge(HANDSHAKE) == Verdict()
+
+
+@pytest.mark.parametrize(
+    "returns",
+    [
+        *(str, None, str | None, UserId, Role, Any, object, Literal["a"], Annotated[str, "id"], NoReturn, TypeVar("T")),
+        *(Awaitable, Awaitable[str], Coroutine[Any, Any, str | None]),
+        *("str | None", "Unknown"),
+    ],
+)
+def test_an_annotation_that_may_be_a_users_is_left_alone(returns: Any) -> None:
+    def hook(handshake: Handshake) -> Any:
+        return "13"
+
+    hook.__annotations__["return"] = returns
+    assert judged(hook).user == "13"
 
 
 def test_an_asynchronous_hook_is_left_to_be_run() -> None:

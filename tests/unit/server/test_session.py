@@ -120,9 +120,9 @@ def test_an_on_connect_that_never_ends_holds_messages_up_for_a_time_only() -> No
 
 
 def test_the_heartbeat_is_echoed_and_no_event() -> None:
-    async def main() -> tuple[list[bytes], list[str]]:
+    async def main() -> tuple[list[bytes], list[str | bytes]]:
         server = FakeServer(heartbeat=Heartbeat(text="ping"))
-        notes: list[str] = []
+        notes: list[str | bytes] = []
         server.hooks.on_heartbeat(lambda socket: notes.append(socket.user))
         server.hooks.on_message(lambda socket, raw: notes.append(raw))
         session, connection = server.connect()

@@ -60,11 +60,14 @@ class EndpointOwner(Protocol):
     def publisher_lost(self, endpoint: Endpoint, messages: list[Message], *, was_usable: bool) -> None:
         """It can't be published on; these messages were not acknowledged, and will not be."""
 
-    def publish_refused(self, message: Message, error: str) -> None:
+    def publish_refused(self, endpoint: Endpoint, message: Message, error: str) -> None:
         """It did not publish a message, and would not another time."""
 
     def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None:
         """It does not let us listen on a channel."""
+
+    def all_subscribed(self, endpoint: Endpoint) -> None:
+        """It does on all of them now."""
 
 
 class _Deaf(Unreachable):
@@ -276,10 +279,14 @@ class Endpoint:
             self.last_error = error
             self._owner.subscription_refused(self, channel, error)
 
+    def all_subscribed(self) -> None:
+        """It lets us listen on all channels now."""
+        self._owner.all_subscribed(self)
+
     def publish_refused(self, message: Message, error: str) -> None:
         """It did not publish a message."""
         self.last_error = error
-        self._owner.publish_refused(message, error)
+        self._owner.publish_refused(self, message, error)
 
     def _publisher_lost(self, reason: str) -> None:
         was_usable, self.usable = self.usable, False

@@ -11,14 +11,15 @@ from typing import Any
 
 from crosswire.cluster.interface import PortOwner
 from crosswire.cluster.redis.address import parse
-from crosswire.cluster.redis.commands import command
+from crosswire.cluster.redis.commands import channel_of, command, text_of_channel
 from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.embedded import EmbeddedRedis
 from crosswire.cluster.redis.endpoint import Endpoint, Pulse
 from crosswire.cluster.redis.inlets import Inlets
 from crosswire.cluster.redis.pool import Pool
-from crosswire.cluster.redis.publisher import Budget, Message
+from crosswire.cluster.redis.publisher import Budget, Message, command_of
 from crosswire.errors import BusUnavailable, ConfigError
+from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
 
@@ -82,6 +83,7 @@ class Endpoints:
         self._news = asyncio.Event()
         self._told: dict[str, RedisStatus] = {}
         self._paths: tuple[str, ...] = ()
+        self._notices = Notices(logger)
         self._available = self._interrupted = False
 
     @property
@@ -96,8 +98,10 @@ class Endpoints:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Their ids."""
-        return tuple(endpoint.id for endpoint in self.healthy)
+        """The ids of those on which this port hears all it wants to, or else of all that are healthy."""
+        healthy = self.healthy
+        whole = [endpoint for endpoint in healthy if not endpoint.subscriber.refusals]
+        return tuple(endpoint.id for endpoint in whole or healthy)
 
     @property
     def connected(self) -> list[Endpoint]:
@@ -313,14 +317,28 @@ class Endpoints:
             self._tell(partial(self._owner.path_lost, endpoint.id))
         self.endpoint_changed(endpoint)
 
-    def publish_refused(self, message: Message, error: str) -> None:
+    def publish_refused(self, endpoint: Endpoint, message: Message, error: str) -> None:
         """A message was not published."""
-        self._pool.refused(message)
+        elsewhere = self._pool.refused(endpoint, message)
+        self._notices.warn(
+            "publish",
+            "%s refuses to publish on %r: %s. The message is %s: check its ACL",
+            endpoint.address.shown,
+            text_of_channel(channel_of(command_of(message))),
+            error,
+            "published on another Redis" if elsewhere else "lost",
+        )
 
     def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None:
         """A channel can't be heard."""
-        failure = SubscriptionFailure(endpoint.address.shown, channel.decode(errors="backslashreplace"), error)
-        self._tell(partial(self._owner.subscription_failed, failure))
+        name, shown = text_of_channel(channel), endpoint.address.shown
+        self._notices.warn("subscribe", "%s does not let this node listen on %r: %s. Check its ACL", shown, name, error)
+        self._tell(partial(self._owner.subscription_failed, SubscriptionFailure(shown, name, error)))
+        self._tell_paths()
+
+    def all_subscribed(self, endpoint: Endpoint) -> None:
+        """All channels can be heard."""
+        self._tell_paths()
 
     def _use(self) -> None:
         self._pool.use([each for each in self._all.values() if each.usable and not each.retired])

@@ -82,18 +82,21 @@ class Pool:
 
     def announce(self, command: bytes, endpoints: Sequence[Endpoint]) -> None:
         """Publish on all of these, which are connected, and nowhere else if they fail."""
-        message = Shared(command, len(endpoints), again=False)
-        for endpoint in endpoints:
-            self._budget.free -= len(command)
-            endpoint.publisher.publish_as(message)
+        self._share(command, endpoints, again=False)
 
-    def refused(self, message: Message) -> None:
-        """A Redis did not publish a message, and would not another time."""
+    def refused(self, endpoint: Endpoint, message: Message) -> bool:
+        """Publish elsewhere what a Redis did not publish, and would not another time; tell whether it may be heard."""
         if isinstance(message, Shared):
             message.copies -= 1
-            if message.copies or not message.again:
-                return
+            if message.copies:
+                return True
+            if not message.again:
+                return False
+        elif isinstance(message, bytes) and (others := [each for each in self._usable if each is not endpoint]):
+            self._share(message, others)  # on all of them: others may refuse it too
+            return True
         self._owner.message_dropped()
+        return False
 
     def lost(self, messages: list[Message]) -> None:
         """Publish again, before anything newer, what a Redis did not acknowledge; it is not among the working ones."""
@@ -186,12 +189,17 @@ class Pool:
             self._keep(command)
             return
         chosen = self._choice.choose(channel)
-        self._budget.free -= len(command) * len(chosen)
         if len(chosen) == 1:
+            self._budget.free -= len(command)
             chosen[0].publisher.publish(command)
             return
-        message = Shared(command, len(chosen), again=True)
-        for endpoint in chosen:
+        self._share(command, chosen)
+
+    def _share(self, command: bytes, endpoints: Sequence[Endpoint], *, again: bool = True) -> None:
+        """Publish on all of these; ``again`` as for :class:`Shared`."""
+        self._budget.free -= len(command) * len(endpoints)
+        message = Shared(command, len(endpoints), again=again)
+        for endpoint in endpoints:
             endpoint.publisher.publish_as(message)
 
     def _place_plain(self, channel: bytes, message: Plain) -> None:

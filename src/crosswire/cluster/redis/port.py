@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from crosswire.cluster.interface import PortOwner, Receive
 from crosswire.cluster.redis.choice import make_choice
-from crosswire.cluster.redis.commands import command, publish
-from crosswire.cluster.redis.endpoint import Pulse
+from crosswire.cluster.redis.commands import command, publish, text_of_channel
+from crosswire.cluster.redis.endpoint import Endpoint, Pulse
 from crosswire.cluster.redis.endpoints import Endpoints
 from crosswire.cluster.redis.inlets import Inlets
 from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Budget
 from crosswire.core.envelopes import pack_header
 from crosswire.core.streams import Numbers
+from crosswire.errors import BusUnavailable
 from crosswire.types import GapInfo, RedisStatus
 
 if TYPE_CHECKING:
@@ -142,9 +143,21 @@ class RedisPort:
         return bool(healthy) and all(endpoint.subscriber.listens(channel) for endpoint in healthy)
 
     async def listening(self, channel: bytes) -> None:
-        """Wait until every Redis that is healthy has confirmed it, or is not any more."""
+        """Wait until every Redis that is healthy has confirmed it, or is not any more.
+
+        Raises:
+            BusUnavailable: every one that is healthy refuses it.
+        """
+        refusals: dict[Endpoint, str] = {}
         for endpoint in self._endpoints.healthy:
-            await endpoint.subscriber.listening(channel)
+            if (error := await endpoint.subscriber.listening(channel)) is not None:
+                refusals[endpoint] = error
+        if refusals and all(endpoint in refusals for endpoint in self._endpoints.healthy):
+            said = "; ".join(f"{endpoint.address.shown} says {error}" for endpoint, error in refusals.items())
+            raise BusUnavailable(
+                f"no Redis lets this node listen on {text_of_channel(channel)!r}, so it would hear nothing there: "
+                f"{said}. Check the ACL of the user that it logs in as"
+            )
 
     async def listeners(self, channel: bytes) -> int:
         """Count who listens on the channel, where most do; 0 if no Redis tells within a second."""

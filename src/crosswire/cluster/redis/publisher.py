@@ -72,9 +72,14 @@ Message = bytes | Shared | Plain
 """What is published; plain bytes are a PUBLISH on this Redis alone that is done again elsewhere if it gets lost."""
 
 
+def command_of(message: Message) -> bytes:
+    """Return the PUBLISH of a message."""
+    return message if isinstance(message, bytes) else message.command
+
+
 def size_of(message: Message) -> int:
     """Return the bytes that a message has taken from the budget."""
-    return len(message) if isinstance(message, bytes) else len(message.command)
+    return len(command_of(message))
 
 
 class PublisherOwner(Protocol):

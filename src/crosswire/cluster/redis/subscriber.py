@@ -25,6 +25,9 @@ class SubscriberOwner(Protocol):
     def subscription_refused(self, channel: bytes, error: str) -> None:
         """The Redis does not let us listen on a channel."""
 
+    def all_subscribed(self) -> None:
+        """No channel that is wanted is refused any more."""
+
 
 class _Request:
     """A command that was sent; its answer is one reply for every channel, or one error for all of them."""
@@ -54,6 +57,7 @@ class Subscriber:
 
     Attributes:
         line: the connection.
+        refusals: the channels that are wanted and that the Redis does not let us listen on, and what it said.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Subscriber:
         self._probe = probe
         self._owner = owner
         self.line = Line()
+        self.refusals: dict[bytes, str] = {}
         self._changed: dict[bytes, None] = {}
         # Channel -> the request that subscribes to it, or None once that was answered. Those are here that the Redis
         # will be subscribed to when it has done all that was sent.
@@ -94,6 +99,7 @@ class Subscriber:
         """Forget the connection, which is lost. Nobody waits for it any more."""
         self.line.link = None
         self._state.clear()
+        self.refusals.clear()
         self._requests.clear()
         self._changed.clear()
         for channel in list(self._waiters):
@@ -111,10 +117,19 @@ class Subscriber:
         """Whether the Redis has confirmed the subscription, and was not told to end it."""
         return self._state.get(channel, _UNKNOWN) is None
 
-    async def listening(self, channel: bytes) -> None:
-        """Wait until it has, or never will: until it refuses, the connection is lost or the channel not wanted."""
-        if self.listens(channel) or not (channel in self._changed or self._state.get(channel)):
-            return
+    async def listening(self, channel: bytes) -> str | None:
+        """Wait until it has, or never will: until it refuses, the connection is lost or the channel not wanted.
+
+        Returns:
+            What it said, if it refused. One that refused before is asked again, as its ACL may be another by now.
+        """
+        if channel in self.refusals and channel not in self._state and self.line.connected:
+            self._send([channel], subscribes=True)
+        if not self.listens(channel) and (channel in self._changed or self._state.get(channel)):
+            await self._answered(channel)
+        return self.refusals.get(channel)
+
+    async def _answered(self, channel: bytes) -> None:
         waiter = self._waiter(channel)
         try:
             await waiter
@@ -149,6 +164,9 @@ class Subscriber:
         wanted, state = self._wanted, self._state
         leave = [channel for channel in changed if channel in state and channel not in wanted]
         join = [channel for channel in changed if channel in wanted and channel not in state]
+        for channel in changed:
+            if channel not in wanted:
+                self._admit(channel)
         self._send(leave, subscribes=False)
         self._send(join, subscribes=True)
         for channel in self._waiters.keys() & changed.keys():
@@ -175,7 +193,13 @@ class Subscriber:
         # If it is another request's, the channel was left meanwhile, or joined again: then that one's answer counts.
         if request.subscribes and self._state.get(channel) is request:
             self._state[channel] = None
+            self._admit(channel)
             self._wake(channel)
+
+    def _admit(self, channel: bytes) -> None:
+        """Note that a channel is not refused any more."""
+        if self.refusals.pop(channel, None) is not None and not self.refusals:
+            self._owner.all_subscribed()
 
     def _refused(self, request: _Request, error: str) -> None:
         if not request.subscribes:
@@ -184,6 +208,8 @@ class Subscriber:
         if len(request.channels) == 1:
             for channel in channels:
                 del self._state[channel]
+                if channel in self._wanted:
+                    self.refusals[channel] = error
                 self._wake(channel)
                 self._owner.subscription_refused(channel, error)
             return

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crosswire.cluster.redis.options import Redis
+from crosswire.errors import BusUnavailable
 from crosswire.testing.proxy import TcpProxy
 from crosswire.testing.redis_process import RedisProcess
 from crosswire.types import SubscriptionFailure
@@ -149,10 +150,14 @@ def test_channels_that_may_not_be_listened_on_do_not_spoil_the_others() -> None:
 
         async def main() -> None:
             async with crew(Redis(redis.url_as("bob", "pw"))) as (a,), crew(Redis(redis.url)) as (b,):
-                await a.listen(b"good:1", b"bad:\xff", b"good:2")
+                for channel in (b"good:1", b"bad:\xff", b"good:2"):
+                    a.subscribe(channel)
+                await a.port.listening(b"good:2")
                 (failure,) = [value for _, value in a.told if isinstance(value, SubscriptionFailure)]
                 assert (failure.url, failure.channel) == (redis.url, "bad:\\xff")
                 assert "NOPERM" in failure.error
+                with pytest.raises(BusUnavailable, match=r"bad:.*NOPERM"):
+                    await a.port.listening(b"bad:\xff")
                 assert "NOPERM" in str(a.redis.status()[0].last_error)
                 assert a.healthy == [True]
                 assert [a.port.is_listening(channel) for channel in (b"good:1", b"bad:\xff", b"good:2")] == [

@@ -80,8 +80,8 @@ class Scene:
         self.use()
         self.pool.lost(messages)
 
-    def publish_refused(self, message: Message, error: str) -> None:
-        self.pool.refused(message)
+    def publish_refused(self, endpoint: Endpoint, message: Message, error: str) -> None:
+        self.pool.refused(endpoint, message)
 
     def endpoint_works(self, endpoint: Endpoint, since: float | None) -> None: ...
 
@@ -90,6 +90,8 @@ class Scene:
     def endpoint_measured(self, endpoint: Endpoint) -> None: ...
 
     def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None: ...
+
+    def all_subscribed(self, endpoint: Endpoint) -> None: ...
 
 
 async def turn() -> None:
@@ -222,7 +224,43 @@ def test_an_announcement_is_published_everywhere_and_nowhere_later() -> None:
     run(main())
 
 
-def test_what_is_refused_is_dropped_and_what_a_redis_can_not_do_now_another_does() -> None:
+def test_what_one_refuses_is_published_on_all_others_and_dropped_when_all_have_refused() -> None:
+    async def main() -> None:
+        scene = Scene(3)
+        scene.publish(b"1")
+        await turn()
+        first = next(site for site in scene.sites if site.published)
+        others = [site for site in scene.sites if site is not first]
+        first.redis.say(b"-NOPERM no permission\r\n")
+        await turn()
+        assert [site.published for site in others] == [[b"1"], [b"1"]]
+        others[0].redis.say(b"-NOPERM no permission\r\n")
+        assert scene.dropped == 0
+        others[1].redis.say(b"-NOPERM no permission\r\n")
+        await turn()
+        assert scene.dropped == 1
+        assert scene.budget.free == scene.budget.limit
+        assert [len(site.published) for site in scene.sites] == [1, 1, 1]
+
+    run(main())
+
+
+def test_what_has_no_number_is_dropped_when_it_is_refused() -> None:
+    async def main() -> None:
+        scene = Scene(2)
+        scene.publish_plain(b"1")
+        await turn()
+        one = next(site for site in scene.sites if site.published)
+        one.redis.say(b"-NOPERM no permission\r\n")
+        await turn()
+        assert scene.dropped == 1
+        assert sum(len(site.published) for site in scene.sites) == 1
+        assert scene.budget.free == scene.budget.limit
+
+    run(main())
+
+
+def test_what_a_redis_refuses_another_publishes_and_so_it_does_what_that_can_not_do_now() -> None:
     async def main() -> None:
         scene = Scene(2)
         scene.publish(b"1", b"2", b"3")
@@ -230,12 +268,13 @@ def test_what_is_refused_is_dropped_and_what_a_redis_can_not_do_now_another_does
         one, two = scene.sites
         one.redis.asked.clear()
         one.redis.say(b"-NOPERM no permission\r\n")
-        assert scene.dropped == 1
         assert one.endpoint.last_error == "NOPERM no permission"
+        await turn()
+        assert two.published == [b"2", b"1"]
         one.redis.say(b"-LOADING Redis is loading the dataset in memory\r\n:1\r\n")
         await turn()
-        assert two.published == [b"2", b"3"]
-        assert scene.dropped == 1
+        assert two.published == [b"2", b"1", b"3"]
+        assert scene.dropped == 0
         assert not one.endpoint.usable
         two.redis.answer()
         assert scene.budget.free == scene.budget.limit

@@ -24,6 +24,7 @@ class Scene:
         self.echoes: list[bytes] = []
         self.refused: list[bytes] = []
         self.lost: list[str] = []
+        self.whole = 0
         self.subscriber = Subscriber(self.wanted, self.receivers, PROBE, self)
         self.redis = FakeRedis()
 
@@ -33,6 +34,9 @@ class Scene:
     def subscription_refused(self, channel: bytes, error: str) -> None:
         assert error.startswith("NOPERM")
         self.refused.append(channel)
+
+    def all_subscribed(self) -> None:
+        self.whole += 1
 
     def attach(self) -> asyncio.Future[None]:
         return self.subscriber.attach(self.redis.link, self._lost)
@@ -195,11 +199,49 @@ def test_a_refused_channel_does_not_spoil_the_others() -> None:
         await turn()
         waits = [asyncio.ensure_future(scene.subscriber.listening(channel)) for channel in (b"a", b"b", b"c")]
         await scene.settle()
-        await asyncio.gather(*waits)
+        refusals = await asyncio.gather(*waits)
+        assert [refusal is None for refusal in refusals] == [True, False, True]
         assert scene.refused == [b"b"]
         assert [scene.subscriber.listens(channel) for channel in (b"a", b"b", b"c")] == [True, False, True]
         assert scene.redis.channels == {PROBE, b"a", b"c"}
-        await scene.subscriber.listening(b"b")
+        assert scene.subscriber.refusals.keys() == {b"b"}
+        assert scene.whole == 0
+
+    run(main())
+
+
+def test_whoever_waits_for_a_refused_channel_lets_it_be_asked_for_again() -> None:
+    async def main() -> None:
+        scene = await connected()
+        scene.redis.forbidden = {b"b"}
+        scene.want(b"b")
+        await scene.settle()
+        for expected in (True, True, False):
+            waiting = asyncio.gather(*[scene.subscriber.listening(b"b") for _ in range(2)])
+            await scene.settle()
+            assert [refusal is not None for refusal in await waiting] == [expected] * 2
+            if len(scene.refused) == 3:
+                scene.redis.forbidden = set()
+        assert scene.refused == [b"b"] * 3
+        assert (scene.whole, scene.subscriber.refusals) == (1, {})
+        assert scene.subscriber.listens(b"b")
+
+    run(main())
+
+
+def test_a_refused_channel_that_is_not_wanted_any_more_is_none() -> None:
+    async def main() -> None:
+        scene = await connected()
+        scene.redis.forbidden = {b"a", b"b"}
+        scene.want(b"a", b"b")
+        await scene.settle()
+        scene.leave(b"a")
+        await scene.settle()
+        assert (scene.whole, list(scene.subscriber.refusals)) == (0, [b"b"])
+        scene.leave(b"b")
+        await scene.settle()
+        assert (scene.whole, list(scene.subscriber.refusals)) == (1, [])
+        assert await scene.subscriber.listening(b"b") is None
 
     run(main())
 
@@ -299,7 +341,7 @@ def test_a_connection_that_is_gone_already_is_not_used() -> None:
 def test_joining_and_leaving_in_any_order_and_speed_never_loses_a_subscription(steps: list[tuple[str, bytes]]) -> None:
     async def main() -> None:
         scene = await connected()
-        waits: list[asyncio.Task[None]] = []
+        waits: list[asyncio.Task[str | None]] = []
         for step, channel in steps:
             if step == "want":
                 scene.want(channel)
