@@ -128,7 +128,7 @@ def test_a_roster_is_about_its_users() -> None:
 @pytest.mark.parametrize(("name", "value"), [("headers", 4), ("header_size", 255)])
 def test_limits_under_which_no_websocket_could_open(name: str, value: int) -> None:
     with pytest.raises(ConfigError, match=f"{name}={value}.*or more"):
-        Limits(**{name: value})  # type: ignore[arg-type]
+        Limits(**{name: value})
 
 
 def test_a_heartbeat_that_cannot_be_sent() -> None:

@@ -20,6 +20,7 @@ from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_opening import Opening
 from crosswire.transport.picows_server import Shared
 from crosswire.transport.proxy_protocol import Announcement
+from crosswire.transport.tls import can_serve
 from crosswire.transport.unix_socket import UNIX_PREFIX, UnixSocket
 from crosswire.types import Limits
 
@@ -100,6 +101,8 @@ class PicowsListener:
             ConfigError: the address can't be used.
         """
         loop = asyncio.get_running_loop()
+        if self._tls is not None and not can_serve(self._tls):
+            raise ConfigError("tls: the context has no certificate; give it yours with context.load_cert_chain(...)")
         try:
             if self._unix is not None:
                 await self._start_unix(loop, self._unix)
