@@ -14,6 +14,7 @@ from crosswire.core.formats import format_for
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL, OURS
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
+from crosswire.runtime.notices import shown
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.handshake import Handshake
 from crosswire.server.plain_http import PlainRoutes
@@ -89,10 +90,12 @@ class Upgrades:
             return self._routes.answer(handshake, request.method, draining=self.draining)
         refusal = self._refusal(request)
         if refusal is not None:
+            self._warn(request, refusal)
             return refusal
         handshake.subprotocol = self._terms.choose(handshake.subprotocols)
         verdict = self._judge(handshake)
         if isinstance(verdict, Response):
+            self._warn(request, verdict)
             return verdict
         subprotocol = handshake.agree()
         deflated = self._terms.compression and deflate.offered(request.headers)
@@ -129,8 +132,17 @@ class Upgrades:
             self._context.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
         if verdict.reject is not None and verdict.reject.status is not None:
-            return Response(verdict.reject.status, verdict.reject.reason.encode())
+            return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
         return verdict
+
+    def _warn(self, request: Request, refusal: Response) -> None:
+        """Log a refusal: a browser does not tell its page why, nor does anybody else."""
+        origin = request.headers.get("origin", "")
+        text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
+        why = shown(refusal.body.decode("utf-8", "replace"))
+        self._context.notices.warn(
+            f"upgrade {refusal.status}", text, refusal.status, why, request.remote, shown(origin)
+        )
 
 
 def _is_key(key: str) -> bool:
