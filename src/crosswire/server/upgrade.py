@@ -90,12 +90,12 @@ class Upgrades:
             return self._routes.answer(handshake, request.method, draining=self.draining)
         refusal = self._refusal(request)
         if refusal is not None:
-            self._warn(request, refusal)
+            self._warn(handshake, refusal)
             return refusal
         handshake.subprotocol = self._terms.choose(handshake.subprotocols)
         verdict = self._judge(handshake)
         if isinstance(verdict, Response):
-            self._warn(request, verdict)
+            self._warn(handshake, verdict)
             return verdict
         subprotocol = handshake.agree()
         deflated = self._terms.compression and deflate.offered(request.headers)
@@ -135,13 +135,13 @@ class Upgrades:
             return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
         return verdict
 
-    def _warn(self, request: Request, refusal: Response) -> None:
+    def _warn(self, handshake: Handshake, refusal: Response) -> None:
         """Log a refusal: a browser does not tell its page why, nor does anybody else."""
-        origin = request.headers.get("origin", "")
+        origin = handshake.headers.get("origin", "")
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))
         self._context.notices.warn(
-            f"upgrade {refusal.status}", text, refusal.status, why, request.remote, shown(origin)
+            f"upgrade {refusal.status}", text, refusal.status, why, handshake.remote, shown(origin)
         )
 
 
