@@ -6,6 +6,7 @@ import asyncio
 import binascii
 from base64 import b64decode
 from collections.abc import Collection, Iterable
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,15 +93,17 @@ class Upgrades:
         if refusal is not None:
             self._warn(handshake, refusal)
             return refusal
-        handshake.subprotocol = self._terms.choose(handshake.subprotocols)
-        verdict = self._judge(handshake)
+        if offered := handshake.subprotocols:
+            handshake.subprotocol = self._terms.choose(offered)
+        variables = copy_context()
+        verdict = variables.run(self._judge, handshake)
         if isinstance(verdict, Response):
             self._warn(handshake, verdict)
             return verdict
         subprotocol = handshake.agree()
         deflated = self._terms.compression and deflate.offered(request.headers)
-        format = format_for(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
-        session = Session(handshake, format, verdict, self._router, self._context)
+        form = format_for(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
+        session = Session(handshake, form, verdict, self._router, self._context, variables)
         return Accepted(session, subprotocol, deflated, _SAYS_WHO)
 
     def _handshake(self, request: Request) -> Handshake:
