@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from crosswire.core.listeners import Listener
 from crosswire.core.messages import JSON
@@ -35,11 +36,13 @@ class PlainRoutes:
         """Answer a path with a handler.
 
         Raises:
-            ConfigError: the path does not start with a slash, or the handler is asynchronous: the answer is given
-                before the connection could wait for anything.
+            ConfigError: the path does not start with a slash, or can never match; or the handler is asynchronous: the
+                answer is given before the connection could wait for anything.
         """
-        if not path.startswith("/"):
+        if not isinstance(path, str) or not path.startswith("/"):
             raise ConfigError(f"a path starts with a slash: {path!r}")
+        if "?" in path or "#" in path or unquote(path) != path:
+            raise ConfigError(f"{path!r} can never match: a path is compared decoded, and without the query")
         listener = Listener(handler, _REQUEST, f"GET {path}")
         if listener.is_async:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
