@@ -32,7 +32,7 @@ class PlainRoutes:
     def __init__(self) -> None:
         self._by_path: dict[str, Listener] = {}
 
-    def add(self, path: str, handler: PageHandler) -> None:
+    def add(self, path: object, handler: PageHandler) -> None:
         """Answer a path with a handler.
 
         Raises:
