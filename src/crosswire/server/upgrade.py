@@ -92,7 +92,8 @@ class Upgrades:
         if refusal is not None:
             self._warn(handshake, refusal)
             return refusal
-        handshake.subprotocol = self._terms.choose(handshake.subprotocols)
+        if offered := handshake.subprotocols:
+            handshake.subprotocol = self._terms.choose(offered)
         verdict = self._judge(handshake)
         if isinstance(verdict, Response):
             self._warn(handshake, verdict)
