@@ -31,6 +31,9 @@ class Openings:
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
 
+    def __len__(self) -> int:
+        return len(self._since)
+
     def add(self, opening: Ends) -> None:
         """A connection begins."""
         if self._timer is None:

@@ -73,10 +73,6 @@ class Opening(asyncio.Protocol):
             self._head = None
             self._decide(head)
 
-    def eof_received(self) -> bool:
-        """Keep what can still be sent open, if it is the answer; without a whole request there will be none."""
-        return self._head is None
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits any more."""
         self._forget_head()

@@ -117,6 +117,13 @@ async def test_the_proxy_protocol(header: bytes, seen: str) -> None:
         assert answer.startswith(b"HTTP/1.1 101 ")
 
 
+@pytest.mark.parametrize(("trusted", "seen"), [("unix", "1.2.3.4 http"), ("10.0.0.1", "")])
+async def test_the_proxy_protocol_on_a_unix_socket(tmp_path: Path, trusted: str, seen: str) -> None:
+    path = f"{tmp_path}/s"
+    async with serving(host=f"unix:{path}", trusted_proxies=[trusted], proxy_protocol=True) as server:
+        assert await who(server, V1 + REQUEST, path=path) == seen
+
+
 async def test_the_announced_client_may_itself_be_a_proxy() -> None:
     request = REQUEST[:-2] + b"X-Forwarded-For: 5.6.7.8\r\n\r\n"
     async with serving(trusted_proxies=["127.0.0.1", "1.2.3.4"], proxy_protocol=True) as server:
