@@ -43,6 +43,17 @@ def make_server(port: int) -> Server:
     async def never() -> None:
         await asyncio.Event().wait()
 
+    @server.on("length")
+    def length(socket: Socket, data: str) -> int:
+        return len(data)
+
+    add_notes(server)
+    add_conversation(server)
+    return server
+
+
+def add_notes(server: Server) -> None:
+    """Handlers that keep what clients say, and tell it."""
     noted: list[Any] = []
 
     @server.on("note")
@@ -55,13 +66,6 @@ def make_server(port: int) -> Server:
         told = noted.copy()
         noted.clear()
         return told
-
-    @server.on("length")
-    def length(socket: Socket, data: str) -> int:
-        return len(data)
-
-    add_conversation(server)
-    return server
 
 
 def add_conversation(server: Server) -> None:
