@@ -76,7 +76,8 @@ class Router:
             return
         listeners = self._listeners.take(delivery.event)
         if not listeners:
-            self._unhandled.note(delivery.event)
+            if not self._hooks.on_message:  # else it may be one of the application's own protocol
+                self._unhandled.note(delivery.event)
             return
         outcome = Outcome(self._hooks.report)
         unfinished = call_sync(listeners, (), delivery.payload, outcome)
