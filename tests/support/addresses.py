@@ -49,4 +49,4 @@ def resolve(**names: list[Address]) -> None:
             for each in known[host]
         ]
 
-    loop.getaddrinfo = getaddrinfo  # type: ignore[method-assign]
+    loop.getaddrinfo = getaddrinfo  # type: ignore[assignment, method-assign]

@@ -50,7 +50,7 @@ class Life:
         if len(self._steps) >= MOST_WAITING:
             # Its opening waits as well, as the last: then neither is told.
             self._steps.pop().then()
-            self._hooks.warn(
+            self._hooks.notices.warn(
                 "life",
                 "a connection that opened and closed was not told to on_open and on_close: one of"
                 " their handlers has not ended for too long",
@@ -101,7 +101,7 @@ class Life:
     def _warn(self) -> None:
         self._warning = None
         if self._running is not None:
-            self._hooks.warn(
+            self._hooks.notices.warn(
                 "slow",
                 "%s still runs after %g s, and what comes after it waits: start a task of your own"
                 " for what takes longer",
