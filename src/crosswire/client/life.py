@@ -58,17 +58,24 @@ class Life:
             return
         self._add(_Step(self._hooks.on_close, (close,), _nothing))
 
-    async def finish(self, grace: float) -> None:
-        """Wait until all is told; a handler that takes longer than ``grace`` seconds is cancelled."""
-        while (task := self._running) is not None and task is not asyncio.current_task():
-            await asyncio.wait([task], timeout=grace)
-            if self._running is task and not task.done():
-                task.cancel()
-                await asyncio.wait([task], timeout=SLOW)
-                if not task.done():
-                    logger.error("a handler that does not end when it is cancelled is left behind: %s", task.get_name())
-                    return
-            await asyncio.sleep(0)  # its end is noted, and the next begun
+    @property
+    def to_await(self) -> bool:
+        """Whether a handler runs that has not ended, other than the one that asks."""
+        return self._running is not None and self._running is not asyncio.current_task()
+
+    async def finish_one(self, grace: float) -> None:
+        """Wait until the hook that runs has ended; after ``grace`` seconds cancel it."""
+        if (task := self._running) is None:
+            return
+        await asyncio.wait([task], timeout=grace)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=SLOW)
+        if not task.done():
+            logger.error("a handler that does not end when it is cancelled is left behind: %s", task.get_name())
+            self._running = None
+            self._go_on()
+        await asyncio.sleep(0)  # its end is noted, and the next begun
 
     def _add(self, step: _Step) -> None:
         self._steps.append(step)
@@ -90,7 +97,9 @@ class Life:
                 self._running, self._then = task, step.then
                 task.add_done_callback(self._ended)
 
-    def _ended(self, _task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task is not self._running:  # it was left behind
+            return
         if self._warning is not None:
             self._warning.cancel()
             self._warning = None
