@@ -82,12 +82,14 @@ def test_heartbeats_over_tls(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
         serving, trusting = tls_contexts(tmp_path)
         async with FakeServer(tls=serving) as server:
-            async with quick(server.url, tls=trusting, ping_interval=0.01, pong_timeout=0.4) as client:
-                watch = Watch(client)
-                await wait_until(lambda: server.heartbeats >= 3 and client.latency is not None)
-                server.echo = False
-                await wait_until(lambda: watch.closes)
-                assert watch.events[:2] == ["pong timeout", "close"]
-                server.echo = True
+            client = quick(server.url, tls=trusting, ping_interval=0.01, pong_timeout=0.4)
+            watch = Watch(client)
+            await client.connect()
+            await wait_until(lambda: server.heartbeats >= 3 and client.latency is not None)
+            server.echo = False
+            await wait_until(lambda: watch.closes)
+            assert watch.events[:3] == ["open", "pong timeout", "close"]
+            server.echo = True
+            await client.close()
 
     run(main())
