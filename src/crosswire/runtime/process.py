@@ -94,7 +94,7 @@ async def _live(service: Service, drain: float, signals: StopSignals) -> None:
 
 
 async def _end_others(signals: StopSignals) -> None:
-    """Cancel the application's own tasks, as the end of an event loop does, which waits for them however long it takes."""
+    """Cancel the tasks that are left, as the end of an event loop does, but do not wait for ever."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
