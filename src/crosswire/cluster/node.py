@@ -33,7 +33,8 @@ class Node:
 
     Args:
         name: unique among the living members; made up if there is none.
-        redis: URL of a Redis or Valkey, several, or :class:`Redis` with its options; "embedded" starts one.
+        redis: URL of a Redis or Valkey, several, or :class:`Redis` with its options; "embedded" starts one for what
+            is started in this folder, "embedded:NAME" for what gives that name.
         bus: anything else that carries messages, such as a :class:`MemoryBus`.
         clients: connected to this node; for a server.
         slow_handler: seconds; of a handler or hook that holds the event loop for longer a warning tells, once a

@@ -28,10 +28,11 @@ class SlowWatch:
         limit: seconds.
     """
 
-    __slots__ = ("_told", "limit")
+    __slots__ = ("_slow", "_told", "limit")
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
+        self._slow: list[tuple[float, float]] = []  # what was slow last: when it began, and seconds
         self._told: dict[str, float] = {}  # by what was called: as many as there are handlers
 
     def tell(self, what: str, began: float) -> None:
@@ -42,6 +43,12 @@ class SlowWatch:
             began: when, by ``time.monotonic``.
         """
         now = monotonic()
+        took = now - began
+        while self._slow and self._slow[-1][0] >= began:  # what it called is to blame for its own time
+            took -= self._slow.pop()[1]
+        if took <= self.limit:
+            return
+        self._slow = [*self._slow[-9:], (began, now - began)]
         if now - self._told.get(what, -_OFTEN) < _OFTEN:
             return
         self._told[what] = now
@@ -49,7 +56,7 @@ class SlowWatch:
             "the handler of %r held the event loop for %.2f s, and everybody waited: await what takes long, or hand it "
             "to asyncio.to_thread (slow_handler=%g sets the limit)",
             what,
-            now - began,
+            took,
             self.limit,
         )
 

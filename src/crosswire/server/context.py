@@ -18,6 +18,7 @@ from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
+from crosswire.server.ids import SocketIds
 from crosswire.server.sessions import Sessions
 from crosswire.types import Heartbeat, Limits
 
@@ -50,6 +51,7 @@ class Context:
         workers: asynchronous handlers of events, in those tasks.
         wheel: timers of connections.
         call_ids: for calls to clients.
+        socket_ids: for connections.
         clock: gives seconds.
         thread: of the event loop; calls of the application from another are refused.
     """
@@ -66,6 +68,7 @@ class Context:
         "notices",
         "registry",
         "sessions",
+        "socket_ids",
         "stopping",
         "tasks",
         "thread",
@@ -95,6 +98,7 @@ class Context:
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.call_ids = CallIds()
+        self.socket_ids = SocketIds()
         self.clock = time.monotonic
         self.thread = get_ident()
         self.notices = Notices(logger)

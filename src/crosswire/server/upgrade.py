@@ -64,8 +64,10 @@ class Upgrades:
         """Grant the upgrade, or answer with plain HTTP."""
         handshake = Handshake(request.target, request.headers, request.remote)
         if not request.wants_websocket:
-            what = f"GET {handshake.path}"
-            return watched(self._context.tasks.watch, what, self._routes.answer, handshake, draining=self.draining)
+            what = f"{request.method} {handshake.path}"
+            return watched(
+                self._context.tasks.watch, what, self._routes.answer, handshake, request.method, draining=self.draining
+            )
         refusal = self._refusal(request)
         if refusal is not None:
             self._warn(request, refusal)

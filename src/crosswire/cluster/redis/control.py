@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.listeners import EventListeners
@@ -56,6 +57,7 @@ class RedisControl:
             BusUnavailable: this node can't reach it.
             ConfigError: the url is none, or the node uses no Redis.
         """
+        url = _everywhere_the_same(url)
         await self.add_here(url)
         return await self._everywhere("redis.add", url)
 
@@ -65,6 +67,7 @@ class RedisControl:
         Raises:
             ConfigError: it is not in use, or the last one, or the node uses no Redis.
         """
+        url = _everywhere_the_same(url)
         await self.retire_here(url)
         await self._everywhere("redis.retire", url)
         await self.remove_here(url)
@@ -123,3 +126,8 @@ class RedisControl:
         if not isinstance(port, RedisPort):
             raise ConfigError("this node uses no Redis, so none can be added or removed: make it with redis=")
         return port
+
+
+def _everywhere_the_same(url: str) -> str:
+    """A url that means the same in every folder."""
+    return application_of(url) if is_embedded(url) else url
