@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from time import monotonic
 from types import CoroutineType
 from typing import Any, NamedTuple
 
 from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.payloads import PayloadType
+from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
 
 Decode = Callable[[PayloadType], Any]
@@ -50,14 +52,27 @@ def call(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
 
 
 def call_sync(
-    listeners: tuple[Listener, ...], subject: tuple[Any, ...], decode: Decode, outcome: Outcome
+    listeners: tuple[Listener, ...],
+    subject: tuple[Any, ...],
+    decode: Decode,
+    outcome: Outcome,
+    watch: SlowWatch | None = None,
+    what: str = "",
 ) -> Unfinished | None:
-    """Call the listeners up to the first that has to be awaited; return what is left to do, if anything."""
+    """Call the listeners up to the first that has to be awaited; return what is left to do, if anything.
+
+    ``watch`` warns of one that takes too long, as one of ``what``.
+    """
     for index, listener in enumerate(listeners):
         if listener.is_async:
             return Unfinished(None, listeners[index:])
+        began = 0.0 if watch is None else monotonic()
         try:
-            value = call(listener, subject, decode)
+            try:
+                value = call(listener, subject, decode)
+            finally:
+                if watch is not None and monotonic() - began > watch.limit:
+                    watch.tell(what, began)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is reported by the outcome
             outcome.raised(error)
             continue
@@ -116,10 +131,10 @@ def fire(hook: AnyHook, arguments: tuple[Any, ...], tasks: Tasks, failed: Failed
     if not hook:
         return None
     outcome = Outcome(failed)
-    unfinished = call_sync(hook.take(), arguments, _no_payload, outcome)
+    unfinished = call_sync(hook.take(), arguments, _no_payload, outcome, tasks.watch, hook.name)
     if unfinished is None:
         return None
-    return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {hook.name}")
+    return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {hook.name}", hook.name)
 
 
 def _no_payload(_kind: PayloadType) -> None:

@@ -6,9 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
+from time import monotonic
 from types import coroutine
 from typing import Any
 
+from crosswire.runtime.slow import steps
 from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
@@ -16,12 +18,13 @@ _NAME = "crosswire worker"
 
 
 class _Entry:
-    """A job that has not begun: with its context, and its task if it got one at once."""
+    """A job that has not begun: of what it is, with its context, and its task if it got one at once."""
 
-    __slots__ = ("context", "job", "task")
+    __slots__ = ("context", "job", "task", "what")
 
-    def __init__(self, job: Job, context: Context) -> None:
+    def __init__(self, job: Job, what: str, context: Context) -> None:
         self.job = job
+        self.what = what
         self.context = context
         self.task: asyncio.Task[None] | None = None
 
@@ -54,10 +57,13 @@ class Workers:
         """Whether there are jobs that have not begun."""
         return bool(self._queue)
 
-    def start(self, job: Job) -> None:
-        """Run a job soon. It handles its own errors; its owner bounds how many there are."""
+    def start(self, job: Job, what: str = "") -> None:
+        """Run a job soon, whose steps are watched as those of ``what``.
+
+        It handles its own errors; its owner bounds how many there are.
+        """
         context = copy_context()
-        entry = _Entry(job, context)
+        entry = _Entry(job, what, context)
         self._queue.append(entry)
         if self._wait:
             self._hired += 1
@@ -104,7 +110,8 @@ class Workers:
             if (turn := self._turn) is None:
                 turn = self._turn = object()
                 asyncio.get_running_loop().call_soon(self._end_turn)
-            await entry.job
+            watch = self._tasks.watch
+            await (entry.job if watch is None else steps(entry.job, entry.what, watch))
             if self._turn is turn:
                 self._wait = False
         except Exception as error:  # noqa: BLE001 - reported
@@ -121,15 +128,17 @@ class Workers:
         assert task is not None
         while self._queue:
             entry = self._queue.popleft()
-            if await self._run(entry.job, entry.context):
+            if await self._run(entry.job, entry.what, entry.context):
                 return
             if task.cancelling():  # the job that just ended was meant, not the next
                 break
         self._leave()
 
     @coroutine
-    def _run(self, job: Job, context: Context) -> Generator[Any, Any, bool]:
+    def _run(self, job: Job, what: str, context: Context) -> Generator[Any, Any, bool]:
         """Run a job to its end; tell whether it had to wait, and the queue therefore has other workers now."""
+        watch = self._tasks.watch
+        began = 0.0 if watch is None else monotonic()
         try:
             waits_for = context.run(job.send, None)
         except StopIteration:
@@ -137,6 +146,9 @@ class Workers:
         except BaseException:
             self._leave()  # it ends this worker, and is reported for it
             raise
+        finally:
+            if watch is not None and monotonic() - began > watch.limit:
+                watch.tell(what, began)
         self._wait = True
         self._leave()
         while True:
@@ -150,7 +162,11 @@ class Workers:
                 argument: Any = error
             else:
                 step, argument = job.send, value
+            began = 0.0 if watch is None else monotonic()
             try:
                 waits_for = context.run(step, argument)
             except StopIteration:
                 return True
+            finally:
+                if watch is not None and monotonic() - began > watch.limit:
+                    watch.tell(what, began)

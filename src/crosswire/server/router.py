@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from functools import partial
+from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +36,12 @@ class Router:
     many do.
     """
 
-    __slots__ = ("_context", "_events")
+    __slots__ = ("_context", "_events", "_watch")
 
     def __init__(self, events: EventListeners, context: Context) -> None:
         self._events = events
         self._context = context
+        self._watch = context.tasks.watch
 
     def receive(self, session: Session, codec: Codec, data: str | bytes) -> None:
         """Take one message of a client, whatever it is."""
@@ -81,8 +83,14 @@ class Router:
         if listener.is_async or self._context.workers.waiting:  # behind those that came before and have not begun
             self._start(session, message, self._call_one(session, codec, message, listener))
             return
+        watch = self._watch
+        began = 0.0 if watch is None else monotonic()
         try:
-            value = _call(listener, session.socket, codec, message)
+            try:
+                value = _call(listener, session.socket, codec, message)
+            finally:
+                if watch is not None and monotonic() - began > watch.limit:
+                    watch.tell(str(message.event), began)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._fail(session.socket, message, error)
             return
@@ -125,7 +133,7 @@ class Router:
         if self._context.workers.waiting:
             unfinished: Unfinished | None = Unfinished(None, listeners)
         else:
-            unfinished = call_sync(listeners, (socket,), decode, outcome)
+            unfinished = call_sync(listeners, (socket,), decode, outcome, self._watch, str(message.event))
         if unfinished is None:
             self._settle(socket, message, outcome)
         elif not self._start(session, message, finish(unfinished)):
@@ -142,7 +150,7 @@ class Router:
                 self._refuse(session.socket, message.callback_id, busy)
             return False
         session.running += 1
-        self._context.workers.start(job)
+        self._context.workers.start(job, str(message.event))
         return True
 
     def _settle(self, socket: Socket, message: Message, outcome: Outcome) -> None:

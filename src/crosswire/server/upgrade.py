@@ -12,6 +12,7 @@ from crosswire.core import deflate
 from crosswire.core.formats import format_for
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL, OURS
 from crosswire.runtime.notices import shown
+from crosswire.runtime.slow import watched
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.handshake import Handshake
 from crosswire.server.plain_http import PlainRoutes
@@ -63,7 +64,10 @@ class Upgrades:
         """Grant the upgrade, or answer with plain HTTP."""
         handshake = Handshake(request.target, request.headers, request.remote)
         if not request.wants_websocket:
-            return self._routes.answer(handshake, request.method, draining=self.draining)
+            what = f"{request.method} {handshake.path}"
+            return watched(
+                self._context.tasks.watch, what, self._routes.answer, handshake, request.method, draining=self.draining
+            )
         refusal = self._refusal(request)
         if refusal is not None:
             self._warn(request, refusal)
@@ -96,7 +100,7 @@ class Upgrades:
 
     def _judge(self, handshake: Handshake) -> Verdict | Response:
         try:
-            verdict = self._authentication.judge(handshake)
+            verdict = watched(self._context.tasks.watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
             self._context.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
