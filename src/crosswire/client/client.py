@@ -236,6 +236,7 @@ class Client:
             UsageError: the name can't be used.
         """
         require_event(event)
+        self._reconnection.home.require_thread()
         self._session().send(event, data)
 
     async def call(
@@ -272,6 +273,7 @@ class Client:
                 print(error.code)
         """
         require_event(event)
+        self._reconnection.home.require_loop()
         return await self._session().call(
             event,
             data,

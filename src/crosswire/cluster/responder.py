@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from time import monotonic
 from types import CoroutineType
@@ -120,14 +121,15 @@ class Responder:
         if listener.is_async or len(listeners) > 1 or self._workers.waiting:
             self._handle_any(_Said(asker, sender, event, codec, payload), listeners)
             return
+        context = copy_context()
         watch = self._watch
         began = 0.0 if watch is None else monotonic()
         try:  # one plain function, which is the rule and the fastest
             try:
                 if listener.arity == 2:
-                    value = listener.handler(sender, codec.payload(listener.payload, payload))
+                    value = context.run(listener.handler, sender, codec.payload(listener.payload, payload))
                 else:
-                    value = listener.handler(*(sender,)[: listener.arity])
+                    value = context.run(listener.handler, *(sender,)[: listener.arity])
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
                     watch.tell(event, began)
@@ -137,7 +139,7 @@ class Responder:
                 self._refuse(asker, event, _told(error))
             return
         if type(value) is CoroutineType:
-            self._start(_Said(asker, sender, event, codec, payload), Unfinished(value, ()))
+            self._start(_Said(asker, sender, event, codec, payload), Unfinished((context, value), ()))
         elif asker is not None:
             self._answer(asker, event, value)
 
@@ -146,7 +148,7 @@ class Responder:
             self._start(said, Unfinished(None, listeners))
             return
         outcome = self._outcome(said)
-        unfinished = call_sync(listeners, (said.sender,), said.decode, outcome, self._watch, said.event)
+        unfinished = call_sync(listeners, (said.sender,), said.decode, outcome, copy_context, self._watch, said.event)
         if unfinished is not None:
             self._start(said, unfinished, outcome)
         elif said.asker is not None:
@@ -155,7 +157,7 @@ class Responder:
     def _start(self, said: _Said, unfinished: Unfinished, outcome: Outcome | None = None) -> None:
         if self._running < MOST_HANDLERS:
             self._running += 1
-            self._workers.start(self._finish(said, unfinished, outcome), said.event)
+            self._workers.start(self._finish(said, unfinished, outcome), copy_context(), what=said.event)
             return
         unfinished.drop()
         if said.asker is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Generator
 from time import monotonic
-from types import TracebackType, coroutine
+from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from crosswire.errors import ConfigError
@@ -108,33 +108,12 @@ class Watched(Coroutine[Any, Any, Any]):
         return self
 
     def __next__(self) -> Any:
-        return self.send(None)
-
-
-@coroutine
-def steps(work: Coroutine[Any, Any, T], what: str, watch: SlowWatch) -> Generator[Any, Any, T]:
-    """As :class:`Watched`, for what is begun at once: it costs less."""
-    limit = watch.limit
-    step: Callable[[Any], Any] = work.send
-    argument: Any = None
-    while True:
-        began = monotonic()
+        began = monotonic()  # as in send, with no call more
         try:
-            waits_for = step(argument)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+            return self._work.send(None)
         finally:
-            if monotonic() - began > limit:
-                watch.tell(what, began)
-        try:
-            argument = yield waits_for
-            step = work.send
-        except GeneratorExit:
-            work.close()
-            raise
-        except BaseException as error:  # noqa: BLE001 - passed on to the work, cancellation too
-            step, argument = work.throw, error
+            if monotonic() - began > self._watch.limit:
+                self._watch.tell(self._what, began)
 
 
 def watched(watch: SlowWatch | None, what: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

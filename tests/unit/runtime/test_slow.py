@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crosswire.errors import ConfigError
-from crosswire.runtime.slow import SlowWatch, Watched, steps, watch_of, watched
+from crosswire.runtime.slow import SlowWatch, Watched, watch_of, watched
 from tests.support.aio import run
 
 
@@ -79,9 +79,9 @@ async def waits_long() -> str:
     return "done"
 
 
-def by_steps(work: Any, watch: SlowWatch) -> Any:
+def by_await(work: Any, watch: SlowWatch) -> Any:
     async def main() -> Any:
-        return await steps(work, "x", watch)
+        return await Watched(work, "x", watch)
 
     return main()
 
@@ -90,7 +90,7 @@ def by_watched(work: Any, watch: SlowWatch) -> Any:
     return Watched(work, "x", watch)
 
 
-@pytest.mark.parametrize("way", [by_steps, by_watched])
+@pytest.mark.parametrize("way", [by_await, by_watched])
 @pytest.mark.parametrize(
     ("work", "slow"), [(first_step, True), (later_step, True), (step_with_an_exception, True), (waits_long, False)]
 )
@@ -108,7 +108,7 @@ def test_each_step_is_watched_and_waiting_is_none(
     assert bool(caplog.records) == slow
 
 
-@pytest.mark.parametrize("way", [by_steps, by_watched])
+@pytest.mark.parametrize("way", [by_await, by_watched])
 def test_it_is_cancelled_as_what_it_watches(way: Callable[[Any, SlowWatch], Any], watch: SlowWatch) -> None:
     ended: list[str] = []
 
