@@ -25,6 +25,7 @@ class Request:
         remote: the peer's address: an IP address, or an empty string on a Unix socket.
         method: its method.
         upgrade: whether its Connection field asks for another protocol, and nothing else of it forbids one.
+        secure: whether it came over TLS.
     """
 
     target: str
@@ -32,6 +33,7 @@ class Request:
     remote: str
     method: str = "GET"
     upgrade: bool = False
+    secure: bool = False
 
     @property
     def wants_websocket(self) -> bool:
@@ -67,7 +69,7 @@ class Traffic(NamedTuple):
 
 
 class Connection(Protocol):
-    """One open WebSocket, seen from the server. No method of it waits, and none raises for a peer that is gone."""
+    """One open WebSocket, seen from the server. None of its methods raises for a peer that is gone."""
 
     @property
     def push(self) -> Push:
@@ -99,6 +101,10 @@ class Connection(Protocol):
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
+        ...
+
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer than ``below`` bytes wait to be sent; False if the connection is closing or gone."""
         ...
 
     @property

@@ -36,11 +36,13 @@ class Shared:
         limits: the server's.
         flusher: of their outboxes.
         notices: of requests that are refused.
+        secure: whether they are over TLS.
     """
 
     limits: Limits
     flusher: Flusher
     notices: Notices
+    secure: bool
 
 
 class PicowsConnection(WSListener):
@@ -105,6 +107,10 @@ class PicowsConnection(WSListener):
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
         return self._outbox.buffered
+
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer bytes wait to be sent."""
+        return await self._outbox.drained(below)
 
     @property
     def traffic(self) -> Traffic:
