@@ -24,6 +24,7 @@ from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_node_name
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import process
+from crosswire.runtime.slow import watch_of
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import NodeInfo, Replies
 
@@ -37,6 +38,8 @@ class Node:
             is started in this folder, "embedded:NAME" for what gives that name.
         bus: anything else that carries messages, such as a :class:`MemoryBus`.
         clients: connected to this node; for a server.
+        slow_handler: seconds; of a handler or hook that holds the event loop for longer a warning tells, once a
+            minute. None: of none.
 
     Raises:
         ConfigError: an option can't be used.
@@ -60,9 +63,10 @@ class Node:
         redis: str | Collection[str] | Redis | None = None,
         bus: Bus | None = None,
         clients: Clients | None = None,
+        slow_handler: float | None = 0.1,
     ) -> None:
         clients = NoClients() if clients is None else clients
-        tasks, background = Tasks(), Tasks()
+        tasks, background = Tasks(watch_of(slow_handler)), Tasks()
         self._events = EventListeners(sender=str)
         services = EventListeners(sender=str)
         responders = Responder(self._events, tasks), Responder(services, tasks, own=False)

@@ -16,6 +16,7 @@ from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
+from crosswire.runtime.slow import watch_of
 from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
@@ -66,6 +67,8 @@ class Server:
             with 4012, "refuse" the newer one, "allow" keeps both. The same on all servers.
         compression: grant permessage-deflate (RFC 7692) to clients that offer it.
         reuse_port: let several processes listen on the port.
+        slow_handler: seconds; of a handler or hook that holds the event loop for longer a warning tells, once a
+            minute. None: of none.
 
     Raises:
         ConfigError: an option can't be used.
@@ -100,6 +103,7 @@ class Server:
         duplicates: Duplicates = "replace",
         compression: bool = False,
         reuse_port: bool = False,
+        slow_handler: float | None = 0.1,
     ) -> None:
         require_options(
             limits=limits,
@@ -118,9 +122,10 @@ class Server:
         fanout = FanOut(flusher.schedule)
         interest = Interest(duplicates, heartbeat.probe)
         self._registry = Registry(duplicates, limits.rooms, fanout, interest)
-        context = Context(limits, heartbeat, self._hooks, self._registry, fanout, interest)
+        watch = watch_of(slow_handler)
+        context = Context(limits, heartbeat, self._hooks, self._registry, fanout, interest, watch)
         clients = LocalDelivery(lambda: self.name, context)
-        self._cluster = Node(name, redis=redis, bus=bus, clients=clients)
+        self._cluster = Node(name, redis=redis, bus=bus, clients=clients, slow_handler=slow_handler)
         interest.attach(self._cluster, context.tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()

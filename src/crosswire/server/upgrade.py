@@ -16,6 +16,7 @@ from crosswire.core.messages import MSGPACK_SUBPROTOCOL, OURS
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
 from crosswire.runtime.notices import shown
+from crosswire.runtime.slow import watched
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.handshake import Handshake
 from crosswire.server.plain_http import PlainRoutes
@@ -88,7 +89,10 @@ class Upgrades:
         """Grant the upgrade, or answer with plain HTTP."""
         handshake = self._handshake(request)
         if not request.wants_websocket:
-            return self._routes.answer(handshake, request.method, draining=self.draining)
+            what = f"{request.method} {handshake.path}"
+            return watched(
+                self._context.tasks.watch, what, self._routes.answer, handshake, request.method, draining=self.draining
+            )
         refusal = self._refusal(request)
         if refusal is not None:
             self._warn(handshake, refusal)
@@ -130,7 +134,7 @@ class Upgrades:
 
     def _judge(self, handshake: Handshake) -> Verdict | Response:
         try:
-            verdict = self._authentication.judge(handshake)
+            verdict = watched(self._context.tasks.watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
             self._context.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
