@@ -402,7 +402,7 @@ class Generates:
         (Socket, EVENT, "give a function"),
         (JoinRoom, EVENT, "give a function"),
         (dict, EVENT, "give a function"),
-        (partial(untyped_by_keyword, 1, 2), EVENT, "untyped_by_keyword can't be a handler"),
+        (partial(untyped_by_keyword, *"12"), EVENT, "untyped_by_keyword can't be a handler"),
         (partial(three), EVENT, "write def three(socket, data: Any)"),
         (hands_on(three_with_self), EVENT, "as a method of no object yet"),
         (hands_on(only_data), EVENT, "would get the socket as 'data: dict[str, Any]'"),
