@@ -145,7 +145,7 @@ class Workers:
             owner.waits(task)
         try:
             if watch is None:
-                yield from entry.job  # type: ignore[misc] # a generator of this kind may
+                yield from entry.job
                 return
             began = monotonic()
             try:
