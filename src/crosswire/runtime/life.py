@@ -15,7 +15,7 @@ from typing import Any, cast
 from crosswire.core.listeners import Hook
 from crosswire.errors import ConfigError, NotConnected, UsageError
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.tasks import Tasks, ends_loop
 
 logger = logging.getLogger("crosswire.life")
 
@@ -160,7 +160,7 @@ async def _accompany(task: asyncio.Task[None]) -> None:
                 asyncio.get_running_loop().call_soon(task.cancel)
             cancelled = True
     if cancelled:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and not ends_loop(error):
             logger.error("%s failed after it was cancelled", task.get_name(), exc_info=error)
         raise asyncio.CancelledError
 

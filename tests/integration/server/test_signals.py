@@ -19,7 +19,7 @@ SOON = 10.0
 """Seconds for what takes a part of one, on a machine that is busy."""
 
 PROGRAM = """
-import asyncio, contextlib, sys, time
+import asyncio, contextlib, multiprocessing, sys, time
 from crosswire import Node, Server
 
 kind, when, how, redis = sys.argv[1:]
@@ -49,6 +49,35 @@ def is_very_stubborn():
     while True:
         with contextlib.suppress(BaseException):
             time.sleep(600)
+
+def cleans_up_in_its_own_time():
+    try:
+        blocks()
+    finally:
+        time.sleep(0.25)
+        print("cleaned up", flush=True)
+
+def exits():
+    sys.exit(3)
+
+async def exits_later():
+    await asyncio.sleep(0)
+    sys.exit(3)
+
+def tells(runs):
+    runs.set()
+    time.sleep(60)
+
+async def forks():
+    fork = multiprocessing.get_context("fork")
+    runs = fork.Event()
+    child = fork.Process(target=tells, args=(runs,))
+    child.start()
+    await asyncio.to_thread(runs.wait)
+    child.terminate()
+    await asyncio.to_thread(child.join, 20)
+    print("the child ended with", child.exitcode, flush=True)
+    child.kill()
 
 background = set()
 
@@ -211,10 +240,47 @@ def test_a_task_of_the_application_that_does_not_end_does_not_keep_the_process(k
         assert "keep the process from its end: mine" in it.output
 
 
-def test_on_listening_that_hangs_does_not_hold_up_a_stop() -> None:
-    with running("server", "on_listening", "waits") as it:
+@pytest.mark.parametrize("how", ["waits", "blocks"])
+def test_on_listening_that_hangs_does_not_hold_up_a_stop(how: str) -> None:
+    with running("server", "on_listening", how) as it:
         it.wait_for("on_listening began")
         it.signal(TERM)
         assert quickly(it) == 0
         assert "on_stop ran" in it.output
         assert "ERROR" not in it.output
+
+
+@pytest.mark.parametrize("when", ["on_start", "on_stop"])
+def test_what_is_broken_off_has_time_to_clean_up(when: str) -> None:
+    with running("server", when, "cleans_up_in_its_own_time") as it:
+        if when == "on_stop":
+            it.wait_for("listening on")
+            it.signal(TERM)
+        it.wait_for(f"{when} began")
+        it.signal(INT)
+        assert quickly(it) == 0
+        assert "cleaned up" in it.output
+
+
+@KINDS
+@pytest.mark.parametrize("how", ["exits", "exits_later"])
+def test_an_exit_in_on_start_ends_the_process_without_noise(kind: str, how: str) -> None:
+    with running(kind, "on_start", how) as it:
+        assert quickly(it) == 3
+        assert it.output == "on_start began\n"
+
+
+@pytest.mark.parametrize("how", ["exits", "exits_later"])
+def test_an_exit_while_it_runs_stops_it_first(how: str) -> None:
+    with running("server", "on_listening", how) as it:
+        assert quickly(it) == 3
+        assert it.output.count("on_stop ran") == 1
+        assert "ERROR" not in it.output
+
+
+def test_a_process_that_is_forked_takes_signals_as_if_nothing_was_there() -> None:
+    with running("server", "on_listening", "forks") as it:
+        it.wait_for(f"the child ended with {-TERM}")
+        it.signal(INT)
+        assert quickly(it) == 0
+        assert "Traceback" not in it.output
