@@ -171,26 +171,30 @@ class Session:
         async def ask() -> Any:
             return await hook()
 
-        patience = asyncio.timeout(self._context.limits.auth_timeout)
+        patience = self._context.wheel.start(self._context.limits.auth_timeout, self._authenticate_no_longer)
         try:
-            async with patience:
-                user = checked_user(await run_in(self.work.context(), ask()))
+            user = checked_user(await run_in(self.work.context(), ask()))
         except Reject as reject:
             self.socket.close(reject.close_code, reject.reason)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
                 raise
-            if patience.expired():
-                self.socket.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
-                text = "authenticate did not end within %g s, so %r was not let in"
-                self._context.notices.warn("slow authenticate", text, self._context.limits.auth_timeout, self.socket)
-                return
             self._context.report(None, error, "authenticate")
             self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
         else:
             self._task = None
             self._admit(user)
+        finally:
+            patience.cancel()
+
+    def _authenticate_no_longer(self) -> None:
+        """Close the connection, though ``authenticate`` may not end when it is cancelled."""
+        text = "authenticate did not end within %g s, so %r was not let in"
+        self._context.notices.warn("slow authenticate", text, self._context.limits.auth_timeout, self.socket)
+        self.socket.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
+        if self._task is not None:
+            self._task.cancel()
 
     def _admit(self, user: str | None) -> None:
         if not self.socket.is_open:
