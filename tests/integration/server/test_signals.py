@@ -104,6 +104,13 @@ def begins():
 
 getattr(service, when)(globals()[how])
 
+if when == "on_stop":
+    service.on_stop(lambda: print("another on_stop", flush=True))
+
+    @service.on_stop
+    async def last():
+        print("the last on_stop", flush=True)
+
 if when != "on_start":
     service.on_start(lambda: print("started", flush=True))
 if when != "on_stop":
@@ -214,7 +221,8 @@ def test_a_second_one_ends_a_stop(kind: str, how: str, second: signal.Signals) -
         it.wait_for("on_stop began")
         it.signal(second)
         assert quickly(it) == 0
-        assert it.output.count("on_stop began") == 1
+        for hook in ("on_stop began", "another on_stop", "the last on_stop"):
+            assert it.output.count(hook) == 1
         assert it.output.endswith("after run\n")
 
 
