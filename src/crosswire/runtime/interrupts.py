@@ -136,7 +136,8 @@ class StopSignals:
 
     def _is_held(self) -> bool:
         """Whether code that does not wait for anything keeps the event loop from its other work."""
-        return self._asked is not None and time.monotonic() - self._asked > _BUSY
+        asked = self._asked  # it may change at any moment
+        return asked is not None and time.monotonic() - asked > _BUSY
 
     def _answer(self) -> None:
         self._asked = None
@@ -147,7 +148,7 @@ class StopSignals:
         ends, seconds = inf, self._orders.get()
         while seconds is not None:
             ends = inf if seconds == inf else min(ends, time.monotonic() + seconds)
-            seconds = self._wait_for_order(ends)
+            seconds = self._orders.get() if ends == inf else self._wait_for_order(ends)
 
     def _wait_for_order(self, ends: float) -> float | None:
         """Look every moment whether the event loop is held, and exit when it is time to."""

@@ -111,6 +111,12 @@ if when == "on_stop":
     async def last():
         print("the last on_stop", flush=True)
 
+if when == "on_listening":
+    @service.on_stop
+    def takes_its_time():
+        time.sleep(0.6)
+        print("on_stop took its time", flush=True)
+
 if when != "on_start":
     service.on_start(lambda: print("started", flush=True))
 if when != "on_stop":
@@ -254,6 +260,7 @@ def test_on_listening_that_hangs_does_not_hold_up_a_stop(how: str) -> None:
         it.wait_for("on_listening began")
         it.signal(TERM)
         assert quickly(it) == 0
+        assert "on_stop took its time" in it.output  # nothing hurries it
         assert "on_stop ran" in it.output
         assert "ERROR" not in it.output
 
