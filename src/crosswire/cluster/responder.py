@@ -19,7 +19,7 @@ from crosswire.core.messages import Codec
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
-from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync
+from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
 from crosswire.runtime.workers import Workers
 
@@ -105,6 +105,8 @@ class Responder:
                 value = listener.handler(sender, codec.payload(listener.payload, payload))
             else:
                 value = listener.handler(*(sender,)[: listener.arity])
+            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+                value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._failed(event, asker, error)
             if asker is not None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.payloads import PayloadType
+from crosswire.core.returns import ReturnType
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
 
 Decode = Callable[[PayloadType], Any]
@@ -49,6 +50,18 @@ def call(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
     return listener.handler(*subject[: listener.arity])
 
 
+def checked(returns: ReturnType, value: Any) -> Any:
+    """Check what a handler returned; of an awaitable, what it gives is checked once it is awaited.
+
+    Raises:
+        TypeError: it does not fit what the handler's annotation says.
+    """
+    if hasattr(value, "__await__"):
+        return returns.awaited(value)
+    returns.require(value)
+    return value
+
+
 def call_sync(
     listeners: tuple[Listener, ...], subject: tuple[Any, ...], decode: Decode, outcome: Outcome
 ) -> Unfinished | None:
@@ -58,6 +71,8 @@ def call_sync(
             return Unfinished(None, listeners[index:])
         try:
             value = call(listener, subject, decode)
+            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+                value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is reported by the outcome
             outcome.raised(error)
             continue
@@ -97,7 +112,11 @@ class Unfinished(NamedTuple):
 
 async def _call_async(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
     value = call(listener, subject, decode)
-    return await value if listener.is_async or type(value) is CoroutineType else value
+    if listener.is_async or type(value) is CoroutineType:
+        value = await value
+    if listener.returns is not None:
+        listener.returns.require(value)
+    return value
 
 
 async def _settle(work: Coroutine[Any, Any, Any], outcome: Outcome) -> None:

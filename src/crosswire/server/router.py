@@ -14,7 +14,7 @@ from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
 from crosswire.core.payloads import ANY, PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
-from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync
+from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked
 from crosswire.runtime.tasks import is_being_cancelled
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class Router:
             return
         try:
             value = _call(listener, session.socket, codec, message)
+            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+                value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._fail(session.socket, message, error)
             return
@@ -87,8 +89,15 @@ class Router:
     ) -> None:
         """Call the one handler of an event, unless it gave a coroutine already, and await what it gives if need be."""
         try:
-            value = _call(handler, session.socket, codec, message) if isinstance(handler, Listener) else handler
-            self._answer(session.socket, message, await value if hasattr(value, "__await__") else value)
+            if isinstance(handler, Listener):
+                value = _call(handler, session.socket, codec, message)
+                if hasattr(value, "__await__"):
+                    value = await value
+                if (returns := handler.returns) is not None and not isinstance(value, returns.sure):
+                    returns.require(value)
+            else:
+                value = await handler
+            self._answer(session.socket, message, value)
         except asyncio.CancelledError as error:
             self._fail(session.socket, message, error)
             if is_being_cancelled():
