@@ -20,7 +20,9 @@ from examples.processes import Programs
 SERVERS = ("serverB", "serverC", "serverD")
 
 parser = argparse.ArgumentParser(description="Three servers, and a sender that asks them.")
-parser.add_argument("--redis", nargs="+", default=["embedded"], metavar="URL", help="of a Redis or Valkey, or several")
+parser.add_argument(
+    "--redis", nargs="+", default=["embedded:cross-server"], metavar="URL", help="of a Redis or Valkey, or several"
+)
 parser.add_argument("--pace", default="1", metavar="SECONDS", help="between two steps of the sender")
 options = parser.parse_args()
 

@@ -11,7 +11,9 @@ from crosswire import ConfigError, EventError, Node, NodeGone
 
 parser = argparse.ArgumentParser(description="A node that asks those of server.py.")
 parser.add_argument("--name", default="serverA", help="unique among the nodes (default: %(default)s)")
-parser.add_argument("--redis", nargs="+", default=["embedded"], metavar="URL", help="the same as that of server.py")
+parser.add_argument(
+    "--redis", nargs="+", default=["embedded:cross-server"], metavar="URL", help="the same as that of server.py"
+)
 parser.add_argument("--servers", type=int, default=1, metavar="N", help="to wait for at first (default: %(default)s)")
 parser.add_argument("--pace", type=float, default=1, metavar="SECONDS", help="between two steps (default: %(default)s)")
 options = parser.parse_args()

@@ -24,7 +24,7 @@ parser.add_argument("--name", default="serverB", help="unique among the nodes (d
 parser.add_argument(
     "--redis",
     nargs="+",
-    default=["embedded"],
+    default=["embedded:cross-server"],
     metavar="URL",
     help="of a Redis or Valkey, or of several; the same for all nodes (default: one that is started on this machine)",
 )

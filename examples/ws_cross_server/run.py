@@ -21,7 +21,9 @@ from examples.processes import Programs
 SERVERS = ("serverA", "serverB", "serverC", "serverD", "serverE")
 
 parser = argparse.ArgumentParser(description="Five servers, fifty clients, and one that controls them.")
-parser.add_argument("--redis", nargs="+", default=["embedded"], metavar="URL", help="of a Redis or Valkey, or several")
+parser.add_argument(
+    "--redis", nargs="+", default=["embedded:ws-cross-server"], metavar="URL", help="of a Redis or Valkey, or several"
+)
 parser.add_argument("--clients", default="50", metavar="N", help="how many (default: %(default)s)")
 parser.add_argument("--pace", default="1", metavar="SECONDS", help="between two commands (default: %(default)s)")
 options = parser.parse_args()

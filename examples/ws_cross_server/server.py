@@ -24,7 +24,7 @@ parser.add_argument("--port", type=int, default=9000, help="port to listen on (d
 parser.add_argument(
     "--redis",
     nargs="+",
-    default=["embedded"],
+    default=["embedded:ws-cross-server"],
     metavar="URL",
     help="of a Redis or Valkey, or of several; the same for all servers (default: one that is started on this machine)",
 )

@@ -74,6 +74,9 @@ class Limits:
         max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
             connection keeps a read buffer of up to twice its largest message.
         fragments: fragments of one message; over it, closed with 1008.
+        headers: header fields of one HTTP request; over it, answered with HTTP 431.
+        header_size: bytes of one HTTP request without its body, the request line and all header fields together; over
+            it, answered with HTTP 431, or 414 if the line alone is longer.
         handshake_timeout: seconds for the HTTP upgrade; over it the TCP connection is dropped.
         auth_timeout: seconds for an asynchronous ``authenticate``; over it, closed with 1013. As long
             at most do messages wait for an asynchronous ``on_connect``.
@@ -89,6 +92,8 @@ class Limits:
 
     max_message: int = 1024 * 1024
     fragments: int = 1024
+    headers: int = 100
+    header_size: int = 16 * 1024
     handshake_timeout: float = 10
     auth_timeout: float = 10
     backlog: int = 64

@@ -13,7 +13,7 @@ from crosswire.core.listeners import Hook
 from crosswire.rooms.index import RoomIndex, RoomQueries
 
 # What the package may load besides itself and the standard library; docs/dependencies.md says what each is for.
-DEPENDENCIES = {"aiohappyeyeballs", "hiredis", "msgspec", "picows", "uvloop", "websockets"}
+DEPENDENCIES = {"aiohappyeyeballs", "hiredis", "httptools", "msgspec", "picows", "uvloop", "websockets"}
 THEIRS = {"aiofastnet", "cython_runtime", "multidict", "python_socks", "typing_extensions"}
 
 APPLICATIONS_USE = [

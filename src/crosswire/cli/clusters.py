@@ -8,10 +8,11 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from crosswire.cli.failures import USAGE, CommandFailed
+from crosswire.cluster.redis.application import EMBEDDED, application_of, is_embedded
 from crosswire.cluster.redis.options import Redis
+from crosswire.errors import ConfigError
 
 VARIABLE = "CROSSWIRE_REDIS"
-EMBEDDED = "embedded"
 _FORMATS = ("msgpack", "json")
 
 
@@ -34,7 +35,7 @@ def add_cluster_options(parser: argparse.ArgumentParser, *, serves: bool) -> Non
     where.add_argument(
         "--embedded",
         action="store_true",
-        help="a private Valkey that the processes of this machine share; it starts when there is none",
+        help="a private Valkey of what is started in this folder; for one that several share, --redis embedded:NAME",
     )
     group.add_argument(
         "--prefix", metavar="TEXT", help="of the names of all channels, where clusters share a Redis (default: cw:)"
@@ -54,13 +55,42 @@ def chosen_urls(options: argparse.Namespace) -> tuple[str, ...]:
     Raises:
         CommandFailed: there is a prefix and no Redis to use it on.
     """
-    if options.embedded:
-        return (EMBEDDED,)
-    given = options.redis or os.environ.get(VARIABLE, "").split(",")
-    urls = tuple(url.strip() for url in given if url.strip())
+    given = [EMBEDDED] if options.embedded else options.redis or os.environ.get(VARIABLE, "").split(",")
+    urls = tuple(_placed(url.strip(), options) for url in given if url.strip())
     if options.prefix is not None and not urls:
         raise CommandFailed(f"--prefix is for a Redis: give --redis URL or --embedded too, or set {VARIABLE}", USAGE)
     return urls
+
+
+def _placed(url: str, options: argparse.Namespace) -> str:
+    """A url that still means the same when the application has changed the current folder."""
+    try:
+        return application_of(url) if is_embedded(url) else url
+    except ConfigError as error:
+        raise _bad(options, error) from error
+
+
+def checked_redis(options: argparse.Namespace) -> Redis | None:
+    """The bus that the options or the environment name, if they do.
+
+    Raises:
+        CommandFailed: a URL or the prefix can't be used; it says where that is written.
+    """
+    urls = chosen_urls(options)
+    try:
+        redis_of(urls, None)
+    except ConfigError as error:
+        raise _bad(options, error) from error
+    try:
+        return redis_of(urls, options.prefix)
+    except ConfigError as error:
+        raise CommandFailed(f"--prefix: {error}", USAGE) from error
+
+
+def _bad(options: argparse.Namespace, error: ConfigError) -> CommandFailed:
+    """Say which option, or that the environment variable, names what is no Redis."""
+    where = "--embedded" if options.embedded else "--redis" if options.redis else f"the environment variable {VARIABLE}"
+    return CommandFailed(f"{where}: {str(error).removeprefix('Redis(urls), ')}", USAGE)
 
 
 def redis_of(urls: Collection[str], prefix: str | None, own: Redis | None = None) -> Redis | None:
@@ -84,10 +114,9 @@ def cluster_of(options: argparse.Namespace) -> Redis:
     """The bus of the cluster that a command joins.
 
     Raises:
-        CommandFailed: none is named.
-        ConfigError: a URL or the prefix can't be used.
+        CommandFailed: none is named, or what is named can't be used.
     """
-    redis = redis_of(chosen_urls(options), options.prefix)
+    redis = checked_redis(options)
     if redis is None:
         raise CommandFailed(f"which cluster? Give --redis URL or --embedded, or set {VARIABLE}", USAGE)
     return redis if options.compat is None else replace(redis, compat=True, compress=options.compat == "msgpack")

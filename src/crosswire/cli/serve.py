@@ -9,7 +9,7 @@ import socket
 import sys
 from contextlib import ExitStack, suppress
 
-from crosswire.cli.clusters import chosen_urls, redis_of
+from crosswire.cli.clusters import checked_redis, chosen_urls
 from crosswire.cli.failures import USAGE, CommandFailed
 from crosswire.cli.link import Assignment
 from crosswire.cli.slot import Slot
@@ -21,12 +21,11 @@ def serve(options: argparse.Namespace) -> int:
 
     Raises:
         CommandFailed: the application, or an option, is not to be used; or a worker had to be killed.
-        ConfigError: a Redis URL is none.
     """
     if sys.platform == "win32":
         raise CommandFailed("serve needs a POSIX system: on Windows, call run() of your Server", USAGE)
     urls = chosen_urls(options)
-    redis_of(urls, options.prefix)  # what can't be used is said before anything runs
+    checked_redis(options)  # what can't be used is said before anything runs
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with ExitStack() as held:
         port = options.port

@@ -17,6 +17,8 @@ from crosswire.cli.clusters import cluster_of
 from crosswire.cli.failures import RUNTIME, USAGE, CommandFailed
 from crosswire.cli.show import as_json, cluster_as_data, cluster_as_text, replies_as_data
 from crosswire.cluster.node import Node
+from crosswire.cluster.redis.application import is_embedded
+from crosswire.cluster.redis.embedded import running_applications
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import BusUnavailable, NodeGone
 
@@ -76,8 +78,22 @@ def _run(options: argparse.Namespace, errand: Errand) -> int:
 async def _go(redis: Redis, errand: Errand) -> int:
     # What goes wrong with a Redis is in its status, which is printed or raised.
     logging.getLogger("crosswire").setLevel(logging.ERROR)
+    _require_running(redis)
     async with _joined(redis) as node:
         return await errand(node)
+
+
+def _require_running(redis: Redis) -> None:
+    """Refuse to start an embedded Valkey only to find nobody there."""
+    running: list[str] | None = None
+    for url in redis.all_urls:
+        if is_embedded(url):
+            running = running_applications() if running is None else running
+            if url not in running:
+                others = f"; there are {', '.join(running)} (give one with --redis)" if running else ""
+                raise BusUnavailable(
+                    f"no application uses the Valkey {url}: one that is started in a folder is found from there{others}"
+                )
 
 
 @asynccontextmanager

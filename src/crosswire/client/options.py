@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from crosswire.core.headers import FIELD_VALUE, TOKEN
 from crosswire.core.names import has_utf8
 from crosswire.errors import ConfigError
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # The upgrade is negotiated by the transport; these would contradict it.
 _OWN_HEADERS = frozenset({"connection", "upgrade", "content-length", "transfer-encoding"})
 
@@ -74,12 +72,12 @@ def require_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked = dict(headers or {})
     fields: list[tuple[object, object]] = list(checked.items())
     for name, value in fields:
-        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        if not isinstance(name, str) or not TOKEN.fullmatch(name):
             raise ConfigError(f"{name!r} can't be the name of a header")
         if name.lower() in _OWN_HEADERS or name.lower().startswith("sec-websocket-"):
             raise ConfigError(f"the header {name} is set by the client itself; subprotocols have their own option")
         # The value may be a secret: it is not shown.
-        if not isinstance(value, str) or not _FIELD_VALUE.fullmatch(value):
+        if not isinstance(value, str) or not FIELD_VALUE.fullmatch(value):
             raise ConfigError(f"the value of the header {name} must be a string without line breaks, in Latin-1")
     return checked
 
@@ -91,6 +89,6 @@ def require_subprotocols(subprotocols: Iterable[str]) -> tuple[str, ...]:
     checked = tuple(subprotocols)
     names: tuple[object, ...] = checked
     for name in names:
-        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        if not isinstance(name, str) or not TOKEN.fullmatch(name):
             raise ConfigError(f"{name!r} can't be the name of a subprotocol (RFC 6455, section 4.1)")
     return checked

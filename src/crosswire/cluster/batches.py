@@ -9,6 +9,7 @@ from crosswire.core import envelopes
 from crosswire.core.envelopes import Batch, Statement
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.home import running_loop
+from crosswire.runtime.notices import Notices
 
 _MOST = 64
 """Statements that are joined at most."""
@@ -30,11 +31,12 @@ class Batches:
         dropped: statements that found no room while no Redis could be reached.
     """
 
-    __slots__ = ("_held", "_port", "dropped")
+    __slots__ = ("_held", "_notices", "_port", "dropped")
 
     def __init__(self, port: Port) -> None:
         self._port = port
         self._held: dict[bytes, list[Statement]] = {}
+        self._notices = Notices(logger)
         self.dropped = 0
 
     def add(self, channel: bytes, statement: Statement) -> None:
@@ -83,4 +85,5 @@ class Batches:
                 self._port.publish(channel, envelopes.encode(statement))
         except BusUnavailable as error:
             self.dropped += len(statements)
-            logger.warning("%d requests and answers of nodes are lost: %s", len(statements), error)
+            text = "%d requests and answers of nodes are lost: %s"
+            self._notices.warn("lost", text, len(statements), error)

@@ -26,6 +26,7 @@ from crosswire.core.formats import Payloads
 from crosswire.core.messages import ABSENT, Codec
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import EventError, InvalidPayload, UsageError
+from crosswire.runtime.notices import Notices, reason, shown
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -128,6 +129,7 @@ class Compat:
         self._from_bridge = decoders.Decoder(_FromBridge)
         self.label = "compat-msgpack" if codec.binary else "compat-json"
         self.codec: Codec = _OriginalCodec(codec)
+        self._notices = Notices(logger)
         self.refused = 0
 
     # Saying
@@ -276,7 +278,8 @@ class Compat:
 
     def _refuse(self, why: object) -> None:
         self.refused += 1
-        logger.debug("a message was refused: %s", why)
+        said = reason(why) if isinstance(why, BaseException) else shown(str(why))
+        self._notices.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
 
 
 class _OriginalAsker:

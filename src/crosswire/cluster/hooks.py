@@ -10,6 +10,7 @@ from crosswire.core.listeners import AnyHook, Hook
 from crosswire.core.returns import Answer
 from crosswire.core.signatures import Offer
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, NodeInfo, RedisStatus, SubscriptionFailure
 
@@ -31,6 +32,7 @@ class NodeHooks:
     """
 
     __slots__ = (
+        "_notices",
         "_tasks",
         "on_gap",
         "on_join",
@@ -45,6 +47,7 @@ class NodeHooks:
 
     def __init__(self, tasks: Tasks, on_replaced: Callable[[], None], on_newcomer: Callable[[str], None]) -> None:
         self._tasks = tasks
+        self._notices = Notices(logger)
         self.on_replaced = on_replaced
         self.on_newcomer = on_newcomer
         self.on_join: Hook[[NodeInfo]] = Hook("on_join", Offer(info=NodeInfo))
@@ -67,6 +70,8 @@ class NodeHooks:
 
     def fire_gap(self, info: GapInfo) -> None:
         """Messages may have been missed."""
+        text = "messages of other nodes may have been missed within %.1f s%s"
+        self._notices.warn("gap", text, info.until - info.since, f", over {info.url}" if info.url else "")
         self._fire(self.on_gap, info)
 
     def fire_redis_health(self, status: RedisStatus) -> None:

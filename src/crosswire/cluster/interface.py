@@ -92,6 +92,16 @@ class Port(Protocol):
             BusUnavailable: no way is open and the buffer is full, if that is its policy.
         """
 
+    def require_room(self, sizes: Collection[int]) -> None:
+        """See, before the first of several messages is published, that none of them will be refused.
+
+        Args:
+            sizes: of each message's channel and body together, in bytes.
+
+        Raises:
+            BusUnavailable: as :meth:`publish` would for one of them.
+        """
+
     def announce(self, channel: bytes, body: bytes) -> None:
         """As :meth:`publish`, over all ways there are at once and to none that opens later."""
 

@@ -34,8 +34,11 @@ from crosswire.core.messages import NODE_MSGPACK, Codec
 from crosswire.core.names import has_utf8
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
+from crosswire.runtime.notices import Notices, reason, shown
 
 _INCARNATION = re.compile("[0-9a-f]{16}")
+_MOST_BYTES = 4
+"""Of a character in the name of a channel."""
 _LATEST = 2**62
 """No stamp of this or the next thousand years is as large."""
 
@@ -67,6 +70,7 @@ class Native:
         self._incarnation = incarnation
         self._clients: ClientInbox | None = None
         self._batches = Batches(port)
+        self._notices = Notices(logger)
         self.refused = 0
 
     # Saying
@@ -76,7 +80,10 @@ class Native:
         users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
         if isinstance(target, ToUsers):
             body = envelopes.encode(ForClients(payloads.json, (), payloads.msgpack, sockets))
-            named = target.users if len(target.users) == 1 else dict.fromkeys(target.users)  # each once
+            named: Collection[str] = target.users
+            if len(named) > 1:
+                named = dict.fromkeys(named)  # each once
+                self._port.require_room([len(user) * _MOST_BYTES + len(body) for user in named])
             for user in named:
                 if user not in users:
                     self._port.publish(self._channels.user(user), body)
@@ -93,8 +100,12 @@ class Native:
 
     def tell(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
         """Publish an event."""
-        for channel in self._channels_of(to):
-            self._batches.publish(channel, Event(self._name, event, payload))
+        said, channels = Event(self._name, event, payload), self._channels_of(to)
+        if len(channels) > 1:
+            size = len(envelopes.encode(said))
+            self._port.require_room([len(channel) + size for channel in channels])
+        for channel in channels:
+            self._batches.publish(channel, said)
 
     def ask(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         """Publish a request."""
@@ -216,7 +227,8 @@ class Native:
     def refuse_message(self, why: object) -> None:
         """Count a message that is not what it should be."""
         self.refused += 1
-        logger.debug("a message was refused: %s", why)
+        said = reason(why) if isinstance(why, BaseException) else shown(str(why))
+        self._notices.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
 
     def _for_clients(self, target: Target, body: bytes) -> None:
         message = self._decode(body)

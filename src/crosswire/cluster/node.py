@@ -32,7 +32,8 @@ class Node:
 
     Args:
         name: unique among the living members; made up if there is none.
-        redis: URL of a Redis or Valkey, several, or :class:`Redis` with its options; "embedded" starts one.
+        redis: URL of a Redis or Valkey, several, or :class:`Redis` with its options; "embedded" starts one for what
+            is started in this folder, "embedded:NAME" for what gives that name.
         bus: anything else that carries messages, such as a :class:`MemoryBus`.
         clients: connected to this node; for a server.
 
@@ -63,7 +64,7 @@ class Node:
         tasks, background = Tasks(), Tasks()
         self._events = EventListeners(sender=str)
         services = EventListeners(sender=str)
-        responders = Responder(self._events, tasks), Responder(services, tasks)
+        responders = Responder(self._events, tasks), Responder(services, tasks, own=False)
         self._channels = CustomChannels(tasks)
         self._redis = RedisControl(lambda: self._life.arriving())
         self._hooks = NodeHooks(tasks, lambda: self._life.lose_name(), self._redis.welcome)

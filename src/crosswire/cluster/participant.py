@@ -172,7 +172,8 @@ class Participant:
         if others is None or others:
             self.dialect.tell(others, event, payload)
         if self._includes_self(to, include_self):
-            loop.call_soon(self._responder.event, self.name, event, self.dialect.codec, payload)
+            take = self._responder.event if to is not None else self._responder.own_event
+            loop.call_soon(take, self.name, event, self.dialect.codec, payload)
 
     async def call(self, name: str, event: str, data: Any, timeout: float) -> Any:
         """Ask one node."""
@@ -314,8 +315,8 @@ class Participant:
 
     def joined(self, info: NodeInfo) -> None:
         """A node is there."""
-        self._hooks.on_newcomer(info.name)
         self._hooks.fire_join(info)
+        self._hooks.on_newcomer(info.name)
 
     def left(self, info: NodeInfo, reason: str) -> None:
         """A node is gone."""

@@ -20,6 +20,7 @@ from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked
+from crosswire.runtime.notices import Notices, reason, shown
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
 from crosswire.runtime.workers import Workers
 
@@ -44,10 +45,13 @@ class Responder:
     Args:
         events: the handlers, called with ``(sender, data)``.
         tasks: where the asynchronous ones are run.
+        own: whether they are the application's, which is to know what it has no handler for.
     """
 
-    def __init__(self, events: EventListeners, tasks: Tasks) -> None:
+    def __init__(self, events: EventListeners, tasks: Tasks, *, own: bool = True) -> None:
         self._events = events
+        self._own = own
+        self._notices = Notices(logger)
         self._workers = Workers(tasks)
         self._running = 0
         self._throttle = Throttle()
@@ -64,24 +68,38 @@ class Responder:
             take()
 
     def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
-        """Take an event; without a handler it is ignored."""
+        """Take an event; without a handler nothing is done, and that is logged."""
         if self._held is not None:
-            self._held.append(partial(self.event, sender, event, codec, payload))
+            self._hold(partial(self.event, sender, event, codec, payload))
             return
         listeners = self._events.take(event)
         if listeners:
             self._handle(None, sender, event, listeners, codec, payload)
+        elif self._own:
+            text = "there is no handler for the nodes' event %r, from %r: nothing is done (logged once for each name)"
+            self._notices.warn_once("there is no handler", event, text, shown(sender))
+
+    def own_event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+        """Take an event that this node sent to all: it may have handlers elsewhere only."""
+        if self._events.of(event):
+            self.event(sender, event, codec, payload)
 
     def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
         """Take a request."""
         if self._held is not None:
-            self._held.append(partial(self.request, asker, sender, event, codec, payload))
+            self._hold(partial(self.request, asker, sender, event, codec, payload))
             return
         listeners = self._events.take(event)
         if listeners:
             self._handle(asker, sender, event, listeners, codec, payload)
         elif asker.awaits_node:
             asker.refuse(_NO_HANDLER)
+
+    def _hold(self, take: Callable[[], None]) -> None:
+        assert self._held is not None, "whoever calls has looked"
+        if len(self._held) == MOST_HANDLERS:
+            self._notices.warn("held", "an event of a node is lost: more than %d came before the start", MOST_HANDLERS)
+        self._held.append(take)
 
     def drop(self) -> None:
         """Forget what has not begun."""
@@ -176,6 +194,10 @@ class Responder:
         if asker is not None and isinstance(error, EventError):
             return
         if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            return
+        if isinstance(error, EventError):  # nobody asked; and no data in the log, which a traceback would show
+            text = "a handler of the nodes' event %r refused it, and nobody waits for an answer: %s"
+            self._notices.warn("refused", text, event, reason(error))
             return
         held_back = self._throttle.admit((event, type(error)), time.monotonic())
         if held_back is not None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""What the name of a field is, or of a subprotocol (RFC 9110, section 5.6.2)."""
+
+FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""What the value of a field is (RFC 9110, section 5.5)."""
 
 
 class Headers(Mapping[str, str]):
@@ -17,19 +25,42 @@ class Headers(Mapping[str, str]):
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._text = "\n" + "".join([f"{name.lower()}\0{value}\n" for name, value in fields])
 
+    @classmethod
+    def of_text(cls, text: str) -> Headers:
+        """Make one of the string that it holds: a line break, then each name, in lower case, NUL, value, line break."""
+        headers = cls.__new__(cls)
+        headers._text = text
+        return headers
+
     def get_all(self, name: str) -> list[str]:
         """The values of every field of that name, in order."""
-        key, values, end = f"\n{name.lower()}\0", [], 0
-        while (start := self._text.find(key, end)) >= 0:
+        text, key, values = self._text, f"\n{name.lower()}\0", []
+        start = text.find(key)
+        while start >= 0:
             start += len(key)
-            end = self._text.index("\n", start)
-            values.append(self._text[start:end])
+            end = text.index("\n", start)
+            values.append(text[start:end])
+            start = text.find(key, end)
         return values
 
     def has_token(self, name: str, token: str) -> bool:
         """Whether a field that is a list of tokens holds ``token``, in any case (RFC 9110, section 5.6.1)."""
         wanted = token.lower()
-        return any(wanted == part.strip() for value in self.get_all(name) for part in value.lower().split(","))
+        for value in self.get_all(name):
+            lower = value.lower()
+            if lower == wanted or wanted in [part.strip() for part in lower.split(",")]:
+                return True
+        return False
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a field, or ``default``."""
+        values = self.get_all(name)
+        if not values:
+            return default
+        return values[0] if len(values) == 1 else ", ".join(values)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and f"\n{name.lower()}\0" in self._text
 
     def __getitem__(self, name: str) -> str:
         values = self.get_all(name)

@@ -199,3 +199,7 @@ class Numbers:
         if len(recent) > self._remembered:
             self._old, self._recent = recent, {}
         return number, previous
+
+    def take_back(self, channel: bytes, previous: int) -> None:
+        """Forget the last number of a channel, whose message was not published; ``previous`` was the one before it."""
+        self._recent[channel] = previous

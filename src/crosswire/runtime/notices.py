@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,11 @@ from crosswire.core.throttle import Throttle
 
 PERIOD = 1.0
 """Seconds in which one line of a kind is logged."""
+MOST_NAMES = 100
+"""Names of one kind that get a line of their own."""
+_LONGEST = 200
+_VALUE = re.compile(r"""(?<=value )(?:'.*'|".*"|\S+)(?= - at |$)|(?<=unknown field )`.*`(?= - at |$)""", re.DOTALL)
+"""What msgspec quotes of the data that does not fit."""
 
 
 class Notices:
@@ -29,13 +35,14 @@ class Notices:
         notices.warn("origin", "an upgrade was refused: the origin %r may not connect", origin)
     """
 
-    __slots__ = ("_clock", "_left_out", "_logger", "_throttle")
+    __slots__ = ("_clock", "_left_out", "_logger", "_named", "_throttle")
 
     def __init__(self, logger: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._logger = logger
         self._clock = clock
         self._throttle = Throttle(burst=1, period=PERIOD)
         self._left_out: dict[str, _Last] = {}
+        self._named: dict[str, set[str]] = {}
 
     def warn(self, kind: str, text: str, *args: object) -> None:
         """Log a line, or count it.
@@ -52,6 +59,24 @@ class Notices:
             return
         self._forget(kind)
         self._log(text, args, held_back)
+
+    def warn_once(self, kind: str, name: str, text: str, *args: object) -> None:
+        """Log a line once for each name, up to ``MOST_NAMES`` of a kind: peers can make up as many as they like.
+
+        Args:
+            kind: which names count together, as a clause: "there is no handler for an event".
+            name: what the line is about.
+            text: as for :meth:`warn`; its first argument is the name.
+            args: more arguments.
+        """
+        names = self._named.setdefault(kind, set())
+        if name in names or len(names) > MOST_NAMES:
+            return
+        names.add(name)
+        if len(names) > MOST_NAMES:
+            self._logger.warning("more than %d names were logged for which %s: no more are", MOST_NAMES, kind)
+            return
+        self._logger.warning(text, shown(name), *args)
 
     def _keep(self, kind: str, text: str, args: tuple[object, ...]) -> None:
         """Keep a line until the period is over; without an event loop, until the next of its kind is logged."""
@@ -93,3 +118,14 @@ class _Last:
         self.text = text
         self.args = args
         self.timer = timer
+
+
+def shown(name: str) -> str:
+    """Return a name that a peer chose, to be formatted with ``%r``: not longer than a line can bear."""
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
+
+
+def reason(error: BaseException) -> str:
+    """Return why data was refused, in one line and without the data."""
+    text = _VALUE.sub("...", shown(str(error)))
+    return text if text.isprintable() else ascii(text)

@@ -13,9 +13,11 @@ from crosswire.errors import EventError, InvalidPayload
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.home import get_ident
+from crosswire.runtime.notices import Notices, reason
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
+from crosswire.server.ids import SocketIds
 from crosswire.server.sessions import Sessions
 from crosswire.types import Heartbeat, Limits
 
@@ -36,6 +38,7 @@ class Context:
 
     Attributes:
         limits: the server's.
+        notices: warns of what is lost and nobody is told of.
         heartbeat: the server's.
         hooks: the application's.
         registry: who is connected, and where.
@@ -47,6 +50,7 @@ class Context:
         workers: asynchronous handlers of events, in those tasks.
         wheel: timers of connections.
         call_ids: for calls to clients.
+        socket_ids: for connections.
         clock: gives seconds.
         thread: of the event loop; calls of the application from another are refused.
     """
@@ -60,8 +64,10 @@ class Context:
         "hooks",
         "interest",
         "limits",
+        "notices",
         "registry",
         "sessions",
+        "socket_ids",
         "stopping",
         "tasks",
         "thread",
@@ -90,24 +96,41 @@ class Context:
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.call_ids = CallIds()
+        self.socket_ids = SocketIds()
         self.clock = time.monotonic
         self.thread = get_ident()
+        self.notices = Notices(logger)
         self._throttle = Throttle()
 
-    def report(self, socket: Socket | None, error: BaseException, what: str) -> None:
-        """Tell of a failure of the application's own code: to ``on_error``, and to the log, a few of a kind at a time.
+    def report(self, socket: Socket | None, error: BaseException, what: str, *, answers: bool = False) -> None:
+        """Tell of what the application's own code raised: to ``on_error``, and to the log, a few of a kind at a time.
 
-        A refusal is an answer and no failure, and it is none that a stop cancels a handler; data of a client that does
-        not fit is told to ``on_error`` alone.
+        A refusal is no failure. Where it answers a call, the caller is told; else ``on_error`` is, or without one the
+        log. So is data of a client that does not fit. That a stop cancels a handler is no failure.
+
+        Args:
+            socket: whose event it was, if it was one's.
+            error: what was raised.
+            what: raised it.
+            answers: whether a caller is told of a refusal.
         """
-        if isinstance(error, EventError) and not isinstance(error, InvalidPayload):
-            return
         if self.stopping and isinstance(error, asyncio.CancelledError):
             return
-        if not isinstance(error, InvalidPayload):
+        if socket is None:
             self._log(error, what)
-        if socket is not None:
+        elif not isinstance(error, EventError):
+            self._log(error, what)
             self.tell(socket, error)
+        elif isinstance(error, InvalidPayload) or not answers:
+            self.lost(socket, error, what, answers=answers)
+
+    def lost(self, socket: Socket, error: EventError, what: str, *, answers: bool = False) -> None:
+        """Tell of a client's event that came to nothing: to ``on_error``; without one to the log, if nobody else is."""
+        if self.hooks.on_error:
+            self.tell(socket, error)
+        elif not answers:
+            text = "%s refused what %r sent, and there is no on_error hook to tell: %s"
+            self.notices.warn(f"refused {type(error).__name__}", text, what, socket, reason(error))
 
     def tell(self, socket: Socket, error: BaseException) -> None:
         """Tell ``on_error`` alone."""

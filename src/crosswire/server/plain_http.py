@@ -11,10 +11,12 @@ from crosswire.core.messages import JSON
 from crosswire.core.signatures import Offer
 from crosswire.errors import ConfigError, InvalidPayload
 from crosswire.server.handshake import Handshake
+from crosswire.transport.http_answer import require_sendable
 from crosswire.transport.interface import Response
 
 logger = logging.getLogger("crosswire.http")
 
+_ALLOWED = {"Allow": "GET, HEAD, OPTIONS"}
 _REQUEST = Offer(request=Handshake)
 
 PageHandler = Callable[..., Any]
@@ -22,7 +24,7 @@ PageHandler = Callable[..., Any]
 
 
 class PlainRoutes:
-    """Handlers of GET requests by path; ``/healthz`` is there from the start, and can be replaced."""
+    """Handlers of GET and HEAD requests by path; ``/healthz`` is there from the start, and can be replaced."""
 
     __slots__ = ("_by_path",)
 
@@ -43,8 +45,14 @@ class PlainRoutes:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
         self._by_path[path] = listener
 
-    def answer(self, request: Handshake, *, draining: bool) -> Response:
-        """Answer a request that is no WebSocket's."""
+    def answer(self, request: Handshake, method: str = "GET", *, draining: bool) -> Response:
+        """Answer a request that is no WebSocket's. One of HEAD gets the answer of GET; its body is not sent."""
+        if method == "OPTIONS":
+            return Response(204, headers=_ALLOWED)
+        if method not in ("GET", "HEAD"):
+            return Response(405, b"only GET and HEAD are answered here", _ALLOWED)
+        if not request.path.startswith("/"):  # ``GET *``, or a host alone
+            return Response(400, b"the target of a request is a path")
         listener = self._by_path.get(request.path)
         if listener is not None:
             return _call(listener, request)
@@ -61,7 +69,7 @@ def _call(listener: Listener, request: Handshake) -> Response:
     try:
         answer = listener.handler(*(request,)[: listener.arity])
         if isinstance(answer, Response):
-            return answer
+            return require_sendable(answer)
         if isinstance(answer, str):
             return Response(body=answer.encode())
         if isinstance(answer, bytes):

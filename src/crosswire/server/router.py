@@ -15,6 +15,7 @@ from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Messa
 from crosswire.core.payloads import ANY, PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked
+from crosswire.runtime.notices import reason
 from crosswire.runtime.tasks import is_being_cancelled
 
 if TYPE_CHECKING:
@@ -46,23 +47,31 @@ class Router:
         try:
             message = codec.decode(data)
         except InvalidMessage as error:
-            logger.debug("%r sent no message: %s", socket, error)
             if error.callback_id is not None:
                 self._refuse(socket, error.callback_id, error)
+            else:
+                self._dropped("message", "%r sent what is no message, and it was dropped: %s", socket, reason(error))
             return
         callback_id = message.callback_id
         if callback_id is not None and not 0 < len(callback_id) <= MAX_ID:
-            logger.debug("%r sent a call whose id is not 1-%d characters long", socket, MAX_ID)
+            text = "%r sent a call whose id is not 1-%d characters long, and it was dropped"
+            self._dropped("call id", text, socket, MAX_ID)
         elif message.event is None:
             self._answered(socket, codec, message)
         elif listeners := self._events.take(message.event):
             self._deliver(session, codec, message, listeners)
-        elif callback_id is not None:
-            self._refuse(socket, callback_id, _NO_HANDLER)
-        elif message.event == BACKGROUND:
+        elif callback_id is None and message.event == BACKGROUND:
             socket.enter_background()
-        elif message.event == FOREGROUND:
+        elif callback_id is None and message.event == FOREGROUND:
             socket.enter_foreground()
+        else:
+            if not self._context.hooks.on_message:
+                text = (
+                    "there is no handler for the event %r, which %r sent: nothing is done (logged once for each name)"
+                )
+                self._context.notices.warn_once("there is no handler", message.event, text, socket)
+            if callback_id is not None:
+                self._refuse(socket, callback_id, _NO_HANDLER)
 
     def _deliver(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         listener = listeners[0]
@@ -137,7 +146,7 @@ class Router:
             job.close()
             busy = EventError("BUSY", "too many of your events are still being handled")
             if message.callback_id is None:
-                self._context.tell(session.socket, busy)  # an event that is dropped: nobody else would learn of it
+                self._context.lost(session.socket, busy, f"the handler of {message.event!r}")
             else:
                 self._refuse(session.socket, message.callback_id, busy)
             return False
@@ -179,16 +188,25 @@ class Router:
         if isinstance(error, Reject):
             socket.close(error.close_code, error.reason)
         else:
-            self._context.report(socket, error, f"a handler of {message.event!r}")
+            answers = message.callback_id is not None
+            self._context.report(socket, error, f"a handler of {message.event!r}", answers=answers)
+
+    def _dropped(self, kind: str, text: str, *args: object) -> None:
+        """Warn of a message that is lost, unless ``on_message`` has got it: it may be of the application's protocol."""
+        if not self._context.hooks.on_message:
+            self._context.notices.warn(kind, text, *args)
 
     def _answered(self, socket: Socket, codec: Codec, message: Message) -> None:
         """Take a client's answer to a call of ours; one that nobody waits for is ignored."""
         if message.call_id is None and message.callback_id is not None:
             self._refuse(socket, message.callback_id, _NO_EVENT)
             return
-        waiter = socket.forget(message.call_id) if message.call_id is not None else None
+        if message.call_id is None:
+            self._dropped("no event", "%r sent a message without an event, and it was dropped", socket)
+            return
+        waiter = socket.forget(message.call_id)
         if waiter is None:
-            logger.debug("%r sent a message without an event, or an answer that nobody waits for", socket)
+            logger.debug("%r sent an answer that nobody waits for any more", socket)
         elif message.error is not None:
             waiter.refused(socket, EventError(message.error.code, message.error.message))
         else:

@@ -42,7 +42,8 @@ class Server:
         host: address to listen on: IPv4, IPv6, a name, "" for all, or ``unix:/path`` for a Unix socket.
         port: 0 for a free one; :attr:`port` tells it after the start.
         redis: URL of a Redis or Valkey, several independent ones, or :class:`Redis` with its options. Servers that
-            are given the same act as one. "embedded" starts one for the servers of this machine. None: it is alone.
+            are given the same act as one. "embedded" starts one for what is started in this folder, "embedded:NAME"
+            for what gives that name. None: it is alone.
         bus: anything else that carries messages between servers, such as a :class:`MemoryBus`.
         tls: context for ``wss`` with your certificate.
         origins: ``Origin`` fields that browsers may connect from; None for any.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from crosswire.server.router import Router
 
 
-logger = logging.getLogger("crosswire.server")
 _READY = event(READY, None)
 
 
@@ -149,6 +147,8 @@ class Session:
                 raise
             if patience.expired():
                 self.socket.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
+                text = "authenticate did not end within %g s, so %r was not let in"
+                self._context.notices.warn("slow authenticate", text, self._context.limits.auth_timeout, self.socket)
                 return
             self._context.report(None, error, "authenticate")
             self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
@@ -231,7 +231,8 @@ class Session:
         if not hook:
             return
         if self.running >= self._context.limits.handlers:
-            logger.debug("%s of %r was left out: too many handlers are still at work", hook.name, self.socket)
+            text = "%s was left out for %r: as many handlers as it may have are still at work"
+            self._context.notices.warn(f"hook {hook.name}", text, hook.name, self.socket)
             return
         task = fire(hook, arguments, self._context.tasks, self._hook_failed)
         if task is not None and not task.done():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
@@ -56,7 +55,7 @@ class Socket:
     )
 
     def __init__(self, handshake: Handshake, connection: Connection, format: Format, context: Context) -> None:
-        self.id = secrets.token_urlsafe(12)
+        self.id = context.socket_ids.next()
         self.user = self.id
         self.stamp = 0
         self.handshake = handshake

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from crosswire.core import deflate
 from crosswire.core.formats import format_for
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL, OURS
+from crosswire.runtime.notices import shown
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.handshake import Handshake
 from crosswire.server.plain_http import PlainRoutes
@@ -62,14 +63,16 @@ class Upgrades:
         """Grant the upgrade, or answer with plain HTTP."""
         handshake = Handshake(request.target, request.headers, request.remote)
         if not request.wants_websocket:
-            return self._routes.answer(handshake, draining=self.draining)
+            return self._routes.answer(handshake, request.method, draining=self.draining)
         refusal = self._refusal(request)
         if refusal is not None:
+            self._warn(request, refusal)
             return refusal
         msgpack = request.headers.has_token("sec-websocket-protocol", MSGPACK_SUBPROTOCOL)
         handshake.subprotocol = MSGPACK_SUBPROTOCOL if msgpack else None
         verdict = self._judge(handshake)
         if isinstance(verdict, Response):
+            self._warn(request, verdict)
             return verdict
         deflated = self._compression and deflate.offered(request.headers)
         session = Session(
@@ -98,8 +101,17 @@ class Upgrades:
             self._context.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
         if verdict.reject is not None and verdict.reject.status is not None:
-            return Response(verdict.reject.status, verdict.reject.reason.encode())
+            return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
         return verdict
+
+    def _warn(self, request: Request, refusal: Response) -> None:
+        """Log a refusal: a browser does not tell its page why, nor does anybody else."""
+        origin = request.headers.get("origin", "")
+        text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
+        why = shown(refusal.body.decode("utf-8", "replace"))
+        self._context.notices.warn(
+            f"upgrade {refusal.status}", text, refusal.status, why, request.remote, shown(origin)
+        )
 
 
 def _is_key(key: str) -> bool:

@@ -15,24 +15,28 @@ from crosswire.core.headers import Headers
 from crosswire.types import Close
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
-    """An HTTP GET request that may become a WebSocket.
+    """An HTTP request, which may become a WebSocket.
 
     Attributes:
-        target: the request target as sent: path and query.
+        target: the request target: path and query, in ASCII.
         headers: its header fields.
         remote: the peer's address: an IP address, or an empty string on a Unix socket.
+        method: its method.
+        upgrade: whether its Connection field asks for another protocol, and nothing else of it forbids one.
     """
 
     target: str
     headers: Headers
     remote: str
+    method: str = "GET"
+    upgrade: bool = False
 
     @property
     def wants_websocket(self) -> bool:
         """Whether it asks for the upgrade to a WebSocket (RFC 6455, section 4.2.1)."""
-        return self.headers.has_token("connection", "upgrade") and self.headers.has_token("upgrade", "websocket")
+        return self.upgrade and self.method == "GET" and self.headers.has_token("upgrade", "websocket")
 
 
 @dataclass(frozen=True, slots=True)

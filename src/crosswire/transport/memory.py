@@ -69,7 +69,9 @@ class MemoryListener:
             headers: added to those that ask for the upgrade; a field of the same name replaces one.
             remote: the address that the server sees.
         """
-        decision = self._acceptor.accept(Request(target, _request_headers(headers), remote))
+        fields = _request_headers(headers)
+        request = Request(target, fields, remote, upgrade=fields.has_token("connection", "upgrade"))
+        decision = self._acceptor.accept(request)
         if isinstance(decision, Response):
             return decision
         connection = MemoryConnection(decision.receiver, self._limits, self._flusher)

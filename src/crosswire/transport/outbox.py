@@ -7,6 +7,7 @@ import logging
 from typing import Protocol
 
 from crosswire.runtime.home import running_loop
+from crosswire.runtime.notices import Notices
 
 
 class Writer(Protocol):
@@ -44,13 +45,15 @@ class Flusher:
     """Flushes, at the end of a turn of the event loop, what was filled in it.
 
     Attributes:
+        notices: warns of what is dropped.
         ending: whether the turn is at its end, and nothing need wait for it any more.
     """
 
-    __slots__ = ("_filled", "ending")
+    __slots__ = ("_filled", "ending", "notices")
 
     def __init__(self) -> None:
         self._filled: list[Flushable] = []
+        self.notices = Notices(logger)
         self.ending = False
 
     def schedule(self, filled: Flushable) -> None:
@@ -163,6 +166,8 @@ class Outbox:
             self._room = self._limit - size
             return True
         if self._owner is not None:
+            text = "a connection is dropped with what was sent to it: its client does not read, and %d bytes waited"
+            self._flusher.notices.warn("overflow", text, self._limit)
             asyncio.get_running_loop().call_soon(self._owner.overflowed)
         self.discard()
         return False

@@ -115,8 +115,8 @@ class Gate:
     # For picows.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As the transport, but for a socket without options."""
-        return _Descriptor(self._fd) if name == "socket" else self._transport.get_extra_info(name, default)
+        """The socket, without options. picows asks for the addresses too, only to log them: a system call each."""
+        return _Descriptor(self._fd) if name == "socket" else default
 
     def get_write_buffer_size(self) -> int:
         """Never 0: picows would then write to the socket past the gate."""
@@ -130,15 +130,8 @@ class Gate:
             self._transport.write(data)
 
     def close(self) -> None:
-        """Close after an HTTP answer; when to close a WebSocket is the connection's decision.
-
-        Said again, it is the end of the time for the handshake: a peer that does not read its answer is dropped.
-        """
-        if self._refusing is not None:
-            return
-        if self._transport.is_closing():
-            self._transport.abort()
-        else:
+        """Close, if it did not become a WebSocket; when to close one is the connection's decision."""
+        if self._refusing is None:
             self._transport.close()
 
 

@@ -1,32 +1,24 @@
-"""Listens for HTTP requests and makes WebSockets of those that are granted, with picows' protocol and parser."""
+"""Listens on one address, and lets every connection begin with an HTTP request."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import ssl
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
-from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
-
-# Its own server function hides the connection from the upgrade decision, so no peer's address, and fails on a Unix
-# socket; the protocol that it makes does neither. It is of C and has no types: to the checkers it is not there.
-from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-
-from crosswire.core import deflate
-from crosswire.core.headers import Headers
 from crosswire.errors import ConfigError
-from crosswire.transport.interface import Acceptor, Request, Response
+from crosswire.runtime.notices import Notices
+from crosswire.transport.interface import Acceptor
+from crosswire.transport.openings import Openings
 from crosswire.transport.outbox import Flusher
-from crosswire.transport.picows_gate import Gate
-from crosswire.transport.picows_server import PicowsConnection, Shared
-from crosswire.transport.wire_log import WIRE_LOG
+from crosswire.transport.picows_opening import Opening
+from crosswire.transport.picows_server import Shared
 from crosswire.types import Limits
 
 _BACKLOG = 4096
-_READ_BUFFER = 2048
 _TRIES = 20
 UNIX_PREFIX = "unix:"
 
@@ -64,7 +56,8 @@ class PicowsListener:
         self._tls = tls
         self._reuse_port = reuse_port
         self._server: asyncio.Server | None = None
-        self._shared = Shared(limits, flusher)
+        self._shared = Shared(limits, flusher, Notices(logging.getLogger("crosswire.http")))
+        self._openings = Openings(limits.handshake_timeout)
 
     @property
     def port(self) -> int:
@@ -157,13 +150,14 @@ class PicowsListener:
         await self._server.start_serving()
 
     async def stop(self) -> None:
-        """Take no more connections; those that are open stay open."""
+        """Take no more connections; WebSockets stay open."""
         if self._server is not None:
             self._server.close()
             self._server = None
+        self._openings.end()
 
-    def _protocol(self) -> _Protocol:
-        return _Protocol(self._acceptor, self._shared)
+    def _protocol(self) -> Opening:
+        return Opening(self._acceptor, self._shared, self._openings)
 
 
 async def _is_served(path: str) -> bool:
@@ -175,82 +169,6 @@ async def _is_served(path: str) -> bool:
     with suppress(OSError):
         await writer.wait_closed()
     return True
-
-
-class _Protocol(WSProtocol):  # type: ignore[misc]
-    """picows' protocol of one connection, with an upgrade decision that knows the peer."""
-
-    __slots__ = ("_acceptor", "_shared")
-
-    def __init__(self, acceptor: Acceptor, shared: Shared) -> None:
-        self._acceptor = acceptor
-        self._shared = shared
-        super().__init__(
-            None,  # host and port: a client's
-            None,  # path: a client's
-            False,  # is_client_side
-            self._decide,
-            WIRE_LOG,
-            True,  # disconnect_on_exception
-            shared.limits.handshake_timeout,
-            False,  # enable_auto_ping: ours share one timer
-            10,  # auto_ping_idle_timeout
-            10,  # auto_ping_reply_timeout
-            WSAutoPingStrategy.PING_WHEN_IDLE,
-            False,  # enable_auto_pong: ours pass the outbox, which is bounded
-            shared.limits.max_message,
-            None,  # extra_headers: a client's
-            _READ_BUFFER,
-        )
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Begin the HTTP upgrade."""
-        super().connection_made(Gate(transport))
-
-    def _decide(self, upgrade: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        peer = self.transport.underlying_transport.get_extra_info("peername")
-        remote = str(peer[0]) if isinstance(peer, tuple) else ""
-        target = upgrade.path.decode("latin-1")
-        decision = self._acceptor.accept(Request(target, Headers(upgrade.headers.items()), remote))
-        if isinstance(decision, Response):
-            return WSUpgradeResponseWithListener(_http_response(decision), None)
-        # Firefox sends `keep-alive, Upgrade`, which picows does not know, nor lists of protocols; the acceptor has
-        # checked both fields.
-        upgrade.headers["Connection"] = "upgrade"
-        upgrade.headers["Upgrade"] = "websocket"
-        extra = dict(decision.headers)
-        if decision.subprotocol is not None:
-            extra["Sec-WebSocket-Protocol"] = decision.subprotocol
-        if decision.deflate:
-            extra["Sec-WebSocket-Extensions"] = deflate.RESPONSE
-        connection = PicowsConnection(decision.receiver, self._shared, deflate=decision.deflate)
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(extra), connection)
-
-
-def _http_response(response: Response) -> WSUpgradeResponse:
-    answer: WSUpgradeResponse = WSUpgradeResponse.create_ok_response(response.body, response.headers)
-    # picows' types say HTTPStatus, which has not every number that an application may answer with.
-    answer.status = _status(response.status)  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
-    if not response.body:
-        answer.headers["Content-Length"] = "0"
-    return answer
-
-
-class _Unnamed(int):
-    """A status that the standard library has no name for; picows writes what HTTPStatus has."""
-
-    phrase = ""
-
-    @property
-    def value(self) -> int:
-        return int(self)
-
-
-def _status(number: int) -> HTTPStatus | _Unnamed:
-    try:
-        return HTTPStatus(number)
-    except ValueError:
-        return _Unnamed(number)
 
 
 def _checked(port: int) -> int:

@@ -16,6 +16,7 @@ from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.deflate import decompress
 from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
 from crosswire.errors import ProtocolFailure
+from crosswire.runtime.notices import Notices
 from crosswire.transport.interface import Receiver, Traffic
 from crosswire.transport.outbox import Flusher, Outbox
 from crosswire.transport.picows_gate import Gate
@@ -34,10 +35,12 @@ class Shared:
     Attributes:
         limits: the server's.
         flusher: of their outboxes.
+        notices: of requests that are refused.
     """
 
     limits: Limits
     flusher: Flusher
+    notices: Notices
 
 
 class PicowsConnection(WSListener):

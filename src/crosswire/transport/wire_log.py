@@ -18,5 +18,10 @@ class WireLog(logging.LoggerAdapter[logging.Logger]):
         """Log at DEBUG, unless there is an exception to tell of."""
         super().log(level if kwargs.get("exc_info") else logging.DEBUG, msg, *args, **kwargs)
 
+    def info(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Log at DEBUG. picows says two things of every connection, which has to cost next to nothing."""
+        if self.logger.isEnabledFor(logging.DEBUG):
+            super().info(msg, *args, **kwargs)
+
 
 WIRE_LOG = WireLog(logger, {})

@@ -28,11 +28,11 @@ class Result(NamedTuple):
     err: str
 
 
-def crosswire(*words: str, stdin: str = "", environment: dict[str, str] | None = None) -> Result:
+def crosswire(*words: str, stdin: str = "", environment: dict[str, str] | None = None, folder: Path = HERE) -> Result:
     """Run a command to its end."""
     done = subprocess.run(
         [*_PROGRAM, *words],
-        cwd=HERE,
+        cwd=folder,
         env=_environment(environment),
         input=stdin,
         capture_output=True,
@@ -44,9 +44,9 @@ def crosswire(*words: str, stdin: str = "", environment: dict[str, str] | None =
 
 
 @contextmanager
-def serving(*words: str, environment: dict[str, str] | None = None) -> Iterator[Watched]:
+def serving(*words: str, environment: dict[str, str] | None = None, folder: Path = HERE) -> Iterator[Watched]:
     """Serve for as long as the context lasts; fail if a traceback was printed."""
-    served = Watched([*_PROGRAM, "serve", *words], cwd=HERE, environment=_environment(environment))
+    served = Watched([*_PROGRAM, "serve", *words], cwd=folder, environment=_environment(environment))
     try:
         yield served
     finally:

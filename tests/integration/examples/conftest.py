@@ -20,12 +20,12 @@ class EmbeddedPlace:
     """Where the embedded Redis of the examples is. It ends with the last process that uses it."""
 
     def __init__(self, temporary: str) -> None:
-        self._socket = Path(temporary, f"crosswire-{os.geteuid()}", SOCKET)
+        self._place = Path(temporary, f"crosswire-{os.geteuid()}")
 
     @property
     def in_use(self) -> bool:
         """Whether some process of an example lives."""
-        return self._socket.exists()
+        return any(self._place.glob(f"*/{SOCKET}"))
 
     def wait_until_left(self) -> None:
         """Wait until no process of an example lives; fail if there is one for too long."""

@@ -49,7 +49,7 @@ def test_the_programs_meet_in_whatever_order_they_are_started() -> None:
 
 def test_a_name_in_use_is_said() -> None:
     with running(SERVER, "--name", "serverB") as first:
-        first.wait_for(r"^unix://.* works$")
+        first.wait_for(r"^embedded:cross-server works$")
         with running(RUN) as run:
             assert run.wait() == 1
             assert "there is a living node of the name 'serverB' already" in run.output

@@ -11,8 +11,7 @@ from crosswire import Close, Limits, Response
 from crosswire.core.frame_reader import Frame
 from crosswire.core.frames import Opcode
 from crosswire.runtime.loops import loop_factory
-from crosswire.testing.socket_peer import upgrade_request
-from crosswire.transport.picows_gate import Gate
+from crosswire.transport.picows_opening import Opening
 from tests.integration.transport.raw import EchoServer, Raw, close_frame, code_of, echo_server, frame, text
 from tests.support import aio
 from tests.support.aio import wait_until
@@ -173,20 +172,19 @@ def test_a_handshake_that_takes_too_long_is_dropped(sent: bytes) -> None:
 
 
 def test_a_peer_that_does_not_read_its_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    close, closes = Gate.close, []
+    drop, drops = Opening.drop, []
 
-    def noted(gate: Gate) -> None:
-        closes.append(gate)
-        close(gate)
+    def noted(opening: Opening) -> None:
+        drops.append(opening)
+        drop(opening)
 
-    monkeypatch.setattr(Gate, "close", noted)
+    monkeypatch.setattr(Opening, "drop", noted)
 
     async def script(echo: EchoServer, raw: Raw) -> None:
         page = bytes(32 * 1024 * 1024)
         echo.server.get("/large", lambda: Response(body=page))
-        request = upgrade_request("/large").replace(b"Connection: Upgrade", b"Connection: close")
-        await raw.send(request).read_until(b"\r\n\r\n")
-        await wait_until(lambda: len(closes) == 2)  # after the answer, and when the time for the handshake is over
+        await raw.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").read_until(b"\r\n\r\n")
+        await wait_until(lambda: drops)  # when the time for the handshake is over
         assert await raw.size_of_rest() < len(page)
 
     play(script, Limits(handshake_timeout=1))  # enough for the request to arrive

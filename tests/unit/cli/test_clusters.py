@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,8 @@ def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv(VARIABLE, "redis://a, redis://b,")
     assert urls() == ("redis://a", "redis://b")
     assert urls("--redis", "redis://c") == ("redis://c",)
-    assert urls("--embedded") == ("embedded",)
+    assert urls("--embedded") == (f"embedded:{Path.cwd().resolve()}",)
+    assert urls("--redis", "embedded:shop") == ("embedded:shop",)
 
 
 def test_an_empty_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

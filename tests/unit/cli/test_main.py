@@ -64,9 +64,19 @@ def test_it_reads_the_words_of_its_process(monkeypatch: pytest.MonkeyPatch) -> N
     [
         (("nodes",), 2, "crosswire nodes: which cluster? Give --redis URL or --embedded, or set CROSSWIRE_REDIS"),
         (("nodes", "--prefix", "x:"), 2, "crosswire nodes: --prefix is for a Redis: give --redis URL or --embedded"),
-        (("nodes", "--redis", "localhost"), 1, "CONFIG: Redis(urls), number 1: "),
+        (
+            ("nodes", "--redis", "localhost"),
+            2,
+            "crosswire nodes: --redis: number 1: the url of a Redis can't be used: ",
+        ),
+        (
+            ("send", "a", "--nodes", "--redis", "embedded:"),
+            2,
+            "crosswire send: --redis: 'embedded:' names no application",
+        ),
+        (("call", "a", "b", "--redis", "redis://a", "--prefix", ""), 2, "crosswire call: --prefix: Redis(prefix='')"),
         (("serve", "a:b", "--prefix", "x:"), 2, "crosswire serve: --prefix is for a Redis: give --redis URL"),
-        (("serve", "a:b", "--redis", "localhost"), 1, "CONFIG: Redis(urls), number 1: "),
+        (("serve", "a:b", "--redis", "redis://a", "--redis", "b"), 2, "crosswire serve: --redis: number 2: the url"),
         (("send", "news", "hi", "--nodes", "--embedded"), 2, "crosswire send: 'hi' is no JSON: "),
         (("send", "news", "-", "--nodes", "--embedded"), 2, "crosswire send: standard input is no JSON: "),
         (("call", "a", "--embedded"), 2, "crosswire call: give NODE EVENT [JSON], or --all EVENT [JSON]"),
@@ -83,3 +93,13 @@ def test_what_can_not_work_is_said_before_anything_starts(
     assert out == ""
     assert err.startswith(line)
     assert err.count("\n") == 1
+
+
+def test_a_url_in_the_environment_that_is_none_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, "redis://a,http://b")
+    for words in (("nodes",), ("serve", "a:b")):
+        assert main(words) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"crosswire {words[0]}: the environment variable CROSSWIRE_REDIS: number 2: the url of a")

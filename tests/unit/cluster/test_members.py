@@ -271,7 +271,7 @@ def test_of_a_member_that_speaks_otherwise_its_hearers_are_warned_once(caplog: p
         bus = MemoryBus()
         dialects = {"a": "native", "b": "compat-json", "c": "native"}
         peers = [await Peer(bus, name, dialect=dialect).start() for name, dialect in dialects.items()]
-        errand = await Peer(bus, "errand", dialect="compat-json").start()
+        errand = await Peer(bus, "tour", dialect="compat-json").start()
         await errand.leave()
         await asyncio.sleep(60)
         b_is_strange = "node 'b' speaks 'compat-json' and this one 'native'"

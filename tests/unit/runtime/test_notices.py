@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import re
+from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.runtime.notices import PERIOD, Notices
+from crosswire.runtime.notices import MOST_NAMES, PERIOD, Notices, reason
 from tests.support.aio import run, wait_until
 
 
@@ -102,3 +105,46 @@ def test_a_name_forges_no_line(name: str) -> None:
     logger = _Lines()
     Notices(logger).warn("a", "an event %r was lost", name)
     assert logger.lines[0].isprintable()
+
+
+def test_a_line_for_each_name_once_and_for_no_more_than_a_few() -> None:
+    logger = _Lines()
+    notices = Notices(logger)
+    for _ in range(2):
+        for number in range(2 * MOST_NAMES):
+            notices.warn_once("there is no handler", f"name {number}", "no handler for %r")
+    assert logger.lines[:2] == ["no handler for 'name 0'", "no handler for 'name 1'"]
+    assert len(logger.lines) == MOST_NAMES + 1
+    assert "no more are" in logger.lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "data"),
+    [
+        (Literal["a"], "s3cret"),
+        (Literal[1], 51423),
+        (Literal["a"], "s3cret - at `$.x`"),
+        (Annotated[str, msgspec.Meta(max_length=1)], "s3cret"),
+        (int, "s3cret"),
+        (datetime.datetime, "s3cret"),
+        (dict[str, int], {"s3cret": "s3cret"}),
+        (list[Literal["a"]], ["s3cret\ns3cret"]),
+    ],
+)
+def test_the_reason_for_which_data_was_refused_has_no_data_in_it(annotation: Any, data: Any) -> None:
+    with pytest.raises(msgspec.ValidationError) as raised:
+        msgspec.convert(data, annotation)
+    for secret in ("s3cret", "51423"):
+        assert secret not in reason(raised.value)
+    assert reason(raised.value).isprintable()
+
+
+def test_unknown_fields_and_long_texts_are_not_shown() -> None:
+    class Strict(msgspec.Struct, forbid_unknown_fields=True):
+        a: int = 0
+
+    with pytest.raises(msgspec.ValidationError) as raised:
+        msgspec.json.decode('{"s3cret": 1}', type=Strict)
+    assert "s3cret" not in reason(raised.value)
+    assert len(reason(ValueError("x" * 10_000))) < 300
+    assert reason(ValueError("a\nb")).isprintable()

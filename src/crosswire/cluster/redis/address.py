@@ -63,6 +63,7 @@ class Address:
         user: to authenticate as; None for the default one.
         password: None to not authenticate.
         tls: None for plain TCP.
+        alias: what people know it by, if not by its URL.
     """
 
     url: str
@@ -73,6 +74,7 @@ class Address:
     user: str | None = None
     password: str | None = None
     tls: Tls | None = None
+    alias: str | None = None
 
     @property
     def id(self) -> str:
@@ -81,7 +83,9 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The URL without credentials."""
+        """The URL without credentials, or what people know it by."""
+        if self.alias is not None:
+            return self.alias
         if self.path:
             return f"unix://{self.path}" + (f"?db={self.db}" if self.db else "")
         return f"{'redis' if self.tls is None else 'rediss'}://{self._place}" + (f"/{self.db}" if self.db else "")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.listeners import EventListeners
-from crosswire.errors import ConfigError
+from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.types import RedisStatus, Replies
 
 if TYPE_CHECKING:
     from crosswire.cluster.participant import Participant
+
+logger = logging.getLogger("crosswire.cluster")
 
 PATIENCE = 5.0
 """Seconds that all nodes have to listen on a Redis that is added."""
@@ -53,6 +57,7 @@ class RedisControl:
             BusUnavailable: this node can't reach it.
             ConfigError: the url is none, or the node uses no Redis.
         """
+        url = _everywhere_the_same(url)
         await self.add_here(url)
         return await self._everywhere("redis.add", url)
 
@@ -62,6 +67,7 @@ class RedisControl:
         Raises:
             ConfigError: it is not in use, or the last one, or the node uses no Redis.
         """
+        url = _everywhere_the_same(url)
         await self.retire_here(url)
         await self._everywhere("redis.retire", url)
         await self.remove_here(url)
@@ -90,7 +96,10 @@ class RedisControl:
         """Tell a node that has just come which Redis were added since the others started."""
         native = self._participant().native
         for url in self._added:
-            native.tell((name,), f"{SERVICE}redis.add", native.pack(url))
+            try:
+                native.tell((name,), f"{SERVICE}redis.add", native.pack(url))
+            except BusUnavailable as error:  # who comes is to be known of all the same
+                logger.warning("node %r is not told of a Redis that was added: %s", name, error)
 
     def offer(self, services: EventListeners) -> None:
         """Let other nodes add and remove a Redis on this one."""
@@ -117,3 +126,8 @@ class RedisControl:
         if not isinstance(port, RedisPort):
             raise ConfigError("this node uses no Redis, so none can be added or removed: make it with redis=")
         return port
+
+
+def _everywhere_the_same(url: str) -> str:
+    """A url that means the same in every folder."""
+    return application_of(url) if is_embedded(url) else url

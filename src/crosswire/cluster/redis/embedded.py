@@ -1,8 +1,9 @@
-"""``redis="embedded"``: a private Valkey, shared by the processes of one user on this machine, gone with the last one.
+"""``redis="embedded"``: a private Valkey, shared by the processes of one application, gone with the last one.
 
-They meet in one directory. ``start.lock`` is held by whoever looks for a server and starts it, ``users.lock`` shared
-by all who use it, ``keeper.lock`` by the keeper: the process that owns the server (keeper.py). These are flocks: the
-kernel lets go of them however a process ends.
+What belongs together is said by the folder it is started in, or by a name (application.py); another user's is another
+application. They meet in one directory. ``start.lock`` is held by whoever looks for a server and starts it,
+``users.lock`` shared by all who use it, ``keeper.lock`` by the keeper: the process that owns the server (keeper.py).
+These are flocks: the kernel lets go of them however a process ends.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from crosswire.cluster.redis import keeper
+from crosswire.cluster.redis.application import short_name
 from crosswire.cluster.redis.keeper import SOCKET, USERS_LOCK
 from crosswire.errors import ConfigError
 
@@ -31,6 +33,8 @@ if sys.platform != "win32":
 
 START_LOCK, KEEPER_LOCK = "start.lock", "keeper.lock"
 LOG = "redis.log"
+OWNER = "application"
+"""A file that says whose it is."""
 
 _LONGEST_PATH = 107 if sys.platform == "linux" else 103
 """Bytes of a Unix socket's path that fit into a ``sockaddr_un``."""
@@ -66,11 +70,16 @@ def find_server() -> Path:
 
 
 class EmbeddedRedis:
-    """One user's hold on the embedded server."""
+    """One user's hold on the embedded server of an application.
 
-    __slots__ = ("_users",)
+    Args:
+        application: as :func:`~crosswire.cluster.redis.application.application_of` says it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_application", "_users")
+
+    def __init__(self, application: str) -> None:
+        self._application = application
         self._users: int | None = None
 
     async def acquire(self) -> str:
@@ -79,7 +88,7 @@ class EmbeddedRedis:
         Called again, it sees to it that the server still runs: one whose keeper was killed too comes back only so.
 
         Returns:
-            The server's URL, such as ``unix:///tmp/crosswire-1000/redis.sock``.
+            The server's URL, such as ``unix:///tmp/crosswire-1000/0faed5276f1ba1cd/redis.sock``.
 
         Raises:
             ConfigError: there is no server's program, it does not start, its directory can't be used, or this is
@@ -87,7 +96,7 @@ class EmbeddedRedis:
         """
         if sys.platform == "win32":
             raise ConfigError("redis='embedded' needs a POSIX system: on Windows, give the URL of a Redis")
-        directory = private_directory()
+        directory = private_directory(self._application)
         try:
             async with _starting(directory):
                 if self._users is None:
@@ -105,18 +114,40 @@ class EmbeddedRedis:
             self._users = None
 
 
-def private_directory() -> Path:
-    """The directory where this user's processes meet, made where it is missing.
+def private_directory(application: str) -> Path:
+    """The directory where an application's processes meet, made where it is missing.
 
     Raises:
         ConfigError: somebody else could reach into it, or its path is too long for a socket.
     """
-    directory = Path(tempfile.gettempdir(), f"crosswire-{os.geteuid()}").absolute()
+    every = _of_this_user()
+    directory = every / short_name(application)
     if (length := len(os.fsencode(directory / SOCKET))) > _LONGEST_PATH:
         raise ConfigError(
             f"{directory / SOCKET} has {length} bytes, and a Unix socket's path at most {_LONGEST_PATH}: "
             "set the environment variable TMPDIR to a shorter directory"
         )
+    _make_private(every)
+    _make_private(directory)
+    (directory / OWNER).write_bytes(os.fsencode(application))
+    return directory
+
+
+def running_applications() -> list[str]:
+    """The applications of this user whose embedded servers run."""
+    found = [
+        os.fsdecode(owner.read_bytes())
+        for owner in _of_this_user().glob(f"*/{OWNER}")
+        if _is_held(owner.with_name(KEEPER_LOCK))
+    ]
+    return sorted(found)
+
+
+def _of_this_user() -> Path:
+    return Path(tempfile.gettempdir(), f"crosswire-{os.geteuid()}").absolute()
+
+
+def _make_private(directory: Path) -> None:
     try:
         with contextlib.suppress(FileExistsError):
             directory.mkdir(mode=0o700)
@@ -128,7 +159,18 @@ def private_directory() -> Path:
             f"{directory} must be a directory of this user that nobody else has access to (mode 0700): "
             "remove it, or set the environment variable TMPDIR to another directory"
         )
-    return directory
+
+
+def _is_held(path: Path) -> bool:
+    """Whether somebody has the lock of a file."""
+    try:
+        lock = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try_lock(lock, fcntl.LOCK_SH)
+    finally:
+        os.close(lock)
 
 
 @contextlib.asynccontextmanager

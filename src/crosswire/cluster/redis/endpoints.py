@@ -6,11 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from crosswire.cluster.interface import PortOwner
-from crosswire.cluster.redis.address import parse
+from crosswire.cluster.redis.address import Address, parse
+from crosswire.cluster.redis.application import application_of, described, is_embedded
 from crosswire.cluster.redis.commands import channel_of, command, text_of_channel
 from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.embedded import EmbeddedRedis
@@ -22,8 +24,6 @@ from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
-
-EMBEDDED = "embedded"
 
 _CONNECT_TIMEOUT = 1.0
 _START = 2.0
@@ -207,8 +207,7 @@ class Endpoints:
             self._review()
 
     async def _make(self, url: str) -> Endpoint:
-        embedded = EmbeddedRedis() if url == EMBEDDED else None
-        address = parse(url if embedded is None else await embedded.acquire())
+        embedded, address = await self._located(url)
         if embedded is not None and (known := self._all.get(address.id)) is not None:  # somebody else was faster
             embedded.release()
             return known
@@ -226,6 +225,16 @@ class Endpoints:
         tasks.start(endpoint.run(), f"crosswire redis {address.shown}")
         return endpoint
 
+    @staticmethod
+    async def _located(url: str) -> tuple[EmbeddedRedis | None, Address]:
+        if not is_embedded(url):
+            return None, parse(url)
+        application = application_of(url)
+        embedded = EmbeddedRedis(application)
+        place = parse(await embedded.acquire())
+        logger.info("%s: a Valkey for %s (%s)", application, described(application), place.path)
+        return embedded, replace(place, url=application, alias=application)
+
     async def _discard(self, id: str) -> None:
         endpoint = self._all.pop(id)
         self._told.pop(id)
@@ -237,8 +246,9 @@ class Endpoints:
             embedded.release()
 
     def _find(self, url: str) -> Endpoint | None:
-        if url == EMBEDDED:
-            return next((self._all[id] for id in self._embedded), None)
+        if is_embedded(url):
+            application = application_of(url)
+            return next((each for each in self._all.values() if each.address.alias == application), None)
         return self._all.get(parse(url).id)
 
     async def _settle(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from crosswire.cluster.compat import rooms_channel
 from crosswire.cluster.interface import PortOwner
 from crosswire.cluster.redis.address import parse
-from crosswire.cluster.redis.endpoints import EMBEDDED
+from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.messages import JSON, NODE_MSGPACK, Codec
 from crosswire.core.names import has_utf8
@@ -31,8 +31,9 @@ class Redis:
     Args:
         urls: one, or several: ``redis://[user[:password]@]host[:port][/db]``, ``rediss://`` for TLS (with the query
             options ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``, ``ssl_cert_reqs=none`` and
-            ``ssl_check_hostname=false``), ``unix:///path``. "embedded" is a private Valkey on this machine. All nodes
-            have the same.
+            ``ssl_check_hostname=false``), ``unix:///path``. "embedded" is a private Valkey of the
+            application that is started in this folder, "embedded:NAME" of all on this machine that give the name. All
+            nodes have the same.
         strategy: on which one a message is published. "hash": that of its channel, so a room's messages all take the
             same way; "round-robin": one after the other; "random"; "fastest": the one that answered its last probe
             soonest. Messages for original servers always go by the hash, as those could not put them in order.
@@ -74,6 +75,10 @@ class Redis:
 
     def __post_init__(self) -> None:
         _check_urls(self.urls)
+        if any(is_embedded(url) for url in self.all_urls):
+            # Now, as the process may have changed its folder by the time it starts.
+            urls = tuple(application_of(url) if is_embedded(url) else url for url in self.all_urls)
+            object.__setattr__(self, "urls", urls)
         _require_one_of("strategy", self.strategy, get_args(Strategy))
         _require_one_of("delivery", self.delivery, get_args(Delivery))
         _require_one_of("overflow", self.overflow, get_args(Overflow))
@@ -109,7 +114,7 @@ class Redis:
         return RedisPort(self, owner, name, origin)
 
     def __repr__(self) -> str:
-        shown = [url if url == EMBEDDED else parse(url).shown for url in self.all_urls]
+        shown = [url if is_embedded(url) else parse(url).shown for url in self.all_urls]
         others = [
             f"{each.name}={getattr(self, each.name)!r}"
             for each in fields(self)
@@ -124,7 +129,7 @@ def _check_urls(urls: object) -> None:
     seen: set[str] = set()
     for index, url in enumerate([urls] if isinstance(urls, str) else urls):
         try:
-            id, shown = (EMBEDDED, EMBEDDED) if url == EMBEDDED else _named(url)
+            id, shown = _named(url)
         except ConfigError as error:
             raise ConfigError(f"Redis(urls), number {index + 1}: {error}") from None
         if id in seen:
@@ -135,6 +140,9 @@ def _check_urls(urls: object) -> None:
 
 
 def _named(url: Any) -> tuple[str, str]:
+    if is_embedded(url):
+        application = application_of(url)
+        return application, application
     address = parse(url)
     return address.id, address.shown
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
@@ -17,14 +16,12 @@ from crosswire.errors import BusUnavailable
 _PATIENCE = 1.5
 """Seconds, after an outage, for other nodes to say that they listen again."""
 
-logger = logging.getLogger("crosswire.redis")
-
 
 class PoolOwner(Protocol):
     """Whom a pool tells."""
 
-    def message_dropped(self) -> None:
-        """A message is lost for all it was for."""
+    def message_dropped(self, why: str | None, count: int = 1) -> None:
+        """A message, or several, are lost for all they were for."""
 
 
 class Pool:
@@ -50,7 +47,7 @@ class Pool:
         self._backlog: deque[bytes | Plain] = deque()
         self._outage = True  # since the last time that one was usable, none worked
         self._waiting: asyncio.TimerHandle | None = None
-        self._complained = self._closed = False
+        self._closed = False
 
     # What is published
 
@@ -69,6 +66,15 @@ class Pool:
             only(command)
         else:
             self._place(channel, command)
+
+    def require_room(self, size: int) -> None:
+        """See that so many bytes fit in.
+
+        Raises:
+            BusUnavailable: they don't, and what does not fit in is refused.
+        """
+        if self._raises and size > self._budget.free:
+            raise BusUnavailable(f"{self._why()}: try again later, or raise Redis(buffer=)")
 
     def publish_plain(self, channel: bytes, command: bytes) -> None:
         """Take one that has none.
@@ -95,7 +101,7 @@ class Pool:
         elif isinstance(message, bytes) and (others := [each for each in self._usable if each is not endpoint]):
             self._share(message, others)  # on all of them: others may refuse it too
             return True
-        self._owner.message_dropped()
+        self._owner.message_dropped(None)  # who refused it, and why, is told by others
         return False
 
     def lost(self, messages: list[Message]) -> None:
@@ -106,7 +112,7 @@ class Pool:
             if isinstance(message, bytes):
                 again.append(message)
             elif isinstance(message, Plain):
-                self._owner.message_dropped()
+                self._owner.message_dropped("the connection was lost before Redis had acknowledged it")
             else:
                 message.copies -= 1
                 if message.again and not message.copies:
@@ -138,6 +144,10 @@ class Pool:
     def close(self) -> None:
         """Publish no more: what comes is dropped."""
         self._closed = True
+        if self._backlog:
+            self._owner.message_dropped(
+                "the node stops, and no Redis could be reached to hand it to", len(self._backlog)
+            )
         self._backlog.clear()
         self.use(())
 
@@ -168,7 +178,6 @@ class Pool:
         self._only = usable[0].publisher.publish if len(usable) == 1 else None
         if not usable:
             return
-        self._complained = False
         self._choice.use(usable)
         self._plain_choice.use(usable)
         backlog, self._backlog = self._backlog, deque()
@@ -211,7 +220,7 @@ class Pool:
 
     def _keep(self, message: bytes | Plain) -> None:
         if self._closed:
-            self._owner.message_dropped()
+            self._owner.message_dropped("the node has stopped")
             return
         self._budget.free -= size_of(message)
         self._backlog.append(message)
@@ -221,15 +230,11 @@ class Pool:
         budget = self._budget
         if budget.free == budget.limit:  # it never will, and it is the only one
             return True
-        why = "Redis does not keep up" if self._usable else "no Redis can be reached"
         if self._raises:
-            raise BusUnavailable(
-                f"{why}, and {budget.limit - budget.free} bytes wait already: try again later, or raise Redis(buffer=)"
-            )
-        if not self._complained:
-            self._complained = True
-            logger.warning(
-                "%s, and %d bytes wait already: messages to other nodes are dropped", why, budget.limit - budget.free
-            )
-        self._owner.message_dropped()
+            raise BusUnavailable(f"{self._why()}: try again later, or raise Redis(buffer=)")
+        self._owner.message_dropped(self._why())
         return False
+
+    def _why(self) -> str:
+        why = "Redis does not keep up" if self._usable else "no Redis can be reached"
+        return f"{why}, and {self._budget.limit - self._budget.free} bytes wait already"

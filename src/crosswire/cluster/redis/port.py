@@ -20,6 +20,7 @@ from crosswire.cluster.redis.publisher import Budget
 from crosswire.core.envelopes import pack_header
 from crosswire.core.streams import Numbers
 from crosswire.errors import BusUnavailable
+from crosswire.runtime.notices import Notices
 from crosswire.types import GapInfo, RedisStatus
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _ANSWER = 1.0
 _SLACK = 0.5
 """Seconds, on top of those in which a Redis that hangs is noticed, until messages that it did not take have come over
 another one."""
+
+_FRAMING = 128
+"""Bytes, at most, that a PUBLISH takes beside the channel and the body."""
 
 _OFTEN = 0.5
 """Seconds. Messages found missing on many channels within this time are told of as one gap."""
@@ -53,8 +57,11 @@ class RedisPort:
         self.dropped = self.refused = self.gaps = 0
         self._options = options
         self._owner = owner
-        self._next = Numbers().next
+        self._numbers = Numbers()
+        self._next = self._numbers.next
+        self._notices = Notices(logger)
         redundant = options.delivery == "redundant"
+        self._copies = 2 if redundant else 1
         choice = make_choice(options.strategy, 2 if redundant else 1)
         budget = Budget(options.buffer)
         self._inlets = Inlets(
@@ -114,7 +121,15 @@ class RedisPort:
             self._pool.publish_plain(channel, publish(channel, b"", body))
             return
         number, previous = self._next(channel)
-        self._publish(channel, publish(channel, pack_header(self.origin, number, previous), body))
+        try:
+            self._publish(channel, publish(channel, pack_header(self.origin, number, previous), body))
+        except BusUnavailable:
+            self._numbers.take_back(channel, previous)  # else the next one would be waited for in vain
+            raise
+
+    def require_room(self, sizes: Collection[int]) -> None:
+        """See that messages of these sizes fit in; see :class:`~crosswire.cluster.interface.Port`."""
+        self._pool.require_room(self._copies * sum(_FRAMING + size for size in sizes))
 
     def announce(self, channel: bytes, body: bytes) -> None:
         """Hand it over on all Redis that are connected now."""
@@ -211,13 +226,20 @@ class RedisPort:
 
     # Told by its parts
 
-    def message_dropped(self) -> None:
-        """A message that was published is lost."""
-        self.dropped += 1
+    def message_dropped(self, why: str | None, count: int = 1) -> None:
+        """A message that was published is lost, or several are; ``why`` is None where somebody else tells it."""
+        self.dropped += count
+        if why is None:
+            return
+        if count == 1:
+            self._notices.warn("dropped", "a message to other nodes is dropped: %s", why)
+        else:
+            logger.warning("%d messages to other nodes are dropped: %s", count, why)
 
     def message_refused(self) -> None:
         """A message that came is not what it should be."""
         self.refused += 1
+        self._notices.warn("refused", "a message that came over the bus has no header of ours, and is lost")
 
     def messages_missed(self, since: float) -> None:
         """Messages did not come, and those behind them did."""

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from crosswire.cluster.redis.application import application_of
+from crosswire.cluster.redis.embedded import private_directory
+from crosswire.cluster.redis.keeper import SOCKET
 from crosswire.cluster.redis.options import Redis
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.redis.support import crew, run
@@ -23,13 +26,16 @@ if not hasattr(socket, "SO_PEERCRED"):
     pytest.skip("who serves a Unix socket is only known on Linux", allow_module_level=True)
 
 
+HERE = application_of("embedded")
+
+
 @pytest.fixture(autouse=True)
 def path(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The socket of a server of the test's own, which must be gone at its end."""
     temporary = tempfile.mkdtemp(prefix="cw", dir="/tmp")
     monkeypatch.setattr(tempfile, "tempdir", temporary)
     monkeypatch.setenv("TMPDIR", temporary)
-    place = Path(temporary, f"crosswire-{os.geteuid()}", "redis.sock")
+    place = private_directory(HERE) / SOCKET
     yield place
     deadline = time.monotonic() + 10
     while place.exists():
@@ -51,7 +57,7 @@ def parent_of(pid: int) -> int:
 def test_nodes_of_a_machine_meet_there(path: Path) -> None:
     async def main() -> None:
         async with crew(Redis("embedded"), 2) as (a, b):
-            assert a.redis.urls == b.redis.urls == [f"unix://{path}"]
+            assert a.redis.urls == b.redis.urls == [HERE]
             assert a.port.paths == (f"unix:{path}",)
             await b.listen()
             a.port.publish(b"cw:test", b"x")
@@ -81,7 +87,7 @@ def test_it_may_be_added_and_removed(path: Path) -> None:
             async with crew(Redis(redis.url)) as (a,):
                 await a.redis.add("embedded")
                 await a.redis.add("embedded")
-                assert a.redis.urls == [redis.url, f"unix://{path}"]
+                assert a.redis.urls == [redis.url, HERE]
                 await a.redis.remove("embedded")
                 assert a.redis.urls == [redis.url]
                 await wait_until(lambda: not path.exists())

@@ -13,7 +13,7 @@ URL = "redis://127.0.0.1:6379"
 
 @pytest.mark.parametrize(
     ("urls", "all_urls"),
-    [(URL, (URL,)), ([URL, "unix:///a"], (URL, "unix:///a")), (("embedded", URL), ("embedded", URL))],
+    [(URL, (URL,)), ([URL, "unix:///a"], (URL, "unix:///a")), (("embedded:shop", URL), ("embedded:shop", URL))],
 )
 def test_one_url_or_several(urls: Any, all_urls: tuple[str, ...]) -> None:
     assert Redis(urls).all_urls == all_urls
@@ -32,6 +32,12 @@ def test_one_url_or_several(urls: Any, all_urls: tuple[str, ...]) -> None:
         [URL, URL],
         [URL, "rediss://bob:pw@127.0.0.1/2"],
         ["embedded", "embedded"],
+        ["embedded:/", "embedded://"],
+        "embedded:",
+        "embedded: shop",
+        "embedded:a/b",
+        "embedded:a\nb",
+        "embedded:\ud800",
     ],
 )
 def test_urls_that_can_not_be_used(urls: Any) -> None:
@@ -87,8 +93,8 @@ def test_how_the_originals_servers_encode() -> None:
 
 
 def test_no_password_is_shown() -> None:
-    options = Redis(["redis://bob:s3cr3t@h", "unix://:s3cr3t@/p", "embedded"], buffer=1000, strategy="random")
-    assert repr(options) == ("Redis(['redis://h:6379', 'unix:///p', 'embedded'], strategy='random', buffer=1000)")
+    options = Redis(["redis://bob:s3cr3t@h", "unix://:s3cr3t@/p", "embedded:shop"], buffer=1000, strategy="random")
+    assert repr(options) == ("Redis(['redis://h:6379', 'unix:///p', 'embedded:shop'], strategy='random', buffer=1000)")
     with pytest.raises(ConfigError) as refused:
         Redis(["redis://bob:s3cr3t@h", "redis://:s3cr3t@h"])
     assert "s3cr3t" not in str(refused.value)

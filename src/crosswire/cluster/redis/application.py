@@ -1,0 +1,56 @@
+"""Whose an embedded Valkey is: what ``embedded`` and ``embedded:NAME`` mean."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from crosswire.core.names import has_utf8
+from crosswire.errors import ConfigError
+
+EMBEDDED = "embedded"
+_NAMED = f"{EMBEDDED}:"
+_FORMS = "'embedded' (it belongs to the current folder), 'embedded:NAME' or 'embedded:/path/of/a/folder'"
+
+
+def is_embedded(url: object) -> bool:
+    """Whether a url of a Redis means an embedded one."""
+    return isinstance(url, str) and (url == EMBEDDED or url.startswith(_NAMED))
+
+
+def application_of(url: str) -> str:
+    """Return the url that says whose an embedded Valkey is in every folder: ``embedded:/srv/shop``, ``embedded:shop``.
+
+    A folder is the same however it is reached: symbolic links are resolved.
+
+    Args:
+        url: one that :func:`is_embedded`.
+
+    Raises:
+        ConfigError: the name is none, or there is no current folder.
+    """
+    name = url.removeprefix(EMBEDDED).removeprefix(":")
+    if url == EMBEDDED:
+        try:
+            name = os.getcwd()
+        except OSError as error:
+            raise ConfigError(
+                f"redis='embedded' belongs to the current folder, and that can't be found out ({error}): "
+                "start in a folder that is there, or give redis='embedded:NAME'"
+            ) from error
+    if name.startswith("/"):
+        return _NAMED + os.path.realpath(name)
+    if not name or "/" in name or name != name.strip() or not name.isprintable() or not has_utf8(name):
+        raise ConfigError(f"{url!r} names no application: give {_FORMS}; a name has no slash, and no space at its ends")
+    return _NAMED + name
+
+
+def described(application: str) -> str:
+    """Return in words who shares the embedded Valkey of an application."""
+    name = application.removeprefix(_NAMED)
+    return f"what is started in the folder {name}" if name.startswith("/") else f"what is given redis={application!r}"
+
+
+def short_name(application: str) -> str:
+    """Return a name for the application's directory, as short and plain as the path of a Unix socket has to be."""
+    return hashlib.sha256(os.fsencode(application)).hexdigest()[:16]

@@ -1,0 +1,191 @@
+"""Reads the head of one HTTP request, its line and its header fields, with httptools' parser."""
+
+from __future__ import annotations
+
+import re
+
+from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
+
+from crosswire.core.headers import Headers
+from crosswire.types import Limits
+
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+_METHOD = re.compile(rb"[A-Z][A-Z-]{0,31} ")
+_HOST = re.compile(r"\nhost\0[^\x00-\x20\x7f-\xff/?#@\\]*\n")
+_ORIGIN_OF_ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+_BODY = re.compile(r"\n(?:transfer-encoding\0|content-length\0(?!0+\n))")
+_LINE_BREAKS = (b"\r", b"\n")
+_VERSIONS = ("1.1", "1.0")
+
+
+class BadHead(Exception):
+    """What came is no request that can be answered otherwise.
+
+    Attributes:
+        status: the HTTP status of the answer.
+        reason: why, in words for its body.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+
+class Head:
+    """The head of a request, which comes in parts.
+
+    Args:
+        limits: how large it may be.
+
+    Attributes:
+        method: such as ``GET``; this and the rest are there once :meth:`feed` has said so.
+        target: path and query. Bytes beyond ASCII are percent-encoded in it.
+        headers: its fields.
+        upgrade: whether it may change the protocol: it is of HTTP/1.1, names one, and has no body.
+        rest: what came behind it and belongs to the other protocol.
+        whole: whether nothing of it is still to come, and nothing came behind it but ``rest``.
+    """
+
+    __slots__ = (
+        "_complete",
+        "_fed",
+        "_fields",
+        "_in_fields",
+        "_limits",
+        "_parser",
+        "_target",
+        "headers",
+        "method",
+        "rest",
+        "target",
+        "upgrade",
+        "whole",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._fed = 0
+        self._in_fields = False
+        self._target = b""
+        self._fields: list[bytes] = []
+        self._complete = False
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
+        self.method = ""
+        self.target = ""
+        self.headers: Headers
+        self.upgrade = False
+        self.rest = b""
+        self.whole = False
+
+    def feed(self, data: bytes) -> bool:
+        """Take bytes; return whether it is complete. Then it takes no more.
+
+        Raises:
+            BadHead: it is none, or too large.
+        """
+        assert self._parser is not None, "a head is complete once"
+        room = self._limits.header_size - self._fed
+        self._fed += len(data)
+        part = data if len(data) <= room else data[:room]
+        if part[:1] in _LINE_BREAKS and not self._target:  # RFC 9112, section 2.2
+            part = part.lstrip(b"\r\n")
+        if not part.isascii():
+            part = self._escaped(part)
+        try:
+            self._parser.feed_data(part)
+        except HttpParserUpgrade as upgrade:
+            self.rest = part[upgrade.args[0] :]
+        except HttpParserError as error:
+            if not self._complete:
+                raise _unreadable(error, part) from None
+            self.whole = False
+        if len(data) > room:
+            if not self._complete:
+                raise self._too_large(part)
+            self.rest += data[room:]
+        if self._complete:
+            self._finish(self._parser)
+            return True
+        self._in_fields = self._in_fields or b"\n" in part
+        return False
+
+    def forget(self) -> None:
+        """Let go of the parser, which holds us: without this cycle both are freed at once."""
+        self._parser = None
+
+    # What the parser tells.
+
+    def on_url(self, part: bytes) -> None:
+        """A part of the target."""
+        if self._complete:
+            raise ValueError("one request is read, and no second one")
+        self._target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field."""
+        if not self._complete:  # else it is one behind a body in chunks
+            self._fields += (name.lower(), b"\0", value.strip(), b"\n")
+
+    def on_headers_complete(self) -> None:
+        """The head is complete."""
+        self._complete = True
+
+    def on_message_complete(self) -> None:
+        """The body is complete, or there is none."""
+        self.whole = True
+
+    def _escaped(self, part: bytes) -> bytes:
+        """Percent-encode what is beyond ASCII in the request line.
+
+        Command lines and small clients send such bytes as they are, and the parser takes them for rubbish.
+        """
+        if self._in_fields:
+            return part
+        line, end, fields = part.partition(b"\n")
+        return _BEYOND_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line) + end + fields
+
+    def _too_large(self, part: bytes) -> BadHead:
+        if self._in_fields or b"\n" in part:
+            return BadHead(431, f"the head of this request is larger than {self._limits.header_size} bytes")
+        return BadHead(414, f"the request line is longer than {self._limits.header_size} bytes")
+
+    def _finish(self, parser: HttpRequestParser) -> None:
+        self._parser = None
+        if len(self._fields) > 4 * self._limits.headers:
+            raise BadHead(431, f"there are more than {self._limits.headers} header fields")
+        text = "\n" + b"".join(self._fields).decode("latin-1")
+        if text.count("\nhost\0") != 1 or _HOST.search(text) is None or parser.get_http_version() != "1.1":
+            _check(parser.get_http_version(), Headers.of_text(text))
+        elif parser.should_upgrade():
+            self.upgrade = _BODY.search(text) is None
+        self.headers = Headers.of_text(text)
+        self.method = parser.get_method().decode("ascii")
+        self.target = self._target.decode("ascii")
+        if self.target[0] != "/":
+            self.target = _origin_form(self.target)
+
+
+def _check(version: str, headers: Headers) -> None:
+    """Refuse other versions, and what RFC 9112, section 3.2, wants refused."""
+    if version not in _VERSIONS:
+        raise BadHead(400 if version == "0.9" else 505, f"HTTP/{version} is not spoken here")
+    hosts = headers.get_all("host")
+    if len(hosts) != 1 and (hosts or version == "1.1"):
+        raise BadHead(400, "a request has one Host field")
+    if hosts and _HOST.search(f"\nhost\0{hosts[0]}\n") is None:
+        raise BadHead(400, "the Host field is not a host")
+
+
+def _origin_form(target: str) -> str:
+    """Return the path and query; whoever sends through a proxy writes the origin in front (RFC 9112, section 3.2.2)."""
+    if (origin := _ORIGIN_OF_ABSOLUTE.match(target)) is None:
+        return target
+    rest = target[origin.end() :]
+    return rest if rest.startswith("/") else "/" + rest
+
+
+def _unreadable(error: HttpParserError, part: bytes) -> BadHead:
+    if isinstance(error, HttpParserInvalidMethodError) and _METHOD.match(part):
+        return BadHead(501, "this method is not known here")  # RFC 9110, section 9.1
+    return BadHead(400, f"this is no HTTP request: {error}")

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosswire.transport.http_head import BadHead, Head
+from crosswire.types import Limits
+
+UPGRADE = "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+
+
+def request(line: str = "GET / HTTP/1.1", fields: str = "Host: a\r\n", rest: str = "") -> bytes:
+    return f"{line}\r\n{fields}\r\n{rest}".encode("latin-1")
+
+
+def read(data: bytes, limits: Limits | None = None) -> Head:
+    head = Head(limits or Limits())
+    assert head.feed(data)
+    return head
+
+
+def refused(data: bytes, limits: Limits | None = None) -> int:
+    with pytest.raises(BadHead) as caught:
+        read(data, limits)
+    assert caught.value.reason
+    return caught.value.status
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_request_is_read(method: str, version: str) -> None:
+    head = read(request(f"{method} /a?b=1 HTTP/{version}", "Host: a\r\nX: 1\r\nx:  2 \r\nEmpty:\r\n"))
+    assert (head.method, head.target, head.upgrade, head.rest, head.whole) == (method, "/a?b=1", False, b"", True)
+    assert dict(head.headers) == {"host": "a", "x": "1, 2", "empty": ""}
+
+
+def test_http_1_0_needs_no_host() -> None:
+    assert read(request("GET / HTTP/1.0", "")).target == "/"
+
+
+@given(st.lists(st.integers(0, 200), max_size=6))
+def test_however_it_is_cut_it_is_the_same(cuts: list[int]) -> None:
+    data = "GET /?n=ü&m=%C3%BC HTTP/1.1\r\n".encode() + request("", f"{UPGRADE}X: é\r\n")[2:] + b"\x81\x80\0\0\0\0"
+    at = sorted({0, *(min(cut, data.index(b"\x81\x80") - 1) for cut in cuts), len(data)})
+    head = Head(Limits())
+    *more, last = [head.feed(data[start:end]) for start, end in pairwise(at)]
+    assert (more, last) == ([False] * len(more), True)
+    assert (head.target, head.upgrade, head.rest) == ("/?n=%C3%BC&m=%C3%BC", True, b"\x81\x80\0\0\0\0")
+    assert head.headers["x"] == "é"
+
+
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [
+        ("http://example.com/a?b", "/a?b"),
+        ("HTTPS://example.com:80", "/"),
+        ("http://example.com?q", "/?q"),
+        ("*", "*"),
+        ("//a/b", "//a/b"),
+    ],
+)
+def test_the_target_is_its_path_and_query(target: str, meant: str) -> None:
+    assert read(request(f"OPTIONS {target} HTTP/1.1")).target == meant
+
+
+@pytest.mark.parametrize(
+    ("raw", "meant"),
+    [(b"/?n=\xc3\xbc", "/?n=%C3%BC"), (b"/\xff?\xfe", "/%FF?%FE"), (b"/?\xc3%BC", "/?%C3%BC")],
+)
+def test_bytes_beyond_ascii_are_percent_encoded_in_the_target_alone(raw: bytes, meant: str) -> None:
+    for blank_lines in (b"", b"\r\n", b"\r\n\r\n"):
+        head = read(blank_lines + b"GET " + raw + b" HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n")
+        assert (head.target, head.headers["x"]) == (meant, "ÿ")
+
+
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [
+        ("GET / HTTP/1.0", UPGRADE),  # RFC 9110, section 7.8
+        ("GET / HTTP/1.1", UPGRADE + "Content-Length: 3\r\n"),
+        ("GET / HTTP/1.1", UPGRADE + "Transfer-Encoding: chunked\r\n"),
+        ("GET / HTTP/1.1", "Host: a\r\nUpgrade: websocket\r\n"),
+        ("GET / HTTP/1.1", "Host: a\r\nConnection: upgrade\r\n"),
+    ],
+)
+def test_no_other_protocol_without_its_conditions(line: str, fields: str) -> None:
+    assert not read(request(line, fields, "abc")).upgrade
+
+
+def test_an_empty_body_is_none() -> None:
+    head = read(request(fields=UPGRADE + "Content-Length: 0\r\n", rest="rest"))
+    assert (head.upgrade, head.rest) == (True, b"rest")
+
+
+@pytest.mark.parametrize(
+    "behind", ["GET / HTTP/1.1\r\nHost: b\r\n\r\n", "\x00\xff", "GET /other HTTP/1.1\r\nHost: a\r\nX: y\r\n"]
+)
+def test_what_follows_a_request_changes_nothing_of_it(behind: str) -> None:
+    head = read(request("GET /a HTTP/1.1", rest=behind))
+    assert (head.target, dict(head.headers), head.whole) == ("/a", {"host": "a"}, False)
+
+
+@pytest.mark.parametrize("fields", ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"])
+def test_a_body_that_is_still_to_come_is_known(fields: str) -> None:
+    assert not read(request("POST / HTTP/1.1", "Host: a\r\n" + fields)).whole
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello world\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET nothing HTTP/1.1\r\nHost: a\r\n\r\n",
+        request(fields=""),
+        request(fields="Host: a\r\nHost: b\r\n"),
+        request("GET / HTTP/1.0", "Host: a\r\nHost: a\r\n"),
+        request(fields="Host: a b\r\n"),
+        request(fields="Host: a/b\r\n"),
+        request(fields="Host: user@a\r\n"),
+        request(fields="Host: \xfc\r\n"),
+        request(fields="Host : a\r\n"),
+        request(fields="no colon here\r\n"),
+        request(fields="Host: a\r\nX: a\0b\r\n"),
+        request(fields="Host: a\r\nX: a\r\n folded\r\n"),
+        request(fields="Host: a\r\nContent-Length: x\r\n"),
+        request(fields="Host: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n"),
+        request(fields="Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
+    ],
+)
+def test_rubbish_is_400(data: bytes) -> None:
+    assert refused(data) == 400
+
+
+def test_what_is_not_known_here_has_a_status_of_its_own() -> None:
+    assert refused(request("FROBNICATE / HTTP/1.1")) == 501
+    assert refused(request("GET / HTTP/2.0")) == 505
+
+
+def test_the_number_of_fields_is_limited() -> None:
+    limits = Limits(headers=10)
+    assert len(read(request(fields="Host: a\r\n" + "X: y\r\n" * 9), limits).headers) == 2
+    assert refused(request(fields="Host: a\r\n" + "X: y\r\n" * 10), limits) == 431
+
+
+@pytest.mark.parametrize("step", [7, 100, 10_000])
+def test_the_size_is_limited_however_it_comes(step: int) -> None:
+    limits = Limits(header_size=1000)
+
+    def fed(data: bytes) -> int | None:
+        head = Head(limits)
+        try:
+            for start in range(0, len(data), step):
+                if head.feed(data[start : start + step]):
+                    return None
+        except BadHead as bad:
+            return bad.status
+        raise AssertionError("neither read nor refused")
+
+    def fields(size: int) -> bytes:
+        data = request(fields="Host: a\r\nX: \r\n")
+        return data.replace(b"X: ", b"X: " + b"y" * (size - len(data)))
+
+    def line(size: int) -> bytes:
+        return request().replace(b"GET /", b"GET /" + b"y" * (size - len(request())))
+
+    assert fed(fields(1000)) is None
+    assert fed(fields(1001)) == 431
+    assert fed(fields(50_000)) == 431
+    assert fed(request(fields="Host: a\r\n" + "X:\r\n" * 5000)) == 431
+    assert fed(line(1000)) is None
+    assert fed(line(50_000)) == 414
+
+
+def test_what_follows_the_head_does_not_count() -> None:
+    head = read(request(fields=UPGRADE, rest="x" * 5000), Limits(header_size=200))
+    assert head.rest == b"x" * 5000
