@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crosswire.core import messages
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
-from crosswire.core.payloads import ANY, PayloadType
+from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked
 from crosswire.runtime.notices import reason
@@ -211,7 +211,7 @@ class Router:
             waiter.refused(socket, EventError(message.error.code, message.error.message))
         else:
             try:
-                answer = codec.payload(ANY, message.payload)
+                answer = codec.payload(waiter.kind, message.payload)
             except InvalidPayload as error:
                 waiter.refused(socket, error)
             else:
