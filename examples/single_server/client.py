@@ -148,5 +148,5 @@ if __name__ == "__main__":
         asyncio.run(main())
     except KeyboardInterrupt:
         print("Bye")
-    except NotConnected as error:  # it never came to a connection
+    except NotConnected as error:  # it never came to a connection, or the server did not let us in: crosswire.Refused
         sys.exit(f"Not connected: {error}")

@@ -84,15 +84,17 @@ class Limits:
 
     Attributes:
         max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
-            connection keeps a read buffer of up to twice its largest message.
-        fragments: fragments of one message; over it, closed with 1008.
+            connection keeps a read buffer of up to twice its largest message. As many bytes of messages are held for
+            a connection until it is let in; beyond, reading pauses, and the client is held back.
+        fragments: fragments of one message; over it, closed with 1009.
         headers: header fields of one HTTP request; over it, answered with HTTP 431.
         header_size: bytes of one HTTP request without its body, the request line and all header fields together; over
             it, answered with HTTP 431, or 414 if the line alone is longer.
         handshake_timeout: seconds for the HTTP upgrade; over it the TCP connection is dropped.
-        auth_timeout: seconds for an asynchronous ``authenticate``; over it, closed with 1013. As long
-            at most do messages wait for an asynchronous ``on_connect``.
-        backlog: messages that wait meanwhile, of ``max_message`` bytes together; over it, closed with 1008.
+        auth_timeout: seconds for an asynchronous ``authenticate``, and again for an asynchronous ``on_connect``; over
+            it, cancelled, and closed with 1013.
+        linger: seconds that handlers of a connection that is gone have to end, before ``on_disconnect``; over it, they
+            are cancelled.
         outbox: bytes waiting for one connection that does not read fast enough; over it the connection is dropped
             (a single message larger than this is still sent to a connection that has nothing waiting).
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
@@ -108,7 +110,7 @@ class Limits:
     header_size: int = 16 * 1024
     handshake_timeout: float = 10
     auth_timeout: float = 10
-    backlog: int = 64
+    linger: float = 5
     outbox: int = 1024 * 1024
     rooms: int = 100
     connections: int | None = None
@@ -120,7 +122,7 @@ class Limits:
             value = getattr(self, name)
             if value is None and name == "connections":
                 continue
-            if name.endswith("_timeout"):
+            if name.endswith("_timeout") or name == "linger":
                 _require_seconds(value, f"Limits({name}={value!r})")
             elif isinstance(value, bool) or not isinstance(value, int) or value <= 0:
                 raise ConfigError(f"Limits({name}={value!r}): give a whole number greater than 0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import copy_context
 from typing import Any
 
 import msgspec
@@ -37,6 +38,7 @@ class FakeConnection:
         self.closed_at: float | None = None
         self.answers_close = True
         self.buffered = 0
+        self.reading = True
         self.traffic = Traffic(0, 0)
 
     @property
@@ -57,6 +59,12 @@ class FakeConnection:
         if len(self.closes) == 1 and self.receiver is not None and self.answers_close:
             self.closed_at = asyncio.get_running_loop().time()
             asyncio.get_running_loop().call_soon(self.receiver.closed, Close(code, reason))
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
 
     def abort(self, close: Close) -> None:
         self.aborts.append(close)
@@ -93,10 +101,12 @@ class FakeServer:
         self,
         verdict: Verdict = ADMITTED,
         format: Format = JSON_TEXT,
+        target: str = "/?id=13",
     ) -> tuple[Session, FakeConnection]:
         """Open a connection, as a transport does."""
         connection = FakeConnection()
-        session = Session(Handshake("/?id=13", Headers(), "127.0.0.1"), format, verdict, self.router, self.context)
+        handshake = Handshake(target, Headers(), "127.0.0.1")
+        session = Session(handshake, format, verdict, self.router, self.context, copy_context())
         connection.receiver = session
         session.opened(connection)
         return session, connection

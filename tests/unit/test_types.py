@@ -10,7 +10,7 @@ from crosswire.errors import ConfigError, EventError
 from crosswire.types import FINAL_CLOSE_CODES, Close, CloseCode, Heartbeat, Limits, Replies, Reply, Roster, Tally
 
 LIMITS = [field.name for field in dataclasses.fields(Limits)]
-SECONDS = [name for name in LIMITS if name.endswith("_timeout")]
+SECONDS = [name for name in LIMITS if name.endswith("_timeout") or name == "linger"]
 COUNTS = [name for name in LIMITS if name not in SECONDS]
 NO_NUMBERS: list[Any] = [0, -1, nan, inf, -inf, True, "10", None, [1]]
 
@@ -27,7 +27,7 @@ def test_the_codes_that_keep_a_client_away() -> None:
 def test_limits_are_what_the_design_says() -> None:
     limits = Limits()
     assert (limits.max_message, limits.outbox, limits.rooms, limits.connections) == (1 << 20, 1 << 20, 100, None)
-    assert (limits.handshake_timeout, limits.auth_timeout) == (10, 10)
+    assert (limits.handshake_timeout, limits.auth_timeout, limits.linger) == (10, 10, 5)
 
 
 @pytest.mark.parametrize("name", LIMITS)

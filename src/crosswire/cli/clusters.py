@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.errors import ConfigError
 
 VARIABLE = "CROSSWIRE_REDIS"
+_BETWEEN = re.compile(rf",\s*(?=[a-z+]+://|{EMBEDDED}|$)", re.IGNORECASE)
+"""A comma between two URLs; one that names several sentinels has commas of its own."""
 _FORMATS = ("msgpack", "json")
 
 
@@ -55,7 +58,7 @@ def chosen_urls(options: argparse.Namespace) -> tuple[str, ...]:
     Raises:
         CommandFailed: there is a prefix and no Redis to use it on.
     """
-    given = [EMBEDDED] if options.embedded else options.redis or os.environ.get(VARIABLE, "").split(",")
+    given = [EMBEDDED] if options.embedded else options.redis or _BETWEEN.split(os.environ.get(VARIABLE, ""))
     urls = tuple(_placed(url.strip(), options) for url in given if url.strip())
     if options.prefix is not None and not urls:
         raise CommandFailed(f"--prefix is for a Redis: give --redis URL or --embedded too, or set {VARIABLE}", USAGE)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from types import CoroutineType
 from typing import Any
@@ -118,11 +119,12 @@ class Responder:
         if listener.is_async or len(listeners) > 1 or self._workers.waiting:
             self._handle_any(_Said(asker, sender, event, codec, payload), listeners)
             return
+        context = copy_context()
         try:  # one plain function, which is the rule and the fastest
             if listener.arity == 2:
-                value = listener.handler(sender, codec.payload(listener.payload, payload))
+                value = context.run(listener.handler, sender, codec.payload(listener.payload, payload))
             else:
-                value = listener.handler(*(sender,)[: listener.arity])
+                value = context.run(listener.handler, *(sender,)[: listener.arity])
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
@@ -131,7 +133,7 @@ class Responder:
                 self._refuse(asker, event, _told(error))
             return
         if type(value) is CoroutineType:
-            self._start(_Said(asker, sender, event, codec, payload), Unfinished(value, ()))
+            self._start(_Said(asker, sender, event, codec, payload), Unfinished((context, value), ()))
         elif asker is not None:
             self._answer(asker, event, value)
 
@@ -149,7 +151,7 @@ class Responder:
     def _start(self, said: _Said, unfinished: Unfinished, outcome: Outcome | None = None) -> None:
         if self._running < MOST_HANDLERS:
             self._running += 1
-            self._workers.start(self._finish(said, unfinished, outcome))
+            self._workers.start(self._finish(said, unfinished, outcome), copy_context())
             return
         unfinished.drop()
         if said.asker is not None:

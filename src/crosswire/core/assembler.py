@@ -59,7 +59,7 @@ class Assembler:
         """Take a continuation; return the message when this ends it: text as str, anything else as bytes.
 
         Raises:
-            ProtocolFailure: nothing had begun (1002), too many bytes (1009) or fragments (1008), or no UTF-8 (1007).
+            ProtocolFailure: nothing had begun (1002), too many bytes or fragments (1009), or no UTF-8 (1007).
         """
         if not self.active:
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a continuation of nothing")
@@ -78,7 +78,7 @@ class Assembler:
         if self._size > self._max_message:
             raise ProtocolFailure(CloseCode.TOO_BIG, f"a message of more than {self._max_message} bytes")
         if self._count > self._max_fragments:
-            raise ProtocolFailure(CloseCode.POLICY, f"a message of more than {self._max_fragments} fragments")
+            raise ProtocolFailure(CloseCode.TOO_BIG, f"a message of more than {self._max_fragments} fragments")
         self._parts.append(decode_text(payload, self._text, final) if self._text is not None else payload)
 
 

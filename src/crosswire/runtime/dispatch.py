@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from types import CoroutineType
 from typing import Any, NamedTuple
 
 from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.payloads import PayloadType
 from crosswire.core.returns import ReturnType
+from crosswire.runtime.contexts import Enter, run_in
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
 
 Decode = Callable[[PayloadType], Any]
@@ -63,21 +65,29 @@ def checked(returns: ReturnType, value: Any) -> Any:
 
 
 def call_sync(
-    listeners: tuple[Listener, ...], subject: tuple[Any, ...], decode: Decode, outcome: Outcome
+    listeners: tuple[Listener, ...],
+    subject: tuple[Any, ...],
+    decode: Decode,
+    outcome: Outcome,
+    enter: Enter = copy_context,
 ) -> Unfinished | None:
-    """Call the listeners up to the first that has to be awaited; return what is left to do, if anything."""
+    """Call the listeners up to the first that has to be awaited; return what is left to do, if anything.
+
+    Each runs in a context of its own, which ``enter`` gives.
+    """
     for index, listener in enumerate(listeners):
         if listener.is_async:
-            return Unfinished(None, listeners[index:])
+            return Unfinished(None, listeners[index:], enter)
+        context = enter()
         try:
-            value = call(listener, subject, decode)
+            value = context.run(call, listener, subject, decode)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is reported by the outcome
             outcome.raised(error)
             continue
         if type(value) is CoroutineType:
-            return Unfinished(value, listeners[index + 1 :])
+            return Unfinished((context, value), listeners[index + 1 :], enter)
         outcome.returned(value)
     return None
 
@@ -86,28 +96,33 @@ class Unfinished(NamedTuple):
     """What is left of an event once it needs a task.
 
     Attributes:
-        begun: a coroutine that a listener which did not look asynchronous returned.
+        begun: a coroutine that a listener which did not look asynchronous returned, and its context.
         listeners: those still to be called.
+        enter: gives the context for each of them.
     """
 
-    begun: CoroutineType[Any, Any, Any] | None
+    begun: tuple[Context, CoroutineType[Any, Any, Any]] | None
     listeners: tuple[Listener, ...]
+    enter: Enter = copy_context
 
     async def finish(self, subject: tuple[Any, ...], decode: Decode, outcome: Outcome) -> None:
-        """Call the listeners one after the other, awaiting what has to be.
+        """Call the listeners one after the other, awaiting what has to be; in a task, or a worker's job, of its own.
 
         Raises:
             CancelledError: this task was cancelled; the outcome says so too.
         """
+        if self.begun is None and self.enter is copy_context and len(self.listeners) == 1:
+            await _settle(None, _call_async(self.listeners[0], subject, decode), outcome)  # it has this task's alone
+            return
         if self.begun is not None:
-            await _settle(self.begun, outcome)
+            await _settle(*self.begun, outcome)
         for listener in self.listeners:
-            await _settle(_call_async(listener, subject, decode), outcome)
+            await _settle(self.enter(), _call_async(listener, subject, decode), outcome)
 
     def drop(self) -> None:
         """Do nothing of it."""
         if self.begun is not None:
-            self.begun.close()
+            self.begun[1].close()
 
 
 async def _call_async(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
@@ -119,9 +134,9 @@ async def _call_async(listener: Listener, subject: tuple[Any, ...], decode: Deco
     return value
 
 
-async def _settle(work: Coroutine[Any, Any, Any], outcome: Outcome) -> None:
+async def _settle(context: Context | None, work: Coroutine[Any, Any, Any], outcome: Outcome) -> None:
     try:
-        outcome.returned(await work)
+        outcome.returned(await (work if context is None else run_in(context, work)))
     except asyncio.CancelledError as error:
         outcome.raised(error)
         if is_being_cancelled():
@@ -130,12 +145,17 @@ async def _settle(work: Coroutine[Any, Any, Any], outcome: Outcome) -> None:
         outcome.raised(error)
 
 
-def fire(hook: AnyHook, arguments: tuple[Any, ...], tasks: Tasks, failed: Failed) -> asyncio.Task[None] | None:
-    """Call a hook's listeners with ``arguments``; return the task that goes on with the asynchronous ones, if any."""
+def fire(
+    hook: AnyHook, arguments: tuple[Any, ...], tasks: Tasks, failed: Failed, enter: Enter = copy_context
+) -> asyncio.Task[None] | None:
+    """Call a hook's listeners with ``arguments``; return the task that goes on with the asynchronous ones, if any.
+
+    Each runs in a context of its own, which ``enter`` gives.
+    """
     if not hook:
         return None
     outcome = Outcome(failed)
-    unfinished = call_sync(hook.take(), arguments, _no_payload, outcome)
+    unfinished = call_sync(hook.take(), arguments, _no_payload, outcome, enter)
     if unfinished is None:
         return None
     return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {hook.name}")

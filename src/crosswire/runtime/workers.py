@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context, copy_context
+from collections.abc import Coroutine, Generator
+from contextvars import Context
 from types import coroutine
-from typing import Any
+from typing import Any, Protocol
 
+from crosswire.runtime.contexts import go_on
 from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
 _NAME = "crosswire worker"
 
 
+class Owner(Protocol):
+    """Whose jobs they are, and who may have to cancel them."""
+
+    def waits(self, task: asyncio.Task[None], /) -> None:
+        """A job of it waits for something, and has this task for itself from now on."""
+
+    def released(self, task: asyncio.Task[None], /) -> None:
+        """That job has ended."""
+
+    def dropped(self) -> None:
+        """A job of it is forgotten before it began."""
+
+
 class _Entry:
-    """A job that has not begun: with its context, and its task if it got one at once."""
+    """A job that has not begun: with its context, its owner, and its task if it got one at once."""
 
-    __slots__ = ("context", "job", "task")
+    __slots__ = ("context", "job", "owner", "task")
 
-    def __init__(self, job: Job, context: Context) -> None:
+    def __init__(self, job: Job, context: Context, owner: Owner | None) -> None:
         self.job = job
         self.context = context
+        self.owner = owner
         self.task: asyncio.Task[None] | None = None
 
 
@@ -54,10 +69,12 @@ class Workers:
         """Whether there are jobs that have not begun."""
         return bool(self._queue)
 
-    def start(self, job: Job) -> None:
-        """Run a job soon. It handles its own errors; its owner bounds how many there are."""
-        context = copy_context()
-        entry = _Entry(job, context)
+    def start(self, job: Job, context: Context, owner: Owner | None = None) -> None:
+        """Run a job soon, in a context of its own.
+
+        It handles its own errors. Who starts it bounds how many there are.
+        """
+        entry = _Entry(job, context, owner)
         self._queue.append(entry)
         if self._wait:
             self._hired += 1
@@ -73,7 +90,10 @@ class Workers:
     def drop(self) -> None:
         """Forget the jobs that have not begun."""
         while self._queue:
-            self._queue.popleft().job.close()
+            entry = self._queue.popleft()
+            entry.job.close()
+            if entry.owner is not None:
+                entry.owner.dropped()
         self._hired = 0
 
     def _hire(self) -> None:
@@ -97,14 +117,14 @@ class Workers:
         queue = self._queue
         try:
             if not queue or queue[0] is not entry:
-                await self._work()
+                await self._work(entry)
                 return
             queue.popleft()
             self._leave()
             if (turn := self._turn) is None:
                 turn = self._turn = object()
                 asyncio.get_running_loop().call_soon(self._end_turn)
-            await entry.job
+            await self._owned(entry)
             if self._turn is turn:
                 self._wait = False
         except Exception as error:  # noqa: BLE001 - reported
@@ -113,23 +133,41 @@ class Workers:
             if entry.task is not None:
                 self._tasks.end(entry.task)
 
+    async def _owned(self, entry: _Entry) -> None:
+        """Await the job of a worker of its own."""
+        task, owner = asyncio.current_task(), entry.owner
+        if owner is None or task is None:
+            await entry.job
+            return
+        owner.waits(task)
+        try:
+            await entry.job
+        finally:
+            owner.released(task)
+
     def _end_turn(self) -> None:
         self._turn = None
 
-    async def _work(self) -> None:
+    async def _work(self, own: _Entry | None = None) -> None:
+        """Run what comes first; ``own`` is in the context of this task already."""
         task = asyncio.current_task()
         assert task is not None
         while self._queue:
             entry = self._queue.popleft()
-            if await self._run(entry.job, entry.context):
+            if entry is own:
+                self._leave()
+                await self._owned(entry)
+                return
+            if await self._run(entry, task):
                 return
             if task.cancelling():  # the job that just ended was meant, not the next
                 break
         self._leave()
 
     @coroutine
-    def _run(self, job: Job, context: Context) -> Generator[Any, Any, bool]:
+    def _run(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, bool]:
         """Run a job to its end; tell whether it had to wait, and the queue therefore has other workers now."""
+        job, context, owner = entry.job, entry.context, entry.owner
         try:
             waits_for = context.run(job.send, None)
         except StopIteration:
@@ -139,18 +177,12 @@ class Workers:
             raise
         self._wait = True
         self._leave()
-        while True:
-            try:
-                value = yield waits_for
-            except GeneratorExit:
-                job.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 - passed on to the job, cancellation too
-                step: Callable[[Any], Any] = job.throw
-                argument: Any = error
-            else:
-                step, argument = job.send, value
-            try:
-                waits_for = context.run(step, argument)
-            except StopIteration:
-                return True
+        if owner is None:
+            yield from go_on(context, job, waits_for)
+            return True
+        owner.waits(task)
+        try:
+            yield from go_on(context, job, waits_for)
+        finally:
+            owner.released(task)
+        return True

@@ -137,7 +137,7 @@ class Context:
         if len(self.tasks) >= _MOST_TASKS:
             self._log(error, "a handler, and on_error is too slow to be told: it")
             return
-        fire(self.hooks.on_error, (socket, error), self.tasks, self._log_failed_hook)
+        fire(self.hooks.on_error, (socket, error), self.tasks, self._log_failed_hook, socket.copy_context)
 
     def _log_failed_hook(self, error: BaseException) -> None:
         self._log(error, "on_error")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from typing import Any
 
 from crosswire.server.context import Context
 from crosswire.server.socket import Socket
 from crosswire.types import Close, CloseCode
+
+logger = logging.getLogger("crosswire.server")
 
 _STEP = 0.05
 _CLOSING = 0.8
@@ -27,7 +31,7 @@ async def spread(context: Context, seconds: float) -> None:
         if not waiting:
             break
         due = max(len(waiting) - total * steps_left // steps, 0)
-        idle = [session for session in waiting if not session.running]
+        idle = [session for session in waiting if not session.work.running]
         for session in idle[:due]:
             _send_away(session.socket)
         await asyncio.sleep(_STEP)
@@ -42,6 +46,27 @@ async def send_all_away(context: Context, deadline: float) -> None:
     finally:
         for session in list(context.sessions):
             session.socket.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
+
+
+async def take_leave(context: Context, caller: asyncio.Task[Any] | None) -> None:
+    """Cancel the handlers of connections that are gone, and let ``on_disconnect`` of each run.
+
+    Args:
+        context: of the server.
+        caller: a task that waits for this, and is left alone.
+    """
+    if not context.sessions.departing:
+        return
+    logger.warning("handlers of %d connections were still at work and are cancelled", len(context.sessions.departing))
+    context.workers.drop()
+    try:
+        for departure in tuple(context.sessions.departing):
+            departure.hurry(caller)
+        await context.tasks.wait(GRACE, caller)
+    finally:
+        for departure in tuple(context.sessions.departing):
+            departure.end(caller)
+    await context.tasks.wait(GRACE, caller)
 
 
 def _send_away(socket: Socket) -> None:

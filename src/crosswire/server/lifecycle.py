@@ -13,7 +13,7 @@ from crosswire.runtime.dispatch import fire
 from crosswire.runtime.home import get_ident
 from crosswire.runtime.life import Life, carry_through, run_hook
 from crosswire.server.context import Context
-from crosswire.server.drain import GRACE, send_all_away, spread
+from crosswire.server.drain import GRACE, send_all_away, spread, take_leave
 from crosswire.server.upgrade import Upgrades
 from crosswire.transport.picows_listener import PicowsListener
 
@@ -120,6 +120,7 @@ class Lifecycle:
                 partial(spread, context, seconds),
                 partial(send_all_away, context, deadline),
                 partial(self._end_handlers, deadline, caller),
+                partial(take_leave, context, caller),
                 partial(self._cancel_handlers, caller),
                 partial(run_hook, context.hooks.on_stop, context.tasks),
                 self._node.stop,
@@ -129,6 +130,7 @@ class Lifecycle:
 
     async def _end_handlers(self, deadline: float, caller: asyncio.Task[Any] | None) -> None:
         context = self._context
+        await context.sessions.wait_gone(GRACE)  # those that were dropped are in the next turn
         await context.tasks.wait(max(deadline - context.clock(), 0), caller)
 
     async def _cancel_handlers(self, caller: asyncio.Task[Any] | None) -> None:

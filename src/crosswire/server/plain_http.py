@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 from crosswire.core.listeners import Listener
@@ -67,7 +68,7 @@ def _health(draining: bool) -> Response:
 
 def _call(listener: Listener, request: Handshake) -> Response:
     try:
-        answer = listener.handler(*(request,)[: listener.arity])
+        answer = copy_context().run(listener.handler, *(request,)[: listener.arity])
         if isinstance(answer, Response):
             return require_sendable(answer)
         if isinstance(answer, str):

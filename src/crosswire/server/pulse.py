@@ -26,6 +26,7 @@ class Pulse:
     a sign of life, and so is every byte that leaves while the ping waits for it.
 
     Attributes:
+        deaf: set while nothing is read of the peer, which therefore has no way to show life.
         heard: set when anything arrives; a peer that talks is alive even while its pong is stuck behind its data.
         latency: milliseconds from the last answered ping to its pong, or None before the first.
     """
@@ -39,6 +40,7 @@ class Pulse:
         "_probe",
         "_traffic",
         "_wheel",
+        "deaf",
         "heard",
         "latency",
     )
@@ -52,6 +54,7 @@ class Pulse:
         self._overdue = False  # whether what has arrived is read for the last time
         self._traffic: Traffic | None = None  # as it was when it was looked at last
         self._probe: asyncio.Future[bool] | None = None
+        self.deaf = False
         self.heard = False
         self.latency: float | None = None
         wheel.add(self, heartbeat.interval)
@@ -99,7 +102,7 @@ class Pulse:
 
     def _look(self, connection: Connection, now: float) -> None:
         """Note whether the peer shows life: that of a part of a message is no answer yet, and gives it more time."""
-        if self.heard:
+        if self.heard or self.deaf:
             self._asked = None
             self._overdue = False
         elif self._asked is not None and self._moved(connection):
@@ -140,7 +143,8 @@ class Pulse:
 
     def _probe_due(self) -> None:
         if self._probe is not None:
-            self._probed(alive=self.heard or (self._connection is not None and self._moved(self._connection)))
+            moved = self._connection is not None and self._moved(self._connection)
+            self._probed(alive=self.heard or self.deaf or moved)
 
     def _probed(self, *, alive: bool) -> None:
         probe, self._probe = self._probe, None

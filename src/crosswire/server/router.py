@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import Context as Variables
 from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -73,16 +74,28 @@ class Router:
             if callback_id is not None:
                 self._refuse(socket, callback_id, _NO_HANDLER)
 
+    def answered(self, socket: Socket, codec: Codec, data: str | bytes) -> bool:
+        """Take a message if it is the answer to a call of ours; tell whether it was."""
+        try:
+            message = codec.decode(data)
+        except InvalidMessage:
+            return False
+        if message.event is not None or message.call_id is None:
+            return False
+        self._answered(socket, codec, message)
+        return True
+
     def _deliver(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         listener = listeners[0]
         if len(listeners) > 1:
             self._call_all(session, codec, message, listeners)
             return
+        context = session.work.copy_context()
         if listener.is_async or self._context.workers.waiting:  # behind those that came before and have not begun
-            self._start(session, message, self._call_one(session, codec, message, listener))
+            self._start(session, message, self._call_one(session, codec, message, listener), context)
             return
         try:
-            value = _call(listener, session.socket, codec, message)
+            value = context.run(_call, listener, session.socket, codec, message)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
@@ -90,7 +103,7 @@ class Router:
             return
         if type(value) is not CoroutineType:
             self._answer(session.socket, message, value)
-        elif not self._start(session, message, self._call_one(session, codec, message, value)):
+        elif not self._start(session, message, self._call_one(session, codec, message, value), context):
             value.close()
 
     async def _call_one(
@@ -114,7 +127,7 @@ class Router:
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(session.socket, message, error)
         finally:
-            session.running -= 1
+            session.work.ended()
 
     def _call_all(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         """Call several handlers, one after the other."""
@@ -128,21 +141,22 @@ class Router:
             try:
                 await unfinished.finish((socket,), decode, outcome)
             finally:
-                session.running -= 1
                 self._settle(socket, message, outcome)
+                session.work.ended()
 
         if self._context.workers.waiting:
-            unfinished: Unfinished | None = Unfinished(None, listeners)
+            unfinished: Unfinished | None = Unfinished(None, listeners, session.work.copy_context)
         else:
-            unfinished = call_sync(listeners, (socket,), decode, outcome)
+            unfinished = call_sync(listeners, (socket,), decode, outcome, session.work.copy_context)
         if unfinished is None:
             self._settle(socket, message, outcome)
-        elif not self._start(session, message, finish(unfinished)):
+        elif not self._start(session, message, finish(unfinished), session.work.copy_context()):
             unfinished.drop()
 
-    def _start(self, session: Session, message: Message, job: Coroutine[Any, Any, None]) -> bool:
+    def _start(self, session: Session, message: Message, job: Coroutine[Any, Any, None], context: Variables) -> bool:
         """Run a job for a connection, if it may have one more; tell whether it may."""
-        if session.running >= self._context.limits.handlers:
+        work = session.work
+        if work.running >= self._context.limits.handlers:
             job.close()
             busy = EventError("BUSY", "too many of your events are still being handled")
             if message.callback_id is None:
@@ -150,8 +164,8 @@ class Router:
             else:
                 self._refuse(session.socket, message.callback_id, busy)
             return False
-        session.running += 1
-        self._context.workers.start(job)
+        work.running += 1
+        self._context.workers.start(job, context, work)
         return True
 
     def _settle(self, socket: Socket, message: Message, outcome: Outcome) -> None:
@@ -187,7 +201,8 @@ class Router:
     def _report(self, socket: Socket, message: Message, error: BaseException) -> None:
         if isinstance(error, Reject):
             socket.close(error.close_code, error.reason)
-        else:
+        elif socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            # one that is cancelled because its connection is gone, or the server stops, has not failed
             answers = message.callback_id is not None
             self._context.report(socket, error, f"a handler of {message.event!r}", answers=answers)
 

@@ -1,8 +1,9 @@
-"""The life of one connection: authentication, then events, until it closes."""
+"""The life of one connection: authentication, ``on_connect``, its events, ``on_disconnect``."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,16 @@ from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import JSON, READY, Codec, event
 from crosswire.errors import Reject
+from crosswire.runtime.contexts import run_in
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import is_being_cancelled
 from crosswire.server.authentication import Verdict, checked_user
+from crosswire.server.backlog import Backlog
+from crosswire.server.departure import Departure
+from crosswire.server.entry import Entry
 from crosswire.server.handshake import Handshake
 from crosswire.server.socket import Socket
+from crosswire.server.work import Work
 from crosswire.transport.interface import Connection
 from crosswire.types import Close, CloseCode
 
@@ -26,63 +32,85 @@ if TYPE_CHECKING:
 
 
 _READY = event(READY, None)
+_BATCH = 100
+"""Messages that waited and are handled in one turn of the event loop."""
 
 
 class Phase(Enum):
-    """Where a connection is in its life."""
+    """Where a connection is in its life. Each begins when what the former is about has ended, or was cancelled."""
 
-    WAITING = auto()
-    """``authenticate`` or ``on_connect`` has not ended yet: messages wait."""
+    AUTHENTICATING = auto()
+    """It has no user yet, or was refused."""
+    GREETING = auto()
+    """``on_connect`` is at work, or other servers are being told."""
+    CATCHING_UP = auto()
+    """It is let in, and what came before is handled."""
     OPEN = auto()
-    CLOSED = auto()
+    """What comes is handled at once."""
+    LEAVING = auto()
+    """It is gone, or as good as that, and nothing more is handled."""
 
 
 class Session:
     """Receives what arrives on one connection, and knows what may be done with it yet.
 
+    Until the connection is let in its messages wait, but for answers, pongs and heartbeats: what the application asks
+    of it in ``on_connect`` must not wait for itself. Of the rest ``Limits.max_message`` bytes are held; then reading
+    pauses, and the client is held back.
+
     Attributes:
         socket: the application's view of the connection; there from ``opened`` on.
-        running: asynchronous handlers at work for it, and hooks that its messages triggered.
+        work: handlers and hooks at work for it.
     """
 
     __slots__ = (
-        "_admitted",
         "_backlog",
         "_context",
+        "_departure",
         "_echo_due",
+        "_entry",
         "_format",
         "_handshake",
+        "_paused",
         "_phase",
         "_router",
         "_task",
         "_tells_ready",
         "_verdict",
-        "running",
         "socket",
+        "work",
     )
 
     def __init__(
-        self, handshake: Handshake, format: Format, verdict: Verdict, router: Router, context: Context
+        self,
+        handshake: Handshake,
+        format: Format,
+        verdict: Verdict,
+        router: Router,
+        context: Context,
+        variables: contextvars.Context,
     ) -> None:
         self._handshake = handshake
         self._format = format
         self._verdict: Verdict | None = verdict
         self._router = router
         self._context = context
-        self._phase = Phase.WAITING
-        self._backlog: list[tuple[Codec, str | bytes]] | None = None
-        self._admitted = False
+        self._phase = Phase.AUTHENTICATING
+        self._backlog: Backlog | None = None
+        self._paused = False
         self._tells_ready = handshake.understands >= 1
         self._echo_due = False
         self._task: asyncio.Task[None] | None = None
-        self.running = 0
+        self._entry: Entry | None = None
+        self._departure: Departure | None = None
+        self.work = Work(variables)
         self.socket: Socket
 
     # Receiver
 
     def opened(self, connection: Connection) -> None:
         """Begin: let the connection in, refuse it, or ask who it is."""
-        self.socket = Socket(self._handshake, connection, self._format, self._context)
+        self.socket = Socket(self._handshake, connection, self._format, self._context, self.work.copy_context)
         self._context.sessions.add(self)
         verdict, self._verdict = self._verdict, None
         assert verdict is not None, "a connection opens once"
@@ -97,15 +125,11 @@ class Session:
         """Take a text message: the heartbeat, or JSON."""
         self.socket.heard()
         if text == self._context.heartbeat.text:
-            if self._tells_ready and self._phase is Phase.WAITING:
-                self._echo_due = True
-            else:
-                self._echo()
-            self._fire(self._context.hooks.on_heartbeat, self.socket)
+            self._heartbeat()
         elif self._phase is Phase.OPEN:
             self._deliver(JSON, text)
         else:
-            self._keep(JSON, text)
+            self._receive_early(JSON, text)
 
     def binary(self, data: bytes) -> None:
         """Take a binary message: MessagePack if that was agreed on, else JSON."""
@@ -114,31 +138,41 @@ class Session:
         if self._phase is Phase.OPEN:
             self._deliver(codec, data)
         else:
-            self._keep(codec, data)
+            self._receive_early(codec, data)
 
     def pong(self, payload: bytes) -> None:
         """Take a pong."""
         self.socket.pong(payload)
-        self._fire(self._context.hooks.on_pong, self.socket)
+        self._tell(self._context.hooks.on_pong)
 
     def closed(self, close: Close) -> None:
         """End: the connection is gone, whoever closed it."""
-        self._phase = Phase.CLOSED
-        self._backlog = None
+        left_by_peer = self.socket.is_open
         self._context.sessions.discard(self)
-        if self._task is not None:
-            self._task.cancel()
         self.socket.retire()
-        if self._admitted:
-            fire(self._context.hooks.on_disconnect, (self.socket, close), self._context.tasks, self._hook_failed)
+        if self._phase is Phase.AUTHENTICATING:
+            self._phase = Phase.LEAVING
+            self._backlog = None
+            if self._task is not None:
+                self._task.cancel()
+            return
+        if not left_by_peer:
+            self._give_up()
+        if self._phase is Phase.OPEN and not self.work.running:
+            self._end(close)
+        else:
+            self._leave(close)
 
-    # What happens between.
+    # How it is let in
 
     async def _authenticate(self, hook: Callable[[], Awaitable[Any]]) -> None:
+        async def ask() -> Any:
+            return await hook()
+
         patience = asyncio.timeout(self._context.limits.auth_timeout)
         try:
             async with patience:
-                user = checked_user(await hook())
+                user = checked_user(await run_in(self.work.context(), ask()))
         except Reject as reject:
             self.socket.close(reject.close_code, reject.reason)
         except (Exception, asyncio.CancelledError) as error:
@@ -176,74 +210,149 @@ class Session:
         if not self._context.registry.admit(self.socket, user):
             self.socket.close(CloseCode.REPLACED, "the user is connected already")
             return
-        self._admitted = True
-        greeting = fire(self._context.hooks.on_connect, (self.socket,), self._context.tasks, self._hook_failed)
+        self._phase = Phase.GREETING
+        tasks = self._context.tasks
+        greeting = fire(self._context.hooks.on_connect, (self.socket,), tasks, self._hook_failed, self.work.context)
         arrival = self._context.interest.arrival(self.socket)
-        announcing = None if arrival is None else self._context.tasks.start(arrival, "crosswire arrival")
-        waiting = [task for task in (greeting, announcing) if task is not None and not task.done()]
-        if waiting:
-            self._open_after(waiting)
+        announcing = None if arrival is None else tasks.start(arrival, "crosswire arrival")
+        if greeting is not None:
+            self.work.follow(greeting)
+        if (greeting is None or greeting.done()) and (announcing is None or announcing.done()):
+            self._let_in()
         else:
-            self._open()
+            seconds, wheel = self._context.limits.auth_timeout, self._context.wheel
+            self._entry = Entry(greeting, announcing, seconds, wheel, self._let_in, self._greet_no_longer)
 
-    def _open_after(self, waiting: list[asyncio.Task[None]]) -> None:
-        patience = self._context.wheel.start(self._context.limits.auth_timeout, self._open)
+    def _greet_no_longer(self) -> None:
+        seconds = self._context.limits.auth_timeout
+        error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {seconds} s")
+        self._context.report(self.socket, error, "on_connect")
+        self.socket.close(CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
 
-        def ended(_task: asyncio.Task[None]) -> None:
-            if all(task.done() for task in waiting):
-                patience.cancel()  # it would keep a connection that is gone by then
-                self._open()
+    def _let_in(self) -> None:
+        self._entry = None
+        self._phase = Phase.CATCHING_UP
+        if self.socket.is_open:
+            if self._tells_ready:
+                self.socket.deliver(self._format.frame(_READY))
+            if self._echo_due:
+                self._echo()
+        self._catch_up()
 
-        for task in waiting:
-            task.add_done_callback(ended)
+    def _catch_up(self) -> None:
+        """Handle what waited, as many in a turn and at once as a connection may have handlers."""
+        for _ in range(_BATCH):
+            if not self._backlog or self._is_closed_here:
+                self._caught_up()
+                return
+            if self._is_busy:
+                self.work.when_one_ends(self._catch_up_soon)
+                return
+            self._backlog.handle_next()
+        self._catch_up_soon()
 
-    def _open(self) -> None:
-        if self._phase is not Phase.WAITING:
+    def _catch_up_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._catch_up, context=self.work.copy_context())
+
+    def _caught_up(self) -> None:
+        self._backlog = None
+        if self._departure is not None:
+            self._phase = Phase.LEAVING
+            self._departure.settle()
             return
         self._phase = Phase.OPEN
-        if self._tells_ready and self.socket.is_open:
-            self.socket.deliver(self._format.frame(_READY))
-        if self._echo_due and self.socket.is_open:
-            self._echo()
-        backlog, self._backlog = self._backlog, None
-        for codec, data in backlog or ():
-            if self.socket.is_open:
-                self._deliver(codec, data)
+        if self._paused:
+            self._paused = False
+            self.socket.resume_reading()
 
-    def _echo(self) -> None:
-        self.socket.deliver(encode_frame(Opcode.TEXT, self._context.heartbeat.text.encode()))
+    @property
+    def _is_closed_here(self) -> bool:
+        """Whether the application or the server closed it; a peer that has gone is heard to the end."""
+        return self._departure is None and not self.socket.is_open
 
-    def _keep(self, codec: Codec, data: str | bytes) -> None:
-        backlog = self._backlog = self._backlog or []
-        backlog.append((codec, data))
-        limits = self._context.limits
-        if len(backlog) > limits.backlog or sum(len(each) for _, each in backlog) > limits.max_message:
-            self._backlog = None
-            self.socket.close(CloseCode.POLICY, "too many messages before the connection was let in")
+    @property
+    def _is_busy(self) -> bool:
+        """Whether the next message might be too much."""
+        at_once = 2 if self._context.hooks.on_message else 1
+        return 0 < self.work.running > self._context.limits.handlers - at_once
+
+    # What arrives
+
+    def _receive_early(self, codec: Codec, data: str | bytes) -> None:
+        """Take a message before others may overtake it: an answer now, anything else in its turn."""
+        if self.socket.awaits_answers and self._router.answered(self.socket, codec, data):
+            if hook := self._context.hooks.on_message:
+                self._keep(len(data), self._fire, hook, self.socket, data)
+        else:
+            self._keep(len(data), self._deliver, codec, data)
+
+    def _keep(self, size: int, handle: Callable[..., None], *arguments: Any) -> None:
+        if self._backlog is None:
+            self._backlog = Backlog()
+        self._backlog.add(size, handle, *arguments)
+        if self._backlog.size > self._context.limits.max_message and not self._paused:
+            self._paused = True
+            self.socket.pause_reading()
 
     def _deliver(self, codec: Codec, data: str | bytes) -> None:
         if hook := self._context.hooks.on_message:
             self._fire(hook, self.socket, data)
         self._router.receive(self, codec, data)
 
+    def _heartbeat(self) -> None:
+        if self._tells_ready and self._phase in (Phase.AUTHENTICATING, Phase.GREETING):
+            self._echo_due = True
+        else:
+            self._echo()
+        self._tell(self._context.hooks.on_heartbeat)
+
+    def _echo(self) -> None:
+        self.socket.deliver(encode_frame(Opcode.TEXT, self._context.heartbeat.text.encode()))
+
+    def _tell(self, hook: AnyHook) -> None:
+        if not hook:
+            return
+        if self._phase is Phase.OPEN:
+            self._fire(hook, self.socket)
+        else:
+            self._keep(0, self._fire, hook, self.socket)
+
     def _fire(self, hook: AnyHook, *arguments: object) -> None:
         """Fire a hook that the client can trigger as often as it likes, within the limit on running handlers."""
         if not hook:
             return
-        if self.running >= self._context.limits.handlers:
+        if self.work.running >= self._context.limits.handlers:
             text = "%s was left out for %r: as many handlers as it may have are still at work"
             self._context.notices.warn(f"hook {hook.name}", text, hook.name, self.socket)
             return
-        task = fire(hook, arguments, self._context.tasks, self._hook_failed)
-        if task is not None and not task.done():
-            self.running += 1
-            task.add_done_callback(self._hook_ended)
-
-    def _hook_ended(self, _task: asyncio.Task[None]) -> None:
-        self.running -= 1
+        task = fire(hook, arguments, self._context.tasks, self._hook_failed, self.work.copy_context)
+        if task is not None:
+            self.work.follow(task)
 
     def _hook_failed(self, error: BaseException) -> None:
         if isinstance(error, Reject):
             self.socket.close(error.close_code, error.reason)
-        else:
+        elif self.socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            # one that is cancelled because its connection is gone, or the server stops, has not failed
             self._context.report(self.socket, error, "a hook")
+
+    # How it ends
+
+    def _leave(self, close: Close) -> None:
+        """Let what is at work end, and what has come be handled, before ``on_disconnect``."""
+        self._departure = Departure(self.socket, self.work, self._context, self._give_up, lambda: self._end(close))
+        if self._phase is Phase.OPEN:
+            self._phase = Phase.LEAVING
+            self._departure.settle()
+        elif self._entry is not None:
+            self._entry.hurry()
+
+    def _give_up(self) -> None:
+        """Forget what came and was not handled."""
+        if self._backlog is not None:
+            self._backlog.clear()
+
+    def _end(self, close: Close) -> None:
+        self._phase = Phase.LEAVING
+        hooks, tasks = self._context.hooks, self._context.tasks
+        fire(hooks.on_disconnect, (self.socket, close), tasks, self._hook_failed, self.work.copy_context)

@@ -8,17 +8,23 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from crosswire.server.departure import Departure
     from crosswire.server.session import Session
 
 
 class Sessions:
-    """The sessions from their opening until they are gone."""
+    """The sessions from their opening until they are gone.
 
-    __slots__ = ("_all", "_gone")
+    Attributes:
+        departing: those of them that are gone and have handlers at work, or messages that are yet to be handled.
+    """
+
+    __slots__ = ("_all", "_gone", "departing")
 
     def __init__(self) -> None:
         self._all: set[Session] = set()
         self._gone: asyncio.Event | None = None
+        self.departing: set[Departure] = set()
 
     def __len__(self) -> int:
         return len(self._all)

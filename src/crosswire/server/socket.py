@@ -13,6 +13,7 @@ from crosswire.core.frames import Opcode, Push
 from crosswire.core.names import require_event, require_name
 from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
+from crosswire.runtime.contexts import Enter
 from crosswire.runtime.home import foreign_thread, get_ident
 from crosswire.runtime.wheel import Timer
 from crosswire.server.calls import OneAnswer, Waiter
@@ -38,6 +39,7 @@ class Socket:
         format: how messages to it are encoded.
         push: queues an encoded frame; for a fan-out, all others use :meth:`deliver`.
         stamp: when it got its user, to compare with connections to other servers.
+        copy_context: gives a copy of the connection's context variables, for one call of the application's code.
     """
 
     __slots__ = (
@@ -48,6 +50,7 @@ class Socket:
         "_context",
         "_left",
         "_pulse",
+        "copy_context",
         "data",
         "format",
         "handshake",
@@ -57,13 +60,16 @@ class Socket:
         "user",
     )
 
-    def __init__(self, handshake: Handshake, connection: Connection, format: Format, context: Context) -> None:
+    def __init__(
+        self, handshake: Handshake, connection: Connection, format: Format, context: Context, copy_context: Enter
+    ) -> None:
         self.id = context.socket_ids.next()
         self.user = self.id
         self.stamp = 0
         self.handshake = handshake
         self.data: dict[str, Any] = {}
         self.format = format
+        self.copy_context = copy_context
         self.push: Push = connection.push
         self._connection = connection
         self._context = context
@@ -264,6 +270,22 @@ class Socket:
     def forget(self, call_id: str) -> Waiter | None:
         """Wait no more for the answer to a call; return who did."""
         return self._calls.take(call_id) if self._calls is not None else None
+
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether it has been called and may answer yet."""
+        return bool(self._calls)
+
+    def pause_reading(self) -> None:
+        """Read no more of it; its silence means nothing meanwhile."""
+        self._pulse.deaf = True
+        self._connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._pulse.deaf = False
+        self._pulse.heard = True
+        self._connection.resume_reading()
 
     def heard(self) -> None:
         """Note that something arrived."""

@@ -6,6 +6,7 @@ import asyncio
 import binascii
 from base64 import b64decode
 from collections.abc import Collection
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from crosswire.core import deflate
@@ -70,14 +71,14 @@ class Upgrades:
             return refusal
         msgpack = request.headers.has_token("sec-websocket-protocol", MSGPACK_SUBPROTOCOL)
         handshake.subprotocol = MSGPACK_SUBPROTOCOL if msgpack else None
-        verdict = self._judge(handshake)
+        variables = copy_context()
+        verdict = variables.run(self._judge, handshake)
         if isinstance(verdict, Response):
             self._warn(request, verdict)
             return verdict
         deflated = self._compression and deflate.offered(request.headers)
-        session = Session(
-            handshake, format_for(msgpack=msgpack, deflate=deflated), verdict, self._router, self._context
-        )
+        form = format_for(msgpack=msgpack, deflate=deflated)
+        session = Session(handshake, form, verdict, self._router, self._context, variables)
         return Accepted(session, handshake.subprotocol, deflated, _SAYS_WHO)
 
     def _refusal(self, request: Request) -> Response | None:

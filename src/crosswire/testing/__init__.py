@@ -4,6 +4,7 @@
 * ``crosswire.testing.transport_suite``: the contract of transports, as tests (needs pytest: ``crosswire[testing]``).
 * ``crosswire.testing.bus_suite``: the contract of buses, in the same way.
 * ``crosswire.testing.redis_process``: a real Redis or Valkey to kill, pause and bring back.
+* ``crosswire.testing.sentinels``: a Redis with a replica, and sentinels that watch them, for failovers.
 * ``crosswire.testing.proxy``: a TCP proxy to cut, delay and blackhole connections.
 * ``crosswire.testing.socket_peer``: the other end of a WebSocket over a real socket, raw bytes included.
 """

@@ -76,6 +76,7 @@ class Recorder:
     Args:
         fails_at: the method that raises: "opened", "text", ...
         ends_with: what it does as soon as it is opened: "close" or "abort", with 4003.
+        pauses_at: the method that pauses reading: "opened", "text", ...
 
     Attributes:
         log: "opened", messages, Pongs and Closes, in order.
@@ -83,8 +84,9 @@ class Recorder:
         connection: the one it receives from.
     """
 
-    def __init__(self, *, fails_at: str = "", ends_with: str = "") -> None:
+    def __init__(self, *, fails_at: str = "", ends_with: str = "", pauses_at: str = "") -> None:
         self._fails_at = fails_at
+        self._pauses_at = pauses_at
         self._ends_with = ends_with
         self.log: list[Event] = []
         self.closes: list[Close] = []
@@ -118,6 +120,8 @@ class Recorder:
 
     def _note(self, method: str, event: Event) -> None:
         self.log.append(event)
+        if method == self._pauses_at:
+            self.connection.pause_reading()
         if method == self._fails_at:
             raise RuntimeError(f"{method} fails, as the test wants it")
 

@@ -78,6 +78,7 @@ class RedisProcess:
         tls: speaks TLS, and only that; clients need no certificate, unless ``config`` says so.
         unix_socket: listens on a Unix socket instead of a port.
         config: directives of redis.conf and their arguments, which replace those set here.
+        arguments: more of the command line, such as ``--sentinel``.
 
     Example::
 
@@ -98,6 +99,7 @@ class RedisProcess:
         tls: TlsFiles | None = None,
         unix_socket: bool = False,
         config: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         if tls is not None and unix_socket:
             raise UsageError("a Unix socket speaks no TLS: choose one of the two")
@@ -106,6 +108,7 @@ class RedisProcess:
         self._users = tuple(users)
         self._tls = tls
         self._config = dict(config or {})
+        self._arguments = tuple(arguments)
         self._directory = Path(tempfile.gettempdir(), f"crosswire-redis-{secrets.token_hex(8)}")
         self._log = self._directory / "server.log"
         self._unix = self._directory / "redis.sock" if unix_socket else None
@@ -258,7 +261,7 @@ class RedisProcess:
         configuration.write_text("\n".join([*self._directives(), *self._users, ""]))
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [binary, configuration],
+                [binary, configuration, *self._arguments],
                 cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,  # errors in the configuration are printed, so the log is what is printed, both in one file
@@ -281,18 +284,18 @@ class RedisProcess:
             "protected-mode": "no",
             "save": "",
             "appendonly": "no",
-            "dir": _quoted(self._directory),
+            "dir": quoted(self._directory),
             "loglevel": "warning",
         }
         if self._password is not None:
-            found["requirepass"] = _quoted(self._password)
+            found["requirepass"] = quoted(self._password)
         if self._unix is not None:
-            found["unixsocket"] = _quoted(self._unix)
+            found["unixsocket"] = quoted(self._unix)
         if self._tls is not None:
             names = ("tls-cert-file", "tls-key-file", "tls-ca-cert-file")
-            found |= {name: _quoted(path.absolute()) for name, path in zip(names, self._tls, strict=True)}
+            found |= {name: quoted(path.absolute()) for name, path in zip(names, self._tls, strict=True)}
             found |= {"tls-port": str(self._port), "tls-auth-clients": "no"}
-        return [f"{name} {value or _quoted('')}" for name, value in (found | self._config).items()]
+        return [f"{name} {value or quoted('')}" for name, value in (found | self._config).items()]
 
     def _answers(self) -> bool:
         """Wait until it answers, with a refusal too; tell whether it does before it ends or the time is over."""
@@ -335,7 +338,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.wait(_STARTUP)
 
 
-def _quoted(value: str | Path) -> str:
+def quoted(value: str | Path) -> str:
     """Return an argument as redis.conf wants it."""
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 

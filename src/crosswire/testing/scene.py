@@ -29,6 +29,11 @@ class Scene:
         await eventually(lambda: self.receiver.closes, "the receiver is told of the end")
         return self.receiver.closes[0]
 
+    async def roundtrip(self) -> None:
+        """Let the server say something that the peer receives: what the peer sent before would have arrived by now."""
+        self.connection.push(text_frame("roundtrip"))
+        assert await self.peer.receive() == "roundtrip"
+
 
 def chunk(number: int) -> bytes:
     """Return a frame that can be told from others, and takes room."""

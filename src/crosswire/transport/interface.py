@@ -86,6 +86,16 @@ class Connection(Protocol):
     def abort(self, close: Close) -> None:
         """Drop the connection without a handshake; ``close`` is what the receiver will be told."""
 
+    def pause_reading(self) -> None:
+        """Read no more, so that the peer is held back; what has been read already still reaches the receiver.
+
+        That is not more than a read buffer holds. The end of a peer may be noticed only when reading goes on, which
+        it does of itself when the connection is closed from here.
+        """
+
+    def resume_reading(self) -> None:
+        """Read again; what arrived meanwhile reaches the receiver in a later turn, in order."""
+
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from base64 import b64encode
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
@@ -82,7 +83,8 @@ class MemoryListener:
 class MemoryClient:
     """The peer's side of a connection. It answers Pings and the Close itself, as long as it reads.
 
-    What it sends is received before the call returns. No method raises for a server that is gone.
+    What it sends is received before the call returns, unless the server has paused reading. No method raises for a
+    server that is gone.
 
     Attributes:
         subprotocol: what the server chose, or None.
@@ -157,6 +159,8 @@ class MemoryConnection:
         self._close: Close | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._full = False
+        self._held: deque[tuple[Opcode, bytes]] | None = None  # what arrived while reading was paused
+        self._reading = True
         self._hanging_up = False
         self._lost = False
 
@@ -176,6 +180,18 @@ class MemoryConnection:
         if self._close is None:
             self._close = close
         self.lose()
+
+    def pause_reading(self) -> None:
+        """Read no more: what the peer sends waits."""
+        if self._close is None and self._reading:
+            self._reading = False
+            self._held = self._held or deque()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if not self._reading:
+            self._reading = True
+            asyncio.get_running_loop().call_soon(self._read_on)
 
     @property
     def buffered(self) -> int:
@@ -213,7 +229,19 @@ class MemoryConnection:
         self._tell(self._receiver.opened, self)
 
     def take(self, opcode: Opcode, payload: bytes) -> None:
-        """Take a whole message or a control frame."""
+        """Take a whole message or a control frame, or keep it while reading is paused."""
+        if self._held is None:
+            self._take(opcode, payload)
+        else:
+            self._held.append((opcode, payload))
+
+    def _read_on(self) -> None:
+        while self._reading and self._held:
+            self._take(*self._held.popleft())
+        if self._reading:
+            self._held = None
+
+    def _take(self, opcode: Opcode, payload: bytes) -> None:
         if self._lost or self._hanging_up:
             return
         if self._close is None:
@@ -275,6 +303,7 @@ class MemoryConnection:
         """Send a Close frame, the last one, and don't wait for the peer's for ever."""
         frame = encode_frame(Opcode.CLOSE, close_payload(code, close.reason))
         self._close = close
+        self.resume_reading()  # the peer's own Close is waited for
         self.push(frame)
         self._outbox.seal()
         self._deadline = asyncio.get_running_loop().call_later(self._limits.close_timeout, self.lose)

@@ -90,6 +90,16 @@ class Gate:
             data = data[sent:]
         transport.write(data)
 
+    def pause_reading(self) -> None:
+        """Leave what the peer sends to the kernel, which holds the peer back once it has enough."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def hang_up(self) -> None:
         """Close TCP once everything is sent."""
         self._transport.close()

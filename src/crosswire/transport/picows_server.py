@@ -92,6 +92,15 @@ class PicowsConnection(WSListener):
         self._outbox.discard()
         self._gate.abort()
 
+    def pause_reading(self) -> None:
+        """Read no more."""
+        if self._close is None:
+            self._gate.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._gate.resume_reading()
+
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
@@ -232,6 +241,7 @@ class PicowsConnection(WSListener):
         """Send a Close frame, the last one, and don't wait for the peer's for ever."""
         frame = encode_frame(Opcode.CLOSE, close_payload(code, "" if code is None else close.reason))
         self._close = close
+        self._gate.resume_reading()  # the peer's own Close is waited for
         self._outbox.push(frame)
         self._outbox.seal()
         patience = self._shared.limits.close_timeout

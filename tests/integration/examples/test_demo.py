@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from crosswire import CallTimeout, Client, Close, EventError
+from crosswire import CallTimeout, Client, Close, EventError, Refused
 from tests.integration.examples.scripts import Script, running
 from tests.support import aio
 from tests.support.overhear import overhear
@@ -189,16 +189,13 @@ def test_what_makes_no_sense_is_refused(demo: Script, event: str, data: Any, cod
 def test_a_name_that_is_taken_on_any_node_or_none_is_refused(demo: Script, name: str, node: str) -> None:
     address = address_of(demo, node)
 
-    async def visit() -> Close:
-        closed: asyncio.Queue[Close] = asyncio.Queue()
-        client = visitor(address, name)
-        client.on_close(closed.put_nowait)
-        async with client:
-            return await asyncio.wait_for(closed.get(), 20)
+    async def visit() -> None:
+        with pytest.raises(Refused) as caught:
+            await visitor(address, name).connect()
+        assert caught.value.code == 4011
+        assert caught.value.reason
 
-    close = aio.run(visit())
-    assert close.code == 4011
-    assert close.reason
+    aio.run(visit())
 
 
 @pytest.mark.parametrize("node", ["node-1", "node-2"])

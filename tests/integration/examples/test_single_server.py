@@ -51,8 +51,9 @@ def test_room_messages_reach_only_those_who_joined(server: Script) -> None:
 def test_a_client_without_an_id_is_refused_and_stays_away(server: Script, empty: str) -> None:
     arguments = [empty] if "=" in empty else [empty, ""]
     with running(CLIENT, "--port", port_of(server), *arguments) as client:
-        assert client.wait() == 0
+        assert client.wait() == 1
         assert "Closed: 4011 Auth failure\nThe close code says to stay away: no reconnection\n" in client.output
+        assert client.output.endswith("Not connected: the server refused the connection with 4011 Auth failure\n")
         assert "Attempt" not in client.output
         assert "Traceback" not in client.output
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import websockets
 
-from crosswire import Close, Handshake, Limits, Reject, Server, Socket
-from tests.integration.server.support import CLOSE, TEXT, Watch, connect, make_server, raw_connect
+from crosswire import Close, Handshake, Heartbeat, Limits, Reject, Server, Socket
+from tests.integration.server.support import CLOSE, TEXT, Peer, Watch, connect, make_server, raw_connect
 from tests.support.aio import wait_until
 
 
@@ -22,10 +22,13 @@ class Gate:
         self.asked = 0
         self.cancelled = 0
         self._answer: asyncio.Future[Any] | None = None
+        self.first: asyncio.Future[Any]
 
     async def ask(self, handshake: Handshake) -> Any:
         self.asked += 1
         self._answer = asyncio.get_running_loop().create_future()
+        if self.asked == 1:
+            self.first = self._answer
         try:
             return await self._answer
         except asyncio.CancelledError:
@@ -140,21 +143,48 @@ async def test_a_client_that_goes_meanwhile_cancels_the_hook() -> None:
         assert (seen, watch.closes, watch.errors) == ([], [], [])
 
 
-@pytest.mark.parametrize("limits", [Limits(backlog=5), Limits(max_message=1000)], ids=["messages", "bytes"])
-async def test_what_waits_is_bounded(limits: Limits) -> None:
-    server, _, seen = gated(limits=limits)
-    async with server, connect(server) as peer:
-        for _ in range(4):
-            await peer.send("say", "x" * 180)
-        assert await peer.rest() == []
-        await peer.send("say", "x" * 180)
-        await peer.send("say", "x" * 180)
-        assert (await peer.closed()).code == 1008
+@pytest.mark.parametrize("size", [0, 100, 100_000])
+async def test_a_burst_waits_as_long_as_it_is_and_nothing_of_it_is_lost(size: int) -> None:
+    server, gate, seen = gated(limits=Limits(max_message=200_000), heartbeat=Heartbeat(interval=0.2, timeout=0.2))
+    count = 10_000_000 // max(size, 5000)
+    async with server, connect(server) as peer, connect(server) as other:
+        sending = asyncio.create_task(send_all(peer, [[number, "x" * size] for number in range(count)]))
+        for _ in range(20):  # so long that a peer that is silent for it would be taken for dead
+            await asyncio.sleep(0.05)
+            assert await other.rest() == []
         assert seen == []
+        gate.first.set_result("7")
+        await wait_until(lambda: len(seen) > count, 30)
+        await sending
+        assert [number for number, _ in seen[1:]] == list(range(count))
+        assert await peer.call("say", "later") == ["7", "later"]
+
+
+async def send_all(peer: Peer, payloads: list[Any]) -> None:
+    for payload in payloads:
+        await peer.send("say", payload)
+
+
+async def test_a_burst_into_slow_handlers_is_not_refused_as_busy() -> None:
+    server, gate, _ = gated(limits=Limits(handlers=5))
+    watch, done = Watch(server), list[int]()
+
+    @server.on("slow")
+    async def slow(socket: Socket, data: int) -> None:
+        await asyncio.sleep(0.001)
+        done.append(data)
+
+    async with server, connect(server) as peer:
+        for number in range(500):
+            await peer.send("slow", number)
+        assert await peer.rest() == []
+        gate.answer("7")
+        await wait_until(lambda: len(done) == 500)
+        assert (done, watch.errors) == (list(range(500)), [])
 
 
 async def test_heartbeats_are_echoed_meanwhile_and_are_not_kept() -> None:
-    server, gate, _ = gated(limits=Limits(backlog=3))
+    server, gate, _ = gated()
     async with server, connect(server) as peer:
         for _ in range(10):
             assert await peer.rest() == []
@@ -191,17 +221,28 @@ async def test_events_wait_for_an_asynchronous_on_connect() -> None:
         assert order == ["begin", "end", "say"]
 
 
-async def test_events_do_not_wait_for_ever_for_on_connect() -> None:
-    server, go = make_server(limits=Limits(auth_timeout=0.1)), asyncio.Event()
-    server.on("say", lambda socket, data: data)
+async def test_on_connect_that_takes_too_long_is_cancelled_and_the_connection_closed() -> None:
+    server, order = make_server(limits=Limits(auth_timeout=0.1)), list[Any]()
+    watch = Watch(server)
+    server.on("say", lambda: order.append("say"))
+    server.on_disconnect(lambda socket, close: order.append(close.code))
 
     @server.on_connect
     async def greet(socket: Socket) -> None:
-        await go.wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            order.append("cancelled")
 
-    async with server, connect(server) as peer:
-        assert await peer.call("say", 5) == 5
-        go.set()
+    async with server, connect(server, path="/?_cw=1") as peer:
+        with suppress(websockets.ConnectionClosed):  # if the time is over already
+            await peer.send("say", 5)
+        assert await peer.closed() == Close(1013, "on_connect took too long")
+        await wait_until(lambda: watch.closes)
+        assert order == ["cancelled", 1013]
+        assert [str(error) for error in watch.errors] == [
+            "on_connect did not end within Limits.auth_timeout, which is 0.1 s"
+        ]
 
 
 @pytest.mark.parametrize("is_async", [False, True])

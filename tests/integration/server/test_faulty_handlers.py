@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crosswire import Close, Reject, Socket
+from crosswire import Close, Limits, Reject, Socket
 from tests.integration.server.support import Watch, connect, make_server
 from tests.support.aio import wait_until
 
@@ -149,7 +149,7 @@ async def test_a_handlers_timeout_is_its_own() -> None:
 
 
 async def test_one_that_never_ends_holds_nobody_up() -> None:
-    server, ended = make_server(), list[int]()
+    server, ended = make_server(limits=Limits(linger=0.3)), list[int]()
     watch = Watch(server)
 
     @server.on("endless")
@@ -169,10 +169,14 @@ async def test_one_that_never_ends_holds_nobody_up() -> None:
         assert await peer.call("echo", 1) == 1
         assert await other.call("echo", 2) == 2
         await peer.ws.close()
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: [socket.user for socket in server.sockets] == ["2"])
+        for _ in range(100):
+            await other.send("endless", callbackId="e")
         assert await other.call("echo", 3) == 3
-        assert ended == []
-    assert len(ended) == 100  # the stop cancelled them
+        await wait_until(lambda: watch.closes)
+        assert len(ended) == 100  # those of the connection that is gone
+    assert len(ended) == 200  # the stop cancelled the others
+    assert watch.errors == []
 
 
 async def test_an_answer_to_a_client_that_has_gone_is_dropped() -> None:
@@ -190,10 +194,11 @@ async def test_an_answer_to_a_client_that_has_gone_is_dropped() -> None:
         async with connect(server, "1") as peer:
             await peer.send("slow", callbackId="x")
             await peer.rest()
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: not server.sockets)
+        assert watch.closes == []
         go.set()
-        await wait_until(lambda: ended)
-        assert watch.errors == []
+        await wait_until(lambda: watch.closes)
+        assert (ended, watch.errors) == ([1], [])
 
 
 @pytest.mark.parametrize("kind", ["sync", "async", "later"])

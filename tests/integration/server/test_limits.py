@@ -127,7 +127,7 @@ async def test_too_many_fragments() -> None:
         for _ in range(10):
             peer.send(CONTINUATION, b"", fin=False)
         code, _ = await peer.until_close()
-        assert code == 1008
+        assert code == 1009
 
 
 async def test_a_handshake_that_takes_too_long() -> None:

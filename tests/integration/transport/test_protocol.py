@@ -127,8 +127,8 @@ def test_every_byte_may_come_alone() -> None:
     play(script)
 
 
-def test_too_many_fragments_end_it_with_1008() -> None:
-    expect(frame(FIRST_TEXT, b"x") + frame(MIDDLE, b"x") * 10, code=1008, limits=Limits(fragments=10))
+def test_too_many_fragments_end_it_with_1009() -> None:
+    expect(frame(FIRST_TEXT, b"x") + frame(MIDDLE, b"x") * 10, code=1009, limits=Limits(fragments=10))
 
 
 def test_fragments_that_are_too_much_together_end_it_with_1009() -> None:

@@ -29,6 +29,8 @@ def test_without_any_there_is_none() -> None:
 def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "redis://a, redis://b,")
     assert urls() == ("redis://a", "redis://b")
+    monkeypatch.setenv(VARIABLE, "redis+sentinel://:p@a,b:1/main,unix:///c,embedded:x , REDIS://d")
+    assert urls() == ("redis+sentinel://:p@a,b:1/main", "unix:///c", "embedded:x", "REDIS://d")
     assert urls("--redis", "redis://c") == ("redis://c",)
     assert urls("--embedded") == (f"embedded:{Path.cwd().resolve()}",)
     assert urls("--redis", "embedded:shop") == ("embedded:shop",)

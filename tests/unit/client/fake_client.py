@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from crosswire.client import Client
 from crosswire.errors import NotConnected
-from crosswire.transport.connector import ClientConnection, ClientReceiver
+from crosswire.transport.connector import ClientConnection, ClientReceiver, Target
 from crosswire.types import Close
 
 
@@ -15,18 +15,31 @@ class FakeConnection:
     """An attempt to connect, and the connection that becomes of it."""
 
     subprotocol = None
-    announces = False
-    ending = None
 
-    def __init__(self, receiver: ClientReceiver) -> None:
+    def __init__(self, receiver: ClientReceiver, *, announces: bool = False) -> None:
+        self.announces = announces
+        self.closing: Close | None = None
+        self.paused = self.was_wanted = False
         self._receiver = receiver
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._over = False
+        self._over = self._aborting = False
         self.sent: list[str] = []
 
     async def upgrade(self) -> None:
         """Wait for the server's answer."""
         await self._opened
+
+    @property
+    def is_dialled(self) -> bool:
+        """Whether the server has not answered yet, and somebody waits for it."""
+        return not self._opened.done()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection was agreed to and has not ended."""
+        return (
+            self._opened.done() and not self._opened.cancelled() and self._opened.exception() is None and not self._over
+        )
 
     # What the server does
 
@@ -34,6 +47,7 @@ class FakeConnection:
         """Agree to the upgrade."""
         self._opened.set_result(None)
         self._receiver.opened(cast(ClientConnection, self))
+        self.was_wanted = not self._aborting
 
     def fail(self) -> None:
         """Let the attempt fail."""
@@ -51,14 +65,29 @@ class FakeConnection:
 
     # What the client does
 
+    @property
+    def ending(self) -> Close | None:
+        """How it ends, while it does."""
+        return self.closing
+
     def send_text(self, data: bytes) -> bool:
-        """Note a message."""
+        """Note a message, unless the server has said goodbye."""
+        if self.closing is not None:
+            return False
         self.sent.append(data.decode())
         return True
 
     def ask(self, data: bytes) -> None:
         """Note a heartbeat."""
         self.sent.append(data.decode())
+
+    def pause(self) -> None:
+        """Note that nothing is read."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Note that it is again."""
+        self.paused = False
 
     def moved(self) -> bool:
         """Tell that nothing comes but what the test says."""
@@ -70,17 +99,24 @@ class FakeConnection:
 
     def abort(self, close: Close) -> None:
         """Be gone in the next turn."""
+        self._aborting = True
         asyncio.get_running_loop().call_soon(self.end, close)
 
 
 class FakeClient:
-    """A client, what it told, and the connections it asked for.
+    """A client, what it told, and the connections it asked for. One at a time.
 
     Args:
+        announces: whether its servers say that they will tell when they let it in.
         options: the client's.
     """
 
-    def __init__(self, **options: Any) -> None:
+    _youngest: FakeClient
+
+    def __init__(self, *, announces: bool = False, **options: Any) -> None:
+        FakeClient._youngest = self
+        self._announces = announces
+        self.targets: list[Target] = []
         self.connections: list[FakeConnection] = []
         self.told: list[list[Any]] = []
         self.client = client = Client("ws://test", **{"ping_interval": None, **options})
@@ -98,10 +134,20 @@ class FakeClient:
         """The youngest connection."""
         return self.connections[-1]
 
-    async def dial(self, _target: object, receiver: ClientReceiver) -> FakeConnection:
+    @classmethod
+    async def dial(cls, target: Target, receiver: ClientReceiver) -> FakeConnection:
         """Stand in for :func:`crosswire.transport.connector.connect`."""
-        connection = FakeConnection(receiver)
+        return await cls._youngest._dial(target, receiver)
+
+    async def _dial(self, target: Target, receiver: ClientReceiver) -> FakeConnection:
+        connection = FakeConnection(receiver, announces=self._announces)
+        self.targets.append(target)
         self.connections.append(connection)
         self.told.append(["dial"])
-        await connection.upgrade()
+        try:
+            await connection.upgrade()
+        except BaseException:
+            if connection.is_open:
+                connection.abort(Close(1006, "given up while connecting"))
+            raise
         return connection

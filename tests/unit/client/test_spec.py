@@ -81,7 +81,6 @@ def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def main() -> None:
         play = Play(case)
-        monkeypatch.setattr("crosswire.client.client.connect", play.fake.dial)
         if kind not in FROM_THE_BEGINNING:
             await play.begin()
         for step in case["steps"]:

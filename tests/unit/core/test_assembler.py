@@ -91,7 +91,7 @@ def test_the_limit_of_bytes_is_of_the_whole_message(limit: int, size: int, place
 
 @given(st.integers(1, 10), st.integers(2, 20))
 def test_the_limit_of_fragments_counts_empty_ones(limit: int, count: int) -> None:
-    assert failure(Assembler(10, limit), Opcode.TEXT, [b""] * count) == (1008 if count > limit else None)
+    assert failure(Assembler(10, limit), Opcode.TEXT, [b""] * count) == (1009 if count > limit else None)
 
 
 def test_too_many_bytes_are_refused_at_once() -> None:

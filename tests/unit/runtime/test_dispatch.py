@@ -172,7 +172,7 @@ def test_what_is_left_can_be_dropped() -> None:
     unfinished.drop()
     assert unfinished.begun is not None
     with pytest.raises(RuntimeError, match="cannot reuse"):
-        unfinished.begun.send(None)
+        unfinished.begun[1].send(None)
 
 
 def test_a_hook_that_nobody_attached_to_does_nothing() -> None:

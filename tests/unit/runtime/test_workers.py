@@ -4,7 +4,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import Coroutine
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from types import coroutine
 from typing import Any
 
@@ -29,7 +29,7 @@ def work(*jobs: Coroutine[Any, Any, None]) -> None:
         tasks = Tasks()
         workers = Workers(tasks)
         for job in jobs:
-            workers.start(job)
+            workers.start(job, copy_context())
         assert await tasks.wait(60)
 
     run(main(), InstantLoop)
@@ -65,13 +65,13 @@ def test_jobs_after_one_that_waited_begin_in_one_turn_until_one_does_not() -> No
         workers = Workers(tasks)
         for wait in (True, True, False, False):
             for _ in range(5):
-                workers.start(note_task(begun, wait=wait))
+                workers.start(note_task(begun, wait=wait), copy_context())
             await asyncio.sleep(0)
             counts.append(len(begun))
             assert await tasks.wait(60)
             begun.clear()
         for _ in range(5):
-            workers.start(note_task(begun, wait=False))
+            workers.start(note_task(begun, wait=False), copy_context())
         assert await tasks.wait(60)
         return [*counts, len(set(begun))]
 
@@ -109,10 +109,10 @@ def test_a_job_that_waits_for_ever_holds_up_nobody() -> None:
         async def job(name: str) -> None:
             done.append(name)
 
-        workers.start(asyncio.Event().wait())  # type: ignore[arg-type]
-        workers.start(job("second"))
+        workers.start(asyncio.Event().wait(), copy_context())  # type: ignore[arg-type]
+        workers.start(job("second"), copy_context())
         await wait_until(lambda: done == ["second"])
-        workers.start(job("third"))
+        workers.start(job("third"), copy_context())
         await wait_until(lambda: done == ["second", "third"] and len(tasks) == 1)
         await tasks.cancel()
         return done
@@ -129,11 +129,11 @@ def test_a_job_started_by_a_job_is_run() -> None:
             done.append(name)
 
         async def parent() -> None:
-            workers.start(child("first"))
+            workers.start(child("first"), copy_context())
             await asyncio.sleep(1)
-            workers.start(child("second"))
+            workers.start(child("second"), copy_context())
 
-        workers.start(parent())
+        workers.start(parent(), copy_context())
         assert await tasks.wait(60)
         return done
 
@@ -164,7 +164,7 @@ def test_a_job_has_the_context_of_who_started_it_like_a_task() -> None:
 
         async def start_as(name: str) -> None:
             who.set(name)
-            workers.start(note_context("changed", seen, wait=True))
+            workers.start(note_context("changed", seen, wait=True), copy_context())
 
         for name in ("a", "b"):
             await asyncio.create_task(start_as(name))
@@ -214,11 +214,11 @@ def test_a_job_that_raises_after_it_waited_hires_no_second_worker() -> None:
         async def fails() -> None:
             await go.wait()
             for _ in range(3):
-                workers.start(asyncio.sleep(0))
+                workers.start(asyncio.sleep(0), copy_context())
             counts.append(len(tasks))
             raise asyncio.CancelledError
 
-        workers.start(fails())
+        workers.start(fails(), copy_context())
         await asyncio.sleep(0)
         go.set()
         await asyncio.sleep(0)
@@ -247,7 +247,7 @@ def test_cancellation_reaches_the_job_that_waits_and_no_other() -> None:
                 raise
 
         for name in "abc":
-            workers.start(job(name))
+            workers.start(job(name), copy_context())
         await wait_until(lambda: len(running) == 3)
         running["b"].cancel()
         assert await tasks.wait(60)
@@ -351,10 +351,10 @@ def test_jobs_that_are_dropped_never_begin() -> None:
             begun.append(name)
 
         for name in "abc":
-            workers.start(job(name))
+            workers.start(job(name), copy_context())
         workers.drop()
         assert await tasks.wait(60)
-        workers.start(job("later"))
+        workers.start(job("later"), copy_context())
         assert await tasks.wait(60)
         return begun
 
@@ -371,7 +371,7 @@ def test_dropping_leaves_what_has_begun() -> None:
             await asyncio.sleep(1)
             notes.append("ended")
 
-        workers.start(job())
+        workers.start(job(), copy_context())
         await asyncio.sleep(0)
         workers.drop()
         assert await tasks.wait(60)
@@ -405,7 +405,7 @@ def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
 
     async def main() -> None:
         tasks = Kept()
-        Workers(tasks).start(job())
+        Workers(tasks).start(job(), copy_context())
         tasks.made.send(None)
         tasks.made.close()
 
@@ -424,7 +424,7 @@ def test_many_jobs_that_wait_begin_within_few_turns() -> None:
             await asyncio.sleep(60)
 
         for number in range(50):
-            workers.start(job(number))
+            workers.start(job(number), copy_context())
         for _ in range(3):
             await asyncio.sleep(0)
         assert begun == list(range(50))
@@ -442,10 +442,10 @@ def test_a_job_that_can_not_be_started_leaves_nothing_behind() -> None:
         done.append(number)
 
     with pytest.raises(UsageError):
-        workers.start(job(1))  # there is no event loop; that it was never awaited would be an error
+        workers.start(job(1), copy_context())  # there is no event loop; that it was never awaited would be an error
 
     async def main() -> None:
-        workers.start(job(2))
+        workers.start(job(2), copy_context())
         assert await tasks.wait(60)
 
     run(main(), InstantLoop)

@@ -29,7 +29,7 @@ def drained(
         loop = asyncio.get_running_loop()
         for number in range(connections):
             session, connection = server.connect()
-            session.running = 1 if number < busy else 0
+            session.work.running = 1 if number < busy else 0
             connection.answers_close = number >= deaf
             made.append(connection)
         began = loop.time()

@@ -31,6 +31,12 @@ class Peer:
     def push(self, frame: bytes, /) -> None:
         raise AssertionError("a pulse sends pings only")
 
+    def pause_reading(self) -> None:
+        raise AssertionError("a pulse is told of it, and does not do it")
+
+    def resume_reading(self) -> None:
+        raise AssertionError("as above")
+
     def close(self, code: int, reason: str = "") -> None:
         raise AssertionError("a dead peer answers no close")
 

@@ -33,7 +33,7 @@ def routed(*texts: str, limits: Limits | None = None, **handlers: Any) -> tuple[
         for text in texts:
             server.router.receive(session, JSON, text)
         await asyncio.sleep(60)
-        assert session.running == len(server.context.tasks)
+        assert session.work.running == len(server.context.tasks)
         frames, errors = connection.frames.copy(), server.errors.copy()
         await server.end()
         connection.frames = frames  # without what the end of the test told those who still waited

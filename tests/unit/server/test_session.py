@@ -88,16 +88,6 @@ def test_without_a_user_the_sockets_id_is_it() -> None:
     assert notes[0].removeprefix("connect ") == notes[1].removeprefix("say ") != ""
 
 
-@pytest.mark.parametrize(
-    ("limits", "texts"), [(Limits(backlog=3), [SAY] * 4), (Limits(max_message=3 * len(SAY)), [SAY] * 4)]
-)
-def test_messages_that_wait_are_bounded(limits: Limits, texts: list[str]) -> None:
-    connection, notes = lived(verdict_after(5, "1"), *texts, limits=limits)
-    assert connection.closes[0] == (1008, "too many messages before the connection was let in")
-    assert notes == []
-    assert lived(verdict_after(5, "1"), *texts[:3], limits=limits)[0].closes == []
-
-
 def test_messages_wait_for_an_asynchronous_on_connect() -> None:
     def prepare(server: FakeServer) -> None:
         @server.hooks.on_connect
@@ -108,15 +98,6 @@ def test_messages_wait_for_an_asynchronous_on_connect() -> None:
     connection, notes = lived(Verdict(user="1"), SAY, prepare=prepare)
     assert notes == ["connect 1", "say 1"]
     assert connection.messages == [{"event": "loaded", "payload": None}]
-
-
-def test_an_on_connect_that_never_ends_holds_messages_up_for_a_time_only() -> None:
-    def prepare(server: FakeServer) -> None:
-        @server.hooks.on_connect
-        async def never(socket: Socket) -> None:
-            await asyncio.Event().wait()
-
-    assert lived(Verdict(user="1"), SAY, prepare=prepare)[1] == ["connect 1", "say 1"]
 
 
 def test_the_heartbeat_is_echoed_and_no_event() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from typing import NamedTuple
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from crosswire.errors import ConfigError
 
 DEFAULT_PORT = 6379
+SENTINEL_PORT = 26379
 
-_FORMS = "redis://[user[:password]@]host[:port][/db], rediss://... for TLS, or unix://[user:password@]/path[?db=N]"
+_FORMS = (
+    "redis://[user[:password]@]host[:port][/db], rediss://... for TLS, unix://[user:password@]/path[?db=N], or "
+    "redis+sentinel://[user[:password]@]host[:port],host[:port]/service[/db]"
+)
+_SENTINEL = ("redis+sentinel", "rediss+sentinel")
+_PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:\[\],]+))(?::([0-9]{1,5}))?")
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 
 
@@ -50,6 +58,40 @@ class Tls:
         return context
 
 
+class Place(NamedTuple):
+    """Where something listens.
+
+    Attributes:
+        host: name or IP address.
+        port: TCP port.
+    """
+
+    host: str
+    port: int
+
+    @property
+    def shown(self) -> str:
+        """``host:port``."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Service:
+    """A Redis whose place sentinels know.
+
+    Attributes:
+        name: that the sentinels know it by.
+        places: of the sentinels.
+        user: to authenticate at the sentinels as (``sentinel_user``); None for the default one.
+        password: there (``sentinel_password``); None to not authenticate.
+    """
+
+    name: str
+    places: tuple[Place, ...]
+    user: str | None = None
+    password: str | None = None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Address:
     """A Redis and our credentials there; make it with :func:`parse`. Its ``repr`` shows no password.
@@ -63,6 +105,7 @@ class Address:
         user: to authenticate as; None for the default one.
         password: None to not authenticate.
         tls: None for plain TCP.
+        service: which sentinels are asked where the Redis is, instead of ``host`` and ``port``; or None.
         alias: what people know it by, if not by its URL.
     """
 
@@ -74,12 +117,15 @@ class Address:
     user: str | None = None
     password: str | None = None
     tls: Tls | None = None
+    service: Service | None = None
     alias: str | None = None
 
     @property
     def id(self) -> str:
-        """What means the same Redis on every node: ``host:port`` or ``unix:/path``."""
-        return f"unix:{self.path}" if self.path else self._place
+        """What means the same Redis on every node: ``host:port``, ``unix:/path`` or ``sentinel:service``."""
+        if self.service is not None:
+            return f"sentinel:{self.service.name}"
+        return f"unix:{self.path}" if self.path else Place(self.host, self.port).shown
 
     @property
     def shown(self) -> str:
@@ -88,11 +134,12 @@ class Address:
             return self.alias
         if self.path:
             return f"unix://{self.path}" + (f"?db={self.db}" if self.db else "")
-        return f"{'redis' if self.tls is None else 'rediss'}://{self._place}" + (f"/{self.db}" if self.db else "")
-
-    @property
-    def _place(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        scheme = "redis" if self.tls is None else "rediss"
+        db = f"/{self.db}" if self.db else ""
+        if self.service is None:
+            return f"{scheme}://{Place(self.host, self.port).shown}{db}"
+        places = ",".join(place.shown for place in self.service.places)
+        return f"{scheme}+sentinel://{places}/{quote(self.service.name, safe='')}{db}"
 
     def __repr__(self) -> str:
         return f"<Address {self.shown}>"
@@ -103,7 +150,9 @@ def parse(url: str) -> Address:
 
     Args:
         url: ``redis://[user[:password]@]host[:port][/db]``; ``rediss://`` the same over TLS, with the query options
-            of :class:`Tls`; ``unix://[user:password@]/path[?db=N]``. User, password and path are percent-decoded.
+            of :class:`Tls`; ``unix://[user:password@]/path[?db=N]``;
+            ``redis+sentinel://[user[:password]@]host[:port],.../service[/db]`` with the sentinels' hosts, and the query
+            options of :class:`Service`. User, password, path and service are percent-decoded.
 
     Raises:
         ConfigError: it is none; the text says why and never quotes what could be a password.
@@ -113,6 +162,8 @@ def parse(url: str) -> Address:
     # urlsplit would silently drop some of these, and connect elsewhere than what was read.
     if any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
         raise ConfigError("the url of a Redis contains a space or a control character: percent-encode it")
+    if url.partition("://")[0].lower() in _SENTINEL:
+        return _sentinel(url)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -121,7 +172,7 @@ def parse(url: str) -> Address:
     if "#" in url:
         raise _unreadable("it has a fragment: percent-encode '#' as %23")
     if parts.scheme not in ("redis", "rediss", "unix"):
-        raise _unreadable("it does not begin with redis://, rediss:// or unix://")
+        raise _unreadable("it does not begin with redis://, rediss://, unix:// or redis+sentinel://")
     return _unix(url, parts) if parts.scheme == "unix" else _tcp(url, parts, port)
 
 
@@ -143,6 +194,42 @@ def _tcp(url: str, parts: SplitResult, port: int | None) -> Address:
     )
 
 
+def _sentinel(url: str) -> Address:
+    if "#" in url:
+        raise _unreadable("it has a fragment: percent-encode '#' as %23")
+    scheme, _, rest = url.partition("://")
+    rest, _, query = rest.partition("?")
+    authority, _, path = rest.partition("/")
+    credentials, _, hosts = authority.rpartition("@")
+    user, _, password = credentials.partition(":")
+    service, _, db = path.partition("/")
+    if not service:
+        raise _unreadable("it names no service: redis+sentinel://host:26379/service")
+    tls = scheme.lower() == "rediss+sentinel"
+    known = ("sentinel_user", "sentinel_password", *(_TLS_OPTIONS if tls else ()))
+    options = _known_options(scheme, query, known)
+    return Address(
+        url=url,
+        db=_number(db or "0"),
+        user=_decoded(user),
+        password=_decoded(password) or ("" if user else None),
+        tls=_tls(options) if tls else None,
+        service=Service(
+            unquote(service),
+            tuple(dict.fromkeys(_place(host) for host in hosts.split(","))),
+            options.get("sentinel_user") or None,
+            options.get("sentinel_password") or ("" if options.get("sentinel_user") else None),
+        ),
+    )
+
+
+def _place(text: str) -> Place:
+    found = _PLACE.fullmatch(text)
+    if found is None or (found[3] and not 0 < int(found[3]) <= 65535):
+        raise _unreadable("a sentinel's host or port can't be read; percent-encode a password's / ? # @ : ,")
+    return Place((found[1] or found[2]).lower(), int(found[3] or SENTINEL_PORT))
+
+
 def _unix(url: str, parts: SplitResult) -> Address:
     host = parts.netloc.rpartition("@")[2]
     if host or not parts.path.startswith("/") or parts.path == "/":
@@ -158,11 +245,15 @@ def _unix(url: str, parts: SplitResult) -> Address:
 
 
 def _options(parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:
+    return _known_options(parts.scheme, parts.query, known)
+
+
+def _known_options(scheme: str, query: str, known: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+    for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
             # An unknown name may be a piece of a password whose '?' was not encoded.
-            raise _unreadable(f"it has an option that {parts.scheme}:// does not know: use {', '.join(known)}")
+            raise _unreadable(f"it has an option that {scheme}:// does not know: use {', '.join(known)}")
         if name in found:
             raise _unreadable(f"it gives {name} twice")
         found[name] = value

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import hiredis
 
-from crosswire.cluster.redis.address import Address
+from crosswire.cluster.redis.address import Address, Service
 from crosswire.cluster.redis.commands import command
+from crosswire.cluster.redis.exchange import FOR_NOW, exchange
 from crosswire.cluster.redis.link import Denied, Link, Silent, Unreachable, text_of
+from crosswire.cluster.redis.sentinel import find_master
 from crosswire.errors import ConfigError
 from crosswire.runtime.dialing import dial
 
 Revive = Callable[[], Awaitable[object]]
 
 _NOT_IN_A_NAME = re.compile(r"[^!-~]")  # CLIENT SETNAME takes nothing else
-_FOR_NOW = ("LOADING", "BUSY", "MASTERDOWN", "ERR max number of clients")
-"""How refusals begin that will be over some time."""
 
 
 class Dialer:
@@ -72,19 +71,26 @@ class Dialer:
         loop, address = asyncio.get_running_loop(), self.address
         if address.path:
             await loop.create_unix_connection(lambda: link, address.path)
-        else:
+        elif address.service is None:
             await dial(lambda: link, address.host, address.port, self._tls)
+        else:
+            await self._connect_to_master(link, address.service)
+
+    async def _connect_to_master(self, link: Link, service: Service) -> None:
+        master = await find_master(service, self._tls)
+        try:
+            await dial(lambda: link, master.host, master.port, self._tls)
+        except OSError as error:
+            raise Unreachable(f"the master at {master.shown}: {text_of(error)}") from error
 
     async def _log_in(self, link: Link, role: str) -> None:
         commands = self._first_commands(role)
-        login = _Login(len(commands))
-        link.listen(login.take, login.lost)
-        link.send(b"".join([command(*parts) for parts in commands]))
-        reason = await login.ended
-        # What refuses a connection as a whole, such as too many of them, is said in place of the first answer.
-        for (name, *_), reply in zip(commands, login.replies, strict=False):
+        replies, reason = await exchange(link, [command(*parts) for parts in commands])
+        for (name, *_), reply in zip(commands, replies, strict=False):
             if isinstance(reply, hiredis.ReplyError):
                 _judge(name, str(reply))
+            elif name == b"ROLE" and reply[0] != b"master":
+                raise Unreachable(f"what the sentinels name as the master is a {reply[0].decode()}")
         if reason is not None:
             raise Unreachable(reason)
 
@@ -96,30 +102,9 @@ class Dialer:
         if address.db:
             commands.append((b"SELECT", b"%d" % address.db))
         commands.append((b"CLIENT", b"SETNAME", self._name + b":" + role.encode()))
+        if address.service is not None:
+            commands.append((b"ROLE",))  # a sentinel may name the master of yesterday
         return commands
-
-
-class _Login:
-    """Waits for the answers to the first commands.
-
-    Attributes:
-        replies: that came so far.
-        ended: resolved when all are there, or, with the reason, when the connection is gone.
-    """
-
-    def __init__(self, expected: int) -> None:
-        self.replies: list[Any] = []
-        self.ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._expected = expected
-
-    def take(self, reply: Any) -> None:
-        self.replies.append(reply)
-        if len(self.replies) == self._expected and not self.ended.done():
-            self.ended.set_result(None)
-
-    def lost(self, reason: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result(reason)
 
 
 def _judge(name: bytes, refusal: str) -> None:
@@ -129,7 +114,7 @@ def _judge(name: bytes, refusal: str) -> None:
         Denied: it will not change its mind.
         Unreachable: it may.
     """
-    if refusal.startswith(_FOR_NOW):
+    if refusal.startswith(FOR_NOW):
         raise Unreachable(refusal)
     if name == b"CLIENT" and not refusal.startswith(("NOAUTH", "DENIED")):
         return  # then the connection has no name, and works

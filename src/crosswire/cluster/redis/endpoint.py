@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Set
@@ -27,8 +28,8 @@ _STEPS = 3
 """Looks at the clock while a probe is awaited. A process that stands still, and so can't hear any answer, misses one
 look however long it does."""
 
-_LONGEST = 10
-"""Timeouts that a probe may take if all the time something else comes."""
+_LONGEST = 3
+"""Timeouts after which it is found out what becomes of a probe, if all the time something else comes."""
 
 logger = logging.getLogger("crosswire.redis")
 
@@ -130,7 +131,7 @@ class Endpoint:
         self._good_until: float | None = None
         self._probes = 0
         self._sent = 0.0
-        self._complained = False
+        self._complained = self._is_busy = False
         loop = asyncio.get_running_loop()
         self._echo: asyncio.Future[None] = loop.create_future()
         self._broken: asyncio.Future[None] = loop.create_future()  # a connection that was there is lost
@@ -236,7 +237,7 @@ class Endpoint:
             return self.subscriber.line.heard if acknowledged.done() else self.publisher.line.heard
 
         within = f"within {self._pulse.timeout:g} s"
-        if not await self._comes(echo, heard):
+        if not await self._comes_back(echo, acknowledged, heard):
             if not acknowledged.done():
                 raise self._fault(Unreachable(f"it does not answer {within}"))
             raise self._fault(_Deaf(f"what is published does not come back {within}"))
@@ -246,16 +247,38 @@ class Endpoint:
             raise self._fault(Unreachable("it is lost"))
         self._owner.endpoint_measured(self)
 
-    async def _comes(self, awaited: asyncio.Future[Any], heard: Callable[[], object]) -> bool:
-        """Wait, as long as the connections last and anything is heard; under load an answer may be far behind."""
-        quiet, before, pace = 0, heard(), self._pulse.timeout / _STEPS
-        for _ in range(_STEPS * _LONGEST):
+    async def _comes_back(
+        self, echo: asyncio.Future[None], acknowledged: asyncio.Future[Any], heard: Callable[[], object]
+    ) -> bool:
+        """Wait for the echo of a probe, however much stands before it; tell whether it came."""
+        while not (came := await self._comes(echo, heard, _LONGEST)) and not self._broken.done():
+            if not self._is_busy:
+                break
+            if acknowledged.done():
+                # It stands before what is asked for now; unless it is another Redis that we listen to.
+                await self._comes(self.subscriber.mark(), heard)
+                came = echo.done() and not self._broken.done()
+                break
+        return came
+
+    async def _comes(
+        self, awaited: asyncio.Future[Any], heard: Callable[[], object], longest: float = math.inf
+    ) -> bool:
+        """Wait, as long as the connections last and anything is heard; under load an answer may be far behind.
+
+        Args:
+            awaited: is waited for.
+            heard: changes when something comes.
+            longest: timeouts after which it ends all the same, and ``_is_busy`` is true.
+        """
+        quiet, before, pace, looks = 0, heard(), self._pulse.timeout / _STEPS, 0
+        while quiet < _STEPS and looks < _STEPS * longest:
             await asyncio.wait((awaited, self._broken), timeout=pace, return_when=asyncio.FIRST_COMPLETED)
             if awaited.done() or self._broken.done():
                 break
             quiet, before = (quiet + 1, before) if heard() == before else (0, heard())
-            if quiet == _STEPS:
-                break
+            looks += 1
+        self._is_busy = quiet < _STEPS
         return awaited.done() and not self._broken.done()
 
     # What happens meanwhile

@@ -31,9 +31,10 @@ class Redis:
     Args:
         urls: one, or several: ``redis://[user[:password]@]host[:port][/db]``, ``rediss://`` for TLS (with the query
             options ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``, ``ssl_cert_reqs=none`` and
-            ``ssl_check_hostname=false``), ``unix:///path``. "embedded" is a private Valkey of the
-            application that is started in this folder, "embedded:NAME" of all on this machine that give the name. All
-            nodes have the same.
+            ``ssl_check_hostname=false``), ``unix:///path``, or
+            ``redis+sentinel://[user[:password]@]host:26379,host:26379/service[/db]`` with the query options
+            ``sentinel_user`` and ``sentinel_password``. "embedded" is a private Valkey of the application that is
+            started in this folder, "embedded:NAME" of all on this machine that give the name. All nodes have the same.
         strategy: on which one a message is published. "hash": that of its channel, so a room's messages all take the
             same way; "round-robin": one after the other; "random"; "fastest": the one that answered its last probe
             soonest. Messages for original servers always go by the hash, as those could not put them in order.

@@ -40,6 +40,21 @@ class _Request:
         self.subscribes = subscribes
 
 
+class _Mark(_Request):
+    """A command whose answer, whatever it is, only tells that all before it has come."""
+
+    __slots__ = ("passed",)
+
+    def __init__(self) -> None:
+        super().__init__([], subscribes=False)
+        self.passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def pass_by(self) -> None:
+        """It has come."""
+        if not self.passed.done():
+            self.passed.set_result(None)
+
+
 _UNKNOWN = object()
 
 
@@ -95,11 +110,24 @@ class Subscriber:
         self._send([self._probe], subscribes=True)
         return self._waiter(self._probe)
 
+    def mark(self) -> asyncio.Future[None]:
+        """Return what is resolved when all that the Redis has sent by then is here, or the connection is lost."""
+        mark = _Mark()
+        if self.line.link is None:
+            mark.pass_by()
+        else:
+            self._requests.append(mark)
+            self.line.link.send(command(b"PING"))
+        return mark.passed
+
     def detach(self) -> None:
         """Forget the connection, which is lost. Nobody waits for it any more."""
         self.line.link = None
         self._state.clear()
         self.refusals.clear()
+        for request in self._requests:
+            if isinstance(request, _Mark):
+                request.pass_by()
         self._requests.clear()
         self._changed.clear()
         for channel in list(self._waiters):
@@ -151,6 +179,9 @@ class Subscriber:
                 self._owner.echoed(message)
         elif not self._requests:
             self.line.drop(f"it answered what it was not asked: {str(reply)[:100]}")
+        elif isinstance(request := self._requests[0], _Mark):
+            self._requests.popleft()
+            request.pass_by()
         elif isinstance(reply, hiredis.ReplyError):
             self._refused(self._requests.popleft(), str(reply))
         else:

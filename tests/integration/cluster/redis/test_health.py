@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import cycle
 
 import pytest
@@ -229,15 +229,70 @@ def test_a_name_that_stands_for_several_independent_redis_is_of_no_use(
     run(main())
 
 
-async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Write what comes until it ends."""
+async def hand_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, portion: int = 65536, pause: float = 0
+) -> None:
+    """Write what comes until it ends, so many bytes at once, with a pause between."""
     try:
-        while data := await reader.read(65536):
+        while data := await reader.read(portion):
             writer.write(data)
+            await asyncio.sleep(pause)
     except ConnectionError:
         pass
     finally:
         writer.close()
+
+
+@pytest.mark.parametrize("sizes", [[400_000], [4000] * 100], ids=["one", "many"])
+def test_a_redis_from_which_much_is_just_arriving_is_healthy(redis: RedisProcess, sizes: list[int]) -> None:
+    async def main() -> None:
+        async with slowly(redis, bytes_a_second=200_000) as url:
+            options = Redis(url, ping_interval=0.05, ping_timeout=0.15)
+            async with crew([Redis(redis.url), options]) as (a, b):
+                await b.listen()
+                for size in sizes:
+                    a.port.publish(b"cw:test", b"x" * size)
+                await wait_until(lambda: len(b.bodies()) == len(sizes))
+                assert [len(body) for body in b.bodies()] == sizes
+                assert all(status.healthy for status in b.statuses)
+                assert b.gaps == []
+
+    run(main())
+
+
+def test_one_that_hangs_is_not_healthy_for_what_was_on_its_way(redis: RedisProcess) -> None:
+    async def main() -> None:
+        async with slowly(redis, bytes_a_second=200_000) as url:
+            options = Redis(url, ping_interval=0.05, ping_timeout=0.15)
+            async with crew([Redis(redis.url), options]) as (a, b):
+                await b.listen()
+                a.port.publish(b"cw:test", b"x" * 100_000)
+                await a.port.listeners(b"cw:test")  # Redis has sent it
+                redis.pause()
+                try:
+                    await wait_until(lambda: not b.port.available)
+                finally:
+                    redis.resume()
+
+    run(main())
+
+
+@asynccontextmanager
+async def slowly(redis: RedisProcess, *, bytes_a_second: int) -> AsyncIterator[str]:
+    """Give the url of a Redis from which bytes come as over a slow line."""
+    links, portion = Tasks(), bytes_a_second // 50
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        forth, back = await asyncio.open_connection("127.0.0.1", redis.port, limit=portion)
+        await asyncio.gather(hand_on(reader, back), hand_on(forth, writer, portion, 1 / 50))
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        links.start(connect(reader, writer), "link")
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await links.cancel()
 
 
 def test_an_outage_is_logged_once(redis: RedisProcess, caplog: pytest.LogCaptureFixture) -> None:

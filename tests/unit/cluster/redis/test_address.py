@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.cluster.redis.address import Address, Tls, parse
+from crosswire.cluster.redis.address import Address, Place, Service, Tls, parse
 from crosswire.errors import ConfigError
 from tests.support.certificates import tls_contexts
 
@@ -62,6 +62,91 @@ def test_what_is_shown_has_no_credentials(url: str, id: str, shown: str) -> None
     address = parse(url)
     assert (address.id, address.shown) == (id, shown)
     assert SECRET not in repr(address) + str(address)
+
+
+MAIN = Service("main", (Place("h", 26379),))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis+sentinel://h/main", Address("", service=MAIN)),
+        ("REDIS+sentinel://H:26379,h/main", Address("", service=MAIN)),
+        ("redis+sentinel://h/main/2", Address("", db=2, service=MAIN)),
+        ("rediss+sentinel://h/main", Address("", tls=Tls(), service=MAIN)),
+        (
+            "rediss+sentinel://h/main?ssl_cert_reqs=none&sentinel_user=s",
+            Address("", tls=Tls(verify=False), service=Service("main", MAIN.places, "s", "")),
+        ),
+        (
+            "redis+sentinel://bob:p%2F%3A%23%2C@10.0.0.1:7000,[::1]:7001,[::2],h/my%2Fmaster"
+            "?sentinel_user=s%26&sentinel_password=q%3F+r",
+            Address(
+                "",
+                user="bob",
+                password="p/:#,",
+                service=Service(
+                    "my/master",
+                    (Place("10.0.0.1", 7000), Place("::1", 7001), Place("::2", 26379), Place("h", 26379)),
+                    "s&",
+                    "q? r",
+                ),
+            ),
+        ),
+        ("redis+sentinel://:p@w@h/main", Address("", password="p@w", service=MAIN)),
+        ("redis+sentinel://bob@h/main", Address("", user="bob", password="", service=MAIN)),
+    ],
+)
+def test_urls_of_services_are_read(url: str, expected: Address) -> None:
+    found = parse(url)
+    assert found.url == url
+    for name in ("db", "user", "password", "tls", "service"):
+        assert getattr(found, name) == getattr(expected, name), name
+
+
+def test_what_is_shown_of_a_service_has_no_credentials() -> None:
+    url = f"redis+sentinel://bob:{SECRET}@a:1,[::1]/my%2Fmain/3?sentinel_user=x&sentinel_password={SECRET}"
+    address = parse(url)
+    assert address.shown == "redis+sentinel://a:1,[::1]:26379/my%2Fmain/3"
+    assert parse(address.shown).shown == address.shown
+    assert SECRET not in repr(address) + str(address) + repr(address.service)
+    assert parse("rediss+sentinel://a/main").shown == "rediss+sentinel://a:26379/main"
+
+
+def test_a_service_is_the_same_whichever_of_its_sentinels_are_named() -> None:
+    ids = {parse(url).id for url in ("redis+sentinel://a,b/main", "redis+sentinel://x:y@c/main/1")}
+    assert ids == {"sentinel:main"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+sentinel://",
+        "redis+sentinel://h",
+        "redis+sentinel://h/",
+        "redis+sentinel:///main",
+        f"redis+sentinel://:{SECRET}@/main",
+        "redis+sentinel://a,,b/main",
+        "redis+sentinel://a:0/main",
+        "redis+sentinel://a:65536/main",
+        "redis+sentinel://a:b/main",
+        "redis+sentinel://::1/main",
+        "redis+sentinel://[::1/main",
+        f"redis+sentinel://:{SECRET}/x@h/main",
+        f"redis+sentinel://:{SECRET}?x@h/main",
+        f"redis+sentinel://:{SECRET}#x@h/main",
+        "redis+sentinel://h/main/x",
+        "redis+sentinel://h/main/1/2",
+        f"redis+sentinel://h/main?{SECRET}=1",
+        f"redis+sentinel://h/main?sentinel_password={SECRET}&sentinel_password={SECRET}",
+        "redis+sentinel://h/main?ssl_cert_reqs=none",
+        "unix+sentinel://h/main",
+    ],
+)
+def test_what_is_no_url_of_a_service_is_refused_and_not_quoted(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(url)
+    assert SECRET not in str(caught.value)
 
 
 def test_the_same_redis_has_one_id_whoever_uses_it() -> None:

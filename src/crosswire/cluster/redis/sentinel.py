@@ -1,0 +1,101 @@
+"""Asks sentinels where the master of a service is."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from typing import Any
+
+import hiredis
+
+from crosswire.cluster.redis.address import Place, Service
+from crosswire.cluster.redis.commands import command
+from crosswire.cluster.redis.exchange import FOR_NOW, exchange
+from crosswire.cluster.redis.link import Denied, Link, Unreachable, text_of
+from crosswire.runtime.dialing import dial
+
+_ANSWER = 0.5
+"""Seconds that a sentinel has to answer; one that does not is left out."""
+
+
+class _No(Exception):
+    """A sentinel answered, and knows no master or refuses us."""
+
+
+async def find_master(service: Service, tls: ssl.SSLContext | None = None) -> Place:
+    """Ask all sentinels at once, over TLS if it is given, and return what most of those that answer say.
+
+    As soon as more than half of all agree, nobody else is waited for: one that is cut off from the others may still
+    name the master of yesterday.
+
+    Raises:
+        Denied: all answered, and none knows the service or lets us ask.
+        Unreachable: none that answered knows a master, or none answered.
+    """
+    asked = {asyncio.ensure_future(_ask(service, place, tls)): place for place in service.places}
+    votes: Counter[Place] = Counter()
+    said: dict[Place, BaseException] = {}
+    try:
+        for answer in asyncio.as_completed(asked):
+            try:
+                votes[await answer] += 1
+            except (OSError, _No):
+                continue
+            if max(votes.values()) > len(asked) / 2:
+                break
+        else:
+            said = {place: error for each, place in asked.items() if (error := each.exception()) is not None}
+    finally:
+        for each in asked:
+            each.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    if votes:
+        return votes.most_common(1)[0][0]
+    reasons = "; ".join(f"{place.shown}: {error}" for place, error in said.items())
+    kind = Denied if all(isinstance(error, _No) for error in said.values()) else Unreachable
+    raise kind(f"no sentinel names a master of {service.name!r}: {reasons}")
+
+
+async def _ask(service: Service, place: Place, tls: ssl.SSLContext | None) -> Place:
+    """Ask one sentinel.
+
+    Raises:
+        _No: it knows no master, or refuses us.
+        OSError: it can't be asked.
+    """
+    link = Link()
+    try:
+        async with asyncio.timeout(_ANSWER):
+            await dial(lambda: link, place.host, place.port, tls)
+            replies, reason = await exchange(link, _commands(service))
+    except TimeoutError as error:
+        raise Unreachable(f"it does not answer within {_ANSWER:g} s") from error
+    except OSError as error:
+        raise Unreachable(text_of(error)) from error
+    finally:
+        link.close("it was asked")
+    return _master(replies, reason)
+
+
+def _commands(service: Service) -> list[bytes]:
+    commands = [command(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.name.encode())]
+    if service.password is not None:
+        user = () if service.user is None else (service.user.encode(),)
+        commands.insert(0, command(b"AUTH", *user, service.password.encode()))
+    return commands
+
+
+def _master(replies: list[Any], reason: str | None) -> Place:
+    for reply in replies:
+        if isinstance(reply, hiredis.ReplyError):
+            raise (Unreachable if str(reply).startswith(FOR_NOW) else _No)(str(reply))
+    if reason is not None:
+        raise Unreachable(reason)
+    match replies[-1]:
+        case None:
+            raise _No("it does not know that service")
+        case [bytes(host), bytes(port)] if port.isdigit():
+            return Place(host.decode(errors="replace"), int(port))
+        case other:
+            raise Unreachable(f"it answered {str(other)[:100]}")

@@ -1,0 +1,139 @@
+"""A Redis with a replica, and sentinels that watch them: real processes, for tests of a failover."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+from crosswire.errors import ConfigError
+from crosswire.testing.redis_process import RedisProcess, quoted
+
+_STARTUP = 15.0
+_POLL = 0.02
+_HASTE = ("INFO-PERIOD", "PUBLISH-PERIOD", "PING-PERIOD", "ASK-PERIOD")
+"""What sentinels do every second or so, and here ten times as often."""
+
+
+class SentinelGroup:
+    """A master, its replicas and sentinels, which elect another master when that one is gone.
+
+    Its methods block, as those of :class:`~crosswire.testing.redis_process.RedisProcess`.
+
+    Args:
+        service: the name under which the sentinels know the master.
+        replicas: how many replicas the master has.
+        sentinels: how many watch it.
+        binary: the servers' program; None for the one that ``redis="embedded"`` would use.
+        password: of the servers' default user.
+        sentinel_password: of the sentinels' default user.
+        down_after: seconds of silence after which a sentinel takes the master for dead.
+
+    Example::
+
+        with SentinelGroup() as group:
+            server = Server(redis=group.url)
+            group.master.kill()  # the replica becomes the master, some two seconds later
+    """
+
+    def __init__(
+        self,
+        service: str = "main",
+        *,
+        replicas: int = 1,
+        sentinels: int = 3,
+        binary: str | Path | None = None,
+        password: str | None = None,
+        sentinel_password: str | None = None,
+        down_after: float = 0.5,
+    ) -> None:
+        self.service = service
+        self._replicas = replicas
+        self._count = sentinels
+        self._binary = binary
+        self._password = password
+        self._sentinel_password = sentinel_password
+        self._down_after = down_after
+        self._running = ExitStack()
+        self.servers: list[RedisProcess] = []
+        self.sentinels: list[RedisProcess] = []
+
+    def __enter__(self) -> Self:
+        try:
+            first = self._server()
+            self.servers = [first, *(self._server(replica_of=first) for _ in range(self._replicas))]
+            self._wait(lambda: all(_role(each)[3] == "connected" for each in self.servers[1:]), "the replicas follow")
+            self.sentinels = [self._sentinel(first) for _ in range(self._count)]
+            self._wait(lambda: all(map(self._knows_all, self.sentinels)), "the sentinels know each other")
+        except BaseException:
+            self._running.close()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._running.close()
+
+    @property
+    def url(self) -> str:
+        """What a client is given."""
+        credentials = "" if self._password is None else f":{quote(self._password, safe='')}@"
+        places = ",".join(f"127.0.0.1:{each.port}" for each in self.sentinels)
+        secret = "" if self._sentinel_password is None else quote(self._sentinel_password, safe="")
+        query = f"?sentinel_password={secret}" if secret else ""
+        return f"redis+sentinel://{credentials}{places}/{quote(self.service, safe='')}{query}"
+
+    @property
+    def master(self) -> RedisProcess:
+        """The server that most sentinels name as the master."""
+        named = [self._named(each) for each in self.sentinels if each.running]
+        port = max(named, key=named.count)
+        return next(each for each in self.servers if each.port == port)
+
+    def _server(self, replica_of: RedisProcess | None = None) -> RedisProcess:
+        config = {"repl-diskless-sync-delay": "0"}
+        if self._password is not None:
+            config["masterauth"] = quoted(self._password)
+        if replica_of is not None:
+            config["replicaof"] = f"127.0.0.1 {replica_of.port}"
+        return self._running.enter_context(RedisProcess(self._binary, password=self._password, config=config))
+
+    def _sentinel(self, master: RedisProcess) -> RedisProcess:
+        quorum = self._count // 2 + 1
+        config = {
+            "sentinel monitor": f"{self.service} 127.0.0.1 {master.port} {quorum}",
+            "sentinel down-after-milliseconds": f"{self.service} {round(self._down_after * 1000)}",
+            "sentinel failover-timeout": f"{self.service} 3000",
+        }
+        if self._password is not None:
+            config["sentinel auth-pass"] = f"{self.service} {quoted(self._password)}"
+        if self._sentinel_password is not None:
+            config["sentinel sentinel-pass"] = quoted(self._sentinel_password)
+        process = RedisProcess(self._binary, password=self._sentinel_password, config=config, arguments=["--sentinel"])
+        sentinel = self._running.enter_context(process)
+        sentinel.command("SENTINEL", "DEBUG", *(word for name in _HASTE for word in (name, "100")))
+        return sentinel
+
+    def _named(self, sentinel: RedisProcess) -> int:
+        _host, port = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
+        return int(port)
+
+    def _knows_all(self, sentinel: RedisProcess) -> bool:
+        flat = sentinel.command("SENTINEL", "MASTER", self.service)
+        known = dict(zip(flat[::2], flat[1::2], strict=True))
+        others, replicas = int(known["num-other-sentinels"]), int(known["num-slaves"])
+        return others == self._count - 1 and replicas == self._replicas and known["flags"] == "master"
+
+    @staticmethod
+    def _wait(predicate: Any, what: str) -> None:
+        deadline = time.monotonic() + _STARTUP
+        while not predicate():
+            if time.monotonic() > deadline:
+                raise ConfigError(f"within {_STARTUP:g} s it is not so that {what}")
+            time.sleep(_POLL)
+
+
+def _role(server: RedisProcess) -> list[Any]:
+    role: list[Any] = server.command("ROLE")
+    return role

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.client.fake_client import FakeClient
+
+
+@pytest.fixture(autouse=True, scope="package")
+def no_network() -> Iterator[None]:
+    """Clients connect to what the test says."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("crosswire.client.client.connect", FakeClient.dial)
+        yield

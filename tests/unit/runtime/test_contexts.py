@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context, ContextVar, copy_context
+from typing import Any
+
+import pytest
+
+from crosswire.core.listeners import EventListeners
+from crosswire.runtime.contexts import run_in
+from crosswire.runtime.dispatch import Outcome, call_sync
+from tests.support.aio import run
+from tests.support.clock import InstantLoop
+
+who: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+def test_a_coroutine_sees_and_changes_the_variables_of_its_context_alone() -> None:
+    async def work() -> list[str]:
+        seen = [who.get()]
+        who.set("inside")
+        await asyncio.sleep(1)
+        return [*seen, who.get()]
+
+    async def main() -> None:
+        context = copy_context()
+        context.run(who.set, "given")
+        who.set("outside")
+        assert await run_in(context, work()) == ["given", "inside"]
+        assert (who.get(), context[who]) == ("outside", "inside")
+
+    run(main(), InstantLoop)
+
+
+def test_what_it_raises_comes_out_and_what_it_waits_for_fails_in_it() -> None:
+    async def work(future: asyncio.Future[None]) -> None:
+        with pytest.raises(KeyError):
+            await future
+        raise ValueError(who.get())
+
+    async def main() -> None:
+        context, future = copy_context(), asyncio.get_running_loop().create_future()
+        context.run(who.set, "given")
+        asyncio.get_running_loop().call_later(1, future.set_exception, KeyError("x"))
+        with pytest.raises(ValueError, match="given"):
+            await run_in(context, work(future))
+
+    run(main(), InstantLoop)
+
+
+def test_a_cancellation_and_a_timeout_reach_it() -> None:
+    async def main() -> list[str]:
+        seen: list[str] = []
+
+        async def work() -> None:
+            try:
+                await asyncio.sleep(100)
+            except asyncio.CancelledError:
+                seen.append(who.get())
+                raise
+
+        async def outer(context: Context) -> None:
+            await run_in(context, work())
+
+        context = copy_context()
+        context.run(who.set, "given")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await run_in(context, work())
+        task = asyncio.create_task(outer(context))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        return seen
+
+    assert run(main(), InstantLoop) == ["given", "given"]
+
+
+def test_a_coroutine_that_is_thrown_away_is_closed() -> None:
+    seen: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(1)
+        finally:
+            seen.append("closed")
+
+    async def outer() -> None:
+        await run_in(copy_context(), work())
+
+    coroutine = outer()
+    asyncio.new_event_loop().close()
+    with pytest.raises(RuntimeError):  # there is no loop to sleep on
+        coroutine.send(None)
+    coroutine = outer()
+
+    async def main() -> None:
+        coroutine.send(None)
+        coroutine.close()
+
+    run(main(), InstantLoop)
+    assert seen == ["closed", "closed"]
+
+
+@pytest.mark.parametrize("ways", ["ss", "sa", "as", "aa", "sl", "ll", "la", "a", "s", "l"])
+def test_each_listener_of_an_event_starts_with_the_same_variables(ways: str) -> None:
+    seen: list[str] = []
+
+    def now() -> None:
+        seen.append(who.get())
+        who.set("changed")
+
+    async def soon() -> None:
+        now()
+        await asyncio.sleep(1)
+        seen.append(f"still {who.get()}")
+
+    def later() -> Any:
+        now()
+        return still()
+
+    async def still() -> None:
+        await asyncio.sleep(1)
+        seen.append(f"still {who.get()}")
+
+    async def main() -> None:
+        events = EventListeners()
+        for way in ways:
+            events.on("event", {"s": now, "a": soon, "l": later}[way])
+        who.set("given")
+        outcome = Outcome(seen.append)  # type: ignore[arg-type]
+        unfinished = call_sync(events.of("event"), (), lambda kind: None, outcome)
+        if unfinished is not None:
+            await asyncio.create_task(unfinished.finish((), lambda kind: None, outcome))
+        assert who.get() == "given"
+
+    run(main(), InstantLoop)
+    expected = [["given"] if way == "s" else ["given", "still changed"] for way in ways]
+    assert seen == [entry for entries in expected for entry in entries]
