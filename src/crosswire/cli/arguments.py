@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from math import inf
 from typing import NamedTuple, NoReturn
 
@@ -16,6 +17,7 @@ from crosswire.cli.talk import call, nodes, send
 from crosswire.core.names import has_utf8
 
 _WIDEST = 100
+_UNKNOWN = "unrecognized arguments: "
 
 _ABOUT = """\
 Run real-time servers, and talk to those that run.
@@ -69,7 +71,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the process."""
+        if message.startswith(_UNKNOWN):
+            message += self._suggestion(message.removeprefix(_UNKNOWN).split())
         self.exit(USAGE, f"{self.prog}: {message}; {self.prog} --help tells more\n")
+
+    def _suggestion(self, words: Sequence[str]) -> str:
+        """Which options may be meant by those that are unknown."""
+        known = list(self._option_string_actions)
+        options = (word.partition("=")[0] for word in words if word.startswith("--"))
+        near = [match for option in options for match in get_close_matches(option, known, n=1)]
+        return f": did you mean {', '.join(near)}?" if near else ""
 
 
 class Command(NamedTuple):
@@ -114,7 +125,9 @@ def _no_command(name: str) -> NoReturn:
     parser.add_argument("--version", action="version", version=f"crosswire {crosswire.__version__}")
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     parser.parse_args([name])
-    parser.error(f"there is no command {name!r}: use one of {', '.join(COMMANDS)}")
+    near = get_close_matches(name, COMMANDS, n=1)
+    meant = f": did you mean {near[0]}?" if near else ""
+    parser.error(f"there is no command {name!r}: use one of {', '.join(COMMANDS)}{meant}")
 
 
 def _command_parser(name: str) -> Parser:

@@ -9,13 +9,15 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from difflib import get_close_matches
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any
 
 from crosswire.cli.failures import USAGE, CommandFailed
+from crosswire.cluster.node import Node
 from crosswire.server.server import Server
 
 logger = logging.getLogger("crosswire.serve")
@@ -38,8 +40,8 @@ def load_server(target: str) -> Server:
         CommandFailed: there is no such module, it can't be imported, or what is named is no server.
     """
     name, colon, attribute = target.partition(":")
-    if not (colon and attribute and all(part.isidentifier() for part in name.split("."))):
-        raise _bad(f"{target!r} names no server: write MODULE:ATTRIBUTE, such as chat:server")
+    if not (colon and attribute and _is_module(name)):
+        raise _bad(f"{target!r} names no server: write MODULE:ATTRIBUTE, {_instead(name, attribute)}")
     with _not_run_by_itself(name):
         return _found(_import(name), name, attribute)
 
@@ -50,7 +52,9 @@ def _found(module: ModuleType, name: str, attribute: str) -> Server:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise _bad(f"module {name!r} ({module.__file__}) has no {attribute!r}{_servers_of(module)}") from None
+            raise _bad(
+                f"module {name!r} ({module.__file__}) has no {attribute!r}{_others(module, attribute)}"
+            ) from None
     return found if isinstance(found, Server) else _made_by(found, f"{name}:{attribute}")
 
 
@@ -79,13 +83,16 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise _bad(f"there is no module {error.name!r}, neither in {directory} nor installed") from error
+            text = f"there is no module {error.name!r}, neither in {directory} nor installed"
+            raise _bad(text + _other_module(name, Path(directory))) from error
         raise _bad(f"module {name!r} can't be imported: {_what_happened(error)}") from error
     except (Exception, SystemExit) as error:
         raise _bad(f"module {name!r} can't be imported: {_what_happened(error)}") from error
 
 
 def _made_by(maker: Any, target: str) -> Server:
+    if isinstance(maker, Node):
+        raise _bad(f"{target} is a Node, which accepts no connections: call its run(), or serve a Server")
     if not callable(maker):
         raise _bad(f"{target} is no Server, nor a function that makes one: it is {_kind(maker)}")
     if inspect.iscoroutinefunction(maker):
@@ -107,9 +114,44 @@ def _bad(text: str) -> CommandFailed:
     return CommandFailed(text, USAGE)
 
 
-def _servers_of(module: ModuleType) -> str:
-    names = sorted(name for name, value in vars(module).items() if isinstance(value, Server))
-    return f"; its servers: {', '.join(names)}" if names else ""
+def _is_module(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def _instead(name: str, attribute: str) -> str:
+    """What to write for a module that is named as something else is, such as a file."""
+    file = PurePath(name)
+    parts = file.with_name(file.name.removesuffix(".py")).parts if file.name else ()
+    if not parts or not parts[-1].isidentifier():
+        return "such as chat:server"
+    if not _is_module(".".join(parts)):
+        return f"such as {parts[-1]}:{attribute or 'server'}, in the folder {file.parent}"
+    module = ".".join(parts)
+    if name.endswith(".py") and len(parts) == 1:
+        return f"without .py: {module}:{attribute or 'server'}"
+    return f"such as {module}:{attribute or 'server'}"
+
+
+def _other_module(name: str, directory: Path) -> str:
+    """Which module may be meant by the name of one that is not there."""
+    if name.endswith(".py"):
+        return f": leave .py away, and write {name.removesuffix('.py')}"
+    there = [path.stem for path in directory.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()]
+    return _did_you_mean(name, there)
+
+
+def _others(module: ModuleType, attribute: str) -> str:
+    """Which attribute of a module may be meant by a name that it has not."""
+    servers = sorted(name for name, value in vars(module).items() if isinstance(value, Server))
+    if servers:
+        return f"; its servers: {', '.join(servers)}"
+    makers = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    return _did_you_mean(attribute, makers)
+
+
+def _did_you_mean(name: str, there: Iterable[str]) -> str:
+    near = get_close_matches(name, there, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _kind(value: Any) -> str:

@@ -241,6 +241,7 @@ class Client:
             UsageError: the name can't be used.
         """
         require_event(event)
+        self._reconnection.home.require_thread()
         self._session().send(event, data)
 
     async def call(
@@ -279,6 +280,7 @@ class Client:
                 print(error.code)
         """
         require_event(event)
+        self._reconnection.home.require_loop()
         answer: T = await self._session().call(
             event,
             data,

@@ -49,6 +49,34 @@ def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "--version") == f"crosswire {crosswire.__version__}\n"
 
 
+# Slips
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("serve", "a:b", "--worker", "2"), "did you mean --workers?"),
+        (("serve", "a:b", "--prot=80"), "did you mean --port?"),
+        (("nodes", "--embeded"), "did you mean --embedded?"),
+        (("call", "a", "b", "--timeot", "2", "--redsi", "redis://a"), "did you mean --timeout, --redis?"),
+        (("send", "a", "--nodes", "--prefx", "x"), "did you mean --prefix?"),
+        (("srve", "a:b"), "did you mean serve?"),
+        (("node",), "did you mean nodes?"),
+    ],
+)
+def test_what_is_nearly_right_is_suggested(
+    words: tuple[str, ...], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = said(capsys, *words, code=2)
+    assert meant in text
+    assert text.count("\n") == 1
+
+
+def test_what_is_nothing_like_it_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean" not in said(capsys, "nodes", "--zzz", code=2)
+    assert "use one of serve, nodes, send, call" in said(capsys, "zzz", code=2)
+
+
 # serve
 
 

@@ -69,9 +69,47 @@ def test_a_module_that_runs_its_server_is_loaded_all_the_same(
     assert Server.run is run
 
 
-@pytest.mark.parametrize("target", ["cw_app", "cw_app:", ":server", "./cw_app:server", "a..b:server", ""])
-def test_what_is_no_target_is_refused(target: str) -> None:
-    assert refused(target) == f"{target!r} names no server: write MODULE:ATTRIBUTE, such as chat:server"
+@pytest.mark.parametrize(
+    ("target", "instead"),
+    [
+        ("", "such as chat:server"),
+        (":server", "such as chat:server"),
+        ("a-b:server", "such as chat:server"),
+        ("a..b:server", "such as chat:server"),
+        ("cw_app", "such as cw_app:server"),
+        ("cw_app:", "such as cw_app:server"),
+        ("cw_app.py", "without .py: cw_app:server"),
+        ("./cw_app.py:shop", "without .py: cw_app:shop"),
+        ("./cw_app:shop", "such as cw_app:shop"),
+        ("cw_package/inner.py:shop", "such as cw_package.inner:shop"),
+        ("cw_package/inner:shop", "such as cw_package.inner:shop"),
+        ("/srv/chat/cw_app.py:shop", "such as cw_app:shop, in the folder /srv/chat"),
+        ("../cw_app.py:shop", "such as cw_app:shop, in the folder .."),
+    ],
+)
+def test_what_is_no_target_is_refused(target: str, instead: str) -> None:
+    assert refused(target) == f"{target!r} names no server: write MODULE:ATTRIBUTE, {instead}"
+
+
+def test_a_module_with_py_behind_it_is_one_without(directory: Path) -> None:
+    assert refused("cw_app.py:server").endswith("nor installed: leave .py away, and write cw_app")
+    (directory / "cw_package").mkdir()
+    (directory / "cw_package" / "inner.py").write_text(MODULE)
+    assert refused("cw_package.inner.py:server").endswith(": leave .py away, and write cw_package.inner")
+
+
+def test_a_name_that_is_nearly_right_is_suggested(directory: Path) -> None:
+    assert refused("cw_ap:server").endswith("nor installed; did you mean 'cw_app'?")
+    (directory / "cw_made.py").write_text("def create(): ...\n_create_it = print\nother = 1\n")
+    assert refused("cw_made:creat").endswith("has no 'creat'; did you mean 'create'?")
+    assert refused("cw_made:zzz").endswith("has no 'zzz'")
+
+
+def test_a_node_is_no_server(directory: Path) -> None:
+    (directory / "cw_node.py").write_text("from crosswire import Node\nnode = Node()\n")
+    assert refused("cw_node:node") == (
+        "cw_node:node is a Node, which accepts no connections: call its run(), or serve a Server"
+    )
 
 
 def test_a_module_that_is_not_there_is_named(directory: Path) -> None:
