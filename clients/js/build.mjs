@@ -13,11 +13,13 @@ await build({ ...common, entryPoints: entries, format: "cjs", outdir: "dist/cjs"
 // Names that begin with an underscore are nobody's business outside; esbuild gives them short ones, terser the rest.
 const tsconfigRaw = { compilerOptions: { useDefineForClassFields: false } }; // and no "use strict"
 const define = { globalThis: "self" }; // browsers of ES2019 don't know the name
-const script = { ...common, format: "iife", minify: true, mangleProps: /^_/, tsconfigRaw, define };
+const dropLabels = ["FULL"]; // what only Node.js knows or lacks, and what the modules say besides
+const script = { ...common, format: "iife", minify: true, mangleProps: /^_/, tsconfigRaw, define, dropLabels };
 await build({ ...script, entryPoints: ["src/global.ts"], outfile: "dist/crosswire.min.js" });
 await build({ ...script, entryPoints: ["src/msgpack.global.ts"], outfile: "dist/msgpack.min.js" });
 for (const file of ["dist/crosswire.min.js", "dist/msgpack.min.js"]) {
-  const options = { ecma: 2019, compress: { passes: 5, hoist_funs: true, pure_getters: true, unsafe_arrows: true } };
+  const rules = { pure_getters: true, unsafe_arrows: true, unsafe_comps: true, hoist_vars: true, booleans: false };
+  const options = { ecma: 2019, compress: { passes: 5, ...rules } };
   writeFileSync(file, (await minify(readFileSync(file, "utf8"), options)).code);
 }
 

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from typing import Any
 
-from crosswire import EventError, Handshake, Heartbeat, Server, Socket
+from crosswire import EventError, Handshake, Heartbeat, Reject, Server, Socket
 
 
 def make_server(port: int) -> Server:
@@ -17,8 +17,15 @@ def make_server(port: int) -> Server:
     server = Server("js", port=port, heartbeat=Heartbeat(background=0.3))
 
     @server.authenticate
-    def who(handshake: Handshake) -> str | None:
-        return handshake.query.get("id")
+    async def who(handshake: Handshake) -> str | None:
+        """Let in who has an id, after a delay in seconds; refuse, or fail, if the client wants that."""
+        query = handshake.query
+        await asyncio.sleep(float(query.get("delay", "0")))
+        if "refuse" in query:
+            raise Reject(int(query["refuse"]), "as you wish")
+        if "fail" in query:
+            raise RuntimeError("as the client wishes")
+        return query.get("id")
 
     @server.on("echo")
     def echo(socket: Socket, data: Any) -> Any:
@@ -36,8 +43,29 @@ def make_server(port: int) -> Server:
     async def never() -> None:
         await asyncio.Event().wait()
 
+    @server.on("length")
+    def length(socket: Socket, data: str) -> int:
+        return len(data)
+
+    add_notes(server)
     add_conversation(server)
     return server
+
+
+def add_notes(server: Server) -> None:
+    """Handlers that keep what clients say, and tell it."""
+    noted: list[Any] = []
+
+    @server.on("note")
+    def note(socket: Socket, data: Any) -> None:
+        noted.append(data)
+
+    @server.on("noted")
+    def tell_noted() -> list[Any]:
+        """What was noted since the last time."""
+        told = noted.copy()
+        noted.clear()
+        return told
 
 
 def add_conversation(server: Server) -> None:

@@ -60,6 +60,9 @@ class FakeConnection:
             self.closed_at = asyncio.get_running_loop().time()
             asyncio.get_running_loop().call_soon(self.receiver.closed, Close(code, reason))
 
+    async def drained(self, below: int) -> bool:
+        return self.buffered < below
+
     def pause_reading(self) -> None:
         self.reading = False
 

@@ -1,16 +1,19 @@
-import { CallTimeout, CrosswireError, NotConnected } from "./errors.js";
+import { CallTimeout, CrosswireError } from "./errors.js";
 import { after } from "./timers.js";
 
 type Timer = ReturnType<typeof after> | undefined;
 type Settle = (failed: unknown, result: unknown) => void;
 
-/** The calls that wait for their answer, by id. A late, repeated or invented answer finds nothing. */
+/** The calls that wait for their answer, by id. */
 export type Calls = ReturnType<typeof makeCalls>;
 
 export function makeCalls() {
   const waiting = new Map<string, Settle>();
   let count = 0;
   return {
+    /** Ends the waiting for an answer: with it, or with an error. */
+    _waiting: waiting as ReadonlyMap<string, Settle>,
+
     /** Send a call by `send(id)` and wait for its answer, `timeout` seconds at most. */
     _call: (
       send: (id: string) => void,
@@ -20,7 +23,7 @@ export function makeCalls() {
       signal: AbortSignal | undefined,
     ) =>
       new Promise<unknown>((resolve, reject) => {
-        const id = (++count).toString(36);
+        const id = `${++count}`;
         let late: Timer;
         let pending: Timer;
         const settle: Settle = (failed, result) => {
@@ -39,14 +42,5 @@ export function makeCalls() {
         if (signal) signal.addEventListener("abort", aborted);
         waiting.set(id, settle);
       }),
-
-    /** Hand an answer to who waits for it, if anybody still does. */
-    _settle(id: string, failed: unknown, result: unknown): void {
-      const settle = waiting.get(id);
-      if (settle) settle(failed, result);
-    },
-
-    /** Fail all that wait: no answer can come any more. */
-    _lost: (why: string) => waiting.forEach((settle) => settle(1, new NotConnected(why))),
   };
 }

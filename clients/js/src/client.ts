@@ -1,10 +1,10 @@
+import type { Given } from "./address.js";
 import { makeCalls } from "./calls.js";
-import { NotConnected } from "./errors.js";
 import type { Answer, AnyEvents, Handler, Name, WithData } from "./events.js";
 import { type Heartbeat, makeHeartbeat } from "./heartbeat.js";
 import { type Hooks, makeTeller } from "./hooks.js";
 import { type ListenOptions, makeListeners, type Tag } from "./listeners.js";
-import { orNull, requireEvent } from "./messages.js";
+import { type Message, orNull, requireEvent } from "./messages.js";
 import { checked, type Options, requireNumber, type Settings } from "./options.js";
 import { isHidden, watchPage } from "./page.js";
 import { makeQueue } from "./queue.js";
@@ -45,6 +45,9 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
   readonly onReconnect: Hooks["onReconnect"] = makeListeners();
   readonly onGiveUp: Hooks["onGiveUp"] = makeListeners();
 
+  /** The subprotocol that the server chose of those offered, the last time; "" for none, undefined before the first. */
+  declare readonly subprotocol: string | undefined;
+
   private readonly _settings: Settings;
   /** @internal */ readonly _teller = makeTeller(this);
   /** @internal */ readonly _router = makeRouter(this._teller);
@@ -54,22 +57,47 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
   private readonly _reconnection: Reconnection;
 
   /**
-   * @param url `ws://` or `wss://`; a query that it has is kept
+   * @param url `ws://` or `wss://`; a query that it has is kept. Or a function that returns it, or a promise of it, called
+   *   before each attempt
    * @throws ConfigError an option can't be used
    */
-  constructor(url: string, options: Options = {}) {
+  constructor(url: Given<string>, options: Options = {}) {
     const settings = (this._settings = checked(url, options));
     this._queue = makeQueue(settings);
     this._heartbeat = makeHeartbeat(settings, this._teller);
     const retries = makeRetries(settings, settings.retryLimit, Math.random);
-    this._reconnection = makeReconnection(this._surroundings(), settings.reconnect, retries, this._teller);
+    const tell = (event: string) => {
+      if (settings.backgroundNotice !== false) connection._send({ event, payload: null }); // now or never
+    };
+    const wake = () => {
+      this._heartbeat._probe();
+      connection._wake();
+    };
+    const turned = () => {
+      tell(`$${isHidden() ? "back" : "fore"}ground`);
+      if (!isHidden()) wake();
+    };
+    const surroundings: Surroundings = {
+      _dial: (owner, url) => openSession(owner, url, settings, this),
+      _wanted: (wanted) => watchPage(wanted, wake, turned),
+      _ready: () => {
+        if (isHidden()) tell("$background");
+        this._flush();
+      },
+    };
+    const connection = makeReconnection(surroundings, settings, retries, this._teller);
+    this._reconnection = connection;
   }
 
   /**
-   * Resolves when the connection is open; at once if it is. A server that can't be reached is tried again as after a loss.
-   * While the page is hidden after the server closed with 4013, it waits until the page is shown; `reconnect` does not.
+   * Resolves when the server has let the client in: at once if it has. A server that can't be reached is tried again as after
+   * a loss. While the page is hidden after the server closed with 4013, it waits until the page is shown; `reconnect` does
+   * not. A server of the original does not tell when it has let a client in: there its first heartbeat's echo counts, or,
+   * without heartbeats, its first message or a second.
    *
-   * Rejected with NotConnected when `retryLimit` was reached, the policy forbids to try again, or `close` was called.
+   * Rejected with Refused when the server closed the connection instead, with a code after which the policy forbids to try
+   * again; with NotConnected when `retryLimit` was reached, an attempt failed and the policy forbids to try again, or `close`
+   * was called.
    */
   connect(): Promise<void> {
     return this._reconnection._connect();
@@ -80,8 +108,8 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
    * what was queued is forgotten. Resolves when nothing is left, after 5 seconds at most. The client may be connected again.
    */
   close(): Promise<void> {
-    this._queue._take();
-    this._router._forget();
+    this._queue._clear();
+    this._router._running.clear();
     return this._reconnection._stop();
   }
 
@@ -101,7 +129,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
 
   /** Seconds between two heartbeats, or null for none; a new value takes effect at once. */
   get pingInterval(): number | null {
-    return this._heartbeat._interval();
+    return this._heartbeat._interval;
   }
 
   set pingInterval(seconds: number | null) {
@@ -114,7 +142,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
   }
 
   /**
-   * Send an event, without waiting for anything.
+   * Send an event, without waiting for anything. Half of a surrogate pair in a text is sent as U+FFFD.
    *
    * @throws NotConnected there is no open connection, and no room in the queue
    * @throws InvalidPayload the data can't be encoded
@@ -137,11 +165,9 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     const { callTimeout, pendingAfter: usual } = this._settings;
     const { timeout = callTimeout, pendingAfter = usual, onPending, signal } = options;
     requireEvent(event);
-    requireNumber("timeout", timeout);
-    requireNumber("pendingAfter", pendingAfter);
-    const send = (callbackId: string) => {
-      if (!this._reconnection._send({ event, payload: orNull(data), callbackId })) throw new NotConnected();
-    };
+    FULL: requireNumber("timeout", timeout);
+    FULL: requireNumber("pendingAfter", pendingAfter);
+    const send = (callbackId: string) => this._hand({ event, payload: orNull(data), callbackId });
     const pending = () => onPending && this._teller._call(onPending);
     const answer = this._calls._call(send, timeout, pending, pendingAfter, signal);
     return answer as Promise<Answer<ClientEvents[E]>>;
@@ -162,30 +188,17 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     this._router._of(event).off(handlerOrTag);
   }
 
-  private _hand(message: unknown): void {
-    if (!this._reconnection._send(message)) this._queue._add(message);
+  /** Send a message now, or in its turn behind what is queued; a call only now, and what is queued before it. */
+  private _hand(message: Message): void {
+    const { _queue, _reconnection } = this;
+    const call = message.callbackId;
+    if (call) this._flush(call);
+    if ((call || !_queue._waits()) && _reconnection._send(message, call)) return;
+    if (call || !_queue._add(message)) throw _reconnection._missing();
   }
 
-  private _surroundings(): Surroundings {
-    const tell = (event: string) => {
-      if (this._settings.backgroundNotice) this._reconnection._send({ event, payload: null }); // now or never
-    };
-    const wake = () => {
-      this._heartbeat._probe();
-      this._reconnection._wake();
-    };
-    const turned = () => {
-      tell(isHidden() ? "$background" : "$foreground");
-      if (!isHidden()) wake();
-    };
-    return {
-      _dial: (owner) => openSession(owner, this._settings, this),
-      _wanted: (wanted) => watchPage(wanted, wake, turned),
-      _ready: () => {
-        if (isHidden()) tell("$background");
-        // Each by itself: one that can't be sent, as the server does not speak the codec, does not stop the others.
-        for (const message of this._queue._take()) this._teller._call(() => this._hand(message));
-      },
-    };
+  /** Send what is queued, as far as the connection takes it. */
+  /** @internal */ _flush(early?: string): void {
+    this._queue._flush((message) => this._reconnection._send(message, early, true), this._teller._call);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The script build: `<script src="crosswire.min.js">`, then `new Crosswire.Client(url)`. Every name is written twice, as a
- * namespace object (`import * as`) would take the script over its 4 KB.
+ * namespace object (`import * as`) would take the script over its 4,500 bytes.
  */
 import {
   CallTimeout,
@@ -11,6 +11,7 @@ import {
   InvalidPayload,
   NotConnected,
   reconnectsUnlessFinal,
+  Refused,
   UsageError,
 } from "./index.js";
 
@@ -23,5 +24,6 @@ import {
   InvalidPayload,
   NotConnected,
   reconnectsUnlessFinal,
+  Refused,
   UsageError,
 };

@@ -13,11 +13,11 @@ export interface Hook<Args extends unknown[]> {
 
 /** The hooks of a client. */
 export interface Hooks {
-  /** The connection is open, the first time and after every loss. */
+  /** The connection is open, the first time and after every loss. The server may still refuse the client: see `connect`. */
   readonly onOpen: Hook<[]>;
-  /** An open connection ended. `reconnecting` tells whether another will be tried. */
+  /** An open connection ended, once for each `onOpen`. `reconnecting` tells whether another will be tried. */
   readonly onClose: Hook<[close: Close]>;
-  /** A handler failed, or an attempt to connect did. */
+  /** A handler or an attempt to connect failed, or the server said what can't be read. */
   readonly onError: Hook<[error: unknown]>;
   /** Every message but heartbeats, before its handlers. */
   readonly onMessage: Hook<[raw: Encoded]>;
@@ -35,9 +35,8 @@ export interface Hooks {
 
 /** Tells the application of something: by a hook, or of a failure. */
 export interface Teller {
-  readonly _hooks: Hooks;
   /** Call a hook's handlers; what they throw is reported. */
-  _fire<Args extends unknown[]>(hook: Hook<Args>, ...args: Args): void;
+  _fire<Name extends keyof Hooks>(hook: Name, ...args: Parameters<Parameters<Hooks[Name]>[0]>): void;
   /** Call a function of the application as a hook's handlers are. */
   _call(handler: AnyHandler): void;
   /** Hand a failure to `onError`, or log it if nobody listens. */
@@ -45,15 +44,15 @@ export interface Teller {
 }
 
 export function makeTeller(hooks: Hooks): Teller {
+  // Each by itself: one that waits keeps no other from hearing in time.
   const tell = (handlers: AnyHandler[], args: unknown[], report: (error: unknown) => void) =>
-    void callAll(handlers, args, (error, failed) => failed && report(error));
-  const take = (hook: unknown) => (hook as Listeners)._take();
+    handlers.forEach((handler) => void callAll([handler], args, (error, failed) => failed && report(error)));
+  const take = (hook: keyof Hooks) => (hooks[hook] as unknown as Listeners)._take();
   const report = (error: unknown) => {
-    const handlers = take(hooks.onError);
+    const handlers = take("onError");
     tell(handlers.length ? handlers : [console.error], [error], console.error);
   };
   return {
-    _hooks: hooks,
     _fire: (hook, ...args) => tell(take(hook), args, report),
     _call: (handler) => tell([handler], [], report),
     _report: report,

@@ -1,3 +1,4 @@
+export type { Given } from "./address.js";
 export { Client, type CallOptions } from "./client.js";
 export { type Close, type Policy, reconnectsUnlessFinal } from "./close.js";
 export {
@@ -7,6 +8,7 @@ export {
   EventError,
   InvalidPayload,
   NotConnected,
+  Refused,
   UsageError,
 } from "./errors.js";
 export type { Answer, AnyEvents, Data, Handler } from "./events.js";

@@ -1,21 +1,28 @@
+import { type Given, makeAddress } from "./address.js";
 import { type Policy, reconnectsUnlessFinal } from "./close.js";
 import { ConfigError } from "./errors.js";
 import { type Codec, JSON_CODEC } from "./messages.js";
 import type { QueuePolicy } from "./queue.js";
-import { joinParams, type Params } from "./url.js";
+import type { Params } from "./url.js";
 import type { WebSocketClass } from "./websocket.js";
 
 /** The options of a client. Times are seconds. */
 export interface Options {
-  /** Added to the query, such as `{ id: "13" }`; an array of values repeats its name. */
-  params?: Params | undefined;
+  /**
+   * Added to the query, such as `{ id: "13" }`; an array of values repeats its name. Or a function that returns them, or a
+   * promise of them, called before each attempt: for a token that is fresh. If it fails, so did the attempt.
+   */
+  params?: Given<Params> | undefined;
   /** Offered to the server, the favourite first. That of MessagePack needs `codec`, which offers it by itself. */
   subprotocols?: readonly string[] | undefined;
   /** `msgpack` of `crosswire-client/msgpack`: messages travel as MessagePack if the server agrees. */
   codec?: Codec | undefined;
   /** Between two heartbeats, or null for none. Default 10. */
   pingInterval?: number | null | undefined;
-  /** To wait for a heartbeat's echo; then the connection counts as lost. Default 2. */
+  /**
+   * To wait for a heartbeat's echo while nothing else comes or leaves; then the connection counts as lost. A browser shows
+   * a message only when all of it is there: this must be longer than the largest one takes. Default 2.
+   */
   pongTimeout?: number | undefined;
   /** The heartbeat's text; it must be the server's. Default "". */
   pingText?: string | undefined;
@@ -29,8 +36,13 @@ export interface Options {
   fastInterval?: number | undefined;
   /** No delay is longer. Every delay is drawn evenly from 0 to its bound. Default 120. */
   maxInterval?: number | undefined;
-  /** Attempts in a row, or null, the default, for no limit. A connection that opens starts the count anew. */
+  /** Attempts in a row, or null, the default, for no limit. A good connection starts the count anew: see `stableAfter`. */
   retryLimit?: number | null | undefined;
+  /**
+   * That a connection must last, from when the server let the client in, to be a good one, unless a message comes before.
+   * Others count as attempts that failed. Default 5.
+   */
+  stableAfter?: number | undefined;
   /**
    * Tells from a `Close` whether to try again. The default does unless the code is 1008, 4001, 4010, 4011 or 4012. An
    * attempt that failed is put to it as 1006. What it throws counts as a no.
@@ -54,15 +66,14 @@ export interface Options {
 
 /** Options that have been checked, with every default filled in, and the codec's subprotocol offered first. */
 export type Settings = Readonly<Pick<Options, Unset>> &
-  Given<Omit<Options, Unset | "params">> & { readonly url: string };
+  Filled<Omit<Options, Unset | "params">> & { readonly address: ReturnType<typeof makeAddress> };
 
-type Given<Some> = { readonly [Name in keyof Some]-?: Exclude<Some[Name], undefined> };
+type Filled<Some> = { readonly [Name in keyof Some]-?: Exclude<Some[Name], undefined> };
 
-/** Without these there is no limit, and no queue: they need no default. */
-type Unset = "retryLimit" | "queueLimit";
+/** Without these there is no limit, no queue, and all is as usual: they need no default. */
+type Unset = "retryLimit" | "queueLimit" | "queuePolicy" | "backgroundNotice";
 
 const DEFAULTS = {
-  subprotocols: [],
   codec: JSON_CODEC,
   pingInterval: 10,
   pongTimeout: 2,
@@ -72,17 +83,16 @@ const DEFAULTS = {
   fastRetries: 3,
   fastInterval: 3,
   maxInterval: 120,
+  stableAfter: 5,
   reconnect: reconnectsUnlessFinal,
-  queuePolicy: "refuse" as const,
-  backgroundNotice: true,
 };
 
 /** Check options: what can't work is refused when the client is made. */
-export function checked(url: string, { params, ...options }: Options): Settings {
+export function checked(url: Given<string>, { params, ...options }: Options): Settings {
   const settings: Record<string, any> = {
     ...DEFAULTS,
     WebSocket: globalThis.WebSocket,
-    url: joinParams(url, params),
+    address: makeAddress(url, params),
   };
   for (const name in options) {
     const value = options[name as keyof typeof options];
@@ -90,14 +100,12 @@ export function checked(url: string, { params, ...options }: Options): Settings 
     if (typeof value === "number") requireNumber(name, value); // TypeScript looks after the other kinds
     settings[name] = value;
   }
-  if (!settings.WebSocket) throw new ConfigError("no WebSocket");
+  FULL: if (!settings.WebSocket) throw new ConfigError("no WebSocket");
   // Each once and well-formed (RFC 6455, section 4.1): a WebSocket refuses others at every attempt.
-  settings.subprotocols = [
-    ...new Set(([] as string[]).concat(settings.codec.subprotocol, settings.subprotocols)),
-  ].filter((name) => {
-    if (/[^!#-'*+.\w^`|~-]/.test(name)) throw new ConfigError(`subprotocols: ${name} can't be used`);
-    return name;
-  });
+  let offered = ([] as string[]).concat(settings.codec.subprotocol, settings.subprotocols).filter((name) => name);
+  FULL: offered = [...new Set(offered)];
+  FULL: if (/[^!#-'*+.\w^`|~-]/.test(offered.join(""))) throw new ConfigError(`subprotocols: ${offered} can't be used`);
+  settings.subprotocols = offered;
   return settings as Settings;
 }
 

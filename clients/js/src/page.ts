@@ -14,6 +14,7 @@ export function isHidden(): boolean | undefined {
  */
 export function watchPage(begin: boolean, online: () => void, turned: () => void): void {
   const act = begin ? "addEventListener" : "removeEventListener";
-  if (globalThis[act]) globalThis[act]("online", online);
+  FULL: if (!globalThis[act]) return;
+  globalThis[act]("online", online);
   if (page[act]) page[act]("visibilitychange", turned);
 }

@@ -1,5 +1,5 @@
 import { ABNORMAL, BACKGROUND, CLIENT_CLOSED, type Close, NORMAL, type Policy } from "./close.js";
-import { NotConnected } from "./errors.js";
+import { NotConnected, Refused } from "./errors.js";
 import type { Teller } from "./hooks.js";
 import { isHidden } from "./page.js";
 import type { Retries } from "./retries.js";
@@ -10,25 +10,39 @@ import { after } from "./timers.js";
 const CONNECT_TIMEOUT = 10;
 
 /**
- * Idle: nothing is wanted; Dialling: an attempt is under way; Open: connected; Deciding: handlers are being told what
- * comes next; Pausing: waiting for the time of the next attempt, or for the page to be shown.
+ * Idle: nothing is wanted; Deciding: handlers are being told what comes next; Pausing: waiting for the time of the next
+ * attempt, or for the page to be shown; Dialling: an attempt is under way; Open: connected; Inside: and let in.
  */
 const enum Phase {
   Idle,
-  Dialling,
-  Open,
   Deciding,
   Pausing,
+  Dialling,
+  Open,
+  Inside,
 }
 
 /** What a connection is made with. */
 export interface Surroundings {
   /** Makes a session and lets it connect; may throw. */
-  _dial(owner: SessionOwner): Session;
+  _dial(owner: SessionOwner, url: string): Session;
   /** Attempts begin, or no more are made. */
   _wanted(wanted: boolean): void;
-  /** A session can send; called before `onOpen`. */
+  /** A session has room for what waits. */
   _ready(): void;
+}
+
+/** The options that decide about connections. */
+export interface ReconnectionOptions {
+  /** Where to connect, or a promise of it; may throw. */
+  readonly address: () => string | Promise<string>;
+  readonly reconnect: Policy;
+  /** Attempts in a row; null or undefined for no limit. */
+  readonly retryLimit?: number | null | undefined;
+  /** Seconds until a connection is a good one. */
+  readonly stableAfter: number;
+  /** Messages that are kept until the server has let the client in; 0 or undefined for none. */
+  readonly queueLimit?: number | undefined;
 }
 
 /**
@@ -39,60 +53,75 @@ export type Reconnection = ReturnType<typeof makeReconnection>;
 
 export function makeReconnection(
   { _dial, _wanted, _ready }: Surroundings,
-  policy: Policy,
+  { address, reconnect: policy, retryLimit, stableAfter, queueLimit }: ReconnectionOptions,
   retries: Retries,
-  { _fire, _hooks, _report }: Teller,
+  { _fire, _report }: Teller,
 ) {
   let phase = Phase.Idle;
-  let current: Session | undefined; // an attempt until it opens
+  let current: Session | null; // an attempt until it opens
   let lost = false; // or asked for anew: once it was open, what is not open is to be had again
   let atOnce = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const waiters: ((error?: NotConnected) => void)[] = [];
-  let failure: string;
+  const waiters: [resolve: () => void, reject: (error: NotConnected) => void][] = [];
+  let last: Close | null = null; // how a connection or an attempt ended
   let closing: Promise<void> | undefined;
-  // Counts what was ended: a handler may end the attempts, and begin others.
+  // Counts what was begun and ended: a handler may end the attempts, and begin others.
   let run = 0;
 
-  const release = (error?: NotConnected) => waiters.splice(0).forEach((settle) => settle(error));
+  // What a handler brings about is told when all have heard of its cause: so each hears of openings and ends in turn.
+  const due: [hook: "onOpen" | "onClose", ...args: any[]][] = [];
+  const tell = (...notice: (typeof due)[0]) => {
+    if (due.push(notice) < 2) for (; due[0]; due.shift()) _fire(...(due[0] as ["onOpen"]));
+  };
+  const release = (error?: NotConnected) => waiters.splice(0).forEach((settle) => settle[error ? 1 : 0](error!));
 
   /** Decide that there will be no more attempts. Others may begin at once. */
-  const end = (why: string) => {
+  const end = (why: NotConnected) => {
     clearTimeout(timer);
     run++;
-    current = undefined;
+    current = null;
     phase = Phase.Idle;
     lost = false;
     _wanted(false);
-    release(new NotConnected(why));
+    release(why);
   };
 
-  /** Whether to go on; if not, this ends it. */
-  const decide = (close: Close, why: string) => {
-    const began = run;
+  /** A connection ended, or an attempt failed: go on, unless the policy or a handler ends it. */
+  const over = (close: Close) => {
+    const was = phase;
+    const why = was === Phase.Open ? new Refused(close.code, close.reason) : new NotConnected(close);
+    clearTimeout(timer);
+    current = null;
+    phase = Phase.Deciding;
+    last = close;
+    const began = ++run;
     let again;
-    failure = why;
+    // Decided at once, so that handlers of onClose see what comes next.
     try {
       again = atOnce || policy(close);
     } catch (error) {
       _report(error);
     }
-    if (began !== run) return false; // ended by the policy itself, or by a handler of onError
-    if (!again) end(why);
-    return again;
+    if (began === run && !again) end(why);
+    if (was >= Phase.Open) tell("onClose", close);
+    else if (!atOnce) _report(why); // else it was broken off by _retryNow
+    if (began !== run) return;
+    // Who is in the background comes back when the page is shown, and _wake is called.
+    if (close.code === BACKGROUND && !atOnce && isHidden()) phase = Phase.Pausing;
+    else plan();
   };
 
   /** Wait for the next attempt, if there is one. */
   const plan = () => {
     const retry = retries._next(atOnce);
     if (!retry) {
-      end(`gave up after ${retries._limit} attempts: ${failure}`);
-      _fire(_hooks.onGiveUp, retries._limit!);
+      end(new NotConnected(last, `gave up after ${retryLimit} attempts`));
+      _fire("onGiveUp", retryLimit!);
       return;
     }
     const began = run;
     phase = Phase.Deciding;
-    _fire(_hooks.onReconnect, retry.attempt, retry.delay);
+    _fire("onReconnect", retry.attempt, retry.delay);
     if (began !== run) return; // ended by a handler
     phase = Phase.Pausing;
     if (atOnce) dial();
@@ -101,24 +130,24 @@ export function makeReconnection(
 
   const dial = () => {
     clearTimeout(timer);
+    _wanted(true);
     atOnce = false;
     phase = Phase.Dialling;
+    const began = ++run;
+    const go = (url: string) => {
+      if (began === run) current = _dial(owner, url);
+    };
+    const fail = (error: unknown) => {
+      if (began === run) over({ code: ABNORMAL, reason: String(error) });
+    };
+    timer = after(CONNECT_TIMEOUT, () => (current ? current._abort : fail)(`no answer within ${CONNECT_TIMEOUT} s`));
     try {
-      current = _dial(owner);
-      timer = after(CONNECT_TIMEOUT, () => current!._abort(`no answer within ${CONNECT_TIMEOUT} s`));
+      const url = address();
+      if (typeof url === "string") go(url);
+      else url.then(go).catch(fail);
     } catch (error) {
-      failed((error as Error).message);
+      fail(error);
     }
-  };
-
-  const failed = (why: string) => {
-    clearTimeout(timer);
-    current = undefined;
-    phase = Phase.Deciding;
-    const began = run;
-    const reason = `can't connect: ${why}`;
-    if (!atOnce) _report(new NotConnected(reason)); // else it was broken off by _retryNow
-    if (began === run && decide({ code: ABNORMAL, reason }, reason)) plan();
   };
 
   const owner: SessionOwner = {
@@ -126,45 +155,44 @@ export function makeReconnection(
       clearTimeout(timer);
       phase = Phase.Open;
       lost = true;
-      retries._reset();
-      release();
-      _ready();
-      if (phase === Phase.Open) _fire(_hooks.onOpen); // else it was lost again by what _ready sent
+      tell("onOpen");
     },
 
-    _ended(ended, close, why) {
-      if (ended !== current) return;
-      if (phase === Phase.Dialling) return failed(close.reason);
-      // Decided at once, so that handlers of onClose see what comes next.
-      current = undefined;
-      phase = Phase.Deciding;
-      const began = run;
-      const again = decide(close, why);
-      _fire(_hooks.onClose, close);
-      if (!again || began !== run) return;
-      // Who is in the background comes back when the page is shown, and _wake is called.
-      if (close.code === BACKGROUND && !atOnce && isHidden()) phase = Phase.Pausing;
-      else plan();
+    _entered() {
+      phase = Phase.Inside;
+      timer = after(stableAfter, retries._reset);
+      release();
+      _ready();
+    },
+
+    _heard: retries._reset,
+
+    _ended(ended, close) {
+      if (ended === current) over(close);
     },
   };
 
   const reconnection = {
-    /** Send a message, or return false if there is no connection that can; throws InvalidPayload. */
-    _send: (message: unknown) => phase === Phase.Open && current!._send(message),
+    /**
+     * Send a message, or return false if there is no connection that can; throws InvalidPayload. `early`: before the client
+     * is let in too, where messages can wait for that.
+     */
+    _send: (message: unknown, early?: unknown, gently?: boolean) =>
+      phase >= (early || !queueLimit ? Phase.Open : Phase.Inside) && current!._send(message, gently),
+
+    /** What to throw where there is no connection. */
+    _missing: () => new NotConnected(last),
 
     /** Whether a connection was lost and the next one is still to come. */
-    _reconnecting: () => lost && phase !== Phase.Open,
+    _reconnecting: () => lost && phase < Phase.Open,
 
-    /** Wait until connected; start if nothing is under way. */
+    /** Wait until let in; start if nothing is under way. */
     _connect(): Promise<void> {
-      const connected = new Promise<void>((resolve, reject) =>
-        waiters.push((error) => (error ? reject(error) : resolve())),
-      );
+      const connected = new Promise<void>((...settle) => waiters.push(settle));
       connected.catch(() => {}); // who does not wait for it is told by onError, onClose and onGiveUp
-      if (phase === Phase.Open) release();
+      if (phase === Phase.Inside) release();
       if (phase === Phase.Idle) {
         retries._reset();
-        _wanted(true);
         dial();
       }
       return connected;
@@ -174,7 +202,6 @@ export function makeReconnection(
     _retryNow(reset?: boolean): void {
       if (reset) retries._reset();
       atOnce = lost = true;
-      if (phase === Phase.Idle) _wanted(true);
       if (current) current._abort("reconnecting", NORMAL);
       else if (phase === Phase.Pausing) dial();
       else if (phase !== Phase.Deciding) plan(); // else it is about to be planned, and will be at once
@@ -188,12 +215,14 @@ export function makeReconnection(
     /** Close the connection, or give up getting one; resolves when nothing of it is left. */
     async _stop(): Promise<void> {
       const was = current;
-      const open = phase === Phase.Open;
-      const code = CLIENT_CLOSED;
-      const reason = "closed by the client";
-      end(reason);
-      if (open) closing = was!._close(code, reason).then(() => _fire(_hooks.onClose, { code, reason }));
-      else if (was) was._abort(reason, code);
+      const open = phase >= Phase.Open;
+      const close = { code: CLIENT_CLOSED, reason: "closed by the client" };
+      end(new NotConnected(close));
+      if (open) {
+        last = close;
+        closing = was!._close(close);
+        tell("onClose", close); // now: who connects anew does not wait for the handshake
+      } else if (was) was._abort(close.reason);
       return closing;
     },
   };

@@ -10,8 +10,8 @@ export interface Backoff {
 
 /** The longest delay, in seconds, before attempt `attempt` (1 is the first). */
 export function bound({ fastRetries, fastInterval, maxInterval }: Backoff, attempt: number): number {
-  // Beyond 64 doublings every base is over any maximum; the cap keeps the power from overflowing.
-  return Math.min(fastInterval * 2 ** Math.min(Math.max(attempt - fastRetries, 0), 64), maxInterval);
+  // Doubled too often it is infinite, which is over any maximum; but nothing stays nothing.
+  return Math.min(fastInterval * 2 ** Math.max(attempt - fastRetries, 0) || 0, maxInterval);
 }
 
 /** The next attempt: its number in a row, from 1, and the seconds to wait before it. */
@@ -30,8 +30,6 @@ export type Retries = ReturnType<typeof makeRetries>;
 export function makeRetries(backoff: Backoff, limit: number | null | undefined, random: () => number) {
   let attempt = 0;
   return {
-    _limit: limit,
-
     /** The next attempt, if the limit allows one. One made at once counts, but waits for nothing and is not refused. */
     _next(atOnce?: boolean): Retry | undefined {
       if (!atOnce && limit != null && attempt >= limit) return undefined;

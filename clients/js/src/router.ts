@@ -16,7 +16,11 @@ export type Reply = (refusal: EventError | false | undefined, value?: unknown) =
 /** Brings what the server says to the handlers of its events, and their outcome back where it asked for one. */
 export type Router = ReturnType<typeof makeRouter>;
 
+/** So many names of events without a handler are told of, each once. */
+const MAX_UNHEARD = 100;
+
 export function makeRouter({ _report }: Teller) {
+  const unheard = new Set<string>();
   const events = new Map<string, Listeners>();
   const running = new Set<unknown>();
   const failure = new EventError("HANDLER_ERROR", "the handler failed");
@@ -35,12 +39,13 @@ export function makeRouter({ _report }: Teller) {
     let outcome: unknown;
     let failed: boolean | undefined;
     const told: Told = (result, fails) => {
-      if (!failed && outcome == null) {
+      const counts = !failed && outcome == null;
+      if (counts) {
         outcome = result;
         failed = fails;
       }
-      // A refusal is an answer: the caller gets it whole. Anything else stays here.
-      if (fails && !(reply && result instanceof EventError)) _report(result);
+      // A refusal that is the answer: the caller gets it whole. Anything else stays here.
+      if (fails && !(reply && counts && result instanceof EventError)) _report(result);
     };
     const done = () => {
       running.delete(rest);
@@ -63,16 +68,18 @@ export function makeRouter({ _report }: Teller) {
       return listeners;
     },
 
-    /** Do not count what runs any longer: nobody waits for it. */
-    _forget: () => running.clear(),
+    /** What runs; cleared when nobody waits for it any longer. */
+    _running: running,
 
     /** Call an event's handlers, and answer with their outcome if the server asked. */
     _deliver(event: string, data: unknown, reply?: Reply): void {
       const listeners = events.get(event);
       if (!listeners) {
-        if (reply) reply(new EventError("NO_HANDLER", `this client has no handler for '${event}'`));
+        const text = `this client has no handler for '${event}'`;
+        if (reply) reply(new EventError("NO_HANDLER", text));
+        else FULL: if (unheard.size < MAX_UNHEARD && unheard.size < unheard.add(event).size) console.warn(text);
       } else if (running.size < MAX_RUNNING || !listeners._slow) call(listeners, data, reply);
-      else (reply || _report)(new EventError("BUSY", "too busy"));
+      else (reply || _report)(new EventError("BUSY", "busy"));
     },
   };
 }

@@ -6,14 +6,15 @@ export type ParamValue = string | number | boolean;
 export type Params = Readonly<Record<string, ParamValue | readonly ParamValue[]>>;
 
 /** Add query parameters to a `ws://` or `wss://` URL; a query that it already has stays as it is. */
-export function joinParams(url: string, params: Params = {}): string {
+export function joinParams(url: string, params?: Params): string {
   // Taken apart by hand: the URL of React Native has neither all the parts nor a way to set them.
-  const [, origin, path, query] = /^(wss?:\/\/[^/?]+)\/?([^?]*)\??(.*?)&?$/i.exec(url) || [];
-  let valid = origin && !/[\s#]/.test(url);
-  try {
+  const [, origin, path, query] = /^(wss?:\/\/[^/?\s#]+)\/?([^?\s#]*)\??([^\s#]*?)&?$/i.exec(url) || [];
+  let valid = origin;
+  // The script build leaves the host and the port to the WebSocket.
+  FULL: try {
     new URL(url);
   } catch {
-    valid = false;
+    valid = "";
   }
   if (!valid) throw new ConfigError(`url: ${url} can't be used`);
   const added = new URLSearchParams();

@@ -12,6 +12,8 @@ export interface WebSocketLike {
   close(code?: number, reason?: string): void;
   /** Cut the connection off; only the package `ws` can. */
   terminate?(): void;
+  /** The connection under it; only the package `ws` shows it, and with it the bytes of a message that is still coming. */
+  readonly _socket?: { readonly bytesRead: number } | null;
 }
 
 export type WebSocketClass = new (url: string, protocols?: string[]) => WebSocketLike;

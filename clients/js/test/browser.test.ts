@@ -118,13 +118,35 @@ test("a server that stands still is given up, and found again", async () => {
   expect(await logged(3)).toEqual(["open", 1006, "open"]);
 });
 
+test("a refusal is told to who connects", async () => {
+  const refused = await page.evaluate(async (url) => {
+    const client = new window.Crosswire.Client(url, { params: () => ({ id: "15", refuse: 4011, delay: 0.2 }) });
+    return client.connect().catch((error) => [error instanceof window.Crosswire.Refused, error.code, error.reason]);
+  }, server.url);
+  expect(refused).toEqual([true, 4011, "as you wish"]);
+});
+
+test("a slow upload is no silence", async () => {
+  server.pace = 300_000;
+  try {
+    const length = await page.evaluate(() => {
+      window.client.pingInterval = 0.3;
+      return window.client.call("length", "x".repeat(1_000_000), { timeout: 30 });
+    });
+    expect(length).toBe(1_000_000);
+    expect(await page.evaluate(() => window.log)).toEqual(["open"]);
+  } finally {
+    server.pace = undefined;
+  }
+});
+
 test("so is one that never answers an attempt", async () => {
   await page.evaluate(() => {
     window.client.onError((error) => window.log.push((error as Error).message));
   });
   await whileStalled(async () => {
     await page.evaluate(() => window.client.reconnect());
-    expect(await logged(3)).toEqual(["open", 1000, "can't connect: no answer within 10 s"]);
+    expect(await logged(3)).toEqual(["open", 1000, "not connected (1006 no answer within 10 s)"]);
   });
   expect((await logged(4))[3]).toBe("open");
 });

@@ -101,6 +101,8 @@ test("a key __proto__ is a key", () => {
   expect([Object.keys(value), value.evil]).toEqual([["__proto__"], undefined]);
 });
 
+const ready = msgpack.encode({ event: "$ready" }) as Uint8Array;
+
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
@@ -110,13 +112,17 @@ test("spoken if the server agrees, by messages from the queue too; else JSON", (
   void client.connect();
   expect(last().protocols).toEqual(["crosswire.msgpack", "mine"]);
   last().open("crosswire.msgpack");
+  expect(client.subprotocol).toBe("crosswire.msgpack");
+  last().receive(ready.slice().buffer);
   expect(msgpack.decode(last().sent[0] as Uint8Array)).toEqual({ event: "x", payload: new Uint8Array([7]) });
   const seen: unknown[] = [];
   client.on("y", (data) => seen.push(data));
   const bytes = msgpack.encode({ event: "y", payload: 5 }) as Uint8Array;
   last().receive(bytes.slice().buffer);
   client.reconnect();
-  last().open();
+  last().open("mine");
+  expect(client.subprotocol).toBe("mine");
+  last().ready();
   client.send("x", 1);
   last().receive('{"event":"y","payload":6}');
   expect([last().sent, seen]).toEqual([['{"event":"x","payload":1}'], [5, 6]]);
@@ -128,6 +134,7 @@ test("a queued message that JSON has no form for is reported, and does not take 
   client.send("x", 1);
   void client.connect();
   last().open();
+  last().ready();
   expect(last().sent).toEqual(['{"event":"x","payload":1}']);
-  expect(events).toEqual([["error", expect.stringContaining("INVALID_PAYLOAD")], "open"]);
+  expect(events).toEqual(["open", ["error", expect.stringContaining("INVALID_PAYLOAD")]]);
 });

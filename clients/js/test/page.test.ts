@@ -38,6 +38,7 @@ test("the server is told when the page is hidden and shown, and on a new connect
   turn("hidden");
   client.reconnect();
   last().open();
+  last().ready();
   expect(last().sent).toEqual(['{"event":"$background","payload":null}']);
 });
 
@@ -117,7 +118,7 @@ test.each([{}, { hidden: false }, undefined])("a document %o without events is n
   void client.connect();
   last().open();
   void client.close();
-  expect(events).toEqual(["open"]);
+  expect(events).toEqual(["open", ["close", 4001, false]]);
 });
 
 test("every listener of the page is removed by close", () => {
@@ -148,7 +149,7 @@ test("React Native's URL is enough", () => {
   );
   const { client, last } = fakeClient({ params: { id: "13" } });
   void client.connect();
-  expect(last().url).toBe("ws://test/?id=13");
+  expect(last().url).toBe("ws://test/?id=13&_cw=1");
 });
 
 test("a page that is hidden wakes nobody", () => {

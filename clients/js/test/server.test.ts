@@ -1,8 +1,10 @@
 /** The built package against a real Crosswire server, on Node.js. */
 import { createRequire } from "node:module";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { WebSocket } from "ws";
-import { CallTimeout, Client, EventError, type Options } from "../dist/esm/index.js";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { WebSocket, WebSocketServer } from "ws";
+import { CallTimeout, Client, EventError, type Options, Refused, type WebSocketClass } from "../dist/esm/index.js";
 import { msgpack } from "../dist/esm/msgpack.js";
 import { CrosswireServer } from "./support/server.js";
 
@@ -20,6 +22,9 @@ interface ClientEvents {
   join(room: string): null;
   say: { room: string; text: string };
   kick: number;
+  note: number;
+  noted(): number[];
+  length(text: string): number;
 }
 
 const server = new CrosswireServer();
@@ -107,4 +112,110 @@ test("CommonJS has the same", async () => {
   await client.connect();
   expect(await client.call("whoami")).toMatchObject({ user: "cjs" });
   await client.close();
+});
+
+const sockets: [string, WebSocketClass][] = [["the package ws", WebSocket as unknown as WebSocketClass]];
+if (globalThis.WebSocket) sockets.push(["Node's own WebSocket", globalThis.WebSocket as WebSocketClass]);
+
+describe.each(sockets)("with %s", (_, Class) => {
+  test("connect waits until the server has let the client in, however long that takes", async () => {
+    const began = performance.now();
+    const client = await connect("13", { params: { id: "13", delay: 1.5 }, WebSocket: Class });
+    expect(performance.now() - began).toBeGreaterThan(1490);
+    expect(await client.call("whoami")).toMatchObject({ user: "13" });
+    expect(client.latency).toBeNull(); // the first echo tells nothing of the network
+  });
+
+  test.each([4011, 4500])("a refusal with %i is the code and the reason that connect fails with", async (code) => {
+    const params = { id: "13", refuse: code, delay: 0.1 };
+    const reconnect = () => false;
+    const refusal = await connect("13", { params, WebSocket: Class, reconnect }).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(Refused);
+    expect(refusal).toMatchObject({ code, reason: "as you wish", close: { code, reason: "as you wish" } });
+  });
+});
+
+test("an authenticate that fails is not stormed", async () => {
+  let attempts = 0;
+  const params = () => {
+    attempts++;
+    return { id: "13", fail: true };
+  };
+  const options = { params, fastInterval: 0.02, fastRetries: 1, maxInterval: 0.1, retryLimit: 6 };
+  await expect(connect("13", options)).rejects.toMatchObject({ close: { code: 1011 } });
+  expect(attempts).toBe(7);
+});
+
+test("a long queue that meets a slow authenticate is delivered whole, in order, and once", async () => {
+  const client = new Client<ServerEvents, ClientEvents>(server.url, {
+    params: { id: "13", delay: 0.5 },
+    WebSocket,
+    queueLimit: 1000,
+  });
+  clients.push(client);
+  const expected = Array.from({ length: 800 }, (_, index) => index);
+  for (const number of expected) client.send("note", number);
+  await client.connect();
+  expect(await client.call("noted")).toEqual(expected);
+});
+
+test("so is what is sent at once when the connection opens", async () => {
+  const client = await connectLater({ id: "13", delay: 0.5 });
+  const expected = Array.from({ length: 800 }, (_, index) => index);
+  client.onOpen(() => expected.forEach((number) => client.send("note", number)));
+  await client.connect();
+  expect(await client.call("noted")).toEqual(expected);
+});
+
+async function connectLater(params: Record<string, string | number>) {
+  const client = new Client<ServerEvents, ClientEvents>(server.url, { params, WebSocket });
+  clients.push(client);
+  return client;
+}
+
+test("half of a surrogate pair arrives as U+FFFD, in names too", async () => {
+  const client = await connect("13");
+  expect(await client.call("echo", { ["\ud83d"]: "a\ude00\\ud83d" })).toEqual({ "\ufffd": "a\ufffd\\ud83d" });
+});
+
+test("a slow network is no silence, neither up nor down", async () => {
+  const client = await connect("13", { pingInterval: 0.3, pongTimeout: 0.5, callTimeout: 30 });
+  const closes: unknown[] = [];
+  client.onClose((close) => closes.push(close));
+  const text = "x".repeat(400_000);
+  server.pace = 200_000;
+  try {
+    expect(await client.call("echo", text)).toBe(text);
+  } finally {
+    server.pace = undefined;
+  }
+  expect(closes).toEqual([]);
+});
+
+test("an upgrade that is refused is tried again; subprotocols of one's own can be offered, and the chosen one is told", async () => {
+  const sockets = new WebSocketServer({ noServer: true, handleProtocols: (offered) => [...offered].pop()! });
+  sockets.on("connection", (socket) => socket.on("message", (raw, binary) => socket.send(raw, { binary }))); // echoes
+  const statuses = ["403 Forbidden", "404 Not Found", "502 Bad Gateway"];
+  const http = createServer().on("upgrade", (request, socket, head) => {
+    const status = statuses.shift();
+    if (status) socket.end(`HTTP/1.1 ${status}\r\ncontent-length: 0\r\n\r\n`);
+    else sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit("connection", opened, request));
+  });
+  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+  const { port } = http.address() as AddressInfo;
+  const options = { WebSocket, codec: msgpack, subprotocols: ["v1.chat", "v2.chat"], fastInterval: 0.02 };
+  const client = new Client(`ws://127.0.0.1:${port}`, options);
+  clients.push(client);
+  const errors: unknown[] = [];
+  client.onError((error) => errors.push(error));
+  await client.connect();
+  expect(errors).toMatchObject([403, 404, 502].map((status) => ({ message: expect.stringContaining(`${status}`) })));
+  expect(errors).toMatchObject(Array(3).fill({ close: { code: 1006 } }));
+  expect(client.subprotocol).toBe("v2.chat");
+  const echoed = new Promise((resolve) => client.on("x", resolve));
+  client.send("x", "as JSON, as the server does not speak MessagePack");
+  expect(await echoed).toMatch("as JSON");
+  await client.close();
+  http.close();
+  sockets.close();
 });

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Client } from "../src/client.js";
 import { type Close, reconnectsUnlessFinal } from "../src/close.js";
-import { ConfigError, EventError } from "../src/errors.js";
+import { ConfigError, EventError, Refused } from "../src/errors.js";
 import type { Options } from "../src/options.js";
 import { bound, makeRetries } from "../src/retries.js";
 import { joinParams, type Params } from "../src/url.js";
@@ -57,7 +57,7 @@ interface PlayCase {
   steps: Step[];
 }
 
-describe.each(["conversations", "listeners", "reconnection"])("%s", (kind) => {
+describe.each(["conversations", "listeners", "texts", "reconnection", "admission"])("%s", (kind) => {
   beforeEach(() => {
     vi.useFakeTimers();
     vi.spyOn(Math, "random").mockReturnValue(0.5);
@@ -65,9 +65,10 @@ describe.each(["conversations", "listeners", "reconnection"])("%s", (kind) => {
   afterEach(() => void vi.useRealTimers());
 
   test.each(cases<PlayCase>(kind))("$name", async (play) => {
-    const strict = kind !== "reconnection";
+    const strict = kind !== "reconnection" && kind !== "admission";
     const { sockets, step, left, told } = perform(play);
-    if (strict) for (const each of [{ connect: true }, { opens: true }, { connected: true }]) await step(each);
+    const begin = [{ connect: true }, { opens: true }, { receive: '{"event":"$ready"}' }, { connected: true }];
+    if (strict) for (const each of begin) await step(each);
     if (strict) told.length = 0;
     for (const each of play.steps) await step(each);
     await step({ close: true });
@@ -78,7 +79,7 @@ describe.each(["conversations", "listeners", "reconnection"])("%s", (kind) => {
 /** A client to which the steps of a case happen. spec/README.md says what they mean. */
 function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
   const sockets: FakeSocket[] = [];
-  const told: unknown[] = [];
+  const told: unknown[][] = [];
   const WebSocket = class extends FakeSocket {
     constructor(url: string) {
       super(url);
@@ -86,6 +87,7 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
       told.push(["dial"]);
     }
   };
+  const pingText = options?.pingText ?? "";
   const policy = final && { reconnect: ({ code }: Close) => !final.includes(code) };
   const client = new Client("ws://test", { pingInterval: null, ...options, ...policy, WebSocket });
   tell(client, told);
@@ -93,6 +95,7 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
   const seen: unknown[] = [];
   const calls: Promise<unknown>[] = [];
   const connects: Promise<void>[] = [];
+  const settled = new Set<Promise<void>>();
   let notices = 0;
   for (const [event, { refuses, fails, returns }] of Object.entries(handlers)) {
     client.on(event, (data) => {
@@ -112,9 +115,27 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
 
   const act: Record<string, (value: any) => unknown> = {
     // The connection
-    connect: () => void connects.push(client.connect()),
-    connected: (outcome) =>
-      outcome ? connects.shift() : expect(connects.shift()).rejects.toMatchObject({ code: "WS_NOT_OPEN" }),
+    connect: () => {
+      const connect = client.connect();
+      const done = () => void settled.add(connect);
+      connect.then(done, done);
+      connects.push(connect);
+    },
+    waiting: async () => {
+      await vi.advanceTimersByTimeAsync(0);
+      expect(settled.has(connects[0])).toBe(false);
+    },
+    barred: async (code) => {
+      const refusal = await connects.shift()!.catch((error: unknown) => error);
+      expect(refusal).toBeInstanceOf(Refused);
+      expect(refusal).toMatchObject({ code, close: { code } });
+    },
+    connected: async (outcome) => {
+      const connect = connects.shift()!;
+      await vi.advanceTimersByTimeAsync(0);
+      expect(settled.has(connect)).toBe(true); // else the test would wait for good
+      return outcome ? connect : expect(connect).rejects.toMatchObject({ code: "WS_NOT_OPEN" });
+    },
     close: () => {
       const closed = client.close();
       if (last()) last().end(4001);
@@ -122,7 +143,10 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
     },
     reconnect: (reset) => client.reconnect(reset),
     reconnecting: (expected) => expect(client.reconnecting).toBe(expected),
-    opens: () => last().open(),
+    opens: () => {
+      last().open();
+      if (client.pingInterval) expect(last().sent.splice(0, 1)).toEqual([pingText]);
+    },
     fails: () => last().end(),
     closes: (code) => last().end(code),
     wait: (seconds) => vi.advanceTimersByTimeAsync(seconds * 1000),
@@ -130,6 +154,17 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
 
     // Messages
     send: ([event, data]) => client.send(event, data),
+    unsent: async ([event, code]) => {
+      const error = { code: "WS_NOT_OPEN", close: code && { code } };
+      expect(() => client.send(event)).toThrow(expect.objectContaining({ code: "WS_NOT_OPEN" }));
+      const thrown = await client.call(event).catch((each: unknown) => each);
+      expect(thrown).toMatchObject(error);
+      try {
+        client.send(event);
+      } catch (each) {
+        expect(each).toMatchObject(error);
+      }
+    },
     misuse: async ([event, code]) => {
       expect(() => client.send(event)).toThrow(expect.objectContaining({ code }));
       await expect(client.call(event)).rejects.toMatchObject({ code });
@@ -157,7 +192,8 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
       vi.advanceTimersByTime(1000);
       client.pingInterval = null;
     },
-    pong: () => expect(take(told)).toEqual([["ping"], ["pong"]]),
+    // This client tells onError of what it can't read; the Python client logs it.
+    pong: () => expect(take(told).filter(([what]) => what !== "error")).toEqual([["ping"], ["pong"]]),
 
     // Handlers by name
     on: ([event, name, how]) => void client.on(event, handler(name), how),
@@ -176,7 +212,7 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
 }
 
 /** Note what a client tells. */
-function tell(client: Client, told: unknown[]): void {
+function tell(client: Client, told: unknown[][]): void {
   client.onOpen(() => told.push(["open"]));
   client.onClose(({ code }) => told.push(["close", code, client.reconnecting]));
   client.onError(() => told.push(["error"]));

@@ -104,6 +104,19 @@ class Socket:
         self._context.fanout.flush()
         return self._connection.buffered
 
+    async def drained(self, below: int = 64 * 1024) -> None:
+        """Wait until fewer than ``below`` bytes wait to be sent: so much data goes out as fast as the client reads.
+
+        Raises:
+            NotConnected: the connection is closed, or is meanwhile.
+            UsageError: ``below`` is no whole number greater than 0.
+        """
+        _require_size(below)
+        self._require_open()
+        while self.buffered >= below:
+            if not await self._connection.drained(below) or not self.is_open:
+                raise NotConnected(f"the connection of user {self.user!r} was closed before all was sent")
+
     def send(self, event: str, data: Any = None) -> None:
         """Send an event. Never waits; to a closed socket it does nothing.
 
@@ -327,3 +340,8 @@ class Socket:
 
     def _stayed_away(self) -> None:
         self.close(CloseCode.BACKGROUND, "in the background for too long")
+
+
+def _require_size(below: object) -> None:
+    if isinstance(below, bool) or not isinstance(below, int) or below <= 0:
+        raise UsageError(f"drained(below={below!r}): give a whole number of bytes greater than 0")

@@ -245,6 +245,89 @@ class TransportContract(ABC):
 
         self.play(script)
 
+    @pytest.mark.parametrize("below", [1, CHUNK, 64 * 1024, MUCH])
+    def test_one_can_wait_until_less_is_buffered(self, below: int) -> None:
+        async def script(scene: Scene) -> None:
+            sent = await fill(scene, until=MUCH + CHUNK)
+            drained = asyncio.create_task(scene.connection.drained(below))
+            await asyncio.sleep(0)
+            assert not drained.done()
+            scene.peer.resume_reading()
+            numbers = [int(str(await scene.peer.receive()).split()[0]) for _ in range(sent)]
+            assert numbers == list(range(sent))
+            assert await drained
+            scene.connection.push(text_frame("later"))
+            assert await scene.peer.receive() == "later"
+
+        self.play(script, limits=ROOMY)
+
+    def test_what_is_buffered_falls_under_what_was_waited_for(self) -> None:
+        async def script(scene: Scene) -> None:
+            texts: list[str] = []
+
+            async def read() -> None:
+                while not texts or texts[-1] != "end":
+                    texts.append(str(await scene.peer.receive()))
+
+            reading = asyncio.create_task(read())
+            for number in range(4 * MUCH // CHUNK):
+                scene.connection.push(chunk(number))
+                if number % 8 == 7:
+                    assert await scene.connection.drained(CHUNK)
+                    assert scene.connection.buffered < CHUNK
+            scene.connection.push(text_frame("end"))
+            await reading
+            assert len(texts) == 4 * MUCH // CHUNK + 1
+
+        self.play(script, limits=Limits(outbox=16 * CHUNK))
+
+    def test_where_little_is_buffered_nobody_waits(self) -> None:
+        async def script(scene: Scene) -> None:
+            async with asyncio.timeout(5):
+                assert await scene.connection.drained(1)
+                scene.connection.push(text_frame("x" * 100))
+                assert await scene.connection.drained(1)
+
+        self.play(script)
+
+    def test_several_wait_each_for_its_own_and_one_may_give_up(self) -> None:
+        async def script(scene: Scene) -> None:
+            sent = await fill(scene, until=MUCH + CHUNK)
+            marks = (1, CHUNK, MUCH, 1)
+            tasks = [asyncio.create_task(scene.connection.drained(below)) for below in marks]
+            await asyncio.sleep(0)
+            tasks[2].cancel()
+            tasks[0].cancel()
+            await asyncio.wait(tasks[:1])
+            scene.peer.resume_reading()
+            for _ in range(sent):
+                await scene.peer.receive()
+            assert await asyncio.gather(*tasks, return_exceptions=True) != [True] * 4
+            assert [task.cancelled() or task.result() for task in tasks] == [True] * 4
+
+        self.play(script, limits=ROOMY)
+
+    @pytest.mark.parametrize("end", ["close", "abort", "overflow", "loss"])
+    def test_who_waits_is_told_that_the_connection_ends(self, end: str) -> None:
+        async def script(scene: Scene) -> None:
+            await fill(scene, until=MUCH + CHUNK)
+            drained = asyncio.create_task(scene.connection.drained(CHUNK))
+            await asyncio.sleep(0)
+            if end == "close":
+                scene.connection.close(4000)
+            elif end == "abort":
+                scene.connection.abort(Close(4000))
+            elif end == "loss":
+                scene.peer.abort()
+            else:
+                for number in range(4 * MUCH // CHUNK):
+                    scene.connection.push(chunk(number))
+            async with asyncio.timeout(10):
+                assert not await drained
+                assert not await scene.connection.drained(CHUNK)
+
+        self.play(script, limits=ROOMY)
+
     def test_a_single_message_over_the_limit_is_sent_if_nothing_waits(self) -> None:
         async def script(scene: Scene) -> None:
             text = "x" * (LIMITS.outbox * 3)

@@ -67,7 +67,7 @@ class Traffic(NamedTuple):
 
 
 class Connection(Protocol):
-    """One open WebSocket, seen from the server. No method of it waits, and none raises for a peer that is gone."""
+    """One open WebSocket, seen from the server. None of its methods raises for a peer that is gone."""
 
     @property
     def push(self) -> Push:
@@ -99,6 +99,10 @@ class Connection(Protocol):
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
+        ...
+
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer than ``below`` bytes wait to be sent; False if the connection is closing or gone."""
         ...
 
     @property

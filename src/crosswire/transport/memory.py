@@ -159,6 +159,7 @@ class MemoryConnection:
         self._close: Close | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._full = False
+        self._low = 0
         self._held: deque[tuple[Opcode, bytes]] | None = None  # what arrived while reading was paused
         self._reading = True
         self._hanging_up = False
@@ -198,6 +199,10 @@ class MemoryConnection:
         """Bytes that wait to be sent."""
         return self._outbox.buffered
 
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer bytes wait to be sent."""
+        return await self._outbox.drained(below)
+
     @property
     def traffic(self) -> Traffic:
         """How far bytes have come: messages are whole here, so that only Pings come unnoticed."""
@@ -214,7 +219,15 @@ class MemoryConnection:
         """Hand data to the peer, to be read in a later turn."""
         self.writes += 1
         self.inbox.feed(data)
-        if self.waiting:
+        self._hold_back()
+
+    def watch(self, low: int | None) -> None:
+        """Resume the outbox when ``low`` bytes or fewer are waiting; None: when none are."""
+        self._low = low or 0
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        if self.waiting > self._low:
             self._full = True
             self._outbox.pause()
 
@@ -316,7 +329,7 @@ class MemoryConnection:
             self.lose()
 
     def _drained(self) -> None:
-        if self._full and not self.waiting:
+        if self._full and self.waiting <= self._low:
             self._full = False
             self._outbox.resume()
         if self._hanging_up and not self.waiting:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from crosswire.runtime.home import running_loop
 from crosswire.runtime.notices import Notices
+from crosswire.transport.drains import Drains
 
 
 class Writer(Protocol):
@@ -20,6 +21,9 @@ class Writer(Protocol):
     def waiting(self) -> int:
         """Bytes kept."""
         ...
+
+    def watch(self, low: int | None) -> None:
+        """Pause the outbox while more than ``low`` bytes are kept, and resume it then; None: as the writer sees fit."""
 
 
 class Owner(Protocol):
@@ -89,7 +93,7 @@ class Outbox:
         owner: told that the peer is too slow.
     """
 
-    __slots__ = ("_flusher", "_frames", "_limit", "_open", "_owner", "_paused", "_room", "_write", "_writer")
+    __slots__ = ("_drains", "_flusher", "_frames", "_limit", "_open", "_owner", "_paused", "_room", "_write", "_writer")
 
     def __init__(self, writer: Writer, flusher: Flusher, limit: int, owner: Owner) -> None:
         self._writer = writer
@@ -103,11 +107,23 @@ class Outbox:
         self._room: float = limit
         self._paused = False
         self._open = True  # neither paused nor sealed
+        self._drains: Drains | None = None
 
     @property
     def buffered(self) -> int:
         """Bytes that wait here and in the writer."""
         return sum(map(len, self._frames)) + self._writer.waiting
+
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer than ``below`` bytes wait; False if the outbox is sealed, or is meanwhile."""
+        self.flush()
+        if self._room == _SEALED:
+            return False
+        if self.buffered < below:
+            return True
+        if self._drains is None:
+            self._drains = Drains(lambda: self.buffered, self._writer.watch)
+        return await self._drains.wait(below)
 
     def push(self, frame: bytes) -> None:
         """Queue a frame for this turn's flush. After :meth:`seal` it is dropped."""
@@ -143,11 +159,15 @@ class Outbox:
         self._paused = False
         self._open = self._room != _SEALED
         self.flush()
+        if self._drains is not None:
+            self._drains.check()
 
     def seal(self) -> None:
         """Take no more frames; those that wait still leave."""
         self._room = _SEALED
         self._open = False
+        if self._drains is not None:
+            self._drains.end()
 
     def discard(self) -> None:
         """Take no more frames and drop those that wait."""

@@ -90,6 +90,15 @@ class Gate:
             data = data[sent:]
         transport.write(data)
 
+    def watch(self, low: int | None) -> None:
+        """Let the outbox pause while the transport keeps more than ``low`` bytes; None: when that is full."""
+        if self._transport.is_closing():
+            return
+        if low is None:
+            self._transport.set_write_buffer_limits()
+        elif self._transport.get_write_buffer_size() > low:  # over TLS it would pause at nothing, and not resume
+            self._transport.set_write_buffer_limits(low, low)
+
     def pause_reading(self) -> None:
         """Leave what the peer sends to the kernel, which holds the peer back once it has enough."""
         if not self._transport.is_closing():

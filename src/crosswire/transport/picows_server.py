@@ -106,6 +106,10 @@ class PicowsConnection(WSListener):
         """Bytes that wait to be sent."""
         return self._outbox.buffered
 
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer bytes wait to be sent."""
+        return await self._outbox.drained(below)
+
     @property
     def traffic(self) -> Traffic:
         """How far bytes have come."""

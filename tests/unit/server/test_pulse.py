@@ -31,6 +31,9 @@ class Peer:
     def push(self, frame: bytes, /) -> None:
         raise AssertionError("a pulse sends pings only")
 
+    async def drained(self, below: int) -> bool:
+        raise AssertionError("a pulse does not wait")
+
     def pause_reading(self) -> None:
         raise AssertionError("a pulse is told of it, and does not do it")
 

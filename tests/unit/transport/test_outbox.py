@@ -17,10 +17,14 @@ class FakeWriter:
         self.writes: list[bytes] = []
         self.order: list[FakeWriter] = []
         self.waiting = 0
+        self.watched: list[int | None] = []
 
     def send(self, data: bytes) -> None:
         self.writes.append(data)
         self.order.append(self)
+
+    def watch(self, low: int | None) -> None:
+        self.watched.append(low)
 
 
 class FakeOwner:

@@ -25,7 +25,8 @@ export class FakeSocket {
 
   close(...how: [code?: number, reason?: string]): void {
     const [code, reason] = how;
-    if (how.length && code !== 1000 && !(code! >= 3000 && code! <= 4999)) throw new Error(`${code} is not for sending`);
+    if (code !== undefined && code !== 1000 && !(code! >= 3000 && code! <= 4999))
+      throw new Error(`${code} is not for sending`);
     this.readyState = 2;
     this.closes.push([code, reason]);
   }
@@ -34,6 +35,11 @@ export class FakeSocket {
     this.protocol = protocol;
     this.readyState = 1;
     this.onopen?.();
+  }
+
+  /** The server has let the client in. */
+  ready(): void {
+    this.receive('{"event":"$ready"}');
   }
 
   receive(data: unknown): void {

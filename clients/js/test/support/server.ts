@@ -14,6 +14,8 @@ export class CrosswireServer {
   private _process?: ChildProcess;
   private _port = 0;
   private readonly _sockets = new Set<Socket>();
+  /** Bytes a second, each way, or undefined for no limit. */
+  pace?: number | undefined;
   private readonly _front: Server = createServer((client) => this._join(client));
 
   get url(): string {
@@ -73,7 +75,13 @@ export class CrosswireServer {
         this._sockets.delete(one);
         other.destroy();
       });
-      one.pipe(other);
+      one.on("data", (chunk) => {
+        other.write(chunk);
+        if (!this.pace) return;
+        one.pause();
+        setTimeout(() => one.resume(), (chunk.length / this.pace) * 1000);
+      });
+      one.on("end", () => other.end());
     }
   }
 }
