@@ -78,6 +78,10 @@ def _require_seconds(value: object, option: str) -> None:
         raise ConfigError(f"{option}: give a number of seconds greater than 0")
 
 
+_LEAST_FIELDS, _LEAST_HEAD = 5, 256
+"""What the request for a WebSocket has at least, with a name of a host and a short path."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one server lets its clients use. Every limit has a policy, named here.
@@ -126,6 +130,9 @@ class Limits:
                 _require_seconds(value, f"Limits({name}={value!r})")
             elif isinstance(value, bool) or not isinstance(value, int) or value <= 0:
                 raise ConfigError(f"Limits({name}={value!r}): give a whole number greater than 0")
+        for name, least in (("headers", _LEAST_FIELDS), ("header_size", _LEAST_HEAD)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"Limits({name}={getattr(self, name)}): give {least} or more; a WebSocket needs them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +160,8 @@ class Heartbeat:
             _require_seconds(value, f"Heartbeat({name}={value!r})")
         if not isinstance(self.text, str):
             raise ConfigError(f"Heartbeat(text={self.text!r}): give a string")
+        if any("\ud800" <= character <= "\udfff" for character in self.text):
+            raise ConfigError(f"Heartbeat(text={self.text!r}): half of a surrogate pair can't be sent")
 
 
 class Replies(Mapping[str, T_co]):

@@ -20,7 +20,8 @@ from crosswire.transport.interface import Acceptor, Response
 from crosswire.transport.memory import MemoryClient, MemoryListener
 from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_gate import Gate
-from crosswire.transport.picows_listener import UNIX_PREFIX, PicowsListener
+from crosswire.transport.picows_listener import PicowsListener
+from crosswire.transport.unix_socket import UNIX_PREFIX
 from crosswire.types import Limits
 from tests.support import aio
 from tests.support.certificates import tls_contexts

@@ -44,7 +44,8 @@ def test_limits_refuse_what_is_no_limit(name: str, value: Any) -> None:
 def test_counts_and_sizes_are_whole_numbers(name: str) -> None:
     with pytest.raises(ConfigError, match="whole number"):
         Limits(**{name: 1.5})  # type: ignore[arg-type]
-    assert getattr(Limits(**{name: 1}), name) == 1
+    least = {"headers": 5, "header_size": 256}.get(name, 1)
+    assert getattr(Limits(**{name: least}), name) == least
 
 
 @pytest.mark.parametrize("name", SECONDS)
@@ -122,3 +123,14 @@ def test_a_roster_is_about_its_users() -> None:
     assert "1" in roster
     assert "b" not in roster
     assert not Roster()
+
+
+@pytest.mark.parametrize(("name", "value"), [("headers", 4), ("header_size", 255)])
+def test_limits_under_which_no_websocket_could_open(name: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=f"{name}={value}.*or more"):
+        Limits(**{name: value})
+
+
+def test_a_heartbeat_that_cannot_be_sent() -> None:
+    with pytest.raises(ConfigError, match="surrogate"):
+        Heartbeat(text="\ud83d")

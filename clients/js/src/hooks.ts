@@ -35,8 +35,8 @@ export interface Hooks {
 
 /** Tells the application of something: by a hook, or of a failure. */
 export interface Teller {
-  /** Call a hook's handlers; what they throw is reported. */
-  _fire<Name extends keyof Hooks>(hook: Name, ...args: Parameters<Parameters<Hooks[Name]>[0]>): void;
+  /** Call a hook's handlers; what they throw is reported. Returns whether there are any. */
+  _fire<Name extends keyof Hooks>(hook: Name, ...args: Parameters<Parameters<Hooks[Name]>[0]>): unknown;
   /** Call a function of the application as a hook's handlers are. */
   _call(handler: AnyHandler): void;
   /** Hand a failure to `onError`, or log it if nobody listens. */
@@ -46,7 +46,7 @@ export interface Teller {
 export function makeTeller(hooks: Hooks): Teller {
   // Each by itself: one that waits keeps no other from hearing in time.
   const tell = (handlers: AnyHandler[], args: unknown[], report: (error: unknown) => void) =>
-    handlers.forEach((handler) => void callAll([handler], args, (error, failed) => failed && report(error)));
+    handlers.map((handler) => (callAll([handler], args, (error, failed) => failed && report(error)), 1))[0];
   const take = (hook: keyof Hooks) => (hooks[hook] as unknown as Listeners)._take();
   const report = (error: unknown) => {
     const handlers = take("onError");

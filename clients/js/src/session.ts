@@ -164,7 +164,7 @@ export function openSession(owner: SessionOwner, url: string, target: Target, pa
       // How it ends was decided by the server, if that ever happens.
       if (!canSend()) return void (late = after(CLOSING_TIMEOUT, end));
       _teller._fire("onPongTimeout");
-      abort("no heartbeat");
+      abort("no echo");
     };
     const beat = () => {
       asking = 0; // that echo would have come by now
@@ -189,12 +189,13 @@ export function openSession(owner: SessionOwner, url: string, target: Target, pa
       return _heartbeat._echoed();
     }
     const raw = typeof data === "string" ? data : new Uint8Array(data);
-    _teller._fire("onMessage", raw);
+    const shown = _teller._fire("onMessage", raw);
     let message: Message;
     try {
       message = (codec.decode(raw) as Message | null) || {};
     } catch (error) {
-      return _teller._report(error);
+      if (!shown) _teller._report(error); // else it may be of the application's own protocol
+      return;
     }
     const { event, callbackId, callId, error, payload } = message;
     if (event === "$ready") return enter();

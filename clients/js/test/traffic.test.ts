@@ -219,8 +219,13 @@ test.each([
 
 // What nobody handles
 
-test("what can't be read is told", () => {
-  const { last, events } = opened();
+test("what can't be read is told, by onMessage or as an error", () => {
+  const { client, last, events } = opened();
+  const shown = vi.fn();
+  const remove = client.onMessage(shown);
+  last().receive("a protocol of one's own");
+  expect([shown.mock.calls, events]).toEqual([[["a protocol of one's own"]], []]);
+  remove();
   last().receive("not json");
   last().receive(new Uint8Array([0xff]).buffer);
   expect(events).toEqual([

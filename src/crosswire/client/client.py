@@ -18,6 +18,7 @@ from crosswire.client.options import (
     require_seconds,
     require_subprotocols,
     require_text,
+    require_tls,
 )
 from crosswire.client.reconnection import Reconnection
 from crosswire.client.retries import Policy, Retries, reconnects_unless_final
@@ -123,6 +124,7 @@ class Client:
     ) -> None:
         if not callable(reconnect):
             raise ConfigError(f"reconnect={reconnect!r}: give a function that takes a Close and returns a bool")
+        require_tls(tls, url)
         target = Target("", subprotocols=require_subprotocols(subprotocols), tls=tls)
         self._destination = Destination(url, params, headers, target)
         self._ping_text = require_text("ping_text", ping_text)

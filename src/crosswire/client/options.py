@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -84,11 +85,29 @@ def require_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
 
 def require_subprotocols(subprotocols: Iterable[str]) -> tuple[str, ...]:
     """Return subprotocols as a tuple if each is a name that can be offered; else raise :exc:`ConfigError`."""
-    if isinstance(subprotocols, str):
+    if isinstance(subprotocols, str | bytes) or not isinstance(subprotocols, Iterable):
         raise ConfigError(f"subprotocols={subprotocols!r}: give a sequence of strings")
     checked = tuple(subprotocols)
     names: tuple[object, ...] = checked
     for name in names:
         if not isinstance(name, str) or not TOKEN.fullmatch(name):
             raise ConfigError(f"{name!r} can't be the name of a subprotocol (RFC 6455, section 4.1)")
+        if names.count(name) > 1:
+            raise ConfigError(f"the subprotocol {name!r} is there twice (RFC 6455, section 4.1)")
     return checked
+
+
+def require_tls(tls: object, url: object) -> None:
+    """Check that a TLS context can be used for a url.
+
+    Raises:
+        ConfigError: it is none, a server's, or the url does not use TLS.
+    """
+    if tls is None:
+        return
+    if not isinstance(tls, ssl.SSLContext):
+        raise ConfigError(f"tls={tls!r}: give an ssl.SSLContext, or leave it out to trust the system's authorities")
+    if tls.protocol == ssl.PROTOCOL_TLS_SERVER:
+        raise ConfigError("tls: this is the context of a server; ssl.create_default_context() makes that of a client")
+    if isinstance(url, str) and url.lower().startswith("ws://"):
+        raise ConfigError("tls is for wss://, and the url begins with ws://: change one of them")

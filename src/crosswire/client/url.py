@@ -10,6 +10,8 @@ from crosswire.core.text import well_formed
 from crosswire.errors import ConfigError
 
 Value = str | int | float
+_MEANT = {"http": ": write ws:// instead", "https": ": write wss:// instead"}
+
 Params = Mapping[str, Value | Sequence[Value]]
 """Query parameters; a sequence gives the same name several times. Numbers are written in decimal, bools as in JSON."""
 
@@ -54,11 +56,15 @@ def _check(url: object) -> None:
         raise ConfigError("the url has no UTF-8 form: it contains half of a surrogate pair")
     try:
         parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ConfigError(f"the url can't be read: {error}") from error
     if parts.scheme not in ("ws", "wss"):
-        raise ConfigError(f"the url must begin with ws:// or wss://, not {parts.scheme or url.partition('/')[0]!r}")
+        given = f"{parts.scheme}://" if "://" in url else "no scheme"
+        meant = _MEANT.get(parts.scheme, "")
+        raise ConfigError(f"the url must begin with ws:// or wss://, and has {given}{meant}")
+    if port == 0:
+        raise ConfigError("the url names port 0, where nothing listens")
     if not host:
         raise ConfigError("the url names no host: write ws://host:port/path")
     if "#" in url:

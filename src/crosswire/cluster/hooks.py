@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,11 +19,20 @@ from crosswire.types import GapInfo, NodeInfo, RedisStatus, SubscriptionFailure
 HandlerT = TypeVar("HandlerT", bound=Callable[[str, Any], Answer] | Callable[[str], Answer] | Callable[[], Answer])
 """A handler of nodes' events."""
 
+Waiting = deque[tuple[AnyHook, tuple[object, ...]]]
+"""Hooks to be fired one after the other, with their arguments."""
+
+_MOST_WAITING = 100
+"""Comings and goings of one node that wait for a handler."""
+
 logger = logging.getLogger("crosswire.cluster")
 
 
 class NodeHooks:
     """One :class:`Hook` for each life event; ``Node`` shows them as its own attributes.
+
+    What ``on_join`` and ``on_leave`` are told of one node alternates, whatever their handlers await: each is called
+    when the former has ended, or was cancelled.
 
     Args:
         tasks: where asynchronous handlers are run.
@@ -34,6 +45,7 @@ class NodeHooks:
     __slots__ = (
         "_notices",
         "_tasks",
+        "_waiting",
         "on_gap",
         "on_join",
         "on_leave",
@@ -48,6 +60,7 @@ class NodeHooks:
     def __init__(self, tasks: Tasks, on_replaced: Callable[[], None], on_newcomer: Callable[[str], None]) -> None:
         self._tasks = tasks
         self._notices = Notices(logger)
+        self._waiting: dict[str, Waiting] = {}  # by the name of a node for which a handler is at work
         self.on_replaced = on_replaced
         self.on_newcomer = on_newcomer
         self.on_join: Hook[[NodeInfo]] = Hook("on_join", Offer(info=NodeInfo))
@@ -62,11 +75,16 @@ class NodeHooks:
 
     def fire_join(self, info: NodeInfo) -> None:
         """A node is there."""
-        self._fire(self.on_join, info)
+        self._fire_in_turn(info.name, self.on_join, info)
 
     def fire_leave(self, info: NodeInfo, reason: str) -> None:
         """A node is gone."""
-        self._fire(self.on_leave, info, reason)
+        self._fire_in_turn(info.name, self.on_leave, info, reason)
+
+    def drop(self) -> None:
+        """Forget what waits for its turn: this node stops."""
+        for waiting in self._waiting.values():
+            waiting.clear()
 
     def fire_gap(self, info: GapInfo) -> None:
         """Messages may have been missed."""
@@ -82,8 +100,33 @@ class NodeHooks:
         """A channel can't be heard on a Redis."""
         self._fire(self.on_subscription_error, failure)
 
-    def _fire(self, hook: AnyHook, *arguments: object) -> None:
+    def _fire_in_turn(self, name: str, hook: AnyHook, *arguments: object) -> None:
+        """Fire a hook when those that were fired for the same node have ended: what awaits is not overtaken."""
+        waiting = self._waiting.get(name)
+        if waiting is None:
+            task = self._fire(hook, *arguments)
+            if task is not None and not task.done():
+                waiting = self._waiting[name] = deque()
+                self._tasks.start(self._go_on(name, task, waiting), "crosswire turns of on_join and on_leave")
+        elif len(waiting) < _MOST_WAITING:
+            waiting.append((hook, arguments))
+        else:  # it comes and goes faster than handlers end: of its last coming and going neither is told
+            waiting.pop()
+            self._notices.warn("turn", "on_join and on_leave of %r were left out: their handlers are too slow", name)
+
+    async def _go_on(self, name: str, task: asyncio.Task[None], waiting: Waiting) -> None:
+        try:
+            await asyncio.wait({task})
+            while waiting:
+                hook, arguments = waiting.popleft()
+                fired = self._fire(hook, *arguments)
+                if fired is not None:
+                    await asyncio.wait({fired})
+        finally:
+            del self._waiting[name]
+
+    def _fire(self, hook: AnyHook, *arguments: object) -> asyncio.Task[None] | None:
         def failed(error: BaseException) -> None:
             logger.error("%s failed", hook.name, exc_info=error)
 
-        fire(hook, arguments, self._tasks, failed)
+        return fire(hook, arguments, self._tasks, failed)

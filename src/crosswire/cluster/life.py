@@ -168,6 +168,7 @@ class NodeLife:
     async def _cancel_handlers(self, caller: asyncio.Task[Any] | None) -> None:
         if not await self._handlers.wait(0, caller):
             logger.warning("%d handlers were still at work and are cancelled", len(self._handlers))
+            self._hooks.drop()
             for responder in self._responders:
                 responder.drop()
             await self._handlers.cancel(caller)

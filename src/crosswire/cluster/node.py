@@ -22,9 +22,11 @@ from crosswire.cluster.responder import Responder
 from crosswire.core.audience import Audience, Audiences, Room, require_timeout
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
+from crosswire.core.options import require_node_name
 from crosswire.core.payloads import payload_type
 from crosswire.errors import ConfigError
 from crosswire.runtime import process
+from crosswire.runtime.slow import watch_of
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import ANYTHING, NodeInfo, Replies, T
 
@@ -41,6 +43,8 @@ class Node:
             is started in this folder, "embedded:NAME" for what gives that name.
         bus: anything else that carries messages, such as a :class:`MemoryBus`.
         clients: connected to this node; for a server.
+        slow_handler: seconds; of a handler or hook that holds the event loop for longer a warning tells, once a
+            minute. None: of none.
 
     Raises:
         ConfigError: an option can't be used.
@@ -64,9 +68,10 @@ class Node:
         redis: str | Collection[str] | Redis | None = None,
         bus: Bus | None = None,
         clients: Clients | None = None,
+        slow_handler: float | None = 0.1,
     ) -> None:
         clients = NoClients() if clients is None else clients
-        tasks, background = Tasks(), Tasks()
+        tasks, background = Tasks(watch_of(slow_handler)), Tasks()
         self._events = EventListeners(sender=str)
         services = EventListeners(sender=str)
         responders = Responder(self._events, tasks), Responder(services, tasks, own=False)
@@ -79,7 +84,7 @@ class Node:
             return Participant(name, bus, *responders, clients, self._hooks, background, waits=waits)
 
         self._life = life = NodeLife(
-            f"node-{secrets.token_hex(4)}" if name is None else require_name(name, "a node's name"),
+            f"node-{secrets.token_hex(4)}" if name is None else require_node_name(name),
             _chosen_bus(redis, bus),
             join,
             responders,
@@ -384,13 +389,16 @@ class Node:
 
     def configure(self, *, name: str | None = None, redis: str | Collection[str] | Redis | None = None) -> None:
         """Change what it was made with, before it starts."""
-        checked = None if name is None else require_name(name, "a node's name")
+        checked = None if name is None else require_node_name(name)
         self._life.configure(checked, _chosen_bus(redis, None))
 
 
 def _chosen_bus(redis: str | Collection[str] | Redis | None, bus: Bus | None) -> Bus | None:
     if redis is not None and bus is not None:
         raise ConfigError("give either redis= or bus=, not both")
+    if bus is not None and (isinstance(bus, type) or not callable(getattr(bus, "attach", None))):
+        advice = "redis= takes the urls of Redis" if isinstance(bus, str) else "give a bus, such as MemoryBus()"
+        raise ConfigError(f"bus={bus!r}: {advice}")
     if redis is None:
         return bus
     return redis if isinstance(redis, Redis) else Redis(redis)

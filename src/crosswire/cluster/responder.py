@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
+from time import monotonic
 from types import CoroutineType
 from typing import Any
 
@@ -54,6 +55,7 @@ class Responder:
         self._own = own
         self._notices = Notices(logger)
         self._workers = Workers(tasks)
+        self._watch = tasks.watch
         self._running = 0
         self._throttle = Throttle()
         self._held: deque[Callable[[], None]] | None = None
@@ -120,11 +122,17 @@ class Responder:
             self._handle_any(_Said(asker, sender, event, codec, payload), listeners)
             return
         context = copy_context()
+        watch = self._watch
+        began = 0.0 if watch is None else monotonic()
         try:  # one plain function, which is the rule and the fastest
-            if listener.arity == 2:
-                value = context.run(listener.handler, sender, codec.payload(listener.payload, payload))
-            else:
-                value = context.run(listener.handler, *(sender,)[: listener.arity])
+            try:
+                if listener.arity == 2:
+                    value = context.run(listener.handler, sender, codec.payload(listener.payload, payload))
+                else:
+                    value = context.run(listener.handler, *(sender,)[: listener.arity])
+            finally:
+                if watch is not None and monotonic() - began > watch.limit:
+                    watch.tell(event, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
@@ -142,7 +150,7 @@ class Responder:
             self._start(said, Unfinished(None, listeners))
             return
         outcome = self._outcome(said)
-        unfinished = call_sync(listeners, (said.sender,), said.decode, outcome)
+        unfinished = call_sync(listeners, (said.sender,), said.decode, outcome, copy_context, self._watch, said.event)
         if unfinished is not None:
             self._start(said, unfinished, outcome)
         elif said.asker is not None:
@@ -151,7 +159,7 @@ class Responder:
     def _start(self, said: _Said, unfinished: Unfinished, outcome: Outcome | None = None) -> None:
         if self._running < MOST_HANDLERS:
             self._running += 1
-            self._workers.start(self._finish(said, unfinished, outcome), copy_context())
+            self._workers.start(self._finish(said, unfinished, outcome), copy_context(), what=said.event)
             return
         unfinished.drop()
         if said.asker is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from time import monotonic
 from types import CoroutineType
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.payloads import PayloadType
 from crosswire.core.returns import ReturnType
 from crosswire.runtime.contexts import Enter, run_in
+from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
 
 Decode = Callable[[PayloadType], Any]
@@ -70,17 +72,25 @@ def call_sync(
     decode: Decode,
     outcome: Outcome,
     enter: Enter = copy_context,
+    watch: SlowWatch | None = None,
+    what: str = "",
 ) -> Unfinished | None:
     """Call the listeners up to the first that has to be awaited; return what is left to do, if anything.
 
-    Each runs in a context of its own, which ``enter`` gives.
+    Each runs in a context of its own, which ``enter`` gives. ``watch`` warns of one that takes too long, as one of
+    ``what``.
     """
     for index, listener in enumerate(listeners):
         if listener.is_async:
             return Unfinished(None, listeners[index:], enter)
         context = enter()
+        began = 0.0 if watch is None else monotonic()
         try:
-            value = context.run(call, listener, subject, decode)
+            try:
+                value = context.run(call, listener, subject, decode)
+            finally:
+                if watch is not None and monotonic() - began > watch.limit:
+                    watch.tell(what, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is reported by the outcome
@@ -155,10 +165,10 @@ def fire(
     if not hook:
         return None
     outcome = Outcome(failed)
-    unfinished = call_sync(hook.take(), arguments, _no_payload, outcome, enter)
+    unfinished = call_sync(hook.take(), arguments, _no_payload, outcome, enter, tasks.watch, hook.name)
     if unfinished is None:
         return None
-    return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {hook.name}")
+    return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {hook.name}", hook.name)
 
 
 def _no_payload(_kind: PayloadType) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from crosswire.errors import UsageError
 from crosswire.runtime.home import running_loop
+from crosswire.runtime.slow import SlowWatch, Watched
 
 logger = logging.getLogger("crosswire.tasks")
 
@@ -22,11 +23,18 @@ class Tasks:
     """The background tasks of one owner.
 
     A task that fails is logged with its name; an owner that wants to know more catches inside its coroutine.
+
+    Args:
+        watch: warns of code of the application that takes too long.
+
+    Attributes:
+        watch: as given.
     """
 
-    __slots__ = ("_end", "_loop", "_running")
+    __slots__ = ("_end", "_loop", "_running", "watch")
 
-    def __init__(self) -> None:
+    def __init__(self, watch: SlowWatch | None = None) -> None:
+        self.watch = watch
         self._running: set[asyncio.Task[Any]] = set()
         self._end = self._ended  # bound once
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -34,8 +42,16 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run ``work`` in a task of that name; where Python can (3.12), its first step runs at once."""
+    def start(self, work: Coroutine[Any, Any, Any], name: str, what: str | None = None) -> asyncio.Task[Any]:
+        """Run ``work`` in a task of that name; where Python can (3.12), its first step runs at once.
+
+        Args:
+            work: the coroutine.
+            name: of the task.
+            what: it belongs to, a hook of the application whose steps are watched; None for code of ours.
+        """
+        if what is not None and self.watch is not None:
+            work = Watched(work, what, self.watch)
         try:
             loop = running_loop()
         except UsageError:

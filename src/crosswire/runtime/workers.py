@@ -10,6 +10,7 @@ from types import coroutine
 from typing import Any, Protocol
 
 from crosswire.runtime.contexts import go_on
+from crosswire.runtime.slow import Watched
 from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
@@ -55,10 +56,11 @@ class Workers:
         tasks: where the workers are run.
     """
 
-    __slots__ = ("_hired", "_queue", "_tasks", "_turn", "_wait")
+    __slots__ = ("_hired", "_queue", "_tasks", "_turn", "_wait", "_watch")
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
+        self._watch = tasks.watch
         self._queue: deque[_Entry] = deque()
         self._hired = 0  # workers that take from the queue, or are about to
         self._wait = False  # whether jobs wait, as far as it is known from the last ones
@@ -69,11 +71,13 @@ class Workers:
         """Whether there are jobs that have not begun."""
         return bool(self._queue)
 
-    def start(self, job: Job, context: Context, owner: Owner | None = None) -> None:
-        """Run a job soon, in a context of its own.
+    def start(self, job: Job, context: Context, owner: Owner | None = None, what: str = "") -> None:
+        """Run a job soon, in a context of its own; its steps are watched as those of ``what``.
 
         It handles its own errors. Who starts it bounds how many there are.
         """
+        if self._watch is not None:
+            job = Watched(job, what, self._watch)
         entry = _Entry(job, context, owner)
         self._queue.append(entry)
         if self._wait:

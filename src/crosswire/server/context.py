@@ -14,6 +14,7 @@ from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.home import get_ident
 from crosswire.runtime.notices import Notices, reason
+from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
@@ -83,6 +84,7 @@ class Context:
         registry: Registry,
         fanout: FanOut,
         interest: Interest,
+        watch: SlowWatch | None = None,
     ) -> None:
         self.limits = limits
         self.heartbeat = heartbeat
@@ -92,7 +94,7 @@ class Context:
         self.interest = interest
         self.sessions = Sessions()
         self.stopping = False
-        self.tasks = Tasks()
+        self.tasks = Tasks(watch)
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.call_ids = CallIds()

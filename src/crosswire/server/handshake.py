@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, unquote
 
 from crosswire.core.headers import Headers
 from crosswire.core.messages import UNDERSTANDS
+from crosswire.errors import UsageError
 
 _MOST_DIGITS = 9
 
@@ -15,17 +16,50 @@ class Handshake:
 
     Attributes:
         headers: its HTTP header fields, by case-insensitive name.
-        remote: the peer's IP address, as the socket tells it; empty on a Unix socket. Behind a proxy it is the proxy's.
-        subprotocol: the WebSocket subprotocol that was agreed on, or None.
+        remote: the client's IP address; empty on a Unix socket. Behind a proxy it is the proxy's, unless that is one of
+            ``Server(trusted_proxies=...)``: then what it says, which may also be ``unknown`` or ``_hidden``.
+        scheme: ``https`` if the client uses TLS, else ``http``, as the socket or a trusted proxy tells it.
     """
 
-    __slots__ = ("_target", "headers", "remote", "subprotocol")
+    __slots__ = ("_agreed", "_subprotocol", "_target", "headers", "remote", "scheme")
 
-    def __init__(self, target: str, headers: Headers, remote: str, subprotocol: str | None = None) -> None:
+    def __init__(
+        self, target: str, headers: Headers, remote: str, subprotocol: str | None = None, scheme: str = "http"
+    ) -> None:
         self._target = target
         self.headers = headers
         self.remote = remote
-        self.subprotocol = subprotocol
+        self.scheme = scheme
+        self._subprotocol = subprotocol
+        self._agreed = False
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """The WebSocket subprotocols that the client offers, its favourite first."""
+        values = self.headers.get_all("sec-websocket-protocol")
+        return tuple([name for value in values for part in value.split(",") if (name := part.strip())])
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The one that was agreed on, or None. A synchronous ``authenticate`` may choose another of those offered.
+
+        Raises:
+            UsageError: one is set that the client does not offer, or after the upgrade, when it has been told.
+        """
+        return self._subprotocol
+
+    @subprotocol.setter
+    def subprotocol(self, name: str | None) -> None:
+        if self._agreed:
+            raise UsageError("the subprotocol is agreed on with the upgrade: choose it in a synchronous authenticate")
+        if name is not None and name not in self.subprotocols:
+            raise UsageError(f"the client does not offer the subprotocol {name!r}: choose from handshake.subprotocols")
+        self._subprotocol = name
+
+    def agree(self) -> str | None:
+        """Return the subprotocol that the client is told; from now on it stays."""
+        self._agreed = True
+        return self._subprotocol
 
     @property
     def path(self) -> str:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
+from urllib.parse import unquote
 
 from crosswire.core.listeners import Listener
 from crosswire.core.messages import JSON
@@ -32,15 +33,17 @@ class PlainRoutes:
     def __init__(self) -> None:
         self._by_path: dict[str, Listener] = {}
 
-    def add(self, path: str, handler: PageHandler) -> None:
+    def add(self, path: object, handler: PageHandler) -> None:
         """Answer a path with a handler.
 
         Raises:
-            ConfigError: the path does not start with a slash, or the handler is asynchronous: the answer is given
-                before the connection could wait for anything.
+            ConfigError: the path does not start with a slash, or can never match; or the handler is asynchronous: the
+                answer is given before the connection could wait for anything.
         """
-        if not path.startswith("/"):
+        if not isinstance(path, str) or not path.startswith("/"):
             raise ConfigError(f"a path starts with a slash: {path!r}")
+        if "?" in path or "#" in path or unquote(path) != path:
+            raise ConfigError(f"{path!r} can never match: a path is compared decoded, and without the query")
         listener = Listener(handler, _REQUEST, f"GET {path}")
         if listener.is_async:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Coroutine
 from contextvars import Context as Variables
 from functools import partial
+from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,12 @@ class Router:
     many do.
     """
 
-    __slots__ = ("_context", "_events")
+    __slots__ = ("_context", "_events", "_watch")
 
     def __init__(self, events: EventListeners, context: Context) -> None:
         self._events = events
         self._context = context
+        self._watch = context.tasks.watch
 
     def receive(self, session: Session, codec: Codec, data: str | bytes) -> None:
         """Take one message of a client, whatever it is."""
@@ -94,8 +96,14 @@ class Router:
         if listener.is_async or self._context.workers.waiting:  # behind those that came before and have not begun
             self._start(session, message, self._call_one(session, codec, message, listener), context)
             return
+        watch = self._watch
+        began = 0.0 if watch is None else monotonic()
         try:
-            value = context.run(_call, listener, session.socket, codec, message)
+            try:
+                value = context.run(_call, listener, session.socket, codec, message)
+            finally:
+                if watch is not None and monotonic() - began > watch.limit:
+                    watch.tell(str(message.event), began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
@@ -147,7 +155,8 @@ class Router:
         if self._context.workers.waiting:
             unfinished: Unfinished | None = Unfinished(None, listeners, session.work.copy_context)
         else:
-            unfinished = call_sync(listeners, (socket,), decode, outcome, session.work.copy_context)
+            enter, event = session.work.copy_context, str(message.event)
+            unfinished = call_sync(listeners, (socket,), decode, outcome, enter, self._watch, event)
         if unfinished is None:
             self._settle(socket, message, outcome)
         elif not self._start(session, message, finish(unfinished), session.work.copy_context()):
@@ -165,7 +174,7 @@ class Router:
                 self._refuse(session.socket, message.callback_id, busy)
             return False
         work.running += 1
-        self._context.workers.start(job, context, work)
+        self._context.workers.start(job, context, work, str(message.event))
         return True
 
     def _settle(self, socket: Socket, message: Message, outcome: Outcome) -> None:

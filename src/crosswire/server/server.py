@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
-from typing import Any, get_args, overload
+from typing import Any, overload
 
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
@@ -13,21 +13,28 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_name
-from crosswire.errors import ConfigError
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
+from crosswire.runtime.slow import watch_of
 from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
 from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
 from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.lifecycle import Lifecycle
+from crosswire.server.options import (
+    require_options,
+    require_origins,
+    require_proxies,
+    require_subprotocols,
+    require_tls,
+)
 from crosswire.server.plain_http import PageHandler, PlainRoutes
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.socket import Socket
-from crosswire.server.upgrade import Upgrades
+from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
 from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
@@ -39,20 +46,29 @@ class Server:
 
     Args:
         name: unique among the nodes that work together; made up if there is none.
-        host: address to listen on: IPv4, IPv6, a name, "" for all, or ``unix:/path`` for a Unix socket.
+        host: address to listen on: IPv4, IPv6, a name, "" for all, or ``unix:/path`` for a Unix socket, with
+            ``?mode=660`` for the mode of its file.
         port: 0 for a free one; :attr:`port` tells it after the start.
         redis: URL of a Redis or Valkey, several independent ones, or :class:`Redis` with its options. Servers that
             are given the same act as one. "embedded" starts one for what is started in this folder, "embedded:NAME"
             for what gives that name. None: it is alone.
         bus: anything else that carries messages between servers, such as a :class:`MemoryBus`.
         tls: context for ``wss`` with your certificate.
-        origins: ``Origin`` fields that browsers may connect from; None for any.
+        origins: origins of pages that browsers may connect from, such as ``https://example.com``, with
+            ``https://*.example.com`` for its subdomains; None for any.
+        trusted_proxies: addresses and networks of proxies whose word is taken about their clients, in ``Forwarded`` or
+            ``X-Forwarded-For`` and ``-Proto``; "unix" for whoever connects to a Unix socket.
+        proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2; one that does not,
+            or is not from one of ``trusted_proxies``, is dropped.
+        subprotocols: WebSocket subprotocols of your own; the client's favourite is agreed on.
         limits: what clients may use.
         heartbeat: how dead peers are found.
         duplicates: what a second connection of the same user does, on any server: "replace" closes the older one
             with 4012, "refuse" the newer one, "allow" keeps both. The same on all servers.
         compression: grant permessage-deflate (RFC 7692) to clients that offer it.
         reuse_port: let several processes listen on the port.
+        slow_handler: seconds; of a handler or hook that holds the event loop for longer a warning tells, once a
+            minute. None: of none.
 
     Raises:
         ConfigError: an option can't be used.
@@ -79,16 +95,26 @@ class Server:
         bus: Bus | None = None,
         tls: ssl.SSLContext | None = None,
         origins: Collection[str] | None = None,
+        trusted_proxies: Collection[str] = (),
+        proxy_protocol: bool = False,
+        subprotocols: Collection[str] = (),
         limits: Limits = Limits(),
         heartbeat: Heartbeat = Heartbeat(),
         duplicates: Duplicates = "replace",
         compression: bool = False,
         reuse_port: bool = False,
+        slow_handler: float | None = 0.1,
     ) -> None:
-        if duplicates not in get_args(Duplicates):
-            raise ConfigError(f"duplicates={duplicates!r}: use one of {', '.join(get_args(Duplicates))}")
-        if isinstance(origins, str):
-            raise ConfigError(f"origins takes a collection, not one string: write [{origins!r}]")
+        require_options(
+            limits=limits,
+            heartbeat=heartbeat,
+            duplicates=duplicates,
+            compression=compression,
+            proxy_protocol=proxy_protocol,
+        )
+        require_tls(tls)
+        proxies = require_proxies(trusted_proxies, proxy_protocol=proxy_protocol)
+        terms = Terms(require_origins(origins), proxies, require_subprotocols(subprotocols), compression)
         self._limits = limits
         self._hooks = Hooks()
         self._events = EventListeners(socket=Socket)
@@ -96,17 +122,24 @@ class Server:
         fanout = FanOut(flusher.schedule)
         interest = Interest(duplicates, heartbeat.probe)
         self._registry = Registry(duplicates, limits.rooms, fanout, interest)
-        context = Context(limits, heartbeat, self._hooks, self._registry, fanout, interest)
+        watch = watch_of(slow_handler)
+        context = Context(limits, heartbeat, self._hooks, self._registry, fanout, interest, watch)
         clients = LocalDelivery(lambda: self.name, context)
-        self._cluster = Node(name, redis=redis, bus=bus, clients=clients)
+        self._cluster = Node(name, redis=redis, bus=bus, clients=clients, slow_handler=slow_handler)
         interest.attach(self._cluster, context.tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
-        self._acceptor = Upgrades(
-            self._routes, self._authentication, origins, compression, Router(self._events, context), context
-        )
+        router = Router(self._events, context)
+        self._acceptor = Upgrades(self._routes, self._authentication, terms, router, context)
         self._listener = PicowsListener(
-            self._acceptor, limits, flusher, host=host, port=port, tls=tls, reuse_port=reuse_port
+            self._acceptor,
+            limits,
+            flusher,
+            host=host,
+            port=port,
+            tls=tls,
+            reuse_port=reuse_port,
+            announced=proxies if proxy_protocol else None,
         )
         self._lifecycle = Lifecycle(context, self._acceptor, self._listener, self._cluster)
 

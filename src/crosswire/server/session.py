@@ -117,7 +117,9 @@ class Session:
         if verdict.reject is not None:
             self.socket.close(verdict.reject.close_code, verdict.reject.reason)
         elif verdict.pending is not None:
-            self._task = self._context.tasks.start(self._authenticate(verdict.pending), "crosswire authenticate")
+            self._task = self._context.tasks.start(
+                self._authenticate(verdict.pending), "crosswire authenticate", "authenticate"
+            )
         else:
             self._admit(verdict.user)
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import binascii
 from base64 import b64decode
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crosswire.core import deflate
 from crosswire.core.formats import format_for
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL, OURS
+from crosswire.core.origins import Origins
+from crosswire.core.proxies import TrustedProxies
 from crosswire.runtime.notices import shown
+from crosswire.runtime.slow import watched
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.handshake import Handshake
 from crosswire.server.plain_http import PlainRoutes
@@ -26,14 +30,37 @@ if TYPE_CHECKING:
 _SAYS_WHO = {OURS: "1"}
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a server agrees to.
+
+    Attributes:
+        origins: of pages that may connect, or None for any. A client that sends none is no browser, and is let in.
+        proxies: whose word is taken about clients, or None for nobody's.
+        subprotocols: the application's.
+        compression: whether permessage-deflate is granted.
+    """
+
+    origins: Origins | None = None
+    proxies: TrustedProxies | None = None
+    subprotocols: Collection[str] = ()
+    compression: bool = False
+
+    def choose(self, offered: Iterable[str]) -> str | None:
+        """Return the client's favourite of the subprotocols that we speak, or None."""
+        for name in offered:
+            if name == MSGPACK_SUBPROTOCOL or name in self.subprotocols:
+                return name
+        return None
+
+
 class Upgrades:
     """The server's ``Acceptor``.
 
     Args:
         routes: plain HTTP answers.
         authentication: the application's hook.
-        origins: allowed ``Origin`` fields, or None for any. A client that sends none is no browser, and is let in.
-        compression: whether permessage-deflate is granted.
+        terms: what the server agrees to.
         router: for the sessions.
         context: for the sessions.
 
@@ -41,45 +68,54 @@ class Upgrades:
         draining: set when the server stops; new connections are then told to try elsewhere.
     """
 
-    __slots__ = ("_authentication", "_compression", "_context", "_origins", "_router", "_routes", "draining")
+    __slots__ = ("_authentication", "_context", "_router", "_routes", "_terms", "draining")
 
     def __init__(
         self,
         routes: PlainRoutes,
         authentication: Authentication,
-        origins: Collection[str] | None,
-        compression: bool,
+        terms: Terms,
         router: Router,
         context: Context,
     ) -> None:
         self._routes = routes
         self._authentication = authentication
-        self._origins = origins
-        self._compression = compression
+        self._terms = terms
         self._router = router
         self._context = context
         self.draining = False
 
     def accept(self, request: Request) -> Accepted | Response:
         """Grant the upgrade, or answer with plain HTTP."""
-        handshake = Handshake(request.target, request.headers, request.remote)
+        handshake = self._handshake(request)
         if not request.wants_websocket:
-            return self._routes.answer(handshake, request.method, draining=self.draining)
+            what = f"{request.method} {handshake.path}"
+            return watched(
+                self._context.tasks.watch, what, self._routes.answer, handshake, request.method, draining=self.draining
+            )
         refusal = self._refusal(request)
         if refusal is not None:
-            self._warn(request, refusal)
+            self._warn(handshake, refusal)
             return refusal
-        msgpack = request.headers.has_token("sec-websocket-protocol", MSGPACK_SUBPROTOCOL)
-        handshake.subprotocol = MSGPACK_SUBPROTOCOL if msgpack else None
+        if offered := handshake.subprotocols:
+            handshake.subprotocol = self._terms.choose(offered)
         variables = copy_context()
         verdict = variables.run(self._judge, handshake)
         if isinstance(verdict, Response):
-            self._warn(request, verdict)
+            self._warn(handshake, verdict)
             return verdict
-        deflated = self._compression and deflate.offered(request.headers)
-        form = format_for(msgpack=msgpack, deflate=deflated)
+        subprotocol = handshake.agree()
+        deflated = self._terms.compression and deflate.offered(request.headers)
+        form = format_for(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
         session = Session(handshake, form, verdict, self._router, self._context, variables)
-        return Accepted(session, handshake.subprotocol, deflated, _SAYS_WHO)
+        return Accepted(session, subprotocol, deflated, _SAYS_WHO)
+
+    def _handshake(self, request: Request) -> Handshake:
+        scheme = "https" if request.secure else "http"
+        if (proxies := self._terms.proxies) is None:
+            return Handshake(request.target, request.headers, request.remote, scheme=scheme)
+        seen = proxies.see(request.remote, scheme, request.headers)
+        return Handshake(request.target, request.headers, seen.remote, scheme=seen.scheme)
 
     def _refusal(self, request: Request) -> Response | None:
         """Why the request can't become a WebSocket, before anybody asks who sent it."""
@@ -91,13 +127,14 @@ class Upgrades:
             return Response(426, b"the WebSocket version is 13", {"Sec-WebSocket-Version": "13"})
         if not _is_key(headers.get("sec-websocket-key", "")):
             return Response(400, b"Sec-WebSocket-Key must be 16 bytes in base64")
-        if self._origins is not None and "origin" in headers and headers["origin"] not in self._origins:
+        origins = self._terms.origins
+        if origins is not None and "origin" in headers and not origins.allows(headers["origin"]):
             return Response(403, b"this origin may not connect")
         return None
 
     def _judge(self, handshake: Handshake) -> Verdict | Response:
         try:
-            verdict = self._authentication.judge(handshake)
+            verdict = watched(self._context.tasks.watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
             self._context.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
@@ -105,13 +142,13 @@ class Upgrades:
             return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
         return verdict
 
-    def _warn(self, request: Request, refusal: Response) -> None:
+    def _warn(self, handshake: Handshake, refusal: Response) -> None:
         """Log a refusal: a browser does not tell its page why, nor does anybody else."""
-        origin = request.headers.get("origin", "")
+        origin = handshake.headers.get("origin", "")
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))
         self._context.notices.warn(
-            f"upgrade {refusal.status}", text, refusal.status, why, request.remote, shown(origin)
+            f"upgrade {refusal.status}", text, refusal.status, why, handshake.remote, shown(origin)
         )
 
 

@@ -13,7 +13,6 @@ _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,31} ")
 _HOST = re.compile(r"\nhost\0[^\x00-\x20\x7f-\xff/?#@\\]*\n")
 _ORIGIN_OF_ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
-_BODY = re.compile(r"\n(?:transfer-encoding\0|content-length\0(?!0+\n))")
 _LINE_BREAKS = (b"\r", b"\n")
 _VERSIONS = ("1.1", "1.0")
 
@@ -155,11 +154,12 @@ class Head:
         if len(self._fields) > 4 * self._limits.headers:
             raise BadHead(431, f"there are more than {self._limits.headers} header fields")
         text = "\n" + b"".join(self._fields).decode("latin-1")
-        if text.count("\nhost\0") != 1 or _HOST.search(text) is None or parser.get_http_version() != "1.1":
-            _check(parser.get_http_version(), Headers.of_text(text))
+        self.headers = headers = Headers.of_text(text)
+        version = parser.get_http_version()
+        if version != "1.1" or text.count("\nhost\0") != 1 or _HOST.search(text) is None:
+            _check(version, headers)
         elif parser.should_upgrade():
-            self.upgrade = _BODY.search(text) is None
-        self.headers = Headers.of_text(text)
+            self.upgrade = "transfer-encoding" not in headers and not headers.get("content-length", "").strip("0")
         self.method = parser.get_method().decode("ascii")
         self.target = self._target.decode("ascii")
         if self.target[0] != "/":

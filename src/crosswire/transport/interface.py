@@ -25,6 +25,7 @@ class Request:
         remote: the peer's address: an IP address, or an empty string on a Unix socket.
         method: its method.
         upgrade: whether its Connection field asks for another protocol, and nothing else of it forbids one.
+        secure: whether it came over TLS.
     """
 
     target: str
@@ -32,6 +33,7 @@ class Request:
     remote: str
     method: str = "GET"
     upgrade: bool = False
+    secure: bool = False
 
     @property
     def wants_websocket(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Ends(Protocol):
@@ -30,6 +30,9 @@ class Openings:
         self._since: dict[Ends, float] = {}  # in the order of time
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._since)
 
     def add(self, opening: Ends) -> None:
         """A connection begins."""
@@ -60,3 +63,17 @@ class Openings:
                 return
             del self._since[opening]
             opening.drop()
+
+
+def _is(transport: asyncio.Transport, protocol: object) -> bool:
+    return transport.get_protocol() is protocol
+
+
+def hand_over(transport: asyncio.Transport, protocol: Any, data: bytes) -> None:
+    """Give a buffered protocol what was read for it, until it wants no more."""
+    while data and not transport.is_closing() and _is(transport, protocol):
+        buffer = protocol.get_buffer(len(data))
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]

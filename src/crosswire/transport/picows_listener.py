@@ -6,21 +6,26 @@ import asyncio
 import errno
 import logging
 import ssl
-from contextlib import suppress
 from typing import Any
 
+from crosswire.core.options import require_bool, require_host
+from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
 from crosswire.runtime.notices import Notices
+from crosswire.runtime.tasks import Tasks
+from crosswire.transport.announced import Announced
 from crosswire.transport.interface import Acceptor
 from crosswire.transport.openings import Openings
 from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_opening import Opening
 from crosswire.transport.picows_server import Shared
+from crosswire.transport.proxy_protocol import Announcement
+from crosswire.transport.tls import can_serve
+from crosswire.transport.unix_socket import UNIX_PREFIX, UnixSocket
 from crosswire.types import Limits
 
 _BACKLOG = 4096
 _TRIES = 20
-UNIX_PREFIX = "unix:"
 
 
 class PicowsListener:
@@ -30,13 +35,14 @@ class PicowsListener:
         acceptor: decides about every request.
         limits: of every connection.
         flusher: of the connections' outboxes.
-        host: an IPv4 or IPv6 address or name, or ``unix:/path`` for a Unix socket.
+        host: an IPv4 or IPv6 address or name, or ``unix:/path`` for a Unix socket, ``?mode=660`` for its mode.
         port: 0 for a free one, the same on all addresses of the host.
         tls: context for ``wss``.
         reuse_port: let several processes listen on the port (``SO_REUSEPORT``).
+        announced: whose PROXY protocol is believed, which every connection then begins with; None for none.
 
     Raises:
-        ConfigError: the port is none.
+        ConfigError: an option can't be used.
     """
 
     def __init__(
@@ -49,14 +55,17 @@ class PicowsListener:
         port: int,
         tls: ssl.SSLContext | None = None,
         reuse_port: bool = False,
+        announced: TrustedProxies | None = None,
     ) -> None:
         self._acceptor = acceptor
-        self._host = host
-        self._port = _checked(port)
         self._tls = tls
-        self._reuse_port = reuse_port
+        self._announced = announced
+        self._host, self._port, self._reuse_port = host, port, reuse_port
+        self._unix = _place(host, port, reuse_port)
+        self._file: tuple[int, int] | None = None
         self._server: asyncio.Server | None = None
-        self._shared = Shared(limits, flusher, Notices(logging.getLogger("crosswire.http")))
+        self._tasks = Tasks()
+        self._shared = Shared(limits, flusher, Notices(logging.getLogger("crosswire.http")), tls is not None)
         self._openings = Openings(limits.handshake_timeout)
 
     @property
@@ -68,16 +77,22 @@ class PicowsListener:
     def address(self) -> str:
         """Where clients connect to, as a URL."""
         scheme = "ws" if self._tls is None else "wss"
-        if self._host.startswith(UNIX_PREFIX):
-            return f"{scheme}+{self._host}"
+        if self._unix is not None:
+            return f"{scheme}+{UNIX_PREFIX}{self._unix.path}"
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{scheme}://{host}:{self._port}"
 
     def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None) -> None:
-        """Change the address, before it is bound; None leaves a part of it as it is."""
-        self._host = self._host if host is None else host
-        self._port = self._port if port is None else _checked(port)
-        self._reuse_port = self._reuse_port if reuse_port is None else reuse_port
+        """Change the address, before it is bound; None leaves a part of it as it is.
+
+        Raises:
+            ConfigError: it can't be used.
+        """
+        host = self._host if host is None else host
+        port = self._port if port is None else port
+        reuse_port = self._reuse_port if reuse_port is None else reuse_port
+        self._unix = _place(host, port, reuse_port)
+        self._host, self._port, self._reuse_port = host, port, reuse_port
 
     async def bind(self) -> None:
         """Take the address, so that the port is known; nobody is accepted yet.
@@ -86,13 +101,16 @@ class PicowsListener:
             ConfigError: the address can't be used.
         """
         loop = asyncio.get_running_loop()
+        if self._tls is not None and not can_serve(self._tls):
+            raise ConfigError("tls: the context has no certificate; give it yours with context.load_cert_chain(...)")
         try:
-            if self._host.startswith(UNIX_PREFIX):
-                await self._start_unix(loop, "/" + self._host.removeprefix(UNIX_PREFIX).lstrip("/"))
+            if self._unix is not None:
+                await self._start_unix(loop, self._unix)
             else:
                 await self._start_tcp(loop)
         except (OSError, ValueError) as error:  # ValueError: no name of a host, nor of a file, can be so
-            raise ConfigError(f"can't listen on {self._host} port {self._port}: {error}") from error
+            place = f"{self._host} port {self._port}" if self._unix is None else self._unix.path
+            raise ConfigError(f"can't listen on {place}: {error}") from error
 
     async def _start_tcp(self, loop: asyncio.AbstractEventLoop) -> None:
         port = self._port
@@ -119,27 +137,33 @@ class PicowsListener:
             self._host,
             port,
             backlog=_BACKLOG,
-            **self._tls_options(),
+            **self._server_tls(),
             reuse_port=self._reuse_port or None,
             start_serving=False,
         )
 
-    async def _start_unix(self, loop: asyncio.AbstractEventLoop, path: str) -> None:
+    async def _start_unix(self, loop: asyncio.AbstractEventLoop, place: UnixSocket) -> None:
         # The event loop would remove the socket of whoever listens there, and leave that one deaf without a word.
-        if await _is_served(path):
+        if await place.is_served():
             raise OSError(errno.EADDRINUSE, "another process listens on this socket")
         self._server = await loop.create_unix_server(
-            self._protocol, path, backlog=_BACKLOG, **self._tls_options(), start_serving=False
+            self._protocol, place.path, backlog=_BACKLOG, **self._server_tls(), start_serving=False
         )
         self._port = 0
+        self._file = place.identity()
+        place.apply_mode()
 
-    def _tls_options(self) -> dict[str, Any]:
+    def _server_tls(self) -> dict[str, Any]:
+        """Options for TLS from the first byte; where an announcement comes first, it begins after that."""
+        return {} if self._announced is not None else self._tls_options("ssl")
+
+    def _tls_options(self, name: str) -> dict[str, Any]:
         """The context, and our limits instead of the event loop's: a minute for the handshake, half of one to end."""
         if self._tls is None:
             return {}
         limits = self._shared.limits
         return {
-            "ssl": self._tls,
+            name: self._tls,
             "ssl_handshake_timeout": limits.handshake_timeout,
             "ssl_shutdown_timeout": limits.close_timeout,
         }
@@ -154,24 +178,30 @@ class PicowsListener:
         if self._server is not None:
             self._server.close()
             self._server = None
+        if self._unix is not None:
+            self._unix.remove(self._file)
+            self._file = None
         self._openings.end()
+        await self._tasks.cancel()
 
-    def _protocol(self) -> Opening:
-        return Opening(self._acceptor, self._shared, self._openings)
+    def _protocol(self) -> asyncio.Protocol:
+        if self._announced is None:
+            return Opening(self._acceptor, self._shared, self._openings)
+        tls = self._tls_options("sslcontext")
+        return Announced(self._announced, self._openings, self._shared.notices, tls, self._begin, self._tasks)
 
-
-async def _is_served(path: str) -> bool:
-    try:
-        _, writer = await asyncio.open_unix_connection(path)
-    except OSError:  # no file, or one that a process left behind
-        return False
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-    return True
+    def _begin(self, announcement: Announcement) -> Opening:
+        return Opening(self._acceptor, self._shared, self._openings, announcement)
 
 
-def _checked(port: int) -> int:
-    if type(port) is not int or not 0 <= port <= 65535:
+def _place(host: object, port: object, reuse_port: object) -> UnixSocket | None:
+    """Check an address; return that of a Unix socket, or None for one of TCP."""
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigError(f"port={port!r}: give a whole number from 0, for a free one, to 65535")
-    return port
+    require_bool("reuse_port", reuse_port)
+    if isinstance(host, str) and host.startswith(UNIX_PREFIX):
+        if reuse_port:
+            raise ConfigError("reuse_port is for ports: a Unix socket belongs to one process")
+        return UnixSocket.parse(host)
+    require_host(host)
+    return None

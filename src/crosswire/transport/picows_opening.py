@@ -16,9 +16,10 @@ from crosswire.core import deflate
 from crosswire.transport.http_answer import encode_answer
 from crosswire.transport.http_head import BadHead, Head
 from crosswire.transport.interface import Accepted, Acceptor, Request, Response
-from crosswire.transport.openings import Openings
+from crosswire.transport.openings import Openings, hand_over
 from crosswire.transport.picows_gate import Gate
 from crosswire.transport.picows_server import PicowsConnection, Shared
+from crosswire.transport.proxy_protocol import Announcement
 from crosswire.transport.wire_log import WIRE_LOG
 
 _READ_BUFFER = 2048
@@ -33,11 +34,15 @@ class Opening(asyncio.Protocol):
         acceptor: decides about it.
         shared: what all connections of the listener have in common.
         openings: counts it among them while it is one.
+        announced: what a proxy said of the connection, or None.
     """
 
-    __slots__ = ("_acceptor", "_head", "_openings", "_shared", "_transport")
+    __slots__ = ("_acceptor", "_announced", "_head", "_openings", "_shared", "_transport")
 
-    def __init__(self, acceptor: Acceptor, shared: Shared, openings: Openings) -> None:
+    def __init__(
+        self, acceptor: Acceptor, shared: Shared, openings: Openings, announced: Announcement | None = None
+    ) -> None:
+        self._announced = announced
         self._acceptor = acceptor
         self._shared = shared
         self._openings = openings
@@ -68,10 +73,6 @@ class Opening(asyncio.Protocol):
             self._head = None
             self._decide(head)
 
-    def eof_received(self) -> bool:
-        """Keep what can still be sent open, if it is the answer; without a whole request there will be none."""
-        return self._head is None
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits any more."""
         self._forget_head()
@@ -90,15 +91,19 @@ class Opening(asyncio.Protocol):
     # What becomes of it.
 
     def _decide(self, head: Head) -> None:
-        transport = self._transport
-        peer = transport.get_extra_info("peername")
-        remote = str(peer[0]) if isinstance(peer, tuple) else ""
-        request = Request(head.target, head.headers, remote, head.method, head.upgrade)
+        said = self._announced
+        remote = self._peer() if said is None or said.remote is None else said.remote
+        secure = self._shared.secure or (said is not None and said.tls)
+        request = Request(head.target, head.headers, remote, head.method, head.upgrade, secure)
         decision = self._acceptor.accept(request)
         if isinstance(decision, Response):
             self._answer(decision, with_body=head.method != "HEAD", last=head.whole and not head.rest)
         else:
             self._upgrade(decision, head)
+
+    def _peer(self) -> str:
+        peer = self._transport.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else ""
 
     def _answer(self, response: Response, *, with_body: bool = True, last: bool) -> None:
         """Send an answer and close; where more may come from the peer, once it has closed or the time is over.
@@ -124,7 +129,7 @@ class Opening(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.connection_made(Gate(transport))
         key = head.headers["sec-websocket-key"]
-        _feed(transport, protocol, _REQUEST % key.strip().encode("latin-1") + head.rest)
+        hand_over(transport, protocol, _REQUEST % key.strip().encode("latin-1") + head.rest)
 
     def _forget_head(self) -> None:
         if self._head is not None:
@@ -179,14 +184,3 @@ def _websocket(granted: WSUpgradeResponseWithListener, max_message: int) -> Any:
         None,  # extra_headers: a client's
         _READ_BUFFER,
     )
-
-
-def _feed(transport: Any, protocol: Any, data: bytes) -> None:
-    """Give a protocol what was read for it, until it wants no more."""
-    left = data
-    while left and not transport.is_closing() and transport.get_protocol() is protocol:
-        buffer = protocol.get_buffer(len(left))
-        size = min(len(buffer), len(left))
-        buffer[:size] = left[:size]
-        protocol.buffer_updated(size)
-        left = left[size:]

@@ -36,11 +36,13 @@ class Shared:
         limits: the server's.
         flusher: of their outboxes.
         notices: of requests that are refused.
+        secure: whether they are over TLS.
     """
 
     limits: Limits
     flusher: Flusher
     notices: Notices
+    secure: bool
 
 
 class PicowsConnection(WSListener):

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +253,48 @@ async def test_a_unix_socket_that_was_left_behind_is_taken(tmp_path: Path) -> No
 def test_a_port_that_is_none_is_refused_at_once(port: Any) -> None:
     with pytest.raises(ConfigError, match="65535"):
         Server(port=port)
+
+
+@pytest.mark.parametrize("mode", ["600", "660", "0666"])
+async def test_the_file_of_a_unix_socket_has_the_mode_that_is_said(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "socket"
+    async with make_server(host=f"unix:{path}?mode={mode}"):
+        assert stat.S_IMODE(path.stat().st_mode) == int(mode, 8)
+        async with unix_connect(str(path), uri="ws://localhost/?id=1", compression=None) as ws:
+            await ws.send("")
+            assert await ws.recv() == ""
+
+
+async def test_the_file_of_a_unix_socket_is_removed_at_the_stop(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    server = make_server(host=f"unix:{path}?mode=600")
+    for _ in range(2):
+        async with server:
+            assert path.is_socket()
+        assert not path.exists()
+    async with server:
+        path.unlink()
+        async with make_server(host=f"unix:{path}"):
+            await server.stop()
+            assert path.is_socket(), "it is the other one's now"
+
+
+async def test_the_file_of_a_unix_socket_is_removed_after_a_start_that_failed(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    server = make_server(host=f"unix:{path}")
+
+    @server.on_start
+    def fail() -> None:
+        raise RuntimeError("not today")
+
+    with pytest.raises(RuntimeError, match="not today"):
+        await server.start()
+    assert not path.exists()
+
+
+async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    path.write_text("mine")
+    with pytest.raises(ConfigError, match="can't listen"):
+        await make_server(host=f"unix:{path}").start()
+    assert path.read_text() == "mine"

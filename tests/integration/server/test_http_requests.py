@@ -14,6 +14,7 @@ import pytest
 from crosswire import Handshake, Limits, Response, Server
 from crosswire.testing.socket_peer import upgrade_request
 from tests.integration.server.support import PATIENCE, connect, make_server, raw_stream
+from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
 
 KINDS = ("tcp", "tls", "unix")
@@ -109,9 +110,25 @@ async def test_a_body_is_ignored_and_the_answer_still_arrives(kind: str, tmp_pat
     async with serving(kind, tmp_path) as (server, tls):
         status, fields, _ = await exchange(server, tls, post + b"x") if tls else await exchange(server, tls, post, body)
         assert (status, fields["allow"]) == (405, "GET, HEAD, OPTIONS")
-        assert (await exchange(server, tls, request("GET", fields="Host: a\r\nContent-Length: 3\r\n") + b"abc"))[
-            0
-        ] == 200
+        small = request("GET", fields="Host: a\r\nContent-Length: 3\r\n")
+        assert (await exchange(server, tls, small + b"abc"))[0] == 200
+
+
+HALF_A_BODY = request("POST", fields="Host: a\r\nContent-Length: 9\r\n") + b"abc"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", HALF_A_BODY])
+async def test_a_peer_that_is_gone_is_not_waited_for(sent: bytes) -> None:
+    async with make_server() as server:
+        openings = server._listener._openings
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(sent)
+        await wait_until(lambda: len(openings))
+        if sent == HALF_A_BODY:
+            assert (await asyncio.wait_for(reader.read(), PATIENCE)).startswith(b"HTTP/1.1 405 ")
+        writer.write_eof()
+        await wait_until(lambda: not len(openings))
+        writer.close()
 
 
 @pytest.mark.parametrize(

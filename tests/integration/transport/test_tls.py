@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 
-from crosswire import Limits, Server
+import pytest
+
+from crosswire import ConfigError, Limits, Server
 from crosswire.runtime.loops import loop_factory
 from tests.integration.transport.raw import Raw
 from tests.support import aio
@@ -17,5 +20,26 @@ def test_a_tls_handshake_that_takes_too_long_is_dropped_too(tmp_path: Path) -> N
             raw = Raw(*await asyncio.open_connection("127.0.0.1", server.port))
             assert await raw.read_all() == b""
             await raw.close()
+
+    aio.run(main(), loop_factory())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.MAXIMUM_SUPPORTED])
+def test_a_context_without_a_certificate_is_refused_at_the_start(version: ssl.TLSVersion) -> None:
+    async def main() -> None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.maximum_version = version
+        with pytest.raises(ConfigError, match="load_cert_chain"):
+            await Server(port=0, tls=tls).start()
+
+    aio.run(main(), loop_factory())
+
+
+def test_a_context_that_asks_clients_for_a_certificate_is_taken(tmp_path: Path) -> None:
+    async def main() -> None:
+        server_tls, _ = tls_contexts(tmp_path)
+        server_tls.verify_mode = ssl.CERT_REQUIRED
+        async with Server(port=0, tls=server_tls) as server:
+            assert server.running
 
     aio.run(main(), loop_factory())

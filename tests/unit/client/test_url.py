@@ -54,7 +54,10 @@ def test_the_server_reads_what_was_given_after_what_was_there(url: str, params: 
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("http://localhost", "ws://"),
+        ("http://localhost", "write ws://"),
+        ("https://localhost", "write wss://"),
+        ("HTTPS://localhost", "write wss://"),
+        ("ws://h:0/", "port 0"),
         ("localhost:9000", "ws://"),
         ("", "ws://"),
         ("ws://", "no host"),

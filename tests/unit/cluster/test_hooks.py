@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine
+from itertools import cycle
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.runtime.tasks import Tasks
-from crosswire.types import GapInfo
+from crosswire.types import GapInfo, NodeInfo
+from tests.support import aio
+from tests.support.clock import InstantLoop
 
 
 @pytest.fixture
@@ -24,3 +33,101 @@ def test_a_gap_is_logged_with_and_without_a_hook(
     assert gap.levelname == "WARNING"
     assert "missed within 2.5 s, over redis://a" in gap.getMessage()
     assert len(told) == hooked
+
+
+NODE = NodeInfo("b", "0" * 16, 0.0)
+
+
+def noting(
+    what: str, told: dict[str, list[str]], waits: list[float | None]
+) -> Callable[[NodeInfo], Coroutine[Any, Any, None]]:
+    durations = cycle(waits)
+
+    async def note(info: NodeInfo) -> None:
+        told[info.name].append(f"{what} begins")
+        if (seconds := next(durations)) is not None:
+            await asyncio.sleep(seconds)
+        told[info.name].append(f"{what} ends")
+
+    return note
+
+
+async def come_and_go(hooks: NodeHooks, steps: list[tuple[str, float]]) -> None:
+    there = {"b": False, "c": False}
+    for name, pause in steps:
+        info = NODE._replace(name=name)
+        if there[name]:
+            hooks.fire_leave(info, "goodbye")
+        else:
+            hooks.fire_join(info)
+        there[name] = not there[name]
+        await asyncio.sleep(pause)
+
+
+WAITS = st.lists(st.one_of(st.none(), st.floats(0, 5)), min_size=1, max_size=3)
+
+
+@given(
+    steps=st.lists(st.tuples(st.sampled_from("bc"), st.floats(0, 3)), max_size=12),
+    joining=WAITS,
+    leaving=WAITS,
+    stop_after=st.one_of(st.none(), st.floats(0, 10)),
+)
+def test_comings_and_goings_of_a_name_alternate_whatever_their_handlers_await(
+    steps: list[tuple[str, float]], joining: list[float | None], leaving: list[float | None], stop_after: float | None
+) -> None:
+    told: dict[str, list[str]] = {"b": [], "c": []}
+
+    async def main() -> None:
+        tasks = Tasks()
+        hooks = NodeHooks(tasks, lambda: None, lambda name: None)
+        hooks.on_join(noting("join", told, joining))
+        hooks.on_leave(noting("leave", told, leaving))
+        coming = asyncio.create_task(come_and_go(hooks, steps))
+        if stop_after is None:
+            await coming
+            assert await tasks.wait(1000)
+            for name, heard in told.items():
+                assert len(heard) == 2 * sum(each == name for each, _ in steps)
+            return
+        await asyncio.sleep(stop_after)
+        coming.cancel()
+        hooks.drop()
+        await tasks.cancel()
+        assert not len(tasks)
+        await asyncio.wait({coming})
+
+    aio.run(main(), InstantLoop)
+    cycle_of = ["join begins", "join ends", "leave begins", "leave ends"]
+    for heard in told.values():
+        assert heard == [cycle_of[number % 4] for number in range(len(heard))]
+
+
+def test_a_handler_that_does_not_end_holds_a_bounded_number_of_others_up(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+
+    async def main() -> None:
+        tasks = Tasks()
+        hooks = NodeHooks(tasks, lambda: None, lambda name: None)
+        go = asyncio.Event()
+
+        async def joined() -> None:
+            told.append("join")
+            await go.wait()
+
+        hooks.on_join(joined)
+        hooks.on_leave(lambda: told.append("leave"))
+        for _ in range(1000):
+            hooks.fire_join(NODE)
+            hooks.fire_leave(NODE, "goodbye")
+        hooks.fire_join(NODE)
+        await asyncio.sleep(0)
+        assert told == ["join"]
+        go.set()
+        assert await tasks.wait(60)
+
+    aio.run(main(), InstantLoop)
+    assert len(told) < 200
+    assert told == [("join", "leave")[number % 2] for number in range(len(told))]
+    assert told[-1] == "join"  # it is there
+    assert "too slow" in caplog.text

@@ -400,7 +400,7 @@ def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
 
         __slots__ = ("made",)
 
-        def start(self, work: Coroutine[Any, Any, Any], name: str) -> Any:
+        def start(self, work: Coroutine[Any, Any, Any], name: str, what: str | None = None) -> Any:
             self.made = work
 
     async def main() -> None:

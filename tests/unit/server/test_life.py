@@ -21,7 +21,7 @@ from crosswire.server.handshake import Handshake
 from crosswire.server.interest import Duplicates
 from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.socket import Socket
-from crosswire.server.upgrade import Upgrades
+from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.memory import MemoryClient, MemoryListener
 from crosswire.types import Heartbeat, Limits
 from tests.support.aio import run
@@ -69,7 +69,7 @@ class Life:
         for name in ("on_connect", "on_disconnect"):  # which are to be seen, and so to be there
             getattr(self.server.hooks, name)(self._hook(name, Step()))
         self.server.events.on("say", self._hook("say"))
-        upgrades = Upgrades(PlainRoutes(), authentication, None, False, self.server.router, self.server.context)
+        upgrades = Upgrades(PlainRoutes(), authentication, Terms(), self.server.router, self.server.context)
         self._listener = MemoryListener(upgrades, LIMITS)
 
     def _hook(self, name: str, step: Step | None = None) -> Any:

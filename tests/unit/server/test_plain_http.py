@@ -92,6 +92,12 @@ def test_a_path_starts_with_a_slash(routes: PlainRoutes, path: str) -> None:
         routes.add(path, lambda: "")
 
 
+@pytest.mark.parametrize("path", ["/a?b", "/a#b", "/gr%C3%B6%C3%9Fer", "/a%20b"])
+def test_a_path_that_no_request_has_is_refused(routes: PlainRoutes, path: str) -> None:
+    with pytest.raises(ConfigError, match="can never match"):
+        routes.add(path, lambda: "")
+
+
 def test_a_handler_is_synchronous(routes: PlainRoutes) -> None:
     async def handler() -> str:
         return ""

@@ -107,6 +107,42 @@ def test_a_pong_that_answers_no_ping_only_shows_life() -> None:
     assert run(main(), InstantLoop) == (None, True)
 
 
+@pytest.mark.parametrize("paused_at", [1.0, 19.95, 20.5, 25.0, 29.0])
+def test_the_silence_of_a_peer_that_is_not_read_means_nothing(paused_at: float) -> None:
+    async def main() -> tuple[Peer, list[Close]]:
+        peer, pulse, wheel = beating(None)
+        await asyncio.sleep(paused_at)
+        pulse.deaf = True
+        await asyncio.sleep(1000)
+        while_deaf = [close for _, close in peer.aborts]
+        pulse.deaf = False
+        pulse.heard = True
+        began = peer.loop.time()
+        await asyncio.sleep(100)
+        wheel.stop()
+        (dropped,) = [at for at, _ in peer.aborts]
+        assert HEARTBEAT.timeout <= peer.began + dropped - began <= HEARTBEAT.interval + HEARTBEAT.timeout + 1
+        return peer, while_deaf
+
+    peer, while_deaf = run(main(), InstantLoop)
+    assert while_deaf == []
+    assert len(peer.pings) > 40
+
+
+def test_a_peer_that_is_not_read_answers_a_probe() -> None:
+    async def main() -> tuple[bool, bool]:
+        _, pulse, wheel = beating(None)
+        pulse.deaf = True
+        alive = await pulse.answers(1)
+        pulse.deaf = False
+        gone = await pulse.answers(1)
+        pulse.stop()
+        wheel.stop()
+        return alive, gone
+
+    assert run(main(), InstantLoop) == (True, False)
+
+
 def test_a_peer_that_is_silent_after_a_ping_is_dropped_once() -> None:
     async def main() -> Peer:
         peer, _, _ = beating(None)

@@ -163,3 +163,57 @@ def test_a_refused_identification_keeps_the_rooms_to_the_end() -> None:
         return session.socket.rooms, session.socket.user, connection.closes[0][0]
 
     assert run(main(), InstantLoop) == ({"chat": {"1"}}, "2", 4012)
+
+
+@pytest.mark.parametrize("size", [0, 100, 900])
+@pytest.mark.parametrize("phase", ["authenticate", "on_connect"])
+def test_reading_pauses_beyond_what_is_held_until_the_client_is_let_in(phase: str, size: int) -> None:
+    async def main() -> list[int]:
+        server, seen = FakeServer(Limits(max_message=10_000), Heartbeat(interval=0.3, timeout=0.3)), list[int]()
+        server.events.on("say", lambda socket, data: seen.append(data[0]))
+
+        async def wait() -> None:
+            await asyncio.sleep(9)
+
+        if phase == "on_connect":
+            server.hooks.on_connect(wait)
+        session, connection = server.connect(verdict_after(9, "1") if phase == "authenticate" else Verdict(user="1"))
+        sent = 0
+        while connection.reading:
+            session.text(f'{{"event":"say","payload":[{sent},"{"x" * size}"]}}')
+            sent += 1
+        assert 10_000 / (size + 400) <= sent <= 10_000 / (size + 20) + 2
+        await asyncio.sleep(8)  # many heartbeats that are not answered
+        assert (seen, connection.reading, connection.aborts, connection.closes) == ([], False, [], [])
+        await asyncio.sleep(1.1)
+        assert connection.reading
+        assert seen == list(range(sent))
+        session.closed(Close(1000))
+        await server.end()
+        return seen
+
+    assert run(main(), InstantLoop)
+
+
+def test_what_waited_is_handled_in_turns_and_nothing_overtakes_it() -> None:
+    async def main() -> list[int]:
+        server, seen, first = FakeServer(), list[int](), asyncio.Event()
+
+        @server.events.on("say")
+        def say(socket: Socket, data: int) -> None:
+            seen.append(data)
+            first.set()
+
+        session, _ = server.connect(verdict_after(1, "1"))
+        for number in range(1000):
+            session.text(f'{{"event":"say","payload":{number}}}')
+        await first.wait()
+        assert 0 < len(seen) < 1000
+        for number in range(1000, 1100):
+            session.text(f'{{"event":"say","payload":{number}}}')
+            await asyncio.sleep(0)
+        await asyncio.sleep(1)
+        await server.end()
+        return seen
+
+    assert run(main(), InstantLoop) == list(range(1100))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
+from crosswire.core.options import suggestion
 from crosswire.errors import ConfigError
 
 DEFAULT_PORT = 6379
@@ -19,6 +20,7 @@ _FORMS = (
 )
 _SENTINEL = ("redis+sentinel", "rediss+sentinel")
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:\[\],]+))(?::([0-9]{1,5}))?")
+_SCHEMES = ("redis", "rediss", "unix", *_SENTINEL)
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 
 
@@ -172,8 +174,18 @@ def parse(url: str) -> Address:
     if "#" in url:
         raise _unreadable("it has a fragment: percent-encode '#' as %23")
     if parts.scheme not in ("redis", "rediss", "unix"):
-        raise _unreadable("it does not begin with redis://, rediss://, unix:// or redis+sentinel://")
+        forms = "redis://, rediss://, unix:// or redis+sentinel://"
+        raise _unreadable(f"it does not begin with {forms}{_meant(url, parts.scheme)}")
+    if port == 0:
+        raise _unreadable("nothing listens on port 0")
     return _unix(url, parts) if parts.scheme == "unix" else _tcp(url, parts, port)
+
+
+def _meant(url: str, scheme: str) -> str:
+    """What a url could be that has no scheme of ours; nothing of it is quoted, but what we know."""
+    if "://" in url:
+        return suggestion(scheme, _SCHEMES)
+    return suggestion(url.partition(":")[0], ("embedded",)) or "; write one of these in front"
 
 
 def _tcp(url: str, parts: SplitResult, port: int | None) -> Address:

@@ -92,6 +92,7 @@ class Endpoint:
         healthy: whether all that was published there came back in time.
         usable: whether it can be published on; it may be while it can't be listened on.
         retired: nothing is to be published on it.
+        discarded: it is in use no more.
         latency: milliseconds of the last probe's round trip.
         last_error: what went wrong last.
         denied: why it refuses us for good, as far as it is up to it.
@@ -115,7 +116,7 @@ class Endpoint:
     ) -> None:
         self.address = dialer.address
         self.id = dialer.address.id
-        self.healthy = self.usable = self.retired = False
+        self.healthy = self.usable = self.retired = self.discarded = False
         self.latency: float | None = None
         self.last_error: str | None = None
         self.denied: str | None = None

@@ -14,13 +14,14 @@ from crosswire.cluster.interface import PortOwner
 from crosswire.cluster.redis.address import Address, parse
 from crosswire.cluster.redis.application import application_of, described, is_embedded
 from crosswire.cluster.redis.commands import channel_of, command, text_of_channel
+from crosswire.cluster.redis.coverage import was_covered
 from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.embedded import EmbeddedRedis
 from crosswire.cluster.redis.endpoint import Endpoint, Pulse
 from crosswire.cluster.redis.inlets import Inlets
 from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Budget, Message, command_of
-from crosswire.errors import BusUnavailable, ConfigError
+from crosswire.errors import BusUnavailable, ConfigError, NotConnected
 from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
@@ -33,8 +34,6 @@ _FAIR_CHANCE = 0.5
 _ADD = 3.0
 _RETIRE = 1.0
 _GOODBYE = 0.5
-_UNUSED = 5.0
-"""Seconds after which every node knows that a Redis was lost or is back, and publishes accordingly."""
 
 logger = logging.getLogger("crosswire.redis")
 
@@ -84,7 +83,7 @@ class Endpoints:
         self._told: dict[str, RedisStatus] = {}
         self._paths: tuple[str, ...] = ()
         self._notices = Notices(logger)
-        self._available = self._interrupted = False
+        self._available = self._interrupted = self._stopped = False
 
     @property
     def available(self) -> bool:
@@ -131,7 +130,7 @@ class Endpoints:
         Raises:
             ConfigError: one can't be used as it is configured.
         """
-        began = time.time()
+        began, self._stopped = time.time(), False
         try:
             for url in urls:
                 await self._make(url)
@@ -148,14 +147,15 @@ class Endpoints:
 
     async def stop(self) -> None:
         """Disconnect, when what was published is acknowledged, or soon."""
+        self._stopped = True
         asked = [endpoint.publisher.ask(command(b"PING")) for endpoint in self.connected]
         try:
             if asked:
                 await asyncio.wait(asked, timeout=_GOODBYE)
         finally:  # who is cancelled does not wait for them, and disconnects all the same
             self._pool.close()
-            for id in list(self._all):
-                await self._discard(id)
+            for endpoint in list(self._all.values()):
+                await self._discard(endpoint)
             self._available = False
 
     async def add(self, url: str) -> None:
@@ -164,17 +164,16 @@ class Endpoints:
         Raises:
             BusUnavailable: it can't be reached; it is not used then.
             ConfigError: it can't be used at all.
+            NotConnected: the node stops.
         """
-        endpoint = self._find(url)
-        known = endpoint is not None
+        known = self._find(url)
+        endpoint = await self._make(url) if known is None else known
         try:
-            if endpoint is None:
-                endpoint = await self._make(url)
-            await self._until(lambda: endpoint.healthy or endpoint.denied is not None, _ADD)
+            await self._until(lambda: endpoint.healthy or endpoint.denied is not None or endpoint.discarded, _ADD)
             self._require_working(endpoint)
         except BaseException:
-            if endpoint is not None and not known:
-                await self._discard(endpoint.id)
+            if known is None:
+                await self._discard(endpoint)
             raise
         endpoint.retired = False
         self._use()
@@ -190,9 +189,14 @@ class Endpoints:
             raise ConfigError("this Redis is not in use, so it can't be removed: node.redis.status() tells which are")
         if all(each.retired for each in self._all.values() if each is not endpoint):
             raise ConfigError(f"{endpoint.address.shown} is the last Redis: add another one before you remove it")
-        endpoint.retired = True
+        before, endpoint.retired = endpoint.retired, True
         self._use()
-        await asyncio.wait((endpoint.publisher.ask(command(b"PING")),), timeout=_RETIRE)
+        try:
+            await asyncio.wait((endpoint.publisher.ask(command(b"PING")),), timeout=_RETIRE)
+        except BaseException:
+            endpoint.retired = before
+            self._use()
+            raise
 
     async def remove(self, url: str) -> None:
         """Use one no more.
@@ -202,14 +206,18 @@ class Endpoints:
         """
         await self.retire(url)
         endpoint = self._find(url)
-        if endpoint is not None:  # nobody else was faster
-            await self._discard(endpoint.id)
+        if endpoint is not None and endpoint.retired:  # nobody else was faster, or has added it again
+            await self._discard(endpoint)
             self._review()
 
     async def _make(self, url: str) -> Endpoint:
         embedded, address = await self._located(url)
-        if embedded is not None and (known := self._all.get(address.id)) is not None:  # somebody else was faster
+        known = self._all.get(address.id)
+        if embedded is not None and (self._stopped or known is not None):
             embedded.release()
+        if self._stopped:
+            raise NotConnected(f"the node stops, so {address.shown} is not added")
+        if known is not None:  # somebody else was faster
             return known
         dialer = Dialer(address, self._node, _CONNECT_TIMEOUT, None if embedded is None else embedded.acquire)
         self._made += 1
@@ -235,14 +243,18 @@ class Endpoints:
         logger.info("%s: a Valkey for %s (%s)", application, described(application), place.path)
         return embedded, replace(place, url=application, alias=application)
 
-    async def _discard(self, id: str) -> None:
-        endpoint = self._all.pop(id)
-        self._told.pop(id)
+    async def _discard(self, endpoint: Endpoint) -> None:
+        if endpoint.discarded:  # somebody else was faster
+            return
+        endpoint.discarded = True
+        tasks, embedded = self._tasks.pop(endpoint.id), self._embedded.pop(endpoint.id, None)
+        del self._all[endpoint.id], self._told[endpoint.id]
         self._inlets.alone = len(self._all) == 1
         self._use()
-        await self._tasks.pop(id).cancel()
+        self._news.set()
+        await tasks.cancel()
         await endpoint.close()
-        if (embedded := self._embedded.pop(id, None)) is not None:
+        if embedded is not None:
             embedded.release()
 
     def _find(self, url: str) -> Endpoint | None:
@@ -281,6 +293,8 @@ class Endpoints:
 
     @staticmethod
     def _require_working(endpoint: Endpoint) -> None:
+        if endpoint.discarded:
+            raise BusUnavailable(f"{endpoint.address.shown} was removed before it could be used")
         if endpoint.denied is not None:
             raise _denied(endpoint)
         if not endpoint.healthy:
@@ -293,7 +307,7 @@ class Endpoints:
 
     def endpoint_works(self, endpoint: Endpoint, since: float | None) -> None:
         """It became healthy."""
-        if endpoint.id not in self._all:
+        if endpoint.discarded:
             return
         logger.info("%s is connected", endpoint.address.shown)
         back, self._available = not self._available and self._interrupted, True
@@ -301,7 +315,7 @@ class Endpoints:
         self._news.set()
         self._tell_health(endpoint)
         self._tell_paths()
-        if since is not None and not self._was_covered(endpoint):
+        if since is not None and not (self._redundant and was_covered(endpoint, self._all.values())):
             self._gap(GapInfo(endpoint.address.shown, since, time.time()))
         if back:
             self._tell(self._owner.restored)
@@ -309,7 +323,7 @@ class Endpoints:
     def endpoint_changed(self, endpoint: Endpoint) -> None:
         """Its health, or that of a connection, is another."""
         self._news.set()
-        if endpoint.id not in self._all:
+        if endpoint.discarded:
             return
         self._review()
         # In a later turn: the other connection is often lost in this one too.
@@ -323,7 +337,7 @@ class Endpoints:
         """It can't be published on."""
         self._use()
         self._pool.lost(messages)
-        if was_usable and endpoint.id in self._all:
+        if was_usable and not endpoint.discarded:
             self._tell(partial(self._owner.path_lost, endpoint.id))
         self.endpoint_changed(endpoint)
 
@@ -353,18 +367,6 @@ class Endpoints:
     def _use(self) -> None:
         self._pool.use([each for each in self._all.values() if each.usable and not each.retired])
 
-    def _was_covered(self, endpoint: Endpoint) -> bool:
-        """Whether all that went over it meanwhile came over another one too."""
-        if not self._redundant or endpoint.lost_at is None:
-            return False
-        others = [each for each in self._all.values() if each is not endpoint]
-        whole = [each for each in others if _heard_all_since(each, endpoint.lost_at)]
-        return bool(whole) and not any(
-            each.lost_at is not None and each.lost_at > endpoint.lost_at - _UNUSED
-            for each in others
-            if each not in whole
-        )
-
     def _review(self) -> None:
         """Find out what is left."""
         available, self._available = self._available, bool(self.healthy)
@@ -377,9 +379,9 @@ class Endpoints:
             self._tell(self._owner.paths_changed)
 
     def _tell_health(self, endpoint: Endpoint) -> None:
-        before, now = self._told.get(endpoint.id), endpoint.status
-        if before is None:
-            return  # it was removed
+        if endpoint.discarded:
+            return
+        before, now = self._told[endpoint.id], endpoint.status
         self._told[endpoint.id] = now
         if (before.healthy, before.publisher, before.subscriber) != (now.healthy, now.publisher, now.subscriber):
             self._tell(partial(self._owner.health_changed, now))
@@ -390,14 +392,6 @@ class Endpoints:
             what()
         except Exception:
             logger.exception("telling of a Redis failed")
-
-
-def _heard_all_since(endpoint: Endpoint, moment: float) -> bool:
-    """Whether all that is published on two Redis comes over this one too, if it is one of them."""
-    if endpoint.listens_since is None:
-        return False
-    # When this node has it back, others may still publish on its only companion.
-    return endpoint.listens_since <= moment - (0 if endpoint.lost_at is None else _UNUSED)
 
 
 def _denied(endpoint: Endpoint) -> ConfigError:

@@ -14,7 +14,10 @@ from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.messages import JSON, NODE_MSGPACK, Codec
 from crosswire.core.names import has_utf8
+from crosswire.core.options import require_bool, require_one_of
 from crosswire.errors import ConfigError, UsageError
+
+_LONGEST_PREFIX = 100
 
 Strategy = Literal["hash", "round-robin", "random", "fastest"]
 Delivery = Literal["fast", "redundant"]
@@ -80,13 +83,13 @@ class Redis:
             # Now, as the process may have changed its folder by the time it starts.
             urls = tuple(application_of(url) if is_embedded(url) else url for url in self.all_urls)
             object.__setattr__(self, "urls", urls)
-        _require_one_of("strategy", self.strategy, get_args(Strategy))
-        _require_one_of("delivery", self.delivery, get_args(Delivery))
-        _require_one_of("overflow", self.overflow, get_args(Overflow))
+        require_one_of("Redis(strategy)", self.strategy, get_args(Strategy))
+        require_one_of("Redis(delivery)", self.delivery, get_args(Delivery))
+        require_one_of("Redis(overflow)", self.overflow, get_args(Overflow))
         for name in ("ping_interval", "ping_timeout"):
             _require_seconds(name, getattr(self, name))
         for name in ("compat", "compress", "auto_unsubscribe"):
-            _require_bool(name, getattr(self, name))
+            require_bool(f"Redis({name})", getattr(self, name))
         _check_prefix(self.prefix)
         _check_namespaces(self.preset_namespaces)
         _check_buffer(self.buffer)
@@ -97,6 +100,8 @@ class Redis:
                 "Redis(delivery='redundant', compat=True): original servers can't drop the twin of a message, "
                 "so use delivery='fast'"
             )
+        if self.delivery == "redundant" and len(self.all_urls) < 2:
+            raise ConfigError("Redis(delivery='redundant') publishes on two: give two urls or more, or delivery='fast'")
 
     @property
     def all_urls(self) -> tuple[str, ...]:
@@ -151,6 +156,10 @@ def _named(url: Any) -> tuple[str, str]:
 def _check_prefix(prefix: object) -> None:
     if not isinstance(prefix, str) or not prefix or not has_utf8(prefix):
         raise ConfigError(f"Redis(prefix={prefix!r}): give a string that is not empty and has a UTF-8 form")
+    if not prefix.isprintable() or " " in prefix or len(prefix) > _LONGEST_PREFIX:
+        raise ConfigError(
+            f"Redis(prefix={prefix!r}): give at most {_LONGEST_PREFIX} characters that can be printed, without spaces"
+        )
 
 
 def _check_buffer(size: object) -> None:
@@ -171,16 +180,6 @@ def _check_channels(namespaces: Collection[str]) -> None:
             rooms_channel(each)
     except UsageError as error:
         raise ConfigError(f"Redis(preset_namespaces): {error}") from None
-
-
-def _require_one_of(name: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f"Redis({name}={value!r}): give {', '.join(map(repr, known[:-1]))} or {known[-1]!r}")
-
-
-def _require_bool(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ConfigError(f"Redis({name}={value!r}): give True or False")
 
 
 def _require_seconds(name: str, value: object) -> None:

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from crosswire.cluster.redis.options import Redis
-from crosswire.errors import BusUnavailable, ConfigError
+from crosswire.errors import BusUnavailable, ConfigError, NotConnected
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.redis.support import RedisMember, Watch, crew, run
 from tests.support.aio import wait_until
@@ -258,3 +260,109 @@ def test_one_that_was_removed_may_die(one: RedisProcess, two: RedisProcess) -> N
             assert len(a.told) == told
 
     run(main())
+
+
+def test_what_is_added_again_while_it_is_removed_stays(one: RedisProcess, two: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis([one.url, two.url]), 2) as (a, b):
+            await b.listen(*CHANNELS)
+            two.pause()  # so that it takes a second until nothing waits to be acknowledged any more
+            removing = asyncio.create_task(a.redis.remove(two.url))
+            await wait_until(lambda: a.redis._endpoints._all[id_of(two)].retired)
+            two.resume()
+            await a.redis.add(two.url)
+            await removing
+            await a.redis.remove(one.url)
+            assert [status.url for status in a.redis.status()] == [two.url]
+            await talk(a, b)
+
+    run(main())
+
+
+def test_a_removal_that_is_cancelled_leaves_all_as_it_was(one: RedisProcess, two: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis([one.url, two.url])) as (a,):
+            two.pause()
+            removing = asyncio.create_task(a.redis.remove(two.url))
+            await wait_until(lambda: a.redis._endpoints._all[id_of(two)].retired)
+            removing.cancel()
+            await asyncio.gather(removing, return_exceptions=True)
+            two.resume()
+            assert not a.redis._endpoints._all[id_of(two)].retired
+            await wait_until(lambda: a.healthy == [True, True])
+
+    run(main())
+
+
+@pytest.mark.parametrize("wait", [0, 0.01, 0.1])
+def test_what_is_added_while_the_node_stops_is_not_left_behind(
+    one: RedisProcess, two: RedisProcess, wait: float
+) -> None:
+    async def main() -> None:
+        async with crew(Redis(one.url)) as (a,):
+            one.pause()  # it does not say goodbye
+            try:
+                stopping = asyncio.create_task(a.port.stop())
+                adding = [asyncio.create_task(a.redis.add(two.url)) for _ in range(2)]
+                await asyncio.sleep(wait)
+                adding.append(asyncio.create_task(a.redis.add(two.url)))
+                outcomes = await asyncio.gather(*adding, return_exceptions=True)
+                await stopping
+            finally:
+                one.resume()
+            assert all(isinstance(outcome, NotConnected) for outcome in outcomes), outcomes
+            assert a.redis.status() == []
+            assert "crosswire" not in two.command("CLIENT", "LIST")
+
+    run(main())
+
+
+def test_who_adds_one_that_does_not_answer_is_told_when_the_node_stops(one: RedisProcess, two: RedisProcess) -> None:
+    async def main() -> None:
+        async with crew(Redis(one.url)) as (a,):
+            two.pause()
+            try:
+                adding = asyncio.create_task(a.redis.add(two.url))
+                await wait_until(lambda: len(a.redis.status()) == 2)
+                await a.port.stop()
+                with pytest.raises(BusUnavailable, match="removed"):
+                    await asyncio.wait_for(adding, 1)
+            finally:
+                two.resume()
+
+    run(main())
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "remove", "cancel"]), st.booleans(), st.integers(0, 3)), max_size=12))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_however_changes_overlap_it_works_and_ends(
+    one: RedisProcess, two: RedisProcess, steps: list[tuple[str, bool, int]]
+) -> None:
+    async def main() -> None:
+        async with crew(Redis(one.url)) as (a,):
+            changes: list[asyncio.Task[None]] = []
+            for what, first, turns in steps:
+                url = one.url if first else two.url
+                if what == "cancel":
+                    for change in changes:
+                        change.cancel()
+                else:
+                    changes.append(asyncio.ensure_future((a.redis.add if what == "add" else a.redis.remove)(url)))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            for outcome in await asyncio.gather(*changes, return_exceptions=True):
+                assert outcome is None or isinstance(outcome, ConfigError | BusUnavailable | asyncio.CancelledError), (
+                    repr(outcome)
+                )
+            await wait_until(lambda: a.port.available and all(a.healthy))
+            assert any(not each.retired for each in a.redis._endpoints._all.values())
+            await a.listen()
+            assert await a.port.listeners(b"cw:test") == 1
+        for process in (one, two):
+            assert "crosswire" not in process.command("CLIENT", "LIST")
+
+    run(main())
+
+
+def id_of(redis: RedisProcess) -> str:
+    return f"127.0.0.1:{redis.port}"

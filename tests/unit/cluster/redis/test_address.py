@@ -210,7 +210,7 @@ def test_no_error_quotes_what_could_be_a_password(form: str, mark: str) -> None:
     assert SECRET not in shown or form == "redis://{}"
 
 
-@given(st.text(min_size=1), st.text(min_size=1), st.integers(0, 65535), st.integers(0, 1000))
+@given(st.text(min_size=1), st.text(min_size=1), st.integers(1, 65535), st.integers(0, 1000))
 def test_percent_encoding_carries_any_user_and_password(user: str, password: str, port: int, db: int) -> None:
     address = parse(f"redis://{quote(user, safe='', errors='replace')}:{quote(password, safe='')}@host:{port}/{db}")
     assert (address.user, address.password, address.port, address.db) == (user, password, port, db)

@@ -1,0 +1,86 @@
+"""Checks of a server's options: those that can't be used are refused when it is made."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Collection
+from typing import get_args
+
+from crosswire.core.headers import TOKEN
+from crosswire.core.options import require_bool, require_kind, require_one_of, require_strings
+from crosswire.core.origins import Origins
+from crosswire.core.proxies import TrustedProxies
+from crosswire.errors import ConfigError
+from crosswire.server.interest import Duplicates
+from crosswire.types import Heartbeat, Limits
+
+_CERTIFICATE = "context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH); context.load_cert_chain(...)"
+
+
+def require_options(
+    *, limits: object, heartbeat: object, duplicates: object, compression: object, proxy_protocol: object
+) -> None:
+    """Check the plain ones.
+
+    Raises:
+        ConfigError: one can't be used.
+    """
+    require_kind("limits", limits, Limits, "give Limits(max_message=..., ...)")
+    require_kind("heartbeat", heartbeat, Heartbeat, "give Heartbeat(interval=..., ...)")
+    require_one_of("duplicates", duplicates, get_args(Duplicates))
+    require_bool("compression", compression)
+    require_bool("proxy_protocol", proxy_protocol)
+
+
+def require_tls(tls: object) -> None:
+    """Check that it can be a server's.
+
+    Raises:
+        ConfigError: it is no context, or a client's.
+    """
+    if tls is None:
+        return
+    require_kind("tls", tls, ssl.SSLContext, f"give an ssl.SSLContext with your certificate: {_CERTIFICATE}")
+    if isinstance(tls, ssl.SSLContext) and tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
+        raise ConfigError(f"tls: this is the context of a client. That of a server: {_CERTIFICATE}")
+
+
+def require_origins(origins: object) -> Origins | None:
+    """Return what tells the origins that may connect, or None where all may.
+
+    Raises:
+        ConfigError: one of them can never match, or there is none.
+    """
+    if origins is None:
+        return None
+    strings = require_strings("origins", origins)
+    if not strings:
+        raise ConfigError("origins: an empty list lets no browser in: name the origins, or leave it out for any")
+    return Origins(strings)
+
+
+def require_proxies(trusted: object, *, proxy_protocol: bool) -> TrustedProxies | None:
+    """Return whose word is taken about clients, or None where nobody's is.
+
+    Raises:
+        ConfigError: they are no addresses, or there are none to announce connections.
+    """
+    strings = require_strings("trusted_proxies", trusted)
+    if proxy_protocol and not strings:
+        raise ConfigError(
+            "proxy_protocol=True: name the proxies, whose word about their clients is taken, in trusted_proxies"
+        )
+    return TrustedProxies(strings) if strings else None
+
+
+def require_subprotocols(subprotocols: object) -> Collection[str]:
+    """Return the names of the application's subprotocols.
+
+    Raises:
+        ConfigError: one can't be such a name.
+    """
+    strings = require_strings("subprotocols", subprotocols)
+    for each in strings:
+        if not TOKEN.fullmatch(each):
+            raise ConfigError(f"subprotocols: {each!r} can't be the name of one (RFC 6455, section 4.1)")
+    return strings

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from crosswire.errors import ConfigError
+from crosswire.runtime.slow import SlowWatch, Watched, watch_of, watched
+from tests.support.aio import run
+
+
+def hold() -> None:
+    time.sleep(0.03)  # that it holds the thread is what is tested
+
+
+@pytest.fixture
+def watch() -> SlowWatch:
+    return SlowWatch(0.01)
+
+
+@pytest.mark.parametrize("value", [0, -1, True, "0.1", float("nan"), [1]])
+def test_what_is_no_number_of_seconds_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigError, match="slow_handler"):
+        watch_of(value)
+
+
+def test_none_is_off() -> None:
+    assert watch_of(None) is None
+    assert watched(None, "x", lambda value: value, 5) == 5
+
+
+def test_a_call_that_holds_the_loop_is_warned_of_once_a_minute_each(
+    watch: SlowWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for what in ("x", "x", "y\n", "x"):
+        watched(watch, what, hold)
+        watched(watch, "quick", lambda: None)
+    first, second = [record.getMessage() for record in caplog.records]
+    assert "handler of 'x' held the event loop for 0.0" in first
+    assert "'y\\n'" in second
+
+
+def test_a_call_that_fails_is_warned_of_too(watch: SlowWatch, caplog: pytest.LogCaptureFixture) -> None:
+    def fails() -> None:
+        hold()
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        watched(watch, "x", fails)
+    assert "'x'" in caplog.text
+
+
+async def first_step() -> str:
+    hold()
+    await asyncio.sleep(0)
+    return "done"
+
+
+async def later_step() -> str:
+    await asyncio.sleep(0)
+    hold()
+    return "done"
+
+
+async def step_with_an_exception() -> str:
+    try:
+        async with asyncio.timeout(0.001):
+            await asyncio.sleep(60)
+    except TimeoutError:
+        hold()
+    return "done"
+
+
+async def waits_long() -> str:
+    await asyncio.sleep(0.03)
+    return "done"
+
+
+def by_await(work: Any, watch: SlowWatch) -> Any:
+    async def main() -> Any:
+        return await Watched(work, "x", watch)
+
+    return main()
+
+
+def by_watched(work: Any, watch: SlowWatch) -> Any:
+    return Watched(work, "x", watch)
+
+
+@pytest.mark.parametrize("way", [by_await, by_watched])
+@pytest.mark.parametrize(
+    ("work", "slow"), [(first_step, True), (later_step, True), (step_with_an_exception, True), (waits_long, False)]
+)
+def test_each_step_is_watched_and_waiting_is_none(
+    way: Callable[[Any, SlowWatch], Any],
+    work: Callable[[], Any],
+    slow: bool,
+    watch: SlowWatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        assert await asyncio.create_task(way(work(), watch)) == "done"
+
+    run(main())
+    assert bool(caplog.records) == slow
+
+
+@pytest.mark.parametrize("way", [by_await, by_watched])
+def test_it_is_cancelled_as_what_it_watches(way: Callable[[Any, SlowWatch], Any], watch: SlowWatch) -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    async def main() -> None:
+        task = asyncio.create_task(way(work(), watch))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    run(main())
+    assert ended == ["cancelled"]
+
+
+def test_one_that_is_cancelled_before_its_first_step_leaves_nothing_unawaited(watch: SlowWatch) -> None:
+    async def main() -> None:
+        task = asyncio.create_task(Watched(first_step(), "x", watch))
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    run(main())
+
+
+def test_whoever_calls_what_is_slow_is_not_blamed_for_it(watch: SlowWatch, caplog: pytest.LogCaptureFixture) -> None:
+    def calls_two() -> None:
+        watched(watch, "x", hold)
+        watched(watch, "y", hold)
+
+    def calls_and_holds() -> None:
+        calls_two()
+        hold()
+
+    watched(watch, "innocent", calls_two)
+    watched(watch, "guilty", calls_and_holds)
+    assert ["innocent" in caplog.text, "guilty" in caplog.text] == [False, True]
