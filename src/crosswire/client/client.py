@@ -55,7 +55,8 @@ class Client:
             MessagePack if the server agrees.
         tls: for ``wss://``; None trusts the certificate authorities of the system.
         ping_interval: seconds between two heartbeats, or None for none.
-        pong_timeout: seconds to wait for a heartbeat's echo; then the connection counts as lost.
+        pong_timeout: seconds of silence to wait for a heartbeat's echo; then the connection counts as lost. What
+            arrives meanwhile, or leaves in front of it, is no silence.
         ping_text: the heartbeat's text; it must be the server's.
         call_timeout: seconds that :meth:`call` waits for an answer, unless it is told otherwise.
         pending_after: seconds after which :meth:`call` gives its pending notice.
@@ -186,8 +187,10 @@ class Client:
         """
         await self._reconnection.stop()
         await self._reconnection.finish(HANDLER_GRACE)
-        await self._tasks.wait(HANDLER_GRACE)
-        await self._tasks.cancel()
+        if self._reconnection.has_stopped:
+            await self._tasks.wait(HANDLER_GRACE)
+        if self._reconnection.has_stopped:  # else the handlers are those of a new connection
+            await self._tasks.cancel()
 
     def reconnect(self, reset: bool = False) -> None:
         """Drop the connection, if there is one, and connect anew at once, whatever the policy and the limit say.

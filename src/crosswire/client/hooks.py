@@ -29,7 +29,7 @@ class Hooks:
         tasks: where asynchronous handlers run.
 
     Attributes:
-        warn: logs what is lost and has nobody who is told: see :meth:`crosswire.runtime.notices.Notices.warn`.
+        notices: logs what is lost and has nobody who is told.
     """
 
     def __init__(self, tasks: Tasks) -> None:
@@ -43,7 +43,7 @@ class Hooks:
         self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout")
         self.on_reconnect: Hook[[int, float], [int]] = Hook("on_reconnect", Offer(attempt=int, delay=float))
         self.on_give_up: Hook[[int]] = Hook("on_give_up", Offer(limit=int))
-        self.warn = Notices(logger).warn
+        self.notices = Notices(logger)
 
     def fire(self, hook: AnyHook, *arguments: Any) -> asyncio.Task[None] | None:
         """Call a hook's handlers; what they raise is reported. Return the task of those that wait, if any."""

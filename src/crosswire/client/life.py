@@ -50,7 +50,7 @@ class Life:
         if len(self._steps) >= MOST_WAITING:
             # Its opening waits as well, as the last: then neither is told.
             self._steps.pop().then()
-            self._hooks.warn(
+            self._hooks.notices.warn(
                 "life",
                 "a connection that opened and closed was not told to on_open and on_close: one of"
                 " their handlers has not ended for too long",
@@ -58,17 +58,24 @@ class Life:
             return
         self._add(_Step(self._hooks.on_close, (close,), _nothing))
 
-    async def finish(self, grace: float) -> None:
-        """Wait until all is told; a handler that takes longer than ``grace`` seconds is cancelled."""
-        while (task := self._running) is not None and task is not asyncio.current_task():
-            await asyncio.wait([task], timeout=grace)
-            if self._running is task and not task.done():
-                task.cancel()
-                await asyncio.wait([task], timeout=SLOW)
-                if not task.done():
-                    logger.error("a handler that does not end when it is cancelled is left behind: %s", task.get_name())
-                    return
-            await asyncio.sleep(0)  # its end is noted, and the next begun
+    @property
+    def to_await(self) -> bool:
+        """Whether a handler runs that has not ended, other than the one that asks."""
+        return self._running is not None and self._running is not asyncio.current_task()
+
+    async def finish_one(self, grace: float) -> None:
+        """Wait until the hook that runs has ended; after ``grace`` seconds cancel it."""
+        if (task := self._running) is None:
+            return
+        await asyncio.wait([task], timeout=grace)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=SLOW)
+        if not task.done():
+            logger.error("a handler that does not end when it is cancelled is left behind: %s", task.get_name())
+            self._running = None
+            self._go_on()
+        await asyncio.sleep(0)  # its end is noted, and the next begun
 
     def _add(self, step: _Step) -> None:
         self._steps.append(step)
@@ -90,7 +97,9 @@ class Life:
                 self._running, self._then = task, step.then
                 task.add_done_callback(self._ended)
 
-    def _ended(self, _task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task is not self._running:  # it was left behind
+            return
         if self._warning is not None:
             self._warning.cancel()
             self._warning = None
@@ -101,7 +110,7 @@ class Life:
     def _warn(self) -> None:
         self._warning = None
         if self._running is not None:
-            self._hooks.warn(
+            self._hooks.notices.warn(
                 "slow",
                 "%s still runs after %g s, and what comes after it waits: start a task of your own"
                 " for what takes longer",

@@ -133,9 +133,15 @@ class Reconnection:
         if task is not None and not task.done():
             await asyncio.wait([task])
 
+    @property
+    def has_stopped(self) -> bool:
+        """Whether nothing is under way, and nobody has begun anew."""
+        return self._run_token is None
+
     async def finish(self, grace: float) -> None:
         """Wait until the application has heard of everything; what takes longer than ``grace`` seconds is cancelled."""
-        await self._life.finish(grace)
+        while self.has_stopped and self._life.to_await:
+            await self._life.finish_one(grace)
 
     @property
     def _is_in(self) -> bool:

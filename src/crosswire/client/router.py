@@ -9,10 +9,10 @@ from typing import Any
 
 from crosswire.client.encoding import encode
 from crosswire.client.hooks import Hooks
-from crosswire.client.unhandled import Unhandled
 from crosswire.core import messages
 from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import Codec
+from crosswire.core.names import RESERVED
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync
@@ -61,12 +61,11 @@ class Router:
         tasks: where asynchronous handlers run.
     """
 
-    __slots__ = ("_hooks", "_listeners", "_tasks", "_unhandled")
+    __slots__ = ("_hooks", "_listeners", "_tasks")
 
     def __init__(self, listeners: EventListeners, hooks: Hooks, tasks: Tasks) -> None:
         self._listeners = listeners
         self._hooks = hooks
-        self._unhandled = Unhandled()
         self._tasks = tasks
 
     def event(self, delivery: Delivery) -> None:
@@ -76,7 +75,7 @@ class Router:
             return
         listeners = self._listeners.take(delivery.event)
         if not listeners:
-            self._unhandled.note(delivery.event)
+            self._unhandled(delivery.event)
             return
         outcome = Outcome(self._hooks.report)
         unfinished = call_sync(listeners, (), delivery.payload, outcome)
@@ -129,6 +128,12 @@ class Router:
             self._hooks.report(reason)
             data = codec.encode(messages.server_call_refusal(question.call_id, _handler_error()))
         question.reply(data)
+
+    def _unhandled(self, event: str) -> None:
+        # The protocol's own need no handler, and an application may handle messages by itself.
+        if event[:1] != RESERVED and not self._hooks.on_message:
+            text = "there is no handler for the event %r of the server: nothing is done (logged once for each name)"
+            self._hooks.notices.warn_once("there is no handler", event, text)
 
     def _busy(self, event: str) -> bool:
         return len(self._tasks) >= MAX_RUNNING and any(each.is_async for each in self._listeners.of(event))

@@ -54,7 +54,10 @@ async def _addresses(loop: asyncio.AbstractEventLoop, host: str, port: int) -> l
             family = socket.AF_INET if version == 4 else socket.AF_INET6
             return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
     found: list[AddrInfoType] = []
-    found.extend(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    try:
+        found.extend(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except UnicodeError as error:
+        raise OSError(f"{host!r} can't be the name of a host: {error}") from error
     if not found:
         raise OSError(f"{host!r} has no address")
     return found
@@ -63,5 +66,5 @@ async def _addresses(loop: asyncio.AbstractEventLoop, host: str, port: int) -> l
 async def _race(addresses: list[AddrInfoType]) -> socket.socket:
     try:
         return await start_connection(addresses, happy_eyeballs_delay=HEAD_START, interleave=1)
-    except RuntimeError as error:  # so uvloop says what would be an OSError
-        raise OSError(str(error)) from error
+    except (RuntimeError, IndexError) as error:  # so uvloop says what would be an OSError, and the race that it failed
+        raise OSError(f"no address could be connected to: {error}") from error

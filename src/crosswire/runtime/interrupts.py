@@ -90,13 +90,14 @@ class StopSignals:
         if self.number is None:
             self.number = signal.Signals(number)
             if self._starting:
-                self._end_within(_END)
+                self.end_within(_END)
         elif not self._hurried:
             self._hurried = True
-            self._end_within(_HURRIED_END)
+            self.end_within(_HURRIED_END)
         self._tell()
 
-    def _end_within(self, seconds: float) -> None:
+    def end_within(self, seconds: float) -> None:
+        """Let the process exit after so many seconds, if it has not ended by then; after a signal."""
         self._orders.put(seconds)
         if not self._watched:
             self._watched = True

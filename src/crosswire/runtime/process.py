@@ -15,6 +15,9 @@ from crosswire.runtime.interrupts import StopSignals
 _UNDO = 1.0
 """Seconds that a start which a signal breaks off has to be undone; then it is hurried."""
 
+_LEFT = 0.5
+"""Seconds that the process lives on when tasks of the application do not end."""
+
 _LOGS = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 logger = logging.getLogger("crosswire.process")
 
@@ -81,8 +84,27 @@ def _require_place(what: str) -> None:
 
 
 async def _live(service: Service, drain: float, signals: StopSignals) -> None:
-    """Run a service, and stop it as the signals say."""
+    """Run a service, stop it as the signals say, and see that nothing keeps its process then."""
     signals.attach(asyncio.get_running_loop())
+    try:
+        await _serve(service, drain, signals)
+    finally:
+        if signals.number is not None:
+            await _end_others(signals)
+
+
+async def _end_others(signals: StopSignals) -> None:
+    """Cancel the tasks that are left, as the end of an event loop does, but do not wait for ever."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others and (left := (await asyncio.wait(others, timeout=_UNDO))[1]):
+        names = ", ".join(sorted(task.get_name() for task in left))
+        logger.error("tasks that do not end when they are cancelled keep the process from its end: %s", names)
+        signals.end_within(_LEFT)
+
+
+async def _serve(service: Service, drain: float, signals: StopSignals) -> None:
     starting = asyncio.create_task(service.start(), name="crosswire start")
     if await _comes_first(signals.first, starting):
         await _break_off(starting, service, signals)

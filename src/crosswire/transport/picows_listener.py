@@ -62,6 +62,8 @@ class PicowsListener:
         self._announced = announced
         self._host, self._port, self._reuse_port = host, port, reuse_port
         self._unix = _place(host, port, reuse_port)
+        if self._unix is not None and reuse_port:
+            raise ConfigError("reuse_port is for ports: a Unix socket belongs to one process")
         self._file: tuple[int, int] | None = None
         self._server: asyncio.Server | None = None
         self._tasks = Tasks()
@@ -200,8 +202,6 @@ def _place(host: object, port: object, reuse_port: object) -> UnixSocket | None:
         raise ConfigError(f"port={port!r}: give a whole number from 0, for a free one, to 65535")
     require_bool("reuse_port", reuse_port)
     if isinstance(host, str) and host.startswith(UNIX_PREFIX):
-        if reuse_port:
-            raise ConfigError("reuse_port is for ports: a Unix socket belongs to one process")
         return UnixSocket.parse(host)
     require_host(host)
     return None

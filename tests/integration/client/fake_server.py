@@ -84,6 +84,7 @@ class FakeServer:
             subprotocols=self._subprotocols,
             ping_interval=None,
             compression=None,
+            max_size=None,
             close_timeout=0.2,
             logger=logging.getLogger("tests.fake_server"),
         )

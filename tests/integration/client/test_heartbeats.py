@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection
 
@@ -10,6 +11,7 @@ from tests.integration.client.conftest import Run
 from tests.integration.client.fake_server import FakeServer
 from tests.integration.client.helpers import Watch, quick
 from tests.support.aio import wait_until
+from tests.support.certificates import tls_contexts
 
 
 def test_no_echo_drops_the_connection_and_another_is_made(run: Run) -> None:
@@ -72,5 +74,22 @@ def test_a_heartbeat_text_of_ones_own(run: Run) -> None:
                 client.on_message(raws.append)
                 await wait_until(lambda: client.latency is not None)
                 assert raws == []
+
+    run(main())
+
+
+def test_heartbeats_over_tls(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        serving, trusting = tls_contexts(tmp_path)
+        async with FakeServer(tls=serving) as server:
+            client = quick(server.url, tls=trusting, ping_interval=0.01, pong_timeout=0.4)
+            watch = Watch(client)
+            await client.connect()
+            await wait_until(lambda: server.heartbeats >= 3 and client.latency is not None)
+            server.echo = False
+            await wait_until(lambda: watch.closes)
+            assert watch.events[:3] == ["open", "pong timeout", "close"]
+            server.echo = True
+            await client.close()
 
     run(main())

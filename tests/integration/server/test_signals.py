@@ -50,6 +50,12 @@ def is_very_stubborn():
         with contextlib.suppress(BaseException):
             time.sleep(600)
 
+background = set()
+
+async def leaves_a_stubborn_task():
+    background.add(asyncio.create_task(is_stubborn(), name="mine"))
+    await asyncio.sleep(0)
+
 async def cleans_up():
     try:
         await asyncio.sleep(600)
@@ -192,6 +198,17 @@ def test_a_second_one_ends_a_stop_that_nothing_can_break_off(how: str) -> None:
         it.wait_for("on_stop began")
         it.signal(INT)
         assert quickly(it) == 128 + TERM
+
+
+@KINDS
+def test_a_task_of_the_application_that_does_not_end_does_not_keep_the_process(kind: str) -> None:
+    with running(kind, "on_start", "leaves_a_stubborn_task") as it:
+        it.wait_for("on_start began")
+        time.sleep(0.3)  # a node does not tell that it has started
+        it.signal(INT)
+        assert quickly(it) == 128 + INT
+        assert "on_stop ran" in it.output
+        assert "keep the process from its end: mine" in it.output
 
 
 def test_on_listening_that_hangs_does_not_hold_up_a_stop() -> None:

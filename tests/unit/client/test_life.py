@@ -329,3 +329,39 @@ def test_close_from_within_on_open() -> None:
         assert told == ["left", "close"]
 
     run(main(), InstantLoop)
+
+
+@pytest.mark.parametrize("kind", ["on_open", "event"])
+def test_a_close_cancels_no_handler_of_the_connection_after_it(kind: str) -> None:
+    async def main() -> None:
+        fake = FakeClient(announces=True)
+        told: list[str] = []
+
+        async def slowly() -> None:
+            await asyncio.sleep(30)
+            told.append("ended")
+
+        async def connect() -> None:
+            connecting = asyncio.create_task(fake.client.connect())
+            await settle()
+            fake.last.open()
+            fake.last.receive(READY)
+            await connecting
+
+        await connect()
+        if kind == "on_open":
+            fake.client.on_open(slowly)
+        else:
+            fake.client.on("news", slowly)
+        # Something of the first connection keeps its close waiting.
+        fake.client.on_close(lambda: asyncio.sleep(0.5), once=True)
+        closing = asyncio.create_task(fake.client.close())
+        await settle()
+        await connect()
+        fake.last.receive('{"event":"news"}')
+        await closing
+        await asyncio.sleep(31)
+        assert told == ["ended"]
+        await fake.client.close()
+
+    run(main(), InstantLoop)

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from crosswire.client.unhandled import MOST_NAMES
 from crosswire.errors import EventError, InvalidMessage, NotConnected
+from crosswire.runtime.notices import MOST_NAMES
 from crosswire.types import Close
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
@@ -121,7 +121,7 @@ def test_an_event_that_nobody_handles_is_named_once(caplog: pytest.LogCaptureFix
             for number in range(2 * MOST_NAMES):
                 fake.last.receive(f'{{"event":"made up {number}"}}')
             assert len(caplog.records) == MOST_NAMES + 1
-            assert "no others will be named" in caplog.text
+            assert "no more are" in caplog.text
 
     run(main(), InstantLoop)
 
