@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
@@ -11,6 +12,7 @@ from crosswire.core.calls import PendingCalls
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, Push
 from crosswire.core.names import require_event, require_name
+from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.contexts import Enter
 from crosswire.runtime.home import foreign_thread, get_ident
@@ -19,9 +21,11 @@ from crosswire.server.calls import OneAnswer, Waiter
 from crosswire.server.handshake import Handshake
 from crosswire.server.pulse import Pulse
 from crosswire.transport.interface import Connection
-from crosswire.types import Close, CloseCode
+from crosswire.types import ANYTHING, Close, CloseCode, T
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
     from crosswire.server.context import Context
 
 
@@ -47,6 +51,7 @@ class Socket:
         "_context",
         "_left",
         "_pulse",
+        "_read_on",
         "copy_context",
         "data",
         "format",
@@ -74,6 +79,7 @@ class Socket:
         self._calls: PendingCalls[Waiter] | None = None
         self._background: Timer | None = None
         self._left: dict[str, set[str]] | None = None
+        self._read_on: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} user={self.user!r}{'' if self.is_open else ' closed'}>"
@@ -143,30 +149,34 @@ class Socket:
             raise InvalidPayload(f"the message has no UTF-8 form: {error}") from error
         self.deliver(self.format.raw(Opcode.TEXT, text))
 
-    async def call(self, event: str, data: Any = None, *, timeout: float = 5) -> Any:
+    async def call(self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING) -> T:
         """Call the client and return its answer.
 
         Args:
             event: its name.
             data: as for :meth:`send`.
             timeout: seconds.
+            type: what the answer is decoded into and must fit: as for a handler's data, a msgspec Struct, dataclass,
+                TypedDict or builtin type.
 
         Raises:
             CallTimeout: no answer came in time.
-            EventError: the client refused.
+            EventError: the client refused; :exc:`InvalidPayload`, its answer does not fit.
+            ConfigError: the type can't be decoded.
             NotConnected: the connection is closed, or was before the answer came.
             InvalidPayload, UsageError: as :meth:`send`.
         """
         self._require_here()
         require_timeout(timeout)
+        waiter = OneAnswer(payload_type(type))
         call_id = self._context.call_ids.next()
         frame = self.format.frame(messages.server_call(require_event(event), data, call_id))
-        waiter = OneAnswer()
         self.expect(call_id, waiter)
         try:
             self.deliver(frame)
             async with asyncio.timeout(timeout):
-                return await waiter.future
+                answer: T = await waiter.future
+                return answer
         except TimeoutError:
             raise CallTimeout(f"user {self.user!r} did not answer {event!r} within {timeout} s") from None
         finally:
@@ -272,6 +282,8 @@ class Socket:
         if self._calls is None:
             self._calls = PendingCalls()
         self._calls.add(call_id, waiter)
+        if self._read_on is not None:
+            self._read_on()
 
     def forget(self, call_id: str) -> Waiter | None:
         """Wait no more for the answer to a call; return who did."""
@@ -282,13 +294,23 @@ class Socket:
         """Whether it has been called and may answer yet."""
         return bool(self._calls)
 
-    def pause_reading(self) -> None:
-        """Read no more of it; its silence means nothing meanwhile."""
+    def pause_reading(self, called: Callable[[], None]) -> None:
+        """Read no more of it; its silence means nothing meanwhile.
+
+        Args:
+            called: told when it is called, and its answer would not be read.
+        """
+        if self._read_on is not None:
+            return
+        self._read_on = called
         self._pulse.deaf = True
         self._connection.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Read again, if it was paused."""
+        if self._read_on is None:
+            return
+        self._read_on = None
         self._pulse.deaf = False
         self._pulse.heard = True
         self._connection.resume_reading()
