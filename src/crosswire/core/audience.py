@@ -238,7 +238,8 @@ def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
         UsageError: it is a single string or socket, or something in it is neither a user id nor a socket.
     """
     if isinstance(exclude, str) or not isinstance(exclude, Iterable):
-        raise UsageError(f"exclude takes a collection of user ids and sockets: write [{exclude!r}]")
+        instead = "()" if exclude is None else f"[{exclude!r}]"
+        raise UsageError(f"exclude takes a collection of user ids and sockets: write {instead}")
     users: list[str] = []
     sockets: list[str] = []
     for each in exclude:
