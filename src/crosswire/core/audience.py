@@ -238,8 +238,7 @@ def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
         UsageError: it is a single string or socket, or something in it is neither a user id nor a socket.
     """
     if isinstance(exclude, str) or not isinstance(exclude, Iterable):
-        instead = "()" if exclude is None else f"[{exclude!r}]"
-        raise UsageError(f"exclude takes a collection of user ids and sockets: write {instead}")
+        raise UsageError(f"exclude takes a collection of user ids and sockets: write [{exclude!r}]")
     users: list[str] = []
     sockets: list[str] = []
     for each in exclude:
