@@ -79,7 +79,7 @@ export function makeRouter({ _report }: Teller) {
         if (reply) reply(new EventError("NO_HANDLER", text));
         else FULL: if (unheard.size < MAX_UNHEARD && unheard.size < unheard.add(event).size) console.warn(text);
       } else if (running.size < MAX_RUNNING || !listeners._slow) call(listeners, data, reply);
-      else (reply || _report)(new EventError("BUSY", "too busy"));
+      else (reply || _report)(new EventError("BUSY", "busy"));
     },
   };
 }

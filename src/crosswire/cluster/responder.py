@@ -21,7 +21,7 @@ from crosswire.core.messages import Codec
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
-from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync
+from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, will_be_called
 from crosswire.runtime.notices import Notices, reason, shown
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
 from crosswire.runtime.workers import Workers
@@ -75,7 +75,7 @@ class Responder:
         if self._held is not None:
             self._hold(partial(self.event, sender, event, codec, payload))
             return
-        listeners = self._events.take(event)
+        listeners = self._take(event, codec, payload)
         if listeners:
             self._handle(None, sender, event, listeners, codec, payload)
         elif self._own:
@@ -92,11 +92,22 @@ class Responder:
         if self._held is not None:
             self._hold(partial(self.request, asker, sender, event, codec, payload))
             return
-        listeners = self._events.take(event)
+        listeners = self._take(event, codec, payload)
         if listeners:
             self._handle(asker, sender, event, listeners, codec, payload)
         elif asker.awaits_node:
             asker.refuse(_NO_HANDLER)
+
+    def _take(self, event: str, codec: Codec, payload: RawPayload) -> tuple[Listener, ...]:
+        """The handlers of an event; those that are called once, and now, are removed."""
+        listeners = self._events.of(event)
+        for listener in listeners:
+            if listener.once:
+                busy = self._running >= MOST_HANDLERS
+                reached = will_be_called(listeners, 1, lambda kind: codec.payload(kind, payload), busy=busy)
+                self._events.use_up(event, reached)
+                break
+        return listeners
 
     def _hold(self, take: Callable[[], None]) -> None:
         assert self._held is not None, "whoever calls has looked"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from crosswire.core.names import require_event
@@ -118,6 +118,10 @@ class EventListeners:
                 self._replace(event, tuple(each for each in listeners if not each.once))
                 break
         return listeners
+
+    def use_up(self, event: str, called: Collection[Listener]) -> None:
+        """Remove those of some listeners that were added with ``once``: they are about to be called."""
+        self._replace(event, tuple(each for each in self.of(event) if not (each.once and each in called)))
 
     def _replace(self, event: str, listeners: tuple[Listener, ...]) -> None:
         if listeners:

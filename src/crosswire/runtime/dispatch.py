@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.payloads import PayloadType
+from crosswire.errors import InvalidPayload
 from crosswire.runtime.contexts import Enter, run_in
 from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
@@ -51,6 +52,31 @@ def call(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
     if listener.arity > len(subject):
         return listener.handler(*subject, decode(listener.payload))
     return listener.handler(*subject[: listener.arity])
+
+
+def will_be_called(listeners: tuple[Listener, ...], subject: int, decode: Decode, *, busy: bool) -> list[Listener]:
+    """Tell which listeners an event is about to reach.
+
+    Not those whose data does not fit, nor what has to wait while too much is at work: an event that comes to nothing
+    does not use up what is called once.
+
+    Args:
+        listeners: of the event.
+        subject: number of arguments in front of the data.
+        decode: the data.
+        busy: whether no asynchronous one can be begun.
+    """
+    reached: list[Listener] = []
+    for listener in listeners:
+        if busy and listener.is_async:
+            break
+        try:
+            if listener.once and listener.arity > subject:
+                decode(listener.payload)
+        except InvalidPayload:
+            continue
+        reached.append(listener)
+    return reached
 
 
 def call_sync(

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine, Generator
 from contextvars import Context
+from time import monotonic
 from types import coroutine
 from typing import Any, Protocol
 
@@ -31,14 +32,15 @@ class Owner(Protocol):
 
 
 class _Entry:
-    """A job that has not begun: with its context, its owner, and its task if it got one at once."""
+    """A job that has not begun: with its context, its owner, of what it is, and its task if it got one at once."""
 
-    __slots__ = ("context", "job", "owner", "task")
+    __slots__ = ("context", "job", "owner", "task", "what")
 
-    def __init__(self, job: Job, context: Context, owner: Owner | None) -> None:
+    def __init__(self, job: Job, context: Context, owner: Owner | None, what: str) -> None:
         self.job = job
         self.context = context
         self.owner = owner
+        self.what = what
         self.task: asyncio.Task[None] | None = None
 
 
@@ -76,9 +78,7 @@ class Workers:
 
         It handles its own errors. Who starts it bounds how many there are.
         """
-        if self._watch is not None:
-            job = Watched(job, what, self._watch)
-        entry = _Entry(job, context, owner)
+        entry = _Entry(job, context, owner, what)
         self._queue.append(entry)
         if self._wait:
             self._hired += 1
@@ -140,12 +140,13 @@ class Workers:
     async def _owned(self, entry: _Entry) -> None:
         """Await the job of a worker of its own."""
         task, owner = asyncio.current_task(), entry.owner
+        job = entry.job if self._watch is None else Watched(entry.job, entry.what, self._watch)
         if owner is None or task is None:
-            await entry.job
+            await job
             return
         owner.waits(task)
         try:
-            await entry.job
+            await job
         finally:
             owner.released(task)
 
@@ -171,7 +172,8 @@ class Workers:
     @coroutine
     def _run(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, bool]:
         """Run a job to its end; tell whether it had to wait, and the queue therefore has other workers now."""
-        job, context, owner = entry.job, entry.context, entry.owner
+        job, context, owner, watch = entry.job, entry.context, entry.owner, self._watch
+        began = 0.0 if watch is None else monotonic()
         try:
             waits_for = context.run(job.send, None)
         except StopIteration:
@@ -179,6 +181,11 @@ class Workers:
         except BaseException:
             self._leave()  # it ends this worker, and is reported for it
             raise
+        finally:
+            if watch is not None and monotonic() - began > watch.limit:
+                watch.tell(entry.what, began)
+        if watch is not None:
+            job = Watched(job, entry.what, watch)
         self._wait = True
         self._leave()
         if owner is None:

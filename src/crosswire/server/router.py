@@ -16,7 +16,7 @@ from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
 from crosswire.core.payloads import ANY, PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
-from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync
+from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, will_be_called
 from crosswire.runtime.notices import reason
 from crosswire.runtime.tasks import is_being_cancelled
 
@@ -61,7 +61,7 @@ class Router:
             self._dropped("call id", text, socket, MAX_ID)
         elif message.event is None:
             self._answered(socket, codec, message)
-        elif listeners := self._events.take(message.event):
+        elif listeners := self._events.of(message.event):
             self._deliver(session, codec, message, listeners)
         elif callback_id is None and message.event == BACKGROUND:
             socket.enter_background()
@@ -87,11 +87,19 @@ class Router:
         self._answered(socket, codec, message)
         return True
 
+    def _use_up(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
+        """Remove the handlers that are called once, and now."""
+        busy = session.work.running >= self._context.limits.handlers
+        reached = will_be_called(listeners, 1, partial(_decode, codec, message), busy=busy)
+        self._events.use_up(str(message.event), reached)
+
     def _deliver(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         listener = listeners[0]
         if len(listeners) > 1:
             self._call_all(session, codec, message, listeners)
             return
+        if listener.once:
+            self._use_up(session, codec, message, listeners)
         context = session.work.copy_context()
         if listener.is_async or self._context.workers.waiting:  # behind those that came before and have not begun
             self._start(session, message, self._call_one(session, codec, message, listener), context)
@@ -130,11 +138,12 @@ class Router:
 
     def _call_all(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         """Call several handlers, one after the other."""
+        if any(listener.once for listener in listeners):
+            self._use_up(session, codec, message, listeners)
         socket = session.socket
         outcome = Outcome(partial(self._report, socket, message))
 
-        def decode(kind: PayloadType) -> Any:
-            return codec.payload(kind, message.payload)
+        decode = partial(_decode, codec, message)
 
         async def finish(unfinished: Unfinished) -> None:
             try:
@@ -243,6 +252,10 @@ def _call(listener: Listener, socket: Socket, codec: Codec, message: Message) ->
     if listener.arity == 2:
         return listener.handler(socket, codec.payload(listener.payload, message.payload))
     return listener.handler(*(socket,)[: listener.arity])
+
+
+def _decode(codec: Codec, message: Message, kind: PayloadType) -> Any:
+    return codec.payload(kind, message.payload)
 
 
 def _told(error: BaseException) -> EventError:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -269,3 +270,64 @@ async def test_whoever_can_not_join_is_not_in(bus: Bus) -> None:
                 await server.room("r", "other").add("1")
         assert socket.rooms == {"r": {"old"}}
         assert server.rooms.ids("r") == {"old"}
+
+
+class Typed(msgspec.Struct):
+    number: int
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_what_comes_to_nothing_does_not_use_up_a_handler_that_is_called_once(bus: Bus, waits: bool) -> None:
+    got: list[int] = []
+
+    async def later(_who: Any, data: Typed) -> None:
+        await asyncio.sleep(0)
+        got.append(data.number)
+
+    def at_once(_who: Any, data: Typed) -> None:
+        got.append(data.number)
+
+    server, node = make_server("a", bus), Node("n", bus=bus)
+    handler: Any = later if waits else at_once
+    server.once("x", handler)
+    server.once("y", handler)
+    server.on("y", lambda: "answered")
+    node.once("x", handler)
+    async with running(server, node), client(server, "1") as one:
+        asks: tuple[Callable[[Any], Awaitable[Any]], ...] = (
+            lambda data: one.call("x", data),
+            lambda data: server.cluster.call("n", "x", data),
+        )
+        for ask in asks:
+            for _ in range(2):
+                with pytest.raises(EventError, match="INVALID_PAYLOAD"):
+                    await ask({"number": "none"})
+            await ask({"number": 5})
+            assert got == [5]
+            got.clear()
+            with pytest.raises(EventError, match="NO_HANDLER"):
+                await ask({"number": 6})
+        with pytest.raises(EventError, match="INVALID_PAYLOAD"):
+            await one.call("y", "none")
+        assert await one.call("y", {"number": 7}) == "answered"
+        await one.call("y", {"number": 8})
+        assert got == [7]
+
+
+async def test_an_event_that_is_dropped_does_not_use_up_a_handler_that_is_called_once() -> None:
+    go, got = asyncio.Event(), list[str]()
+
+    async def once(_socket: Socket, data: str) -> None:
+        got.append(data)
+
+    server = make_server("a", MemoryBus(), limits=Limits(handlers=1))
+    server.on("busy", go.wait)
+    server.once("x", once)
+    async with running(server), client(server, "1") as one:
+        one.send("busy")
+        with pytest.raises(EventError, match="BUSY"):
+            await one.call("x", "first")
+        go.set()
+        await one.call("hello")
+        await one.call("x", "second")
+    assert got == ["second"]
