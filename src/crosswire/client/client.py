@@ -163,8 +163,8 @@ class Client:
         """Wait until the server has let the client in; if it has already, return at once.
 
         A Crosswire server says when it does. Of another, such as the original, the first message counts as much, or a
-        second without a close. A server that can't be reached is tried again as after a loss. Cancelling a first
-        ``connect`` ends its attempts.
+        second without a close. A server that can't be reached is tried again as after a loss. Attempts that a
+        ``connect`` began end when all that wait for the first connection are cancelled.
 
         Raises:
             Refused: the server did not let the client in, by a close or by an HTTP status such as 401, and the policy
