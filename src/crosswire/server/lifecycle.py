@@ -119,6 +119,7 @@ class Lifecycle:
                 self._listener.stop,
                 partial(spread, context, seconds),
                 partial(send_all_away, context, deadline),
+                self._listener.end,
                 partial(self._end_handlers, deadline, caller),
                 partial(take_leave, context, caller),
                 partial(self._cancel_handlers, caller),
