@@ -188,13 +188,23 @@ def fire(
 
     Each runs in a context of its own, which ``enter`` gives.
     """
-    if not hook:
-        return None
+    return fire_some(hook.name, hook.take(), arguments, tasks, failed, enter) if hook else None
+
+
+def fire_some(
+    name: str,
+    listeners: tuple[Listener, ...],
+    arguments: tuple[Any, ...],
+    tasks: Tasks,
+    failed: Failed,
+    enter: Enter = copy_context,
+) -> asyncio.Task[None] | None:
+    """As :func:`fire`, with some of the listeners of the hook of that name."""
     outcome = Outcome(failed)
-    unfinished = call_sync(hook.take(), arguments, _no_payload, outcome, enter, tasks.watch, hook.name)
+    unfinished = call_sync(listeners, arguments, _no_payload, outcome, enter, tasks.watch, name)
     if unfinished is None:
         return None
-    return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {hook.name}", hook.name)
+    return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {name}", name)
 
 
 def _no_payload(_kind: PayloadType) -> None:
