@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Generator
 from time import monotonic
-from types import TracebackType
+from types import TracebackType, coroutine
 from typing import Any, ParamSpec, TypeVar
 
 from crosswire.errors import ConfigError
@@ -114,6 +114,32 @@ class Watched(Coroutine[Any, Any, Any]):
         finally:
             if monotonic() - began > self._watch.limit:
                 self._watch.tell(self._what, began)
+
+
+@coroutine
+def watched_steps(work: Coroutine[Any, Any, T], what: str, watch: SlowWatch) -> Generator[Any, Any, T]:
+    """Await a coroutine each of whose steps is watched: as :class:`Watched`, for many; a generator resumes faster."""
+    limit, send = watch.limit, work.send
+    step: Callable[[Any], Any] = send
+    argument: Any = None
+    while True:
+        began = monotonic()
+        try:
+            waits_for = step(argument)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        finally:
+            if monotonic() - began > limit:
+                watch.tell(what, began)
+        try:
+            argument = yield waits_for
+        except GeneratorExit:
+            work.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - passed on to the coroutine, cancellation too
+            step, argument = work.throw, error
+        else:
+            step = send
 
 
 def watched(watch: SlowWatch | None, what: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

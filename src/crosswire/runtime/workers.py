@@ -11,7 +11,7 @@ from types import coroutine
 from typing import Any, Protocol
 
 from crosswire.runtime.contexts import go_on
-from crosswire.runtime.slow import Watched
+from crosswire.runtime.slow import Watched, watched_steps
 from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
@@ -71,7 +71,8 @@ class Workers:
         self.waiting.append(entry)
         if self._wait:
             self._hired += 1
-            self._tasks.begin(self._work_on(entry), _NAME, context)
+            task: list[asyncio.Task[None]] = []
+            task.append(self._tasks.begin(self._work_on(entry, task), _NAME, context))
         elif not self._hired:
             try:
                 self._hire()
@@ -105,10 +106,14 @@ class Workers:
             for _ in range(len(self.waiting) if self._wait else 1):
                 self._hire()
 
-    async def _work_on(self, entry: _Entry) -> None:
-        """Run one job, whose context is that of this task, if its turn has come; else whatever comes first."""
-        queue, task = self.waiting, asyncio.current_task()
+    async def _work_on(self, entry: _Entry, begun: list[asyncio.Task[None]]) -> None:
+        """Run one job, whose context is that of this task, if its turn has come; else whatever comes first.
+
+        ``begun`` holds this task, unless its first step runs at once: to ask for it takes long before Python 3.12.
+        """
+        queue, task = self.waiting, begun[0] if begun else asyncio.current_task()
         assert task is not None
+        job, _, owner, what = entry
         try:
             if not queue or queue[0] is not entry:
                 await self._work(entry)
@@ -118,7 +123,13 @@ class Workers:
             if (turn := self._turn) is None:
                 turn = self._turn = object()
                 asyncio.get_running_loop().call_soon(self._end_turn)
-            await self._owned(entry, task)
+            if owner is not None:
+                owner.waits(task)
+            try:  # as in _owned, with no coroutine more
+                await (job if self._watch is None else watched_steps(job, what, self._watch))
+            finally:
+                if owner is not None:
+                    owner.released(task)
             if self._turn is turn:
                 self._wait = False
         except Exception as error:  # noqa: BLE001 - reported
@@ -129,16 +140,13 @@ class Workers:
     async def _owned(self, entry: _Entry, task: asyncio.Task[None]) -> None:
         """Await the job of a worker of its own."""
         job, _, owner, what = entry
-        if self._watch is not None:
-            job = Watched(job, what, self._watch)
-        if owner is None:
-            await job
-            return
-        owner.waits(task)
+        if owner is not None:
+            owner.waits(task)
         try:
-            await job
+            await (job if self._watch is None else watched_steps(job, what, self._watch))
         finally:
-            owner.released(task)
+            if owner is not None:
+                owner.released(task)
 
     def _end_turn(self) -> None:
         self._turn = None
