@@ -11,7 +11,7 @@ from types import coroutine
 from typing import Any, Protocol
 
 from crosswire.runtime.contexts import go_on
-from crosswire.runtime.slow import Watched, watched_steps
+from crosswire.runtime.slow import go_on_watched
 from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
@@ -111,9 +111,7 @@ class Workers:
 
         ``begun`` holds this task, unless its first step runs at once: to ask for it takes long before Python 3.12.
         """
-        queue, task = self.waiting, begun[0] if begun else asyncio.current_task()
-        assert task is not None
-        job, _, owner, what = entry
+        queue, task = self.waiting, begun[0] if begun else _current()
         try:
             if not queue or queue[0] is not entry:
                 await self._work(entry)
@@ -123,13 +121,7 @@ class Workers:
             if (turn := self._turn) is None:
                 turn = self._turn = object()
                 asyncio.get_running_loop().call_soon(self._end_turn)
-            if owner is not None:
-                owner.waits(task)
-            try:  # as in _owned, with no coroutine more
-                await (job if self._watch is None else watched_steps(job, what, self._watch))
-            finally:
-                if owner is not None:
-                    owner.released(task)
+            await self._owned(entry, task)
             if self._turn is turn:
                 self._wait = False
         except Exception as error:  # noqa: BLE001 - reported
@@ -137,13 +129,26 @@ class Workers:
         finally:
             self._tasks.end(task)
 
-    async def _owned(self, entry: _Entry, task: asyncio.Task[None]) -> None:
-        """Await the job of a worker of its own."""
+    @coroutine
+    def _owned(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
+        """Run the job of a worker of its own."""
         job, _, owner, what = entry
+        watch = self._watch
         if owner is not None:
             owner.waits(task)
         try:
-            await (job if self._watch is None else watched_steps(job, what, self._watch))
+            if watch is None:
+                yield from job
+                return
+            began = monotonic()
+            try:
+                waits_for = job.send(None)
+            except StopIteration:
+                return
+            finally:
+                if monotonic() - began > watch.limit:
+                    watch.tell(what, began)
+            yield from go_on_watched(None, job, waits_for, what, watch)
         finally:
             if owner is not None:
                 owner.released(task)
@@ -153,8 +158,7 @@ class Workers:
 
     async def _work(self, own: _Entry | None = None) -> None:
         """Run what comes first; ``own`` is in the context of this task already."""
-        task = asyncio.current_task()
-        assert task is not None
+        task = _current()
         while self.waiting:
             entry = self.waiting.popleft()
             if entry is own:
@@ -183,16 +187,22 @@ class Workers:
         finally:
             if watch is not None and monotonic() - began > watch.limit:
                 watch.tell(what, began)
-        if watch is not None:
-            job = Watched(job, what, watch)
         self._wait = True
         self._leave()
-        if owner is None:
-            yield from go_on(context, job, waits_for)
-            return True
-        owner.waits(task)
+        if owner is not None:
+            owner.waits(task)
         try:
-            yield from go_on(context, job, waits_for)
+            if watch is None:
+                yield from go_on(context, job, waits_for)
+            else:
+                yield from go_on_watched(context, job, waits_for, what, watch)
         finally:
-            owner.released(task)
+            if owner is not None:
+                owner.released(task)
         return True
+
+
+def _current() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None, "a worker is a task"
+    return task
