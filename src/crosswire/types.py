@@ -91,8 +91,9 @@ class Limits:
             (a single message larger than this is still sent to a connection that has nothing waiting).
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
-        handlers: asynchronous handlers running at once for one connection; a call beyond is refused with ``BUSY``,
-            an event beyond is dropped and reported to ``on_error``, a hook like ``on_message`` is left out.
+        handlers: asynchronous handlers running at once for one connection. What comes beyond waits until one ends; if
+            none does for 2 seconds, a call is refused with ``BUSY``, an event is dropped and reported to ``on_error``,
+            a hook like ``on_message`` is left out.
         close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
     """
 

@@ -15,6 +15,7 @@ from crosswire.client.hooks import HandlerT, Hooks
 from crosswire.client.options import (
     require_count,
     require_interval,
+    require_policy,
     require_seconds,
     require_subprotocols,
     require_text,
@@ -29,7 +30,7 @@ from crosswire.core.backoff import Backoff
 from crosswire.core.calls import CallIds
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event
-from crosswire.errors import ConfigError, NotConnected
+from crosswire.errors import NotConnected
 from crosswire.runtime.tasks import Tasks
 from crosswire.transport.connector import Target, connect
 
@@ -118,8 +119,7 @@ class Client:
         stable_after: float = 5,
         reconnect: Policy = reconnects_unless_final,
     ) -> None:
-        if not callable(reconnect):
-            raise ConfigError(f"reconnect={reconnect!r}: give a function that takes a Close and returns a bool")
+        require_policy(reconnect)
         require_tls(tls, url)
         target = Target("", subprotocols=require_subprotocols(subprotocols), tls=tls)
         self._destination = Destination(url, params, headers, target)

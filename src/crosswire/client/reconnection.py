@@ -234,12 +234,13 @@ class Reconnection:
             async with asyncio.timeout(CONNECT_TIMEOUT) as self._dialling:
                 return await self._connect(self)
         except TimeoutError:
-            self._failed(NotConnected(f"can't connect: no answer within {CONNECT_TIMEOUT:g} s", self.last))
+            failure = NotConnected(f"can't connect: no answer within {CONNECT_TIMEOUT:g} s", self.last)
         except NotConnected as error:
-            error.close = error.close or self.last
-            self._failed(error)
+            failure = error
+            failure.close = error.close or self.last
         finally:
             self._dialling = None
+        self._failed(failure)
         return None
 
     def _failed(self, error: NotConnected) -> None:

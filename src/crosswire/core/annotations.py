@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from types import NoneType, SimpleNamespace, UnionType
+from types import FrameType, FunctionType, NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 UNKNOWN: Any = object()
@@ -30,7 +31,7 @@ def resolved(handler: Callable[..., Any], name: str, annotation: Any) -> Any:
         return annotation
     # This annotation alone: the others may name what is imported for type checkers only.
     wanted: Any = SimpleNamespace(__annotations__={name: annotation})
-    return get_type_hints(wanted, _globals(handler), _registering_names(), include_extras=True)[name]
+    return get_type_hints(wanted, *_names_around(handler), include_extras=True)[name]
 
 
 def known(handler: Callable[..., Any], name: str, annotation: Any) -> Any:
@@ -83,19 +84,45 @@ def _fits(annotation: Any, kind: type) -> bool:
     return issubclass(cls, kind) or issubclass(kind, cls)
 
 
-def _globals(handler: Callable[..., Any]) -> dict[str, Any]:
-    """The names that a handler's annotations were written among."""
+def _names_around(handler: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The global and the local names that a handler's annotations were written among."""
     function: Any = inspect.unwrap(handler)
     while isinstance(function, partial):
         function = inspect.unwrap(function.func)
+    owner = getattr(function, "__self__", None)
     if not inspect.isroutine(function):
-        function = inspect.unwrap(type(function).__call__)
-    return getattr(function, "__globals__", {})
+        owner, function = function, inspect.unwrap(type(function).__call__)
+    function = getattr(function, "__func__", function)
+    found = getattr(function, "__globals__", {})
+    enclosing = getattr(function, "__qualname__", "").split(".<locals>.")[:-1]
+    functions = {name.rpartition(".")[2] for name in enclosing}
+    return found, _names_of_class(owner, found) | _names_of_frames(functions, found) | _names_of_closure(function)
 
 
-def _registering_names() -> dict[str, Any]:
-    """The local names where a handler is being registered: its types may be defined there, in a function."""
-    frame = sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("crosswire."):
+def _names_of_class(owner: object, found: dict[str, Any]) -> dict[str, Any]:
+    """What is defined in the class of a method, and is no global name: its types may be."""
+    bases = getattr(owner if isinstance(owner, type) else type(owner), "__mro__", ())
+    return {name: value for base in reversed(bases) for name, value in vars(base).items() if name not in found}
+
+
+def _names_of_frames(functions: set[str], found: dict[str, Any]) -> dict[str, Any]:
+    """The local names where a handler is being registered, and in the functions around it that still run."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("crosswire."):
         frame = frame.f_back
-    return frame.f_locals
+    names: dict[str, Any] = dict(frame.f_locals) if frame is not None else {}
+    while frame is not None:
+        if frame.f_globals is found and frame.f_code.co_name in functions:
+            names = frame.f_locals | names
+        frame = frame.f_back
+    return names
+
+
+def _names_of_closure(function: Any) -> dict[str, Any]:
+    """The names that a function takes from the functions around it, as far as they have values by now."""
+    names = {}
+    if isinstance(function, FunctionType):
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            with suppress(ValueError):  # it has none yet
+                names[name] = cell.cell_contents
+    return names

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from crosswire.core.plain import holds_bytes, plain
 from crosswire.errors import ConfigError, InvalidPayload
+
+PartT = TypeVar("PartT")
 
 RawPayload = msgspec.Raw
 """A payload still in its wire form."""
@@ -27,7 +29,8 @@ class PayloadType:
     :meth:`from_client`. Between nodes MessagePack carries the types that it has: see :meth:`from_msgpack`.
 
     Args:
-        annotation: anything msgspec understands: a Struct, dataclass, TypedDict or builtin type; Any takes everything.
+        annotation: anything msgspec understands: a Struct, dataclass, TypedDict or builtin type; Any and object
+            take everything.
 
     Raises:
         ConfigError: the type can't be decoded.
@@ -38,16 +41,17 @@ class PayloadType:
     def __init__(self, annotation: Any) -> None:
         try:
             info = msgspec.inspect.type_info(annotation)
-            self._json = msgspec.json.Decoder(annotation)
-            self._msgpack = msgspec.msgpack.Decoder(annotation)
+            self._json = msgspec.json.Decoder(annotation, dec_hook=_decode_object)
+            self._msgpack = msgspec.msgpack.Decoder(annotation, dec_hook=_decode_object)
         except (TypeError, NameError) as error:
             raise ConfigError(f"{annotation!r} can't be a payload's type: {error}") from error
-        if _names(info, msgspec.inspect.CustomType):  # msgspec would need a hook of ours to decode it
+        custom = [each.cls for each in _parts(info, msgspec.inspect.CustomType)]
+        if any(cls is not object for cls in custom):  # msgspec would need a hook of ours to decode it
             raise ConfigError(
                 f"{annotation!r} can't be a payload's type: use a msgspec Struct, dataclass, TypedDict or builtin type"
             )
         self.annotation = annotation
-        self._open = _names(info, msgspec.inspect.AnyType)
+        self._open = bool(custom) or bool(_parts(info, msgspec.inspect.AnyType))
 
     def from_json(self, raw: bytes | str | RawPayload) -> Any:
         """Decode JSON.
@@ -78,7 +82,7 @@ class PayloadType:
         try:
             value = _decode_msgpack(raw)
             if self._open and _MAY_HOLD_BYTES.search(raw) and holds_bytes(value):
-                return msgspec.convert(plain(value), self.annotation, str_keys=True)
+                return msgspec.convert(plain(value), self.annotation, str_keys=True, dec_hook=_decode_object)
             return self._json.decode(_encode_json(value))
         except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
             raise InvalidPayload(str(error)) from error
@@ -97,19 +101,25 @@ def payload_type(annotation: Any) -> PayloadType:
         return PayloadType(annotation)
 
 
-def _names(info: Any, kind: type) -> bool:
-    """Whether a type holds one of a kind anywhere."""
+def _decode_object(_kind: type, value: Any) -> Any:
+    """Let everything through where an annotation says ``object``: msgspec knows Any only, which says the same."""
+    return value
+
+
+def _parts(info: Any, kind: type[PartT]) -> list[PartT]:
+    """Return what a type holds of a kind, anywhere."""
+    found = []
     pending, seen = [info], set()
     while pending:
         item = pending.pop()
         if isinstance(item, kind):
-            return True
+            found.append(item)
         if id(item) in seen or not isinstance(item, msgspec.Struct):
             continue
         seen.add(id(item))
         for value in msgspec.structs.asdict(item).values():
             pending.extend(value if isinstance(value, tuple) else [value])
-    return False
+    return found
 
 
 ANY = payload_type(Any)

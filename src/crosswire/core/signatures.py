@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from inspect import Parameter
+from contextlib import suppress
+from functools import partial
+from inspect import Parameter, Signature
 from typing import Any, NamedTuple
 
 from crosswire.core.annotations import UNKNOWN, known, may_be, resolved
@@ -57,7 +59,8 @@ class Taken(NamedTuple):
     Attributes:
         arity: how many of the arguments it is called with.
         data: the annotation of the data; Any where it has none, or takes none.
-        returns: the annotation of what it returns, as far as it can be resolved, else Any.
+        returns: the annotation of what it returns, as far as it can be resolved, else Any; so for a decorated function,
+            which may return something else than what it wraps.
     """
 
     arity: int
@@ -82,10 +85,57 @@ def examine(handler: Callable[..., Any], offer: Offer, what: str) -> Taken:
     try:
         signature = inspect.signature(handler)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{handler!r} can't be a handler: {error}") from error
+        if inspect.isbuiltin(handler):  # it does not tell: {}.update
+            return Taken(len(offer), Any, Any)
+        raise ConfigError(f"{name_of(handler)} can't be a handler: {error}") from error
+    if not hasattr(handler, "__wrapped__"):
+        return _judge(handler, signature, offer, what)
+    return _judge_decorated(handler, signature, offer, what)._replace(returns=Any)
+
+
+def _judge_decorated(handler: Callable[..., Any], wrapped: Signature, offer: Offer, what: str) -> Taken:
+    """Find out how to call what ``functools.wraps`` made, which may take other arguments than what it wraps.
+
+    Args:
+        handler: the outer function.
+        wrapped: the signature of the inner.
+    """
+    try:
+        own = inspect.signature(handler, follow_wrapped=False)
+    except (TypeError, ValueError):  # in C, as functools.lru_cache: it hands everything on
+        return _judge(handler, wrapped, offer, what)
+    if any(p.kind is p.VAR_POSITIONAL for p in own.parameters.values()):
+        return _judge_injected(handler, wrapped, offer, what)
+    if len(_positional(own)) == len(_positional(wrapped)):
+        with suppress(ConfigError):
+            return _judge(handler, wrapped, offer, what)
+    return _judge(handler, own, offer, what)
+
+
+def _judge_injected(handler: Callable[..., Any], wrapped: Signature, offer: Offer, what: str) -> Taken:
+    """As :func:`_judge`, for what takes ``*args``: arguments that are too many come from the decorator."""
+    parameters = [p for p in wrapped.parameters.values() if not (p.kind is p.KEYWORD_ONLY and p.default is p.empty)]
+    required = [p for p in _positional(wrapped) if p.default is p.empty]
+    if len(required) <= len(offer) or required[0].name in ("self", "cls"):
+        return _judge(handler, wrapped.replace(parameters=parameters), offer, what)
+    named = [p for p in required if offer.data and p.name == "data"]
+    return Taken(len(offer), _data_annotation(handler, named[0]) if named else Any, Any)
+
+
+def _positional(signature: Signature) -> list[Parameter]:
+    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return [p for p in signature.parameters.values() if p.kind in kinds]
+
+
+def _judge(handler: Callable[..., Any], signature: Signature, offer: Offer, what: str) -> Taken:
+    """Find out how to call what has a signature.
+
+    Raises:
+        ConfigError: it can't be right.
+    """
     parameters = list(signature.parameters.values())
     complaint = _Complaint(handler, parameters, offer, what)
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    positional = _positional(signature)
     if positional and positional[0].name in ("self", "cls"):
         raise complaint.method(positional[0].name)
     _require_arity(parameters, offer, complaint)
@@ -103,9 +153,11 @@ def is_async(handler: Callable[..., Any]) -> bool:
     return any(inspect.iscoroutinefunction(function) for function in _functions(handler))
 
 
-def name_of(handler: Callable[..., Any]) -> str:
+def name_of(handler: Any) -> str:
     """What to call a handler in a text for its author."""
-    return getattr(handler, "__qualname__", repr(handler))
+    while isinstance(handler, partial):
+        handler = handler.func
+    return getattr(handler, "__qualname__", type(handler).__qualname__)
 
 
 def _functions(handler: Any) -> tuple[Any, ...]:
@@ -120,7 +172,7 @@ def _require_function(handler: Any, what: str) -> None:
     if inspect.iscoroutine(handler) or inspect.isasyncgen(handler) or inspect.isgenerator(handler):
         raise ConfigError(f"{handler!r} can't handle {what}: give the function itself, without calling it")
     if isinstance(handler, classmethod):
-        raise ConfigError(f"{handler!r} can't handle {what}: register it once its class is made, from there")
+        raise ConfigError(f"{name_of(handler)} can't handle {what}: register it once its class is made, from there")
     if not callable(handler):
         raise UsageError(f"a handler must be callable, not {type(handler).__name__} ({handler!r})")
     if isinstance(handler, type):

@@ -164,8 +164,8 @@ class Router:
 
     def _start(self, session: Session, message: Message, job: Coroutine[Any, Any, None], context: Variables) -> bool:
         """Run a job for a connection, if it may have one more; tell whether it may."""
-        work = session.work
-        if work.running >= self._context.limits.handlers:
+        work, most = session.work, self._context.limits.handlers
+        if work.running >= most:
             job.close()
             busy = EventError("BUSY", "too many of your events are still being handled")
             if message.callback_id is None:
@@ -175,6 +175,8 @@ class Router:
             return False
         work.running += 1
         self._context.workers.start(job, context, work, str(message.event))
+        if work.running >= most - 1:
+            session.hold_if_full()
         return True
 
     def _settle(self, socket: Socket, message: Message, outcome: Outcome) -> None:

@@ -16,6 +16,7 @@ from crosswire.errors import Reject
 from crosswire.runtime.contexts import run_in
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import is_being_cancelled
+from crosswire.runtime.wheel import Timer
 from crosswire.server.authentication import Verdict, checked_user
 from crosswire.server.backlog import Backlog
 from crosswire.server.departure import Departure
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 _READY = event(READY, None)
 _BATCH = 100
 """Messages that waited and are handled in one turn of the event loop."""
+_WHILE_CALLED = 16
+"""How many times ``Limits.max_message`` may wait while the client is called, and its answer is behind that."""
+_PATIENCE = 2.0
+"""Seconds for which messages wait, while no handler ends and no more may be at work, before they are refused."""
 
 
 class Phase(Enum):
@@ -44,7 +49,7 @@ class Phase(Enum):
     GREETING = auto()
     """``on_connect`` is at work, or other servers are being told."""
     CATCHING_UP = auto()
-    """It is let in, and what came before is handled."""
+    """It is let in, and what waited is handled: what came before, or while as many handlers as may be were at work."""
     OPEN = auto()
     """What comes is handled at once."""
     LEAVING = auto()
@@ -55,8 +60,8 @@ class Session:
     """Receives what arrives on one connection, and knows what may be done with it yet.
 
     Until the connection is let in its messages wait, but for answers, pongs and heartbeats: what the application asks
-    of it in ``on_connect`` must not wait for itself. Of the rest ``Limits.max_message`` bytes are held; then reading
-    pauses, and the client is held back.
+    of it in ``on_connect`` must not wait for itself. Of the rest ``Limits.max_message`` bytes are held, more while an
+    answer is waited for; then reading pauses, and the client is held back.
 
     Attributes:
         socket: the application's view of the connection; there from ``opened`` on.
@@ -71,7 +76,8 @@ class Session:
         "_entry",
         "_format",
         "_handshake",
-        "_paused",
+        "_has_caught_up",
+        "_patience",
         "_phase",
         "_router",
         "_task",
@@ -97,7 +103,8 @@ class Session:
         self._context = context
         self._phase = Phase.AUTHENTICATING
         self._backlog: Backlog | None = None
-        self._paused = False
+        self._has_caught_up = False
+        self._patience: Timer | None = None
         self._tells_ready = handshake.understands >= 1
         self._echo_due = False
         self._task: asyncio.Task[None] | None = None
@@ -171,26 +178,30 @@ class Session:
         async def ask() -> Any:
             return await hook()
 
-        patience = asyncio.timeout(self._context.limits.auth_timeout)
+        patience = self._context.wheel.start(self._context.limits.auth_timeout, self._authenticate_no_longer)
         try:
-            async with patience:
-                user = checked_user(await run_in(self.work.context(), ask()))
+            user = checked_user(await run_in(self.work.context(), ask()))
         except Reject as reject:
             self.socket.close(reject.close_code, reject.reason)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
                 raise
-            if patience.expired():
-                self.socket.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
-                text = "authenticate did not end within %g s, so %r was not let in"
-                self._context.notices.warn("slow authenticate", text, self._context.limits.auth_timeout, self.socket)
-                return
             self._context.report(None, error, "authenticate")
             self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
         else:
             self._task = None
             self._admit(user)
+        finally:
+            patience.cancel()
+
+    def _authenticate_no_longer(self) -> None:
+        """Close the connection, though ``authenticate`` may not end when it is cancelled."""
+        text = "authenticate did not end within %g s, so %r was not let in"
+        self._context.notices.warn("slow authenticate", text, self._context.limits.auth_timeout, self.socket)
+        self.socket.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
+        if self._task is not None:
+            self._task.cancel()
 
     def _admit(self, user: str | None) -> None:
         if not self.socket.is_open:
@@ -243,29 +254,55 @@ class Session:
 
     def _catch_up(self) -> None:
         """Handle what waited, as many in a turn and at once as a connection may have handlers."""
+        if self._phase is not Phase.CATCHING_UP:
+            return
+        self._end_patience()
         for _ in range(_BATCH):
             if not self._backlog or self._is_closed_here:
                 self._caught_up()
                 return
             if self._is_busy:
-                self.work.when_one_ends(self._catch_up_soon)
+                self._wait_for_one()
                 return
             self._backlog.handle_next()
         self._catch_up_soon()
+
+    def hold_if_full(self) -> None:
+        """Let what comes wait for a while if as many handlers are at work as may be: a burst loses nothing."""
+        if self._phase is Phase.OPEN and self._is_busy:
+            self._phase = Phase.CATCHING_UP
+            self._wait_for_one()
+
+    def _wait_for_one(self) -> None:
+        """Go on when a handler has ended. What came after it was let in waits a while only; then the router refuses."""
+        if self._has_caught_up:
+            self._patience = self._context.wheel.start(_PATIENCE, self._still_full)
+        self.work.when_one_ends(self._catch_up_soon)
+
+    def _end_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _still_full(self) -> None:
+        if self._phase is Phase.CATCHING_UP and self._departure is None:
+            while self._backlog:
+                self._backlog.handle_next()
+            self._caught_up()
 
     def _catch_up_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._catch_up, context=self.work.copy_context())
 
     def _caught_up(self) -> None:
         self._backlog = None
+        self._end_patience()
         if self._departure is not None:
             self._phase = Phase.LEAVING
             self._departure.settle()
             return
         self._phase = Phase.OPEN
-        if self._paused:
-            self._paused = False
-            self.socket.resume_reading()
+        self._has_caught_up = True
+        self.socket.resume_reading()
 
     @property
     def _is_closed_here(self) -> bool:
@@ -292,9 +329,18 @@ class Session:
         if self._backlog is None:
             self._backlog = Backlog()
         self._backlog.add(size, handle, *arguments)
-        if self._backlog.size > self._context.limits.max_message and not self._paused:
-            self._paused = True
-            self.socket.pause_reading()
+        if self._holds_enough():
+            self.socket.pause_reading(self._read_on)
+
+    def _holds_enough(self) -> bool:
+        """Whether so much waits that the client has to; not as soon while its answer may be behind what it sends."""
+        times = _WHILE_CALLED if self.socket.awaits_answers else 1
+        return self._backlog is not None and self._backlog.size > times * self._context.limits.max_message
+
+    def _read_on(self) -> None:
+        """The client is called while it is held back."""
+        if not self._holds_enough():
+            self.socket.resume_reading()
 
     def _deliver(self, codec: Codec, data: str | bytes) -> None:
         if hook := self._context.hooks.on_message:
@@ -330,6 +376,7 @@ class Session:
         task = fire(hook, arguments, self._context.tasks, self._hook_failed, self.work.copy_context)
         if task is not None:
             self.work.follow(task)
+            self.hold_if_full()
 
     def _hook_failed(self, error: BaseException) -> None:
         if isinstance(error, Reject):

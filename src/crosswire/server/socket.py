@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
@@ -47,6 +48,7 @@ class Socket:
         "_context",
         "_left",
         "_pulse",
+        "_read_on",
         "copy_context",
         "data",
         "format",
@@ -74,6 +76,7 @@ class Socket:
         self._calls: PendingCalls[Waiter] | None = None
         self._background: Timer | None = None
         self._left: dict[str, set[str]] | None = None
+        self._read_on: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} user={self.user!r}{'' if self.is_open else ' closed'}>"
@@ -272,6 +275,8 @@ class Socket:
         if self._calls is None:
             self._calls = PendingCalls()
         self._calls.add(call_id, waiter)
+        if self._read_on is not None:
+            self._read_on()
 
     def forget(self, call_id: str) -> Waiter | None:
         """Wait no more for the answer to a call; return who did."""
@@ -282,13 +287,23 @@ class Socket:
         """Whether it has been called and may answer yet."""
         return bool(self._calls)
 
-    def pause_reading(self) -> None:
-        """Read no more of it; its silence means nothing meanwhile."""
+    def pause_reading(self, called: Callable[[], None]) -> None:
+        """Read no more of it; its silence means nothing meanwhile.
+
+        Args:
+            called: told when it is called, and its answer would not be read.
+        """
+        if self._read_on is not None:
+            return
+        self._read_on = called
         self._pulse.deaf = True
         self._connection.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Read again, if it was paused."""
+        if self._read_on is None:
+            return
+        self._read_on = None
         self._pulse.deaf = False
         self._pulse.heard = True
         self._connection.resume_reading()

@@ -145,6 +145,26 @@ async def test_a_call_in_on_connect_is_answered_behind_a_burst() -> None:
         assert seen == ["me", *range(2000)]
 
 
+async def test_a_call_in_on_connect_is_answered_behind_more_than_is_held() -> None:
+    server, asked, sent = Server("test", port=0, limits=Limits(max_message=5000)), list[Any](), asyncio.Event()
+    numbers = list[int]()
+
+    @server.on_connect
+    async def greet(socket: Socket) -> None:
+        await sent.wait()
+        asked.append(await whoami(server, socket))
+
+    server.on("number", lambda socket, number: numbers.append(number))
+    async with server, connect(server) as peer:
+        for number in range(200):
+            await peer.ws.send(f'{{"event": "number", "payload": {number}}}')
+        sent.set()
+        await answer(peer, "me")
+        await wait_until(lambda: len(numbers) == 200)
+    assert asked == ["me"]
+    assert numbers == list(range(200))
+
+
 async def test_a_call_in_a_handler_is_answered_though_no_more_handlers_may_run() -> None:
     server = make_server(limits=Limits(handlers=1))
 

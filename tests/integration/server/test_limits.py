@@ -74,6 +74,30 @@ async def test_handlers_beyond_the_limit_are_busy() -> None:
         assert {getattr(error, "code", None) for error in watch.errors} == {"BUSY"}
 
 
+@pytest.mark.parametrize("event", ["never waits", "waits", "mixed"])
+async def test_a_burst_of_more_events_than_may_be_handled_at_once_loses_nothing(event: str) -> None:
+    server, done = make_server(limits=Limits(handlers=3, max_message=10_000)), list[int]()
+    watch = Watch(server)
+
+    @server.on("never waits")
+    @server.on("mixed")
+    async def note(socket: Socket, data: int) -> None:
+        done.append(data)
+
+    @server.on("waits")
+    @server.on("mixed")
+    async def wait(socket: Socket, data: int) -> None:
+        await asyncio.sleep(0.001)
+        done.append(data)
+
+    async with server, connect(server, "1") as peer:
+        for number in range(300):
+            await peer.send(event, number)
+        await wait_until(lambda: len(done) == (600 if event == "mixed" else 300))
+        assert sorted(set(done)) == list(range(300))
+        assert watch.errors == []
+
+
 @pytest.mark.parametrize("size", [125, 126, 65535, 65536, 200_000])
 async def test_a_message_of_just_the_limit_is_taken_and_one_byte_more_closes(size: int) -> None:
     server, got = make_server(limits=Limits(max_message=size)), list[int]()

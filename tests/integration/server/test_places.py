@@ -137,7 +137,6 @@ def test_a_port_in_use_is_one_line() -> None:
         "host='192.0.2.1', port=0",
         "host='no-such-host.invalid', port=0",
         "host='a..b', port=0",
-        "host='unix:' + 'x' * 200",
     ],
 )
 def test_an_address_that_can_not_be_used_is_one_line(options: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -36,6 +37,10 @@ class Custom:
     pass
 
 
+class HoldsObjects(msgspec.Struct):
+    extra: dict[str, object]
+
+
 class HoldsCustom(msgspec.Struct):
     items: dict[str, list[Custom | None]]
 
@@ -58,6 +63,10 @@ class Unresolved(msgspec.Struct):
         (int | None, b"null", None),
         (Tree, b'{"children":[{}]}', Tree([Tree()])),
         (Any, b'{"a":[1.5,null,"x"]}', {"a": [1.5, None, "x"]}),
+        (object, b'{"a":[1.5,null,"x"]}', {"a": [1.5, None, "x"]}),
+        (dict[str, object], b'{"a":[1.5,null,"x"]}', {"a": [1.5, None, "x"]}),
+        (Sequence[object] | None, b'[{"a":1}]', [{"a": 1}]),
+        (HoldsObjects, b'{"extra":{"a":[1]}}', HoldsObjects({"a": [1]})),
     ],
 )
 def test_a_payload_becomes_the_type_from_either_form(annotation: Any, wire: bytes, value: Any) -> None:
@@ -77,6 +86,7 @@ def test_a_payload_becomes_the_type_from_either_form(annotation: Any, wire: byte
         (int, b'"5"'),
         (str, b"5"),
         (bool, b"1"),
+        (dict[str, object], b"[]"),
     ],
 )
 def test_a_payload_that_does_not_fit_is_refused(annotation: Any, wire: bytes) -> None:
@@ -107,10 +117,16 @@ def test_what_is_no_messagepack_is_refused(wire: bytes) -> None:
         ANY.from_msgpack(wire)
 
 
-@pytest.mark.parametrize("annotation", [Custom, list[Custom], HoldsCustom, object, complex, 5, Unresolved])
+@pytest.mark.parametrize("annotation", [Custom, list[Custom], HoldsCustom, complex, 5, Unresolved])
 def test_a_type_that_cannot_be_decoded_is_refused_when_it_is_named(annotation: Any) -> None:
     with pytest.raises(ConfigError, match="can't be a payload's type"):
         PayloadType(annotation)
+
+
+@pytest.mark.parametrize("annotation", [object, dict[str, object], HoldsObjects])
+def test_bytes_of_a_client_stay_bytes_where_an_object_is_wanted(annotation: Any) -> None:
+    value = PayloadType(annotation).from_client(msgspec.msgpack.encode({"extra": {"picture": b"1"}}))
+    assert value in ({"extra": {"picture": b"1"}}, HoldsObjects({"picture": b"1"}))
 
 
 def test_equal_annotations_share_one_decoder() -> None:

@@ -133,11 +133,121 @@ class Handlers:
         (lambda socket, data, name="n": None, 2, Any),
         (print, 2, Any),
         ([].append, 1, Any),
+        ({}.update, 2, Any),
         (Mock(), 2, Any),
     ],
 )
 def test_a_handlers_signature_says_what_it_takes(handler: Any, arity: int, annotation: Any) -> None:
     assert taken(handler, EVENT) == (arity, annotation)
+
+
+def hands_on(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """As a decorator that may add arguments."""
+
+    @wraps(inner)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        return inner(*args, **kwargs)
+
+    return outer
+
+
+def passes_two(inner: Callable[..., Any], outer: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """As a decorator that takes a socket and data, and gives others; or the arguments of ``outer``."""
+
+    def usual(socket, data): ...  # type: ignore[no-untyped-def]
+
+    return wraps(inner)(outer or usual)
+
+
+def injected(socket: Socket, data: JoinRoom, database: list[int]) -> None: ...
+def injected_first(database: list[int], socket: Socket, data: JoinRoom) -> None: ...
+def injected_by_name(socket: Socket, data: JoinRoom, *, database: list[int]) -> None: ...
+def injected_twice(socket: Socket, one: int, two: int) -> None: ...
+def for_a_user(user: Point, data: JoinRoom) -> None: ...
+def only_the_data(data: JoinRoom) -> None: ...
+def renamed(s, d): ...  # type: ignore[no-untyped-def]
+def only_the_socket(socket): ...  # type: ignore[no-untyped-def]
+
+
+@pytest.mark.parametrize(
+    ("handler", "arity", "annotation"),
+    [
+        (hands_on(two), 2, JoinRoom),
+        (hands_on(hands_on(two)), 2, JoinRoom),
+        (hands_on(one), 1, Any),
+        (hands_on(injected), 2, JoinRoom),
+        (hands_on(injected_first), 2, JoinRoom),
+        (hands_on(injected_by_name), 2, JoinRoom),
+        (hands_on(injected_twice), 2, Any),
+        (passes_two(two), 2, JoinRoom),
+        (passes_two(two, renamed), 2, JoinRoom),
+        (passes_two(two, only_the_socket), 1, Any),
+        (passes_two(injected), 2, JoinRoom),
+        (passes_two(only_the_data), 2, JoinRoom),
+        (passes_two(for_a_user), 2, JoinRoom),
+        (functools.lru_cache(two), 2, JoinRoom),
+    ],
+)
+def test_a_decorated_handler_is_called_as_its_decorator_takes(handler: Any, arity: int, annotation: Any) -> None:
+    assert taken(handler, EVENT) == (arity, annotation)
+
+
+def test_a_decorated_handler_may_return_something_else() -> None:
+    def number(socket: Socket) -> int:
+        return 5
+
+    assert examine(number, EVENT, "it").returns is int
+    assert examine(hands_on(number), EVENT, "it").returns is Any
+
+
+class Rooms:
+    class Join(msgspec.Struct):
+        room: str
+
+    def join(self, socket: Socket, data: Join) -> None: ...
+
+    @classmethod
+    def of_class(cls, socket: Socket, data: Join) -> None: ...
+
+    def __call__(self, socket: Socket, data: Join) -> None: ...
+
+
+class MoreRooms(Rooms):
+    pass
+
+
+@pytest.mark.parametrize(
+    "handler", [Rooms().join, MoreRooms().join, MoreRooms.of_class, Rooms(), partial(Rooms().join)]
+)
+def test_a_type_may_be_defined_in_the_class_of_a_method(handler: Any) -> None:
+    assert taken(handler, EVENT) == (2, Rooms.Join)
+
+
+def test_a_type_may_be_defined_in_a_function_around_the_one_that_registers() -> None:
+    class Local(msgspec.Struct):
+        number: int
+
+    events = EventListeners(socket=Socket)
+
+    def attach() -> None:
+        @events.on("say")
+        def say(socket: Socket, data: Local) -> None: ...
+
+    attach()
+    assert events.of("say")[0].payload.annotation is Local
+
+
+def test_a_type_may_be_one_that_the_handler_itself_uses() -> None:
+    def make() -> Callable[..., Any]:
+        class Local(msgspec.Struct):
+            number: int
+
+        def say(socket: Socket, data: Local) -> Local:
+            return Local(data.number)
+
+        return say
+
+    assert taken(make(), EVENT)[1].__name__ == "Local"
 
 
 def on_close_or_reset(reset: bool = False) -> None: ...
@@ -198,6 +308,8 @@ def half_swapped(one, socket): ...  # type: ignore[no-untyped-def]
 def two_sockets(one: Socket, two: Socket) -> None: ...
 def optional_data(data: dict[str, Any] = {}) -> None: ...  # noqa: B006
 async def later(data: JoinRoom) -> None: ...
+def untyped_by_keyword(socket, *, key): ...  # type: ignore[no-untyped-def]
+def three_with_self(self, socket, data): ...  # type: ignore[no-untyped-def]
 
 
 class Unbound:
@@ -290,7 +402,11 @@ class Generates:
         (Socket, EVENT, "give a function"),
         (JoinRoom, EVENT, "give a function"),
         (dict, EVENT, "give a function"),
-        ({}.update, EVENT, "can't be a handler"),
+        (partial(untyped_by_keyword, *"12"), EVENT, "untyped_by_keyword can't be a handler"),
+        (partial(three), EVENT, "write def three(socket, data: Any)"),
+        (hands_on(three_with_self), EVENT, "as a method of no object yet"),
+        (hands_on(only_data), EVENT, "would get the socket as 'data: dict[str, Any]'"),
+        (passes_two(two, lambda a, b, c: None), EVENT, "needs 3 arguments"),
     ],
 )
 def test_a_handler_that_cannot_be_right_is_refused(handler: Any, offer: Offer, text: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -79,6 +80,18 @@ def test_a_hook_that_fails_closes_the_connection(result: Any, code: int) -> None
 
 def test_a_hook_that_takes_too_long_closes_the_connection() -> None:
     connection, notes = lived(verdict_after(11, "1"), SAY)
+    assert connection.closes[0] == (1013, "authentication took too long")
+    assert notes == []
+
+
+def test_a_hook_that_does_not_end_when_it_is_cancelled_keeps_no_connection() -> None:
+    async def stubborn() -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(100)
+        await asyncio.sleep(20)
+        return "1"
+
+    connection, notes = lived(Verdict(pending=stubborn), SAY)
     assert connection.closes[0] == (1013, "authentication took too long")
     assert notes == []
 
