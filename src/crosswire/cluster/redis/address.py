@@ -175,7 +175,7 @@ def parse(url: str) -> Address:
         raise _unreadable("it has a fragment: percent-encode '#' as %23")
     if parts.scheme not in ("redis", "rediss", "unix"):
         forms = "redis://, rediss://, unix:// or redis+sentinel://"
-        raise _unreadable(f"it does not begin with {forms}", _meant(url, parts.scheme))
+        raise _unreadable(f"it does not begin with {forms}{_meant(url, parts.scheme)}")
     if port == 0:
         raise _unreadable("nothing listens on port 0")
     return _unix(url, parts) if parts.scheme == "unix" else _tcp(url, parts, port)
@@ -185,7 +185,7 @@ def _meant(url: str, scheme: str) -> str:
     """What a url could be that has no scheme of ours; nothing of it is quoted, but what we know."""
     if "://" in url:
         return suggestion(scheme, _SCHEMES)
-    return suggestion(url.partition(":")[0], ("embedded",)) or " Write one of these in front."
+    return suggestion(url.partition(":")[0], ("embedded",)) or "; write one of these in front"
 
 
 def _tcp(url: str, parts: SplitResult, port: int | None) -> Address:
@@ -306,5 +306,5 @@ def _password(parts: SplitResult) -> str | None:
     return _decoded(parts.password) or ("" if parts.username else None)
 
 
-def _unreadable(why: str, hint: str = "") -> ConfigError:
-    return ConfigError(f"the url of a Redis can't be used: {why}.{hint} It is {_FORMS}")
+def _unreadable(why: str) -> ConfigError:
+    return ConfigError(f"the url of a Redis can't be used: {why}. It is {_FORMS}")
