@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import inf
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from crosswire.errors import Close, ConfigError, EventError
 
@@ -24,6 +24,18 @@ __all__ = [
     "SubscriptionFailure",
     "Tally",
 ]
+
+if TYPE_CHECKING:  # which know more of type variables than Python 3.11 does
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    T = TypeVarWithDefault("T", default=Any)
+    T_co = TypeVarWithDefault("T_co", covariant=True, default=Any)
+else:
+    T = TypeVar("T")
+    T_co = TypeVar("T_co", covariant=True)
+
+ANYTHING: Any = Any
+"""The type of an answer, where the caller names none."""
 
 
 class CloseCode(IntEnum):
@@ -153,8 +165,10 @@ class Heartbeat:
             raise ConfigError(f"Heartbeat(text={self.text!r}): half of a surrogate pair can't be sent")
 
 
-class Replies(Mapping[str, Any]):
+class Replies(Mapping[str, T_co]):
     """The answers of many: a mapping from name (node or user) to answer; None is an answer too.
+
+    For type checkers it has the type of an answer: ``Replies[Answer]``.
 
     Attributes:
         errors: name -> :class:`EventError` of those who refused.
@@ -166,7 +180,7 @@ class Replies(Mapping[str, Any]):
 
     def __init__(
         self,
-        answers: Mapping[str, Any] | None = None,
+        answers: Mapping[str, T_co] | None = None,
         *,
         errors: Mapping[str, EventError] | None = None,
         missing: Collection[str] = (),
@@ -182,7 +196,7 @@ class Replies(Mapping[str, Any]):
         """Whether everybody who was asked answered, a refusal being an answer."""
         return not self.missing and len(self) + len(self.errors) >= self.expected
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> T_co:
         return self._answers[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -196,11 +210,11 @@ class Replies(Mapping[str, Any]):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Generic[T_co]):
     """One answer of a ``stream``: from whom, and either its data or its refusal."""
 
     sender: str
-    data: Any = None
+    data: T_co = cast(Any, None)  # noqa: RUF009 - None where it refused
     error: EventError | None = None
 
 

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, assert_type
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,8 @@ from crosswire import (
     Node,
     NodeInfo,
     RedisStatus,
+    Replies,
+    Reply,
     Response,
     Server,
     Socket,
@@ -263,6 +265,32 @@ def test_pages(server: Server) -> None:
     server.get("/2", lambda: b"")
     server.get("/3", lambda request: {"path": request.path})
     server.get("/4", lambda: Response(204))
+
+
+# What is asked for
+
+
+async def asks(node: Node, client: Client, socket: Socket) -> None:
+    """Never called: type checkers see what each gives."""
+    audience = node.everyone
+    assert_type(await node.call("a", "x"), Any)
+    assert_type(await node.call("a", "x", type=JoinRoom), JoinRoom)
+    assert_type(await node.call("a", "x", type=int | None), int | None)
+    assert_type(await client.call("x"), Any)
+    assert_type(await client.call("x", type=list[Point], timeout=1), list[Point])
+    assert_type(await socket.call("x", type=Named), Named)
+    assert_type(await audience.gather("x"), Replies[Any])
+    assert_type(await audience.gather("x", type=JoinRoom), Replies[JoinRoom])
+    assert_type((await audience.gather("x", type=JoinRoom))["1"], JoinRoom)
+    assert_type(await node.gather("x", type=Point), Replies[Point])
+    async for reply in node.stream("x", type=Point):
+        assert_type(reply, Reply[Point])
+        assert_type(reply.data, Point)
+    replies: Replies = await node.gather("x")  # with nothing said, an answer may be anything
+    assert_type(replies["a"], Any)
+    number: int = await socket.call("x")
+    number = await socket.call("x", type=str)  # type: ignore[arg-type]
+    await client.call("x", type=number)  # type: ignore[arg-type]
 
 
 # What can't be right

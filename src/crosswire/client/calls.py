@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from crosswire.client.hooks import Hooks
 from crosswire.core.calls import CallIds, PendingCalls
 from crosswire.core.listeners import Hook
-from crosswire.errors import CallTimeout, NotConnected
+from crosswire.core.messages import Codec
+from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.errors import CallTimeout, InvalidPayload, NotConnected
 from crosswire.types import Close
 
 Pending = Callable[[], Any]
+
+
+class _Waiter(NamedTuple):
+    """Who waits for an answer, and what it is decoded into."""
+
+    answer: asyncio.Future[Any]
+    kind: PayloadType
 
 
 class Calls:
@@ -28,16 +37,22 @@ class Calls:
     def __init__(self, ids: CallIds, hooks: Hooks) -> None:
         self._ids = ids
         self._hooks = hooks
-        self._pending: PendingCalls[asyncio.Future[Any]] = PendingCalls()
+        self._pending: PendingCalls[_Waiter] = PendingCalls()
 
     async def call(
-        self, event: str, send: Callable[[str], None], timeout: float, on_pending: Pending | None, pending_after: float
+        self,
+        event: str,
+        send: Callable[[str], None],
+        timeout: float,
+        on_pending: Pending | None,
+        pending_after: float,
+        kind: PayloadType,
     ) -> Any:
-        """Send a call by ``send(call_id)`` and wait for its answer.
+        """Send a call by ``send(call_id)`` and wait for its answer, which is decoded into ``kind``.
 
         Raises:
             CallTimeout: none came within ``timeout`` seconds.
-            EventError: the server refused.
+            EventError: the server refused, or its answer does not fit.
             NotConnected: the connection was lost.
         """
         notice: Hook[[]] = Hook("on_pending")
@@ -47,7 +62,7 @@ class Calls:
         call_id = self._ids.next()
         answer: asyncio.Future[Any] = loop.create_future()
         send(call_id)
-        self._pending.add(call_id, answer)
+        self._pending.add(call_id, _Waiter(answer, kind))
         timers = [loop.call_later(timeout, self._expired, call_id, event, timeout)]
         if on_pending is not None:
             timers.append(loop.call_later(pending_after, self._hooks.fire, notice))
@@ -58,23 +73,29 @@ class Calls:
             for timer in timers:
                 timer.cancel()
 
-    def answered(self, call_id: str, value: Any) -> None:
+    def answered(self, call_id: str, codec: Codec, raw: RawPayload) -> None:
         """Hand an answer to who waits for it, if anybody still does."""
         waiter = self._pending.take(call_id)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(value)
+        if waiter is None or waiter.answer.done():
+            return
+        try:
+            value = codec.payload(waiter.kind, raw)
+        except InvalidPayload as error:
+            waiter.answer.set_exception(error)
+        else:
+            waiter.answer.set_result(value)
 
     def failed(self, call_id: str, error: Exception) -> None:
         """As :meth:`answered`, for a failure."""
         waiter = self._pending.take(call_id)
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
+        if waiter is not None and not waiter.answer.done():
+            waiter.answer.set_exception(error)
 
     def lost(self, why: str, close: Close) -> None:
         """Fail all that wait: no answer can come any more."""
         for waiter in self._pending.take_all():
-            if not waiter.done():
-                waiter.set_exception(NotConnected(why, close))
+            if not waiter.answer.done():
+                waiter.answer.set_exception(NotConnected(why, close))
 
     def _expired(self, call_id: str, event: str, timeout: float) -> None:
         self.failed(

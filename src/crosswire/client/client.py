@@ -6,7 +6,7 @@ import random
 import ssl
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from crosswire.client.calls import Calls, Pending
 from crosswire.client.destination import Destination, Fresh, Headers
@@ -30,9 +30,14 @@ from crosswire.core.backoff import Backoff
 from crosswire.core.calls import CallIds
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event
+from crosswire.core.payloads import payload_type
 from crosswire.errors import NotConnected
 from crosswire.runtime.tasks import Tasks
 from crosswire.transport.connector import Target, connect
+from crosswire.types import ANYTHING, T
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
 HANDLER_GRACE = 1.0
 """Seconds that asynchronous handlers have to end when the client is closed; then they are cancelled."""
@@ -163,8 +168,8 @@ class Client:
         """Wait until the server has let the client in; if it has already, return at once.
 
         A Crosswire server says when it does. Of another, such as the original, the first message counts as much, or a
-        second without a close. A server that can't be reached is tried again as after a loss. Cancelling a first
-        ``connect`` ends its attempts.
+        second without a close. A server that can't be reached is tried again as after a loss. Attempts that a
+        ``connect`` began end when all that wait for the first connection are cancelled.
 
         Raises:
             Refused: the server did not let the client in, by a close or by an HTTP status such as 401, and the policy
@@ -252,7 +257,8 @@ class Client:
         timeout: float | None = None,
         on_pending: Pending | None = None,
         pending_after: float | None = None,
-    ) -> Any:
+        type: TypeForm[T] = ANYTHING,
+    ) -> T:
         """Ask the server and return its answer.
 
         Args:
@@ -261,14 +267,15 @@ class Client:
             timeout: seconds to wait for the answer; None: the client's ``call_timeout``.
             on_pending: called without arguments, once, if no answer came after ``pending_after``; sync or async.
             pending_after: seconds; None: the client's.
+            type: what the answer is decoded into and must fit: a msgspec Struct, dataclass, TypedDict or builtin type.
 
         Raises:
             EventError: the server refused; ``code`` and ``message`` are its own.
             CallTimeout: no answer came in time. The call may still have been carried out.
             NotConnected: there is no open connection, or it was lost before the answer came.
-            InvalidPayload: the data can't be encoded.
+            InvalidPayload: the data can't be encoded, or the answer does not fit.
             UsageError: the name can't be used.
-            ConfigError: a number of seconds or ``on_pending`` can't be used.
+            ConfigError: a number of seconds, ``on_pending`` or the type can't be used.
 
         Example::
 
@@ -279,7 +286,7 @@ class Client:
         """
         require_event(event)
         self._reconnection.home.require_loop()
-        return await self._session().call(
+        answer: T = await self._session().call(
             event,
             data,
             timeout=self._call_timeout if timeout is None else require_seconds("timeout", timeout),
@@ -287,7 +294,9 @@ class Client:
             pending_after=self._pending_after
             if pending_after is None
             else require_seconds("pending_after", pending_after, zero=True),
+            kind=payload_type(type),
         )
+        return answer
 
     @overload
     def on(self, event: str, handler: HandlerT, *, once: bool = False, tag: Tag | None = None) -> HandlerT: ...

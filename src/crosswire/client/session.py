@@ -14,8 +14,8 @@ from crosswire.client.hooks import Hooks
 from crosswire.client.router import Delivery, Question, Router
 from crosswire.core import messages
 from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK_SUBPROTOCOL, READY, Codec, Message
-from crosswire.core.payloads import ANY, RawPayload
-from crosswire.errors import EventError, InvalidMessage, InvalidPayload, NotConnected
+from crosswire.core.payloads import PayloadType
+from crosswire.errors import EventError, InvalidMessage, NotConnected
 from crosswire.transport.connector import ClientConnection
 from crosswire.types import Close, CloseCode
 
@@ -86,14 +86,21 @@ class Session:
         self._transmit(encode(self._codec, messages.event(event, data)))
 
     async def call(
-        self, event: str, data: Any, *, timeout: float, on_pending: Pending | None, pending_after: float
+        self,
+        event: str,
+        data: Any,
+        *,
+        timeout: float,
+        on_pending: Pending | None,
+        pending_after: float,
+        kind: PayloadType,
     ) -> Any:
         """Call the server; see :meth:`crosswire.Client.call`."""
 
         def send(call_id: str) -> None:
             self._transmit(encode(self._codec, messages.client_call(event, data, call_id)))
 
-        return await self._calls.call(event, send, timeout, on_pending, pending_after)
+        return await self._calls.call(event, send, timeout, on_pending, pending_after, kind)
 
     # Ending
 
@@ -268,12 +275,4 @@ class Session:
         elif message.error is not None:
             self._calls.failed(message.callback_id, EventError(message.error.code, message.error.message))
         else:
-            self._answer(message.callback_id, message.payload)
-
-    def _answer(self, call_id: str, raw: RawPayload) -> None:
-        try:
-            value = self._codec.payload(ANY, raw)
-        except InvalidPayload as error:
-            self._calls.failed(call_id, error)
-        else:
-            self._calls.answered(call_id, value)
+            self._calls.answered(message.callback_id, self._codec, message.payload)

@@ -5,29 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from crosswire.core.calls import PendingCalls
 from crosswire.core.deadlines import Deadlines
 from crosswire.core.messages import Codec
-from crosswire.core.payloads import ANY, RawPayload
+from crosswire.core.payloads import ANY, PayloadType, RawPayload
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
-from crosswire.types import Replies, Reply
-
-
-class Question(NamedTuple):
-    """What several nodes are asked, checked; ``Node.gather`` says what each means."""
-
-    event: str
-    data: Any
-    to: Collection[str] | None
-    timeout: float
-    expect: int | None
-    include_self: bool
+from crosswire.types import Replies, Reply, T_co
 
 
 class Ask(Protocol):
-    """Something that was asked."""
+    """Something that was asked.
+
+    Attributes:
+        kind: what an answer is decoded into.
+    """
+
+    kind: PayloadType
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
         """Take a reply; tell whether no more are waited for."""
@@ -102,7 +97,7 @@ class Asks:
         if ask is None:
             return
         try:
-            data, error = codec.payload(ANY, payload), None
+            data, error = codec.payload(ask.kind, payload), None
         except InvalidPayload as invalid:
             data, error = None, InvalidPayload(invalid.message, sender=sender)
         if ask.reply(sender, data, error):
@@ -138,11 +133,15 @@ class OneAsk:
         what: of the event, for the error.
         timeout: seconds, for the error.
         loop: the running event loop.
+        kind: what its answer is decoded into.
     """
 
-    __slots__ = ("_name", "_timeout", "_what", "future")
+    __slots__ = ("_name", "_timeout", "_what", "future", "kind")
 
-    def __init__(self, name: str, what: str, timeout: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, name: str, what: str, timeout: float, loop: asyncio.AbstractEventLoop, kind: PayloadType = ANY
+    ) -> None:
+        self.kind = kind
         self._name = name
         self._what = what
         self._timeout = timeout
@@ -221,9 +220,10 @@ class Awaited:
 class GatherAsk:
     """Waits for many, and gives their answers at once."""
 
-    __slots__ = ("_answers", "_awaited", "_errors", "_expect", "future")
+    __slots__ = ("_answers", "_awaited", "_errors", "_expect", "future", "kind")
 
-    def __init__(self, awaited: Awaited, expect: int | None) -> None:
+    def __init__(self, awaited: Awaited, expect: int | None, kind: PayloadType = ANY) -> None:
+        self.kind = kind
         self._awaited = awaited
         self._expect = expect or 0
         self._answers: dict[str, Any] = {}
@@ -258,7 +258,7 @@ class GatherAsk:
             self.future.set_result(Replies(self._answers, errors=self._errors, missing=missing, expected=self._expect))
 
 
-class ReplyStream(AsyncIterator[Reply]):
+class ReplyStream(AsyncIterator[Reply[T_co]]):
     """The replies to a ``stream``, each as it comes.
 
     Leaving the loop early forgets those that have not come.
@@ -276,10 +276,10 @@ class ReplyStream(AsyncIterator[Reply]):
         """Names of those who have not answered, while it goes on; of those who did not, when it has ended."""
         return self._inbox.missing
 
-    def __aiter__(self) -> ReplyStream:
+    def __aiter__(self) -> ReplyStream[T_co]:
         return self
 
-    async def __anext__(self) -> Reply:
+    async def __anext__(self) -> Reply[T_co]:
         reply = await self._inbox.next()
         if reply is None:
             self._forget()
@@ -299,9 +299,10 @@ class ReplyStream(AsyncIterator[Reply]):
 class StreamInbox:
     """Keeps the replies of a stream until they are taken: at most one of each who was asked."""
 
-    __slots__ = ("_awaited", "_came", "_ended", "_replies")
+    __slots__ = ("_awaited", "_came", "_ended", "_replies", "kind")
 
-    def __init__(self, awaited: Awaited) -> None:
+    def __init__(self, awaited: Awaited, kind: PayloadType = ANY) -> None:
+        self.kind = kind
         self._awaited = awaited
         self._replies: deque[Reply] = deque()
         self._came = asyncio.Event()

@@ -16,7 +16,7 @@ from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import encode
 from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import JSON
-from crosswire.core.payloads import ANY
+from crosswire.core.payloads import ANY, PayloadType
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.types import Replies, Roster, Tally
 
@@ -112,12 +112,12 @@ class ClusterDispatcher:
         elsewhere = tuple(user for user in target.users if user not in here)
         return target, ToUsers(elsewhere) if elsewhere else None
 
-    async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
+    async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
         """Call every user of the target, wherever connected."""
         text = JSON.encode(data)
-        own = partial(self._clients.gather, target, event, msgspec.Raw(text), timeout)
+        own = partial(self._clients.gather, target, event, msgspec.Raw(text), timeout, kind)
         question = _Gather(target, event, text, timeout)
-        return _merged(*await self._everywhere(own, "gather", question, timeout + _GRACE))
+        return _merged(*await self._everywhere(own, "gather", question, timeout + _GRACE), kind)
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
         """Close every connection of the target."""
@@ -170,7 +170,7 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
     """Let other nodes do to this node's clients what audiences are asked to do."""
 
     async def gather(_sender: str, ask: _Gather) -> _Gathered:
-        replies = await clients.gather(ask.target, ask.event, msgspec.Raw(ask.data), ask.timeout)
+        replies = await clients.gather(ask.target, ask.event, msgspec.Raw(ask.data), ask.timeout, ANY)
         return _gathered(replies)
 
     async def close(_sender: str, ask: _Close) -> int:
@@ -210,11 +210,13 @@ def _gathered(replies: Replies) -> _Gathered:
     return gathered
 
 
-def _read(gathered: _Gathered) -> tuple[dict[str, Any], dict[str, EventError]]:
+def _read(gathered: _Gathered, kind: PayloadType) -> tuple[dict[str, Any], dict[str, EventError]]:
     """What the users of a node answered, and their refusals."""
     answers: dict[str, Any] = {}
     errors = {user: EventError(*error, sender=user) for user, error in gathered.errors.items()}
-    for read, encoded in ((ANY.from_msgpack, gathered.answers), (ANY.from_json, gathered.large)):
+    # What a client said means what it would in JSON, whichever way it came.
+    from_msgpack = kind.from_msgpack if kind is ANY else kind.from_client
+    for read, encoded in ((from_msgpack, gathered.answers), (kind.from_json, gathered.large)):
         for user, answer in encoded.items():
             try:
                 answers[user] = read(answer)
@@ -250,14 +252,14 @@ def _joined(own: Replies, others: Replies) -> Replies:
     return Replies({**own, **others}, errors={**own.errors, **others.errors}, missing=others.missing)
 
 
-def _merged(own: Replies, others: Replies) -> Replies:
+def _merged(own: Replies, others: Replies, kind: PayloadType) -> Replies:
     """Put the answers of users together: each user once, and missing only who answered nowhere."""
     answers: dict[str, Any] = dict(own)
     errors: dict[str, EventError] = dict(own.errors)
     silent: dict[str, None] = dict.fromkeys(own.missing)
     for answer in others.values():
         gathered = msgspec.convert(answer, _Gathered)
-        theirs, refusals = _read(gathered)
+        theirs, refusals = _read(gathered, kind)
         answers = {**theirs, **answers}
         errors = {**refusals, **errors}
         silent.update(dict.fromkeys(gathered.missing))

@@ -10,6 +10,7 @@ from crosswire.cluster.members import Load
 from crosswire.core.audience import Dispatcher, Excluded, Target, ToRoom
 from crosswire.core.envelopes import Claim
 from crosswire.core.formats import Payloads
+from crosswire.core.payloads import PayloadType
 from crosswire.types import Replies, Roster, Tally
 
 
@@ -53,7 +54,7 @@ class NoClients:
     def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Do nothing."""
 
-    async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
+    async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
         """Nobody answers."""
         return Replies()
 

@@ -12,6 +12,7 @@ from crosswire.core.listeners import AnyHook, Hook
 from crosswire.core.returns import Answer
 from crosswire.core.signatures import Offer
 from crosswire.runtime.dispatch import fire
+from crosswire.runtime.interrupts import BrokenOff
 from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, NodeInfo, RedisStatus, SubscriptionFailure
@@ -127,6 +128,7 @@ class NodeHooks:
 
     def _fire(self, hook: AnyHook, *arguments: object) -> asyncio.Task[None] | None:
         def failed(error: BaseException) -> None:
-            logger.error("%s failed", hook.name, exc_info=error)
+            if not isinstance(error, BrokenOff):
+                logger.error("%s failed", hook.name, exc_info=error)
 
         return fire(hook, arguments, self._tasks, failed)

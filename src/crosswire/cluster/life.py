@@ -16,7 +16,7 @@ from crosswire.cluster.participant import Participant
 from crosswire.cluster.responder import Responder
 from crosswire.errors import ConfigError, NotConnected, UsageError
 from crosswire.runtime.home import foreign_thread, get_ident
-from crosswire.runtime.life import Life, carry_through, run_hook
+from crosswire.runtime.life import Life, carry_through, run_each, run_hook
 from crosswire.runtime.tasks import Tasks
 
 logger = logging.getLogger("crosswire.cluster")
@@ -158,7 +158,7 @@ class NodeLife:
         await carry_through(
             partial(self._end_handlers, max(drain, _GRACE), caller),
             partial(self._cancel_handlers, caller),
-            partial(run_hook, self._hooks.on_stop, self._handlers),
+            partial(run_each, self._hooks.on_stop, self._handlers),
             partial(self._leave, participant),
         )
 

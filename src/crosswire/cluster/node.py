@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from crosswire.cluster.asks import Question, ReplyStream
+from crosswire.cluster.asks import ReplyStream
 from crosswire.cluster.audiences import ClusterDispatcher, offer_services
 from crosswire.cluster.channels import CustomChannels
 from crosswire.cluster.clients import Clients, NoClients
@@ -15,6 +15,7 @@ from crosswire.cluster.hooks import HandlerT, NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.life import NodeLife
 from crosswire.cluster.participant import Participant
+from crosswire.cluster.question import names_of, question
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.responder import Responder
@@ -22,11 +23,15 @@ from crosswire.core.audience import Audience, Audiences, Room, require_timeout
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_node_name
-from crosswire.errors import ConfigError, UsageError
+from crosswire.core.payloads import payload_type
+from crosswire.errors import ConfigError
 from crosswire.runtime import process
 from crosswire.runtime.slow import watch_of
 from crosswire.runtime.tasks import Tasks
-from crosswire.types import NodeInfo, Replies
+from crosswire.types import ANYTHING, NodeInfo, Replies, T
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
 
 class Node:
@@ -174,9 +179,11 @@ class Node:
             BusUnavailable: no Redis can be reached and too much waits for it, where that is the policy.
             NotConnected: the node has not been started.
         """
-        self._part().tell(_names(to), require_event(event), data, include_self=include_self)
+        self._part().tell(names_of(to), require_event(event), data, include_self=include_self)
 
-    def call(self, name: str, event: str, data: Any = None, *, timeout: float = 5) -> Coroutine[Any, Any, Any]:
+    def call(
+        self, name: str, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING
+    ) -> Coroutine[Any, Any, T]:
         """Ask a node; awaited, it gives the answer. Misuse raises at once.
 
         Args:
@@ -184,16 +191,18 @@ class Node:
             event: its name.
             data: as for :meth:`send`.
             timeout: seconds.
+            type: what the answer is decoded into and must fit, as a handler's annotation says of its data.
 
         Raises:
             NodeGone: it is not alive, or died before it answered.
             CallTimeout: it did not answer in time.
-            EventError: it refused; ``sender`` names it.
+            EventError: it refused; :exc:`InvalidPayload`, its answer does not fit; ``sender`` names it.
+            ConfigError: the type can't be decoded.
             BusUnavailable: no Redis can be reached.
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
         name = require_name(name, "a node's name")
-        return self._part().call(name, require_event(event), data, require_timeout(timeout))
+        return self._part().call(name, require_event(event), data, require_timeout(timeout), payload_type(type))
 
     async def gather(
         self,
@@ -204,7 +213,8 @@ class Node:
         timeout: float = 5,
         expect: int | None = None,
         include_self: bool = True,
-    ) -> Replies:
+        type: TypeForm[T] = ANYTHING,
+    ) -> Replies[T]:
         """Ask nodes and wait for their answers.
 
         Args:
@@ -214,6 +224,7 @@ class Node:
             timeout: seconds; who has not answered by then is ``missing``, as is at once who dies.
             expect: how many answers are enough; None for one of every node that is asked and alive.
             include_self: whether this node is asked too.
+            type: what an answer is decoded into; one that does not fit is among the errors, as :exc:`InvalidPayload`.
 
         Returns:
             The answers by the nodes' names.
@@ -221,8 +232,7 @@ class Node:
         Raises:
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
-        question = _question(event, data, to, timeout, expect, include_self)
-        return await self._part().gather(question)
+        return await self._part().gather(question(event, data, to, timeout, expect, include_self, type))
 
     def stream(
         self,
@@ -233,7 +243,8 @@ class Node:
         timeout: float = 5,
         expect: int | None = None,
         include_self: bool = True,
-    ) -> ReplyStream:
+        type: TypeForm[T] = ANYTHING,
+    ) -> ReplyStream[T]:
         """Ask nodes, and give each answer as it comes; otherwise as :meth:`gather`.
 
         Example::
@@ -243,8 +254,7 @@ class Node:
                 print(reply.sender, reply.data, reply.error)
             print("no answer from", replies.missing)
         """
-        question = _question(event, data, to, timeout, expect, include_self)
-        return self._part().stream(question)
+        return self._part().stream(question(event, data, to, timeout, expect, include_self, type))
 
     # Channels of the application
 
@@ -392,20 +402,3 @@ def _chosen_bus(redis: str | Collection[str] | Redis | None, bus: Bus | None) ->
     if redis is None:
         return bus
     return redis if isinstance(redis, Redis) else Redis(redis)
-
-
-def _names(to: str | Iterable[str] | None) -> tuple[str, ...] | None:
-    if to is None:
-        return None
-    names = (to,) if isinstance(to, str) else tuple(to)
-    return tuple(require_name(name, "a node's name") for name in names)
-
-
-def _question(
-    event: str, data: Any, to: str | Iterable[str] | None, timeout: float, expect: int | None, include_self: bool
-) -> Question:
-    """Check what a gather and a stream are given."""
-    names, event, timeout = _names(to), require_event(event), require_timeout(timeout)
-    if expect is not None and not (type(expect) is int and expect >= 1):
-        raise UsageError(f"expect is how many answers are enough, 1 or more, not {expect!r}")
-    return Question(event, data, names, timeout, expect, include_self)

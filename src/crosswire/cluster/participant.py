@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Coroutine
 from typing import Any, Protocol
 
-from crosswire.cluster.asks import Ask, Asks, Awaited, GatherAsk, OneAsk, Question, ReplyStream, StreamInbox
+from crosswire.cluster.asks import Ask, Asks, Awaited, GatherAsk, OneAsk, ReplyStream, StreamInbox
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import Asker, Dialect
@@ -17,12 +17,13 @@ from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import Native
+from crosswire.cluster.question import Question
 from crosswire.cluster.responder import Responder
 from crosswire.core.channels import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import BusUnavailable, ConfigError, EventError, NodeGone, UsageError
 from crosswire.runtime.home import running_loop
 from crosswire.runtime.tasks import Tasks
@@ -175,11 +176,11 @@ class Participant:
             take = self._responder.event if to is not None else self._responder.own_event
             loop.call_soon(take, self.name, event, self.dialect.codec, payload)
 
-    async def call(self, name: str, event: str, data: Any, timeout: float) -> Any:
+    async def call(self, name: str, event: str, data: Any, timeout: float, kind: PayloadType) -> Any:
         """Ask one node."""
         payload = self.dialect.pack(data)
         loop = asyncio.get_running_loop()
-        ask = OneAsk(name, event, timeout, loop)
+        ask = OneAsk(name, event, timeout, loop, kind)
         if name != self.name:
             if not self.port.available:
                 raise BusUnavailable("no Redis can be reached, so no other node can: try again when one is back")
@@ -197,7 +198,7 @@ class Participant:
 
     async def gather(self, question: Question) -> Replies:
         """Ask several nodes."""
-        ask = GatherAsk(self._awaited(question), question.expect)
+        ask = GatherAsk(self._awaited(question), question.expect, question.kind)
         call_id = self._asks.begin(ask, question.timeout)
         try:
             self._ask(ask, call_id, question)
@@ -207,7 +208,7 @@ class Participant:
 
     def stream(self, question: Question) -> ReplyStream:
         """Ask several nodes; give each answer as it comes."""
-        inbox = StreamInbox(self._awaited(question))
+        inbox = StreamInbox(self._awaited(question), question.kind)
         call_id = self._asks.begin(inbox, question.timeout)
 
         def forget() -> None:

@@ -21,7 +21,8 @@ from crosswire.core.messages import Codec
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
-from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, will_be_called
+from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
+from crosswire.runtime.interrupts import BrokenOff
 from crosswire.runtime.notices import Notices, reason, shown
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
 from crosswire.runtime.workers import Workers
@@ -144,6 +145,8 @@ class Responder:
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
                     watch.tell(event, began)
+            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+                value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._failed(event, asker, error)
             if asker is not None:
@@ -212,7 +215,7 @@ class Responder:
         """Log a failure of the application's own code. A refusal is an answer and no failure, where somebody asked."""
         if asker is not None and isinstance(error, EventError):
             return
-        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+        if isinstance(error, BrokenOff) or (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             return
         if isinstance(error, EventError):  # nobody asked; and no data in the log, which a traceback would show
             text = "a handler of the nodes' event %r refused it, and nobody waits for an answer: %s"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from crosswire.core.names import require_event, require_name
+from crosswire.core.payloads import PayloadType, payload_type
 from crosswire.errors import SENDABLE, UsageError, may_be_sent
-from crosswire.types import Replies, Roster, Tally
+from crosswire.types import ANYTHING, Replies, Roster, T, Tally
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
 
 class Everyone(msgspec.Struct, frozen=True, tag="everyone"):
@@ -71,8 +75,8 @@ class Dispatcher(Protocol):
     def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Send an event; raises ``InvalidPayload`` if the data can't be encoded."""
 
-    async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
-        """Call every user of the target."""
+    async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
+        """Call every user of the target; ``kind`` is what an answer is decoded into."""
         ...
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
@@ -135,16 +139,26 @@ class Audience:
         excluded = None if exclude == () else excluding(exclude)
         self._dispatcher.send(self.target, require_event(event), data, excluded, local)
 
-    async def gather(self, event: str, data: Any = None, timeout: float = 5) -> Replies:
+    async def gather(
+        self, event: str, data: Any = None, timeout: float = 5, *, type: TypeForm[T] = ANYTHING
+    ) -> Replies[T]:
         """Call all of them and wait for their answers, at most ``timeout`` seconds.
+
+        Args:
+            event: its name.
+            data: as for :meth:`send`.
+            timeout: seconds.
+            type: what an answer is decoded into; one that does not fit is among the errors, as :exc:`InvalidPayload`.
 
         Returns:
             The answers by user. A user with several connections answers once: the first answer counts.
 
         Raises:
+            ConfigError: the type can't be decoded.
             InvalidPayload, UsageError: as :meth:`send`.
         """
-        return await self._dispatcher.gather(self.target, require_event(event), data, require_timeout(timeout))
+        kind = payload_type(type)
+        return await self._dispatcher.gather(self.target, require_event(event), data, require_timeout(timeout), kind)
 
     async def close(self, code: int = 1000, reason: str = "") -> Replies:
         """Close all their connections with a WebSocket close code.

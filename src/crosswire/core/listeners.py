@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, ov
 
 from crosswire.core.names import require_event
 from crosswire.core.payloads import PayloadType, payload_type
+from crosswire.core.returns import return_type
 from crosswire.core.signatures import NOTHING, Offer, examine, is_async
 
 Handler = Callable[..., Any]
@@ -41,12 +42,13 @@ class Listener:
         handler: what the user gave.
         arity: how many of the offered arguments it takes.
         payload: the type its last argument is validated against, for an event's handler.
+        returns: what its answers are checked against, for an event's handler whose annotation says something.
         is_async: whether calling it gives an awaitable.
         once: whether it is removed before its first call.
         tag: the user's label for ``off``.
     """
 
-    __slots__ = ("arity", "handler", "is_async", "once", "payload", "tag")
+    __slots__ = ("arity", "handler", "is_async", "once", "payload", "returns", "tag")
 
     def __init__(
         self, handler: Handler, offer: Offer, what: str, *, once: bool = False, tag: Tag | None = None
@@ -55,6 +57,7 @@ class Listener:
         self.handler = handler
         self.arity = taken.arity
         self.payload: PayloadType = payload_type(taken.data)
+        self.returns = return_type(taken.returns) if offer.data else None
         self.is_async = is_async(handler)
         self.once = once
         self.tag = tag

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection
+import re
+from collections.abc import Awaitable, Collection, Coroutine
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any, ClassVar, Protocol
+from types import NoneType, UnionType
+from typing import Any, ClassVar, NewType, Protocol, TypeVar, Union, get_args, get_origin, is_typeddict
 from uuid import UUID
 
 import msgspec
+
+from crosswire.core.payloads import PayloadType, payload_type
+from crosswire.errors import ConfigError, InvalidPayload
 
 
 class _Dataclass(Protocol):
@@ -40,3 +45,110 @@ Sendable = (
 
 Answer = Sendable | Awaitable[Any]
 """What a handler returns, for type checkers: an answer, or a coroutine that gives one."""
+
+
+class ReturnType:
+    """What a handler's annotation says it returns, to which its answers are kept.
+
+    An instance of the class that is named fits as it is. All else, and containers whose items have a type, are looked
+    at closer: what fits is what looks, to whoever gets it, as the annotation says.
+
+    Args:
+        kind: what the annotation says.
+
+    Attributes:
+        sure: classes whose instances fit as they are, for who looks before asking :meth:`require`.
+    """
+
+    __slots__ = ("_kind", "sure")
+
+    def __init__(self, kind: PayloadType) -> None:
+        self._kind = kind
+        self.sure = _classes(kind.annotation)
+
+    def require(self, value: Any) -> None:
+        """Check what a handler returned.
+
+        Raises:
+            TypeError: it does not fit.
+        """
+        if not isinstance(value, self.sure):
+            self._look_closer(value)
+
+    async def awaited(self, begun: Coroutine[Any, Any, Any]) -> Any:
+        """Await a coroutine that a handler returned, check what it gives, and return that."""
+        value = await begun
+        self.require(value)
+        return value
+
+    def _look_closer(self, value: Any) -> None:
+        try:
+            msgspec.convert(value, self._kind.annotation)
+        except (msgspec.ValidationError, RecursionError, ValueError, TypeError) as error:
+            if not self._has_its_form(value):
+                wanted = self._kind.annotation
+                text = _QUOTED.sub("...", str(error))  # a value is nothing for the log
+                raise TypeError(
+                    f"the handler returned {type(value).__name__}, which does not fit its annotation, "
+                    f"{wanted.__name__ if isinstance(wanted, type) else wanted}: {text}"
+                ) from None
+
+    def _has_its_form(self, value: Any) -> bool:
+        """Whether a value that is of other classes than the annotation says looks the same to whoever gets it."""
+        try:
+            self._kind.from_json(msgspec.json.encode(value))
+        except (InvalidPayload, TypeError, ValueError, RecursionError, OverflowError, AttributeError):
+            return False
+        return True
+
+
+_QUOTED = re.compile(r"'[^']*'")
+_AWAITABLES = ("Awaitable", "Coroutine", "Future", "Task")
+_UNCHECKED: tuple[Any, ...] = (Any, object)
+
+
+def return_type(annotation: Any) -> ReturnType | None:
+    """Return what a handler's answers are checked against; None if its annotation says nothing that can be checked.
+
+    What can be checked is what a payload can be: a class of the application's own that msgspec does not know can't.
+
+    Args:
+        annotation: of what the handler returns; of a coroutine, what that gives counts.
+    """
+    members = _settled(annotation)
+    if any(each in _UNCHECKED or isinstance(each, TypeVar) for each in members):
+        return None
+    try:
+        return ReturnType(payload_type(Union[members]))  # noqa: UP007 - as many as there are
+    except (ConfigError, TypeError):
+        return None
+
+
+def _settled(annotation: Any) -> tuple[Any, ...]:
+    """What an annotation says that there is when everything has been awaited: one of these."""
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        return tuple(each for member in get_args(annotation) for each in _settled(member))
+    if getattr(origin or annotation, "__name__", "") in _AWAITABLES and _is_awaitable(origin or annotation):
+        return _settled((get_args(annotation) or (Any,))[-1])
+    return (annotation,)
+
+
+def _is_awaitable(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Awaitable)
+
+
+def _classes(annotation: Any) -> tuple[type, ...]:
+    """The classes whose instances fit an annotation without a closer look."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is None:
+        return (NoneType,)
+    if origin in (Union, UnionType):
+        return tuple(cls for member in arguments for cls in _classes(member))
+    if isinstance(annotation, NewType):
+        return _classes(annotation.__supertype__)
+    if isinstance(origin, type) and issubclass(origin, Collection):
+        return (origin,) if arguments[-1] in (Any, ...) and set(arguments) <= {Any, str, ...} else ()
+    if origin is not None or not isinstance(annotation, type) or is_typeddict(annotation):
+        return ()
+    return (float, int) if annotation is float else (annotation,)

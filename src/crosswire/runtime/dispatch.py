@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.payloads import PayloadType
+from crosswire.core.returns import ReturnType
 from crosswire.errors import InvalidPayload
 from crosswire.runtime.contexts import Enter, run_in
 from crosswire.runtime.slow import SlowWatch
@@ -52,6 +53,18 @@ def call(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
     if listener.arity > len(subject):
         return listener.handler(*subject, decode(listener.payload))
     return listener.handler(*subject[: listener.arity])
+
+
+def checked(returns: ReturnType, value: Any) -> Any:
+    """Check what a handler returned; of an awaitable, what it gives is checked once it is awaited.
+
+    Raises:
+        TypeError: it does not fit what the handler's annotation says.
+    """
+    if hasattr(value, "__await__"):
+        return returns.awaited(value)
+    returns.require(value)
+    return value
 
 
 def will_be_called(listeners: tuple[Listener, ...], subject: int, decode: Decode, *, busy: bool) -> list[Listener]:
@@ -104,6 +117,8 @@ def call_sync(
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
                     watch.tell(what, began)
+            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+                value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is reported by the outcome
             outcome.raised(error)
             continue
@@ -148,7 +163,11 @@ class Unfinished(NamedTuple):
 
 async def _call_async(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
     value = call(listener, subject, decode)
-    return await value if listener.is_async or type(value) is CoroutineType else value
+    if listener.is_async or type(value) is CoroutineType:
+        value = await value
+    if listener.returns is not None:
+        listener.returns.require(value)
+    return value
 
 
 async def _settle(context: Context | None, work: Coroutine[Any, Any, Any], outcome: Outcome) -> None:
@@ -169,13 +188,23 @@ def fire(
 
     Each runs in a context of its own, which ``enter`` gives.
     """
-    if not hook:
-        return None
+    return fire_some(hook.name, hook.take(), arguments, tasks, failed, enter) if hook else None
+
+
+def fire_some(
+    name: str,
+    listeners: tuple[Listener, ...],
+    arguments: tuple[Any, ...],
+    tasks: Tasks,
+    failed: Failed,
+    enter: Enter = copy_context,
+) -> asyncio.Task[None] | None:
+    """As :func:`fire`, with some of the listeners of the hook of that name."""
     outcome = Outcome(failed)
-    unfinished = call_sync(hook.take(), arguments, _no_payload, outcome, enter, tasks.watch, hook.name)
+    unfinished = call_sync(listeners, arguments, _no_payload, outcome, enter, tasks.watch, name)
     if unfinished is None:
         return None
-    return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {hook.name}", hook.name)
+    return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {name}", name)
 
 
 def _no_payload(_kind: PayloadType) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import os
+import selectors
 import signal
 import sys
 import threading
@@ -22,19 +23,30 @@ _HURRIED_END = 1.0
 """The same after a second signal."""
 _BUSY = 0.3
 """Seconds without a sign of life, after which an event loop is held by code that does not wait for anything."""
+_CLEANING_UP = 0.5
+"""Seconds that such code gets for its ``finally``, once it is broken off."""
 _AGAIN = 0.1
 
-_LOOPS = tuple(f"{os.sep}{name}" for name in ("selectors.py", f"asyncio{os.sep}"))
-_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_NOT_OF_APPLICATION = (
+    os.path.dirname(os.path.dirname(__file__)) + os.sep,
+    os.path.dirname(asyncio.__file__) + os.sep,
+    selectors.__file__,
+)
+
+
+class BrokenOff(asyncio.CancelledError):
+    """A signal ends what the application's code is at; that is no failure of it."""
 
 
 class StopSignals:
     """SIGINT and SIGTERM of this process, for as long as the context lasts; in the main thread.
 
     Both are heard at every moment. Where the application's code holds the event loop while a start is to be broken
-    off, or a stop to be hurried, a ``CancelledError`` is raised in the midst of it. And what even so does not end
-    in time, such as a thread, does not keep the process: it exits, with 128 and the number of the signal, as a shell
-    would say of one that was killed by it.
+    off, or a stop to be hurried, :exc:`BrokenOff` is raised in the midst of it. And what even so does not end in time,
+    such as a thread, does not keep the process: it exits, with 128 and the number of the signal, as a shell would say
+    of one that was killed by it.
+
+    A process that is forked meanwhile, as :mod:`multiprocessing` does, takes signals as it did before.
 
     Attributes:
         number: the first signal, once there was one.
@@ -55,6 +67,7 @@ class StopSignals:
         self._orders: SimpleQueue[float | None] = SimpleQueue()  # seconds to the exit; None: all is over
         self._watched = False
         self._main = threading.get_ident()
+        self._process = os.getpid()
 
     def __enter__(self) -> StopSignals:
         for number in _SIGNALS:
@@ -64,10 +77,14 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._orders.put(None)
+        self._loop = self._asked = None  # so nothing is poked that does not know of it any more
+        self._set_back()
+
+    def _set_back(self) -> None:
         for number, handler in self._before.items():
             # None: it was not set from Python, and can't be set back from there.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._orders.put(None)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tell this event loop, also of signals that came before."""
@@ -82,10 +99,15 @@ class StopSignals:
     # In the main thread, between any two instructions
 
     def _catch(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:
+            self._set_back()
+            signal.raise_signal(number)
+            return
         if self._poked:
             self._poked = False
             if self._is_held() and _is_of_application(frame):
-                raise asyncio.CancelledError("a signal ends this")
+                self._asked = time.monotonic() + _CLEANING_UP
+                raise BrokenOff("a signal ends this")
             return
         if self.number is None:
             self.number = signal.Signals(number)
@@ -114,7 +136,8 @@ class StopSignals:
 
     def _is_held(self) -> bool:
         """Whether code that does not wait for anything keeps the event loop from its other work."""
-        return self._asked is not None and time.monotonic() - self._asked > _BUSY
+        asked = self._asked  # it may change at any moment
+        return asked is not None and time.monotonic() - asked > _BUSY
 
     def _answer(self) -> None:
         self._asked = None
@@ -125,7 +148,7 @@ class StopSignals:
         ends, seconds = inf, self._orders.get()
         while seconds is not None:
             ends = inf if seconds == inf else min(ends, time.monotonic() + seconds)
-            seconds = self._wait_for_order(ends)
+            seconds = self._orders.get() if ends == inf else self._wait_for_order(ends)
 
     def _wait_for_order(self, ends: float) -> float | None:
         """Look every moment whether the event loop is held, and exit when it is time to."""
@@ -168,5 +191,4 @@ def _is_of_application(frame: FrameType | None) -> bool:
     """Whether code is being run that is neither the event loop's nor our own."""
     if frame is None:
         return False
-    file = frame.f_code.co_filename
-    return not file.startswith(_OURS) and not any(part in file for part in _LOOPS)
+    return not frame.f_code.co_filename.startswith(_NOT_OF_APPLICATION)

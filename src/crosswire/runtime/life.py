@@ -12,10 +12,10 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, cast
 
-from crosswire.core.listeners import Hook
+from crosswire.core.listeners import Hook, Listener
 from crosswire.errors import ConfigError, NotConnected, UsageError
-from crosswire.runtime.dispatch import fire
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.dispatch import fire_some
+from crosswire.runtime.tasks import Tasks, ends_loop
 
 logger = logging.getLogger("crosswire.life")
 
@@ -160,7 +160,7 @@ async def _accompany(task: asyncio.Task[None]) -> None:
                 asyncio.get_running_loop().call_soon(task.cancel)
             cancelled = True
     if cancelled:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and not ends_loop(error):
             logger.error("%s failed after it was cancelled", task.get_name(), exc_info=error)
         raise asyncio.CancelledError
 
@@ -225,8 +225,22 @@ async def run_hook(hook: Hook[[]], tasks: Tasks) -> None:
     Raises:
         Exception: what the first handler that failed raised; what others did is logged.
     """
+    await _run(hook.name, hook.take(), tasks)
+
+
+async def run_each(hook: Hook[[]], tasks: Tasks) -> None:
+    """Call a hook's handlers one after the other, all of them, as steps that are carried through.
+
+    Raises:
+        CancelledError: it was cancelled; all the same each was called.
+        Exception: what the first handler that failed raised; what others did is logged.
+    """
+    await carry_through(*(partial(_run, hook.name, (listener,), tasks) for listener in hook.take()))
+
+
+async def _run(hook: str, listeners: tuple[Listener, ...], tasks: Tasks) -> None:
     failures: list[BaseException] = []
-    task = fire(hook, (), tasks, failures.append)
+    task = fire_some(hook, listeners, (), tasks, failures.append)
     if task is not None:
         try:
             await asyncio.wait({task})
@@ -240,13 +254,13 @@ async def run_hook(hook: Hook[[]], tasks: Tasks) -> None:
         raise failures[0]
 
 
-async def _see_off(task: asyncio.Task[None], hook: Hook[[]]) -> None:
+async def _see_off(task: asyncio.Task[None], hook: str) -> None:
     _, left = await asyncio.wait({task}, timeout=_PATIENCE)
     if left:
-        logger.error("%s does not end though it is cancelled, and is left behind", hook.name)
+        logger.error("%s does not end though it is cancelled, and is left behind", hook)
 
 
-def _log(hook: Hook[[]], failures: list[BaseException]) -> None:
+def _log(hook: str, failures: list[BaseException]) -> None:
     for error in failures:
         if not isinstance(error, asyncio.CancelledError):
-            logger.error("%s failed", hook.name, exc_info=error)
+            logger.error("%s failed", hook, exc_info=error)

@@ -13,7 +13,7 @@ from crosswire.runtime import loops
 from crosswire.runtime.interrupts import StopSignals
 
 _UNDO = 1.0
-"""Seconds that a start which a signal breaks off has to be undone; then it is hurried."""
+"""Seconds that a start which is broken off, or a stop when the event loop ends, gets; then it is hurried."""
 
 _LEFT = 0.5
 """Seconds that the process lives on when tasks of the application do not end."""
@@ -88,9 +88,19 @@ async def _live(service: Service, drain: float, signals: StopSignals) -> None:
     signals.attach(asyncio.get_running_loop())
     try:
         await _serve(service, drain, signals)
+    except asyncio.CancelledError:  # something ends the event loop, such as sys.exit() in a handler
+        await _stop_soon(service)
+        raise
     finally:
         if signals.number is not None:
             await _end_others(signals)
+
+
+async def _stop_soon(service: Service) -> None:
+    stopping = asyncio.create_task(service.stop(0), name="crosswire stop")
+    if not (await asyncio.wait({stopping}, timeout=_UNDO))[0]:
+        stopping.cancel()
+        await asyncio.wait({stopping})
 
 
 async def _end_others(signals: StopSignals) -> None:

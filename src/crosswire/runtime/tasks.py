@@ -134,6 +134,11 @@ def is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def ends_loop(error: BaseException) -> bool:
+    """Whether the event loop itself is ended by what a task raised, and whoever runs it is told."""
+    return isinstance(error, SystemExit | KeyboardInterrupt)
+
+
 def _report(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
+    if not task.cancelled() and (error := task.exception()) is not None and not ends_loop(error):
         logger.error("background task %s failed", task.get_name(), exc_info=error)

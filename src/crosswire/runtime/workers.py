@@ -11,7 +11,7 @@ from types import coroutine
 from typing import Any, Protocol
 
 from crosswire.runtime.contexts import go_on
-from crosswire.runtime.slow import Watched
+from crosswire.runtime.slow import go_on_watched
 from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
@@ -128,7 +128,7 @@ class Workers:
             if (turn := self._turn) is None:
                 turn = self._turn = object()
                 asyncio.get_running_loop().call_soon(self._end_turn)
-            await self._owned(entry)
+            await self._owned(entry, entry.task or _current())
             if self._turn is turn:
                 self._wait = False
         except Exception as error:  # noqa: BLE001 - reported
@@ -137,31 +137,40 @@ class Workers:
             if entry.task is not None:
                 self._tasks.end(entry.task)
 
-    async def _owned(self, entry: _Entry) -> None:
-        """Await the job of a worker of its own."""
-        task, owner = asyncio.current_task(), entry.owner
-        job = entry.job if self._watch is None else Watched(entry.job, entry.what, self._watch)
-        if owner is None or task is None:
-            await job
-            return
-        owner.waits(task)
+    @coroutine
+    def _owned(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
+        """Run the job of a worker of its own."""
+        owner, watch = entry.owner, self._watch
+        if owner is not None:
+            owner.waits(task)
         try:
-            await job
+            if watch is None:
+                yield from entry.job
+                return
+            began = monotonic()
+            try:
+                waits_for = entry.job.send(None)
+            except StopIteration:
+                return
+            finally:
+                if monotonic() - began > watch.limit:
+                    watch.tell(entry.what, began)
+            yield from go_on_watched(None, entry.job, waits_for, entry.what, watch)
         finally:
-            owner.released(task)
+            if owner is not None:
+                owner.released(task)
 
     def _end_turn(self) -> None:
         self._turn = None
 
     async def _work(self, own: _Entry | None = None) -> None:
         """Run what comes first; ``own`` is in the context of this task already."""
-        task = asyncio.current_task()
-        assert task is not None
+        task = _current()
         while self._queue:
             entry = self._queue.popleft()
             if entry is own:
                 self._leave()
-                await self._owned(entry)
+                await self._owned(entry, task)
                 return
             if await self._run(entry, task):
                 return
@@ -184,16 +193,22 @@ class Workers:
         finally:
             if watch is not None and monotonic() - began > watch.limit:
                 watch.tell(entry.what, began)
-        if watch is not None:
-            job = Watched(job, entry.what, watch)
         self._wait = True
         self._leave()
-        if owner is None:
-            yield from go_on(context, job, waits_for)
-            return True
-        owner.waits(task)
+        if owner is not None:
+            owner.waits(task)
         try:
-            yield from go_on(context, job, waits_for)
+            if watch is None:
+                yield from go_on(context, job, waits_for)
+            else:
+                yield from go_on_watched(context, job, waits_for, entry.what, watch)
         finally:
-            owner.released(task)
+            if owner is not None:
+                owner.released(task)
         return True
+
+
+def _current() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None, "a worker is a task"
+    return task

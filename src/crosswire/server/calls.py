@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
+from crosswire.core.payloads import ANY, PayloadType
 from crosswire.errors import EventError, NotConnected
 from crosswire.types import Replies
 
@@ -17,7 +18,13 @@ class Asked(Protocol):
 
 
 class Waiter(Protocol):
-    """Waits for answers from one connection or several."""
+    """Waits for answers from one connection or several.
+
+    Attributes:
+        kind: what an answer is decoded into.
+    """
+
+    kind: PayloadType
 
     def answered(self, by: Asked, payload: Any, /) -> None:
         """A connection answered."""
@@ -30,11 +37,16 @@ class Waiter(Protocol):
 
 
 class OneAnswer:
-    """Waits for the answer of one connection."""
+    """Waits for the answer of one connection.
 
-    __slots__ = ("future",)
+    Args:
+        kind: what it is decoded into.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("future", "kind")
+
+    def __init__(self, kind: PayloadType = ANY) -> None:
+        self.kind = kind
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def answered(self, _by: Asked, payload: Any) -> None:
@@ -62,11 +74,13 @@ class ManyAnswers:
     Args:
         users: who is asked, with or without a connection.
         asked: their connections.
+        kind: what an answer is decoded into.
     """
 
-    __slots__ = ("_answers", "_done", "_errors", "_reachable", "_user_of", "_waiting")
+    __slots__ = ("_answers", "_done", "_errors", "_reachable", "_user_of", "_waiting", "kind")
 
-    def __init__(self, users: Iterable[str], asked: Collection[Asked]) -> None:
+    def __init__(self, users: Iterable[str], asked: Collection[Asked], kind: PayloadType = ANY) -> None:
+        self.kind = kind
         self._waiting: dict[str, int] = dict.fromkeys(users, 0)
         # A connection may be another user's by the time it answers; it answers as who was asked.
         self._user_of = {connection: connection.user for connection in asked}

@@ -13,6 +13,7 @@ from crosswire.errors import EventError, InvalidPayload
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.home import get_ident
+from crosswire.runtime.interrupts import BrokenOff
 from crosswire.runtime.notices import Notices, reason
 from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import Tasks
@@ -108,7 +109,8 @@ class Context:
         """Tell of what the application's own code raised: to ``on_error``, and to the log, a few of a kind at a time.
 
         A refusal is no failure. Where it answers a call, the caller is told; else ``on_error`` is, or without one the
-        log. So is data of a client that does not fit. That a stop cancels a handler is no failure.
+        log. So is data of a client that does not fit. That a stop cancels a handler is no failure, nor is what a signal
+        breaks off.
 
         Args:
             socket: whose event it was, if it was one's.
@@ -116,7 +118,7 @@ class Context:
             what: raised it.
             answers: whether a caller is told of a refusal.
         """
-        if self.stopping and isinstance(error, asyncio.CancelledError):
+        if isinstance(error, BrokenOff) or (self.stopping and isinstance(error, asyncio.CancelledError)):
             return
         if socket is None:
             self._log(error, what)

@@ -9,6 +9,7 @@ from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim
 from crosswire.core.formats import Payloads, encode
+from crosswire.core.payloads import PayloadType
 from crosswire.errors import BusUnavailable, EventError
 from crosswire.server.calls import ManyAnswers
 from crosswire.server.context import Context
@@ -91,12 +92,12 @@ class LocalDelivery:
         """Send an event."""
         self.deliver(target, encode(messages.event(event, data), msgpack=self.wants_msgpack), exclude)
 
-    async def gather(self, target: Target, event: str, data: Any, timeout: float) -> Replies:
+    async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
         """Call every user of the target."""
         call_id = self._context.call_ids.next()
         frames = self._context.fanout.encode(messages.server_call(event, data, call_id))
         asked = list(self._recipients(target))
-        answers = ManyAnswers(self._users(target), asked)
+        answers = ManyAnswers(self._users(target), asked, kind)
         try:
             for socket in asked:
                 socket.expect(call_id, answers)

@@ -107,8 +107,9 @@ class Interest:
         await cluster.port.listening(channel)
         if not socket.is_open or self._duplicates == "allow":
             return
-        # Others are told only now, so that of two who come at once one at least hears of the other.
-        cluster.native.claim(socket.user, socket.stamp, alive=True)
+        # Others are told only now, so that of two who come at once one at least hears of the other. Until they hear it
+        # the peer may be dead: whoever is newer has it asked.
+        cluster.native.claim(socket.user, socket.stamp, alive=False)
         if self._duplicates == "refuse" and await cluster.port.listeners(channel) > 1:
             await self._wait_for_objection(socket)
 

@@ -11,7 +11,7 @@ from crosswire.cluster.node import Node
 from crosswire.errors import UsageError
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.home import get_ident
-from crosswire.runtime.life import Life, carry_through, run_hook
+from crosswire.runtime.life import Life, carry_through, run_each, run_hook
 from crosswire.server.context import Context
 from crosswire.server.drain import GRACE, send_all_away, spread, take_leave
 from crosswire.server.upgrade import Upgrades
@@ -119,10 +119,11 @@ class Lifecycle:
                 self._listener.stop,
                 partial(spread, context, seconds),
                 partial(send_all_away, context, deadline),
+                self._listener.end,
                 partial(self._end_handlers, deadline, caller),
                 partial(take_leave, context, caller),
                 partial(self._cancel_handlers, caller),
-                partial(run_hook, context.hooks.on_stop, context.tasks),
+                partial(run_each, context.hooks.on_stop, context.tasks),
                 self._node.stop,
             )
         finally:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from crosswire.core import messages
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
-from crosswire.core.payloads import ANY, PayloadType
+from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
-from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, will_be_called
+from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
 from crosswire.runtime.notices import reason
 from crosswire.runtime.tasks import is_being_cancelled
 
@@ -112,6 +112,8 @@ class Router:
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
                     watch.tell(str(message.event), began)
+            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+                value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._fail(session.socket, message, error)
             return
@@ -125,8 +127,15 @@ class Router:
     ) -> None:
         """Call the one handler of an event, unless it gave a coroutine already, and await what it gives if need be."""
         try:
-            value = _call(handler, session.socket, codec, message) if isinstance(handler, Listener) else handler
-            self._answer(session.socket, message, await value if hasattr(value, "__await__") else value)
+            if isinstance(handler, Listener):
+                value = _call(handler, session.socket, codec, message)
+                if hasattr(value, "__await__"):
+                    value = await value
+                if (returns := handler.returns) is not None and not isinstance(value, returns.sure):
+                    returns.require(value)
+            else:
+                value = await handler
+            self._answer(session.socket, message, value)
         except asyncio.CancelledError as error:
             self._fail(session.socket, message, error)
             if is_being_cancelled():
@@ -237,7 +246,7 @@ class Router:
             waiter.refused(socket, EventError(message.error.code, message.error.message))
         else:
             try:
-                answer = codec.payload(ANY, message.payload)
+                answer = codec.payload(waiter.kind, message.payload)
             except InvalidPayload as error:
                 waiter.refused(socket, error)
             else:

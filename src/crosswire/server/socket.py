@@ -12,6 +12,7 @@ from crosswire.core.calls import PendingCalls
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, Push
 from crosswire.core.names import require_event, require_name
+from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.contexts import Enter
 from crosswire.runtime.home import foreign_thread, get_ident
@@ -20,9 +21,11 @@ from crosswire.server.calls import OneAnswer, Waiter
 from crosswire.server.handshake import Handshake
 from crosswire.server.pulse import Pulse
 from crosswire.transport.interface import Connection
-from crosswire.types import Close, CloseCode
+from crosswire.types import ANYTHING, Close, CloseCode, T
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
     from crosswire.server.context import Context
 
 
@@ -146,30 +149,34 @@ class Socket:
             raise InvalidPayload(f"the message has no UTF-8 form: {error}") from error
         self.deliver(self.format.raw(Opcode.TEXT, text))
 
-    async def call(self, event: str, data: Any = None, *, timeout: float = 5) -> Any:
+    async def call(self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING) -> T:
         """Call the client and return its answer.
 
         Args:
             event: its name.
             data: as for :meth:`send`.
             timeout: seconds.
+            type: what the answer is decoded into and must fit: as for a handler's data, a msgspec Struct, dataclass,
+                TypedDict or builtin type.
 
         Raises:
             CallTimeout: no answer came in time.
-            EventError: the client refused.
+            EventError: the client refused; :exc:`InvalidPayload`, its answer does not fit.
+            ConfigError: the type can't be decoded.
             NotConnected: the connection is closed, or was before the answer came.
             InvalidPayload, UsageError: as :meth:`send`.
         """
         self._require_here()
         require_timeout(timeout)
+        waiter = OneAnswer(payload_type(type))
         call_id = self._context.call_ids.next()
         frame = self.format.frame(messages.server_call(require_event(event), data, call_id))
-        waiter = OneAnswer()
         self.expect(call_id, waiter)
         try:
             self.deliver(frame)
             async with asyncio.timeout(timeout):
-                return await waiter.future
+                answer: T = await waiter.future
+                return answer
         except TimeoutError:
             raise CallTimeout(f"user {self.user!r} did not answer {event!r} within {timeout} s") from None
         finally:

@@ -176,13 +176,16 @@ class PicowsListener:
         await self._server.start_serving()
 
     async def stop(self) -> None:
-        """Take no more connections; WebSockets stay open."""
+        """Take no more connections; those that are there stay, and requests on them are still decided."""
         if self._server is not None:
             self._server.close()
             self._server = None
         if self._unix is not None:
             self._unix.remove(self._file)
             self._file = None
+
+    async def end(self) -> None:
+        """End the connections that have not become WebSockets."""
         self._openings.end()
         await self._tasks.cancel()
 

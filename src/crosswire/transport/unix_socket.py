@@ -36,9 +36,9 @@ class UnixSocket:
             ConfigError: it is no such address.
         """
         path, mark, options = host.removeprefix(UNIX_PREFIX).partition("?")
+        if not path.startswith("/") or path.endswith("/") or not path.isprintable():
+            raise ConfigError(f"host={host!r}: give the absolute path of a file: 'unix:/run/app.sock'")
         path = "/" + path.lstrip("/")
-        if path.endswith("/") or not path.isprintable():
-            raise ConfigError(f"host={host!r}: give the path of a file: 'unix:/run/app.sock'")
         if len(os.fsencode(path)) > _LONGEST_PATH:
             raise ConfigError(f"host={host!r}: the path of a Unix socket has at most {_LONGEST_PATH} bytes")
         if not mark:

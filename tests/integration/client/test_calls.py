@@ -205,3 +205,21 @@ def test_nothing_is_sent_once_the_connection_is_lost(run: Run) -> None:
                 await client.call("say")
 
     run(main())
+
+
+def test_an_answer_becomes_the_type_that_was_asked_for_or_is_refused(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            server.answers = {"point": {"x": 1}, "odd": {"x": "1"}, "nothing": None}
+            async with quick(server.url) as client:
+                assert await client.call("point", type=Point) == Point(1)
+                assert await client.call("point", type=dict[str, int]) == {"x": 1}
+                assert await client.call("nothing", type=Point | None) is None
+                for event in ("odd", "nothing"):
+                    with pytest.raises(InvalidPayload, match="Expected"):
+                        await client.call(event, type=Point)
+                with pytest.raises(ConfigError, match="can't be a payload's type"):
+                    await client.call("point", type=object)
+                assert await client.call("odd") == {"x": "1"}
+
+    run(main())

@@ -128,3 +128,24 @@ def test_running_handlers_are_bounded(run: Run, monkeypatch: pytest.MonkeyPatch)
             go_on.set()
 
     run(main())
+
+
+def test_an_answer_that_is_not_what_its_handler_says_is_its_failure(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server, quick(server.url) as client:
+            watch = Watch(client)
+
+            @client.on("wrong")
+            def wrong() -> int:
+                return "5"  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+
+            @client.on("wrong later")
+            async def wrong_later() -> list[int]:
+                return [None]  # type: ignore[list-item] # pyright: ignore[reportReturnType]
+
+            for event in ("wrong", "wrong later"):
+                answer = await ask(server, event)
+                assert answer == {"error": {"code": "HANDLER_ERROR", "message": "the handler failed"}}
+            assert [type(error) for error in watch.errors] == [TypeError] * 2
+
+    run(main())

@@ -288,3 +288,22 @@ async def test_a_node_that_does_not_run_says_so(bus: Bus) -> None:
         with pytest.raises(NotConnected):
             await waiting()
     await node.stop()
+
+
+async def test_an_answer_that_is_not_what_its_handler_says_is_its_failure(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    def wrong() -> int:
+        return "5"  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+
+    async def wrong_later() -> dict[str, int]:
+        return {"a": "b"}  # type: ignore[dict-item] # pyright: ignore[reportReturnType]
+
+    async with some_nodes(bus, "a", "b") as (a, b):
+        b.on("wrong", wrong)
+        b.on("wrong later", wrong_later)
+        for event in ("wrong", "wrong later"):
+            with pytest.raises(EventError) as refused:
+                await a.call("b", event)
+            assert (refused.value.code, refused.value.sender) == ("HANDLER_ERROR", "b")
+            assert f"a handler of the nodes' event '{event}' failed" in caplog.text

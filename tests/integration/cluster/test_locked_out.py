@@ -40,6 +40,17 @@ async def test_who_is_dead_elsewhere_is_dropped_and_the_newer_one_let_in(bus: Bu
             assert (await new.receive("news")).event == "news"
 
 
+async def test_who_died_as_it_came_is_dropped_too(bus: Bus) -> None:
+    """What it says of itself as it comes may reach the newer one's server after it has died."""
+    servers = some_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE)
+    async with servers as (a, b), connect(a, "/?id=1") as old:
+        old.peer.pause_reading()
+        await wait_until(lambda: bool(a.sockets))
+        async with connect(b, "/?id=1") as new:
+            assert await new.call("hello") == "b"
+            await wait_until(lambda: not a.sockets)
+
+
 @pytest.mark.parametrize("alive", [True, False])
 async def test_identify_finds_out_too(bus: Bus, alive: bool) -> None:
     async with (

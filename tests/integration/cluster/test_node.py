@@ -149,7 +149,7 @@ def test_options_that_can_not_work_are_told_at_once(kind: type[Node] | type[Serv
 
 @pytest.mark.parametrize("name", ["", 5, b"a"])
 def test_a_name_is_a_string_that_is_not_empty(name: Any) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(ConfigError, match="name="):
         Node(name)
 
 

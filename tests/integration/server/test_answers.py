@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast, get_type_hints
 
+import msgspec
 import pytest
 
 from crosswire import EventError, Socket
@@ -255,3 +256,66 @@ async def test_calls_of_one_connection_are_answered_to_it_alone() -> None:
         assert await one.call("say") == "1"
         assert await two.call("say") == "2"
         assert await one.rest() == await two.rest() == []
+
+
+class Answer(msgspec.Struct):
+    members: int
+
+
+def right() -> Answer:
+    return Answer(5)
+
+
+def wrong() -> Answer:
+    return {"member": 5}  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+
+
+def wrong_number() -> int:
+    return "5"  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+
+
+def wrong_list() -> dict[str, Any]:
+    return [5]  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+
+
+def later(handler: Callable[[], Any]) -> Callable[[], Any]:
+    """The handler as an asynchronous one, with the same annotations."""
+
+    async def asynchronous() -> Any:
+        await asyncio.sleep(0)
+        return handler()
+
+    asynchronous.__annotations__ = handler.__annotations__
+    return asynchronous
+
+
+def returning_a_coroutine(handler: Callable[[], Any]) -> Callable[[], Any]:
+    def plain() -> Any:
+        return later(handler)()
+
+    (returns,) = get_type_hints(handler).values()
+    plain.__annotations__ = dict.fromkeys(handler.__annotations__, cast(Any, Awaitable)[returns])
+    return plain
+
+
+@pytest.mark.parametrize(
+    "form", [lambda handler: handler, later, returning_a_coroutine], ids=["sync", "async", "coroutine"]
+)
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "with another"])
+async def test_an_answer_that_is_not_what_its_handler_says_is_its_failure(
+    form: Callable[[Any], Any], others: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = make_server()
+    watch = Watch(server)
+    for handler in (right, wrong, wrong_number, wrong_list):
+        for _ in range(others):
+            server.on(handler.__name__, lambda: None)
+        server.on(handler.__name__, form(handler))
+    async with server, connect(server) as peer:
+        assert await peer.call("right") == {"members": 5}
+        for name in ("wrong", "wrong_number", "wrong_list"):
+            assert await peer.refused(name) == ("HANDLER_ERROR", "the handler failed")
+        assert [type(error) for error in watch.errors] == [TypeError] * 3
+        assert "does not fit its annotation, Answer: Object missing required field `members`" in str(watch.errors[0])
+        assert "does not fit its annotation, int: Expected `int`, got `str`" in str(watch.errors[1])
+        assert "a handler of 'wrong' failed" in caplog.text

@@ -19,7 +19,7 @@ SOON = 10.0
 """Seconds for what takes a part of one, on a machine that is busy."""
 
 PROGRAM = """
-import asyncio, contextlib, sys, time
+import asyncio, contextlib, multiprocessing, sys, time
 from crosswire import Node, Server
 
 kind, when, how, redis = sys.argv[1:]
@@ -50,6 +50,35 @@ def is_very_stubborn():
         with contextlib.suppress(BaseException):
             time.sleep(600)
 
+def cleans_up_in_its_own_time():
+    try:
+        blocks()
+    finally:
+        time.sleep(0.25)
+        print("cleaned up", flush=True)
+
+def exits():
+    sys.exit(3)
+
+async def exits_later():
+    await asyncio.sleep(0)
+    sys.exit(3)
+
+def tells(runs):
+    runs.set()
+    time.sleep(60)
+
+async def forks():
+    fork = multiprocessing.get_context("fork")
+    runs = fork.Event()
+    child = fork.Process(target=tells, args=(runs,))
+    child.start()
+    await asyncio.to_thread(runs.wait)
+    child.terminate()
+    await asyncio.to_thread(child.join, 20)
+    print("the child ended with", child.exitcode, flush=True)
+    child.kill()
+
 background = set()
 
 async def leaves_a_stubborn_task():
@@ -74,6 +103,19 @@ def begins():
     print(when, "began", flush=True)
 
 getattr(service, when)(globals()[how])
+
+if when == "on_stop":
+    service.on_stop(lambda: print("another on_stop", flush=True))
+
+    @service.on_stop
+    async def last():
+        print("the last on_stop", flush=True)
+
+if when == "on_listening":
+    @service.on_stop
+    def takes_its_time():
+        time.sleep(0.6)
+        print("on_stop took its time", flush=True)
 
 if when != "on_start":
     service.on_start(lambda: print("started", flush=True))
@@ -185,7 +227,8 @@ def test_a_second_one_ends_a_stop(kind: str, how: str, second: signal.Signals) -
         it.wait_for("on_stop began")
         it.signal(second)
         assert quickly(it) == 0
-        assert it.output.count("on_stop began") == 1
+        for hook in ("on_stop began", "another on_stop", "the last on_stop"):
+            assert it.output.count(hook) == 1
         assert it.output.endswith("after run\n")
 
 
@@ -211,10 +254,48 @@ def test_a_task_of_the_application_that_does_not_end_does_not_keep_the_process(k
         assert "keep the process from its end: mine" in it.output
 
 
-def test_on_listening_that_hangs_does_not_hold_up_a_stop() -> None:
-    with running("server", "on_listening", "waits") as it:
+@pytest.mark.parametrize("how", ["waits", "blocks"])
+def test_on_listening_that_hangs_does_not_hold_up_a_stop(how: str) -> None:
+    with running("server", "on_listening", how) as it:
         it.wait_for("on_listening began")
         it.signal(TERM)
         assert quickly(it) == 0
+        assert "on_stop took its time" in it.output  # nothing hurries it
         assert "on_stop ran" in it.output
         assert "ERROR" not in it.output
+
+
+@pytest.mark.parametrize("when", ["on_start", "on_stop"])
+def test_what_is_broken_off_has_time_to_clean_up(when: str) -> None:
+    with running("server", when, "cleans_up_in_its_own_time") as it:
+        if when == "on_stop":
+            it.wait_for("listening on")
+            it.signal(TERM)
+        it.wait_for(f"{when} began")
+        it.signal(INT)
+        assert quickly(it) == 0
+        assert "cleaned up" in it.output
+
+
+@KINDS
+@pytest.mark.parametrize("how", ["exits", "exits_later"])
+def test_an_exit_in_on_start_ends_the_process_without_noise(kind: str, how: str) -> None:
+    with running(kind, "on_start", how) as it:
+        assert quickly(it) == 3
+        assert it.output == "on_start began\n"
+
+
+@pytest.mark.parametrize("how", ["exits", "exits_later"])
+def test_an_exit_while_it_runs_stops_it_first(how: str) -> None:
+    with running("server", "on_listening", how) as it:
+        assert quickly(it) == 3
+        assert it.output.count("on_stop ran") == 1
+        assert "ERROR" not in it.output
+
+
+def test_a_process_that_is_forked_takes_signals_as_if_nothing_was_there() -> None:
+    with running("server", "on_listening", "forks") as it:
+        it.wait_for(f"the child ended with {-TERM}")
+        it.signal(INT)
+        assert quickly(it) == 0
+        assert "Traceback" not in it.output

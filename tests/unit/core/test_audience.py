@@ -21,6 +21,7 @@ from crosswire.core.audience import (
     room_of,
     user_ids,
 )
+from crosswire.core.payloads import ANY, payload_type
 from crosswire.errors import UsageError
 from tests.support.aio import run
 from tests.support.members import FakeMember
@@ -74,7 +75,7 @@ def test_send_hands_over_what_it_is_given(everyone: Audience, recorder: Recorder
 def test_the_other_verbs_give_the_dispatchers_answer(room: Room, recorder: Recorder) -> None:
     async def main() -> list[Any]:
         return [
-            await room.gather("ask", 1, timeout=2),
+            await room.gather("ask", 1, timeout=2, type=int),
             await room.gather("ask"),
             await room.close(4000, "bye"),
             await room.close(),
@@ -87,8 +88,8 @@ def test_the_other_verbs_give_the_dispatchers_answer(room: Room, recorder: Recor
 
     assert run(main()) == ["gather", "gather", "close", "close", "count", "members", "add", "remove", "destroy"]
     assert recorder.asked == [
-        ("gather", LOBBY, "ask", 1, 2),
-        ("gather", LOBBY, "ask", None, 5),
+        ("gather", LOBBY, "ask", 1, 2, payload_type(int)),
+        ("gather", LOBBY, "ask", None, 5, ANY),
         ("close", LOBBY, 4000, "bye"),
         ("close", LOBBY, 1000, ""),
         ("count", LOBBY),

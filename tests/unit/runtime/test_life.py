@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from crosswire.core.listeners import Hook
 from crosswire.errors import ConfigError, NotConnected, UsageError
-from crosswire.runtime.life import Life, carry_through, run_hook
+from crosswire.runtime.life import Life, carry_through, run_each, run_hook
 from crosswire.runtime.tasks import Tasks
 from tests.support.aio import run, wait_until
 
@@ -264,3 +265,48 @@ def test_a_hook_that_is_cancelled_may_clean_up() -> None:
         assert cleaned == [1]
 
     run(main())
+
+
+def test_each_handler_is_called_though_the_first_hangs() -> None:
+    async def main() -> None:
+        hook: Hook[[]] = Hook("on_stop")
+        called, begun = list[str](), asyncio.Event()
+
+        @hook
+        async def hangs() -> None:
+            begun.set()
+            await asyncio.sleep(60)
+
+        @hook
+        def sync() -> None:
+            called.append("sync")
+
+        @hook(once=True)
+        async def asynchronous() -> None:
+            await asyncio.sleep(0)
+            called.append("async")
+
+        work = asyncio.create_task(run_each(hook, Tasks()))
+        await begun.wait()
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert called == ["sync", "async"]
+
+    run(main())
+
+
+def test_each_handler_is_called_though_others_fail(caplog: pytest.LogCaptureFixture) -> None:
+    hook: Hook[[]] = Hook("on_stop")
+    called = list[int]()
+
+    def fails(number: int) -> None:
+        called.append(number)
+        raise OSError(number)
+
+    for number in range(3):
+        hook(partial(fails, number))
+    with pytest.raises(OSError, match="0"):
+        run(run_each(hook, Tasks()))
+    assert called == [0, 1, 2]
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["1", "2"]

@@ -27,6 +27,8 @@ def test_an_address_is_read(host: str, place: UnixSocket) -> None:
     [
         "unix:",
         "unix:/",
+        "unix:app.sock",
+        "unix:./app.sock",
         "unix:/run/",
         "unix:/run/a\nb",
         "unix:/run/a\0b",

@@ -183,9 +183,10 @@ def parse(url: str) -> Address:
 
 def _meant(url: str, scheme: str) -> str:
     """What a url could be that has no scheme of ours; nothing of it is quoted, but what we know."""
-    if "://" in url:
-        return suggestion(scheme, _SCHEMES)
-    return suggestion(url.partition(":")[0], ("embedded",)) or "; write one of these in front"
+    bare = "://" not in url
+    if near := suggestion(url.partition(":")[0], ("embedded",)) if bare else suggestion(scheme, _SCHEMES):
+        return f".{near}"
+    return "; write one of these in front" if bare else ""
 
 
 def _tcp(url: str, parts: SplitResult, port: int | None) -> Address:
@@ -307,4 +308,5 @@ def _password(parts: SplitResult) -> str | None:
 
 
 def _unreadable(why: str) -> ConfigError:
-    return ConfigError(f"the url of a Redis can't be used: {why}. It is {_FORMS}")
+    end = "" if why.endswith("?") else "."
+    return ConfigError(f"the url of a Redis can't be used: {why}{end} It is {_FORMS}")

@@ -1,0 +1,251 @@
+"""What a handler returns is kept to what its annotation says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum, IntEnum
+from typing import Annotated, Any, Literal, NamedTuple, NewType, NoReturn, Protocol, TypedDict, TypeVar
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosswire.core.listeners import EventListeners, Hook
+from crosswire.core.returns import return_type
+from crosswire.errors import InvalidPayload
+from tests.support.aio import run
+
+
+class Answer(msgspec.Struct):
+    count: int
+
+
+class Renamed(msgspec.Struct, rename="camel"):
+    room_id: str
+
+
+class One(msgspec.Struct, tag="one"):
+    x: int
+
+
+class Two(msgspec.Struct, tag="two"):
+    x: int
+
+
+@dataclass
+class Point:
+    x: int
+
+
+class Named(TypedDict):
+    name: str
+
+
+class Pair(NamedTuple):
+    one: int
+    two: int
+
+
+class Color(Enum):
+    RED = "red"
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+class Odd:
+    pass
+
+
+class HasName(Protocol):
+    name: str
+
+
+Number = NewType("Number", int)
+NOW = datetime.now(UTC)
+
+FITS: list[tuple[Any, Any]] = [
+    (Answer, Answer(1)),
+    (Answer, {"count": 1}),
+    (Answer | None, None),
+    (Answer | None, Answer(1)),
+    (Renamed, {"roomId": "a"}),
+    (One | Two, Two(1)),
+    (list[One | Two], [Two(1)]),
+    (Point, Point(1)),
+    (Point, {"x": 1}),
+    (Named, {"name": "a"}),
+    (Pair, Pair(1, 2)),
+    (Pair, [1, 2]),
+    (dict, {}),
+    (dict, OrderedDict(a=1)),
+    (dict[str, Any], {"a": object}),
+    (dict[str, int], Counter("aab")),
+    (dict[int, str], {1: "a"}),
+    (dict[int, str], {"1": "a"}),
+    (Mapping[str, Any], {}),
+    (Sequence[Any], (1, "a")),
+    (list[Any], []),
+    (list[int], (1, 2)),
+    (list[int], {1}),
+    (list[int], [Level.LOW]),
+    (tuple[int, ...], [1, 2]),
+    (set[str], frozenset("a")),
+    (int, 5),
+    (int, True),
+    (int, Level.LOW),
+    (Number, 5),
+    (float, 5),
+    (float, 1.5),
+    (str | int, "a"),
+    (str, Color.RED),
+    (Color, Color.RED),
+    (Literal["a"], "a"),
+    (Annotated[int, msgspec.Meta(gt=0)], 1),
+    (datetime, NOW),
+    (str, NOW),
+    (UUID, UUID(int=0)),
+    (Decimal, Decimal(1)),
+    (bytes, b"a"),
+    (list[dict[str, Point]], [{"a": Point(1)}]),
+    (None, None),
+    (Awaitable[int], 5),
+    (Coroutine[Any, Any, Answer], Answer(1)),
+    (asyncio.Future[int] | None, None),
+]
+
+MISFITS: list[tuple[Any, Any]] = [
+    (Answer, {"counts": 1}),
+    (Answer, {"count": "1"}),
+    (Answer, None),
+    (Answer, Point(1)),
+    (Answer | None, {}),
+    (Renamed, {"room_id": "a"}),
+    (One, Two(1)),
+    (Named, {}),
+    (Named, Answer(1)),
+    (Pair, [1]),
+    (dict, [1]),
+    (dict[str, Any], None),
+    (dict[str, int], {"a": "b"}),
+    (list[Any], {"a": 1}),
+    (list[int], ["a"]),
+    (list[Point], [Answer(1)]),
+    (tuple[int, str], (1, 2)),
+    (int, "3"),
+    (int, 1.5),
+    (bool, 1),
+    (str, 5),
+    (str, None),
+    (bytes, object()),
+    (float, "nan"),
+    (Literal["a"], "b"),
+    (Color, "blue"),
+    (Annotated[int, msgspec.Meta(gt=0)], 0),
+    (datetime, "now"),
+    (None, 5),
+    (None, {}),
+    (Number, "5"),
+    (Awaitable[int], "5"),
+    (Coroutine[Any, Any, Answer | None], 5),
+]
+
+
+@pytest.mark.parametrize(("annotation", "value"), FITS)
+def test_what_fits_is_let_through(annotation: Any, value: Any) -> None:
+    kind = return_type(annotation)
+    assert kind is not None
+    kind.require(value)
+
+
+@pytest.mark.parametrize(("annotation", "value"), MISFITS)
+def test_what_does_not_fit_is_told(annotation: Any, value: Any) -> None:
+    kind = return_type(annotation)
+    assert kind is not None
+    with pytest.raises(TypeError, match=f"the handler returned {type(value).__name__}, which does not fit"):
+        kind.require(value)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Any,
+        object,
+        Odd,
+        list[Odd],
+        HasName,
+        TypeVar("T"),
+        NoReturn,
+        Any | None,
+        int | Any,
+        Awaitable,
+        Awaitable[Any],
+        "int",
+    ],
+)
+def test_what_says_nothing_that_can_be_checked_is_left_alone(annotation: Any) -> None:
+    assert return_type(annotation) is None
+
+
+def test_a_value_is_nothing_for_the_log() -> None:
+    kind = return_type(Color)
+    assert kind is not None
+    with pytest.raises(TypeError) as told:
+        kind.require("my secret")
+    assert "secret" not in str(told.value)
+
+
+def test_what_a_coroutine_gives_is_checked() -> None:
+    async def given(value: Any) -> Any:
+        return value
+
+    kind = return_type(int)
+    assert kind is not None
+    assert run(kind.awaited(given(5))) == 5
+    with pytest.raises(TypeError, match="does not fit"):
+        run(kind.awaited(given("5")))
+
+
+def test_only_handlers_of_events_answer() -> None:
+    def handler() -> int:
+        return 5
+
+    events, hook = EventListeners(), Hook[[], []]("on_open")
+    events.on("say", handler)
+    hook(handler)
+    assert events.of("say")[0].returns is not None
+    assert hook.take()[0].returns is None
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(json_values, st.sampled_from([annotation for annotation, _ in (*FITS, *MISFITS) if annotation is not None]))
+def test_whoever_decodes_an_answer_into_its_annotation_can(value: Any, annotation: Any) -> None:
+    """What is let through has the annotation's form, and what is refused has not: bool and int apart, as in Python."""
+    kind = return_type(annotation)
+    assert kind is not None
+    try:
+        kind.require(value)
+    except TypeError:
+        with pytest.raises(InvalidPayload):
+            kind._kind.from_json(msgspec.json.encode(value))
+    else:
+        if not isinstance(value, bool):
+            kind._kind.from_json(msgspec.json.encode(value))
