@@ -91,9 +91,12 @@ class Upgrades:
         handshake = self._handshake(request)
         if not request.wants_websocket:
             what = f"{request.method} {handshake.path}"
-            return watched(
+            answer = watched(
                 self._context.tasks.watch, what, self._routes.answer, handshake, request.method, draining=self.draining
             )
+            if "sec-websocket-key" in request.headers:
+                self._miss_upgrade(handshake, answer)
+            return answer
         refusal = self._refusal(request)
         if refusal is not None:
             self._warn(handshake, refusal)
@@ -142,6 +145,14 @@ class Upgrades:
         if verdict.reject is not None and verdict.reject.status is not None:
             return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
         return verdict
+
+    def _miss_upgrade(self, handshake: Handshake, answer: Response) -> None:
+        """Log that who wanted a WebSocket did not say so: what proxies do that are not told about WebSockets."""
+        text = (
+            "a request for a WebSocket, of %r, came without `Upgrade: websocket` and `Connection: Upgrade`, or over "
+            "HTTP/1.0, and was answered with HTTP %d: a proxy in front has to pass these on, over HTTP/1.1"
+        )
+        self._context.notices.warn("no upgrade", text, handshake.remote, answer.status)
 
     def _warn(self, handshake: Handshake, refusal: Response) -> None:
         """Log a refusal: a browser does not tell its page why, nor does anybody else."""
