@@ -84,11 +84,20 @@ def may_be_sent(close_code: int) -> bool:
     return (1000 <= close_code <= 1014 and close_code not in (1004, 1005, 1006)) or 3000 <= close_code <= 4999
 
 
+_PASSING_STATUS = frozenset({408, 425, 429})
+
+
+def is_final(status: int) -> bool:
+    """Whether an HTTP status says that trying again is of no use: 4xx, but those that are about this moment."""
+    return 400 <= status < 500 and status not in _PASSING_STATUS
+
+
 class Reject(CrosswireError):
     """Refuse a connection: raise it from ``authenticate`` or from an event handler.
 
     Args:
-        close_code: WebSocket close code. After the default, 4011, clients do not come back.
+        close_code: WebSocket close code. After the default, 4011, clients do not come back; it is 1013, after which
+            they do, if ``status`` says that another time the answer may differ: 408, 425, 429 or 5xx.
         reason: at most 123 bytes of UTF-8; longer text is cut.
         status: HTTP status 400-599 that refuses the upgrade itself. Only a synchronous ``authenticate`` runs
             before the upgrade; anywhere else the connection is closed with ``close_code``.
@@ -101,7 +110,9 @@ class Reject(CrosswireError):
 
     code = "REJECTED"
 
-    def __init__(self, close_code: int = 4011, reason: str = "", *, status: int | None = None) -> None:
+    def __init__(self, close_code: int | None = None, reason: str = "", *, status: int | None = None) -> None:
+        if close_code is None:
+            close_code = 1013 if status is not None and not is_final(status) else 4011
         if not may_be_sent(close_code):
             raise UsageError(f"the close code {close_code} can't be sent: {SENDABLE}")
         if status is not None and not 400 <= status <= 599:

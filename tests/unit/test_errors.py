@@ -118,6 +118,17 @@ def test_a_rejection_keeps_what_it_was_given() -> None:
     assert str(reject) == "logged out"
 
 
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 503, 599])
+def test_a_refusal_for_now_closes_with_a_code_after_which_clients_come_back(status: int) -> None:
+    assert Reject(status=status).close_code == 1013
+    assert Reject(4011, status=status).close_code == 4011
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_refusal_for_good_closes_as_one_without_a_status(status: int) -> None:
+    assert Reject(status=status).close_code == 4011
+
+
 @pytest.mark.parametrize(("reject", "text"), [(Reject(4012), "4012"), (Reject(status=401), "401")])
 def test_a_rejection_without_a_reason_reads_as_its_code(reject: Reject, text: str) -> None:
     assert str(reject) == f"rejected with {text}"

@@ -15,6 +15,7 @@ from crosswire.client.hooks import HandlerT, Hooks
 from crosswire.client.options import (
     require_count,
     require_interval,
+    require_policy,
     require_seconds,
     require_subprotocols,
     require_text,
@@ -30,7 +31,7 @@ from crosswire.core.calls import CallIds
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event
 from crosswire.core.payloads import payload_type
-from crosswire.errors import ConfigError, NotConnected
+from crosswire.errors import NotConnected
 from crosswire.runtime.tasks import Tasks
 from crosswire.transport.connector import Target, connect
 from crosswire.types import ANYTHING, T
@@ -123,8 +124,7 @@ class Client:
         stable_after: float = 5,
         reconnect: Policy = reconnects_unless_final,
     ) -> None:
-        if not callable(reconnect):
-            raise ConfigError(f"reconnect={reconnect!r}: give a function that takes a Close and returns a bool")
+        require_policy(reconnect)
         require_tls(tls, url)
         target = Target("", subprotocols=require_subprotocols(subprotocols), tls=tls)
         self._destination = Destination(url, params, headers, target)
@@ -168,8 +168,8 @@ class Client:
         """Wait until the server has let the client in; if it has already, return at once.
 
         A Crosswire server says when it does. Of another, such as the original, the first message counts as much, or a
-        second without a close. A server that can't be reached is tried again as after a loss. Cancelling a first
-        ``connect`` ends its attempts.
+        second without a close. A server that can't be reached is tried again as after a loss. Attempts that a
+        ``connect`` began end when all that wait for the first connection are cancelled.
 
         Raises:
             Refused: the server did not let the client in, by a close or by an HTTP status such as 401, and the policy

@@ -52,10 +52,23 @@ def require_text(name: str, value: object) -> str:
 
 def require_no_arguments(name: str, function: FunctionT) -> FunctionT:
     """Return a function if it can be called without arguments; else raise :exc:`ConfigError`."""
+    return _require_taking(name, function, "without arguments")
+
+
+def require_policy(policy: FunctionT) -> FunctionT:
+    """Return what decides whether to try again if it can be called with a Close; else raise :exc:`ConfigError`."""
+    if not callable(policy):
+        raise ConfigError(f"reconnect={policy!r}: give a function that takes a Close and returns a bool")
+    if inspect.iscoroutinefunction(policy) or inspect.iscoroutinefunction(getattr(policy, "__call__", None)):  # noqa: B004
+        raise ConfigError(f"reconnect={policy!r}: it is asked at once and can't be asynchronous: write a plain def")
+    return _require_taking("reconnect", policy, "with a Close", None)
+
+
+def _require_taking(name: str, function: FunctionT, how: str, *arguments: object) -> FunctionT:
     try:
-        inspect.signature(function).bind()
+        inspect.signature(function).bind(*arguments)
     except TypeError as error:
-        raise ConfigError(f"{name}={function!r}: the function is called without arguments, but {error}") from error
+        raise ConfigError(f"{name}={function!r}: the function is called {how}, but {error}") from error
     except ValueError:  # it does not tell what it takes, as some of C's do not: then its first call will
         pass
     return function

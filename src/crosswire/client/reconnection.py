@@ -65,6 +65,7 @@ class Reconnection:
         self._run_task: asyncio.Task[None] | None = None
         self._run_token: object | None = None
         self._waiters: set[asyncio.Future[NotConnected | None]] = set()
+        self._for_waiters = False  # what is under way was begun by connect, and nobody was let in yet
         self._failure = NotConnected("never connected")
         self._at_once = False
         self._dialling: asyncio.Timeout | None = None
@@ -86,17 +87,17 @@ class Reconnection:
             return
         waiter: asyncio.Future[NotConnected | None] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
-        started = self._run_token is None
-        if started:
+        if self._run_token is None:
             self._retries.reset()
             self._was_open = False
+            self._for_waiters = True
             self._start(again=False)
         try:
             failure = await waiter
         except asyncio.CancelledError:
             self._waiters.discard(waiter)
-            # Nobody is left who knows of the attempts that this call began.
-            if started and not self._waiters and not self._is_in:
+            # Nobody is left who knows of the attempts that a call of this began.
+            if self._for_waiters and not self._waiters:
                 await self.stop()
             raise
         if failure is not None:
@@ -109,6 +110,7 @@ class Reconnection:
         if reset:
             self._retries.reset()
         self._at_once = self.reconnecting = True
+        self._for_waiters = False
         if self._run_token is None:
             self._start(again=True)
         elif self.session is not None:
@@ -162,6 +164,7 @@ class Reconnection:
     def session_let_in(self, session: Session) -> None:
         """The client is connected."""
         if self.session is session:
+            self._for_waiters = False
             self._release(None)
 
     def session_held(self, session: Session) -> None:
@@ -198,7 +201,7 @@ class Reconnection:
         """Decide that there will be no more attempts. The run's task sees it, and a new run may begin at once."""
         self._run_token = None
         self.home.leave()
-        self._at_once = self.reconnecting = False
+        self._at_once = self.reconnecting = self._for_waiters = False
         self._release(failure)
 
     async def _run(self, token: object, *, again: bool) -> None:
@@ -234,12 +237,13 @@ class Reconnection:
             async with asyncio.timeout(CONNECT_TIMEOUT) as self._dialling:
                 return await self._connect(self)
         except TimeoutError:
-            self._failed(NotConnected(f"can't connect: no answer within {CONNECT_TIMEOUT:g} s", self.last))
+            failure = NotConnected(f"can't connect: no answer within {CONNECT_TIMEOUT:g} s", self.last)
         except NotConnected as error:
-            error.close = error.close or self.last
-            self._failed(error)
+            failure = error
+            failure.close = error.close or self.last
         finally:
             self._dialling = None
+        self._failed(failure)
         return None
 
     def _failed(self, error: NotConnected) -> None:

@@ -46,27 +46,29 @@ class Headers(Mapping[str, str]):
     def has_token(self, name: str, token: str) -> bool:
         """Whether a field that is a list of tokens holds ``token``, in any case (RFC 9110, section 5.6.1)."""
         wanted = token.lower()
-        for value in self.get_all(name):
-            lower = value.lower()
-            if lower == wanted or wanted in [part.strip() for part in lower.split(",")]:
-                return True
-        return False
+        listed: str = self.get(name, "").lower()
+        return listed == wanted or wanted in [part.strip() for part in listed.split(",")]
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a field, or ``default``."""
-        values = self.get_all(name)
-        if not values:
+        text, key = self._text, f"\n{name.lower()}\0"
+        start = text.find(key)
+        if start < 0:
             return default
-        return values[0] if len(values) == 1 else ", ".join(values)
+        start += len(key)
+        end = text.index("\n", start)
+        if text.find(key, end) < 0:  # there is no second one: most often
+            return text[start:end]
+        return ", ".join(self.get_all(name))
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and f"\n{name.lower()}\0" in self._text
 
     def __getitem__(self, name: str) -> str:
-        values = self.get_all(name)
-        if not values:
+        value: str | None = self.get(name)
+        if value is None:
             raise KeyError(name)
-        return ", ".join(values)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(line.partition("\0")[0] for line in self._text.split("\n") if line))

@@ -89,6 +89,8 @@ def require_host(value: object) -> str:
     """
     if not isinstance(value, str):
         raise ConfigError(f"host={value!r}: give a string: an address, a name, '' for all addresses, or 'unix:/path'")
+    if value == "*":
+        raise ConfigError("host='*': give '' for all addresses, '0.0.0.0' for all of IPv4")
     if "://" in value:
         raise ConfigError(f"host={value!r}: give the host alone, without a scheme, and the port as port=")
     if value[:1] == "[":

@@ -41,12 +41,12 @@ class PayloadType:
     def __init__(self, annotation: Any) -> None:
         try:
             info = msgspec.inspect.type_info(annotation)
-            self._json = msgspec.json.Decoder(annotation, dec_hook=_decode_object)
-            self._msgpack = msgspec.msgpack.Decoder(annotation, dec_hook=_decode_object)
+            self._json = msgspec.json.Decoder(annotation)
+            self._msgpack = msgspec.msgpack.Decoder(annotation)
         except (TypeError, NameError) as error:
             raise ConfigError(f"{annotation!r} can't be a payload's type: {error}") from error
         custom = [each.cls for each in _parts(info, msgspec.inspect.CustomType)]
-        if any(cls is not object for cls in custom):  # msgspec would need a hook of ours to decode it
+        if any(cls is not object for cls in custom):  # msgspec would need a hook of ours; everything is an object
             raise ConfigError(
                 f"{annotation!r} can't be a payload's type: use a msgspec Struct, dataclass, TypedDict or builtin type"
             )
@@ -82,7 +82,7 @@ class PayloadType:
         try:
             value = _decode_msgpack(raw)
             if self._open and _MAY_HOLD_BYTES.search(raw) and holds_bytes(value):
-                return msgspec.convert(plain(value), self.annotation, str_keys=True, dec_hook=_decode_object)
+                return msgspec.convert(plain(value), self.annotation, str_keys=True)
             return self._json.decode(_encode_json(value))
         except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
             raise InvalidPayload(str(error)) from error
@@ -99,11 +99,6 @@ def payload_type(annotation: Any) -> PayloadType:
         return _cached(annotation)
     except TypeError:  # an unhashable annotation, such as Annotated[int, []]
         return PayloadType(annotation)
-
-
-def _decode_object(_kind: type, value: Any) -> Any:
-    """Let everything through where an annotation says ``object``: msgspec knows Any only, which says the same."""
-    return value
 
 
 def _parts(info: Any, kind: type[PartT]) -> list[PartT]:

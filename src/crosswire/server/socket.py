@@ -16,6 +16,7 @@ from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.contexts import Enter
 from crosswire.runtime.home import foreign_thread, get_ident
+from crosswire.runtime.notices import shown
 from crosswire.runtime.wheel import Timer
 from crosswire.server.calls import OneAnswer, Waiter
 from crosswire.server.handshake import Handshake
@@ -83,7 +84,7 @@ class Socket:
         self._read_on: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Socket {self.id} user={self.user!r}{'' if self.is_open else ' closed'}>"
+        return f"<Socket {self.id} user={shown(self.user)!r}{'' if self.is_open else ' closed'}>"
 
     @property
     def is_open(self) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
-from base64 import b64decode
+import re
 from collections.abc import Collection, Iterable
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from crosswire.server.router import Router
 
 _SAYS_WHO = {OURS: "1"}
+_KEY = re.compile(r"\s*[A-Za-z0-9+/]{22}==\s*", re.ASCII)
+"""16 bytes in base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,12 @@ class Upgrades:
         handshake = self._handshake(request)
         if not request.wants_websocket:
             what = f"{request.method} {handshake.path}"
-            return watched(
+            answer = watched(
                 self._context.tasks.watch, what, self._routes.answer, handshake, request.method, draining=self.draining
             )
+            if "sec-websocket-key" in request.headers:
+                self._miss_upgrade(handshake, answer)
+            return answer
         refusal = self._refusal(request)
         if refusal is not None:
             self._warn(handshake, refusal)
@@ -125,7 +129,7 @@ class Upgrades:
         headers = request.headers
         if headers.get("sec-websocket-version", "").strip() != "13":  # RFC 6455, section 4.4
             return Response(426, b"the WebSocket version is 13", {"Sec-WebSocket-Version": "13"})
-        if not _is_key(headers.get("sec-websocket-key", "")):
+        if _KEY.fullmatch(headers.get("sec-websocket-key", "")) is None:
             return Response(400, b"Sec-WebSocket-Key must be 16 bytes in base64")
         origins = self._terms.origins
         if origins is not None and "origin" in headers and not origins.allows(headers["origin"]):
@@ -142,6 +146,14 @@ class Upgrades:
             return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
         return verdict
 
+    def _miss_upgrade(self, handshake: Handshake, answer: Response) -> None:
+        """Log that who wanted a WebSocket did not say so: what proxies do that are not told about WebSockets."""
+        text = (
+            "a request for a WebSocket, of %r, came without `Upgrade: websocket` and `Connection: Upgrade`, or over "
+            "HTTP/1.0, and was answered with HTTP %d: a proxy in front has to pass these on, over HTTP/1.1"
+        )
+        self._context.notices.warn("no upgrade", text, handshake.remote, answer.status)
+
     def _warn(self, handshake: Handshake, refusal: Response) -> None:
         """Log a refusal: a browser does not tell its page why, nor does anybody else."""
         origin = handshake.headers.get("origin", "")
@@ -150,10 +162,3 @@ class Upgrades:
         self._context.notices.warn(
             f"upgrade {refusal.status}", text, refusal.status, why, handshake.remote, shown(origin)
         )
-
-
-def _is_key(key: str) -> bool:
-    try:
-        return len(b64decode(key.strip(), validate=True)) == 16
-    except (binascii.Error, ValueError):
-        return False

@@ -25,7 +25,7 @@ from websockets.uri import WebSocketURI, parse_uri
 from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.frames import Opcode
 from crosswire.core.messages import OURS
-from crosswire.errors import NotConnected, ProtocolFailure, Refused
+from crosswire.errors import NotConnected, ProtocolFailure, Refused, is_final
 from crosswire.runtime.dialing import dial
 from crosswire.transport.progress import Progress
 from crosswire.types import Close, CloseCode
@@ -36,9 +36,6 @@ logger = logging.getLogger("crosswire.transport")
 MAX_FRAGMENTS = 65536
 BATCH = 64 * 1024
 """Bytes of messages that leave together; more do not wait for the end of the loop's turn."""
-
-# Of the 4xx, these say that another time the answer may differ.
-_PASSING_STATUS = frozenset({408, 425, 429})
 
 _DATA = frozenset({FrameType.TEXT, FrameType.BINARY, FrameType.CONT})
 
@@ -113,8 +110,7 @@ async def connect(target: Target, receiver: ClientReceiver) -> ClientConnection:
 
 
 def _refusal(status: int) -> Refused:
-    final = 400 <= status < 500 and status not in _PASSING_STATUS
-    return Refused(CloseCode.POLICY if final else CloseCode.ABNORMAL, f"HTTP {status}", status=status)
+    return Refused(CloseCode.POLICY if is_final(status) else CloseCode.ABNORMAL, f"HTTP {status}", status=status)
 
 
 class ClientConnection(asyncio.Protocol):

@@ -126,6 +126,7 @@ class Opening(asyncio.Protocol):
         granted = WSUpgradeResponseWithListener(_Granted(accepted), connection)
         protocol = _websocket(granted, self._shared.limits.max_message)
         transport = self._transport
+        transport.set_protocol(_NOBODY)
         transport.set_protocol(protocol)
         protocol.connection_made(Gate(transport))
         key = head.headers["sec-websocket-key"]
@@ -136,6 +137,20 @@ class Opening(asyncio.Protocol):
             self._head.forget()
             self._head = None
 
+
+class _Nobody(asyncio.Protocol):
+    """Comes between an opening and a WebSocket.
+
+    uvloop holds on to ``data_received`` of the last protocol that had one, so to the opening for as long as the
+    connection lasts; to this one, of which there is one for all, it may.
+    """
+
+    @staticmethod  # one function for all, and no bound method for each
+    def data_received(data: bytes) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Nothing arrives meanwhile."""
+
+
+_NOBODY = _Nobody()
 
 _REQUEST = (
     b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

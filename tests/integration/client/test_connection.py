@@ -187,6 +187,28 @@ def test_a_cancelled_connect_leaves_nothing(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]], ids=str)
+def test_attempts_end_when_nobody_waits_for_them_any_more(run: Run, order: list[int]) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            server.lets_in = False
+            client = quick(server.url)
+            watch = Watch(client)
+            waiting = [asyncio.create_task(client.connect()) for _ in order]
+            await wait_until(lambda: watch.count("open") == 1)
+            for each in order:
+                waiting[each].cancel()
+            await asyncio.wait(waiting)
+            assert all(each.cancelled() for each in waiting)
+            assert watch.events == ["open", "close"]
+            assert not client.reconnecting
+            server.lets_in = True
+            await client.connect()  # it can be used as before
+            await client.close()
+
+    run(main())
+
+
 def test_a_cancelled_connect_leaves_the_other_waiters_alone(run: Run) -> None:
     async def main() -> None:
         async with FakeServer() as server:

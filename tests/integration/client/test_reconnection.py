@@ -250,6 +250,32 @@ def test_reconnect_breaks_off_an_attempt_that_hangs(run: Run) -> None:
     run(main())
 
 
+def test_reconnect_where_a_failed_attempt_is_told(run: Run) -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            await server.stop()
+            client = quick(server.url, fast_interval=60, max_interval=60)
+            watch = Watch(client)
+            begun = 0
+
+            @client.on_error
+            def again(_error: Exception) -> None:
+                nonlocal begun
+                if begun < 3:
+                    client.reconnect()
+                    begun += 1
+
+            connecting = asyncio.create_task(client.connect())
+            await wait_until(lambda: len(watch.retries) == 4)
+            assert [retry[1] for retry in watch.retries[:3]] == [0.0] * 3
+            assert begun == 3
+            await client.close()
+            with pytest.raises(NotConnected):
+                await connecting
+
+    run(main())
+
+
 @pytest.mark.parametrize(("reset", "attempts"), [(False, [1, 2, 3]), (True, [1, 2, 1, 2])])
 def test_reconnect_counts_on_unless_it_is_reset(run: Run, reset: bool, attempts: list[int]) -> None:
     async def main() -> None:

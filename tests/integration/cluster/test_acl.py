@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from crosswire import BusUnavailable, ConfigError, Node, Redis, Server
+from crosswire import BusUnavailable, CloseCode, ConfigError, Heartbeat, Node, Redis, Server
+from crosswire.testing import connect
 from crosswire.testing.redis_process import RedisProcess
 from crosswire.types import SubscriptionFailure
 from tests.integration.cluster.support import client, make_server, received, running
@@ -134,6 +135,23 @@ async def test_a_node_that_could_hear_nobody_does_not_start(one: RedisProcess, u
     with pytest.raises(ConfigError, match="NOPERM"):
         await server.start(listen=False)
     assert not server.running
+
+
+async def test_where_nobody_tells_who_listens_names_and_users_are_one_all_the_same(
+    one: RedisProcess, user: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    one.command("ACL", "SETUSER", user, "on", ">pw", "resetchannels", f"&{user}:*", "-@all")
+    one.command("ACL", "SETUSER", user, "+publish", "+subscribe", "+unsubscribe", "+ping")
+    patient = {"duplicates": "refuse", "heartbeat": Heartbeat(probe=2)}
+    first, second = (make_server(name, bus_of(user, one), **patient) for name in "ab")
+    async with running(first, second), client(first, "1") as old:
+        with pytest.raises(ConfigError, match="'a'"):
+            await Node("a", redis=bus_of(user, one)).start()
+        async with connect(second, "/?id=1") as new:
+            assert (await new.closed()).code == CloseCode.REPLACED
+        assert not second.sockets
+        assert await old.call("hello") == "a"
+    assert any("pubsub|numsub" in record.getMessage() for record in caplog.records)
 
 
 @pytest.mark.parametrize("missing", ["csbp:server_bridge", "ws:broadcast", "ws:private_socket"])

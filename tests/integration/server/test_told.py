@@ -242,6 +242,30 @@ async def test_an_authenticate_that_fails_is_logged_whatever_it_raises(
     assert "authenticate failed" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "Connection: close\r\n",  # what nginx sends if it is not told otherwise, but over HTTP/1.0
+        "Connection: close\r\nUpgrade: websocket\r\n",
+        "Connection: Upgrade\r\n",
+    ],
+)
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("path", ["/chat", "/healthz"])
+async def test_an_upgrade_that_a_proxy_took_away_is_logged(
+    caplog: pytest.LogCaptureFixture, fields: str, version: str, path: str
+) -> None:
+    async with make_server() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        asks = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n"
+        writer.write(f"GET {path} HTTP/{version}\r\nHost: x\r\n{fields}{asks}\r\n".encode())
+        assert (await reader.read()).startswith(b"HTTP/1.")
+        writer.close()
+    (line,) = warnings(caplog)
+    assert "proxy" in line
+    assert "Connection: Upgrade" in line
+
+
 async def test_an_authenticate_that_does_not_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     server = Server("test", port=0, limits=Limits(auth_timeout=0.05))
     server.authenticate(lambda handshake: asyncio.sleep(60, "1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -48,6 +49,21 @@ def expect(sent: bytes, *echoes: Frame, code: int, limits: Limits | None = None)
 
 def test_messages_in_front_of_a_broken_frame_are_answered_first_and_nothing_after_it() -> None:
     expect(A + B + frame(0x83) + frame(TEXT, b"C"), text(b"A"), text(b"B"), code=1002)
+
+
+def test_what_read_the_request_is_not_kept_for_as_long_as_the_connection() -> None:
+    def openings() -> int:
+        return sum(isinstance(each, Opening) for each in gc.get_objects())
+
+    async def script(_echo: EchoServer, raw: Raw) -> None:
+        await wait_until(openings)
+        await raw.upgrade(A)
+        gc.collect()
+        assert openings() == 0
+        assert await raw.send(close_frame(1000)).frames() == [text(b"A"), Frame(Opcode.CLOSE, b"\x03\xe8")]
+
+    gc.collect()
+    play(script)
 
 
 def test_a_message_in_the_packet_of_the_request_is_received() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from crosswire.client import Client
 from crosswire.errors import ConfigError, CrosswireError, NotConnected, UsageError
+from crosswire.types import Close
 from tests.support.aio import run
 
 URL = "ws://localhost:9"
@@ -57,6 +59,18 @@ NAN = float("nan")
 def test_an_option_that_cannot_work_is_refused_when_the_client_is_made(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         Client(URL, **options)
+
+
+def test_a_policy_that_can_never_be_asked_is_refused() -> None:
+    class Later:
+        async def __call__(self, close: Close) -> bool:
+            return await asyncio.sleep(0, close.code == 1000)
+
+    policies: list[Any] = [lambda: True, asyncio.sleep, Later()]
+    for policy in policies:
+        with pytest.raises(ConfigError, match="reconnect"):
+            Client(URL, reconnect=policy)
+    Client(URL, reconnect=bool)
 
 
 @pytest.mark.parametrize("option", ["params", "headers"])

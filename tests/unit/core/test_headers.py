@@ -26,6 +26,7 @@ def test_fields_are_found_as_in_a_dict_of_lists(given_fields: list[tuple[str, st
     assert list(headers) == list(model)
     assert len(headers) == len(model)
     assert dict(headers) == {name: ", ".join(found) for name, found in model.items()}
+    assert {name: headers.get(name) for name in model} == dict(headers)
     assert {name: headers.get_all(name) for name in model} == model
 
 

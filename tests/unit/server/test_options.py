@@ -29,6 +29,7 @@ SERVERS: list[tuple[dict[str, Any], str]] = [
     ({"bus": MemoryBus(), "redis": URL}, "not both"),
     ({"host": None}, "host=None"),
     ({"host": 5}, "host=5"),
+    ({"host": "*"}, "give '' for all addresses"),
     ({"host": b"127.0.0.1"}, "host"),
     ({"host": ("127.0.0.1", 80)}, "host"),
     ({"host": "http://0.0.0.0"}, "scheme"),

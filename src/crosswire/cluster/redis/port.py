@@ -20,12 +20,13 @@ from crosswire.cluster.redis.publisher import Budget
 from crosswire.core.envelopes import pack_header
 from crosswire.core.streams import Numbers
 from crosswire.errors import BusUnavailable
-from crosswire.runtime.notices import Notices
+from crosswire.runtime.notices import Notices, reason
 from crosswire.types import GapInfo, RedisStatus
 
 if TYPE_CHECKING:
     from crosswire.cluster.redis.options import Redis
 
+_THIS_NODE_AND_ANOTHER = 2
 _ANSWER = 1.0
 """Seconds that a Redis has to answer a question."""
 
@@ -175,12 +176,26 @@ class RedisPort:
             )
 
     async def listeners(self, channel: bytes) -> int:
-        """Count who listens on the channel, where most do; 0 if no Redis tells within a second."""
+        """Count who listens on the channel, where most do; 0 if no Redis tells within a second.
+
+        Where one does not let this node ask, it is as if one other listened: to wait for it in vain does less harm.
+        """
         question = command(b"PUBSUB", b"NUMSUB", channel)
         asked = [endpoint.publisher.ask(question) for endpoint in self._endpoints.healthy]
         if asked:
             await asyncio.wait(asked, timeout=_ANSWER)
-        return max((_count(future) for future in asked), default=0)
+        return max(map(self._count, asked), default=0)
+
+    def _count(self, asked: asyncio.Future[object]) -> int:
+        """Read the answer to PUBSUB NUMSUB, if there is one."""
+        reply = asked.result() if asked.done() else None
+        if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[1], int):
+            return reply[1]
+        if not isinstance(reply, Exception):
+            return 0
+        text = "a Redis does not tell who listens, so others are waited for in vain: %s. Its ACL needs +pubsub|numsub"
+        self._notices.warn("count", text, reason(reply))
+        return _THIS_NODE_AND_ANOTHER
 
     def forget(self, origin: bytes) -> None:
         """Forget the messages of a port that is gone."""
@@ -280,11 +295,3 @@ class _Misses:
         self._timer = asyncio.get_running_loop().call_later(_OFTEN, self._report)
         now = time.time()
         self._tell(GapInfo("", now - (time.monotonic() - since), now))
-
-
-def _count(asked: asyncio.Future[object]) -> int:
-    """Read the answer to PUBSUB NUMSUB, if there is one."""
-    reply = asked.result() if asked.done() else None
-    if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[1], int):
-        return reply[1]
-    return 0
