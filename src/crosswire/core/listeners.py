@@ -160,14 +160,18 @@ class Hook(Generic[P, Fewer]):
     Args:
         name: of the hook.
         offer: what its handlers are called with.
+
+    Attributes:
+        name: as given.
+        listeners: what is attached, in order; where it counts, quicker to look at than the hook's truth.
     """
 
-    __slots__ = ("_listeners", "_offer", "name")
+    __slots__ = ("_offer", "listeners", "name")
 
     def __init__(self, name: str, offer: Offer = NOTHING) -> None:
         self.name = name
         self._offer = offer
-        self._listeners = NONE
+        self.listeners: tuple[Listener, ...] = NONE
 
     @overload
     def __call__(self, handler: Callable[P, R], *, once: bool = False, tag: Tag | None = None) -> Callable[P, R]: ...
@@ -189,24 +193,24 @@ class Hook(Generic[P, Fewer]):
         if handler is None:
             return lambda function: self(function, once=once, tag=tag)
         listener = Listener(handler, self._offer, self.name, once=once, tag=tag)
-        self._listeners = (*self._listeners, listener)
+        self.listeners = (*self.listeners, listener)
         return handler
 
     def off(self, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove the given handler, those with the tag, or all."""
-        self._listeners = tuple(each for each in self._listeners if not each.matches(handler_or_tag))
+        self.listeners = tuple(each for each in self.listeners if not each.matches(handler_or_tag))
 
     def take(self) -> tuple[Listener, ...]:
         """The listeners to call now; those attached with ``once`` are removed."""
-        listeners = self._listeners
+        listeners = self.listeners
         for listener in listeners:
             if listener.once:
-                self._listeners = tuple(each for each in listeners if not each.once)
+                self.listeners = tuple(each for each in listeners if not each.once)
                 break
         return listeners
 
     def __bool__(self) -> bool:
-        return bool(self._listeners)
+        return bool(self.listeners)
 
 
 AnyHook = Hook[..., ...]

@@ -148,7 +148,8 @@ def _classes(annotation: Any) -> tuple[type, ...]:
     if isinstance(annotation, NewType):
         return _classes(annotation.__supertype__)
     if isinstance(origin, type) and issubclass(origin, Collection):
-        return (origin,) if arguments[-1] in (Any, ...) and set(arguments) <= {Any, str, ...} else ()
+        anything = arguments[-1] in (*_UNCHECKED, ...) and set(arguments) <= {*_UNCHECKED, str, ...}
+        return (origin,) if anything else ()
     if origin is not None or not isinstance(annotation, type) or is_typeddict(annotation):
         return ()
     return (float, int) if annotation is float else (annotation,)

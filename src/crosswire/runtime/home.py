@@ -11,7 +11,7 @@ __all__ = ["foreign_thread", "get_ident", "running_loop"]
 
 _INSTEAD = (
     "hand it over with loop.call_soon_threadsafe(function, *arguments), or what is awaited with "
-    "asyncio.run_coroutine_threadsafe(coroutine, loop), where loop is asyncio.get_running_loop() of the server or node"
+    "asyncio.run_coroutine_threadsafe(coroutine, loop), where loop is what asyncio.get_running_loop() gives there"
 )
 
 

@@ -31,17 +31,8 @@ class Owner(Protocol):
         """A job of it is forgotten before it began."""
 
 
-class _Entry:
-    """A job that has not begun: with its context, its owner, of what it is, and its task if it got one at once."""
-
-    __slots__ = ("context", "job", "owner", "task", "what")
-
-    def __init__(self, job: Job, context: Context, owner: Owner | None, what: str) -> None:
-        self.job = job
-        self.context = context
-        self.owner = owner
-        self.what = what
-        self.task: asyncio.Task[None] | None = None
+_Entry = tuple[Job, Context, Owner | None, str]
+"""A job that has not begun: with its context, its owner, and of what it is. A tuple is the cheapest there is."""
 
 
 class Workers:
@@ -56,48 +47,47 @@ class Workers:
 
     Args:
         tasks: where the workers are run.
+
+    Attributes:
+        waiting: the jobs that have not begun; for others to look at, whether there are any.
     """
 
-    __slots__ = ("_hired", "_queue", "_tasks", "_turn", "_wait", "_watch")
+    __slots__ = ("_hired", "_tasks", "_turn", "_wait", "_watch", "waiting")
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
         self._watch = tasks.watch
-        self._queue: deque[_Entry] = deque()
+        self.waiting: deque[_Entry] = deque()
         self._hired = 0  # workers that take from the queue, or are about to
         self._wait = False  # whether jobs wait, as far as it is known from the last ones
         self._turn: object | None = None  # of the event loop, in which jobs of workers of their own began
-
-    @property
-    def waiting(self) -> bool:
-        """Whether there are jobs that have not begun."""
-        return bool(self._queue)
 
     def start(self, job: Job, context: Context, owner: Owner | None = None, what: str = "") -> None:
         """Run a job soon, in a context of its own; its steps are watched as those of ``what``.
 
         It handles its own errors. Who starts it bounds how many there are.
         """
-        entry = _Entry(job, context, owner, what)
-        self._queue.append(entry)
+        entry = (job, context, owner, what)
+        self.waiting.append(entry)
         if self._wait:
             self._hired += 1
-            entry.task = self._tasks.begin(self._work_on(entry), _NAME, context)
+            task: list[asyncio.Task[None]] = []
+            task.append(self._tasks.begin(self._work_on(entry, task), _NAME, context))
         elif not self._hired:
             try:
                 self._hire()
             except BaseException:
-                self._queue.remove(entry)
+                self.waiting.remove(entry)
                 job.close()
                 raise
 
     def drop(self) -> None:
         """Forget the jobs that have not begun."""
-        while self._queue:
-            entry = self._queue.popleft()
-            entry.job.close()
-            if entry.owner is not None:
-                entry.owner.dropped()
+        while self.waiting:
+            job, _, owner, _ = self.waiting.popleft()
+            job.close()
+            if owner is not None:
+                owner.dropped()
         self._hired = 0
 
     def _hire(self) -> None:
@@ -112,13 +102,16 @@ class Workers:
         """Take from the queue no more; see to it that somebody does."""
         if self._hired:  # those hired before a drop are not counted
             self._hired -= 1
-        if self._queue and not self._hired:
-            for _ in range(len(self._queue) if self._wait else 1):
+        if self.waiting and not self._hired:
+            for _ in range(len(self.waiting) if self._wait else 1):
                 self._hire()
 
-    async def _work_on(self, entry: _Entry) -> None:
-        """Run one job, whose context is that of this task, if its turn has come; else whatever comes first."""
-        queue = self._queue
+    async def _work_on(self, entry: _Entry, begun: list[asyncio.Task[None]]) -> None:
+        """Run one job, whose context is that of this task, if its turn has come; else whatever comes first.
+
+        ``begun`` holds this task, unless its first step runs at once: to ask for it takes long before Python 3.12.
+        """
+        queue, task = self.waiting, begun[0] if begun else _current()
         try:
             if not queue or queue[0] is not entry:
                 await self._work(entry)
@@ -128,34 +121,34 @@ class Workers:
             if (turn := self._turn) is None:
                 turn = self._turn = object()
                 asyncio.get_running_loop().call_soon(self._end_turn)
-            await self._owned(entry, entry.task or _current())
+            await self._owned(entry, task)
             if self._turn is turn:
                 self._wait = False
         except Exception as error:  # noqa: BLE001 - reported
             self._tasks.failed(_NAME, error)
         finally:
-            if entry.task is not None:
-                self._tasks.end(entry.task)
+            self._tasks.end(task)
 
     @coroutine
     def _owned(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
         """Run the job of a worker of its own."""
-        owner, watch = entry.owner, self._watch
+        job, _, owner, what = entry
+        watch = self._watch
         if owner is not None:
             owner.waits(task)
         try:
             if watch is None:
-                yield from entry.job
+                yield from job
                 return
             began = monotonic()
             try:
-                waits_for = entry.job.send(None)
+                waits_for = job.send(None)
             except StopIteration:
                 return
             finally:
                 if monotonic() - began > watch.limit:
-                    watch.tell(entry.what, began)
-            yield from go_on_watched(None, entry.job, waits_for, entry.what, watch)
+                    watch.tell(what, began)
+            yield from go_on_watched(None, job, waits_for, what, watch)
         finally:
             if owner is not None:
                 owner.released(task)
@@ -166,8 +159,8 @@ class Workers:
     async def _work(self, own: _Entry | None = None) -> None:
         """Run what comes first; ``own`` is in the context of this task already."""
         task = _current()
-        while self._queue:
-            entry = self._queue.popleft()
+        while self.waiting:
+            entry = self.waiting.popleft()
             if entry is own:
                 self._leave()
                 await self._owned(entry, task)
@@ -181,7 +174,8 @@ class Workers:
     @coroutine
     def _run(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, bool]:
         """Run a job to its end; tell whether it had to wait, and the queue therefore has other workers now."""
-        job, context, owner, watch = entry.job, entry.context, entry.owner, self._watch
+        job, context, owner, what = entry
+        watch = self._watch
         began = 0.0 if watch is None else monotonic()
         try:
             waits_for = context.run(job.send, None)
@@ -192,7 +186,7 @@ class Workers:
             raise
         finally:
             if watch is not None and monotonic() - began > watch.limit:
-                watch.tell(entry.what, began)
+                watch.tell(what, began)
         self._wait = True
         self._leave()
         if owner is not None:
@@ -201,7 +195,7 @@ class Workers:
             if watch is None:
                 yield from go_on(context, job, waits_for)
             else:
-                yield from go_on_watched(context, job, waits_for, entry.what, watch)
+                yield from go_on_watched(context, job, waits_for, what, watch)
         finally:
             if owner is not None:
                 owner.released(task)

@@ -40,10 +40,7 @@ class PlainRoutes:
             ConfigError: the path does not start with a slash, or can never match; or the handler is asynchronous: the
                 answer is given before the connection could wait for anything.
         """
-        if not isinstance(path, str) or not path.startswith("/"):
-            raise ConfigError(f"a path starts with a slash: {path!r}")
-        if "?" in path or "#" in path or unquote(path) != path:
-            raise ConfigError(f"{path!r} can never match: a path is compared decoded, and without the query")
+        path = require_path(path)
         listener = Listener(handler, _REQUEST, f"GET {path}")
         if listener.is_async:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
@@ -63,6 +60,21 @@ class PlainRoutes:
         if request.path == "/healthz":
             return _health(draining)
         return Response(426, b"this is a WebSocket server", {"Upgrade": "websocket"})
+
+
+def require_path(path: object) -> str:
+    """Return the path of a page.
+
+    Raises:
+        ConfigError: it does not start with a slash, or can never match.
+    """
+    if callable(path):
+        raise ConfigError("get takes a path and then the handler: write @server.get('/path')")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ConfigError(f"a path starts with a slash: {path!r}")
+    if "?" in path or "#" in path or unquote(path) != path:
+        raise ConfigError(f"{path!r} can never match: a path is compared decoded, and without the query")
+    return path
 
 
 def _health(draining: bool) -> Response:

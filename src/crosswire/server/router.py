@@ -183,7 +183,7 @@ class Router:
                 self._refuse(session.socket, message.callback_id, busy)
             return False
         work.running += 1
-        self._context.workers.start(job, context, work, str(message.event))
+        self._context.workers.start(job, context, work, message.event or "")
         if work.running >= most - 1:
             session.hold_if_full()
         return True

@@ -30,7 +30,7 @@ from crosswire.server.options import (
     require_subprotocols,
     require_tls,
 )
-from crosswire.server.plain_http import PageHandler, PlainRoutes
+from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.socket import Socket
@@ -234,6 +234,7 @@ class Server:
         Raises:
             ConfigError: the path does not start with a slash, or the handler is asynchronous.
         """
+        require_path(path)
         if handler is None:
             return lambda function: self.get(path, function)
         self._routes.add(path, handler)

@@ -132,7 +132,7 @@ class Session:
 
     def text(self, text: str) -> None:
         """Take a text message: the heartbeat, or JSON."""
-        self.socket.heard()
+        self.socket.pulse.heard = True
         if text == self._context.heartbeat.text:
             self._heartbeat()
         elif self._phase is Phase.OPEN:
@@ -142,7 +142,7 @@ class Session:
 
     def binary(self, data: bytes) -> None:
         """Take a binary message: MessagePack if that was agreed on, else JSON."""
-        self.socket.heard()
+        self.socket.pulse.heard = True
         codec = self._format.codec if self._format.codec.binary else JSON
         if self._phase is Phase.OPEN:
             self._deliver(codec, data)
@@ -260,6 +260,7 @@ class Session:
         for _ in range(_BATCH):
             if not self._backlog or self._is_closed_here:
                 self._caught_up()
+                self.hold_if_full()  # what was handled last may be at work
                 return
             if self._is_busy:
                 self._wait_for_one()
@@ -343,7 +344,8 @@ class Session:
             self.socket.resume_reading()
 
     def _deliver(self, codec: Codec, data: str | bytes) -> None:
-        if hook := self._context.hooks.on_message:
+        hook = self._context.hooks.on_message
+        if hook.listeners:
             self._fire(hook, self.socket, data)
         self._router.receive(self, codec, data)
 

@@ -39,6 +39,7 @@ class Socket:
         handshake: the HTTP request it began with.
         data: yours, to keep what belongs to the connection.
         format: how messages to it are encoded.
+        pulse: its pings; told of what arrives.
         push: queues an encoded frame; for a fan-out, all others use :meth:`deliver`.
         stamp: when it got its user, to compare with connections to other servers.
         copy_context: gives a copy of the connection's context variables, for one call of the application's code.
@@ -51,13 +52,13 @@ class Socket:
         "_connection",
         "_context",
         "_left",
-        "_pulse",
         "_read_on",
         "copy_context",
         "data",
         "format",
         "handshake",
         "id",
+        "pulse",
         "push",
         "stamp",
         "user",
@@ -76,7 +77,7 @@ class Socket:
         self.push: Push = connection.push
         self._connection = connection
         self._context = context
-        self._pulse = Pulse(connection, context.heartbeat, context.wheel)
+        self.pulse = Pulse(connection, context.heartbeat, context.wheel)
         self._calls: PendingCalls[Waiter] | None = None
         self._background: Timer | None = None
         self._left: dict[str, set[str]] | None = None
@@ -99,7 +100,7 @@ class Socket:
     @property
     def latency(self) -> float | None:
         """Milliseconds of the last ping's round trip; None before the first."""
-        return self._pulse.latency
+        return self.pulse.latency
 
     @property
     def buffered(self) -> int:
@@ -304,7 +305,7 @@ class Socket:
         if self._read_on is not None:
             return
         self._read_on = called
-        self._pulse.deaf = True
+        self.pulse.deaf = True
         self._connection.pause_reading()
 
     def resume_reading(self) -> None:
@@ -312,28 +313,24 @@ class Socket:
         if self._read_on is None:
             return
         self._read_on = None
-        self._pulse.deaf = False
-        self._pulse.heard = True
+        self.pulse.deaf = False
+        self.pulse.heard = True
         self._connection.resume_reading()
-
-    def heard(self) -> None:
-        """Note that something arrived."""
-        self._pulse.heard = True
 
     def pong(self, payload: bytes) -> None:
         """Take a pong."""
-        self._pulse.pong(payload)
+        self.pulse.pong(payload)
 
     async def is_alive(self) -> bool:
         """Ping the peer; tell whether it shows life within ``Heartbeat.probe`` seconds."""
-        return await self._pulse.answers(self._context.heartbeat.probe)
+        return await self.pulse.answers(self._context.heartbeat.probe)
 
     def retire(self) -> None:
         """Leave user, rooms and pending calls: the connection is closing or gone. Only the first time counts."""
         if self._left is not None:
             return
         self._left = self._context.registry.drop(self)
-        self._pulse.stop()
+        self.pulse.stop()
         self.enter_foreground()
         for waiter in self._calls.take_all() if self._calls is not None else ():
             waiter.lost(self)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from crosswire import errors
 from crosswire.core import messages
 from crosswire.core.calls import CallIds
 from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK_SUBPROTOCOL, Message
@@ -24,15 +25,15 @@ _MOST_UNREAD = 10_000
 _users: WeakKeyDictionary[Server, int] = WeakKeyDictionary()
 
 
-class Refused(NotConnected):
-    """The server answered with plain HTTP instead of a WebSocket.
+class Refused(errors.Refused):
+    """The server answered with plain HTTP instead of a WebSocket: ``status`` is that of its answer.
 
     Attributes:
         response: its answer.
     """
 
     def __init__(self, response: Response) -> None:
-        super().__init__(f"refused with HTTP {response.status}: {response.body[:200]!r}")
+        super().__init__(CloseCode.POLICY, f"HTTP {response.status}", status=response.status)
         self.response = response
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import crosswire
 from crosswire import CallTimeout, Close, EventError, Handshake, NotConnected, Reject, Server, Socket
 from crosswire.runtime.loops import loop_factory
 from crosswire.testing import Received, Refused, connect
@@ -102,7 +103,8 @@ def test_a_refused_upgrade_raises() -> None:
         with pytest.raises(Refused, match="401") as caught:
             async with connect(server, "/?bad=1"):
                 pass
-        assert caught.value.response.status == 401
+        assert caught.value.response.status == caught.value.status == 401
+        assert isinstance(caught.value, crosswire.Refused)
         assert notes == ["start", "stop"]
 
     aio.run(main(), loop_factory())

@@ -88,6 +88,8 @@ FITS: list[tuple[Any, Any]] = [
     (dict, {}),
     (dict, OrderedDict(a=1)),
     (dict[str, Any], {"a": object}),
+    (dict[str, object], {"a": object}),
+    (Sequence[object], (1, "a")),
     (dict[str, int], Counter("aab")),
     (dict[int, str], {1: "a"}),
     (dict[int, str], {"1": "a"}),
@@ -135,6 +137,8 @@ MISFITS: list[tuple[Any, Any]] = [
     (Pair, [1]),
     (dict, [1]),
     (dict[str, Any], None),
+    (dict[str, object], None),
+    (list[object], {"a": 1}),
     (dict[str, int], {"a": "b"}),
     (list[Any], {"a": 1}),
     (list[int], ["a"]),
@@ -193,6 +197,15 @@ def test_what_does_not_fit_is_told(annotation: Any, value: Any) -> None:
 )
 def test_what_says_nothing_that_can_be_checked_is_left_alone(annotation: Any) -> None:
     assert return_type(annotation) is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "cls"), [(dict[str, object], dict), (list[object], list), (dict[str, Any], dict)]
+)
+def test_items_that_may_be_anything_are_not_looked_at(annotation: Any, cls: type) -> None:
+    returns = return_type(annotation)
+    assert returns is not None
+    assert returns.sure == (cls,)
 
 
 def test_a_value_is_nothing_for_the_log() -> None:

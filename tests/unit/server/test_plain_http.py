@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from crosswire import Server
 from crosswire.core.headers import Headers
 from crosswire.errors import ConfigError
 from crosswire.server.handshake import Handshake
@@ -105,3 +106,14 @@ def test_a_handler_is_synchronous(routes: PlainRoutes) -> None:
     with pytest.raises(ConfigError, match="must be synchronous"):
         routes.add("/page", handler)
     assert get(routes, "/page").status == 426
+
+
+def test_a_page_without_a_path_is_told_where_it_is_registered() -> None:
+    with pytest.raises(ConfigError, match=r"write @server\.get\('/path'\)"):
+
+        @Server(port=0).get  # type: ignore[call-overload]
+        def page() -> str:
+            return "x"
+
+    with pytest.raises(ConfigError, match="starts with a slash"):
+        Server(port=0).get("metrics")
