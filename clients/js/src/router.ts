@@ -20,7 +20,7 @@ export type Router = ReturnType<typeof makeRouter>;
 const MAX_UNHEARD = 100;
 
 export function makeRouter({ _report }: Teller) {
-  const unheard = new Set<string>();
+  let unheard: Set<string> | undefined; // made where it is needed: the script build tells of none
   const events = new Map<string, Listeners>();
   const running = new Set<unknown>();
   const failure = new EventError("HANDLER_ERROR", "the handler failed");
@@ -77,7 +77,11 @@ export function makeRouter({ _report }: Teller) {
       if (!listeners) {
         const text = `this client has no handler for '${event}'`;
         if (reply) reply(new EventError("NO_HANDLER", text));
-        else FULL: if (unheard.size < MAX_UNHEARD && unheard.size < unheard.add(event).size) console.warn(text);
+        else
+          FULL: {
+            unheard = unheard || new Set();
+            if (unheard.size < MAX_UNHEARD && unheard.size < unheard.add(event).size) console.warn(text);
+          }
       } else if (running.size < MAX_RUNNING || !listeners._slow) call(listeners, data, reply);
       else (reply || _report)(new EventError("BUSY", "busy"));
     },

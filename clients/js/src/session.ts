@@ -97,6 +97,7 @@ export function openSession(owner: SessionOwner, url: string, target: Target, pa
   const { _router, _calls, _heartbeat, _teller } = parts;
   let codec = JSON_CODEC;
   let state = State.Away;
+  let ours: boolean | undefined; // whether the server tells when it lets in, where the WebSocket shows that
   let asking: unknown; // the echo of the first heartbeat is still to come: it says no more than that
   let heard: unknown; // something came since the last look
   let sent = 0; // bytes, as far as they are known: characters
@@ -224,12 +225,14 @@ export function openSession(owner: SessionOwner, url: string, target: Target, pa
     state = State.Open;
     if ((parts.subprotocol = socket.protocol) === offered.subprotocol) codec = offered;
     asking = _heartbeat._interval && transmit(pingText);
+    FULL: if (ours !== undefined) asking = ours; // no echo is needed to find out
     late = after(asking ? LET_IN : LET_IN_SILENTLY, () => {
       asking = 0;
       enter();
     });
     owner._opened();
   };
+  FULL: if (socket.on) socket.on("upgrade", ({ headers }) => void (ours = "crosswire" in headers));
   socket.onmessage = receive;
   socket.onerror = (event) => {
     FULL: why = event.message || why; // a browser tells nobody why an attempt failed

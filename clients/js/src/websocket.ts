@@ -12,6 +12,8 @@ export interface WebSocketLike {
   close(code?: number, reason?: string): void;
   /** Cut the connection off; only the package `ws` can. */
   terminate?(): void;
+  /** Hear of the answer to the upgrade; only the package `ws` shows it. */
+  on?(event: "upgrade", handler: (response: { headers: object }) => void): unknown;
   /** The connection under it; only the package `ws` shows it, and with it the bytes of a message that is still coming. */
   readonly _socket?: { readonly bytesRead: number } | null;
 }

@@ -105,6 +105,23 @@ test("a server that is killed is found again, and gets what was queued", async (
   expect(await client.call("echo", "back")).toBe("back");
 });
 
+test.each([10, null])(
+  "where the answer to the upgrade is seen, it tells what to wait for, ping interval %s",
+  async (pingInterval) => {
+    const refused = connect("13", { params: { id: "13", refuse: 4011, delay: 1.5 }, pingInterval });
+    await expect(refused).rejects.toMatchObject({ code: 4011 });
+    const other = new WebSocketServer({ port: 0 }); // says nothing, not even an echo
+    const began = performance.now();
+    const client = new Client(`ws://127.0.0.1:${(other.address() as AddressInfo).port}`, { WebSocket, pingInterval });
+    await client.connect();
+    const waited = performance.now() - began;
+    expect(waited).toBeGreaterThan(990);
+    expect(waited).toBeLessThan(5000);
+    await client.close();
+    other.close();
+  },
+);
+
 test("CommonJS has the same", async () => {
   const require = createRequire(import.meta.url);
   const cjs = require("../dist/cjs/index.js") as typeof import("../dist/esm/index.js");

@@ -260,6 +260,7 @@ class Session:
         for _ in range(_BATCH):
             if not self._backlog or self._is_closed_here:
                 self._caught_up()
+                self.hold_if_full()  # what was handled last may be at work
                 return
             if self._is_busy:
                 self._wait_for_one()
