@@ -209,7 +209,7 @@ def no_log() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scripts)
 @pytest.mark.usefixtures("no_log")
 def test_life_events_come_in_order(script: Script) -> None:
