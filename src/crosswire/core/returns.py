@@ -60,10 +60,12 @@ class ReturnType:
         sure: classes whose instances fit as they are, for who looks before asking :meth:`require`.
     """
 
-    __slots__ = ("_kind", "sure")
+    __slots__ = ("_box", "_kind", "sure")
 
     def __init__(self, kind: PayloadType) -> None:
         self._kind = kind
+        # msgspec looks through an annotation at every conversion, but only once through a Struct that has it.
+        self._box = msgspec.defstruct("Answer", [("answer", kind.annotation)], array_like=True)
         self.sure = _classes(kind.annotation)
 
     def require(self, value: Any) -> None:
@@ -83,11 +85,11 @@ class ReturnType:
 
     def _look_closer(self, value: Any) -> None:
         try:
-            msgspec.convert(value, self._kind.annotation)
+            msgspec.convert((value,), self._box)
         except (msgspec.ValidationError, RecursionError, ValueError, TypeError) as error:
             if not self._has_its_form(value):
                 wanted = self._kind.annotation
-                text = _QUOTED.sub("...", str(error))  # a value is nothing for the log
+                text = _QUOTED.sub("...", str(error).replace("$[0]", "$"))  # a value is nothing for the log
                 raise TypeError(
                     f"the handler returned {type(value).__name__}, which does not fit its annotation, "
                     f"{wanted.__name__ if isinstance(wanted, type) else wanted}: {text}"
