@@ -75,7 +75,7 @@ export function makeRouter({ _report }: Teller) {
     _deliver(event: string, data: unknown, reply?: Reply): void {
       const listeners = events.get(event);
       if (!listeners) {
-        const text = `this client has no handler for '${event}'`;
+        const text = `no handler for '${event}'`;
         if (reply) reply(new EventError("NO_HANDLER", text));
         else
           FULL: {

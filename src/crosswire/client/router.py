@@ -90,7 +90,7 @@ class Router:
             return
         listeners = self._listeners.take(event)
         if not listeners:
-            self._refuse(question, EventError("NO_HANDLER", f"this client has no handler for {event!r}"))
+            self._refuse(question, EventError("NO_HANDLER", f"no handler for {event!r}"))
             return
         outcome = _Answer(self._hooks.report)
         unfinished = call_sync(listeners, (), question.delivery.payload, outcome)
