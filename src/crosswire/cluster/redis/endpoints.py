@@ -77,6 +77,7 @@ class Endpoints:
         self._gap = gap
         self._all: dict[str, Endpoint] = {}
         self._tasks: dict[str, Tasks] = {}
+        self._closing = Tasks()
         self._embedded: dict[str, EmbeddedRedis] = {}
         self._made = 0
         self._news = asyncio.Event()
@@ -156,6 +157,7 @@ class Endpoints:
             self._pool.close()
             for endpoint in list(self._all.values()):
                 await self._discard(endpoint)
+            await self._closing.wait(_GOODBYE)
             self._available = False
 
     async def add(self, url: str) -> None:
@@ -167,12 +169,12 @@ class Endpoints:
             NotConnected: the node stops.
         """
         known = self._find(url)
-        endpoint = await self._make(url) if known is None else known
+        endpoint = known if known is not None else await self._make(url, added=True)
         try:
             await self._until(lambda: endpoint.healthy or endpoint.denied is not None or endpoint.discarded, _ADD)
             self._require_working(endpoint)
         except BaseException:
-            if known is None:
+            if known is None and endpoint.retired:  # else somebody else has added it meanwhile
                 await self._discard(endpoint)
             raise
         endpoint.retired = False
@@ -210,7 +212,8 @@ class Endpoints:
             await self._discard(endpoint)
             self._review()
 
-    async def _make(self, url: str) -> Endpoint:
+    async def _make(self, url: str, *, added: bool = False) -> Endpoint:
+        """Connect to one; what is added to others counts for nothing before it works."""
         embedded, address = await self._located(url)
         known = self._all.get(address.id)
         if embedded is not None and (self._stopped or known is not None):
@@ -226,6 +229,7 @@ class Endpoints:
         endpoint = Endpoint(dialer, self._pulse, probe, wanted, receivers, self._budget, self)
         if embedded is not None:
             self._embedded[endpoint.id] = embedded
+        endpoint.retired = added
         self._all[endpoint.id] = endpoint
         self._inlets.alone = len(self._all) == 1
         self._told[endpoint.id] = endpoint.status
@@ -252,6 +256,11 @@ class Endpoints:
         self._inlets.alone = len(self._all) == 1
         self._use()
         self._news.set()
+        closing = self._closing.start(self._close(endpoint, tasks, embedded), "crosswire redis close")
+        await asyncio.shield(closing)  # who is cancelled leaves nothing half closed
+
+    @staticmethod
+    async def _close(endpoint: Endpoint, tasks: Tasks, embedded: EmbeddedRedis | None) -> None:
         await tasks.cancel()
         await endpoint.close()
         if embedded is not None:
