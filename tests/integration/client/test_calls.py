@@ -219,7 +219,7 @@ def test_an_answer_becomes_the_type_that_was_asked_for_or_is_refused(run: Run) -
                     with pytest.raises(InvalidPayload, match="Expected"):
                         await client.call(event, type=Point)
                 with pytest.raises(ConfigError, match="can't be a payload's type"):
-                    await client.call("point", type=object)
+                    await client.call("point", type=asyncio.Event)
                 assert await client.call("odd") == {"x": "1"}
 
     run(main())

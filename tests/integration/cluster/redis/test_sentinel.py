@@ -19,7 +19,7 @@ from tests.integration.cluster.support import client, make_server, running
 from tests.support.aio import wait_until
 
 SECRET = "s3cr3t p@ss/w?rd,1"
-FAILOVER = 20.0
+FAILOVER = 40.0
 """Seconds that a failover may take on a busy machine; it takes two."""
 
 
