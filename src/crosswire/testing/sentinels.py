@@ -14,8 +14,8 @@ from crosswire.testing.redis_process import RedisProcess, quoted
 _STARTUP = 15.0
 _POLL = 0.02
 _HASTE = ("INFO-PERIOD", "PUBLISH-PERIOD", "PING-PERIOD", "ASK-PERIOD", "TILT-PERIOD")
-"""What sentinels do every second or so, and here ten times as often. In TILT they do nothing for half a minute, as their
-machine stood still; on a busy machine of tests that is no news."""
+"""What sentinels do every second or so, and here ten times as often. In TILT they do nothing for half a minute, as
+their machine stood still; on a busy machine of tests that is no news."""
 
 
 class SentinelGroup:
