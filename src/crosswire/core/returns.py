@@ -106,6 +106,7 @@ class ReturnType:
 
 _QUOTED = re.compile(r"'[^']*'")
 _AWAITABLES = ("Awaitable", "Coroutine", "Future", "Task")
+_CONTAINERS = (list, dict, tuple, set, frozenset)  # a Sequence could be text, which is no array to whoever gets it
 _UNCHECKED: tuple[Any, ...] = (Any, object)
 
 
@@ -149,7 +150,7 @@ def _classes(annotation: Any) -> tuple[type, ...]:
         return tuple(cls for member in arguments for cls in _classes(member))
     if isinstance(annotation, NewType):
         return _classes(annotation.__supertype__)
-    if isinstance(origin, type) and issubclass(origin, Collection):
+    if origin in _CONTAINERS:
         anything = arguments[-1] in (*_UNCHECKED, ...) and set(arguments) <= {*_UNCHECKED, str, ...}
         return (origin,) if anything else ()
     if origin is not None or not isinstance(annotation, type) or is_typeddict(annotation):
