@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from crosswire.core.envelopes import Claim
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.tasks import Tasks
-from crosswire.types import Close, CloseCode
+from crosswire.types import CloseCode
 
 if TYPE_CHECKING:
     from crosswire.cluster.node import Node
@@ -163,13 +163,11 @@ class Interest:
 
     async def _probe_for(self, cluster: Participant, socket: Socket) -> None:
         try:
-            alive = await socket.is_alive()
+            alive = await socket.drop_if_dead()
         finally:
             self._probed.discard(socket)
-        if alive and socket.is_open:
+        if alive:
             cluster.native.claim(socket.user, socket.stamp, alive=True)
-        elif socket.is_open:
-            socket.abort(Close(CloseCode.ABNORMAL, "no sign of life when the user connected anew"))
 
     def claim_again(self, sockets: Collection[Socket]) -> None:
         """Tell of all connections: meanwhile their users may have come to servers that could not be told."""

@@ -10,7 +10,7 @@ from crosswire.rooms.index import RoomIndex
 from crosswire.rooms.presence import Presence
 from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.socket import Socket
-from crosswire.types import Close, CloseCode
+from crosswire.types import CloseCode
 
 
 class Registry:
@@ -44,10 +44,7 @@ class Registry:
 
     async def make_way(self, user: str) -> None:
         """Drop those connections of a user whose peers do not answer a ping: the dead keep nobody out."""
-        sockets = self.presence.of(user)
-        for socket, alive in zip(sockets, await asyncio.gather(*[each.is_alive() for each in sockets]), strict=True):
-            if not alive:
-                socket.abort(Close(CloseCode.ABNORMAL, "no sign of life when the user connected anew"))
+        await asyncio.gather(*[socket.drop_if_dead() for socket in self.presence.of(user)])
 
     def admit(self, socket: Socket, user: str) -> bool:
         """Make a socket reachable under a user; False if the user's other connection keeps it out."""

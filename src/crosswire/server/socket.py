@@ -321,9 +321,16 @@ class Socket:
         """Take a pong."""
         self.pulse.pong(payload)
 
-    async def is_alive(self) -> bool:
-        """Ping the peer; tell whether it shows life within ``Heartbeat.probe`` seconds."""
-        return await self.pulse.answers(self._context.heartbeat.probe)
+    async def drop_if_dead(self) -> bool:
+        """Ping the peer, and drop the connection if that shows no life within ``Heartbeat.probe`` seconds.
+
+        Returns:
+            Whether the connection is still there.
+        """
+        alive = await self.pulse.answers(self._context.heartbeat.probe)
+        if self.is_open and not alive:
+            self.abort(Close(CloseCode.ABNORMAL, "no sign of life when the user connected anew"))
+        return self.is_open
 
     def retire(self) -> None:
         """Leave user, rooms and pending calls: the connection is closing or gone. Only the first time counts."""
