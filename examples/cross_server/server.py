@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from crosswire import ConfigError, EventError, Node, NodeInfo, RedisStatus, SubscriptionFailure
+from crosswire import ConfigError, EventError, LinkStatus, Node, NodeInfo, SubscriptionFailure
 
 parser = argparse.ArgumentParser(description="A node that answers sender.py.")
 parser.add_argument("--name", default="serverB", help="unique among the nodes (default: %(default)s)")
@@ -75,8 +75,8 @@ def left(info: NodeInfo, reason: str) -> None:
 # How each Redis is. Messages take another one at once when one fails.
 
 
-@node.on_redis_health
-def redis_health(status: RedisStatus) -> None:
+@node.on_bus_health
+def redis_health(status: LinkStatus) -> None:
     print(f"{status.url} works" if status.healthy else f"{status.url} does not work: {status.last_error}")
 
 

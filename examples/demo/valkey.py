@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from crosswire import ConfigError
-from crosswire.cluster.redis.embedded import find_server
+from crosswire.cluster.redis.embedded.database import find_server
 
 HOST = "127.0.0.1"
 PATIENCE = 15.0

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from crosswire import EventError, NodeInfo, RedisStatus, Server, Socket
+from crosswire import EventError, LinkStatus, NodeInfo, Server, Socket
 
 OWN_MACHINE = ("127.0.0.1", "::1", "localhost")
 LAUNCHER = "launcher"
@@ -72,7 +72,7 @@ class Vitals:
             "killable": info.name in self._killable,
         }
 
-    def _redis(self, name: str, status: RedisStatus) -> dict[str, Any]:
+    def _redis(self, name: str, status: LinkStatus) -> dict[str, Any]:
         return {
             "name": name,
             "url": status.url,
@@ -99,7 +99,7 @@ class Vitals:
     async def _meet(self) -> None:
         replies = await self._cluster.gather("where", include_self=False)
         self._up |= {name: msgspec.convert(up, Up) for name, up in replies.items() if up is not None}
-        for changed in (self._cluster.on_join, self._cluster.on_leave, self._cluster.on_redis_health):
+        for changed in (self._cluster.on_join, self._cluster.on_leave, self._cluster.on_bus_health):
             changed(self._tell)
 
     def _announce(self) -> None:

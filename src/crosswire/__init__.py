@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from crosswire.client import Client
-from crosswire.cluster.asks import ReplyStream
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
+from crosswire.cluster.requests import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.errors import (
     BusUnavailable,
@@ -31,8 +31,8 @@ from crosswire.types import (
     GapInfo,
     Heartbeat,
     Limits,
+    LinkStatus,
     NodeInfo,
-    RedisStatus,
     Replies,
     Reply,
     Roster,
@@ -57,13 +57,13 @@ __all__ = [
     "Heartbeat",
     "InvalidPayload",
     "Limits",
+    "LinkStatus",
     "MemoryBus",
     "Node",
     "NodeGone",
     "NodeInfo",
     "NotConnected",
     "Redis",
-    "RedisStatus",
     "Refused",
     "Reject",
     "Replies",

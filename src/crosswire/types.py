@@ -16,8 +16,8 @@ __all__ = [
     "GapInfo",
     "Heartbeat",
     "Limits",
+    "LinkStatus",
     "NodeInfo",
-    "RedisStatus",
     "Replies",
     "Reply",
     "Roster",
@@ -279,7 +279,7 @@ class NodeInfo(NamedTuple):
     connections: int = 0
 
 
-class RedisStatus(NamedTuple):
+class LinkStatus(NamedTuple):
     """How one Redis is, seen from one node.
 
     Attributes:

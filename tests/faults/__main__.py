@@ -17,7 +17,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from crosswire.cluster.redis.embedded import find_server
+from crosswire.cluster.redis.embedded.database import find_server
 from crosswire.runtime import loops
 from tests.faults.outcome import Outcome
 from tests.faults.programs import ROOT

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from crosswire.testing.proxy import Link, TcpProxy
+from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 from crosswire.testing.redis_process import RedisProcess
 from tests.faults.logs import Arrivals, read_published, read_received
 from tests.faults.programs import Program
@@ -111,7 +111,7 @@ class Cluster:
 
     # Parts
 
-    def subscriber_of(self, node: int, redis: int) -> Link:
+    def subscriber_of(self, node: int, redis: int) -> ProxiedConnection:
         """The connection over which a node listens on a Redis; there must be proxies."""
         name = f"crosswire:{node_name(node)}:sub".encode()
         return next(link for link in self.proxies[redis].links if name in link.first_bytes)

@@ -18,7 +18,7 @@ from typing import Any
 
 from crosswire import Handshake, Redis, Server, Socket
 from crosswire.runtime import loops
-from crosswire.types import GapInfo, NodeInfo, RedisStatus
+from crosswire.types import GapInfo, LinkStatus, NodeInfo
 from tests.faults.lines import stdin_lines
 from tests.faults.logs import PUBLISHED
 from tests.faults.workload import NODES, ROOM, Workload, node_name, user
@@ -121,8 +121,8 @@ def make_server(node: int, redis: Redis) -> Server:
     def gap(info: GapInfo) -> None:
         say("gap", **info._asdict())
 
-    @server.cluster.on_redis_health
-    def health(status: RedisStatus) -> None:
+    @server.cluster.on_bus_health
+    def health(status: LinkStatus) -> None:
         say("health", **status._asdict())
 
     return server

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
+from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 
 class Unconcerned:
@@ -16,6 +16,6 @@ class Unconcerned:
 
     def gap(self, info: GapInfo) -> None: ...
 
-    def health_changed(self, status: RedisStatus) -> None: ...
+    def health_changed(self, status: LinkStatus) -> None: ...
 
     def subscription_failed(self, failure: SubscriptionFailure) -> None: ...

@@ -49,7 +49,7 @@ def test_public_names_are_in_order_and_once() -> None:
         *("Refused", "Reject", "EventError", "InvalidPayload", "NotConnected", "CallTimeout", "ConfigError"),
         *("NodeGone", "BusUnavailable"),
         *("Limits", "Heartbeat", "Replies", "Reply", "Tally", "Roster", "Close"),
-        *("NodeInfo", "RedisStatus", "GapInfo", "SubscriptionFailure"),
+        *("NodeInfo", "LinkStatus", "GapInfo", "SubscriptionFailure"),
     ],
 )
 def test_what_the_design_names_is_public(name: str) -> None:

@@ -24,10 +24,10 @@ from crosswire import (
     ConfigError,
     GapInfo,
     Handshake,
+    LinkStatus,
     MemoryBus,
     Node,
     NodeInfo,
-    RedisStatus,
     Replies,
     Reply,
     Response,
@@ -198,8 +198,8 @@ def test_nodes(node: Node) -> None:
     @node.on_gap
     def gap(info: GapInfo) -> None: ...
 
-    @node.on_redis_health
-    async def health(status: RedisStatus) -> None: ...
+    @node.on_bus_health
+    async def health(status: LinkStatus) -> None: ...
 
     @node.on_subscription_error
     def refused(failure: SubscriptionFailure) -> None: ...

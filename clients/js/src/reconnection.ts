@@ -3,7 +3,7 @@ import { NotConnected, Refused } from "./errors.js";
 import type { Teller } from "./hooks.js";
 import { isHidden } from "./page.js";
 import type { Retries } from "./retries.js";
-import type { Session, SessionOwner } from "./session.js";
+import type { Session, SessionEvents } from "./session.js";
 import { after } from "./timers.js";
 
 /** Seconds for one attempt: name resolution, TCP, TLS and the upgrade together. */
@@ -25,7 +25,7 @@ const enum Phase {
 /** What a connection is made with. */
 export interface Surroundings {
   /** Makes a session and lets it connect; may throw. */
-  _dial(owner: SessionOwner, url: string): Session;
+  _dial(owner: SessionEvents, url: string): Session;
   /** Attempts begin, or no more are made. */
   _wanted(wanted: boolean): void;
   /** A session has room for what waits. */
@@ -150,7 +150,7 @@ export function makeReconnection(
     }
   };
 
-  const owner: SessionOwner = {
+  const owner: SessionEvents = {
     _opened() {
       clearTimeout(timer);
       phase = Phase.Open;

@@ -58,7 +58,7 @@ export interface Parts {
 }
 
 /** Who wants to know that a session begins and ends. */
-export interface SessionOwner {
+export interface SessionEvents {
   _opened(): void;
   /** The server has let the client in, as far as it tells. */
   _entered(): void;
@@ -92,7 +92,7 @@ const enum State {
 }
 
 /** Begin to connect; throws what the WebSocket's constructor throws. */
-export function openSession(owner: SessionOwner, url: string, target: Target, parts: Parts): Session {
+export function openSession(owner: SessionEvents, url: string, target: Target, parts: Parts): Session {
   const { codec: offered, pingText } = target;
   const { _router, _calls, _heartbeat, _teller } = parts;
   let codec = JSON_CODEC;

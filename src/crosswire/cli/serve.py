@@ -11,9 +11,9 @@ from contextlib import ExitStack, suppress
 
 from crosswire.cli.clusters import checked_redis, chosen_urls
 from crosswire.cli.failures import USAGE, CommandFailed
-from crosswire.cli.link import Assignment
-from crosswire.cli.slot import Slot
-from crosswire.cli.supervisor import Supervisor
+from crosswire.cli.workers.link import Assignment
+from crosswire.cli.workers.slot import Slot
+from crosswire.cli.workers.supervisor import Supervisor
 
 
 def serve(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from crosswire.types import NodeInfo, RedisStatus, Replies
+from crosswire.types import LinkStatus, NodeInfo, Replies
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
@@ -24,12 +24,12 @@ def replies_as_data(replies: Replies) -> dict[str, Any]:
     return {"answers": dict(replies), "errors": errors, "missing": list(replies.missing)}
 
 
-def cluster_as_data(nodes: Iterable[NodeInfo], redis: Iterable[RedisStatus]) -> dict[str, Any]:
+def cluster_as_data(nodes: Iterable[NodeInfo], redis: Iterable[LinkStatus]) -> dict[str, Any]:
     """A cluster, to be printed as JSON."""
     return {"nodes": [each._asdict() for each in nodes], "redis": [each._asdict() for each in redis]}
 
 
-def cluster_as_text(nodes: Iterable[NodeInfo], redis: Iterable[RedisStatus]) -> str:
+def cluster_as_text(nodes: Iterable[NodeInfo], redis: Iterable[LinkStatus]) -> str:
     """A cluster as two tables."""
     now = time.time()
     members = [(each.name, str(each.connections), duration(now - each.since), each.incarnation) for each in nodes]
@@ -62,7 +62,7 @@ def duration(seconds: float) -> str:
     return " ".join(parts[:2]) or "0s"
 
 
-def _health(status: RedisStatus) -> str:
+def _health(status: LinkStatus) -> str:
     return "healthy" if status.healthy else "DOWN"
 
 

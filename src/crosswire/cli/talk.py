@@ -18,7 +18,7 @@ from crosswire.cli.failures import RUNTIME, USAGE, CommandFailed
 from crosswire.cli.show import as_json, cluster_as_data, cluster_as_text, replies_as_data
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.application import is_embedded
-from crosswire.cluster.redis.embedded import running_applications
+from crosswire.cluster.redis.embedded.database import running_applications
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import BusUnavailable, NodeGone
 

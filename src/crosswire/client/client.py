@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from crosswire.client.calls import Calls, Pending
 from crosswire.client.destination import Destination, Fresh, Headers
-from crosswire.client.heartbeat import Heartbeat
+from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import HandlerT, Hooks
 from crosswire.client.options import (
     require_count,
@@ -24,7 +24,7 @@ from crosswire.client.options import (
 from crosswire.client.reconnection import Reconnection
 from crosswire.client.retries import Policy, Retries, reconnects_unless_final
 from crosswire.client.router import Router
-from crosswire.client.session import Session, SessionOwner
+from crosswire.client.session import Session, SessionEvents
 from crosswire.client.url import Params
 from crosswire.core.backoff import Backoff
 from crosswire.core.calls import CallIds
@@ -137,7 +137,7 @@ class Client:
         self._ids = CallIds()
         self._hooks = hooks = Hooks(self._tasks)
         self._router = Router(self._listeners, hooks, self._tasks)
-        self._heartbeat = Heartbeat(
+        self._heartbeat = HeartbeatTimer(
             require_interval("ping_interval", ping_interval), require_seconds("pong_timeout", pong_timeout), hooks
         )
         retries = Retries(
@@ -355,7 +355,7 @@ class Client:
             raise NotConnected(f"there is no open connection: await client.connect(), or wait for on_open{ended}", last)
         return session
 
-    async def _open_session(self, owner: SessionOwner) -> Session:
+    async def _open_session(self, owner: SessionEvents) -> Session:
         calls = Calls(self._ids, self._hooks)
         session = Session(owner, self._router, calls, self._heartbeat, self._ping_text, self._stable_after, self._hooks)
         await connect(await self._destination.target(), session)

@@ -12,7 +12,7 @@ LOOKS = 4
 """How often a wait for an echo looks whether anything moved: so much of the timeout later is silence found at most."""
 
 
-class Heartbeat:
+class HeartbeatTimer:
     """The heartbeat of a client: at most one is on its way, and one timer serves both pauses and waits.
 
     Whatever moves on the connection while an echo is awaited is a sign of life, as the echo may stand behind it.

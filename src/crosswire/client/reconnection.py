@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from crosswire.client.home import Home
 from crosswire.client.hooks import Hooks
-from crosswire.client.life import Life
+from crosswire.client.open_close import OpenCloseHooks
 from crosswire.client.retries import Policy, Retries
-from crosswire.client.session import Session, SessionOwner
+from crosswire.client.session import Session, SessionEvents
 from crosswire.errors import NotConnected, Refused
 from crosswire.runtime.home import running_loop
 from crosswire.runtime.tasks import Tasks
@@ -25,7 +25,7 @@ _NOT_YET_KNOWN = 401
 
 _BY_CLIENT = Close(CloseCode.CLIENT_CLOSED, "closed by the client")
 
-Connect = Callable[[SessionOwner], Awaitable[Session]]
+Connect = Callable[[SessionEvents], Awaitable[Session]]
 """Makes a new session for its owner and connects it; raises :exc:`NotConnected`."""
 
 
@@ -57,7 +57,7 @@ class Reconnection:
         self._policy = policy
         self._retries = retries
         self._hooks = hooks
-        self._life = Life(hooks)
+        self._life = OpenCloseHooks(hooks)
         self._is_fresh = is_fresh
         self._was_open = False
         self._leaving: Session | None = None

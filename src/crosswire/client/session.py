@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from crosswire.client.admission import Admission
 from crosswire.client.calls import Calls, Pending
 from crosswire.client.encoding import encode
-from crosswire.client.heartbeat import Heartbeat
+from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.held import LONGEST, Held
 from crosswire.client.hooks import Hooks
 from crosswire.client.router import Delivery, Question, Router
@@ -20,7 +20,7 @@ from crosswire.transport.connector import ClientConnection
 from crosswire.types import Close, CloseCode
 
 
-class SessionOwner(Protocol):
+class SessionEvents(Protocol):
     """Who wants to know how a session fares."""
 
     def session_opened(self, session: Session) -> bool:
@@ -54,10 +54,10 @@ class Session:
 
     def __init__(
         self,
-        owner: SessionOwner,
+        owner: SessionEvents,
         router: Router,
         calls: Calls,
-        heartbeat: Heartbeat,
+        heartbeat: HeartbeatTimer,
         ping_text: str,
         stable_after: float,
         hooks: Hooks,

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from crosswire.cluster.asks import Asks
 from crosswire.cluster.dialect import ClientInbox, ReceivePublished
 from crosswire.cluster.interface import Port
+from crosswire.cluster.requests import PendingRequests
 from crosswire.cluster.responder import Responder
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import Payloads
@@ -84,7 +84,7 @@ class _Error(msgspec.Struct):
     message: str = ""
 
 
-class _Event(msgspec.Struct, rename="camel"):
+class _OriginalEvent(msgspec.Struct, rename="camel"):
     """What one server says to others. The later fields are there only where they say something."""
 
     event: str
@@ -97,7 +97,7 @@ class _Event(msgspec.Struct, rename="camel"):
 
 
 class _FromBridge(msgspec.Struct):
-    data: _Event
+    data: _OriginalEvent
 
 
 class Compat:
@@ -168,11 +168,11 @@ class Compat:
 
     def tell(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
         """Publish an event."""
-        self._say(_Event(event, self._name, payload, list(to or ())))
+        self._say(_OriginalEvent(event, self._name, payload, list(to or ())))
 
     def ask(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         """Publish a request."""
-        self._say(_Event(event, self._name, payload, list(to or ()), call_id))
+        self._say(_OriginalEvent(event, self._name, payload, list(to or ()), call_id))
 
     def own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Publish this node's answer to itself, as the original does."""
@@ -180,14 +180,14 @@ class Compat:
 
     def answer(self, call_id: str, payload: RawPayload, error: _Error | UnsetType = UNSET) -> None:
         """Publish an answer."""
-        self._say(_Event(ANSWER, self._name, payload, [], call_id, True, error))
+        self._say(_OriginalEvent(ANSWER, self._name, payload, [], call_id, True, error))
 
-    def _say(self, event: _Event) -> None:
+    def _say(self, event: _OriginalEvent) -> None:
         self._port.publish(BRIDGE, self.codec.encode(_FromBridge(event)), plain=True)
 
     # Listening
 
-    def listen(self, responder: Responder, asks: Asks) -> None:
+    def listen(self, responder: Responder, asks: PendingRequests) -> None:
         """Listen to other servers."""
         self._port.subscribe(BRIDGE, partial(self._bridge, responder, asks), plain=True)
 
@@ -249,7 +249,7 @@ class Compat:
             except InvalidPayload as error:
                 self._refuse(error)
 
-    def _bridge(self, responder: Responder, asks: Asks, body: bytes) -> None:
+    def _bridge(self, responder: Responder, asks: PendingRequests, body: bytes) -> None:
         try:
             message = self._from_bridge.decode(body).data
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:

@@ -15,7 +15,7 @@ from crosswire.runtime.dispatch import fire
 from crosswire.runtime.interrupts import BrokenOff
 from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
-from crosswire.types import GapInfo, NodeInfo, RedisStatus, SubscriptionFailure
+from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
 
 HandlerT = TypeVar("HandlerT", bound=Callable[[str, Any], Answer] | Callable[[str], Answer] | Callable[[], Answer])
 """A handler of nodes' events."""
@@ -47,11 +47,11 @@ class NodeHooks:
         "_notices",
         "_tasks",
         "_waiting",
+        "on_bus_health",
         "on_gap",
         "on_join",
         "on_leave",
         "on_newcomer",
-        "on_redis_health",
         "on_replaced",
         "on_start",
         "on_stop",
@@ -67,7 +67,7 @@ class NodeHooks:
         self.on_join: Hook[[NodeInfo]] = Hook("on_join", Offer(info=NodeInfo))
         self.on_leave: Hook[[NodeInfo, str], [NodeInfo]] = Hook("on_leave", Offer(info=NodeInfo, reason=str))
         self.on_gap: Hook[[GapInfo]] = Hook("on_gap", Offer(info=GapInfo))
-        self.on_redis_health: Hook[[RedisStatus]] = Hook("on_redis_health", Offer(status=RedisStatus))
+        self.on_bus_health: Hook[[LinkStatus]] = Hook("on_bus_health", Offer(status=LinkStatus))
         self.on_subscription_error: Hook[[SubscriptionFailure]] = Hook(
             "on_subscription_error", Offer(failure=SubscriptionFailure)
         )
@@ -93,9 +93,9 @@ class NodeHooks:
         self._notices.warn("gap", text, info.until - info.since, f", over {info.url}" if info.url else "")
         self._fire(self.on_gap, info)
 
-    def fire_redis_health(self, status: RedisStatus) -> None:
+    def fire_redis_health(self, status: LinkStatus) -> None:
         """A Redis became healthy, or is not any more."""
-        self._fire(self.on_redis_health, status)
+        self._fire(self.on_bus_health, status)
 
     def fire_subscription_error(self, failure: SubscriptionFailure) -> None:
         """A channel can't be heard on a Redis."""

@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from crosswire.core.messages import Codec
-from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
+from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 Receive = Callable[[bytes], None]
 """Takes one message of a channel. It must not raise."""
 
 
-class PortOwner(Protocol):
+class PortEvents(Protocol):
     """Who a port tells what happens to it."""
 
     def paths_changed(self) -> None:
@@ -31,7 +31,7 @@ class PortOwner(Protocol):
     def gap(self, info: GapInfo) -> None:
         """Messages may have been missed."""
 
-    def health_changed(self, status: RedisStatus) -> None:
+    def health_changed(self, status: LinkStatus) -> None:
         """A Redis became healthy, or is not any more."""
 
     def subscription_failed(self, failure: SubscriptionFailure) -> None:
@@ -148,7 +148,7 @@ class Bus(Protocol):
         """Namespaces of rooms that original servers listen on all the time."""
         ...
 
-    def attach(self, owner: PortOwner, name: str, origin: bytes) -> Port:
+    def attach(self, owner: PortEvents, name: str, origin: bytes) -> Port:
         """Make the port of a node.
 
         Args:

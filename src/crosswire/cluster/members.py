@@ -47,7 +47,7 @@ class Load(Protocol):
         ...
 
 
-class MembersOwner(Protocol):
+class MembershipEvents(Protocol):
     """Who is told who comes and goes."""
 
     def joined(self, info: NodeInfo) -> None:
@@ -83,7 +83,7 @@ class Members:
         native: Native,
         port: Port,
         load: Load,
-        owner: MembersOwner,
+        owner: MembershipEvents,
         clock: HybridClock,
         dialect: str,
     ) -> None:

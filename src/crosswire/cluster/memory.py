@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from crosswire.cluster.interface import PortOwner, Receive
+from crosswire.cluster.interface import PortEvents, Receive
 from crosswire.runtime.home import running_loop
 
 
@@ -24,7 +24,7 @@ class MemoryBus:
     def __init__(self) -> None:
         self.receivers: dict[bytes, dict[MemoryPort, Receive]] = {}
 
-    def attach(self, owner: PortOwner, name: str, origin: bytes) -> MemoryPort:
+    def attach(self, owner: PortEvents, name: str, origin: bytes) -> MemoryPort:
         """Make the port of a node; see :class:`~crosswire.cluster.interface.Bus`."""
         return MemoryPort(self, origin)
 

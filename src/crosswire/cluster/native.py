@@ -13,7 +13,7 @@ from crosswire.cluster.dialect import ClientInbox, MemberInbox, NodeInbox, Recei
 from crosswire.cluster.interface import Port
 from crosswire.core import envelopes
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
-from crosswire.core.channels import Channels
+from crosswire.core.channel_names import Channels
 from crosswire.core.envelopes import (
     Answer,
     Batch,
@@ -24,9 +24,9 @@ from crosswire.core.envelopes import (
     ForClients,
     Goodbye,
     NameTaken,
+    NodeRequest,
     Published,
-    Refusal,
-    Request,
+    RequestRefusal,
     Statement,
 )
 from crosswire.core.formats import Payloads, require_text
@@ -109,17 +109,17 @@ class Native:
 
     def ask(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         """Publish a request."""
-        request = Request(self._name, self._incarnation, call_id, event, payload)
+        request = NodeRequest(self._name, self._incarnation, call_id, event, payload)
         for channel in self._channels_of(to):
             self._batches.add(channel, request)
 
-    def reply(self, request: Request, payload: RawPayload) -> None:
+    def reply(self, request: NodeRequest, payload: RawPayload) -> None:
         """Answer a request."""
         self._batches.add(self._channels.incarnation(request.asker), Answer(self._name, request.call_id, payload))
 
-    def refuse(self, request: Request, error: EventError) -> None:
+    def refuse(self, request: NodeRequest, error: EventError) -> None:
         """Refuse a request; raises InvalidPayload for a text that can't be sent."""
-        refusal = Refusal(self._name, request.call_id, str(error.code), str(error.message))
+        refusal = RequestRefusal(self._name, request.call_id, str(error.code), str(error.message))
         if not (has_utf8(refusal.code) and has_utf8(refusal.message)):  # later it would spoil what it is joined with
             raise InvalidPayload(f"the refusal {refusal.code!r} has no UTF-8 form")
         self._batches.add(self._channels.incarnation(request.asker), refusal)
@@ -273,7 +273,7 @@ class Native:
     def _hear(self, inbox: NodeInbox, said: Statement) -> None:
         if isinstance(said, Answer):
             inbox.answered(said.sender, said.call_id, NODE_MSGPACK, said.payload)
-        elif isinstance(said, Request):
+        elif isinstance(said, NodeRequest):
             inbox.request(_Asker(self, said), said.sender, said.event, NODE_MSGPACK, said.payload)
         elif isinstance(said, Event):
             inbox.event(said.sender, said.event, NODE_MSGPACK, said.payload)
@@ -298,7 +298,7 @@ class _Asker:
 
     __slots__ = ("_native", "_request")
 
-    def __init__(self, native: Native, request: Request) -> None:
+    def __init__(self, native: Native, request: NodeRequest) -> None:
         self._native = native
         self._request = request
 

@@ -7,17 +7,17 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from crosswire.cluster.asks import ReplyStream
-from crosswire.cluster.audiences import ClusterDispatcher, offer_services
-from crosswire.cluster.channels import CustomChannels
 from crosswire.cluster.clients import Clients, NoClients
+from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
+from crosswire.cluster.gathering import names_of, question
 from crosswire.cluster.hooks import HandlerT, NodeHooks
 from crosswire.cluster.interface import Bus
-from crosswire.cluster.life import NodeLife
+from crosswire.cluster.lifecycle import NodeLife
 from crosswire.cluster.participant import Participant
-from crosswire.cluster.question import names_of, question
+from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
+from crosswire.cluster.requests import ReplyStream
 from crosswire.cluster.responder import Responder
 from crosswire.core.audience import Audience, Audiences, Room, require_timeout
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
@@ -102,7 +102,7 @@ class Node:
         self.on_join = self._hooks.on_join
         self.on_leave = self._hooks.on_leave
         self.on_gap = self._hooks.on_gap
-        self.on_redis_health = self._hooks.on_redis_health
+        self.on_bus_health = self._hooks.on_bus_health
         self.on_subscription_error = self._hooks.on_subscription_error
         self.on_start = self._hooks.on_start
         self.on_stop = self._hooks.on_stop

@@ -9,17 +9,17 @@ import time
 from collections.abc import Collection, Coroutine
 from typing import Any, Protocol
 
-from crosswire.cluster.asks import Ask, Asks, Awaited, GatherAsk, OneAsk, ReplyStream, StreamInbox
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import Asker, Dialect
+from crosswire.cluster.gathering import GatherRequest
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import Native
-from crosswire.cluster.question import Question
+from crosswire.cluster.requests import Ask, Awaited, GatherAsk, OneAsk, PendingRequests, ReplyStream, StreamInbox
 from crosswire.cluster.responder import Responder
-from crosswire.core.channels import Channels
+from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.messages import Codec
@@ -27,7 +27,7 @@ from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import BusUnavailable, ConfigError, EventError, NodeGone, UsageError
 from crosswire.runtime.home import running_loop
 from crosswire.runtime.tasks import Tasks
-from crosswire.types import GapInfo, NodeInfo, RedisStatus, Replies, SubscriptionFailure
+from crosswire.types import GapInfo, LinkStatus, NodeInfo, Replies, SubscriptionFailure
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -83,7 +83,7 @@ class Participant:
         self._tasks = tasks
         self._waits = waits
         # The original publishes answers to everybody: there, an id of ours must be nobody else's.
-        self._asks = Asks("" if bus.original is None else f"{self.incarnation}-")
+        self._asks = PendingRequests("" if bus.original is None else f"{self.incarnation}-")
         self.compat: Compat | None = None
         if bus.original is not None:
             self.dialect = self.compat = Compat(self.port, bus.original, name, bus.preset_namespaces)
@@ -196,7 +196,7 @@ class Participant:
         finally:
             self._asks.forget(call_id)
 
-    async def gather(self, question: Question) -> Replies:
+    async def gather(self, question: GatherRequest) -> Replies:
         """Ask several nodes."""
         ask = GatherAsk(self._awaited(question), question.expect, question.kind)
         call_id = self._asks.begin(ask, question.timeout)
@@ -206,7 +206,7 @@ class Participant:
         finally:
             self._asks.forget(call_id)
 
-    def stream(self, question: Question) -> ReplyStream:
+    def stream(self, question: GatherRequest) -> ReplyStream:
         """Ask several nodes; give each answer as it comes."""
         inbox = StreamInbox(self._awaited(question), question.kind)
         call_id = self._asks.begin(inbox, question.timeout)
@@ -246,7 +246,7 @@ class Participant:
         finally:
             self._asks.forget(call_id)
 
-    def _ask(self, ask: Settling, call_id: str, question: Question) -> None:
+    def _ask(self, ask: Settling, call_id: str, question: GatherRequest) -> None:
         payload = self.dialect.pack(question.data)
         others = self._others(question.to)
         reachable = self.port.available
@@ -267,7 +267,7 @@ class Participant:
         loop = asyncio.get_running_loop()
         loop.call_soon(self._responder.request, asker, self.name, event, self.dialect.codec, payload)
 
-    def _awaited(self, question: Question) -> Awaited:
+    def _awaited(self, question: GatherRequest) -> Awaited:
         """Who is to answer, as far as it is known."""
         to, expect = question.to, question.expect
         if to is None and expect is None and not self.dialect.knows_members:
@@ -312,7 +312,7 @@ class Participant:
         """Take a refusal."""
         self._asks.refused(sender, call_id, error)
 
-    # MembersOwner
+    # MembershipEvents
 
     def joined(self, info: NodeInfo) -> None:
         """A node is there."""
@@ -328,7 +328,7 @@ class Participant:
         """Another node has this node's name now: two of one name would answer for each other."""
         self._hooks.on_replaced()
 
-    # PortOwner
+    # PortEvents
 
     def paths_changed(self) -> None:
         """This node listens on other Redis than before."""
@@ -346,7 +346,7 @@ class Participant:
         """Messages may have been missed."""
         self._hooks.fire_gap(info)
 
-    def health_changed(self, status: RedisStatus) -> None:
+    def health_changed(self, status: LinkStatus) -> None:
         """A Redis became healthy, or is not any more."""
         self._hooks.fire_redis_health(status)
 
@@ -383,7 +383,7 @@ class _Self:
 
     __slots__ = ("_asks", "_call_id", "_dialect", "_name", "awaits_node")
 
-    def __init__(self, name: str, call_id: str, asks: Asks, dialect: Dialect, *, awaits_node: bool) -> None:
+    def __init__(self, name: str, call_id: str, asks: PendingRequests, dialect: Dialect, *, awaits_node: bool) -> None:
         self._name = name
         self._call_id = call_id
         self._asks = asks

@@ -85,7 +85,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="e"):
     payload: msgspec.Raw
 
 
-class Request(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q"):
+class NodeRequest(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q"):
     """An event that is to be answered on the channel of the asker's incarnation."""
 
     sender: str
@@ -103,7 +103,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):
     payload: msgspec.Raw
 
 
-class Refusal(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="x"):
+class RequestRefusal(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="x"):
     """The refusal of a request."""
 
     sender: str
@@ -163,7 +163,7 @@ class Published(msgspec.Struct, frozen=True, array_like=True, tag="p"):
     payload: msgspec.Raw
 
 
-Statement = Event | Request | Answer | Refusal
+Statement = Event | NodeRequest | Answer | RequestRefusal
 """What applications on two nodes say to each other."""
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, Format, Payloads, encode
-from crosswire.rooms.member import Member
+from crosswire.rooms.recipient import Recipient
 
 logger = logging.getLogger("crosswire.server")
 
@@ -45,7 +45,7 @@ class FanOut:
 
     def __init__(self, at_end_of_turn: Callable[[Flushable], None]) -> None:
         self._at_end_of_turn = at_end_of_turn
-        self._members: Collection[Member] | None = None
+        self._members: Collection[Recipient] | None = None
         self._held: list[Frames] = []
         self._size = 0
         self.formats: dict[Format, int] = {JSON_TEXT: 1}  # always there: data without a JSON form is refused at once
@@ -75,7 +75,7 @@ class FanOut:
         """Put an encoded message into a frame of each format in use."""
         return {form: form.wrap(payloads) for form in self.formats}
 
-    def push(self, frames: Frames, members: Iterable[Member], exclude: Excluded | None = None) -> None:
+    def push(self, frames: Frames, members: Iterable[Recipient], exclude: Excluded | None = None) -> None:
         """Push a message to each of some members, but for those who are excluded, themselves or with their user."""
         self.flush()
         if exclude is not None:
@@ -83,7 +83,7 @@ class FanOut:
             members = (member for member in members if member.user not in users and member.id not in sockets)
         _push(frames, members)
 
-    def hold(self, frames: Frames, members: Collection[Member]) -> None:
+    def hold(self, frames: Frames, members: Collection[Recipient]) -> None:
         """Push a message to all members of a room, or of the server, when the turn ends.
 
         Args:
@@ -122,7 +122,7 @@ def _joined(held: list[Frames]) -> Frames:
     return {form: b"".join([frames[form] for frames in held]) for form in held[0]}
 
 
-def _push(frames: Frames, members: Iterable[Member]) -> None:
+def _push(frames: Frames, members: Iterable[Recipient]) -> None:
     """Push without a copy of the members: pushing runs no code of the application that could change them."""
     if len(frames) == 1:
         (frame,) = frames.values()

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from crosswire.core.names import require_name
-from crosswire.rooms.member import Member
+from crosswire.rooms.recipient import Recipient
 
-MemberT = TypeVar("MemberT", bound=Member)
+MemberT = TypeVar("MemberT", bound=Recipient)
 
 
 class RoomQueries(Protocol):

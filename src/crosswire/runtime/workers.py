@@ -18,7 +18,7 @@ Job = Coroutine[Any, Any, None]
 _NAME = "crosswire worker"
 
 
-class Owner(Protocol):
+class JobEvents(Protocol):
     """Whose jobs they are, and who may have to cancel them."""
 
     def waits(self, task: asyncio.Task[None], /) -> None:
@@ -31,7 +31,7 @@ class Owner(Protocol):
         """A job of it is forgotten before it began."""
 
 
-_Entry = tuple[Job, Context, Owner | None, str]
+_Entry = tuple[Job, Context, JobEvents | None, str]
 """A job that has not begun: with its context, its owner, and of what it is. A tuple is the cheapest there is."""
 
 
@@ -62,7 +62,7 @@ class Workers:
         self._wait = False  # whether jobs wait, as far as it is known from the last ones
         self._turn: object | None = None  # of the event loop, in which jobs of workers of their own began
 
-    def start(self, job: Job, context: Context, owner: Owner | None = None, what: str = "") -> None:
+    def start(self, job: Job, context: Context, owner: JobEvents | None = None, what: str = "") -> None:
         """Run a job soon, in a context of its own; its steps are watched as those of ``what``.
 
         It handles its own errors. Who starts it bounds how many there are.

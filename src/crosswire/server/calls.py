@@ -11,7 +11,7 @@ from crosswire.errors import EventError, NotConnected
 from crosswire.types import Replies
 
 
-class Asked(Protocol):
+class CalledConnection(Protocol):
     """A connection that was called, as far as a call knows it."""
 
     user: str
@@ -26,13 +26,13 @@ class Waiter(Protocol):
 
     kind: PayloadType
 
-    def answered(self, by: Asked, payload: Any, /) -> None:
+    def answered(self, by: CalledConnection, payload: Any, /) -> None:
         """A connection answered."""
 
-    def refused(self, by: Asked, error: EventError) -> None:
+    def refused(self, by: CalledConnection, error: EventError) -> None:
         """A connection refused."""
 
-    def lost(self, by: Asked, /) -> None:
+    def lost(self, by: CalledConnection, /) -> None:
         """A connection is gone, and will not answer."""
 
 
@@ -49,17 +49,17 @@ class OneAnswer:
         self.kind = kind
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    def answered(self, _by: Asked, payload: Any) -> None:
+    def answered(self, _by: CalledConnection, payload: Any) -> None:
         """It answered."""
         if not self.future.done():
             self.future.set_result(payload)
 
-    def refused(self, by: Asked, error: EventError) -> None:
+    def refused(self, by: CalledConnection, error: EventError) -> None:
         """It refused."""
         error.sender = by.user
         self._fail(error)
 
-    def lost(self, by: Asked) -> None:
+    def lost(self, by: CalledConnection) -> None:
         """It is gone."""
         self._fail(NotConnected(f"the connection of user {by.user!r} was closed before it answered"))
 
@@ -79,7 +79,7 @@ class ManyAnswers:
 
     __slots__ = ("_answers", "_done", "_errors", "_reachable", "_user_of", "_waiting", "kind")
 
-    def __init__(self, users: Iterable[str], asked: Collection[Asked], kind: PayloadType = ANY) -> None:
+    def __init__(self, users: Iterable[str], asked: Collection[CalledConnection], kind: PayloadType = ANY) -> None:
         self.kind = kind
         self._waiting: dict[str, int] = dict.fromkeys(users, 0)
         # A connection may be another user's by the time it answers; it answers as who was asked.
@@ -101,14 +101,14 @@ class ManyAnswers:
             pass  # who did not answer is told in `missing`
         return Replies(self._answers, errors=self._errors, missing=tuple(self._waiting))
 
-    def answered(self, by: Asked, payload: Any) -> None:
+    def answered(self, by: CalledConnection, payload: Any) -> None:
         """A connection answered: its user is done with."""
         user = self._user_of[by]
         if self._waiting.pop(user, None) is not None:
             self._answers[user] = payload
             self._less(1)
 
-    def refused(self, by: Asked, error: EventError) -> None:
+    def refused(self, by: CalledConnection, error: EventError) -> None:
         """A connection refused: its user is done with."""
         user = self._user_of[by]
         if self._waiting.pop(user, None) is not None:
@@ -116,7 +116,7 @@ class ManyAnswers:
             self._errors[user] = error
             self._less(1)
 
-    def lost(self, by: Asked) -> None:
+    def lost(self, by: CalledConnection) -> None:
         """A connection is gone; its user may still answer on another."""
         user = self._user_of[by]
         if user in self._waiting:

@@ -31,7 +31,7 @@ class LocalDelivery:
         self._name = name
         self._context = context
         self._registry = context.registry
-        self._presence = context.registry.presence
+        self._presence = context.registry.users
         self._rooms = context.registry.rooms
 
     # Clients

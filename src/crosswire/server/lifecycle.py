@@ -11,7 +11,7 @@ from crosswire.cluster.node import Node
 from crosswire.errors import UsageError
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.home import get_ident
-from crosswire.runtime.life import Life, carry_through, run_each, run_hook
+from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
 from crosswire.server.context import Context
 from crosswire.server.drain import GRACE, send_all_away, spread, take_leave
 from crosswire.server.upgrade import Upgrades
@@ -39,7 +39,7 @@ class Lifecycle:
         self._context = context
         self._upgrades = upgrades
         self._listener = listener
-        self._life = Life("server")
+        self._life = StartStop("server")
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ import asyncio
 from crosswire.errors import EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomIndex
-from crosswire.rooms.presence import Presence
+from crosswire.rooms.users import UserIndex
 from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.socket import Socket
 from crosswire.types import CloseCode
@@ -24,43 +24,43 @@ class Registry:
 
     Attributes:
         duplicates: as given.
-        presence: the connections of each user.
+        users: the connections of each user.
         rooms: the rooms of each connection.
     """
 
-    __slots__ = ("_fanout", "_interest", "_max_rooms", "duplicates", "presence", "rooms")
+    __slots__ = ("_fanout", "_interest", "_max_rooms", "duplicates", "rooms", "users")
 
     def __init__(self, duplicates: Duplicates, max_rooms: int, fanout: FanOut, interest: Interest) -> None:
         self._interest = interest
         self.duplicates = duplicates
         self._max_rooms = max_rooms
         self._fanout = fanout
-        self.presence: Presence[Socket] = Presence()
+        self.users: UserIndex[Socket] = UserIndex()
         self.rooms: RoomIndex[Socket] = RoomIndex()
 
     def keeps_out(self, socket: Socket, user: str) -> bool:
         """Tell whether another connection of a user keeps this one from becoming the user's."""
-        return self.duplicates == "refuse" and any(other is not socket for other in self.presence.of(user))
+        return self.duplicates == "refuse" and any(other is not socket for other in self.users.of(user))
 
     async def make_way(self, user: str) -> None:
         """Drop those connections of a user whose peers do not answer a ping: the dead keep nobody out."""
-        await asyncio.gather(*[socket.drop_if_dead() for socket in self.presence.of(user)])
+        await asyncio.gather(*[socket.drop_if_dead() for socket in self.users.of(user)])
 
     def admit(self, socket: Socket, user: str) -> bool:
         """Make a socket reachable under a user; False if the user's other connection keeps it out."""
         if self.keeps_out(socket, user):
             return False
         if self.duplicates == "replace":
-            for other in self.presence.of(user):
+            for other in self.users.of(user):
                 other.close(CloseCode.REPLACED, "replaced by a newer connection of the same user")
         self._fanout.flush()
         stamp = self._interest.stamp()
-        if not self.presence.of(user):
+        if not self.users.of(user):
             self._interest.open_user(user)
         self._fanout.use(socket.format)
         socket.user = user
         socket.stamp = stamp
-        self.presence.add(socket)
+        self.users.add(socket)
         return True
 
     def rename(self, socket: Socket, user: str) -> bool:
@@ -79,9 +79,9 @@ class Registry:
     def drop(self, socket: Socket) -> dict[str, set[str]]:
         """Forget a socket, and return the rooms it was in. Another connection of its user is not touched."""
         self._fanout.flush()
-        if self.presence.remove(socket):
+        if self.users.remove(socket):
             self._fanout.disuse(socket.format)
-            if not self.presence.of(socket.user):
+            if not self.users.of(socket.user):
                 self._interest.close_user(socket.user)
         self._interest.gone(socket)
         rooms = self.rooms.drop(socket)

@@ -272,11 +272,11 @@ class Server:
     @property
     def sockets(self) -> Collection[Socket]:
         """This server's live connections that have been let in; a snapshot."""
-        return tuple(self._registry.presence.members)
+        return tuple(self._registry.users.members)
 
     def socket_of(self, user: str) -> Socket | None:
         """A user's connection to this server, the newest of several, or None."""
-        sockets = self._registry.presence.of(require_name(user, "a user id"))
+        sockets = self._registry.users.of(require_name(user, "a user id"))
         return sockets[-1] if sockets else None
 
     # Life

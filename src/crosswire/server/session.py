@@ -132,7 +132,7 @@ class Session:
 
     def text(self, text: str) -> None:
         """Take a text message: the heartbeat, or JSON."""
-        self.socket.pulse.heard = True
+        self.socket.keepalive.heard = True
         if text == self._context.heartbeat.text:
             self._heartbeat()
         elif self._phase is Phase.OPEN:
@@ -142,7 +142,7 @@ class Session:
 
     def binary(self, data: bytes) -> None:
         """Take a binary message: MessagePack if that was agreed on, else JSON."""
-        self.socket.pulse.heard = True
+        self.socket.keepalive.heard = True
         codec = self._format.codec if self._format.codec.binary else JSON
         if self._phase is Phase.OPEN:
             self._deliver(codec, data)

@@ -20,7 +20,7 @@ from crosswire.runtime.notices import shown
 from crosswire.runtime.wheel import Timer
 from crosswire.server.calls import OneAnswer, Waiter
 from crosswire.server.handshake import Handshake
-from crosswire.server.pulse import Pulse
+from crosswire.server.keepalive import Keepalive
 from crosswire.transport.interface import Connection
 from crosswire.types import ANYTHING, Close, CloseCode, T
 
@@ -39,7 +39,7 @@ class Socket:
         handshake: the HTTP request it began with.
         data: yours, to keep what belongs to the connection.
         format: how messages to it are encoded.
-        pulse: its pings; told of what arrives.
+        keepalive: its pings; told of what arrives.
         push: queues an encoded frame; for a fan-out, all others use :meth:`deliver`.
         stamp: when it got its user, to compare with connections to other servers.
         copy_context: gives a copy of the connection's context variables, for one call of the application's code.
@@ -58,7 +58,7 @@ class Socket:
         "format",
         "handshake",
         "id",
-        "pulse",
+        "keepalive",
         "push",
         "stamp",
         "user",
@@ -77,7 +77,7 @@ class Socket:
         self.push: Push = connection.push
         self._connection = connection
         self._context = context
-        self.pulse = Pulse(connection, context.heartbeat, context.wheel)
+        self.keepalive = Keepalive(connection, context.heartbeat, context.wheel)
         self._calls: PendingCalls[Waiter] | None = None
         self._background: Timer | None = None
         self._left: dict[str, set[str]] | None = None
@@ -100,7 +100,7 @@ class Socket:
     @property
     def latency(self) -> float | None:
         """Milliseconds of the last ping's round trip; None before the first."""
-        return self.pulse.latency
+        return self.keepalive.latency
 
     @property
     def buffered(self) -> int:
@@ -305,7 +305,7 @@ class Socket:
         if self._read_on is not None:
             return
         self._read_on = called
-        self.pulse.deaf = True
+        self.keepalive.deaf = True
         self._connection.pause_reading()
 
     def resume_reading(self) -> None:
@@ -313,13 +313,13 @@ class Socket:
         if self._read_on is None:
             return
         self._read_on = None
-        self.pulse.deaf = False
-        self.pulse.heard = True
+        self.keepalive.deaf = False
+        self.keepalive.heard = True
         self._connection.resume_reading()
 
     def pong(self, payload: bytes) -> None:
         """Take a pong."""
-        self.pulse.pong(payload)
+        self.keepalive.pong(payload)
 
     async def drop_if_dead(self) -> bool:
         """Ping the peer, and drop the connection if that shows no life within ``Heartbeat.probe`` seconds.
@@ -327,7 +327,7 @@ class Socket:
         Returns:
             Whether the connection is still there.
         """
-        alive = await self.pulse.answers(self._context.heartbeat.probe)
+        alive = await self.keepalive.answers(self._context.heartbeat.probe)
         if self.is_open and not alive:
             self.abort(Close(CloseCode.ABNORMAL, "no sign of life when the user connected anew"))
         return self.is_open
@@ -337,7 +337,7 @@ class Socket:
         if self._left is not None:
             return
         self._left = self._context.registry.drop(self)
-        self.pulse.stop()
+        self.keepalive.stop()
         self.enter_foreground()
         for waiter in self._calls.take_all() if self._calls is not None else ():
             waiter.lost(self)

@@ -20,7 +20,7 @@ from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.handshake import Handshake
 from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.session import Session
-from crosswire.transport.interface import Accepted, Request, Response
+from crosswire.transport.interface import Accepted, HttpRequest, Response
 
 if TYPE_CHECKING:
     from crosswire.server.context import Context
@@ -86,7 +86,7 @@ class Upgrades:
         self._context = context
         self.draining = False
 
-    def accept(self, request: Request) -> Accepted | Response:
+    def accept(self, request: HttpRequest) -> Accepted | Response:
         """Grant the upgrade, or answer with plain HTTP."""
         handshake = self._handshake(request)
         if not request.wants_websocket:
@@ -114,14 +114,14 @@ class Upgrades:
         session = Session(handshake, form, verdict, self._router, self._context, variables)
         return Accepted(session, subprotocol, deflated, _SAYS_WHO)
 
-    def _handshake(self, request: Request) -> Handshake:
+    def _handshake(self, request: HttpRequest) -> Handshake:
         scheme = "https" if request.secure else "http"
         if (proxies := self._terms.proxies) is None:
             return Handshake(request.target, request.headers, request.remote, scheme=scheme)
         seen = proxies.see(request.remote, scheme, request.headers)
         return Handshake(request.target, request.headers, seen.remote, scheme=seen.scheme)
 
-    def _refusal(self, request: Request) -> Response | None:
+    def _refusal(self, request: HttpRequest) -> Response | None:
         """Why the request can't become a WebSocket, before anybody asks who sent it."""
         limit = self._context.limits.connections
         if self.draining or (limit is not None and len(self._context.sessions) >= limit):

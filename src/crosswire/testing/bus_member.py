@@ -7,12 +7,12 @@ import secrets
 from crosswire.cluster.interface import Bus, Port
 from crosswire.core.envelopes import ORIGIN_SIZE
 from crosswire.testing.recorder import eventually
-from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
+from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 CHANNEL = b"cw:test"
 
 
-class Member:
+class BusMember:
     """A port with what it received and what it told.
 
     Attributes:
@@ -46,7 +46,7 @@ class Member:
         await eventually(lambda: len(self.bodies(channel)) >= len(bodies), f"{len(bodies)} messages arrive")
         assert self.bodies(channel) == list(bodies)
 
-    # PortOwner
+    # PortEvents
 
     def paths_changed(self) -> None:
         """It listens on other ways."""
@@ -64,7 +64,7 @@ class Member:
         """Messages may have been missed."""
         self.told.append(("gap", info))
 
-    def health_changed(self, status: RedisStatus) -> None:
+    def health_changed(self, status: LinkStatus) -> None:
         """A Redis is healthy, or is not any more."""
         self.told.append(("health changed", status))
 

@@ -24,13 +24,13 @@ import pytest
 
 from crosswire.cluster.interface import Bus
 from crosswire.runtime import loops
-from crosswire.testing.bus_member import CHANNEL, Member
+from crosswire.testing.bus_member import CHANNEL, BusMember
 from crosswire.testing.recorder import eventually
 
 _BYTES = bytes(range(256))
 
 
-async def _counts(member: Member, expected: int) -> None:
+async def _counts(member: BusMember, expected: int) -> None:
     """Wait until a port counts so many: that another one is gone may be learned after a question that came later."""
     async with asyncio.timeout(10):
         while await member.port.listeners(CHANNEL) != expected:  # noqa: ASYNC110 - nobody tells of it
@@ -53,7 +53,7 @@ class BusContract(ABC):
 
         async def main() -> None:
             async with self.bus() as bus:
-                crew = [Member(bus, f"node {number}") for number in range(members)]
+                crew = [BusMember(bus, f"node {number}") for number in range(members)]
                 try:
                     for member in crew if start else ():
                         await member.port.start()
@@ -71,7 +71,7 @@ class BusContract(ABC):
     # Who gets a message
 
     def test_a_message_reaches_every_port_that_listens_except_its_publisher(self) -> None:
-        async def script(a: Member, b: Member, c: Member) -> None:
+        async def script(a: BusMember, b: BusMember, c: BusMember) -> None:
             for member in (a, b, c):
                 await member.listen()
             a.port.publish(CHANNEL, b"1")
@@ -84,7 +84,7 @@ class BusContract(ABC):
         self.play(script, members=3)
 
     def test_a_message_reaches_nobody_who_listens_on_another_channel(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             names = [CHANNEL, CHANNEL + b"2", CHANNEL[:-1], CHANNEL.upper(), b"*", CHANNEL + b"*"]
             await b.listen(*names)
             for name in names:
@@ -95,7 +95,7 @@ class BusContract(ABC):
         self.play(script)
 
     def test_messages_on_a_channel_that_nobody_listens_on_are_gone(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             a.port.publish(CHANNEL, b"1")
             await a.listen(b"later")
             b.port.publish(b"later", b"x")
@@ -107,7 +107,7 @@ class BusContract(ABC):
         self.play(script)
 
     def test_a_plain_message_is_its_body_alone_and_reaches_its_publisher_too(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             await a.listen(plain=True)
             await b.listen(plain=True)
             a.port.publish(CHANNEL, _BYTES, plain=True)
@@ -117,7 +117,7 @@ class BusContract(ABC):
         self.play(script)
 
     def test_an_announcement_reaches_every_other_port_once(self) -> None:
-        async def script(a: Member, b: Member, c: Member) -> None:
+        async def script(a: BusMember, b: BusMember, c: BusMember) -> None:
             for member in (a, b, c):
                 await member.listen()
             a.port.announce(CHANNEL, b"here")
@@ -131,7 +131,7 @@ class BusContract(ABC):
     # Order
 
     def test_each_message_comes_once_and_those_of_one_publisher_on_one_channel_in_order(self) -> None:
-        async def script(*members: Member) -> None:
+        async def script(*members: BusMember) -> None:
             *publishers, receiver = members
             channels = [b"%d" % number for number in range(5)]
             await receiver.listen(*channels)
@@ -150,7 +150,7 @@ class BusContract(ABC):
         self.play(script, members=4)
 
     def test_announcements_and_messages_keep_their_order(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             await b.listen()
             expected = [b"%d" % number for number in range(200)]
             for number, body in enumerate(expected):
@@ -162,7 +162,7 @@ class BusContract(ABC):
         self.play(script)
 
     def test_nothing_is_received_while_something_is_published(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             await b.listen()
             for number in range(10):
                 a.port.publish(CHANNEL, b"%d" % number)
@@ -172,7 +172,7 @@ class BusContract(ABC):
         self.play(script)
 
     def test_a_receiver_may_publish(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             await a.listen()
             b.port.subscribe(CHANNEL, lambda body: b.port.publish(CHANNEL, body + b"!"))
             await b.port.listening(CHANNEL)
@@ -187,7 +187,7 @@ class BusContract(ABC):
     @pytest.mark.parametrize("size", [0, 1, 1000, 1_000_000])
     @pytest.mark.parametrize("plain", [False, True])
     def test_bodies_of_any_size_arrive_whole(self, size: int, plain: bool) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             await b.listen(plain=plain)
             body = (_BYTES * (size // 256 + 1))[:size]
             a.port.publish(CHANNEL, body, plain=plain)
@@ -198,7 +198,7 @@ class BusContract(ABC):
 
     @pytest.mark.parametrize("channel", [b"", b" ", b"\r\n", b"\0", _BYTES, "ü".encode(), b"x" * 10_000, b"[a-z]?*"])
     def test_channels_may_be_any_bytes(self, channel: bytes) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             await b.listen(channel)
             a.port.publish(channel, b"x")
             await b.receives(b"x", channel=channel)
@@ -209,7 +209,7 @@ class BusContract(ABC):
     # Listening
 
     def test_it_is_known_whether_a_port_listens(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             assert not b.port.is_listening(CHANNEL)
             await b.listen()
             assert b.port.is_listening(CHANNEL)
@@ -219,7 +219,7 @@ class BusContract(ABC):
         self.play(script)
 
     def test_nothing_comes_after_unsubscribe(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             await b.listen(CHANNEL, b"other")
             a.port.publish(CHANNEL, b"under way")
             b.port.unsubscribe(CHANNEL)
@@ -231,7 +231,7 @@ class BusContract(ABC):
         self.play(script)
 
     def test_unsubscribing_from_what_is_not_subscribed_does_nothing(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             b.port.unsubscribe(CHANNEL)
             await b.listen()
             b.port.unsubscribe(b"other")
@@ -241,7 +241,7 @@ class BusContract(ABC):
         self.play(script)
 
     def test_a_channel_has_one_receiver_the_last(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             b.port.subscribe(CHANNEL, lambda _body: pytest.fail("the first one got it"))
             await b.listen()
             a.port.publish(CHANNEL, b"x")
@@ -251,7 +251,7 @@ class BusContract(ABC):
 
     @pytest.mark.parametrize("turns", [0, 1, 3])
     def test_leaving_and_joining_at_any_speed_does_not_lose_the_subscription(self, turns: int) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             for _ in range(20):
                 b.subscribe()
                 for _ in range(turns):
@@ -267,13 +267,13 @@ class BusContract(ABC):
         self.play(script)
 
     def test_waiting_for_what_is_not_subscribed_ends(self) -> None:
-        async def script(a: Member) -> None:
+        async def script(a: BusMember) -> None:
             await asyncio.wait_for(a.port.listening(CHANNEL), 1)
 
         self.play(script, members=1)
 
     def test_those_who_listen_are_counted(self) -> None:
-        async def script(a: Member, b: Member, c: Member) -> None:
+        async def script(a: BusMember, b: BusMember, c: BusMember) -> None:
             assert await a.port.listeners(CHANNEL) == 0
             for member in (a, b, c):
                 await member.listen()
@@ -286,7 +286,7 @@ class BusContract(ABC):
     # Life
 
     def test_what_is_subscribed_before_the_start_is_listened_on_after_it(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             b.subscribe()
             assert not b.port.available
             await b.port.start()
@@ -299,7 +299,7 @@ class BusContract(ABC):
         self.play(script, start=False)
 
     def test_what_was_published_before_the_stop_arrives(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             await b.listen()
             for number in range(100):
                 a.port.publish(CHANNEL, b"%d" % number)
@@ -310,7 +310,7 @@ class BusContract(ABC):
         self.play(script)
 
     def test_a_port_that_has_stopped_receives_nothing(self) -> None:
-        async def script(a: Member, b: Member, c: Member) -> None:
+        async def script(a: BusMember, b: BusMember, c: BusMember) -> None:
             await b.listen()
             await c.listen()
             await b.port.stop()
@@ -322,14 +322,14 @@ class BusContract(ABC):
         self.play(script, members=3)
 
     def test_a_port_may_be_stopped_twice_and_without_a_start(self) -> None:
-        async def script(a: Member) -> None:
+        async def script(a: BusMember) -> None:
             await a.port.stop()
             await a.port.stop()
 
         self.play(script, members=1, start=False)
 
     def test_whatever_ways_are_preferred_messages_arrive(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             await b.listen()
             for number, paths in enumerate([None, (), a.port.paths, ("elsewhere",), (*b.port.paths, "elsewhere")]):
                 a.port.use_paths(paths)
@@ -339,7 +339,7 @@ class BusContract(ABC):
         self.play(script)
 
     def test_who_is_forgotten_is_still_heard(self) -> None:
-        async def script(a: Member, b: Member) -> None:
+        async def script(a: BusMember, b: BusMember) -> None:
             await b.listen()
             a.port.publish(CHANNEL, b"1")
             await b.receives(b"1")

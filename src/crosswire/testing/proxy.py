@@ -41,7 +41,7 @@ class TcpProxy:
     def __init__(self, host: str, port: int) -> None:
         self.port = 0
         self._target = (host, port)
-        self._links: list[Link] = []
+        self._links: list[ProxiedConnection] = []
         self._made = 0
         self._delay = 0.0
         self._refuses = False
@@ -66,11 +66,11 @@ class TcpProxy:
         await self._listener.wait_closed()
 
     @property
-    def links(self) -> list[Link]:
+    def links(self) -> list[ProxiedConnection]:
         """The connections through the proxy, oldest first, until both their ends are gone."""
         return list(self._links)
 
-    def blackhole(self, link: Link | None = None, *, up: bool = True, down: bool = True) -> None:
+    def blackhole(self, link: ProxiedConnection | None = None, *, up: bool = True, down: bool = True) -> None:
         """Let a link, or all, lose everything from now on, with its connections open.
 
         What arrives is read and thrown away, so a sender can't tell: its writes succeed for ever. The end of a
@@ -87,7 +87,7 @@ class TcpProxy:
             each.server.hole |= down
             each.go_on()
 
-    def hold(self, link: Link | None = None, *, up: bool = True, down: bool = True) -> None:
+    def hold(self, link: ProxiedConnection | None = None, *, up: bool = True, down: bool = True) -> None:
         """Read no more from a link, or all: the buffers of the kernels fill up, then the senders can't send.
 
         Nothing is lost. A connection that its end closes or resets meanwhile is noticed at the release.
@@ -102,13 +102,13 @@ class TcpProxy:
             each.server.held |= down
             each.go_on()
 
-    def release(self, link: Link | None = None) -> None:
+    def release(self, link: ProxiedConnection | None = None) -> None:
         """Read again what was held, of a link or all."""
         for each in self._chosen(link):
             each.client.held = each.server.held = False
             each.go_on()
 
-    def cut(self, link: Link | None = None, *, reset: bool = True) -> None:
+    def cut(self, link: ProxiedConnection | None = None, *, reset: bool = True) -> None:
         """End both connections of a link, or of all.
 
         Args:
@@ -129,13 +129,13 @@ class TcpProxy:
         for each in self._links:
             each.server.delay = seconds
 
-    def _chosen(self, link: Link | None) -> list[Link]:
+    def _chosen(self, link: ProxiedConnection | None) -> list[ProxiedConnection]:
         return self.links if link is None else [link]
 
     def _new_client(self) -> _End:
-        return Link(self._opened, self._closed).client
+        return ProxiedConnection(self._opened, self._closed).client
 
-    def _opened(self, link: Link) -> None:
+    def _opened(self, link: ProxiedConnection) -> None:
         if self._refuses:
             link.client.drop(reset=True)
             return
@@ -144,7 +144,7 @@ class TcpProxy:
         self._links.append(link)
         self._connecting.start(self._connect(link), f"proxy link {link.index}")
 
-    async def _connect(self, link: Link) -> None:
+    async def _connect(self, link: ProxiedConnection) -> None:
         try:
             await asyncio.get_running_loop().create_connection(lambda: link.server, *self._target)
         except OSError:
@@ -153,13 +153,13 @@ class TcpProxy:
             link.server.transport = None  # uvloop may have made the connection, and never says that it is lost
             raise
 
-    def _closed(self, link: Link) -> None:
+    def _closed(self, link: ProxiedConnection) -> None:
         if link in self._links:  # a refused one never was
             self._links.remove(link)
         self._ended.set()
 
 
-class Link:
+class ProxiedConnection:
     """A client's connection to the proxy and the proxy's to the server.
 
     Attributes:
@@ -168,7 +168,9 @@ class Link:
         server: the end that is connected to the server.
     """
 
-    def __init__(self, opened: Callable[[Link], None], closed: Callable[[Link], None]) -> None:
+    def __init__(
+        self, opened: Callable[[ProxiedConnection], None], closed: Callable[[ProxiedConnection], None]
+    ) -> None:
         self.index = -1
         self.client = _End(self)
         self.server = _End(self)
@@ -177,7 +179,8 @@ class Link:
         self._closed = closed
 
     def __repr__(self) -> str:
-        return f"<Link {self.index}: {self.bytes_up} bytes up, {self.bytes_down} down, {self.bytes_lost} lost>"
+        moved = f"{self.bytes_up} bytes up, {self.bytes_down} down, {self.bytes_lost} lost"
+        return f"<ProxiedConnection {self.index}: {moved}>"
 
     @property
     def first_bytes(self) -> bytes:
@@ -238,7 +241,7 @@ class _End(asyncio.Protocol):
 
     other: _End
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: ProxiedConnection) -> None:
         self.transport: asyncio.Transport | None = None
         self.gone = self.hole = self.held = self.full = False
         self.delay = 0.0

@@ -9,7 +9,7 @@ from typing import Protocol
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.headers import Headers
 from crosswire.transport.inbox import Event, Pong
-from crosswire.transport.interface import Accepted, Connection, Request, Response
+from crosswire.transport.interface import Accepted, Connection, HttpRequest, Response
 from crosswire.types import Close
 
 
@@ -153,10 +153,10 @@ class Gatekeeper:
     ) -> None:
         self.receiver = receiver
         self.wants = wants or {}
-        self.requests: list[Request] = []
+        self.requests: list[HttpRequest] = []
         self._decision = refusal or Accepted(receiver, subprotocol, deflate, headers or {})
 
-    def accept(self, request: Request) -> Accepted | Response:
+    def accept(self, request: HttpRequest) -> Accepted | Response:
         """Decide."""
         self.requests.append(request)
         return self._decision

@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import hiredis
 
-from crosswire.cluster.redis.embedded import find_server
+from crosswire.cluster.redis.embedded.database import find_server
 from crosswire.errors import ConfigError, CrosswireError, NotConnected, UsageError
 from crosswire.testing.reserved_port import ReservedPort
 

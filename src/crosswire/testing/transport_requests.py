@@ -9,7 +9,7 @@ from crosswire.core.frames import Opcode, encode_frame
 from crosswire.testing.recorder import Gatekeeper, Recorder, eventually
 from crosswire.testing.scene import LIMITS, Scene
 from crosswire.testing.transport_stage import TransportStage
-from crosswire.transport.interface import Request, Response
+from crosswire.transport.interface import HttpRequest, Response
 
 
 class RequestContract(TransportStage):
@@ -21,7 +21,7 @@ class RequestContract(TransportStage):
             async with self.harness(gatekeeper, LIMITS) as harness:
                 peer = await harness.connect("/a%20b?id=1&x=%C3%BC", {"X-One": "a b"})
                 assert not isinstance(peer, Response)
-                request: Request = gatekeeper.requests[0]
+                request: HttpRequest = gatekeeper.requests[0]
                 assert request.target == "/a%20b?id=1&x=%C3%BC"
                 assert request.headers["x-one"] == "a b"
                 assert request.wants_websocket

@@ -16,7 +16,7 @@ from crosswire.types import Close
 
 
 @dataclass(slots=True)
-class Request:
+class HttpRequest:
     """An HTTP request, which may become a WebSocket.
 
     Attributes:
@@ -155,6 +155,6 @@ class Accepted:
 class Acceptor(Protocol):
     """Decides about requests."""
 
-    def accept(self, request: Request) -> Accepted | Response:
+    def accept(self, request: HttpRequest) -> Accepted | Response:
         """Grant the upgrade, or answer with plain HTTP. Must not raise."""
         ...

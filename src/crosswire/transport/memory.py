@@ -17,7 +17,7 @@ from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
 from crosswire.core.headers import Headers
 from crosswire.errors import ProtocolFailure, may_be_sent
 from crosswire.transport.inbox import Event, Inbox, parse_close
-from crosswire.transport.interface import Acceptor, Receiver, Request, Response, Traffic
+from crosswire.transport.interface import Acceptor, HttpRequest, Receiver, Response, Traffic
 from crosswire.transport.outbox import Flusher, Outbox
 from crosswire.types import Close, CloseCode, Limits
 
@@ -71,7 +71,7 @@ class MemoryListener:
             remote: the address that the server sees.
         """
         fields = _request_headers(headers)
-        request = Request(target, fields, remote, upgrade=fields.has_token("connection", "upgrade"))
+        request = HttpRequest(target, fields, remote, upgrade=fields.has_token("connection", "upgrade"))
         decision = self._acceptor.accept(request)
         if isinstance(decision, Response):
             return decision

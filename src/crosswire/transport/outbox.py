@@ -26,7 +26,7 @@ class Writer(Protocol):
         """Pause the outbox while more than ``low`` bytes are kept, and resume it then; None: as the writer sees fit."""
 
 
-class Owner(Protocol):
+class OutboxEvents(Protocol):
     """Whose outbox it is."""
 
     def overflowed(self) -> None:
@@ -95,12 +95,12 @@ class Outbox:
 
     __slots__ = ("_drains", "_flusher", "_frames", "_limit", "_open", "_owner", "_paused", "_room", "_write", "_writer")
 
-    def __init__(self, writer: Writer, flusher: Flusher, limit: int, owner: Owner) -> None:
+    def __init__(self, writer: Writer, flusher: Flusher, limit: int, owner: OutboxEvents) -> None:
         self._writer = writer
         self._write = writer.send
         self._flusher = flusher
         self._limit = limit
-        self._owner: Owner | None = owner
+        self._owner: OutboxEvents | None = owner
         self._frames: list[bytes] = []
         # One number says all that the most travelled path must know: how many bytes may still be queued, and below
         # zero that nothing may, because it is sealed.

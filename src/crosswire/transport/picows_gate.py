@@ -17,7 +17,7 @@ _COUNT = struct.Struct("i")
 _write = os.write
 
 
-class Refusing(Protocol):
+class HandshakeRefuser(Protocol):
     """Is told that picows refuses what the peer sent."""
 
     def refuse(self, payload: bytes) -> None:
@@ -41,9 +41,9 @@ class Gate:
         self._direct = sys.platform != "win32" and transport.get_extra_info("ssl_object") is None
         self._kept = True  # whether the transport may keep bytes that have to leave first: it has the HTTP answer
         self._fd: int = transport.get_extra_info("socket").fileno()
-        self._refusing: Refusing | None = None
+        self._refusing: HandshakeRefuser | None = None
 
-    def opened(self, refusing: Refusing) -> None:
+    def opened(self, refusing: HandshakeRefuser) -> None:
         """From now on it is a WebSocket, and a Close of picows goes to ``refusing``."""
         self._refusing = refusing
 
@@ -121,7 +121,7 @@ class Gate:
         if self._fd < 0:
             return
         if self._transport.can_write_eof():
-            self._transport.set_protocol(_Deaf(self._transport.get_protocol()))
+            self._transport.set_protocol(_DiscardingProtocol(self._transport.get_protocol()))
             self._transport.write_eof()
         else:
             self._transport.close()
@@ -165,7 +165,7 @@ def _queued(descriptor: int) -> int:
     return int(count)
 
 
-class _Deaf(asyncio.BufferedProtocol):
+class _DiscardingProtocol(asyncio.BufferedProtocol):
     """Hears nothing any more but the end of the connection."""
 
     _bin = bytearray(64 * 1024)

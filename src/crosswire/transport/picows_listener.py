@@ -18,7 +18,7 @@ from crosswire.transport.interface import Acceptor
 from crosswire.transport.openings import Openings
 from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_opening import Opening
-from crosswire.transport.picows_server import Shared
+from crosswire.transport.picows_server import ListenerContext
 from crosswire.transport.proxy_protocol import Announcement
 from crosswire.transport.tls import can_serve
 from crosswire.transport.unix_socket import UNIX_PREFIX, UnixSocket
@@ -67,7 +67,7 @@ class PicowsListener:
         self._file: tuple[int, int] | None = None
         self._server: asyncio.Server | None = None
         self._tasks = Tasks()
-        self._shared = Shared(limits, flusher, Notices(logging.getLogger("crosswire.http")), tls is not None)
+        self._shared = ListenerContext(limits, flusher, Notices(logging.getLogger("crosswire.http")), tls is not None)
         self._openings = Openings(limits.handshake_timeout)
 
     @property

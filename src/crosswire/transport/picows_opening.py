@@ -15,10 +15,10 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ig
 from crosswire.core import deflate
 from crosswire.transport.http_answer import encode_answer
 from crosswire.transport.http_head import BadHead, Head
-from crosswire.transport.interface import Accepted, Acceptor, Request, Response
+from crosswire.transport.interface import Accepted, Acceptor, HttpRequest, Response
 from crosswire.transport.openings import Openings, hand_over
 from crosswire.transport.picows_gate import Gate
-from crosswire.transport.picows_server import PicowsConnection, Shared
+from crosswire.transport.picows_server import ListenerContext, PicowsConnection
 from crosswire.transport.proxy_protocol import Announcement
 from crosswire.transport.wire_log import WIRE_LOG
 
@@ -40,7 +40,7 @@ class Opening(asyncio.Protocol):
     __slots__ = ("_acceptor", "_announced", "_head", "_openings", "_shared", "_transport")
 
     def __init__(
-        self, acceptor: Acceptor, shared: Shared, openings: Openings, announced: Announcement | None = None
+        self, acceptor: Acceptor, shared: ListenerContext, openings: Openings, announced: Announcement | None = None
     ) -> None:
         self._announced = announced
         self._acceptor = acceptor
@@ -94,7 +94,7 @@ class Opening(asyncio.Protocol):
         said = self._announced
         remote = self._peer() if said is None or said.remote is None else said.remote
         secure = self._shared.secure or (said is not None and said.tls)
-        request = Request(head.target, head.headers, remote, head.method, head.upgrade, secure)
+        request = HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)
         decision = self._acceptor.accept(request)
         if isinstance(decision, Response):
             self._answer(decision, with_body=head.method != "HEAD", last=head.whole and not head.rest)

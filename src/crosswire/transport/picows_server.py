@@ -29,7 +29,7 @@ _CLOSE, _PING, _PONG = WSMsgType.CLOSE, WSMsgType.PING, WSMsgType.PONG
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class ListenerContext:
     """What all connections of a listener have in common.
 
     Attributes:
@@ -60,7 +60,7 @@ class PicowsConnection(WSListener):
         "_shared",
     )
 
-    def __init__(self, receiver: Receiver, shared: Shared, *, deflate: bool) -> None:
+    def __init__(self, receiver: Receiver, shared: ListenerContext, *, deflate: bool) -> None:
         self._receiver = receiver
         self._shared = shared
         self._deflate = deflate

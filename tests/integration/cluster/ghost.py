@@ -13,7 +13,7 @@ from crosswire.cluster.dialect import Asker
 from crosswire.cluster.interface import Bus, Port
 from crosswire.cluster.native import Native
 from crosswire.core import envelopes
-from crosswire.core.channels import Channels
+from crosswire.core.channel_names import Channels
 from crosswire.core.envelopes import Answer, Beat, Envelope, Goodbye, NameTaken
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import RawPayload

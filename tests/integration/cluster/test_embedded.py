@@ -19,9 +19,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from crosswire.cluster.redis import embedded
 from crosswire.cluster.redis.application import short_name
-from crosswire.cluster.redis.embedded import (
+from crosswire.cluster.redis.embedded import database
+from crosswire.cluster.redis.embedded.database import (
     KEEPER_LOCK,
     LOG,
     START_LOCK,
@@ -29,7 +29,7 @@ from crosswire.cluster.redis.embedded import (
     find_server,
     private_directory,
 )
-from crosswire.cluster.redis.keeper import SOCKET, USERS_LOCK
+from crosswire.cluster.redis.embedded.keeper import SOCKET, USERS_LOCK
 from crosswire.errors import ConfigError
 from tests.support import aio
 
@@ -38,7 +38,7 @@ _LONGEST = 107 if sys.platform == "linux" else 103
 
 _USER = """
 import asyncio, sys
-from crosswire.cluster.redis.embedded import EmbeddedRedis
+from crosswire.cluster.redis.embedded.database import EmbeddedRedis
 print(asyncio.run(EmbeddedRedis("embedded:shop").acquire()), flush=True)
 sys.stdin.read()
 """
@@ -46,9 +46,9 @@ sys.stdin.read()
 _HASTY_KEEPER = """
 import os, signal, sys, time
 from pathlib import Path
-from crosswire.cluster.redis import embedded, keeper
+from crosswire.cluster.redis.embedded import database, keeper
 
-directory, start = Path(sys.argv[1]), keeper.Supervisor.start
+directory, start = Path(sys.argv[1]), keeper.Keeper.start
 
 def start_and_be_told_to_end(supervisor):
     start(supervisor)
@@ -56,8 +56,8 @@ def start_and_be_told_to_end(supervisor):
         time.sleep(0.001)
     os.kill(os.getpid(), signal.SIGTERM)
 
-keeper.Supervisor.start = start_and_be_told_to_end
-keeper.keep(directory, embedded.find_server(), os.open(directory / embedded.KEEPER_LOCK, os.O_RDWR | os.O_CREAT))
+keeper.Keeper.start = start_and_be_told_to_end
+keeper.keep(directory, database.find_server(), os.open(directory / database.KEEPER_LOCK, os.O_RDWR | os.O_CREAT))
 """
 
 
@@ -171,7 +171,7 @@ def test_a_queue_may_take_longer_than_each_who_is_in_it(directory: Path, monkeyp
         looks += 1
         return now
 
-    monkeypatch.setattr(embedded, "time", SimpleNamespace(monotonic=monotonic))
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=monotonic))
 
     async def two_looks() -> None:
         enough = looks + 2
@@ -180,16 +180,16 @@ def test_a_queue_may_take_longer_than_each_who_is_in_it(directory: Path, monkeyp
     async def main() -> None:
         nonlocal now
         path = private_directory(SHOP) / START_LOCK
-        held = await embedded._lock(path, fcntl.LOCK_EX)
-        unlucky = asyncio.create_task(embedded._lock(path, fcntl.LOCK_EX))
+        held = await database._lock(path, fcntl.LOCK_EX)
+        unlucky = asyncio.create_task(database._lock(path, fcntl.LOCK_EX))
         for _ in range(3):
             await two_looks()
             os.close(held)
-            held = await embedded._lock(path, fcntl.LOCK_EX)  # another one was quicker
+            held = await database._lock(path, fcntl.LOCK_EX)  # another one was quicker
             await two_looks()
-            now += embedded._PATIENCE * 0.9
+            now += database._PATIENCE * 0.9
         await two_looks()
-        now += embedded._PATIENCE
+        now += database._PATIENCE
         with pytest.raises(ConfigError, match="somebody has held"):
             await unlucky
         os.close(held)
@@ -280,7 +280,7 @@ def test_a_keeper_that_is_told_to_end_while_it_starts_takes_its_server_along(dir
 
 
 def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_PATIENCE", 0.2)
+    monkeypatch.setattr(database, "_PATIENCE", 0.2)
     with _user():
         orphan = _running(directory)
         os.kill(orphan.keeper, signal.SIGKILL)
@@ -325,7 +325,7 @@ def test_the_systems_redis_does_as_well(directory: Path, monkeypatch: pytest.Mon
 def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _hide_the_package(monkeypatch)
     monkeypatch.setenv("PATH", str(directory.parent.parent))
-    monkeypatch.setattr(embedded, "time", SimpleNamespace(monotonic=lambda: _impatient_clock(directory / LOG)))
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: _impatient_clock(directory / LOG)))
     program = directory.parent.parent / "redis-server"
     program.write_text("#!/bin/sh\necho no memory today\nexit 3\n")
     program.chmod(0o700)

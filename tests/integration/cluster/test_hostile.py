@@ -16,8 +16,18 @@ from hypothesis import strategies as st
 from crosswire import MemoryBus, Node, Redis
 from crosswire.cluster.interface import Bus
 from crosswire.core import envelopes
-from crosswire.core.channels import Channels
-from crosswire.core.envelopes import Beat, Claim, Envelope, Event, ForClients, Goodbye, NameTaken, Published, Request
+from crosswire.core.channel_names import Channels
+from crosswire.core.envelopes import (
+    Beat,
+    Claim,
+    Envelope,
+    Event,
+    ForClients,
+    Goodbye,
+    NameTaken,
+    NodeRequest,
+    Published,
+)
 from crosswire.core.membership import INTERVAL
 from crosswire.runtime.loops import loop_factory
 from crosswire.testing.redis_process import RedisProcess
@@ -201,7 +211,7 @@ async def test_a_service_that_is_asked_nonsense_answers(bus: Bus) -> None:
         channel = ghost.channels.incarnation(ghost.incarnation)
         ghost.port.subscribe(channel, answers.append)
         for number, (service, data) in enumerate(SERVICES):
-            request = Request("ghost", ghost.incarnation, f"id {number}", service, envelopes.pack(data))
+            request = NodeRequest("ghost", ghost.incarnation, f"id {number}", service, envelopes.pack(data))
             ghost.say(ghost.channels.node("a"), request)
         for number in range(len(SERVICES)):
             await wait_until(lambda: any(f"id {number}".encode() in answer for answer in answers))  # noqa: B023
@@ -227,7 +237,7 @@ _sound: list[st.SearchStrategy[Any]] = [
     st.builds(Claim, _ids, st.integers(-(2**63), 0)),
     st.builds(ForClients, st.just(b'{"event":"odd"}'), st.tuples(_ids)),  # what is in it is for the clients to check
     st.builds(NameTaken, st.just("a"), _ids, st.booleans()),
-    st.builds(Request, _ids, _ids, _ids, st.sampled_from(["x", "none", "$count", "$members"]), st.just(_NOTHING)),
+    st.builds(NodeRequest, _ids, _ids, _ids, st.sampled_from(["x", "none", "$count", "$members"]), st.just(_NOTHING)),
 ]
 
 

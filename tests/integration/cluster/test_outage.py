@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crosswire import BusUnavailable, GapInfo, Heartbeat, Node, Redis, RedisStatus, Server
+from crosswire import BusUnavailable, GapInfo, Heartbeat, LinkStatus, Node, Redis, Server
 from crosswire.core.membership import DEATH
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import Heard, client, make_server, running, some_nodes
@@ -159,9 +159,9 @@ async def test_all_works_again_soon_after_the_return_without_a_restart(redis: Re
     bus = bus_over(redis)
     a, b = make_server("a", bus), make_server("b", bus)
     b.cluster.on("x", lambda: "again")
-    health: list[RedisStatus] = []
+    health: list[LinkStatus] = []
     gaps: list[GapInfo] = []
-    a.cluster.on_redis_health(health.append)
+    a.cluster.on_bus_health(health.append)
     a.cluster.on_gap(gaps.append)
     loop = asyncio.get_running_loop()
     async with running(a, b), client(b, "1") as peer:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from crosswire import Close, EventError, Limits, Node, Roster
-from crosswire.cluster import audiences
+from crosswire.cluster import dispatcher
 from crosswire.cluster.interface import Bus
 from crosswire.testing import EventClient
 from tests.integration.cluster.ghost import haunted
@@ -136,7 +136,7 @@ async def test_gather_asks_the_clients_of_all_nodes(bus: Bus) -> None:
 async def test_gather_names_who_refused_and_who_was_silent_on_other_nodes(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audiences, "_GRACE", 30)  # if all stands still for a moment, the other node is not late
+    monkeypatch.setattr(dispatcher, "_GRACE", 30)  # if all stands still for a moment, the other node is not late
     async with some_servers(bus, "a", "b") as (a, b), clients({"1": a, "2": b, "3": b}) as peers:
         asking = asyncio.create_task(a.everyone.gather("ask", timeout=1))
         call = await peers["2"].receive("ask")

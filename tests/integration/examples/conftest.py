@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from crosswire.cluster.redis.keeper import SOCKET
+from crosswire.cluster.redis.embedded.keeper import SOCKET
 
 _PATIENCE = 20.0
 

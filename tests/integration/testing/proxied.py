@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from crosswire.testing.proxy import Link, TcpProxy
+from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 DEADLINE = 10
@@ -66,7 +66,7 @@ class Setting:
         self._peers.append(peer)
         return peer
 
-    async def pair(self) -> tuple[Peer, Peer, Link]:
+    async def pair(self) -> tuple[Peer, Peer, ProxiedConnection]:
         """Connect a client; return it, the server's end, and the link between."""
         client = await self.client()
         async with asyncio.timeout(DEADLINE):

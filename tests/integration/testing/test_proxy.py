@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from crosswire.testing.proxy import Link, TcpProxy
+from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 from crosswire.testing.recorder import eventually
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.testing.proxied import DEADLINE, Peer, Run, Setting, play, send_until_stuck, setting
@@ -23,7 +23,7 @@ def test_bytes_pass_both_ways_and_are_counted(run: Run) -> None:
         server.send(b"welcome")
         assert await client.receive(7) == b"welcome"
         assert (link.index, link.bytes_up, link.bytes_down, link.bytes_lost) == (0, 5, 7, 0)
-        assert repr(link) == "<Link 0: 5 bytes up, 7 down, 0 lost>"
+        assert repr(link) == "<ProxiedConnection 0: 5 bytes up, 7 down, 0 lost>"
 
     play(run, script)
 
@@ -156,7 +156,7 @@ def test_links_made_later_are_delayed_too_and_what_is_under_way_is_limited(run: 
 def test_nothing_is_left_of_links_in_any_state(run: Run) -> None:
     async def main() -> None:
         async with setting() as made:
-            faults: list[Callable[[Link], None]] = [
+            faults: list[Callable[[ProxiedConnection], None]] = [
                 lambda link: None,
                 made.proxy.hold,
                 made.proxy.blackhole,

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from crosswire.cluster.redis.embedded import find_server
+from crosswire.cluster.redis.embedded.database import find_server
 from crosswire.errors import ConfigError, UsageError
 from crosswire.testing import redis_process
 from crosswire.testing.redis_process import CommandError, RedisProcess, TlsFiles, servers_here

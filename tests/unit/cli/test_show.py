@@ -9,10 +9,10 @@ import pytest
 
 from crosswire.cli.show import as_json, cluster_as_data, cluster_as_text, duration, replies_as_data, table
 from crosswire.errors import EventError
-from crosswire.types import NodeInfo, RedisStatus, Replies
+from crosswire.types import LinkStatus, NodeInfo, Replies
 
-UP = RedisStatus("redis://a:6379", True, 0.25, None, True, True)
-DOWN = RedisStatus("redis://b:6379", False, None, "refused", False, False)
+UP = LinkStatus("redis://a:6379", True, 0.25, None, True, True)
+DOWN = LinkStatus("redis://b:6379", False, None, "refused", False, False)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crosswire.client.heartbeat import Heartbeat
+from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import Hooks
 from crosswire.runtime.tasks import Tasks
 from tests.support.aio import run, wait_until
@@ -23,7 +23,7 @@ class Server:
         hooks.on_pong(lambda milliseconds: self.events.append(f"on_pong {type(milliseconds).__name__}"))
         hooks.on_pong_timeout(lambda: self.events.append("on_pong_timeout"))
         self.moves: Iterator[bool] = iter(())
-        self.heartbeat = Heartbeat(interval, timeout, hooks)
+        self.heartbeat = HeartbeatTimer(interval, timeout, hooks)
 
     def start(self) -> None:
         self.heartbeat.start(
@@ -170,7 +170,7 @@ def test_a_failing_hook_does_not_stop_the_heartbeat(caplog: pytest.LogCaptureFix
         hooks = Hooks(Tasks())
         hooks.on_ping(fail)
         sent: list[None] = []
-        heartbeat = Heartbeat(0.002, 5, hooks)
+        heartbeat = HeartbeatTimer(0.002, 5, hooks)
         heartbeat.start(lambda: sent.append(None), lambda: None, lambda: False)
         for count in (1, 2):
             await wait_until(lambda count=count: len(sent) == count)  # type: ignore[misc]

@@ -12,7 +12,7 @@ from crosswire.cluster.dialect import Asker
 from crosswire.cluster.members import HOLDER_PATIENCE, WELCOME_PATIENCE, Members
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.native import Native
-from crosswire.core.channels import Channels
+from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.core.membership import INTERVAL
 from crosswire.core.messages import Codec
@@ -94,7 +94,7 @@ class Peer:
             self._beating.cancel()
             await asyncio.wait([self._beating])
 
-    # MembersOwner
+    # MembershipEvents
 
     def joined(self, info: NodeInfo) -> None:
         self.told.append(f"+{info.name}")

@@ -152,7 +152,7 @@ class Life:
         elif act == "beats":
             peer.send_text("")
         else:
-            for socket in tuple(self.server.context.registry.presence.members):
+            for socket in tuple(self.server.context.registry.users.members):
                 if socket.handshake.query["n"] == str(number):
                     socket.close(4010)
 

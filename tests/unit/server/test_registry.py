@@ -97,14 +97,14 @@ class RegistryMachine(RuleBasedStateMachine):
         assert {(namespace, id_) for namespace, ids in left.items() for id_ in ids} == self.model.pop(socket, set())
 
     def connected(self, *users: str) -> set[FakeSocket]:
-        presence = self.registry.presence
+        presence = self.registry.users
         found = presence.members if not users else [each for user in users for each in presence.of(user)]
         return {cast(FakeSocket, each) for each in found}
 
     @precondition(lambda self: self.duplicates != "allow")
     @invariant()
     def a_user_has_one_connection(self) -> None:
-        assert all(len(self.registry.presence.of(user)) <= 1 for user in USERS)
+        assert all(len(self.registry.users.of(user)) <= 1 for user in USERS)
 
     @invariant()
     def equals_the_model(self) -> None:
@@ -141,7 +141,7 @@ def test_refusing_closes_nobody() -> None:
     registry = registry_that("refuse")
     older, newer = connected(registry, "1"), connected(registry, "1")
     assert (older.code, newer.code) == (None, None)
-    assert registry.presence.of("1") == (cast(Socket, older),)
+    assert registry.users.of("1") == (cast(Socket, older),)
 
 
 def test_a_socket_that_may_not_have_a_user_keeps_its_own_and_its_rooms() -> None:
@@ -150,5 +150,5 @@ def test_a_socket_that_may_not_have_a_user_keeps_its_own_and_its_rooms() -> None
     socket = cast(Socket, connected(registry, "2"))
     registry.join(socket, "chat", "1")
     assert registry.rename(socket, "1") is False
-    assert registry.presence.of("2") == (socket,)
+    assert registry.users.of("2") == (socket,)
     assert registry.rooms.joined("2") == {"chat": {"1"}}

@@ -45,7 +45,7 @@ def lived(
         for text in texts:
             session.text(text)
         await asyncio.sleep(60)
-        present = list(server.context.registry.presence.users)
+        present = list(server.context.registry.users.users)
         assert present == ([] if connection.closes else [session.socket.user])
         await server.end()
         return connection, notes
@@ -137,7 +137,7 @@ def test_a_connection_that_goes_takes_everything_with_it() -> None:
         await session.socket.join("chat", "1")
         session.closed(Close(1006, "lost"))
         registry = server.context.registry
-        notes += [len(server.context.sessions), list(registry.presence.users), registry.rooms.ids("chat")]
+        notes += [len(server.context.sessions), list(registry.users.users), registry.rooms.ids("chat")]
         await asyncio.sleep(60)
         assert connection.pings == []
         await server.end()
@@ -157,7 +157,7 @@ def test_a_late_close_of_an_old_connection_does_not_touch_the_new_one() -> None:
         old.closed(Close(4012))
         await server.end()
         registry = server.context.registry
-        assert registry.presence.of("13") == (new.socket,)
+        assert registry.users.of("13") == (new.socket,)
         return list(registry.rooms.in_room("chat", "1")), len(server.context.sessions)
 
     members, sessions = run(main(), InstantLoop)

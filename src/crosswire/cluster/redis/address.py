@@ -78,7 +78,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Service:
+class SentinelService:
     """A Redis whose place sentinels know.
 
     Attributes:
@@ -119,7 +119,7 @@ class Address:
     user: str | None = None
     password: str | None = None
     tls: Tls | None = None
-    service: Service | None = None
+    service: SentinelService | None = None
     alias: str | None = None
 
     @property
@@ -154,7 +154,7 @@ def parse(url: str) -> Address:
         url: ``redis://[user[:password]@]host[:port][/db]``; ``rediss://`` the same over TLS, with the query options
             of :class:`Tls`; ``unix://[user:password@]/path[?db=N]``;
             ``redis+sentinel://[user[:password]@]host[:port],.../service[/db]`` with the sentinels' hosts, and the query
-            options of :class:`Service`. User, password, path and service are percent-decoded.
+            options of :class:`SentinelService`. User, password, path and service are percent-decoded.
 
     Raises:
         ConfigError: it is none; the text says why and never quotes what could be a password.
@@ -227,7 +227,7 @@ def _sentinel(url: str) -> Address:
         user=_decoded(user),
         password=_decoded(password) or ("" if user else None),
         tls=_tls(options) if tls else None,
-        service=Service(
+        service=SentinelService(
             unquote(service),
             tuple(dict.fromkeys(_place(host) for host in hosts.split(","))),
             options.get("sentinel_user") or None,

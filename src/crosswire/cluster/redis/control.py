@@ -11,7 +11,7 @@ from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.listeners import EventListeners
 from crosswire.errors import BusUnavailable, ConfigError
-from crosswire.types import RedisStatus, Replies
+from crosswire.types import LinkStatus, Replies
 
 if TYPE_CHECKING:
     from crosswire.cluster.participant import Participant
@@ -35,7 +35,7 @@ class RedisControl:
         self._participant = participant
         self._added: set[str] = set()
 
-    def status(self) -> list[RedisStatus]:
+    def status(self) -> list[LinkStatus]:
         """How each Redis is, seen from this node; empty if it uses none.
 
         Raises:

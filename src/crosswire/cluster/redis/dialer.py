@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import hiredis
 
-from crosswire.cluster.redis.address import Address, Service
+from crosswire.cluster.redis.address import Address, SentinelService
 from crosswire.cluster.redis.commands import command
 from crosswire.cluster.redis.exchange import FOR_NOW, exchange
 from crosswire.cluster.redis.link import Denied, Link, Silent, Unreachable, text_of
@@ -76,7 +76,7 @@ class Dialer:
         else:
             await self._connect_to_master(link, address.service)
 
-    async def _connect_to_master(self, link: Link, service: Service) -> None:
+    async def _connect_to_master(self, link: Link, service: SentinelService) -> None:
         master = await find_master(service, self._tls)
         try:
             await dial(lambda: link, master.host, master.port, self._tls)

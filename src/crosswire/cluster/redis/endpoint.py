@@ -18,7 +18,7 @@ from crosswire.cluster.redis.link import Denied, Silent, Unreachable
 from crosswire.cluster.redis.publisher import Budget, Message, Publisher
 from crosswire.cluster.redis.subscriber import Subscriber
 from crosswire.core.backoff import Backoff
-from crosswire.types import RedisStatus
+from crosswire.types import LinkStatus
 
 _BACKOFF = Backoff(fast_retries=1, fast_interval=0.05, max_interval=1)
 _STABLE = 1.0
@@ -34,7 +34,7 @@ _LONGEST = 3
 logger = logging.getLogger("crosswire.redis")
 
 
-class Pulse(NamedTuple):
+class ProbeTiming(NamedTuple):
     """How a Redis is watched.
 
     Attributes:
@@ -46,7 +46,7 @@ class Pulse(NamedTuple):
     timeout: float
 
 
-class EndpointOwner(Protocol):
+class EndpointEvents(Protocol):
     """Whom an endpoint tells. Nothing that it does may raise."""
 
     def endpoint_works(self, endpoint: Endpoint, since: float | None) -> None:
@@ -71,7 +71,7 @@ class EndpointOwner(Protocol):
         """It does on all of them now."""
 
 
-class _Deaf(Unreachable):
+class _NotHeard(Unreachable):
     """What was published does not come back, though it was acknowledged: we don't hear, and others may."""
 
 
@@ -80,7 +80,7 @@ class Endpoint:
 
     Args:
         dialer: connects to it.
-        pulse: how it is watched.
+        timing: how it is watched.
         probe: a channel of this endpoint's own.
         wanted: channels to subscribe to.
         receivers: who takes the messages of a channel.
@@ -107,12 +107,12 @@ class Endpoint:
     def __init__(
         self,
         dialer: Dialer,
-        pulse: Pulse,
+        timing: ProbeTiming,
         probe: bytes,
         wanted: Set[bytes],
         receivers: Mapping[bytes, Callable[[bytes], None]],
         budget: Budget,
-        owner: EndpointOwner,
+        owner: EndpointEvents,
     ) -> None:
         self.address = dialer.address
         self.id = dialer.address.id
@@ -126,7 +126,7 @@ class Endpoint:
         self.publisher = Publisher(budget, self)
         self.subscriber = Subscriber(wanted, receivers, probe, self)
         self._dialer = dialer
-        self._pulse = pulse
+        self._timing = timing
         self._channel = probe
         self._owner = owner
         self._good_until: float | None = None
@@ -138,9 +138,9 @@ class Endpoint:
         self._broken: asyncio.Future[None] = loop.create_future()  # a connection that was there is lost
 
     @property
-    def status(self) -> RedisStatus:
+    def status(self) -> LinkStatus:
         """How it is."""
-        return RedisStatus(
+        return LinkStatus(
             url=self.address.shown,
             healthy=self.healthy,
             latency=self.latency,
@@ -209,14 +209,14 @@ class Endpoint:
         """
         due = self._time()
         while True:
-            due = max(due + self._pulse.interval, self._time())
+            due = max(due + self._timing.interval, self._time())
             await asyncio.wait((self._broken,), timeout=due - self._time())
             if self._broken.done():
                 return
             try:
                 await self._probe()
             except Unreachable as error:
-                if isinstance(error, _Deaf):
+                if isinstance(error, _NotHeard):
                     self.subscriber.line.drop(str(error))
                 elif not self._broken.done():
                     raise
@@ -237,11 +237,11 @@ class Endpoint:
         def heard() -> object:
             return self.subscriber.line.heard if acknowledged.done() else self.publisher.line.heard
 
-        within = f"within {self._pulse.timeout:g} s"
+        within = f"within {self._timing.timeout:g} s"
         if not await self._comes_back(echo, acknowledged, heard):
             if not acknowledged.done():
                 raise self._fault(Unreachable(f"it does not answer {within}"))
-            raise self._fault(_Deaf(f"what is published does not come back {within}"))
+            raise self._fault(_NotHeard(f"what is published does not come back {within}"))
         self._good_until = real
         if not await self._comes(acknowledged, heard):
             self.publisher.line.drop(f"what is published is not acknowledged {within}")
@@ -272,7 +272,7 @@ class Endpoint:
             heard: changes when something comes.
             longest: timeouts after which it ends all the same, and ``_is_busy`` is true.
         """
-        quiet, before, pace, looks = 0, heard(), self._pulse.timeout / _STEPS, 0
+        quiet, before, pace, looks = 0, heard(), self._timing.timeout / _STEPS, 0
         while quiet < _STEPS and looks < _STEPS * longest:
             await asyncio.wait((awaited, self._broken), timeout=pace, return_when=asyncio.FIRST_COMPLETED)
             if awaited.done() or self._broken.done():

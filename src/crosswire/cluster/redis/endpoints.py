@@ -10,21 +10,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from crosswire.cluster.interface import PortOwner
+from crosswire.cluster.interface import PortEvents
+from crosswire.cluster.receivers import Receivers
 from crosswire.cluster.redis.address import Address, parse
 from crosswire.cluster.redis.application import application_of, described, is_embedded
 from crosswire.cluster.redis.commands import channel_of, command, text_of_channel
 from crosswire.cluster.redis.coverage import was_covered
 from crosswire.cluster.redis.dialer import Dialer
-from crosswire.cluster.redis.embedded import EmbeddedRedis
-from crosswire.cluster.redis.endpoint import Endpoint, Pulse
-from crosswire.cluster.redis.inlets import Inlets
+from crosswire.cluster.redis.embedded.database import EmbeddedRedis
+from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Budget, Message, command_of
 from crosswire.errors import BusUnavailable, ConfigError, NotConnected
 from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
-from crosswire.types import GapInfo, RedisStatus, SubscriptionFailure
+from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 _CONNECT_TIMEOUT = 1.0
 _START = 2.0
@@ -43,10 +43,10 @@ class Endpoints:
 
     Args:
         node: name of the node.
-        pulse: how each is watched.
+        timing: how each is watched.
         probes: what the names of the probes' channels begin with; this port's own.
         redundant: whether each message is published on two.
-        inlets: what is subscribed to, and who takes it.
+        receivers: what is subscribed to, and who takes it.
         pool: publishes on those that work.
         budget: of the messages that wait.
         owner: told what happens.
@@ -56,21 +56,21 @@ class Endpoints:
     def __init__(
         self,
         node: str,
-        pulse: Pulse,
+        timing: ProbeTiming,
         probes: bytes,
         *,
         redundant: bool,
-        inlets: Inlets,
+        receivers: Receivers,
         pool: Pool,
         budget: Budget,
-        owner: PortOwner,
+        owner: PortEvents,
         gap: Callable[[GapInfo], None],
     ) -> None:
         self._node = node
-        self._pulse = pulse
+        self._timing = timing
         self._probes = probes
         self._redundant = redundant
-        self._inlets = inlets
+        self._receivers = receivers
         self._pool = pool
         self._budget = budget
         self._owner = owner
@@ -81,7 +81,7 @@ class Endpoints:
         self._embedded: dict[str, EmbeddedRedis] = {}
         self._made = 0
         self._news = asyncio.Event()
-        self._told: dict[str, RedisStatus] = {}
+        self._told: dict[str, LinkStatus] = {}
         self._paths: tuple[str, ...] = ()
         self._notices = Notices(logger)
         self._available = self._interrupted = self._stopped = False
@@ -114,7 +114,7 @@ class Endpoints:
         return [endpoint.address.url for endpoint in self._all.values()]
 
     @property
-    def statuses(self) -> list[RedisStatus]:
+    def statuses(self) -> list[LinkStatus]:
         """How they are."""
         return [endpoint.status for endpoint in self._all.values()]
 
@@ -225,13 +225,13 @@ class Endpoints:
         dialer = Dialer(address, self._node, _CONNECT_TIMEOUT, None if embedded is None else embedded.acquire)
         self._made += 1
         probe = b"%b:%d" % (self._probes, self._made)
-        wanted, receivers = self._inlets.wanted, self._inlets.receivers
-        endpoint = Endpoint(dialer, self._pulse, probe, wanted, receivers, self._budget, self)
+        wanted, receivers = self._receivers.wanted, self._receivers.receivers
+        endpoint = Endpoint(dialer, self._timing, probe, wanted, receivers, self._budget, self)
         if embedded is not None:
             self._embedded[endpoint.id] = embedded
         endpoint.retired = added
         self._all[endpoint.id] = endpoint
-        self._inlets.alone = len(self._all) == 1
+        self._receivers.alone = len(self._all) == 1
         self._told[endpoint.id] = endpoint.status
         tasks = self._tasks[endpoint.id] = Tasks()
         tasks.start(endpoint.run(), f"crosswire redis {address.shown}")
@@ -253,7 +253,7 @@ class Endpoints:
         endpoint.discarded = True
         tasks, embedded = self._tasks.pop(endpoint.id), self._embedded.pop(endpoint.id, None)
         del self._all[endpoint.id], self._told[endpoint.id]
-        self._inlets.alone = len(self._all) == 1
+        self._receivers.alone = len(self._all) == 1
         self._use()
         self._news.set()
         closing = self._closing.start(self._close(endpoint, tasks, embedded), "crosswire redis close")
@@ -312,7 +312,7 @@ class Endpoints:
                 f"{endpoint.last_error or 'it does not answer'}"
             )
 
-    # EndpointOwner
+    # EndpointEvents
 
     def endpoint_works(self, endpoint: Endpoint, since: float | None) -> None:
         """It became healthy."""

@@ -8,7 +8,7 @@ from math import inf
 from typing import Any, Literal, get_args
 
 from crosswire.cluster.compat import rooms_channel
-from crosswire.cluster.interface import PortOwner
+from crosswire.cluster.interface import PortEvents
 from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
@@ -115,7 +115,7 @@ class Redis:
             return None
         return NODE_MSGPACK if self.compress else JSON
 
-    def attach(self, owner: PortOwner, name: str, origin: bytes) -> RedisPort:
+    def attach(self, owner: PortEvents, name: str, origin: bytes) -> RedisPort:
         """Make the port of a node; see :class:`~crosswire.cluster.interface.Bus`."""
         return RedisPort(self, owner, name, origin)
 

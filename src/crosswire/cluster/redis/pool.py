@@ -10,14 +10,14 @@ from typing import Protocol
 from crosswire.cluster.redis.choice import Choice, Hash
 from crosswire.cluster.redis.commands import channel_of
 from crosswire.cluster.redis.endpoint import Endpoint
-from crosswire.cluster.redis.publisher import Budget, Message, Plain, Shared, size_of
+from crosswire.cluster.redis.publisher import Budget, Message, Plain, RedundantPublish, size_of
 from crosswire.errors import BusUnavailable
 
 _PATIENCE = 1.5
 """Seconds, after an outage, for other nodes to say that they listen again."""
 
 
-class PoolOwner(Protocol):
+class PoolEvents(Protocol):
     """Whom a pool tells."""
 
     def message_dropped(self, why: str | None, count: int = 1) -> None:
@@ -34,7 +34,7 @@ class Pool:
         owner: told what was dropped.
     """
 
-    def __init__(self, choice: Choice[Endpoint], budget: Budget, *, raises: bool, owner: PoolOwner) -> None:
+    def __init__(self, choice: Choice[Endpoint], budget: Budget, *, raises: bool, owner: PoolEvents) -> None:
         self._choice = choice
         self._plain_choice: Hash[Endpoint] = Hash(1)  # without numbers, only one way keeps them in order
         self._budget = budget
@@ -92,7 +92,7 @@ class Pool:
 
     def refused(self, endpoint: Endpoint, message: Message) -> bool:
         """Publish elsewhere what a Redis did not publish, and would not another time; tell whether it may be heard."""
-        if isinstance(message, Shared):
+        if isinstance(message, RedundantPublish):
             message.copies -= 1
             if message.copies:
                 return True
@@ -205,9 +205,9 @@ class Pool:
         self._share(command, chosen)
 
     def _share(self, command: bytes, endpoints: Sequence[Endpoint], *, again: bool = True) -> None:
-        """Publish on all of these; ``again`` as for :class:`Shared`."""
+        """Publish on all of these; ``again`` as for :class:`RedundantPublish`."""
         self._budget.free -= len(command) * len(endpoints)
-        message = Shared(command, len(endpoints), again=again)
+        message = RedundantPublish(command, len(endpoints), again=again)
         for endpoint in endpoints:
             endpoint.publisher.publish_as(message)
 

@@ -9,19 +9,19 @@ from collections.abc import Callable, Collection
 from math import inf
 from typing import TYPE_CHECKING
 
-from crosswire.cluster.interface import PortOwner, Receive
+from crosswire.cluster.interface import PortEvents, Receive
+from crosswire.cluster.receivers import Receivers
 from crosswire.cluster.redis.choice import make_choice
 from crosswire.cluster.redis.commands import command, publish, text_of_channel
-from crosswire.cluster.redis.endpoint import Endpoint, Pulse
+from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.endpoints import Endpoints
-from crosswire.cluster.redis.inlets import Inlets
 from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Budget
 from crosswire.core.envelopes import pack_header
-from crosswire.core.streams import Numbers
+from crosswire.core.sequencing import Numbers
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.notices import Notices, reason
-from crosswire.types import GapInfo, RedisStatus
+from crosswire.types import GapInfo, LinkStatus
 
 if TYPE_CHECKING:
     from crosswire.cluster.redis.options import Redis
@@ -53,7 +53,7 @@ class RedisPort:
         origin: 8 bytes, unique.
     """
 
-    def __init__(self, options: Redis, owner: PortOwner, name: str, origin: bytes) -> None:
+    def __init__(self, options: Redis, owner: PortEvents, name: str, origin: bytes) -> None:
         self.origin = origin
         self.dropped = self.refused = self.gaps = 0
         self._options = options
@@ -65,7 +65,7 @@ class RedisPort:
         self._copies = 2 if redundant else 1
         choice = make_choice(options.strategy, 2 if redundant else 1)
         budget = Budget(options.buffer)
-        self._inlets = Inlets(
+        self._receivers = Receivers(
             origin,
             scattered=not choice.ordered,
             patience=options.ping_interval + options.ping_timeout + _SLACK,
@@ -76,10 +76,10 @@ class RedisPort:
         self._misses = _Misses(self._tell_gap)
         self._endpoints = Endpoints(
             name,
-            Pulse(options.ping_interval, options.ping_timeout),
+            ProbeTiming(options.ping_interval, options.ping_timeout),
             f"{options.prefix}p:{origin.hex()}".encode(),
             redundant=redundant,
-            inlets=self._inlets,
+            receivers=self._receivers,
             pool=self._pool,
             budget=budget,
             owner=owner,
@@ -97,7 +97,7 @@ class RedisPort:
     async def stop(self) -> None:
         """Wait for what was published to be acknowledged, for half a second at most, and disconnect."""
         await self._endpoints.stop()
-        self._inlets.clear()
+        self._receivers.clear()
         self._misses.stop()
 
     @property
@@ -143,17 +143,17 @@ class RedisPort:
 
     def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
         """Listen, soon."""
-        self._inlets.open(channel, receive, plain=plain)
+        self._receivers.open(channel, receive, plain=plain)
         self._endpoints.changed(channel)
 
     def unsubscribe(self, channel: bytes) -> None:
         """Listen no more; without ``auto_unsubscribe``, only don't take what comes."""
-        self._inlets.close(channel, unsubscribe=self._options.auto_unsubscribe)
+        self._receivers.close(channel, unsubscribe=self._options.auto_unsubscribe)
         self._endpoints.changed(channel)
 
     def is_listening(self, channel: bytes) -> bool:
         """Whether every Redis that is healthy has confirmed it, and one is."""
-        if channel not in self._inlets.receivers:
+        if channel not in self._receivers.receivers:
             return False
         healthy = self._endpoints.healthy
         return bool(healthy) and all(endpoint.subscriber.listens(channel) for endpoint in healthy)
@@ -199,7 +199,7 @@ class RedisPort:
 
     def forget(self, origin: bytes) -> None:
         """Forget the messages of a port that is gone."""
-        self._inlets.forget(origin)
+        self._receivers.forget(origin)
 
     # Which Redis there are
 
@@ -208,7 +208,7 @@ class RedisPort:
         """Of those in use, passwords and all."""
         return self._endpoints.urls
 
-    def status(self) -> list[RedisStatus]:
+    def status(self) -> list[LinkStatus]:
         """How they are."""
         return self._endpoints.statuses
 

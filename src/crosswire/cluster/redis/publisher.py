@@ -37,7 +37,7 @@ class Plain:
         self.command = command
 
 
-class Shared:
+class RedundantPublish:
     """A PUBLISH that is done on several Redis.
 
     Attributes:
@@ -54,7 +54,7 @@ class Shared:
         self.again = again
 
 
-class Asked:
+class AwaitedCommand:
     """A command whose reply somebody waits for."""
 
     __slots__ = ("reply",)
@@ -68,7 +68,7 @@ class Asked:
             self.reply.set_result(reply)
 
 
-Message = bytes | Shared | Plain
+Message = bytes | RedundantPublish | Plain
 """What is published; plain bytes are a PUBLISH on this Redis alone that is done again elsewhere if it gets lost."""
 
 
@@ -82,7 +82,7 @@ def size_of(message: Message) -> int:
     return len(command_of(message))
 
 
-class PublisherOwner(Protocol):
+class PublisherEvents(Protocol):
     """Whom a publisher tells."""
 
     def publish_refused(self, message: Message, error: str) -> None:
@@ -102,9 +102,9 @@ class Publisher:
 
     __slots__ = ("_append", "_budget", "_owner", "_popleft", "_waiting", "_write", "line")
 
-    def __init__(self, budget: Budget, owner: PublisherOwner) -> None:
+    def __init__(self, budget: Budget, owner: PublisherEvents) -> None:
         # The replies come in the order of the commands, so each is the answer to the first that waits.
-        self._waiting: deque[Message | Asked] = deque()
+        self._waiting: deque[Message | AwaitedCommand] = deque()
         self._append = self._waiting.append
         self._popleft = self._waiting.popleft
         self._budget = budget
@@ -127,23 +127,23 @@ class Publisher:
         waiting = list(self._waiting)
         self._waiting.clear()
         for entry in waiting:
-            if isinstance(entry, Asked):
+            if isinstance(entry, AwaitedCommand):
                 entry.answer(None)
-        return [entry for entry in waiting if not isinstance(entry, Asked)]
+        return [entry for entry in waiting if not isinstance(entry, AwaitedCommand)]
 
     def publish(self, command: bytes) -> None:
         """Send a PUBLISH. Its bytes have been taken from the budget; it must be connected, here and below."""
         self._append(command)
         self._write(command)
 
-    def publish_as(self, message: Shared | Plain) -> None:
+    def publish_as(self, message: RedundantPublish | Plain) -> None:
         """Send a PUBLISH about which there is more to know."""
         self._append(message)
         self._write(message.command)
 
     def ask(self, command: bytes) -> asyncio.Future[Any]:
         """Send any command. Its reply is the future's result; None if the connection gets lost."""
-        entry = Asked(asyncio.get_running_loop().create_future())
+        entry = AwaitedCommand(asyncio.get_running_loop().create_future())
         if not self.line.connected:
             entry.answer(None)
         else:
@@ -163,8 +163,8 @@ class Publisher:
         else:
             self._settle(entry, reply)
 
-    def _settle(self, entry: Message | Asked, reply: Any) -> None:
-        if isinstance(entry, Asked):
+    def _settle(self, entry: Message | AwaitedCommand, reply: Any) -> None:
+        if isinstance(entry, AwaitedCommand):
             entry.answer(reply)
         elif not isinstance(reply, hiredis.ReplyError):
             self._budget.free += size_of(entry)

@@ -1,4 +1,4 @@
-"""Asks sentinels where the master of a service is."""
+"""PendingRequests sentinels where the master of a service is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import hiredis
 
-from crosswire.cluster.redis.address import Place, Service
+from crosswire.cluster.redis.address import Place, SentinelService
 from crosswire.cluster.redis.commands import command
 from crosswire.cluster.redis.exchange import FOR_NOW, exchange
 from crosswire.cluster.redis.link import Denied, Link, Unreachable, text_of
@@ -23,7 +23,7 @@ class _No(Exception):
     """A sentinel answered, and knows no master or refuses us."""
 
 
-async def find_master(service: Service, tls: ssl.SSLContext | None = None) -> Place:
+async def find_master(service: SentinelService, tls: ssl.SSLContext | None = None) -> Place:
     """Ask all sentinels at once, over TLS if it is given, and return what most of those that answer say.
 
     As soon as more than half of all agree, nobody else is waited for: one that is cut off from the others may still
@@ -57,7 +57,7 @@ async def find_master(service: Service, tls: ssl.SSLContext | None = None) -> Pl
     raise kind(f"no sentinel names a master of {service.name!r}: {reasons}")
 
 
-async def _ask(service: Service, place: Place, tls: ssl.SSLContext | None) -> Place:
+async def _ask(service: SentinelService, place: Place, tls: ssl.SSLContext | None) -> Place:
     """Ask one sentinel.
 
     Raises:
@@ -78,7 +78,7 @@ async def _ask(service: Service, place: Place, tls: ssl.SSLContext | None) -> Pl
     return _master(replies, reason)
 
 
-def _commands(service: Service) -> list[bytes]:
+def _commands(service: SentinelService) -> list[bytes]:
     commands = [command(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.name.encode())]
     if service.password is not None:
         user = () if service.user is None else (service.user.encode(),)

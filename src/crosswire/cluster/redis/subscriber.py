@@ -16,7 +16,7 @@ MOST_AT_ONCE = 1000
 """Channels in one command: many more would keep a Redis busy for too long."""
 
 
-class SubscriberOwner(Protocol):
+class SubscriberEvents(Protocol):
     """Whom a subscriber tells."""
 
     def echoed(self, body: bytes) -> None:
@@ -80,7 +80,7 @@ class Subscriber:
         wanted: Set[bytes],
         receivers: Mapping[bytes, Callable[[bytes], None]],
         probe: bytes,
-        owner: SubscriberOwner,
+        owner: SubscriberEvents,
     ) -> None:
         self._wanted = wanted
         self._receiver = receivers.get

@@ -12,15 +12,15 @@ from typing import Any
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.runtime.loops import loop_factory
-from crosswire.testing.bus_member import CHANNEL, Member
-from crosswire.types import GapInfo, RedisStatus
+from crosswire.testing.bus_member import CHANNEL, BusMember
+from crosswire.types import GapInfo, LinkStatus
 from tests.support import aio
 
 _STANDSTILL = 0.1
 """Seconds. If a thread that has nothing else to do is not run for longer, no thread of the process is."""
 
 
-class RedisMember(Member):
+class RedisMember(BusMember):
     """A member on a bus of Redis.
 
     Attributes:
@@ -43,9 +43,9 @@ class RedisMember(Member):
         return [value for what, value in self.told if what == "gap" and isinstance(value, GapInfo)]
 
     @property
-    def statuses(self) -> list[RedisStatus]:
+    def statuses(self) -> list[LinkStatus]:
         """It was told of."""
-        return [value for what, value in self.told if isinstance(value, RedisStatus)]
+        return [value for what, value in self.told if isinstance(value, LinkStatus)]
 
     def numbers(self, channel: bytes = CHANNEL) -> list[int]:
         """What came on a channel, where the bodies are numbers."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from crosswire.cluster.redis.application import application_of
-from crosswire.cluster.redis.embedded import private_directory
-from crosswire.cluster.redis.keeper import SOCKET
+from crosswire.cluster.redis.embedded.database import private_directory
+from crosswire.cluster.redis.embedded.keeper import SOCKET
 from crosswire.cluster.redis.options import Redis
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.redis.support import crew, run

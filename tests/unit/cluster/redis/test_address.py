@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.cluster.redis.address import Address, Place, Service, Tls, parse
+from crosswire.cluster.redis.address import Address, Place, SentinelService, Tls, parse
 from crosswire.errors import ConfigError
 from tests.support.certificates import tls_contexts
 
@@ -64,7 +64,7 @@ def test_what_is_shown_has_no_credentials(url: str, id: str, shown: str) -> None
     assert SECRET not in repr(address) + str(address)
 
 
-MAIN = Service("main", (Place("h", 26379),))
+MAIN = SentinelService("main", (Place("h", 26379),))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ MAIN = Service("main", (Place("h", 26379),))
         ("rediss+sentinel://h/main", Address("", tls=Tls(), service=MAIN)),
         (
             "rediss+sentinel://h/main?ssl_cert_reqs=none&sentinel_user=s",
-            Address("", tls=Tls(verify=False), service=Service("main", MAIN.places, "s", "")),
+            Address("", tls=Tls(verify=False), service=SentinelService("main", MAIN.places, "s", "")),
         ),
         (
             "redis+sentinel://bob:p%2F%3A%23%2C@10.0.0.1:7000,[::1]:7001,[::2],h/my%2Fmaster"
@@ -85,7 +85,7 @@ MAIN = Service("main", (Place("h", 26379),))
                 "",
                 user="bob",
                 password="p/:#,",
-                service=Service(
+                service=SentinelService(
                     "my/master",
                     (Place("10.0.0.1", 7000), Place("::1", 7001), Place("::2", 26379), Place("h", 26379)),
                     "s&",

@@ -9,7 +9,7 @@ from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.choice import make_choice
 from crosswire.cluster.redis.commands import publish
 from crosswire.cluster.redis.dialer import Dialer
-from crosswire.cluster.redis.endpoint import Endpoint, Pulse
+from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Budget, Message
 from crosswire.errors import BusUnavailable
@@ -24,7 +24,7 @@ class Site:
     def __init__(self, scene: Scene, name: str) -> None:
         self._scene = scene
         dialer = Dialer(parse(f"redis://{name}"), "node", 1)
-        self.endpoint = Endpoint(dialer, Pulse(1, 1), b"p:1", set(), {}, scene.budget, scene)
+        self.endpoint = Endpoint(dialer, ProbeTiming(1, 1), b"p:1", set(), {}, scene.budget, scene)
         self.connect()
 
     def connect(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from crosswire.cluster.redis import port as port_module
 from crosswire.cluster.redis.options import Redis
-from crosswire.testing.bus_member import Member
+from crosswire.testing.bus_member import BusMember
 from tests.support.aio import run, wait_until
 
 
@@ -16,7 +16,7 @@ def test_messages_missed_on_many_channels_are_told_of_at_once_and_then_together(
     monkeypatch.setattr(port_module, "_OFTEN", 0.02)
 
     async def main() -> None:
-        member = Member(Redis("redis://127.0.0.1:1"), "node")
+        member = BusMember(Redis("redis://127.0.0.1:1"), "node")
         port = member.port
         assert isinstance(port, port_module.RedisPort)
         now, real = monotonic(), time()
@@ -36,7 +36,7 @@ def test_messages_missed_on_many_channels_are_told_of_at_once_and_then_together(
 def test_the_bus_describes_itself() -> None:
     async def main() -> None:
         options = Redis("redis://127.0.0.1:1", prefix="mine:")
-        port = Member(options, "node").port
+        port = BusMember(options, "node").port
         assert options.prefix == "mine:"
         assert (port.available, port.paths) == (False, ())
         assert not port.is_listening(b"c")

@@ -6,7 +6,7 @@ import hiredis
 import pytest
 
 from crosswire.cluster.redis.commands import command, publish
-from crosswire.cluster.redis.publisher import Budget, Message, Plain, Publisher, Shared, size_of
+from crosswire.cluster.redis.publisher import Budget, Message, Plain, Publisher, RedundantPublish, size_of
 from tests.support.aio import run
 from tests.unit.cluster.redis.fake_redis import FakeRedis
 
@@ -50,7 +50,7 @@ def test_each_reply_is_for_the_first_that_waits() -> None:
 def test_what_waits_is_returned_in_order_and_questions_have_no_answer() -> None:
     async def main() -> None:
         scene = Scene()
-        shared, plain = Shared(MESSAGE, 2, again=True), Plain(MESSAGE)
+        shared, plain = RedundantPublish(MESSAGE, 2, again=True), Plain(MESSAGE)
         scene.publisher.publish_as(plain)
         asked = scene.publisher.ask(command(b"PING"))
         scene.publisher.publish(MESSAGE)
@@ -120,4 +120,6 @@ def test_one_that_can_not_publish_now_loses_nothing(error: str) -> None:
 
 
 def test_the_size_of_messages() -> None:
-    assert size_of(MESSAGE) == size_of(Plain(MESSAGE)) == size_of(Shared(MESSAGE, 2, again=True)) == len(MESSAGE)
+    assert (
+        size_of(MESSAGE) == size_of(Plain(MESSAGE)) == size_of(RedundantPublish(MESSAGE, 2, again=True)) == len(MESSAGE)
+    )

@@ -1,0 +1,1 @@
+"""The processes of `crosswire serve`: a supervisor, and one worker for each."""

@@ -1,0 +1,193 @@
+"""Starts and stops a node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from crosswire.cluster.hooks import NodeHooks
+from crosswire.cluster.interface import Bus
+from crosswire.cluster.memory import MemoryBus
+from crosswire.cluster.participant import Participant
+from crosswire.cluster.pubsub import CustomChannels
+from crosswire.cluster.responder import Responder
+from crosswire.errors import ConfigError, NotConnected, UsageError
+from crosswire.runtime.home import foreign_thread, get_ident
+from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
+from crosswire.runtime.tasks import Tasks
+
+logger = logging.getLogger("crosswire.cluster")
+
+_GRACE = 1.0
+"""Seconds that handlers get to end when a node stops without a drain."""
+
+
+class NodeLife:
+    """Whether a node runs, and its part in the cluster while it does.
+
+    Args:
+        name: of the node.
+        bus: what carries its messages; None for a node that is alone.
+        join: makes its part in the cluster.
+        responders: of its events; dropped when it stops.
+        handlers: the tasks of the application's handlers.
+        background: the tasks of the part in the cluster.
+        channels: of the application; attached while it runs.
+        hooks: of the application.
+
+    Attributes:
+        name: of the node.
+        bus: what carries its messages.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        bus: Bus | None,
+        join: Callable[[str, Bus], Participant],
+        responders: tuple[Responder, ...],
+        handlers: Tasks,
+        background: Tasks,
+        channels: CustomChannels,
+        hooks: NodeHooks,
+    ) -> None:
+        self.name = name
+        self.bus = bus
+        self._join = join
+        self._responders = responders
+        self._handlers = handlers
+        self._background = background
+        self._channels = channels
+        self._hooks = hooks
+        self._life = StartStop("node")
+        self._starting: Participant | None = None
+        self._participant: Participant | None = None
+        self._lost_name: asyncio.Event | None = None
+        self._thread = 0  # of its event loop
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+        return self._life.running
+
+    def configure(self, name: str | None, bus: Bus | None) -> None:
+        """Change what it was made with; None leaves it as it is."""
+        if self.running or self._participant is not None or self._starting is not None:
+            raise ConfigError("the node runs already: configure it before")
+        self.name = self.name if name is None else name
+        self.bus = self.bus if bus is None else bus
+
+    def participant(self) -> Participant:
+        """Its part in the cluster, for whoever does something with it.
+
+        Raises:
+            NotConnected: it has not been started, or was stopped.
+            UsageError: this thread is not that of its event loop.
+        """
+        participant = self._participant
+        if participant is None or get_ident() != self._thread:
+            participant = self.view()
+            if get_ident() != self._thread:
+                raise foreign_thread(f"node {self.name!r}")
+        return participant
+
+    def view(self) -> Participant:
+        """Its part in the cluster, for whoever only looks at it, from any thread.
+
+        Raises:
+            NotConnected: it has not been started, or was stopped.
+        """
+        participant = self._current()
+        if participant is None:
+            raise NotConnected(
+                f"{self.name!r} has not been started, or was stopped: first `await start()` it, or enter it with "
+                "`async with`; what is to happen at its start belongs into an on_start hook"
+            )
+        return participant
+
+    def arriving(self) -> Participant:
+        """Its part in the cluster, of which other nodes may want something while it starts."""
+        return self.participant() if self._starting is None else self._starting
+
+    def connected(self) -> Participant | None:
+        """Its part in the cluster, if it runs and can have others to work with."""
+        return None if self.bus is None else self._current()
+
+    def _current(self) -> Participant | None:
+        """Its part; while it starts, from the moment at which others may ask it something."""
+        starting = self._starting
+        return starting if starting is not None and starting.named else self._participant
+
+    async def start(self) -> None:
+        """Join the cluster; see ``Node.start``."""
+        await self._life.start(self._begin)
+
+    async def stop(self, drain: float) -> None:
+        """Leave the cluster; see ``Node.stop``."""
+        if not drain >= 0:
+            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+        await self._life.stop(partial(self._end, drain, asyncio.current_task()))
+
+    async def _begin(self) -> None:
+        self._lost_name = asyncio.Event()
+        self._thread = get_ident()
+        self._starting = participant = self._join(self.name, MemoryBus() if self.bus is None else self.bus)
+        participant.alone = self.bus is None
+        try:
+            await participant.start()
+        except BaseException:
+            await self._background.cancel()
+            raise
+        finally:
+            self._starting = None
+        self._participant = participant
+        try:
+            await self._channels.attach(participant)
+            await run_hook(self._hooks.on_start, self._handlers)
+        except BaseException:
+            await carry_through(partial(self._cancel_handlers, None), partial(self._leave, participant))
+            raise
+        participant.take_up()
+
+    async def _end(self, drain: float, caller: asyncio.Task[Any] | None) -> None:
+        participant = self._participant
+        assert participant is not None, "it runs"
+        await carry_through(
+            partial(self._end_handlers, max(drain, _GRACE), caller),
+            partial(self._cancel_handlers, caller),
+            partial(run_each, self._hooks.on_stop, self._handlers),
+            partial(self._leave, participant),
+        )
+
+    async def _end_handlers(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:
+        await self._handlers.wait(seconds, caller)
+
+    async def _cancel_handlers(self, caller: asyncio.Task[Any] | None) -> None:
+        if not await self._handlers.wait(0, caller):
+            logger.warning("%d handlers were still at work and are cancelled", len(self._handlers))
+            self._hooks.drop()
+            for responder in self._responders:
+                responder.drop()
+            await self._handlers.cancel(caller)
+
+    async def _leave(self, participant: Participant) -> None:
+        try:
+            await self._background.cancel()
+            self._channels.detach()
+            await participant.leave()
+        finally:
+            self._participant = None
+
+    async def lost_name(self) -> None:
+        """Wait until another node has taken over the name."""
+        assert self._lost_name is not None, "it has been started"
+        await self._lost_name.wait()
+
+    def lose_name(self) -> None:
+        """Take note that another node has taken over the name."""
+        logger.critical("another node has taken over the name %r: this one must stop", self.name)
+        if self._lost_name is not None:
+            self._lost_name.set()

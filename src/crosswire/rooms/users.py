@@ -1,0 +1,52 @@
+"""Which connections each user has on this server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Generic, TypeVar
+
+from crosswire.rooms.recipient import Recipient
+
+MemberT = TypeVar("MemberT", bound=Recipient)
+
+
+class UserIndex(Generic[MemberT]):
+    """The connections that have a user, by user. Every operation is O(1) in the number of users."""
+
+    __slots__ = ("_by_user", "_members")
+
+    def __init__(self) -> None:
+        self._members: set[MemberT] = set()
+        # Nearly always of length one, where a tuple is a quarter of a set.
+        self._by_user: dict[str, tuple[MemberT, ...]] = {}
+
+    @property
+    def members(self) -> Collection[MemberT]:
+        """All connections."""
+        return self._members
+
+    @property
+    def users(self) -> Collection[str]:
+        """All users."""
+        return self._by_user.keys()
+
+    def of(self, user: str) -> tuple[MemberT, ...]:
+        """A user's connections, the oldest first."""
+        return self._by_user.get(user, ())
+
+    def add(self, member: MemberT) -> None:
+        """Note a connection under its user."""
+        self._members.add(member)
+        self._by_user[member.user] = (*self.of(member.user), member)
+
+    def remove(self, member: MemberT) -> bool:
+        """Forget a connection; tell whether it was known. Others of the same user are not touched."""
+        if member not in self._members:
+            return False
+        self._members.discard(member)
+        others = tuple(each for each in self.of(member.user) if each is not member)
+        if others:
+            self._by_user[member.user] = others
+        else:
+            del self._by_user[member.user]
+        return True

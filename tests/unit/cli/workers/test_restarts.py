@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from crosswire.cli.workers.restarts import HOPELESS, STABLE, Restarts
+
+
+def delays(restarts: Restarts, count: int, *, since: float = 0) -> list[float | None]:
+    """Die so many times in a row, each time at once after it has listened."""
+    given = []
+    for death in range(count):
+        restarts.listening(since + death)
+        given.append(restarts.died(since + death, refused=False))
+    return given
+
+
+def test_a_worker_that_dies_again_and_again_waits_ever_longer() -> None:
+    assert delays(Restarts(), 9) == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10, 10]
+
+
+def test_a_worker_that_served_for_a_while_is_back_quickly() -> None:
+    restarts = Restarts()
+    assert delays(restarts, 4)[-1] == 1.6
+    restarts.listening(100)
+    assert restarts.died(100 + STABLE, refused=False) == 0.2
+
+
+def test_the_time_before_it_listened_does_not_count() -> None:
+    restarts = Restarts()
+    restarts.listening(0)
+    assert restarts.died(STABLE, refused=False) == 0.2
+    assert restarts.died(STABLE * 9, refused=False) == 0.4
+
+
+def test_a_worker_that_refuses_to_start_is_given_up() -> None:
+    assert Restarts().died(0, refused=True) is None
+
+
+def test_a_worker_that_never_listens_is_given_up_in_the_end() -> None:
+    restarts = Restarts()
+    assert [restarts.died(0, refused=False) for _ in range(HOPELESS)] == [0.2, 0.4, 0.8, 1.6, None]
+
+
+def test_a_worker_that_has_served_is_never_given_up() -> None:
+    restarts = Restarts()
+    restarts.listening(0)
+    given = [restarts.died(1, refused=True), *(restarts.died(1, refused=False) for _ in range(HOPELESS * 2))]
+    assert None not in given
+    assert given[-1] == 10

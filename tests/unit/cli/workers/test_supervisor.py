@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from crosswire.cli.failures import CommandFailed
+from crosswire.cli.workers import supervisor
+from crosswire.cli.workers.slot import Slot
+from crosswire.cli.workers.supervisor import Supervisor
+from tests.support.aio import run, wait_until
+
+TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
+
+
+class FakeSlot:
+    """The place of a worker that ends on the signals that the test says."""
+
+    def __init__(self, name: str, *, ends_on: Sequence[signal.Signals] = (TERM, INT, KILL)) -> None:
+        self.name = name
+        self.port = 0
+        self.listening = asyncio.Event()
+        self.running = False
+        self.signals: list[signal.Signals] = []
+        self._ends_on = ends_on
+        self._failure: CommandFailed | None = None
+        self._over = asyncio.Event()
+
+    def use_port(self, port: int) -> None:
+        self.port = port
+
+    def listen(self, port: int = 9000) -> None:
+        self.port = port
+        self.listening.set()
+
+    def fail(self, text: str) -> None:
+        self._failure = CommandFailed(text, 2)
+        self._over.set()
+
+    def stop(self, number: signal.Signals) -> None:
+        self.signals.append(number)
+        if number in self._ends_on:
+            self._over.set()
+
+    async def run(self) -> None:
+        self.running = True
+        await self._over.wait()
+        self.running = False
+        if self._failure is not None:
+            raise self._failure
+
+
+def start(*slots: FakeSlot, drain: float = 60) -> asyncio.Task[None]:
+    return asyncio.create_task(Supervisor(cast(list[Slot], slots), drain).run())
+
+
+async def begins(slot: FakeSlot) -> None:
+    await wait_until(lambda: slot.running)
+
+
+async def start_listening(*slots: FakeSlot, drain: float = 60) -> asyncio.Task[None]:
+    task = start(*slots, drain=drain)
+    for slot in slots:
+        await begins(slot)
+        slot.listen()
+    return task
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+def test_the_others_start_when_the_first_listens_on_its_port(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        caplog.set_level("INFO")
+        first, *others = slots = [FakeSlot(name) for name in "abc"]
+        supervising = start(*slots)
+        await begins(first)
+        assert not any(slot.running for slot in others)
+        first.listen(1234)
+        for slot in others:
+            await begins(slot)
+            assert slot.port == 1234
+            assert "listening" not in caplog.text
+            slot.listen(1234)
+        await wait_until(lambda: "listening on port 1234: a, b, c" in caplog.text)
+        send(TERM)
+        await supervising
+
+    run(main())
+
+
+@pytest.mark.parametrize("number", [TERM, INT])
+def test_a_signal_is_passed_to_all(number: signal.Signals) -> None:
+    async def main() -> None:
+        slots = [FakeSlot(name) for name in "ab"]
+        supervising = await start_listening(*slots)
+        send(number)
+        await supervising
+        assert [slot.signals for slot in slots] == [[number]] * 2
+
+    run(main())
+
+
+def test_a_signal_while_they_start_ends_them_too() -> None:
+    async def main() -> None:
+        first, second = FakeSlot("a"), FakeSlot("b")
+        supervising = start(first, second)
+        await begins(first)
+        send(TERM)
+        await supervising
+        assert (first.signals, second.running) == ([TERM], False)
+
+    run(main())
+
+
+def test_a_second_signal_hurries() -> None:
+    async def main() -> None:
+        slot = FakeSlot("a", ends_on=(INT,))
+        supervising = await start_listening(slot)
+        send(TERM)
+        await wait_until(lambda: slot.signals)
+        send(TERM)
+        await supervising
+        assert slot.signals == [TERM, INT]
+
+    run(main())
+
+
+@pytest.mark.parametrize("number", [TERM, INT])
+def test_one_that_does_not_end_is_killed(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "_PATIENCE", 0.05)
+
+    async def main() -> None:
+        good, bad = FakeSlot("a"), FakeSlot("b", ends_on=(KILL,))
+        supervising = await start_listening(good, bad, drain=0.05 if number == TERM else 60)
+        send(number)
+        with pytest.raises(CommandFailed, match="b did not end and had to be killed") as failure:
+            await supervising
+        assert failure.value.exit_code == 1
+        assert (good.signals, bad.signals) == ([number], [number, KILL])
+
+    run(main())
+
+
+def test_a_second_signal_leaves_little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "_PATIENCE", 0.05)
+
+    async def main() -> None:
+        slot = FakeSlot("a", ends_on=(KILL,))
+        supervising = await start_listening(slot, drain=60)
+        send(TERM)
+        await wait_until(lambda: slot.signals)
+        send(INT)
+        with pytest.raises(CommandFailed, match="a did not end"):
+            await supervising
+        assert slot.signals == [TERM, INT, KILL]
+
+    run(main())
+
+
+def test_a_first_worker_that_fails_ends_it() -> None:
+    async def main() -> None:
+        first, second = FakeSlot("a"), FakeSlot("b")
+        supervising = start(first, second)
+        await begins(first)
+        first.fail("no such module")
+        with pytest.raises(CommandFailed, match="no such module"):
+            await supervising
+        assert not second.running
+
+    run(main())
+
+
+def test_another_worker_that_fails_ends_all() -> None:
+    async def main() -> None:
+        first, second, third = slots = [FakeSlot(name) for name in "abc"]
+        supervising = start(*slots)
+        await begins(first)
+        first.listen()
+        await begins(third)
+        second.fail("the name is taken")
+        third.fail("another name is taken")
+        with pytest.raises(CommandFailed, match="the name is taken"):
+            await supervising
+        assert first.signals == [INT]
+
+    run(main())

