@@ -308,7 +308,7 @@ class Members:
             self._warned.add(beat.incarnation)
             logger.warning(
                 "node %r speaks %r and this one %r, so they lose each other's messages: "
-                "give all nodes of a cluster the same compat= and compress= in Redis(...)",
+                "give all nodes of a cluster the same compat= in Redis(...)",
                 beat.name,
                 beat.dialect,
                 self._dialect,

@@ -81,7 +81,8 @@ class Node:
 
         def join(name: str, bus: Bus) -> Participant:
             waits = bool(self._hooks.on_start)
-            return Participant(name, bus, *responders, clients, self._hooks, background, waits=waits)
+            compat = bus.compat_options if isinstance(bus, Redis) else None
+            return Participant(name, bus, *responders, clients, self._hooks, background, compat=compat, waits=waits)
 
         self._life = life = NodeLife(
             f"node-{secrets.token_hex(4)}" if name is None else require_node_name(name),

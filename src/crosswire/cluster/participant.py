@@ -17,6 +17,7 @@ from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import Native
+from crosswire.cluster.original import OriginalDialect
 from crosswire.cluster.requests import Ask, Awaited, GatherAsk, OneAsk, PendingRequests, ReplyStream, StreamInbox
 from crosswire.cluster.responder import Responder
 from crosswire.core.channel_names import Channels
@@ -43,6 +44,7 @@ class Participant:
         clients: connected to this node.
         hooks: of the application.
         tasks: what runs in the background.
+        compat: the options of the original's servers in the cluster; None where there are none.
         waits: whether the application's events are kept until :meth:`take_up`, also when the name is known to be ours.
 
     Attributes:
@@ -66,6 +68,7 @@ class Participant:
         hooks: NodeHooks,
         tasks: Tasks,
         *,
+        compat: Compat | None = None,
         waits: bool = False,
     ) -> None:
         self.name = name
@@ -83,10 +86,10 @@ class Participant:
         self._tasks = tasks
         self._waits = waits
         # The original publishes answers to everybody: there, an id of ours must be nobody else's.
-        self._asks = PendingRequests("" if bus.original is None else f"{self.incarnation}-")
-        self.compat: Compat | None = None
-        if bus.original is not None:
-            self.dialect = self.compat = Compat(self.port, bus.original, name, bus.preset_namespaces)
+        self._asks = PendingRequests("" if compat is None else f"{self.incarnation}-")
+        self.compat: OriginalDialect | None = None
+        if compat is not None:
+            self.dialect = self.compat = OriginalDialect(self.port, compat, name)
         own = NodeInfo(name, self.incarnation, time.time())
         self.members = Members(own, self.native, self.port, clients, self, self.clock, self.dialect.label)
 
