@@ -265,7 +265,7 @@ class Server:
         return self._cluster
 
     @property
-    def rooms(self) -> RoomQueries:
+    def local_rooms(self) -> RoomQueries:
         """What this server alone knows of rooms, at once."""
         return self._registry.rooms
 
