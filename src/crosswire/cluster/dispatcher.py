@@ -150,9 +150,9 @@ class ClusterDispatcher:
         own = partial(self._clients.remove, room, user)
         return _joined(*await self._everywhere(own, "remove", _Membership(room, user)))
 
-    async def destroy(self, room: ToRoom) -> Replies:
+    async def clear(self, room: ToRoom) -> Replies:
         """Let all leave."""
-        return _joined(*await self._everywhere(partial(self._clients.destroy, room), "destroy", room))
+        return _joined(*await self._everywhere(partial(self._clients.clear, room), "clear", room))
 
     async def _everywhere(
         self, own: Callable[[], Coroutine[Any, Any, Any]], name: str, question: Any, timeout: float = PATIENCE
@@ -188,10 +188,10 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
     async def remove(_sender: str, ask: _Membership) -> int:
         return _own_answer(await clients.remove(ask.room, ask.user))
 
-    async def destroy(_sender: str, room: ToRoom) -> int:
-        return _own_answer(await clients.destroy(room))
+    async def clear(_sender: str, room: ToRoom) -> int:
+        return _own_answer(await clients.clear(room))
 
-    for service in (gather, close, count, members, add, remove, destroy):
+    for service in (gather, close, count, members, add, remove, clear):
         services.on(service.__name__, service)
 
 

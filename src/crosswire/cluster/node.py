@@ -270,8 +270,8 @@ class Node:
         await self._channels.subscribe(self._part(), channel, handler)
         return handler
 
-    async def unsubscribe(self, channel: str, handler: Handler | None = None) -> None:
-        """Call a handler no more, or none of them."""
+    def unsubscribe(self, channel: str, handler: Handler | None = None) -> None:
+        """Remove a handler from a channel, or all of its handlers."""
         if self.running:
             self._part()  # from here, and not from another thread
         self._channels.unsubscribe(channel, handler)
