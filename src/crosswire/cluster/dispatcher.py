@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from crosswire.cluster.clients import Clients
-from crosswire.cluster.participant import Participant
+from crosswire.cluster.connection import ClusterConnection
 from crosswire.core import envelopes, messages
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import encode
@@ -69,18 +69,18 @@ class ClusterDispatcher:
 
     Args:
         clients: of this node.
-        participant: gives the node's part in the cluster; raises where there is none, or from another thread.
+        connection: gives the node's part in the cluster; raises where there is none, or from another thread.
     """
 
-    __slots__ = ("_clients", "_participant")
+    __slots__ = ("_clients", "_connection")
 
-    def __init__(self, clients: Clients, participant: Callable[[], Participant]) -> None:
+    def __init__(self, clients: Clients, connection: Callable[[], ClusterConnection]) -> None:
         self._clients = clients
-        self._participant = participant
+        self._connection = connection
 
     def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Send an event."""
-        cluster = self._participant()
+        cluster = self._connection()
         if local or cluster.alone:
             self._clients.send(target, event, data, exclude, True)
             return
@@ -158,7 +158,7 @@ class ClusterDispatcher:
         self, own: Callable[[], Coroutine[Any, Any, Any]], name: str, question: Any, timeout: float = PATIENCE
     ) -> tuple[Any, Replies]:
         """Carry something out here and on all other servers at once; nowhere, where it can't be asked."""
-        cluster = self._participant()
+        cluster = self._connection()
         if cluster.alone:
             return await own(), Replies()
         asking = cluster.gather_service(name, question, timeout)
