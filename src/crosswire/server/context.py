@@ -12,8 +12,8 @@ from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.home import get_ident
 from crosswire.runtime.interrupts import BrokenOff
+from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.notices import Notices, reason
 from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import Tasks
