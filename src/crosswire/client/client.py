@@ -246,7 +246,7 @@ class Client:
             UsageError: the name can't be used.
         """
         require_event(event)
-        self._reconnection.home.require_thread()
+        self._reconnection.loop_binding.require_thread()
         self._session().send(event, data)
 
     async def call(
@@ -285,7 +285,7 @@ class Client:
                 print(error.code)
         """
         require_event(event)
-        self._reconnection.home.require_loop()
+        self._reconnection.loop_binding.require_loop()
         answer: T = await self._session().call(
             event,
             data,

@@ -26,7 +26,7 @@ from crosswire.core.envelopes import SERVICE
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import BusUnavailable, ConfigError, EventError, NodeGone, UsageError
-from crosswire.runtime.home import running_loop
+from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, Replies, SubscriptionFailure
 

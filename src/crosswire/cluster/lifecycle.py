@@ -16,7 +16,7 @@ from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.responder import Responder
 from crosswire.errors import ConfigError, NotConnected, UsageError
-from crosswire.runtime.home import foreign_thread, get_ident
+from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
 from crosswire.runtime.tasks import Tasks
 
@@ -92,7 +92,7 @@ class NodeLife:
         if connection is None or get_ident() != self._thread:
             connection = self.view()
             if get_ident() != self._thread:
-                raise foreign_thread(f"node {self.name!r}")
+                raise wrong_thread(f"node {self.name!r}")
         return connection
 
     def view(self) -> ClusterConnection:

@@ -12,7 +12,7 @@ from crosswire.core.messages import Codec
 from crosswire.core.names import require_event
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import BusUnavailable, ConfigError
-from crosswire.runtime.home import running_loop
+from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.tasks import Tasks
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from crosswire.core.calls import CallIds
 from crosswire.rooms.fanout import FanOut
-from crosswire.runtime.home import get_ident
+from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel

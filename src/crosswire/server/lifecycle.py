@@ -10,7 +10,7 @@ from typing import Any
 from crosswire.cluster.node import Node
 from crosswire.errors import UsageError
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.home import get_ident
+from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
 from crosswire.server.context import Context
 from crosswire.server.drain import GRACE, send_all_away, spread, take_leave
