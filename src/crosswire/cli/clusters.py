@@ -49,7 +49,7 @@ def add_cluster_options(parser: argparse.ArgumentParser, *, serves: bool) -> Non
             "--compat",
             metavar="FORMAT",
             choices=_FORMATS,
-            help="the cluster has Redis(compat=True), as with original servers; json where it has Compat(compress=False)",
+            help="the cluster has Redis(compat=), as with original servers: json if it has Compat(compress=False)",
         )
 
 
