@@ -197,16 +197,16 @@ class Compat:
         for channel in self.client_channels:
             self._port.subscribe(channel, partial(self._message, channel), plain=True)
         for namespace in self._presets:
-            self.open_room(namespace, "")
+            self.subscribe_room(namespace, "")
 
-    def open_room(self, namespace: str, id: str) -> None:
+    def subscribe_room(self, namespace: str, id: str) -> None:
         """Listen for a namespace."""
         channel = self.room_channel(namespace, id)
         if namespace not in self._rooms:
             self._port.subscribe(channel, partial(self._message, channel), plain=True)
         self._rooms[namespace] = self._rooms.get(namespace, 0) + 1
 
-    def close_room(self, namespace: str, id: str) -> None:
+    def unsubscribe_room(self, namespace: str, id: str) -> None:
         """Listen for a namespace no more, if this was the last of its rooms."""
         self._rooms[namespace] -= 1
         if not self._rooms[namespace]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Coroutine
 from typing import Any, Protocol
 
+from crosswire.cluster.client_channels import ClientChannels
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import Asker, Dialect
@@ -25,14 +26,14 @@ from crosswire.core.envelopes import SERVICE
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import BusUnavailable, ConfigError, EventError, NodeGone, UsageError
-from crosswire.runtime.home import running_loop
+from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, Replies, SubscriptionFailure
 
 logger = logging.getLogger("crosswire.cluster")
 
 
-class Participant:
+class ClusterConnection:
     """A node in the cluster, from its start to its end.
 
     Args:
@@ -52,6 +53,7 @@ class Participant:
         members: who is alive.
         clock: of the stamps.
         clients: connected to this node.
+        client_channels: which a server keeps for its clients.
         alone: whether there can be no others.
         named: whether its name is known not to be another's, as far as that can be found out.
     """
@@ -87,6 +89,7 @@ class Participant:
         self.compat: Compat | None = None
         if bus.original is not None:
             self.dialect = self.compat = Compat(self.port, bus.original, name, bus.preset_namespaces)
+        self.client_channels = ClientChannels(self.native, self.dialect, self.port, self.clock, self.incarnation)
         own = NodeInfo(name, self.incarnation, time.time())
         self.members = Members(own, self.native, self.port, clients, self, self.clock, self.dialect.label)
 
