@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import signal
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(test):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
-    aio.run(test(**arguments), pyfuncitem.funcargs["loop_factory"])
+    factory: Any = pyfuncitem.funcargs["loop_factory"]
+    aio.run(test(**arguments), factory)
     return True
 
 
@@ -43,7 +45,8 @@ def loop_factory(request: pytest.FixtureRequest) -> aio.LoopFactory | None:
     A folder that needs another loop, or each test on several, overrides this fixture.
     """
     marker = request.node.get_closest_marker("loop")
-    return None if marker is None else marker.args[0]
+    factory: aio.LoopFactory | None = None if marker is None else marker.args[0]
+    return factory
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -58,10 +58,12 @@ def require_no_arguments(name: str, function: FunctionT) -> FunctionT:
 def require_policy(policy: FunctionT) -> FunctionT:
     """Return what decides whether to try again if it can be called with a Close; else raise :exc:`ConfigError`."""
     if not callable(policy):
-        raise ConfigError(f"reconnect={policy!r}: give a function that takes a Close and returns a bool")
+        raise ConfigError(f"reconnect_policy={policy!r}: give a function that takes a Close and returns a bool")
     if inspect.iscoroutinefunction(policy) or inspect.iscoroutinefunction(getattr(policy, "__call__", None)):  # noqa: B004
-        raise ConfigError(f"reconnect={policy!r}: it is asked at once and can't be asynchronous: write a plain def")
-    return _require_taking("reconnect", policy, "with a Close", None)
+        raise ConfigError(
+            f"reconnect_policy={policy!r}: it is asked at once and can't be asynchronous: write a plain def"
+        )
+    return _require_taking("reconnect_policy", policy, "with a Close", None)
 
 
 def _require_taking(name: str, function: FunctionT, how: str, *arguments: object) -> FunctionT:

@@ -99,8 +99,8 @@ class Dispatcher(Protocol):
         """Let every connection of a user leave."""
         ...
 
-    async def destroy(self, room: ToRoom) -> Replies:
-        """Let all leave."""
+    async def clear(self, room: ToRoom) -> Replies:
+        """Remove every member from a room."""
         ...
 
 
@@ -140,7 +140,7 @@ class Audience:
         self._dispatcher.send(self.target, require_event(event), data, excluded, local)
 
     async def gather(
-        self, event: str, data: Any = None, timeout: float = 5, *, type: TypeForm[T] = ANYTHING
+        self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING
     ) -> Replies[T]:
         """Call all of them and wait for their answers, at most ``timeout`` seconds.
 
@@ -198,9 +198,9 @@ class Room(Audience):
         """List the users in the room."""
         return await self._dispatcher.members(self._room)
 
-    async def destroy(self) -> Replies:
-        """Let all leave; returns how many connections left, by node."""
-        return await self._dispatcher.destroy(self._room)
+    async def clear(self) -> Replies:
+        """Remove every member from the room, on all servers; returns how many connections left, by node."""
+        return await self._dispatcher.clear(self._room)
 
 
 class Audiences:

@@ -129,7 +129,7 @@ class Server:
         interest.attach(self._cluster, context.tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
-        router = Router(self._events, context)
+        router = Router(self._events, self._hooks, limits, context.workers, context.failures, watch)
         self._acceptor = Upgrades(self._routes, self._authentication, terms, router, context)
         self._listener = PicowsListener(
             self._acceptor,
@@ -265,7 +265,7 @@ class Server:
         return self._cluster
 
     @property
-    def rooms(self) -> RoomQueries:
+    def local_rooms(self) -> RoomQueries:
         """What this server alone knows of rooms, at once."""
         return self._registry.rooms
 

@@ -15,7 +15,7 @@ from crosswire.core.names import require_event, require_name
 from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.contexts import Enter
-from crosswire.runtime.home import foreign_thread, get_ident
+from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.notices import shown
 from crosswire.runtime.wheel import Timer
 from crosswire.server.calls import OneAnswer, Waiter
@@ -352,7 +352,7 @@ class Socket:
             raise self._foreign()
 
     def _foreign(self) -> UsageError:
-        return foreign_thread(f"the connection of user {self.user!r}")
+        return wrong_thread(f"the connection of user {self.user!r}")
 
     def _require_open(self) -> None:
         if not self.is_open:

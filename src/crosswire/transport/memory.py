@@ -134,9 +134,9 @@ class MemoryClient:
         """Read again."""
         self._inbox.resume()
 
-    async def receive(self, timeout: float = 5) -> Event:
+    async def receive(self, *, timeout: float = 5) -> Event:
         """Return the next event from the server; see :meth:`Inbox.receive`."""
-        return await self._inbox.receive(timeout)
+        return await self._inbox.receive(timeout=timeout)
 
 
 class MemoryConnection:

@@ -180,7 +180,7 @@ async def test_a_policy_may_take_them_as_final() -> None:
         return close.reason != "HTTP 404"
 
     async with FakeServer() as server:
-        client = quick(server.url, reconnect=policy)
+        client = quick(server.url, reconnect_policy=policy)
         watch = Watch(client)
         await client.connect()
         server.refuse_with = 404

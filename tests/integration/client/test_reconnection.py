@@ -79,7 +79,7 @@ async def test_a_policy_of_ones_own() -> None:
         return close.code == 4012
 
     async with FakeServer() as server:
-        client = quick(server.url, reconnect=policy)
+        client = quick(server.url, reconnect_policy=policy)
         watch = Watch(client)
         await client.connect()
         await server.last.close(4012)
@@ -96,7 +96,7 @@ async def test_a_policy_of_ones_own() -> None:
 
 async def test_a_policy_that_raises_says_no() -> None:
     async with FakeServer() as server:
-        client = quick(server.url, reconnect=lambda close: close.nonsense)
+        client = quick(server.url, reconnect_policy=lambda close: close.nonsense)
         watch = Watch(client)
         await client.connect()
         server.drop_all()

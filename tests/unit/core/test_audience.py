@@ -83,10 +83,10 @@ def test_the_other_verbs_give_the_dispatchers_answer(room: Room, recorder: Recor
             await room.members(),
             await room.add("3"),
             await room.remove("3"),
-            await room.destroy(),
+            await room.clear(),
         ]
 
-    assert run(main()) == ["gather", "gather", "close", "close", "count", "members", "add", "remove", "destroy"]
+    assert run(main()) == ["gather", "gather", "close", "close", "count", "members", "add", "remove", "clear"]
     assert recorder.asked == [
         ("gather", LOBBY, "ask", 1, 2, payload_type(int)),
         ("gather", LOBBY, "ask", None, 5, ANY),
@@ -96,7 +96,7 @@ def test_the_other_verbs_give_the_dispatchers_answer(room: Room, recorder: Recor
         ("members", LOBBY),
         ("add", LOBBY, "3"),
         ("remove", LOBBY, "3"),
-        ("destroy", LOBBY),
+        ("clear", LOBBY),
     ]
 
 
