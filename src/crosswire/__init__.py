@@ -8,6 +8,7 @@ from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.requests import ReplyStream
 from crosswire.core.audience import Audience, Room
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.errors import (
     BusUnavailable,
     CallTimeout,
@@ -29,8 +30,6 @@ from crosswire.types import (
     Close,
     CloseCode,
     GapInfo,
-    Heartbeat,
-    Limits,
     LinkStatus,
     NodeInfo,
     Replies,

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from crosswire.core.calls import CallIds
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.rooms.fanout import FanOut
@@ -21,7 +22,6 @@ from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.ids import SocketIds
 from crosswire.server.sessions import Sessions
-from crosswire.types import Heartbeat, Limits
 
 if TYPE_CHECKING:
     from crosswire.server.hooks import Hooks

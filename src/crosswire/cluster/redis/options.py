@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import KW_ONLY, dataclass, fields
-from math import inf
 from typing import Any, Literal, get_args
 
 from crosswire.cluster.compat import rooms_channel
@@ -14,7 +13,7 @@ from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.messages import JSON, NODE_MSGPACK, Codec
 from crosswire.core.names import has_utf8
-from crosswire.core.options import require_bool, require_one_of
+from crosswire.core.options import require_bool, require_count, require_one_of, require_seconds
 from crosswire.errors import ConfigError, UsageError
 
 _LONGEST_PREFIX = 100
@@ -87,12 +86,12 @@ class Redis:
         require_one_of("Redis(delivery)", self.delivery, get_args(Delivery))
         require_one_of("Redis(overflow)", self.overflow, get_args(Overflow))
         for name in ("ping_interval", "ping_timeout"):
-            _require_seconds(name, getattr(self, name))
+            require_seconds(f"Redis({name})", getattr(self, name))
         for name in ("compat", "compress", "auto_unsubscribe"):
             require_bool(f"Redis({name})", getattr(self, name))
         _check_prefix(self.prefix)
         _check_namespaces(self.preset_namespaces)
-        _check_buffer(self.buffer)
+        require_count("Redis(buffer)", self.buffer)
         if self.compat:
             _check_channels(self.preset_namespaces)
         if self.compat and self.delivery == "redundant":
@@ -162,11 +161,6 @@ def _check_prefix(prefix: object) -> None:
         )
 
 
-def _check_buffer(size: object) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
-        raise ConfigError(f"Redis(buffer={size!r}): give a number of bytes greater than 0")
-
-
 def _check_namespaces(namespaces: object) -> None:
     if isinstance(namespaces, str | bytes) or not isinstance(namespaces, Collection):
         raise ConfigError("Redis(preset_namespaces): give a list of names")
@@ -180,8 +174,3 @@ def _check_channels(namespaces: Collection[str]) -> None:
             rooms_channel(each)
     except UsageError as error:
         raise ConfigError(f"Redis(preset_namespaces): {error}") from None
-
-
-def _require_seconds(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-        raise ConfigError(f"Redis({name}={value!r}): give a number of seconds greater than 0")
