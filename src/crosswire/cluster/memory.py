@@ -18,8 +18,6 @@ class MemoryBus:
     """
 
     prefix = "cw:"
-    original = None
-    preset_namespaces = ()
 
     def __init__(self) -> None:
         self.receivers: dict[bytes, dict[MemoryPort, Receive]] = {}

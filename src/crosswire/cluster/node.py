@@ -81,7 +81,10 @@ class Node:
 
         def join(name: str, bus: Bus) -> ClusterConnection:
             waits = bool(self._hooks.on_start)
-            return ClusterConnection(name, bus, *responders, clients, self._hooks, background, waits=waits)
+            compat = bus.compat_options if isinstance(bus, Redis) else None
+            return ClusterConnection(
+                name, bus, *responders, clients, self._hooks, background, compat=compat, waits=waits
+            )
 
         self._life = life = NodeLife(
             f"node-{secrets.token_hex(4)}" if name is None else require_node_name(name),

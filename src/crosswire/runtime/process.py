@@ -111,7 +111,7 @@ async def _end_others(signals: StopSignals) -> None:
     if others and (left := (await asyncio.wait(others, timeout=_UNDO))[1]):
         names = ", ".join(sorted(task.get_name() for task in left))
         logger.error("tasks that do not end when they are cancelled keep the process from its end: %s", names)
-        signals.end_within(_LEFT)
+        signals.exit_within(_LEFT)
 
 
 async def _serve(service: Service, drain: float, signals: StopSignals) -> None:
@@ -125,6 +125,7 @@ async def _serve(service: Service, drain: float, signals: StopSignals) -> None:
     by_signal = await _comes_first(signals.first, lost)
     lost.cancel()
     number = signals.number
+    signals.watch()
     stopping = asyncio.create_task(service.stop(drain if number == signal.SIGTERM else 0), name="crosswire stop")
     if await _comes_first(signals.second, stopping):
         stopping.cancel()

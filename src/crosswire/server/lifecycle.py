@@ -93,14 +93,14 @@ class Lifecycle:
 
     def _began(self, listen: bool) -> None:
         context = self._context
-        self._upgrades.draining = context.stopping = False
+        self._upgrades.draining = context.failures.stopping = False
         self._watching = asyncio.create_task(self._stop_if_replaced(), name="crosswire watch over the name")
         logger.info("listening on %s", self._listener.address if listen else "no address")
         if listen:
             self._announcing = fire(context.hooks.on_listening, (), context.tasks, self._announcing_failed)
 
     def _announcing_failed(self, error: BaseException) -> None:
-        self._context.report(None, error, "a hook")
+        self._context.failures.report(None, error, "a hook")
 
     async def _stop_if_replaced(self) -> None:
         """Serve nobody under a name that is another's: its clients go to the others."""
@@ -109,7 +109,7 @@ class Lifecycle:
 
     async def _end(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:
         context, deadline = self._context, self._context.clock() + max(seconds, GRACE)
-        context.stopping = True
+        context.failures.stopping = True
         for task in (self._watching, self._announcing):
             if task is not None and task is not caller:
                 task.cancel()

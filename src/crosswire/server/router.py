@@ -9,7 +9,7 @@ from contextvars import Context as Variables
 from functools import partial
 from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
 from crosswire.core.limits import Limits
@@ -18,10 +18,11 @@ from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Messa
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
-from crosswire.runtime.notices import Notices, reason
+from crosswire.runtime.notices import reason
 from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import is_being_cancelled
 from crosswire.runtime.workers import Workers
+from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
 from crosswire.server.socket import Socket
 
@@ -29,16 +30,6 @@ if TYPE_CHECKING:
     from crosswire.server.session import Session
 
 logger = logging.getLogger("crosswire.events")
-
-
-class Reporter(Protocol):
-    """Reports what the application's own code raised."""
-
-    def report(self, socket: Socket | None, error: BaseException, what: str, *, answers: bool = False) -> None:
-        """Report a failure or a refusal of a handler; ``answers`` tells whether a caller is told of the refusal."""
-
-    def lost(self, socket: Socket, error: EventError, what: str, *, answers: bool = False) -> None:
-        """Report an event of a client that came to nothing."""
 
 
 class Router:
@@ -54,12 +45,11 @@ class Router:
         hooks: the application's.
         limits: the server's.
         workers: run the asynchronous handlers.
-        reporter: told of failures.
-        notices: warns of messages that are dropped.
+        failures: told of what handlers raised, and of messages that are dropped.
         watch: warns of synchronous handlers that take too long.
     """
 
-    __slots__ = ("_events", "_hooks", "_limits", "_notices", "_reporter", "_watch", "_workers")
+    __slots__ = ("_events", "_failures", "_hooks", "_limits", "_watch", "_workers")
 
     def __init__(
         self,
@@ -67,16 +57,14 @@ class Router:
         hooks: Hooks,
         limits: Limits,
         workers: Workers,
-        reporter: Reporter,
-        notices: Notices,
+        failures: FailureReporter,
         watch: SlowWatch | None,
     ) -> None:
         self._events = events
         self._hooks = hooks
         self._limits = limits
         self._workers = workers
-        self._reporter = reporter
-        self._notices = notices
+        self._failures = failures
         self._watch = watch
 
     def receive(self, session: Session, codec: Codec, data: str | bytes) -> None:
@@ -107,7 +95,7 @@ class Router:
                 text = (
                     "there is no handler for the event %r, which %r sent: nothing is done (logged once for each name)"
                 )
-                self._notices.warn_once("there is no handler", message.event, text, socket)
+                self._failures.notices.warn_once("there is no handler", message.event, text, socket)
             if callback_id is not None:
                 self._refuse(socket, callback_id, _NO_HANDLER)
 
@@ -213,7 +201,7 @@ class Router:
             job.close()
             busy = EventError("BUSY", "too many of your events are still being handled")
             if message.callback_id is None:
-                self._reporter.lost(session.socket, busy, f"the handler of {message.event!r}")
+                self._failures.report_refused(session.socket, busy, f"the handler of {message.event!r}")
             else:
                 self._refuse(session.socket, message.callback_id, busy)
             return False
@@ -249,7 +237,7 @@ class Router:
             frame = socket.format.frame(messages.refusal(callback_id, error))
         except InvalidPayload as reason:
             failure = TypeError(f"the refusal can't be sent: {reason.message}")
-            self._reporter.report(socket, failure, "a handler's refusal")
+            self._failures.report(socket, failure, "a handler's refusal")
             frame = socket.format.frame(messages.refusal(callback_id, _HANDLER_ERROR))
         socket.deliver(frame)
 
@@ -259,12 +247,12 @@ class Router:
         elif socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # one that is cancelled because its connection is gone, or the server stops, has not failed
             answers = message.callback_id is not None
-            self._reporter.report(socket, error, f"a handler of {message.event!r}", answers=answers)
+            self._failures.report(socket, error, f"a handler of {message.event!r}", answers=answers)
 
     def _dropped(self, kind: str, text: str, *args: object) -> None:
         """Warn of a message that is lost, unless ``on_message`` has got it: it may be of the application's protocol."""
         if not self._hooks.on_message:
-            self._notices.warn(kind, text, *args)
+            self._failures.notices.warn(kind, text, *args)
 
     def _answered(self, socket: Socket, codec: Codec, message: Message) -> None:
         """Take a client's answer to a call of ours; one that nobody waits for is ignored."""
