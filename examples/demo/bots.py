@@ -141,7 +141,7 @@ class Bot:
 
     def _make_client(self, url: str) -> Client:
         # A client comes back to the same server by itself, unless its policy says no: this one goes to another.
-        client = Client(url, params={"name": self.name, "key": self._key}, reconnect=lambda _close: False)
+        client = Client(url, params={"name": self.name, "key": self._key}, reconnect_policy=lambda _close: False)
         client.on_open(self._enter)
         client.on_error(_ignore_losses)
         client.on("said", self._hear)

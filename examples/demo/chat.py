@@ -179,7 +179,7 @@ class Chat:
         return result
 
     def _require_member(self, socket: Socket, room: str) -> None:
-        if not self.server.rooms.has(socket.user, CHAT, room):
+        if not self.server.local_rooms.has(socket.user, CHAT, room):
             raise EventError("NOT_IN_ROOM", f"join #{room} first")
 
 

@@ -117,7 +117,7 @@ class Peers:
         return holder is not None and holder.handshake.query.get("key") != claim.key
 
     def _here(self) -> dict[str, Any]:
-        rooms = self._server.rooms
+        rooms = self._server.local_rooms
         return {
             "people": [self.person(socket) for socket in self._server.sockets],
             "rooms": {room: sorted(rooms.members(CHAT, room)) for room in rooms.ids(CHAT)},

@@ -45,7 +45,7 @@ def closed(close: Close) -> None:
     print(f"Closed: {close.code} {close.reason}".rstrip())
     if not client.reconnecting:
         # 4001: closed by ourselves, 4010: logged out, 4011: not authenticated, 4012: replaced by a newer connection of
-        # the same user, 1008: against the server's policy. Client(reconnect=...) takes another policy.
+        # the same user, 1008: against the server's policy. Client(reconnect_policy=...) takes another policy.
         print("The close code says to stay away: no reconnection")
         over.set()
 

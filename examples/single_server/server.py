@@ -61,7 +61,7 @@ async def say(socket: Socket, data: dict[str, Any]) -> dict[str, str]:
 async def join_room(socket: Socket) -> dict[str, str]:
     # A room is named by a namespace and an id; it exists as long as somebody is in it.
     await socket.join("testRoom", "1000")
-    print(f"Client {socket.user} is in the room now, with {server.rooms.count('testRoom', '1000') - 1} others")
+    print(f"Client {socket.user} is in the room now, with {server.local_rooms.count('testRoom', '1000') - 1} others")
     return {"msg": "JoinRoom successfully"}
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from crosswire.client import Client
+from crosswire.cluster.compat import Compat
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.node import Node
+from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.requests import ReplyStream
 from crosswire.core.audience import Audience, Room
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.errors import (
     BusUnavailable,
     CallTimeout,
@@ -29,8 +32,6 @@ from crosswire.types import (
     Close,
     CloseCode,
     GapInfo,
-    Heartbeat,
-    Limits,
     LinkStatus,
     NodeInfo,
     Replies,
@@ -49,6 +50,7 @@ __all__ = [
     "Client",
     "Close",
     "CloseCode",
+    "Compat",
     "ConfigError",
     "CrosswireError",
     "EventError",
@@ -64,6 +66,7 @@ __all__ = [
     "NodeInfo",
     "NotConnected",
     "Redis",
+    "RedisControl",
     "Refused",
     "Reject",
     "Replies",

@@ -10,6 +10,7 @@ import msgspec
 
 from crosswire.core.formats import JSON_TEXT, Format
 from crosswire.core.headers import Headers
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.rooms.fanout import FanOut, Flushable
 from crosswire.server.authentication import Verdict
@@ -21,7 +22,7 @@ from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
 from crosswire.transport.interface import Traffic
-from crosswire.types import Close, Heartbeat, Limits
+from crosswire.types import Close
 
 ADMITTED = Verdict(user="13")
 
@@ -96,7 +97,7 @@ class FakeServer:
         registry = Registry(duplicates, limits.rooms, fanout, interest)
         self.context = Context(limits, heartbeat, self.hooks, registry, fanout, interest)
         self.context.clock = self.context.wheel.clock = loop.time
-        self.router = Router(self.events, self.context)
+        self.router = Router(self.events, self.hooks, limits, self.context.workers, self.context.failures, None)
         self.errors: list[BaseException] = []
         self.hooks.on_error(lambda socket, error: self.errors.append(error))
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 import crosswire
-from crosswire.cluster.redis.control import RedisControl
 from crosswire.core.listeners import Hook
 from crosswire.rooms.index import RoomIndex, RoomQueries
 
@@ -18,7 +17,7 @@ THEIRS = {"aiofastnet", "cython_runtime", "multidict", "python_socks", "typing_e
 
 APPLICATIONS_USE = [
     *(crosswire.Server, crosswire.Node, crosswire.Socket, crosswire.Audience, crosswire.Room),
-    *(crosswire.Redis, crosswire.MemoryBus, crosswire.ReplyStream, RedisControl),
+    *(crosswire.Redis, crosswire.RedisControl, crosswire.MemoryBus, crosswire.ReplyStream),
 ]
 
 
@@ -45,7 +44,7 @@ def test_public_names_are_in_order_and_once() -> None:
     "name",
     [
         *("Server", "Node", "Client", "Socket", "Handshake", "Audience", "Room", "Response"),
-        *("Redis", "MemoryBus", "ReplyStream"),
+        *("Redis", "RedisControl", "Compat", "MemoryBus", "ReplyStream"),
         *("Refused", "Reject", "EventError", "InvalidPayload", "NotConnected", "CallTimeout", "ConfigError"),
         *("NodeGone", "BusUnavailable"),
         *("Limits", "Heartbeat", "Replies", "Reply", "Tally", "Roster", "Close"),

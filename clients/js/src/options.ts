@@ -47,7 +47,7 @@ export interface Options {
    * Tells from a `Close` whether to try again. The default does unless the code is 1008, 4001, 4010, 4011 or 4012. An
    * attempt that failed is put to it as 1006. What it throws counts as a no.
    */
-  reconnect?: Policy | undefined;
+  reconnectPolicy?: Policy | undefined;
   /**
    * Messages kept by `send` while there is no connection that takes them, until there is one; more than 16 MiB may need
    * several. Default 0: `send` throws NotConnected.
@@ -84,7 +84,7 @@ const DEFAULTS = {
   fastInterval: 3,
   maxInterval: 120,
   stableAfter: 5,
-  reconnect: reconnectsUnlessFinal,
+  reconnectPolicy: reconnectsUnlessFinal,
 };
 
 /** Check options: what can't work is refused when the client is made. */

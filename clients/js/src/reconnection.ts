@@ -36,7 +36,7 @@ export interface Surroundings {
 export interface ReconnectionOptions {
   /** Where to connect, or a promise of it; may throw. */
   readonly address: () => string | Promise<string>;
-  readonly reconnect: Policy;
+  readonly reconnectPolicy: Policy;
   /** Attempts in a row; null or undefined for no limit. */
   readonly retryLimit?: number | null | undefined;
   /** Seconds until a connection is a good one. */
@@ -53,7 +53,7 @@ export type Reconnection = ReturnType<typeof makeReconnection>;
 
 export function makeReconnection(
   { _dial, _wanted, _ready }: Surroundings,
-  { address, reconnect: policy, retryLimit, stableAfter, queueLimit }: ReconnectionOptions,
+  { address, reconnectPolicy: policy, retryLimit, stableAfter, queueLimit }: ReconnectionOptions,
   retries: Retries,
   { _fire, _report }: Teller,
 ) {

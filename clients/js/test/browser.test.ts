@@ -195,7 +195,7 @@ test("offline and online", async () => {
 
 test("the browser's online event ends a long wait", async () => {
   await page.evaluate(() => {
-    const options = { fastInterval: 1000, maxInterval: 1000, reconnect: () => true };
+    const options = { fastInterval: 1000, maxInterval: 1000, reconnectPolicy: () => true };
     const client = new window.Crosswire.Client(`ws://127.0.0.1:1`, options);
     window.log.length = 0;
     client.onError(() => window.log.push("failed"));

@@ -113,7 +113,7 @@ test.each([1008, 4001, 4010, 4011, 4012])("after %i the client stays away", (cod
 
 test("a policy of one's own decides, and one that throws says no", async () => {
   const closes: unknown[] = [];
-  const { client, events, last } = fakeClient({ reconnect: (close) => closes.push(close) < 2 });
+  const { client, events, last } = fakeClient({ reconnectPolicy: (close) => closes.push(close) < 2 });
   const connected = client.connect();
   last().end();
   vi.runOnlyPendingTimers();
@@ -121,7 +121,7 @@ test("a policy of one's own decides, and one that throws says no", async () => {
   await expect(connected).rejects.toThrow(NotConnected);
   expect(closes).toHaveLength(2);
   const failing = opened({
-    reconnect: () => {
+    reconnectPolicy: () => {
       throw new Error("mine");
     },
   });
@@ -268,7 +268,7 @@ test("a WebSocket that can't be made is a failed attempt", () => {
       throw new Error("mixed content");
     }
   };
-  const client = new Client("ws://h", { WebSocket: WebSocket as never, reconnect: () => false });
+  const client = new Client("ws://h", { WebSocket: WebSocket as never, reconnectPolicy: () => false });
   client.onError((error) => errors.push((error as Error).message));
   void client.connect();
   expect(errors).toEqual(["not connected (1006 Error: mixed content)"]);
@@ -756,7 +756,7 @@ test("what is said on a connection that is closing is not heard", () => {
 });
 
 test("the policy may close the client", () => {
-  const { client, last, sockets } = fakeClient({ reconnect: () => !!client.close() });
+  const { client, last, sockets } = fakeClient({ reconnectPolicy: () => !!client.close() });
   void client.connect();
   last().end();
   expect([sockets.length, vi.getTimerCount()]).toEqual([1, 0]);

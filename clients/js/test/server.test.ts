@@ -145,8 +145,8 @@ describe.each(sockets)("with %s", (_, Class) => {
 
   test.each([4011, 4500])("a refusal with %i is the code and the reason that connect fails with", async (code) => {
     const params = { id: "13", refuse: code, delay: 0.1 };
-    const reconnect = () => false;
-    const refusal = await connect("13", { params, WebSocket: Class, reconnect }).catch((error: unknown) => error);
+    const reconnectPolicy = () => false;
+    const refusal = await connect("13", { params, WebSocket: Class, reconnectPolicy }).catch((error: unknown) => error);
     expect(refusal).toBeInstanceOf(Refused);
     expect(refusal).toMatchObject({ code, reason: "as you wish", close: { code, reason: "as you wish" } });
   });

@@ -88,7 +88,7 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
     }
   };
   const pingText = options?.pingText ?? "";
-  const policy = final && { reconnect: ({ code }: Close) => !final.includes(code) };
+  const policy = final && { reconnectPolicy: ({ code }: Close) => !final.includes(code) };
   const client = new Client("ws://test", { pingInterval: null, ...options, ...policy, WebSocket });
   tell(client, told);
 

@@ -85,7 +85,7 @@ export function wrong(client: Client<ServerEvents, ClientEvents>): void {
   // @ts-expect-error an error may be anything
   client.onError((error: Error) => error);
   // @ts-expect-error a policy answers at once
-  new Client("ws://h", { reconnect: async () => true });
+  new Client("ws://h", { reconnectPolicy: async () => true });
   // @ts-expect-error a parameter is no object
   new Client("ws://h", { params: () => ({ token: { secret: 1 } }) });
   // @ts-expect-error nor is a URL a number

@@ -65,7 +65,7 @@ export class Seat {
       params: { name: this.name, key: this.key },
       pingInterval: 1,
       pongTimeout: 3,
-      reconnect: () => false, // it would come back to the same node: this goes to the next one
+      reconnectPolicy: () => false, // it would come back to the same node: this goes to the next one
       backgroundNotice: false, // a demo may go on behind other windows
       WebSocket: tapped(wire),
     });

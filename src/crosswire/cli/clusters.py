@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from crosswire.cli.failures import USAGE, CommandFailed
+from crosswire.cluster.compat import Compat
 from crosswire.cluster.redis.application import EMBEDDED, application_of, is_embedded
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import ConfigError
@@ -48,7 +49,7 @@ def add_cluster_options(parser: argparse.ArgumentParser, *, serves: bool) -> Non
             "--compat",
             metavar="FORMAT",
             choices=_FORMATS,
-            help="the cluster has Redis(compat=True), as with original servers: msgpack, or json with compress=False",
+            help="the cluster has Redis(compat=), as with original servers: json if it has Compat(compress=False)",
         )
 
 
@@ -122,4 +123,4 @@ def cluster_of(options: argparse.Namespace) -> Redis:
     redis = checked_redis(options)
     if redis is None:
         raise CommandFailed(f"which cluster? Give --redis URL or --embedded, or set {VARIABLE}", USAGE)
-    return redis if options.compat is None else replace(redis, compat=True, compress=options.compat == "msgpack")
+    return redis if options.compat is None else replace(redis, compat=Compat(compress=options.compat == "msgpack"))

@@ -13,10 +13,8 @@ from crosswire.client.destination import Destination, Fresh, Headers
 from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import HandlerT, Hooks
 from crosswire.client.options import (
-    require_count,
     require_interval,
     require_policy,
-    require_seconds,
     require_subprotocols,
     require_text,
     require_tls,
@@ -30,6 +28,7 @@ from crosswire.core.backoff import Backoff
 from crosswire.core.calls import CallIds
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event
+from crosswire.core.options import require_count, require_seconds
 from crosswire.core.payloads import payload_type
 from crosswire.errors import NotConnected
 from crosswire.runtime.tasks import Tasks
@@ -67,7 +66,7 @@ class Client:
         retry_limit: attempts in a row, or None for no limit. A connection that is let in and holds, which the next
             message from the server shows, starts the count anew.
         stable_after: seconds after which a connection that was let in has held, whether a message came or not.
-        reconnect: tells from a :class:`~crosswire.types.Close` whether to try again. The default does unless the
+        reconnect_policy: tells from a :class:`~crosswire.types.Close` whether to try again. The default does unless the
             code is 1008, 4001, 4010, 4011 or 4012. An attempt that failed is put to it as 1006; as 1008 if the server
             refused with an HTTP status 4xx, but 408, 425, 429 and, once there was a connection, 403 and 404: a proxy
             may have no server behind it for a while. So with 401, if ``params`` or ``headers`` is a function. The
@@ -122,9 +121,9 @@ class Client:
         max_interval: float = 120,
         retry_limit: int | None = None,
         stable_after: float = 5,
-        reconnect: Policy = reconnects_unless_final,
+        reconnect_policy: Policy = reconnects_unless_final,
     ) -> None:
-        require_policy(reconnect)
+        require_policy(reconnect_policy)
         require_tls(tls, url)
         target = Target("", subprotocols=require_subprotocols(subprotocols), tls=tls)
         self._destination = Destination(url, params, headers, target)
@@ -142,15 +141,15 @@ class Client:
         )
         retries = Retries(
             Backoff(
-                require_count("fast_retries", fast_retries),
+                require_count("fast_retries", fast_retries, zero=True),
                 require_seconds("fast_interval", fast_interval, zero=True),
                 require_seconds("max_interval", max_interval, zero=True),
             ),
-            None if retry_limit is None else require_count("retry_limit", retry_limit),
+            None if retry_limit is None else require_count("retry_limit", retry_limit, zero=True),
             random.random,
         )
         self._reconnection = Reconnection(
-            self._open_session, reconnect, retries, hooks, is_fresh=self._destination.is_fresh
+            self._open_session, reconnect_policy, retries, hooks, is_fresh=self._destination.is_fresh
         )
         self.on_open = hooks.on_open
         self.on_close = hooks.on_close
@@ -246,7 +245,7 @@ class Client:
             UsageError: the name can't be used.
         """
         require_event(event)
-        self._reconnection.home.require_thread()
+        self._reconnection.loop_binding.require_thread()
         self._session().send(event, data)
 
     async def call(
@@ -285,7 +284,7 @@ class Client:
                 print(error.code)
         """
         require_event(event)
-        self._reconnection.home.require_loop()
+        self._reconnection.loop_binding.require_loop()
         answer: T = await self._session().call(
             event,
             data,

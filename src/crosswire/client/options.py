@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from crosswire.core.headers import FIELD_VALUE, TOKEN
 from crosswire.core.names import has_utf8
+from crosswire.core.options import require_seconds
 from crosswire.errors import ConfigError
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -18,29 +18,9 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 _OWN_HEADERS = frozenset({"connection", "upgrade", "content-length", "transfer-encoding"})
 
 
-def require_seconds(name: str, value: object, *, zero: bool = False) -> float:
-    """Return ``value`` if it is a finite number of seconds greater than 0, or not less if ``zero``.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ConfigError(f"{name}={value!r}: give a number of seconds")
-    if not value and not zero:
-        raise ConfigError(f"{name}={value!r}: give a number of seconds greater than 0")
-    return value
-
-
 def require_interval(name: str, value: object) -> float | None:
-    """Return ``value`` if it is None or as in :func:`require_seconds`."""
+    """Return ``value`` if it is None or a finite number of seconds above 0; else raise :exc:`ConfigError`."""
     return None if value is None else require_seconds(name, value)
-
-
-def require_count(name: str, value: object) -> int:
-    """Return ``value`` if it is an integer, 0 or greater; else raise :exc:`ConfigError`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{name}={value!r}: give an integer, 0 or greater")
-    return value
 
 
 def require_text(name: str, value: object) -> str:
@@ -58,10 +38,12 @@ def require_no_arguments(name: str, function: FunctionT) -> FunctionT:
 def require_policy(policy: FunctionT) -> FunctionT:
     """Return what decides whether to try again if it can be called with a Close; else raise :exc:`ConfigError`."""
     if not callable(policy):
-        raise ConfigError(f"reconnect={policy!r}: give a function that takes a Close and returns a bool")
+        raise ConfigError(f"reconnect_policy={policy!r}: give a function that takes a Close and returns a bool")
     if inspect.iscoroutinefunction(policy) or inspect.iscoroutinefunction(getattr(policy, "__call__", None)):  # noqa: B004
-        raise ConfigError(f"reconnect={policy!r}: it is asked at once and can't be asynchronous: write a plain def")
-    return _require_taking("reconnect", policy, "with a Close", None)
+        raise ConfigError(
+            f"reconnect_policy={policy!r}: it is asked at once and can't be asynchronous: write a plain def"
+        )
+    return _require_taking("reconnect_policy", policy, "with a Close", None)
 
 
 def _require_taking(name: str, function: FunctionT, how: str, *arguments: object) -> FunctionT:

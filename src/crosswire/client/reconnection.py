@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from crosswire.client.home import Home
 from crosswire.client.hooks import Hooks
+from crosswire.client.loop_binding import LoopBinding
 from crosswire.client.open_close import OpenCloseHooks
 from crosswire.client.retries import Policy, Retries
 from crosswire.client.session import Session, SessionEvents
 from crosswire.errors import NotConnected, Refused
-from crosswire.runtime.home import running_loop
+from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import Close, CloseCode
 
@@ -44,7 +44,7 @@ class Reconnection:
         is_fresh: whether attempts have tokens of their own, so that one of them may be taken after another was not.
 
     Attributes:
-        home: the event loop that it belongs to.
+        loop_binding: refuses calls from another thread or event loop.
         session: the open one, or None.
         last: how the last connection ended, or why the last attempt was refused; None before.
         reconnecting: whether a connection was lost and the next one is still to come.
@@ -70,7 +70,7 @@ class Reconnection:
         self._at_once = False
         self._dialling: asyncio.Timeout | None = None
         self._pausing: asyncio.Future[None] | None = None
-        self.home = Home()
+        self.loop_binding = LoopBinding()
         self.session: Session | None = None
         self.last: Close | None = None
         self.reconnecting = False
@@ -82,7 +82,7 @@ class Reconnection:
             Refused: the server did not let the client in, and the policy takes that as final.
             NotConnected: it was given up, forbidden by the policy, or stopped.
         """
-        self.home.require_loop()
+        self.loop_binding.require_loop()
         if self._is_in:
             return
         waiter: asyncio.Future[NotConnected | None] = asyncio.get_running_loop().create_future()
@@ -105,7 +105,7 @@ class Reconnection:
 
     def retry_now(self, *, reset: bool) -> None:
         """Drop what there is and connect anew, at once; ``reset`` starts counting attempts at 0."""
-        self.home.require_thread()
+        self.loop_binding.require_thread()
         running_loop()
         if reset:
             self._retries.reset()
@@ -122,7 +122,7 @@ class Reconnection:
 
     async def stop(self) -> None:
         """Close the connection, or give up getting one; return when nothing of it is left."""
-        self.home.require_loop()
+        self.loop_binding.require_loop()
         session, task = self.session, self._run_task
         self.session = None
         if session is not None:
@@ -190,7 +190,7 @@ class Reconnection:
     # The run
 
     def _start(self, *, again: bool) -> None:
-        self.home.enter()
+        self.loop_binding.bind()
         token = self._run_token = object()
         task = self._tasks.start(self._run(token, again=again), "crosswire client")
         # Where tasks start eagerly, the run may have ended already, and a handler have begun another.
@@ -200,7 +200,7 @@ class Reconnection:
     def _end(self, failure: NotConnected) -> None:
         """Decide that there will be no more attempts. The run's task sees it, and a new run may begin at once."""
         self._run_token = None
-        self.home.leave()
+        self.loop_binding.release()
         self._at_once = self.reconnecting = self._for_waiters = False
         self._release(failure)
 

@@ -8,7 +8,7 @@ from crosswire.cluster.interface import Port
 from crosswire.core import envelopes
 from crosswire.core.envelopes import Batch, Statement
 from crosswire.errors import BusUnavailable
-from crosswire.runtime.home import running_loop
+from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.notices import Notices
 
 _MOST = 64

@@ -78,6 +78,6 @@ class NoClients:
         """Remove nobody."""
         return Replies()
 
-    async def destroy(self, room: ToRoom) -> Replies:
-        """Destroy nothing."""
+    async def clear(self, room: ToRoom) -> Replies:
+        """Return the answer of no clients."""
         return Replies()

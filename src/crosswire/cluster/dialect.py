@@ -106,10 +106,10 @@ class Dialect(Protocol):
     def serve(self, clients: ClientInbox) -> None:
         """Listen for clients."""
 
-    def open_room(self, namespace: str, id: str) -> None:
+    def subscribe_room(self, namespace: str, id: str) -> None:
         """Listen for a room."""
 
-    def close_room(self, namespace: str, id: str) -> None:
+    def unsubscribe_room(self, namespace: str, id: str) -> None:
         """Listen for a room no more."""
 
     def room_channel(self, namespace: str, id: str) -> bytes:

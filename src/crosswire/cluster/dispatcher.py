@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from crosswire.cluster.clients import Clients
-from crosswire.cluster.participant import Participant
+from crosswire.cluster.connection import ClusterConnection
 from crosswire.core import envelopes, messages
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import encode
@@ -69,18 +69,18 @@ class ClusterDispatcher:
 
     Args:
         clients: of this node.
-        participant: gives the node's part in the cluster; raises where there is none, or from another thread.
+        connection: gives the node's part in the cluster; raises where there is none, or from another thread.
     """
 
-    __slots__ = ("_clients", "_participant")
+    __slots__ = ("_clients", "_connection")
 
-    def __init__(self, clients: Clients, participant: Callable[[], Participant]) -> None:
+    def __init__(self, clients: Clients, connection: Callable[[], ClusterConnection]) -> None:
         self._clients = clients
-        self._participant = participant
+        self._connection = connection
 
     def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Send an event."""
-        cluster = self._participant()
+        cluster = self._connection()
         if local or cluster.alone:
             self._clients.send(target, event, data, exclude, True)
             return
@@ -150,15 +150,15 @@ class ClusterDispatcher:
         own = partial(self._clients.remove, room, user)
         return _joined(*await self._everywhere(own, "remove", _Membership(room, user)))
 
-    async def destroy(self, room: ToRoom) -> Replies:
+    async def clear(self, room: ToRoom) -> Replies:
         """Let all leave."""
-        return _joined(*await self._everywhere(partial(self._clients.destroy, room), "destroy", room))
+        return _joined(*await self._everywhere(partial(self._clients.clear, room), "clear", room))
 
     async def _everywhere(
         self, own: Callable[[], Coroutine[Any, Any, Any]], name: str, question: Any, timeout: float = PATIENCE
     ) -> tuple[Any, Replies]:
         """Carry something out here and on all other servers at once; nowhere, where it can't be asked."""
-        cluster = self._participant()
+        cluster = self._connection()
         if cluster.alone:
             return await own(), Replies()
         asking = cluster.gather_service(name, question, timeout)
@@ -188,10 +188,10 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
     async def remove(_sender: str, ask: _Membership) -> int:
         return _own_answer(await clients.remove(ask.room, ask.user))
 
-    async def destroy(_sender: str, room: ToRoom) -> int:
-        return _own_answer(await clients.destroy(room))
+    async def clear(_sender: str, room: ToRoom) -> int:
+        return _own_answer(await clients.clear(room))
 
-    for service in (gather, close, count, members, add, remove, destroy):
+    for service in (gather, close, count, members, add, remove, clear):
         services.on(service.__name__, service)
 
 

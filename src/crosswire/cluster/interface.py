@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from crosswire.core.messages import Codec
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 Receive = Callable[[bytes], None]
@@ -136,16 +135,6 @@ class Bus(Protocol):
     @property
     def prefix(self) -> str:
         """What the names of its channels begin with."""
-        ...
-
-    @property
-    def original(self) -> Codec | None:
-        """How the original's servers on it encode what they say; None where there are none."""
-        ...
-
-    @property
-    def preset_namespaces(self) -> Collection[str]:
-        """Namespaces of rooms that original servers listen on all the time."""
         ...
 
     def attach(self, owner: PortEvents, name: str, origin: bytes) -> Port:

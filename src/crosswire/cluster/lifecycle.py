@@ -8,14 +8,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from crosswire.cluster.client_channels import ClientChannels
+from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.memory import MemoryBus
-from crosswire.cluster.participant import Participant
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.responder import Responder
-from crosswire.errors import ConfigError, NotConnected, UsageError
-from crosswire.runtime.home import foreign_thread, get_ident
+from crosswire.core.options import require_drain
+from crosswire.errors import ConfigError, NotConnected
+from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
 from crosswire.runtime.tasks import Tasks
 
@@ -47,7 +49,7 @@ class NodeLife:
         self,
         name: str,
         bus: Bus | None,
-        join: Callable[[str, Bus], Participant],
+        join: Callable[[str, Bus], ClusterConnection],
         responders: tuple[Responder, ...],
         handlers: Tasks,
         background: Tasks,
@@ -63,8 +65,8 @@ class NodeLife:
         self._channels = channels
         self._hooks = hooks
         self._life = StartStop("node")
-        self._starting: Participant | None = None
-        self._participant: Participant | None = None
+        self._starting: ClusterConnection | None = None
+        self._connection: ClusterConnection | None = None
         self._lost_name: asyncio.Event | None = None
         self._thread = 0  # of its event loop
 
@@ -75,51 +77,56 @@ class NodeLife:
 
     def configure(self, name: str | None, bus: Bus | None) -> None:
         """Change what it was made with; None leaves it as it is."""
-        if self.running or self._participant is not None or self._starting is not None:
+        if self.running or self._connection is not None or self._starting is not None:
             raise ConfigError("the node runs already: configure it before")
         self.name = self.name if name is None else name
         self.bus = self.bus if bus is None else bus
 
-    def participant(self) -> Participant:
+    def connection(self) -> ClusterConnection:
         """Its part in the cluster, for whoever does something with it.
 
         Raises:
             NotConnected: it has not been started, or was stopped.
             UsageError: this thread is not that of its event loop.
         """
-        participant = self._participant
-        if participant is None or get_ident() != self._thread:
-            participant = self.view()
+        connection = self._connection
+        if connection is None or get_ident() != self._thread:
+            connection = self.view()
             if get_ident() != self._thread:
-                raise foreign_thread(f"node {self.name!r}")
-        return participant
+                raise wrong_thread(f"node {self.name!r}")
+        return connection
 
-    def view(self) -> Participant:
+    def view(self) -> ClusterConnection:
         """Its part in the cluster, for whoever only looks at it, from any thread.
 
         Raises:
             NotConnected: it has not been started, or was stopped.
         """
-        participant = self._current()
-        if participant is None:
+        connection = self._current()
+        if connection is None:
             raise NotConnected(
                 f"{self.name!r} has not been started, or was stopped: first `await start()` it, or enter it with "
                 "`async with`; what is to happen at its start belongs into an on_start hook"
             )
-        return participant
+        return connection
 
-    def arriving(self) -> Participant:
+    def arriving(self) -> ClusterConnection:
         """Its part in the cluster, of which other nodes may want something while it starts."""
-        return self.participant() if self._starting is None else self._starting
+        return self.connection() if self._starting is None else self._starting
 
-    def connected(self) -> Participant | None:
+    def connected(self) -> ClusterConnection | None:
         """Its part in the cluster, if it runs and can have others to work with."""
         return None if self.bus is None else self._current()
 
-    def _current(self) -> Participant | None:
+    def client_channels(self) -> ClientChannels | None:
+        """Return the channels of this node's clients, if it runs and can have others to work with."""
+        connection = None if self.bus is None else self._current()
+        return None if connection is None else connection.client_channels
+
+    def _current(self) -> ClusterConnection | None:
         """Its part; while it starts, from the moment at which others may ask it something."""
         starting = self._starting
-        return starting if starting is not None and starting.named else self._participant
+        return starting if starting is not None and starting.named else self._connection
 
     async def start(self) -> None:
         """Join the cluster; see ``Node.start``."""
@@ -127,39 +134,38 @@ class NodeLife:
 
     async def stop(self, drain: float) -> None:
         """Leave the cluster; see ``Node.stop``."""
-        if not drain >= 0:
-            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+        require_drain(drain)
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
     async def _begin(self) -> None:
         self._lost_name = asyncio.Event()
         self._thread = get_ident()
-        self._starting = participant = self._join(self.name, MemoryBus() if self.bus is None else self.bus)
-        participant.alone = self.bus is None
+        self._starting = connection = self._join(self.name, MemoryBus() if self.bus is None else self.bus)
+        connection.alone = self.bus is None
         try:
-            await participant.start()
+            await connection.start()
         except BaseException:
             await self._background.cancel()
             raise
         finally:
             self._starting = None
-        self._participant = participant
+        self._connection = connection
         try:
-            await self._channels.attach(participant)
+            await self._channels.attach(connection)
             await run_hook(self._hooks.on_start, self._handlers)
         except BaseException:
-            await carry_through(partial(self._cancel_handlers, None), partial(self._leave, participant))
+            await carry_through(partial(self._cancel_handlers, None), partial(self._leave, connection))
             raise
-        participant.take_up()
+        connection.take_up()
 
     async def _end(self, drain: float, caller: asyncio.Task[Any] | None) -> None:
-        participant = self._participant
-        assert participant is not None, "it runs"
+        connection = self._connection
+        assert connection is not None, "it runs"
         await carry_through(
             partial(self._end_handlers, max(drain, _GRACE), caller),
             partial(self._cancel_handlers, caller),
             partial(run_each, self._hooks.on_stop, self._handlers),
-            partial(self._leave, participant),
+            partial(self._leave, connection),
         )
 
     async def _end_handlers(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:
@@ -173,13 +179,13 @@ class NodeLife:
                 responder.drop()
             await self._handlers.cancel(caller)
 
-    async def _leave(self, participant: Participant) -> None:
+    async def _leave(self, connection: ClusterConnection) -> None:
         try:
             await self._background.cancel()
             self._channels.detach()
-            await participant.leave()
+            await connection.leave()
         finally:
-            self._participant = None
+            self._connection = None
 
     async def lost_name(self) -> None:
         """Wait until another node has taken over the name."""

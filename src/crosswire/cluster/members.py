@@ -11,7 +11,7 @@ from itertools import count
 from typing import Protocol
 
 from crosswire.cluster.interface import Port
-from crosswire.cluster.native import Native
+from crosswire.cluster.native import NativeDialect
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Beat, Goodbye, NameTaken
 from crosswire.core.membership import DEATH, INTERVAL, Heard, Member, Membership
@@ -80,7 +80,7 @@ class Members:
     def __init__(
         self,
         own: NodeInfo,
-        native: Native,
+        native: NativeDialect,
         port: Port,
         load: Load,
         owner: MembershipEvents,
@@ -139,7 +139,7 @@ class Members:
             ConfigError: one has.
         """
         self._announced = False
-        if not await self._port.listeners(self._native.own_channels[2]) > 1:  # this node's own is among them
+        if not await self._port.listeners(self._native.own_channels.name) > 1:  # this node's own is among them
             return
         self._native.tell_name(self._own.name, self._beat(asks=True))
         await self._wait(lambda: self._taken, HOLDER_PATIENCE)
@@ -151,7 +151,7 @@ class Members:
         Raises:
             ConfigError: one that has started at the same time has the same name.
         """
-        expected = await self._port.listeners(self._native.own_channels[0]) - 1
+        expected = await self._port.listeners(self._native.own_channels.all_nodes) - 1
         self._require_name()  # who waited for the holder while it stood still itself may have the answer by now
         self._announced = True
         self._native.announce(self._beat(asks=True))
@@ -168,7 +168,7 @@ class Members:
         deadline = loop.time() + DEATH
         while (remaining := deadline - loop.time()) > 0:
             known = len(self._members)
-            if known >= await self._port.listeners(self._native.own_channels[0]) - 1:
+            if known >= await self._port.listeners(self._native.own_channels.all_nodes) - 1:
                 return
             await self._wait(partial(self._knows_more_than, known), min(remaining, INTERVAL))
 
@@ -308,7 +308,7 @@ class Members:
             self._warned.add(beat.incarnation)
             logger.warning(
                 "node %r speaks %r and this one %r, so they lose each other's messages: "
-                "give all nodes of a cluster the same compat= and compress= in Redis(...)",
+                "give all nodes of a cluster the same compat= in Redis(...)",
                 beat.name,
                 beat.dialect,
                 self._dialect,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from crosswire.cluster.interface import PortEvents, Receive
-from crosswire.runtime.home import running_loop
+from crosswire.runtime.loop_thread import running_loop
 
 
 class MemoryBus:
@@ -18,8 +18,6 @@ class MemoryBus:
     """
 
     prefix = "cw:"
-    original = None
-    preset_namespaces = ()
 
     def __init__(self) -> None:
         self.receivers: dict[bytes, dict[MemoryPort, Receive]] = {}

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Collection
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from crosswire.cluster.batches import Batches
 from crosswire.cluster.dialect import ClientInbox, MemberInbox, NodeInbox, ReceivePublished
@@ -45,7 +45,15 @@ _LATEST = 2**62
 logger = logging.getLogger("crosswire.cluster")
 
 
-class Native:
+class NodeChannels(NamedTuple):
+    """The channels that every node listens on: that of all nodes, that of its run, and that of its name."""
+
+    all_nodes: bytes
+    incarnation: bytes
+    name: bytes
+
+
+class NativeDialect:
     """Speaks for one node.
 
     Args:
@@ -164,10 +172,10 @@ class Native:
             self._port.subscribe(channel, receive)
 
     @property
-    def own_channels(self) -> tuple[bytes, bytes, bytes]:
-        """The channels of every node: all nodes', its incarnation's, its name's."""
+    def own_channels(self) -> NodeChannels:
+        """The channels that this node listens on, with or without clients."""
         channels = self._channels
-        return channels.nodes, channels.incarnation(self._incarnation), channels.node(self._name)
+        return NodeChannels(channels.nodes, channels.incarnation(self._incarnation), channels.node(self._name))
 
     @property
     def client_channels(self) -> tuple[bytes]:
@@ -179,11 +187,11 @@ class Native:
         self._clients = clients
         self._port.subscribe(self._channels.everyone, partial(self._for_clients, Everyone()))
 
-    def open_user(self, user: str) -> None:
+    def subscribe_user(self, user: str) -> None:
         """Listen on a user's channel."""
         self._port.subscribe(self._channels.user(user), partial(self._for_clients, ToUsers((user,))))
 
-    def close_user(self, user: str) -> None:
+    def unsubscribe_user(self, user: str) -> None:
         """Leave a user's channel."""
         self._port.unsubscribe(self._channels.user(user))
 
@@ -191,11 +199,11 @@ class Native:
         """A user's channel."""
         return self._channels.user(user)
 
-    def open_room(self, namespace: str, id: str) -> None:
+    def subscribe_room(self, namespace: str, id: str) -> None:
         """Listen on a room's channel."""
         self._port.subscribe(self._channels.room(namespace, id), partial(self._for_clients, ToRoom(namespace, id)))
 
-    def close_room(self, namespace: str, id: str) -> None:
+    def unsubscribe_room(self, namespace: str, id: str) -> None:
         """Leave a room's channel."""
         self._port.unsubscribe(self._channels.room(namespace, id))
 
@@ -298,7 +306,7 @@ class _Asker:
 
     __slots__ = ("_native", "_request")
 
-    def __init__(self, native: Native, request: NodeRequest) -> None:
+    def __init__(self, native: NativeDialect, request: NodeRequest) -> None:
         self._native = native
         self._request = request
 

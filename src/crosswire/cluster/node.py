@@ -8,21 +8,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 from crosswire.cluster.clients import Clients, NoClients
+from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
 from crosswire.cluster.gathering import names_of, question
 from crosswire.cluster.hooks import HandlerT, NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.lifecycle import NodeLife
-from crosswire.cluster.participant import Participant
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.requests import ReplyStream
 from crosswire.cluster.responder import Responder
-from crosswire.core.audience import Audience, Audiences, Room, require_timeout
+from crosswire.core.audience import Audience, Audiences, Room
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
-from crosswire.core.options import require_node_name
+from crosswire.core.options import require_node_name, require_timeout
 from crosswire.core.payloads import payload_type
 from crosswire.errors import ConfigError
 from crosswire.runtime import process
@@ -79,9 +79,12 @@ class Node:
         self._redis = RedisControl(lambda: self._life.arriving())
         self._hooks = NodeHooks(tasks, lambda: self._life.lose_name(), self._redis.welcome)
 
-        def join(name: str, bus: Bus) -> Participant:
+        def join(name: str, bus: Bus) -> ClusterConnection:
             waits = bool(self._hooks.on_start)
-            return Participant(name, bus, *responders, clients, self._hooks, background, waits=waits)
+            compat = bus.compat_options if isinstance(bus, Redis) else None
+            return ClusterConnection(
+                name, bus, *responders, clients, self._hooks, background, compat=compat, waits=waits
+            )
 
         self._life = life = NodeLife(
             f"node-{secrets.token_hex(4)}" if name is None else require_node_name(name),
@@ -95,9 +98,10 @@ class Node:
         )
         offer_services(services, clients)
         self._redis.offer(services)
-        self._audiences = Audiences(ClusterDispatcher(clients, life.participant))
-        self._part = life.participant
+        self._audiences = Audiences(ClusterDispatcher(clients, life.connection))
+        self._part = life.connection
         self.connected = life.connected
+        self.client_channels = life.client_channels
         self.lost_name = life.lost_name
         self.on_join = self._hooks.on_join
         self.on_leave = self._hooks.on_leave
@@ -269,8 +273,8 @@ class Node:
         await self._channels.subscribe(self._part(), channel, handler)
         return handler
 
-    async def unsubscribe(self, channel: str, handler: Handler | None = None) -> None:
-        """Call a handler no more, or none of them."""
+    def unsubscribe(self, channel: str, handler: Handler | None = None) -> None:
+        """Remove a handler from a channel, or all of its handlers."""
         if self.running:
             self._part()  # from here, and not from another thread
         self._channels.unsubscribe(channel, handler)

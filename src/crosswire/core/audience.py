@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from crosswire.core.names import require_event, require_name
+from crosswire.core.options import require_timeout
 from crosswire.core.payloads import PayloadType, payload_type
 from crosswire.errors import SENDABLE, UsageError, may_be_sent
 from crosswire.types import ANYTHING, Replies, Roster, T, Tally
@@ -99,8 +100,8 @@ class Dispatcher(Protocol):
         """Let every connection of a user leave."""
         ...
 
-    async def destroy(self, room: ToRoom) -> Replies:
-        """Let all leave."""
+    async def clear(self, room: ToRoom) -> Replies:
+        """Remove every member from a room."""
         ...
 
 
@@ -140,7 +141,7 @@ class Audience:
         self._dispatcher.send(self.target, require_event(event), data, excluded, local)
 
     async def gather(
-        self, event: str, data: Any = None, timeout: float = 5, *, type: TypeForm[T] = ANYTHING
+        self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING
     ) -> Replies[T]:
         """Call all of them and wait for their answers, at most ``timeout`` seconds.
 
@@ -198,9 +199,9 @@ class Room(Audience):
         """List the users in the room."""
         return await self._dispatcher.members(self._room)
 
-    async def destroy(self) -> Replies:
-        """Let all leave; returns how many connections left, by node."""
-        return await self._dispatcher.destroy(self._room)
+    async def clear(self) -> Replies:
+        """Remove every member from the room, on all servers; returns how many connections left, by node."""
+        return await self._dispatcher.clear(self._room)
 
 
 class Audiences:
@@ -263,19 +264,6 @@ def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
         else:
             raise UsageError(f"exclude takes user ids and sockets, not {each!r}")
     return Excluded(tuple(users), tuple(sockets)) if users or sockets else None
-
-
-def require_timeout(value: object) -> float:
-    """Check a timeout in seconds.
-
-    Raises:
-        UsageError: it is no number greater than 0.
-    """
-    if type(value) is int and value > 0:
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UsageError(f"a timeout is a number of seconds greater than 0, not {value!r}")
-    return value
 
 
 def require_close_code(value: object) -> int:

@@ -12,7 +12,7 @@ MemberT = TypeVar("MemberT", bound=Recipient)
 
 
 class RoomQueries(Protocol):
-    """What this server alone knows of rooms, at once. ``server.rooms`` is one.
+    """What this server alone knows of rooms, at once. ``server.local_rooms`` is one.
 
     With ``prefix=True`` the last name given is the beginning of the names meant.
     """

@@ -1,31 +1,23 @@
-"""SIGINT and SIGTERM of a process, heard at every moment."""
+"""SIGINT and SIGTERM of a process, handled at every moment."""
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import os
 import selectors
 import signal
-import sys
-import threading
-import time
-from contextlib import suppress
-from math import inf
-from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
-from typing import Any, NoReturn
+from typing import Any
+
+from crosswire.runtime.watchdog import WAKE_SIGNAL, Watchdog
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_END = 3.0
-"""Seconds after which a process whose start a signal broke off has ended, whatever still holds it: a thread, say."""
-_HURRIED_END = 1.0
-"""The same after a second signal."""
-_BUSY = 0.3
-"""Seconds without a sign of life, after which an event loop is held by code that does not wait for anything."""
-_CLEANING_UP = 0.5
-"""Seconds that such code gets for its ``finally``, once it is broken off."""
-_AGAIN = 0.1
+START_EXIT_TIMEOUT = 3.0
+"""Seconds after which a process exits whose start was interrupted, whatever still keeps it, such as a thread."""
+HURRIED_EXIT_TIMEOUT = 1.0
+"""Seconds after which a process exits after a second signal."""
+CLEANUP_TIME = 0.5
+"""Seconds that interrupted code may hold the event loop for its ``finally``."""
 
 _NOT_OF_APPLICATION = (
     os.path.dirname(os.path.dirname(__file__)) + os.sep,
@@ -35,18 +27,18 @@ _NOT_OF_APPLICATION = (
 
 
 class BrokenOff(asyncio.CancelledError):
-    """A signal ends what the application's code is at; that is no failure of it."""
+    """Raised in code of the application that a signal interrupts; it did not fail."""
 
 
 class StopSignals:
     """SIGINT and SIGTERM of this process, for as long as the context lasts; in the main thread.
 
-    Both are heard at every moment. Where the application's code holds the event loop while a start is to be broken
-    off, or a stop to be hurried, :exc:`BrokenOff` is raised in the midst of it. And what even so does not end in time,
-    such as a thread, does not keep the process: it exits, with 128 and the number of the signal, as a shell would say
-    of one that was killed by it.
+    Both are handled at every moment. Where the application's code holds the event loop while a start is to be
+    interrupted, or a stop to be hurried, :exc:`BrokenOff` is raised in that code. If something else keeps the process
+    from its end, such as a thread, it exits, with 128 plus the number of the signal, as a shell reports a process that
+    was killed by it.
 
-    A process that is forked meanwhile, as :mod:`multiprocessing` does, takes signals as it did before.
+    A process that is forked meanwhile, as :mod:`multiprocessing` does, handles signals as this one did before.
 
     Attributes:
         number: the first signal, once there was one.
@@ -59,74 +51,84 @@ class StopSignals:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
         self._starting = True
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._hurried = False
-        self._poked = False
-        self._asked: float | None = None  # when the event loop was asked for a sign of life that it still owes
+        self._interrupting = False  # whether code that holds the event loop is to be interrupted
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watchdog = Watchdog()
         self._before: dict[signal.Signals, Any] = {}
-        self._orders: SimpleQueue[float | None] = SimpleQueue()  # seconds to the exit; None: all is over
-        self._watched = False
-        self._main = threading.get_ident()
         self._process = os.getpid()
 
     def __enter__(self) -> StopSignals:
-        for number in _SIGNALS:
-            self._before[number] = signal.signal(number, self._catch)
+        for number in (WAKE_SIGNAL, *_SIGNALS):
+            self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._orders.put(None)
-        self._loop = self._asked = None  # so nothing is poked that does not know of it any more
-        self._set_back()
+        self._watchdog.stop()
+        self._interrupting = False
+        self._restore_handlers()
 
-    def _set_back(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, handler in self._before.items():
-            # None: it was not set from Python, and can't be set back from there.
+            # None: it was not set from Python, and can't be set from Python again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell this event loop, also of signals that came before."""
+        """Notify this event loop, also of signals that came before; and watch it until :meth:`started`."""
         self._loop = loop
-        self._tell()
+        self._watchdog.attach(loop)
+        self.watch()
+        self._notify()
+
+    def watch(self) -> None:
+        """See that signals are handled while code holds the event loop; called for a start and for a stop."""
+        self._watchdog.start()
 
     def started(self) -> None:
-        """From now on the first signal breaks off no start, but lets what was started end in its own time."""
+        """Let the first signal interrupt nothing from now on, also if it has just come."""
         self._starting = False
-        self._orders.put(inf)  # it may have come just now
+        if not self._hurried:
+            self._interrupting = False
+            self._watchdog.stop()
+
+    def exit_within(self, seconds: float) -> None:
+        """Let the process exit after so many seconds, if it has not ended by then; after a signal."""
+        assert self.number is not None
+        self._interrupting = True
+        self._watchdog.exit_within(seconds, 128 + self.number)
 
     # In the main thread, between any two instructions
 
-    def _catch(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
-            self._set_back()
+            self._restore_handlers()
             signal.raise_signal(number)
-            return
-        if self._poked:
-            self._poked = False
-            if self._is_held() and _is_of_application(frame):
-                self._asked = time.monotonic() + _CLEANING_UP
-                raise BrokenOff("a signal ends this")
-            return
+        elif self._watchdog.is_wake_up(number):
+            self._interrupt(frame)
+        else:
+            self._handle_stop(signal.Signals(number))
+
+    def _handle_stop(self, number: signal.Signals) -> None:
         if self.number is None:
-            self.number = signal.Signals(number)
+            self.number = number
             if self._starting:
-                self.end_within(_END)
+                self.exit_within(START_EXIT_TIMEOUT)
+            else:
+                self.watch()  # for the second one
         elif not self._hurried:
             self._hurried = True
-            self.end_within(_HURRIED_END)
-        self._tell()
+            self.exit_within(HURRIED_EXIT_TIMEOUT)
+        self._notify()
 
-    def end_within(self, seconds: float) -> None:
-        """Let the process exit after so many seconds, if it has not ended by then; after a signal."""
-        self._orders.put(seconds)
-        if not self._watched:
-            self._watched = True
-            # Not threading's: it takes locks, and who holds them may be what this handler interrupts.
-            _thread.start_new_thread(self._watch_over, ())
+    def _interrupt(self, frame: FrameType | None) -> None:
+        """End what holds the event loop, if it is to be ended and if it is the application's."""
+        if self._interrupting and self._watchdog.loop_is_held() and _is_of_application(frame):
+            self._watchdog.allow(CLEANUP_TIME)
+            raise BrokenOff("a signal ends this")
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._loop is None or self._loop.is_closed():
             return
         if self.number is not None:
@@ -134,61 +136,9 @@ class StopSignals:
         if self._hurried:
             self._loop.call_soon_threadsafe(self.second.set)
 
-    def _is_held(self) -> bool:
-        """Whether code that does not wait for anything keeps the event loop from its other work."""
-        asked = self._asked  # it may change at any moment
-        return asked is not None and time.monotonic() - asked > _BUSY
-
-    def _answer(self) -> None:
-        self._asked = None
-
-    # In a thread of its own
-
-    def _watch_over(self) -> None:
-        ends, seconds = inf, self._orders.get()
-        while seconds is not None:
-            ends = inf if seconds == inf else min(ends, time.monotonic() + seconds)
-            seconds = self._orders.get() if ends == inf else self._wait_for_order(ends)
-
-    def _wait_for_order(self, ends: float) -> float | None:
-        """Look every moment whether the event loop is held, and exit when it is time to."""
-        while True:
-            if (remaining := ends - time.monotonic()) <= 0:
-                self._exit()
-            if self._is_held():
-                self._poke()
-            elif self._asked is None:
-                self._ask()
-            try:
-                return self._orders.get(timeout=min(_AGAIN, remaining))
-            except Empty:
-                continue
-
-    def _ask(self) -> None:
-        loop = self._loop
-        if loop is None or loop.is_closed():
-            return
-        self._asked = time.monotonic()
-        with suppress(RuntimeError):  # it was closed just now
-            loop.call_soon_threadsafe(self._answer)
-
-    def _poke(self) -> None:
-        """Let the main thread see what it is at."""
-        assert self.number is not None
-        self._poked = True
-        if sys.platform == "win32":
-            _thread.interrupt_main(self.number)
-        else:
-            signal.pthread_kill(self._main, self.number)  # interrupts what it waits for, too
-
-    def _exit(self) -> NoReturn:
-        assert self.number is not None
-        os.write(2, b"the process did not end in time after a signal, and exits\n")
-        os._exit(128 + self.number)
-
 
 def _is_of_application(frame: FrameType | None) -> bool:
-    """Whether code is being run that is neither the event loop's nor our own."""
+    """Return whether code is being run that is neither the event loop's nor our own."""
     if frame is None:
         return False
     return not frame.f_code.co_filename.startswith(_NOT_OF_APPLICATION)

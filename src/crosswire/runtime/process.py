@@ -8,6 +8,7 @@ import signal
 import threading
 from typing import Protocol
 
+from crosswire.core.options import require_drain
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import loops
 from crosswire.runtime.interrupts import StopSignals
@@ -54,8 +55,7 @@ def run(what: str, service: Service, drain: float) -> None:
         Exception: whatever the application's own code raised.
     """
     _require_place(what)
-    if not drain >= 0:
-        raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+    require_drain(drain)
     # The process is ours now: say what happens, unless the application has set up logging of its own.
     logging.basicConfig(level=logging.INFO, format=_LOGS)
     try:
@@ -111,7 +111,7 @@ async def _end_others(signals: StopSignals) -> None:
     if others and (left := (await asyncio.wait(others, timeout=_UNDO))[1]):
         names = ", ".join(sorted(task.get_name() for task in left))
         logger.error("tasks that do not end when they are cancelled keep the process from its end: %s", names)
-        signals.end_within(_LEFT)
+        signals.exit_within(_LEFT)
 
 
 async def _serve(service: Service, drain: float, signals: StopSignals) -> None:
@@ -125,6 +125,7 @@ async def _serve(service: Service, drain: float, signals: StopSignals) -> None:
     by_signal = await _comes_first(signals.first, lost)
     lost.cancel()
     number = signals.number
+    signals.watch()
     stopping = asyncio.create_task(service.stop(drain if number == signal.SIGTERM else 0), name="crosswire stop")
     if await _comes_first(signals.second, stopping):
         stopping.cancel()

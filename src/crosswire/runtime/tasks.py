@@ -10,7 +10,7 @@ from contextvars import Context
 from typing import Any
 
 from crosswire.errors import UsageError
-from crosswire.runtime.home import running_loop
+from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.slow import SlowWatch, Watched
 
 logger = logging.getLogger("crosswire.tasks")

@@ -145,7 +145,7 @@ class LocalDelivery:
         """Let every connection of a user leave."""
         return self._leave(room, self._presence.of(user))
 
-    async def destroy(self, room: ToRoom) -> Replies:
+    async def clear(self, room: ToRoom) -> Replies:
         """Let all leave."""
         return self._leave(room, list(self._rooms.in_room(room.namespace, room.id)))
 

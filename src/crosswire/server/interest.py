@@ -13,8 +13,8 @@ from crosswire.runtime.tasks import Tasks
 from crosswire.types import CloseCode
 
 if TYPE_CHECKING:
+    from crosswire.cluster.client_channels import ClientChannels
     from crosswire.cluster.node import Node
-    from crosswire.cluster.participant import Participant
     from crosswire.server.socket import Socket
 
 _ON_THE_WAY = 0.5
@@ -48,18 +48,18 @@ class Interest:
 
     def stamp(self) -> int:
         """When a connection came, to compare with those of other servers."""
-        cluster = self._cluster()
-        return 0 if cluster is None else cluster.clock.stamp()
+        channels = self._channels()
+        return 0 if channels is None else channels.stamp()
 
     def open_user(self, user: str) -> None:
         """Somebody of this user is here."""
-        if (cluster := self._cluster()) is not None:
-            cluster.native.open_user(user)
+        if (channels := self._channels()) is not None:
+            channels.subscribe_user(user)
 
     def close_user(self, user: str) -> None:
         """Nobody of this user is here any more."""
-        if (cluster := self._cluster()) is not None:
-            cluster.native.close_user(user)
+        if (channels := self._channels()) is not None:
+            channels.unsubscribe_user(user)
 
     def open_room(self, namespace: str, id: str) -> None:
         """Somebody is in this room.
@@ -67,13 +67,13 @@ class Interest:
         Raises:
             UsageError: the room can't be named in this cluster.
         """
-        if (cluster := self._cluster()) is not None:
-            cluster.dialect.open_room(namespace, id)
+        if (channels := self._channels()) is not None:
+            channels.subscribe_room(namespace, id)
 
     def close_room(self, namespace: str, id: str) -> None:
         """Nobody is in this room any more."""
-        if (cluster := self._cluster()) is not None:
-            cluster.dialect.close_room(namespace, id)
+        if (channels := self._channels()) is not None:
+            channels.unsubscribe_room(namespace, id)
 
     async def room_ready(self, namespace: str, id: str) -> None:
         """Wait until messages to a room, published anywhere, come here.
@@ -81,14 +81,14 @@ class Interest:
         Raises:
             BusUnavailable: no Redis lets this server listen.
         """
-        if (cluster := self._cluster()) is not None:
-            channel = cluster.dialect.room_channel(namespace, id)
-            if not cluster.port.is_listening(channel):
-                await cluster.port.listening(channel)
+        if (channels := self._channels()) is not None:
+            waiting = channels.room_ready(namespace, id)
+            if waiting is not None:
+                await waiting
 
     def arrival(self, socket: Socket) -> Coroutine[Any, Any, None] | None:
         """What is to be awaited before a connection's user is reachable from everywhere; None if nothing is."""
-        return None if self._cluster() is None else self._arrive_anyway(socket)
+        return None if self._channels() is None else self._arrive_anyway(socket)
 
     async def _arrive_anyway(self, socket: Socket) -> None:
         with suppress(BusUnavailable):  # it was logged; who comes is served all the same, as while there is no Redis
@@ -100,17 +100,16 @@ class Interest:
         Raises:
             BusUnavailable: no Redis lets this server listen for the user.
         """
-        cluster = self._cluster()
-        if cluster is None:
+        channels = self._channels()
+        if channels is None:
             return
-        channel = cluster.native.user_channel(socket.user)
-        await cluster.port.listening(channel)
+        await channels.user_ready(socket.user)
         if not socket.is_open or self._duplicates == "allow":
             return
         # Others are told only now, so that of two who come at once one at least hears of the other. Until they hear it
         # the peer may be dead: whoever is newer has it asked.
-        cluster.native.claim(socket.user, socket.stamp, alive=False)
-        if self._duplicates == "refuse" and await cluster.port.listeners(channel) > 1:
+        channels.claim(socket.user, socket.stamp, alive=False)
+        if self._duplicates == "refuse" and await channels.count_listeners(socket.user) > 1:
             await self._wait_for_objection(socket)
 
     async def _wait_for_objection(self, socket: Socket) -> None:
@@ -133,48 +132,46 @@ class Interest:
 
     def claimed(self, sockets: Collection[Socket], claim: Claim) -> None:
         """Another server has a connection of the user of these sockets: the one or the other is closed."""
-        cluster = self._cluster()
-        if cluster is None or self._duplicates == "allow":
+        channels = self._channels()
+        if channels is None or self._duplicates == "allow":
             return
         for socket in tuple(sockets):
-            newer = (claim.stamp, claim.incarnation) > (socket.stamp, cluster.incarnation)
+            newer = channels.is_newer(claim, socket.stamp)
             if self._duplicates == "replace":
-                self._replace(cluster, socket, newer=newer)
+                self._replace(channels, socket, newer=newer)
             elif newer:
-                self._look_after(cluster, socket)
+                self._look_after(channels, socket)
             elif claim.alive:
                 socket.close(CloseCode.REPLACED, "the user is connected already")
             else:
-                cluster.native.claim(
-                    socket.user, socket.stamp, alive=True
-                )  # let the other see whether its peer answers
+                channels.claim(socket.user, socket.stamp, alive=True)  # let the other see whether its peer answers
 
-    def _replace(self, cluster: Participant, socket: Socket, *, newer: bool) -> None:
+    def _replace(self, channels: ClientChannels, socket: Socket, *, newer: bool) -> None:
         if newer:
             socket.close(CloseCode.REPLACED, "replaced by another connection of the same user")
         else:
-            cluster.native.claim(socket.user, socket.stamp, alive=True)
+            channels.claim(socket.user, socket.stamp, alive=True)
 
-    def _look_after(self, cluster: Participant, socket: Socket) -> None:
+    def _look_after(self, channels: ClientChannels, socket: Socket) -> None:
         """Keep a newer connection out only if the peer of this one answers; else drop this one."""
         if socket not in self._probed:
             self._probed.add(socket)
-            self._tasks.start(self._probe_for(cluster, socket), "crosswire probe")
+            self._tasks.start(self._probe_for(channels, socket), "crosswire probe")
 
-    async def _probe_for(self, cluster: Participant, socket: Socket) -> None:
+    async def _probe_for(self, channels: ClientChannels, socket: Socket) -> None:
         try:
             alive = await socket.drop_if_dead()
         finally:
             self._probed.discard(socket)
         if alive:
-            cluster.native.claim(socket.user, socket.stamp, alive=True)
+            channels.claim(socket.user, socket.stamp, alive=True)
 
     def claim_again(self, sockets: Collection[Socket]) -> None:
         """Tell of all connections: meanwhile their users may have come to servers that could not be told."""
-        cluster = self._cluster()
-        if cluster is not None and self._duplicates != "allow":
+        channels = self._channels()
+        if channels is not None and self._duplicates != "allow":
             for socket in sockets:
-                cluster.native.claim(socket.user, socket.stamp, alive=False)
+                channels.claim(socket.user, socket.stamp, alive=False)
 
-    def _cluster(self) -> Participant | None:
-        return None if self._node is None else self._node.connected()
+    def _channels(self) -> ClientChannels | None:
+        return None if self._node is None else self._node.client_channels()

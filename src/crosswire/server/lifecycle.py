@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from crosswire.cluster.node import Node
-from crosswire.errors import UsageError
+from crosswire.core.options import require_drain
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.home import get_ident
+from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
 from crosswire.server.context import Context
 from crosswire.server.drain import GRACE, send_all_away, spread, take_leave
@@ -69,8 +69,7 @@ class Lifecycle:
 
         Being cancelled, it hurries.
         """
-        if not drain >= 0:
-            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+        require_drain(drain)
         if self.running:
             self._upgrades.draining = True  # in this turn: who comes now is refused
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
@@ -94,14 +93,14 @@ class Lifecycle:
 
     def _began(self, listen: bool) -> None:
         context = self._context
-        self._upgrades.draining = context.stopping = False
+        self._upgrades.draining = context.failures.stopping = False
         self._watching = asyncio.create_task(self._stop_if_replaced(), name="crosswire watch over the name")
         logger.info("listening on %s", self._listener.address if listen else "no address")
         if listen:
             self._announcing = fire(context.hooks.on_listening, (), context.tasks, self._announcing_failed)
 
     def _announcing_failed(self, error: BaseException) -> None:
-        self._context.report(None, error, "a hook")
+        self._context.failures.report(None, error, "a hook")
 
     async def _stop_if_replaced(self) -> None:
         """Serve nobody under a name that is another's: its clients go to the others."""
@@ -110,7 +109,7 @@ class Lifecycle:
 
     async def _end(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:
         context, deadline = self._context, self._context.clock() + max(seconds, GRACE)
-        context.stopping = True
+        context.failures.stopping = True
         for task in (self._watching, self._announcing):
             if task is not None and task is not caller:
                 task.cancel()

@@ -12,18 +12,22 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
+from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
 from crosswire.runtime.notices import reason
+from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import is_being_cancelled
+from crosswire.runtime.workers import Workers
+from crosswire.server.failures import FailureReporter
+from crosswire.server.hooks import Hooks
+from crosswire.server.socket import Socket
 
 if TYPE_CHECKING:
-    from crosswire.server.context import Context
     from crosswire.server.session import Session
-    from crosswire.server.socket import Socket
 
 logger = logging.getLogger("crosswire.events")
 
@@ -35,14 +39,33 @@ class Router:
     handler is ignored. Handlers begin in the order in which their events came. A synchronous one is called at once, if
     none is in front of it; an asynchronous one waits without holding up others, and ``Limits.handlers`` bounds how
     many do.
+
+    Args:
+        events: the handlers, called with ``(socket, data)``.
+        hooks: the application's.
+        limits: the server's.
+        workers: run the asynchronous handlers.
+        failures: told of what handlers raised, and of messages that are dropped.
+        watch: warns of synchronous handlers that take too long.
     """
 
-    __slots__ = ("_context", "_events", "_watch")
+    __slots__ = ("_events", "_failures", "_hooks", "_limits", "_watch", "_workers")
 
-    def __init__(self, events: EventListeners, context: Context) -> None:
+    def __init__(
+        self,
+        events: EventListeners,
+        hooks: Hooks,
+        limits: Limits,
+        workers: Workers,
+        failures: FailureReporter,
+        watch: SlowWatch | None,
+    ) -> None:
         self._events = events
-        self._context = context
-        self._watch = context.tasks.watch
+        self._hooks = hooks
+        self._limits = limits
+        self._workers = workers
+        self._failures = failures
+        self._watch = watch
 
     def receive(self, session: Session, codec: Codec, data: str | bytes) -> None:
         """Take one message of a client, whatever it is."""
@@ -68,11 +91,11 @@ class Router:
         elif callback_id is None and message.event == FOREGROUND:
             socket.enter_foreground()
         else:
-            if not self._context.hooks.on_message:
+            if not self._hooks.on_message:
                 text = (
                     "there is no handler for the event %r, which %r sent: nothing is done (logged once for each name)"
                 )
-                self._context.notices.warn_once("there is no handler", message.event, text, socket)
+                self._failures.notices.warn_once("there is no handler", message.event, text, socket)
             if callback_id is not None:
                 self._refuse(socket, callback_id, _NO_HANDLER)
 
@@ -89,7 +112,7 @@ class Router:
 
     def _use_up(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         """Remove the handlers that are called once, and now."""
-        busy = session.work.running >= self._context.limits.handlers
+        busy = session.work.running >= self._limits.handlers
         reached = will_be_called(listeners, 1, partial(_decode, codec, message), busy=busy)
         self._events.use_up(str(message.event), reached)
 
@@ -101,7 +124,7 @@ class Router:
         if listener.once:
             self._use_up(session, codec, message, listeners)
         context = session.work.copy_context()
-        if listener.is_async or self._context.workers.waiting:  # behind those that came before and have not begun
+        if listener.is_async or self._workers.waiting:  # behind those that came before and have not begun
             self._start(session, message, self._call_one(session, codec, message, listener), context)
             return
         watch = self._watch
@@ -161,7 +184,7 @@ class Router:
                 self._settle(socket, message, outcome)
                 session.work.ended()
 
-        if self._context.workers.waiting:
+        if self._workers.waiting:
             unfinished: Unfinished | None = Unfinished(None, listeners, session.work.copy_context)
         else:
             enter, event = session.work.copy_context, str(message.event)
@@ -173,17 +196,17 @@ class Router:
 
     def _start(self, session: Session, message: Message, job: Coroutine[Any, Any, None], context: Variables) -> bool:
         """Run a job for a connection, if it may have one more; tell whether it may."""
-        work, most = session.work, self._context.limits.handlers
+        work, most = session.work, self._limits.handlers
         if work.running >= most:
             job.close()
             busy = EventError("BUSY", "too many of your events are still being handled")
             if message.callback_id is None:
-                self._context.lost(session.socket, busy, f"the handler of {message.event!r}")
+                self._failures.report_refused(session.socket, busy, f"the handler of {message.event!r}")
             else:
                 self._refuse(session.socket, message.callback_id, busy)
             return False
         work.running += 1
-        self._context.workers.start(job, context, work, message.event or "")
+        self._workers.start(job, context, work, message.event or "")
         if work.running >= most - 1:
             session.hold_if_full()
         return True
@@ -214,7 +237,7 @@ class Router:
             frame = socket.format.frame(messages.refusal(callback_id, error))
         except InvalidPayload as reason:
             failure = TypeError(f"the refusal can't be sent: {reason.message}")
-            self._context.report(socket, failure, "a handler's refusal")
+            self._failures.report(socket, failure, "a handler's refusal")
             frame = socket.format.frame(messages.refusal(callback_id, _HANDLER_ERROR))
         socket.deliver(frame)
 
@@ -224,12 +247,12 @@ class Router:
         elif socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # one that is cancelled because its connection is gone, or the server stops, has not failed
             answers = message.callback_id is not None
-            self._context.report(socket, error, f"a handler of {message.event!r}", answers=answers)
+            self._failures.report(socket, error, f"a handler of {message.event!r}", answers=answers)
 
     def _dropped(self, kind: str, text: str, *args: object) -> None:
         """Warn of a message that is lost, unless ``on_message`` has got it: it may be of the application's protocol."""
-        if not self._context.hooks.on_message:
-            self._context.notices.warn(kind, text, *args)
+        if not self._hooks.on_message:
+            self._failures.notices.warn(kind, text, *args)
 
     def _answered(self, socket: Socket, codec: Codec, message: Message) -> None:
         """Take a client's answer to a call of ours; one that nobody waits for is ignored."""

@@ -11,6 +11,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
@@ -38,7 +39,6 @@ from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
 from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
-from crosswire.types import Heartbeat, Limits
 
 
 class Server:
@@ -129,7 +129,7 @@ class Server:
         interest.attach(self._cluster, context.tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
-        router = Router(self._events, context)
+        router = Router(self._events, self._hooks, limits, context.workers, context.failures, watch)
         self._acceptor = Upgrades(self._routes, self._authentication, terms, router, context)
         self._listener = PicowsListener(
             self._acceptor,
@@ -265,7 +265,7 @@ class Server:
         return self._cluster
 
     @property
-    def rooms(self) -> RoomQueries:
+    def local_rooms(self) -> RoomQueries:
         """What this server alone knows of rooms, at once."""
         return self._registry.rooms
 

@@ -187,7 +187,7 @@ class Session:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
                 raise
-            self._context.report(None, error, "authenticate")
+            self._context.failures.report(None, error, "authenticate")
             self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
         else:
             self._task = None
@@ -198,7 +198,7 @@ class Session:
     def _authenticate_no_longer(self) -> None:
         """Close the connection, though ``authenticate`` may not end when it is cancelled."""
         text = "authenticate did not end within %g s, so %r was not let in"
-        self._context.notices.warn("slow authenticate", text, self._context.limits.auth_timeout, self.socket)
+        self._context.failures.notices.warn("slow authenticate", text, self._context.limits.auth_timeout, self.socket)
         self.socket.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
         if self._task is not None:
             self._task.cancel()
@@ -239,7 +239,7 @@ class Session:
     def _greet_no_longer(self) -> None:
         seconds = self._context.limits.auth_timeout
         error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {seconds} s")
-        self._context.report(self.socket, error, "on_connect")
+        self._context.failures.report(self.socket, error, "on_connect")
         self.socket.close(CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
 
     def _let_in(self) -> None:
@@ -373,7 +373,7 @@ class Session:
             return
         if self.work.running >= self._context.limits.handlers:
             text = "%s was left out for %r: as many handlers as it may have are still at work"
-            self._context.notices.warn(f"hook {hook.name}", text, hook.name, self.socket)
+            self._context.failures.notices.warn(f"hook {hook.name}", text, hook.name, self.socket)
             return
         task = fire(hook, arguments, self._context.tasks, self._hook_failed, self.work.copy_context)
         if task is not None:
@@ -385,7 +385,7 @@ class Session:
             self.socket.close(error.close_code, error.reason)
         elif self.socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # one that is cancelled because its connection is gone, or the server stops, has not failed
-            self._context.report(self.socket, error, "a hook")
+            self._context.failures.report(self.socket, error, "a hook")
 
     # How it ends
 

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
-from crosswire.core.audience import require_close_code, require_reason, require_timeout, room_of
+from crosswire.core.audience import require_close_code, require_reason, room_of
 from crosswire.core.calls import PendingCalls
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, Push
 from crosswire.core.names import require_event, require_name
+from crosswire.core.options import require_timeout
 from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.contexts import Enter
-from crosswire.runtime.home import foreign_thread, get_ident
+from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.notices import shown
 from crosswire.runtime.wheel import Timer
 from crosswire.server.calls import OneAnswer, Waiter
@@ -352,7 +353,7 @@ class Socket:
             raise self._foreign()
 
     def _foreign(self) -> UsageError:
-        return foreign_thread(f"the connection of user {self.user!r}")
+        return wrong_thread(f"the connection of user {self.user!r}")
 
     def _require_open(self) -> None:
         if not self.is_open:

@@ -140,7 +140,7 @@ class Upgrades:
         try:
             verdict = watched(self._context.tasks.watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
-            self._context.report(None, error, "authenticate")
+            self._context.failures.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
         if verdict.reject is not None and verdict.reject.status is not None:
             return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
@@ -152,13 +152,13 @@ class Upgrades:
             "a request for a WebSocket, of %r, came without `Upgrade: websocket` and `Connection: Upgrade`, or over "
             "HTTP/1.0, and was answered with HTTP %d: a proxy in front has to pass these on, over HTTP/1.1"
         )
-        self._context.notices.warn("no upgrade", text, handshake.remote, answer.status)
+        self._context.failures.notices.warn("no upgrade", text, handshake.remote, answer.status)
 
     def _warn(self, handshake: Handshake, refusal: Response) -> None:
         """Log a refusal: a browser does not tell its page why, nor does anybody else."""
         origin = handshake.headers.get("origin", "")
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))
-        self._context.notices.warn(
+        self._context.failures.notices.warn(
             f"upgrade {refusal.status}", text, refusal.status, why, handshake.remote, shown(origin)
         )

@@ -222,7 +222,7 @@ class EventClient:
     async def _take_next(self, timeout: float) -> None:
         if self._close is not None:
             raise NotConnected(f"the server has closed the connection with {self._close}")
-        arrived = await self.peer.receive(timeout)
+        arrived = await self.peer.receive(timeout=timeout)
         if isinstance(arrived, Close):
             self._close = arrived
         elif isinstance(arrived, str | bytes):

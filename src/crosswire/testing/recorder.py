@@ -43,7 +43,7 @@ class Peer(Protocol):
     def resume_reading(self) -> None:
         """Read again."""
 
-    async def receive(self, timeout: float = 5) -> Event:
+    async def receive(self, *, timeout: float = 5) -> Event:
         """Return what the server sent next; after the Close, raise ``NotConnected`` once the connection is gone."""
         ...
 
@@ -167,7 +167,7 @@ def text_frame(text: str) -> bytes:
     return encode_frame(Opcode.TEXT, text.encode())
 
 
-async def eventually(predicate: Callable[[], object], what: str, timeout: float = 10) -> None:
+async def eventually(predicate: Callable[[], object], what: str, *, timeout: float = 10) -> None:
     """Wait until ``predicate()`` is true.
 
     Raises:

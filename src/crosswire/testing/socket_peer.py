@@ -101,9 +101,9 @@ class SocketPeer(asyncio.Protocol):
         """Read again."""
         self._inbox.resume()
 
-    async def receive(self, timeout: float = 5) -> Event:
+    async def receive(self, *, timeout: float = 5) -> Event:
         """Return the next event from the server; see :meth:`Inbox.receive`."""
-        return await self._inbox.receive(timeout)
+        return await self._inbox.receive(timeout=timeout)
 
     async def upgrade(self, request: bytes) -> Response | None:
         """Ask for the WebSocket; return None once it is one, or the answer that refuses it.

@@ -103,7 +103,7 @@ class Inbox:
         self._paused = False
         self._wake()
 
-    async def receive(self, timeout: float = 5) -> Event:
+    async def receive(self, *, timeout: float = 5) -> Event:
         """Return the next event; the last one is a Close, with 1006 if the connection was lost without any.
 
         Raises:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Protocol
 
-from crosswire.runtime.home import running_loop
+from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.notices import Notices
 from crosswire.transport.drains import Drains
 

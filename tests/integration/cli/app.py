@@ -8,12 +8,12 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from crosswire import EventError, Handshake, Redis, Server, Socket
+from crosswire import Compat, EventError, Handshake, Redis, Server, Socket
 
 server = Server("web", port=0)
 nameless = Server(port=0)
 among_originals = Server(
-    "mixed", port=0, redis=Redis("redis://127.0.0.1:1", compat=True, preset_namespaces=["lobby"], prefix="mixed:")
+    "mixed", port=0, redis=Redis("redis://127.0.0.1:1", compat=Compat(preset_namespaces=["lobby"]), prefix="mixed:")
 )
 
 

@@ -24,7 +24,7 @@ class Guest:
             params={"id": user},
             call_timeout=PATIENCE,
             ping_interval=None,
-            reconnect=lambda _close: False,
+            reconnect_policy=lambda _close: False,
         )
         self._heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self._closed: asyncio.Future[Close] = asyncio.get_running_loop().create_future()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from crosswire import Redis, Server, Socket
+from crosswire import Compat, Redis, Server, Socket
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import make_server
 
@@ -57,8 +57,9 @@ def without_ids(messages: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
     return result
 
 
-def compat_bus(redis: RedisProcess, format: str, **options: Any) -> Redis:
-    return Redis(redis.url, compat=True, compress=format == "msgpack", **options)
+def compat_bus(redis: RedisProcess, format: str, *, preset_namespaces: Collection[str] = (), **options: Any) -> Redis:
+    compat = Compat(compress=format == "msgpack", preset_namespaces=preset_namespaces)
+    return Redis(redis.url, compat=compat, **options)
 
 
 def adding_server(name: str, bus: Redis) -> Server:

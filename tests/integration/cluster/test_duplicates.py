@@ -51,7 +51,7 @@ async def test_a_thousand_users_on_three_nodes_at_once_keep_one_connection_each(
 async def test_of_two_that_come_one_after_the_other(bus: Bus, duplicates: str, survivor: str) -> None:
     async with some_servers(bus, "a", "b", duplicates=duplicates) as (a, b), client(a, "1") as first:
         second = await log_in(b, "1")
-        close = await (first.closed() if survivor == "b" else second.receive(5))
+        close = await (first.closed() if survivor == "b" else second.receive(timeout=5))
         assert isinstance(close, Close)
         assert close.code == REPLACED
         assert {server.name for server in (a, b) if server.socket_of("1")} == {survivor}

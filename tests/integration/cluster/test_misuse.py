@@ -269,7 +269,7 @@ async def test_whoever_can_not_join_is_not_in(bus: Bus) -> None:
             with pytest.raises(ConnectionError):
                 await server.room("r", "other").add("1")
         assert socket.rooms == {"r": {"old"}}
-        assert server.rooms.ids("r") == {"old"}
+        assert server.local_rooms.ids("r") == {"old"}
 
 
 class Typed(msgspec.Struct):

@@ -142,9 +142,9 @@ async def test_however_long_ago_the_client_came(any_bus: Bus, name: str) -> None
             await wait_until(lambda: not there.cluster.nodes["here"].connections)
         async with client(here, "1", MSGPACK) as peer:
             await peer.call("join", ["chat", "r"])
-            participant = there.cluster.connected()
-            assert participant is not None
-            await wait_until(lambda: participant.members.want_msgpack)
+            connection = there.cluster.connected()
+            assert connection is not None
+            await wait_until(lambda: connection.members.want_msgpack)
             say = senders(here, there)[name]
             assert repr(await gets(peer, say, {**AWKWARD, **LARGE})) == expected
 

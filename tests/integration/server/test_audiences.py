@@ -184,8 +184,8 @@ def test_misuse_is_told_where_it_happens(bad: Any) -> None:
         lambda: server.users([bad]),
         lambda: server.socket_of(bad),
         lambda: server.everyone.send("x", exclude=[bad]),
-        lambda: server.rooms.joined(bad),
-        lambda: server.rooms.members(bad),
+        lambda: server.local_rooms.joined(bad),
+        lambda: server.local_rooms.members(bad),
     ]
     for use in uses:
         with pytest.raises(UsageError):

@@ -138,7 +138,7 @@ async def test_long_numbers(payload: str) -> None:
     server, _, got = watched()
     async with server, connect(server) as peer, connect(server) as other:
         await peer.send_text(f'{{"event":"say","payload":{payload},"callbackId":"c"}}')
-        answer = await peer.receive(20)
+        answer = await peer.receive(timeout=20)
         assert answer["callbackId"] == "c"
         if "error" in answer:
             assert answer["error"]["code"] == "INVALID_PAYLOAD"

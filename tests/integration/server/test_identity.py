@@ -48,12 +48,12 @@ async def test_identify_keeps_the_rooms() -> None:
     async with server, connect(server, "1") as peer:
         await peer.call("join", "a")
         await peer.call("login", "7")
-        assert server.rooms.members("chat", "a") == {"7"}
-        assert server.rooms.joined("7") == {"chat": {"a"}}
-        assert server.rooms.joined("1") == {}
+        assert server.local_rooms.members("chat", "a") == {"7"}
+        assert server.local_rooms.joined("7") == {"chat": {"a"}}
+        assert server.local_rooms.joined("1") == {}
         server.room("chat", "a").send("hi", exclude=["1"])
         assert await peer.event() == ("hi", None)
-    assert server.rooms.members("chat") == set()
+    assert server.local_rooms.members("chat") == set()
 
 
 async def test_identify_as_oneself_changes_nothing() -> None:
@@ -62,7 +62,7 @@ async def test_identify_as_oneself_changes_nothing() -> None:
         async with server, connect(server, "7") as peer:
             await peer.call("join", "a")
             assert await peer.call("login", "7") == "7"
-            assert server.rooms.members("chat", "a") == {"7"}
+            assert server.local_rooms.members("chat", "a") == {"7"}
             assert await server.everyone.count() == 1
 
 
@@ -135,7 +135,7 @@ async def test_refuse_tells_who_identifies_and_forgets_neither_its_rooms_nor_its
         await wait_until(lambda: watch.closes)
         assert watch.closes == [("2", REFUSED)]
         assert rooms == [{"chat": {"a"}}]
-        assert server.rooms.members("chat") == set()
+        assert server.local_rooms.members("chat") == set()
 
 
 @pytest.mark.parametrize("how", ["connect", "identify"])
@@ -150,10 +150,10 @@ async def test_allow_keeps_both(how: str) -> None:
         assert server.socket_of("1") is watch.connected[1]
         await new.call("join", "a")
         await old.call("join", "a")
-        assert server.rooms.count("chat", "a") == 1
+        assert server.local_rooms.count("chat", "a") == 1
         await old.ws.close()
         await wait_until(lambda: watch.closes)
-        assert server.rooms.members("chat", "a") == {"1"}
+        assert server.local_rooms.members("chat", "a") == {"1"}
         server.room("chat", "a").send("room")
         server.user("1").send("user")
         assert await new.event() == ("room", None)
@@ -183,7 +183,7 @@ async def test_a_late_end_of_the_old_connection_never_touches_the_new(
                 await wait_until(lambda: watch.closes)
                 assert watch.closes == [("1", REPLACED)]
             assert server.socket_of("1") is watch.connected[1]
-            assert server.rooms.joined("1") == {"chat": {"a"}}
+            assert server.local_rooms.joined("1") == {"chat": {"a"}}
             server.room("chat", "a").send("room")
             server.user("1").send("user")
             assert [message["event"] for message in await new.rest()] == ["room", "user"]
@@ -213,10 +213,10 @@ async def test_a_duplicate_takes_over_many_times() -> None:
             async with connect(server, "1") as peer, connect(server, "1") as newer:
                 await newer.call("join", "a")
                 assert (await peer.closed()).code == 4012
-                assert server.rooms.members("chat", "a") == {"1"}
+                assert server.local_rooms.members("chat", "a") == {"1"}
         await wait_until(lambda: len(watch.closes) == 40)
         assert server.sockets == ()
-        assert server.rooms.ids("chat") == set()
+        assert server.local_rooms.ids("chat") == set()
 
 
 def test_only_three_modes() -> None:

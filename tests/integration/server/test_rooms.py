@@ -59,7 +59,7 @@ async def test_joining_twice_is_joining_once() -> None:
         server.room("chat", "a").send("one")
         assert (await heard(peers))["1"] == ["one"]
         await sockets["1"].leave("chat", "a")
-        assert server.rooms.count("chat") == 0
+        assert server.local_rooms.count("chat") == 0
 
 
 async def test_exclusion() -> None:
@@ -94,17 +94,17 @@ async def test_add_and_remove_a_user() -> None:
         assert (await heard(peers))["1"] == []
 
 
-async def test_destroy() -> None:
+async def test_clear() -> None:
     async with three() as (server, sockets, peers):
         for socket in sockets.values():
             await socket.join("chat", "a")
             await socket.join("chat", "b")
-        assert dict(await server.room("chat", "a").destroy()) == {"test": 3}
-        assert dict(await server.room("chat", "a").destroy()) == {"test": 0}
+        assert dict(await server.room("chat", "a").clear()) == {"test": 3}
+        assert dict(await server.room("chat", "a").clear()) == {"test": 0}
         server.room("chat", "a").send("gone")
         server.room("chat", "b").send("still")
         assert await heard(peers) == {"1": ["still"], "2": ["still"], "3": ["still"]}
-        assert server.rooms.ids("chat") == {"b"}
+        assert server.local_rooms.ids("chat") == {"b"}
 
 
 async def test_members_and_count() -> None:
@@ -129,7 +129,7 @@ async def test_every_local_query() -> None:
             ("2", "game", "10"),
         ]:
             await sockets[user].join(namespace, room)
-        rooms = server.rooms
+        rooms = server.local_rooms
         assert rooms.members("chat", "10") == {"1", "2"}
         assert rooms.members("chat", "10", prefix=True) == {"1", "2"}
         assert rooms.members("chat", "2", prefix=True) == {"3"}
@@ -162,12 +162,12 @@ async def test_every_local_query() -> None:
 async def test_what_a_query_returns_is_a_copy() -> None:
     async with three() as (server, sockets, _):
         await sockets["1"].join("chat", "a")
-        server.rooms.members("chat", "a").clear()
-        server.rooms.ids("chat").clear()
-        server.rooms.joined("1")["chat"].clear()
+        server.local_rooms.members("chat", "a").clear()
+        server.local_rooms.ids("chat").clear()
+        server.local_rooms.joined("1")["chat"].clear()
         sockets["1"].rooms["chat"].clear()
         assert sockets["1"].rooms == {"chat": {"a"}}
-        assert server.rooms.members("chat", "a") == {"1"}
+        assert server.local_rooms.members("chat", "a") == {"1"}
 
 
 async def test_rooms_go_with_the_connection() -> None:
@@ -183,17 +183,17 @@ async def test_rooms_go_with_the_connection() -> None:
                 await socket.join("chat", "b")
                 if closed_by == "server":
                     socket.close(4000)
-                    assert server.rooms.ids("chat") == set()
+                    assert server.local_rooms.ids("chat") == set()
                 elif closed_by == "reset":
                     peer.ws.transport.abort()
             await wait_until(lambda: watch.closes)
             watch.closes.clear()
-            assert server.rooms.ids("chat") == set()
+            assert server.local_rooms.ids("chat") == set()
             assert rooms.pop() == {"chat": {"a", "b"}}
             with pytest.raises(NotConnected):
                 await socket.join("chat", "a")
             await socket.leave("chat", "a")
-            assert server.rooms.ids("chat") == set()
+            assert server.local_rooms.ids("chat") == set()
 
 
 async def test_more_rooms_than_the_limit_are_refused() -> None:
@@ -211,7 +211,7 @@ async def test_more_rooms_than_the_limit_are_refused() -> None:
         await sockets["1"].leave("chat", "a")
         assert await peers["1"].call("join", "d") is None
         assert await peers["2"].call("join", "a") is None
-        assert server.rooms.ids("chat") == {"a", "b", "c", "d"}
+        assert server.local_rooms.ids("chat") == {"a", "b", "c", "d"}
 
 
 async def test_names_that_mean_something_elsewhere_are_just_names() -> None:
@@ -240,4 +240,4 @@ async def test_names_are_strings(bad: Any) -> None:
             await server.room("chat", "a").remove(bad)
         with pytest.raises(UsageError):
             server.room("chat", "a").send("x", exclude=[bad])
-        assert server.rooms.joined("1") == {}
+        assert server.local_rooms.joined("1") == {}

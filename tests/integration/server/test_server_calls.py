@@ -155,7 +155,7 @@ async def test_a_timeout_is_a_number_of_seconds(timeout: Any) -> None:
         with pytest.raises(UsageError):
             await socket.call("ask", timeout=timeout)
         with pytest.raises(UsageError):
-            await server.everyone.gather("ask", None, timeout)
+            await server.everyone.gather("ask", timeout=timeout)
         assert await peer.rest() == []
 
 

@@ -19,7 +19,7 @@ SOON = 10.0
 """Seconds for what takes a part of one, on a machine that is busy."""
 
 PROGRAM = """
-import asyncio, contextlib, multiprocessing, sys, time
+import asyncio, contextlib, multiprocessing, signal, sys, threading, time
 from crosswire import Node, Server
 
 kind, when, how, redis = sys.argv[1:]
@@ -35,6 +35,14 @@ def blocks():
 
 async def blocks_later():
     await asyncio.sleep(0)
+    blocks()
+
+# A signal that another thread takes does not interrupt a system call of the main thread. Nor does one that comes just
+# before that call begins, which can't be made to happen at will.
+def blocks_while_another_thread_takes_signals():
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    print("blocked", flush=True)
     blocks()
 
 async def uses_a_thread():
@@ -168,6 +176,17 @@ def test_the_first_ends_a_start(kind: str, how: str, number: signal.Signals) -> 
         assert ("cleaned up" in it.output) is (how == "cleans_up")
 
 
+@KINDS
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_the_first_ends_a_start_that_it_does_not_wake(kind: str, number: signal.Signals) -> None:
+    with running(kind, "on_start", "blocks_while_another_thread_takes_signals") as it:
+        it.wait_for("blocked")
+        it.signal(number)
+        assert quickly(it) == 0
+        assert it.output.endswith("after run\n")
+        assert "Traceback" not in it.output
+
+
 @pytest.mark.parametrize("how", ["uses_a_thread", "is_stubborn", "is_very_stubborn"])
 def test_the_first_ends_a_start_that_nothing_can_break_off(how: str) -> None:
     with running("server", "on_start", how) as it:
@@ -229,6 +248,20 @@ def test_a_second_one_ends_a_stop(kind: str, how: str, second: signal.Signals) -
         assert quickly(it) == 0
         for hook in ("on_stop began", "another on_stop", "the last on_stop"):
             assert it.output.count(hook) == 1
+        assert it.output.endswith("after run\n")
+
+
+@KINDS
+@pytest.mark.parametrize("second", [INT, TERM])
+def test_a_second_one_ends_a_stop_that_it_does_not_wake(kind: str, second: signal.Signals) -> None:
+    with running(kind, "on_stop", "blocks_while_another_thread_takes_signals") as it:
+        it.wait_for("^started")
+        time.sleep(0.3)
+        it.signal(TERM)
+        it.wait_for("blocked")
+        it.signal(second)
+        assert quickly(it) == 0
+        assert it.output.count("another on_stop") == 1
         assert it.output.endswith("after run\n")
 
 

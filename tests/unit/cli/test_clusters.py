@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crosswire import Redis
+from crosswire import Compat, Redis
 from crosswire.cli.arguments import parse
 from crosswire.cli.clusters import VARIABLE, chosen_urls, redis_of
 from crosswire.cli.failures import CommandFailed
@@ -58,7 +58,7 @@ def test_a_bus_has_the_urls_and_the_prefix() -> None:
 
 def test_a_bus_keeps_the_other_options_of_the_one_it_replaces() -> None:
     own = Redis(
-        "redis://own", compat=True, compress=False, prefix="own:", strategy="random", preset_namespaces=["lobby"]
+        "redis://own", compat=Compat(compress=False, preset_namespaces=["lobby"]), prefix="own:", strategy="random"
     )
     assert redis_of((), None, own) is None
     assert redis_of(["redis://a"], None, own) == replace(own, urls=["redis://a"])

@@ -35,7 +35,7 @@ NAN = float("nan")
         {"max_interval": NAN},
         {"retry_limit": -1},
         {"retry_limit": True},
-        {"reconnect": True},
+        {"reconnect_policy": True},
         {"params": {"id": None}},
         {"headers": {"Evil\r\n": "x"}},
         {"headers": {"X": "a\r\nEvil: b"}},
@@ -68,9 +68,9 @@ def test_a_policy_that_can_never_be_asked_is_refused() -> None:
 
     policies: list[Any] = [lambda: True, asyncio.sleep, Later()]
     for policy in policies:
-        with pytest.raises(ConfigError, match="reconnect"):
-            Client(URL, reconnect=policy)
-    Client(URL, reconnect=bool)
+        with pytest.raises(ConfigError, match="reconnect_policy"):
+            Client(URL, reconnect_policy=policy)
+    Client(URL, reconnect_policy=bool)
 
 
 @pytest.mark.parametrize("option", ["params", "headers"])

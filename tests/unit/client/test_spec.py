@@ -103,7 +103,7 @@ class Play:
     def __init__(self, case: Case) -> None:
         options = snake(case.get("options", {}))
         if "final" in case:
-            options["reconnect"] = lambda close: close.code not in case["final"]
+            options["reconnect_policy"] = lambda close: close.code not in case["final"]
         self.fake = FakeClient(**options)
         self.client = self.fake.client
         self.notices = 0

@@ -137,7 +137,7 @@ def test_what_can_work_is_taken(options: dict[str, Any]) -> None:
         ({"prefix": "a b"}, "prefix"),
         ({"prefix": "a\n"}, "prefix"),
         ({"prefix": "x" * 1000}, "prefix"),
-        ({"compat": "yes"}, "True or False"),
+        ({"compat": "yes"}, "True or False, or Compat"),
     ],
 )
 def test_options_of_redis(options: dict[str, Any], advice: str) -> None:

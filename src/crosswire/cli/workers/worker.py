@@ -79,8 +79,8 @@ def _require_company(server: Server, workers: int) -> None:
         raise CommandFailed(
             f"{workers} workers can't share a Unix socket: give --host and --port, or --workers 1", USAGE
         )
-    participant = server.cluster.connected()
-    if participant is None or isinstance(participant.port, MemoryPort):
+    connection = server.cluster.connected()
+    if connection is None or isinstance(connection.port, MemoryPort):
         raise CommandFailed(
             f"{workers} workers need a Redis between them to act as one: give --redis URL or --embedded", USAGE
         )

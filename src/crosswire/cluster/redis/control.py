@@ -14,7 +14,7 @@ from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.types import LinkStatus, Replies
 
 if TYPE_CHECKING:
-    from crosswire.cluster.participant import Participant
+    from crosswire.cluster.connection import ClusterConnection
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -26,13 +26,13 @@ class RedisControl:
     """What ``node.redis`` is.
 
     Args:
-        participant: gives the node's part in the cluster.
+        connection: gives the node's part in the cluster.
     """
 
-    __slots__ = ("_added", "_participant")
+    __slots__ = ("_added", "_connection")
 
-    def __init__(self, participant: Callable[[], Participant]) -> None:
-        self._participant = participant
+    def __init__(self, connection: Callable[[], ClusterConnection]) -> None:
+        self._connection = connection
         self._added: set[str] = set()
 
     def status(self) -> list[LinkStatus]:
@@ -41,7 +41,7 @@ class RedisControl:
         Raises:
             NotConnected: the node has not been started.
         """
-        port = self._participant().port
+        port = self._connection().port
         return port.status() if isinstance(port, RedisPort) else []
 
     async def add(self, url: str) -> Replies:
@@ -94,7 +94,7 @@ class RedisControl:
 
     def welcome(self, name: str) -> None:
         """Tell a node that has just come which Redis were added since the others started."""
-        native = self._participant().native
+        native = self._connection().native
         for url in self._added:
             try:
                 native.tell((name,), f"{SERVICE}redis.add", native.pack(url))
@@ -117,12 +117,12 @@ class RedisControl:
             services.on(f"redis.{service.__name__}", service)
 
     async def _everywhere(self, name: str, url: str) -> Replies:
-        participant = self._participant()
-        others = await participant.gather_service(name, url, PATIENCE, servers=False)
-        return Replies({participant.name: True, **others}, errors=others.errors, missing=others.missing)
+        connection = self._connection()
+        others = await connection.gather_service(name, url, PATIENCE, servers=False)
+        return Replies({connection.name: True, **others}, errors=others.errors, missing=others.missing)
 
     def _port(self) -> RedisPort:
-        port = self._participant().port
+        port = self._connection().port
         if not isinstance(port, RedisPort):
             raise ConfigError("this node uses no Redis, so none can be added or removed: make it with redis=")
         return port

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import KW_ONLY, dataclass, fields
-from math import inf
 from typing import Any, Literal, get_args
 
-from crosswire.cluster.compat import rooms_channel
+from crosswire.cluster.compat import Compat
 from crosswire.cluster.interface import PortEvents
 from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
-from crosswire.core.messages import JSON, NODE_MSGPACK, Codec
 from crosswire.core.names import has_utf8
-from crosswire.core.options import require_bool, require_one_of
-from crosswire.errors import ConfigError, UsageError
+from crosswire.core.options import require_bool, require_count, require_one_of, require_seconds
+from crosswire.errors import ConfigError
 
 _LONGEST_PREFIX = 100
 
@@ -46,10 +44,8 @@ class Redis:
         prefix: of the names of all channels; different for clusters that share a Redis.
         ping_interval: seconds between the probes of a Redis: messages to ourselves.
         ping_timeout: seconds that a probe may take to come back while nothing else comes. Then the Redis is unhealthy.
-        compat: there are servers of websocket-cross-server-adapter in the cluster: speak their protocol too.
-        compress: with ``compat``, the original's ``enableRedisDataCompression``: MessagePack if true, else JSON.
-        preset_namespaces: with ``compat``, the original's ``presetRoomNamespaces``: namespaces of rooms that every
-            server listens on all the time.
+        compat: there are servers of websocket-cross-server-adapter in the cluster: speak their protocol too. True, or
+            :class:`~crosswire.Compat` with its options.
         auto_unsubscribe: whether a channel is unsubscribed from when nobody listens to it any more. If not, its
             messages come and are dropped, which is less work where rooms come and go quickly.
         buffer: bytes of messages that may wait: to be acknowledged, or, while no Redis can be reached, to be published.
@@ -70,9 +66,7 @@ class Redis:
     prefix: str = "cw:"
     ping_interval: float = 0.5
     ping_timeout: float = 0.75
-    compat: bool = False
-    compress: bool = True
-    preset_namespaces: Collection[str] = ()
+    compat: bool | Compat = False
     auto_unsubscribe: bool = True
     buffer: int = 16 * 1024 * 1024
     overflow: Overflow = "drop"
@@ -87,14 +81,12 @@ class Redis:
         require_one_of("Redis(delivery)", self.delivery, get_args(Delivery))
         require_one_of("Redis(overflow)", self.overflow, get_args(Overflow))
         for name in ("ping_interval", "ping_timeout"):
-            _require_seconds(name, getattr(self, name))
-        for name in ("compat", "compress", "auto_unsubscribe"):
-            require_bool(f"Redis({name})", getattr(self, name))
+            require_seconds(f"Redis({name})", getattr(self, name))
+        require_bool("Redis(auto_unsubscribe)", self.auto_unsubscribe)
+        if not isinstance(self.compat, bool | Compat):
+            raise ConfigError(f"Redis(compat={self.compat!r}): give True or False, or Compat() with its options")
         _check_prefix(self.prefix)
-        _check_namespaces(self.preset_namespaces)
-        _check_buffer(self.buffer)
-        if self.compat:
-            _check_channels(self.preset_namespaces)
+        require_count("Redis(buffer)", self.buffer)
         if self.compat and self.delivery == "redundant":
             raise ConfigError(
                 "Redis(delivery='redundant', compat=True): original servers can't drop the twin of a message, "
@@ -109,11 +101,11 @@ class Redis:
         return (self.urls,) if isinstance(self.urls, str) else tuple(self.urls)
 
     @property
-    def original(self) -> Codec | None:
-        """How the original's servers encode what they say; None where there are none."""
-        if not self.compat:
-            return None
-        return NODE_MSGPACK if self.compress else JSON
+    def compat_options(self) -> Compat | None:
+        """The options of ``compat``; None where it is off."""
+        if isinstance(self.compat, Compat):
+            return self.compat
+        return Compat() if self.compat else None
 
     def attach(self, owner: PortEvents, name: str, origin: bytes) -> RedisPort:
         """Make the port of a node; see :class:`~crosswire.cluster.interface.Bus`."""
@@ -160,28 +152,3 @@ def _check_prefix(prefix: object) -> None:
         raise ConfigError(
             f"Redis(prefix={prefix!r}): give at most {_LONGEST_PREFIX} characters that can be printed, without spaces"
         )
-
-
-def _check_buffer(size: object) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
-        raise ConfigError(f"Redis(buffer={size!r}): give a number of bytes greater than 0")
-
-
-def _check_namespaces(namespaces: object) -> None:
-    if isinstance(namespaces, str | bytes) or not isinstance(namespaces, Collection):
-        raise ConfigError("Redis(preset_namespaces): give a list of names")
-    if not all(isinstance(each, str) and each and has_utf8(each) for each in namespaces):
-        raise ConfigError("Redis(preset_namespaces): names are strings that are not empty and have a UTF-8 form")
-
-
-def _check_channels(namespaces: Collection[str]) -> None:
-    try:
-        for each in namespaces:
-            rooms_channel(each)
-    except UsageError as error:
-        raise ConfigError(f"Redis(preset_namespaces): {error}") from None
-
-
-def _require_seconds(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-        raise ConfigError(f"Redis({name}={value!r}): give a number of seconds greater than 0")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from crosswire.cluster.compat import Compat
 from crosswire.cluster.redis.options import Redis
-from crosswire.core.messages import JSON, NODE_MSGPACK
 from crosswire.errors import ConfigError
 
 URL = "redis://127.0.0.1:6379"
@@ -62,18 +62,11 @@ def test_urls_that_can_not_be_used(urls: Any) -> None:
         {"ping_timeout": float("nan")},
         {"ping_timeout": float("inf")},
         {"compat": 1},
-        {"compress": None},
+        {"compat": Compat},
         {"auto_unsubscribe": 0},
         {"buffer": 0},
         {"buffer": 1.5},
         {"buffer": True},
-        {"preset_namespaces": "chat"},
-        {"preset_namespaces": ["chat", 5]},
-        {"preset_namespaces": [""]},
-        {"preset_namespaces": ["\ud800"]},
-        {"preset_namespaces": 5},
-        {"preset_namespaces": ["chat", "ws:chat"], "compat": True},
-        {"preset_namespaces": ["broadcast"], "compat": True},
     ],
 )
 def test_options_that_can_not_be_used_are_named(wrong: dict[str, Any]) -> None:
@@ -86,10 +79,11 @@ def test_original_servers_can_not_have_redundant_delivery() -> None:
         Redis(URL, compat=True, delivery="redundant")
 
 
-def test_how_the_originals_servers_encode() -> None:
-    assert Redis(URL).original is None
-    assert Redis(URL, compat=True).original is NODE_MSGPACK
-    assert Redis(URL, compat=True, compress=False).original is JSON
+def test_compat_is_true_or_has_options() -> None:
+    assert Redis(URL).compat_options is None
+    assert Redis(URL, compat=True).compat_options == Compat()
+    options = Compat(compress=False, preset_namespaces=["chat"])
+    assert Redis(URL, compat=options).compat_options is options
 
 
 def test_no_password_is_shown() -> None:

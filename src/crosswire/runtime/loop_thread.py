@@ -1,4 +1,4 @@
-"""Where the calls of an application must come from: the thread of the event loop, while it runs."""
+"""Refuses calls from another thread than the event loop's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from _thread import get_ident
 
 from crosswire.errors import UsageError
 
-__all__ = ["foreign_thread", "get_ident", "running_loop"]
+__all__ = ["get_ident", "running_loop", "wrong_thread"]
 
 _INSTEAD = (
     "hand it over with loop.call_soon_threadsafe(function, *arguments), or what is awaited with "
@@ -15,14 +15,14 @@ _INSTEAD = (
 )
 
 
-def foreign_thread(whose: str) -> UsageError:
-    """Return what to raise in a thread that is not the one of the event loop.
+def wrong_thread(whose: str) -> UsageError:
+    """Return the error to raise in a thread that is not the event loop's.
 
-    Whoever checks compares :func:`get_ident` with what it was at the start: so a thread is found out that has an event
-    loop of its own, too, and it costs no system call.
+    Callers compare :func:`get_ident` with its value at the start. This also detects a thread that has an event loop
+    of its own, and needs no system call.
 
     Args:
-        whose: what belongs to the other loop, as in "server 'chat'".
+        whose: the object that belongs to the other loop, as in "server 'chat'".
     """
     return UsageError(f"{whose} belongs to the event loop of another thread, and this call would harm it: {_INSTEAD}")
 
@@ -31,7 +31,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
     """Return the running event loop.
 
     Raises:
-        UsageError: there is none here.
+        UsageError: no event loop runs in this thread.
     """
     try:
         return asyncio.get_running_loop()

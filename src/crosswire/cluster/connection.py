@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Coroutine
 from typing import Any, Protocol
 
+from crosswire.cluster.client_channels import ClientChannels
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import Asker, Dialect
@@ -16,7 +17,8 @@ from crosswire.cluster.gathering import GatherRequest
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.members import Members
-from crosswire.cluster.native import Native
+from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.original import OriginalDialect
 from crosswire.cluster.requests import Ask, Awaited, GatherAsk, OneAsk, PendingRequests, ReplyStream, StreamInbox
 from crosswire.cluster.responder import Responder
 from crosswire.core.channel_names import Channels
@@ -25,14 +27,14 @@ from crosswire.core.envelopes import SERVICE
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import BusUnavailable, ConfigError, EventError, NodeGone, UsageError
-from crosswire.runtime.home import running_loop
+from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, Replies, SubscriptionFailure
 
 logger = logging.getLogger("crosswire.cluster")
 
 
-class Participant:
+class ClusterConnection:
     """A node in the cluster, from its start to its end.
 
     Args:
@@ -43,6 +45,7 @@ class Participant:
         clients: connected to this node.
         hooks: of the application.
         tasks: what runs in the background.
+        compat: the options of the original's servers in the cluster; None where there are none.
         waits: whether the application's events are kept until :meth:`take_up`, also when the name is known to be ours.
 
     Attributes:
@@ -52,6 +55,7 @@ class Participant:
         members: who is alive.
         clock: of the stamps.
         clients: connected to this node.
+        client_channels: which a server keeps for its clients.
         alone: whether there can be no others.
         named: whether its name is known not to be another's, as far as that can be found out.
     """
@@ -66,12 +70,13 @@ class Participant:
         hooks: NodeHooks,
         tasks: Tasks,
         *,
+        compat: Compat | None = None,
         waits: bool = False,
     ) -> None:
         self.name = name
         self.incarnation = secrets.token_hex(8)
         self.port = bus.attach(self, name, bytes.fromhex(self.incarnation))
-        self.native = Native(self.port, Channels(bus.prefix), name, self.incarnation)
+        self.native = NativeDialect(self.port, Channels(bus.prefix), name, self.incarnation)
         self.dialect: Dialect = self.native
         self.clock = HybridClock(lambda: time.time_ns() // 1000)
         self.clients = clients
@@ -83,10 +88,11 @@ class Participant:
         self._tasks = tasks
         self._waits = waits
         # The original publishes answers to everybody: there, an id of ours must be nobody else's.
-        self._asks = PendingRequests("" if bus.original is None else f"{self.incarnation}-")
-        self.compat: Compat | None = None
-        if bus.original is not None:
-            self.dialect = self.compat = Compat(self.port, bus.original, name, bus.preset_namespaces)
+        self._asks = PendingRequests("" if compat is None else f"{self.incarnation}-")
+        self.compat: OriginalDialect | None = None
+        if compat is not None:
+            self.dialect = self.compat = OriginalDialect(self.port, compat, name)
+        self.client_channels = ClientChannels(self.native, self.dialect, self.port, self.clock, self.incarnation)
         own = NodeInfo(name, self.incarnation, time.time())
         self.members = Members(own, self.native, self.port, clients, self, self.clock, self.dialect.label)
 

@@ -1,15 +1,15 @@
-"""The event loop that a client is connected in, and belongs to for so long."""
+"""Binds a client to the event loop and thread that it is used in."""
 
 from __future__ import annotations
 
 import asyncio
 
 from crosswire.errors import UsageError
-from crosswire.runtime.home import foreign_thread, get_ident, running_loop
+from crosswire.runtime.loop_thread import get_ident, running_loop, wrong_thread
 
 
-class Home:
-    """Where a client may be used, while it is connected or tries to be."""
+class LoopBinding:
+    """The event loop that a client belongs to while it is connected or tries to be."""
 
     __slots__ = ("_loop", "_thread")
 
@@ -17,23 +17,23 @@ class Home:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
 
-    def enter(self) -> None:
-        """From now on it belongs to the running event loop.
+    def bind(self) -> None:
+        """Bind the client to the running event loop.
 
         Raises:
-            UsageError: none runs here.
+            UsageError: no event loop runs here.
         """
         self._loop, self._thread = running_loop(), get_ident()
 
-    def leave(self) -> None:
-        """It belongs to none."""
+    def release(self) -> None:
+        """Bind the client to no event loop."""
         self._loop = None
 
     def require_thread(self) -> None:
-        """Refuse to send from another thread, or when the event loop is closed.
+        """Refuse a call from another thread, or after the event loop was closed.
 
         Raises:
-            UsageError: it is so; the text says what to do.
+            UsageError: the call is refused; the text says what to do.
         """
         if self._loop is None:
             return
@@ -43,13 +43,13 @@ class Home:
                 "can't be used any more: make another one, and let `async with client:` close it"
             )
         if get_ident() != self._thread:
-            raise foreign_thread("the client")
+            raise wrong_thread("the client")
 
     def require_loop(self) -> None:
-        """Refuse to wait for something in another event loop.
+        """Refuse a call that is awaited in another event loop.
 
         Raises:
-            UsageError: this is another one; the text says what to do.
+            UsageError: the call is refused; the text says what to do.
         """
         self.require_thread()
         if self._loop is not None and self._loop is not running_loop():

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from crosswire.errors import UsageError
-from crosswire.runtime.home import foreign_thread, running_loop
+from crosswire.runtime.loop_thread import running_loop, wrong_thread
 
 
 def test_the_running_loop_is_returned() -> None:
@@ -18,4 +18,4 @@ def test_the_running_loop_is_returned() -> None:
 def test_without_one_the_error_says_what_to_do() -> None:
     with pytest.raises(UsageError, match="call_soon_threadsafe"):
         running_loop()
-    assert "server 'chat' belongs" in str(foreign_thread("server 'chat'"))
+    assert "server 'chat' belongs" in str(wrong_thread("server 'chat'"))

@@ -1,0 +1,387 @@
+"""The dialect of the original's servers (``websocket-cross-server-adapter``), to work in one cluster with them.
+
+Broadcasts are published on ``ws:broadcast``, messages for users on ``ws:private_socket`` and for rooms on
+``ws:<namespace>``; every server sorts out what concerns its own clients. Events between servers and their answers are
+published on ``csbp:server_bridge``, to all. A message is a MessagePack or JSON map, the data for clients in it always
+the JSON text that is sent to them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from crosswire.cluster.compat import Compat
+from crosswire.cluster.dialect import ClientInbox, ReceivePublished
+from crosswire.cluster.interface import Port
+from crosswire.cluster.requests import PendingRequests
+from crosswire.cluster.responder import Responder
+from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
+from crosswire.core.formats import Payloads
+from crosswire.core.messages import ABSENT, JSON, NODE_MSGPACK, Codec
+from crosswire.core.original_channels import (
+    BRIDGE,
+    BROADCAST,
+    PRIVATE,
+    custom_channel,
+    is_channel_of_rooms,
+    rooms_channel,
+)
+from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.errors import EventError, InvalidPayload, UsageError
+from crosswire.runtime.notices import Notices, reason, shown
+
+logger = logging.getLogger("crosswire.cluster")
+
+ANSWER = "_Cs_Cb_"
+_OUR_CALL = re.compile("[0-9a-f]{16}-[0-9a-f]+")
+"""What the ids of our nodes' requests look like. The original's have three hyphens."""
+_SAFE = 2**53 - 1
+"""The largest integer that JavaScript's numbers hold exactly."""
+
+
+class _ToAll(msgspec.Struct, rename="camel"):
+    data: str
+    sender_server: str
+
+
+class _ToOne(msgspec.Struct, rename="camel"):
+    data: str
+    socket_id: str
+    sender_server: str
+
+
+class _ToMany(msgspec.Struct, rename="camel"):
+    data: str
+    socket_ids: list[str]
+    sender_server: str
+
+
+class _ToRoom(msgspec.Struct, rename="camel"):
+    data: str
+    room_namespace: str
+    room_id: str
+    sender_server: str
+    exclude_socket_ids: list[str]
+
+
+class _FromServer(msgspec.Struct, rename="camel"):
+    """Any message for clients, as it comes."""
+
+    data: str
+    sender_server: str = ""
+    socket_id: str | None = None
+    socket_ids: list[str] | None = None
+    room_namespace: str | None = None
+    room_id: str | None = None
+    exclude_socket_ids: list[str] | None = None
+
+
+class _Error(msgspec.Struct):
+    code: str
+    message: str = ""
+
+
+class _OriginalEvent(msgspec.Struct, rename="camel"):
+    """What one server says to others. The later fields are there only where they say something."""
+
+    event: str
+    sender_server: str
+    payload: msgspec.Raw = ABSENT
+    target_server: list[str] = []
+    callback_id: str | UnsetType = UNSET
+    is_callback: bool | UnsetType = UNSET
+    error: _Error | UnsetType = UNSET
+
+
+class _FromBridge(msgspec.Struct):
+    data: _OriginalEvent
+
+
+class OriginalDialect:
+    """The dialect of an original server, spoken for one node.
+
+    Args:
+        port: the node's end of the bus.
+        options: the same on all servers.
+        name: of the node.
+
+    Attributes:
+        refused: messages that came and were not what they should be.
+    """
+
+    knows_members = False
+    echoes = True
+    own_channels = (BRIDGE,)
+    client_channels = (BROADCAST, PRIVATE)
+
+    def __init__(self, port: Port, options: Compat, name: str) -> None:
+        self._port = port
+        self._name = name
+        self._presets = frozenset(options.preset_namespaces)
+        self._rooms: dict[str, int] = {}
+        self._clients: ClientInbox | None = None
+        codec = NODE_MSGPACK if options.compress else JSON
+        decoders = msgspec.msgpack if codec.binary else msgspec.json
+        self._from_server = decoders.Decoder(_FromServer)
+        self._from_bridge = decoders.Decoder(_FromBridge)
+        self.label = "compat-msgpack" if codec.binary else "compat-json"
+        self.codec: Codec = _OriginalCodec(codec)
+        self._notices = Notices(logger)
+        self.refused = 0
+
+    # Saying
+
+    def check(self, target: Target, exclude: Excluded | None) -> None:
+        """Refuse what the original has no message for, before anybody gets it.
+
+        Raises:
+            UsageError: the audience can't be named to original servers.
+        """
+        if exclude is not None and exclude.users and isinstance(target, Everyone):
+            raise UsageError("original servers can't exclude users from a message to everyone: use a room")
+        if isinstance(target, ToRoom):
+            self.room_channel(target.namespace, target.id)
+
+    def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
+        """Publish a message for clients; see :class:`~crosswire.cluster.dialect.Dialect`."""
+        data, sender = payloads.json.decode(), self._name
+        if isinstance(target, ToRoom):
+            channel = self.room_channel(target.namespace, target.id)
+            message: msgspec.Struct = _ToRoom(data, target.namespace, target.id, sender, _users(exclude))
+        elif isinstance(target, ToUsers):
+            excluded = _users(exclude)
+            users = [user for user in dict.fromkeys(target.users) if user not in excluded]
+            if not users:
+                return
+            channel = PRIVATE
+            message = _ToOne(data, users[0], sender) if target.one else _ToMany(data, users, sender)
+        else:
+            channel, message = BROADCAST, _ToAll(data, sender)
+        self._port.publish(channel, self.codec.encode(message), plain=True)
+
+    def pack(self, data: Any) -> RawPayload:
+        """Encode data as the original would; raises InvalidPayload for what JavaScript can't hold."""
+        return msgspec.Raw(self.codec.encode(data))
+
+    def tell(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
+        """Publish an event."""
+        self._say(_OriginalEvent(event, self._name, payload, list(to or ())))
+
+    def ask(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
+        """Publish a request."""
+        self._say(_OriginalEvent(event, self._name, payload, list(to or ()), call_id))
+
+    def own_answer(self, call_id: str, payload: RawPayload) -> None:
+        """Publish this node's answer to itself, as the original does."""
+        self.answer(call_id, payload)
+
+    def answer(self, call_id: str, payload: RawPayload, error: _Error | UnsetType = UNSET) -> None:
+        """Publish an answer."""
+        self._say(_OriginalEvent(ANSWER, self._name, payload, [], call_id, True, error))
+
+    def _say(self, event: _OriginalEvent) -> None:
+        self._port.publish(BRIDGE, self.codec.encode(_FromBridge(event)), plain=True)
+
+    # Listening
+
+    def listen(self, responder: Responder, asks: PendingRequests) -> None:
+        """Listen to other servers."""
+        self._port.subscribe(BRIDGE, partial(self._bridge, responder, asks), plain=True)
+
+    def serve(self, clients: ClientInbox) -> None:
+        """Listen for clients."""
+        self._clients = clients
+        for channel in self.client_channels:
+            self._port.subscribe(channel, partial(self._message, channel), plain=True)
+        for namespace in self._presets:
+            self.subscribe_room(namespace, "")
+
+    def subscribe_room(self, namespace: str, id: str) -> None:
+        """Listen for a namespace."""
+        channel = self.room_channel(namespace, id)
+        if namespace not in self._rooms:
+            self._port.subscribe(channel, partial(self._message, channel), plain=True)
+        self._rooms[namespace] = self._rooms.get(namespace, 0) + 1
+
+    def unsubscribe_room(self, namespace: str, id: str) -> None:
+        """Listen for a namespace no more, if this was the last of its rooms."""
+        self._rooms[namespace] -= 1
+        if not self._rooms[namespace]:
+            del self._rooms[namespace]
+            self._port.unsubscribe(self.room_channel(namespace, id))
+
+    def room_channel(self, namespace: str, id: str) -> bytes:
+        """Where messages for the rooms of a namespace come; see :func:`rooms_channel`."""
+        return rooms_channel(namespace)
+
+    def subscribe(self, channel: str, receive: ReceivePublished) -> bytes:
+        """Listen on an application's own channel."""
+        name = custom_channel(channel)
+        self._port.subscribe(name, lambda body: receive("", self.codec, msgspec.Raw(body)), plain=True)
+        return name
+
+    def unsubscribe(self, channel: str) -> None:
+        """Leave it."""
+        self._port.unsubscribe(custom_channel(channel))
+
+    def publish(self, channel: str, payload: RawPayload) -> None:
+        """Publish on it, the data alone."""
+        self._port.publish(custom_channel(channel), bytes(payload), plain=True)
+
+    def _message(self, channel: bytes, body: bytes) -> None:
+        try:
+            message = self._from_server.decode(body)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            self._refuse(error)
+            return
+        if message.sender_server == self._name or self._clients is None:
+            return
+        target = _target(channel, message)
+        if target is None:
+            self._refuse(f"a message on {channel!r} that is for nobody there")
+        else:
+            try:
+                users = tuple(message.exclude_socket_ids or ())
+                self._clients.deliver(target, Payloads(message.data.encode()), Excluded(users) if users else None)
+            except InvalidPayload as error:
+                self._refuse(error)
+
+    def _bridge(self, responder: Responder, asks: PendingRequests, body: bytes) -> None:
+        try:
+            message = self._from_bridge.decode(body).data
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            self._refuse(error)
+            return
+        sender, call_id = message.sender_server, message.callback_id
+        if sender == self._name:
+            return
+        if message.is_callback:
+            if call_id is UNSET:
+                self._refuse("an answer to nothing")
+            elif message.error is not UNSET:
+                refusal = EventError(message.error.code, message.error.message, sender=sender)
+                asks.refused(sender, call_id, refusal)
+            else:
+                asks.answered(sender, call_id, self.codec, message.payload)
+        elif message.target_server and self._name not in message.target_server:
+            return
+        elif call_id is UNSET:
+            responder.event(sender, message.event, self.codec, message.payload)
+        else:
+            # Without a listener an original says nothing, and whoever asked counts whatever is said as an answer.
+            awaits_node = bool(message.target_server) and _OUR_CALL.fullmatch(call_id) is not None
+            asker = _OriginalAsker(self, call_id, awaits_node=awaits_node)
+            responder.request(asker, sender, message.event, self.codec, message.payload)
+
+    def _refuse(self, why: object) -> None:
+        self.refused += 1
+        said = reason(why) if isinstance(why, BaseException) else shown(str(why))
+        self._notices.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
+
+
+class _OriginalAsker:
+    """Who asked this node something: an original server, or one of ours that speaks like one.
+
+    The original has no word for a refusal: to it, one is an answer of null. Ours find the error beside it.
+    """
+
+    __slots__ = ("_call_id", "_dialect", "awaits_node")
+
+    def __init__(self, dialect: OriginalDialect, call_id: str, *, awaits_node: bool) -> None:
+        self._dialect = dialect
+        self._call_id = call_id
+        self.awaits_node = awaits_node
+
+    def answer(self, value: Any) -> None:
+        """Answer."""
+        self._dialect.answer(self._call_id, self._dialect.pack(value))
+
+    def refuse(self, error: EventError) -> None:
+        """Refuse."""
+        self._dialect.answer(self._call_id, self._dialect.pack(None), _Error(str(error.code), str(error.message)))
+
+
+class _OriginalCodec:
+    """JSON or MessagePack with what both JavaScript and Python can hold."""
+
+    __slots__ = ("_codec", "binary", "decode")
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self.binary = codec.binary
+        self.decode = codec.decode
+
+    def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
+        """Decode a payload; see :class:`~crosswire.core.messages.Codec`."""
+        value = self._codec.payload(kind, raw)
+        if self.binary and _holds_extension(value):
+            raise InvalidPayload("the data holds a MessagePack extension, which has no meaning here")
+        return value
+
+    def encode(self, message: Any) -> bytes:
+        """Encode data; see :class:`~crosswire.core.messages.Codec`."""
+        if not isinstance(message, msgspec.Struct):
+            message = _for_javascript(message, binary=self.binary)
+        return self._codec.encode(message)
+
+
+def _target(channel: bytes, message: _FromServer) -> Target | None:
+    """Whom a message that came on a channel is for; None where it does not say, or says something else."""
+    if channel == BROADCAST:
+        return Everyone()
+    if channel == PRIVATE:
+        if message.socket_ids is not None:
+            return ToUsers(tuple(message.socket_ids))
+        return None if message.socket_id is None else ToUsers((message.socket_id,), one=True)
+    namespace, id_ = message.room_namespace, message.room_id
+    if not namespace or not id_ or not is_channel_of_rooms(channel, namespace):
+        return None
+    return ToRoom(namespace, id_)
+
+
+def _users(exclude: Excluded | None) -> list[str]:
+    """Name the users who are left out; single connections are this process' own, and unknown to original servers."""
+    return [] if exclude is None else list(exclude.users)
+
+
+def _for_javascript(data: Any, *, binary: bool) -> Any:
+    """Return data as plain types; refuse what would arrive as something else.
+
+    Raises:
+        InvalidPayload: it holds an integer beyond 2**53 - 1, or bytes where JSON is spoken.
+    """
+    try:
+        plain = msgspec.to_builtins(data, builtin_types=(bytes, bytearray, memoryview), str_keys=True)
+    except (TypeError, ValueError, RecursionError, AttributeError) as error:
+        raise InvalidPayload(f"the data has no form that can be sent: {error}") from error
+    for value in _leaves(plain):
+        if isinstance(value, int) and not -_SAFE <= value <= _SAFE:
+            raise InvalidPayload(f"original servers can't hold the integer {value}: send it as a string")
+        if isinstance(value, bytes | bytearray | memoryview) and not binary:
+            raise InvalidPayload("original servers that speak JSON can't take bytes: send them as text")
+    return plain
+
+
+def _holds_extension(value: Any) -> bool:
+    return any(isinstance(each, msgspec.msgpack.Ext) for each in _leaves(value))
+
+
+def _leaves(value: Any) -> list[Any]:
+    """All that is in lists and dicts, however deep."""
+    leaves, pending = [], [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending.extend(item.values())
+        elif isinstance(item, list | tuple):
+            pending.extend(item)
+        else:
+            leaves.append(item)
+    return leaves
