@@ -11,6 +11,7 @@ import msgspec
 
 from crosswire.core.formats import JSON_TEXT, Format
 from crosswire.core.headers import Headers
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.rooms.fanout import FanOut, Flushable
 from crosswire.server.authentication import Verdict
@@ -23,7 +24,7 @@ from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
 from crosswire.transport.interface import Traffic
-from crosswire.types import Close, Heartbeat, Limits
+from crosswire.types import Close
 
 ADMITTED = Verdict(user="13")
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from crosswire.cluster.node import Node
-from crosswire.errors import UsageError
+from crosswire.core.options import require_drain
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
@@ -101,8 +101,7 @@ class Lifecycle:
 
         Being cancelled, it hurries.
         """
-        if not drain >= 0:
-            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+        require_drain(drain)
         if self.running:
             self._upgrades.draining = True  # in this turn: who comes now is refused
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))

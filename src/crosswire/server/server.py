@@ -12,6 +12,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
@@ -41,7 +42,6 @@ from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
 from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
-from crosswire.types import Heartbeat, Limits
 
 
 class Server:

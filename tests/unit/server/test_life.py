@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import Hook
 from crosswire.errors import NotConnected, Reject
 from crosswire.server.authentication import Authentication
@@ -22,7 +23,6 @@ from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.memory import MemoryClient, MemoryListener
-from crosswire.types import Heartbeat, Limits
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeServer
