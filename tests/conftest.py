@@ -1,8 +1,56 @@
-"""What all tests need."""
+"""Runs the asynchronous tests of all folders."""
 
 from __future__ import annotations
 
+import gc
+import inspect
 import signal
+from typing import Any
+
+import pytest
+
+from tests.support import aio
 
 # What a shell runs in the background ignores Ctrl-C, and so would the programs that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "loop(factory): run an asynchronous test on an event loop made by this factory")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> None:
+    """Let every asynchronous test use the fixture that chooses its event loop."""
+    if inspect.iscoroutinefunction(obj) and collector.funcnamefilter(name):
+        pytest.mark.usefixtures("loop_factory")(obj)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an asynchronous test on a loop of its own, and check that it leaves nothing behind."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
+    factory: Any = pyfuncitem.funcargs["loop_factory"]
+    aio.run(test(**arguments), factory)
+    return True
+
+
+@pytest.fixture
+def loop_factory(request: pytest.FixtureRequest) -> aio.LoopFactory | None:
+    """Return the factory of the marker ``loop``, or None for asyncio's own loop.
+
+    A folder that needs another loop, or each test on several, overrides this fixture.
+    """
+    marker = request.node.get_closest_marker("loop")
+    factory: aio.LoopFactory | None = None if marker is None else marker.args[0]
+    return factory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def frozen_runner() -> None:
+    """Spare the garbage collection after every test the thousands of objects of the test runner."""
+    gc.collect()
+    gc.freeze()

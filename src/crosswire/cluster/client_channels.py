@@ -7,7 +7,7 @@ from typing import Any
 
 from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.interface import Port
-from crosswire.cluster.native import Native
+from crosswire.cluster.native import NativeDialect
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Claim
 
@@ -45,7 +45,9 @@ class ClientChannels:
         "unsubscribe_user",
     )
 
-    def __init__(self, native: Native, dialect: Dialect, port: Port, clock: HybridClock, incarnation: str) -> None:
+    def __init__(
+        self, native: NativeDialect, dialect: Dialect, port: Port, clock: HybridClock, incarnation: str
+    ) -> None:
         self._dialect = dialect
         self._port = port
         self._incarnation = incarnation

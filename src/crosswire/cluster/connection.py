@@ -17,7 +17,7 @@ from crosswire.cluster.gathering import GatherRequest
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.members import Members
-from crosswire.cluster.native import Native
+from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.original import OriginalDialect
 from crosswire.cluster.requests import Ask, Awaited, GatherAsk, OneAsk, PendingRequests, ReplyStream, StreamInbox
 from crosswire.cluster.responder import Responder
@@ -76,7 +76,7 @@ class ClusterConnection:
         self.name = name
         self.incarnation = secrets.token_hex(8)
         self.port = bus.attach(self, name, bytes.fromhex(self.incarnation))
-        self.native = Native(self.port, Channels(bus.prefix), name, self.incarnation)
+        self.native = NativeDialect(self.port, Channels(bus.prefix), name, self.incarnation)
         self.dialect: Dialect = self.native
         self.clock = HybridClock(lambda: time.time_ns() // 1000)
         self.clients = clients

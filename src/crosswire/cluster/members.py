@@ -11,7 +11,7 @@ from itertools import count
 from typing import Protocol
 
 from crosswire.cluster.interface import Port
-from crosswire.cluster.native import Native
+from crosswire.cluster.native import NativeDialect
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Beat, Goodbye, NameTaken
 from crosswire.core.membership import DEATH, INTERVAL, Heard, Member, Membership
@@ -80,7 +80,7 @@ class Members:
     def __init__(
         self,
         own: NodeInfo,
-        native: Native,
+        native: NativeDialect,
         port: Port,
         load: Load,
         owner: MembershipEvents,

@@ -53,7 +53,7 @@ class NodeChannels(NamedTuple):
     name: bytes
 
 
-class Native:
+class NativeDialect:
     """Speaks for one node.
 
     Args:
@@ -306,7 +306,7 @@ class _Asker:
 
     __slots__ = ("_native", "_request")
 
-    def __init__(self, native: Native, request: NodeRequest) -> None:
+    def __init__(self, native: NativeDialect, request: NodeRequest) -> None:
         self._native = native
         self._request = request
 

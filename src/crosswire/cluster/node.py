@@ -19,10 +19,10 @@ from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.requests import ReplyStream
 from crosswire.cluster.responder import Responder
-from crosswire.core.audience import Audience, Audiences, Room, require_timeout
+from crosswire.core.audience import Audience, Audiences, Room
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
-from crosswire.core.options import require_node_name
+from crosswire.core.options import require_node_name, require_timeout
 from crosswire.core.payloads import payload_type
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import process

@@ -1,19 +1,13 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from functools import partial
-from typing import Any
-
 import pytest
-import uvloop
 
-from tests.support import aio
-
-Run = Callable[[Coroutine[Any, Any, Any]], Any]
+from tests.support.aio import LoopFactory
+from tests.support.loops import LOOP_FACTORIES
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a coroutine on each kind of event loop, and checks that nothing is left."""
-    return partial(aio.run, loop_factory=request.param)
+@pytest.fixture(params=LOOP_FACTORIES.values(), ids=list(LOOP_FACTORIES))
+def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
+    """Run every asynchronous test of this folder on each kind of event loop."""
+    factory: LoopFactory = request.param
+    return factory

@@ -9,7 +9,6 @@ import pytest
 
 from crosswire.client import Client
 from crosswire.errors import NotConnected
-from tests.integration.client.conftest import Run
 from tests.integration.client.fake_server import FakeServer
 from tests.integration.client.helpers import Watch, quick
 from tests.support.addresses import Address, refusing_address, resolve, silent_address
@@ -21,70 +20,55 @@ DEAD = {"silent": silent_address, "refusing": refusing_address}
 @pytest.mark.parametrize("kind", DEAD)
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
-def test_a_dead_address_does_not_keep_from_the_other(run: Run, kind: str, host: str, last: bool) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            with DEAD[kind](host) as dead:
-                alive: Address = ("127.0.0.1", server.port)
-                resolve(chat_test=[alive, dead] if last else [dead, alive])
-                client = Client("ws://chat.test:9/")
-                watch = Watch(client)
-                async with asyncio.timeout(5):  # one attempt would take 10 s before it is given up
-                    await client.connect()
-                assert watch.events == ["open"]
-                [request] = server.requests
-                assert request.headers["Host"] == "chat.test:9"
-                await client.close()
-
-    run(main())
-
-
-def test_several_dead_addresses_do_not_either(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            with silent_address() as one, silent_address("::1") as two, refusing_address() as three:
-                resolve(chat_test=[one, two, three, ("127.0.0.1", server.port)])
-                async with asyncio.timeout(8), Client("ws://chat.test"):
-                    assert len(server.connections) == 1
-
-    run(main())
-
-
-def test_a_name_of_which_no_address_works_is_a_failed_attempt(run: Run) -> None:
-    async def main() -> None:
-        with refusing_address() as one, refusing_address("::1") as two:
-            resolve(chat_test=[one, two], nobody_test=[])
-            for name in ("chat.test", "nobody.test", "a..b", f"{'x' * 64}.test"):
-                client = quick(f"ws://{name}", retry_limit=0)
-                with pytest.raises(NotConnected, match="gave up"):
-                    await client.connect()
-
-    run(main())
-
-
-def test_the_attempt_can_be_ended_while_nobody_answers(run: Run) -> None:
-    async def main() -> None:
-        with silent_address() as one, silent_address("::1") as two:
-            resolve(chat_test=[one, two])
-            client = Client("ws://chat.test")
-            connecting = asyncio.create_task(client.connect())
-            await asyncio.sleep(0.4)  # both are being tried
+async def test_a_dead_address_does_not_keep_from_the_other(kind: str, host: str, last: bool) -> None:
+    async with FakeServer() as server:
+        with DEAD[kind](host) as dead:
+            alive: Address = ("127.0.0.1", server.port)
+            resolve(chat_test=[alive, dead] if last else [dead, alive])
+            client = Client("ws://chat.test:9/")
+            watch = Watch(client)
+            async with asyncio.timeout(5):  # one attempt would take 10 s before it is given up
+                await client.connect()
+            assert watch.events == ["open"]
+            [request] = server.requests
+            assert request.headers["Host"] == "chat.test:9"
             await client.close()
-            with pytest.raises(NotConnected, match="closed by the client"):
-                await connecting
-
-    run(main())
 
 
-def test_the_certificate_is_that_of_the_name(run: Run, tmp_path: Path) -> None:
-    async def main() -> None:
-        serving, trusting = tls_contexts(tmp_path)
-        async with FakeServer(tls=serving) as server:
-            with silent_address() as dead:
-                resolve(localhost=[dead, ("127.0.0.1", server.port)], other_test=[("127.0.0.1", server.port)])
-                async with asyncio.timeout(8), Client("wss://localhost", tls=trusting):
-                    assert len(server.connections) == 1
-                with pytest.raises(NotConnected, match=r"(?i)certificate|hostname"):
-                    await quick("wss://other.test", tls=trusting, retry_limit=0).connect()
+async def test_several_dead_addresses_do_not_either() -> None:
+    async with FakeServer() as server:
+        with silent_address() as one, silent_address("::1") as two, refusing_address() as three:
+            resolve(chat_test=[one, two, three, ("127.0.0.1", server.port)])
+            async with asyncio.timeout(8), Client("ws://chat.test"):
+                assert len(server.connections) == 1
 
-    run(main())
+
+async def test_a_name_of_which_no_address_works_is_a_failed_attempt() -> None:
+    with refusing_address() as one, refusing_address("::1") as two:
+        resolve(chat_test=[one, two], nobody_test=[])
+        for name in ("chat.test", "nobody.test", "a..b", f"{'x' * 64}.test"):
+            client = quick(f"ws://{name}", retry_limit=0)
+            with pytest.raises(NotConnected, match="gave up"):
+                await client.connect()
+
+
+async def test_the_attempt_can_be_ended_while_nobody_answers() -> None:
+    with silent_address() as one, silent_address("::1") as two:
+        resolve(chat_test=[one, two])
+        client = Client("ws://chat.test")
+        connecting = asyncio.create_task(client.connect())
+        await asyncio.sleep(0.4)  # both are being tried
+        await client.close()
+        with pytest.raises(NotConnected, match="closed by the client"):
+            await connecting
+
+
+async def test_the_certificate_is_that_of_the_name(tmp_path: Path) -> None:
+    serving, trusting = tls_contexts(tmp_path)
+    async with FakeServer(tls=serving) as server:
+        with silent_address() as dead:
+            resolve(localhost=[dead, ("127.0.0.1", server.port)], other_test=[("127.0.0.1", server.port)])
+            async with asyncio.timeout(8), Client("wss://localhost", tls=trusting):
+                assert len(server.connections) == 1
+            with pytest.raises(NotConnected, match=r"(?i)certificate|hostname"):
+                await quick("wss://other.test", tls=trusting, retry_limit=0).connect()

@@ -10,7 +10,6 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from crosswire import Client, Close, Handshake, NotConnected, Refused, Reject, Server
-from tests.integration.client.conftest import Run
 from tests.integration.client.fake_server import FakeServer
 from tests.integration.client.helpers import Watch, quick
 from tests.support.aio import wait_until
@@ -42,199 +41,175 @@ def refuses(how: str) -> Server:
 
 
 @pytest.mark.parametrize("how", ["at once", "later", "on_connect", "status"])
-def test_who_is_refused_is_told_by_connect(run: Run, how: str) -> None:
-    async def main() -> None:
-        async with refuses(how) as server:
-            client = Client(url_of(server))
-            watch = Watch(client)
-            with pytest.raises(Refused) as caught:
-                async with client:
-                    pytest.fail("the client was let in")
-            expected = (1008, "HTTP 401", 401) if how == "status" else (4011, "Auth failure", None)
-            assert (caught.value.code, caught.value.reason, caught.value.status) == expected
-            assert caught.value.close == Close(*expected[:2])
-            assert watch.events == (["error"] if how == "status" else ["open", "close"])
-            assert not client.reconnecting
-            with pytest.raises(NotConnected) as later:
-                client.send("say")
-            assert later.value.close == Close(*expected[:2])
-            await client.close()
-
-    run(main())
+async def test_who_is_refused_is_told_by_connect(how: str) -> None:
+    async with refuses(how) as server:
+        client = Client(url_of(server))
+        watch = Watch(client)
+        with pytest.raises(Refused) as caught:
+            async with client:
+                pytest.fail("the client was let in")
+        expected = (1008, "HTTP 401", 401) if how == "status" else (4011, "Auth failure", None)
+        assert (caught.value.code, caught.value.reason, caught.value.status) == expected
+        assert caught.value.close == Close(*expected[:2])
+        assert watch.events == (["error"] if how == "status" else ["open", "close"])
+        assert not client.reconnecting
+        with pytest.raises(NotConnected) as later:
+            client.send("say")
+        assert later.value.close == Close(*expected[:2])
+        await client.close()
 
 
-def test_connect_returns_when_the_client_is_let_in(run: Run) -> None:
-    async def main() -> None:
-        go = asyncio.Event()
-        server = Server("test", port=0)
-        server.on("say", lambda socket, data: data)
+async def test_connect_returns_when_the_client_is_let_in() -> None:
+    go = asyncio.Event()
+    server = Server("test", port=0)
+    server.on("say", lambda socket, data: data)
 
-        @server.authenticate
-        async def slowly(handshake: Handshake) -> str:
-            await go.wait()
-            return "13"
+    @server.authenticate
+    async def slowly(handshake: Handshake) -> str:
+        await go.wait()
+        return "13"
 
-        async with server:
-            client = Client(url_of(server))
-            watch = Watch(client)
-            connecting = asyncio.create_task(client.connect())
-            await wait_until(lambda: watch.events)
-            answer = asyncio.create_task(client.call("say", 1))
-            await asyncio.sleep(1.5)  # longer than a server that says nothing is waited for
-            assert not connecting.done()
-            assert not answer.done()
-            go.set()
-            await connecting
-            assert server.socket_of("13") is not None
-            assert await answer == 1
-            await client.close()
-
-    run(main())
+    async with server:
+        client = Client(url_of(server))
+        watch = Watch(client)
+        connecting = asyncio.create_task(client.connect())
+        await wait_until(lambda: watch.events)
+        answer = asyncio.create_task(client.call("say", 1))
+        await asyncio.sleep(1.5)  # longer than a server that says nothing is waited for
+        assert not connecting.done()
+        assert not answer.done()
+        go.set()
+        await connecting
+        assert server.socket_of("13") is not None
+        assert await answer == 1
+        await client.close()
 
 
-def test_a_server_whose_authentication_fails_is_left_alone_for_longer_and_longer(
-    run: Run, caplog: pytest.LogCaptureFixture
+async def test_a_server_whose_authentication_fails_is_left_alone_for_longer_and_longer(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.CRITICAL, "crosswire.server")
 
-    async def main() -> None:
-        server = Server("test", port=0)
+    server = Server("test", port=0)
 
-        @server.authenticate
-        async def broken(handshake: Handshake) -> str:
-            await asyncio.sleep(0)
-            raise RuntimeError("the database is down")
+    @server.authenticate
+    async def broken(handshake: Handshake) -> str:
+        await asyncio.sleep(0)
+        raise RuntimeError("the database is down")
 
-        async with server:
-            client = quick(url_of(server), retry_limit=3)
-            watch = Watch(client)
-            with pytest.raises(NotConnected, match=r"gave up after 3 attempts.*1011") as caught:
-                await client.connect()
-            assert caught.value.close is not None
-            assert caught.value.close.code == 1011
-            assert [attempt for attempt, _ in watch.retries] == [1, 2, 3]
-            assert watch.count("open") == watch.count("close") == 4
-
-    run(main())
+    async with server:
+        client = quick(url_of(server), retry_limit=3)
+        watch = Watch(client)
+        with pytest.raises(NotConnected, match=r"gave up after 3 attempts.*1011") as caught:
+            await client.connect()
+        assert caught.value.close is not None
+        assert caught.value.close.code == 1011
+        assert [attempt for attempt, _ in watch.retries] == [1, 2, 3]
+        assert watch.count("open") == watch.count("close") == 4
 
 
 @pytest.mark.parametrize("original", [False, True], ids=["ours", "another"])
 @pytest.mark.parametrize("end", [1000, 1001, 1012, 1013, "lost", "says something"])
-def test_a_server_that_accepts_and_closes_makes_no_storm(run: Run, original: bool, end: int | str) -> None:
-    async def main() -> None:
-        async def script(connection: ServerConnection) -> None:
-            if end == "says something":
-                await connection.send('{"event":"welcome"}')
-            if end == "lost":
-                connection.transport.abort()
-            else:
-                await connection.close(1001 if isinstance(end, str) else end)
+async def test_a_server_that_accepts_and_closes_makes_no_storm(original: bool, end: int | str) -> None:
+    async def script(connection: ServerConnection) -> None:
+        if end == "says something":
+            await connection.send('{"event":"welcome"}')
+        if end == "lost":
+            connection.transport.abort()
+        else:
+            await connection.close(1001 if isinstance(end, str) else end)
 
-        async with FakeServer() as server:
-            server.original, server.lets_in = original, False
-            server.script = script
-            client = quick(server.url, retry_limit=4)
-            watch = Watch(client)
-            client.reconnect(reset=True)
-            await wait_until(lambda: watch.count("give up 4"))
-            assert [attempt for attempt, _ in watch.retries] == [1, 2, 3, 4]
-            assert len(server.connections) == 4
-            await client.close()
-
-    run(main())
+    async with FakeServer() as server:
+        server.original, server.lets_in = original, False
+        server.script = script
+        client = quick(server.url, retry_limit=4)
+        watch = Watch(client)
+        client.reconnect(reset=True)
+        await wait_until(lambda: watch.count("give up 4"))
+        assert [attempt for attempt, _ in watch.retries] == [1, 2, 3, 4]
+        assert len(server.connections) == 4
+        await client.close()
 
 
-def test_another_server_is_waited_for_a_second_unless_it_says_something(run: Run) -> None:
-    async def main() -> None:
-        async def script(connection: ServerConnection) -> None:
-            if len(server.connections) == 2:
-                await connection.send('{"event":"welcome"}')
-            if len(server.connections) == 3:
-                await connection.close(4011, "Auth failure")
+async def test_another_server_is_waited_for_a_second_unless_it_says_something() -> None:
+    async def script(connection: ServerConnection) -> None:
+        if len(server.connections) == 2:
+            await connection.send('{"event":"welcome"}')
+        if len(server.connections) == 3:
+            await connection.close(4011, "Auth failure")
 
-        async with FakeServer() as server:
-            server.original = True
-            server.script = script
-            client = Client(server.url)
-            began = time.perf_counter()
-            async with client:
-                assert time.perf_counter() - began >= 1
-            began = time.perf_counter()
-            async with client:
-                assert time.perf_counter() - began < 1
-            with pytest.raises(Refused) as caught:
-                await client.connect()
-            assert caught.value.close == Close(4011, "Auth failure")
-
-    run(main())
+    async with FakeServer() as server:
+        server.original = True
+        server.script = script
+        client = Client(server.url)
+        began = time.perf_counter()
+        async with client:
+            assert time.perf_counter() - began >= 1
+        began = time.perf_counter()
+        async with client:
+            assert time.perf_counter() - began < 1
+        with pytest.raises(Refused) as caught:
+            await client.connect()
+        assert caught.value.close == Close(4011, "Auth failure")
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_proxy_that_has_nothing_behind_it_is_tried_again_after_a_loss(run: Run, status: int) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = quick(server.url)
-            watch = Watch(client)
+async def test_a_proxy_that_has_nothing_behind_it_is_tried_again_after_a_loss(status: int) -> None:
+    async with FakeServer() as server:
+        client = quick(server.url)
+        watch = Watch(client)
+        await client.connect()
+        server.refuse_with = status
+        server.drop_all()
+        await wait_until(lambda: len(watch.errors) >= 3)
+        assert all(isinstance(each, Refused) and each.status == status for each in watch.errors)
+        assert [attempt for attempt, _ in watch.retries][:3] == [1, 2, 3]
+        server.refuse_with = None
+        await wait_until(lambda: watch.count("open") == 2)
+        await client.close()
+        server.refuse_with = status  # a first attempt again: the URL may be wrong
+        with pytest.raises(Refused):
             await client.connect()
-            server.refuse_with = status
-            server.drop_all()
-            await wait_until(lambda: len(watch.errors) >= 3)
-            assert all(isinstance(each, Refused) and each.status == status for each in watch.errors)
-            assert [attempt for attempt, _ in watch.retries][:3] == [1, 2, 3]
-            server.refuse_with = None
-            await wait_until(lambda: watch.count("open") == 2)
-            await client.close()
-            server.refuse_with = status  # a first attempt again: the URL may be wrong
-            with pytest.raises(Refused):
-                await client.connect()
-
-    run(main())
 
 
-def test_a_policy_may_take_them_as_final(run: Run) -> None:
-    async def main() -> None:
-        asked: list[Close] = []
+async def test_a_policy_may_take_them_as_final() -> None:
+    asked: list[Close] = []
 
-        def policy(close: Close) -> bool:
-            asked.append(close)
-            return close.reason != "HTTP 404"
+    def policy(close: Close) -> bool:
+        asked.append(close)
+        return close.reason != "HTTP 404"
 
-        async with FakeServer() as server:
-            client = quick(server.url, reconnect_policy=policy)
-            watch = Watch(client)
-            await client.connect()
-            server.refuse_with = 404
-            server.drop_all()
-            await wait_until(lambda: watch.errors)
-            assert asked[-1] == Close(1006, "HTTP 404")
-            assert not client.reconnecting
-            with pytest.raises(NotConnected) as caught:
-                client.send("say")
-            assert caught.value.close == Close(1008, "HTTP 404")
-
-    run(main())
+    async with FakeServer() as server:
+        client = quick(server.url, reconnect_policy=policy)
+        watch = Watch(client)
+        await client.connect()
+        server.refuse_with = 404
+        server.drop_all()
+        await wait_until(lambda: watch.errors)
+        assert asked[-1] == Close(1006, "HTTP 404")
+        assert not client.reconnecting
+        with pytest.raises(NotConnected) as caught:
+            client.send("say")
+        assert caught.value.close == Close(1008, "HTTP 404")
 
 
 @pytest.mark.parametrize("option", ["params", "headers"])
-def test_an_expired_token_is_renewed_by_the_next_attempt(run: Run, option: str) -> None:
-    async def main() -> None:
-        tokens = iter(["old", "expired", "new"])
-        async with FakeServer() as server:
+async def test_an_expired_token_is_renewed_by_the_next_attempt(option: str) -> None:
+    tokens = iter(["old", "expired", "new"])
+    async with FakeServer() as server:
 
-            async def fresh() -> dict[str, str]:
-                await asyncio.sleep(0)
-                token = next(tokens)
-                server.refuse_with = 401 if token == "expired" else None
-                return {"token": token}
+        async def fresh() -> dict[str, str]:
+            await asyncio.sleep(0)
+            token = next(tokens)
+            server.refuse_with = 401 if token == "expired" else None
+            return {"token": token}
 
-            client = quick(server.url, **{option: fresh})
-            watch = Watch(client)
-            await client.connect()
-            server.drop_all()
-            await wait_until(lambda: watch.count("open") == 2)
-            assert [each.status for each in watch.errors if isinstance(each, Refused)] == [401]
-            sent = [each.path + str(each.headers) for each in server.requests]
-            assert ["old" in sent[0], "expired" in sent[1], "new" in sent[2]] == [True] * 3
-            await client.close()
-
-    run(main())
+        client = quick(server.url, **{option: fresh})
+        watch = Watch(client)
+        await client.connect()
+        server.drop_all()
+        await wait_until(lambda: watch.count("open") == 2)
+        assert [each.status for each in watch.errors if isinstance(each, Refused)] == [401]
+        sent = [each.path + str(each.headers) for each in server.requests]
+        assert ["old" in sent[0], "expired" in sent[1], "new" in sent[2]] == [True] * 3
+        await client.close()

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from crosswire.errors import CallTimeout, ConfigError, EventError, InvalidPayload, NotConnected
-from tests.integration.client.conftest import Run
 from tests.integration.client.fake_server import FakeServer, Refusal
 from tests.integration.client.helpers import Watch, quick
 from tests.support.aio import wait_until
@@ -20,206 +19,168 @@ class Point:
     y: int = 0
 
 
-def test_calls_are_answered_each_with_its_own(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            server.answers = {"say": {"msg": "hi"}, "nothing": None, "number": 5}
-            async with quick(server.url) as client:
-                answers: Any = await asyncio.gather(
-                    client.call("say", 1), client.call("nothing"), client.call("number")
-                )
-                assert answers == [{"msg": "hi"}, None, 5]
-                ids = [message["callbackId"] for message in server.messages]
-                assert len(set(ids)) == 3
-                assert all(isinstance(each, str) and 1 <= len(each) <= 64 for each in ids)
-
-    run(main())
+async def test_calls_are_answered_each_with_its_own() -> None:
+    async with FakeServer() as server:
+        server.answers = {"say": {"msg": "hi"}, "nothing": None, "number": 5}
+        async with quick(server.url) as client:
+            answers: Any = await asyncio.gather(client.call("say", 1), client.call("nothing"), client.call("number"))
+            assert answers == [{"msg": "hi"}, None, 5]
+            ids = [message["callbackId"] for message in server.messages]
+            assert len(set(ids)) == 3
+            assert all(isinstance(each, str) and 1 <= len(each) <= 64 for each in ids)
 
 
-def test_a_refusal_is_raised(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            server.answers["join"] = Refusal("full", "the room is full")
-            async with quick(server.url) as client:
-                with pytest.raises(EventError) as caught:
-                    await client.call("join")
-                assert (caught.value.code, caught.value.message) == ("full", "the room is full")
-
-    run(main())
+async def test_a_refusal_is_raised() -> None:
+    async with FakeServer() as server:
+        server.answers["join"] = Refusal("full", "the room is full")
+        async with quick(server.url) as client:
+            with pytest.raises(EventError) as caught:
+                await client.call("join")
+            assert (caught.value.code, caught.value.message) == ("full", "the room is full")
 
 
-def test_a_call_without_an_answer_times_out_and_is_forgotten(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server, quick(server.url, call_timeout=0.02) as client:
-            for timeout in (None, 0.01):
-                with pytest.raises(CallTimeout) as caught:
-                    await client.call("lost", timeout=timeout)
-                assert caught.value.code == "CALLBACK_TIMEOUT"
-            await wait_until(lambda: server.messages)
-            late = server.messages[0]["callbackId"]
-            await server.send({"payload": "late", "callbackId": late})
-            await server.send({"payload": "invented", "callbackId": "never-given"})
-            server.answers["say"] = "still here"
-            assert await client.call("say", timeout=5) == "still here"
-
-    run(main())
+async def test_a_call_without_an_answer_times_out_and_is_forgotten() -> None:
+    async with FakeServer() as server, quick(server.url, call_timeout=0.02) as client:
+        for timeout in (None, 0.01):
+            with pytest.raises(CallTimeout) as caught:
+                await client.call("lost", timeout=timeout)
+            assert caught.value.code == "CALLBACK_TIMEOUT"
+        await wait_until(lambda: server.messages)
+        late = server.messages[0]["callbackId"]
+        await server.send({"payload": "late", "callbackId": late})
+        await server.send({"payload": "invented", "callbackId": "never-given"})
+        server.answers["say"] = "still here"
+        assert await client.call("say", timeout=5) == "still here"
 
 
-def test_the_pending_notice_is_given_once(run: Run) -> None:
-    async def main() -> None:
-        notices: list[str] = []
+async def test_the_pending_notice_is_given_once() -> None:
+    notices: list[str] = []
 
-        async def async_notice() -> None:
-            await asyncio.sleep(0)
-            notices.append("async")
+    async def async_notice() -> None:
+        await asyncio.sleep(0)
+        notices.append("async")
 
-        async with FakeServer() as server, quick(server.url, pending_after=0.01) as client:
-            first = asyncio.create_task(client.call("first", on_pending=lambda: notices.append("sync")))
-            await wait_until(lambda: len(notices) == len(server.messages) == 1)
-            second = asyncio.create_task(client.call("second", on_pending=async_notice, pending_after=0))
-            await wait_until(lambda: len(notices) == len(server.messages) == 2)
-            await asyncio.sleep(0.03)
-            for calling, message in zip((first, second), server.messages, strict=True):
-                await server.send({"payload": message["event"], "callbackId": message["callbackId"]})
-                assert await calling == message["event"]
-            assert notices == ["sync", "async"]
-
-    run(main())
+    async with FakeServer() as server, quick(server.url, pending_after=0.01) as client:
+        first = asyncio.create_task(client.call("first", on_pending=lambda: notices.append("sync")))
+        await wait_until(lambda: len(notices) == len(server.messages) == 1)
+        second = asyncio.create_task(client.call("second", on_pending=async_notice, pending_after=0))
+        await wait_until(lambda: len(notices) == len(server.messages) == 2)
+        await asyncio.sleep(0.03)
+        for calling, message in zip((first, second), server.messages, strict=True):
+            await server.send({"payload": message["event"], "callbackId": message["callbackId"]})
+            assert await calling == message["event"]
+        assert notices == ["sync", "async"]
 
 
-def test_no_notice_when_the_answer_is_quick(run: Run) -> None:
-    async def main() -> None:
-        notices: list[None] = []
-        async with FakeServer() as server:
-            server.answers["say"] = 1
-            async with quick(server.url) as client:
-                began = time.monotonic()
-                await client.call("say", on_pending=lambda: notices.append(None), pending_after=0.05)
-                was_quick = time.monotonic() - began < 0.045  # unless this process stood still meanwhile
-                await asyncio.sleep(0.07)
-                assert notices == [] or not was_quick
-
-    run(main())
+async def test_no_notice_when_the_answer_is_quick() -> None:
+    notices: list[None] = []
+    async with FakeServer() as server:
+        server.answers["say"] = 1
+        async with quick(server.url) as client:
+            began = time.monotonic()
+            await client.call("say", on_pending=lambda: notices.append(None), pending_after=0.05)
+            was_quick = time.monotonic() - began < 0.045  # unless this process stood still meanwhile
+            await asyncio.sleep(0.07)
+            assert notices == [] or not was_quick
 
 
-def test_a_failing_notice_is_reported_and_the_call_goes_on(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server, quick(server.url) as client:
-            watch = Watch(client)
-            calling = asyncio.create_task(client.call("later", on_pending=lambda: 1 / 0, pending_after=0))
-            await wait_until(lambda: watch.errors and server.messages)
-            assert isinstance(watch.errors[0], ZeroDivisionError)
-            await server.send({"payload": "answer", "callbackId": server.messages[0]["callbackId"]})
-            assert await calling == "answer"
-
-    run(main())
+async def test_a_failing_notice_is_reported_and_the_call_goes_on() -> None:
+    async with FakeServer() as server, quick(server.url) as client:
+        watch = Watch(client)
+        calling = asyncio.create_task(client.call("later", on_pending=lambda: 1 / 0, pending_after=0))
+        await wait_until(lambda: watch.errors and server.messages)
+        assert isinstance(watch.errors[0], ZeroDivisionError)
+        await server.send({"payload": "answer", "callbackId": server.messages[0]["callbackId"]})
+        assert await calling == "answer"
 
 
-def test_misuse_of_a_call_is_refused_before_anything_is_sent(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server, quick(server.url) as client:
-            misuses: list[dict[str, Any]] = [
-                {"timeout": 0},
-                {"pending_after": -1},
-                {"on_pending": lambda needed: needed},
-            ]
-            for options in misuses:
-                with pytest.raises(ConfigError):
-                    await client.call("say", **options)
-            with pytest.raises(InvalidPayload):
-                await client.call("say", object())
-            with pytest.raises(InvalidPayload):
-                client.send("say", object())
-            server.answers["say"] = 1
-            assert await client.call("say") == 1
-            assert len(server.messages) == 1
-
-    run(main())
+async def test_misuse_of_a_call_is_refused_before_anything_is_sent() -> None:
+    async with FakeServer() as server, quick(server.url) as client:
+        misuses: list[dict[str, Any]] = [
+            {"timeout": 0},
+            {"pending_after": -1},
+            {"on_pending": lambda needed: needed},
+        ]
+        for options in misuses:
+            with pytest.raises(ConfigError):
+                await client.call("say", **options)
+        with pytest.raises(InvalidPayload):
+            await client.call("say", object())
+        with pytest.raises(InvalidPayload):
+            client.send("say", object())
+        server.answers["say"] = 1
+        assert await client.call("say") == 1
+        assert len(server.messages) == 1
 
 
-def test_a_cancelled_call_is_forgotten(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server, quick(server.url) as client:
-            calling = asyncio.create_task(client.call("lost"))
-            await wait_until(lambda: server.messages)
-            calling.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await calling
-            await server.send({"payload": "late", "callbackId": server.messages[0]["callbackId"]})
-            server.answers["say"] = 1
-            assert await client.call("say") == 1
-
-    run(main())
+async def test_a_cancelled_call_is_forgotten() -> None:
+    async with FakeServer() as server, quick(server.url) as client:
+        calling = asyncio.create_task(client.call("lost"))
+        await wait_until(lambda: server.messages)
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        await server.send({"payload": "late", "callbackId": server.messages[0]["callbackId"]})
+        server.answers["say"] = 1
+        assert await client.call("say") == 1
 
 
 @pytest.mark.parametrize("how", ["dropped", "closed by the server", "reconnect()"])
-def test_calls_fail_as_soon_as_the_connection_is_lost(run: Run, how: str) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = quick(server.url)
-            await client.connect()
-            calling = asyncio.create_task(client.call("lost", timeout=60))
-            await wait_until(lambda: server.messages)
-            if how == "dropped":
-                server.drop_all()
-            elif how == "closed by the server":
-                await server.last.close(1001)
-            else:
-                client.reconnect()
-            with pytest.raises(NotConnected):
-                await asyncio.wait_for(calling, 10)
-            await client.close()
-
-    run(main())
-
-
-def test_calls_fail_before_the_closing_handshake_is_done(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = quick(server.url)
-            await client.connect()
-            calling = asyncio.create_task(client.call("lost", timeout=60))
-            await wait_until(lambda: server.messages)
-            server.last.transport.pause_reading()
-            closing = asyncio.create_task(client.close())
-            with pytest.raises(NotConnected):
-                await asyncio.wait_for(calling, 10)
-            assert not closing.done()
-            server.last.transport.resume_reading()
-            await closing
-
-    run(main())
-
-
-def test_nothing_is_sent_once_the_connection_is_lost(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = quick(server.url, retry_limit=0)
-            watch = Watch(client)
-            await client.connect()
+async def test_calls_fail_as_soon_as_the_connection_is_lost(how: str) -> None:
+    async with FakeServer() as server:
+        client = quick(server.url)
+        await client.connect()
+        calling = asyncio.create_task(client.call("lost", timeout=60))
+        await wait_until(lambda: server.messages)
+        if how == "dropped":
             server.drop_all()
-            await wait_until(lambda: watch.closes)
-            with pytest.raises(NotConnected):
-                client.send("say")
-            with pytest.raises(NotConnected):
-                await client.call("say")
+        elif how == "closed by the server":
+            await server.last.close(1001)
+        else:
+            client.reconnect()
+        with pytest.raises(NotConnected):
+            await asyncio.wait_for(calling, 10)
+        await client.close()
 
-    run(main())
+
+async def test_calls_fail_before_the_closing_handshake_is_done() -> None:
+    async with FakeServer() as server:
+        client = quick(server.url)
+        await client.connect()
+        calling = asyncio.create_task(client.call("lost", timeout=60))
+        await wait_until(lambda: server.messages)
+        server.last.transport.pause_reading()
+        closing = asyncio.create_task(client.close())
+        with pytest.raises(NotConnected):
+            await asyncio.wait_for(calling, 10)
+        assert not closing.done()
+        server.last.transport.resume_reading()
+        await closing
 
 
-def test_an_answer_becomes_the_type_that_was_asked_for_or_is_refused(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            server.answers = {"point": {"x": 1}, "odd": {"x": "1"}, "nothing": None}
-            async with quick(server.url) as client:
-                assert await client.call("point", type=Point) == Point(1)
-                assert await client.call("point", type=dict[str, int]) == {"x": 1}
-                assert await client.call("nothing", type=Point | None) is None
-                for event in ("odd", "nothing"):
-                    with pytest.raises(InvalidPayload, match="Expected"):
-                        await client.call(event, type=Point)
-                with pytest.raises(ConfigError, match="can't be a payload's type"):
-                    await client.call("point", type=asyncio.Event)
-                assert await client.call("odd") == {"x": "1"}
+async def test_nothing_is_sent_once_the_connection_is_lost() -> None:
+    async with FakeServer() as server:
+        client = quick(server.url, retry_limit=0)
+        watch = Watch(client)
+        await client.connect()
+        server.drop_all()
+        await wait_until(lambda: watch.closes)
+        with pytest.raises(NotConnected):
+            client.send("say")
+        with pytest.raises(NotConnected):
+            await client.call("say")
 
-    run(main())
+
+async def test_an_answer_becomes_the_type_that_was_asked_for_or_is_refused() -> None:
+    async with FakeServer() as server:
+        server.answers = {"point": {"x": 1}, "odd": {"x": "1"}, "nothing": None}
+        async with quick(server.url) as client:
+            assert await client.call("point", type=Point) == Point(1)
+            assert await client.call("point", type=dict[str, int]) == {"x": 1}
+            assert await client.call("nothing", type=Point | None) is None
+            for event in ("odd", "nothing"):
+                with pytest.raises(InvalidPayload, match="Expected"):
+                    await client.call(event, type=Point)
+            with pytest.raises(ConfigError, match="can't be a payload's type"):
+                await client.call("point", type=asyncio.Event)
+            assert await client.call("odd") == {"x": "1"}

@@ -10,251 +10,205 @@ from crosswire.client import reconnection as reconnection_module
 from crosswire.errors import NotConnected, Refused
 from crosswire.transport.connector import Target
 from crosswire.types import Close
-from tests.integration.client.conftest import Run
 from tests.integration.client.fake_server import FakeServer, SilentServer
 from tests.integration.client.helpers import Watch, quick
-from tests.support import aio
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
+from tests.support.loops import on_asyncio
 
 
-def test_connects_and_closes_with_4001(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = Client(server.url)
-            watch = Watch(client)
-            async with client:
-                assert watch.events == ["open"]
-                await client.connect()
-                assert len(server.connections) == 1
-            assert watch.events == ["open", "close"]
-            assert watch.closes == [Close(4001, "closed by the client")]
-            await wait_until(lambda: server.last.close_code == 4001)
-            assert not client.reconnecting
-
-    run(main())
-
-
-def test_params_headers_and_host_are_sent(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            url = f"{server.url}chat?v=2"
-            headers = {"Authorization": "Bearer x", "Host": "chat.example"}
-            async with Client(url, params={"id": "13", "tag": ["a b", "ü"]}, headers=headers):
-                [request] = server.requests
-                assert request.path == "/chat?v=2&id=13&tag=a+b&tag=%C3%BC&_cw=1"
-                assert request.headers["Authorization"] == "Bearer x"
-                assert request.headers.get_all("Host") == ["chat.example"]
-
-    run(main())
-
-
-def test_a_client_can_be_connected_again_after_close(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = quick(server.url)
-            for count in (1, 2):
-                async with client:
-                    client.send("hello")
-                    await wait_until(lambda count=count: len(server.messages) == count)  # type: ignore[misc]
-
-    run(main())
-
-
-def test_several_waiters_are_served_by_one_connection(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = quick(server.url)
-            await asyncio.gather(client.connect(), client.connect(), client.connect())
-            assert len(server.connections) == 1
-            await asyncio.gather(client.close(), client.close())
-            await client.close()
-
-    run(main())
-
-
-def test_connect_keeps_trying_until_the_server_is_there(run: Run) -> None:
-    async def main() -> None:
-        server = FakeServer()
-        async with server:
-            pass
-        client = quick(server.url)
+async def test_connects_and_closes_with_4001() -> None:
+    async with FakeServer() as server:
+        client = Client(server.url)
         watch = Watch(client)
-        connecting = asyncio.create_task(client.connect())
-        await wait_until(lambda: len(watch.retries) >= 2)
+        async with client:
+            assert watch.events == ["open"]
+            await client.connect()
+            assert len(server.connections) == 1
+        assert watch.events == ["open", "close"]
+        assert watch.closes == [Close(4001, "closed by the client")]
+        await wait_until(lambda: server.last.close_code == 4001)
         assert not client.reconnecting
-        assert not connecting.done()
-        async with server:
-            await connecting
-            assert isinstance(watch.errors[0], NotConnected)
-            assert [attempt for attempt, _ in watch.retries] == list(range(1, len(watch.retries) + 1))
-            await client.close()
 
-    run(main())
+
+async def test_params_headers_and_host_are_sent() -> None:
+    async with FakeServer() as server:
+        url = f"{server.url}chat?v=2"
+        headers = {"Authorization": "Bearer x", "Host": "chat.example"}
+        async with Client(url, params={"id": "13", "tag": ["a b", "ü"]}, headers=headers):
+            [request] = server.requests
+            assert request.path == "/chat?v=2&id=13&tag=a+b&tag=%C3%BC&_cw=1"
+            assert request.headers["Authorization"] == "Bearer x"
+            assert request.headers.get_all("Host") == ["chat.example"]
+
+
+async def test_a_client_can_be_connected_again_after_close() -> None:
+    async with FakeServer() as server:
+        client = quick(server.url)
+        for count in (1, 2):
+            async with client:
+                client.send("hello")
+                await wait_until(lambda count=count: len(server.messages) == count)  # type: ignore[misc]
+
+
+async def test_several_waiters_are_served_by_one_connection() -> None:
+    async with FakeServer() as server:
+        client = quick(server.url)
+        await asyncio.gather(client.connect(), client.connect(), client.connect())
+        assert len(server.connections) == 1
+        await asyncio.gather(client.close(), client.close())
+        await client.close()
+
+
+async def test_connect_keeps_trying_until_the_server_is_there() -> None:
+    server = FakeServer()
+    async with server:
+        pass
+    client = quick(server.url)
+    watch = Watch(client)
+    connecting = asyncio.create_task(client.connect())
+    await wait_until(lambda: len(watch.retries) >= 2)
+    assert not client.reconnecting
+    assert not connecting.done()
+    async with server:
+        await connecting
+        assert isinstance(watch.errors[0], NotConnected)
+        assert [attempt for attempt, _ in watch.retries] == list(range(1, len(watch.retries) + 1))
+        await client.close()
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_an_upgrade_refused_for_good_raises_at_once(run: Run, status: int) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            server.refuse_with = status
-            client = quick(server.url, params={"token": "secret"})
-            watch = Watch(client)
-            with pytest.raises(NotConnected, match=f"HTTP {status}") as caught:
-                await client.connect()
-            assert isinstance(caught.value, Refused)
-            assert (caught.value.code, caught.value.reason, caught.value.status) == (1008, f"HTTP {status}", status)
-            assert "secret" not in str(caught.value)
-            assert watch.events == ["error"]
-            assert len(server.requests) == 1
-            await client.close()
-
-    run(main())
+async def test_an_upgrade_refused_for_good_raises_at_once(status: int) -> None:
+    async with FakeServer() as server:
+        server.refuse_with = status
+        client = quick(server.url, params={"token": "secret"})
+        watch = Watch(client)
+        with pytest.raises(NotConnected, match=f"HTTP {status}") as caught:
+            await client.connect()
+        assert isinstance(caught.value, Refused)
+        assert (caught.value.code, caught.value.reason, caught.value.status) == (1008, f"HTTP {status}", status)
+        assert "secret" not in str(caught.value)
+        assert watch.events == ["error"]
+        assert len(server.requests) == 1
+        await client.close()
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
-def test_an_upgrade_refused_for_now_is_tried_again(run: Run, status: int) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            server.refuse_with = status
-            client = quick(server.url)
-            connecting = asyncio.create_task(client.connect())
-            await wait_until(lambda: len(server.requests) >= 2)
-            server.refuse_with = None
-            await connecting
-            await client.close()
-
-    run(main())
+async def test_an_upgrade_refused_for_now_is_tried_again(status: int) -> None:
+    async with FakeServer() as server:
+        server.refuse_with = status
+        client = quick(server.url)
+        connecting = asyncio.create_task(client.connect())
+        await wait_until(lambda: len(server.requests) >= 2)
+        server.refuse_with = None
+        await connecting
+        await client.close()
 
 
-def test_what_is_no_websocket_server_is_reported_as_such(run: Run) -> None:
+async def test_what_is_no_websocket_server_is_reported_as_such() -> None:
     async def nonsense(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
         writer.close()
 
-    async def main() -> None:
-        server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
-        async with server:
-            client = quick(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", retry_limit=1)
-            with pytest.raises(NotConnected, match="gave up after 1 attempts"):
-                await client.connect()
-            await client.close()
-
-    run(main())
+    server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
+    async with server:
+        client = quick(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", retry_limit=1)
+        with pytest.raises(NotConnected, match="gave up after 1 attempts"):
+            await client.connect()
+        await client.close()
 
 
-def test_an_attempt_that_gets_no_answer_is_given_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_attempt_that_gets_no_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconnection_module, "CONNECT_TIMEOUT", 0.05)
 
-    async def main() -> None:
-        async with SilentServer() as server:
-            client = quick(server.url, retry_limit=1)
-            with pytest.raises(NotConnected, match="no answer within"):
-                await client.connect()
-            await wait_until(lambda: server.taken == 2 and server.open == 0)
-            await client.close()
-
-    run(main())
+    async with SilentServer() as server:
+        client = quick(server.url, retry_limit=1)
+        with pytest.raises(NotConnected, match="no answer within"):
+            await client.connect()
+        await wait_until(lambda: server.taken == 2 and server.open == 0)
+        await client.close()
 
 
-def test_close_while_the_upgrade_is_under_way(run: Run) -> None:
-    async def main() -> None:
-        async with SilentServer() as server:
-            client = Client(server.url)
-            watch = Watch(client)
-            connecting = asyncio.create_task(client.connect())
-            await wait_until(lambda: server.open == 1)
-            await client.close()
-            with pytest.raises(NotConnected, match="closed by the client"):
-                await connecting
-            await wait_until(lambda: server.open == 0)
-            assert watch.events == []
-
-    run(main())
+async def test_close_while_the_upgrade_is_under_way() -> None:
+    async with SilentServer() as server:
+        client = Client(server.url)
+        watch = Watch(client)
+        connecting = asyncio.create_task(client.connect())
+        await wait_until(lambda: server.open == 1)
+        await client.close()
+        with pytest.raises(NotConnected, match="closed by the client"):
+            await connecting
+        await wait_until(lambda: server.open == 0)
+        assert watch.events == []
 
 
-def test_a_cancelled_connect_leaves_nothing(run: Run) -> None:
-    async def main() -> None:
-        async with SilentServer() as server:
-            client = Client(server.url)
-            connecting = asyncio.create_task(client.connect())
-            await wait_until(lambda: server.open == 1)
-            connecting.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await connecting
-            await wait_until(lambda: server.open == 0)
-
-    run(main())
+async def test_a_cancelled_connect_leaves_nothing() -> None:
+    async with SilentServer() as server:
+        client = Client(server.url)
+        connecting = asyncio.create_task(client.connect())
+        await wait_until(lambda: server.open == 1)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await wait_until(lambda: server.open == 0)
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]], ids=str)
-def test_attempts_end_when_nobody_waits_for_them_any_more(run: Run, order: list[int]) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            server.lets_in = False
-            client = quick(server.url)
-            watch = Watch(client)
-            waiting = [asyncio.create_task(client.connect()) for _ in order]
-            await wait_until(lambda: watch.count("open") == 1)
-            for each in order:
-                waiting[each].cancel()
-            await asyncio.wait(waiting)
-            assert all(each.cancelled() for each in waiting)
-            assert watch.events == ["open", "close"]
-            assert not client.reconnecting
-            server.lets_in = True
-            await client.connect()  # it can be used as before
-            await client.close()
-
-    run(main())
+async def test_attempts_end_when_nobody_waits_for_them_any_more(order: list[int]) -> None:
+    async with FakeServer() as server:
+        server.lets_in = False
+        client = quick(server.url)
+        watch = Watch(client)
+        waiting = [asyncio.create_task(client.connect()) for _ in order]
+        await wait_until(lambda: watch.count("open") == 1)
+        for each in order:
+            waiting[each].cancel()
+        await asyncio.wait(waiting)
+        assert all(each.cancelled() for each in waiting)
+        assert watch.events == ["open", "close"]
+        assert not client.reconnecting
+        server.lets_in = True
+        await client.connect()  # it can be used as before
+        await client.close()
 
 
-def test_a_cancelled_connect_leaves_the_other_waiters_alone(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            server.refuse_with = 503
-            client = quick(server.url)
-            first = asyncio.create_task(client.connect())
-            await wait_until(lambda: server.requests)
-            second = asyncio.create_task(client.connect())
-            await asyncio.sleep(0)
-            first.cancel()
-            server.refuse_with = None
-            await second
-            assert first.cancelled()
-            await client.close()
-
-    run(main())
+async def test_a_cancelled_connect_leaves_the_other_waiters_alone() -> None:
+    async with FakeServer() as server:
+        server.refuse_with = 503
+        client = quick(server.url)
+        first = asyncio.create_task(client.connect())
+        await wait_until(lambda: server.requests)
+        second = asyncio.create_task(client.connect())
+        await asyncio.sleep(0)
+        first.cancel()
+        server.refuse_with = None
+        await second
+        assert first.cancelled()
+        await client.close()
 
 
-def test_a_server_that_does_not_close_its_side_is_dropped(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = quick(server.url)
-            client._destination._target = Target("", close_timeout=0.05)
-            await client.connect()
-            server.last.transport.pause_reading()
-            await client.close()
-
-    run(main())
+async def test_a_server_that_does_not_close_its_side_is_dropped() -> None:
+    async with FakeServer() as server:
+        client = quick(server.url)
+        client._destination._target = Target("", close_timeout=0.05)
+        await client.connect()
+        server.last.transport.pause_reading()
+        await client.close()
 
 
-def test_a_cancelled_close_drops_the_connection(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = quick(server.url)
-            watch = Watch(client)
-            await client.connect()
-            server.last.transport.pause_reading()
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.close(), 0.05)
-            await wait_until(lambda: watch.closes)
-            await client.close()
-
-    run(main())
+async def test_a_cancelled_close_drops_the_connection() -> None:
+    async with FakeServer() as server:
+        client = quick(server.url)
+        watch = Watch(client)
+        await client.connect()
+        server.last.transport.pause_reading()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.close(), 0.05)
+        await wait_until(lambda: watch.closes)
+        await client.close()
 
 
-def test_the_end_of_the_loop_drops_the_connection(run: Run) -> None:
+async def test_the_end_of_the_loop_drops_the_connection() -> None:
     """A program that forgets to close."""
 
     async def forgetful(server: FakeServer, watches: list[Watch]) -> None:
@@ -265,37 +219,29 @@ def test_the_end_of_the_loop_drops_the_connection(run: Run) -> None:
             if "crosswire" in task.get_name():
                 task.cancel()
 
-    async def main() -> None:
-        watches: list[Watch] = []
-        async with FakeServer() as server:
-            await forgetful(server, watches)
-            await wait_until(lambda: watches[0].closes)
-
-    run(main())
+    watches: list[Watch] = []
+    async with FakeServer() as server:
+        await forgetful(server, watches)
+        await wait_until(lambda: watches[0].closes)
 
 
-def test_no_timer_is_left() -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = quick(server.url, ping_interval=0.01)
-            async with client:
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(client.call("lost", on_pending=print, pending_after=60), 0.03)
-            timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
-            assert [each for each in timers if not each.cancelled() and "crosswire" in repr(each)] == []
-
-    aio.run(main())
+@on_asyncio
+async def test_no_timer_is_left() -> None:
+    async with FakeServer() as server:
+        client = quick(server.url, ping_interval=0.01)
+        async with client:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.call("lost", on_pending=print, pending_after=60), 0.03)
+        timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        assert [each for each in timers if not each.cancelled() and "crosswire" in repr(each)] == []
 
 
-def test_tls(run: Run, tmp_path: Path) -> None:
-    async def main() -> None:
-        serving, trusting = tls_contexts(tmp_path)
-        async with FakeServer(tls=serving) as server:
-            server.answers["say"] = "hello"
-            async with Client(server.url, tls=trusting) as client:
-                assert await client.call("say") == "hello"
-            doubtful = quick(server.url, retry_limit=0)
-            with pytest.raises(NotConnected, match=r"(?i)certificate"):
-                await doubtful.connect()
-
-    run(main())
+async def test_tls(tmp_path: Path) -> None:
+    serving, trusting = tls_contexts(tmp_path)
+    async with FakeServer(tls=serving) as server:
+        server.answers["say"] = "hello"
+        async with Client(server.url, tls=trusting) as client:
+            assert await client.call("say") == "hello"
+        doubtful = quick(server.url, retry_limit=0)
+        with pytest.raises(NotConnected, match=r"(?i)certificate"):
+            await doubtful.connect()

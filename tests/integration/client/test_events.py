@@ -10,7 +10,6 @@ import pytest
 from crosswire.client import Client
 from crosswire.errors import InvalidPayload
 from crosswire.types import Close
-from tests.integration.client.conftest import Run
 from tests.integration.client.fake_server import FakeServer
 from tests.integration.client.helpers import Watch, quick
 from tests.support.aio import wait_until
@@ -22,180 +21,157 @@ class Point:
     y: int = 0
 
 
-def test_events_go_out_in_order(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server, quick(server.url) as client:
-            for number in range(100):
-                client.send("count", number)
-            client.send("nothing")
-            client.send("point", Point(1))
-            await wait_until(lambda: len(server.messages) == 102)
-            assert [message["payload"] for message in server.messages[:100]] == list(range(100))
-            assert server.messages[100:] == [
-                {"event": "nothing", "payload": None},
-                {"event": "point", "payload": {"x": 1, "y": 0}},
-            ]
-
-    run(main())
+async def test_events_go_out_in_order() -> None:
+    async with FakeServer() as server, quick(server.url) as client:
+        for number in range(100):
+            client.send("count", number)
+        client.send("nothing")
+        client.send("point", Point(1))
+        await wait_until(lambda: len(server.messages) == 102)
+        assert [message["payload"] for message in server.messages[:100]] == list(range(100))
+        assert server.messages[100:] == [
+            {"event": "nothing", "payload": None},
+            {"event": "point", "payload": {"x": 1, "y": 0}},
+        ]
 
 
-def test_handlers_get_events_in_order_and_can_be_removed(run: Run) -> None:
-    async def main() -> None:
-        seen: list[Any] = []
-        async with FakeServer() as server, quick(server.url) as client:
+async def test_handlers_get_events_in_order_and_can_be_removed() -> None:
+    seen: list[Any] = []
+    async with FakeServer() as server, quick(server.url) as client:
 
-            @client.on("news")
-            def first(data: Any) -> None:
-                seen.append(("first", data))
+        @client.on("news")
+        def first(data: Any) -> None:
+            seen.append(("first", data))
 
-            @client.on("news", tag="mine")
-            async def second(data: Any) -> None:
-                await asyncio.sleep(0)
-                seen.append(("second", data))
+        @client.on("news", tag="mine")
+        async def second(data: Any) -> None:
+            await asyncio.sleep(0)
+            seen.append(("second", data))
 
-            client.on("news", lambda: seen.append("no arguments"))
-            client.once("news", lambda data: seen.append(("once", data)), tag="mine too")
+        client.on("news", lambda: seen.append("no arguments"))
+        client.once("news", lambda data: seen.append(("once", data)), tag="mine too")
 
-            await server.send({"event": "news", "payload": 1})
-            await wait_until(lambda: len(seen) == 4)
-            assert seen == [("first", 1), ("second", 1), "no arguments", ("once", 1)]
-            client.off("news", "mine")
-            client.off("news", first)
-            seen.clear()
-            await server.send({"event": "news", "payload": 2})
-            await wait_until(lambda: seen)
-            assert seen == ["no arguments"]
-            client.off("news")
-            await server.send({"event": "news", "payload": 3})
-            server.answers["say"] = None
-            await client.call("say")
-            assert seen == ["no arguments"]
-
-    run(main())
+        await server.send({"event": "news", "payload": 1})
+        await wait_until(lambda: len(seen) == 4)
+        assert seen == [("first", 1), ("second", 1), "no arguments", ("once", 1)]
+        client.off("news", "mine")
+        client.off("news", first)
+        seen.clear()
+        await server.send({"event": "news", "payload": 2})
+        await wait_until(lambda: seen)
+        assert seen == ["no arguments"]
+        client.off("news")
+        await server.send({"event": "news", "payload": 3})
+        server.answers["say"] = None
+        await client.call("say")
+        assert seen == ["no arguments"]
 
 
-def test_hooks_are_removed_by_themselves_by_object_and_by_name(run: Run) -> None:
-    async def main() -> None:
-        seen: list[str] = []
+async def test_hooks_are_removed_by_themselves_by_object_and_by_name() -> None:
+    seen: list[str] = []
 
-        def greet() -> None:
-            seen.append("greet")
+    def greet() -> None:
+        seen.append("greet")
 
-        async with FakeServer() as server:
-            client = quick(server.url)
-            client.on_open(greet)
-            client.off("on_open", greet)
-            client.on_open(greet, tag="greeting")
-            client.off(client.on_open, "greeting")
-            client.on_open(greet)
-            client.on_open.off(greet)
-            client.on_open(lambda: seen.append("once"), once=True)
-            for _ in range(2):
-                async with client:
-                    pass
-            assert seen == ["once"]
-
-    run(main())
-
-
-def test_a_payload_is_validated_before_its_handler_runs(run: Run) -> None:
-    async def main() -> None:
-        seen: list[Any] = []
-        async with FakeServer() as server, quick(server.url) as client:
-            watch = Watch(client)
-            client.on("point", lambda data: seen.append(data))
-
-            @client.on("point")
-            def typed(data: Point) -> None:
-                seen.append(data)
-
-            await server.send({"event": "point", "payload": {"x": "no number"}})
-            await server.send({"event": "point", "payload": {"x": 1, "y": 2}})
-            await wait_until(lambda: len(seen) == 3)
-            assert seen == [{"x": "no number"}, {"x": 1, "y": 2}, Point(1, 2)]
-            [error] = watch.errors
-            assert isinstance(error, InvalidPayload)
-
-    run(main())
-
-
-def test_a_failing_handler_is_reported_and_the_next_is_called(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        seen: list[Any] = []
-        async with FakeServer() as server, quick(server.url) as client:
-
-            @client.on("news")
-            def fail() -> None:
-                raise RuntimeError("a handler's own mistake")
-
-            @client.on("news")
-            async def fail_later() -> None:
-                await asyncio.sleep(0)
-                raise KeyError("another")
-
-            client.on("news", lambda: seen.append("called"))
-            await server.send({"event": "news"})
-            await wait_until(lambda: len(seen) == 1)
-            [first, second] = [record for record in caplog.records if record.name == "crosswire.client"]
-            assert first.levelno == logging.ERROR
-            assert "a handler's own mistake" in caplog.text
-            assert second.exc_info
-            assert second.exc_info[0] is KeyError
-            caplog.clear()
-
-            watch = Watch(client)
-            client.on_error(lambda: 1 / 0)
-            await server.send({"event": "news"})
-            await wait_until(lambda: len(watch.errors) == 2)
-            assert [type(each) for each in watch.errors] == [RuntimeError, KeyError]
-            assert all("a handler of on_error failed" in each for each in caplog.messages)
-
-    run(main())
-
-
-def test_handlers_that_still_run_are_cancelled_when_the_client_closes(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("crosswire.client.client.HANDLER_GRACE", 0.05)
-
-    async def main() -> None:
-        ended: list[str] = []
-        async with FakeServer() as server:
-            client = Client(server.url)
-
-            @client.on_open
-            async def forever() -> None:
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    ended.append("forever")
-
-            @client.on_close
-            async def say_goodbye(close: Close) -> None:
-                await asyncio.sleep(0)
-                ended.append(f"goodbye {close.code}")
-
+    async with FakeServer() as server:
+        client = quick(server.url)
+        client.on_open(greet)
+        client.off("on_open", greet)
+        client.on_open(greet, tag="greeting")
+        client.off(client.on_open, "greeting")
+        client.on_open(greet)
+        client.on_open.off(greet)
+        client.on_open(lambda: seen.append("once"), once=True)
+        for _ in range(2):
             async with client:
                 pass
-            assert ended == ["forever", "goodbye 4001"]
-
-    run(main())
+        assert seen == ["once"]
 
 
-def test_a_handler_may_close_the_client(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = Client(server.url)
-            watch = Watch(client)
+async def test_a_payload_is_validated_before_its_handler_runs() -> None:
+    seen: list[Any] = []
+    async with FakeServer() as server, quick(server.url) as client:
+        watch = Watch(client)
+        client.on("point", lambda data: seen.append(data))
 
-            @client.on("leave")
-            async def leave() -> None:
-                await client.close()
-                watch.events.append("left")
+        @client.on("point")
+        def typed(data: Point) -> None:
+            seen.append(data)
 
-            await client.connect()
-            await server.send({"event": "leave"})
-            await wait_until(lambda: "left" in watch.events)
-            assert watch.events == ["open", "close", "left"]
+        await server.send({"event": "point", "payload": {"x": "no number"}})
+        await server.send({"event": "point", "payload": {"x": 1, "y": 2}})
+        await wait_until(lambda: len(seen) == 3)
+        assert seen == [{"x": "no number"}, {"x": 1, "y": 2}, Point(1, 2)]
+        [error] = watch.errors
+        assert isinstance(error, InvalidPayload)
 
-    run(main())
+
+async def test_a_failing_handler_is_reported_and_the_next_is_called(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Any] = []
+    async with FakeServer() as server, quick(server.url) as client:
+
+        @client.on("news")
+        def fail() -> None:
+            raise RuntimeError("a handler's own mistake")
+
+        @client.on("news")
+        async def fail_later() -> None:
+            await asyncio.sleep(0)
+            raise KeyError("another")
+
+        client.on("news", lambda: seen.append("called"))
+        await server.send({"event": "news"})
+        await wait_until(lambda: len(seen) == 1)
+        [first, second] = [record for record in caplog.records if record.name == "crosswire.client"]
+        assert first.levelno == logging.ERROR
+        assert "a handler's own mistake" in caplog.text
+        assert second.exc_info
+        assert second.exc_info[0] is KeyError
+        caplog.clear()
+
+        watch = Watch(client)
+        client.on_error(lambda: 1 / 0)
+        await server.send({"event": "news"})
+        await wait_until(lambda: len(watch.errors) == 2)
+        assert [type(each) for each in watch.errors] == [RuntimeError, KeyError]
+        assert all("a handler of on_error failed" in each for each in caplog.messages)
+
+
+async def test_handlers_that_still_run_are_cancelled_when_the_client_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crosswire.client.client.HANDLER_GRACE", 0.05)
+
+    ended: list[str] = []
+    async with FakeServer() as server:
+        client = Client(server.url)
+
+        @client.on_open
+        async def forever() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("forever")
+
+        @client.on_close
+        async def say_goodbye(close: Close) -> None:
+            await asyncio.sleep(0)
+            ended.append(f"goodbye {close.code}")
+
+        async with client:
+            pass
+        assert ended == ["forever", "goodbye 4001"]
+
+
+async def test_a_handler_may_close_the_client() -> None:
+    async with FakeServer() as server:
+        client = Client(server.url)
+        watch = Watch(client)
+
+        @client.on("leave")
+        async def leave() -> None:
+            await client.close()
+            watch.events.append("left")
+
+        await client.connect()
+        await server.send({"event": "leave"})
+        await wait_until(lambda: "left" in watch.events)
+        assert watch.events == ["open", "close", "left"]

@@ -12,6 +12,7 @@ import pytest
 
 from crosswire import Client, NotConnected, Server, UsageError
 from tests.support.aio import run
+from tests.support.loops import on_asyncio
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,8 @@ def test_a_loop_that_was_closed_is_told_and_nothing_is_never_awaited(url: str) -
     assert "never awaited" not in done.stderr
 
 
-def test_another_thread_is_refused(url: str) -> None:
+@on_asyncio
+async def test_another_thread_is_refused(url: str) -> None:
     async def elsewhere(client: Client) -> None:
         for work in (client.connect(), client.call("echo", 1), client.close()):
             with pytest.raises(UsageError, match="event loop of another thread"):
@@ -109,24 +111,21 @@ def test_another_thread_is_refused(url: str) -> None:
         with pytest.raises(UsageError, match="event loop of another thread"):
             client.reconnect()
 
-    async def main() -> None:
-        async with Client(url) as client:
-            await asyncio.to_thread(lambda: asyncio.run(elsewhere(client)))
-            assert await client.call("echo", 5) == 5
-
-    run(main())
+    async with Client(url) as client:
+        await asyncio.to_thread(lambda: asyncio.run(elsewhere(client)))
+        assert await client.call("echo", 5) == 5
 
 
 def test_a_loop_that_ended_well_leaves_a_client_that_can_connect_again(url: str) -> None:
     client = Client(url)
     asyncio.run(client.connect())
 
-    async def main() -> None:
+    async def use_in_another_loop() -> None:
         with pytest.raises(NotConnected):
             client.send("echo")
         await connects_again(client)
 
-    run(main())
+    run(use_in_another_loop())
 
 
 def test_without_a_loop_there_is_a_sentence_and_nothing_is_begun(url: str) -> None:

@@ -10,7 +10,6 @@ from websockets.asyncio.server import ServerConnection
 
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL
 from crosswire.transport.connector import Target
-from tests.integration.client.conftest import Run
 from tests.integration.client.fake_server import FakeServer
 from tests.integration.client.helpers import Watch, quick
 from tests.support.aio import wait_until
@@ -22,39 +21,33 @@ class Point:
     y: int = 0
 
 
-def test_what_is_no_message_is_shown_to_on_message_and_ignored(run: Run) -> None:
-    async def main() -> None:
-        raws: list[str | bytes] = []
-        seen: list[Any] = []
-        odd = ["not json", "[]", "null", '{"event": 1}', "{}", '{"callbackId": 5}', '{"event": "$x"}', "[" * 100_000]
-        async with FakeServer() as server, quick(server.url) as client:
-            watch = Watch(client)
-            client.on_message(raws.append)
-            client.on("news", seen.append)
-            for raw in odd:
-                await server.last.send(raw)
-            await server.last.send("")
-            await server.last.send(b'{"event": "news", "payload": "in a binary frame"}')
-            await wait_until(lambda: seen)
-            assert raws == [*odd, b'{"event": "news", "payload": "in a binary frame"}']
-            assert seen == ["in a binary frame"]
-            assert watch.events == []
-
-    run(main())
+async def test_what_is_no_message_is_shown_to_on_message_and_ignored() -> None:
+    raws: list[str | bytes] = []
+    seen: list[Any] = []
+    odd = ["not json", "[]", "null", '{"event": 1}', "{}", '{"callbackId": 5}', '{"event": "$x"}', "[" * 100_000]
+    async with FakeServer() as server, quick(server.url) as client:
+        watch = Watch(client)
+        client.on_message(raws.append)
+        client.on("news", seen.append)
+        for raw in odd:
+            await server.last.send(raw)
+        await server.last.send("")
+        await server.last.send(b'{"event": "news", "payload": "in a binary frame"}')
+        await wait_until(lambda: seen)
+        assert raws == [*odd, b'{"event": "news", "payload": "in a binary frame"}']
+        assert seen == ["in a binary frame"]
+        assert watch.events == []
 
 
-def test_fragments_are_joined(run: Run) -> None:
-    async def main() -> None:
-        seen: list[Any] = []
-        async with FakeServer() as server, quick(server.url) as client:
-            client.on("news", seen.append)
-            text = '{"event": "news", "payload": "größer"}'
-            await server.last.send(list(text))
-            await server.last.send([text[:5].encode(), text[5:].encode()])
-            await wait_until(lambda: len(seen) == 2)
-            assert seen == ["größer", "größer"]
-
-    run(main())
+async def test_fragments_are_joined() -> None:
+    seen: list[Any] = []
+    async with FakeServer() as server, quick(server.url) as client:
+        client.on("news", seen.append)
+        text = '{"event": "news", "payload": "größer"}'
+        await server.last.send(list(text))
+        await server.last.send([text[:5].encode(), text[5:].encode()])
+        await wait_until(lambda: len(seen) == 2)
+        assert seen == ["größer", "größer"]
 
 
 @pytest.mark.parametrize(
@@ -72,99 +65,81 @@ def test_fragments_are_joined(run: Run) -> None:
     ],
     ids=["text", "split text", "continuation", "nested", "reserved bit", "opcode", "too big", "close", "empty close"],
 )
-def test_what_breaks_the_protocol_closes_with_its_code(run: Run, frames: list[bytes], code: int) -> None:
-    async def main() -> None:
-        async def script(connection: ServerConnection) -> None:
-            if len(server.connections) == 1:
-                for frame in frames:
-                    connection.transport.write(frame)
+async def test_what_breaks_the_protocol_closes_with_its_code(frames: list[bytes], code: int) -> None:
+    async def script(connection: ServerConnection) -> None:
+        if len(server.connections) == 1:
+            for frame in frames:
+                connection.transport.write(frame)
 
-        async with FakeServer() as server:
-            server.script = script
-            client = quick(server.url)
-            watch = Watch(client)
-            await client.connect()
-            await wait_until(lambda: watch.count("open") == 2)
-            assert watch.closes[0].code == code
-            await client.close()
-
-    run(main())
+    async with FakeServer() as server:
+        server.script = script
+        client = quick(server.url)
+        watch = Watch(client)
+        await client.connect()
+        await wait_until(lambda: watch.count("open") == 2)
+        assert watch.closes[0].code == code
+        await client.close()
 
 
-def test_a_ping_of_the_server_is_answered(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server, quick(server.url):
-            pong = await server.last.ping(b"are you there")
-            await asyncio.wait_for(pong, 5)
-
-    run(main())
+async def test_a_ping_of_the_server_is_answered() -> None:
+    async with FakeServer() as server, quick(server.url):
+        pong = await server.last.ping(b"are you there")
+        await asyncio.wait_for(pong, 5)
 
 
-def test_messages_right_behind_the_upgrade_find_the_client_open(run: Run) -> None:
-    async def main() -> None:
-        order: list[str] = []
+async def test_messages_right_behind_the_upgrade_find_the_client_open() -> None:
+    order: list[str] = []
 
-        async def script(connection: ServerConnection) -> None:
-            await connection.send('{"event": "welcome"}')
+    async def script(connection: ServerConnection) -> None:
+        await connection.send('{"event": "welcome"}')
 
-        async with FakeServer() as server:
-            server.script = script
-            client = quick(server.url)
-            client.on_open(lambda: order.append("open"))
-            client.on("welcome", lambda: order.append("welcome"))
-            client.on("welcome", lambda: client.send("thanks"))
-            async with client:
-                await wait_until(lambda: server.events() == ["thanks"])
-            assert order == ["open", "welcome"]
-
-    run(main())
+    async with FakeServer() as server:
+        server.script = script
+        client = quick(server.url)
+        client.on_open(lambda: order.append("open"))
+        client.on("welcome", lambda: order.append("welcome"))
+        client.on("welcome", lambda: client.send("thanks"))
+        async with client:
+            await wait_until(lambda: server.events() == ["thanks"])
+        assert order == ["open", "welcome"]
 
 
-def test_msgpack_when_the_server_agrees(run: Run) -> None:
-    async def main() -> None:
-        seen: list[Any] = []
-        async with FakeServer(msgpack=True) as server:
-            server.answers["say"] = {"blob": b"\x00\xff"}
-            async with quick(server.url, subprotocols=[MSGPACK_SUBPROTOCOL], ping_interval=0.01) as client:
-                pongs: list[float] = []
-                client.on_pong(pongs.append)
-                client.on_message(seen.append)
-                client.on("ask", lambda data: data)
-                assert await client.call("say", b"raw") == {"blob": b"\x00\xff"}
-                assert server.messages[0]["payload"] == b"raw"
-                await server.send({"event": "ask", "payload": 1, "callId": "7"})
-                await wait_until(lambda: server.messages[-1] == {"callId": "7", "payload": 1})
-                await wait_until(lambda: pongs)
-                assert all(isinstance(msgspec.msgpack.decode(raw), dict) for raw in seen)
-
-    run(main())
+async def test_msgpack_when_the_server_agrees() -> None:
+    seen: list[Any] = []
+    async with FakeServer(msgpack=True) as server:
+        server.answers["say"] = {"blob": b"\x00\xff"}
+        async with quick(server.url, subprotocols=[MSGPACK_SUBPROTOCOL], ping_interval=0.01) as client:
+            pongs: list[float] = []
+            client.on_pong(pongs.append)
+            client.on_message(seen.append)
+            client.on("ask", lambda data: data)
+            assert await client.call("say", b"raw") == {"blob": b"\x00\xff"}
+            assert server.messages[0]["payload"] == b"raw"
+            await server.send({"event": "ask", "payload": 1, "callId": "7"})
+            await wait_until(lambda: server.messages[-1] == {"callId": "7", "payload": 1})
+            await wait_until(lambda: pongs)
+            assert all(isinstance(msgspec.msgpack.decode(raw), dict) for raw in seen)
 
 
-def test_json_when_the_server_knows_no_msgpack(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            server.answers["say"] = 1
-            async with quick(server.url, subprotocols=[MSGPACK_SUBPROTOCOL]) as client:
-                assert await client.call("say") == 1
-
-    run(main())
+async def test_json_when_the_server_knows_no_msgpack() -> None:
+    async with FakeServer() as server:
+        server.answers["say"] = 1
+        async with quick(server.url, subprotocols=[MSGPACK_SUBPROTOCOL]) as client:
+            assert await client.call("say") == 1
 
 
-def test_a_server_that_does_not_read_is_dropped_before_memory_is_full(run: Run) -> None:
-    async def main() -> None:
-        async with FakeServer() as server:
-            client = quick(server.url, retry_limit=0)
-            client._destination._target = Target("", outbox=1 << 20)
-            watch = Watch(client)
-            await client.connect()
-            server.last.transport.pause_reading()
-            for _ in range(1000):
-                if watch.closes:
-                    break
-                client.send("flood", "x" * 100_000)
-                await asyncio.sleep(0)
-            await wait_until(lambda: watch.closes)
-            assert watch.closes[0].code == 1006
-            assert "does not read" in watch.closes[0].reason
-
-    run(main())
+async def test_a_server_that_does_not_read_is_dropped_before_memory_is_full() -> None:
+    async with FakeServer() as server:
+        client = quick(server.url, retry_limit=0)
+        client._destination._target = Target("", outbox=1 << 20)
+        watch = Watch(client)
+        await client.connect()
+        server.last.transport.pause_reading()
+        for _ in range(1000):
+            if watch.closes:
+                break
+            client.send("flood", "x" * 100_000)
+            await asyncio.sleep(0)
+        await wait_until(lambda: watch.closes)
+        assert watch.closes[0].code == 1006
+        assert "does not read" in watch.closes[0].reason

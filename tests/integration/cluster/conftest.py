@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import gc
-import inspect
 import secrets
 from collections.abc import Callable, Iterator
 
@@ -9,28 +7,16 @@ import pytest
 
 from crosswire import MemoryBus, Redis
 from crosswire.cluster.interface import Bus
-from crosswire.runtime.loops import loop_factory
+from crosswire.runtime import loops
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import listened_to
-from tests.support import aio
+from tests.support.aio import LoopFactory
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run the tests of this folder that are coroutines on a fresh loop, and check that nothing is left."""
-    test = pyfuncitem.obj
-    if not inspect.iscoroutinefunction(test):
-        return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
-    aio.run(test(**arguments), loop_factory=loop_factory())
-    return True
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick_collections() -> None:
-    """Spare the garbage collection after every test the thousands of objects of the test runner."""
-    gc.collect()
-    gc.freeze()
+@pytest.fixture
+def loop_factory() -> LoopFactory | None:
+    """Run the asynchronous tests of this folder on the kind of loop that ``node.run()`` uses."""
+    return loops.loop_factory()
 
 
 @pytest.fixture(scope="module")

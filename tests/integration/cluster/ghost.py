@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from crosswire.cluster.dialect import Asker
 from crosswire.cluster.interface import Bus, Port
-from crosswire.cluster.native import Native
+from crosswire.cluster.native import NativeDialect
 from crosswire.core import envelopes
 from crosswire.core.channel_names import Channels
 from crosswire.core.envelopes import Answer, Beat, Envelope, Goodbye, NameTaken
@@ -45,7 +45,7 @@ class Ghost:
         self.serves = serves
         self.channels = Channels(bus.prefix)
         self.port: Port = bus.attach(Unconcerned(), name, bytes.fromhex(self.incarnation))
-        self.native = Native(self.port, self.channels, name, self.incarnation)
+        self.native = NativeDialect(self.port, self.channels, name, self.incarnation)
         self.requests: list[Request] = []
         self.beats: list[Beat] = []
         self.taken: list[NameTaken] = []

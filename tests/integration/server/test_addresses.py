@@ -14,8 +14,9 @@ from websockets.asyncio.client import unix_connect
 
 from crosswire import Close, ConfigError, Limits, Server
 from tests.integration.server.support import Peer, Watch, connect, make_server
-from tests.support.aio import LoopFactory, wait_until
+from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
+from tests.support.loops import on_every_loop
 
 
 async def test_port_0_is_a_free_port_that_the_server_tells() -> None:
@@ -49,7 +50,8 @@ async def test_all_addresses() -> None:
         assert await peer.rest() == []
 
 
-async def test_a_free_port_is_the_same_on_ipv4_and_ipv6(loop_kind: LoopFactory | None) -> None:
+@on_every_loop
+async def test_a_free_port_is_the_same_on_ipv4_and_ipv6() -> None:
     server = make_server(host="")
     async with server:
         for host in ("127.0.0.1", "[::1]"):
@@ -96,7 +98,8 @@ async def test_a_free_port_that_is_taken_on_the_other_address_is_not_insisted_on
         assert await peer.rest() == []
 
 
-async def test_a_unix_socket(tmp_path: Path, loop_kind: LoopFactory | None) -> None:
+@on_every_loop
+async def test_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     server = make_server(host=f"unix:{path}")
     server.on("echo", lambda socket, data: data)
@@ -114,7 +117,8 @@ async def test_a_unix_socket(tmp_path: Path, loop_kind: LoopFactory | None) -> N
             await asyncio.open_unix_connection(str(path))
 
 
-async def test_tls(tmp_path: Path, loop_kind: LoopFactory | None) -> None:
+@on_every_loop
+async def test_tls(tmp_path: Path) -> None:
     of_server, of_client = tls_contexts(tmp_path)
     server = make_server(tls=of_server, limits=Limits(max_message=8_000_000, outbox=64_000_000))
     watch = Watch(server)

@@ -9,12 +9,14 @@ from typing import Any
 
 from crosswire import Limits, Socket
 from tests.integration.server.support import TEXT, Watch, connect, make_server, raw_connect
-from tests.support.aio import LoopFactory, wait_until
+from tests.support.aio import wait_until
+from tests.support.loops import on_every_loop
 
 MIB = 1024 * 1024
 
 
-async def test_a_client_that_does_not_read_is_dropped_and_hurts_nobody(loop_kind: LoopFactory | None) -> None:
+@on_every_loop
+async def test_a_client_that_does_not_read_is_dropped_and_hurts_nobody() -> None:
     server = make_server(limits=Limits(outbox=MIB))
     watch = Watch(server)
     async with server, connect(server, "good") as good, raw_connect(server, "deaf", receive_buffer=4096):
@@ -67,7 +69,8 @@ async def test_memory_of_a_client_that_does_not_read_is_bounded() -> None:
         assert peak - before < 4 * MIB
 
 
-async def test_a_client_that_reads_slowly_gets_everything_in_order(loop_kind: LoopFactory | None) -> None:
+@on_every_loop
+async def test_a_client_that_reads_slowly_gets_everything_in_order() -> None:
     server = make_server(limits=Limits(outbox=64 * MIB))
     watch = Watch(server)
     count, size = 100, 100_000
@@ -112,7 +115,8 @@ async def test_many_small_messages_of_one_turn_are_no_reason_to_drop_a_reader() 
         assert watch.closes == []
 
 
-async def test_large_messages_both_ways(loop_kind: LoopFactory | None) -> None:
+@on_every_loop
+async def test_large_messages_both_ways() -> None:
     server = make_server(limits=Limits(max_message=20 * MIB, outbox=64 * MIB))
     server.on("echo", lambda socket, data: data)
     async with server, connect(server) as peer:

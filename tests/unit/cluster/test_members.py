@@ -11,7 +11,7 @@ from crosswire.cluster.clients import NoClients
 from crosswire.cluster.dialect import Asker
 from crosswire.cluster.members import HOLDER_PATIENCE, WELCOME_PATIENCE, Members
 from crosswire.cluster.memory import MemoryBus
-from crosswire.cluster.native import Native
+from crosswire.cluster.native import NativeDialect
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.core.membership import INTERVAL
@@ -49,7 +49,7 @@ class Peer:
         self.name = name
         self.told: list[str] = []
         self.port = bus.attach(Unconcerned(), name, bytes.fromhex(incarnation))
-        native = Native(self.port, Channels(bus.prefix), name, incarnation)
+        native = NativeDialect(self.port, Channels(bus.prefix), name, incarnation)
         clock = HybridClock(lambda: int(loop.time() * 1_000_000))
         own = NodeInfo(name, incarnation, loop.time())
         self.members = Members(own, native, self.port, NoClients(), self, clock, dialect)
