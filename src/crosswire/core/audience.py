@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from crosswire.core.names import require_event, require_name
+from crosswire.core.options import require_timeout
 from crosswire.core.payloads import PayloadType, payload_type
 from crosswire.errors import SENDABLE, UsageError, may_be_sent
 from crosswire.types import ANYTHING, Replies, Roster, T, Tally
@@ -271,19 +272,6 @@ def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
         else:
             raise UsageError(f"exclude takes user ids and sockets, not {each!r}")
     return Excluded(tuple(users), tuple(sockets)) if users or sockets else None
-
-
-def require_timeout(value: object) -> float:
-    """Check a timeout in seconds.
-
-    Raises:
-        UsageError: it is no number greater than 0.
-    """
-    if type(value) is int and value > 0:
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UsageError(f"a timeout is a number of seconds greater than 0, not {value!r}")
-    return value
 
 
 def require_close_code(value: object) -> int:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from crosswire.core.calls import CallIds
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.slow import SlowWatch
@@ -15,7 +16,6 @@ from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
 from crosswire.server.ids import SocketIds
 from crosswire.server.sessions import Sessions
-from crosswire.types import Heartbeat, Limits
 
 if TYPE_CHECKING:
     from crosswire.server.hooks import Hooks
