@@ -27,7 +27,7 @@ class Headers(Mapping[str, str]):
 
     @classmethod
     def of_text(cls, text: str) -> Headers:
-        """Create headers from text: a line break, then for each field its name in lower case, NUL, value, line break."""
+        """Create headers from a line break and, for each field: name in lower case, NUL, value, line break."""
         headers = cls.__new__(cls)
         headers._text = text
         return headers
