@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from crosswire.core.limits import Limits
 from crosswire.runtime.loops import loop_factory
 from crosswire.testing import socket_peer
 from crosswire.testing.recorder import Harness, Peer
@@ -22,7 +23,6 @@ from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_gate import Gate
 from crosswire.transport.picows_listener import PicowsListener
 from crosswire.transport.unix_socket import UNIX_PREFIX
-from crosswire.types import Limits
 from tests.support import aio
 from tests.support.certificates import tls_contexts
 

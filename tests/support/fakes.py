@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from crosswire.core.formats import JSON_TEXT, Format
 from crosswire.core.headers import Headers
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.rooms.fanout import FanOut, Flushable
 from crosswire.server.authentication import Verdict
 from crosswire.server.context import Context
+from crosswire.server.drain import Drain
 from crosswire.server.handshake import Handshake
 from crosswire.server.hooks import Hooks
 from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
+from crosswire.server.socket import Socket
 from crosswire.transport.interface import Traffic
-from crosswire.types import Close, Heartbeat, Limits
+from crosswire.types import Close
 
 ADMITTED = Verdict(user="13")
 
@@ -93,10 +97,12 @@ class FakeServer:
         self.hooks = Hooks()
         self.events = EventListeners(socket=object)
         interest = Interest(duplicates, heartbeat.probe)
-        registry = Registry(duplicates, limits.rooms, fanout, interest)
+        registry: Registry[Socket] = Registry(duplicates, limits.rooms, fanout, interest)
         self.context = Context(limits, heartbeat, self.hooks, registry, fanout, interest)
         self.context.clock = self.context.wheel.clock = loop.time
         self.router = Router(self.events, self.hooks, limits, self.context.workers, self.context.failures, None)
+        self.open_session = partial(Session, router=self.router, context=self.context)
+        self.drain = Drain(self.context.sessions, self.context.tasks, self.context.workers, self.context.wheel)
         self.errors: list[BaseException] = []
         self.hooks.on_error(lambda socket, error: self.errors.append(error))
 
@@ -109,7 +115,7 @@ class FakeServer:
         """Open a connection, as a transport does."""
         connection = FakeConnection()
         handshake = Handshake(target, Headers(), "127.0.0.1")
-        session = Session(handshake, format, verdict, self.router, self.context, copy_context())
+        session = self.open_session(handshake, format, verdict, copy_context())
         connection.receiver = session
         session.opened(connection)
         return session, connection

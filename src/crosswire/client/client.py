@@ -13,10 +13,8 @@ from crosswire.client.destination import Destination, Fresh, Headers
 from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import HandlerT, Hooks
 from crosswire.client.options import (
-    require_count,
     require_interval,
     require_policy,
-    require_seconds,
     require_subprotocols,
     require_text,
     require_tls,
@@ -30,6 +28,7 @@ from crosswire.core.backoff import Backoff
 from crosswire.core.calls import CallIds
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event
+from crosswire.core.options import require_count, require_seconds
 from crosswire.core.payloads import payload_type
 from crosswire.errors import NotConnected
 from crosswire.runtime.tasks import Tasks
@@ -142,11 +141,11 @@ class Client:
         )
         retries = Retries(
             Backoff(
-                require_count("fast_retries", fast_retries),
+                require_count("fast_retries", fast_retries, zero=True),
                 require_seconds("fast_interval", fast_interval, zero=True),
                 require_seconds("max_interval", max_interval, zero=True),
             ),
-            None if retry_limit is None else require_count("retry_limit", retry_limit),
+            None if retry_limit is None else require_count("retry_limit", retry_limit, zero=True),
             random.random,
         )
         self._reconnection = Reconnection(

@@ -15,7 +15,8 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.responder import Responder
-from crosswire.errors import ConfigError, NotConnected, UsageError
+from crosswire.core.options import require_drain
+from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
 from crosswire.runtime.tasks import Tasks
@@ -133,8 +134,7 @@ class NodeLife:
 
     async def stop(self, drain: float) -> None:
         """Leave the cluster; see ``Node.stop``."""
-        if not drain >= 0:
-            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+        require_drain(drain)
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
     async def _begin(self) -> None:

@@ -289,7 +289,7 @@ class Members:
             self._heard.set()
 
     def _heed(self, message: Beat | Goodbye) -> None:
-        if not self._clock.heard(message.stamp):  # who sent it is alive all the same
+        if not self._clock.update(message.stamp):  # who sent it is alive all the same
             self._native.refuse_message(f"the clock of {message.name!r} is too far ahead")
 
     def _namesake(self, beat: Beat) -> None:

@@ -19,12 +19,12 @@ from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.requests import ReplyStream
 from crosswire.cluster.responder import Responder
-from crosswire.core.audience import Audience, Audiences, Room, require_timeout
+from crosswire.core.audience import Audience, Audiences, Room
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
-from crosswire.core.options import require_node_name
+from crosswire.core.options import require_node_name, require_timeout
 from crosswire.core.payloads import payload_type
-from crosswire.errors import ConfigError
+from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import process
 from crosswire.runtime.slow import watch_of
 from crosswire.runtime.tasks import Tasks
@@ -296,7 +296,13 @@ class Node:
 
     @property
     def redis(self) -> RedisControl:
-        """The Redis it uses, to look at, to add and to remove."""
+        """The Redis that carry its messages: shows how they are, adds and removes some.
+
+        Raises:
+            UsageError: the node has no Redis, as it is alone or has another bus.
+        """
+        if not isinstance(self._life.bus, Redis):
+            raise UsageError(f"node {self.name!r} has no Redis: make it with redis=")
         return self._redis
 
     @property

@@ -8,6 +8,7 @@ import signal
 import threading
 from typing import Protocol
 
+from crosswire.core.options import require_drain
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import loops
 from crosswire.runtime.interrupts import StopSignals
@@ -54,8 +55,7 @@ def run(what: str, service: Service, drain: float) -> None:
         Exception: whatever the application's own code raised.
     """
     _require_place(what)
-    if not drain >= 0:
-        raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+    require_drain(drain)
     # The process is ours now: say what happens, unless the application has set up logging of its own.
     logging.basicConfig(level=logging.INFO, format=_LOGS)
     try:

@@ -9,7 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from crosswire.errors import ConfigError
+from crosswire.core.options import require_seconds
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -171,7 +171,4 @@ def watch_of(slow_handler: float | None) -> SlowWatch | None:
     """
     if slow_handler is None:
         return None
-    given: object = slow_handler
-    if isinstance(given, bool) or not isinstance(given, int | float) or not given > 0:
-        raise ConfigError(f"slow_handler={slow_handler!r}: give a number of seconds greater than 0, or None for never")
-    return SlowWatch(slow_handler)
+    return SlowWatch(require_seconds("slow_handler", slow_handler))

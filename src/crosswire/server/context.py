@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from crosswire.core.calls import CallIds
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.slow import SlowWatch
@@ -15,12 +16,12 @@ from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
 from crosswire.server.ids import SocketIds
 from crosswire.server.sessions import Sessions
-from crosswire.types import Heartbeat, Limits
 
 if TYPE_CHECKING:
     from crosswire.server.hooks import Hooks
     from crosswire.server.interest import Interest
     from crosswire.server.registry import Registry
+    from crosswire.server.socket import Socket
 
 
 class Context:
@@ -67,7 +68,7 @@ class Context:
         limits: Limits,
         heartbeat: Heartbeat,
         hooks: Hooks,
-        registry: Registry,
+        registry: Registry[Socket],
         fanout: FanOut,
         interest: Interest,
         watch: SlowWatch | None = None,

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from crosswire.runtime.wheel import TimerWheel
+from crosswire.server.socket import Socket
 from crosswire.server.work import Work
-
-if TYPE_CHECKING:
-    from crosswire.server.context import Context
-    from crosswire.server.socket import Socket
 
 logger = logging.getLogger("crosswire.server")
 
@@ -24,28 +22,34 @@ class Departure:
     Args:
         socket: of the connection.
         work: its handlers.
-        context: of the server.
+        wheel: for the time they have.
+        linger: seconds, twice.
+        departing: the departures of the server; this one is in it until it has ended.
         give_up: forgets what the connection sent and no handler has begun with.
         tell: calls ``on_disconnect``; called once.
     """
 
-    __slots__ = ("_context", "_give_up", "_socket", "_tell", "_timer", "_work")
+    __slots__ = ("_departing", "_give_up", "_linger", "_socket", "_tell", "_timer", "_wheel", "_work")
 
     def __init__(
         self,
         socket: Socket,
         work: Work,
-        context: Context,
+        wheel: TimerWheel,
+        linger: float,
+        departing: set[Departure],
         give_up: Callable[[], None],
         tell: Callable[[], None],
     ) -> None:
         self._socket = socket
         self._work = work
-        self._context = context
+        self._wheel = wheel
+        self._linger = linger
+        self._departing = departing
         self._give_up = give_up
         self._tell: Callable[[], None] | None = tell
-        self._timer = context.wheel.start(context.limits.linger, self._overdue)
-        context.sessions.departing.add(self)
+        self._timer = wheel.start(linger, self._overdue)
+        departing.add(self)
 
     def _overdue(self) -> None:
         logger.warning("%d handlers of %r were still at work and are cancelled", self._work.running, self._socket)
@@ -61,7 +65,7 @@ class Departure:
     def hurry(self, besides: asyncio.Task[Any] | None = None) -> None:
         """Cancel what is at work, but for the task ``besides``, and wait a while longer for it to clean up."""
         self._timer.cancel()
-        self._timer = self._context.wheel.start(self._context.limits.linger, self.end)
+        self._timer = self._wheel.start(self._linger, self.end)
         self._work.cancel(besides)
         self._give_up()
 
@@ -72,5 +76,5 @@ class Departure:
         tell, self._tell = self._tell, None
         if tell is not None:
             self._timer.cancel()
-            self._context.sessions.departing.discard(self)
+            self._departing.discard(self)
             tell()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from math import inf
 
+from crosswire.core.limits import Heartbeat
 from crosswire.runtime.wheel import TICK, TimerWheel
 from crosswire.transport.interface import Connection, Traffic
-from crosswire.types import Close, CloseCode, Heartbeat
+from crosswire.types import Close, CloseCode
 
 _BACKLOG = 16 * 1024
 """Bytes in front of a Ping from which on it may take long to leave, and what leaves is looked after."""

@@ -12,6 +12,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
+from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
 from crosswire.core.payloads import PayloadType
@@ -24,7 +25,6 @@ from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
 from crosswire.server.socket import Socket
-from crosswire.types import Limits
 
 if TYPE_CHECKING:
     from crosswire.server.session import Session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, overload
 
@@ -11,6 +12,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
@@ -20,6 +22,7 @@ from crosswire.runtime.slow import watch_of
 from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
+from crosswire.server.drain import Drain
 from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
 from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.lifecycle import Lifecycle
@@ -33,12 +36,12 @@ from crosswire.server.options import (
 from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
+from crosswire.server.session import Session
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
 from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
-from crosswire.types import Heartbeat, Limits
 
 
 class Server:
@@ -114,23 +117,33 @@ class Server:
         )
         require_tls(tls)
         proxies = require_proxies(trusted_proxies, proxy_protocol=proxy_protocol)
-        terms = Terms(require_origins(origins), proxies, require_subprotocols(subprotocols), compression)
+        terms = Terms(
+            require_origins(origins), proxies, require_subprotocols(subprotocols), compression, limits.connections
+        )
         self._limits = limits
         self._hooks = Hooks()
         self._events = EventListeners(socket=Socket)
         flusher = Flusher()
         fanout = FanOut(flusher.schedule)
         interest = Interest(duplicates, heartbeat.probe)
-        self._registry = Registry(duplicates, limits.rooms, fanout, interest)
+        self._registry: Registry[Socket] = Registry(duplicates, limits.rooms, fanout, interest)
         watch = watch_of(slow_handler)
         context = Context(limits, heartbeat, self._hooks, self._registry, fanout, interest, watch)
-        clients = LocalDelivery(lambda: self.name, context)
+        clients = LocalDelivery(lambda: self.name, self._registry, fanout, interest, context.call_ids)
         self._cluster = Node(name, redis=redis, bus=bus, clients=clients, slow_handler=slow_handler)
         interest.attach(self._cluster, context.tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
         router = Router(self._events, self._hooks, limits, context.workers, context.failures, watch)
-        self._acceptor = Upgrades(self._routes, self._authentication, terms, router, context)
+        self._acceptor = Upgrades(
+            self._routes,
+            self._authentication,
+            terms,
+            context.sessions,
+            partial(Session, router=router, context=context),
+            context.failures,
+            watch,
+        )
         self._listener = PicowsListener(
             self._acceptor,
             limits,
@@ -141,7 +154,16 @@ class Server:
             reuse_port=reuse_port,
             announced=proxies if proxy_protocol else None,
         )
-        self._lifecycle = Lifecycle(context, self._acceptor, self._listener, self._cluster)
+        self._lifecycle = Lifecycle(
+            self._hooks,
+            context.tasks,
+            context.failures,
+            Drain(context.sessions, context.tasks, context.workers, context.wheel),
+            self._acceptor,
+            self._listener,
+            self._cluster,
+            context,
+        )
 
         self.on_connect = self._hooks.on_connect
         self.on_disconnect = self._hooks.on_disconnect

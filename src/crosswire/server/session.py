@@ -92,9 +92,10 @@ class Session:
         handshake: Handshake,
         format: Format,
         verdict: Verdict,
+        variables: contextvars.Context,
+        *,
         router: Router,
         context: Context,
-        variables: contextvars.Context,
     ) -> None:
         self._handshake = handshake
         self._format = format
@@ -391,7 +392,15 @@ class Session:
 
     def _leave(self, close: Close) -> None:
         """Let what is at work end, and what has come be handled, before ``on_disconnect``."""
-        self._departure = Departure(self.socket, self.work, self._context, self._give_up, lambda: self._end(close))
+        self._departure = Departure(
+            self.socket,
+            self.work,
+            self._context.wheel,
+            self._context.limits.linger,
+            self._context.sessions.departing,
+            self._give_up,
+            lambda: self._end(close),
+        )
         if self._phase is Phase.OPEN:
             self._phase = Phase.LEAVING
             self._departure.settle()

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from crosswire.server.departure import Departure
+
 if TYPE_CHECKING:
-    from crosswire.server.departure import Departure
     from crosswire.server.session import Session
 
 

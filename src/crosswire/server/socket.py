@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
-from crosswire.core.audience import require_close_code, require_reason, require_timeout, room_of
+from crosswire.core.audience import require_close_code, require_reason, room_of
 from crosswire.core.calls import PendingCalls
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, Push
 from crosswire.core.names import require_event, require_name
+from crosswire.core.options import require_timeout
 from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.contexts import Enter

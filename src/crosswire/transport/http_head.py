@@ -7,7 +7,7 @@ import re
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
 from crosswire.core.headers import Headers
-from crosswire.types import Limits
+from crosswire.core.limits import Limits
 
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,31} ")

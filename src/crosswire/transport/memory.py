@@ -15,11 +15,12 @@ from typing import ParamSpec
 
 from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
 from crosswire.core.headers import Headers
+from crosswire.core.limits import Limits
 from crosswire.errors import ProtocolFailure, may_be_sent
 from crosswire.transport.inbox import Event, Inbox, parse_close
 from crosswire.transport.interface import Acceptor, HttpRequest, Receiver, Response, Traffic
 from crosswire.transport.outbox import Flusher, Outbox
-from crosswire.types import Close, CloseCode, Limits
+from crosswire.types import Close, CloseCode
 
 logger = logging.getLogger("crosswire.transport")
 

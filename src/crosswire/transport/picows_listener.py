@@ -8,6 +8,7 @@ import logging
 import ssl
 from typing import Any
 
+from crosswire.core.limits import Limits
 from crosswire.core.options import require_bool, require_host
 from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
@@ -22,7 +23,6 @@ from crosswire.transport.picows_server import ListenerContext
 from crosswire.transport.proxy_protocol import Announcement
 from crosswire.transport.tls import can_serve
 from crosswire.transport.unix_socket import UNIX_PREFIX, UnixSocket
-from crosswire.types import Limits
 
 _BACKLOG = 4096
 _TRIES = 20

@@ -15,12 +15,13 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.deflate import decompress
 from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
+from crosswire.core.limits import Limits
 from crosswire.errors import ProtocolFailure
 from crosswire.runtime.notices import Notices
 from crosswire.transport.interface import Receiver, Traffic
 from crosswire.transport.outbox import Flusher, Outbox
 from crosswire.transport.picows_gate import Gate
-from crosswire.types import Close, CloseCode, Limits
+from crosswire.types import Close, CloseCode
 
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 _UNSENDABLE = (0, 1006)  # picows takes these; it refuses the others that RFC 6455, section 7.4, forbids

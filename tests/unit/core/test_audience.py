@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from math import inf, nan
 from typing import Any, cast
 
 import msgspec
@@ -17,7 +16,6 @@ from crosswire.core.audience import (
     ToRoom,
     ToUsers,
     require_close_code,
-    require_timeout,
     room_of,
     user_ids,
 )
@@ -156,17 +154,6 @@ def test_user_ids_are_a_collection_of_strings() -> None:
     assert user_ids(iter(["1", "2"]), "users()") == ("1", "2")
     with pytest.raises(UsageError, match=r"users\(\) takes a collection .* write \['13'\]"):
         user_ids("13", "users()")
-
-
-@pytest.mark.parametrize("value", [0.001, 5, 86400, inf])
-def test_a_timeout_is_any_number_over_zero(value: float) -> None:
-    assert require_timeout(value) == value
-
-
-@pytest.mark.parametrize("value", [0, -1, nan, True, "5", None])
-def test_what_is_no_time_is_no_timeout(value: Any) -> None:
-    with pytest.raises(UsageError, match="a timeout is a number of seconds"):
-        require_timeout(value)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1014, 3000, 4999])

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from crosswire.core.limits import Heartbeat
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.server.keepalive import Keepalive
 from crosswire.transport.interface import Traffic
-from crosswire.types import Close, Heartbeat
+from crosswire.types import Close
 from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
 

@@ -13,17 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import Hook
 from crosswire.errors import NotConnected, Reject
 from crosswire.server.authentication import Authentication
-from crosswire.server.drain import send_all_away, spread, take_leave
 from crosswire.server.handshake import Handshake
 from crosswire.server.interest import Duplicates
 from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.memory import MemoryClient, MemoryListener
-from crosswire.types import Heartbeat, Limits
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeServer
@@ -72,7 +71,14 @@ class Life:
         for name in ("on_connect", "on_disconnect"):  # which are to be seen, and so to be there
             getattr(self.server.hooks, name)(self._hook(name, Step()))
         self.server.events.on("say", self._hook("say"))
-        upgrades = Upgrades(PlainRoutes(), authentication, Terms(), self.server.router, self.server.context)
+        upgrades = Upgrades(
+            PlainRoutes(),
+            authentication,
+            Terms(),
+            self.server.context.sessions,
+            self.server.open_session,
+            self.server.context.failures,
+        )
         self._listener = MemoryListener(upgrades, LIMITS)
 
     def _hook(self, name: str, step: Step | None = None) -> Any:
@@ -130,14 +136,12 @@ class Life:
             elif number in peers:
                 self._do(peers[number], number, act)
         await asyncio.sleep(max(self._script.stops_at - (loop.time() - began), 0))
-        context = self.server.context
-        deadline = context.clock() + self._script.drains + 1
-        await spread(context, self._script.drains)
-        await send_all_away(context, deadline)
-        await context.sessions.wait_gone(1)
-        await context.tasks.wait(deadline - context.clock())
-        await take_leave(context, None)
-        assert not context.sessions.departing
+        drain, deadline = self.server.drain, loop.time() + self._script.drains + 1
+        await drain.spread(self._script.drains)
+        await drain.close_all(deadline)
+        await drain.wait_for_handlers(deadline, None)
+        await drain.end_departures(None)
+        assert not self.server.context.sessions.departing
         await self.server.end()
 
     def _do(self, peer: MemoryClient, number: int, act: str) -> None:

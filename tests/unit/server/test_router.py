@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from crosswire.core.formats import format_for
+from crosswire.core.limits import Limits
 from crosswire.core.messages import JSON, MSGPACK
 from crosswire.errors import EventError, InvalidPayload, Reject
 from crosswire.server.calls import OneAnswer
 from crosswire.server.socket import Socket
-from crosswire.types import Limits
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeConnection, FakeServer

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.errors import Reject
 from crosswire.server.authentication import Verdict
 from crosswire.server.socket import Socket
-from crosswire.types import Close, Heartbeat, Limits
+from crosswire.types import Close
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeConnection, FakeServer

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosswire.core.limits import Limits
 from crosswire.transport.http_head import BadHead, Head
-from crosswire.types import Limits
 
 UPGRADE = "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
 

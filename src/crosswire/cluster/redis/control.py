@@ -23,7 +23,7 @@ PATIENCE = 5.0
 
 
 class RedisControl:
-    """What ``node.redis`` is.
+    """The Redis of a running node, as ``node.redis`` offers them.
 
     Args:
         connection: gives the node's part in the cluster.
@@ -36,13 +36,12 @@ class RedisControl:
         self._added: set[str] = set()
 
     def status(self) -> list[LinkStatus]:
-        """How each Redis is, seen from this node; empty if it uses none.
+        """Return how each Redis is, seen from this node.
 
         Raises:
             NotConnected: the node has not been started.
         """
-        port = self._connection().port
-        return port.status() if isinstance(port, RedisPort) else []
+        return self._port().status()
 
     async def add(self, url: str) -> Replies:
         """Let all nodes use one more Redis. It may be said on any node, and twice.
@@ -55,7 +54,7 @@ class RedisControl:
 
         Raises:
             BusUnavailable: this node can't reach it.
-            ConfigError: the url is none, or the node uses no Redis.
+            ConfigError: the url is none.
         """
         url = _everywhere_the_same(url)
         await self.add_here(url)
@@ -65,7 +64,7 @@ class RedisControl:
         """Let all nodes do without a Redis. Nothing is lost: they leave it when nobody publishes there any more.
 
         Raises:
-            ConfigError: it is not in use, or the last one, or the node uses no Redis.
+            ConfigError: it is not in use, or the last one.
         """
         url = _everywhere_the_same(url)
         await self.retire_here(url)
