@@ -14,7 +14,7 @@ from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.native import NativeDialect
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
-from crosswire.core.membership import INTERVAL
+from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import ConfigError, EventError
@@ -125,14 +125,14 @@ async def test_a_node_that_dies_is_found_out_in_time_whenever_it_beat_last(phase
     a = await Peer(bus, "a").start()
     await asyncio.sleep(phase)
     b = await Peer(bus, "b").start()
-    await asyncio.sleep(10 * INTERVAL + moment)
+    await asyncio.sleep(10 * BEAT_INTERVAL + moment)
     assert a.told == ["+b"]
     loop = asyncio.get_running_loop()
     died = loop.time()
     await b.die()
     await wait_until(lambda: len(a.told) == 2)
     assert a.told == ["+b", "-b timeout"]
-    assert INTERVAL < loop.time() - died < DETECTION - 0.2  # so much is left for a busy machine
+    assert BEAT_INTERVAL < loop.time() - died < DETECTION - 0.2  # so much is left for a busy machine
     await a.leave()
 
 
