@@ -13,7 +13,7 @@ from crosswire.core.messages import JSON
 from crosswire.core.signatures import Arguments
 from crosswire.errors import ConfigError, InvalidPayload
 from crosswire.server.handshake import Handshake
-from crosswire.transport.http_answer import require_sendable
+from crosswire.transport.http_response import require_sendable
 from crosswire.transport.interface import Response
 
 logger = logging.getLogger("crosswire.http")
