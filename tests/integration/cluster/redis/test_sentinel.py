@@ -83,11 +83,19 @@ async def test_a_master_that_hangs_and_comes_back_as_a_replica_is_not_used(morta
         await wait_until(lambda: a.healthy == b.healthy == [True], FAILOVER)
         master.resume()
         assert mortal.master is not master
-        await wait_until(lambda: master.command("ROLE")[0] == "slave", FAILOVER)
+        await wait_until(lambda: is_replica(master), FAILOVER)
         await wait_until(lambda: a.healthy == b.healthy == [True])
         assert "crosswire" not in master.command("CLIENT", "LIST")
         a.port.publish(b"cw:test", b"x")
         await b.receives(b"x")
+
+
+def is_replica(redis: RedisProcess) -> bool:
+    """Tell whether a server is a replica; one that is just becoming one resets the connection that asks."""
+    try:
+        return bool(redis.command("ROLE")[0] == "slave")
+    except ConnectionResetError:
+        return False
 
 
 @pytest.fixture
