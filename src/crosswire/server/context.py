@@ -9,7 +9,7 @@ from crosswire.core.calls import CallIds
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.loop_thread import get_ident
-from crosswire.runtime.slow import SlowWatch
+from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
@@ -71,7 +71,7 @@ class Context:
         registry: Registry[Socket],
         fanout: FanOut,
         interest: Interest,
-        watch: SlowWatch | None = None,
+        watch: SlowHandlerWatch | None = None,
     ) -> None:
         self.limits = limits
         self.heartbeat = heartbeat

@@ -18,7 +18,7 @@ from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
-from crosswire.runtime.slow import watch_of
+from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
@@ -127,7 +127,7 @@ class Server:
         fanout = FanOut(flusher.schedule)
         interest = Interest(duplicates, heartbeat.probe)
         self._registry: Registry[Socket] = Registry(duplicates, limits.rooms, fanout, interest)
-        watch = watch_of(slow_handler)
+        watch = slow_handler_watch(slow_handler)
         context = Context(limits, heartbeat, self._hooks, self._registry, fanout, interest, watch)
         clients = LocalDelivery(lambda: self.name, self._registry, fanout, interest, context.call_ids)
         self._cluster = Node(name, redis=redis, bus=bus, clients=clients, slow_handler=slow_handler)
