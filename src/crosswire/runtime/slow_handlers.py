@@ -30,7 +30,7 @@ class SlowHandlerWatch:
         limit: seconds that a handler may take.
     """
 
-    __slots__ = ("_slow", "_told", "limit")
+    __slots__ = ("_slow", "_warned", "limit")
 
     def __init__(self, limit: float) -> None:
         self.limit = limit

@@ -18,6 +18,7 @@ from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
+from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
@@ -40,7 +41,6 @@ from crosswire.server.session import Session
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
-from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
 
 
