@@ -14,17 +14,19 @@ from crosswire.core.headers import Headers
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.rooms.fanout import FanOut
+from crosswire.rooms.users import UserIndex
 from crosswire.runtime.flusher import Flushable
 from crosswire.server.authentication import Verdict
 from crosswire.server.context import Context
 from crosswire.server.drain import Drain
+from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.handshake import Handshake
 from crosswire.server.hooks import Hooks
-from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
 from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.transport.interface import Traffic
 from crosswire.types import Close
 
@@ -97,9 +99,10 @@ class FakeServer:
         fanout = FanOut(at_end_of_turn)
         self.hooks = Hooks()
         self.events = EventListeners(socket=object)
-        interest = Interest(duplicates, heartbeat.probe)
-        registry: Registry[Socket] = Registry(duplicates, limits.rooms, fanout, interest)
-        self.context = Context(limits, heartbeat, self.hooks, registry, fanout, interest)
+        users: UserIndex[Socket] = UserIndex()
+        subscriptions, policy = Subscriptions(), DuplicatePolicy(duplicates, users, heartbeat.probe)
+        registry: Registry[Socket] = Registry(users, limits.rooms, fanout, subscriptions, policy)
+        self.context = Context(limits, heartbeat, self.hooks, registry, fanout, subscriptions, policy)
         self.context.clock = self.context.wheel.clock = loop.time
         self.router = Router(self.events, self.hooks, limits, self.context.workers, self.context.failures, None)
         self.open_session = partial(Session, router=self.router, context=self.context)

@@ -18,10 +18,11 @@ from crosswire.server.ids import SocketIds
 from crosswire.server.sessions import Sessions
 
 if TYPE_CHECKING:
+    from crosswire.server.duplicates import DuplicatePolicy
     from crosswire.server.hooks import Hooks
-    from crosswire.server.interest import Interest
     from crosswire.server.registry import Registry
     from crosswire.server.socket import Socket
+    from crosswire.server.subscriptions import Subscriptions
 
 
 class Context:
@@ -32,7 +33,8 @@ class Context:
         heartbeat: the server's.
         hooks: the application's.
         registry: who is connected, and where.
-        interest: what is heard of them from other servers.
+        subscriptions: channels of the cluster that the server listens to.
+        duplicates: decides which connection of a user stays.
         failures: told of what the application's own code raised.
         fanout: pushes messages to many.
         sessions: all connections, those not let in yet too.
@@ -48,15 +50,16 @@ class Context:
     __slots__ = (
         "call_ids",
         "clock",
+        "duplicates",
         "failures",
         "fanout",
         "heartbeat",
         "hooks",
-        "interest",
         "limits",
         "registry",
         "sessions",
         "socket_ids",
+        "subscriptions",
         "tasks",
         "thread",
         "wheel",
@@ -70,7 +73,8 @@ class Context:
         hooks: Hooks,
         registry: Registry[Socket],
         fanout: FanOut,
-        interest: Interest,
+        subscriptions: Subscriptions,
+        duplicates: DuplicatePolicy,
         watch: SlowHandlerWatch | None = None,
     ) -> None:
         self.limits = limits
@@ -78,7 +82,8 @@ class Context:
         self.hooks = hooks
         self.registry = registry
         self.fanout = fanout
-        self.interest = interest
+        self.subscriptions = subscriptions
+        self.duplicates = duplicates
         self.sessions = Sessions()
         self.tasks = Tasks(watch)
         self.workers = Workers(self.tasks)

@@ -17,6 +17,7 @@ from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remo
 from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
+from crosswire.rooms.users import UserIndex
 from crosswire.runtime import process
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
@@ -24,8 +25,8 @@ from crosswire.server.authentication import Authentication
 from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
 from crosswire.server.drain import Drain
+from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
-from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.options import (
     require_options,
@@ -39,6 +40,7 @@ from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
 from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
 from crosswire.transport.picows_listener import PicowsListener
@@ -125,13 +127,15 @@ class Server:
         self._events = EventListeners(socket=Socket)
         flusher = Flusher()
         fanout = FanOut(flusher.schedule)
-        interest = Interest(duplicates, heartbeat.probe)
-        self._registry: Registry[Socket] = Registry(duplicates, limits.rooms, fanout, interest)
+        users: UserIndex[Socket] = UserIndex()
+        subscriptions, policy = Subscriptions(), DuplicatePolicy(duplicates, users, heartbeat.probe)
+        self._registry: Registry[Socket] = Registry(users, limits.rooms, fanout, subscriptions, policy)
         watch = slow_handler_watch(slow_handler)
-        context = Context(limits, heartbeat, self._hooks, self._registry, fanout, interest, watch)
-        clients = LocalDelivery(lambda: self.name, self._registry, fanout, interest, context.call_ids)
+        context = Context(limits, heartbeat, self._hooks, self._registry, fanout, subscriptions, policy, watch)
+        clients = LocalDelivery(lambda: self.name, self._registry, fanout, subscriptions, policy, context.call_ids)
         self._cluster = Node(name, redis=redis, bus=bus, clients=clients, slow_handler=slow_handler)
-        interest.attach(self._cluster, context.tasks)
+        subscriptions.attach(self._cluster.client_channels)
+        policy.attach(self._cluster.client_channels, context.tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
         router = Router(self._events, self._hooks, limits, context.workers, context.failures, watch)

@@ -208,14 +208,14 @@ class Session:
         if not self.socket.is_open:
             return
         known = self.socket.id if user is None else user
-        if self._context.registry.keeps_out(self.socket, known):
+        if self._context.duplicates.keeps_out(self.socket, known):
             self._task = self._context.tasks.start(self._contest(known), "crosswire duplicate")
         else:
             self._welcome(known)
 
     async def _contest(self, user: str) -> None:
         """See whether the user's older connection is alive, and keeps this one out."""
-        await self._context.registry.make_way(user)
+        await self._context.duplicates.drop_dead(user)
         self._task = None
         if self.socket.is_open:
             self._welcome(user)
@@ -227,7 +227,7 @@ class Session:
         self._phase = Phase.GREETING
         tasks = self._context.tasks
         greeting = fire(self._context.hooks.on_connect, (self.socket,), tasks, self._hook_failed, self.work.context)
-        arrival = self._context.interest.arrival(self.socket)
+        arrival = self._context.duplicates.announcement(self.socket)
         announcing = None if arrival is None else tasks.start(arrival, "crosswire arrival")
         if greeting is not None:
             self.work.follow(greeting)

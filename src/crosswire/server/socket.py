@@ -199,7 +199,7 @@ class Socket:
         self._require_open()
         joined = self._context.registry.join(self, room.namespace, room.id)
         try:
-            await self._context.interest.room_ready(room.namespace, room.id)
+            await self._context.subscriptions.room_ready(room.namespace, room.id)
         except BaseException:
             if joined:  # whoever is told that it failed, or does not wait for it, is not in
                 self._context.registry.leave(self, room.namespace, room.id)
@@ -228,20 +228,20 @@ class Socket:
         require_name(user, "a user id")
         self._require_open()
         before = self.user
-        if self._context.registry.keeps_out(self, user):
-            await self._context.registry.make_way(user)
+        if self._context.duplicates.keeps_out(self, user):
+            await self._context.duplicates.drop_dead(user)
             self._require_open()
         if not self._context.registry.rename(self, user):
             refused = Reject(CloseCode.REPLACED, "the user is connected already")
             self.close(refused.close_code, refused.reason)
             raise refused
         try:
-            await self._context.interest.arrive(self)
+            await self._context.duplicates.announce(self)
         except BaseException:
             if self.is_open and self.user == user:
                 self._context.registry.rename(self, before)
             raise
-        if not self.is_open and self._context.registry.duplicates == "refuse":
+        if not self.is_open and self._context.duplicates.mode == "refuse":
             raise Reject(CloseCode.REPLACED, "the user is connected already")
 
     def close(self, code: int = 1000, reason: str = "") -> None:
