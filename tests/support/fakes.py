@@ -14,7 +14,8 @@ from crosswire.core.formats import JSON_TEXT, Format
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
-from crosswire.rooms.fanout import FanOut, Flushable
+from crosswire.rooms.fanout import FanOut
+from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers

@@ -82,7 +82,7 @@ class Membership:
         return self._members.get(name)
 
     def receive(self, beat: Beat, now: float) -> BeatResult:
-        """Take a beat; of one that REPLACED another, the other is gone."""
+        """Process a beat, and return what it means. A run that was ``REPLACED`` is no member any more."""
         member = self._members.get(beat.name)
         if member is not None and member.beat.incarnation == beat.incarnation:
             if beat.stamp >= member.beat.stamp:  # over several Redis, an older one may arrive later

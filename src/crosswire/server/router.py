@@ -14,7 +14,7 @@ from typing import Any
 from crosswire.core import messages
 from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
+from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Codec, Message
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
@@ -77,9 +77,9 @@ class Router:
                 self._dropped("message", "%r sent what is no message, and it was dropped: %s", socket, reason(error))
             return
         callback_id = message.callback_id
-        if callback_id is not None and not 0 < len(callback_id) <= MAX_ID:
+        if callback_id is not None and not 0 < len(callback_id) <= MAX_CALL_ID:
             text = "%r sent a call whose id is not 1-%d characters long, and it was dropped"
-            self._dropped("call id", text, socket, MAX_ID)
+            self._dropped("call id", text, socket, MAX_CALL_ID)
         elif message.event is None:
             self._answered(session, codec, message)
         elif listeners := self._events.of(message.event):
@@ -112,7 +112,7 @@ class Router:
         """Remove the handlers that are called once, and now."""
         busy = session.work.running >= self._limits.handlers
         reached = will_be_called(listeners, 1, partial(_decode, codec, message), busy=busy)
-        self._events.use_up(str(message.event), reached)
+        self._events.remove_once(str(message.event), reached)
 
     def _deliver(self, session: SessionView, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         listener = listeners[0]

@@ -19,6 +19,7 @@ from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
+from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow import watch_of
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
@@ -48,7 +49,6 @@ from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
-from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from crosswire.core import deflate
 from crosswire.core.formats import Format, format_for
-from crosswire.core.messages import MSGPACK_SUBPROTOCOL, OURS
+from crosswire.core.messages import MSGPACK_SUBPROTOCOL, SERVER_HEADER
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
 from crosswire.runtime.notices import shown
@@ -25,7 +25,7 @@ from crosswire.transport.interface import Accepted, HttpRequest, Receiver, Respo
 OpenSession = Callable[[Handshake, Format, Verdict, Context], Receiver]
 """Makes the session of a connection, with the context variables that ``authenticate`` has set."""
 
-_SAYS_WHO = {OURS: "1"}
+_SAYS_WHO = {SERVER_HEADER: "1"}
 _KEY = re.compile(r"\s*[A-Za-z0-9+/]{22}==\s*", re.ASCII)
 """16 bytes in base64."""
 
@@ -132,8 +132,8 @@ class Upgrades:
         scheme = "https" if request.secure else "http"
         if (proxies := self._terms.proxies) is None:
             return Handshake(request.target, request.headers, request.remote, scheme=scheme)
-        seen = proxies.see(request.remote, scheme, request.headers)
-        return Handshake(request.target, request.headers, seen.remote, scheme=seen.scheme)
+        requester = proxies.resolve(request.remote, scheme, request.headers)
+        return Handshake(request.target, request.headers, requester.remote, scheme=requester.scheme)
 
     def _refusal(self, request: HttpRequest) -> Response | None:
         """Why the request can't become a WebSocket, before anybody asks who sent it."""

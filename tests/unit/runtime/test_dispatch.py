@@ -8,7 +8,7 @@ import pytest
 
 from crosswire.core.listeners import EventListeners, Hook
 from crosswire.core.payloads import PayloadType
-from crosswire.core.signatures import Offer
+from crosswire.core.signatures import Arguments
 from crosswire.errors import EventError
 from crosswire.runtime.dispatch import Outcome, call_sync, fire
 from crosswire.runtime.tasks import Tasks
@@ -175,12 +175,12 @@ def test_what_is_left_can_be_dropped() -> None:
 
 
 async def test_a_hook_that_nobody_attached_to_does_nothing() -> None:
-    assert fire(Hook("on_connect", Offer(socket=str)), ("socket",), Tasks(), lambda error: None) is None
+    assert fire(Hook("on_connect", Arguments(socket=str)), ("socket",), Tasks(), lambda error: None) is None
 
 
 async def test_a_hooks_synchronous_listeners_are_called_at_once_with_what_they_take() -> None:
     seen: list[Any] = []
-    hook: Hook[[str, int], [str]] = Hook("on_disconnect", Offer(socket=str, close=int))
+    hook: Hook[[str, int], [str]] = Hook("on_disconnect", Arguments(socket=str, close=int))
     hook(lambda: seen.append(()), once=True)
     hook(lambda socket, close: seen.append((socket, close)))
     for _ in range(2):
@@ -192,7 +192,7 @@ async def test_a_hooks_synchronous_listeners_are_called_at_once_with_what_they_t
 async def test_a_hooks_asynchronous_listeners_run_in_a_task_and_fail_apart() -> None:
     seen: list[Any] = []
     tasks = Tasks()
-    hook: Hook[[str]] = Hook("on_connect", Offer(socket=str))
+    hook: Hook[[str]] = Hook("on_connect", Arguments(socket=str))
     failure = KeyError("reason")
     hook(raises(failure, later=False))
     hook(raises(failure, later=True))
