@@ -19,7 +19,7 @@ from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
 from crosswire.runtime.notices import reason
-from crosswire.runtime.slow import SlowWatch
+from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.tasks import is_being_cancelled
 from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
@@ -56,7 +56,7 @@ class Router:
         limits: Limits,
         workers: Workers,
         failures: FailureReporter,
-        watch: SlowWatch | None,
+        watch: SlowHandlerWatch | None,
     ) -> None:
         self._events = events
         self._hooks = hooks
@@ -132,7 +132,7 @@ class Router:
                 value = context.run(_call, listener, session.socket, codec, message)
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
-                    watch.tell(str(message.event), began)
+                    watch.report(str(message.event), began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported

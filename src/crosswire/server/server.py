@@ -20,7 +20,7 @@ from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
 from crosswire.runtime.flusher import Flusher
-from crosswire.runtime.slow import watch_of
+from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
@@ -131,7 +131,7 @@ class Server:
         self._limits = limits
         self._hooks = Hooks()
         self._events = EventListeners(socket=Socket)
-        flusher, watch = Flusher(), watch_of(slow_handler)
+        flusher, watch = Flusher(), slow_handler_watch(slow_handler)
         fanout, wheel, call_ids = FanOut(flusher.schedule), TimerWheel(), CallIds()
         tasks = Tasks(watch)
         workers = Workers(tasks)

@@ -14,7 +14,7 @@ from crosswire.core.messages import MSGPACK_SUBPROTOCOL, SERVER_HEADER
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
 from crosswire.runtime.notices import shown
-from crosswire.runtime.slow import SlowWatch, watched
+from crosswire.runtime.slow_handlers import SlowHandlerWatch, call_watched
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
@@ -91,7 +91,7 @@ class Upgrades:
         sessions: Sessions,
         open_session: OpenSession,
         failures: FailureReporter,
-        watch: SlowWatch | None = None,
+        watch: SlowHandlerWatch | None = None,
     ) -> None:
         self._routes = routes
         self._authentication = authentication
@@ -107,7 +107,9 @@ class Upgrades:
         handshake = self._handshake(request)
         if not request.wants_websocket:
             what = f"{request.method} {handshake.path}"
-            answer = watched(self._watch, what, self._routes.answer, handshake, request.method, draining=self.draining)
+            answer = call_watched(
+                self._watch, what, self._routes.answer, handshake, request.method, draining=self.draining
+            )
             if "sec-websocket-key" in request.headers:
                 self._miss_upgrade(handshake, answer)
             return answer
@@ -152,7 +154,7 @@ class Upgrades:
 
     def _judge(self, handshake: Handshake) -> Verdict | Response:
         try:
-            verdict = watched(self._watch, "authenticate", self._authentication.judge, handshake)
+            verdict = call_watched(self._watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
             self._failures.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
