@@ -17,7 +17,7 @@ from crosswire.core.listeners import EventListeners
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.tasks import Tasks
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.admission import Admission
 from crosswire.server.authentication import Verdict

@@ -12,7 +12,7 @@ from crosswire.errors import Reject
 from crosswire.runtime.contexts import run_in
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.authentication import Verdict, checked_user
 from crosswire.server.failures import FailureReporter
 from crosswire.server.interest import Interest

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from crosswire.runtime.tasks import Tasks
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.peer import Peer
 from crosswire.server.sessions import Sessions

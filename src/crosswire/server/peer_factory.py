@@ -10,7 +10,7 @@ from crosswire.core.formats import Format
 from crosswire.core.limits import Heartbeat
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.loop_thread import get_ident
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.handshake import Handshake
 from crosswire.server.interest import Interest
 from crosswire.server.peer import Peer

@@ -22,7 +22,7 @@ from crosswire.runtime import process
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.runtime.tasks import Tasks
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.admission import Admission
 from crosswire.server.authentication import Authentication

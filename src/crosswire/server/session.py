@@ -16,7 +16,7 @@ from crosswire.core.messages import JSON, READY, Codec, event
 from crosswire.errors import Reject
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
-from crosswire.runtime.wheel import Timer, TimerWheel
+from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.admission import Admission
 from crosswire.server.authentication import Verdict
 from crosswire.server.backlog import Backlog
