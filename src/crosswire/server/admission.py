@@ -112,7 +112,7 @@ class Admission:
     def _authenticate_timed_out(self, session: Candidate) -> None:
         """Close the connection now: ``authenticate`` might not end when it is cancelled."""
         text = "authenticate did not end within %g s, so %r was not let in"
-        self._failures.notices.warn("slow authenticate", text, self._timeout, session.socket)
+        self._failures.warnings.warn("slow authenticate", text, self._timeout, session.socket)
         session.peer.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
         if session.pending is not None:
             session.pending.cancel()

@@ -12,8 +12,8 @@ from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.interrupts import BrokenOff
-from crosswire.runtime.notices import Notices, reason
 from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
 
@@ -32,11 +32,11 @@ class FailureReporter:
         clock: gives seconds.
 
     Attributes:
-        notices: warnings of what is lost and nobody is told of.
+        warnings: warnings of what is lost and nobody is told of.
         stopping: set while the server stops; handlers that are cancelled then have not failed.
     """
 
-    __slots__ = ("_clock", "_on_error", "_tasks", "_throttle", "notices", "stopping")
+    __slots__ = ("_clock", "_on_error", "_tasks", "_throttle", "stopping", "warnings")
 
     def __init__(
         self, on_error: Hook[[Socket, Exception], [Socket]], tasks: Tasks, clock: Callable[[], float] = time.monotonic
@@ -45,7 +45,7 @@ class FailureReporter:
         self._tasks = tasks
         self._clock = clock
         self._throttle = Throttle()
-        self.notices = Notices(logger)
+        self.warnings = ThrottledWarnings(logger)
         self.stopping = False
 
     def report(self, session: SessionView | None, error: BaseException, what: str, *, answers: bool = False) -> None:
@@ -77,7 +77,7 @@ class FailureReporter:
             self._call_hook(session, error)
         elif not answers:
             text = "%s refused what %r sent, and there is no on_error hook to tell: %s"
-            self.notices.warn(f"refused {type(error).__name__}", text, what, session.socket, reason(error))
+            self.warnings.warn(f"refused {type(error).__name__}", text, what, session.socket, reason(error))
 
     def _call_hook(self, session: SessionView, error: BaseException) -> None:
         if len(self._tasks) >= MAX_TASKS:

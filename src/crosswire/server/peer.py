@@ -11,7 +11,7 @@ from crosswire.core.frames import Push
 from crosswire.core.limits import Heartbeat
 from crosswire.errors import NotConnected
 from crosswire.rooms.fanout import FanOut
-from crosswire.runtime.notices import shown
+from crosswire.runtime.throttled_warnings import shown
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.calls import Waiter
 from crosswire.server.keepalive import Keepalive

@@ -354,7 +354,7 @@ class Session:
             return
         if self.work.running >= self._limits.handlers:
             text = "%s was left out for %r: as many handlers as it may have are still at work"
-            self._failures.notices.warn(f"hook {hook.name}", text, hook.name, self.socket)
+            self._failures.warnings.warn(f"hook {hook.name}", text, hook.name, self.socket)
             return
         task = fire(hook, arguments, self._tasks, self.hook_failed, self.work.copy_context)
         if task is not None:
