@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable
-from typing import Protocol
 
 import msgspec
 
 from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, Format, Payloads, encode
 from crosswire.rooms.recipient import Recipient
+from crosswire.runtime.flusher import Flushable
 
 logger = logging.getLogger("crosswire.server")
 
 Frames = dict[Format, bytes]
 _MAX_HELD = 64 * 1024
 """Bytes of messages that are held back to be pushed together."""
-
-
-class Flushable(Protocol):
-    """Something that wants to be called at the end of the event loop's turn."""
-
-    def flush(self) -> None:
-        """The turn ends."""
 
 
 class FanOut:

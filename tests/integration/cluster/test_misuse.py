@@ -258,7 +258,7 @@ async def test_whoever_can_not_join_is_not_in(bus: Bus) -> None:
                 await asyncio.sleep(0)
                 raise ConnectionError
 
-            patch.setattr("crosswire.server.interest.Interest.room_ready", fails)
+            patch.setattr("crosswire.server.subscriptions.Subscriptions.room_ready", fails)
             with pytest.raises(ConnectionError):
                 await socket.join("r", "new")
             with pytest.raises(ConnectionError):

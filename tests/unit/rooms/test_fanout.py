@@ -6,7 +6,8 @@ from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, Format, format_for
 from crosswire.core.messages import event
 from crosswire.errors import InvalidPayload
-from crosswire.rooms.fanout import FanOut, Flushable
+from crosswire.rooms.fanout import FanOut
+from crosswire.runtime.flusher import Flushable
 from tests.support.members import FakeMember
 
 MSGPACK = format_for(msgpack=True, deflate=False)
