@@ -12,8 +12,8 @@ from crosswire.core.returns import Answer
 from crosswire.core.signatures import Arguments
 from crosswire.errors import NotConnected
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import Close
 
 HandlerT = TypeVar("HandlerT", bound=Callable[[Any], Answer] | Callable[[], Answer])
@@ -29,7 +29,7 @@ class Hooks:
         tasks: where asynchronous handlers run.
 
     Attributes:
-        notices: logs what is lost and has nobody who is told.
+        warnings: logs what is lost and has nobody who is told.
     """
 
     def __init__(self, tasks: Tasks) -> None:
@@ -43,7 +43,7 @@ class Hooks:
         self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout")
         self.on_reconnect: Hook[[int, float], [int]] = Hook("on_reconnect", Arguments(attempt=int, delay=float))
         self.on_give_up: Hook[[int]] = Hook("on_give_up", Arguments(limit=int))
-        self.notices = Notices(logger)
+        self.warnings = ThrottledWarnings(logger)
 
     def fire(self, hook: AnyHook, *arguments: Any) -> asyncio.Task[None] | None:
         """Call a hook's handlers; what they raise is reported. Return the task of those that wait, if any."""

@@ -52,7 +52,7 @@ class OpenCloseHooks:
         if len(self._queue) >= MAX_WAITING:
             # Its opening is the last that waits: neither is told.
             self._queue.pop().then()
-            self._hooks.notices.warn(
+            self._hooks.warnings.warn(
                 "life",
                 "a connection that opened and closed was not told to on_open and on_close: one of"
                 " their handlers has not ended for too long",
@@ -112,7 +112,7 @@ class OpenCloseHooks:
     def _warn(self) -> None:
         self._warning = None
         if self._running is not None:
-            self._hooks.notices.warn(
+            self._hooks.warnings.warn(
                 "slow",
                 "%s still runs after %g s, and what comes after it waits: start a task of your own"
                 " for what takes longer",

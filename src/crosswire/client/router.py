@@ -133,7 +133,7 @@ class Router:
         # The protocol's own need no handler, and an application may handle messages by itself.
         if event[:1] != RESERVED and not self._hooks.on_message:
             text = "there is no handler for the event %r of the server: nothing is done (logged once for each name)"
-            self._hooks.notices.warn_once("there is no handler", event, text)
+            self._hooks.warnings.warn_once("there is no handler", event, text)
 
     def _busy(self, event: str) -> bool:
         return len(self._tasks) >= MAX_RUNNING and any(each.is_async for each in self._listeners.of(event))

@@ -198,7 +198,7 @@ class Session:
         try:
             self._transmit(data)
         except NotConnected:
-            self._hooks.notices.warn(
+            self._hooks.warnings.warn(
                 "answer", "an answer was not sent: the connection that the server's call came on is gone"
             )
 
@@ -258,7 +258,7 @@ class Session:
             self._router.call(Question(delivery, message.call_id, self._reply))
 
     def _buffer_timed_out(self) -> None:
-        self._hooks.notices.warn(
+        self._hooks.warnings.warn(
             "held",
             "on_open still runs after %g s: events no longer wait for it; start a task for what takes longer",
             MAX_BUFFERED_TIME,
@@ -269,13 +269,13 @@ class Session:
         if error.callback_id is not None:
             self._calls.failed(error.callback_id, error)
         else:
-            self._hooks.notices.warn(
+            self._hooks.warnings.warn(
                 "message", "a message of the server can't be decoded, and was ignored: %r", error.message
             )
 
     def _answered(self, message: Message) -> None:
         if message.callback_id is None:
-            self._hooks.notices.warn("message", "a message without an event and without a call's id was ignored")
+            self._hooks.warnings.warn("message", "a message without an event and without a call's id was ignored")
         elif message.error is not None:
             self._calls.failed(message.callback_id, EventError(message.error.code, message.error.message))
         else:

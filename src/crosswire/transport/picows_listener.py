@@ -192,7 +192,7 @@ class PicowsListener:
             return HandshakeProtocol(self._acceptor, self._context, self._handshakes)
         tls = self._tls_options("sslcontext")
         return ProxyHeaderProtocol(
-            self._announced, self._handshakes, self._context.request_notices, tls, self._begin, self._tasks
+            self._announced, self._handshakes, self._context.request_warnings, tls, self._begin, self._tasks
         )
 
     def _begin(self, announcement: ProxyHeader) -> HandshakeProtocol:
