@@ -10,9 +10,9 @@ from time import monotonic
 from types import coroutine
 from typing import Any, Protocol
 
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import go_on
-from crosswire.runtime.slow import go_on_watched
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.slow_handlers import go_on_watched
 
 Job = Coroutine[Any, Any, None]
 _NAME = "crosswire worker"
@@ -54,7 +54,7 @@ class Workers:
 
     __slots__ = ("_hired", "_tasks", "_turn", "_wait", "_watch", "waiting")
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: BackgroundTasks) -> None:
         self._tasks = tasks
         self._watch = tasks.watch
         self.waiting: deque[_Entry] = deque()
@@ -147,7 +147,7 @@ class Workers:
                 return
             finally:
                 if monotonic() - began > watch.limit:
-                    watch.tell(what, began)
+                    watch.report(what, began)
             yield from go_on_watched(None, job, waits_for, what, watch)
         finally:
             if owner is not None:
@@ -186,7 +186,7 @@ class Workers:
             raise
         finally:
             if watch is not None and monotonic() - began > watch.limit:
-                watch.tell(what, began)
+                watch.report(what, began)
         self._wait = True
         self._leave()
         if owner is not None:

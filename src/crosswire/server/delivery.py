@@ -14,9 +14,11 @@ from crosswire.core.payloads import PayloadType
 from crosswire.errors import BusUnavailable, EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.server.calls import ManyAnswers
-from crosswire.server.interest import Interest
+from crosswire.server.duplicates import DuplicatePolicy
+from crosswire.server.peer import Peer
 from crosswire.server.registry import Registry
 from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import Replies, Roster, Tally
 
 
@@ -27,19 +29,27 @@ class LocalDelivery:
         name: gives the server's, which its answers are given under.
         registry: the connections by user and room.
         fanout: pushes messages to many.
-        interest: told of what other servers say of users.
+        subscriptions: of this server.
+        duplicates: told of connections that other servers have.
         call_ids: for calls to clients.
     """
 
-    __slots__ = ("_call_ids", "_fanout", "_interest", "_name", "_registry", "_rooms", "_users_here")
+    __slots__ = ("_call_ids", "_duplicates", "_fanout", "_name", "_registry", "_rooms", "_subscriptions", "_users_here")
 
     def __init__(
-        self, name: Callable[[], str], registry: Registry[Socket], fanout: FanOut, interest: Interest, call_ids: CallIds
+        self,
+        name: Callable[[], str],
+        registry: Registry[Peer[Socket]],
+        fanout: FanOut,
+        subscriptions: Subscriptions,
+        duplicates: DuplicatePolicy,
+        call_ids: CallIds,
     ) -> None:
         self._name = name
         self._registry = registry
         self._fanout = fanout
-        self._interest = interest
+        self._subscriptions = subscriptions
+        self._duplicates = duplicates
         self._call_ids = call_ids
         self._users_here = registry.users
         self._rooms = registry.rooms
@@ -64,7 +74,7 @@ class LocalDelivery:
     @property
     def users_may_be_elsewhere(self) -> bool:
         """Whether a user who is connected here may be connected elsewhere too."""
-        return self._registry.duplicates == "allow"
+        return self._duplicates.mode == "allow"
 
     def users(self, target: Target) -> Collection[str]:
         """The users of a target that are connected here."""
@@ -76,11 +86,11 @@ class LocalDelivery:
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Another server has a connection of a user too."""
-        self._interest.claimed(self._users_here.of(user), claim)
+        self._duplicates.claimed(user, claim)
 
     def restored(self) -> None:
         """Other servers can be reached again."""
-        self._interest.claim_again(list(self._users_here.members))
+        self._duplicates.claim_again()
 
     def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Pass on a message that is encoded."""
@@ -89,8 +99,8 @@ class LocalDelivery:
             return
         fanout = self._fanout
         if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
-            for socket in recipients:
-                socket.deliver(socket.format.wrap(payloads))
+            for peer in recipients:
+                peer.deliver(peer.format.wrap(payloads))
         elif exclude is not None or isinstance(target, ToUsers):
             fanout.push(fanout.frames(payloads), recipients, exclude)
         else:
@@ -109,20 +119,20 @@ class LocalDelivery:
         asked = list(self._recipients(target))
         answers = ManyAnswers(self._users(target), asked, kind)
         try:
-            for socket in asked:
-                socket.expect(call_id, answers)
+            for peer in asked:
+                peer.expect(call_id, answers)
             self._fanout.push(frames, asked)
             return await answers.wait(timeout)
         finally:
-            for socket in asked:
-                socket.forget(call_id)
+            for peer in asked:
+                peer.forget(call_id)
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
         """Close every connection of the target."""
-        sockets = list(self._recipients(target))
-        for socket in sockets:
-            socket.close(code, reason)
-        return Replies({self._name(): len(sockets)})
+        peers = list(self._recipients(target))
+        for peer in peers:
+            peer.close(code, reason)
+        return Replies({self._name(): len(peers)})
 
     async def count(self, target: Target) -> Tally:
         """Count the target's users."""
@@ -134,13 +144,13 @@ class LocalDelivery:
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user join."""
-        joined: list[Socket] = []
+        joined: list[Peer[Socket]] = []
         try:
-            for socket in self._users_here.of(user):
-                if self._registry.join(socket, room.namespace, room.id):
-                    joined.append(socket)  # noqa: PERF401 - known even if the next one is refused
+            for peer in self._users_here.of(user):
+                if self._registry.join(peer, room.namespace, room.id):
+                    joined.append(peer)  # noqa: PERF401 - known even if the next one is refused
             if joined:
-                await self._interest.room_ready(room.namespace, room.id)
+                await self._subscriptions.room_ready(room.namespace, room.id)
         except BaseException as error:
             self._leave(room, joined)  # all of the user's connections, or none
             if isinstance(error, BusUnavailable):
@@ -159,18 +169,18 @@ class LocalDelivery:
         """Let all leave."""
         return self._leave(room, list(self._rooms.in_room(room.namespace, room.id)))
 
-    def _leave(self, room: ToRoom, sockets: Collection[Socket]) -> Replies:
-        left = sum(self._registry.leave(socket, room.namespace, room.id) for socket in sockets)
+    def _leave(self, room: ToRoom, peers: Collection[Peer[Socket]]) -> Replies:
+        left = sum(self._registry.leave(peer, room.namespace, room.id) for peer in peers)
         return Replies({self._name(): left})
 
-    def _recipients(self, target: Target) -> Collection[Socket]:
+    def _recipients(self, target: Target) -> Collection[Peer[Socket]]:
         if isinstance(target, ToRoom):
             return self._rooms.in_room(target.namespace, target.id)
         if isinstance(target, Everyone):
             return self._users_here.members
         if len(target.users) == 1:
             return self._users_here.of(target.users[0])
-        return [socket for user in dict.fromkeys(target.users) for socket in self._users_here.of(user)]
+        return [peer for user in dict.fromkeys(target.users) for peer in self._users_here.of(user)]
 
     def _users(self, target: Target) -> Collection[str]:
         if isinstance(target, Everyone):

@@ -13,8 +13,8 @@ from crosswire.core.formats import Format, format_for
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL, SERVER_HEADER
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
-from crosswire.runtime.notices import shown
-from crosswire.runtime.slow import SlowWatch, watched
+from crosswire.runtime.slow_handlers import SlowHandlerWatch, call_watched
+from crosswire.runtime.throttled_warnings import shown
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
@@ -91,7 +91,7 @@ class Upgrades:
         sessions: Sessions,
         open_session: OpenSession,
         failures: FailureReporter,
-        watch: SlowWatch | None = None,
+        watch: SlowHandlerWatch | None = None,
     ) -> None:
         self._routes = routes
         self._authentication = authentication
@@ -107,7 +107,9 @@ class Upgrades:
         handshake = self._handshake(request)
         if not request.wants_websocket:
             what = f"{request.method} {handshake.path}"
-            answer = watched(self._watch, what, self._routes.answer, handshake, request.method, draining=self.draining)
+            answer = call_watched(
+                self._watch, what, self._routes.answer, handshake, request.method, draining=self.draining
+            )
             if "sec-websocket-key" in request.headers:
                 self._miss_upgrade(handshake, answer)
             return answer
@@ -152,7 +154,7 @@ class Upgrades:
 
     def _judge(self, handshake: Handshake) -> Verdict | Response:
         try:
-            verdict = watched(self._watch, "authenticate", self._authentication.judge, handshake)
+            verdict = call_watched(self._watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
             self._failures.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
@@ -166,13 +168,13 @@ class Upgrades:
             "a request for a WebSocket, of %r, came without `Upgrade: websocket` and `Connection: Upgrade`, or over "
             "HTTP/1.0, and was answered with HTTP %d: a proxy in front has to pass these on, over HTTP/1.1"
         )
-        self._failures.notices.warn("no upgrade", text, handshake.remote, answer.status)
+        self._failures.warnings.warn("no upgrade", text, handshake.remote, answer.status)
 
     def _warn(self, handshake: Handshake, refusal: Response) -> None:
         """Log a refusal: a browser does not tell its page why, nor does anybody else."""
         origin = handshake.headers.get("origin", "")
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))
-        self._failures.notices.warn(
+        self._failures.warnings.warn(
             f"upgrade {refusal.status}", text, refusal.status, why, handshake.remote, shown(origin)
         )

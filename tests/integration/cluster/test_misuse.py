@@ -168,28 +168,25 @@ BAD = st.tuples(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(GOOD, BAD, st.tuples(st.just("turn"), st.just(""))), max_size=25))
-def test_whatever_fails_in_between_what_is_right_arrives_once_and_in_order(steps: list[tuple[str, str]]) -> None:
-    async def main() -> None:
-        server = make_server("a", MemoryBus(), limits=Limits(rooms=1))
-        async with connect(server, "/?id=1") as one:
-            socket = server.socket_of("1")
-            assert socket is not None
-            await socket.join("r", "1")
-            expected = []
-            for number, (kind, what) in enumerate(steps):
-                if kind == "turn":
-                    await asyncio.sleep(0)
-                elif kind == "good":
-                    expected.append(number)
-                    _right(server, socket, what, number)
-                else:
-                    await _wrong(server, socket, what)
-            server.everyone.send("end")
-            assert [(await one.receive()).data for _ in expected] == expected
-            assert (await one.receive()).event == "end"
-            assert socket.rooms == {"r": {"1"}}
-
-    aio.run(main())
+async def test_whatever_fails_in_between_what_is_right_arrives_once_and_in_order(steps: list[tuple[str, str]]) -> None:
+    server = make_server("a", MemoryBus(), limits=Limits(rooms=1))
+    async with connect(server, "/?id=1") as one:
+        socket = server.socket_of("1")
+        assert socket is not None
+        await socket.join("r", "1")
+        expected = []
+        for number, (kind, what) in enumerate(steps):
+            if kind == "turn":
+                await asyncio.sleep(0)
+            elif kind == "good":
+                expected.append(number)
+                _right(server, socket, what, number)
+            else:
+                await _wrong(server, socket, what)
+        server.everyone.send("end")
+        assert [(await one.receive()).data for _ in expected] == expected
+        assert (await one.receive()).event == "end"
+        assert socket.rooms == {"r": {"1"}}
 
 
 def _right(server: Server, socket: Socket, what: str, number: int) -> None:
@@ -259,7 +256,7 @@ async def test_whoever_can_not_join_is_not_in(bus: Bus) -> None:
                 await asyncio.sleep(0)
                 raise ConnectionError
 
-            patch.setattr("crosswire.server.interest.Interest.room_ready", fails)
+            patch.setattr("crosswire.server.subscriptions.Subscriptions.room_ready", fails)
             with pytest.raises(ConnectionError):
                 await socket.join("r", "new")
             with pytest.raises(ConnectionError):

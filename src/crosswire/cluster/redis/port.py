@@ -20,7 +20,7 @@ from crosswire.cluster.redis.publisher import Budget
 from crosswire.core.envelopes import pack_header
 from crosswire.core.sequencing import Numbers
 from crosswire.errors import BusUnavailable
-from crosswire.runtime.notices import Notices, reason
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.types import GapInfo, LinkStatus
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class RedisPort:
         self._owner = owner
         self._numbers = Numbers()
         self._next = self._numbers.next
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         redundant = options.delivery == "redundant"
         self._copies = 2 if redundant else 1
         choice = make_choice(options.strategy, 2 if redundant else 1)
@@ -194,7 +194,7 @@ class RedisPort:
         if not isinstance(reply, Exception):
             return 0
         text = "a Redis does not tell who listens, so others are waited for in vain: %s. Its ACL needs +pubsub|numsub"
-        self._notices.warn("count", text, reason(reply))
+        self._warnings.warn("count", text, reason(reply))
         return _THIS_NODE_AND_ANOTHER
 
     def forget(self, origin: bytes) -> None:
@@ -247,14 +247,14 @@ class RedisPort:
         if why is None:
             return
         if count == 1:
-            self._notices.warn("dropped", "a message to other nodes is dropped: %s", why)
+            self._warnings.warn("dropped", "a message to other nodes is dropped: %s", why)
         else:
             logger.warning("%d messages to other nodes are dropped: %s", count, why)
 
     def message_refused(self) -> None:
         """A message that came is not what it should be."""
         self.refused += 1
-        self._notices.warn("refused", "a message that came over the bus has no header of ours, and is lost")
+        self._warnings.warn("refused", "a message that came over the bus has no header of ours, and is lost")
 
     def messages_missed(self, since: float) -> None:
         """Messages did not come, and those behind them did."""
