@@ -34,9 +34,9 @@ class StopSignals:
     """SIGINT and SIGTERM of this process, for as long as the context lasts; in the main thread.
 
     Both are handled at every moment. Where the application's code holds the event loop while a start is to be
-    interrupted, or a stop to be hurried, :exc:`InterruptedBySignal` is raised in that code. If something else keeps the process
-    from its end, such as a thread, it exits, with 128 plus the number of the signal, as a shell reports a process that
-    was killed by it.
+    interrupted, or a stop to be hurried, :exc:`InterruptedBySignal` is raised in that code. If something else keeps the
+    process from its end, such as a thread, it exits, with 128 plus the number of the signal, as a shell reports a
+    process that was killed by it.
 
     A process that is forked meanwhile, as :mod:`multiprocessing` does, handles signals as this one did before.
 
