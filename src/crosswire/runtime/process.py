@@ -32,8 +32,8 @@ class Service(Protocol):
     async def stop(self, drain: float) -> None:
         """End, within ``drain`` seconds, or, being cancelled, at once."""
 
-    async def lost_name(self) -> None:
-        """Wait until another one has taken its place."""
+    async def wait_until_replaced(self) -> None:
+        """Wait until another service has taken over its name."""
 
     @property
     def name(self) -> str:
@@ -121,7 +121,7 @@ async def _serve(service: Service, drain: float, signals: StopSignals) -> None:
         return
     starting.result()
     signals.started()
-    lost = asyncio.create_task(service.lost_name(), name="crosswire watch over the name")
+    lost = asyncio.create_task(service.wait_until_replaced(), name="crosswire watch over the name")
     by_signal = await _comes_first(signals.first, lost)
     lost.cancel()
     number = signals.number

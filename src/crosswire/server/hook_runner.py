@@ -7,8 +7,8 @@ from functools import partial
 
 from crosswire.core.listeners import AnyHook
 from crosswire.errors import Reject
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
 from crosswire.server.session_view import SessionView
@@ -41,7 +41,7 @@ class HookRunner:
         "on_pong",
     )
 
-    def __init__(self, hooks: Hooks, tasks: Tasks, max_handlers: int, failures: FailureReporter) -> None:
+    def __init__(self, hooks: Hooks, tasks: BackgroundTasks, max_handlers: int, failures: FailureReporter) -> None:
         self.on_heartbeat = hooks.on_heartbeat
         self.on_message = hooks.on_message
         self.on_pong = hooks.on_pong
