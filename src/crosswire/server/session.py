@@ -211,7 +211,7 @@ class Session:
         self._phase = Phase.CATCHING_UP
         if self.peer.is_open:
             if self._tells_ready:
-                self.peer.deliver(self._format.frame(READY_MESSAGE))
+                self.peer.deliver(self._format.encode(READY_MESSAGE))
             if self._echo_due:
                 self._echo()
         self._catch_up()
