@@ -16,8 +16,8 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.users import UserIndex
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flushable
-from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.admission import Admission
@@ -110,7 +110,7 @@ class FakeServer:
         users: UserIndex[Peer[Socket]] = UserIndex()
         subscriptions, policy = Subscriptions(), DuplicatePolicy(duplicates, users, heartbeat.probe)
         self.registry: Registry[Peer[Socket]] = Registry(users, limits.rooms, fanout, subscriptions, policy)
-        self.tasks, self.wheel = Tasks(), TimerWheel()
+        self.tasks, self.wheel = BackgroundTasks(), TimerWheel()
         self.wheel.clock = loop.time
         self.workers = Workers(self.tasks)
         self.sessions, self.failures = Sessions(), FailureReporter(self.hooks.on_error, self.tasks, loop.time)

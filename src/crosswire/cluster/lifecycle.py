@@ -17,9 +17,9 @@ from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.responders import Responders
 from crosswire.core.options import require_drain
 from crosswire.errors import ConfigError, NotConnected
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
-from crosswire.runtime.tasks import Tasks
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -51,8 +51,8 @@ class NodeLife:
         bus: Bus | None,
         join: Callable[[str, Bus], ClusterConnection],
         responders: Responders,
-        handlers: Tasks,
-        background: Tasks,
+        handlers: BackgroundTasks,
+        background: BackgroundTasks,
         channels: CustomChannels,
         hooks: NodeHooks,
     ) -> None:

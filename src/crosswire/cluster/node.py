@@ -27,8 +27,8 @@ from crosswire.core.options import require_node_name, require_timeout
 from crosswire.core.payloads import payload_type
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import process
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.slow_handlers import slow_handler_watch
-from crosswire.runtime.tasks import Tasks
 from crosswire.types import ANYTHING, NodeInfo, Replies, T
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Node:
         slow_handler: float | None = 0.1,
     ) -> None:
         clients = NoClients() if clients is None else clients
-        tasks, background = Tasks(slow_handler_watch(slow_handler)), Tasks()
+        tasks, background = BackgroundTasks(slow_handler_watch(slow_handler)), BackgroundTasks()
         self._events = EventListeners(sender=str)
         services = EventListeners(sender=str)
         responders = Responders(Responder(self._events, tasks), Responder(services, tasks, own=False))

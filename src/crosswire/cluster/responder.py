@@ -21,9 +21,9 @@ from crosswire.core.messages import Codec
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
 from crosswire.runtime.interrupts import BrokenOff
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 from crosswire.runtime.workers import Workers
 
@@ -51,7 +51,7 @@ class Responder:
         own: whether they are the application's, which is to know what it has no handler for.
     """
 
-    def __init__(self, events: EventListeners, tasks: Tasks, *, own: bool = True) -> None:
+    def __init__(self, events: EventListeners, tasks: BackgroundTasks, *, own: bool = True) -> None:
         self._events = events
         self._own = own
         self._warnings = ThrottledWarnings(logger)

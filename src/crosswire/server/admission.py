@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from crosswire.core.listeners import Hook
 from crosswire.errors import Reject
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.contexts import run_in
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.authentication import Verdict, checked_user
 from crosswire.server.duplicates import DuplicatePolicy
@@ -65,7 +65,7 @@ class Admission:
         registry: Registry[Peer[Socket]],
         duplicates: DuplicatePolicy,
         on_connect: Hook[[Socket]],
-        tasks: Tasks,
+        tasks: BackgroundTasks,
         wheel: TimerWheel,
         timeout: float,
         failures: FailureReporter,

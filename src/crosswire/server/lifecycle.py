@@ -9,9 +9,9 @@ from typing import Any
 
 from crosswire.cluster.node import Node
 from crosswire.core.options import require_drain
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
-from crosswire.runtime.tasks import Tasks
 from crosswire.server.drain import MIN_TIME, Drain
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
@@ -50,7 +50,7 @@ class Lifecycle:
     def __init__(
         self,
         hooks: Hooks,
-        tasks: Tasks,
+        tasks: BackgroundTasks,
         failures: FailureReporter,
         drain: Drain,
         upgrades: Upgrades,

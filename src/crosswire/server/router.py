@@ -17,9 +17,9 @@ from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Codec, Message
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
+from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
-from crosswire.runtime.tasks import is_being_cancelled
 from crosswire.runtime.throttled_warnings import reason
 from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter

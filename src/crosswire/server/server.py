@@ -20,9 +20,9 @@ from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
 from crosswire.rooms.users import UserIndex
 from crosswire.runtime import process
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
-from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.admission import Admission
@@ -135,7 +135,7 @@ class Server:
         self._events = EventListeners(socket=Socket)
         flusher, watch = Flusher(), slow_handler_watch(slow_handler)
         fanout, wheel, call_ids = FanOut(flusher.schedule), TimerWheel(), CallIds()
-        tasks = Tasks(watch)
+        tasks = BackgroundTasks(watch)
         workers = Workers(tasks)
         sessions, failures = Sessions(), FailureReporter(self._hooks.on_error, tasks)
         users: UserIndex[Peer[Socket]] = UserIndex()

@@ -14,8 +14,8 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import JSON, READY, Codec, event
 from crosswire.errors import Reject
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.admission import Admission
 from crosswire.server.authentication import Verdict
@@ -115,7 +115,7 @@ class Session:
         hooks: Hooks,
         limits: Limits,
         heartbeat: Heartbeat,
-        tasks: Tasks,
+        tasks: BackgroundTasks,
         wheel: TimerWheel,
         sessions: Sessions,
         failures: FailureReporter,
