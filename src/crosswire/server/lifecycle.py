@@ -101,9 +101,9 @@ class Lifecycle:
             self._upgrades.draining = True  # in this turn: who comes now is refused
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
-    async def lost_name(self) -> None:
+    async def wait_until_replaced(self) -> None:
         """Wait until another node has taken over the name."""
-        await self._node.lost_name()
+        await self._node.wait_until_replaced()
 
     async def _begin(self, listen: bool) -> None:
         if listen:
@@ -129,7 +129,7 @@ class Lifecycle:
 
     async def _stop_if_replaced(self) -> None:
         """Serve nobody under a name that is another's: its clients go to the others."""
-        await self._node.lost_name()
+        await self._node.wait_until_replaced()
         await self.stop(0)
 
     async def _end(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:

@@ -222,7 +222,7 @@ class Router:
             return
         peer = session.peer
         try:
-            frame = peer.format.frame(messages.answer(message.callback_id, value))
+            frame = peer.format.encode(messages.answer(message.callback_id, value))
         except InvalidPayload as error:
             self._fail(session, message, TypeError(f"the handler's return value can't be sent: {error.message}"))
         else:
@@ -235,11 +235,11 @@ class Router:
 
     def _refuse(self, session: SessionView, callback_id: str, error: EventError) -> None:
         try:
-            frame = session.peer.format.frame(messages.refusal(callback_id, error))
+            frame = session.peer.format.encode(messages.refusal(callback_id, error))
         except InvalidPayload as reason:
             failure = TypeError(f"the refusal can't be sent: {reason.message}")
             self._failures.report(session, failure, "a handler's refusal")
-            frame = session.peer.format.frame(messages.refusal(callback_id, _HANDLER_ERROR))
+            frame = session.peer.format.encode(messages.refusal(callback_id, _HANDLER_ERROR))
         session.peer.deliver(frame)
 
     def _report(self, session: SessionView, message: Message, error: BaseException) -> None:
