@@ -16,8 +16,8 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.users import UserIndex
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flushable
-from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.admission import Admission
@@ -26,6 +26,7 @@ from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
+from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
 from crosswire.server.peer import Peer
 from crosswire.server.peer_factory import PeerFactory
@@ -110,31 +111,16 @@ class FakeServer:
         users: UserIndex[Peer[Socket]] = UserIndex()
         subscriptions, policy = Subscriptions(), DuplicatePolicy(duplicates, users, heartbeat.probe)
         self.registry: Registry[Peer[Socket]] = Registry(users, limits.rooms, fanout, subscriptions, policy)
-        self.tasks, self.wheel = Tasks(), TimerWheel()
+        self.tasks, self.wheel = BackgroundTasks(), TimerWheel()
         self.wheel.clock = loop.time
         self.workers = Workers(self.tasks)
         self.sessions, self.failures = Sessions(), FailureReporter(self.hooks.on_error, self.tasks, loop.time)
         self.router = Router(self.events, self.hooks, limits, self.workers, self.failures, None)
+        hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
+        peers = PeerFactory(self.registry, fanout, subscriptions, policy, heartbeat, self.wheel, CallIds())
+        admission = Admission(self.registry, policy, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures)
         self.open_session = partial(
-            Session,
-            peers=PeerFactory(self.registry, fanout, subscriptions, policy, heartbeat, self.wheel, CallIds()),
-            admission=Admission(
-                self.registry,
-                policy,
-                self.hooks.on_connect,
-                self.tasks,
-                self.wheel,
-                limits.auth_timeout,
-                self.failures,
-            ),
-            router=self.router,
-            hooks=self.hooks,
-            limits=limits,
-            heartbeat=heartbeat,
-            tasks=self.tasks,
-            wheel=self.wheel,
-            sessions=self.sessions,
-            failures=self.failures,
+            Session, peers, admission, self.router, hooks, limits, heartbeat, self.wheel, self.sessions
         )
         self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
         self.errors: list[BaseException] = []

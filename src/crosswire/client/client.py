@@ -31,7 +31,7 @@ from crosswire.core.names import require_event
 from crosswire.core.options import require_count, require_seconds
 from crosswire.core.payloads import payload_type
 from crosswire.errors import NotConnected
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.transport.connector import Target, connect
 from crosswire.types import ANYTHING, T
 
@@ -131,7 +131,7 @@ class Client:
         self._stable_after = require_seconds("stable_after", stable_after, zero=True)
         self._call_timeout = require_seconds("call_timeout", call_timeout)
         self._pending_after = require_seconds("pending_after", pending_after, zero=True)
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
         self._listeners = EventListeners()
         self._ids = CallIds()
         self._hooks = hooks = Hooks(self._tasks)

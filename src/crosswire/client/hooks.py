@@ -11,8 +11,8 @@ from crosswire.core.listeners import AnyHook, Hook
 from crosswire.core.returns import Answer
 from crosswire.core.signatures import Arguments
 from crosswire.errors import NotConnected
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import Close
 
@@ -32,7 +32,7 @@ class Hooks:
         warnings: logs what is lost and has nobody who is told.
     """
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: BackgroundTasks) -> None:
         self._tasks = tasks
         self.on_open: Hook[[]] = Hook("on_open")
         self.on_close: Hook[[Close]] = Hook("on_close", Arguments(close=Close))

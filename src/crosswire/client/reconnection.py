@@ -12,8 +12,8 @@ from crosswire.client.phases import Phase, PhaseMachine, Trigger
 from crosswire.client.retries import Policy, Retries
 from crosswire.client.session import Session, SessionEvents
 from crosswire.errors import NotConnected, Refused
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.loop_thread import running_loop
-from crosswire.runtime.tasks import Tasks
 from crosswire.types import Close, CloseCode
 
 CONNECT_TIMEOUT = 10.0
@@ -64,7 +64,7 @@ class Reconnection:
         self._lost = False
         self._was_open = False
         self._closing_session: Session | None = None
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
         self._run_task: asyncio.Task[None] | None = None
         self._run_token: object | None = None
         self._waiters: set[asyncio.Future[NotConnected | None]] = set()

@@ -15,8 +15,8 @@ from crosswire.core.messages import Codec
 from crosswire.core.names import RESERVED
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync
-from crosswire.runtime.tasks import Tasks
 
 logger = logging.getLogger("crosswire.client")
 
@@ -63,7 +63,7 @@ class Router:
 
     __slots__ = ("_hooks", "_listeners", "_tasks")
 
-    def __init__(self, listeners: EventListeners, hooks: Hooks, tasks: Tasks) -> None:
+    def __init__(self, listeners: EventListeners, hooks: Hooks, tasks: BackgroundTasks) -> None:
         self._listeners = listeners
         self._hooks = hooks
         self._tasks = tasks

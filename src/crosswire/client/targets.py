@@ -12,7 +12,7 @@ from crosswire.client.options import require_headers, require_no_arguments
 from crosswire.client.url import Params, join_params
 from crosswire.core.messages import VERSION_PARAMETER
 from crosswire.errors import NotConnected
-from crosswire.runtime.tasks import is_being_cancelled
+from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.transport.connector import Target
 
 T = TypeVar("T")

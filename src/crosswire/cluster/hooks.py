@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from crosswire.core.listeners import AnyHook, Hook
 from crosswire.core.returns import Answer
 from crosswire.core.signatures import Arguments
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.interrupts import BrokenOff
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
 
@@ -58,7 +58,9 @@ class NodeHooks:
         "on_subscription_error",
     )
 
-    def __init__(self, tasks: Tasks, on_replaced: Callable[[], None], on_newcomer: Callable[[str], None]) -> None:
+    def __init__(
+        self, tasks: BackgroundTasks, on_replaced: Callable[[], None], on_newcomer: Callable[[str], None]
+    ) -> None:
         self._tasks = tasks
         self._warnings = ThrottledWarnings(logger)
         self._waiting: dict[str, Waiting] = {}  # by the name of a node for which a handler is at work
@@ -128,7 +130,7 @@ class NodeHooks:
 
     def _fire(self, hook: AnyHook, *arguments: object) -> asyncio.Task[None] | None:
         def failed(error: BaseException) -> None:
-            if not isinstance(error, BrokenOff):
+            if not isinstance(error, InterruptedBySignal):
                 logger.error("%s failed", hook.name, exc_info=error)
 
         return fire(hook, arguments, self._tasks, failed)

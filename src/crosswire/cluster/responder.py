@@ -21,9 +21,9 @@ from crosswire.core.messages import Codec
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
-from crosswire.runtime.interrupts import BrokenOff
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
+from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 from crosswire.runtime.workers import Workers
 
@@ -51,7 +51,7 @@ class Responder:
         own: whether they are the application's, which is to know what it has no handler for.
     """
 
-    def __init__(self, events: EventListeners, tasks: Tasks, *, own: bool = True) -> None:
+    def __init__(self, events: EventListeners, tasks: BackgroundTasks, *, own: bool = True) -> None:
         self._events = events
         self._own = own
         self._warnings = ThrottledWarnings(logger)
@@ -215,7 +215,9 @@ class Responder:
         """Log a failure of the application's own code. A refusal is an answer and no failure, where somebody asked."""
         if asker is not None and isinstance(error, EventError):
             return
-        if isinstance(error, BrokenOff) or (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+        if isinstance(error, InterruptedBySignal) or (
+            isinstance(error, asyncio.CancelledError) and is_being_cancelled()
+        ):
             return
         if isinstance(error, EventError):  # nobody asked; and no data in the log, which a traceback would show
             text = "a handler of the nodes' event %r refused it, and nobody waits for an answer: %s"

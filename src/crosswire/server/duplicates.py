@@ -11,7 +11,7 @@ from crosswire.cluster.client_channels import ClientChannels
 from crosswire.core.envelopes import Claim
 from crosswire.errors import BusUnavailable
 from crosswire.rooms.users import UserIndex
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.server.subscriptions import GetChannels, no_channels
 from crosswire.server.user_connection import UserConnection
 from crosswire.types import CloseCode
@@ -42,11 +42,11 @@ class DuplicatePolicy:
         self._users: UserIndex[UserConnection] = users
         self._probe_timeout = probe_timeout
         self._channels: GetChannels = no_channels
-        self._tasks: Tasks
+        self._tasks: BackgroundTasks
         self._contested: dict[UserConnection, asyncio.Future[None]] = {}  # an older one might keep these out
         self._probed: set[UserConnection] = set()  # their peers have been pinged and have not answered yet
 
-    def attach(self, channels: GetChannels, tasks: Tasks) -> None:
+    def attach(self, channels: GetChannels, tasks: BackgroundTasks) -> None:
         """Use these channels of the cluster from now on, and ping older connections in these tasks."""
         self._channels = channels
         self._tasks = tasks

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from crosswire.core.listeners import Hook
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.interrupts import BrokenOff
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
@@ -39,7 +39,10 @@ class FailureReporter:
     __slots__ = ("_clock", "_on_error", "_tasks", "_throttle", "stopping", "warnings")
 
     def __init__(
-        self, on_error: Hook[[Socket, Exception], [Socket]], tasks: Tasks, clock: Callable[[], float] = time.monotonic
+        self,
+        on_error: Hook[[Socket, Exception], [Socket]],
+        tasks: BackgroundTasks,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._on_error = on_error
         self._tasks = tasks
@@ -61,7 +64,7 @@ class FailureReporter:
             what: the code that raised it, for the log.
             answers: whether a caller is told of a refusal.
         """
-        if isinstance(error, BrokenOff) or (self.stopping and isinstance(error, asyncio.CancelledError)):
+        if isinstance(error, InterruptedBySignal) or (self.stopping and isinstance(error, asyncio.CancelledError)):
             return
         if session is None:
             self._log(error, what)

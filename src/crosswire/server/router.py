@@ -17,9 +17,9 @@ from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Codec, Message
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
+from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
-from crosswire.runtime.tasks import is_being_cancelled
 from crosswire.runtime.throttled_warnings import reason
 from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
@@ -222,7 +222,7 @@ class Router:
             return
         peer = session.peer
         try:
-            frame = peer.format.frame(messages.answer(message.callback_id, value))
+            frame = peer.format.encode(messages.answer(message.callback_id, value))
         except InvalidPayload as error:
             self._fail(session, message, TypeError(f"the handler's return value can't be sent: {error.message}"))
         else:
@@ -235,11 +235,11 @@ class Router:
 
     def _refuse(self, session: SessionView, callback_id: str, error: EventError) -> None:
         try:
-            frame = session.peer.format.frame(messages.refusal(callback_id, error))
+            frame = session.peer.format.encode(messages.refusal(callback_id, error))
         except InvalidPayload as reason:
             failure = TypeError(f"the refusal can't be sent: {reason.message}")
             self._failures.report(session, failure, "a handler's refusal")
-            frame = session.peer.format.frame(messages.refusal(callback_id, _HANDLER_ERROR))
+            frame = session.peer.format.encode(messages.refusal(callback_id, _HANDLER_ERROR))
         session.peer.deliver(frame)
 
     def _report(self, session: SessionView, message: Message, error: BaseException) -> None:

@@ -123,7 +123,7 @@ class Socket:
         if get_ident() != self._thread:
             raise self._wrong_thread()
         peer = self._peer
-        peer.deliver(peer.format.frame(messages.event(require_event(event), data)))
+        peer.deliver(peer.format.encode(messages.event(require_event(event), data)))
 
     def send_raw(self, message: str | bytes) -> None:
         """Send a message of your own protocol: text for a str, binary for bytes.
@@ -164,7 +164,7 @@ class Socket:
         require_timeout(timeout)
         waiter, peer = OneAnswer(payload_type(type)), self._peer
         call_id = self._call_ids.next()
-        frame = peer.format.frame(messages.server_call(require_event(event), data, call_id))
+        frame = peer.format.encode(messages.server_call(require_event(event), data, call_id))
         peer.expect(call_id, waiter)
         try:
             peer.deliver(frame)

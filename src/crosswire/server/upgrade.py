@@ -9,7 +9,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 
 from crosswire.core import deflate
-from crosswire.core.formats import Format, format_for
+from crosswire.core.formats import Format, frame_format
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL, SERVER_HEADER
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
@@ -126,7 +126,7 @@ class Upgrades:
             return verdict
         subprotocol = handshake.agree()
         deflated = self._terms.compression and deflate.offered(request.headers)
-        form = format_for(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
+        form = frame_format(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
         session = self._open_session(handshake, form, verdict, variables)
         return Accepted(session, subprotocol, deflated, _SAYS_WHO)
 

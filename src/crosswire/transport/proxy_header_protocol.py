@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from crosswire.core.proxies import TrustedProxies
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.pending_handshakes import PendingHandshakes, feed_buffered_protocol
 from crosswire.transport.proxy_header import BadProxyHeader, ProxyHeader, parse_proxy_header
@@ -40,7 +40,7 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         warnings: ThrottledWarnings,
         tls: TlsOptions,
         begin: Callable[[ProxyHeader], asyncio.Protocol],
-        tasks: Tasks,
+        tasks: BackgroundTasks,
     ) -> None:
         self._proxies = proxies
         self._handshakes = handshakes

@@ -22,7 +22,7 @@ from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Budget, Message, command_of
 from crosswire.errors import BusUnavailable, ConfigError, NotConnected
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
@@ -76,8 +76,8 @@ class Endpoints:
         self._owner = owner
         self._gap = gap
         self._all: dict[str, Endpoint] = {}
-        self._tasks: dict[str, Tasks] = {}
-        self._closing = Tasks()
+        self._tasks: dict[str, BackgroundTasks] = {}
+        self._closing = BackgroundTasks()
         self._embedded: dict[str, EmbeddedRedis] = {}
         self._made = 0
         self._news = asyncio.Event()
@@ -233,7 +233,7 @@ class Endpoints:
         self._all[endpoint.id] = endpoint
         self._receivers.alone = len(self._all) == 1
         self._told[endpoint.id] = endpoint.status
-        tasks = self._tasks[endpoint.id] = Tasks()
+        tasks = self._tasks[endpoint.id] = BackgroundTasks()
         tasks.start(endpoint.run(), f"crosswire redis {address.shown}")
         return endpoint
 
@@ -260,7 +260,7 @@ class Endpoints:
         await asyncio.shield(closing)  # who is cancelled leaves nothing half closed
 
     @staticmethod
-    async def _close(endpoint: Endpoint, tasks: Tasks, embedded: EmbeddedRedis | None) -> None:
+    async def _close(endpoint: Endpoint, tasks: BackgroundTasks, embedded: EmbeddedRedis | None) -> None:
         await tasks.cancel()
         await endpoint.close()
         if embedded is not None:

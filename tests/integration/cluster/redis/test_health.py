@@ -13,7 +13,7 @@ import pytest
 
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import ConfigError
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.testing.proxy import TcpProxy
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.redis.support import RedisMember, Watch, crew
@@ -176,7 +176,7 @@ async def test_a_name_that_stands_for_several_independent_redis_is_of_no_use(
     redis: RedisProcess, other: RedisProcess
 ) -> None:
     """They do not hand on each other's messages, though each of the two connections is busy."""
-    ports, links = cycle([redis.port, other.port]), Tasks()
+    ports, links = cycle([redis.port, other.port]), BackgroundTasks()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         forth, back = await asyncio.open_connection("127.0.0.1", next(ports))
@@ -244,7 +244,7 @@ async def test_one_that_hangs_is_not_healthy_for_what_was_on_its_way(redis: Redi
 @asynccontextmanager
 async def slowly(redis: RedisProcess, *, bytes_a_second: int) -> AsyncIterator[str]:
     """Give the url of a Redis from which bytes come as over a slow line."""
-    links, portion = Tasks(), bytes_a_second // 50
+    links, portion = BackgroundTasks(), bytes_a_second // 50
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         forth, back = await asyncio.open_connection("127.0.0.1", redis.port, limit=portion)
