@@ -68,7 +68,7 @@ class WorkerProcess:
             self._process.send_signal(number)
 
     async def ended(self) -> int:
-        """Wait until the process has ended; return its exit code, or the negative number of the signal that killed it."""
+        """Wait until the process has ended; return its exit code, or minus the number of the signal that killed it."""
         code = await self._process.wait()
         await asyncio.wait({self._reading}, timeout=LAST_REPORT_TIMEOUT)
         self._reading.cancel()
