@@ -20,7 +20,8 @@ from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.embedded.database import EmbeddedRedis
 from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.pool import Pool
-from crosswire.cluster.redis.publisher import Budget, Message, command_of
+from crosswire.cluster.redis.publisher import Message, command_of
+from crosswire.cluster.send_buffer import Budget
 from crosswire.errors import BusUnavailable, ConfigError, NotConnected
 from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
