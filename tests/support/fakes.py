@@ -23,6 +23,7 @@ from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
+from crosswire.server.socket import Socket
 from crosswire.transport.interface import Traffic
 from crosswire.types import Close
 
@@ -96,7 +97,7 @@ class FakeServer:
         self.hooks = Hooks()
         self.events = EventListeners(socket=object)
         interest = Interest(duplicates, heartbeat.probe)
-        registry = Registry(duplicates, limits.rooms, fanout, interest)
+        registry: Registry[Socket] = Registry(duplicates, limits.rooms, fanout, interest)
         self.context = Context(limits, heartbeat, self.hooks, registry, fanout, interest)
         self.context.clock = self.context.wheel.clock = loop.time
         self.router = Router(self.events, self.hooks, limits, self.context.workers, self.context.failures, None)

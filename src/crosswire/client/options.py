@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from crosswire.core.headers import FIELD_VALUE, TOKEN
-from crosswire.core.names import has_utf8
 from crosswire.core.options import require_seconds
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from crosswire.core.listeners import AnyHook, Hook
 from crosswire.core.returns import Answer
-from crosswire.core.signatures import Offer
+from crosswire.core.signatures import Arguments
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.interrupts import BrokenOff
 from crosswire.runtime.notices import Notices
@@ -64,12 +64,12 @@ class NodeHooks:
         self._waiting: dict[str, Waiting] = {}  # by the name of a node for which a handler is at work
         self.on_replaced = on_replaced
         self.on_newcomer = on_newcomer
-        self.on_join: Hook[[NodeInfo]] = Hook("on_join", Offer(info=NodeInfo))
-        self.on_leave: Hook[[NodeInfo, str], [NodeInfo]] = Hook("on_leave", Offer(info=NodeInfo, reason=str))
-        self.on_gap: Hook[[GapInfo]] = Hook("on_gap", Offer(info=GapInfo))
-        self.on_bus_health: Hook[[LinkStatus]] = Hook("on_bus_health", Offer(status=LinkStatus))
+        self.on_join: Hook[[NodeInfo]] = Hook("on_join", Arguments(info=NodeInfo))
+        self.on_leave: Hook[[NodeInfo, str], [NodeInfo]] = Hook("on_leave", Arguments(info=NodeInfo, reason=str))
+        self.on_gap: Hook[[GapInfo]] = Hook("on_gap", Arguments(info=GapInfo))
+        self.on_bus_health: Hook[[LinkStatus]] = Hook("on_bus_health", Arguments(status=LinkStatus))
         self.on_subscription_error: Hook[[SubscriptionFailure]] = Hook(
-            "on_subscription_error", Offer(failure=SubscriptionFailure)
+            "on_subscription_error", Arguments(failure=SubscriptionFailure)
         )
         self.on_start: Hook[[]] = Hook("on_start")
         self.on_stop: Hook[[]] = Hook("on_stop")

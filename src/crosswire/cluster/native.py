@@ -31,8 +31,8 @@ from crosswire.core.envelopes import (
 )
 from crosswire.core.formats import Payloads, require_text
 from crosswire.core.messages import NODE_MSGPACK, Codec
-from crosswire.core.names import has_utf8
 from crosswire.core.payloads import RawPayload
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 from crosswire.runtime.notices import Notices, reason, shown
 

@@ -106,7 +106,7 @@ class Responder:
             if listener.once:
                 busy = self._running >= MOST_HANDLERS
                 reached = will_be_called(listeners, 1, lambda kind: codec.payload(kind, payload), busy=busy)
-                self._events.use_up(event, reached)
+                self._events.remove_once(event, reached)
                 break
         return listeners
 

@@ -1,4 +1,4 @@
-"""How a connection wants its messages: JSON or MessagePack, compressed or not. Encoded once for each."""
+"""Formats of messages on a connection: JSON or MessagePack, compressed or not. A message is encoded once for each."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from crosswire.errors import InvalidPayload
 
 
 class Payloads(msgspec.Struct, frozen=True, gc=False):
-    """A message encoded, as it travels to whoever sends it on.
+    """An encoded message, as it travels to the servers whose clients get it.
 
     Attributes:
-        json: as JSON text.
-        msgpack: the same in MessagePack, or None where nobody was known to want it.
+        json: JSON text.
+        msgpack: the same as MessagePack, or None if no client was known to want that.
     """
 
     json: bytes
@@ -33,12 +33,12 @@ def encode(message: msgspec.Struct, *, msgpack: bool) -> Payloads:
 
 
 def require_text(data: bytes) -> bytes:
-    """Return what comes from elsewhere and is to go into a text frame.
+    """Return data from another node, checked, for a text frame.
 
     Raises:
         InvalidPayload: it is no UTF-8; a client that got it would drop its connection.
     """
-    if not data.isascii():  # to ask is many times faster than to decode
+    if not data.isascii():  # many times faster than decoding
         try:
             data.decode()
         except UnicodeDecodeError as error:
@@ -47,7 +47,7 @@ def require_text(data: bytes) -> bytes:
 
 
 class Format:
-    """One way to put a message into a WebSocket frame.
+    """Format of the messages on a connection; puts them into WebSocket frames.
 
     Args:
         codec: JSON or MessagePack.
@@ -78,12 +78,12 @@ class Format:
         """
         if not self.codec.binary:
             return self.raw(self._opcode, payloads.json)
-        if payloads.msgpack is None:  # the first client that wants it has just come, and the sender did not know
+        if payloads.msgpack is None:  # the first client that wants it has just connected: the sender did not know
             return self.raw(self._opcode, MSGPACK.from_json(payloads.json))
         return self.raw(self._opcode, payloads.msgpack)
 
     def raw(self, opcode: Opcode, payload: bytes) -> bytes:
-        """Put a payload of the application's own into a frame."""
+        """Put a payload that the application has encoded into a frame."""
         if self._deflate and len(payload) >= MIN_SIZE:
             return encode_frame(opcode, compress(payload), rsv1=True)
         return encode_frame(opcode, payload)

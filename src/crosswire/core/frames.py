@@ -1,4 +1,4 @@
-"""WebSocket frames as a server sends them: unmasked (RFC 6455, section 5.2)."""
+"""Encoding of WebSocket frames as a server sends them: unmasked (RFC 6455, section 5.2)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ _CODE = Struct("!H")
 _FIN = 0x80
 _RSV1 = 0x40
 MAX_REASON = 123
+"""Bytes of the longest reason that fits into a Close frame (RFC 6455, section 5.5)."""
 
 
 class Opcode(IntEnum):
-    """RFC 6455, section 11.8."""
+    """Kind of a frame (RFC 6455, section 11.8)."""
 
     CONTINUATION = 0x0
     TEXT = 0x1
@@ -26,7 +27,7 @@ class Opcode(IntEnum):
 
 
 def _short_headers(rsv1: int) -> tuple[tuple[bytes, ...], ...]:
-    """The headers of short frames, by opcode and length: indexing is many times faster than hashing an enum."""
+    """Return the headers of short frames, by opcode and length: indexing is many times faster than hashing an enum."""
     return tuple(tuple(bytes((_FIN | rsv1 | opcode, length)) for length in range(126)) for opcode in range(16))
 
 
@@ -35,10 +36,10 @@ _COMPRESSED = _short_headers(_RSV1)
 
 
 class Push(Protocol):
-    """Queues one encoded frame for a connection."""
+    """Function that queues an encoded frame for a connection."""
 
     def __call__(self, frame: bytes, /) -> None:
-        """Queue it."""
+        """Queue a frame for the connection."""
 
 
 def encode_frame(opcode: Opcode, payload: bytes, *, rsv1: bool = False) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crosswire.core.names import has_utf8
 from crosswire.core.options import require_count, require_seconds
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
 _MIN_HEADERS = 5

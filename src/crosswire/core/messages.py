@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from crosswire.core.json_types import to_json_types, to_msgpack
 from crosswire.core.payloads import PayloadType, RawPayload
-from crosswire.core.plain import plain, to_msgpack
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 
 MAX_ID = 64
@@ -205,7 +205,7 @@ class ClientMsgpackCodec(MsgpackCodec):
     def encode(self, message: Any) -> bytes:
         """Encode a message; see :class:`Codec`."""
         try:
-            return self._encoder.encode(plain(message))
+            return self._encoder.encode(to_json_types(message))
         except _UNENCODABLE as error:
             raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from math import inf
 from typing import TypeGuard
 
-from crosswire.core.names import has_utf8
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError, UsageError
 
 MAX_NODE_NAME = 200

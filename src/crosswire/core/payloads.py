@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from crosswire.core.plain import holds_bytes, plain
+from crosswire.core.json_types import holds_bytes, to_json_types
 from crosswire.errors import ConfigError, InvalidPayload
 
 PartT = TypeVar("PartT")
@@ -82,7 +82,7 @@ class PayloadType:
         try:
             value = _decode_msgpack(raw)
             if self._open and _MAY_HOLD_BYTES.search(raw) and holds_bytes(value):
-                return msgspec.convert(plain(value), self.annotation, str_keys=True)
+                return msgspec.convert(to_json_types(value), self.annotation, str_keys=True)
             return self._json.decode(_encode_json(value))
         except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
             raise InvalidPayload(str(error)) from error

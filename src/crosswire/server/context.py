@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from crosswire.server.hooks import Hooks
     from crosswire.server.interest import Interest
     from crosswire.server.registry import Registry
+    from crosswire.server.socket import Socket
 
 
 class Context:
@@ -67,7 +68,7 @@ class Context:
         limits: Limits,
         heartbeat: Heartbeat,
         hooks: Hooks,
-        registry: Registry,
+        registry: Registry[Socket],
         fanout: FanOut,
         interest: Interest,
         watch: SlowWatch | None = None,

@@ -34,7 +34,7 @@ class LocalDelivery:
     __slots__ = ("_call_ids", "_fanout", "_interest", "_name", "_registry", "_rooms", "_users_here")
 
     def __init__(
-        self, name: Callable[[], str], registry: Registry, fanout: FanOut, interest: Interest, call_ids: CallIds
+        self, name: Callable[[], str], registry: Registry[Socket], fanout: FanOut, interest: Interest, call_ids: CallIds
     ) -> None:
         self._name = name
         self._registry = registry

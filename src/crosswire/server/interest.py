@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from crosswire.core.envelopes import Claim
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.tasks import Tasks
+from crosswire.server.user_connection import UserConnection
 from crosswire.types import CloseCode
 
 if TYPE_CHECKING:
     from crosswire.cluster.client_channels import ClientChannels
     from crosswire.cluster.node import Node
-    from crosswire.server.socket import Socket
 
 _ON_THE_WAY = 0.5
 """Seconds that a claim and the answer to it take between two servers, and a little more."""
@@ -38,8 +38,8 @@ class Interest:
         self._probe = probe
         self._node: Node | None = None
         self._tasks: Tasks
-        self._contested: dict[Socket, asyncio.Future[None]] = {}  # newcomers that an older connection may keep out
-        self._probed: set[Socket] = set()  # connections that are to show life
+        self._contested: dict[UserConnection, asyncio.Future[None]] = {}  # an older one may keep these out
+        self._probed: set[UserConnection] = set()  # connections that are to show life
 
     def attach(self, node: Node, tasks: Tasks) -> None:
         """Speak through this node from now on, and run in these tasks what takes time."""
@@ -86,15 +86,15 @@ class Interest:
             if waiting is not None:
                 await waiting
 
-    def arrival(self, socket: Socket) -> Coroutine[Any, Any, None] | None:
+    def arrival(self, socket: UserConnection) -> Coroutine[Any, Any, None] | None:
         """What is to be awaited before a connection's user is reachable from everywhere; None if nothing is."""
         return None if self._channels() is None else self._arrive_anyway(socket)
 
-    async def _arrive_anyway(self, socket: Socket) -> None:
+    async def _arrive_anyway(self, socket: UserConnection) -> None:
         with suppress(BusUnavailable):  # it was logged; who comes is served all the same, as while there is no Redis
             await self.arrive(socket)
 
-    async def arrive(self, socket: Socket) -> None:
+    async def arrive(self, socket: UserConnection) -> None:
         """Make a connection's user reachable from everywhere.
 
         Raises:
@@ -112,7 +112,7 @@ class Interest:
         if self._duplicates == "refuse" and await channels.count_listeners(socket.user) > 1:
             await self._wait_for_objection(socket)
 
-    async def _wait_for_objection(self, socket: Socket) -> None:
+    async def _wait_for_objection(self, socket: UserConnection) -> None:
         """Give whoever has an older connection of the user the time to see whether its peer still answers."""
         if not socket.is_open:
             return
@@ -125,12 +125,12 @@ class Interest:
         finally:
             del self._contested[socket]
 
-    def gone(self, socket: Socket) -> None:
+    def gone(self, socket: UserConnection) -> None:
         """Wait for nothing more that concerns a connection: it has left its user."""
         if (waiting := self._contested.get(socket)) is not None and not waiting.done():
             waiting.set_result(None)
 
-    def claimed(self, sockets: Collection[Socket], claim: Claim) -> None:
+    def claimed(self, sockets: Collection[UserConnection], claim: Claim) -> None:
         """Another server has a connection of the user of these sockets: the one or the other is closed."""
         channels = self._channels()
         if channels is None or self._duplicates == "allow":
@@ -146,19 +146,19 @@ class Interest:
             else:
                 channels.claim(socket.user, socket.stamp, alive=True)  # let the other see whether its peer answers
 
-    def _replace(self, channels: ClientChannels, socket: Socket, *, newer: bool) -> None:
+    def _replace(self, channels: ClientChannels, socket: UserConnection, *, newer: bool) -> None:
         if newer:
             socket.close(CloseCode.REPLACED, "replaced by another connection of the same user")
         else:
             channels.claim(socket.user, socket.stamp, alive=True)
 
-    def _look_after(self, channels: ClientChannels, socket: Socket) -> None:
+    def _look_after(self, channels: ClientChannels, socket: UserConnection) -> None:
         """Keep a newer connection out only if the peer of this one answers; else drop this one."""
         if socket not in self._probed:
             self._probed.add(socket)
             self._tasks.start(self._probe_for(channels, socket), "crosswire probe")
 
-    async def _probe_for(self, channels: ClientChannels, socket: Socket) -> None:
+    async def _probe_for(self, channels: ClientChannels, socket: UserConnection) -> None:
         try:
             alive = await socket.drop_if_dead()
         finally:
@@ -166,7 +166,7 @@ class Interest:
         if alive:
             channels.claim(socket.user, socket.stamp, alive=True)
 
-    def claim_again(self, sockets: Collection[Socket]) -> None:
+    def claim_again(self, sockets: Collection[UserConnection]) -> None:
         """Tell of all connections: meanwhile their users may have come to servers that could not be told."""
         channels = self._channels()
         if channels is not None and self._duplicates != "allow":

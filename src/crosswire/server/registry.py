@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Generic, TypeVar
 
 from crosswire.errors import EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomIndex
 from crosswire.rooms.users import UserIndex
 from crosswire.server.interest import Duplicates, Interest
-from crosswire.server.socket import Socket
+from crosswire.server.user_connection import UserConnection
 from crosswire.types import CloseCode
 
+ConnectionT = TypeVar("ConnectionT", bound=UserConnection)
 
-class Registry:
+
+class Registry(Generic[ConnectionT]):
     """The sockets that have a user: the users and rooms they are in, and what a user's second connection does.
 
     Args:
@@ -35,10 +38,10 @@ class Registry:
         self.duplicates = duplicates
         self._max_rooms = max_rooms
         self._fanout = fanout
-        self.users: UserIndex[Socket] = UserIndex()
-        self.rooms: RoomIndex[Socket] = RoomIndex()
+        self.users: UserIndex[ConnectionT] = UserIndex()
+        self.rooms: RoomIndex[ConnectionT] = RoomIndex()
 
-    def keeps_out(self, socket: Socket, user: str) -> bool:
+    def keeps_out(self, socket: ConnectionT, user: str) -> bool:
         """Tell whether another connection of a user keeps this one from becoming the user's."""
         return self.duplicates == "refuse" and any(other is not socket for other in self.users.of(user))
 
@@ -46,7 +49,7 @@ class Registry:
         """Drop those connections of a user whose peers do not answer a ping: the dead keep nobody out."""
         await asyncio.gather(*[socket.drop_if_dead() for socket in self.users.of(user)])
 
-    def admit(self, socket: Socket, user: str) -> bool:
+    def admit(self, socket: ConnectionT, user: str) -> bool:
         """Make a socket reachable under a user; False if the user's other connection keeps it out."""
         if self.keeps_out(socket, user):
             return False
@@ -63,7 +66,7 @@ class Registry:
         self.users.add(socket)
         return True
 
-    def rename(self, socket: Socket, user: str) -> bool:
+    def rename(self, socket: ConnectionT, user: str) -> bool:
         """Give a socket, which keeps its rooms, another user; False if that user's connection keeps it out."""
         if user == socket.user:
             return True
@@ -76,7 +79,7 @@ class Registry:
                 self._enter(socket, namespace, id_)
         return True
 
-    def drop(self, socket: Socket) -> dict[str, set[str]]:
+    def drop(self, socket: ConnectionT) -> dict[str, set[str]]:
         """Forget a socket, and return the rooms it was in. Another connection of its user is not touched."""
         self._fanout.flush()
         if self.users.remove(socket):
@@ -90,7 +93,7 @@ class Registry:
                 self._left(namespace, id_)
         return rooms
 
-    def join(self, socket: Socket, namespace: str, id: str) -> bool:
+    def join(self, socket: ConnectionT, namespace: str, id: str) -> bool:
         """Let a socket join a room; tell whether it was not yet in it.
 
         Raises:
@@ -105,7 +108,7 @@ class Registry:
         self._enter(socket, namespace, id)
         return True
 
-    def leave(self, socket: Socket, namespace: str, id: str) -> bool:
+    def leave(self, socket: ConnectionT, namespace: str, id: str) -> bool:
         """Let a socket leave a room; tell whether it was in it."""
         self._fanout.flush()
         left = self.rooms.leave(socket, namespace, id)
@@ -113,7 +116,7 @@ class Registry:
             self._left(namespace, id)
         return left
 
-    def _enter(self, socket: Socket, namespace: str, id: str) -> None:
+    def _enter(self, socket: ConnectionT, namespace: str, id: str) -> None:
         if not self.rooms.in_room(namespace, id):
             self._interest.open_room(namespace, id)
         self.rooms.join(socket, namespace, id)

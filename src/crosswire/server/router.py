@@ -114,7 +114,7 @@ class Router:
         """Remove the handlers that are called once, and now."""
         busy = session.work.running >= self._limits.handlers
         reached = will_be_called(listeners, 1, partial(_decode, codec, message), busy=busy)
-        self._events.use_up(str(message.event), reached)
+        self._events.remove_once(str(message.event), reached)
 
     def _deliver(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         listener = listeners[0]

@@ -126,7 +126,7 @@ class Server:
         flusher = Flusher()
         fanout = FanOut(flusher.schedule)
         interest = Interest(duplicates, heartbeat.probe)
-        self._registry = Registry(duplicates, limits.rooms, fanout, interest)
+        self._registry: Registry[Socket] = Registry(duplicates, limits.rooms, fanout, interest)
         watch = watch_of(slow_handler)
         context = Context(limits, heartbeat, self._hooks, self._registry, fanout, interest, watch)
         clients = LocalDelivery(lambda: self.name, self._registry, fanout, interest, context.call_ids)

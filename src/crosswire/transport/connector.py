@@ -27,7 +27,7 @@ from crosswire.core.frames import Opcode
 from crosswire.core.messages import OURS
 from crosswire.errors import NotConnected, ProtocolFailure, Refused, is_final
 from crosswire.runtime.dialing import dial
-from crosswire.transport.progress import Progress
+from crosswire.transport.tcp_progress import Progress
 from crosswire.types import Close, CloseCode
 
 logger = logging.getLogger("crosswire.transport")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.notices import Notices
-from crosswire.transport.drains import Drains
+from crosswire.transport.drain_waiters import DrainWaiters
 
 
 class Writer(Protocol):
@@ -107,7 +107,7 @@ class Outbox:
         self._room: float = limit
         self._paused = False
         self._open = True  # neither paused nor sealed
-        self._drains: Drains | None = None
+        self._drains: DrainWaiters | None = None
 
     @property
     def buffered(self) -> int:
@@ -122,7 +122,7 @@ class Outbox:
         if self.buffered < below:
             return True
         if self._drains is None:
-            self._drains = Drains(lambda: self.buffered, self._writer.watch)
+            self._drains = DrainWaiters(lambda: self.buffered, self._writer.watch)
         return await self._drains.wait(below)
 
     def push(self, frame: bytes) -> None:

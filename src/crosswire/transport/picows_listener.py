@@ -14,14 +14,14 @@ from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
 from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
-from crosswire.transport.announced import Announced
 from crosswire.transport.interface import Acceptor
-from crosswire.transport.openings import Openings
 from crosswire.transport.outbox import Flusher
-from crosswire.transport.picows_opening import Opening
-from crosswire.transport.picows_server import ListenerContext
-from crosswire.transport.proxy_protocol import Announcement
-from crosswire.transport.tls import can_serve
+from crosswire.transport.pending_handshakes import PendingHandshakes
+from crosswire.transport.picows_connection import ListenerContext
+from crosswire.transport.picows_handshake import HandshakeProtocol
+from crosswire.transport.proxy_header import ProxyHeader
+from crosswire.transport.proxy_header_protocol import ProxyHeaderProtocol
+from crosswire.transport.tls import has_certificate
 from crosswire.transport.unix_socket import UNIX_PREFIX, UnixSocket
 
 _BACKLOG = 4096
@@ -68,7 +68,7 @@ class PicowsListener:
         self._server: asyncio.Server | None = None
         self._tasks = Tasks()
         self._shared = ListenerContext(limits, flusher, Notices(logging.getLogger("crosswire.http")), tls is not None)
-        self._openings = Openings(limits.handshake_timeout)
+        self._handshakes = PendingHandshakes(limits.handshake_timeout)
 
     @property
     def port(self) -> int:
@@ -103,7 +103,7 @@ class PicowsListener:
             ConfigError: the address can't be used.
         """
         loop = asyncio.get_running_loop()
-        if self._tls is not None and not can_serve(self._tls):
+        if self._tls is not None and not has_certificate(self._tls):
             raise ConfigError("tls: the context has no certificate; give it yours with context.load_cert_chain(...)")
         try:
             if self._unix is not None:
@@ -186,17 +186,19 @@ class PicowsListener:
 
     async def end(self) -> None:
         """End the connections that have not become WebSockets."""
-        self._openings.end()
+        self._handshakes.end()
         await self._tasks.cancel()
 
     def _protocol(self) -> asyncio.Protocol:
         if self._announced is None:
-            return Opening(self._acceptor, self._shared, self._openings)
+            return HandshakeProtocol(self._acceptor, self._shared, self._handshakes)
         tls = self._tls_options("sslcontext")
-        return Announced(self._announced, self._openings, self._shared.notices, tls, self._begin, self._tasks)
+        return ProxyHeaderProtocol(
+            self._announced, self._handshakes, self._shared.notices, tls, self._begin, self._tasks
+        )
 
-    def _begin(self, announcement: Announcement) -> Opening:
-        return Opening(self._acceptor, self._shared, self._openings, announcement)
+    def _begin(self, announcement: ProxyHeader) -> HandshakeProtocol:
+        return HandshakeProtocol(self._acceptor, self._shared, self._handshakes, announcement)
 
 
 def _place(host: object, port: object, reuse_port: object) -> UnixSocket | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from crosswire import Handshake, MemoryBus, Node, Server, Socket
 from crosswire.cluster.interface import Bus
-from crosswire.core.membership import DEATH, INTERVAL
+from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER
 from crosswire.testing import EventClient, connect
 from crosswire.testing.redis_process import RedisProcess
 from tests.support.aio import wait_until
@@ -17,7 +17,7 @@ PATIENCE = 5.0
 """Seconds after which what did not come is a failure."""
 STANDSTILL = 1.5
 """Seconds for which the machine may stand still in the middle of it."""
-FOUND_OUT = 2 * (DEATH + INTERVAL) + STANDSTILL
+FOUND_OUT = 2 * (DEAD_AFTER + BEAT_INTERVAL) + STANDSTILL
 """Seconds in which a node that is silent is found out: one that stood still itself begins to count anew."""
 
 

@@ -12,7 +12,7 @@ from crosswire import Close, Limits, Response
 from crosswire.core.frame_reader import Frame
 from crosswire.core.frames import Opcode
 from crosswire.runtime.loops import loop_factory
-from crosswire.transport.picows_opening import Opening
+from crosswire.transport.picows_handshake import HandshakeProtocol
 from tests.integration.transport.raw import EchoServer, Raw, close_frame, code_of, echo_server, frame, text
 from tests.support import aio
 from tests.support.aio import wait_until
@@ -52,16 +52,16 @@ def test_messages_in_front_of_a_broken_frame_are_answered_first_and_nothing_afte
 
 
 def test_what_read_the_request_is_not_kept_for_as_long_as_the_connection() -> None:
-    def openings() -> list[Opening]:
+    def handshakes() -> list[HandshakeProtocol]:
         gc.collect()
-        return [each for each in gc.get_objects() if isinstance(each, Opening)]
+        return [each for each in gc.get_objects() if isinstance(each, HandshakeProtocol)]
 
     # Other tests leave some: a kept exception keeps the frames of its traceback. Held here, so that no id is reused.
-    others = openings()
+    others = handshakes()
     known = {id(each) for each in others}
 
     def own() -> int:
-        return sum(id(each) not in known for each in openings())
+        return sum(id(each) not in known for each in handshakes())
 
     async def script(_echo: EchoServer, raw: Raw) -> None:
         await wait_until(own)
@@ -194,13 +194,13 @@ def test_a_handshake_that_takes_too_long_is_dropped(sent: bytes) -> None:
 
 
 def test_a_peer_that_does_not_read_its_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    drop, drops = Opening.drop, []
+    drop, drops = HandshakeProtocol.drop, []
 
-    def noted(opening: Opening) -> None:
-        drops.append(opening)
-        drop(opening)
+    def noted(handshake: HandshakeProtocol) -> None:
+        drops.append(handshake)
+        drop(handshake)
 
-    monkeypatch.setattr(Opening, "drop", noted)
+    monkeypatch.setattr(HandshakeProtocol, "drop", noted)
 
     async def script(echo: EchoServer, raw: Raw) -> None:
         page = bytes(32 * 1024 * 1024)

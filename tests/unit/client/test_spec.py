@@ -18,9 +18,10 @@ from crosswire.client.url import join_params
 from crosswire.core.backoff import Backoff
 from crosswire.errors import ConfigError, CrosswireError, EventError, NotConnected, Refused
 from crosswire.types import Close
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
+
+pytestmark = on_instant_loop
 
 SPEC = Path(__file__).parents[3] / "spec"
 Case = dict[str, Any]
@@ -76,19 +77,16 @@ def test_options(case: Case) -> None:
     [(kind, case) for kind in PLAYS for case in cases(kind)],
     ids=lambda value: value if isinstance(value, str) else value["name"],
 )
-def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "random", lambda: 0.5)
 
-    async def main() -> None:
-        play = Play(case)
-        if kind not in FROM_THE_BEGINNING:
-            await play.begin()
-        for step in case["steps"]:
-            ((verb, value),) = step.items()
-            await getattr(play, verb)(value)
-        await play.end(strict=kind not in FROM_THE_BEGINNING)
-
-    run(main(), InstantLoop)
+    play = Play(case)
+    if kind not in FROM_THE_BEGINNING:
+        await play.begin()
+    for step in case["steps"]:
+        ((verb, value),) = step.items()
+        await getattr(play, verb)(value)
+    await play.end(strict=kind not in FROM_THE_BEGINNING)
 
 
 async def settle() -> None:

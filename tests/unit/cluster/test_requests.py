@@ -82,14 +82,11 @@ async def test_one_answer_ends_a_call_and_others_do_not() -> None:
         (lambda ask: ask.end(), CallTimeout),
     ],
 )
-def test_how_a_call_fails(end: Callable[[OneAsk], object], error: type[Exception]) -> None:
-    async def main() -> None:
-        ask = OneAsk("b", "x", 5, asyncio.get_running_loop())
-        end(ask)
-        with pytest.raises(error):
-            await ask.future
-
-    aio.run(main())
+async def test_how_a_call_fails(end: Callable[[OneAsk], object], error: type[Exception]) -> None:
+    ask = OneAsk("b", "x", 5, asyncio.get_running_loop())
+    end(ask)
+    with pytest.raises(error):
+        await ask.future
 
 
 @on_a_loop

@@ -14,7 +14,6 @@ from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import MSGPACK
 from crosswire.errors import EventError
 from crosswire.runtime.tasks import Tasks
-from tests.support import aio
 
 
 class FakeAsker:
@@ -95,18 +94,15 @@ ANSWERS: list[tuple[list[Callable[..., Any]], Any, Any]] = [
 
 
 @pytest.mark.parametrize("number", range(len(ANSWERS)))
-def test_a_request_is_answered_once_whatever_the_handler_does(number: int) -> None:
+async def test_a_request_is_answered_once_whatever_the_handler_does(number: int) -> None:
     handlers, data, expected = ANSWERS[number]
 
-    async def main() -> None:
-        scene = Scene()
-        for handler in handlers:
-            scene.events.on("x", handler)
-        asker = scene.ask(data)
-        await scene.tasks.wait(5)
-        assert asker.got == [expected]
-
-    aio.run(main())
+    scene = Scene()
+    for handler in handlers:
+        scene.events.on("x", handler)
+    asker = scene.ask(data)
+    await scene.tasks.wait(5)
+    assert asker.got == [expected]
 
 
 def test_a_request_without_a_handler_is_left_to_others_if_it_does_not_wait_for_this_node() -> None:
@@ -122,16 +118,13 @@ def test_a_payload_of_the_wrong_type_is_refused() -> None:
 
 
 @pytest.mark.parametrize("handler", [refuse, fail, wants_int, refuse_later, fail_later])
-def test_what_an_event_without_an_asker_comes_to_is_logged(
+async def test_what_an_event_without_an_asker_comes_to_is_logged(
     handler: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def main() -> None:
-        scene = Scene()
-        scene.events.on("x", handler)
-        scene.tell("no number")
-        await scene.tasks.wait(5)
-
-    aio.run(main())
+    scene = Scene()
+    scene.events.on("x", handler)
+    scene.tell("no number")
+    await scene.tasks.wait(5)
     failed = handler in (fail, fail_later)
     assert [record.levelname for record in caplog.records] == ["ERROR" if failed else "WARNING"]
     assert "'x'" in caplog.text
@@ -163,48 +156,42 @@ def test_failures_of_the_same_kind_are_not_all_logged(caplog: pytest.LogCaptureF
     assert 1 <= len(caplog.records) < 20
 
 
-def test_handlers_begin_in_the_order_of_their_events() -> None:
-    async def main() -> None:
-        scene, began = Scene(), list[int]()
+async def test_handlers_begin_in_the_order_of_their_events() -> None:
+    scene, began = Scene(), list[int]()
 
-        async def slow(sender: str, data: int) -> None:
-            began.append(data)
-            await asyncio.sleep(0)
+    async def slow(sender: str, data: int) -> None:
+        began.append(data)
+        await asyncio.sleep(0)
 
-        scene.events.on("slow", slow)
-        scene.events.on("quick", lambda sender, data: began.append(data))
-        for number in range(20):
-            scene.tell(number, "slow" if number % 3 == 0 else "quick")
-        await scene.tasks.wait(5)
-        assert began == list(range(20))
-
-    aio.run(main())
+    scene.events.on("slow", slow)
+    scene.events.on("quick", lambda sender, data: began.append(data))
+    for number in range(20):
+        scene.tell(number, "slow" if number % 3 == 0 else "quick")
+    await scene.tasks.wait(5)
+    assert began == list(range(20))
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_too_many_handlers_at_once_are_refused(
+async def test_too_many_handlers_at_once_are_refused(
     begun: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(responder_module, "MOST_HANDLERS", 2)
 
-    async def main() -> None:
-        scene, end = Scene(), asyncio.Event()
-        scene.events.on("x", lambda: end.wait())
-        askers = [scene.ask() for _ in range(2)]
-        for _ in range(5 if begun else 0):
-            await asyncio.sleep(0)
-        askers.append(scene.ask())
-        scene.tell()
-        end.set()
-        await scene.tasks.wait(5)
-        assert [asker.got for asker in askers[:2]] == [[True], [True]]
-        assert askers[2].got[0][0] == "BUSY"
-        assert "dropped" in caplog.text
-        after = scene.ask()
-        await scene.tasks.wait(5)
-        assert after.got == [True]  # there is room again
-
-    aio.run(main())
+    scene, end = Scene(), asyncio.Event()
+    scene.events.on("x", lambda: end.wait())
+    askers = [scene.ask() for _ in range(2)]
+    for _ in range(5 if begun else 0):
+        await asyncio.sleep(0)
+    askers.append(scene.ask())
+    scene.tell()
+    end.set()
+    await scene.tasks.wait(5)
+    assert [asker.got for asker in askers[:2]] == [[True], [True]]
+    assert askers[2].got[0][0] == "BUSY"
+    assert "dropped" in caplog.text
+    after = scene.ask()
+    await scene.tasks.wait(5)
+    assert after.got == [True]  # there is room again
 
 
 def test_once_is_removed_before_it_is_called() -> None:
@@ -214,13 +201,10 @@ def test_once_is_removed_before_it_is_called() -> None:
     assert scene.ask(2).got[0][0] == "NO_HANDLER"
 
 
-def test_a_handler_that_is_cancelled_answers() -> None:
-    async def main() -> None:
-        scene, never = Scene(), asyncio.Event()
-        scene.events.on("x", lambda: never.wait())
-        asker = scene.ask()
-        await asyncio.sleep(0)
-        await scene.tasks.cancel()
-        assert [code for code, _ in asker.got] == ["HANDLER_ERROR"]
-
-    aio.run(main())
+async def test_a_handler_that_is_cancelled_answers() -> None:
+    scene, never = Scene(), asyncio.Event()
+    scene.events.on("x", lambda: never.wait())
+    asker = scene.ask()
+    await asyncio.sleep(0)
+    await scene.tasks.cancel()
+    assert [code for code, _ in asker.got] == ["HANDLER_ERROR"]

@@ -8,12 +8,13 @@ import pytest
 
 from crosswire.core.listeners import EventListeners, Hook
 from crosswire.core.payloads import PayloadType
-from crosswire.core.signatures import Offer
+from crosswire.core.signatures import Arguments
 from crosswire.errors import EventError
 from crosswire.runtime.dispatch import Outcome, call_sync, fire
 from crosswire.runtime.tasks import Tasks
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
 
 Result = tuple[Any, BaseException | None]
 refused = EventError("full")
@@ -138,24 +139,22 @@ def test_data_is_decoded_only_for_who_takes_it() -> None:
     assert dispatch(lambda socket, data: 5, data=wrong) == ((None, wrong), [wrong])
 
 
-def test_a_cancelled_task_stops_calling_and_says_so() -> None:
+@on_instant_loop
+async def test_a_cancelled_task_stops_calling_and_says_so() -> None:
     called: list[str] = []
 
-    async def main() -> Result:
-        events = EventListeners(socket=str)
-        events.on("event", asyncio.Event().wait)
-        events.on("event", lambda: called.append("second"))
-        outcome = Outcome(lambda error: None)
-        unfinished = call_sync(events.take("event"), ("socket",), lambda kind: None, outcome)
-        assert unfinished is not None
-        task = asyncio.create_task(unfinished.finish(("socket",), lambda kind: None, outcome))
-        await asyncio.sleep(1)
-        task.cancel()
-        await asyncio.wait({task})
-        assert task.cancelled()
-        return outcome.value, outcome.error
-
-    value, error = run(main(), InstantLoop)
+    events = EventListeners(socket=str)
+    events.on("event", asyncio.Event().wait)
+    events.on("event", lambda: called.append("second"))
+    outcome = Outcome(lambda error: None)
+    unfinished = call_sync(events.take("event"), ("socket",), lambda kind: None, outcome)
+    assert unfinished is not None
+    task = asyncio.create_task(unfinished.finish(("socket",), lambda kind: None, outcome))
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    value, error = outcome.value, outcome.error
     assert value is None
     assert isinstance(error, asyncio.CancelledError)
     assert called == []
@@ -175,41 +174,33 @@ def test_what_is_left_can_be_dropped() -> None:
         unfinished.begun[1].send(None)
 
 
-def test_a_hook_that_nobody_attached_to_does_nothing() -> None:
-    async def main() -> Any:
-        return fire(Hook("on_connect", Offer(socket=str)), ("socket",), Tasks(), lambda error: None)
-
-    assert run(main()) is None
+async def test_a_hook_that_nobody_attached_to_does_nothing() -> None:
+    assert fire(Hook("on_connect", Arguments(socket=str)), ("socket",), Tasks(), lambda error: None) is None
 
 
-def test_a_hooks_synchronous_listeners_are_called_at_once_with_what_they_take() -> None:
-    async def main() -> list[Any]:
-        seen: list[Any] = []
-        hook: Hook[[str, int], [str]] = Hook("on_disconnect", Offer(socket=str, close=int))
-        hook(lambda: seen.append(()), once=True)
-        hook(lambda socket, close: seen.append((socket, close)))
-        for _ in range(2):
-            assert fire(hook, ("socket", 1000), Tasks(), seen.append) is None
-        return seen
-
-    assert run(main()) == [(), ("socket", 1000), ("socket", 1000)]
+async def test_a_hooks_synchronous_listeners_are_called_at_once_with_what_they_take() -> None:
+    seen: list[Any] = []
+    hook: Hook[[str, int], [str]] = Hook("on_disconnect", Arguments(socket=str, close=int))
+    hook(lambda: seen.append(()), once=True)
+    hook(lambda socket, close: seen.append((socket, close)))
+    for _ in range(2):
+        assert fire(hook, ("socket", 1000), Tasks(), seen.append) is None
+    assert seen == [(), ("socket", 1000), ("socket", 1000)]
 
 
-def test_a_hooks_asynchronous_listeners_run_in_a_task_and_fail_apart() -> None:
-    async def main() -> list[Any]:
-        seen: list[Any] = []
-        tasks = Tasks()
-        hook: Hook[[str]] = Hook("on_connect", Offer(socket=str))
-        failure = KeyError("reason")
-        hook(raises(failure, later=False))
-        hook(raises(failure, later=True))
-        hook(lambda socket: seen.append(socket))
-        task = fire(hook, ("socket",), tasks, seen.append)
-        assert task is not None
-        assert task.get_name() == "crosswire hook on_connect"
-        assert seen == [failure]
-        assert await tasks.wait(5)
-        assert seen[1] is failure
-        return seen[2:]
-
-    assert run(main(), InstantLoop) == ["socket"]
+@on_instant_loop
+async def test_a_hooks_asynchronous_listeners_run_in_a_task_and_fail_apart() -> None:
+    seen: list[Any] = []
+    tasks = Tasks()
+    hook: Hook[[str]] = Hook("on_connect", Arguments(socket=str))
+    failure = KeyError("reason")
+    hook(raises(failure, later=False))
+    hook(raises(failure, later=True))
+    hook(lambda socket: seen.append(socket))
+    task = fire(hook, ("socket",), tasks, seen.append)
+    assert task is not None
+    assert task.get_name() == "crosswire hook on_connect"
+    assert seen == [failure]
+    assert await tasks.wait(5)
+    assert seen[1] is failure
+    assert seen[2:] == ["socket"]

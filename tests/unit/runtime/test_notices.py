@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.runtime.notices import MOST_NAMES, PERIOD, Notices, reason
-from tests.support.aio import run, wait_until
+from tests.support.aio import wait_until
 
 
 class _Lines(logging.Logger):
@@ -46,30 +46,24 @@ def test_one_line_a_second_and_kind_with_the_number_of_those_left_out() -> None:
     assert logger.lines == ["a 0", "b 0", "a 5 (4 more of these were not logged)"]
 
 
-def test_those_left_out_are_told_even_if_none_follows() -> None:
+async def test_those_left_out_are_told_even_if_none_follows() -> None:
     logger = _Lines()
     notices = Notices(logger)
 
-    async def scenario() -> None:
-        for number in range(5):
-            notices.warn("a", "%d was lost", number)
-        assert logger.lines == ["0 was lost"]
-        await wait_until(lambda: len(logger.lines) == 2)
-
-    run(scenario())
+    for number in range(5):
+        notices.warn("a", "%d was lost", number)
+    assert logger.lines == ["0 was lost"]
+    await wait_until(lambda: len(logger.lines) == 2)
     assert logger.lines[1] == "4 was lost (3 more of these were not logged)"
 
 
-def test_a_single_one_left_out_is_told_as_it_is() -> None:
+async def test_a_single_one_left_out_is_told_as_it_is() -> None:
     logger = _Lines()
     notices = Notices(logger)
 
-    async def scenario() -> None:
-        notices.warn("a", "first")
-        notices.warn("a", "second")
-        await wait_until(lambda: len(logger.lines) == 2)
-
-    run(scenario())
+    notices.warn("a", "first")
+    notices.warn("a", "second")
+    await wait_until(lambda: len(logger.lines) == 2)
     assert logger.lines == ["first", "second"]
 
 

@@ -8,14 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from crosswire.runtime.loops import loop_factory
 from crosswire.runtime.loops import run as run_fast
 from crosswire.runtime.signals import stop_signals
-from tests.support.aio import run
+from tests.support.loops import on_every_loop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a process can't signal itself there")
-
-loops = pytest.mark.parametrize("factory", [None, loop_factory()], ids=["asyncio", "uvloop"])
 
 
 def my_handler(number: int, frame: object) -> None:
@@ -30,38 +27,31 @@ def _handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@loops
+@on_every_loop
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_caught_and_told(number: signal.Signals, factory: None) -> None:
-    async def main() -> signal.Signals:
-        with stop_signals() as caught:
-            os.kill(os.getpid(), number)
-            return await asyncio.wait_for(caught.get(), 5)
-
-    assert run(main(), factory) == number
+async def test_a_signal_is_caught_and_told(number: signal.Signals) -> None:
+    with stop_signals() as caught:
+        os.kill(os.getpid(), number)
+        result = await asyncio.wait_for(caught.get(), 5)
+    assert result == number
 
 
-@loops
-def test_two_signals_are_told_and_more_are_the_same(factory: None) -> None:
-    async def main() -> list[signal.Signals]:
-        with stop_signals() as caught:
-            for _ in range(4):
-                os.kill(os.getpid(), signal.SIGTERM)
-                await asyncio.sleep(0.01)
-            return [caught.get_nowait() for _ in range(caught.qsize())]
-
-    assert run(main(), factory) == [signal.SIGTERM] * 2
+@on_every_loop
+async def test_two_signals_are_told_and_more_are_the_same() -> None:
+    with stop_signals() as caught:
+        for _ in range(4):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0.01)
+        result = [caught.get_nowait() for _ in range(caught.qsize())]
+    assert result == [signal.SIGTERM] * 2
 
 
-@loops
-def test_the_handlers_from_before_are_back_afterwards(factory: None) -> None:
-    async def main() -> list[object]:
-        with pytest.raises(KeyError), stop_signals():
-            raise KeyError
-        return [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
-
+@on_every_loop
+async def test_the_handlers_from_before_are_back_afterwards() -> None:
     # A runner's own SIGINT handler is put where Python's default was; here it leaves ours alone.
-    assert run(main(), factory) == [my_handler, my_handler]
+    with pytest.raises(KeyError), stop_signals():
+        raise KeyError
+    assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == [my_handler, my_handler]
 
 
 def test_the_fastest_loop_runs_a_coroutine() -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from crosswire.errors import ConfigError
 from crosswire.runtime.slow import SlowWatch, Watched, watch_of, watched
-from tests.support.aio import run
 
 
 def hold() -> None:
@@ -94,22 +93,19 @@ def by_watched(work: Any, watch: SlowWatch) -> Any:
 @pytest.mark.parametrize(
     ("work", "slow"), [(first_step, True), (later_step, True), (step_with_an_exception, True), (waits_long, False)]
 )
-def test_each_step_is_watched_and_waiting_is_none(
+async def test_each_step_is_watched_and_waiting_is_none(
     way: Callable[[Any, SlowWatch], Any],
     work: Callable[[], Any],
     slow: bool,
     watch: SlowWatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def main() -> None:
-        assert await asyncio.create_task(way(work(), watch)) == "done"
-
-    run(main())
+    assert await asyncio.create_task(way(work(), watch)) == "done"
     assert bool(caplog.records) == slow
 
 
 @pytest.mark.parametrize("way", [by_await, by_watched])
-def test_it_is_cancelled_as_what_it_watches(way: Callable[[Any, SlowWatch], Any], watch: SlowWatch) -> None:
+async def test_it_is_cancelled_as_what_it_watches(way: Callable[[Any, SlowWatch], Any], watch: SlowWatch) -> None:
     ended: list[str] = []
 
     async def work() -> None:
@@ -119,25 +115,19 @@ def test_it_is_cancelled_as_what_it_watches(way: Callable[[Any, SlowWatch], Any]
             ended.append("cancelled")
             raise
 
-    async def main() -> None:
-        task = asyncio.create_task(way(work(), watch))
-        await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait({task})
-        assert task.cancelled()
-
-    run(main())
+    task = asyncio.create_task(way(work(), watch))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
     assert ended == ["cancelled"]
 
 
-def test_one_that_is_cancelled_before_its_first_step_leaves_nothing_unawaited(watch: SlowWatch) -> None:
-    async def main() -> None:
-        task = asyncio.create_task(Watched(first_step(), "x", watch))
-        task.cancel()
-        await asyncio.wait({task})
-        assert task.cancelled()
-
-    run(main())
+async def test_one_that_is_cancelled_before_its_first_step_leaves_nothing_unawaited(watch: SlowWatch) -> None:
+    task = asyncio.create_task(Watched(first_step(), "x", watch))
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
 
 
 def test_whoever_calls_what_is_slow_is_not_blamed_for_it(watch: SlowWatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -26,6 +26,9 @@ from crosswire.transport.memory import MemoryClient, MemoryListener
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeServer
+from tests.support.loops import on_instant_loop
+
+pytestmark = on_instant_loop
 
 STAGES = ("authenticate", "on_connect", "event", "on_disconnect")
 EVENTS = ("say", "on_message", "on_pong", "on_heartbeat")
@@ -216,13 +219,10 @@ def no_log() -> Iterator[None]:
 @settings(max_examples=60, deadline=None)
 @given(scripts)
 @pytest.mark.usefixtures("no_log")
-def test_life_events_come_in_order(script: Script) -> None:
-    async def main() -> list[tuple[str, str, str]]:
-        life = Life(script)
-        await life.play()
-        return life.log
-
-    require_order(run(main(), InstantLoop))
+async def test_life_events_come_in_order(script: Script) -> None:
+    life = Life(script)
+    await life.play()
+    require_order(life.log)
 
 
 def lived(*given: tuple[float, int, str], steps: dict[str, Step], stops_at: float = 60) -> list[str]:
@@ -268,35 +268,31 @@ def test_what_never_ends_is_cancelled_after_a_while(name: str, caplog: pytest.Lo
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_handler_that_will_not_end_is_not_waited_for_for_ever() -> None:
-    async def main() -> tuple[float, list[str]]:
-        life = Life(Script({}, []))
-        loop, log, gone = asyncio.get_running_loop(), list[str](), asyncio.Event()
+async def test_a_handler_that_will_not_end_is_not_waited_for_for_ever() -> None:
+    life = Life(Script({}, []))
+    loop, log, gone = asyncio.get_running_loop(), list[str](), asyncio.Event()
 
-        @life.server.events.on("deaf")
-        async def deaf(socket: Socket) -> None:
-            for _ in range(2):
-                try:
-                    await asyncio.sleep(100)
-                except asyncio.CancelledError:
-                    log.append("no")
+    @life.server.events.on("deaf")
+    async def deaf(socket: Socket) -> None:
+        for _ in range(2):
+            try:
+                await asyncio.sleep(100)
+            except asyncio.CancelledError:
+                log.append("no")
 
-        @life.server.hooks.on_disconnect
-        def told(socket: Socket) -> None:
-            log.append("gone")
-            gone.set()
+    @life.server.hooks.on_disconnect
+    def told(socket: Socket) -> None:
+        log.append("gone")
+        gone.set()
 
-        session, connection = life.server.connect(target="/?n=1")
-        session.text('{"event":"deaf"}')
-        await asyncio.sleep(1)
-        connection.close(1000)
-        began = loop.time()
-        await gone.wait()
-        took = loop.time() - began
-        await life.server.end()
-        return took, log
-
-    took, log = run(main(), InstantLoop)
+    session, connection = life.server.connect(target="/?n=1")
+    session.text('{"event":"deaf"}')
+    await asyncio.sleep(1)
+    connection.close(1000)
+    began = loop.time()
+    await gone.wait()
+    took = loop.time() - began
+    await life.server.end()
     assert 2 * LIMITS.linger <= took < 2 * LIMITS.linger + 1
     assert log[:2] == ["no", "gone"]
 

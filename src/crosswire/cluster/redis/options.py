@@ -11,8 +11,8 @@ from crosswire.cluster.interface import PortEvents
 from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
-from crosswire.core.names import has_utf8
 from crosswire.core.options import require_bool, require_count, require_one_of, require_seconds
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
 _LONGEST_PREFIX = 100

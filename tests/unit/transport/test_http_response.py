@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from crosswire.errors import UsageError
-from crosswire.transport.http_answer import encode_answer, require_sendable
+from crosswire.transport.http_response import encode_response, require_sendable
 from crosswire.transport.interface import Response
 
 
 def parsed(response: Response, *, with_body: bool = True) -> tuple[bytes, dict[bytes, bytes], bytes]:
-    head, _, body = encode_answer(response, with_body=with_body).partition(b"\r\n\r\n")
+    head, _, body = encode_response(response, with_body=with_body).partition(b"\r\n\r\n")
     line, *fields = head.split(b"\r\n")
     names = dict(field.split(b": ", 1) for field in fields)
     assert len(names) == len(fields), "no field is there twice"

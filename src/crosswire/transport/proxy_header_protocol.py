@@ -10,8 +10,8 @@ from typing import Any, cast
 from crosswire.core.proxies import TrustedProxies
 from crosswire.runtime.notices import Notices
 from crosswire.runtime.tasks import Tasks
-from crosswire.transport.openings import Openings, hand_over
-from crosswire.transport.proxy_protocol import Announcement, BadAnnouncement, read_announcement
+from crosswire.transport.pending_handshakes import PendingHandshakes, feed_buffered_protocol
+from crosswire.transport.proxy_header import BadProxyHeader, ProxyHeader, parse_proxy_header
 
 logger = logging.getLogger("crosswire.http")
 
@@ -19,37 +19,37 @@ TlsOptions = dict[str, Any]
 """Arguments for the event loop's ``start_tls``; empty where there is no TLS."""
 
 
-class Announced(asyncio.Protocol):
+class ProxyHeaderProtocol(asyncio.Protocol):
     """Waits for the announcement of one connection, then lets it begin as any other.
 
     Args:
         proxies: whose announcements are believed; another peer's connection is dropped.
-        openings: counts it among them while it is one.
+        handshakes: counts it among them while it is one.
         notices: of connections that are dropped.
         tls: options for TLS, which begins after the announcement.
         begin: makes the protocol that reads the request.
         tasks: holds the TLS handshake.
     """
 
-    __slots__ = ("_begin", "_data", "_notices", "_openings", "_proxies", "_said", "_tasks", "_tls", "_transport")
+    __slots__ = ("_begin", "_data", "_handshakes", "_notices", "_proxies", "_said", "_tasks", "_tls", "_transport")
 
     def __init__(
         self,
         proxies: TrustedProxies,
-        openings: Openings,
+        handshakes: PendingHandshakes,
         notices: Notices,
         tls: TlsOptions,
-        begin: Callable[[Announcement], asyncio.Protocol],
+        begin: Callable[[ProxyHeader], asyncio.Protocol],
         tasks: Tasks,
     ) -> None:
         self._proxies = proxies
-        self._openings = openings
+        self._handshakes = handshakes
         self._notices = notices
         self._tls = tls
         self._begin = begin
         self._tasks = tasks
         self._data = b""
-        self._said: Announcement | None = None
+        self._said: ProxyHeader | None = None
         self._transport: asyncio.Transport
 
     # What the event loop tells.
@@ -57,7 +57,7 @@ class Announced(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the announcement, if this peer may make one."""
         self._transport = cast(asyncio.Transport, transport)
-        self._openings.add(self)
+        self._handshakes.add(self)
         if not self._proxies.trusts(self._peer):
             self._refuse("it is none of trusted_proxies")
 
@@ -67,8 +67,8 @@ class Announced(asyncio.Protocol):
         if self._said is not None or self._transport.is_closing():
             return
         try:
-            self._said = read_announcement(self._data)
-        except BadAnnouncement as error:
+            self._said = parse_proxy_header(self._data)
+        except BadProxyHeader as error:
             self._refuse(f"it sent no PROXY protocol: {error}")
             return
         if self._said is not None:
@@ -81,9 +81,9 @@ class Announced(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone before it began."""
-        self._openings.discard(self)
+        self._handshakes.discard(self)
 
-    # What the openings tell.
+    # What the handshakes tell.
 
     def drop(self) -> None:
         """It took too long."""
@@ -104,8 +104,8 @@ class Announced(asyncio.Protocol):
         self._notices.warn("PROXY", "a connection from %r was dropped: %s", self._peer or "a Unix socket", why)
         self._transport.close()
 
-    def _start(self, transport: asyncio.Transport, said: Announcement) -> None:
-        self._openings.discard(self)
+    def _start(self, transport: asyncio.Transport, said: ProxyHeader) -> None:
+        self._handshakes.discard(self)
         protocol = self._begin(said)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
@@ -129,7 +129,7 @@ class Announced(asyncio.Protocol):
     def _hand_over(self, rest: bytes) -> None:
         protocol = self._transport.get_protocol()
         if protocol is not self:
-            hand_over(self._transport, protocol, rest)
+            feed_buffered_protocol(self._transport, protocol, rest)
 
     async def _secured(self, loop: asyncio.AbstractEventLoop) -> None:
         said = self._said

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.transport.proxy_protocol import Announcement, BadAnnouncement, read_announcement
+from crosswire.transport.proxy_header import BadProxyHeader, ProxyHeader, parse_proxy_header
 from tests.support.proxy_header import V2, tlv, v2
 
 INET = bytes((1, 2, 3, 4, 10, 0, 0, 1, 0x1F, 0x90, 0, 80))
@@ -33,9 +33,9 @@ GOOD = [
 @pytest.mark.parametrize(("header", "remote", "tls"), GOOD)
 def test_a_header_is_read_however_it_is_cut(header: bytes, remote: str | None, tls: bool) -> None:
     for size in range(len(header)):
-        assert read_announcement(header[:size]) is None
+        assert parse_proxy_header(header[:size]) is None
     for rest in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"):
-        assert read_announcement(header + rest) == Announcement(len(header), remote, tls)
+        assert parse_proxy_header(header + rest) == ProxyHeader(len(header), remote, tls)
 
 
 @pytest.mark.parametrize(
@@ -71,15 +71,15 @@ def test_a_header_is_read_however_it_is_cut(header: bytes, remote: str | None, t
     ],
 )
 def test_anything_else_is_refused(wrong: bytes) -> None:
-    with pytest.raises(BadAnnouncement):
-        read_announcement(wrong)
+    with pytest.raises(BadProxyHeader):
+        parse_proxy_header(wrong)
 
 
 @given(st.binary())
 def test_rubbish_is_no_header(data: bytes) -> None:
     try:
-        found = read_announcement(data)
-    except BadAnnouncement:
+        found = parse_proxy_header(data)
+    except BadProxyHeader:
         return
     assert found is None
     assert len(data) < 107
@@ -88,8 +88,8 @@ def test_rubbish_is_no_header(data: bytes) -> None:
 @given(st.binary(max_size=300))
 def test_whatever_follows_the_addresses_breaks_nothing_else(fields: bytes) -> None:
     try:
-        found = read_announcement(v2(INET + fields))
-    except BadAnnouncement:
+        found = parse_proxy_header(v2(INET + fields))
+    except BadProxyHeader:
         return
     assert found is not None
     assert found.remote == "1.2.3.4"

@@ -4,13 +4,13 @@ import logging
 
 import pytest
 
-from crosswire.transport.wire_log import WIRE_LOG
+from crosswire.transport.picows_log import PICOWS_LOG
 
 
 def test_records_of_picows_are_demoted_to_debug(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "crosswire.transport"):
-        WIRE_LOG.info("connected %d", 1)
-        WIRE_LOG.error("a bad frame")
+        PICOWS_LOG.info("connected %d", 1)
+        PICOWS_LOG.error("a bad frame")
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (logging.DEBUG, "connected 1"),
         (logging.DEBUG, "a bad frame"),
@@ -19,7 +19,7 @@ def test_records_of_picows_are_demoted_to_debug(caplog: pytest.LogCaptureFixture
 
 def test_they_are_not_made_where_debug_is_off(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "crosswire.transport"):
-        WIRE_LOG.error("a bad frame")
+        PICOWS_LOG.error("a bad frame")
     assert not caplog.records
 
 
@@ -28,5 +28,5 @@ def test_exceptions_keep_their_level(caplog: pytest.LogCaptureFixture) -> None:
         try:
             raise RuntimeError("a bug")
         except RuntimeError:
-            WIRE_LOG.exception("failed")
+            PICOWS_LOG.exception("failed")
     assert [record.levelno for record in caplog.records] == [logging.ERROR]

@@ -17,14 +17,14 @@ _COUNT = struct.Struct("i")
 _write = os.write
 
 
-class HandshakeRefuser(Protocol):
+class InvalidFrameHandler(Protocol):
     """Is told that picows refuses what the peer sent."""
 
     def refuse(self, payload: bytes) -> None:
         """``payload`` is of the Close frame that picows would have sent."""
 
 
-class Gate:
+class PicowsTransport:
     """One connection's transport.
 
     picows parses a frame ahead, and sends its own Close for a broken one before the message in front was delivered,
@@ -41,9 +41,9 @@ class Gate:
         self._direct = sys.platform != "win32" and transport.get_extra_info("ssl_object") is None
         self._kept = True  # whether the transport may keep bytes that have to leave first: it has the HTTP answer
         self._fd: int = transport.get_extra_info("socket").fileno()
-        self._refusing: HandshakeRefuser | None = None
+        self._refusing: InvalidFrameHandler | None = None
 
-    def opened(self, refusing: HandshakeRefuser) -> None:
+    def opened(self, refusing: InvalidFrameHandler) -> None:
         """From now on it is a WebSocket, and a Close of picows goes to ``refusing``."""
         self._refusing = refusing
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from crosswire.transport.picows_gate import Gate
+from crosswire.transport.picows_transport import PicowsTransport
 
 
 class FakeTransport:
@@ -69,8 +69,8 @@ def ends() -> Iterator[Ends]:
         yield own, peer
 
 
-def gate_over(transport: FakeTransport) -> Gate:
-    return Gate(cast(asyncio.Transport, transport))
+def gate_over(transport: FakeTransport) -> PicowsTransport:
+    return PicowsTransport(cast(asyncio.Transport, transport))
 
 
 def read(peer: socket.socket, size: int) -> bytes:

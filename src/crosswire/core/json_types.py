@@ -1,4 +1,4 @@
-"""Data as the JSON form of a message has it, and that form as MessagePack: one meaning of a message in every format."""
+"""Conversion of data to the types that JSON has, and of JSON to MessagePack: a message means the same in both."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 import msgspec
 
 _BYTES = (bytes, bytearray, memoryview)
-_LEAST, _MOST = -(2**63), 2**64 - 1
-"""The integers that MessagePack has."""
+_MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
+"""The range of MessagePack's integers."""
 
 _encode_json = msgspec.json.Encoder().encode
 _decode_json = msgspec.json.Decoder().decode
@@ -18,22 +18,22 @@ _encode_msgpack = msgspec.msgpack.Encoder().encode
 
 
 def to_msgpack(text: bytes) -> bytes:
-    """Say in MessagePack what a JSON text says.
+    """Convert a JSON text to MessagePack.
 
-    Numbers that MessagePack has no integer for become floating-point ones, as they do in JavaScript; half a character
-    (a lone surrogate, which JavaScript can write) becomes U+FFFD.
+    Integers that MessagePack can't hold become floating-point numbers, as they do in JavaScript; half a character (a
+    lone surrogate, which JavaScript can write) becomes U+FFFD.
 
     Raises:
         ValueError, RecursionError: it is no JSON, or too deep.
     """
     try:
         return _encode_msgpack(_decode_json(text))
-    except (msgspec.DecodeError, OverflowError):  # perhaps for a number or half a character that others let pass
-        return _encode_msgpack(_whole(json.loads(text, parse_int=_number, parse_constant=_refuse)))
+    except (msgspec.DecodeError, OverflowError):  # perhaps for a number or half a character that others accept
+        return _encode_msgpack(_replace_surrogates(json.loads(text, parse_int=_number, parse_constant=_refuse)))
 
 
-def plain(data: Any) -> Any:
-    """Return data with JSON's types, but for bytes, which stay as they are.
+def to_json_types(data: Any) -> Any:
+    """Convert data to JSON's types, except for bytes, which stay as they are.
 
     Raises:
         TypeError, ValueError, RecursionError, AttributeError: it has no JSON form.
@@ -42,7 +42,7 @@ def plain(data: Any) -> Any:
 
 
 def holds_bytes(value: Any) -> bool:
-    """Whether bytes are in a value that was decoded, however deep."""
+    """Return whether a decoded value contains bytes, at any depth."""
     pending = [value]
     while pending:
         item = pending.pop()
@@ -56,7 +56,7 @@ def holds_bytes(value: Any) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """Return builtins with numbers that JSON and MessagePack have."""
+    """Convert builtin types: keep only numbers that both JSON and MessagePack can hold."""
     kind = type(value)
     if kind is dict:
         return {key if type(key) is str else _key(key): _finite(each) for key, each in value.items()}
@@ -64,24 +64,24 @@ def _finite(value: Any) -> Any:
         return [_finite(each) for each in value]
     if kind is float:
         return value if isfinite(value) else None
-    if kind is int and not _LEAST <= value <= _MOST:
+    if kind is int and not _MIN_INT <= value <= _MAX_INT:
         return float(value)
     return value
 
 
 def _key(key: Any) -> str:
-    """Return a key as JSON writes it."""
+    """Return a key of a dict as JSON writes it."""
     (text,) = _decode_json(_encode_json({key: None}))
     return str(text)
 
 
-def _whole(value: Any) -> Any:
-    """Return decoded JSON whose texts have a UTF-8 form."""
+def _replace_surrogates(value: Any) -> Any:
+    """Replace lone surrogates in decoded JSON, so that each text has a UTF-8 form."""
     kind = type(value)
     if kind is dict:
-        return {_whole(key): _whole(each) for key, each in value.items()}
+        return {_replace_surrogates(key): _replace_surrogates(each) for key, each in value.items()}
     if kind is list:
-        return [_whole(each) for each in value]
+        return [_replace_surrogates(each) for each in value]
     if kind is str:
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value
@@ -89,7 +89,7 @@ def _whole(value: Any) -> Any:
 
 def _number(digits: str) -> int | float:
     number = float(digits)  # without a limit on digits, and infinite where JavaScript's is
-    return int(digits) if abs(number) < 1e20 and _LEAST <= int(digits) <= _MOST else number
+    return int(digits) if abs(number) < 1e20 and _MIN_INT <= int(digits) <= _MAX_INT else number
 
 
 def _refuse(constant: str) -> NoReturn:

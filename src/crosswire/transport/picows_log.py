@@ -8,7 +8,7 @@ from typing import Any
 logger = logging.getLogger("crosswire.transport")
 
 
-class WireLog(logging.LoggerAdapter[logging.Logger]):
+class PicowsLogAdapter(logging.LoggerAdapter[logging.Logger]):
     """Demotes every record to DEBUG, but those of exceptions: these are bugs, of ours or of picows.
 
     An adapter and no Logger, because picows makes a child of a Logger for every connection, which costs memory.
@@ -24,4 +24,4 @@ class WireLog(logging.LoggerAdapter[logging.Logger]):
             super().info(msg, *args, **kwargs)
 
 
-WIRE_LOG = WireLog(logger, {})
+PICOWS_LOG = PicowsLogAdapter(logger, {})

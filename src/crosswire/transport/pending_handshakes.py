@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Protocol
 
 
-class Ends(Protocol):
+class PendingHandshake(Protocol):
     """A connection that can be ended."""
 
     def drop(self) -> None:
@@ -16,7 +16,7 @@ class Ends(Protocol):
         """Nobody listens any more."""
 
 
-class Openings:
+class PendingHandshakes:
     """Ends what does not get on; one timer of the event loop serves all.
 
     Args:
@@ -27,21 +27,21 @@ class Openings:
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._since: dict[Ends, float] = {}  # in the order of time
+        self._since: dict[PendingHandshake, float] = {}  # in the order of time
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._since)
 
-    def add(self, opening: Ends) -> None:
+    def add(self, opening: PendingHandshake) -> None:
         """A connection begins."""
         if self._timer is None:
             self._loop = asyncio.get_running_loop()
             self._timer = self._loop.call_later(self._patience, self._sweep)
         self._since[opening] = self._loop.time()
 
-    def discard(self, opening: Ends) -> None:
+    def discard(self, opening: PendingHandshake) -> None:
         """It is a WebSocket, or gone; may be said again."""
         self._since.pop(opening, None)
 
@@ -69,7 +69,7 @@ def _is(transport: asyncio.Transport, protocol: object) -> bool:
     return transport.get_protocol() is protocol
 
 
-def hand_over(transport: asyncio.Transport, protocol: Any, data: bytes) -> None:
+def feed_buffered_protocol(transport: asyncio.Transport, protocol: Any, data: bytes) -> None:
     """Give a buffered protocol what was read for it, until it wants no more."""
     while data and not transport.is_closing() and _is(transport, protocol):
         buffer = protocol.get_buffer(len(data))

@@ -21,12 +21,12 @@ _TLV_SSL = 0x20
 _OVER_TLS = 0x01
 
 
-class BadAnnouncement(Exception):
+class BadProxyHeader(Exception):
     """What came first is no header of the PROXY protocol; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class ProxyHeader:
     """What a proxy says of a connection.
 
     Attributes:
@@ -41,60 +41,60 @@ class Announcement:
     tls: bool = False
 
 
-def read_announcement(data: bytes) -> Announcement | None:
+def parse_proxy_header(data: bytes) -> ProxyHeader | None:
     """Read a header from the begin of ``data``; None if it is not all there yet.
 
     Raises:
-        BadAnnouncement: it is none.
+        BadProxyHeader: it is none.
     """
     if data[:1] == _V1[:1]:
         return _read_v1(data)
     if not data.startswith(_V2[: len(data)]):
-        raise BadAnnouncement("it does not begin with one")
+        raise BadProxyHeader("it does not begin with one")
     return _read_v2(data) if len(data) >= _V2_FIXED else None
 
 
-def _read_v1(data: bytes) -> Announcement | None:
+def _read_v1(data: bytes) -> ProxyHeader | None:
     if not data.startswith(_V1[: len(data)]):
-        raise BadAnnouncement("it does not begin with one")
+        raise BadProxyHeader("it does not begin with one")
     end = data.find(b"\r\n", 0, _V1_LONGEST)
     if end < 0:
         if len(data) >= _V1_LONGEST:
-            raise BadAnnouncement(f"its line is longer than {_V1_LONGEST} bytes")
+            raise BadProxyHeader(f"its line is longer than {_V1_LONGEST} bytes")
         return None
     line = data[:end]
     if _V1_UNKNOWN.fullmatch(line):
-        return Announcement(end + 2, None)
+        return ProxyHeader(end + 2, None)
     match = _V1_LINE.fullmatch(line)
     if match is None:
-        raise BadAnnouncement("its line can't be read")
+        raise BadProxyHeader("its line can't be read")
     kind = ipaddress.IPv4Address if match[1] == b"TCP4" else ipaddress.IPv6Address
     try:
         source, _ = kind(match[2].decode("ascii")), kind(match[3].decode("ascii"))
     except ValueError:
-        raise BadAnnouncement("its addresses can't be read") from None
+        raise BadProxyHeader("its addresses can't be read") from None
     if int(match[4]) > 65535 or int(match[5]) > 65535:
-        raise BadAnnouncement("its ports can't be read")
-    return Announcement(end + 2, str(source))
+        raise BadProxyHeader("its ports can't be read")
+    return ProxyHeader(end + 2, str(source))
 
 
-def _read_v2(data: bytes) -> Announcement | None:
+def _read_v2(data: bytes) -> ProxyHeader | None:
     version, command = divmod(data[12], 16)
     family = data[13] >> 4
     size = int.from_bytes(data[14:16], "big")
     if version != 2 or command not in (_LOCAL, _PROXY):
-        raise BadAnnouncement("its version or command is not known")
+        raise BadProxyHeader("its version or command is not known")
     if _V2_FIXED + size > _V2_LONGEST:
-        raise BadAnnouncement(f"it is longer than {_V2_LONGEST} bytes")
+        raise BadProxyHeader(f"it is longer than {_V2_LONGEST} bytes")
     if len(data) < _V2_FIXED + size:
         return None
     if command == _LOCAL:
-        return Announcement(_V2_FIXED + size, None)
+        return ProxyHeader(_V2_FIXED + size, None)
     if family not in _ADDRESS_BYTES or size < _ADDRESS_BYTES[family]:
-        raise BadAnnouncement("its addresses are not known, or cut short")
+        raise BadProxyHeader("its addresses are not known, or cut short")
     body = data[_V2_FIXED : _V2_FIXED + size]
     tls = _speaks_tls(body[_ADDRESS_BYTES[family] :])
-    return Announcement(_V2_FIXED + size, _source(family, body), tls)
+    return ProxyHeader(_V2_FIXED + size, _source(family, body), tls)
 
 
 def _source(family: int, body: bytes) -> str | None:
@@ -112,7 +112,7 @@ def _speaks_tls(fields: bytes) -> bool:
         size = int.from_bytes(fields[at + 1 : at + 3], "big")
         value = fields[at + 3 : at + 3 + size]
         if len(fields) < at + 3 or len(value) < size:
-            raise BadAnnouncement("one of its fields is cut short")
+            raise BadProxyHeader("one of its fields is cut short")
         if fields[at] == _TLV_SSL:
             tls = bool(value[:1] and value[0] & _OVER_TLS)
         at += 3 + size

@@ -9,7 +9,7 @@ _MOST = 64 * 1024
 """Bytes below which a writer is asked to tell: above that it has reasons of its own for when it wants more."""
 
 
-class Drains:
+class DrainWaiters:
     """Waits for a buffer to shrink.
 
     Args:

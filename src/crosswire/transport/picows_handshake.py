@@ -13,40 +13,44 @@ from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUp
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 
 from crosswire.core import deflate
-from crosswire.transport.http_answer import encode_answer
-from crosswire.transport.http_head import BadHead, Head
+from crosswire.transport.http_head import BadRequestHead, RequestHead
+from crosswire.transport.http_response import encode_response
 from crosswire.transport.interface import Accepted, Acceptor, HttpRequest, Response
-from crosswire.transport.openings import Openings, hand_over
-from crosswire.transport.picows_gate import Gate
-from crosswire.transport.picows_server import ListenerContext, PicowsConnection
-from crosswire.transport.proxy_protocol import Announcement
-from crosswire.transport.wire_log import WIRE_LOG
+from crosswire.transport.pending_handshakes import PendingHandshakes, feed_buffered_protocol
+from crosswire.transport.picows_connection import ListenerContext, PicowsConnection
+from crosswire.transport.picows_log import PICOWS_LOG
+from crosswire.transport.picows_transport import PicowsTransport
+from crosswire.transport.proxy_header import ProxyHeader
 
 _READ_BUFFER = 2048
 _LINGER = 1.0
 """Seconds in which a peer over TLS can read its answer before it is closed on, while it still sends."""
 
 
-class Opening(asyncio.Protocol):
+class HandshakeProtocol(asyncio.Protocol):
     """Reads the request of one new connection.
 
     Args:
         acceptor: decides about it.
         shared: what all connections of the listener have in common.
-        openings: counts it among them while it is one.
+        handshakes: counts it among them while it is one.
         announced: what a proxy said of the connection, or None.
     """
 
-    __slots__ = ("_acceptor", "_announced", "_head", "_openings", "_shared", "_transport")
+    __slots__ = ("_acceptor", "_announced", "_handshakes", "_head", "_shared", "_transport")
 
     def __init__(
-        self, acceptor: Acceptor, shared: ListenerContext, openings: Openings, announced: Announcement | None = None
+        self,
+        acceptor: Acceptor,
+        shared: ListenerContext,
+        handshakes: PendingHandshakes,
+        announced: ProxyHeader | None = None,
     ) -> None:
         self._announced = announced
         self._acceptor = acceptor
         self._shared = shared
-        self._openings = openings
-        self._head: Head | None = None
+        self._handshakes = handshakes
+        self._head: RequestHead | None = None
         self._transport: asyncio.Transport
 
     # What the event loop tells.
@@ -54,8 +58,8 @@ class Opening(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the request, and not for ever."""
         self._transport = cast(asyncio.Transport, transport)
-        self._head = Head(self._shared.limits)
-        self._openings.add(self)
+        self._head = RequestHead(self._shared.limits)
+        self._handshakes.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take a part of the request; what comes behind one that was answered is dropped."""
@@ -64,7 +68,7 @@ class Opening(asyncio.Protocol):
             return
         try:
             complete = head.feed(data)
-        except BadHead as bad:
+        except BadRequestHead as bad:
             kind = f"HTTP {bad.status}"
             self._shared.notices.warn(kind, "a request was refused with HTTP %d: %s", bad.status, bad.reason)
             self._answer(Response(bad.status, bad.reason.encode()), last=False)
@@ -76,9 +80,9 @@ class Opening(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits any more."""
         self._forget_head()
-        self._openings.discard(self)
+        self._handshakes.discard(self)
 
-    # What the openings tell.
+    # What the handshakes tell.
 
     def drop(self) -> None:
         """It took too long: to send its request, or to read the answer."""
@@ -90,7 +94,7 @@ class Opening(asyncio.Protocol):
 
     # What becomes of it.
 
-    def _decide(self, head: Head) -> None:
+    def _decide(self, head: RequestHead) -> None:
         said = self._announced
         remote = self._peer() if said is None or said.remote is None else said.remote
         secure = self._shared.secure or (said is not None and said.tls)
@@ -111,7 +115,7 @@ class Opening(asyncio.Protocol):
         To close while something is unread makes the kernel send a reset, which can overtake the answer.
         """
         self._forget_head()
-        self._transport.write(encode_answer(response, with_body=with_body))
+        self._transport.write(encode_response(response, with_body=with_body))
         if last:
             self._transport.close()
         elif self._transport.can_write_eof():
@@ -119,18 +123,18 @@ class Opening(asyncio.Protocol):
         else:
             asyncio.get_running_loop().call_later(_LINGER, self._transport.close)
 
-    def _upgrade(self, accepted: Accepted, head: Head) -> None:
+    def _upgrade(self, accepted: Accepted, head: RequestHead) -> None:
         """Hand the connection to picows, which gets the least request that it takes for one."""
-        self._openings.discard(self)
+        self._handshakes.discard(self)
         connection = PicowsConnection(accepted.receiver, self._shared, deflate=accepted.deflate)
         granted = WSUpgradeResponseWithListener(_Granted(accepted), connection)
         protocol = _websocket(granted, self._shared.limits.max_message)
         transport = self._transport
         transport.set_protocol(_NOBODY)
         transport.set_protocol(protocol)
-        protocol.connection_made(Gate(transport))
+        protocol.connection_made(PicowsTransport(transport))
         key = head.headers["sec-websocket-key"]
-        hand_over(transport, protocol, _REQUEST % key.strip().encode("latin-1") + head.rest)
+        feed_buffered_protocol(transport, protocol, _REQUEST % key.strip().encode("latin-1") + head.rest)
 
     def _forget_head(self) -> None:
         if self._head is not None:
@@ -187,7 +191,7 @@ def _websocket(granted: WSUpgradeResponseWithListener, max_message: int) -> Any:
         None,  # path: a client's
         False,  # is_client_side
         grant,
-        WIRE_LOG,
+        PICOWS_LOG,
         True,  # disconnect_on_exception
         None,  # websocket_handshake_timeout: the request is there
         False,  # enable_auto_ping: ours share one timer

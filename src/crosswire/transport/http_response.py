@@ -42,7 +42,7 @@ def _require_field(name: object, value: object) -> None:
         raise UsageError(f"Response(headers): the value of {name} must be a string without line breaks, in Latin-1")
 
 
-def encode_answer(response: Response, *, with_body: bool = True) -> bytes:
+def encode_response(response: Response, *, with_body: bool = True) -> bytes:
     """Return the bytes of an answer.
 
     Args:

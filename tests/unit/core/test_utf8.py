@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.text import mended, well_formed
+from crosswire.core.utf8 import well_formed, well_formed_data
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=())) | st.text("\ud83d\ude00a🎉")
 
@@ -54,7 +54,7 @@ def test_data_that_is_mended_can_be_encoded_in_both_formats_and_says_the_same(da
         json.dumps(data, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     )
     for binary in (False, True):
-        copy = mended(data, binary=binary)
+        copy = well_formed_data(data, binary=binary)
         assert msgspec.json.decode(msgspec.json.encode(copy)) == expected
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(copy)) == expected
 
@@ -62,16 +62,16 @@ def test_data_that_is_mended_can_be_encoded_in_both_formats_and_says_the_same(da
 def test_typed_data_keeps_its_form() -> None:
     when = datetime(2026, 1, 2, tzinfo=UTC)
     data = {"said": Said("\ud83d"), "typed": Typed("\ude00"), "all": ("\ud83d", {"\ude00"}), "when": when, 7: "\ud83d"}
-    assert mended(data, binary=False) == {
+    assert well_formed_data(data, binary=False) == {
         "said": {"text": "\ufffd", "blob": "AA=="},
         "typed": {"type": "Typed", "text": "\ufffd"},
         "all": ["\ufffd", ["\ufffd"]],
         "when": "2026-01-02T00:00:00Z",
         "7": "\ufffd",
     }
-    assert mended({"blob": b"\x00", "half": "\ud83d"}, binary=True) == {"blob": b"\x00", "half": "\ufffd"}
+    assert well_formed_data({"blob": b"\x00", "half": "\ud83d"}, binary=True) == {"blob": b"\x00", "half": "\ufffd"}
 
 
 def test_what_cannot_be_encoded_is_refused() -> None:
     with pytest.raises(TypeError):
-        mended({"half": "\ud83d", "object": object()}, binary=False)
+        well_formed_data({"half": "\ud83d", "object": object()}, binary=False)

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.core.formats import Payloads, encode, format_for
+from crosswire.core.json_types import holds_bytes, to_msgpack
 from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK, event
 from crosswire.core.payloads import PayloadType
-from crosswire.core.plain import holds_bytes, to_msgpack
 from crosswire.errors import InvalidPayload
 
 OFFSETS = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(

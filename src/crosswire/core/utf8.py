@@ -1,4 +1,4 @@
-"""Text that has no UTF-8 form: half of a surrogate pair, as what cuts a string between two UTF-16 units leaves it."""
+"""Text without a UTF-8 form: with half of a surrogate pair in it, as is left by cutting a string of UTF-16."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from typing import Any
 import msgspec
 
 _KEPT = (bytes, bytearray, memoryview)
-"""What a client says in MessagePack otherwise than in JSON."""
+"""Types that MessagePack has and JSON has not."""
+
+
+def has_utf8(text: str) -> bool:
+    """Return whether a string can be sent as text at all."""
+    if text.isascii():  # many times faster than to try
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def well_formed(text: str) -> str:
@@ -17,7 +28,7 @@ def well_formed(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def mended(data: Any, *, binary: bool) -> Any:
+def well_formed_data(data: Any, *, binary: bool) -> Any:
     """Return a copy of data, as builtin types, in which every string is :func:`well_formed`.
 
     Args:
@@ -27,14 +38,14 @@ def mended(data: Any, *, binary: bool) -> Any:
     Raises:
         TypeError: it can't be encoded.
     """
-    return _mend(msgspec.to_builtins(data, builtin_types=_KEPT if binary else None, str_keys=not binary))
+    return _well_formed(msgspec.to_builtins(data, builtin_types=_KEPT if binary else None, str_keys=not binary))
 
 
-def _mend(value: Any) -> Any:
+def _well_formed(value: Any) -> Any:
     if isinstance(value, str):
         return well_formed(value)
     if isinstance(value, dict):
-        return {_mend(key): _mend(each) for key, each in value.items()}
+        return {_well_formed(key): _well_formed(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_mend(each) for each in value]
+        return [_well_formed(each) for each in value]
     return value

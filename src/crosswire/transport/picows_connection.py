@@ -20,7 +20,7 @@ from crosswire.errors import ProtocolFailure
 from crosswire.runtime.notices import Notices
 from crosswire.transport.interface import Receiver, Traffic
 from crosswire.transport.outbox import Flusher, Outbox
-from crosswire.transport.picows_gate import Gate
+from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.types import Close, CloseCode
 
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
@@ -69,7 +69,7 @@ class PicowsConnection(WSListener):
         self._close: Close | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._parts = 0  # frames that came and were no message: fragments, Pings
-        self._gate: Gate
+        self._gate: PicowsTransport
         self._outbox: Outbox
 
     # What the server asks of a connection.
@@ -123,7 +123,7 @@ class PicowsConnection(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The upgrade is done."""
         _forget_headers(transport)
-        self._gate = cast(Gate, transport.underlying_transport)
+        self._gate = cast(PicowsTransport, transport.underlying_transport)
         self._gate.opened(self)
         self._outbox = Outbox(self._gate, self._shared.flusher, self._shared.limits.outbox, self)
         self._receiver.opened(self)
