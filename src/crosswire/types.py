@@ -209,7 +209,7 @@ class GapInfo(NamedTuple):
 
     Attributes:
         url: the link that was down, such as a Redis; empty if messages are known to be missing, whatever their path.
-        since: when the link was up last, or when the last message before the missing ones came; in seconds of real time.
+        since: when the link was up last, or when the last message before the missing ones came; seconds of real time.
         until: when the link was up again, or when it was known that messages are missing.
         channel: the channel on the bus whose messages are missing; None if not known, or if there are several.
         user: the user whose channel that is, if it is a user's.

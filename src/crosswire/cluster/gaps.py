@@ -52,4 +52,3 @@ class GapReports:
         now = time.time()
         channel = text_of(next(iter(channels))) if len(channels) == 1 else None
         self._report(GapInfo("", now - (time.monotonic() - since), now, channel))
-

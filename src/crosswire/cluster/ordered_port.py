@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from collections.abc import Collection
 
 from crosswire.cluster.gaps import GapReports
 from crosswire.cluster.interface import Bus, BusEvents, Receive
@@ -13,6 +12,7 @@ from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core.envelopes import pack_header
 from crosswire.core.sequencing import Numbers
 from crosswire.runtime.notices import Notices
+from crosswire.types import GapInfo
 
 logger = logging.getLogger("crosswire.cluster")
 

@@ -76,9 +76,7 @@ class OrderedReceiver:
 
     __slots__ = ("_channel", "_events", "_own", "_receive", "_sequencer")
 
-    def __init__(
-        self, channel: bytes, own: bytes, receive: Receive, sequencer: Sequencer, events: _HoldEvents
-    ) -> None:
+    def __init__(self, channel: bytes, own: bytes, receive: Receive, sequencer: Sequencer, events: _HoldEvents) -> None:
         self._channel = channel
         self._own = own
         self._receive = receive

@@ -105,7 +105,7 @@ class Sequencer:
         self._reorders = reorders
 
     def accept(self, origin: bytes, number: int, previous: int, now: float) -> bool:
-        """Return whether a message is the next one, and no later one is held, which is the rule; else :meth:`hold` it."""
+        """Return whether a message is the next one, and none is held, as is the rule; else :meth:`hold` it."""
         stream = self._streams.get(origin)
         if stream is None:
             fresh = self._reorders and previous > 0

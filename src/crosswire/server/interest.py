@@ -109,7 +109,7 @@ class Interest:
         # Others are told only now, so that of two who come at once one at least hears of the other. Until they hear it
         # the peer may be dead: whoever is newer has it asked.
         channels.claim(socket.user, socket.stamp, alive=False)
-        if self._duplicates == "refuse" and await channels.count_listeners(socket.user) > 1:
+        if self._duplicates == "refuse" and await channels.may_be_elsewhere(socket.user):
             await self._wait_for_objection(socket)
 
     async def _wait_for_objection(self, socket: UserConnection) -> None:

@@ -239,7 +239,7 @@ async def test_a_handler_that_can_not_subscribe_is_not_kept(bus: Bus) -> None:
             raise ConnectionError
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(part.port), "listening", fails)
+            patch.setattr(part.port, "listening", fails)
             for _ in range(2):
                 with pytest.raises(ConnectionError):
                     await node.subscribe("c", not_kept)

@@ -54,6 +54,7 @@ class Pool:
         self._unsent: list[bytes] = []  # lost with a Redis while no other was usable
         self._outage = True  # since the last time that one was usable, none worked
         self._waiting: asyncio.TimerHandle | None = None
+        self._closed = False
 
     # What is published
 
@@ -106,6 +107,9 @@ class Pool:
                     again.append(message.command)
         if self._usable:
             self._place_all(again)
+        elif self._closed:
+            if again:
+                self._events.messages_dropped("the node has stopped", len(again))
         else:
             self._budget.free -= sum(map(len, again))
             self._unsent[:0] = again
@@ -128,6 +132,7 @@ class Pool:
 
     def close(self) -> None:
         """Drop what is to be published again, and publish no more."""
+        self._closed = True
         if self._unsent:
             self._events.messages_dropped("the node stops, and no Redis can be reached", len(self._unsent))
         self._unsent.clear()

@@ -59,7 +59,7 @@ class RedisPort:
         choice = make_choice(options.strategy, budget.copies)
         self.reorders = not choice.ordered
         self._failover_time = options.ping_interval + options.ping_timeout + FAILOVER_TIME
-        self._wanted: set[bytes] = set()
+        self.wanted: set[bytes] = set()
         self._receivers: dict[bytes, Receive] = {}
         self._pool = Pool(choice, budget, events, return_time)
         self.publish = self._pool.publish
@@ -69,7 +69,7 @@ class RedisPort:
             ProbeTiming(options.ping_interval, options.ping_timeout),
             f"{options.prefix}p:{origin.hex()}".encode(),
             redundant=redundant,
-            wanted=self._wanted,
+            wanted=self.wanted,
             receivers=self._receivers,
             pool=self._pool,
             budget=budget,
@@ -87,7 +87,7 @@ class RedisPort:
     async def stop(self) -> None:
         """Wait for what was published to be acknowledged, for half a second at most, and disconnect."""
         await self._endpoints.stop()
-        self._wanted.clear()
+        self.wanted.clear()
         self._receivers.clear()
 
     @property
@@ -115,14 +115,14 @@ class RedisPort:
     # Listening
 
     def subscribe(self, channel: bytes, receive: Receive) -> None:
-        self._wanted.add(channel)
+        self.wanted.add(channel)
         self._receivers[channel] = receive
         self._endpoints.changed(channel)
 
     def unsubscribe(self, channel: bytes) -> None:
         """Leave a channel; without ``auto_unsubscribe``, only ignore its messages."""
         if self._options.auto_unsubscribe:
-            self._wanted.discard(channel)
+            self.wanted.discard(channel)
         self._receivers.pop(channel, None)
         self._endpoints.changed(channel)
 
@@ -168,7 +168,9 @@ class RedisPort:
         if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[1], int):
             return reply[1]
         if isinstance(reply, Exception):
-            text = "a Redis does not tell who listens, so others are waited for in vain: %s. Its ACL needs +pubsub|numsub"
+            text = (
+                "a Redis does not tell who listens, so others are waited for in vain: %s. Its ACL needs +pubsub|numsub"
+            )
             self._notices.warn("count", text, reason(reply))
         return None
 
