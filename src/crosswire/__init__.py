@@ -8,7 +8,7 @@ from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
-from crosswire.cluster.requests import ReplyStream
+from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.errors import (

@@ -22,7 +22,7 @@ __all__ = [
     "Tally",
 ]
 
-if TYPE_CHECKING:  # which know more of type variables than Python 3.11 does
+if TYPE_CHECKING:  # type checkers know defaults of type variables, Python 3.11 does not
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     T = TypeVarWithDefault("T", default=Any)
@@ -32,7 +32,7 @@ else:
     T_co = TypeVar("T_co", covariant=True)
 
 ANYTHING: Any = Any
-"""The type of an answer, where the caller names none."""
+"""Type of an answer if the caller names none."""
 
 
 class CloseCode(IntEnum):
@@ -67,18 +67,18 @@ FINAL_CLOSE_CODES = frozenset(
         CloseCode.REPLACED,
     }
 )
-"""After these a client does not reconnect by itself."""
+"""Close codes after which a client does not reconnect by itself."""
 
 
 class Replies(Mapping[str, T_co]):
-    """The answers of many: a mapping from name (node or user) to answer; None is an answer too.
+    """Answers of many: a mapping from name (of a node or user) to answer; None is an answer too.
 
-    For type checkers it has the type of an answer: ``Replies[Answer]``.
+    Its type parameter is the type of an answer: ``Replies[Answer]``.
 
     Attributes:
-        errors: name -> :class:`EventError` of those who refused.
+        errors: name -> :class:`EventError`, for those who refused.
         missing: names of those who did not answer in time, or went away before.
-        expected: how many were to answer, where only their number was known.
+        expected: number of answers that were expected, if only their number was known.
     """
 
     __slots__ = ("_answers", "errors", "expected", "missing")
@@ -98,7 +98,7 @@ class Replies(Mapping[str, T_co]):
 
     @property
     def complete(self) -> bool:
-        """Whether everybody who was asked answered, a refusal being an answer."""
+        """Whether everybody who was asked has answered; a refusal is an answer."""
         return not self.missing and len(self) + len(self.errors) >= self.expected
 
     def __getitem__(self, name: str) -> T_co:
@@ -116,10 +116,10 @@ class Replies(Mapping[str, T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[T_co]):
-    """One answer of a ``stream``: from whom, and either its data or its refusal."""
+    """An answer in a ``stream``: its sender, and either data or a refusal."""
 
     sender: str
-    data: T_co = cast(Any, None)  # noqa: RUF009 - None where it refused
+    data: T_co = cast(Any, None)  # noqa: RUF009 - None if the sender refused
     error: EventError | None = None
 
 
@@ -129,7 +129,7 @@ class Tally(int):
     missing: tuple[str, ...]
 
     def __new__(cls, total: int, missing: Collection[str] = ()) -> Tally:
-        """Make one of a plain count and the names of the nodes that did not answer."""
+        """Create a tally from a plain count and the names of the nodes that did not answer."""
         self = super().__new__(cls, total)
         self.missing = tuple(missing)
         return self
@@ -148,7 +148,7 @@ class Tally(int):
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """The members of a room. Iterating, ``len`` and ``in`` are about the users.
+    """Members of a room. Iterating, ``len`` and ``in`` are about the users.
 
     Attributes:
         users: user ids, each once.
@@ -185,13 +185,13 @@ class NodeInfo(NamedTuple):
 
 
 class LinkStatus(NamedTuple):
-    """How one Redis is, seen from one node.
+    """State of a Redis, as one node sees it.
 
     Attributes:
-        url: without a password.
+        url: URL without the password.
         healthy: whether what is published there came back in time.
         latency: milliseconds of the last probe's round trip; None before the first.
-        last_error: what went wrong last, or None.
+        last_error: text of the last error, or None.
         publisher: whether the connection that publishes works.
         subscriber: whether the connection that listens works.
     """
@@ -228,9 +228,9 @@ class SubscriptionFailure(NamedTuple):
     """A Redis refused a subscription.
 
     Attributes:
-        url: of the Redis, without a password.
-        channel: that can't be heard there.
-        error: what it said.
+        url: URL of the Redis, without the password.
+        channel: channel that was refused.
+        error: text with which it was refused.
     """
 
     url: str

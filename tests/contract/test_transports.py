@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from crosswire.core.limits import Limits
+from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.loops import loop_factory
 from crosswire.testing import socket_peer
 from crosswire.testing.recorder import Harness, Peer
 from crosswire.testing.transport_suite import TransportContract
 from crosswire.transport.interface import Acceptor, Response
 from crosswire.transport.memory import MemoryClient, MemoryListener
-from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.unix_socket import UNIX_PREFIX

@@ -9,20 +9,29 @@ from typing import Any
 
 import msgspec
 
+from crosswire.core.calls import CallIds
 from crosswire.core.formats import JSON_TEXT, Format
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
-from crosswire.rooms.fanout import FanOut, Flushable
+from crosswire.rooms.fanout import FanOut
+from crosswire.runtime.flusher import Flushable
+from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.workers import Workers
+from crosswire.server.admission import Admission
 from crosswire.server.authentication import Verdict
-from crosswire.server.context import Context
 from crosswire.server.drain import Drain
+from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
 from crosswire.server.hooks import Hooks
 from crosswire.server.interest import Duplicates, Interest
+from crosswire.server.peer import Peer
+from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
+from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.transport.interface import Traffic
 from crosswire.types import Close
@@ -97,12 +106,34 @@ class FakeServer:
         self.hooks = Hooks()
         self.events = EventListeners(socket=object)
         interest = Interest(duplicates, heartbeat.probe)
-        registry: Registry[Socket] = Registry(duplicates, limits.rooms, fanout, interest)
-        self.context = Context(limits, heartbeat, self.hooks, registry, fanout, interest)
-        self.context.clock = self.context.wheel.clock = loop.time
-        self.router = Router(self.events, self.hooks, limits, self.context.workers, self.context.failures, None)
-        self.open_session = partial(Session, router=self.router, context=self.context)
-        self.drain = Drain(self.context.sessions, self.context.tasks, self.context.workers, self.context.wheel)
+        self.registry: Registry[Peer[Socket]] = Registry(duplicates, limits.rooms, fanout, interest)
+        self.tasks, self.wheel = Tasks(), TimerWheel()
+        self.wheel.clock = loop.time
+        self.workers = Workers(self.tasks)
+        self.sessions, self.failures = Sessions(), FailureReporter(self.hooks.on_error, self.tasks, loop.time)
+        self.router = Router(self.events, self.hooks, limits, self.workers, self.failures, None)
+        self.open_session = partial(
+            Session,
+            peers=PeerFactory(self.registry, fanout, interest, heartbeat, self.wheel, CallIds()),
+            admission=Admission(
+                self.registry,
+                interest,
+                self.hooks.on_connect,
+                self.tasks,
+                self.wheel,
+                limits.auth_timeout,
+                self.failures,
+            ),
+            router=self.router,
+            hooks=self.hooks,
+            limits=limits,
+            heartbeat=heartbeat,
+            tasks=self.tasks,
+            wheel=self.wheel,
+            sessions=self.sessions,
+            failures=self.failures,
+        )
+        self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
         self.errors: list[BaseException] = []
         self.hooks.on_error(lambda socket, error: self.errors.append(error))
 
@@ -122,6 +153,6 @@ class FakeServer:
 
     async def end(self) -> None:
         """Leave nothing behind."""
-        self.context.workers.drop()
-        await self.context.tasks.cancel()
-        self.context.wheel.stop()
+        self.workers.drop()
+        await self.tasks.cancel()
+        self.wheel.stop()

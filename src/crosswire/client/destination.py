@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from crosswire.client.options import require_headers, require_no_arguments
 from crosswire.client.url import Params, join_params
-from crosswire.core.messages import UNDERSTANDS
+from crosswire.core.messages import VERSION_PARAMETER
 from crosswire.errors import NotConnected
 from crosswire.runtime.tasks import is_being_cancelled
 from crosswire.transport.connector import Target
@@ -65,7 +65,7 @@ class Destination:
             raise NotConnected(f"can't connect: what params or headers returned can't be used: {error}") from error
 
     def _make(self, params: Params | None, headers: Headers | None) -> Target:
-        url = join_params(join_params(self._url, params), {UNDERSTANDS: _VERSION})
+        url = join_params(join_params(self._url, params), {VERSION_PARAMETER: _VERSION})
         return replace(self._target, url=url, headers=require_headers(headers))
 
 

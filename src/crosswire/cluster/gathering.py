@@ -23,7 +23,7 @@ class GatherRequest(NamedTuple):
     kind: PayloadType
 
 
-def question(
+def gather_request(
     event: str,
     data: Any,
     to: str | Iterable[str] | None,

@@ -14,7 +14,7 @@ from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.pubsub import CustomChannels
-from crosswire.cluster.responder import Responder
+from crosswire.cluster.responders import Responders
 from crosswire.core.options import require_drain
 from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
@@ -50,7 +50,7 @@ class NodeLife:
         name: str,
         bus: Bus | None,
         join: Callable[[str, Bus], ClusterConnection],
-        responders: tuple[Responder, ...],
+        responders: Responders,
         handlers: Tasks,
         background: Tasks,
         channels: CustomChannels,
@@ -126,7 +126,7 @@ class NodeLife:
     def _current(self) -> ClusterConnection | None:
         """Its part; while it starts, from the moment at which others may ask it something."""
         starting = self._starting
-        return starting if starting is not None and starting.named else self._connection
+        return starting if starting is not None and starting.owns_name else self._connection
 
     async def start(self) -> None:
         """Join the cluster; see ``Node.start``."""
@@ -156,7 +156,7 @@ class NodeLife:
         except BaseException:
             await carry_through(partial(self._cancel_handlers, None), partial(self._leave, connection))
             raise
-        connection.take_up()
+        connection.release_events()
 
     async def _end(self, drain: float, caller: asyncio.Task[Any] | None) -> None:
         connection = self._connection
@@ -175,8 +175,7 @@ class NodeLife:
         if not await self._handlers.wait(0, caller):
             logger.warning("%d handlers were still at work and are cancelled", len(self._handlers))
             self._hooks.drop()
-            for responder in self._responders:
-                responder.drop()
+            self._responders.drop()
             await self._handlers.cancel(caller)
 
     async def _leave(self, connection: ClusterConnection) -> None:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, overload
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
-from crosswire.cluster.gathering import names_of, question
+from crosswire.cluster.gathering import gather_request, names_of
 from crosswire.cluster.hooks import HandlerT, NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.lifecycle import NodeLife
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
-from crosswire.cluster.requests import ReplyStream
 from crosswire.cluster.responder import Responder
+from crosswire.cluster.responders import Responders
+from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Audiences, Room
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
@@ -26,7 +27,7 @@ from crosswire.core.options import require_node_name, require_timeout
 from crosswire.core.payloads import payload_type
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import process
-from crosswire.runtime.slow import watch_of
+from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.runtime.tasks import Tasks
 from crosswire.types import ANYTHING, NodeInfo, Replies, T
 
@@ -71,19 +72,25 @@ class Node:
         slow_handler: float | None = 0.1,
     ) -> None:
         clients = NoClients() if clients is None else clients
-        tasks, background = Tasks(watch_of(slow_handler)), Tasks()
+        tasks, background = Tasks(slow_handler_watch(slow_handler)), Tasks()
         self._events = EventListeners(sender=str)
         services = EventListeners(sender=str)
-        responders = Responder(self._events, tasks), Responder(services, tasks, own=False)
+        responders = Responders(Responder(self._events, tasks), Responder(services, tasks, own=False))
         self._channels = CustomChannels(tasks)
         self._redis = RedisControl(lambda: self._life.arriving())
         self._hooks = NodeHooks(tasks, lambda: self._life.lose_name(), self._redis.welcome)
 
         def join(name: str, bus: Bus) -> ClusterConnection:
-            waits = bool(self._hooks.on_start)
             compat = bus.compat_options if isinstance(bus, Redis) else None
             return ClusterConnection(
-                name, bus, *responders, clients, self._hooks, background, compat=compat, waits=waits
+                name,
+                bus,
+                responders,
+                clients,
+                self._hooks,
+                background,
+                compat=compat,
+                holds_events=bool(self._hooks.on_start),
             )
 
         self._life = life = NodeLife(
@@ -99,7 +106,7 @@ class Node:
         offer_services(services, clients)
         self._redis.offer(services)
         self._audiences = Audiences(ClusterDispatcher(clients, life.connection))
-        self._part = life.connection
+        self._connection = life.connection
         self.connected = life.connected
         self.client_channels = life.client_channels
         self.lost_name = life.lost_name
@@ -183,7 +190,7 @@ class Node:
             BusUnavailable: no Redis can be reached and too much waits for it, where that is the policy.
             NotConnected: the node has not been started.
         """
-        self._part().tell(names_of(to), require_event(event), data, include_self=include_self)
+        self._connection().requester.send(names_of(to), require_event(event), data, include_self=include_self)
 
     def call(
         self, name: str, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING
@@ -206,7 +213,9 @@ class Node:
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
         name = require_name(name, "a node's name")
-        return self._part().call(name, require_event(event), data, require_timeout(timeout), payload_type(type))
+        return self._connection().requester.call(
+            name, require_event(event), data, require_timeout(timeout), payload_type(type)
+        )
 
     async def gather(
         self,
@@ -236,7 +245,9 @@ class Node:
         Raises:
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
-        return await self._part().gather(question(event, data, to, timeout, expect, include_self, type))
+        return await self._connection().requester.gather(
+            gather_request(event, data, to, timeout, expect, include_self, type)
+        )
 
     def stream(
         self,
@@ -258,7 +269,7 @@ class Node:
                 print(reply.sender, reply.data, reply.error)
             print("no answer from", replies.missing)
         """
-        return self._part().stream(question(event, data, to, timeout, expect, include_self, type))
+        return self._connection().requester.stream(gather_request(event, data, to, timeout, expect, include_self, type))
 
     # Channels of the application
 
@@ -270,13 +281,13 @@ class Node:
             BusUnavailable: no Redis lets this node listen there; the handler is not kept.
             NotConnected: the node has not been started.
         """
-        await self._channels.subscribe(self._part(), channel, handler)
+        await self._channels.subscribe(self._connection(), channel, handler)
         return handler
 
     def unsubscribe(self, channel: str, handler: Handler | None = None) -> None:
         """Remove a handler from a channel, or all of its handlers."""
         if self.running:
-            self._part()  # from here, and not from another thread
+            self._connection()  # from here, and not from another thread
         self._channels.unsubscribe(channel, handler)
 
     def publish(self, channel: str, data: Any = None) -> None:
@@ -285,14 +296,14 @@ class Node:
         Raises:
             InvalidPayload, UsageError, BusUnavailable, NotConnected: as :meth:`send`.
         """
-        self._channels.publish(self._part(), channel, data)
+        self._channels.publish(self._connection(), channel, data)
 
     # Members
 
     @property
     def nodes(self) -> dict[str, NodeInfo]:
         """The living members by name, this node among them."""
-        return self._part().members.nodes
+        return self._connection().members.nodes
 
     @property
     def redis(self) -> RedisControl:
@@ -319,7 +330,7 @@ class Node:
     @property
     def refused(self) -> int:
         """Messages that came over the bus and were not what they should be."""
-        return self._life.view().refusals
+        return self._life.view().refused
 
     # Audiences
 

@@ -144,7 +144,7 @@ class Responder:
                     value = context.run(listener.handler, *(sender,)[: listener.arity])
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
-                    watch.tell(event, began)
+                    watch.report(event, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported

@@ -10,8 +10,8 @@ from crosswire.errors import BusUnavailable
 
 Overflow = Literal["drop", "raise"]
 
-OVERHEAD = 128
-"""Bytes, at most, that a message takes beside its channel and its body."""
+OVERHEAD = 72
+"""Bytes, at most, that a message takes beside its channel and its body: the header, and what a bus adds."""
 
 
 class Budget:

@@ -44,13 +44,12 @@ Target = Everyone | ToUsers | ToRoom
 
 
 class Excludable(Protocol):
-    """A single connection that ``exclude=`` can name: a ``Socket``.
+    """A single connection that ``exclude=`` can name: a ``Socket``."""
 
-    Attributes:
-        user: whose it is.
-    """
-
-    user: str
+    @property
+    def user(self) -> str:
+        """Whose it is."""
+        ...
 
     @property
     def id(self) -> str:

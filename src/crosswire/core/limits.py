@@ -16,7 +16,7 @@ _MIN_HEADER_SIZE = 256
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one server lets its clients use. Every limit has a policy, named here.
+    """Limits on what clients of one server may use, and what happens to those who exceed them.
 
     Attributes:
         max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
@@ -68,7 +68,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """How a server finds out that a peer is gone.
+    """Times by which a server finds out that a peer is gone.
 
     Attributes:
         interval: seconds between the pings (RFC 6455, section 5.5.2) to a connection.

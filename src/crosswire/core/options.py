@@ -1,4 +1,4 @@
-"""Checks of options: what can never work is refused where it is given, in a sentence that says what to do."""
+"""Checks of options and arguments: what can never work is refused where it is given, with advice."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def require_one_of(option: str, value: object, known: Sequence[str]) -> None:
 
 
 def require_bool(option: str, value: object) -> None:
-    """Check that ``value`` is True or False, and nothing that counts as it.
+    """Check that ``value`` is True or False, and no other value that is only true or false in a condition.
 
     Raises:
         ConfigError: it is not.
@@ -138,10 +138,10 @@ def require_node_name(value: object) -> str:
 
 
 def require_host(value: object) -> str:
-    """Return the address or name of a host, as given to listen on.
+    """Return the address or name of a host to listen on.
 
     Raises:
-        ConfigError: it is none; the text says what belongs elsewhere.
+        ConfigError: it is none, or something else is in it; the text says what to do.
     """
     if not isinstance(value, str):
         raise ConfigError(f"host={value!r}: give a string: an address, a name, '' for all addresses, or 'unix:/path'")

@@ -14,7 +14,7 @@ from crosswire.core.payloads import PayloadType
 from crosswire.core.returns import ReturnType
 from crosswire.errors import InvalidPayload
 from crosswire.runtime.contexts import Enter, run_in
-from crosswire.runtime.slow import SlowWatch
+from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.tasks import Tasks, is_being_cancelled
 
 Decode = Callable[[PayloadType], Any]
@@ -98,7 +98,7 @@ def call_sync(
     decode: Decode,
     outcome: Outcome,
     enter: Enter = copy_context,
-    watch: SlowWatch | None = None,
+    watch: SlowHandlerWatch | None = None,
     what: str = "",
 ) -> Unfinished | None:
     """Call the listeners up to the first that has to be awaited; return what is left to do, if anything.
@@ -116,7 +116,7 @@ def call_sync(
                 value = context.run(call, listener, subject, decode)
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
-                    watch.tell(what, began)
+                    watch.report(what, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is reported by the outcome

@@ -11,7 +11,7 @@ from typing import Any
 
 from crosswire.errors import UsageError
 from crosswire.runtime.loop_thread import running_loop
-from crosswire.runtime.slow import SlowWatch, Watched
+from crosswire.runtime.slow_handlers import SlowHandlerWatch, WatchedCoroutine
 
 logger = logging.getLogger("crosswire.tasks")
 
@@ -33,7 +33,7 @@ class Tasks:
 
     __slots__ = ("_end", "_loop", "_running", "watch")
 
-    def __init__(self, watch: SlowWatch | None = None) -> None:
+    def __init__(self, watch: SlowHandlerWatch | None = None) -> None:
         self.watch = watch
         self._running: set[asyncio.Task[Any]] = set()
         self._end = self._ended  # bound once
@@ -51,7 +51,7 @@ class Tasks:
             what: it belongs to, a hook of the application whose steps are watched; None for code of ours.
         """
         if what is not None and self.watch is not None:
-            work = Watched(work, what, self.watch)
+            work = WatchedCoroutine(work, what, self.watch)
         try:
             loop = running_loop()
         except UsageError:

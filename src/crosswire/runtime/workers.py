@@ -11,7 +11,7 @@ from types import coroutine
 from typing import Any, Protocol
 
 from crosswire.runtime.contexts import go_on
-from crosswire.runtime.slow import go_on_watched
+from crosswire.runtime.slow_handlers import go_on_watched
 from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
@@ -147,7 +147,7 @@ class Workers:
                 return
             finally:
                 if monotonic() - began > watch.limit:
-                    watch.tell(what, began)
+                    watch.report(what, began)
             yield from go_on_watched(None, job, waits_for, what, watch)
         finally:
             if owner is not None:
@@ -186,7 +186,7 @@ class Workers:
             raise
         finally:
             if watch is not None and monotonic() - began > watch.limit:
-                watch.tell(what, began)
+                watch.report(what, began)
         self._wait = True
         self._leave()
         if owner is not None:

@@ -15,6 +15,7 @@ from crosswire.errors import BusUnavailable, EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.server.calls import ManyAnswers
 from crosswire.server.interest import Interest
+from crosswire.server.peer import Peer
 from crosswire.server.registry import Registry
 from crosswire.server.socket import Socket
 from crosswire.types import Replies, Roster, Tally
@@ -34,7 +35,12 @@ class LocalDelivery:
     __slots__ = ("_call_ids", "_fanout", "_interest", "_name", "_registry", "_rooms", "_users_here")
 
     def __init__(
-        self, name: Callable[[], str], registry: Registry[Socket], fanout: FanOut, interest: Interest, call_ids: CallIds
+        self,
+        name: Callable[[], str],
+        registry: Registry[Peer[Socket]],
+        fanout: FanOut,
+        interest: Interest,
+        call_ids: CallIds,
     ) -> None:
         self._name = name
         self._registry = registry
@@ -89,8 +95,8 @@ class LocalDelivery:
             return
         fanout = self._fanout
         if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
-            for socket in recipients:
-                socket.deliver(socket.format.wrap(payloads))
+            for peer in recipients:
+                peer.deliver(peer.format.wrap(payloads))
         elif exclude is not None or isinstance(target, ToUsers):
             fanout.push(fanout.frames(payloads), recipients, exclude)
         else:
@@ -109,20 +115,20 @@ class LocalDelivery:
         asked = list(self._recipients(target))
         answers = ManyAnswers(self._users(target), asked, kind)
         try:
-            for socket in asked:
-                socket.expect(call_id, answers)
+            for peer in asked:
+                peer.expect(call_id, answers)
             self._fanout.push(frames, asked)
             return await answers.wait(timeout)
         finally:
-            for socket in asked:
-                socket.forget(call_id)
+            for peer in asked:
+                peer.forget(call_id)
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
         """Close every connection of the target."""
-        sockets = list(self._recipients(target))
-        for socket in sockets:
-            socket.close(code, reason)
-        return Replies({self._name(): len(sockets)})
+        peers = list(self._recipients(target))
+        for peer in peers:
+            peer.close(code, reason)
+        return Replies({self._name(): len(peers)})
 
     async def count(self, target: Target) -> Tally:
         """Count the target's users."""
@@ -134,11 +140,11 @@ class LocalDelivery:
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user join."""
-        joined: list[Socket] = []
+        joined: list[Peer[Socket]] = []
         try:
-            for socket in self._users_here.of(user):
-                if self._registry.join(socket, room.namespace, room.id):
-                    joined.append(socket)  # noqa: PERF401 - known even if the next one is refused
+            for peer in self._users_here.of(user):
+                if self._registry.join(peer, room.namespace, room.id):
+                    joined.append(peer)  # noqa: PERF401 - known even if the next one is refused
             if joined:
                 await self._interest.room_ready(room.namespace, room.id)
         except BaseException as error:
@@ -159,18 +165,18 @@ class LocalDelivery:
         """Let all leave."""
         return self._leave(room, list(self._rooms.in_room(room.namespace, room.id)))
 
-    def _leave(self, room: ToRoom, sockets: Collection[Socket]) -> Replies:
-        left = sum(self._registry.leave(socket, room.namespace, room.id) for socket in sockets)
+    def _leave(self, room: ToRoom, peers: Collection[Peer[Socket]]) -> Replies:
+        left = sum(self._registry.leave(peer, room.namespace, room.id) for peer in peers)
         return Replies({self._name(): left})
 
-    def _recipients(self, target: Target) -> Collection[Socket]:
+    def _recipients(self, target: Target) -> Collection[Peer[Socket]]:
         if isinstance(target, ToRoom):
             return self._rooms.in_room(target.namespace, target.id)
         if isinstance(target, Everyone):
             return self._users_here.members
         if len(target.users) == 1:
             return self._users_here.of(target.users[0])
-        return [socket for user in dict.fromkeys(target.users) for socket in self._users_here.of(user)]
+        return [peer for user in dict.fromkeys(target.users) for peer in self._users_here.of(user)]
 
     def _users(self, target: Target) -> Collection[str]:
         if isinstance(target, Everyone):

@@ -9,6 +9,7 @@ from typing import Any
 from crosswire.runtime.tasks import Tasks
 from crosswire.runtime.wheel import TimerWheel
 from crosswire.runtime.workers import Workers
+from crosswire.server.peer import Peer
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.types import Close, CloseCode
@@ -50,44 +51,44 @@ class Drain:
         sessions = self._sessions
         steps, total = int(seconds * CLOSING_SHARE / STEP_INTERVAL), len(sessions)
         for steps_left in range(steps - 1, -1, -1):
-            waiting = [session for session in sessions if session.socket.is_open]
+            waiting = [session for session in sessions if session.peer.is_open]
             if not waiting:
                 break
             due = max(len(waiting) - total * steps_left // steps, 0)
             idle = [session for session in waiting if not session.work.running]
             for session in idle[:due]:
-                _close(session.socket)
+                _close(session.peer)
             await asyncio.sleep(STEP_INTERVAL)
 
     async def close_all(self, deadline: float) -> None:
         """Close the remaining connections with 1001, and drop those still there at ``deadline`` of the loop's clock."""
         try:
             for session in list(self._sessions):
-                _close(session.socket)
+                _close(session.peer)
             await self._sessions.wait_gone(deadline - asyncio.get_running_loop().time())
         finally:
             for session in list(self._sessions):
-                session.socket.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
+                session.peer.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
 
     async def wait_for_handlers(self, deadline: float, caller: asyncio.Task[Any] | None) -> None:
         """Wait for handlers and hooks to end until ``deadline``; not for ``caller``, a task that waits for the stop."""
         await self._sessions.wait_gone(MIN_TIME)  # connections that were dropped are gone in the next turn
         await self._tasks.wait(max(deadline - asyncio.get_running_loop().time(), 0), caller)
 
-    async def end_departures(self, caller: asyncio.Task[Any] | None) -> None:
+    async def finish_teardowns(self, caller: asyncio.Task[Any] | None) -> None:
         """Cancel the handlers of connections that are gone, and run ``on_disconnect`` of each; spare ``caller``."""
-        departing = self._sessions.departing
-        if not departing:
+        teardowns = self._sessions.teardowns
+        if not teardowns:
             return
-        logger.warning("handlers of %d connections were still at work and are cancelled", len(departing))
+        logger.warning("handlers of %d connections were still at work and are cancelled", len(teardowns))
         self._workers.drop()
         try:
-            for departure in tuple(departing):
-                departure.hurry(caller)
+            for teardown in tuple(teardowns):
+                teardown.cancel_handlers(caller)
             await self._tasks.wait(MIN_TIME, caller)
         finally:
-            for departure in tuple(departing):
-                departure.end(caller)
+            for teardown in tuple(teardowns):
+                teardown.finish(caller)
         await self._tasks.wait(MIN_TIME, caller)
 
     async def cancel_handlers(self, caller: asyncio.Task[Any] | None) -> None:
@@ -101,6 +102,6 @@ class Drain:
             self._wheel.stop()
 
 
-def _close(socket: Socket) -> None:
-    if socket.is_open:
-        socket.close(CloseCode.GOING_AWAY, "the server is stopping")
+def _close(peer: Peer[Socket]) -> None:
+    if peer.is_open:
+        peer.close(CloseCode.GOING_AWAY, "the server is stopping")

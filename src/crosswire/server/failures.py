@@ -14,6 +14,7 @@ from crosswire.runtime.dispatch import fire
 from crosswire.runtime.interrupts import BrokenOff
 from crosswire.runtime.notices import Notices, reason
 from crosswire.runtime.tasks import Tasks
+from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
 
 logger = logging.getLogger("crosswire.server")
@@ -47,7 +48,7 @@ class FailureReporter:
         self.notices = Notices(logger)
         self.stopping = False
 
-    def report(self, socket: Socket | None, error: BaseException, what: str, *, answers: bool = False) -> None:
+    def report(self, session: SessionView | None, error: BaseException, what: str, *, answers: bool = False) -> None:
         """Report what the application's own code raised.
 
         A refusal is not a failure: where it answers a call, the caller is told; otherwise ``on_error`` is, or the log
@@ -55,34 +56,34 @@ class FailureReporter:
         a stop, or interrupted by a signal, has not failed.
 
         Args:
-            socket: whose event it was, if it was one's.
+            session: of the connection whose event it was, or None.
             error: what was raised.
             what: the code that raised it, for the log.
             answers: whether a caller is told of a refusal.
         """
         if isinstance(error, BrokenOff) or (self.stopping and isinstance(error, asyncio.CancelledError)):
             return
-        if socket is None:
+        if session is None:
             self._log(error, what)
         elif not isinstance(error, EventError):
             self._log(error, what)
-            self._call_hook(socket, error)
+            self._call_hook(session, error)
         elif isinstance(error, InvalidPayload) or not answers:
-            self.report_refused(socket, error, what, answers=answers)
+            self.report_refused(session, error, what, answers=answers)
 
-    def report_refused(self, socket: Socket, error: EventError, what: str, *, answers: bool = False) -> None:
+    def report_refused(self, session: SessionView, error: EventError, what: str, *, answers: bool = False) -> None:
         """Report that a client's event was refused: to ``on_error``, or without a hook and a caller to the log."""
         if self._on_error:
-            self._call_hook(socket, error)
+            self._call_hook(session, error)
         elif not answers:
             text = "%s refused what %r sent, and there is no on_error hook to tell: %s"
-            self.notices.warn(f"refused {type(error).__name__}", text, what, socket, reason(error))
+            self.notices.warn(f"refused {type(error).__name__}", text, what, session.socket, reason(error))
 
-    def _call_hook(self, socket: Socket, error: BaseException) -> None:
+    def _call_hook(self, session: SessionView, error: BaseException) -> None:
         if len(self._tasks) >= MAX_TASKS:
             self._log(error, "a handler, and on_error is too slow to be told: it")
             return
-        fire(self._on_error, (socket, error), self._tasks, self._log_failed_hook, socket.copy_context)
+        fire(self._on_error, (session.socket, error), self._tasks, self._log_failed_hook, session.work.copy_context)
 
     def _log_failed_hook(self, error: BaseException) -> None:
         self._log(error, "on_error")

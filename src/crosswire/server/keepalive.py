@@ -27,7 +27,7 @@ class Keepalive:
     a sign of life, and so is every byte that leaves while the ping waits for it.
 
     Attributes:
-        deaf: set while nothing is read of the peer, which therefore has no way to show life.
+        paused: set while nothing is read of the peer, which therefore has no way to show life.
         heard: set when anything arrives; a peer that talks is alive even while its pong is stuck behind its data.
         latency: milliseconds from the last answered ping to its pong, or None before the first.
     """
@@ -41,9 +41,9 @@ class Keepalive:
         "_probe",
         "_traffic",
         "_wheel",
-        "deaf",
         "heard",
         "latency",
+        "paused",
     )
 
     def __init__(self, connection: Connection, heartbeat: Heartbeat, wheel: TimerWheel) -> None:
@@ -55,7 +55,7 @@ class Keepalive:
         self._overdue = False  # whether what has arrived is read for the last time
         self._traffic: Traffic | None = None  # as it was when it was looked at last
         self._probe: asyncio.Future[bool] | None = None
-        self.deaf = False
+        self.paused = False
         self.heard = False
         self.latency: float | None = None
         wheel.add(self, heartbeat.interval)
@@ -103,7 +103,7 @@ class Keepalive:
 
     def _look(self, connection: Connection, now: float) -> None:
         """Note whether the peer shows life: that of a part of a message is no answer yet, and gives it more time."""
-        if self.heard or self.deaf:
+        if self.heard or self.paused:
             self._asked = None
             self._overdue = False
         elif self._asked is not None and self._moved(connection):
@@ -145,7 +145,7 @@ class Keepalive:
     def _probe_due(self) -> None:
         if self._probe is not None:
             moved = self._connection is not None and self._moved(self._connection)
-            self._probed(alive=self.heard or self.deaf or moved)
+            self._probed(alive=self.heard or self.paused or moved)
 
     def _probed(self, *, alive: bool) -> None:
         probe, self._probe = self._probe, None

@@ -10,10 +10,8 @@ from typing import Any
 from crosswire.cluster.node import Node
 from crosswire.core.options import require_drain
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
 from crosswire.runtime.tasks import Tasks
-from crosswire.server.context import Context
 from crosswire.server.drain import MIN_TIME, Drain
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
@@ -38,7 +36,6 @@ class Lifecycle:
 
     __slots__ = (
         "_announcing",
-        "_context",
         "_drain",
         "_failures",
         "_hooks",
@@ -59,12 +56,10 @@ class Lifecycle:
         upgrades: Upgrades,
         listener: PicowsListener,
         node: Node,
-        context: Context,
     ) -> None:
         self._node = node
         self._watching: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
-        self._context = context
         self._hooks = hooks
         self._tasks = tasks
         self._failures = failures
@@ -111,7 +106,6 @@ class Lifecycle:
         await self._node.lost_name()
 
     async def _begin(self, listen: bool) -> None:
-        self._context.thread = get_ident()
         if listen:
             await self._listener.bind()
         try:
@@ -151,7 +145,7 @@ class Lifecycle:
                 partial(drain.close_all, deadline),
                 self._listener.end,
                 partial(drain.wait_for_handlers, deadline, caller),
-                partial(drain.end_departures, caller),
+                partial(drain.finish_teardowns, caller),
                 partial(drain.cancel_handlers, caller),
                 partial(run_each, self._hooks.on_stop, self._tasks),
                 self._node.stop,

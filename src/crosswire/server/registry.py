@@ -60,7 +60,7 @@ class Registry(Generic[ConnectionT]):
         stamp = self._interest.stamp()
         if not self.users.of(user):
             self._interest.open_user(user)
-        self._fanout.use(socket.format)
+        self._fanout.add_format(socket.format)
         socket.user = user
         socket.stamp = stamp
         self.users.add(socket)
@@ -83,7 +83,7 @@ class Registry(Generic[ConnectionT]):
         """Forget a socket, and return the rooms it was in. Another connection of its user is not touched."""
         self._fanout.flush()
         if self.users.remove(socket):
-            self._fanout.disuse(socket.format)
+            self._fanout.remove_format(socket.format)
             if not self.users.of(socket.user):
                 self._interest.close_user(socket.user)
         self._interest.gone(socket)

@@ -9,25 +9,23 @@ from contextvars import Context as Variables
 from functools import partial
 from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crosswire.core import messages
 from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
+from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Codec, Message
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
 from crosswire.runtime.notices import reason
-from crosswire.runtime.slow import SlowWatch
+from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.tasks import is_being_cancelled
 from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
+from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
-
-if TYPE_CHECKING:
-    from crosswire.server.session import Session
 
 logger = logging.getLogger("crosswire.events")
 
@@ -58,7 +56,7 @@ class Router:
         limits: Limits,
         workers: Workers,
         failures: FailureReporter,
-        watch: SlowWatch | None,
+        watch: SlowHandlerWatch | None,
     ) -> None:
         self._events = events
         self._hooks = hooks
@@ -67,29 +65,29 @@ class Router:
         self._failures = failures
         self._watch = watch
 
-    def receive(self, session: Session, codec: Codec, data: str | bytes) -> None:
+    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
         """Take one message of a client, whatever it is."""
         socket = session.socket
         try:
             message = codec.decode(data)
         except InvalidMessage as error:
             if error.callback_id is not None:
-                self._refuse(socket, error.callback_id, error)
+                self._refuse(session, error.callback_id, error)
             else:
                 self._dropped("message", "%r sent what is no message, and it was dropped: %s", socket, reason(error))
             return
         callback_id = message.callback_id
-        if callback_id is not None and not 0 < len(callback_id) <= MAX_ID:
+        if callback_id is not None and not 0 < len(callback_id) <= MAX_CALL_ID:
             text = "%r sent a call whose id is not 1-%d characters long, and it was dropped"
-            self._dropped("call id", text, socket, MAX_ID)
+            self._dropped("call id", text, socket, MAX_CALL_ID)
         elif message.event is None:
-            self._answered(socket, codec, message)
+            self._answered(session, codec, message)
         elif listeners := self._events.of(message.event):
             self._deliver(session, codec, message, listeners)
         elif callback_id is None and message.event == BACKGROUND:
-            socket.enter_background()
+            session.peer.enter_background()
         elif callback_id is None and message.event == FOREGROUND:
-            socket.enter_foreground()
+            session.peer.enter_foreground()
         else:
             if not self._hooks.on_message:
                 text = (
@@ -97,9 +95,9 @@ class Router:
                 )
                 self._failures.notices.warn_once("there is no handler", message.event, text, socket)
             if callback_id is not None:
-                self._refuse(socket, callback_id, _NO_HANDLER)
+                self._refuse(session, callback_id, _NO_HANDLER)
 
-    def answered(self, socket: Socket, codec: Codec, data: str | bytes) -> bool:
+    def answered(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Take a message if it is the answer to a call of ours; tell whether it was."""
         try:
             message = codec.decode(data)
@@ -107,16 +105,16 @@ class Router:
             return False
         if message.event is not None or message.call_id is None:
             return False
-        self._answered(socket, codec, message)
+        self._answered(session, codec, message)
         return True
 
-    def _use_up(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
+    def _use_up(self, session: SessionView, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         """Remove the handlers that are called once, and now."""
         busy = session.work.running >= self._limits.handlers
         reached = will_be_called(listeners, 1, partial(_decode, codec, message), busy=busy)
         self._events.remove_once(str(message.event), reached)
 
-    def _deliver(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
+    def _deliver(self, session: SessionView, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         listener = listeners[0]
         if len(listeners) > 1:
             self._call_all(session, codec, message, listeners)
@@ -134,19 +132,19 @@ class Router:
                 value = context.run(_call, listener, session.socket, codec, message)
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
-                    watch.tell(str(message.event), began)
+                    watch.report(str(message.event), began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
-            self._fail(session.socket, message, error)
+            self._fail(session, message, error)
             return
         if type(value) is not CoroutineType:
-            self._answer(session.socket, message, value)
+            self._answer(session, message, value)
         elif not self._start(session, message, self._call_one(session, codec, message, value), context):
             value.close()
 
     async def _call_one(
-        self, session: Session, codec: Codec, message: Message, handler: Listener | CoroutineType[Any, Any, Any]
+        self, session: SessionView, codec: Codec, message: Message, handler: Listener | CoroutineType[Any, Any, Any]
     ) -> None:
         """Call the one handler of an event, unless it gave a coroutine already, and await what it gives if need be."""
         try:
@@ -158,22 +156,22 @@ class Router:
                     returns.require(value)
             else:
                 value = await handler
-            self._answer(session.socket, message, value)
+            self._answer(session, message, value)
         except asyncio.CancelledError as error:
-            self._fail(session.socket, message, error)
+            self._fail(session, message, error)
             if is_being_cancelled():
                 raise
         except Exception as error:  # noqa: BLE001 - as above
-            self._fail(session.socket, message, error)
+            self._fail(session, message, error)
         finally:
             session.work.ended()
 
-    def _call_all(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
+    def _call_all(self, session: SessionView, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         """Call several handlers, one after the other."""
         if any(listener.once for listener in listeners):
             self._use_up(session, codec, message, listeners)
         socket = session.socket
-        outcome = Outcome(partial(self._report, socket, message))
+        outcome = Outcome(partial(self._report, session, message))
 
         decode = partial(_decode, codec, message)
 
@@ -181,7 +179,7 @@ class Router:
             try:
                 await unfinished.finish((socket,), decode, outcome)
             finally:
-                self._settle(socket, message, outcome)
+                self._settle(session, message, outcome)
                 session.work.ended()
 
         if self._workers.waiting:
@@ -190,20 +188,22 @@ class Router:
             enter, event = session.work.copy_context, str(message.event)
             unfinished = call_sync(listeners, (socket,), decode, outcome, enter, self._watch, event)
         if unfinished is None:
-            self._settle(socket, message, outcome)
+            self._settle(session, message, outcome)
         elif not self._start(session, message, finish(unfinished), session.work.copy_context()):
             unfinished.drop()
 
-    def _start(self, session: Session, message: Message, job: Coroutine[Any, Any, None], context: Variables) -> bool:
+    def _start(
+        self, session: SessionView, message: Message, job: Coroutine[Any, Any, None], context: Variables
+    ) -> bool:
         """Run a job for a connection, if it may have one more; tell whether it may."""
         work, most = session.work, self._limits.handlers
         if work.running >= most:
             job.close()
             busy = EventError("BUSY", "too many of your events are still being handled")
             if message.callback_id is None:
-                self._failures.report_refused(session.socket, busy, f"the handler of {message.event!r}")
+                self._failures.report_refused(session, busy, f"the handler of {message.event!r}")
             else:
-                self._refuse(session.socket, message.callback_id, busy)
+                self._refuse(session, message.callback_id, busy)
             return False
         work.running += 1
         self._workers.start(job, context, work, message.event or "")
@@ -211,69 +211,71 @@ class Router:
             session.hold_if_full()
         return True
 
-    def _settle(self, socket: Socket, message: Message, outcome: Outcome) -> None:
+    def _settle(self, session: SessionView, message: Message, outcome: Outcome) -> None:
         if outcome.error is None:
-            self._answer(socket, message, outcome.value)
+            self._answer(session, message, outcome.value)
         elif message.callback_id is not None:
-            self._refuse(socket, message.callback_id, _told(outcome.error))
+            self._refuse(session, message.callback_id, _told(outcome.error))
 
-    def _answer(self, socket: Socket, message: Message, value: Any) -> None:
+    def _answer(self, session: SessionView, message: Message, value: Any) -> None:
         if message.callback_id is None:
             return
+        peer = session.peer
         try:
-            frame = socket.format.frame(messages.answer(message.callback_id, value))
+            frame = peer.format.frame(messages.answer(message.callback_id, value))
         except InvalidPayload as error:
-            self._fail(socket, message, TypeError(f"the handler's return value can't be sent: {error.message}"))
+            self._fail(session, message, TypeError(f"the handler's return value can't be sent: {error.message}"))
         else:
-            socket.deliver(frame)
+            peer.deliver(frame)
 
-    def _fail(self, socket: Socket, message: Message, error: BaseException) -> None:
-        self._report(socket, message, error)
+    def _fail(self, session: SessionView, message: Message, error: BaseException) -> None:
+        self._report(session, message, error)
         if message.callback_id is not None:
-            self._refuse(socket, message.callback_id, _told(error))
+            self._refuse(session, message.callback_id, _told(error))
 
-    def _refuse(self, socket: Socket, callback_id: str, error: EventError) -> None:
+    def _refuse(self, session: SessionView, callback_id: str, error: EventError) -> None:
         try:
-            frame = socket.format.frame(messages.refusal(callback_id, error))
+            frame = session.peer.format.frame(messages.refusal(callback_id, error))
         except InvalidPayload as reason:
             failure = TypeError(f"the refusal can't be sent: {reason.message}")
-            self._failures.report(socket, failure, "a handler's refusal")
-            frame = socket.format.frame(messages.refusal(callback_id, _HANDLER_ERROR))
-        socket.deliver(frame)
+            self._failures.report(session, failure, "a handler's refusal")
+            frame = session.peer.format.frame(messages.refusal(callback_id, _HANDLER_ERROR))
+        session.peer.deliver(frame)
 
-    def _report(self, socket: Socket, message: Message, error: BaseException) -> None:
+    def _report(self, session: SessionView, message: Message, error: BaseException) -> None:
         if isinstance(error, Reject):
-            socket.close(error.close_code, error.reason)
-        elif socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            session.peer.close(error.close_code, error.reason)
+        elif session.peer.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # one that is cancelled because its connection is gone, or the server stops, has not failed
             answers = message.callback_id is not None
-            self._failures.report(socket, error, f"a handler of {message.event!r}", answers=answers)
+            self._failures.report(session, error, f"a handler of {message.event!r}", answers=answers)
 
     def _dropped(self, kind: str, text: str, *args: object) -> None:
         """Warn of a message that is lost, unless ``on_message`` has got it: it may be of the application's protocol."""
         if not self._hooks.on_message:
             self._failures.notices.warn(kind, text, *args)
 
-    def _answered(self, socket: Socket, codec: Codec, message: Message) -> None:
+    def _answered(self, session: SessionView, codec: Codec, message: Message) -> None:
         """Take a client's answer to a call of ours; one that nobody waits for is ignored."""
         if message.call_id is None and message.callback_id is not None:
-            self._refuse(socket, message.callback_id, _NO_EVENT)
+            self._refuse(session, message.callback_id, _NO_EVENT)
             return
         if message.call_id is None:
-            self._dropped("no event", "%r sent a message without an event, and it was dropped", socket)
+            self._dropped("no event", "%r sent a message without an event, and it was dropped", session.socket)
             return
-        waiter = socket.forget(message.call_id)
+        peer = session.peer
+        waiter = peer.forget(message.call_id)
         if waiter is None:
-            logger.debug("%r sent an answer that nobody waits for any more", socket)
+            logger.debug("%r sent an answer that nobody waits for any more", session.socket)
         elif message.error is not None:
-            waiter.refused(socket, EventError(message.error.code, message.error.message))
+            waiter.refused(peer, EventError(message.error.code, message.error.message))
         else:
             try:
                 answer = codec.payload(waiter.kind, message.payload)
             except InvalidPayload as error:
-                waiter.refused(socket, error)
+                waiter.refused(peer, error)
             else:
-                waiter.answered(socket, answer)
+                waiter.answered(peer, answer)
 
 
 _HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from crosswire.core import deflate
 from crosswire.core.formats import Format, format_for
-from crosswire.core.messages import MSGPACK_SUBPROTOCOL, OURS
+from crosswire.core.messages import MSGPACK_SUBPROTOCOL, SERVER_HEADER
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
 from crosswire.runtime.notices import shown
-from crosswire.runtime.slow import SlowWatch, watched
+from crosswire.runtime.slow_handlers import SlowHandlerWatch, call_watched
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
@@ -25,7 +25,7 @@ from crosswire.transport.interface import Accepted, HttpRequest, Receiver, Respo
 OpenSession = Callable[[Handshake, Format, Verdict, Context], Receiver]
 """Makes the session of a connection, with the context variables that ``authenticate`` has set."""
 
-_SAYS_WHO = {OURS: "1"}
+_SAYS_WHO = {SERVER_HEADER: "1"}
 _KEY = re.compile(r"\s*[A-Za-z0-9+/]{22}==\s*", re.ASCII)
 """16 bytes in base64."""
 
@@ -91,7 +91,7 @@ class Upgrades:
         sessions: Sessions,
         open_session: OpenSession,
         failures: FailureReporter,
-        watch: SlowWatch | None = None,
+        watch: SlowHandlerWatch | None = None,
     ) -> None:
         self._routes = routes
         self._authentication = authentication
@@ -107,7 +107,9 @@ class Upgrades:
         handshake = self._handshake(request)
         if not request.wants_websocket:
             what = f"{request.method} {handshake.path}"
-            answer = watched(self._watch, what, self._routes.answer, handshake, request.method, draining=self.draining)
+            answer = call_watched(
+                self._watch, what, self._routes.answer, handshake, request.method, draining=self.draining
+            )
             if "sec-websocket-key" in request.headers:
                 self._miss_upgrade(handshake, answer)
             return answer
@@ -132,8 +134,8 @@ class Upgrades:
         scheme = "https" if request.secure else "http"
         if (proxies := self._terms.proxies) is None:
             return Handshake(request.target, request.headers, request.remote, scheme=scheme)
-        seen = proxies.see(request.remote, scheme, request.headers)
-        return Handshake(request.target, request.headers, seen.remote, scheme=seen.scheme)
+        requester = proxies.resolve(request.remote, scheme, request.headers)
+        return Handshake(request.target, request.headers, requester.remote, scheme=requester.scheme)
 
     def _refusal(self, request: HttpRequest) -> Response | None:
         """Why the request can't become a WebSocket, before anybody asks who sent it."""
@@ -152,7 +154,7 @@ class Upgrades:
 
     def _judge(self, handshake: Handshake) -> Verdict | Response:
         try:
-            verdict = watched(self._watch, "authenticate", self._authentication.judge, handshake)
+            verdict = call_watched(self._watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
             self._failures.report(None, error, "authenticate")
             return Response(500, b"authentication failed")

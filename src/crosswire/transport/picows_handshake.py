@@ -16,8 +16,9 @@ from crosswire.core import deflate
 from crosswire.transport.http_head import BadRequestHead, RequestHead
 from crosswire.transport.http_response import encode_response
 from crosswire.transport.interface import Accepted, Acceptor, HttpRequest, Response
+from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.pending_handshakes import PendingHandshakes, feed_buffered_protocol
-from crosswire.transport.picows_connection import ListenerContext, PicowsConnection
+from crosswire.transport.picows_connection import PicowsConnection
 from crosswire.transport.picows_log import PICOWS_LOG
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
@@ -32,23 +33,23 @@ class HandshakeProtocol(asyncio.Protocol):
 
     Args:
         acceptor: decides about it.
-        shared: what all connections of the listener have in common.
+        context: of the listener.
         handshakes: counts it among them while it is one.
         announced: what a proxy said of the connection, or None.
     """
 
-    __slots__ = ("_acceptor", "_announced", "_handshakes", "_head", "_shared", "_transport")
+    __slots__ = ("_acceptor", "_announced", "_context", "_handshakes", "_head", "_transport")
 
     def __init__(
         self,
         acceptor: Acceptor,
-        shared: ListenerContext,
+        context: ListenerContext,
         handshakes: PendingHandshakes,
         announced: ProxyHeader | None = None,
     ) -> None:
         self._announced = announced
         self._acceptor = acceptor
-        self._shared = shared
+        self._context = context
         self._handshakes = handshakes
         self._head: RequestHead | None = None
         self._transport: asyncio.Transport
@@ -58,7 +59,7 @@ class HandshakeProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the request, and not for ever."""
         self._transport = cast(asyncio.Transport, transport)
-        self._head = RequestHead(self._shared.limits)
+        self._head = RequestHead(self._context.limits)
         self._handshakes.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -70,7 +71,7 @@ class HandshakeProtocol(asyncio.Protocol):
             complete = head.feed(data)
         except BadRequestHead as bad:
             kind = f"HTTP {bad.status}"
-            self._shared.notices.warn(kind, "a request was refused with HTTP %d: %s", bad.status, bad.reason)
+            self._context.request_notices.warn(kind, "a request was refused with HTTP %d: %s", bad.status, bad.reason)
             self._answer(Response(bad.status, bad.reason.encode()), last=False)
             return
         if complete:
@@ -97,7 +98,7 @@ class HandshakeProtocol(asyncio.Protocol):
     def _decide(self, head: RequestHead) -> None:
         said = self._announced
         remote = self._peer() if said is None or said.remote is None else said.remote
-        secure = self._shared.secure or (said is not None and said.tls)
+        secure = self._context.secure or (said is not None and said.tls)
         request = HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)
         decision = self._acceptor.accept(request)
         if isinstance(decision, Response):
@@ -126,9 +127,9 @@ class HandshakeProtocol(asyncio.Protocol):
     def _upgrade(self, accepted: Accepted, head: RequestHead) -> None:
         """Hand the connection to picows, which gets the least request that it takes for one."""
         self._handshakes.discard(self)
-        connection = PicowsConnection(accepted.receiver, self._shared, deflate=accepted.deflate)
+        connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.deflate)
         granted = WSUpgradeResponseWithListener(_Granted(accepted), connection)
-        protocol = _websocket(granted, self._shared.limits.max_message)
+        protocol = _websocket(granted, self._context.limits.max_message)
         transport = self._transport
         transport.set_protocol(_NOBODY)
         transport.set_protocol(protocol)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import ssl
 from typing import Any
 
@@ -12,12 +11,11 @@ from crosswire.core.limits import Limits
 from crosswire.core.options import require_bool, require_host
 from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
-from crosswire.runtime.notices import Notices
+from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.tasks import Tasks
 from crosswire.transport.interface import Acceptor
-from crosswire.transport.outbox import Flusher
+from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.pending_handshakes import PendingHandshakes
-from crosswire.transport.picows_connection import ListenerContext
 from crosswire.transport.picows_handshake import HandshakeProtocol
 from crosswire.transport.proxy_header import ProxyHeader
 from crosswire.transport.proxy_header_protocol import ProxyHeaderProtocol
@@ -67,7 +65,7 @@ class PicowsListener:
         self._file: tuple[int, int] | None = None
         self._server: asyncio.Server | None = None
         self._tasks = Tasks()
-        self._shared = ListenerContext(limits, flusher, Notices(logging.getLogger("crosswire.http")), tls is not None)
+        self._context = ListenerContext(limits, flusher, secure=tls is not None)
         self._handshakes = PendingHandshakes(limits.handshake_timeout)
 
     @property
@@ -163,7 +161,7 @@ class PicowsListener:
         """The context, and our limits instead of the event loop's: a minute for the handshake, half of one to end."""
         if self._tls is None:
             return {}
-        limits = self._shared.limits
+        limits = self._context.limits
         return {
             name: self._tls,
             "ssl_handshake_timeout": limits.handshake_timeout,
@@ -191,14 +189,14 @@ class PicowsListener:
 
     def _protocol(self) -> asyncio.Protocol:
         if self._announced is None:
-            return HandshakeProtocol(self._acceptor, self._shared, self._handshakes)
+            return HandshakeProtocol(self._acceptor, self._context, self._handshakes)
         tls = self._tls_options("sslcontext")
         return ProxyHeaderProtocol(
-            self._announced, self._handshakes, self._shared.notices, tls, self._begin, self._tasks
+            self._announced, self._handshakes, self._context.request_notices, tls, self._begin, self._tasks
         )
 
     def _begin(self, announcement: ProxyHeader) -> HandshakeProtocol:
-        return HandshakeProtocol(self._acceptor, self._shared, self._handshakes, announcement)
+        return HandshakeProtocol(self._acceptor, self._context, self._handshakes, announcement)
 
 
 def _place(host: object, port: object, reuse_port: object) -> UnixSocket | None:

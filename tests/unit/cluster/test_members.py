@@ -70,7 +70,7 @@ class Peer:
         self.members = Members(own, native, self.port, NoClients(), self, clock, dialect)
         self._native = native
         self._kept: list[tuple[bytes, bytes]] = []
-        native.attend(Inbox(), self.members)
+        native.attend(Inbox(), Inbox(), self.members)
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> Peer:
@@ -92,7 +92,7 @@ class Peer:
 
     def thaw(self) -> None:
         """Hear what has come meanwhile, and go on."""
-        self._native.attend(Inbox(), self.members)
+        self._native.attend(Inbox(), Inbox(), self.members)
         for channel, body in self._kept:
             self.port.receivers[channel](body)
         self._beating = asyncio.create_task(self.members.keep_up())

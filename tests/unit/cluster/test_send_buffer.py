@@ -79,7 +79,7 @@ def test_several_messages_are_refused_together() -> None:
     scene = Scene("raise")
     scene.buffer.require_room([100, 100])
     with pytest.raises(BusUnavailable):
-        scene.buffer.require_room([100] * 5)
+        scene.buffer.require_room([100] * 6)
     scene.budget.copies = 3
     with pytest.raises(BusUnavailable):
         scene.buffer.require_room([100, 100])

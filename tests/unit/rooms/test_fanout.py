@@ -6,7 +6,8 @@ from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, Format, format_for
 from crosswire.core.messages import event
 from crosswire.errors import InvalidPayload
-from crosswire.rooms.fanout import FanOut, Flushable
+from crosswire.rooms.fanout import FanOut
+from crosswire.runtime.flusher import Flushable
 from tests.support.members import FakeMember
 
 MSGPACK = format_for(msgpack=True, deflate=False)
@@ -41,13 +42,13 @@ def fanout(turn: Turn) -> FanOut:
 def room(fanout: FanOut) -> list[FakeMember]:
     members = [FakeMember(str(number)) for number in range(3)]
     for member in members:
-        fanout.use(member.format)
+        fanout.add_format(member.format)
     return members
 
 
 def joined(fanout: FanOut, form: Format) -> FakeMember:
     member = FakeMember("other", form)
-    fanout.use(form)
+    fanout.add_format(form)
     return member
 
 
@@ -77,19 +78,19 @@ def test_each_gets_the_form_it_agreed_on(fanout: FanOut, room: list[FakeMember],
 
 def test_a_message_is_encoded_for_the_formats_in_use(fanout: FanOut) -> None:
     assert list(fanout.encode(NEWS)) == [JSON_TEXT]
-    fanout.use(MSGPACK)
-    fanout.use(MSGPACK)
-    fanout.disuse(MSGPACK)
+    fanout.add_format(MSGPACK)
+    fanout.add_format(MSGPACK)
+    fanout.remove_format(MSGPACK)
     assert set(fanout.encode(NEWS)) == {JSON_TEXT, MSGPACK}
-    fanout.disuse(MSGPACK)
-    fanout.use(JSON_TEXT)
-    fanout.disuse(JSON_TEXT)
+    fanout.remove_format(MSGPACK)
+    fanout.add_format(JSON_TEXT)
+    fanout.remove_format(JSON_TEXT)
     assert list(fanout.encode(NEWS)) == [JSON_TEXT]
 
 
 @pytest.mark.parametrize("data", [object(), {True: 1}, "\ud800"])
 def test_data_without_a_json_form_is_refused_before_anything_is_sent(fanout: FanOut, data: object) -> None:
-    fanout.use(MSGPACK)
+    fanout.add_format(MSGPACK)
     with pytest.raises(InvalidPayload):
         fanout.encode(event("news", data))
 

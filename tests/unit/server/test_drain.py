@@ -37,7 +37,7 @@ def drained(
         await server.drain.close_all(began + max(seconds, MIN_TIME))
         took = loop.time() - began
         await asyncio.sleep(1)
-        assert len(server.context.sessions) == 0
+        assert len(server.sessions) == 0
         await server.end()
         return made, [each.closed_at - began for each in made if each.closed_at is not None], took
 

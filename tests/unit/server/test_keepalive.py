@@ -104,10 +104,10 @@ async def test_a_pong_that_answers_no_ping_only_shows_life() -> None:
 async def test_the_silence_of_a_peer_that_is_not_read_means_nothing(paused_at: float) -> None:
     peer, keepalive, wheel = beating(None)
     await asyncio.sleep(paused_at)
-    keepalive.deaf = True
+    keepalive.paused = True
     await asyncio.sleep(1000)
     while_deaf = [close for _, close in peer.aborts]
-    keepalive.deaf = False
+    keepalive.paused = False
     keepalive.heard = True
     began = peer.loop.time()
     await asyncio.sleep(100)
@@ -120,9 +120,9 @@ async def test_the_silence_of_a_peer_that_is_not_read_means_nothing(paused_at: f
 
 async def test_a_peer_that_is_not_read_answers_a_probe() -> None:
     _, keepalive, wheel = beating(None)
-    keepalive.deaf = True
+    keepalive.paused = True
     alive = await keepalive.answers(1)
-    keepalive.deaf = False
+    keepalive.paused = False
     gone = await keepalive.answers(1)
     keepalive.stop()
     wheel.stop()

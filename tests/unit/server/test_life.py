@@ -75,9 +75,9 @@ class Life:
             PlainRoutes(),
             authentication,
             Terms(),
-            self.server.context.sessions,
+            self.server.sessions,
             self.server.open_session,
-            self.server.context.failures,
+            self.server.failures,
         )
         self._listener = MemoryListener(upgrades, LIMITS)
 
@@ -140,8 +140,8 @@ class Life:
         await drain.spread(self._script.drains)
         await drain.close_all(deadline)
         await drain.wait_for_handlers(deadline, None)
-        await drain.end_departures(None)
-        assert not self.server.context.sessions.departing
+        await drain.finish_teardowns(None)
+        assert not self.server.sessions.teardowns
         await self.server.end()
 
     def _do(self, peer: MemoryClient, number: int, act: str) -> None:
@@ -159,9 +159,9 @@ class Life:
         elif act == "beats":
             peer.send_text("")
         else:
-            for socket in tuple(self.server.context.registry.users.members):
-                if socket.handshake.query["n"] == str(number):
-                    socket.close(4010)
+            for each in tuple(self.server.registry.users.members):
+                if each.socket.handshake.query["n"] == str(number):
+                    each.socket.close(4010)
 
 
 def require_order(log: list[tuple[str, str, str]]) -> None:

@@ -33,7 +33,7 @@ def routed(*texts: str, limits: Limits | None = None, **handlers: Any) -> tuple[
         for text in texts:
             server.router.receive(session, JSON, text)
         await asyncio.sleep(60)
-        assert session.work.running == len(server.context.tasks)
+        assert session.work.running == len(server.tasks)
         frames, errors = connection.frames.copy(), server.errors.copy()
         await server.end()
         connection.frames = frames  # without what the end of the test told those who still waited
@@ -268,7 +268,7 @@ async def test_a_clients_answer_reaches_who_waits_for_it(text: str, expected: An
     server = FakeServer()
     session, _ = server.connect()
     waiter = OneAnswer()
-    session.socket.expect("1", waiter)
+    session.peer.expect("1", waiter)
     server.router.receive(session, JSON, text)
     server.router.receive(session, JSON, '{"callId":"1","payload":"again"}')
     await server.end()

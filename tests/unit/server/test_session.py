@@ -47,7 +47,7 @@ def lived(
         for text in texts:
             session.text(text)
         await asyncio.sleep(60)
-        present = list(server.context.registry.users.users)
+        present = list(server.registry.users.users)
         assert present == ([] if connection.closes else [session.socket.user])
         await server.end()
         return connection, notes
@@ -135,8 +135,8 @@ async def test_a_connection_that_goes_takes_everything_with_it() -> None:
     session, connection = server.connect()
     await session.socket.join("chat", "1")
     session.closed(Close(1006, "lost"))
-    registry = server.context.registry
-    notes += [len(server.context.sessions), list(registry.users.users), registry.rooms.ids("chat")]
+    registry = server.registry
+    notes += [len(server.sessions), list(registry.users.users), registry.rooms.ids("chat")]
     await asyncio.sleep(60)
     assert connection.pings == []
     await server.end()
@@ -153,9 +153,9 @@ async def test_a_late_close_of_an_old_connection_does_not_touch_the_new_one() ->
     assert connection.closes == [(4012, "replaced by a newer connection of the same user")]
     old.closed(Close(4012))
     await server.end()
-    registry = server.context.registry
-    assert registry.users.of("13") == (new.socket,)
-    members, sessions = list(registry.rooms.in_room("chat", "1")), len(server.context.sessions)
+    registry = server.registry
+    assert registry.users.of("13") == (new.peer,)
+    members, sessions = list(registry.rooms.in_room("chat", "1")), len(server.sessions)
     assert (len(members), sessions) == (1, 1)
 
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.errors import UsageError
-from crosswire.transport.outbox import Flusher, Outbox
+from crosswire.runtime.flusher import Flusher
+from crosswire.transport.outbox import Outbox
 from tests.support.aio import run
 
 
@@ -27,7 +27,7 @@ class FakeWriter:
         self.watched.append(low)
 
 
-class FakeOwner:
+class FakeEvents:
     def __init__(self) -> None:
         self.overflows = 0
 
@@ -36,13 +36,13 @@ class FakeOwner:
 
 
 class Bench:
-    """An outbox between a fake writer and a fake owner."""
+    """An outbox between a fake writer and fake events."""
 
     def __init__(self, limit: int = 10, flusher: Flusher | None = None) -> None:
         self.writer = FakeWriter()
-        self.owner = FakeOwner()
+        self.events = FakeEvents()
         self.flusher = flusher or Flusher()
-        self.outbox = Outbox(self.writer, self.flusher, limit, self.owner)
+        self.outbox = Outbox(self.writer, self.flusher, limit, self.events)
 
     def push(self, *frames: bytes) -> None:
         for frame in frames:
@@ -92,21 +92,6 @@ async def test_what_is_pushed_while_the_turn_ends_leaves_at_once() -> None:
     assert bench.writer.writes == [b"a", b"b"]
 
 
-async def test_a_flush_that_fails_does_not_keep_others_from_theirs(caplog: pytest.LogCaptureFixture) -> None:
-    bench = Bench()
-
-    class Broken:
-        def flush(self) -> None:
-            raise RuntimeError("as the test wants it")
-
-    for _ in range(2):
-        bench.flusher.schedule(Broken())
-        bench.push(b"a")
-        await asyncio.sleep(0)
-    assert bench.writer.writes == [b"a", b"a"]
-    assert "as the test wants it" in caplog.text
-
-
 async def test_a_busy_turn_is_written_early_and_drops_nobody() -> None:
     bench = Bench(limit=10)
     bench.push(b"12345", b"67890")
@@ -115,7 +100,7 @@ async def test_a_busy_turn_is_written_early_and_drops_nobody() -> None:
     assert bench.writer.writes == [b"1234567890"]
     await asyncio.sleep(0)
     assert bench.writer.writes == [b"1234567890", b"x"]
-    assert bench.owner.overflows == 0
+    assert bench.events.overflows == 0
 
 
 @pytest.mark.parametrize("paused", [False, True])
@@ -127,7 +112,7 @@ async def test_a_frame_over_the_limit_is_taken_if_nothing_waits(paused: bool) ->
     await asyncio.sleep(0)
     assert bench.writer.writes == ([] if paused else [bytes(1000)])
     assert bench.outbox.buffered == (1000 if paused else 0)
-    assert bench.owner.overflows == 0
+    assert bench.events.overflows == 0
 
 
 async def test_the_limit_itself_may_wait_and_a_byte_more_overflows() -> None:
@@ -136,14 +121,14 @@ async def test_the_limit_itself_may_wait_and_a_byte_more_overflows() -> None:
     bench.push(bytes(4), bytes(6))
     assert bench.outbox.buffered == 10
     bench.push(b"!")
-    assert bench.owner.overflows == 0, "not within the push"
+    assert bench.events.overflows == 0, "not within the push"
     assert bench.outbox.buffered == 0
     bench.push(b"more", b"and more")
     await asyncio.sleep(0)
     bench.outbox.resume()
     bench.push(b"late")
     await asyncio.sleep(0)
-    assert bench.owner.overflows == 1
+    assert bench.events.overflows == 1
     assert bench.writer.writes == []
 
 
@@ -154,7 +139,7 @@ async def test_the_limit_counts_anew_after_each_write() -> None:
         bench.push(bytes(5), bytes(5))
         bench.outbox.resume()
     assert bench.writer.writes == [bytes(10)] * 5
-    assert bench.owner.overflows == 0
+    assert bench.events.overflows == 0
 
 
 async def test_what_is_pushed_while_paused_waits_and_leaves_in_one_write() -> None:
@@ -181,7 +166,7 @@ async def test_after_a_seal_what_waits_leaves_and_nothing_more_is_taken() -> Non
     bench.push(b"c")
     await asyncio.sleep(0)
     assert bench.writer.writes == [b"a"]
-    assert bench.owner.overflows == 0
+    assert bench.events.overflows == 0
 
 
 async def test_a_discard_drops_what_waits_and_tells_nobody() -> None:
@@ -193,7 +178,7 @@ async def test_a_discard_drops_what_waits_and_tells_nobody() -> None:
     bench.outbox.resume()
     await asyncio.sleep(0)
     assert bench.writer.writes == []
-    assert bench.owner.overflows == 0
+    assert bench.events.overflows == 0
 
 
 async def test_buffered_is_what_waits_here_and_in_the_writer() -> None:
@@ -215,7 +200,7 @@ def test_all_that_is_pushed_while_nobody_pauses_comes_out_in_order(turns: list[l
             await asyncio.sleep(0)
         assert b"".join(bench.writer.writes) == b"".join(frame for frames in turns for frame in frames)
         assert bench.outbox.buffered == 0
-        assert bench.owner.overflows == 0
+        assert bench.events.overflows == 0
 
     with asyncio.Runner() as runner:
         runner.run(main())
@@ -233,7 +218,7 @@ def test_what_can_not_be_scheduled_is_not_queued_and_harms_nothing() -> None:
         assert bench.writer.writes == [b"1234567890"]
 
     run(main())
-    assert not bench.owner.overflows
+    assert not bench.events.overflows
 
 
 async def test_a_writer_that_fails_once_is_written_to_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -245,7 +230,7 @@ async def test_a_writer_that_fails_once_is_written_to_again(caplog: pytest.LogCa
 
     other = Bench()
     writer = Failing()
-    outbox = Outbox(writer, other.flusher, 10, other.owner)
+    outbox = Outbox(writer, other.flusher, 10, other.events)
     outbox.push(b"a")
     other.push(b"b")
     await asyncio.sleep(0)
@@ -254,20 +239,3 @@ async def test_a_writer_that_fails_once_is_written_to_again(caplog: pytest.LogCa
     assert other.writer.writes == [b"b"]
     assert writer.writes == [b"c"]
     assert "failed" in caplog.text
-
-
-def test_a_flush_that_is_broken_off_leaves_a_flusher_that_works() -> None:
-    class Interrupted:
-        def flush(self) -> None:
-            raise KeyboardInterrupt
-
-    flusher = Flusher()
-    bench = Bench(flusher=flusher)
-    with contextlib.closing(asyncio.new_event_loop()) as loop:
-        loop.call_soon(flusher.schedule, Interrupted())
-        with pytest.raises(KeyboardInterrupt):
-            loop.run_forever()
-        loop.call_soon(bench.push, b"a")
-        loop.call_later(0.01, loop.stop)
-        loop.run_forever()
-    assert bench.writer.writes == [b"a"]

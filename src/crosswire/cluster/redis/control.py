@@ -96,7 +96,7 @@ class RedisControl:
         native = self._connection().native
         for url in self._added:
             try:
-                native.tell((name,), f"{SERVICE}redis.add", native.pack(url))
+                native.send_event((name,), f"{SERVICE}redis.add", native.pack(url))
             except BusUnavailable as error:  # who comes is to be known of all the same
                 logger.warning("node %r is not told of a Redis that was added: %s", name, error)
 
@@ -117,7 +117,7 @@ class RedisControl:
 
     async def _everywhere(self, name: str, url: str) -> Replies:
         connection = self._connection()
-        others = await connection.gather_service(name, url, PATIENCE, servers=False)
+        others = await connection.requester.gather_service(name, url, PATIENCE, servers=False)
         return Replies({connection.name: True, **others}, errors=others.errors, missing=others.missing)
 
     def _port(self) -> RedisPort:

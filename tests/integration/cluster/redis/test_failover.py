@@ -31,7 +31,7 @@ def servers() -> Iterator[list[RedisProcess]]:
 
 
 class WaitingRedis(Redis):
-    """A bus whose ports publish only when they hear that others listen again, however late these or this process are."""
+    """A bus whose ports publish only when they hear that others listen again, however late that is."""
 
     def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> RedisPort:
         return RedisPort(self, events, name, origin, budget, return_time=60)

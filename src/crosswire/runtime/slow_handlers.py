@@ -1,4 +1,4 @@
-"""Finds handlers that hold the event loop for so long that everybody else waits."""
+"""Warnings of handlers that hold the event loop for so long that everybody else waits."""
 
 from __future__ import annotations
 
@@ -16,43 +16,44 @@ T = TypeVar("T")
 
 logger = logging.getLogger("crosswire.slow")
 
-_OFTEN = 60.0
-"""Seconds in which a handler is warned of once."""
+WARNING_INTERVAL = 60.0
+"""Seconds between two warnings of the same handler."""
 
 
-class SlowWatch:
-    """Warns of handlers that hold the event loop.
+class SlowHandlerWatch:
+    """Log of handlers that hold the event loop.
 
-    Whoever calls one looks at the clock before and after, and says :meth:`tell` if it took longer than ``limit``.
+    Code that calls a handler looks at the clock before and after, and calls :meth:`report` if it took longer than
+    ``limit``.
 
     Args:
-        limit: seconds.
+        limit: seconds that a handler may take.
     """
 
-    __slots__ = ("_slow", "_told", "limit")
+    __slots__ = ("_slow", "_warned", "limit")
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
-        self._slow: list[tuple[float, float]] = []  # what was slow last: when it began, and seconds
-        self._told: dict[str, float] = {}  # by what was called: as many as there are handlers
+        self._slow: list[tuple[float, float]] = []  # the last slow calls: when each began, and seconds
+        self._warned: dict[str, float] = {}  # event or hook -> when
 
-    def tell(self, what: str, began: float) -> None:
-        """Warn, unless it was done within the last minute.
+    def report(self, what: str, began: float) -> None:
+        """Log a warning of a slow call, unless there was one for the same handler within the last minute.
 
         Args:
-            what: was called: an event or a hook.
-            began: when, by ``time.monotonic``.
+            what: name of the event or hook.
+            began: when the call began, by ``time.monotonic``.
         """
         now = monotonic()
         took = now - began
-        while self._slow and self._slow[-1][0] >= began:  # what it called is to blame for its own time
+        while self._slow and self._slow[-1][0] >= began:  # the time of other handlers that it called is theirs
             took -= self._slow.pop()[1]
         if took <= self.limit:
             return
         self._slow = [*self._slow[-9:], (began, now - began)]
-        if now - self._told.get(what, -_OFTEN) < _OFTEN:
+        if now - self._warned.get(what, -WARNING_INTERVAL) < WARNING_INTERVAL:
             return
-        self._told[what] = now
+        self._warned[what] = now
         logger.warning(
             "the handler of %r held the event loop for %.2f s, and everybody waited: await what takes long, or hand it "
             "to asyncio.to_thread (slow_handler=%g sets the limit)",
@@ -62,65 +63,65 @@ class SlowWatch:
         )
 
 
-class Watched(Coroutine[Any, Any, Any]):
-    """A coroutine each of whose steps is watched.
+class WatchedCoroutine(Coroutine[Any, Any, Any]):
+    """A coroutine whose steps are timed.
 
     Args:
         work: the coroutine.
-        what: it belongs to: an event or a hook.
-        watch: warns of a step that takes too long.
+        what: name of the event or hook.
+        watch: log of steps that take too long.
     """
 
     __slots__ = ("_watch", "_what", "_work")
 
-    def __init__(self, work: Coroutine[Any, Any, Any], what: str, watch: SlowWatch) -> None:
+    def __init__(self, work: Coroutine[Any, Any, Any], what: str, watch: SlowHandlerWatch) -> None:
         self._work = work
         self._what = what
         self._watch = watch
 
     def send(self, value: Any) -> Any:
-        """Do the next step."""
+        """Run the coroutine's next step."""
         began = monotonic()
         try:
             return self._work.send(value)
         finally:
             if monotonic() - began > self._watch.limit:
-                self._watch.tell(self._what, began)
+                self._watch.report(self._what, began)
 
     def throw(  # type: ignore[override] # the single exception is all that is thrown here
         self, kind: Any, value: BaseException | None = None, trace: TracebackType | None = None
     ) -> Any:
-        """Do the next step with an exception."""
+        """Throw an exception into the coroutine."""
         began = monotonic()
         try:
             return self._work.throw(kind if value is None else value)
         finally:
             if monotonic() - began > self._watch.limit:
-                self._watch.tell(self._what, began)
+                self._watch.report(self._what, began)
 
     def close(self) -> None:
-        """Do no more."""
+        """Close the coroutine that is wrapped."""
         self._work.close()
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self  # type: ignore[return-value] # it has all that `await` uses
+        return self  # type: ignore[return-value] # it has all methods that `await` uses
 
-    def __iter__(self) -> Watched:
+    def __iter__(self) -> WatchedCoroutine:
         return self
 
     def __next__(self) -> Any:
-        began = monotonic()  # as in send, with no call more
+        began = monotonic()  # as in send, without another call
         try:
             return self._work.send(None)
         finally:
             if monotonic() - began > self._watch.limit:
-                self._watch.tell(self._what, began)
+                self._watch.report(self._what, began)
 
 
 def go_on_watched(
-    context: Context | None, work: Coroutine[Any, Any, T], waits_for: Any, what: str, watch: SlowWatch
+    context: Context | None, work: Coroutine[Any, Any, T], waits_for: Any, what: str, watch: SlowHandlerWatch
 ) -> Generator[Any, Any, T]:
-    """As ``contexts.go_on``, and watch each step; it costs half of what :class:`Watched` does.
+    """As ``contexts.go_on``, and watch each step; it costs half of what :class:`WatchedCoroutine` does.
 
     Args:
         context: that the coroutine runs in; None for that of the present task.
@@ -148,11 +149,13 @@ def go_on_watched(
             return end.value  # type: ignore[no-any-return]
         finally:
             if monotonic() - began > limit:
-                watch.tell(what, began)
+                watch.report(what, began)
 
 
-def watched(watch: SlowWatch | None, what: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what a call returns, and warn if it takes too long."""
+def call_watched(
+    watch: SlowHandlerWatch | None, what: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Call a function and return its result; warn if it takes too long."""
     if watch is None:
         return call(*args, **kwargs)
     began = monotonic()
@@ -160,15 +163,15 @@ def watched(watch: SlowWatch | None, what: str, call: Callable[P, T], *args: P.a
         return call(*args, **kwargs)
     finally:
         if monotonic() - began > watch.limit:
-            watch.tell(what, began)
+            watch.report(what, began)
 
 
-def watch_of(slow_handler: float | None) -> SlowWatch | None:
-    """Return what warns of handlers slower than that many seconds; None for None.
+def slow_handler_watch(slow_handler: float | None) -> SlowHandlerWatch | None:
+    """Return the log for the option ``slow_handler``: seconds, or None for no warnings.
 
     Raises:
         ConfigError: it is no number of seconds.
     """
     if slow_handler is None:
         return None
-    return SlowWatch(require_seconds("slow_handler", slow_handler))
+    return SlowHandlerWatch(require_seconds("slow_handler", slow_handler))
