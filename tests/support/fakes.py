@@ -15,17 +15,18 @@ from crosswire.core.headers import Headers
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.rooms.fanout import FanOut
+from crosswire.rooms.users import UserIndex
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flushable
-from crosswire.runtime.tasks import Tasks
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.admission import Admission
 from crosswire.server.authentication import Verdict
 from crosswire.server.drain import Drain
+from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
 from crosswire.server.hooks import Hooks
-from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.peer import Peer
 from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.registry import Registry
@@ -33,6 +34,7 @@ from crosswire.server.router import Router
 from crosswire.server.session import Session
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.transport.interface import Traffic
 from crosswire.types import Close
 
@@ -105,19 +107,20 @@ class FakeServer:
         fanout = FanOut(at_end_of_turn)
         self.hooks = Hooks()
         self.events = EventListeners(socket=object)
-        interest = Interest(duplicates, heartbeat.probe)
-        self.registry: Registry[Peer[Socket]] = Registry(duplicates, limits.rooms, fanout, interest)
-        self.tasks, self.wheel = Tasks(), TimerWheel()
+        users: UserIndex[Peer[Socket]] = UserIndex()
+        subscriptions, policy = Subscriptions(), DuplicatePolicy(duplicates, users, heartbeat.probe)
+        self.registry: Registry[Peer[Socket]] = Registry(users, limits.rooms, fanout, subscriptions, policy)
+        self.tasks, self.wheel = BackgroundTasks(), TimerWheel()
         self.wheel.clock = loop.time
         self.workers = Workers(self.tasks)
         self.sessions, self.failures = Sessions(), FailureReporter(self.hooks.on_error, self.tasks, loop.time)
         self.router = Router(self.events, self.hooks, limits, self.workers, self.failures, None)
         self.open_session = partial(
             Session,
-            peers=PeerFactory(self.registry, fanout, interest, heartbeat, self.wheel, CallIds()),
+            peers=PeerFactory(self.registry, fanout, subscriptions, policy, heartbeat, self.wheel, CallIds()),
             admission=Admission(
                 self.registry,
-                interest,
+                policy,
                 self.hooks.on_connect,
                 self.tasks,
                 self.wheel,

@@ -1,4 +1,4 @@
-"""What a client sends: encoded, and whatever text is in it with a UTF-8 form."""
+"""Encodes the messages that a client sends, and replaces text that has no UTF-8 form."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from crosswire.core.listeners import AnyHook, Hook
 from crosswire.core.returns import Answer
 from crosswire.core.signatures import Arguments
 from crosswire.errors import NotConnected
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.notices import Notices
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import Close
 
 HandlerT = TypeVar("HandlerT", bound=Callable[[Any], Answer] | Callable[[], Answer])
@@ -29,10 +29,10 @@ class Hooks:
         tasks: where asynchronous handlers run.
 
     Attributes:
-        notices: logs what is lost and has nobody who is told.
+        warnings: logs what is lost and has nobody who is told.
     """
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: BackgroundTasks) -> None:
         self._tasks = tasks
         self.on_open: Hook[[]] = Hook("on_open")
         self.on_close: Hook[[Close]] = Hook("on_close", Arguments(close=Close))
@@ -43,7 +43,7 @@ class Hooks:
         self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout")
         self.on_reconnect: Hook[[int, float], [int]] = Hook("on_reconnect", Arguments(attempt=int, delay=float))
         self.on_give_up: Hook[[int]] = Hook("on_give_up", Arguments(limit=int))
-        self.notices = Notices(logger)
+        self.warnings = ThrottledWarnings(logger)
 
     def fire(self, hook: AnyHook, *arguments: Any) -> asyncio.Task[None] | None:
         """Call a hook's handlers; what they raise is reported. Return the task of those that wait, if any."""

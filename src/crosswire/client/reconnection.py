@@ -12,22 +12,22 @@ from crosswire.client.phases import Phase, PhaseMachine, Trigger
 from crosswire.client.retries import Policy, Retries
 from crosswire.client.session import Session, SessionEvents
 from crosswire.errors import NotConnected, Refused
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.loop_thread import running_loop
-from crosswire.runtime.tasks import Tasks
 from crosswire.types import Close, CloseCode
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for one attempt: name resolution, TCP, TLS and the upgrade together."""
 
-# Where a client was connected before, these say that a proxy has nothing behind it yet.
-_NOT_YET_THERE = frozenset({403, 404})
-# And this, where each attempt has a token of its own, that the token has expired.
-_NOT_YET_KNOWN = 401
+_RETRIED_STATUSES = frozenset({403, 404})
+"""HTTP statuses that are tried again once there was a connection: a proxy may have no server behind it for a while."""
+_RENEWED_STATUS = 401
+"""HTTP status that is tried again as well where each attempt has a token of its own: the last one has expired."""
 
 _BY_CLIENT = Close(CloseCode.CLIENT_CLOSED, "closed by the client")
 
 Connect = Callable[[SessionEvents], Awaitable[Session]]
-"""Makes a new session for its owner and connects it; raises :exc:`NotConnected`."""
+"""Function that makes a session for its owner and connects it; raises :exc:`NotConnected`."""
 
 
 class Reconnection:
@@ -42,7 +42,8 @@ class Reconnection:
             1008 where HTTP says that trying again is of no use.
         retries: number and delays of the attempts.
         hooks: of the client.
-        is_fresh: whether each attempt has a token of its own, so that the next may be taken after one was refused.
+        renews_credentials: whether each attempt has a token of its own, so that the next may be taken after one was
+            refused.
 
     Attributes:
         loop_binding: refuses calls from another thread or event loop.
@@ -51,27 +52,27 @@ class Reconnection:
     """
 
     def __init__(
-        self, connect: Connect, policy: Policy, retries: Retries, hooks: Hooks, *, is_fresh: bool = False
+        self, connect: Connect, policy: Policy, retries: Retries, hooks: Hooks, *, renews_credentials: bool = False
     ) -> None:
         self._connect = connect
         self._policy = policy
         self._retries = retries
         self._hooks = hooks
         self._open_close = OpenCloseHooks(hooks)
-        self._is_fresh = is_fresh
+        self._renews_credentials = renews_credentials
         self._phases = PhaseMachine()
         self._lost = False
         self._was_open = False
-        self._leaving: Session | None = None
-        self._tasks = Tasks()
+        self._closing_session: Session | None = None
+        self._tasks = BackgroundTasks()
         self._run_task: asyncio.Task[None] | None = None
         self._run_token: object | None = None
         self._waiters: set[asyncio.Future[NotConnected | None]] = set()
-        self._for_waiters = False  # what is under way was begun by connect, and nobody was let in yet
+        self._begun_by_connect = False  # and nobody was let in since
         self._failure = NotConnected("never connected")
         self._at_once = False
         self._dialling: asyncio.Timeout | None = None
-        self._pausing: asyncio.Future[None] | None = None
+        self._wakeup: asyncio.Future[None] | None = None
         self.loop_binding = LoopBinding()
         self.session: Session | None = None
         self.last: Close | None = None
@@ -82,11 +83,11 @@ class Reconnection:
         return self._lost and (self._at_once or not self._phases.is_open)
 
     async def connect(self) -> None:
-        """Wait until connected and let in; start if nothing is under way.
+        """Wait until the server has let the client in; start a run if there is none.
 
         Raises:
             Refused: the server did not let the client in, and the policy takes that as final.
-            NotConnected: it was given up, forbidden by the policy, or stopped.
+            NotConnected: the client gave up, the policy forbade another attempt, or :meth:`stop` was called.
         """
         self.loop_binding.require_loop()
         if self._phases.phase is Phase.READY:
@@ -96,43 +97,43 @@ class Reconnection:
         if self._phases.is_idle:
             self._retries.reset()
             self._was_open = False
-            self._for_waiters = True
+            self._begun_by_connect = True
             self._start(Trigger.CONNECT)
         try:
             failure = await waiter
         except asyncio.CancelledError:
             self._waiters.discard(waiter)
-            # Nobody is left who knows of the attempts that a call of this began.
-            if self._for_waiters and not self._waiters:
+            # Nobody is left who waits for the attempts that such a call began.
+            if self._begun_by_connect and not self._waiters:
                 await self.stop()
             raise
         if failure is not None:
             raise failure
 
     def retry_now(self, *, reset: bool) -> None:
-        """Drop what there is and connect anew, at once; ``reset`` starts counting attempts at 0."""
+        """Drop the connection or the attempt, and connect anew at once; ``reset`` counts attempts from 0 again."""
         self.loop_binding.require_thread()
         running_loop()
         if reset:
             self._retries.reset()
         self._at_once = self._lost = True
-        self._for_waiters = False
+        self._begun_by_connect = False
         if self._phases.is_idle:
             self._start(Trigger.RECONNECT)
         elif self.session is not None:
             self.session.abort(Close(CloseCode.NORMAL, "the client reconnects"))
-        elif self._pausing is not None and not self._pausing.done():
-            self._pausing.set_result(None)
+        elif self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
         elif self._dialling is not None and not self._dialling.expired():
             self._dialling.reschedule(asyncio.get_running_loop().time())
 
     async def stop(self) -> None:
-        """Close the connection, or give up getting one; return when nothing of it is left."""
+        """Close the connection, or end the attempts; return when nothing is left."""
         self.loop_binding.require_loop()
         session, task = self.session, self._run_task
         self.session = None
         if session is not None:
-            self.last, self._leaving = _BY_CLIENT, session
+            self.last, self._closing_session = _BY_CLIENT, session
         self._end(NotConnected("closed by the client", self.last))
         if task is not None:
             task.cancel()
@@ -146,10 +147,10 @@ class Reconnection:
         """Whether no connection is wanted, or wanted again."""
         return self._phases.is_idle
 
-    async def finish(self, grace: float) -> None:
-        """Wait for handlers of ``on_open`` and ``on_close``; cancel one that takes more than ``grace`` seconds."""
-        while self.has_stopped and self._open_close.to_await:
-            await self._open_close.finish_one(grace)
+    async def finish_hooks(self, timeout: float) -> None:
+        """Wait for handlers of ``on_open`` and ``on_close``; cancel one that takes more than ``timeout`` seconds."""
+        while self.has_stopped and self._open_close.has_running_hook:
+            await self._open_close.finish_hook(timeout)
 
     # Events of a session
 
@@ -161,17 +162,17 @@ class Reconnection:
         self.session = session
         self._was_open = self._lost = True  # from now on, what is not open is lost
         self._at_once = False
-        self._open_close.opened(session.go_on)
+        self._open_close.opened(session.release_events)
         return True
 
     def session_let_in(self, session: Session) -> None:
-        """Let every :meth:`connect` return."""
+        """Let the calls of :meth:`connect` return."""
         if self.session is session:
             self._phases.move(Trigger.LET_IN)
-            self._for_waiters = False
+            self._begun_by_connect = False
             self._release(None)
 
-    def session_held(self, session: Session) -> None:
+    def session_stable(self, session: Session) -> None:
         """Count the attempts from 0 after the next loss."""
         if self.session is session:
             self._retries.reset()
@@ -209,7 +210,7 @@ class Reconnection:
             self._phases.move(Trigger.STOPPED)
         self._run_token = None
         self.loop_binding.release()
-        self._at_once = self._lost = self._for_waiters = False
+        self._at_once = self._lost = self._begun_by_connect = False
         self._release(failure)
 
     async def _run(self, token: object) -> None:
@@ -223,9 +224,9 @@ class Reconnection:
                         self._phases.move(Trigger.DUE)
         finally:
             if self._run_token is token:
-                self._cut_short()
+                self._abandon()
 
-    def _cut_short(self) -> None:
+    def _abandon(self) -> None:
         """Leave nothing open when the event loop is shut down before the client is closed."""
         session, self.session = self.session, None
         self._end(NotConnected("the client's event loop ended", self.last))
@@ -234,9 +235,9 @@ class Reconnection:
 
     async def _connect_once(self, token: object) -> None:
         """Connect once the connection before is gone, and wait until the new one is gone too."""
-        if self._leaving is not None:
-            await self._leaving.wait_ended()
-            self._leaving = None
+        if self._closing_session is not None:
+            await self._closing_session.wait_ended()
+            self._closing_session = None
         session = await self._dial(token)
         if session is not None:
             await session.wait_ended()
@@ -281,17 +282,17 @@ class Reconnection:
         self._at_once = False
 
     async def _sleep(self, seconds: float) -> None:
-        self._pausing = asyncio.get_running_loop().create_future()
+        self._wakeup = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait([self._pausing], timeout=seconds)
+            await asyncio.wait([self._wakeup], timeout=seconds)
         finally:
-            self._pausing = None
+            self._wakeup = None
 
     def _as_close(self, error: NotConnected) -> Close:
         """Return the close that the policy is asked about for a failed attempt."""
         if not isinstance(error, Refused):
             return Close(CloseCode.ABNORMAL, str(error))
-        waits = error.status in _NOT_YET_THERE or (self._is_fresh and error.status == _NOT_YET_KNOWN)
+        waits = error.status in _RETRIED_STATUSES or (self._renews_credentials and error.status == _RENEWED_STATUS)
         return Close(CloseCode.ABNORMAL, error.reason) if waits and self._was_open else error.close
 
     def _allows(self, close: Close) -> bool:

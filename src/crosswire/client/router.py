@@ -15,8 +15,8 @@ from crosswire.core.messages import Codec
 from crosswire.core.names import RESERVED
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync
-from crosswire.runtime.tasks import Tasks
 
 logger = logging.getLogger("crosswire.client")
 
@@ -63,7 +63,7 @@ class Router:
 
     __slots__ = ("_hooks", "_listeners", "_tasks")
 
-    def __init__(self, listeners: EventListeners, hooks: Hooks, tasks: Tasks) -> None:
+    def __init__(self, listeners: EventListeners, hooks: Hooks, tasks: BackgroundTasks) -> None:
         self._listeners = listeners
         self._hooks = hooks
         self._tasks = tasks
@@ -133,7 +133,7 @@ class Router:
         # The protocol's own need no handler, and an application may handle messages by itself.
         if event[:1] != RESERVED and not self._hooks.on_message:
             text = "there is no handler for the event %r of the server: nothing is done (logged once for each name)"
-            self._hooks.notices.warn_once("there is no handler", event, text)
+            self._hooks.warnings.warn_once("there is no handler", event, text)
 
     def _busy(self, event: str) -> bool:
         return len(self._tasks) >= MAX_RUNNING and any(each.is_async for each in self._listeners.of(event))

@@ -22,7 +22,7 @@ from crosswire.cluster.responders import Responders
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.errors import BusUnavailable, ConfigError
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
 
 logger = logging.getLogger("crosswire.cluster")
@@ -61,7 +61,7 @@ class ClusterConnection:
         responders: Responders,
         clients: Clients,
         hooks: NodeHooks,
-        tasks: Tasks,
+        tasks: BackgroundTasks,
         *,
         compat: Compat | None = None,
         holds_events: bool = False,

@@ -124,7 +124,7 @@ class Members:
         return {each.beat.name for each in self._members if each.beat.serves}
 
     @property
-    def strangers(self) -> dict[str, str]:
+    def incompatible(self) -> dict[str, str]:
         """Those of them that speak another dialect than this node, and which."""
         return {each.beat.name: each.beat.dialect for each in self._members if self._is_strange(each.beat)}
 
@@ -162,7 +162,7 @@ class Members:
         self._require_name()
         self.admitted = True
 
-    async def meet(self) -> None:
+    async def wait_for_all(self) -> None:
         """Wait for those whom :meth:`introduce` has not waited for: a member that is slow is there all the same.
 
         It takes no longer than a silence after which a member is dead.

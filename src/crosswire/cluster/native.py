@@ -34,7 +34,7 @@ from crosswire.core.messages import NODE_MSGPACK, Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
-from crosswire.runtime.notices import Notices, reason, shown
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
 _INCARNATION = re.compile("[0-9a-f]{16}")
 _MOST_BYTES = 4
@@ -80,7 +80,7 @@ class NativeDialect:
         self._incarnation = incarnation
         self._clients: ClientInbox | None = None
         self._batches = Batches(port)
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         self.refused = 0
 
     # Saying
@@ -238,7 +238,7 @@ class NativeDialect:
         """Count a message that is not what it should be."""
         self.refused += 1
         said = reason(why) if isinstance(why, BaseException) else shown(str(why))
-        self._notices.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
+        self._warnings.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
 
     def _for_clients(self, target: Target, body: bytes) -> None:
         message = self._decode(body)

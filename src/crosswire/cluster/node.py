@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
+from crosswire.cluster.bus_options import chosen_bus, compat_options
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
 from crosswire.cluster.gathering import gather_request, names_of
 from crosswire.cluster.hooks import HandlerT, NodeHooks
 from crosswire.cluster.interface import Bus
-from crosswire.cluster.lifecycle import NodeLife
+from crosswire.cluster.lifecycle import NodeLifecycle
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
@@ -25,10 +26,10 @@ from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remo
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_node_name, require_timeout
 from crosswire.core.payloads import payload_type
-from crosswire.errors import ConfigError, UsageError
+from crosswire.errors import UsageError
 from crosswire.runtime import process
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.slow_handlers import slow_handler_watch
-from crosswire.runtime.tasks import Tasks
 from crosswire.types import ANYTHING, NodeInfo, Replies, T
 
 if TYPE_CHECKING:
@@ -72,16 +73,15 @@ class Node:
         slow_handler: float | None = 0.1,
     ) -> None:
         clients = NoClients() if clients is None else clients
-        tasks, background = Tasks(slow_handler_watch(slow_handler)), Tasks()
+        tasks, background = BackgroundTasks(slow_handler_watch(slow_handler)), BackgroundTasks()
         self._events = EventListeners(sender=str)
         services = EventListeners(sender=str)
         responders = Responders(Responder(self._events, tasks), Responder(services, tasks, own=False))
         self._channels = CustomChannels(tasks)
-        self._redis = RedisControl(lambda: self._life.arriving())
-        self._hooks = NodeHooks(tasks, lambda: self._life.lose_name(), self._redis.welcome)
+        self._redis = RedisControl(lambda: self._lifecycle.starting_connection())
+        self._hooks = NodeHooks(tasks, lambda: self._lifecycle.replaced(), self._redis.welcome)
 
-        def join(name: str, bus: Bus) -> ClusterConnection:
-            compat = bus.compat_options if isinstance(bus, Redis) else None
+        def connect(name: str, bus: Bus) -> ClusterConnection:
             return ClusterConnection(
                 name,
                 bus,
@@ -89,14 +89,14 @@ class Node:
                 clients,
                 self._hooks,
                 background,
-                compat=compat,
+                compat=compat_options(bus),
                 holds_events=bool(self._hooks.on_start),
             )
 
-        self._life = life = NodeLife(
+        self._lifecycle = lifecycle = NodeLifecycle(
             f"node-{secrets.token_hex(4)}" if name is None else require_node_name(name),
-            _chosen_bus(redis, bus),
-            join,
+            chosen_bus(redis, bus),
+            connect,
             responders,
             tasks,
             background,
@@ -105,11 +105,9 @@ class Node:
         )
         offer_services(services, clients)
         self._redis.offer(services)
-        self._audiences = Audiences(ClusterDispatcher(clients, life.connection))
-        self._connection = life.connection
-        self.connected = life.connected
-        self.client_channels = life.client_channels
-        self.lost_name = life.lost_name
+        self._audiences = Audiences(ClusterDispatcher(clients, lifecycle.connection))
+        self._connection = lifecycle.connection
+        self.client_channels = lifecycle.client_channels
         self.on_join = self._hooks.on_join
         self.on_leave = self._hooks.on_leave
         self.on_gap = self._hooks.on_gap
@@ -124,17 +122,17 @@ class Node:
     @property
     def name(self) -> str:
         """The node's name."""
-        return self._life.name
+        return self._lifecycle.name
 
     @property
     def running(self) -> bool:
         """Whether it has been started and not stopped."""
-        return self._life.running
+        return self._lifecycle.running
 
     @property
     def incarnation(self) -> str:
         """What is unique to this run of the node."""
-        return self._life.view().incarnation
+        return self._lifecycle.connection_to_read().incarnation
 
     # Events
 
@@ -312,25 +310,25 @@ class Node:
         Raises:
             UsageError: the node has no Redis, as it is alone or has another bus.
         """
-        if not isinstance(self._life.bus, Redis):
+        if not isinstance(self._lifecycle.bus, Redis):
             raise UsageError(f"node {self.name!r} has no Redis: make it with redis=")
         return self._redis
 
     @property
     def gaps(self) -> int:
         """How often messages may have been missed; ``on_gap`` tells more."""
-        return self._life.view().port.gaps
+        return self._lifecycle.connection_to_read().port.gaps
 
     @property
     def dropped(self) -> int:
         """Messages that could not be handed to any Redis, and found no more room to wait."""
-        part = self._life.view()
+        part = self._lifecycle.connection_to_read()
         return part.port.dropped + part.native.dropped
 
     @property
     def refused(self) -> int:
         """Messages that came over the bus and were not what they should be."""
-        return self._life.view().refused
+        return self._lifecycle.connection_to_read().refused
 
     # Audiences
 
@@ -365,7 +363,7 @@ class Node:
             NotConnected: it was stopped meanwhile.
             Exception: what an ``on_start`` handler raised.
         """
-        await self._life.start()
+        await self._lifecycle.start()
 
     async def stop(self, drain: float = 0) -> None:
         """Let handlers end, run the ``on_stop`` hooks, and leave the cluster. Does nothing if the node does not run.
@@ -375,7 +373,7 @@ class Node:
         Args:
             drain: seconds that handlers get to end; then they are cancelled. With 0 they get a second.
         """
-        await self._life.stop(drain)
+        await self._lifecycle.stop(drain)
 
     def run(self, *, drain: float = 10) -> None:
         """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second one hurries. Blocks.
@@ -390,7 +388,7 @@ class Node:
             SystemExit: what :meth:`start` tells with ConfigError, in a line; or another node has taken over the name.
             Exception: what an ``on_start`` or ``on_stop`` handler raised.
         """
-        process.run("node", self._life, drain)
+        process.run("node", self._lifecycle, drain)
 
     async def __aenter__(self) -> Node:
         await self.start()
@@ -401,25 +399,37 @@ class Node:
     ) -> None:
         await self.stop()
 
-    # For the server that it is part of, and whoever runs that
+    # For a server that has this node, and for the command line
+
+    @property
+    def incompatible_nodes(self) -> dict[str, str]:
+        """The living members that speak another dialect than this node, by name: each misses the other's messages.
+
+        Raises:
+            NotConnected: the node has not been started.
+        """
+        return self._connection().members.incompatible
+
+    async def wait_for_members(self) -> None:
+        """Wait until all members are known, also those that were slow to answer when this node came.
+
+        It takes no longer than the silence after which a member counts as dead.
+
+        Raises:
+            NotConnected: the node has not been started.
+        """
+        await self._connection().members.wait_for_all()
+
+    async def wait_until_replaced(self) -> None:
+        """Wait until another node has taken over this node's name; this one must stop then."""
+        await self._lifecycle.wait_until_replaced()
 
     @property
     def bus(self) -> Bus | None:
         """What carries its messages; None if it is alone."""
-        return self._life.bus
+        return self._lifecycle.bus
 
     def configure(self, *, name: str | None = None, redis: str | Collection[str] | Redis | None = None) -> None:
         """Change what it was made with, before it starts."""
         checked = None if name is None else require_node_name(name)
-        self._life.configure(checked, _chosen_bus(redis, None))
-
-
-def _chosen_bus(redis: str | Collection[str] | Redis | None, bus: Bus | None) -> Bus | None:
-    if redis is not None and bus is not None:
-        raise ConfigError("give either redis= or bus=, not both")
-    if bus is not None and (isinstance(bus, type) or not callable(getattr(bus, "attach", None))):
-        advice = "redis= takes the urls of Redis" if isinstance(bus, str) else "give a bus, such as MemoryBus()"
-        raise ConfigError(f"bus={bus!r}: {advice}")
-    if redis is None:
-        return bus
-    return redis if isinstance(redis, Redis) else Redis(redis)
+        self._lifecycle.configure(checked, chosen_bus(redis, None))

@@ -11,7 +11,7 @@ from crosswire.cluster.receivers import Receivers
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core.envelopes import pack_header
 from crosswire.core.sequencing import Numbers
-from crosswire.runtime.notices import Notices
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo
 
 logger = logging.getLogger("crosswire.cluster")
@@ -50,7 +50,7 @@ class OrderedPort:
         self.restored = events.restored
         self.health_changed = events.health_changed
         self.subscription_failed = events.subscription_failed
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         self._numbers = Numbers()
         self._next = self._numbers.next
         self._budget = Budget(bus.buffer)
@@ -158,7 +158,7 @@ class OrderedPort:
         if reason is None:
             return
         if count == 1:
-            self._notices.warn("dropped", "a message to other nodes is dropped: %s", reason)
+            self._warnings.warn("dropped", "a message to other nodes is dropped: %s", reason)
         else:
             logger.warning("%d messages to other nodes are dropped: %s", count, reason)
 
@@ -175,7 +175,7 @@ class OrderedPort:
     def message_refused(self) -> None:
         """Count a message without a valid header."""
         self.refused += 1
-        self._notices.warn("refused", "a message that came over the bus has no header of ours, and is lost")
+        self._warnings.warn("refused", "a message that came over the bus has no header of ours, and is lost")
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
         """Report that messages did not come, and later ones did."""

@@ -33,7 +33,7 @@ from crosswire.core.original_channels import (
 )
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import EventError, InvalidPayload, UsageError
-from crosswire.runtime.notices import Notices, reason, shown
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -131,7 +131,7 @@ class OriginalDialect:
         self._from_bridge = decoders.Decoder(_FromBridge)
         self.label = "compat-msgpack" if codec.binary else "compat-json"
         self.codec: Codec = _OriginalCodec(codec)
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         self.refused = 0
 
     # Saying
@@ -281,7 +281,7 @@ class OriginalDialect:
     def _refuse(self, why: object) -> None:
         self.refused += 1
         said = reason(why) if isinstance(why, BaseException) else shown(str(why))
-        self._notices.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
+        self._warnings.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
 
 
 class _OriginalAsker:

@@ -21,10 +21,10 @@ from crosswire.core.messages import Codec
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
-from crosswire.runtime.interrupts import BrokenOff
-from crosswire.runtime.notices import Notices, reason, shown
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
+from crosswire.runtime.stop_signals import InterruptedBySignal
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 from crosswire.runtime.workers import Workers
 
 logger = logging.getLogger("crosswire.cluster")
@@ -51,10 +51,10 @@ class Responder:
         own: whether they are the application's, which is to know what it has no handler for.
     """
 
-    def __init__(self, events: EventListeners, tasks: Tasks, *, own: bool = True) -> None:
+    def __init__(self, events: EventListeners, tasks: BackgroundTasks, *, own: bool = True) -> None:
         self._events = events
         self._own = own
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         self._workers = Workers(tasks)
         self._watch = tasks.watch
         self._running = 0
@@ -81,7 +81,7 @@ class Responder:
             self._handle(None, sender, event, listeners, codec, payload)
         elif self._own:
             text = "there is no handler for the nodes' event %r, from %r: nothing is done (logged once for each name)"
-            self._notices.warn_once("there is no handler", event, text, shown(sender))
+            self._warnings.warn_once("there is no handler", event, text, shown(sender))
 
     def own_event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
         """Take an event that this node sent to all: it may have handlers elsewhere only."""
@@ -113,7 +113,7 @@ class Responder:
     def _hold(self, take: Callable[[], None]) -> None:
         assert self._held is not None, "whoever calls has looked"
         if len(self._held) == MOST_HANDLERS:
-            self._notices.warn("held", "an event of a node is lost: more than %d came before the start", MOST_HANDLERS)
+            self._warnings.warn("held", "an event of a node is lost: more than %d came before the start", MOST_HANDLERS)
         self._held.append(take)
 
     def drop(self) -> None:
@@ -215,11 +215,13 @@ class Responder:
         """Log a failure of the application's own code. A refusal is an answer and no failure, where somebody asked."""
         if asker is not None and isinstance(error, EventError):
             return
-        if isinstance(error, BrokenOff) or (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+        if isinstance(error, InterruptedBySignal) or (
+            isinstance(error, asyncio.CancelledError) and is_being_cancelled()
+        ):
             return
         if isinstance(error, EventError):  # nobody asked; and no data in the log, which a traceback would show
             text = "a handler of the nodes' event %r refused it, and nobody waits for an answer: %s"
-            self._notices.warn("refused", text, event, reason(error))
+            self._warnings.warn("refused", text, event, reason(error))
             return
         held_back = self._throttle.admit((event, type(error)), time.monotonic())
         if held_back is not None:

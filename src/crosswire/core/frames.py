@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 from struct import Struct
-from typing import Protocol
 
 _LENGTH_16 = Struct("!BBH")
 _LENGTH_64 = Struct("!BBQ")
@@ -33,13 +32,6 @@ def _short_headers(rsv1: int) -> tuple[tuple[bytes, ...], ...]:
 
 _PLAIN = _short_headers(0)
 _COMPRESSED = _short_headers(_RSV1)
-
-
-class Push(Protocol):
-    """Function that queues an encoded frame for a connection."""
-
-    def __call__(self, frame: bytes, /) -> None:
-        """Queue a frame for the connection."""
 
 
 def encode_frame(opcode: Opcode, payload: bytes, *, rsv1: bool = False) -> bytes:

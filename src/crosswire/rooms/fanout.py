@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 import msgspec
 
@@ -14,7 +15,8 @@ from crosswire.runtime.flusher import Flushable
 
 logger = logging.getLogger("crosswire.server")
 
-Frames = dict[Format, bytes]
+Frames = dict[Format, Any]
+"""One message, as each format in use has encoded it."""
 _MAX_HELD = 64 * 1024
 """Bytes of messages that are held back to be pushed together."""
 
@@ -88,7 +90,7 @@ class FanOut:
             self._at_end_of_turn(self)  # before anything is changed: it may raise
             self._members = members
         self._held.append(frames)
-        self._size += sum(map(len, frames.values()))
+        self._size += sum(map(len, frames.values()))  # a format without frames hardly counts, but JSON is always there
         if self._size > _MAX_HELD:
             self.flush()
 
@@ -111,7 +113,7 @@ class FanOut:
 
 
 def _joined(held: list[Frames]) -> Frames:
-    return {form: b"".join([frames[form] for frames in held]) for form in held[0]}
+    return {form: form.join([frames[form] for frames in held]) for form in held[0]}
 
 
 def _push(frames: Frames, members: Iterable[Recipient]) -> None:

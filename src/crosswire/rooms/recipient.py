@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from crosswire.core.formats import Format
-from crosswire.core.frames import Push
+from crosswire.core.formats import Format, Push
 
 
 class Recipient(Protocol):
@@ -23,5 +22,5 @@ class Recipient(Protocol):
 
     @property
     def push(self) -> Push:
-        """Function that queues an encoded frame; an attribute, so that a fan-out calls the connection directly."""
+        """Function that queues what ``format`` encoded; an attribute: a fan-out then calls the connection directly."""
         ...

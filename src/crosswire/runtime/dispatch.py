@@ -13,9 +13,9 @@ from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.payloads import PayloadType
 from crosswire.core.returns import ReturnType
 from crosswire.errors import InvalidPayload
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.contexts import Enter, run_in
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
 
 Decode = Callable[[PayloadType], Any]
 Failed = Callable[[BaseException], None]
@@ -182,7 +182,7 @@ async def _settle(context: Context | None, work: Coroutine[Any, Any, Any], outco
 
 
 def fire(
-    hook: AnyHook, arguments: tuple[Any, ...], tasks: Tasks, failed: Failed, enter: Enter = copy_context
+    hook: AnyHook, arguments: tuple[Any, ...], tasks: BackgroundTasks, failed: Failed, enter: Enter = copy_context
 ) -> asyncio.Task[None] | None:
     """Call a hook's listeners with ``arguments``; return the task that goes on with the asynchronous ones, if any.
 
@@ -195,7 +195,7 @@ def fire_some(
     name: str,
     listeners: tuple[Listener, ...],
     arguments: tuple[Any, ...],
-    tasks: Tasks,
+    tasks: BackgroundTasks,
     failed: Failed,
     enter: Enter = copy_context,
 ) -> asyncio.Task[None] | None:

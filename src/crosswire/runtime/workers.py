@@ -10,9 +10,9 @@ from time import monotonic
 from types import coroutine
 from typing import Any, Protocol
 
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import go_on
 from crosswire.runtime.slow_handlers import go_on_watched
-from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
 _NAME = "crosswire worker"
@@ -54,7 +54,7 @@ class Workers:
 
     __slots__ = ("_hired", "_tasks", "_turn", "_wait", "_watch", "waiting")
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: BackgroundTasks) -> None:
         self._tasks = tasks
         self._watch = tasks.watch
         self.waiting: deque[_Entry] = deque()

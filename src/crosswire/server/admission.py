@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 from crosswire.core.listeners import Hook
 from crosswire.errors import Reject
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.contexts import run_in
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.authentication import Verdict, checked_user
+from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.failures import FailureReporter
-from crosswire.server.interest import Interest
 from crosswire.server.peer import Peer
 from crosswire.server.ready_wait import ReadyWait
 from crosswire.server.registry import Registry
@@ -50,7 +50,7 @@ class Admission:
 
     Args:
         registry: gives a connection its user, unless another connection keeps it out.
-        interest: makes the user reachable from other servers.
+        duplicates: decides which connection of a user stays, and tells other servers of this one.
         on_connect: the application's hook.
         tasks: where hooks run.
         wheel: for timeouts.
@@ -58,20 +58,20 @@ class Admission:
         failures: told of hooks that fail.
     """
 
-    __slots__ = ("_failures", "_interest", "_on_connect", "_registry", "_tasks", "_timeout", "_wheel")
+    __slots__ = ("_duplicates", "_failures", "_on_connect", "_registry", "_tasks", "_timeout", "_wheel")
 
     def __init__(
         self,
         registry: Registry[Peer[Socket]],
-        interest: Interest,
+        duplicates: DuplicatePolicy,
         on_connect: Hook[[Socket]],
-        tasks: Tasks,
+        tasks: BackgroundTasks,
         wheel: TimerWheel,
         timeout: float,
         failures: FailureReporter,
     ) -> None:
         self._registry = registry
-        self._interest = interest
+        self._duplicates = duplicates
         self._on_connect = on_connect
         self._tasks = tasks
         self._wheel = wheel
@@ -112,7 +112,7 @@ class Admission:
     def _authenticate_timed_out(self, session: Candidate) -> None:
         """Close the connection now: ``authenticate`` might not end when it is cancelled."""
         text = "authenticate did not end within %g s, so %r was not let in"
-        self._failures.notices.warn("slow authenticate", text, self._timeout, session.socket)
+        self._failures.warnings.warn("slow authenticate", text, self._timeout, session.socket)
         session.peer.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
         if session.pending is not None:
             session.pending.cancel()
@@ -122,14 +122,14 @@ class Admission:
         if not peer.is_open:
             return
         known = peer.id if user is None else user
-        if self._registry.keeps_out(peer, known):
+        if self._duplicates.keeps_out(peer, known):
             session.pending = self._tasks.start(self._resolve_duplicate(session, known), "crosswire duplicate")
         else:
             self._register(session, known)
 
     async def _resolve_duplicate(self, session: Candidate, user: str) -> None:
         """Find out whether the user's older connection is alive, and keeps this one out."""
-        await self._registry.make_way(user)
+        await self._duplicates.drop_dead(user)
         session.pending = None
         if session.peer.is_open:
             self._register(session, user)
@@ -141,7 +141,7 @@ class Admission:
         session.admitted()
         tasks, work = self._tasks, session.work
         hook = fire(self._on_connect, (session.socket,), tasks, session.hook_failed, work.context)
-        arriving = self._interest.arrival(session.peer)
+        arriving = self._duplicates.announcement(session.peer)
         arrival = None if arriving is None else tasks.start(arriving, "crosswire arrival")
         if hook is not None:
             work.follow(hook)

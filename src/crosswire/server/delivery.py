@@ -14,10 +14,11 @@ from crosswire.core.payloads import PayloadType
 from crosswire.errors import BusUnavailable, EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.server.calls import ManyAnswers
-from crosswire.server.interest import Interest
+from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.peer import Peer
 from crosswire.server.registry import Registry
 from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import Replies, Roster, Tally
 
 
@@ -28,24 +29,27 @@ class LocalDelivery:
         name: gives the server's, which its answers are given under.
         registry: the connections by user and room.
         fanout: pushes messages to many.
-        interest: told of what other servers say of users.
+        subscriptions: of this server.
+        duplicates: told of connections that other servers have.
         call_ids: for calls to clients.
     """
 
-    __slots__ = ("_call_ids", "_fanout", "_interest", "_name", "_registry", "_rooms", "_users_here")
+    __slots__ = ("_call_ids", "_duplicates", "_fanout", "_name", "_registry", "_rooms", "_subscriptions", "_users_here")
 
     def __init__(
         self,
         name: Callable[[], str],
         registry: Registry[Peer[Socket]],
         fanout: FanOut,
-        interest: Interest,
+        subscriptions: Subscriptions,
+        duplicates: DuplicatePolicy,
         call_ids: CallIds,
     ) -> None:
         self._name = name
         self._registry = registry
         self._fanout = fanout
-        self._interest = interest
+        self._subscriptions = subscriptions
+        self._duplicates = duplicates
         self._call_ids = call_ids
         self._users_here = registry.users
         self._rooms = registry.rooms
@@ -70,7 +74,7 @@ class LocalDelivery:
     @property
     def users_may_be_elsewhere(self) -> bool:
         """Whether a user who is connected here may be connected elsewhere too."""
-        return self._registry.duplicates == "allow"
+        return self._duplicates.mode == "allow"
 
     def users(self, target: Target) -> Collection[str]:
         """The users of a target that are connected here."""
@@ -82,11 +86,11 @@ class LocalDelivery:
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Another server has a connection of a user too."""
-        self._interest.claimed(self._users_here.of(user), claim)
+        self._duplicates.claimed(user, claim)
 
     def restored(self) -> None:
         """Other servers can be reached again."""
-        self._interest.claim_again(list(self._users_here.members))
+        self._duplicates.claim_again()
 
     def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Pass on a message that is encoded."""
@@ -146,7 +150,7 @@ class LocalDelivery:
                 if self._registry.join(peer, room.namespace, room.id):
                     joined.append(peer)  # noqa: PERF401 - known even if the next one is refused
             if joined:
-                await self._interest.room_ready(room.namespace, room.id)
+                await self._subscriptions.room_ready(room.namespace, room.id)
         except BaseException as error:
             self._leave(room, joined)  # all of the user's connections, or none
             if isinstance(error, BusUnavailable):

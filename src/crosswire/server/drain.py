@@ -6,8 +6,8 @@ import asyncio
 import logging
 from typing import Any
 
-from crosswire.runtime.tasks import Tasks
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.peer import Peer
 from crosswire.server.sessions import Sessions
@@ -36,7 +36,7 @@ class Drain:
 
     __slots__ = ("_sessions", "_tasks", "_wheel", "_workers")
 
-    def __init__(self, sessions: Sessions, tasks: Tasks, workers: Workers, wheel: TimerWheel) -> None:
+    def __init__(self, sessions: Sessions, tasks: BackgroundTasks, workers: Workers, wheel: TimerWheel) -> None:
         self._sessions = sessions
         self._wheel = wheel
         self._tasks = tasks

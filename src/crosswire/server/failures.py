@@ -10,10 +10,10 @@ from collections.abc import Callable
 from crosswire.core.listeners import Hook
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.interrupts import BrokenOff
-from crosswire.runtime.notices import Notices, reason
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.stop_signals import InterruptedBySignal
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
 
@@ -32,20 +32,23 @@ class FailureReporter:
         clock: gives seconds.
 
     Attributes:
-        notices: warnings of what is lost and nobody is told of.
+        warnings: warnings of what is lost and nobody is told of.
         stopping: set while the server stops; handlers that are cancelled then have not failed.
     """
 
-    __slots__ = ("_clock", "_on_error", "_tasks", "_throttle", "notices", "stopping")
+    __slots__ = ("_clock", "_on_error", "_tasks", "_throttle", "stopping", "warnings")
 
     def __init__(
-        self, on_error: Hook[[Socket, Exception], [Socket]], tasks: Tasks, clock: Callable[[], float] = time.monotonic
+        self,
+        on_error: Hook[[Socket, Exception], [Socket]],
+        tasks: BackgroundTasks,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._on_error = on_error
         self._tasks = tasks
         self._clock = clock
         self._throttle = Throttle()
-        self.notices = Notices(logger)
+        self.warnings = ThrottledWarnings(logger)
         self.stopping = False
 
     def report(self, session: SessionView | None, error: BaseException, what: str, *, answers: bool = False) -> None:
@@ -61,7 +64,7 @@ class FailureReporter:
             what: the code that raised it, for the log.
             answers: whether a caller is told of a refusal.
         """
-        if isinstance(error, BrokenOff) or (self.stopping and isinstance(error, asyncio.CancelledError)):
+        if isinstance(error, InterruptedBySignal) or (self.stopping and isinstance(error, asyncio.CancelledError)):
             return
         if session is None:
             self._log(error, what)
@@ -77,7 +80,7 @@ class FailureReporter:
             self._call_hook(session, error)
         elif not answers:
             text = "%s refused what %r sent, and there is no on_error hook to tell: %s"
-            self.notices.warn(f"refused {type(error).__name__}", text, what, session.socket, reason(error))
+            self.warnings.warn(f"refused {type(error).__name__}", text, what, session.socket, reason(error))
 
     def _call_hook(self, session: SessionView, error: BaseException) -> None:
         if len(self._tasks) >= MAX_TASKS:

@@ -6,7 +6,7 @@ import asyncio
 from math import inf
 
 from crosswire.core.limits import Heartbeat
-from crosswire.runtime.wheel import TICK, TimerWheel
+from crosswire.runtime.timer_wheel import TICK, TimerWheel
 from crosswire.transport.interface import Connection, Traffic
 from crosswire.types import Close, CloseCode
 
@@ -87,8 +87,8 @@ class Keepalive:
             self._wheel.start(seconds, self._probe_over)
         return await asyncio.shield(self._probe)
 
-    def due(self) -> None:
-        """Look after the peer; called by the wheel."""
+    def on_timer(self) -> None:
+        """Send a ping, or drop the connection; called by the timer wheel."""
         connection = self._connection
         if connection is None:
             return

@@ -9,9 +9,9 @@ from typing import Any
 
 from crosswire.cluster.node import Node
 from crosswire.core.options import require_drain
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
-from crosswire.runtime.tasks import Tasks
 from crosswire.server.drain import MIN_TIME, Drain
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
@@ -50,7 +50,7 @@ class Lifecycle:
     def __init__(
         self,
         hooks: Hooks,
-        tasks: Tasks,
+        tasks: BackgroundTasks,
         failures: FailureReporter,
         drain: Drain,
         upgrades: Upgrades,
@@ -101,9 +101,9 @@ class Lifecycle:
             self._upgrades.draining = True  # in this turn: who comes now is refused
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
-    async def lost_name(self) -> None:
+    async def wait_until_replaced(self) -> None:
         """Wait until another node has taken over the name."""
-        await self._node.lost_name()
+        await self._node.wait_until_replaced()
 
     async def _begin(self, listen: bool) -> None:
         if listen:
@@ -129,7 +129,7 @@ class Lifecycle:
 
     async def _stop_if_replaced(self) -> None:
         """Serve nobody under a name that is another's: its clients go to the others."""
-        await self._node.lost_name()
+        await self._node.wait_until_replaced()
         await self.stop(0)
 
     async def _end(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:

@@ -12,7 +12,7 @@ from crosswire.core.options import require_bool, require_kind, require_one_of, r
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
-from crosswire.server.interest import Duplicates
+from crosswire.server.duplicates import Duplicates
 
 _CERTIFICATE = "context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH); context.load_cert_chain(...)"
 

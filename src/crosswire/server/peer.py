@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from crosswire.core.calls import PendingCalls
-from crosswire.core.formats import Format
-from crosswire.core.frames import Push
+from crosswire.core.formats import Encoded, Format, Push
 from crosswire.core.limits import Heartbeat
 from crosswire.errors import NotConnected
 from crosswire.rooms.fanout import FanOut
-from crosswire.runtime.notices import shown
-from crosswire.runtime.wheel import Timer, TimerWheel
+from crosswire.runtime.throttled_warnings import shown
+from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.calls import Waiter
 from crosswire.server.keepalive import Keepalive
 from crosswire.server.registry import Registry
@@ -28,10 +27,10 @@ class Peer(Generic[SocketT]):
 
     Args:
         id: unique to the connection.
-        connection: carries the frames.
+        connection: carries the messages.
         format: how messages to it are encoded.
         registry: where it is under its user and its rooms.
-        fanout: flushed before a frame that must not overtake what was sent to many.
+        fanout: flushed before a message that must not overtake what was sent to many.
         heartbeat: times of its pings.
         wheel: for its timers.
 
@@ -39,7 +38,7 @@ class Peer(Generic[SocketT]):
         id: as given.
         user: whose connection it is; the id until it has another.
         format: as given.
-        push: queues an encoded frame; for a fan-out, everything else uses :meth:`deliver`.
+        push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`deliver`.
         stamp: when it got its user, to compare with connections to other servers.
         keepalive: its pings; told of what arrives.
         socket: the same connection for the application; until it is closed here or gone.
@@ -107,10 +106,10 @@ class Peer(Generic[SocketT]):
 
     # Sending
 
-    def deliver(self, frame: bytes) -> None:
-        """Queue an encoded frame, behind what was sent to many before."""
+    def deliver(self, encoded: Encoded) -> None:
+        """Queue what ``format`` has encoded, behind what was sent to many before."""
         self._fanout.flush()
-        self.push(frame)
+        self.push(encoded)
 
     @property
     def buffered(self) -> int:

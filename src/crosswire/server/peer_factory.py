@@ -10,12 +10,13 @@ from crosswire.core.formats import Format
 from crosswire.core.limits import Heartbeat
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.loop_thread import get_ident
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
-from crosswire.server.interest import Interest
 from crosswire.server.peer import Peer
 from crosswire.server.registry import Registry
 from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.transport.interface import Connection
 
 ID_BYTES, ID_LETTERS = 12, 16
@@ -30,26 +31,39 @@ class PeerFactory:
     Args:
         registry: the connections by user and room.
         fanout: pushes messages to many.
-        interest: tells other servers of users and rooms.
+        subscriptions: of this server.
+        duplicates: decides which connection of a user stays.
         heartbeat: how dead peers are found.
         wheel: timers of connections.
         call_ids: for calls to clients.
     """
 
-    __slots__ = ("_call_ids", "_fanout", "_heartbeat", "_ids", "_interest", "_registry", "_thread", "_wheel")
+    __slots__ = (
+        "_call_ids",
+        "_duplicates",
+        "_fanout",
+        "_heartbeat",
+        "_ids",
+        "_registry",
+        "_subscriptions",
+        "_thread",
+        "_wheel",
+    )
 
     def __init__(
         self,
         registry: Registry[Peer[Socket]],
         fanout: FanOut,
-        interest: Interest,
+        subscriptions: Subscriptions,
+        duplicates: DuplicatePolicy,
         heartbeat: Heartbeat,
         wheel: TimerWheel,
         call_ids: CallIds,
     ) -> None:
         self._registry = registry
         self._fanout = fanout
-        self._interest = interest
+        self._subscriptions = subscriptions
+        self._duplicates = duplicates
         self._heartbeat = heartbeat
         self._wheel = wheel
         self._call_ids = call_ids
@@ -63,7 +77,9 @@ class PeerFactory:
         peer: Peer[Socket] = Peer(
             self._ids.next(), connection, format, self._registry, self._fanout, self._heartbeat, self._wheel
         )
-        peer.socket = Socket(peer, handshake, self._registry, self._interest, self._call_ids, thread)
+        peer.socket = Socket(
+            peer, handshake, self._registry, self._subscriptions, self._duplicates, self._call_ids, thread
+        )
         return peer
 
 

@@ -17,10 +17,10 @@ from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Codec, Message
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
+from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
-from crosswire.runtime.notices import reason
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
-from crosswire.runtime.tasks import is_being_cancelled
+from crosswire.runtime.throttled_warnings import reason
 from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
@@ -93,7 +93,7 @@ class Router:
                 text = (
                     "there is no handler for the event %r, which %r sent: nothing is done (logged once for each name)"
                 )
-                self._failures.notices.warn_once("there is no handler", message.event, text, socket)
+                self._failures.warnings.warn_once("there is no handler", message.event, text, socket)
             if callback_id is not None:
                 self._refuse(session, callback_id, _NO_HANDLER)
 
@@ -222,7 +222,7 @@ class Router:
             return
         peer = session.peer
         try:
-            frame = peer.format.frame(messages.answer(message.callback_id, value))
+            frame = peer.format.encode(messages.answer(message.callback_id, value))
         except InvalidPayload as error:
             self._fail(session, message, TypeError(f"the handler's return value can't be sent: {error.message}"))
         else:
@@ -235,11 +235,11 @@ class Router:
 
     def _refuse(self, session: SessionView, callback_id: str, error: EventError) -> None:
         try:
-            frame = session.peer.format.frame(messages.refusal(callback_id, error))
+            frame = session.peer.format.encode(messages.refusal(callback_id, error))
         except InvalidPayload as reason:
             failure = TypeError(f"the refusal can't be sent: {reason.message}")
             self._failures.report(session, failure, "a handler's refusal")
-            frame = session.peer.format.frame(messages.refusal(callback_id, _HANDLER_ERROR))
+            frame = session.peer.format.encode(messages.refusal(callback_id, _HANDLER_ERROR))
         session.peer.deliver(frame)
 
     def _report(self, session: SessionView, message: Message, error: BaseException) -> None:
@@ -253,7 +253,7 @@ class Router:
     def _dropped(self, kind: str, text: str, *args: object) -> None:
         """Warn of a message that is lost, unless ``on_message`` has got it: it may be of the application's protocol."""
         if not self._hooks.on_message:
-            self._failures.notices.warn(kind, text, *args)
+            self._failures.warnings.warn(kind, text, *args)
 
     def _answered(self, session: SessionView, codec: Codec, message: Message) -> None:
         """Take a client's answer to a call of ours; one that nobody waits for is ignored."""

@@ -18,19 +18,20 @@ from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remo
 from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
+from crosswire.rooms.users import UserIndex
 from crosswire.runtime import process
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
-from crosswire.runtime.tasks import Tasks
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.admission import Admission
 from crosswire.server.authentication import Authentication
 from crosswire.server.delivery import LocalDelivery
 from crosswire.server.drain import Drain
+from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
-from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.options import (
     require_options,
@@ -47,6 +48,7 @@ from crosswire.server.router import Router
 from crosswire.server.session import Session
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
 from crosswire.transport.picows_listener import PicowsListener
@@ -133,21 +135,23 @@ class Server:
         self._events = EventListeners(socket=Socket)
         flusher, watch = Flusher(), slow_handler_watch(slow_handler)
         fanout, wheel, call_ids = FanOut(flusher.schedule), TimerWheel(), CallIds()
-        tasks = Tasks(watch)
+        tasks = BackgroundTasks(watch)
         workers = Workers(tasks)
         sessions, failures = Sessions(), FailureReporter(self._hooks.on_error, tasks)
-        interest = Interest(duplicates, heartbeat.probe)
-        self._registry: Registry[Peer[Socket]] = Registry(duplicates, limits.rooms, fanout, interest)
-        clients = LocalDelivery(lambda: self.name, self._registry, fanout, interest, call_ids)
+        users: UserIndex[Peer[Socket]] = UserIndex()
+        subscriptions, policy = Subscriptions(), DuplicatePolicy(duplicates, users, heartbeat.probe)
+        self._registry: Registry[Peer[Socket]] = Registry(users, limits.rooms, fanout, subscriptions, policy)
+        clients = LocalDelivery(lambda: self.name, self._registry, fanout, subscriptions, policy, call_ids)
         self._cluster = Node(name, redis=redis, bus=bus, clients=clients, slow_handler=slow_handler)
-        interest.attach(self._cluster, tasks)
+        subscriptions.attach(self._cluster.client_channels)
+        policy.attach(self._cluster.client_channels, tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
         open_session = partial(
             Session,
-            peers=PeerFactory(self._registry, fanout, interest, heartbeat, wheel, call_ids),
+            peers=PeerFactory(self._registry, fanout, subscriptions, policy, heartbeat, wheel, call_ids),
             admission=Admission(
-                self._registry, interest, self._hooks.on_connect, tasks, wheel, limits.auth_timeout, failures
+                self._registry, policy, self._hooks.on_connect, tasks, wheel, limits.auth_timeout, failures
             ),
             router=Router(self._events, self._hooks, limits, workers, failures, watch),
             hooks=self._hooks,

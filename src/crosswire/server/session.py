@@ -14,9 +14,9 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import JSON, READY, Codec, event
 from crosswire.errors import Reject
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
-from crosswire.runtime.wheel import Timer, TimerWheel
+from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.admission import Admission
 from crosswire.server.authentication import Verdict
 from crosswire.server.backlog import Backlog
@@ -115,7 +115,7 @@ class Session:
         hooks: Hooks,
         limits: Limits,
         heartbeat: Heartbeat,
-        tasks: Tasks,
+        tasks: BackgroundTasks,
         wheel: TimerWheel,
         sessions: Sessions,
         failures: FailureReporter,
@@ -211,7 +211,7 @@ class Session:
         self._phase = Phase.CATCHING_UP
         if self.peer.is_open:
             if self._tells_ready:
-                self.peer.deliver(self._format.frame(READY_MESSAGE))
+                self.peer.deliver(self._format.encode(READY_MESSAGE))
             if self._echo_due:
                 self._echo()
         self._catch_up()
@@ -354,7 +354,7 @@ class Session:
             return
         if self.work.running >= self._limits.handlers:
             text = "%s was left out for %r: as many handlers as it may have are still at work"
-            self._failures.notices.warn(f"hook {hook.name}", text, hook.name, self.socket)
+            self._failures.warnings.warn(f"hook {hook.name}", text, hook.name, self.socket)
             return
         task = fire(hook, arguments, self._tasks, self.hook_failed, self.work.copy_context)
         if task is not None:

@@ -15,10 +15,11 @@ from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.server.calls import OneAnswer
+from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
-from crosswire.server.interest import Interest
 from crosswire.server.peer import Peer
 from crosswire.server.registry import Registry
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import ANYTHING, CloseCode, T
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ class Socket:
     __slots__ = (
         "__weakref__",
         "_call_ids",
-        "_interest",
+        "_duplicates",
         "_peer",
         "_registry",
+        "_subscriptions",
         "_thread",
         "data",
         "handshake",
@@ -49,7 +51,8 @@ class Socket:
         peer: Peer[Socket],
         handshake: Handshake,
         registry: Registry[Peer[Socket]],
-        interest: Interest,
+        subscriptions: Subscriptions,
+        duplicates: DuplicatePolicy,
         call_ids: CallIds,
         thread: int,
     ) -> None:
@@ -57,7 +60,8 @@ class Socket:
         self.data: dict[str, Any] = {}
         self._peer = peer
         self._registry = registry
-        self._interest = interest
+        self._subscriptions = subscriptions
+        self._duplicates = duplicates
         self._call_ids = call_ids
         self._thread = thread
 
@@ -119,7 +123,7 @@ class Socket:
         if get_ident() != self._thread:
             raise self._wrong_thread()
         peer = self._peer
-        peer.deliver(peer.format.frame(messages.event(require_event(event), data)))
+        peer.deliver(peer.format.encode(messages.event(require_event(event), data)))
 
     def send_raw(self, message: str | bytes) -> None:
         """Send a message of your own protocol: text for a str, binary for bytes.
@@ -160,7 +164,7 @@ class Socket:
         require_timeout(timeout)
         waiter, peer = OneAnswer(payload_type(type)), self._peer
         call_id = self._call_ids.next()
-        frame = peer.format.frame(messages.server_call(require_event(event), data, call_id))
+        frame = peer.format.encode(messages.server_call(require_event(event), data, call_id))
         peer.expect(call_id, waiter)
         try:
             peer.deliver(frame)
@@ -186,7 +190,7 @@ class Socket:
         peer.require_open()
         joined = self._registry.join(peer, room.namespace, room.id)
         try:
-            await self._interest.room_ready(room.namespace, room.id)
+            await self._subscriptions.room_ready(room.namespace, room.id)
         except BaseException:
             if joined:  # a caller that gets an error, or stops waiting, is not in the room
                 self._registry.leave(peer, room.namespace, room.id)
@@ -213,23 +217,23 @@ class Socket:
         """
         self._require_thread()
         require_name(user, "a user id")
-        peer, registry = self._peer, self._registry
+        peer, registry, duplicates = self._peer, self._registry, self._duplicates
         peer.require_open()
         before = peer.user
-        if registry.keeps_out(peer, user):
-            await registry.make_way(user)
+        if duplicates.keeps_out(peer, user):
+            await duplicates.drop_dead(user)
             peer.require_open()
         if not registry.rename(peer, user):
             refused = Reject(CloseCode.REPLACED, "the user is connected already")
             peer.close(refused.close_code, refused.reason)
             raise refused
         try:
-            await self._interest.arrive(peer)
+            await duplicates.announce(peer)
         except BaseException:
             if peer.is_open and peer.user == user:
                 registry.rename(peer, before)
             raise
-        if not peer.is_open and registry.duplicates == "refuse":
+        if not peer.is_open and duplicates.mode == "refuse":
             raise Reject(CloseCode.REPLACED, "the user is connected already")
 
     def close(self, code: int = 1000, reason: str = "") -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.socket import Socket
 from crosswire.server.work import Work
 

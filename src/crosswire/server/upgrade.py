@@ -9,12 +9,12 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 
 from crosswire.core import deflate
-from crosswire.core.formats import Format, format_for
+from crosswire.core.formats import Format, frame_format
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL, SERVER_HEADER
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
-from crosswire.runtime.notices import shown
 from crosswire.runtime.slow_handlers import SlowHandlerWatch, call_watched
+from crosswire.runtime.throttled_warnings import shown
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
@@ -126,7 +126,7 @@ class Upgrades:
             return verdict
         subprotocol = handshake.agree()
         deflated = self._terms.compression and deflate.offered(request.headers)
-        form = format_for(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
+        form = frame_format(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
         session = self._open_session(handshake, form, verdict, variables)
         return Accepted(session, subprotocol, deflated, _SAYS_WHO)
 
@@ -168,13 +168,13 @@ class Upgrades:
             "a request for a WebSocket, of %r, came without `Upgrade: websocket` and `Connection: Upgrade`, or over "
             "HTTP/1.0, and was answered with HTTP %d: a proxy in front has to pass these on, over HTTP/1.1"
         )
-        self._failures.notices.warn("no upgrade", text, handshake.remote, answer.status)
+        self._failures.warnings.warn("no upgrade", text, handshake.remote, answer.status)
 
     def _warn(self, handshake: Handshake, refusal: Response) -> None:
         """Log a refusal: a browser does not tell its page why, nor does anybody else."""
         origin = handshake.headers.get("origin", "")
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))
-        self._failures.notices.warn(
+        self._failures.warnings.warn(
             f"upgrade {refusal.status}", text, refusal.status, why, handshake.remote, shown(origin)
         )

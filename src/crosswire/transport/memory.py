@@ -11,7 +11,8 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
-from crosswire.core.frames import Opcode, Push, close_payload, encode_frame
+from crosswire.core.formats import Push
+from crosswire.core.frames import Opcode, close_payload, encode_frame
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Limits
 from crosswire.errors import ProtocolFailure

@@ -13,7 +13,8 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.deflate import decompress
-from crosswire.core.frames import Opcode, Push, encode_frame
+from crosswire.core.formats import Push
+from crosswire.core.frames import Opcode, encode_frame
 from crosswire.errors import ProtocolFailure
 from crosswire.transport.closing import ClosingHandshake, read_close
 from crosswire.transport.interface import Receiver, Traffic

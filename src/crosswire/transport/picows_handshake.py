@@ -71,7 +71,7 @@ class HandshakeProtocol(asyncio.Protocol):
             complete = head.feed(data)
         except BadRequestHead as bad:
             kind = f"HTTP {bad.status}"
-            self._context.request_notices.warn(kind, "a request was refused with HTTP %d: %s", bad.status, bad.reason)
+            self._context.request_warnings.warn(kind, "a request was refused with HTTP %d: %s", bad.status, bad.reason)
             self._answer(Response(bad.status, bad.reason.encode()), last=False)
             return
         if complete:

@@ -11,8 +11,8 @@ from crosswire.core.limits import Limits
 from crosswire.core.options import require_bool, require_host
 from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flusher
-from crosswire.runtime.tasks import Tasks
 from crosswire.transport.interface import Acceptor
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.pending_handshakes import PendingHandshakes
@@ -64,7 +64,7 @@ class PicowsListener:
             raise ConfigError("reuse_port is for ports: a Unix socket belongs to one process")
         self._file: tuple[int, int] | None = None
         self._server: asyncio.Server | None = None
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
         self._context = ListenerContext(limits, flusher, secure=tls is not None)
         self._handshakes = PendingHandshakes(limits.handshake_timeout)
 
@@ -192,7 +192,7 @@ class PicowsListener:
             return HandshakeProtocol(self._acceptor, self._context, self._handshakes)
         tls = self._tls_options("sslcontext")
         return ProxyHeaderProtocol(
-            self._announced, self._handshakes, self._context.request_notices, tls, self._begin, self._tasks
+            self._announced, self._handshakes, self._context.request_warnings, tls, self._begin, self._tasks
         )
 
     def _begin(self, announcement: ProxyHeader) -> HandshakeProtocol:

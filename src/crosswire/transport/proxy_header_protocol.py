@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from crosswire.core.proxies import TrustedProxies
-from crosswire.runtime.notices import Notices
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.pending_handshakes import PendingHandshakes, feed_buffered_protocol
 from crosswire.transport.proxy_header import BadProxyHeader, ProxyHeader, parse_proxy_header
 
@@ -25,26 +25,26 @@ class ProxyHeaderProtocol(asyncio.Protocol):
     Args:
         proxies: whose announcements are believed; another peer's connection is dropped.
         handshakes: counts it among them while it is one.
-        notices: of connections that are dropped.
+        warnings: of connections that are dropped.
         tls: options for TLS, which begins after the announcement.
         begin: makes the protocol that reads the request.
         tasks: holds the TLS handshake.
     """
 
-    __slots__ = ("_begin", "_data", "_handshakes", "_notices", "_proxies", "_said", "_tasks", "_tls", "_transport")
+    __slots__ = ("_begin", "_data", "_handshakes", "_proxies", "_said", "_tasks", "_tls", "_transport", "_warnings")
 
     def __init__(
         self,
         proxies: TrustedProxies,
         handshakes: PendingHandshakes,
-        notices: Notices,
+        warnings: ThrottledWarnings,
         tls: TlsOptions,
         begin: Callable[[ProxyHeader], asyncio.Protocol],
-        tasks: Tasks,
+        tasks: BackgroundTasks,
     ) -> None:
         self._proxies = proxies
         self._handshakes = handshakes
-        self._notices = notices
+        self._warnings = warnings
         self._tls = tls
         self._begin = begin
         self._tasks = tasks
@@ -101,7 +101,7 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         return str(name[0]) if isinstance(name, tuple) else ""
 
     def _refuse(self, why: str) -> None:
-        self._notices.warn("PROXY", "a connection from %r was dropped: %s", self._peer or "a Unix socket", why)
+        self._warnings.warn("PROXY", "a connection from %r was dropped: %s", self._peer or "a Unix socket", why)
         self._transport.close()
 
     def _start(self, transport: asyncio.Transport, said: ProxyHeader) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosswire.client.admission import LONGEST
+from crosswire.client.admission import READY_TIMEOUT
 from crosswire.errors import NotConnected, Refused
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
@@ -36,7 +36,7 @@ async def test_a_server_that_says_it_will_tell_is_waited_for_however_long_it_tak
     await settle()
     fake.last.open()
     fake.last.receive(NEWS)
-    await asyncio.sleep(LONGEST - 1)
+    await asyncio.sleep(READY_TIMEOUT - 1)
     assert not connecting.done()
     assert fake.last.sent == []  # no heartbeat, which would not be answered yet
     fake.last.receive(READY)
@@ -52,7 +52,7 @@ async def test_a_server_that_says_it_will_tell_and_does_not_is_left() -> None:
     await settle()
     for _ in range(2):
         fake.last.open()
-        await asyncio.sleep(LONGEST + 3)
+        await asyncio.sleep(READY_TIMEOUT + 3)
     with pytest.raises(NotConnected, match="gave up") as caught:
         await connecting
     assert caught.value.close is not None

@@ -7,7 +7,7 @@ import pytest
 
 from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import Hooks
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from tests.support.aio import wait_until
 from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
@@ -17,7 +17,7 @@ class Server:
     """Counts what a heartbeat does."""
 
     def __init__(self, interval: float | None = 0.005, timeout: float = 5) -> None:
-        hooks = Hooks(Tasks())
+        hooks = Hooks(BackgroundTasks())
         self.events: list[str] = []
         hooks.on_ping(lambda: self.events.append("on_ping"))
         hooks.on_pong(lambda milliseconds: self.events.append(f"on_pong {type(milliseconds).__name__}"))
@@ -144,7 +144,7 @@ async def test_a_failing_hook_does_not_stop_the_heartbeat(caplog: pytest.LogCapt
     def fail() -> None:
         raise RuntimeError("a hook's own mistake")
 
-    hooks = Hooks(Tasks())
+    hooks = Hooks(BackgroundTasks())
     hooks.on_ping(fail)
     sent: list[None] = []
     heartbeat = HeartbeatTimer(0.002, 5, hooks)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosswire.client.held import LONGEST, MOST
+from crosswire.client.event_buffer import MAX_BUFFERED_BYTES, MAX_BUFFERED_TIME
+from crosswire.client.open_close import MAX_WAITING
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
@@ -198,23 +199,23 @@ async def test_what_the_application_has_closed_hands_over_nothing_more() -> None
 
 async def test_events_do_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
     fake = FakeClient(announces=True)
-    witness = Witness(fake, {"open": 3 * LONGEST, "close": None})
+    witness = Witness(fake, {"open": 3 * MAX_BUFFERED_TIME, "close": None})
     connecting = asyncio.create_task(fake.client.connect())
     await settle()
     fake.last.open()
     fake.last.receive(READY)
     await connecting
     fake.last.receive('{"event":"news","payload":1}')
-    await asyncio.sleep(LONGEST - 1)
+    await asyncio.sleep(MAX_BUFFERED_TIME - 1)
     assert witness.trace == ["open"]
     await asyncio.sleep(1)
     assert witness.trace == ["open", "event 1"]
     assert "on_open still runs" in caplog.text
     fake.last.end(Close(1001))
-    await asyncio.sleep(LONGEST)
+    await asyncio.sleep(MAX_BUFFERED_TIME)
     assert witness.trace == ["open", "event 1"]
     assert "what comes after it waits" in caplog.text
-    await asyncio.sleep(LONGEST)
+    await asyncio.sleep(MAX_BUFFERED_TIME)
     assert witness.trace == ["open", "event 1", "open ended", "close", "close ended"]
     await fake.client.close()
 
@@ -232,14 +233,14 @@ async def test_what_waits_for_on_open_is_bounded_by_not_reading() -> None:
     await connecting
     for _ in range(2):
         assert not fake.last.paused
-        fake.last.receive(f'{{"event":"big","payload":"{"x" * (MOST // 2)}"}}')
+        fake.last.receive(f'{{"event":"big","payload":"{"x" * (MAX_BUFFERED_BYTES // 2)}"}}')
     assert fake.last.paused
     await asyncio.sleep(5)  # nothing is read, so the silence says nothing
     assert fake.client.reconnecting is False
     assert ["pong timeout"] not in fake.told
     go_on.set()
     await settle()
-    assert seen == [MOST // 2] * 2
+    assert seen == [MAX_BUFFERED_BYTES // 2] * 2
     assert not fake.last.paused
     await fake.client.close()
 
@@ -247,20 +248,20 @@ async def test_what_waits_for_on_open_is_bounded_by_not_reading() -> None:
 async def test_a_hook_that_never_ends_makes_nothing_grow(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("crosswire.client.open_close.MOST_WAITING", 3)
     monkeypatch.setattr(random, "random", lambda: 0.5)
 
     fake = FakeClient(announces=True, fast_interval=0)
     witness = Witness(fake, {"open": 10_000, "close": None})
     fake.client.reconnect()
-    for _ in range(5):
+    connections = MAX_WAITING // 2 + 2
+    for _ in range(connections):
         await settle()
         fake.last.open()
         fake.last.receive(READY)
         await settle()
         fake.last.end(Close(1001))
         await asyncio.sleep(100)
-    await asyncio.sleep(10_000 - 500)
+    await asyncio.sleep(10_000 - connections * 100)
     assert witness.trace[:3] == ["open", "open ended", "close"]
     assert "was not told" in caplog.text
     await fake.client.close()

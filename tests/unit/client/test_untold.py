@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from crosswire.errors import EventError, InvalidMessage, NotConnected
-from crosswire.runtime.notices import MOST_NAMES
+from crosswire.runtime.throttled_warnings import MAX_NAMES
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
@@ -106,9 +106,9 @@ async def test_an_event_that_nobody_handles_is_named_once(caplog: pytest.LogCapt
         fake.last.receive('{"event":"$later","payload":1}')
         assert [each.levelname for each in caplog.records] == ["WARNING"]
         assert "'mispelt'" in caplog.text
-        for number in range(2 * MOST_NAMES):
+        for number in range(2 * MAX_NAMES):
             fake.last.receive(f'{{"event":"made up {number}"}}')
-        assert len(caplog.records) == MOST_NAMES + 1
+        assert len(caplog.records) == MAX_NAMES + 1
         assert "no more are" in caplog.text
 
 

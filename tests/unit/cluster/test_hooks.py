@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.cluster.hooks import NodeHooks
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.types import GapInfo, NodeInfo
 from tests.support.loops import on_instant_loop
 
@@ -19,7 +19,7 @@ pytestmark = on_instant_loop
 
 @pytest.fixture
 def hooks() -> NodeHooks:
-    return NodeHooks(Tasks(), lambda: None, lambda name: None)
+    return NodeHooks(BackgroundTasks(), lambda: None, lambda name: None)
 
 
 @pytest.mark.parametrize("hooked", [True, False])
@@ -79,7 +79,7 @@ async def test_comings_and_goings_of_a_name_alternate_whatever_their_handlers_aw
 ) -> None:
     told: dict[str, list[str]] = {"b": [], "c": []}
 
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     hooks = NodeHooks(tasks, lambda: None, lambda name: None)
     hooks.on_join(noting("join", told, joining))
     hooks.on_leave(noting("leave", told, leaving))
@@ -106,7 +106,7 @@ async def test_a_handler_that_does_not_end_holds_a_bounded_number_of_others_up(
 ) -> None:
     told: list[str] = []
 
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     hooks = NodeHooks(tasks, lambda: None, lambda name: None)
     go = asyncio.Event()
 

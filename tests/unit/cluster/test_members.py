@@ -288,7 +288,7 @@ async def test_of_a_member_that_speaks_otherwise_its_hearers_are_warned_once(cap
     assert sum(each.startswith(b_is_strange) for each in warnings) == 2
     assert len(warnings) == 4  # and b of a and c
     strange = {"a": "native", "c": "native"}
-    assert [each.members.strangers for each in peers[:2]] == [{"b": "compat-json"}, strange]
+    assert [each.members.incompatible for each in peers[:2]] == [{"b": "compat-json"}, strange]
     for each in peers:
         await each.leave()
 

@@ -28,7 +28,7 @@ class Fake:
 
     def __init__(self, *, buffer: int = 10_000, overflow: Overflow = "drop") -> None:
         self.buffer = buffer
-        self.overflow = overflow
+        self.overflow: Overflow = overflow
         self.connected = True
         self.sent = []
         self.receivers: dict[bytes, Receive] = {}

@@ -13,7 +13,7 @@ from crosswire.core import envelopes
 from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import MSGPACK
 from crosswire.errors import EventError
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 
 
 class FakeAsker:
@@ -36,7 +36,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.events = EventListeners(sender=str)
-        self.tasks = Tasks()
+        self.tasks = BackgroundTasks()
         self.responder = Responder(self.events, self.tasks)
 
     def ask(self, data: Any = None, event: str = "x", *, awaits_node: bool = True) -> FakeAsker:

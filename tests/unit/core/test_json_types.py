@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.formats import Payloads, encode, format_for
+from crosswire.core.formats import Payloads, encode, frame_format
 from crosswire.core.json_types import holds_bytes, to_msgpack
 from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK, event
 from crosswire.core.payloads import PayloadType
@@ -77,10 +77,10 @@ def exactly(value: Any) -> str:
 def test_messagepack_says_what_json_says(data: Any) -> None:
     message = event("x", data)
     expected = exactly(as_javascript_reads(msgspec.json.decode(JSON.encode(message))))
-    binary = format_for(msgpack=True, deflate=False)
+    binary = frame_format(msgpack=True, deflate=False)
     known, unknown = encode(message, msgpack=True), encode(message, msgpack=False)
     assert unknown.msgpack is None
-    assert binary.wrap(known) == binary.wrap(unknown) == binary.frame(message)
+    assert binary.wrap(known) == binary.wrap(unknown) == binary.encode(message)
     assert known.msgpack is not None
     assert exactly(msgspec.msgpack.decode(known.msgpack)) == expected
 
@@ -125,7 +125,7 @@ def test_what_others_take_for_json_has_a_messagepack_form(text: bytes, value: An
 @pytest.mark.parametrize("text", [b"", b"{", b"NaN", b"[1,]", b"\xff", b'"\x01"', b"1 2", b"-", b"[Infinity]"])
 def test_what_is_no_json_has_none(text: bytes) -> None:
     with pytest.raises(InvalidPayload):
-        format_for(msgpack=True, deflate=False).wrap(Payloads(text))
+        frame_format(msgpack=True, deflate=False).wrap(Payloads(text))
 
 
 # The other way: from clients.

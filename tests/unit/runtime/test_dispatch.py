@@ -10,8 +10,8 @@ from crosswire.core.listeners import EventListeners, Hook
 from crosswire.core.payloads import PayloadType
 from crosswire.core.signatures import Arguments
 from crosswire.errors import EventError
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import Outcome, call_sync, fire
-from crosswire.runtime.tasks import Tasks
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
@@ -175,7 +175,7 @@ def test_what_is_left_can_be_dropped() -> None:
 
 
 async def test_a_hook_that_nobody_attached_to_does_nothing() -> None:
-    assert fire(Hook("on_connect", Arguments(socket=str)), ("socket",), Tasks(), lambda error: None) is None
+    assert fire(Hook("on_connect", Arguments(socket=str)), ("socket",), BackgroundTasks(), lambda error: None) is None
 
 
 async def test_a_hooks_synchronous_listeners_are_called_at_once_with_what_they_take() -> None:
@@ -184,14 +184,14 @@ async def test_a_hooks_synchronous_listeners_are_called_at_once_with_what_they_t
     hook(lambda: seen.append(()), once=True)
     hook(lambda socket, close: seen.append((socket, close)))
     for _ in range(2):
-        assert fire(hook, ("socket", 1000), Tasks(), seen.append) is None
+        assert fire(hook, ("socket", 1000), BackgroundTasks(), seen.append) is None
     assert seen == [(), ("socket", 1000), ("socket", 1000)]
 
 
 @on_instant_loop
 async def test_a_hooks_asynchronous_listeners_run_in_a_task_and_fail_apart() -> None:
     seen: list[Any] = []
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     hook: Hook[[str]] = Hook("on_connect", Arguments(socket=str))
     failure = KeyError("reason")
     hook(raises(failure, later=False))

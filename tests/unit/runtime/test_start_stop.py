@@ -8,8 +8,8 @@ import pytest
 
 from crosswire.core.listeners import Hook
 from crosswire.errors import ConfigError, NotConnected, UsageError
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
-from crosswire.runtime.tasks import Tasks
 from tests.support.aio import run, wait_until
 
 
@@ -229,7 +229,7 @@ async def test_a_hook_that_is_cancelled_may_clean_up() -> None:
             await asyncio.sleep(0.01)
             cleaned.append(1)
 
-    work = asyncio.create_task(run_hook(hook, Tasks()))
+    work = asyncio.create_task(run_hook(hook, BackgroundTasks()))
     await begun.wait()
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -255,7 +255,7 @@ async def test_each_handler_is_called_though_the_first_hangs() -> None:
         await asyncio.sleep(0)
         called.append("async")
 
-    work = asyncio.create_task(run_each(hook, Tasks()))
+    work = asyncio.create_task(run_each(hook, BackgroundTasks()))
     await begun.wait()
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -274,6 +274,6 @@ async def test_each_handler_is_called_though_others_fail(caplog: pytest.LogCaptu
     for number in range(3):
         hook(partial(fails, number))
     with pytest.raises(OSError, match="0"):
-        await run_each(hook, Tasks())
+        await run_each(hook, BackgroundTasks())
     assert called == [0, 1, 2]
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["1", "2"]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosswire.errors import UsageError
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.workers import Workers
 from tests.support.aio import run, wait_until
 from tests.support.clock import InstantLoop
@@ -27,7 +27,7 @@ def work(*jobs: Coroutine[Any, Any, None]) -> None:
     """Run jobs that are started in one turn of the loop until all have ended."""
 
     async def main() -> None:
-        tasks = Tasks()
+        tasks = BackgroundTasks()
         workers = Workers(tasks)
         for job in jobs:
             workers.start(job, copy_context())
@@ -63,7 +63,7 @@ def test_jobs_that_wait_have_a_task_each() -> None:
 @on_instant_loop
 async def test_jobs_after_one_that_waited_begin_in_one_turn_until_one_does_not() -> None:
     # At first the others follow in the next turn. Those that don't wait have a task each once, and then share one.
-    tasks, begun, counts = Tasks(), list[asyncio.Task[Any] | None](), list[int]()
+    tasks, begun, counts = BackgroundTasks(), list[asyncio.Task[Any] | None](), list[int]()
     workers = Workers(tasks)
     for wait in (True, True, False, False):
         for _ in range(5):
@@ -102,7 +102,7 @@ def test_jobs_begin_in_order_and_each_ends_in_its_own_time(pauses: list[int | No
 
 @on_instant_loop
 async def test_a_job_that_waits_for_ever_holds_up_nobody() -> None:
-    tasks, done = Tasks(), []
+    tasks, done = BackgroundTasks(), []
     workers = Workers(tasks)
 
     async def job(name: str) -> None:
@@ -119,7 +119,7 @@ async def test_a_job_that_waits_for_ever_holds_up_nobody() -> None:
 
 @on_instant_loop
 async def test_a_job_started_by_a_job_is_run() -> None:
-    tasks, done = Tasks(), []
+    tasks, done = BackgroundTasks(), []
     workers = Workers(tasks)
 
     async def child(name: str) -> None:
@@ -154,7 +154,7 @@ def test_context_variables_do_not_leak_between_jobs(wait: bool) -> None:
 async def test_a_job_has_the_context_of_who_started_it_like_a_task() -> None:
     seen: list[str] = []
 
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     workers = Workers(tasks)
 
     async def start_as(name: str) -> None:
@@ -200,7 +200,7 @@ def test_a_job_that_is_cancelled_by_itself_does_not_stop_the_others() -> None:
 @pytest.mark.skipif(eager, reason="each begins at once")
 @on_instant_loop
 async def test_a_job_that_raises_after_it_waited_hires_no_second_worker() -> None:
-    tasks, counts = Tasks(), []
+    tasks, counts = BackgroundTasks(), []
     workers = Workers(tasks)
     go = asyncio.Event()
 
@@ -222,7 +222,7 @@ async def test_a_job_that_raises_after_it_waited_hires_no_second_worker() -> Non
 
 @on_instant_loop
 async def test_cancellation_reaches_the_job_that_waits_and_no_other() -> None:
-    tasks, notes = Tasks(), []
+    tasks, notes = BackgroundTasks(), []
     workers = Workers(tasks)
     running: dict[str, asyncio.Task[Any]] = {}
 
@@ -333,7 +333,7 @@ def test_an_awaitable_that_fails_raises_in_the_job() -> None:
 @pytest.mark.skipif(eager, reason="each begins at once")
 @on_instant_loop
 async def test_jobs_that_are_dropped_never_begin() -> None:
-    tasks, begun = Tasks(), []
+    tasks, begun = BackgroundTasks(), []
     workers = Workers(tasks)
 
     async def job(name: str) -> None:
@@ -351,7 +351,7 @@ async def test_jobs_that_are_dropped_never_begin() -> None:
 
 @on_instant_loop
 async def test_dropping_leaves_what_has_begun() -> None:
-    tasks, notes = Tasks(), []
+    tasks, notes = BackgroundTasks(), []
     workers = Workers(tasks)
 
     async def job() -> None:
@@ -380,7 +380,7 @@ async def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
             closed.append("closed")
             raise
 
-    class Kept(Tasks):
+    class Kept(BackgroundTasks):
         """Keeps the workers instead of running them."""
 
         __slots__ = ("made",)
@@ -396,7 +396,7 @@ async def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
 
 
 async def test_many_jobs_that_wait_begin_within_few_turns() -> None:
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     workers = Workers(tasks)
     begun: list[int] = []
 
@@ -413,7 +413,7 @@ async def test_many_jobs_that_wait_begin_within_few_turns() -> None:
 
 
 def test_a_job_that_can_not_be_started_leaves_nothing_behind() -> None:
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     workers = Workers(tasks)
     done: list[int] = []
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from crosswire.core.limits import Heartbeat
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.keepalive import Keepalive
 from crosswire.transport.interface import Traffic
 from crosswire.types import Close

@@ -17,8 +17,8 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import Hook
 from crosswire.errors import NotConnected, Reject
 from crosswire.server.authentication import Authentication
+from crosswire.server.duplicates import Duplicates
 from crosswire.server.handshake import Handshake
-from crosswire.server.interest import Duplicates
 from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades

@@ -9,8 +9,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from crosswire.errors import EventError
 from crosswire.rooms.fanout import FanOut
-from crosswire.server.interest import Duplicates, Interest
+from crosswire.rooms.users import UserIndex
+from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.registry import Registry
+from crosswire.server.subscriptions import Subscriptions
 from tests.support.members import FakeMember
 
 USERS = ["1", "2", "3"]
@@ -49,9 +51,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @initialize(duplicates=st.sampled_from(["replace", "refuse", "allow"]))
     def begin(self, duplicates: Duplicates) -> None:
         self.duplicates = duplicates
-        self.registry: Registry[FakeSocket] = Registry(
-            duplicates, MAX_ROOMS, FanOut(lambda waiting: None), Interest(duplicates, 1)
-        )
+        self.registry = registry_that(duplicates)
         self.model: dict[FakeSocket, set[tuple[str, str]]] = {}
 
     def makes_way(self, socket: FakeSocket, user: str) -> bool:
@@ -137,7 +137,9 @@ def connected(registry: Registry[FakeSocket], user: str) -> FakeSocket:
 
 
 def registry_that(duplicates: Duplicates) -> Registry[FakeSocket]:
-    return Registry(duplicates, MAX_ROOMS, FanOut(lambda waiting: None), Interest(duplicates, 1))
+    users: UserIndex[FakeSocket] = UserIndex()
+    policy = DuplicatePolicy(duplicates, users, probe_timeout=1)
+    return Registry(users, MAX_ROOMS, FanOut(lambda waiting: None), Subscriptions(), policy)
 
 
 def test_the_older_connection_is_replaced_with_its_own_code() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crosswire.core.formats import format_for
+from crosswire.core.formats import frame_format
 from crosswire.core.limits import Limits
 from crosswire.core.messages import JSON, MSGPACK
 from crosswire.errors import EventError, InvalidPayload, Reject
@@ -245,7 +245,7 @@ def test_more_handlers_than_the_limit_are_refused(several: bool, way: Callable[.
 async def test_answers_take_the_form_that_was_agreed_on() -> None:
     server = FakeServer()
     server.events.on("say", synchronous)
-    form = format_for(msgpack=True, deflate=False)
+    form = frame_format(msgpack=True, deflate=False)
     session, connection = server.connect(format=form)
     wire = MSGPACK.encode({"event": "say", "payload": 1, "callbackId": "x"})
     server.router.receive(session, MSGPACK, wire)

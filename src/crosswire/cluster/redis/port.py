@@ -16,7 +16,7 @@ from crosswire.cluster.redis.pool import RETURN_TIME, Pool
 from crosswire.cluster.send_buffer import Budget
 from crosswire.core.channel_names import text_of
 from crosswire.errors import BusUnavailable
-from crosswire.runtime.notices import Notices, reason
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.types import LinkStatus
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class RedisPort:
         return_time: float = RETURN_TIME,
     ) -> None:
         self._options = options
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         redundant = options.delivery == "redundant"
         budget.copies = 2 if redundant else 1
         choice = make_choice(options.strategy, budget.copies)
@@ -171,7 +171,7 @@ class RedisPort:
             text = (
                 "a Redis does not tell who listens, so others are waited for in vain: %s. Its ACL needs +pubsub|numsub"
             )
-            self._notices.warn("count", text, reason(reply))
+            self._warnings.warn("count", text, reason(reply))
         return None
 
     # Changes

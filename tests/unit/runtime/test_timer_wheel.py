@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosswire.runtime.wheel import TICK, TimerWheel
+from crosswire.runtime.timer_wheel import TICK, TimerWheel
 from tests.support.loops import on_instant_loop
 
 pytestmark = on_instant_loop
@@ -22,7 +22,7 @@ class Note:
         self._at = at
         self._clock = clock
 
-    def due(self) -> None:
+    def on_timer(self) -> None:
         self._at.append(self._clock())
 
 

@@ -1,4 +1,4 @@
-"""One timer for many: a wheel of slots that turns every tenth of a second."""
+"""A timer wheel: many timers share one of the event loop's, in slots of a tenth of a second."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from math import ceil
 from typing import Protocol
 
 TICK = 0.1
-"""Seconds; what is due comes up to two of these late, and never early."""
+"""Seconds of a slot; a timer fires up to two of these late, and never early."""
 
 logger = logging.getLogger("crosswire.wheel")
 
 
-class Due(Protocol):
-    """Something that waits on the wheel."""
+class TimerTarget(Protocol):
+    """Object with a timer on the wheel."""
 
-    def due(self) -> None:
-        """Its time has come."""
+    def on_timer(self) -> None:
+        """Handle the end of the delay."""
 
 
 class Timer:
-    """A call that is due at some turn of the wheel."""
+    """Function that is called at a turn of the wheel."""
 
     __slots__ = ("_call",)
 
@@ -31,31 +31,31 @@ class Timer:
         self._call: Callable[[], None] | None = call
 
     def cancel(self) -> None:
-        """Don't call. May be said at any time, and again."""
+        """Cancel the call. May be called at any time, and more than once."""
         self._call = None
 
-    def due(self) -> None:
-        """Call, unless cancelled."""
+    def on_timer(self) -> None:
+        """Call the function, unless the timer was cancelled."""
         if self._call is not None:
             self._call()
 
 
 class TimerWheel:
-    """Timers that share one of the event loop's: adding one costs a list append, and nothing while it waits.
+    """Timers that share one of the event loop's. Adding one costs a list append, and nothing while it waits.
 
-    Every connection has a timer running; the loop's own heap would be touched at each of their steps.
+    Every connection always has a timer; with the loop's own timers, each change would be one of its heap.
     """
 
     __slots__ = ("_handle", "_next", "_slots", "clock")
 
     def __init__(self) -> None:
-        self._slots: dict[int, list[Due]] = {}
+        self._slots: dict[int, list[TimerTarget]] = {}
         self._next = 0
         self._handle: asyncio.TimerHandle | None = None
         self.clock = time.monotonic
 
-    def add(self, waiting: Due, delay: float) -> None:
-        """Let ``waiting`` be due after ``delay`` seconds, rounded up to the next tick."""
+    def add(self, waiting: TimerTarget, delay: float) -> None:
+        """Call ``on_timer`` of ``waiting`` after ``delay`` seconds, rounded up to the next tick."""
         now = self.clock()
         present = int(now / TICK)
         if self._handle is None:
@@ -64,13 +64,13 @@ class TimerWheel:
         self._slots.setdefault(max(present + 1, ceil((now + delay) / TICK)), []).append(waiting)
 
     def start(self, delay: float, call: Callable[[], None]) -> Timer:
-        """Call after ``delay`` seconds, unless the timer that is returned is cancelled."""
+        """Call a function after ``delay`` seconds, unless the returned timer is cancelled."""
         timer = Timer(call)
         self.add(timer, delay)
         return timer
 
     def stop(self) -> None:
-        """Forget all that waits."""
+        """Discard all timers."""
         self._slots.clear()
         if self._handle is not None:
             self._handle.cancel()
@@ -81,13 +81,13 @@ class TimerWheel:
         present = int(self.clock() / TICK)
         for slot in range(self._next, present + 1):
             for waiting in self._slots.pop(slot, ()):
-                _tell(waiting)
+                _fire(waiting)
         self._next = present + 1
         self._handle = asyncio.get_running_loop().call_later(TICK, self._turn) if self._slots else None
 
 
-def _tell(waiting: Due) -> None:
+def _fire(waiting: TimerTarget) -> None:
     try:
-        waiting.due()
-    except (Exception, asyncio.CancelledError):  # nothing may keep the wheel from turning on
-        logger.exception("what %r does when its time has come failed", waiting)
+        waiting.on_timer()
+    except (Exception, asyncio.CancelledError):  # the other timers must fire all the same
+        logger.exception("the timer of %r failed", waiting)

@@ -1,4 +1,4 @@
-"""Background tasks that can't die silently and don't outlive their owner."""
+"""Background tasks: their failures are logged, and none outlives its owner."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from crosswire.runtime.slow_handlers import SlowHandlerWatch, WatchedCoroutine
 
 logger = logging.getLogger("crosswire.tasks")
 
-_PATIENCE = 10.0
-"""Seconds that cancelled tasks have to clean up."""
+CANCEL_TIMEOUT = 10.0
+"""Seconds that cancelled tasks have to clean up; then they are left behind."""
 
 
-class Tasks:
-    """The background tasks of one owner.
+class BackgroundTasks:
+    """Background tasks of one owner.
 
-    A task that fails is logged with its name; an owner that wants to know more catches inside its coroutine.
+    A task that fails is logged with its name. To handle the failure itself, the owner catches it in the coroutine.
 
     Args:
-        watch: warns of code of the application that takes too long.
+        watch: log of code of the application that takes too long.
 
     Attributes:
         watch: as given.
@@ -43,12 +43,12 @@ class Tasks:
         return len(self._running)
 
     def start(self, work: Coroutine[Any, Any, Any], name: str, what: str | None = None) -> asyncio.Task[Any]:
-        """Run ``work`` in a task of that name; where Python can (3.12), its first step runs at once.
+        """Run a coroutine in a task; on Python 3.12 or newer its first step runs at once.
 
         Args:
             work: the coroutine.
-            name: of the task.
-            what: it belongs to, a hook of the application whose steps are watched; None for code of ours.
+            name: name of the task.
+            what: name of the hook, for code of the application, whose steps are timed; None for Crosswire's own.
         """
         if what is not None and self.watch is not None:
             work = WatchedCoroutine(work, what, self.watch)
@@ -69,9 +69,9 @@ class Tasks:
         return task
 
     def begin(self, work: Coroutine[Any, Any, Any], name: str, context: Context) -> asyncio.Task[Any]:
-        """As :meth:`start`, for many short ones: the work handles its errors and says :meth:`end`, which is cheaper."""
+        """Run a coroutine in a task, at lower cost: it handles its own errors and calls :meth:`end` at its end."""
         loop = self._loop
-        if loop is None or not loop.is_running():  # asking for it each time would be a system call on Python 3.11
+        if loop is None or not loop.is_running():  # looking it up each time would be a system call on Python 3.11
             loop = self._loop = asyncio.get_running_loop()
         if sys.version_info >= (3, 12):
             task = asyncio.Task(work, loop=loop, name=name, context=context, eager_start=True)
@@ -82,17 +82,17 @@ class Tasks:
         return task
 
     def end(self, task: asyncio.Task[Any]) -> None:
-        """A task ends that was begun here."""
+        """Forget a task that :meth:`begin` started and that ends."""
         self._running.discard(task)
 
     def failed(self, name: str, error: Exception) -> None:
-        """Log what such a task could not handle."""
+        """Log an error that a task of :meth:`begin` could not handle."""
         logger.error("background task %s failed", name, exc_info=error)
 
     async def wait(self, timeout: float, besides: asyncio.Task[Any] | None = None) -> bool:
-        """Wait up to ``timeout`` seconds for all tasks to end, those started meanwhile too; tell whether they did.
+        """Wait up to ``timeout`` seconds for all tasks, also those started meanwhile; return whether all have ended.
 
-        Not for the current one, nor for another that waits for this one and is given as ``besides``.
+        The current task is left out, and so is ``besides``, a task that waits for the current one.
         """
         deadline = asyncio.get_running_loop().time() + timeout
         while others := self._others(besides):
@@ -103,14 +103,14 @@ class Tasks:
         return True
 
     async def cancel(self, besides: asyncio.Task[Any] | None = None) -> None:
-        """Cancel all tasks, those they start meanwhile too, and wait until they have ended, but not for ever.
+        """Cancel all tasks, also those they start meanwhile, and wait until they have ended, but not forever.
 
-        The current one is left out, as is one that waits for it and is given as ``besides``.
+        The current task is left out, and so is ``besides``, a task that waits for the current one.
         """
         loop, cancelled = asyncio.get_running_loop(), set[asyncio.Task[Any]]()
-        deadline = loop.time() + _PATIENCE
+        deadline = loop.time() + CANCEL_TIMEOUT
         while others := self._others(besides):
-            for task in others - cancelled:  # once each: a second time would break off their cleaning up
+            for task in others - cancelled:  # once each: a second time would interrupt their cleanup
                 task.cancel()
             cancelled |= others
             if (remaining := deadline - loop.time()) <= 0:
@@ -129,13 +129,13 @@ class Tasks:
 
 
 def is_being_cancelled() -> bool:
-    """Whether the current task is cancelled, rather than something that it waited for."""
+    """Return whether the current task is cancelled, rather than something that it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def ends_loop(error: BaseException) -> bool:
-    """Whether the event loop itself is ended by what a task raised, and whoever runs it is told."""
+    """Return whether an error ends the event loop itself; it is raised where the loop is run."""
     return isinstance(error, SystemExit | KeyboardInterrupt)
 
 

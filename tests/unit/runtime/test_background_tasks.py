@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from tests.support.loops import on_instant_loop
 
 pytestmark = on_instant_loop
@@ -24,7 +24,7 @@ async def fail_later() -> None:
 async def test_a_task_that_fails_is_logged_with_its_name(
     work: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     tasks.start(work(), "crosswire something")  # type: ignore[arg-type]
     await tasks.wait(5)
     assert len(tasks) == 0
@@ -36,7 +36,7 @@ async def test_a_task_that_fails_is_logged_with_its_name(
 
 
 async def test_a_task_is_counted_until_it_ends() -> None:
-    tasks, counts = Tasks(), []
+    tasks, counts = BackgroundTasks(), []
     first = tasks.start(asyncio.sleep(1), "a")
     second = tasks.start(asyncio.sleep(2), "b")
     counts.append(len(tasks))
@@ -49,14 +49,14 @@ async def test_a_task_is_counted_until_it_ends() -> None:
 
 
 async def test_a_task_has_its_name() -> None:
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     task = tasks.start(asyncio.sleep(1), "crosswire something")
     await task
     assert task.get_name() == "crosswire something"
 
 
 async def test_waiting_includes_what_is_started_meanwhile() -> None:
-    tasks = Tasks()
+    tasks = BackgroundTasks()
 
     async def first() -> None:
         await asyncio.sleep(1)
@@ -71,7 +71,7 @@ async def test_waiting_includes_what_is_started_meanwhile() -> None:
 
 
 async def test_waiting_gives_up_at_its_time() -> None:
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     tasks.start(asyncio.sleep(60), "long")
     began = asyncio.get_running_loop().time()
     ended = await tasks.wait(2)
@@ -82,7 +82,7 @@ async def test_waiting_gives_up_at_its_time() -> None:
 
 
 async def test_cancelling_waits_until_all_have_ended(caplog: pytest.LogCaptureFixture) -> None:
-    tasks, ended = Tasks(), []
+    tasks, ended = BackgroundTasks(), []
 
     async def clean_up() -> None:
         try:
@@ -107,7 +107,7 @@ async def test_cancelling_waits_until_all_have_ended(caplog: pytest.LogCaptureFi
 
 
 async def test_a_task_that_waits_for_or_cancels_all_does_not_mean_itself() -> None:
-    tasks, results = Tasks(), []
+    tasks, results = BackgroundTasks(), []
 
     async def owner() -> None:
         results.append(await tasks.wait(5))
@@ -121,7 +121,7 @@ async def test_a_task_that_waits_for_or_cancels_all_does_not_mean_itself() -> No
 async def test_a_task_that_swallows_its_cancellation_is_told_of_and_left_behind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    tasks, stop = Tasks(), asyncio.Event()
+    tasks, stop = BackgroundTasks(), asyncio.Event()
 
     async def stubborn() -> None:
         while not stop.is_set():

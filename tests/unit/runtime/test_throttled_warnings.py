@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.runtime.notices import MOST_NAMES, PERIOD, Notices, reason
+from crosswire.runtime.throttled_warnings import MAX_NAMES, PERIOD, ThrottledWarnings, reason
 from tests.support.aio import wait_until
 
 
@@ -37,21 +37,21 @@ class _Clock:
 
 def test_one_line_a_second_and_kind_with_the_number_of_those_left_out() -> None:
     logger, clock = _Lines(), _Clock()
-    notices = Notices(logger, clock)
+    warnings = ThrottledWarnings(logger, clock)
     for number in range(5):
-        notices.warn("a", "a %d", number)
-        notices.warn("b", "b %d", number)
+        warnings.warn("a", "a %d", number)
+        warnings.warn("b", "b %d", number)
     clock.now = PERIOD
-    notices.warn("a", "a %d", 5)
+    warnings.warn("a", "a %d", 5)
     assert logger.lines == ["a 0", "b 0", "a 5 (4 more of these were not logged)"]
 
 
 async def test_those_left_out_are_told_even_if_none_follows() -> None:
     logger = _Lines()
-    notices = Notices(logger)
+    warnings = ThrottledWarnings(logger)
 
     for number in range(5):
-        notices.warn("a", "%d was lost", number)
+        warnings.warn("a", "%d was lost", number)
     assert logger.lines == ["0 was lost"]
     await wait_until(lambda: len(logger.lines) == 2)
     assert logger.lines[1] == "4 was lost (3 more of these were not logged)"
@@ -59,21 +59,21 @@ async def test_those_left_out_are_told_even_if_none_follows() -> None:
 
 async def test_a_single_one_left_out_is_told_as_it_is() -> None:
     logger = _Lines()
-    notices = Notices(logger)
+    warnings = ThrottledWarnings(logger)
 
-    notices.warn("a", "first")
-    notices.warn("a", "second")
+    warnings.warn("a", "first")
+    warnings.warn("a", "second")
     await wait_until(lambda: len(logger.lines) == 2)
     assert logger.lines == ["first", "second"]
 
 
 def test_a_loop_that_ended_keeps_no_line_back_for_ever() -> None:
     logger, clock = _Lines(), _Clock()
-    notices = Notices(logger, clock)
+    warnings = ThrottledWarnings(logger, clock)
 
     async def flood() -> None:
         for _ in range(3):
-            notices.warn("a", "lost")
+            warnings.warn("a", "lost")
 
     asyncio.run(flood())
     clock.now = 10 * PERIOD
@@ -84,12 +84,12 @@ def test_a_loop_that_ended_keeps_no_line_back_for_ever() -> None:
 @given(st.lists(st.floats(0, 3), max_size=60))
 def test_every_one_is_logged_or_counted(pauses: list[float]) -> None:
     logger, clock = _Lines(), _Clock()
-    notices = Notices(logger, clock)
+    warnings = ThrottledWarnings(logger, clock)
     for pause in pauses:
         clock.now += pause
-        notices.warn("a", "lost")
+        warnings.warn("a", "lost")
     clock.now += 100
-    notices.warn("a", "lost")
+    warnings.warn("a", "lost")
     counted = sum(int(number) for line in logger.lines for number in re.findall(r"\((\d+) more", line))
     assert len(logger.lines) + counted == len(pauses) + 1
 
@@ -97,18 +97,18 @@ def test_every_one_is_logged_or_counted(pauses: list[float]) -> None:
 @pytest.mark.parametrize("name", ["x\n2030-01-01 CRITICAL all is lost", "x\r", "\x1b[2J", "\u2028"])
 def test_a_name_forges_no_line(name: str) -> None:
     logger = _Lines()
-    Notices(logger).warn("a", "an event %r was lost", name)
+    ThrottledWarnings(logger).warn("a", "an event %r was lost", name)
     assert logger.lines[0].isprintable()
 
 
 def test_a_line_for_each_name_once_and_for_no_more_than_a_few() -> None:
     logger = _Lines()
-    notices = Notices(logger)
+    warnings = ThrottledWarnings(logger)
     for _ in range(2):
-        for number in range(2 * MOST_NAMES):
-            notices.warn_once("there is no handler", f"name {number}", "no handler for %r")
+        for number in range(2 * MAX_NAMES):
+            warnings.warn_once("there is no handler", f"name {number}", "no handler for %r")
     assert logger.lines[:2] == ["no handler for 'name 0'", "no handler for 'name 1'"]
-    assert len(logger.lines) == MOST_NAMES + 1
+    assert len(logger.lines) == MAX_NAMES + 1
     assert "no more are" in logger.lines[-1]
 
 
