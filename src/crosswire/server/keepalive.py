@@ -30,6 +30,7 @@ class Keepalive:
         paused: set while nothing is read of the peer, which therefore has no way to show life.
         heard: set when anything arrives; a peer that talks is alive even while its pong is stuck behind its data.
         latency: milliseconds from the last answered ping to its pong, or None before the first.
+        sends_heartbeats: set when a heartbeat arrives; pings do without, but :class:`HeartbeatWatch` does not.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Keepalive:
         "heard",
         "latency",
         "paused",
+        "sends_heartbeats",
     )
 
     def __init__(self, connection: Connection, heartbeat: Heartbeat, wheel: TimerWheel) -> None:
@@ -58,6 +60,7 @@ class Keepalive:
         self.paused = False
         self.heard = False
         self.latency: float | None = None
+        self.sends_heartbeats: bool
         wheel.add(self, heartbeat.interval)
 
     def pong(self, payload: bytes) -> None:
