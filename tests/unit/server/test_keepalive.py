@@ -85,10 +85,8 @@ async def test_the_round_trip_is_told_in_milliseconds() -> None:
     before = keepalive.latency
     await asyncio.sleep(25)
     wheel.stop()
-    before, latency = before, keepalive.latency
     assert before is None
-    assert latency is not None
-    assert abs(latency - 50) < 0.01
+    assert keepalive.latency == pytest.approx(50, abs=0.01)
 
 
 async def test_a_pong_that_answers_no_ping_only_shows_life() -> None:
