@@ -13,7 +13,7 @@ from crosswire.core.returns import Answer
 from crosswire.core.signatures import Arguments
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.interrupts import BrokenOff
+from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
 
@@ -130,7 +130,7 @@ class NodeHooks:
 
     def _fire(self, hook: AnyHook, *arguments: object) -> asyncio.Task[None] | None:
         def failed(error: BaseException) -> None:
-            if not isinstance(error, BrokenOff):
+            if not isinstance(error, InterruptedBySignal):
                 logger.error("%s failed", hook.name, exc_info=error)
 
         return fire(hook, arguments, self._tasks, failed)

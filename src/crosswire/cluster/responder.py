@@ -23,7 +23,7 @@ from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
-from crosswire.runtime.interrupts import BrokenOff
+from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 from crosswire.runtime.workers import Workers
 
@@ -215,7 +215,9 @@ class Responder:
         """Log a failure of the application's own code. A refusal is an answer and no failure, where somebody asked."""
         if asker is not None and isinstance(error, EventError):
             return
-        if isinstance(error, BrokenOff) or (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+        if isinstance(error, InterruptedBySignal) or (
+            isinstance(error, asyncio.CancelledError) and is_being_cancelled()
+        ):
             return
         if isinstance(error, EventError):  # nobody asked; and no data in the log, which a traceback would show
             text = "a handler of the nodes' event %r refused it, and nobody waits for an answer: %s"

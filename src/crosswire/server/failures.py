@@ -12,7 +12,7 @@ from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.interrupts import BrokenOff
+from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
@@ -64,7 +64,7 @@ class FailureReporter:
             what: the code that raised it, for the log.
             answers: whether a caller is told of a refusal.
         """
-        if isinstance(error, BrokenOff) or (self.stopping and isinstance(error, asyncio.CancelledError)):
+        if isinstance(error, InterruptedBySignal) or (self.stopping and isinstance(error, asyncio.CancelledError)):
             return
         if session is None:
             self._log(error, what)

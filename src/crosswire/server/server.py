@@ -31,6 +31,7 @@ from crosswire.server.delivery import LocalDelivery
 from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
+from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.options import (
@@ -147,21 +148,11 @@ class Server:
         policy.attach(self._cluster.client_channels, tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
-        open_session = partial(
-            Session,
-            peers=PeerFactory(self._registry, fanout, subscriptions, policy, heartbeat, wheel, call_ids),
-            admission=Admission(
-                self._registry, policy, self._hooks.on_connect, tasks, wheel, limits.auth_timeout, failures
-            ),
-            router=Router(self._events, self._hooks, limits, workers, failures, watch),
-            hooks=self._hooks,
-            limits=limits,
-            heartbeat=heartbeat,
-            tasks=tasks,
-            wheel=wheel,
-            sessions=sessions,
-            failures=failures,
-        )
+        hooks = HookRunner(self._hooks, tasks, limits.handlers, failures)
+        peers = PeerFactory(self._registry, fanout, subscriptions, policy, heartbeat, wheel, call_ids)
+        admission = Admission(self._registry, policy, hooks, tasks, wheel, limits.auth_timeout, failures)
+        router = Router(self._events, self._hooks, limits, workers, failures, watch)
+        open_session = partial(Session, peers, admission, router, hooks, limits, heartbeat, wheel, sessions)
         self._acceptor = Upgrades(self._routes, self._authentication, terms, sessions, open_session, failures, watch)
         self._listener = make_listener(
             self._acceptor,

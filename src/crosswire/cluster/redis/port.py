@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from crosswire.cluster.interface import PortEvents, Receive
 from crosswire.cluster.receivers import Receivers
@@ -22,9 +22,6 @@ from crosswire.core.sequencing import Numbers
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.types import GapInfo, LinkStatus
-
-if TYPE_CHECKING:
-    from crosswire.cluster.redis.options import Redis
 
 _THIS_NODE_AND_ANOTHER = 2
 _ANSWER = 1.0
@@ -43,6 +40,37 @@ _OFTEN = 0.5
 logger = logging.getLogger("crosswire.redis")
 
 
+class PortOptions(Protocol):
+    """Options of a bus that its ports use; :class:`~crosswire.cluster.redis.options.Redis` says what each means."""
+
+    @property
+    def all_urls(self) -> tuple[str, ...]: ...
+
+    @property
+    def strategy(self) -> str: ...
+
+    @property
+    def delivery(self) -> str: ...
+
+    @property
+    def prefix(self) -> str: ...
+
+    @property
+    def ping_interval(self) -> float: ...
+
+    @property
+    def ping_timeout(self) -> float: ...
+
+    @property
+    def auto_unsubscribe(self) -> bool: ...
+
+    @property
+    def buffer(self) -> int: ...
+
+    @property
+    def overflow(self) -> str: ...
+
+
 class RedisPort:
     """A :class:`~crosswire.cluster.interface.Port` over the Redis of some options; and these can be changed.
 
@@ -53,7 +81,7 @@ class RedisPort:
         origin: 8 bytes, unique.
     """
 
-    def __init__(self, options: Redis, owner: PortEvents, name: str, origin: bytes) -> None:
+    def __init__(self, options: PortOptions, owner: PortEvents, name: str, origin: bytes) -> None:
         self.origin = origin
         self.dropped = self.refused = self.gaps = 0
         self._options = options

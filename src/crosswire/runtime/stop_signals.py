@@ -26,7 +26,7 @@ _NOT_OF_APPLICATION = (
 )
 
 
-class BrokenOff(asyncio.CancelledError):
+class InterruptedBySignal(asyncio.CancelledError):
     """Raised in code of the application that a signal interrupts; it did not fail."""
 
 
@@ -34,9 +34,9 @@ class StopSignals:
     """SIGINT and SIGTERM of this process, for as long as the context lasts; in the main thread.
 
     Both are handled at every moment. Where the application's code holds the event loop while a start is to be
-    interrupted, or a stop to be hurried, :exc:`BrokenOff` is raised in that code. If something else keeps the process
-    from its end, such as a thread, it exits, with 128 plus the number of the signal, as a shell reports a process that
-    was killed by it.
+    interrupted, or a stop to be hurried, :exc:`InterruptedBySignal` is raised in that code. If something else keeps the
+    process from its end, such as a thread, it exits, with 128 plus the number of the signal, as a shell reports a
+    process that was killed by it.
 
     A process that is forked meanwhile, as :mod:`multiprocessing` does, handles signals as this one did before.
 
@@ -126,7 +126,7 @@ class StopSignals:
         """End what holds the event loop, if it is to be ended and if it is the application's."""
         if self._interrupting and self._watchdog.loop_is_held() and _is_of_application(frame):
             self._watchdog.allow(CLEANUP_TIME)
-            raise BrokenOff("a signal ends this")
+            raise InterruptedBySignal("a signal ends this")
 
     def _notify(self) -> None:
         if self._loop is None or self._loop.is_closed():

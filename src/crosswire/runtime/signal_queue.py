@@ -1,4 +1,4 @@
-"""Waiting for the signals that end a process."""
+"""SIGINT and SIGTERM as a queue, for a process whose event loop is never held."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stop_signals() -> Iterator[asyncio.Queue[signal.Signals]]:
-    """Catch SIGINT and SIGTERM into a queue, for as long as the context lasts."""
+def signal_queue() -> Iterator[asyncio.Queue[signal.Signals]]:
+    """Put SIGINT and SIGTERM into a queue while the context lasts."""
     loop = asyncio.get_running_loop()
-    # Two are enough: the first stops, the second hurries; more are the same.
+    # Two are enough: the first stops, the second hurries, more change nothing.
     caught: asyncio.Queue[signal.Signals] = asyncio.Queue(maxsize=2)
 
     def catch(number: signal.Signals) -> None:
@@ -37,8 +37,10 @@ def stop_signals() -> Iterator[asyncio.Queue[signal.Signals]]:
             signal.signal(number, handler)
 
 
-async def signal_or(other: Coroutine[Any, Any, None], caught: asyncio.Queue[signal.Signals]) -> signal.Signals | None:
-    """Wait for a signal or for something else; return the signal, or None if the other came first."""
+async def signal_before(
+    other: Coroutine[Any, Any, None], caught: asyncio.Queue[signal.Signals]
+) -> signal.Signals | None:
+    """Wait for a signal or a coroutine; return the signal, or None if the coroutine ended first."""
     tasks = asyncio.create_task(caught.get()), asyncio.create_task(other)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from crosswire.runtime.loops import run as run_fast
-from crosswire.runtime.signals import stop_signals
+from crosswire.runtime.signal_queue import signal_queue
 from tests.support.loops import on_every_loop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a process can't signal itself there")
@@ -30,7 +30,7 @@ def _handlers() -> Iterator[None]:
 @on_every_loop
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_is_caught_and_told(number: signal.Signals) -> None:
-    with stop_signals() as caught:
+    with signal_queue() as caught:
         os.kill(os.getpid(), number)
         result = await asyncio.wait_for(caught.get(), 5)
     assert result == number
@@ -38,7 +38,7 @@ async def test_a_signal_is_caught_and_told(number: signal.Signals) -> None:
 
 @on_every_loop
 async def test_two_signals_are_told_and_more_are_the_same() -> None:
-    with stop_signals() as caught:
+    with signal_queue() as caught:
         for _ in range(4):
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.sleep(0.01)
@@ -49,7 +49,7 @@ async def test_two_signals_are_told_and_more_are_the_same() -> None:
 @on_every_loop
 async def test_the_handlers_from_before_are_back_afterwards() -> None:
     # A runner's own SIGINT handler is put where Python's default was; here it leaves ours alone.
-    with pytest.raises(KeyError), stop_signals():
+    with pytest.raises(KeyError), signal_queue():
         raise KeyError
     assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == [my_handler, my_handler]
 
