@@ -59,7 +59,7 @@ class HeartbeatWatch:
         """Stop watching."""
         self._connection = None
 
-    async def answers(self, seconds: float) -> bool:
+    async def probe(self, timeout: float) -> bool:
         """Return whether the connection is still there: without pings its peer can't be asked."""
         return self._connection is not None
 

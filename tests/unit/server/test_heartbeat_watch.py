@@ -73,5 +73,5 @@ async def test_without_pings_a_connection_counts_as_alive_until_it_ends(stopped:
     _, watch = make_watch()
     if stopped:
         watch.stop()
-    assert await watch.answers(1) is not stopped
+    assert await watch.probe(1) is not stopped
     watch.stop()
