@@ -179,7 +179,7 @@ class Peer(Generic[SocketT]):
         Returns:
             Whether the connection is still there.
         """
-        alive = await self.keepalive.answers(self._heartbeat.probe)
+        alive = await self.keepalive.probe(self._heartbeat.probe)
         if self.is_open and not alive:
             self.abort(Close(CloseCode.ABNORMAL, "no sign of life when the user connected anew"))
         return self.is_open
