@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.listeners import EventListeners
 from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.types import LinkStatus, Replies
-
-if TYPE_CHECKING:
-    from crosswire.cluster.connection import ClusterConnection
 
 logger = logging.getLogger("crosswire.cluster")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from crosswire.cluster.interface import PortEvents, Receive
 from crosswire.cluster.redis.choice import make_choice
@@ -19,9 +19,6 @@ from crosswire.errors import BusUnavailable
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.types import LinkStatus
 
-if TYPE_CHECKING:
-    from crosswire.cluster.redis.options import Redis
-
 COUNT_TIMEOUT = 1.0
 """Seconds that a Redis has to tell how many listen on a channel."""
 
@@ -29,6 +26,31 @@ FAILOVER_TIME = 0.5
 """Seconds, after a Redis that hangs was noticed, in which the messages that it did not take come over another one."""
 
 logger = logging.getLogger("crosswire.redis")
+
+
+class PortOptions(Protocol):
+    """Options of a bus that its ports use; :class:`~crosswire.cluster.redis.options.Redis` says what each means."""
+
+    @property
+    def all_urls(self) -> tuple[str, ...]: ...
+
+    @property
+    def strategy(self) -> str: ...
+
+    @property
+    def delivery(self) -> str: ...
+
+    @property
+    def prefix(self) -> str: ...
+
+    @property
+    def ping_interval(self) -> float: ...
+
+    @property
+    def ping_timeout(self) -> float: ...
+
+    @property
+    def auto_unsubscribe(self) -> bool: ...
 
 
 class RedisPort:
@@ -45,7 +67,7 @@ class RedisPort:
 
     def __init__(
         self,
-        options: Redis,
+        options: PortOptions,
         events: PortEvents,
         name: str,
         origin: bytes,
