@@ -13,6 +13,7 @@ from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.throttled_warnings import shown
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.calls import Waiter
+from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
 from crosswire.server.registry import Registry
 from crosswire.transport.interface import Connection
@@ -29,8 +30,8 @@ class Peer(Generic[SocketT]):
         id: unique to the connection.
         connection: carries the messages.
         format: how messages to it are encoded.
-        registry: where it is under its user and its rooms.
-        fanout: flushed before a message that must not overtake what was sent to many.
+        registry: has it under its user and its rooms.
+        fanout: flushed before each message, so that messages to many are not overtaken.
         heartbeat: times of the pings.
         wheel: for the timers.
 
@@ -40,7 +41,7 @@ class Peer(Generic[SocketT]):
         format: as given.
         push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`deliver`.
         stamp: time of its user's claim, to compare with connections to other servers.
-        keepalive: pings it; told when anything arrives.
+        keepalive: pings it, or watches its heartbeats; told when anything arrives.
         socket: the application's view of the connection; deleted when the connection closes.
     """
 
@@ -78,7 +79,8 @@ class Peer(Generic[SocketT]):
         self.stamp = 0
         self.format = format
         self.push: Push = connection.push
-        self.keepalive = Keepalive(connection, heartbeat, wheel)
+        watch = Keepalive if connection.can_ping else HeartbeatWatch
+        self.keepalive: Keepalive | HeartbeatWatch = watch(connection, heartbeat, wheel)
         self.socket: SocketT
         self._connection = connection
         self._registry = registry
@@ -107,7 +109,7 @@ class Peer(Generic[SocketT]):
     # Sending
 
     def deliver(self, encoded: Encoded) -> None:
-        """Queue what ``format`` has encoded, behind what was sent to many before."""
+        """Queue what ``format`` has encoded, behind messages that were sent to many before."""
         self._fanout.flush()
         self.push(encoded)
 
