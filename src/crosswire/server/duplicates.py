@@ -97,7 +97,7 @@ class DuplicatePolicy:
         # The others are told only now, so that of two servers that claim a user at the same time at least one hears
         # the other. Until they hear it the peer might be dead: the server with the newer connection has it pinged.
         channels.claim(connection.user, connection.stamp, alive=False)
-        if self.mode == "refuse" and await channels.count_listeners(connection.user) > 1:
+        if self.mode == "refuse" and await channels.may_be_elsewhere(connection.user):
             await self._wait_for_objection(connection)
 
     async def _wait_for_objection(self, connection: UserConnection) -> None:
