@@ -26,6 +26,7 @@ from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
+from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
 from crosswire.server.peer import Peer
 from crosswire.server.peer_factory import PeerFactory
@@ -43,6 +44,9 @@ ADMITTED = Verdict(user="13")
 
 class FakeConnection:
     """A connection that notes what the server does with it; its peer answers pings and, unless told not to, a close."""
+
+    framed = True
+    can_ping = True
 
     def __init__(self) -> None:
         self.receiver: Session | None = None
@@ -115,26 +119,11 @@ class FakeServer:
         self.workers = Workers(self.tasks)
         self.sessions, self.failures = Sessions(), FailureReporter(self.hooks.on_error, self.tasks, loop.time)
         self.router = Router(self.events, self.hooks, limits, self.workers, self.failures, None)
+        hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
+        peers = PeerFactory(self.registry, fanout, subscriptions, policy, heartbeat, self.wheel, CallIds())
+        admission = Admission(self.registry, policy, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures)
         self.open_session = partial(
-            Session,
-            peers=PeerFactory(self.registry, fanout, subscriptions, policy, heartbeat, self.wheel, CallIds()),
-            admission=Admission(
-                self.registry,
-                policy,
-                self.hooks.on_connect,
-                self.tasks,
-                self.wheel,
-                limits.auth_timeout,
-                self.failures,
-            ),
-            router=self.router,
-            hooks=self.hooks,
-            limits=limits,
-            heartbeat=heartbeat,
-            tasks=self.tasks,
-            wheel=self.wheel,
-            sessions=self.sessions,
-            failures=self.failures,
+            Session, peers, admission, self.router, hooks, limits, heartbeat, self.wheel, self.sessions
         )
         self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
         self.errors: list[BaseException] = []

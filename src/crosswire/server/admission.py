@@ -7,15 +7,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol
 
-from crosswire.core.listeners import Hook
 from crosswire.errors import Reject
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.contexts import run_in
-from crosswire.runtime.dispatch import fire
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.authentication import Verdict, checked_user
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.failures import FailureReporter
+from crosswire.server.hook_runner import HookRunner
 from crosswire.server.peer import Peer
 from crosswire.server.ready_wait import ReadyWait
 from crosswire.server.registry import Registry
@@ -41,9 +40,6 @@ class Candidate(SessionView, Protocol):
     def ready(self) -> None:
         """``on_connect`` has ended, and the user can be reached."""
 
-    def hook_failed(self, error: BaseException) -> None:
-        """A hook of the connection raised."""
-
 
 class Admission:
     """Lets the connections of a server in, or refuses them.
@@ -51,20 +47,20 @@ class Admission:
     Args:
         registry: gives a connection its user, unless another connection keeps it out.
         duplicates: decides which connection of a user stays, and tells other servers of this one.
-        on_connect: the application's hook.
-        tasks: where hooks run.
+        hooks: runs ``on_connect``.
+        tasks: where ``authenticate`` runs.
         wheel: for timeouts.
         timeout: seconds that an asynchronous ``authenticate`` has, and as many again for ``on_connect``.
         failures: told of hooks that fail.
     """
 
-    __slots__ = ("_duplicates", "_failures", "_on_connect", "_registry", "_tasks", "_timeout", "_wheel")
+    __slots__ = ("_duplicates", "_failures", "_hooks", "_registry", "_tasks", "_timeout", "_wheel")
 
     def __init__(
         self,
         registry: Registry[Peer[Socket]],
         duplicates: DuplicatePolicy,
-        on_connect: Hook[[Socket]],
+        hooks: HookRunner,
         tasks: BackgroundTasks,
         wheel: TimerWheel,
         timeout: float,
@@ -72,7 +68,7 @@ class Admission:
     ) -> None:
         self._registry = registry
         self._duplicates = duplicates
-        self._on_connect = on_connect
+        self._hooks = hooks
         self._tasks = tasks
         self._wheel = wheel
         self._timeout = timeout
@@ -139,17 +135,16 @@ class Admission:
             session.peer.close(CloseCode.REPLACED, "the user is connected already")
             return
         session.admitted()
-        tasks, work = self._tasks, session.work
-        hook = fire(self._on_connect, (session.socket,), tasks, session.hook_failed, work.context)
-        arriving = self._duplicates.announcement(session.peer)
-        arrival = None if arriving is None else tasks.start(arriving, "crosswire arrival")
-        if hook is not None:
-            work.follow(hook)
-        if (hook is None or hook.done()) and (arrival is None or arrival.done()):
+        on_connect = self._hooks.run_on_connect(session)
+        announcing = self._duplicates.announcement(session.peer)
+        announcement = None if announcing is None else self._tasks.start(announcing, "crosswire announcement")
+        if on_connect is None and (announcement is None or announcement.done()):
             session.ready()
         else:
             timed_out = partial(self._on_connect_timed_out, session)
-            session.ready_wait = ReadyWait(hook, arrival, self._timeout, self._wheel, session.ready, timed_out)
+            session.ready_wait = ReadyWait(
+                on_connect, announcement, self._timeout, self._wheel, session.ready, timed_out
+            )
 
     def _on_connect_timed_out(self, session: Candidate) -> None:
         error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {self._timeout} s")

@@ -31,6 +31,7 @@ from crosswire.server.delivery import LocalDelivery
 from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
+from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.options import (
@@ -51,7 +52,7 @@ from crosswire.server.socket import Socket
 from crosswire.server.subscriptions import Subscriptions
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
-from crosswire.transport.picows_listener import PicowsListener
+from crosswire.transport.network import make_listener
 
 
 class Server:
@@ -147,23 +148,13 @@ class Server:
         policy.attach(self._cluster.client_channels, tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
-        open_session = partial(
-            Session,
-            peers=PeerFactory(self._registry, fanout, subscriptions, policy, heartbeat, wheel, call_ids),
-            admission=Admission(
-                self._registry, policy, self._hooks.on_connect, tasks, wheel, limits.auth_timeout, failures
-            ),
-            router=Router(self._events, self._hooks, limits, workers, failures, watch),
-            hooks=self._hooks,
-            limits=limits,
-            heartbeat=heartbeat,
-            tasks=tasks,
-            wheel=wheel,
-            sessions=sessions,
-            failures=failures,
-        )
+        hooks = HookRunner(self._hooks, tasks, limits.handlers, failures)
+        peers = PeerFactory(self._registry, fanout, subscriptions, policy, heartbeat, wheel, call_ids)
+        admission = Admission(self._registry, policy, hooks, tasks, wheel, limits.auth_timeout, failures)
+        router = Router(self._events, self._hooks, limits, workers, failures, watch)
+        open_session = partial(Session, peers, admission, router, hooks, limits, heartbeat, wheel, sessions)
         self._acceptor = Upgrades(self._routes, self._authentication, terms, sessions, open_session, failures, watch)
-        self._listener = PicowsListener(
+        self._listener = make_listener(
             self._acceptor,
             limits,
             flusher,
@@ -171,7 +162,7 @@ class Server:
             port=port,
             tls=tls,
             reuse_port=reuse_port,
-            announced=proxies if proxy_protocol else None,
+            header_senders=proxies if proxy_protocol else None,
         )
         self._lifecycle = Lifecycle(
             self._hooks,

@@ -8,21 +8,17 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
-from crosswire.core.formats import Format
-from crosswire.core.frames import Opcode, encode_frame
+from crosswire.core.formats import Format, message_format
+from crosswire.core.frames import Opcode
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import JSON, READY, Codec, event
-from crosswire.errors import Reject
-from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
-from crosswire.runtime.dispatch import fire
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.admission import Admission
 from crosswire.server.authentication import Verdict
 from crosswire.server.backlog import Backlog
-from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
-from crosswire.server.hooks import Hooks
+from crosswire.server.hook_runner import HookRunner
 from crosswire.server.peer import Peer
 from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.ready_wait import ReadyWait
@@ -66,6 +62,20 @@ class Session:
     client. ``Limits.max_message`` bytes may wait, more while an answer is awaited; then reading pauses, and the client
     is held back.
 
+    Args:
+        peers: makes the peer and the socket.
+        admission: lets the connection in.
+        router: handles its messages once it is let in.
+        hooks: runs the hooks.
+        limits: what the client may use.
+        heartbeat: has the text that is echoed.
+        wheel: for timers.
+        sessions: the connections of the server; this one is in it from ``opened`` to ``closed``.
+        handshake: the request it began with.
+        format: how messages to it are encoded.
+        verdict: whose connection it is.
+        variables: its context variables.
+
     Attributes:
         peer: the client; from ``opened`` on.
         socket: the application's view of the connection; from ``opened`` on.
@@ -79,7 +89,6 @@ class Session:
         "_backlog",
         "_busy_timer",
         "_echo_due",
-        "_failures",
         "_format",
         "_handshake",
         "_has_caught_up",
@@ -90,7 +99,6 @@ class Session:
         "_phase",
         "_router",
         "_sessions",
-        "_tasks",
         "_teardown",
         "_tells_ready",
         "_verdict",
@@ -104,21 +112,18 @@ class Session:
 
     def __init__(
         self,
+        peers: PeerFactory,
+        admission: Admission,
+        router: Router,
+        hooks: HookRunner,
+        limits: Limits,
+        heartbeat: Heartbeat,
+        wheel: TimerWheel,
+        sessions: Sessions,
         handshake: Handshake,
         format: Format,
         verdict: Verdict,
         variables: contextvars.Context,
-        *,
-        peers: PeerFactory,
-        admission: Admission,
-        router: Router,
-        hooks: Hooks,
-        limits: Limits,
-        heartbeat: Heartbeat,
-        tasks: BackgroundTasks,
-        wheel: TimerWheel,
-        sessions: Sessions,
-        failures: FailureReporter,
     ) -> None:
         self._handshake = handshake
         self._format = format
@@ -129,10 +134,8 @@ class Session:
         self._hooks = hooks
         self._limits = limits
         self._heartbeat = heartbeat
-        self._tasks = tasks
         self._wheel = wheel
         self._sessions = sessions
-        self._failures = failures
         self._phase = Phase.AUTHENTICATING
         self._backlog: Backlog | None = None
         self._has_caught_up = False
@@ -150,6 +153,8 @@ class Session:
 
     def opened(self, connection: Connection) -> None:
         """Begin: let the connection in, refuse it, or authenticate it."""
+        if not connection.framed:
+            self._format = message_format(msgpack=self._format.codec.binary)
         self.peer = self._peers.make(connection, self._format, self._handshake)
         self.socket = self.peer.socket
         self._sessions.add(self)
@@ -179,7 +184,7 @@ class Session:
     def pong(self, payload: bytes) -> None:
         """Take a pong."""
         self.peer.keepalive.pong(payload)
-        self._fire_in_turn(self._hooks.on_pong)
+        self._run_in_turn(self._hooks.on_pong)
 
     def closed(self, close: Close) -> None:
         """End: the connection is gone, whoever closed it."""
@@ -195,7 +200,7 @@ class Session:
         if not left_by_peer:
             self._discard_backlog()
         if self._phase is Phase.OPEN and not self.work.running:
-            self._call_on_disconnect(close)
+            self._end(close)
         else:
             self._tear_down(close)
 
@@ -215,14 +220,6 @@ class Session:
             if self._echo_due:
                 self._echo()
         self._catch_up()
-
-    def hook_failed(self, error: BaseException) -> None:
-        """Close the connection if a hook rejected it; report any other failure."""
-        if isinstance(error, Reject):
-            self.peer.close(error.close_code, error.reason)
-        elif self.peer.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
-            # a hook that is cancelled because its connection is gone, or the server stops, has not failed
-            self._failures.report(self, error, "a hook")
 
     # Catching up
 
@@ -296,14 +293,14 @@ class Session:
     def _receive(self, codec: Codec, data: str | bytes) -> None:
         hook = self._hooks.on_message
         if hook.listeners:
-            self._fire(hook, self.socket, data)
+            self._hooks.run(self, hook, data)
         self._router.receive(self, codec, data)
 
     def _receive_early(self, codec: Codec, data: str | bytes) -> None:
         """Take a message while others wait that it must not overtake: an answer now, any other in its turn."""
         if self.peer.awaits_answers and self._router.answered(self, codec, data):
             if hook := self._hooks.on_message:
-                self._keep(len(data), self._fire, hook, self.socket, data)
+                self._keep(len(data), self._hooks.run, self, hook, data)
         else:
             self._keep(len(data), self._receive, codec, data)
 
@@ -328,38 +325,24 @@ class Session:
             self._backlog.clear()
 
     def _receive_heartbeat(self) -> None:
+        self.peer.keepalive.sends_heartbeats = True
         if self._tells_ready and self._phase in (Phase.AUTHENTICATING, Phase.CONNECTING):
             self._echo_due = True
         else:
             self._echo()
-        self._fire_in_turn(self._hooks.on_heartbeat)
+        self._run_in_turn(self._hooks.on_heartbeat)
 
     def _echo(self) -> None:
-        self.peer.deliver(encode_frame(Opcode.TEXT, self._heartbeat.text.encode()))
+        self.peer.deliver(self._format.raw(Opcode.TEXT, self._heartbeat.text.encode()))
 
-    # Hooks
-
-    def _fire_in_turn(self, hook: AnyHook) -> None:
-        """Fire a hook after those for which messages wait."""
+    def _run_in_turn(self, hook: AnyHook) -> None:
+        """Run a hook, behind the messages that wait."""
         if not hook:
             return
         if self._phase is Phase.OPEN:
-            self._fire(hook, self.socket)
+            self._hooks.run(self, hook)
         else:
-            self._keep(0, self._fire, hook, self.socket)
-
-    def _fire(self, hook: AnyHook, *arguments: object) -> None:
-        """Fire a hook that the client can trigger as often as it likes, within the limit on running handlers."""
-        if not hook:
-            return
-        if self.work.running >= self._limits.handlers:
-            text = "%s was left out for %r: as many handlers as it may have are still at work"
-            self._failures.warnings.warn(f"hook {hook.name}", text, hook.name, self.socket)
-            return
-        task = fire(hook, arguments, self._tasks, self.hook_failed, self.work.copy_context)
-        if task is not None:
-            self.work.follow(task)
-            self.hold_if_full()
+            self._keep(0, self._hooks.run, self, hook)
 
     # The end
 
@@ -372,7 +355,7 @@ class Session:
             self._limits.linger,
             self._sessions.teardowns,
             self._discard_backlog,
-            lambda: self._call_on_disconnect(close),
+            lambda: self._end(close),
         )
         if self._phase is Phase.OPEN:
             self._phase = Phase.ENDING
@@ -380,6 +363,6 @@ class Session:
         elif self.ready_wait is not None:
             self.ready_wait.skip_arrival()
 
-    def _call_on_disconnect(self, close: Close) -> None:
+    def _end(self, close: Close) -> None:
         self._phase = Phase.ENDING
-        fire(self._hooks.on_disconnect, (self.socket, close), self._tasks, self.hook_failed, self.work.copy_context)
+        self._hooks.run_on_disconnect(self, close)
