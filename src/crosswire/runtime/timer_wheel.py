@@ -78,7 +78,7 @@ class TimerWheel:
         return Timer(call, self, delay)
 
     def stop(self) -> None:
-        """Discard all timers."""
+        """Discard all timers that wait."""
         self._slots.clear()
         if self._handle is not None:
             self._handle.cancel()
