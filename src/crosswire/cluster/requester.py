@@ -8,9 +8,9 @@ from typing import Any
 
 from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.gathering import GatherRequest
-from crosswire.cluster.interface import Port
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.requests import AwaitedNodes, PendingCall, PendingGather, PendingRequest, PendingRequests
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.streams import PendingStream, ReplyStream
@@ -39,7 +39,7 @@ class Requester:
     def __init__(
         self,
         name: str,
-        port: Port,
+        port: OrderedPort,
         native: NativeDialect,
         dialect: Dialect,
         members: Members,
@@ -75,7 +75,7 @@ class Requester:
                 raise BusUnavailable("no Redis can be reached, so no other node can: try again when one is back")
             if self._dialect.knows_members and name not in self._members:
                 raise NodeGone(name)
-        call_id = self._requests.begin(call, timeout, loop)
+        call_id = self._requests.begin(call, timeout)
         try:
             if name == self._name:
                 self._request_self((name,), event, payload, call_id)
