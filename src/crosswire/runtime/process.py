@@ -37,7 +37,7 @@ class Service(Protocol):
 
     @property
     def name(self) -> str:
-        """Name in the cluster."""
+        """Name of the node in the cluster."""
         ...
 
 

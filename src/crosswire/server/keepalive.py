@@ -35,6 +35,7 @@ class Keepalive:
         paused: set while nothing is read from the peer, whose silence means nothing then.
         heard: set when anything arrives: a peer that sends is alive while its pong is queued behind its data.
         latency: milliseconds from the last answered ping to its pong, or None before the first.
+        sends_heartbeats: set when a heartbeat arrives; pings do without, but :class:`HeartbeatWatch` does not.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class Keepalive:
         "heard",
         "latency",
         "paused",
+        "sends_heartbeats",
     )
 
     def __init__(self, connection: Connection, heartbeat: Heartbeat, wheel: TimerWheel) -> None:
@@ -63,6 +65,7 @@ class Keepalive:
         self.paused = False
         self.heard = False
         self.latency: float | None = None
+        self.sends_heartbeats: bool
         wheel.add(self, heartbeat.interval)
 
     def pong(self, payload: bytes) -> None:

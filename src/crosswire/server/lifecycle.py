@@ -16,7 +16,7 @@ from crosswire.server.drain import MIN_TIME, Drain
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
 from crosswire.server.upgrade import Upgrades
-from crosswire.transport.picows_listener import PicowsListener
+from crosswire.transport.interface import NetworkListener
 
 logger = logging.getLogger("crosswire.server")
 
@@ -54,7 +54,7 @@ class Lifecycle:
         failures: FailureReporter,
         drain: Drain,
         upgrades: Upgrades,
-        listener: PicowsListener,
+        listener: NetworkListener,
         node: Node,
     ) -> None:
         self._node = node

@@ -7,9 +7,11 @@ import pytest
 
 from crosswire.cluster.clients import NoClients
 from crosswire.cluster.dialect import Asker
+from crosswire.cluster.interface import Bus, BusEvents, Receive
 from crosswire.cluster.members import HOLDER_PATIENCE, WELCOME_PATIENCE, Members
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.core.membership import BEAT_INTERVAL
@@ -38,6 +40,18 @@ class Inbox:
     def refused(self, sender: str, call_id: str, error: EventError) -> None: ...
 
 
+class NotingPort(OrderedPort):
+    """A port that notes the receiver of each channel."""
+
+    def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes) -> None:
+        super().__init__(bus, events, name, origin)
+        self.receivers: dict[bytes, Receive] = {}
+
+    def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
+        self.receivers[channel] = receive
+        super().subscribe(channel, receive, plain=plain)
+
+
 class Peer:
     """A node that has nothing but its members, and notes what it is told of them."""
 
@@ -46,7 +60,7 @@ class Peer:
         incarnation = f"{run:08x}{name.encode().hex():0>8}"
         self.name = name
         self.told: list[str] = []
-        self.port = bus.attach(Unconcerned(), name, bytes.fromhex(incarnation))
+        self.port = NotingPort(bus, Unconcerned(), name, bytes.fromhex(incarnation))
         native = NativeDialect(self.port, Channels(bus.prefix), name, incarnation)
         clock = HybridClock(lambda: int(loop.time() * 1_000_000))
         own = NodeInfo(name, incarnation, loop.time())
@@ -77,7 +91,7 @@ class Peer:
         """Hear what has come meanwhile, and go on."""
         self._native.attend(Inbox(), Inbox(), self.members)
         for channel, body in self._kept:
-            self.port.deliver(channel, body)
+            self.port.receivers[channel](body)
         self._beating = asyncio.create_task(self.members.keep_up())
 
     async def die(self) -> None:

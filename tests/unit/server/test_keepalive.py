@@ -21,6 +21,9 @@ SLACK = 0.25
 class Peer:
     """The connection to a peer that answers pings after ``delay`` seconds, or not at all."""
 
+    framed = True
+    can_ping = True
+
     def __init__(self, delay: float | None) -> None:
         self.delay = delay
         self.keepalive: Keepalive | None = None
