@@ -18,7 +18,7 @@ from tests.support.aio import wait_until
 MSGPACK = {"Sec-WebSocket-Protocol": MSGPACK_SUBPROTOCOL}
 
 
-def make_server(heartbeat: Heartbeat = Heartbeat()) -> Server:
+def make_server(heartbeat: Heartbeat) -> Server:
     made = Server(limits=Limits(outbox=64 * 1024), heartbeat=heartbeat)
     made.authenticate(lambda handshake: handshake.query.get("id"))
 
@@ -32,7 +32,7 @@ def make_server(heartbeat: Heartbeat = Heartbeat()) -> Server:
 
 @pytest.fixture
 def server() -> Server:
-    return make_server()
+    return make_server(Heartbeat())
 
 
 def socket_of(server: Server, user: str) -> Socket:
@@ -43,9 +43,10 @@ def socket_of(server: Server, user: str) -> Socket:
 
 @asynccontextmanager
 async def connect_unframed(
-    server: Server, target: str, headers: dict[str, str] | None = None
+    server: Server, user: str = "1", headers: dict[str, str] | None = None
 ) -> AsyncIterator[EventClient]:
-    peer = await MessageListener(server.acceptor, server.limits).connect(target, (headers or {}).items())
+    listener = MessageListener(server.acceptor, server.limits)
+    peer = await listener.connect(f"/?id={user}", (headers or {}).items())
     assert isinstance(peer, MessageClient), peer
     client = EventClient(cast(Any, peer))
     try:
