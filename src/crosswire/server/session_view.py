@@ -1,4 +1,4 @@
-"""A session, as those parts of the server know it that it uses itself."""
+"""A session, as the parts of the server see it that the session itself uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crosswire.server.work import Work
 
 
 class SessionView(Protocol):
-    """What the router, the failure reporter, the admission and the drain use of a session.
+    """Attributes of a session that the router, the failure reporter, the admission and the drain use.
 
     Attributes:
         peer: the client.
