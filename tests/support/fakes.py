@@ -96,7 +96,7 @@ class FakeServer:
         registry = Registry(duplicates, limits.rooms, fanout, interest)
         self.context = Context(limits, heartbeat, self.hooks, registry, fanout, interest)
         self.context.clock = self.context.wheel.clock = loop.time
-        self.router = Router(self.events, self.hooks, limits, self.context.workers, self.context.failures, None)
+        self.router = Router(self.events, self.hooks, limits, self.context.workers, self.context.failures)
         self.errors: list[BaseException] = []
         self.hooks.on_error(lambda socket, error: self.errors.append(error))
 

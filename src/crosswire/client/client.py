@@ -190,6 +190,7 @@ class Client:
         if self._reconnection.has_stopped:
             await self._tasks.wait(HANDLER_GRACE)
         if self._reconnection.has_stopped:  # else the handlers are those of a new connection
+            self._router.drop()
             await self._tasks.cancel()
 
     def reconnect(self, reset: bool = False) -> None:

@@ -41,6 +41,7 @@ class Listener:
     Attributes:
         handler: what the user gave.
         arity: how many of the offered arguments it takes.
+        takes_data: whether the data of an event is one of them.
         payload: the type its last argument is validated against, for an event's handler.
         returns: what its answers are checked against, for an event's handler whose annotation says something.
         is_async: whether calling it gives an awaitable.
@@ -48,7 +49,7 @@ class Listener:
         tag: the user's label for ``off``.
     """
 
-    __slots__ = ("arity", "handler", "is_async", "once", "payload", "returns", "tag")
+    __slots__ = ("arity", "handler", "is_async", "once", "payload", "returns", "tag", "takes_data")
 
     def __init__(
         self, handler: Handler, offer: Offer, what: str, *, once: bool = False, tag: Tag | None = None
@@ -56,6 +57,7 @@ class Listener:
         taken = examine(handler, offer, what)
         self.handler = handler
         self.arity = taken.arity
+        self.takes_data = offer.data and taken.arity == len(offer)
         self.payload: PayloadType = payload_type(taken.data)
         self.returns = return_type(taken.returns) if offer.data else None
         self.is_async = is_async(handler)

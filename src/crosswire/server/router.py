@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from contextvars import Context as Variables
-from functools import partial
-from time import monotonic
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from crosswire.core import messages
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
-from crosswire.runtime.dispatch import Outcome, Unfinished, call_sync, checked, will_be_called
+from crosswire.runtime.answering import Answerer
 from crosswire.runtime.notices import reason
-from crosswire.runtime.slow import SlowWatch
 from crosswire.runtime.tasks import is_being_cancelled
 from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
@@ -33,12 +29,10 @@ logger = logging.getLogger("crosswire.events")
 
 
 class Router:
-    """Delivers the events of clients to the handlers.
+    """Hands the events and calls of clients to the handlers, and the answers of clients to those who wait for them.
 
-    A call is always answered: with the first value that is not None, with null, or with an error. An event without a
-    handler is ignored. Handlers begin in the order in which their events came. A synchronous one is called at once, if
-    none is in front of it; an asynchronous one waits without holding up others, and ``Limits.handlers`` bounds how
-    many do.
+    An event without a handler is ignored; a call is always answered. ``Limits.handlers`` bounds how many asynchronous
+    handlers one connection may have at work.
 
     Args:
         events: the handlers, called with ``(socket, data)``.
@@ -46,10 +40,9 @@ class Router:
         limits: the server's.
         workers: run the asynchronous handlers.
         failures: told of what handlers raised, and of messages that are dropped.
-        watch: warns of synchronous handlers that take too long.
     """
 
-    __slots__ = ("_events", "_failures", "_hooks", "_limits", "_watch", "_workers")
+    __slots__ = ("_answerer", "_events", "_failures", "_hooks", "_nearly_full")
 
     def __init__(
         self,
@@ -58,14 +51,12 @@ class Router:
         limits: Limits,
         workers: Workers,
         failures: FailureReporter,
-        watch: SlowWatch | None,
     ) -> None:
         self._events = events
         self._hooks = hooks
-        self._limits = limits
-        self._workers = workers
         self._failures = failures
-        self._watch = watch
+        self._answerer = Answerer(events, workers, limits.handlers, _busy)
+        self._nearly_full = limits.handlers - 1
 
     def receive(self, session: Session, codec: Codec, data: str | bytes) -> None:
         """Take one message of a client, whatever it is."""
@@ -74,7 +65,7 @@ class Router:
             message = codec.decode(data)
         except InvalidMessage as error:
             if error.callback_id is not None:
-                self._refuse(socket, error.callback_id, error)
+                _refuse(socket, error.callback_id, error)
             else:
                 self._dropped("message", "%r sent what is no message, and it was dropped: %s", socket, reason(error))
             return
@@ -85,19 +76,12 @@ class Router:
         elif message.event is None:
             self._answered(socket, codec, message)
         elif listeners := self._events.of(message.event):
-            self._deliver(session, codec, message, listeners)
-        elif callback_id is None and message.event == BACKGROUND:
-            socket.enter_background()
-        elif callback_id is None and message.event == FOREGROUND:
-            socket.enter_foreground()
+            work = session.work
+            invocation = _ClientEvent(session, codec, message, self._failures)
+            if self._answerer.handle(invocation, listeners, work) and work.running >= self._nearly_full:
+                session.hold_if_full()
         else:
-            if not self._hooks.on_message:
-                text = (
-                    "there is no handler for the event %r, which %r sent: nothing is done (logged once for each name)"
-                )
-                self._failures.notices.warn_once("there is no handler", message.event, text, socket)
-            if callback_id is not None:
-                self._refuse(socket, callback_id, _NO_HANDLER)
+            self._unhandled(socket, message)
 
     def answered(self, socket: Socket, codec: Codec, data: str | bytes) -> bool:
         """Take a message if it is the answer to a call of ours; tell whether it was."""
@@ -110,144 +94,20 @@ class Router:
         self._answered(socket, codec, message)
         return True
 
-    def _use_up(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
-        """Remove the handlers that are called once, and now."""
-        busy = session.work.running >= self._limits.handlers
-        reached = will_be_called(listeners, 1, partial(_decode, codec, message), busy=busy)
-        self._events.use_up(str(message.event), reached)
-
-    def _deliver(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
-        listener = listeners[0]
-        if len(listeners) > 1:
-            self._call_all(session, codec, message, listeners)
+    def _unhandled(self, socket: Socket, message: Message) -> None:
+        """Act on an event of the protocol itself, or say that there is no handler."""
+        event, callback_id = str(message.event), message.callback_id
+        if callback_id is None and event == BACKGROUND:
+            socket.enter_background()
             return
-        if listener.once:
-            self._use_up(session, codec, message, listeners)
-        context = session.work.copy_context()
-        if listener.is_async or self._workers.waiting:  # behind those that came before and have not begun
-            self._start(session, message, self._call_one(session, codec, message, listener), context)
+        if callback_id is None and event == FOREGROUND:
+            socket.enter_foreground()
             return
-        watch = self._watch
-        began = 0.0 if watch is None else monotonic()
-        try:
-            try:
-                value = context.run(_call, listener, session.socket, codec, message)
-            finally:
-                if watch is not None and monotonic() - began > watch.limit:
-                    watch.tell(str(message.event), began)
-            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                value = checked(returns, value)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
-            self._fail(session.socket, message, error)
-            return
-        if type(value) is not CoroutineType:
-            self._answer(session.socket, message, value)
-        elif not self._start(session, message, self._call_one(session, codec, message, value), context):
-            value.close()
-
-    async def _call_one(
-        self, session: Session, codec: Codec, message: Message, handler: Listener | CoroutineType[Any, Any, Any]
-    ) -> None:
-        """Call the one handler of an event, unless it gave a coroutine already, and await what it gives if need be."""
-        try:
-            if isinstance(handler, Listener):
-                value = _call(handler, session.socket, codec, message)
-                if hasattr(value, "__await__"):
-                    value = await value
-                if (returns := handler.returns) is not None and not isinstance(value, returns.sure):
-                    returns.require(value)
-            else:
-                value = await handler
-            self._answer(session.socket, message, value)
-        except asyncio.CancelledError as error:
-            self._fail(session.socket, message, error)
-            if is_being_cancelled():
-                raise
-        except Exception as error:  # noqa: BLE001 - as above
-            self._fail(session.socket, message, error)
-        finally:
-            session.work.ended()
-
-    def _call_all(self, session: Session, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
-        """Call several handlers, one after the other."""
-        if any(listener.once for listener in listeners):
-            self._use_up(session, codec, message, listeners)
-        socket = session.socket
-        outcome = Outcome(partial(self._report, socket, message))
-
-        decode = partial(_decode, codec, message)
-
-        async def finish(unfinished: Unfinished) -> None:
-            try:
-                await unfinished.finish((socket,), decode, outcome)
-            finally:
-                self._settle(socket, message, outcome)
-                session.work.ended()
-
-        if self._workers.waiting:
-            unfinished: Unfinished | None = Unfinished(None, listeners, session.work.copy_context)
-        else:
-            enter, event = session.work.copy_context, str(message.event)
-            unfinished = call_sync(listeners, (socket,), decode, outcome, enter, self._watch, event)
-        if unfinished is None:
-            self._settle(socket, message, outcome)
-        elif not self._start(session, message, finish(unfinished), session.work.copy_context()):
-            unfinished.drop()
-
-    def _start(self, session: Session, message: Message, job: Coroutine[Any, Any, None], context: Variables) -> bool:
-        """Run a job for a connection, if it may have one more; tell whether it may."""
-        work, most = session.work, self._limits.handlers
-        if work.running >= most:
-            job.close()
-            busy = EventError("BUSY", "too many of your events are still being handled")
-            if message.callback_id is None:
-                self._failures.report_refused(session.socket, busy, f"the handler of {message.event!r}")
-            else:
-                self._refuse(session.socket, message.callback_id, busy)
-            return False
-        work.running += 1
-        self._workers.start(job, context, work, message.event or "")
-        if work.running >= most - 1:
-            session.hold_if_full()
-        return True
-
-    def _settle(self, socket: Socket, message: Message, outcome: Outcome) -> None:
-        if outcome.error is None:
-            self._answer(socket, message, outcome.value)
-        elif message.callback_id is not None:
-            self._refuse(socket, message.callback_id, _told(outcome.error))
-
-    def _answer(self, socket: Socket, message: Message, value: Any) -> None:
-        if message.callback_id is None:
-            return
-        try:
-            frame = socket.format.frame(messages.answer(message.callback_id, value))
-        except InvalidPayload as error:
-            self._fail(socket, message, TypeError(f"the handler's return value can't be sent: {error.message}"))
-        else:
-            socket.deliver(frame)
-
-    def _fail(self, socket: Socket, message: Message, error: BaseException) -> None:
-        self._report(socket, message, error)
-        if message.callback_id is not None:
-            self._refuse(socket, message.callback_id, _told(error))
-
-    def _refuse(self, socket: Socket, callback_id: str, error: EventError) -> None:
-        try:
-            frame = socket.format.frame(messages.refusal(callback_id, error))
-        except InvalidPayload as reason:
-            failure = TypeError(f"the refusal can't be sent: {reason.message}")
-            self._failures.report(socket, failure, "a handler's refusal")
-            frame = socket.format.frame(messages.refusal(callback_id, _HANDLER_ERROR))
-        socket.deliver(frame)
-
-    def _report(self, socket: Socket, message: Message, error: BaseException) -> None:
-        if isinstance(error, Reject):
-            socket.close(error.close_code, error.reason)
-        elif socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
-            # one that is cancelled because its connection is gone, or the server stops, has not failed
-            answers = message.callback_id is not None
-            self._failures.report(socket, error, f"a handler of {message.event!r}", answers=answers)
+        if not self._hooks.on_message:
+            text = "there is no handler for the event %r, which %r sent: nothing is done (logged once for each name)"
+            self._failures.notices.warn_once("there is no handler", event, text, socket)
+        if callback_id is not None:
+            _refuse(socket, callback_id, _NO_HANDLER)
 
     def _dropped(self, kind: str, text: str, *args: object) -> None:
         """Warn of a message that is lost, unless ``on_message`` has got it: it may be of the application's protocol."""
@@ -257,7 +117,7 @@ class Router:
     def _answered(self, socket: Socket, codec: Codec, message: Message) -> None:
         """Take a client's answer to a call of ours; one that nobody waits for is ignored."""
         if message.call_id is None and message.callback_id is not None:
-            self._refuse(socket, message.callback_id, _NO_EVENT)
+            _refuse(socket, message.callback_id, _NO_EVENT)
             return
         if message.call_id is None:
             self._dropped("no event", "%r sent a message without an event, and it was dropped", socket)
@@ -276,22 +136,54 @@ class Router:
                 waiter.answered(socket, answer)
 
 
-_HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
+class _ClientEvent(msgspec.Struct):
+    """One event, or one call, of a client."""
+
+    session: Session
+    codec: Codec
+    message: Message
+    failures: FailureReporter
+
+    @property
+    def event(self) -> str:
+        return str(self.message.event)
+
+    def call(self, listener: Listener) -> Any:
+        if listener.arity == 2:
+            data = self.codec.payload(listener.payload, self.message.payload)
+            return listener.handler(self.session.socket, data)
+        return listener.handler(*(self.session.socket,)[: listener.arity])
+
+    def decode(self, kind: PayloadType) -> Any:
+        return self.codec.payload(kind, self.message.payload)
+
+    def answer(self, value: Any) -> None:
+        callback_id = self.message.callback_id
+        if callback_id is not None:
+            socket = self.session.socket
+            socket.deliver(socket.format.frame(messages.answer(callback_id, value)))
+
+    def refuse(self, error: EventError) -> None:
+        if self.message.callback_id is not None:
+            _refuse(self.session.socket, self.message.callback_id, error)
+
+    def report(self, error: BaseException, *, told: bool) -> None:
+        socket = self.session.socket
+        if isinstance(error, Reject):
+            socket.close(error.close_code, error.reason)
+        elif socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            # one that is cancelled because its connection is gone, or the server stops, has not failed
+            told = told and self.message.callback_id is not None
+            self.failures.report(socket, error, f"a handler of {self.event!r}", answers=told)
+
+
 _NO_EVENT = InvalidMessage("a call needs an event")
 _NO_HANDLER = EventError("NO_HANDLER", "the server has no handler for this event")
 
 
-def _call(listener: Listener, socket: Socket, codec: Codec, message: Message) -> Any:
-    """Call a handler with as much as it takes; the payload is validated first."""
-    if listener.arity == 2:
-        return listener.handler(socket, codec.payload(listener.payload, message.payload))
-    return listener.handler(*(socket,)[: listener.arity])
+def _busy(_event: str) -> EventError:
+    return EventError("BUSY", "too many of your events are still being handled")
 
 
-def _decode(codec: Codec, message: Message, kind: PayloadType) -> Any:
-    return codec.payload(kind, message.payload)
-
-
-def _told(error: BaseException) -> EventError:
-    """What the caller is told: a deliberate refusal as it is; of a failure, only that there was one."""
-    return error if isinstance(error, EventError) else _HANDLER_ERROR
+def _refuse(socket: Socket, callback_id: str, error: EventError) -> None:
+    socket.deliver(socket.format.frame(messages.refusal(callback_id, error)))

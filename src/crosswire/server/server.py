@@ -129,7 +129,7 @@ class Server:
         interest.attach(self._cluster, context.tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
-        router = Router(self._events, self._hooks, limits, context.workers, context.failures, watch)
+        router = Router(self._events, self._hooks, limits, context.workers, context.failures)
         self._acceptor = Upgrades(self._routes, self._authentication, terms, router, context)
         self._listener = PicowsListener(
             self._acceptor,

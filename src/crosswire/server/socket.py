@@ -14,7 +14,7 @@ from crosswire.core.frames import Opcode, Push
 from crosswire.core.names import require_event, require_name
 from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
-from crosswire.runtime.contexts import Enter
+from crosswire.runtime.contexts import ContextFactory
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.notices import shown
 from crosswire.runtime.wheel import Timer
@@ -65,7 +65,12 @@ class Socket:
     )
 
     def __init__(
-        self, handshake: Handshake, connection: Connection, format: Format, context: Context, copy_context: Enter
+        self,
+        handshake: Handshake,
+        connection: Connection,
+        format: Format,
+        context: Context,
+        copy_context: ContextFactory,
     ) -> None:
         self.id = context.socket_ids.next()
         self.user = self.id
