@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from crosswire.client.encoding import encode
 from crosswire.client.hooks import Hooks
 from crosswire.core import messages
@@ -38,13 +36,14 @@ class Router:
         tasks: where asynchronous handlers run.
     """
 
-    __slots__ = ("_answerer", "_events", "_hooks", "_work", "_workers")
+    __slots__ = ("_answerer", "_events", "_hooks", "_peers", "_work", "_workers")
 
     def __init__(self, events: EventListeners, hooks: Hooks, tasks: Tasks) -> None:
         self._events = events
         self._hooks = hooks
+        self._peers = _Server(hooks)
         self._workers = Workers(tasks)
-        self._answerer = Answerer(events, self._workers, MAX_HANDLERS, _busy)
+        self._answerer = Answerer(self._peers, events, self._workers, MAX_HANDLERS)
         self._work = SharedWork()
 
     def receive(self, message: Message, codec: Codec, reply: Reply) -> None:
@@ -55,53 +54,55 @@ class Router:
             codec: of the connection that it came on.
             reply: sends the answer there.
         """
-        invocation = _ServerEvent(message, codec, reply, self._hooks)
-        if listeners := self._events.of(invocation.event):
-            self._answerer.handle(invocation, listeners, self._work)
+        event = str(message.event)
+        if listeners := self._events.of(event):
+            self._answerer.handle(event, (message, codec, reply), listeners, self._work)
         elif message.call_id is not None:
-            invocation.refuse(EventError("NO_HANDLER", f"no handler for {invocation.event!r}"))
-        elif invocation.event[:1] != RESERVED and not self._hooks.on_message:
+            self._peers.refuse((message, codec, reply), EventError("NO_HANDLER", f"no handler for {event!r}"))
+        elif event[:1] != RESERVED and not self._hooks.on_message:
             # the protocol's own events need no handler, and an application may handle messages by itself
             text = "there is no handler for the event %r of the server: nothing is done (logged once for each name)"
-            self._hooks.notices.warn_once("there is no handler", invocation.event, text)
+            self._hooks.notices.warn_once("there is no handler", event, text)
 
     def drop(self) -> None:
         """Discard the events whose handlers have not begun."""
         self._workers.drop()
 
 
-class _ServerEvent(msgspec.Struct):
-    """One event, or one call, of the server."""
-
-    message: Message
-    codec: Codec
-    reply: Reply
-    hooks: Hooks
-
-    @property
-    def event(self) -> str:
-        return str(self.message.event)
-
-    def call(self, listener: Listener) -> Any:
-        if listener.takes_data:
-            return listener.handler(self.decode(listener.payload))
-        return listener.handler()
-
-    def decode(self, kind: PayloadType) -> Any:
-        return self.codec.payload(kind, self.message.payload)
-
-    def answer(self, value: Any) -> None:
-        if self.message.call_id is not None:
-            self.reply(encode(self.codec, messages.server_call_answer(self.message.call_id, value)))
-
-    def refuse(self, error: EventError) -> None:
-        if self.message.call_id is not None:
-            self.reply(encode(self.codec, messages.server_call_refusal(self.message.call_id, error)))
-
-    def report(self, error: BaseException, *, told: bool) -> None:
-        if not (told and self.message.call_id is not None and isinstance(error, EventError)):
-            self.hooks.report(error)
+_ServerEvent = tuple[Message, Codec, Reply]
+"""An event or a call of the server: the message, how its data is to be decoded, and what sends an answer."""
 
 
-def _busy(event: str) -> EventError:
-    return EventError("BUSY", f"{event!r} was not handled: {MAX_HANDLERS} handlers are still running")
+class _Server:
+    """Implements :class:`crosswire.runtime.answering.Peers`."""
+
+    __slots__ = ("_hooks",)
+
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+
+    def call(self, event: _ServerEvent, listener: Listener) -> Any:
+        return listener.handler(self.decode(event, listener.payload)) if listener.takes_data else listener.handler()
+
+    def decode(self, event: _ServerEvent, kind: PayloadType) -> Any:
+        message, codec, _ = event
+        return codec.payload(kind, message.payload)
+
+    def answer(self, event: _ServerEvent, value: Any) -> None:
+        message, codec, reply = event
+        if message.call_id is not None:
+            reply(encode(codec, messages.server_call_answer(message.call_id, value)))
+
+    def refuse(self, event: _ServerEvent, error: EventError) -> None:
+        message, codec, reply = event
+        if message.call_id is not None:
+            reply(encode(codec, messages.server_call_refusal(message.call_id, error)))
+
+    def busy(self, event: _ServerEvent) -> EventError:
+        message, _, _ = event
+        return EventError("BUSY", f"{message.event!r} was not handled: {MAX_HANDLERS} handlers are still running")
+
+    def report(self, event: _ServerEvent, error: BaseException, *, told: bool) -> None:
+        message, _, _ = event
+        if not (told and message.call_id is not None and isinstance(error, EventError)):
+            self._hooks.report(error)

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from crosswire.cluster.dialect import Asker
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import Codec
@@ -54,9 +52,9 @@ class Responder:
         self._own = own
         self._max_held = max_handlers
         self._workers = Workers(tasks)
-        self._answerer = Answerer(events, self._workers, max_handlers, _busy)
-        self._work = SharedWork()
         self._failures = _FailureLog()
+        self._answerer = Answerer(_Nodes(self._failures), events, self._workers, max_handlers)
+        self._work = SharedWork()
         self._held: deque[Callable[[], None]] | None = None
 
     def hold(self) -> None:
@@ -74,8 +72,7 @@ class Responder:
         if self._held is not None:
             self._hold(self._held, partial(self.event, sender, event, codec, payload))
         elif listeners := self._events.of(event):
-            invocation = _NodeEvent(None, sender, event, codec, payload, self._failures)
-            self._answerer.handle(invocation, listeners, self._work)
+            self._answerer.handle(event, (None, sender, event, codec, payload), listeners, self._work)
         elif self._own:
             self._failures.unhandled(sender, event)
 
@@ -89,8 +86,7 @@ class Responder:
         if self._held is not None:
             self._hold(self._held, partial(self.request, asker, sender, event, codec, payload))
         elif listeners := self._events.of(event):
-            invocation = _NodeEvent(asker, sender, event, codec, payload, self._failures)
-            self._answerer.handle(invocation, listeners, self._work)
+            self._answerer.handle(event, (asker, sender, event, codec, payload), listeners, self._work)
         elif asker.awaits_node:
             asker.refuse(_NO_HANDLER)
 
@@ -104,34 +100,44 @@ class Responder:
         held.append(handle)
 
 
-class _NodeEvent(msgspec.Struct):
-    """One event, or one request, of a node; ``asker`` is who waits for an answer, if anybody does."""
+_NodeEvent = tuple[Asker | None, str, str, Codec, RawPayload]
+"""An event or a request of a node: who waits for an answer, the sender, the event, and its data."""
 
-    asker: Asker | None
-    sender: str
-    event: str
-    codec: Codec
-    payload: RawPayload
-    failures: _FailureLog
 
-    def call(self, listener: Listener) -> Any:
+class _Nodes:
+    """Implements :class:`crosswire.runtime.answering.Peers`."""
+
+    __slots__ = ("_failures",)
+
+    def __init__(self, failures: _FailureLog) -> None:
+        self._failures = failures
+
+    def call(self, event: _NodeEvent, listener: Listener) -> Any:
+        _, sender, _, codec, payload = event
         if listener.arity == 2:
-            return listener.handler(self.sender, self.codec.payload(listener.payload, self.payload))
-        return listener.handler(*(self.sender,)[: listener.arity])
+            return listener.handler(sender, codec.payload(listener.payload, payload))
+        return listener.handler(*(sender,)[: listener.arity])
 
-    def decode(self, kind: PayloadType) -> Any:
-        return self.codec.payload(kind, self.payload)
+    def decode(self, event: _NodeEvent, kind: PayloadType) -> Any:
+        _, _, _, codec, payload = event
+        return codec.payload(kind, payload)
 
-    def answer(self, value: Any) -> None:
-        if self.asker is not None:
-            self.asker.answer(value)
+    def answer(self, event: _NodeEvent, value: Any) -> None:
+        asker = event[0]
+        if asker is not None:
+            asker.answer(value)
 
-    def refuse(self, error: EventError) -> None:
-        if self.asker is not None:
-            self.asker.refuse(error)
+    def refuse(self, event: _NodeEvent, error: EventError) -> None:
+        asker = event[0]
+        if asker is not None:
+            asker.refuse(error)
 
-    def report(self, error: BaseException, *, told: bool) -> None:
-        self.failures.add(self.event, error, told=told and self.asker is not None)
+    def busy(self, _event: _NodeEvent) -> EventError:
+        return _BUSY
+
+    def report(self, event: _NodeEvent, error: BaseException, *, told: bool) -> None:
+        asker, _, name, _, _ = event
+        self._failures.add(name, error, told=told and asker is not None)
 
 
 class _FailureLog:
@@ -178,7 +184,3 @@ class _FailureLog:
     def lost_before_start(self, limit: int) -> None:
         """Log that an event was dropped because too many came before the node's start."""
         self._notices.warn("held", "an event of a node is lost: more than %d came before the start", limit)
-
-
-def _busy(_event: str) -> EventError:
-    return _BUSY

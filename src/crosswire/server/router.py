@@ -6,8 +6,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from crosswire.core import messages
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
@@ -55,7 +53,7 @@ class Router:
         self._events = events
         self._hooks = hooks
         self._failures = failures
-        self._answerer = Answerer(events, workers, limits.handlers, _busy)
+        self._answerer = Answerer(_Clients(failures), events, workers, limits.handlers)
         self._nearly_full = limits.handlers - 1
 
     def receive(self, session: Session, codec: Codec, data: str | bytes) -> None:
@@ -77,8 +75,8 @@ class Router:
             self._answered(socket, codec, message)
         elif listeners := self._events.of(message.event):
             work = session.work
-            invocation = _ClientEvent(session, codec, message, self._failures)
-            if self._answerer.handle(invocation, listeners, work) and work.running >= self._nearly_full:
+            started = self._answerer.handle(message.event, (socket, codec, message), listeners, work)
+            if started and work.running >= self._nearly_full:
                 session.hold_if_full()
         else:
             self._unhandled(socket, message)
@@ -136,53 +134,53 @@ class Router:
                 waiter.answered(socket, answer)
 
 
-class _ClientEvent(msgspec.Struct):
-    """One event, or one call, of a client."""
+_ClientEvent = tuple[Socket, Codec, Message]
+"""An event or a call of a client: who sent it, how its data is to be decoded, and the message."""
 
-    session: Session
-    codec: Codec
-    message: Message
-    failures: FailureReporter
 
-    @property
-    def event(self) -> str:
-        return str(self.message.event)
+class _Clients:
+    """Implements :class:`crosswire.runtime.answering.Peers`."""
 
-    def call(self, listener: Listener) -> Any:
+    __slots__ = ("_failures",)
+
+    def __init__(self, failures: FailureReporter) -> None:
+        self._failures = failures
+
+    def call(self, event: _ClientEvent, listener: Listener) -> Any:
+        socket, codec, message = event
         if listener.arity == 2:
-            data = self.codec.payload(listener.payload, self.message.payload)
-            return listener.handler(self.session.socket, data)
-        return listener.handler(*(self.session.socket,)[: listener.arity])
+            return listener.handler(socket, codec.payload(listener.payload, message.payload))
+        return listener.handler(*(socket,)[: listener.arity])
 
-    def decode(self, kind: PayloadType) -> Any:
-        return self.codec.payload(kind, self.message.payload)
+    def decode(self, event: _ClientEvent, kind: PayloadType) -> Any:
+        _, codec, message = event
+        return codec.payload(kind, message.payload)
 
-    def answer(self, value: Any) -> None:
-        callback_id = self.message.callback_id
-        if callback_id is not None:
-            socket = self.session.socket
-            socket.deliver(socket.format.frame(messages.answer(callback_id, value)))
+    def answer(self, event: _ClientEvent, value: Any) -> None:
+        socket, _, message = event
+        if message.callback_id is not None:
+            socket.deliver(socket.format.frame(messages.answer(message.callback_id, value)))
 
-    def refuse(self, error: EventError) -> None:
-        if self.message.callback_id is not None:
-            _refuse(self.session.socket, self.message.callback_id, error)
+    def refuse(self, event: _ClientEvent, error: EventError) -> None:
+        socket, _, message = event
+        if message.callback_id is not None:
+            _refuse(socket, message.callback_id, error)
 
-    def report(self, error: BaseException, *, told: bool) -> None:
-        socket = self.session.socket
+    def busy(self, _event: _ClientEvent) -> EventError:
+        return EventError("BUSY", "too many of your events are still being handled")
+
+    def report(self, event: _ClientEvent, error: BaseException, *, told: bool) -> None:
+        socket, _, message = event
         if isinstance(error, Reject):
             socket.close(error.close_code, error.reason)
         elif socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # one that is cancelled because its connection is gone, or the server stops, has not failed
-            told = told and self.message.callback_id is not None
-            self.failures.report(socket, error, f"a handler of {self.event!r}", answers=told)
+            told = told and message.callback_id is not None
+            self._failures.report(socket, error, f"a handler of {message.event!r}", answers=told)
 
 
 _NO_EVENT = InvalidMessage("a call needs an event")
 _NO_HANDLER = EventError("NO_HANDLER", "the server has no handler for this event")
-
-
-def _busy(_event: str) -> EventError:
-    return EventError("BUSY", "too many of your events are still being handled")
 
 
 def _refuse(socket: Socket, callback_id: str, error: EventError) -> None:
