@@ -81,24 +81,29 @@ class _Server:
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
 
-    def call(self, event: _ServerEvent, listener: Listener) -> Any:
-        return listener.handler(self.decode(event, listener.payload)) if listener.takes_data else listener.handler()
+    @staticmethod
+    def call(event: _ServerEvent, listener: Listener) -> Any:
+        return listener.handler(_Server.decode(event, listener.payload)) if listener.takes_data else listener.handler()
 
-    def decode(self, event: _ServerEvent, kind: PayloadType) -> Any:
+    @staticmethod
+    def decode(event: _ServerEvent, kind: PayloadType) -> Any:
         message, codec, _ = event
         return codec.payload(kind, message.payload)
 
-    def answer(self, event: _ServerEvent, value: Any) -> None:
+    @staticmethod
+    def answer(event: _ServerEvent, value: Any) -> None:
         message, codec, reply = event
         if message.call_id is not None:
             reply(encode(codec, messages.server_call_answer(message.call_id, value)))
 
-    def refuse(self, event: _ServerEvent, error: EventError) -> None:
+    @staticmethod
+    def refuse(event: _ServerEvent, error: EventError) -> None:
         message, codec, reply = event
         if message.call_id is not None:
             reply(encode(codec, messages.server_call_refusal(message.call_id, error)))
 
-    def busy(self, event: _ServerEvent) -> EventError:
+    @staticmethod
+    def busy(event: _ServerEvent) -> EventError:
         message, _, _ = event
         return EventError("BUSY", f"{message.event!r} was not handled: {MAX_HANDLERS} handlers are still running")
 

@@ -72,7 +72,7 @@ class Responder:
         if self._held is not None:
             self._hold(self._held, partial(self.event, sender, event, codec, payload))
         elif listeners := self._events.of(event):
-            self._answerer.handle(event, (None, sender, event, codec, payload), listeners, self._work)
+            self._answerer.handle(event, (None, sender, event, codec, payload), listeners, self._work, False)
         elif self._own:
             self._failures.unhandled(sender, event)
 
@@ -86,7 +86,7 @@ class Responder:
         if self._held is not None:
             self._hold(self._held, partial(self.request, asker, sender, event, codec, payload))
         elif listeners := self._events.of(event):
-            self._answerer.handle(event, (asker, sender, event, codec, payload), listeners, self._work)
+            self._answerer.handle(event, (asker, sender, event, codec, payload), listeners, self._work, True)
         elif asker.awaits_node:
             asker.refuse(_NO_HANDLER)
 
@@ -112,27 +112,32 @@ class _Nodes:
     def __init__(self, failures: _FailureLog) -> None:
         self._failures = failures
 
-    def call(self, event: _NodeEvent, listener: Listener) -> Any:
+    @staticmethod
+    def call(event: _NodeEvent, listener: Listener) -> Any:
         _, sender, _, codec, payload = event
         if listener.arity == 2:
             return listener.handler(sender, codec.payload(listener.payload, payload))
         return listener.handler(*(sender,)[: listener.arity])
 
-    def decode(self, event: _NodeEvent, kind: PayloadType) -> Any:
+    @staticmethod
+    def decode(event: _NodeEvent, kind: PayloadType) -> Any:
         _, _, _, codec, payload = event
         return codec.payload(kind, payload)
 
-    def answer(self, event: _NodeEvent, value: Any) -> None:
+    @staticmethod
+    def answer(event: _NodeEvent, value: Any) -> None:
         asker = event[0]
         if asker is not None:
             asker.answer(value)
 
-    def refuse(self, event: _NodeEvent, error: EventError) -> None:
+    @staticmethod
+    def refuse(event: _NodeEvent, error: EventError) -> None:
         asker = event[0]
         if asker is not None:
             asker.refuse(error)
 
-    def busy(self, _event: _NodeEvent) -> EventError:
+    @staticmethod
+    def busy(_event: _NodeEvent) -> EventError:
         return _BUSY
 
     def report(self, event: _NodeEvent, error: BaseException, *, told: bool) -> None:

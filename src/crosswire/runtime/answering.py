@@ -126,7 +126,9 @@ class Answerer(Generic[EventT]):
         self._watch = workers.watch
         self._limit = limit
 
-    def handle(self, name: str, event: EventT, listeners: tuple[Listener, ...], work: Work) -> bool:
+    def handle(
+        self, name: str, event: EventT, listeners: tuple[Listener, ...], work: Work, awaited: bool
+    ) -> bool:
         """Call the handlers of an event; return whether one was started that may go on.
 
         Args:
@@ -161,10 +163,11 @@ class Answerer(Generic[EventT]):
             if not started:
                 value.close()
             return started
-        try:
-            self._answer(event, value)
-        except InvalidPayload as error:
-            self._fail(event, _unsendable("the handler's return value", error))
+        if awaited:
+            try:
+                self._answer(event, value)
+            except InvalidPayload as error:
+                self._fail(event, _unsendable("the handler's return value", error))
         return False
 
     async def _finish_one(self, event: EventT, handler: Listener | CoroutineType[Any, Any, Any], work: Work) -> None:

@@ -75,7 +75,7 @@ class Router:
             self._answered(socket, codec, message)
         elif listeners := self._events.of(message.event):
             work = session.work
-            started = self._answerer.handle(message.event, (socket, codec, message), listeners, work)
+            started = self._answerer.handle(message.event, (socket, codec, message), listeners, work, callback_id is not None)
             if started and work.running >= self._nearly_full:
                 session.hold_if_full()
         else:
@@ -146,27 +146,33 @@ class _Clients:
     def __init__(self, failures: FailureReporter) -> None:
         self._failures = failures
 
-    def call(self, event: _ClientEvent, listener: Listener) -> Any:
+    @staticmethod
+    def call(event: _ClientEvent, listener: Listener) -> Any:
         socket, codec, message = event
         if listener.arity == 2:
             return listener.handler(socket, codec.payload(listener.payload, message.payload))
         return listener.handler(*(socket,)[: listener.arity])
 
-    def decode(self, event: _ClientEvent, kind: PayloadType) -> Any:
+    @staticmethod
+    def decode(event: _ClientEvent, kind: PayloadType) -> Any:
         _, codec, message = event
         return codec.payload(kind, message.payload)
 
-    def answer(self, event: _ClientEvent, value: Any) -> None:
+    @staticmethod
+    def answer(event: _ClientEvent, value: Any) -> None:
         socket, _, message = event
-        if message.callback_id is not None:
-            socket.deliver(socket.format.frame(messages.answer(message.callback_id, value)))
+        callback_id = message.callback_id
+        if callback_id is not None:
+            socket.deliver(socket.format.frame(messages.answer(callback_id, value)))
 
-    def refuse(self, event: _ClientEvent, error: EventError) -> None:
+    @staticmethod
+    def refuse(event: _ClientEvent, error: EventError) -> None:
         socket, _, message = event
         if message.callback_id is not None:
             _refuse(socket, message.callback_id, error)
 
-    def busy(self, _event: _ClientEvent) -> EventError:
+    @staticmethod
+    def busy(_event: _ClientEvent) -> EventError:
         return EventError("BUSY", "too many of your events are still being handled")
 
     def report(self, event: _ClientEvent, error: BaseException, *, told: bool) -> None:
