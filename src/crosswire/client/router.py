@@ -8,10 +8,9 @@ from typing import Any
 from crosswire.client.encoding import encode
 from crosswire.client.hooks import Hooks
 from crosswire.core import messages
-from crosswire.core.listeners import EventListeners, Listener
+from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import Codec, Message
 from crosswire.core.names import RESERVED
-from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, SharedWork
 from crosswire.runtime.tasks import Tasks
@@ -36,14 +35,14 @@ class Router:
         tasks: where asynchronous handlers run.
     """
 
-    __slots__ = ("_answerer", "_events", "_hooks", "_peers", "_work", "_workers")
+    __slots__ = ("_answerer", "_events", "_hooks", "_server", "_work", "_workers")
 
     def __init__(self, events: EventListeners, hooks: Hooks, tasks: Tasks) -> None:
         self._events = events
         self._hooks = hooks
-        self._peers = _Server(hooks)
+        self._server = _Server(hooks)
         self._workers = Workers(tasks)
-        self._answerer = Answerer(self._peers, events, self._workers, MAX_HANDLERS)
+        self._answerer = Answerer(self._server, events, self._workers, MAX_HANDLERS)
         self._work = SharedWork()
 
     def receive(self, message: Message, codec: Codec, reply: Reply) -> None:
@@ -55,10 +54,11 @@ class Router:
             reply: sends the answer there.
         """
         event = str(message.event)
+        call = None if message.call_id is None else (message.call_id, codec, reply)
         if listeners := self._events.of(event):
-            self._answerer.handle(event, (message, codec, reply), listeners, self._work)
-        elif message.call_id is not None:
-            self._peers.refuse((message, codec, reply), EventError("NO_HANDLER", f"no handler for {event!r}"))
+            self._answerer.handle(event, listeners, None, codec, message.payload, call, self._work)
+        elif call is not None:
+            self._server.refuse(None, call, EventError("NO_HANDLER", f"no handler for {event!r}"))
         elif event[:1] != RESERVED and not self._hooks.on_message:
             # the protocol's own events need no handler, and an application may handle messages by itself
             text = "there is no handler for the event %r of the server: nothing is done (logged once for each name)"
@@ -69,12 +69,12 @@ class Router:
         self._workers.drop()
 
 
-_ServerEvent = tuple[Message, Codec, Reply]
-"""An event or a call of the server: the message, how its data is to be decoded, and what sends an answer."""
+_ServerCall = tuple[str, Codec, Reply]
+"""The id that the answer carries, how it is encoded, and what sends it."""
 
 
 class _Server:
-    """Implements :class:`crosswire.runtime.answering.Peers`."""
+    """Implements :class:`crosswire.runtime.answering.Peers`; handlers get the data alone, so there is no subject."""
 
     __slots__ = ("_hooks",)
 
@@ -82,32 +82,19 @@ class _Server:
         self._hooks = hooks
 
     @staticmethod
-    def call(event: _ServerEvent, listener: Listener) -> Any:
-        return listener.handler(_Server.decode(event, listener.payload)) if listener.takes_data else listener.handler()
+    def answer(_subject: None, call: _ServerCall, value: Any) -> None:
+        call_id, codec, reply = call
+        reply(encode(codec, messages.server_call_answer(call_id, value)))
 
     @staticmethod
-    def decode(event: _ServerEvent, kind: PayloadType) -> Any:
-        message, codec, _ = event
-        return codec.payload(kind, message.payload)
+    def refuse(_subject: None, call: _ServerCall, error: EventError) -> None:
+        call_id, codec, reply = call
+        reply(encode(codec, messages.server_call_refusal(call_id, error)))
 
     @staticmethod
-    def answer(event: _ServerEvent, value: Any) -> None:
-        message, codec, reply = event
-        if message.call_id is not None:
-            reply(encode(codec, messages.server_call_answer(message.call_id, value)))
+    def busy(event: str) -> EventError:
+        return EventError("BUSY", f"{event!r} was not handled: {MAX_HANDLERS} handlers are still running")
 
-    @staticmethod
-    def refuse(event: _ServerEvent, error: EventError) -> None:
-        message, codec, reply = event
-        if message.call_id is not None:
-            reply(encode(codec, messages.server_call_refusal(message.call_id, error)))
-
-    @staticmethod
-    def busy(event: _ServerEvent) -> EventError:
-        message, _, _ = event
-        return EventError("BUSY", f"{message.event!r} was not handled: {MAX_HANDLERS} handlers are still running")
-
-    def report(self, event: _ServerEvent, error: BaseException, *, told: bool) -> None:
-        message, _, _ = event
-        if not (told and message.call_id is not None and isinstance(error, EventError)):
+    def report(self, _subject: None, _event: str, error: BaseException, *, told: bool) -> None:
+        if not (told and isinstance(error, EventError)):
             self._hooks.report(error)

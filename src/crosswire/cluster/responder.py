@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from crosswire.cluster.dialect import Asker
-from crosswire.core.listeners import EventListeners, Listener
+from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import Codec
-from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.core.payloads import RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, SharedWork
@@ -72,7 +72,7 @@ class Responder:
         if self._held is not None:
             self._hold(self._held, partial(self.event, sender, event, codec, payload))
         elif listeners := self._events.of(event):
-            self._answerer.handle(event, (None, sender, event, codec, payload), listeners, self._work, False)
+            self._answerer.handle(event, listeners, sender, codec, payload, None, self._work)
         elif self._own:
             self._failures.unhandled(sender, event)
 
@@ -86,7 +86,7 @@ class Responder:
         if self._held is not None:
             self._hold(self._held, partial(self.request, asker, sender, event, codec, payload))
         elif listeners := self._events.of(event):
-            self._answerer.handle(event, (asker, sender, event, codec, payload), listeners, self._work, True)
+            self._answerer.handle(event, listeners, sender, codec, payload, asker, self._work)
         elif asker.awaits_node:
             asker.refuse(_NO_HANDLER)
 
@@ -100,12 +100,8 @@ class Responder:
         held.append(handle)
 
 
-_NodeEvent = tuple[Asker | None, str, str, Codec, RawPayload]
-"""An event or a request of a node: who waits for an answer, the sender, the event, and its data."""
-
-
 class _Nodes:
-    """Implements :class:`crosswire.runtime.answering.Peers`."""
+    """Implements :class:`crosswire.runtime.answering.Peers`: a call is an :class:`Asker`."""
 
     __slots__ = ("_failures",)
 
@@ -113,36 +109,19 @@ class _Nodes:
         self._failures = failures
 
     @staticmethod
-    def call(event: _NodeEvent, listener: Listener) -> Any:
-        _, sender, _, codec, payload = event
-        if listener.arity == 2:
-            return listener.handler(sender, codec.payload(listener.payload, payload))
-        return listener.handler(*(sender,)[: listener.arity])
+    def answer(_sender: str, asker: Asker, value: Any) -> None:
+        asker.answer(value)
 
     @staticmethod
-    def decode(event: _NodeEvent, kind: PayloadType) -> Any:
-        _, _, _, codec, payload = event
-        return codec.payload(kind, payload)
+    def refuse(_sender: str, asker: Asker, error: EventError) -> None:
+        asker.refuse(error)
 
     @staticmethod
-    def answer(event: _NodeEvent, value: Any) -> None:
-        asker = event[0]
-        if asker is not None:
-            asker.answer(value)
-
-    @staticmethod
-    def refuse(event: _NodeEvent, error: EventError) -> None:
-        asker = event[0]
-        if asker is not None:
-            asker.refuse(error)
-
-    @staticmethod
-    def busy(_event: _NodeEvent) -> EventError:
+    def busy(_event: str) -> EventError:
         return _BUSY
 
-    def report(self, event: _NodeEvent, error: BaseException, *, told: bool) -> None:
-        asker, _, name, _, _ = event
-        self._failures.add(name, error, told=told and asker is not None)
+    def report(self, _sender: str, event: str, error: BaseException, *, told: bool) -> None:
+        self._failures.add(event, error, told=told)
 
 
 class _FailureLog:

@@ -6,59 +6,57 @@ Servers, nodes and clients differ in how a message is decoded and an answer enco
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from contextvars import Context, copy_context
-from functools import partial
 from time import monotonic
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
+
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.payloads import PayloadType
+from crosswire.core.messages import Codec
+from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.contexts import ContextFactory
-from crosswire.runtime.dispatch import CallListener, Continuation, Outcome, call_sync, checked
+from crosswire.runtime.dispatch import Continuation, Outcome, call_sync, checked
 from crosswire.runtime.tasks import is_being_cancelled
-from crosswire.runtime.workers import JobEvents, Workers
+from crosswire.runtime.workers import Job, JobEvents, Workers
 
 HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
 """Refusal of a call whose handler failed: its text stays where the handler is."""
 
 
-EventT = TypeVar("EventT")
-EventT_contra = TypeVar("EventT_contra", contravariant=True)
+SubjectT = TypeVar("SubjectT")
+SubjectT_contra = TypeVar("SubjectT_contra", contravariant=True)
+CallT = TypeVar("CallT")
+CallT_contra = TypeVar("CallT_contra", contravariant=True)
 
 
-class Peers(Protocol[EventT_contra]):
-    """Peers of one kind: how their events are read, and how they are answered.
+class Peers(Protocol[SubjectT_contra, CallT_contra]):
+    """Peers that send events and calls: how their calls are answered, and failures reported.
 
-    An event is whatever these methods can use. One is made for each that comes, so a tuple will do: it is the cheapest.
-    Where a peer does not wait for an answer, ``answer`` and ``refuse`` do nothing.
+    The subject is the first argument of the handlers: a socket, or the name of a node. A call is what ties an answer to
+    it, such as its id.
     """
 
-    def call(self, event: EventT_contra, listener: Listener, /) -> Any:
-        """Call a handler with as many arguments as it takes; raises InvalidPayload if it takes data that don't fit."""
+    def answer(self, subject: SubjectT_contra, call: CallT_contra, value: Any, /) -> None:
+        """Send the answer to a call; raises InvalidPayload for a value that can't be sent."""
 
-    def decode(self, event: EventT_contra, kind: PayloadType, /) -> Any:
-        """Decode the data; raises InvalidPayload."""
+    def refuse(self, subject: SubjectT_contra, call: CallT_contra, error: EventError, /) -> None:
+        """Send a refusal of a call; raises InvalidPayload for an error that can't be sent."""
 
-    def answer(self, event: EventT_contra, value: Any, /) -> None:
-        """Send the answer; raises InvalidPayload for a value that can't be sent."""
-
-    def refuse(self, event: EventT_contra, error: EventError, /) -> None:
-        """Send a refusal; raises InvalidPayload for an error that can't be sent."""
-
-    def busy(self, event: EventT_contra, /) -> EventError:
+    def busy(self, event: str, /) -> EventError:
         """Return the error for an event for which no handler can be started, as too many are at work."""
         ...
 
-    def report(self, event: EventT_contra, error: BaseException, /, *, told: bool) -> None:
+    def report(self, subject: SubjectT_contra, event: str, error: BaseException, /, *, told: bool) -> None:
         """Report what a handler raised.
 
         Args:
-            event: that it handled.
+            subject: of the event.
+            event: its name.
             error: the exception.
-            told: whether the peer is told, if it waits: all of an EventError, of others only that there was one.
+            told: whether the peer is told: all of an EventError, of others only that there was one.
         """
 
 
@@ -100,7 +98,22 @@ class SharedWork:
         """Do nothing."""
 
 
-class Answerer(Generic[EventT]):
+class _Event(msgspec.Struct, Generic[SubjectT, CallT]):
+    """Arguments of :meth:`Answerer.handle`, for what is not finished at once."""
+
+    name: str
+    subject: SubjectT
+    codec: Codec
+    payload: RawPayload
+    call: CallT | None
+    work: Work
+
+    def invoke(self, listener: Listener) -> Any:
+        """Call a handler; raises InvalidPayload if it takes data that does not fit."""
+        return _invoke(listener, self.subject, self.codec, self.payload)
+
+
+class Answerer(Generic[SubjectT, CallT]):
     """Calls the handlers of events, and answers calls with the outcome.
 
     A call is always answered: with the first value that is not None, with None, or with an error. Handlers begin in
@@ -108,18 +121,17 @@ class Answerer(Generic[EventT]):
     asynchronous one waits without holding up others.
 
     Args:
-        peers: send the events, and get the answers.
+        peers: get the answers.
         handlers: by event; those added with ``once`` are removed here.
         workers: run the asynchronous handlers.
         limit: maximum number of asynchronous handlers of one :class:`Work`.
     """
 
-    __slots__ = ("_answer", "_call", "_handlers", "_limit", "_peers", "_waiting", "_watch", "_workers")
+    __slots__ = ("_answer", "_handlers", "_limit", "_peers", "_waiting", "_watch", "_workers")
 
-    def __init__(self, peers: Peers[EventT], handlers: EventListeners, workers: Workers, limit: int) -> None:
+    def __init__(self, peers: Peers[SubjectT, CallT], handlers: EventListeners, workers: Workers, limit: int) -> None:
         self._peers = peers
-        self._call = peers.call  # bound once
-        self._answer = peers.answer
+        self._answer = peers.answer  # bound once
         self._handlers = handlers
         self._workers = workers
         self._waiting = workers.waiting
@@ -127,150 +139,187 @@ class Answerer(Generic[EventT]):
         self._limit = limit
 
     def handle(
-        self, name: str, event: EventT, listeners: tuple[Listener, ...], work: Work, awaited: bool
+        self,
+        name: str,
+        listeners: tuple[Listener, ...],
+        subject: SubjectT,
+        codec: Codec,
+        payload: RawPayload,
+        call: CallT | None,
+        work: Work,
     ) -> bool:
         """Call the handlers of an event; return whether one was started that may go on.
 
         Args:
             name: of the event.
-            event: as the peers know it.
             listeners: its handlers, one at least.
-            work: counts the asynchronous ones.
+            subject: their first argument, if they take any but the data.
+            codec: decodes the data.
+            payload: the data.
+            call: what ties the answer to it; None if no answer is wanted.
+            work: counts the asynchronous handlers.
         """
         listener = listeners[0]
-        if len(listeners) > 1:
-            return self._handle_several(name, event, listeners, work)
-        if listener.once:
-            self._use_up(name, event, listeners, work)
+        if len(listeners) > 1 or listener.once:
+            return self._handle_any(_Event(name, subject, codec, payload, call, work), listeners)
         context = work.copy_context()
         if listener.is_async or self._waiting:  # behind those that came before and have not begun
-            return self._start(self._finish_one(event, listener, work), name, event, work, context)
+            event = _Event(name, subject, codec, payload, call, work)
+            return self._start(event, self._finish_one(event, listener), context)
         watch = self._watch
         began = 0.0 if watch is None else monotonic()
-        try:
+        try:  # one plain function, which is the rule and the fastest
             try:
-                value = context.run(self._call, event, listener)
+                value = context.run(_invoke, listener, subject, codec, payload)
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
                     watch.tell(name, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
-            self._fail(event, error)
+            self._fail(_Event(name, subject, codec, payload, call, work), error)
             return False
         if type(value) is CoroutineType:
-            started = self._start(self._finish_one(event, value, work), name, event, work, context)
-            if not started:
-                value.close()
-            return started
-        if awaited:
+            return self._await(_Event(name, subject, codec, payload, call, work), value, context)
+        if call is not None:
             try:
-                self._answer(event, value)
+                self._answer(subject, call, value)
             except InvalidPayload as error:
-                self._fail(event, _unsendable("the handler's return value", error))
+                self._fail(_Event(name, subject, codec, payload, call, work), _unsendable("return value", error))
         return False
 
-    async def _finish_one(self, event: EventT, handler: Listener | CoroutineType[Any, Any, Any], work: Work) -> None:
+    def _handle_any(self, event: _Event[SubjectT, CallT], listeners: tuple[Listener, ...]) -> bool:
+        """Call several handlers, or one that is called once; return whether one was started that may go on."""
+        for listener in listeners:
+            if listener.once:
+                self._use_up(event, listeners)
+                break
+        outcome = Outcome(lambda error: self._report(event, error, told=error is outcome.error))
+        new_context = event.work.copy_context
+        if self._waiting:
+            rest: Continuation | None = Continuation(None, listeners, new_context)
+        else:
+            rest = call_sync(listeners, event.invoke, outcome, new_context, self._watch, event.name)
+        if rest is None:
+            self._settle(event, outcome)
+            return False
+        started = self._start(event, self._finish_several(event, rest, outcome), new_context())
+        if not started:
+            rest.close()
+        return started
+
+    def _await(self, event: _Event[SubjectT, CallT], begun: CoroutineType[Any, Any, Any], context: Context) -> bool:
+        """Await the coroutine that a synchronous handler returned; return whether that was started."""
+        started = self._start(event, self._finish_one(event, begun), context)
+        if not started:
+            begun.close()
+        return started
+
+    def _start(self, event: _Event[SubjectT, CallT], job: Job, context: Context) -> bool:
+        """Run the rest of an event in the background, unless too many handlers are at work; return whether it runs."""
+        work = event.work
+        if work.running >= self._limit:
+            job.close()
+            self._fail(event, self._peers.busy(event.name))
+            return False
+        work.running += 1
+        self._workers.start(job, context, work, event.name)
+        return True
+
+    async def _finish_one(
+        self, event: _Event[SubjectT, CallT], handler: Listener | CoroutineType[Any, Any, Any]
+    ) -> None:
         """Call the one handler of an event, or await the coroutine that it returned already, and answer."""
         try:
             if isinstance(handler, Listener):
-                value = self._call(event, handler)
+                value = _invoke(handler, event.subject, event.codec, event.payload)
                 if hasattr(value, "__await__"):
                     value = await value
                 if (returns := handler.returns) is not None and not isinstance(value, returns.sure):
                     returns.require(value)
             else:
                 value = await handler
-            self._answer(event, value)
         except asyncio.CancelledError as error:
             self._fail(event, error)
             if is_being_cancelled():
                 raise
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(event, error)
-        finally:
-            work.ended()
-
-    def _handle_several(self, name: str, event: EventT, listeners: tuple[Listener, ...], work: Work) -> bool:
-        if any(listener.once for listener in listeners):
-            self._use_up(name, event, listeners, work)
-        call, new_context = partial(self._call, event), work.copy_context
-        outcome = Outcome(lambda error: self._peers.report(event, error, told=error is outcome.error))
-        if self._waiting:
-            rest: Continuation | None = Continuation(None, listeners, new_context)
         else:
-            rest = call_sync(listeners, call, outcome, new_context, self._watch, name)
-        if rest is None:
-            self._settle(event, outcome)
-            return False
-        started = self._start(self._finish_several(rest, call, event, outcome, work), name, event, work, new_context())
-        if not started:
-            rest.close()
-        return started
-
-    async def _finish_several(
-        self, rest: Continuation, call: CallListener, event: EventT, outcome: Outcome, work: Work
-    ) -> None:
-        try:
-            await rest.run(call, outcome)
+            self._reply(event, value)
         finally:
-            work.ended()
+            event.work.ended()
+
+    async def _finish_several(self, event: _Event[SubjectT, CallT], rest: Continuation, outcome: Outcome) -> None:
+        try:
+            await rest.run(event.invoke, outcome)
+        finally:
+            event.work.ended()
             self._settle(event, outcome)
 
-    def _start(self, job: Coroutine[Any, Any, None], name: str, event: EventT, work: Work, context: Context) -> bool:
-        """Run the rest of an event in the background, unless too many handlers are at work; return whether it runs."""
-        if work.running >= self._limit:
-            job.close()
-            self._fail(event, self._peers.busy(event))
-            return False
-        work.running += 1
-        self._workers.start(job, context, work, name)
-        return True
-
-    def _use_up(self, name: str, event: EventT, listeners: tuple[Listener, ...], work: Work) -> None:
+    def _use_up(self, event: _Event[SubjectT, CallT], listeners: tuple[Listener, ...]) -> None:
         """Remove the handlers added with ``once`` that are about to be called."""
-        busy = work.running >= self._limit
-        self._handlers.use_up(name, self._reached(event, listeners, busy=busy))
+        busy = event.work.running >= self._limit
+        self._handlers.use_up(event.name, _reached(event, listeners, busy=busy))
 
-    def _reached(self, event: EventT, listeners: tuple[Listener, ...], *, busy: bool) -> list[Listener]:
-        """Return the handlers that an event is about to reach.
-
-        Left out are those whose data does not fit, and if ``busy`` all from the first on that is asynchronous: an event
-        that comes to nothing uses up no handler.
-        """
-        reached: list[Listener] = []
-        for listener in listeners:
-            if busy and listener.is_async:
-                break
-            try:
-                if listener.once and listener.takes_data:
-                    self._peers.decode(event, listener.payload)
-            except InvalidPayload:
-                continue
-            reached.append(listener)
-        return reached
-
-    def _settle(self, event: EventT, outcome: Outcome) -> None:
-        if outcome.error is not None:
+    def _settle(self, event: _Event[SubjectT, CallT], outcome: Outcome) -> None:
+        if outcome.error is None:
+            self._reply(event, outcome.value)
+        else:
             self._refuse(event, outcome.error)
+
+    def _reply(self, event: _Event[SubjectT, CallT], value: Any) -> None:
+        if event.call is None:
             return
         try:
-            self._answer(event, outcome.value)
+            self._answer(event.subject, event.call, value)
         except InvalidPayload as error:
-            self._fail(event, _unsendable("the handler's return value", error))
+            self._fail(event, _unsendable("return value", error))
 
-    def _fail(self, event: EventT, error: BaseException) -> None:
-        self._peers.report(event, error, told=True)
+    def _fail(self, event: _Event[SubjectT, CallT], error: BaseException) -> None:
+        self._report(event, error, told=True)
         self._refuse(event, error)
 
-    def _refuse(self, event: EventT, error: BaseException) -> None:
+    def _refuse(self, event: _Event[SubjectT, CallT], error: BaseException) -> None:
         """Refuse with an EventError as it is; of any other error the peer is told only that there was one."""
+        if event.call is None:
+            return
         try:
-            self._peers.refuse(event, error if isinstance(error, EventError) else HANDLER_ERROR)
+            self._peers.refuse(event.subject, event.call, error if isinstance(error, EventError) else HANDLER_ERROR)
         except InvalidPayload as reason:
-            self._peers.report(event, _unsendable("the refusal", reason), told=True)
-            self._peers.refuse(event, HANDLER_ERROR)
+            self._report(event, _unsendable("refusal", reason), told=True)
+            self._peers.refuse(event.subject, event.call, HANDLER_ERROR)
+
+    def _report(self, event: _Event[SubjectT, CallT], error: BaseException, *, told: bool) -> None:
+        self._peers.report(event.subject, event.name, error, told=told and event.call is not None)
+
+
+def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:
+    """Call a handler with as many of ``(subject, data)`` as it takes; its data is decoded first."""
+    if listener.arity == 2:
+        return listener.handler(subject, codec.payload(listener.payload, payload))
+    if listener.takes_data:  # it was offered no subject
+        return listener.handler(codec.payload(listener.payload, payload))
+    return listener.handler(*(subject,)[: listener.arity])
+
+
+def _reached(event: _Event[Any, Any], listeners: tuple[Listener, ...], *, busy: bool) -> list[Listener]:
+    """Return the handlers that an event is about to reach: one that comes to nothing uses up no handler.
+
+    Left out are those whose data does not fit, and if ``busy`` all from the first asynchronous one on.
+    """
+    reached: list[Listener] = []
+    for listener in listeners:
+        if busy and listener.is_async:
+            break
+        try:
+            if listener.once and listener.takes_data:
+                event.codec.payload(listener.payload, event.payload)
+        except InvalidPayload:
+            continue
+        reached.append(listener)
+    return reached
 
 
 def _unsendable(what: str, reason: InvalidPayload) -> TypeError:
-    return TypeError(f"{what} can't be sent: {reason.message}")
+    return TypeError(f"the handler's {what} can't be sent: {reason.message}")

@@ -7,9 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
-from crosswire.core.listeners import EventListeners, Listener
+from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
-from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.answering import Answerer
 from crosswire.runtime.notices import reason
@@ -40,7 +39,7 @@ class Router:
         failures: told of what handlers raised, and of messages that are dropped.
     """
 
-    __slots__ = ("_answerer", "_events", "_failures", "_hooks", "_nearly_full")
+    __slots__ = ("_answerer", "_clients", "_events", "_failures", "_hooks", "_nearly_full")
 
     def __init__(
         self,
@@ -53,7 +52,8 @@ class Router:
         self._events = events
         self._hooks = hooks
         self._failures = failures
-        self._answerer = Answerer(_Clients(failures), events, workers, limits.handlers)
+        self._clients = _Clients(failures)
+        self._answerer = Answerer(self._clients, events, workers, limits.handlers)
         self._nearly_full = limits.handlers - 1
 
     def receive(self, session: Session, codec: Codec, data: str | bytes) -> None:
@@ -63,7 +63,7 @@ class Router:
             message = codec.decode(data)
         except InvalidMessage as error:
             if error.callback_id is not None:
-                _refuse(socket, error.callback_id, error)
+                self._clients.refuse(socket, error.callback_id, error)
             else:
                 self._dropped("message", "%r sent what is no message, and it was dropped: %s", socket, reason(error))
             return
@@ -75,7 +75,7 @@ class Router:
             self._answered(socket, codec, message)
         elif listeners := self._events.of(message.event):
             work = session.work
-            started = self._answerer.handle(message.event, (socket, codec, message), listeners, work, callback_id is not None)
+            started = self._answerer.handle(message.event, listeners, socket, codec, message.payload, callback_id, work)
             if started and work.running >= self._nearly_full:
                 session.hold_if_full()
         else:
@@ -105,7 +105,7 @@ class Router:
             text = "there is no handler for the event %r, which %r sent: nothing is done (logged once for each name)"
             self._failures.notices.warn_once("there is no handler", event, text, socket)
         if callback_id is not None:
-            _refuse(socket, callback_id, _NO_HANDLER)
+            self._clients.refuse(socket, callback_id, _NO_HANDLER)
 
     def _dropped(self, kind: str, text: str, *args: object) -> None:
         """Warn of a message that is lost, unless ``on_message`` has got it: it may be of the application's protocol."""
@@ -115,7 +115,7 @@ class Router:
     def _answered(self, socket: Socket, codec: Codec, message: Message) -> None:
         """Take a client's answer to a call of ours; one that nobody waits for is ignored."""
         if message.call_id is None and message.callback_id is not None:
-            _refuse(socket, message.callback_id, _NO_EVENT)
+            self._clients.refuse(socket, message.callback_id, _NO_EVENT)
             return
         if message.call_id is None:
             self._dropped("no event", "%r sent a message without an event, and it was dropped", socket)
@@ -134,12 +134,8 @@ class Router:
                 waiter.answered(socket, answer)
 
 
-_ClientEvent = tuple[Socket, Codec, Message]
-"""An event or a call of a client: who sent it, how its data is to be decoded, and the message."""
-
-
 class _Clients:
-    """Implements :class:`crosswire.runtime.answering.Peers`."""
+    """Implements :class:`crosswire.runtime.answering.Peers`: a call is the id that its answer carries."""
 
     __slots__ = ("_failures",)
 
@@ -147,47 +143,24 @@ class _Clients:
         self._failures = failures
 
     @staticmethod
-    def call(event: _ClientEvent, listener: Listener) -> Any:
-        socket, codec, message = event
-        if listener.arity == 2:
-            return listener.handler(socket, codec.payload(listener.payload, message.payload))
-        return listener.handler(*(socket,)[: listener.arity])
+    def answer(socket: Socket, callback_id: str, value: Any) -> None:
+        socket.deliver(socket.format.frame(messages.answer(callback_id, value)))
 
     @staticmethod
-    def decode(event: _ClientEvent, kind: PayloadType) -> Any:
-        _, codec, message = event
-        return codec.payload(kind, message.payload)
+    def refuse(socket: Socket, callback_id: str, error: EventError) -> None:
+        socket.deliver(socket.format.frame(messages.refusal(callback_id, error)))
 
     @staticmethod
-    def answer(event: _ClientEvent, value: Any) -> None:
-        socket, _, message = event
-        callback_id = message.callback_id
-        if callback_id is not None:
-            socket.deliver(socket.format.frame(messages.answer(callback_id, value)))
-
-    @staticmethod
-    def refuse(event: _ClientEvent, error: EventError) -> None:
-        socket, _, message = event
-        if message.callback_id is not None:
-            _refuse(socket, message.callback_id, error)
-
-    @staticmethod
-    def busy(_event: _ClientEvent) -> EventError:
+    def busy(_event: str) -> EventError:
         return EventError("BUSY", "too many of your events are still being handled")
 
-    def report(self, event: _ClientEvent, error: BaseException, *, told: bool) -> None:
-        socket, _, message = event
+    def report(self, socket: Socket, event: str, error: BaseException, *, told: bool) -> None:
         if isinstance(error, Reject):
             socket.close(error.close_code, error.reason)
         elif socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # one that is cancelled because its connection is gone, or the server stops, has not failed
-            told = told and message.callback_id is not None
-            self._failures.report(socket, error, f"a handler of {message.event!r}", answers=told)
+            self._failures.report(socket, error, f"a handler of {event!r}", answers=told)
 
 
 _NO_EVENT = InvalidMessage("a call needs an event")
 _NO_HANDLER = EventError("NO_HANDLER", "the server has no handler for this event")
-
-
-def _refuse(socket: Socket, callback_id: str, error: EventError) -> None:
-    socket.deliver(socket.format.frame(messages.refusal(callback_id, error)))
