@@ -24,7 +24,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint unit js screenshots format bench conformance faults clean
+.PHONY: help demo test lint unit js screenshots tables format bench conformance faults clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ js: $(JS)/node_modules/.stamp ## The TypeScript client and the demo's page: type
 screenshots: $(JS)/node_modules/.stamp ## Walk through the demo's page; writes docs/demo.png and docs/demo-phone.png
 	@$(NPM) run --silent build
 	@SCREENSHOTS=$(CURDIR)/docs && export SCREENSHOTS && $(NPM) exec -- vitest run test/demo.test.ts
+
+tables: $(DEV) ## Write the tables of a client's phases in the documentation, from spec/phases.json
+	@$(RUN) -m tests.support.phase_tables
 
 format: $(DEV) ## Format the code, and fix what ruff can fix
 	@$(RUN) -m ruff check --fix .

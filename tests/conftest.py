@@ -8,6 +8,7 @@ import signal
 from typing import Any
 
 import pytest
+from hypothesis import is_hypothesis_test
 
 from tests.support import aio
 
@@ -22,20 +23,28 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> None:
     """Let every asynchronous test use the fixture that chooses its event loop."""
-    if inspect.iscoroutinefunction(obj) and collector.funcnamefilter(name):
+    if inspect.iscoroutinefunction(_test_of(obj)) and collector.funcnamefilter(name):
         pytest.mark.usefixtures("loop_factory")(obj)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run an asynchronous test on a loop of its own, and check that it leaves nothing behind."""
-    test = pyfuncitem.obj
+    test = _test_of(pyfuncitem.obj)
     if not inspect.iscoroutinefunction(test):
         return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
     factory: Any = pyfuncitem.funcargs["loop_factory"]
-    aio.run(test(**arguments), factory)
+    synchronous = aio.synchronous(test, factory)
+    if test is not pyfuncitem.obj:
+        pyfuncitem.obj.hypothesis.inner_test = synchronous
+        return None
+    synchronous(**{name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters})
     return True
+
+
+def _test_of(obj: Any) -> Any:
+    """Return the function that a test consists of, without what Hypothesis has put around it."""
+    return inspect.unwrap(obj.hypothesis.inner_test) if is_hypothesis_test(obj) else obj
 
 
 @pytest.fixture
@@ -45,7 +54,7 @@ def loop_factory(request: pytest.FixtureRequest) -> aio.LoopFactory | None:
     A folder that needs another loop, or each test on several, overrides this fixture.
     """
     marker = request.node.get_closest_marker("loop")
-    factory: aio.LoopFactory | None = None if marker is None else marker.args[0]
+    factory: aio.LoopFactory | None = None if marker is None else marker.kwargs["factory"]
     return factory
 
 

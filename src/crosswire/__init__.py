@@ -8,8 +8,9 @@ from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
-from crosswire.cluster.requests import ReplyStream
+from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.errors import (
     BusUnavailable,
     CallTimeout,
@@ -31,8 +32,6 @@ from crosswire.types import (
     Close,
     CloseCode,
     GapInfo,
-    Heartbeat,
-    Limits,
     LinkStatus,
     NodeInfo,
     Replies,

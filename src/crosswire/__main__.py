@@ -1,4 +1,4 @@
-"""``python -m crosswire`` is the program ``crosswire``."""
+"""The program ``crosswire``, run as ``python -m crosswire``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error that Crosswire raises, in one tree.
+"""All errors that Crosswire raises, in one tree.
 
 * :exc:`CrosswireError`
 
@@ -12,11 +12,11 @@
   * :exc:`EventError`: the peer answered with a refusal; raise it to refuse.
 
     * :exc:`InvalidPayload`: the data does not fit the wire or the handler's type.
-    * :exc:`InvalidMessage`: what arrived is no message of the client protocol.
+    * :exc:`InvalidMessage`: received data is no message of the client protocol.
 
   * :exc:`ProtocolFailure`: the peer broke RFC 6455; its connection is closed.
 
-Each carries a stable ``code`` for programs; its text is for people and may change.
+Each has a stable ``code`` for programs; its text is for people and may change.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class Close(NamedTuple):
-    """How a connection ended: a WebSocket close code and the reason given with it.
+    """The end of a connection: a WebSocket close code and the reason given with it.
 
     1005 stands for a Close frame without a code, 1006 for a connection that was lost without one.
     """
@@ -76,20 +76,20 @@ class ConfigError(CrosswireError):
 
 
 SENDABLE = "use 1000-1003, 1007-1014 or 3000-4999"
-"""What to do about a close code that can't be sent."""
+"""Advice about a close code that can't be sent."""
 
 
 def may_be_sent(close_code: int) -> bool:
-    """Whether a Close frame may carry the code (RFC 6455, section 7.4)."""
+    """Return whether a Close frame may contain the code (RFC 6455, section 7.4)."""
     return (1000 <= close_code <= 1014 and close_code not in (1004, 1005, 1006)) or 3000 <= close_code <= 4999
 
 
-_PASSING_STATUS = frozenset({408, 425, 429})
+_TEMPORARY_STATUS = frozenset({408, 425, 429})
 
 
 def is_final(status: int) -> bool:
-    """Whether an HTTP status says that trying again is of no use: 4xx, but those that are about this moment."""
-    return 400 <= status < 500 and status not in _PASSING_STATUS
+    """Return whether an HTTP status means that it is of no use to try again: 4xx, except for temporary ones."""
+    return 400 <= status < 500 and status not in _TEMPORARY_STATUS
 
 
 class Reject(CrosswireError):
@@ -126,14 +126,14 @@ class Reject(CrosswireError):
 
 
 class NotConnected(CrosswireError, ConnectionError):
-    """There is no open connection: it was never made, was lost, or is closing.
+    """No connection is open: it was never made, was lost, or is closing.
 
     Args:
-        text: what to do about it.
-        close: how the last connection ended.
+        text: advice about it.
+        close: end of the last connection.
 
     Attributes:
-        close: how the last connection of the client that raised it ended; None if there was none, or no client.
+        close: end of the last connection of the client that raised this; None if there was none, or no client.
     """
 
     code = "WS_NOT_OPEN"
@@ -148,13 +148,13 @@ class Refused(NotConnected):
 
     Args:
         code: the close code.
-        reason: the server's own.
-        status: the HTTP status that refused the upgrade, if that is how it was refused.
+        reason: reason that the server gave.
+        status: the HTTP status that refused the upgrade, if the upgrade was refused.
 
     Attributes:
         code: the close code: 4011 after ``Reject()``; 1008 if HTTP refused for good, 1006 if it did for now.
-        reason: given with it; for HTTP such as ``"HTTP 401"``.
-        status: the HTTP status, or None if the upgrade was agreed to and the connection closed then.
+        reason: the reason given with it; for HTTP such as ``"HTTP 401"``.
+        status: the HTTP status, or None if the connection was upgraded, and closed then.
         close: both, as a :class:`~crosswire.types.Close`.
 
     Example::
@@ -197,9 +197,10 @@ class NodeGone(CrosswireError, ConnectionError):
 
 
 class BusUnavailable(CrosswireError, ConnectionError):
-    """No Redis can be reached, so other nodes can't either: what is local goes on; try again later.
+    """No Redis can be reached, so no other node can: this node's own clients are served; try again later.
 
-    Or every one that can be refuses what is needed, by its ACL for example: the text says what, and what each said.
+    Or every Redis that can be reached refuses what is needed, by its ACL for example: the text names it, and what each
+    answered.
     """
 
     code = "BUS_UNAVAILABLE"
@@ -209,10 +210,10 @@ class EventError(CrosswireError):
     """A refusal: raise it in a handler and the caller's ``call`` raises the same.
 
     Args:
-        code: what a program compares, such as ``"full"``. Crosswire itself gives ``HANDLER_ERROR``, ``NO_HANDLER``,
+        code: code for programs, such as ``"full"``. Crosswire's own are ``HANDLER_ERROR``, ``NO_HANDLER``,
             ``INVALID_PAYLOAD``, ``INVALID_MESSAGE``, ``ROOM_LIMIT`` and ``BUSY``.
-        message: what a person reads. It crosses the network: no secrets in it.
-        sender: who refused: a node's or a user's name, where there is one to name.
+        message: text for people. It crosses the network, so it must contain no secrets.
+        sender: name of the node or user that refused, if there is one.
     """
 
     def __init__(self, code: str, message: str = "", *, sender: str | None = None) -> None:
@@ -233,10 +234,10 @@ class InvalidPayload(EventError):
 
 
 class InvalidMessage(EventError):
-    """What arrived is no message of the client protocol.
+    """Received data is no message of the client protocol.
 
     Attributes:
-        callback_id: the id of the call that it meant to be, where one could still be found.
+        callback_id: id of the call that was meant, if it could be found.
     """
 
     def __init__(self, message: str, callback_id: str | None = None) -> None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from math import inf
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
-from crosswire.errors import Close, ConfigError, EventError
+from crosswire.errors import Close, EventError
 
 __all__ = [
     "Close",
     "CloseCode",
     "GapInfo",
-    "Heartbeat",
-    "Limits",
     "LinkStatus",
     "NodeInfo",
     "Replies",
@@ -25,7 +22,7 @@ __all__ = [
     "Tally",
 ]
 
-if TYPE_CHECKING:  # which know more of type variables than Python 3.11 does
+if TYPE_CHECKING:  # type checkers know defaults of type variables, Python 3.11 does not
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     T = TypeVarWithDefault("T", default=Any)
@@ -35,7 +32,7 @@ else:
     T_co = TypeVar("T_co", covariant=True)
 
 ANYTHING: Any = Any
-"""The type of an answer, where the caller names none."""
+"""Type of an answer if the caller names none."""
 
 
 class CloseCode(IntEnum):
@@ -70,110 +67,18 @@ FINAL_CLOSE_CODES = frozenset(
         CloseCode.REPLACED,
     }
 )
-"""After these a client does not reconnect by itself."""
-
-
-def _require_seconds(value: object, option: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-        raise ConfigError(f"{option}: give a number of seconds greater than 0")
-
-
-_LEAST_FIELDS, _LEAST_HEAD = 5, 256
-"""What the request for a WebSocket has at least, with a name of a host and a short path."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one server lets its clients use. Every limit has a policy, named here.
-
-    Attributes:
-        max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
-            connection keeps a read buffer of up to twice its largest message. As many bytes of messages are held for
-            a connection until it is let in; beyond, reading pauses, and the client is held back.
-        fragments: fragments of one message; over it, closed with 1009.
-        headers: header fields of one HTTP request; over it, answered with HTTP 431.
-        header_size: bytes of one HTTP request without its body, the request line and all header fields together; over
-            it, answered with HTTP 431, or 414 if the line alone is longer.
-        handshake_timeout: seconds for the HTTP upgrade; over it the TCP connection is dropped.
-        auth_timeout: seconds for an asynchronous ``authenticate``, and again for an asynchronous ``on_connect``; over
-            it, cancelled, and closed with 1013.
-        linger: seconds that handlers of a connection that is gone have to end, before ``on_disconnect``; over it, they
-            are cancelled.
-        outbox: bytes waiting for one connection that does not read fast enough; over it the connection is dropped
-            (a single message larger than this is still sent to a connection that has nothing waiting).
-        rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
-        connections: open connections, or None for no limit; one more is answered with HTTP 503.
-        handlers: asynchronous handlers running at once for one connection. What comes beyond waits until one ends; if
-            none does for 2 seconds, a call is refused with ``BUSY``, an event is dropped and reported to ``on_error``,
-            a hook like ``on_message`` is left out.
-        close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
-    """
-
-    max_message: int = 1024 * 1024
-    fragments: int = 1024
-    headers: int = 100
-    header_size: int = 16 * 1024
-    handshake_timeout: float = 10
-    auth_timeout: float = 10
-    linger: float = 5
-    outbox: int = 1024 * 1024
-    rooms: int = 100
-    connections: int | None = None
-    handlers: int = 1000
-    close_timeout: float = 5
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if value is None and name == "connections":
-                continue
-            if name.endswith("_timeout") or name == "linger":
-                _require_seconds(value, f"Limits({name}={value!r})")
-            elif isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-                raise ConfigError(f"Limits({name}={value!r}): give a whole number greater than 0")
-        for name, least in (("headers", _LEAST_FIELDS), ("header_size", _LEAST_HEAD)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"Limits({name}={getattr(self, name)}): give {least} or more; a WebSocket needs them")
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """How a server finds out that a peer is gone.
-
-    Attributes:
-        interval: seconds between the pings (RFC 6455, section 5.5.2) to a connection.
-        timeout: seconds to wait for any sign of life after a ping; then the connection is dropped.
-        text: the client's own heartbeat message, which is echoed and is no event.
-        background: seconds a client may stay away after ``enter_background``; then it is closed with 4013.
-        probe: seconds that a user's older connection has to answer a ping before it keeps a newer one out, with
-            ``Server(duplicates="refuse")``; one that shows no life is dropped.
-    """
-
-    interval: float = 20
-    timeout: float = 20
-    text: str = ""
-    background: float = 10
-    probe: float = 1
-
-    def __post_init__(self) -> None:
-        for name in ("interval", "timeout", "background", "probe"):
-            value = getattr(self, name)
-            _require_seconds(value, f"Heartbeat({name}={value!r})")
-        if not isinstance(self.text, str):
-            raise ConfigError(f"Heartbeat(text={self.text!r}): give a string")
-        if any("\ud800" <= character <= "\udfff" for character in self.text):
-            raise ConfigError(f"Heartbeat(text={self.text!r}): half of a surrogate pair can't be sent")
+"""Close codes after which a client does not reconnect by itself."""
 
 
 class Replies(Mapping[str, T_co]):
-    """The answers of many: a mapping from name (node or user) to answer; None is an answer too.
+    """Answers of many: a mapping from name (of a node or user) to answer; None is an answer too.
 
-    For type checkers it has the type of an answer: ``Replies[Answer]``.
+    Its type parameter is the type of an answer: ``Replies[Answer]``.
 
     Attributes:
-        errors: name -> :class:`EventError` of those who refused.
+        errors: name -> :class:`EventError`, for those who refused.
         missing: names of those who did not answer in time, or went away before.
-        expected: how many were to answer, where only their number was known.
+        expected: number of answers that were expected, if only their number was known.
     """
 
     __slots__ = ("_answers", "errors", "expected", "missing")
@@ -193,7 +98,7 @@ class Replies(Mapping[str, T_co]):
 
     @property
     def complete(self) -> bool:
-        """Whether everybody who was asked answered, a refusal being an answer."""
+        """Whether everybody who was asked has answered; a refusal is an answer."""
         return not self.missing and len(self) + len(self.errors) >= self.expected
 
     def __getitem__(self, name: str) -> T_co:
@@ -211,10 +116,10 @@ class Replies(Mapping[str, T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[T_co]):
-    """One answer of a ``stream``: from whom, and either its data or its refusal."""
+    """An answer in a ``stream``: its sender, and either data or a refusal."""
 
     sender: str
-    data: T_co = cast(Any, None)  # noqa: RUF009 - None where it refused
+    data: T_co = cast(Any, None)  # noqa: RUF009 - None if the sender refused
     error: EventError | None = None
 
 
@@ -224,7 +129,7 @@ class Tally(int):
     missing: tuple[str, ...]
 
     def __new__(cls, total: int, missing: Collection[str] = ()) -> Tally:
-        """Make one of a plain count and the names of the nodes that did not answer."""
+        """Create a tally from a plain count and the names of the nodes that did not answer."""
         self = super().__new__(cls, total)
         self.missing = tuple(missing)
         return self
@@ -243,7 +148,7 @@ class Tally(int):
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """The members of a room. Iterating, ``len`` and ``in`` are about the users.
+    """Members of a room. Iterating, ``len`` and ``in`` are about the users.
 
     Attributes:
         users: user ids, each once.
@@ -280,13 +185,13 @@ class NodeInfo(NamedTuple):
 
 
 class LinkStatus(NamedTuple):
-    """How one Redis is, seen from one node.
+    """State of a Redis, as one node sees it.
 
     Attributes:
-        url: without a password.
+        url: URL without the password.
         healthy: whether what is published there came back in time.
         latency: milliseconds of the last probe's round trip; None before the first.
-        last_error: what went wrong last, or None.
+        last_error: text of the last error, or None.
         publisher: whether the connection that publishes works.
         subscriber: whether the connection that listens works.
     """
@@ -317,9 +222,9 @@ class SubscriptionFailure(NamedTuple):
     """A Redis refused a subscription.
 
     Attributes:
-        url: of the Redis, without a password.
-        channel: that can't be heard there.
-        error: what it said.
+        url: URL of the Redis, without the password.
+        channel: channel that was refused.
+        error: text with which it was refused.
     """
 
     url: str

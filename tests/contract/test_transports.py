@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
+from crosswire.core.limits import Limits
+from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.loops import loop_factory
 from crosswire.testing import socket_peer
 from crosswire.testing.recorder import Harness, Peer
 from crosswire.testing.transport_suite import TransportContract
 from crosswire.transport.interface import Acceptor, Response
 from crosswire.transport.memory import MemoryClient, MemoryListener
-from crosswire.transport.outbox import Flusher
-from crosswire.transport.picows_gate import Gate
 from crosswire.transport.picows_listener import PicowsListener
+from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.unix_socket import UNIX_PREFIX
-from crosswire.types import Limits
 from tests.support import aio
 from tests.support.certificates import tls_contexts
 
@@ -43,13 +43,13 @@ class _OverSockets(_Contract):
 
     @pytest.fixture(autouse=True)
     def _count_writes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        send = Gate.send
+        send = PicowsTransport.send
 
-        def counted(gate: Gate, data: bytes) -> None:
+        def counted(gate: PicowsTransport, data: bytes) -> None:
             self.writes += 1
             send(gate, data)
 
-        monkeypatch.setattr(Gate, "send", counted)
+        monkeypatch.setattr(PicowsTransport, "send", counted)
 
     @asynccontextmanager
     async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:

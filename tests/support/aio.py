@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -26,6 +28,16 @@ def run(main: Coroutine[Any, Any, T], loop_factory: LoopFactory | None = None) -
         runner.run(asyncio.sleep(0))
     assert not complaints, complaints
     return result
+
+
+def synchronous(test: Callable[P, Coroutine[Any, Any, T]], loop_factory: LoopFactory | None = None) -> Callable[P, T]:
+    """Return a function that runs an asynchronous one with :func:`run`."""
+
+    @wraps(test)
+    def running(*args: P.args, **kwargs: P.kwargs) -> T:
+        return run(test(*args, **kwargs), loop_factory)
+
+    return running
 
 
 async def wait_until(predicate: Callable[[], object], timeout: float = 5) -> None:

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from crosswire.core.calls import CallIds
 from crosswire.core.formats import JSON_TEXT, Format
 from crosswire.core.headers import Headers
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
-from crosswire.rooms.fanout import FanOut, Flushable
+from crosswire.rooms.fanout import FanOut
+from crosswire.rooms.users import UserIndex
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.flusher import Flushable
+from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.runtime.workers import Workers
+from crosswire.server.admission import Admission
 from crosswire.server.authentication import Verdict
-from crosswire.server.context import Context
+from crosswire.server.drain import Drain
+from crosswire.server.duplicates import DuplicatePolicy, Duplicates
+from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
+from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
-from crosswire.server.interest import Duplicates, Interest
+from crosswire.server.peer import Peer
+from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
+from crosswire.server.sessions import Sessions
+from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.transport.interface import Traffic
-from crosswire.types import Close, Heartbeat, Limits
+from crosswire.types import Close
 
 ADMITTED = Verdict(user="13")
 
@@ -92,11 +108,21 @@ class FakeServer:
         fanout = FanOut(at_end_of_turn)
         self.hooks = Hooks()
         self.events = EventListeners(socket=object)
-        interest = Interest(duplicates, heartbeat.probe)
-        registry = Registry(duplicates, limits.rooms, fanout, interest)
-        self.context = Context(limits, heartbeat, self.hooks, registry, fanout, interest)
-        self.context.clock = self.context.wheel.clock = loop.time
-        self.router = Router(self.events, self.hooks, limits, self.context.workers, self.context.failures)
+        users: UserIndex[Peer[Socket]] = UserIndex()
+        subscriptions, policy = Subscriptions(), DuplicatePolicy(duplicates, users, heartbeat.probe)
+        self.registry: Registry[Peer[Socket]] = Registry(users, limits.rooms, fanout, subscriptions, policy)
+        self.tasks, self.wheel = BackgroundTasks(), TimerWheel()
+        self.wheel.clock = loop.time
+        self.workers = Workers(self.tasks)
+        self.sessions, self.failures = Sessions(), FailureReporter(self.hooks.on_error, self.tasks, loop.time)
+        self.router = Router(self.events, self.hooks, limits, self.workers, self.failures)
+        hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
+        peers = PeerFactory(self.registry, fanout, subscriptions, policy, heartbeat, self.wheel, CallIds())
+        admission = Admission(self.registry, policy, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures)
+        self.open_session = partial(
+            Session, peers, admission, self.router, hooks, limits, heartbeat, self.wheel, self.sessions
+        )
+        self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
         self.errors: list[BaseException] = []
         self.hooks.on_error(lambda socket, error: self.errors.append(error))
 
@@ -109,13 +135,13 @@ class FakeServer:
         """Open a connection, as a transport does."""
         connection = FakeConnection()
         handshake = Handshake(target, Headers(), "127.0.0.1")
-        session = Session(handshake, format, verdict, self.router, self.context, copy_context())
+        session = self.open_session(handshake, format, verdict, copy_context())
         connection.receiver = session
         session.opened(connection)
         return session, connection
 
     async def end(self) -> None:
         """Leave nothing behind."""
-        self.context.workers.drop()
-        await self.context.tasks.cancel()
-        self.context.wheel.stop()
+        self.workers.drop()
+        await self.tasks.cancel()
+        self.wheel.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crosswire.core.formats import JSON_TEXT, Format
+from crosswire.core.formats import JSON_TEXT, Encoded, Format
 
 
 class FakeMember:
@@ -12,10 +12,10 @@ class FakeMember:
         self.id = f"socket of {user}"
         self.user = user
         self.format = format
-        self.pushed: list[bytes] = []
+        self.pushed: list[Encoded] = []
 
     def __repr__(self) -> str:
         return f"<FakeMember {self.user}>"
 
-    def push(self, frame: bytes, /) -> None:
-        self.pushed.append(frame)
+    def push(self, encoded: Encoded, /) -> None:
+        self.pushed.append(encoded)

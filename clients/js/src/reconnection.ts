@@ -2,25 +2,13 @@ import { ABNORMAL, BACKGROUND, CLIENT_CLOSED, type Close, NORMAL, type Policy } 
 import { NotConnected, Refused } from "./errors.js";
 import type { Teller } from "./hooks.js";
 import { isHidden } from "./page.js";
+import { Phase } from "./phases.js";
 import type { Retries } from "./retries.js";
 import type { Session, SessionEvents } from "./session.js";
 import { after } from "./timers.js";
 
 /** Seconds for one attempt: name resolution, TCP, TLS and the upgrade together. */
 const CONNECT_TIMEOUT = 10;
-
-/**
- * Idle: nothing is wanted; Deciding: handlers are being told what comes next; Pausing: waiting for the time of the next
- * attempt, or for the page to be shown; Dialling: an attempt is under way; Open: connected; Inside: and let in.
- */
-const enum Phase {
-  Idle,
-  Deciding,
-  Pausing,
-  Dialling,
-  Open,
-  Inside,
-}
 
 /** What a connection is made with. */
 export interface Surroundings {
@@ -45,9 +33,14 @@ export interface ReconnectionOptions {
   readonly queueLimit?: number | undefined;
 }
 
+/** What tests add, to be told of each phase that is entered. The script leaves it out. */
+interface Watched {
+  _watch?(phase: Phase): void;
+}
+
 /**
- * Keeps a client connected: connects, and connects again after a loss, until it is told to stop. The connection that
- * should be, as opposed to the sessions that come and go.
+ * The lasting connection of a client, over one session after the other: connects, and connects again after a loss, until
+ * it is told to stop.
  */
 export type Reconnection = ReturnType<typeof makeReconnection>;
 
@@ -61,6 +54,7 @@ export function makeReconnection(
   let current: Session | null; // an attempt until it opens
   let lost = false; // or asked for anew: once it was open, what is not open is to be had again
   let atOnce = false;
+  let planned: unknown; // while waiting: handlers have heard of the next attempt, and it may begin
   let timer: ReturnType<typeof setTimeout> | undefined;
   const waiters: [resolve: () => void, reject: (error: NotConnected) => void][] = [];
   let last: Close | null = null; // how a connection or an attempt ended
@@ -75,12 +69,18 @@ export function makeReconnection(
   };
   const release = (error?: NotConnected) => waiters.splice(0).forEach((settle) => settle[error ? 1 : 0](error!));
 
-  /** Decide that there will be no more attempts. Others may begin at once. */
+  const enter = (next: Phase) => {
+    FULL: if (next !== phase) (reconnection as Watched)._watch?.(next);
+    phase = next;
+    planned = 0;
+  };
+
+  /** Make no more attempts. Others may begin at once. */
   const end = (why: NotConnected) => {
     clearTimeout(timer);
     run++;
     current = null;
-    phase = Phase.Idle;
+    enter(Phase.Idle);
     lost = false;
     _wanted(false);
     release(why);
@@ -92,7 +92,7 @@ export function makeReconnection(
     const why = was === Phase.Open ? new Refused(close.code, close.reason) : new NotConnected(close);
     clearTimeout(timer);
     current = null;
-    phase = Phase.Deciding;
+    enter(Phase.Waiting);
     last = close;
     const began = ++run;
     let again;
@@ -107,7 +107,7 @@ export function makeReconnection(
     else if (!atOnce) _report(why); // else it was broken off by _retryNow
     if (began !== run) return;
     // Who is in the background comes back when the page is shown, and _wake is called.
-    if (close.code === BACKGROUND && !atOnce && isHidden()) phase = Phase.Pausing;
+    if (close.code === BACKGROUND && !atOnce && isHidden()) planned = 1;
     else plan();
   };
 
@@ -120,10 +120,9 @@ export function makeReconnection(
       return;
     }
     const began = run;
-    phase = Phase.Deciding;
     _fire("onReconnect", retry.attempt, retry.delay);
     if (began !== run) return; // ended by a handler
-    phase = Phase.Pausing;
+    planned = 1;
     if (atOnce) dial();
     else timer = after(retry.delay, dial);
   };
@@ -132,7 +131,7 @@ export function makeReconnection(
     clearTimeout(timer);
     _wanted(true);
     atOnce = false;
-    phase = Phase.Dialling;
+    enter(Phase.Connecting);
     const began = ++run;
     const go = (url: string) => {
       if (began === run) current = _dial(owner, url);
@@ -153,13 +152,13 @@ export function makeReconnection(
   const owner: SessionEvents = {
     _opened() {
       clearTimeout(timer);
-      phase = Phase.Open;
+      enter(Phase.Open);
       lost = true;
       tell("onOpen");
     },
 
     _entered() {
-      phase = Phase.Inside;
+      enter(Phase.Ready);
       timer = after(stableAfter, retries._reset);
       release();
       _ready();
@@ -178,7 +177,7 @@ export function makeReconnection(
      * is let in too, where messages can wait for that.
      */
     _send: (message: unknown, early?: unknown, gently?: boolean) =>
-      phase >= (early || !queueLimit ? Phase.Open : Phase.Inside) && current!._send(message, gently),
+      phase >= (early || !queueLimit ? Phase.Open : Phase.Ready) && current!._send(message, gently),
 
     /** What to throw where there is no connection. */
     _missing: () => new NotConnected(last),
@@ -190,7 +189,7 @@ export function makeReconnection(
     _connect(): Promise<void> {
       const connected = new Promise<void>((...settle) => waiters.push(settle));
       connected.catch(() => {}); // who does not wait for it is told by onError, onClose and onGiveUp
-      if (phase === Phase.Inside) release();
+      if (phase === Phase.Ready) release();
       if (phase === Phase.Idle) {
         retries._reset();
         dial();
@@ -203,13 +202,16 @@ export function makeReconnection(
       if (reset) retries._reset();
       atOnce = lost = true;
       if (current) current._abort("reconnecting", NORMAL);
-      else if (phase === Phase.Pausing) dial();
-      else if (phase !== Phase.Deciding) plan(); // else it is about to be planned, and will be at once
+      else if (planned) dial();
+      else if (phase !== Phase.Waiting) {
+        enter(Phase.Waiting);
+        plan();
+      } // else it is about to be planned, and will be at once
     },
 
     /** The time is good: do not wait for the next attempt any longer. */
     _wake(): void {
-      if (phase === Phase.Pausing) dial();
+      if (planned) dial();
     },
 
     /** Close the connection, or give up getting one; resolves when nothing of it is left. */

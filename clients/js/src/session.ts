@@ -84,11 +84,11 @@ export interface Session {
   _abort(reason: string, code?: number): void;
 }
 
-/** Away: the connection is not open yet, or no longer used; Open: it is; Inside: and the server has let the client in. */
+/** Away: the connection is not open yet, or no longer used; Open: it is; Ready: and the server has let the client in. */
 const enum State {
   Away,
   Open,
-  Inside,
+  Ready,
 }
 
 /** Begin to connect; throws what the WebSocket's constructor throws. */
@@ -159,7 +159,7 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
   };
   const enter = () => {
     if (state !== State.Open) return;
-    state = State.Inside;
+    state = State.Ready;
     clearTimeout(late);
     const noEcho = () => {
       // How it ends was decided by the server, if that ever happens.

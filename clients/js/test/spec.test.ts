@@ -5,6 +5,7 @@ import { Client } from "../src/client.js";
 import { type Close, reconnectsUnlessFinal } from "../src/close.js";
 import { ConfigError, EventError, Refused } from "../src/errors.js";
 import type { Options } from "../src/options.js";
+import { Phase } from "../src/phases.js";
 import { bound, makeRetries } from "../src/retries.js";
 import { joinParams, type Params } from "../src/url.js";
 import { FakeSocket, take } from "./support/fake_socket.js";
@@ -57,21 +58,35 @@ interface PlayCase {
   steps: Step[];
 }
 
-describe.each(["conversations", "listeners", "texts", "reconnection", "admission"])("%s", (kind) => {
+const PHASES = JSON.parse(readFileSync(new URL("../../../spec/phases.json", import.meta.url), "utf8")) as {
+  phases: { name: string }[];
+  transitions: { from: string[]; to: string }[];
+  plays: PlayCase[];
+};
+const KINDS = ["conversations", "listeners", "texts", "reconnection", "admission", "phases"];
+
+test("the phases are those of the specification, in their order", () => {
+  const names = [Phase.Idle, Phase.Waiting, Phase.Connecting, Phase.Open, Phase.Ready];
+  expect(names).toEqual([0, 1, 2, 3, 4]);
+  expect(PHASES.phases.map(({ name }) => name)).toEqual(["idle", "waiting", "connecting", "open", "ready"]);
+});
+
+describe.each(KINDS)("%s", (kind) => {
   beforeEach(() => {
     vi.useFakeTimers();
     vi.spyOn(Math, "random").mockReturnValue(0.5);
   });
   afterEach(() => void vi.useRealTimers());
 
-  test.each(cases<PlayCase>(kind))("$name", async (play) => {
-    const strict = kind !== "reconnection" && kind !== "admission";
-    const { sockets, step, left, told } = perform(play);
+  test.each(kind === "phases" ? PHASES.plays : cases<PlayCase>(kind))("$name", async (play) => {
+    const strict = !["reconnection", "admission", "phases"].includes(kind);
+    const { sockets, step, left, told, illegal } = perform(play);
     const begin = [{ connect: true }, { opens: true }, { receive: '{"event":"$ready"}' }, { connected: true }];
     if (strict) for (const each of begin) await step(each);
     if (strict) told.length = 0;
     for (const each of play.steps) await step(each);
     await step({ close: true });
+    expect(illegal).toEqual([]);
     if (strict) expect([sockets.flatMap(({ sent }) => sent), ...left()]).toEqual([[], [], [], 0]);
   });
 });
@@ -91,6 +106,7 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
   const policy = final && { reconnectPolicy: ({ code }: Close) => !final.includes(code) };
   const client = new Client("ws://test", { pingInterval: null, ...options, ...policy, WebSocket });
   tell(client, told);
+  const { passed, illegal } = watchPhases(client);
 
   const seen: unknown[] = [];
   const calls: Promise<unknown>[] = [];
@@ -151,6 +167,7 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
     closes: (code) => last().end(code),
     wait: (seconds) => vi.advanceTimersByTimeAsync(seconds * 1000),
     told: (expected) => expect(take(told)).toEqual(expected),
+    phases: (expected) => expect(take(passed)).toEqual(expected),
 
     // Messages
     send: ([event, data]) => client.send(event, data),
@@ -208,7 +225,24 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
     const [[verb, value]] = Object.entries(each);
     return act[verb](value);
   };
-  return { sockets, step, told, left: () => [seen, calls, notices] };
+  return { sockets, step, told, illegal, left: () => [seen, calls, notices] };
+}
+
+/** Note the phases that a client enters, and the transitions that the specification does not have. */
+function watchPhases(client: Client) {
+  const passed: string[] = [];
+  const illegal: string[] = [];
+  let before = "idle";
+  // The private part of the client that has the phases.
+  const { _reconnection } = client as unknown as { _reconnection: { _watch(phase: Phase): void } };
+  _reconnection._watch = (phase) => {
+    const { name } = PHASES.phases[phase];
+    if (!PHASES.transitions.some(({ from, to }) => from.includes(before) && to === name)) {
+      illegal.push(`${before} → ${name}`);
+    }
+    passed.push((before = name));
+  };
+  return { passed, illegal };
 }
 
 /** Note what a client tells. */

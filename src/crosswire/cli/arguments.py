@@ -14,7 +14,7 @@ from crosswire.cli.clusters import VARIABLE, add_cluster_options
 from crosswire.cli.failures import USAGE
 from crosswire.cli.serve import serve
 from crosswire.cli.talk import call, nodes, send
-from crosswire.core.names import has_utf8
+from crosswire.core.utf8 import has_utf8
 
 _WIDEST = 100
 _UNKNOWN = "unrecognized arguments: "

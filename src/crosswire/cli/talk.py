@@ -104,15 +104,13 @@ async def _joined(redis: Redis) -> AsyncIterator[Node]:
         if not any(each.healthy for each in status):
             reasons = "; ".join(f"{each.url}: {each.last_error or 'no answer'}" for each in status)
             raise BusUnavailable(f"no Redis can be reached: {reasons}")
-        if (connection := node.connected()) is not None:
-            await connection.members.meet()
+        await node.wait_for_members()
         yield node
 
 
 def _require_same_dialect(node: Node) -> None:
     """Refuse to say what a member would not understand, or not even hear."""
-    connection = node.connected()
-    for name, dialect in sorted(connection.members.strangers.items() if connection is not None else ()):
+    for name, dialect in sorted(node.incompatible_nodes.items()):
         advice = f"give {_OPTIONS[dialect]}" if dialect in _OPTIONS else "a newer crosswire may know it"
         raise CommandFailed(f"node {name!r} would not understand: it speaks {dialect!r}; {advice}", USAGE)
 

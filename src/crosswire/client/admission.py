@@ -1,4 +1,4 @@
-"""Follows a connection from its opening: when is the client let in, and when has the connection held?"""
+"""Follows a new connection until the server has let the client in, and the connection is stable."""
 
 from __future__ import annotations
 
@@ -6,72 +6,76 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-PATIENCE = 1.0
-"""Seconds that a server which does not say when it lets a client in has to close the connection instead."""
-LONGEST = 60.0
-"""Seconds that a server which does say so has for it; then the attempt has failed."""
+ASSUME_READY_AFTER = 1.0
+"""Seconds without a close after which a server that announces nothing counts as having let the client in."""
+READY_TIMEOUT = 60.0
+"""Seconds that a server which announces it has to let the client in or close; then the attempt has failed."""
 
 
-class Admitted(Protocol):
-    """Who wants to know how a connection's beginning goes on."""
+class AdmissionEvents(Protocol):
+    """Callbacks for the steps of a connection's admission."""
 
     def let_in(self) -> None:
-        """The server has let the client in, or as far as can be told."""
+        """Note that the server has let the client in, as far as can be told."""
 
-    def held(self) -> None:
-        """The connection is more than one that is accepted and closed again."""
+    def stable(self) -> None:
+        """Note that the connection has lasted for long enough to be a good one."""
 
-    def left_waiting(self) -> None:
-        """The server said that it would let the client in or close, and did neither."""
+    def admission_timed_out(self) -> None:
+        """End the connection: the server neither let the client in nor closed in time."""
 
 
 class Admission:
-    """The beginning of one connection. Each of its owner's methods is called at most once, and none after :meth:`end`.
+    """The admission of a client on one connection.
+
+    Each of its owner's callbacks is called at most once, and none after :meth:`stop`.
 
     Args:
-        owner: told how it goes on.
-        announced: whether the server has said that it will say when it lets the client in. If it has not, the first
-            message or a short time without a Close counts as much.
-        stable_after: seconds after which a connection that was let in has held, if no message comes before.
+        owner: callbacks.
+        announced: whether the server has said that it will tell when it lets the client in. If it has not, its first
+            message or a short time without a close counts as much.
+        stable_after: seconds after which a connection that was let in is stable, if no message comes before.
     """
 
-    __slots__ = ("_announced", "_owner", "_stable_after", "_timer", "is_in")
+    __slots__ = ("_announced", "_owner", "_stable_after", "_timer", "is_ready")
 
-    def __init__(self, owner: Admitted, *, announced: bool, stable_after: float) -> None:
+    def __init__(self, owner: AdmissionEvents, *, announced: bool, stable_after: float) -> None:
         self._owner = owner
         self._announced = announced
         self._stable_after = stable_after
-        self.is_in = False
+        self.is_ready = False
         self._timer: asyncio.TimerHandle | None = (
-            self._after(LONGEST, owner.left_waiting) if announced else self._after(PATIENCE, self.ready)
+            self._call_later(READY_TIMEOUT, owner.admission_timed_out)
+            if announced
+            else self._call_later(ASSUME_READY_AFTER, self.ready)
         )
 
     def ready(self) -> None:
-        """The server says that the client is let in."""
-        if self.is_in or self._timer is None:
+        """Let the client in: the server says so, or nothing speaks against it."""
+        if self.is_ready or self._timer is None:
             return
-        self.is_in = True
-        self.end()
-        self._timer = self._after(self._stable_after, self._hold)
+        self.is_ready = True
+        self.stop()
+        self._timer = self._call_later(self._stable_after, self._become_stable)
         self._owner.let_in()
 
-    def heard(self) -> None:
-        """A message came, other than the server's word that the client is let in."""
-        if self.is_in:
-            self._hold()
+    def received(self) -> None:
+        """Note a message of the server other than ``$ready``."""
+        if self.is_ready:
+            self._become_stable()
         elif not self._announced:
             self.ready()
 
-    def end(self) -> None:
-        """The connection is closing or gone."""
+    def stop(self) -> None:
+        """Cancel the timer when the connection is closing or gone."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _hold(self) -> None:
+    def _become_stable(self) -> None:
         if self._timer is not None:
-            self.end()
-            self._owner.held()
+            self.stop()
+            self._owner.stable()
 
-    def _after(self, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:
+    def _call_later(self, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(seconds, act)

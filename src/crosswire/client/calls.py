@@ -18,7 +18,7 @@ Pending = Callable[[], Any]
 
 
 class _Waiter(NamedTuple):
-    """Who waits for an answer, and what it is decoded into."""
+    """The future of an answer, and the type it is decoded into."""
 
     answer: asyncio.Future[Any]
     kind: PayloadType
@@ -74,7 +74,7 @@ class Calls:
                 timer.cancel()
 
     def answered(self, call_id: str, codec: Codec, raw: RawPayload) -> None:
-        """Hand an answer to who waits for it, if anybody still does."""
+        """Give an answer to its call, if that still waits."""
         waiter = self._pending.take(call_id)
         if waiter is None or waiter.answer.done():
             return
@@ -86,13 +86,13 @@ class Calls:
             waiter.answer.set_result(value)
 
     def failed(self, call_id: str, error: Exception) -> None:
-        """As :meth:`answered`, for a failure."""
+        """Fail a call, if it still waits."""
         waiter = self._pending.take(call_id)
         if waiter is not None and not waiter.answer.done():
             waiter.answer.set_exception(error)
 
     def lost(self, why: str, close: Close) -> None:
-        """Fail all that wait: no answer can come any more."""
+        """Fail all calls that wait: no answer can come any more."""
         for waiter in self._pending.take_all():
             if not waiter.answer.done():
                 waiter.answer.set_exception(NotConnected(why, close))

@@ -9,14 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from crosswire.client.calls import Calls, Pending
-from crosswire.client.destination import Destination, Fresh, Headers
 from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import HandlerT, Hooks
 from crosswire.client.options import (
-    require_count,
     require_interval,
     require_policy,
-    require_seconds,
     require_subprotocols,
     require_text,
     require_tls,
@@ -25,21 +22,23 @@ from crosswire.client.reconnection import Reconnection
 from crosswire.client.retries import Policy, Retries, reconnects_unless_final
 from crosswire.client.router import Router
 from crosswire.client.session import Session, SessionEvents
+from crosswire.client.targets import Fresh, Headers, Targets
 from crosswire.client.url import Params
 from crosswire.core.backoff import Backoff
 from crosswire.core.calls import CallIds
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event
+from crosswire.core.options import require_count, require_seconds
 from crosswire.core.payloads import payload_type
 from crosswire.errors import NotConnected
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.transport.connector import Target, connect
 from crosswire.types import ANYTHING, T
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
-HANDLER_GRACE = 1.0
+HANDLER_TIMEOUT = 1.0
 """Seconds that asynchronous handlers have to end when the client is closed; then they are cancelled."""
 
 
@@ -126,13 +125,13 @@ class Client:
     ) -> None:
         require_policy(reconnect_policy)
         require_tls(tls, url)
-        target = Target("", subprotocols=require_subprotocols(subprotocols), tls=tls)
-        self._destination = Destination(url, params, headers, target)
+        template = Target("", subprotocols=require_subprotocols(subprotocols), tls=tls)
+        self._targets = Targets(url, params, headers, template)
         self._ping_text = require_text("ping_text", ping_text)
         self._stable_after = require_seconds("stable_after", stable_after, zero=True)
         self._call_timeout = require_seconds("call_timeout", call_timeout)
         self._pending_after = require_seconds("pending_after", pending_after, zero=True)
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
         self._listeners = EventListeners()
         self._ids = CallIds()
         self._hooks = hooks = Hooks(self._tasks)
@@ -142,15 +141,15 @@ class Client:
         )
         retries = Retries(
             Backoff(
-                require_count("fast_retries", fast_retries),
+                require_count("fast_retries", fast_retries, zero=True),
                 require_seconds("fast_interval", fast_interval, zero=True),
                 require_seconds("max_interval", max_interval, zero=True),
             ),
-            None if retry_limit is None else require_count("retry_limit", retry_limit),
+            None if retry_limit is None else require_count("retry_limit", retry_limit, zero=True),
             random.random,
         )
         self._reconnection = Reconnection(
-            self._open_session, reconnect_policy, retries, hooks, is_fresh=self._destination.is_fresh
+            self._open_session, reconnect_policy, retries, hooks, renews_credentials=self._targets.renews_credentials
         )
         self.on_open = hooks.on_open
         self.on_close = hooks.on_close
@@ -186,9 +185,9 @@ class Client:
         has at most 5 seconds, handlers that still run have one. The client may be connected again.
         """
         await self._reconnection.stop()
-        await self._reconnection.finish(HANDLER_GRACE)
+        await self._reconnection.finish_hooks(HANDLER_TIMEOUT)
         if self._reconnection.has_stopped:
-            await self._tasks.wait(HANDLER_GRACE)
+            await self._tasks.wait(HANDLER_TIMEOUT)
         if self._reconnection.has_stopped:  # else the handlers are those of a new connection
             self._router.drop()
             await self._tasks.cancel()
@@ -359,5 +358,5 @@ class Client:
     async def _open_session(self, owner: SessionEvents) -> Session:
         calls = Calls(self._ids, self._hooks)
         session = Session(owner, self._router, calls, self._heartbeat, self._ping_text, self._stable_after, self._hooks)
-        await connect(await self._destination.target(), session)
+        await connect(await self._targets.next(), session)
         return session

@@ -1,11 +1,11 @@
-"""What a client sends: encoded, and whatever text is in it with a UTF-8 form."""
+"""Encodes the messages that a client sends, and replaces text that has no UTF-8 form."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from crosswire.core.messages import Codec
-from crosswire.core.text import mended
+from crosswire.core.utf8 import well_formed_data
 from crosswire.errors import InvalidPayload
 
 
@@ -21,7 +21,7 @@ def encode(codec: Codec, message: Any) -> bytes:
         if not isinstance(error.__cause__, UnicodeEncodeError):
             raise
         try:
-            data = mended(message, binary=codec.binary)
+            data = well_formed_data(message, binary=codec.binary)
         except (TypeError, ValueError, RecursionError) as reason:
             raise InvalidPayload(f"the data can't be encoded: {reason}") from reason
         return codec.encode(data)

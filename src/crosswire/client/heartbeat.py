@@ -1,4 +1,4 @@
-"""Finds out that the server is gone, and how long a message to it and back takes."""
+"""Detects that the server is gone, and measures the time of a message there and back."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from time import perf_counter
 
 from crosswire.client.hooks import Hooks
 
-LOOKS = 4
-"""How often a wait for an echo looks whether anything moved: so much of the timeout later is silence found at most."""
+CHECKS_PER_TIMEOUT = 4
+"""Checks whether anything moved while an echo is awaited. Silence is found a fourth of the timeout late at most."""
 
 
 class HeartbeatTimer:
-    """The heartbeat of a client: at most one is on its way, and one timer serves both pauses and waits.
+    """Heartbeat of a client, with at most one ping on its way, and one timer.
 
-    Whatever moves on the connection while an echo is awaited is a sign of life, as the echo may stand behind it.
+    Anything that moves on the connection while an echo is awaited is a sign of life: the echo may be queued behind it.
 
     Args:
         interval: seconds between two heartbeats, or None for none at all.
         timeout: seconds of silence to wait for the echo.
-        hooks: told of every heartbeat, its echo, or the lack of it.
+        hooks: of the client.
 
     Attributes:
         latency: milliseconds of the last echo of the present connection, or None.
     """
 
     __slots__ = (
+        "_checks_left",
         "_due",
         "_give_up",
         "_hooks",
         "_interval",
-        "_looks",
         "_moved",
         "_send",
         "_sent",
@@ -49,7 +49,7 @@ class HeartbeatTimer:
         self._moved: Callable[[], bool] | None = None
         self._sent: float | None = None
         self._due = 0.0
-        self._looks = 0
+        self._checks_left = 0
         self._timer: asyncio.TimerHandle | None = None
         self.latency: float | None = None
 
@@ -62,7 +62,7 @@ class HeartbeatTimer:
     def interval(self, seconds: float | None) -> None:
         self._interval = seconds
         if self._send is not None and self._sent is None:
-            self._rest()
+            self._schedule_ping()
 
     def start(self, send: Callable[[], None], give_up: Callable[[], None], moved: Callable[[], bool]) -> None:
         """Begin on a new connection.
@@ -76,49 +76,49 @@ class HeartbeatTimer:
         self._give_up = give_up
         self._moved = moved
         self._sent = self.latency = None
-        self._rest()
+        self._schedule_ping()
 
     def stop(self) -> None:
-        """End: the connection is closing or gone."""
+        """Stop when the connection is closing or gone."""
         self._cancel()
         self._send = self._give_up = self._moved = self._sent = self.latency = None
 
     def echoed(self) -> None:
-        """Take an echo; one that nothing was sent for is ignored."""
+        """Note an echo; one without a heartbeat is ignored."""
         if self._sent is None:
             return
         self.latency = latency = (perf_counter() - self._sent) * 1000
         self._sent = None
-        self._rest()
+        self._schedule_ping()
         self._hooks.fire(self._hooks.on_pong, latency)
 
-    def _rest(self) -> None:
+    def _schedule_ping(self) -> None:
         self._cancel()
         if self._interval is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._interval, self._beat)
+            self._timer = asyncio.get_running_loop().call_later(self._interval, self._ping)
 
-    def _beat(self) -> None:
+    def _ping(self) -> None:
         if self._send is None:
             return
         self._sent = perf_counter()
-        self._wait(LOOKS)
+        self._await_echo(CHECKS_PER_TIMEOUT)
         self._send()
         self._hooks.fire(self._hooks.on_ping)
 
-    def _wait(self, looks: int) -> None:
-        """Look that many times more, unless something moves."""
-        self._looks = looks
+    def _await_echo(self, checks: int) -> None:
+        """Check that many times more before giving up, unless something moves."""
+        self._checks_left = checks
         loop = asyncio.get_running_loop()
-        self._due = loop.time() + self._timeout / LOOKS
-        self._timer = loop.call_at(self._due, self._look)
+        self._due = loop.time() + self._timeout / CHECKS_PER_TIMEOUT
+        self._timer = loop.call_at(self._due, self._check)
 
-    def _look(self) -> None:
-        # A timer that comes late was held up by something in this process, behind which the echo may wait to be read.
+    def _check(self) -> None:
+        # A late timer means that something held up this process, and the echo may still wait to be read.
         held_up = asyncio.get_running_loop().time() - self._due > self._timeout / 2
         if held_up or (self._moved is not None and self._moved()):
-            self._wait(LOOKS)
-        elif self._looks > 1:
-            self._wait(self._looks - 1)
+            self._await_echo(CHECKS_PER_TIMEOUT)
+        elif self._checks_left > 1:
+            self._await_echo(self._checks_left - 1)
         else:
             self._missed()
 

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from crosswire.core.listeners import AnyHook, Hook
 from crosswire.core.returns import Answer
-from crosswire.core.signatures import Offer
+from crosswire.core.signatures import Arguments
 from crosswire.errors import NotConnected
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.notices import Notices
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import Close
 
 HandlerT = TypeVar("HandlerT", bound=Callable[[Any], Answer] | Callable[[], Answer])
@@ -29,21 +29,21 @@ class Hooks:
         tasks: where asynchronous handlers run.
 
     Attributes:
-        notices: logs what is lost and has nobody who is told.
+        warnings: logs what is lost and has nobody who is told.
     """
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: BackgroundTasks) -> None:
         self._tasks = tasks
         self.on_open: Hook[[]] = Hook("on_open")
-        self.on_close: Hook[[Close]] = Hook("on_close", Offer(close=Close))
-        self.on_error: Hook[[Exception]] = Hook("on_error", Offer(exc=BaseException))
-        self.on_message: Hook[[str | bytes]] = Hook("on_message", Offer(raw=(str, bytes)))
+        self.on_close: Hook[[Close]] = Hook("on_close", Arguments(close=Close))
+        self.on_error: Hook[[Exception]] = Hook("on_error", Arguments(exc=BaseException))
+        self.on_message: Hook[[str | bytes]] = Hook("on_message", Arguments(raw=(str, bytes)))
         self.on_ping: Hook[[]] = Hook("on_ping")
-        self.on_pong: Hook[[float]] = Hook("on_pong", Offer(milliseconds=float))
+        self.on_pong: Hook[[float]] = Hook("on_pong", Arguments(milliseconds=float))
         self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout")
-        self.on_reconnect: Hook[[int, float], [int]] = Hook("on_reconnect", Offer(attempt=int, delay=float))
-        self.on_give_up: Hook[[int]] = Hook("on_give_up", Offer(limit=int))
-        self.notices = Notices(logger)
+        self.on_reconnect: Hook[[int, float], [int]] = Hook("on_reconnect", Arguments(attempt=int, delay=float))
+        self.on_give_up: Hook[[int]] = Hook("on_give_up", Arguments(limit=int))
+        self.warnings = ThrottledWarnings(logger)
 
     def fire(self, hook: AnyHook, *arguments: Any) -> asyncio.Task[None] | None:
         """Call a hook's handlers; what they raise is reported. Return the task of those that wait, if any."""

@@ -1,4 +1,4 @@
-"""Tells the application that connections open and close: one after the other, and none before the former was heard."""
+"""Calls ``on_open`` and ``on_close`` in turn, each when the handlers of the other have ended."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from crosswire.types import Close
 
 logger = logging.getLogger("crosswire.client")
 
-SLOW = 10.0
-"""Seconds after which a hook that others wait for is worth a warning."""
-MOST_WAITING = 100
-"""Openings and closes that wait for a hook to end; beyond, a connection that came and went meanwhile is not told."""
+SLOW_HOOK_TIME = 10.0
+"""Seconds after which a warning tells of a hook that others wait for; and that a cancelled one has to end."""
+MAX_WAITING = 100
+"""Openings and closes that wait for a hook to end; over it, a connection that came and went is left out."""
 
 
-class _Step(NamedTuple):
+class _HookCall(NamedTuple):
+    """A hook to call, its arguments, and what to do when its handlers have ended."""
+
     hook: AnyHook
     arguments: tuple[Close, ...]
     then: Callable[[], None]
 
 
 class OpenCloseHooks:
-    """Calls ``on_open`` and ``on_close`` in turn, each when the asynchronous handlers of the former have ended.
+    """Queue of a client's openings and closes, each told when the asynchronous handlers of the one before have ended.
 
     Args:
         hooks: of the client.
@@ -35,66 +37,66 @@ class OpenCloseHooks:
 
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
-        self._steps: deque[_Step] = deque()
-        self._telling = False
+        self._queue: deque[_HookCall] = deque()
+        self._calling = False
         self._running: asyncio.Task[None] | None = None
         self._then: Callable[[], None] = _nothing
         self._warning: asyncio.TimerHandle | None = None
 
     def opened(self, then: Callable[[], None]) -> None:
-        """A connection has opened; ``then`` is called when the application has heard of it."""
-        self._add(_Step(self._hooks.on_open, (), then))
+        """Call ``on_open`` in its turn, and ``then`` when its handlers have ended."""
+        self._add(_HookCall(self._hooks.on_open, (), then))
 
     def closed(self, close: Close) -> None:
-        """It has ended."""
-        if len(self._steps) >= MOST_WAITING:
-            # Its opening waits as well, as the last: then neither is told.
-            self._steps.pop().then()
-            self._hooks.notices.warn(
+        """Call ``on_close`` in its turn."""
+        if len(self._queue) >= MAX_WAITING:
+            # Its opening is the last that waits: neither is told.
+            self._queue.pop().then()
+            self._hooks.warnings.warn(
                 "life",
                 "a connection that opened and closed was not told to on_open and on_close: one of"
                 " their handlers has not ended for too long",
             )
             return
-        self._add(_Step(self._hooks.on_close, (close,), _nothing))
+        self._add(_HookCall(self._hooks.on_close, (close,), _nothing))
 
     @property
-    def to_await(self) -> bool:
-        """Whether a handler runs that has not ended, other than the one that asks."""
+    def has_running_hook(self) -> bool:
+        """Whether handlers run that have not ended, other than the calling one."""
         return self._running is not None and self._running is not asyncio.current_task()
 
-    async def finish_one(self, grace: float) -> None:
-        """Wait until the hook that runs has ended; after ``grace`` seconds cancel it."""
+    async def finish_hook(self, timeout: float) -> None:
+        """Wait until the running hook has ended; cancel it after ``timeout`` seconds."""
         if (task := self._running) is None:
             return
-        await asyncio.wait([task], timeout=grace)
+        await asyncio.wait([task], timeout=timeout)
         if not task.done():
             task.cancel()
-            await asyncio.wait([task], timeout=SLOW)
+            await asyncio.wait([task], timeout=SLOW_HOOK_TIME)
         if not task.done():
             logger.error("a handler that does not end when it is cancelled is left behind: %s", task.get_name())
             self._running = None
-            self._go_on()
-        await asyncio.sleep(0)  # its end is noted, and the next begun
+            self._call_next()
+        await asyncio.sleep(0)  # for its callback, which begins the next
 
-    def _add(self, step: _Step) -> None:
-        self._steps.append(step)
+    def _add(self, call: _HookCall) -> None:
+        self._queue.append(call)
         if self._running is not None and self._warning is None:
-            self._warning = asyncio.get_running_loop().call_later(SLOW, self._warn)
-        self._go_on()
+            self._warning = asyncio.get_running_loop().call_later(SLOW_HOOK_TIME, self._warn)
+        self._call_next()
 
-    def _go_on(self) -> None:
-        while self._steps and self._running is None and not self._telling:
-            step = self._steps.popleft()
-            self._telling = True
+    def _call_next(self) -> None:
+        while self._queue and self._running is None and not self._calling:
+            call = self._queue.popleft()
+            self._calling = True
             try:
-                task = self._hooks.fire(step.hook, *step.arguments)
+                task = self._hooks.fire(call.hook, *call.arguments)
             finally:
-                self._telling = False
+                self._calling = False
             if task is None or task.done():
-                step.then()
+                call.then()
             else:
-                self._running, self._then = task, step.then
+                self._running, self._then = task, call.then
                 task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -105,19 +107,19 @@ class OpenCloseHooks:
             self._warning = None
         self._running = None
         self._then()
-        self._go_on()
+        self._call_next()
 
     def _warn(self) -> None:
         self._warning = None
         if self._running is not None:
-            self._hooks.notices.warn(
+            self._hooks.warnings.warn(
                 "slow",
                 "%s still runs after %g s, and what comes after it waits: start a task of your own"
                 " for what takes longer",
                 self._running.get_name(),
-                SLOW,
+                SLOW_HOOK_TIME,
             )
 
 
 def _nothing() -> None:
-    """There is nothing to do then."""
+    """Do nothing when handlers have ended."""

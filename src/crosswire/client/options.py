@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from crosswire.core.headers import FIELD_VALUE, TOKEN
-from crosswire.core.names import has_utf8
+from crosswire.core.options import require_seconds
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -18,29 +18,9 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 _OWN_HEADERS = frozenset({"connection", "upgrade", "content-length", "transfer-encoding"})
 
 
-def require_seconds(name: str, value: object, *, zero: bool = False) -> float:
-    """Return ``value`` if it is a finite number of seconds greater than 0, or not less if ``zero``.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ConfigError(f"{name}={value!r}: give a number of seconds")
-    if not value and not zero:
-        raise ConfigError(f"{name}={value!r}: give a number of seconds greater than 0")
-    return value
-
-
 def require_interval(name: str, value: object) -> float | None:
-    """Return ``value`` if it is None or as in :func:`require_seconds`."""
+    """Return ``value`` if it is None or a finite number of seconds above 0; else raise :exc:`ConfigError`."""
     return None if value is None else require_seconds(name, value)
-
-
-def require_count(name: str, value: object) -> int:
-    """Return ``value`` if it is an integer, 0 or greater; else raise :exc:`ConfigError`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{name}={value!r}: give an integer, 0 or greater")
-    return value
 
 
 def require_text(name: str, value: object) -> str:

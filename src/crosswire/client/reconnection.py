@@ -1,4 +1,4 @@
-"""Keeps a client connected: connects, and connects again after a loss, until it is told to stop."""
+"""Connects a client, and connects it again after a loss, until it is closed."""
 
 from __future__ import annotations
 
@@ -8,125 +8,132 @@ from collections.abc import Awaitable, Callable
 from crosswire.client.hooks import Hooks
 from crosswire.client.loop_binding import LoopBinding
 from crosswire.client.open_close import OpenCloseHooks
+from crosswire.client.phases import Phase, PhaseMachine, Trigger
 from crosswire.client.retries import Policy, Retries
 from crosswire.client.session import Session, SessionEvents
 from crosswire.errors import NotConnected, Refused
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.loop_thread import running_loop
-from crosswire.runtime.tasks import Tasks
 from crosswire.types import Close, CloseCode
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for one attempt: name resolution, TCP, TLS and the upgrade together."""
 
-# Where a client was connected before, these say that a proxy has nothing behind it yet.
-_NOT_YET_THERE = frozenset({403, 404})
-# And this, where each attempt has a token of its own, that the token has expired.
-_NOT_YET_KNOWN = 401
+_RETRIED_STATUSES = frozenset({403, 404})
+"""HTTP statuses that are tried again once there was a connection: a proxy may have no server behind it for a while."""
+_RENEWED_STATUS = 401
+"""HTTP status that is tried again as well where each attempt has a token of its own: the last one has expired."""
 
 _BY_CLIENT = Close(CloseCode.CLIENT_CLOSED, "closed by the client")
 
 Connect = Callable[[SessionEvents], Awaitable[Session]]
-"""Makes a new session for its owner and connects it; raises :exc:`NotConnected`."""
+"""Function that makes a session for its owner and connects it; raises :exc:`NotConnected`."""
 
 
 class Reconnection:
-    """The connection that should be, as opposed to the sessions that come and go.
+    """The lasting connection of a client, over one session after the other.
 
     One task runs from :meth:`connect` or :meth:`retry_now` until :meth:`stop`, a close that the policy takes as
-    final, or the last retry.
+    final, or the last retry. :mod:`crosswire.client.phases` has its phases.
 
     Args:
         connect: makes a session.
         policy: decides from a :class:`Close` whether to try again. An attempt that failed is put to it as 1006, or as
             1008 where HTTP says that trying again is of no use.
-        retries: how often and how soon.
-        hooks: told of everything.
-        is_fresh: whether attempts have tokens of their own, so that one of them may be taken after another was not.
+        retries: number and delays of the attempts.
+        hooks: of the client.
+        renews_credentials: whether each attempt has a token of its own, so that the next may be taken after one was
+            refused.
 
     Attributes:
         loop_binding: refuses calls from another thread or event loop.
-        session: the open one, or None.
+        session: the open one in the phases OPEN and READY, else None.
         last: how the last connection ended, or why the last attempt was refused; None before.
-        reconnecting: whether a connection was lost and the next one is still to come.
     """
 
     def __init__(
-        self, connect: Connect, policy: Policy, retries: Retries, hooks: Hooks, *, is_fresh: bool = False
+        self, connect: Connect, policy: Policy, retries: Retries, hooks: Hooks, *, renews_credentials: bool = False
     ) -> None:
         self._connect = connect
         self._policy = policy
         self._retries = retries
         self._hooks = hooks
-        self._life = OpenCloseHooks(hooks)
-        self._is_fresh = is_fresh
+        self._open_close = OpenCloseHooks(hooks)
+        self._renews_credentials = renews_credentials
+        self._phases = PhaseMachine()
+        self._lost = False
         self._was_open = False
-        self._leaving: Session | None = None
-        self._tasks = Tasks()
+        self._closing_session: Session | None = None
+        self._tasks = BackgroundTasks()
         self._run_task: asyncio.Task[None] | None = None
         self._run_token: object | None = None
         self._waiters: set[asyncio.Future[NotConnected | None]] = set()
-        self._for_waiters = False  # what is under way was begun by connect, and nobody was let in yet
+        self._begun_by_connect = False  # and nobody was let in since
         self._failure = NotConnected("never connected")
         self._at_once = False
         self._dialling: asyncio.Timeout | None = None
-        self._pausing: asyncio.Future[None] | None = None
+        self._wakeup: asyncio.Future[None] | None = None
         self.loop_binding = LoopBinding()
         self.session: Session | None = None
         self.last: Close | None = None
-        self.reconnecting = False
+
+    @property
+    def reconnecting(self) -> bool:
+        """Whether a connection was lost, or asked for anew, and the next one is still to come."""
+        return self._lost and (self._at_once or not self._phases.is_open)
 
     async def connect(self) -> None:
-        """Wait until connected and let in; start if nothing is under way.
+        """Wait until the server has let the client in; start a run if there is none.
 
         Raises:
             Refused: the server did not let the client in, and the policy takes that as final.
-            NotConnected: it was given up, forbidden by the policy, or stopped.
+            NotConnected: the client gave up, the policy forbade another attempt, or :meth:`stop` was called.
         """
         self.loop_binding.require_loop()
-        if self._is_in:
+        if self._phases.phase is Phase.READY:
             return
         waiter: asyncio.Future[NotConnected | None] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
-        if self._run_token is None:
+        if self._phases.is_idle:
             self._retries.reset()
             self._was_open = False
-            self._for_waiters = True
-            self._start(again=False)
+            self._begun_by_connect = True
+            self._start(Trigger.CONNECT)
         try:
             failure = await waiter
         except asyncio.CancelledError:
             self._waiters.discard(waiter)
-            # Nobody is left who knows of the attempts that a call of this began.
-            if self._for_waiters and not self._waiters:
+            # Nobody is left who waits for the attempts that such a call began.
+            if self._begun_by_connect and not self._waiters:
                 await self.stop()
             raise
         if failure is not None:
             raise failure
 
     def retry_now(self, *, reset: bool) -> None:
-        """Drop what there is and connect anew, at once; ``reset`` starts counting attempts at 0."""
+        """Drop the connection or the attempt, and connect anew at once; ``reset`` counts attempts from 0 again."""
         self.loop_binding.require_thread()
         running_loop()
         if reset:
             self._retries.reset()
-        self._at_once = self.reconnecting = True
-        self._for_waiters = False
-        if self._run_token is None:
-            self._start(again=True)
+        self._at_once = self._lost = True
+        self._begun_by_connect = False
+        if self._phases.is_idle:
+            self._start(Trigger.RECONNECT)
         elif self.session is not None:
             self.session.abort(Close(CloseCode.NORMAL, "the client reconnects"))
-        elif self._pausing is not None and not self._pausing.done():
-            self._pausing.set_result(None)
+        elif self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
         elif self._dialling is not None and not self._dialling.expired():
             self._dialling.reschedule(asyncio.get_running_loop().time())
 
     async def stop(self) -> None:
-        """Close the connection, or give up getting one; return when nothing of it is left."""
+        """Close the connection, or end the attempts; return when nothing is left."""
         self.loop_binding.require_loop()
         session, task = self.session, self._run_task
         self.session = None
         if session is not None:
-            self.last, self._leaving = _BY_CLIENT, session
+            self.last, self._closing_session = _BY_CLIENT, session
         self._end(NotConnected("closed by the client", self.last))
         if task is not None:
             task.cancel()
@@ -137,102 +144,105 @@ class Reconnection:
 
     @property
     def has_stopped(self) -> bool:
-        """Whether nothing is under way, and nobody has begun anew."""
-        return self._run_token is None
+        """Whether no connection is wanted, or wanted again."""
+        return self._phases.is_idle
 
-    async def finish(self, grace: float) -> None:
-        """Wait until the application has heard of everything; what takes longer than ``grace`` seconds is cancelled."""
-        while self.has_stopped and self._life.to_await:
-            await self._life.finish_one(grace)
+    async def finish_hooks(self, timeout: float) -> None:
+        """Wait for handlers of ``on_open`` and ``on_close``; cancel one that takes more than ``timeout`` seconds."""
+        while self.has_stopped and self._open_close.has_running_hook:
+            await self._open_close.finish_hook(timeout)
 
-    @property
-    def _is_in(self) -> bool:
-        return self.session is not None and self.session.is_in
-
-    # What a session tells
+    # Events of a session
 
     def session_opened(self, session: Session) -> bool:
-        """The attempt succeeded, so far."""
-        if self._run_token is None:
+        """Take an open connection; return False if it is not wanted any more."""
+        if self._phases.phase is not Phase.CONNECTING:
             return False
+        self._phases.move(Trigger.OPENED)
         self.session = session
-        self._was_open = True
-        self.reconnecting = False
-        self._life.opened(session.go_on)
+        self._was_open = self._lost = True  # from now on, what is not open is lost
+        self._at_once = False
+        self._open_close.opened(session.release_events)
         return True
 
     def session_let_in(self, session: Session) -> None:
-        """The client is connected."""
+        """Let the calls of :meth:`connect` return."""
         if self.session is session:
-            self._for_waiters = False
+            self._phases.move(Trigger.LET_IN)
+            self._begun_by_connect = False
             self._release(None)
 
-    def session_held(self, session: Session) -> None:
-        """The attempt was a good one: the next loss is another matter."""
+    def session_stable(self, session: Session) -> None:
+        """Count the attempts from 0 after the next loss."""
         if self.session is session:
             self._retries.reset()
 
     def session_closed(self, session: Session, close: Close) -> None:
-        """The connection is gone: decide at once, so that handlers of ``on_close`` see what comes next."""
+        """Decide at once whether to connect again, so that handlers of ``on_close`` see :attr:`reconnecting`."""
         if self.session is session:
+            was_ready = self._phases.phase is Phase.READY
+            self._phases.move(Trigger.LOST)
             self.session = None
             self.last = close
             self._failure = (
                 NotConnected(f"the connection was closed with {close.code} {close.reason}".rstrip(), close)
-                if session.is_in
+                if was_ready
                 else Refused(close.code, close.reason)
             )
-            self.reconnecting = self._at_once or self._allows(close)
-            if not self.reconnecting:
+            if not (self._at_once or self._allows(close)):
                 self._end(self._failure)
-        self._life.closed(close)
+        self._open_close.closed(close)
 
     # The run
 
-    def _start(self, *, again: bool) -> None:
+    def _start(self, trigger: Trigger) -> None:
         self.loop_binding.bind()
+        self._phases.move(trigger)
         token = self._run_token = object()
-        task = self._tasks.start(self._run(token, again=again), "crosswire client")
+        task = self._tasks.start(self._run(token), "crosswire client")
         # Where tasks start eagerly, the run may have ended already, and a handler have begun another.
         if self._run_token is token:
             self._run_task = task
 
     def _end(self, failure: NotConnected) -> None:
-        """Decide that there will be no more attempts. The run's task sees it, and a new run may begin at once."""
+        """Make no more attempts. The run's task notices it, and a new run may begin at once."""
+        if not self._phases.is_idle:
+            self._phases.move(Trigger.STOPPED)
         self._run_token = None
         self.loop_binding.release()
-        self._at_once = self.reconnecting = self._for_waiters = False
+        self._at_once = self._lost = self._begun_by_connect = False
         self._release(failure)
 
-    async def _run(self, token: object, *, again: bool) -> None:
+    async def _run(self, token: object) -> None:
         try:
-            if again:
-                await self._pause()
             while self._run_token is token:
-                await self._connect_once()
-                if self._run_token is token:
+                if self._phases.phase is Phase.CONNECTING:
+                    await self._connect_once(token)
+                else:
                     await self._pause()
+                    if self._run_token is token:
+                        self._phases.move(Trigger.DUE)
         finally:
             if self._run_token is token:
-                self._cut_short()
+                self._abandon()
 
-    def _cut_short(self) -> None:
-        """Leave nothing open: the event loop is being shut down under the run."""
+    def _abandon(self) -> None:
+        """Leave nothing open when the event loop is shut down before the client is closed."""
         session, self.session = self.session, None
         self._end(NotConnected("the client's event loop ended", self.last))
         if session is not None:
             session.abort(Close(CloseCode.GOING_AWAY, "the client's event loop ended"))
 
-    async def _connect_once(self) -> None:
-        """Connect, and stay until the connection is gone. The one before has to be gone, too."""
-        if self._leaving is not None:
-            await self._leaving.wait_ended()
-            self._leaving = None
-        session = await self._dial()
+    async def _connect_once(self, token: object) -> None:
+        """Connect once the connection before is gone, and wait until the new one is gone too."""
+        if self._closing_session is not None:
+            await self._closing_session.wait_ended()
+            self._closing_session = None
+        session = await self._dial(token)
         if session is not None:
             await session.wait_ended()
 
-    async def _dial(self) -> Session | None:
+    async def _dial(self, token: object) -> Session | None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT) as self._dialling:
                 return await self._connect(self)
@@ -243,20 +253,23 @@ class Reconnection:
             failure.close = error.close or self.last
         finally:
             self._dialling = None
-        self._failed(failure)
+        if self._run_token is token and self._phases.phase is not Phase.WAITING:  # else its session was lost meanwhile
+            self._failed(failure)
         return None
 
     def _failed(self, error: NotConnected) -> None:
+        self._phases.move(Trigger.LOST)
+        self.session = None  # it may have opened in the moment in which its time was over
         if isinstance(error, Refused):
             self.last = error.close
-        if not self._at_once:  # else it was broken off by retry_now
+        if not self._at_once:  # else retry_now cut it short
             self._failure = error
             self._hooks.report_attempt(error)
         if not (self._at_once or self._allows(self._as_close(error))):
             self._end(error)
 
     async def _pause(self) -> None:
-        """Wait before the next attempt, if there is one."""
+        """Wait until the next attempt is due, or end the run if there is none."""
         retry = self._retries.next(at_once=self._at_once)
         if retry is None:
             limit = self._retries.limit
@@ -269,17 +282,17 @@ class Reconnection:
         self._at_once = False
 
     async def _sleep(self, seconds: float) -> None:
-        self._pausing = asyncio.get_running_loop().create_future()
+        self._wakeup = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait([self._pausing], timeout=seconds)
+            await asyncio.wait([self._wakeup], timeout=seconds)
         finally:
-            self._pausing = None
+            self._wakeup = None
 
     def _as_close(self, error: NotConnected) -> Close:
-        """Put a failed attempt as the policy is asked about it."""
+        """Return the close that the policy is asked about for a failed attempt."""
         if not isinstance(error, Refused):
             return Close(CloseCode.ABNORMAL, str(error))
-        waits = error.status in _NOT_YET_THERE or (self._is_fresh and error.status == _NOT_YET_KNOWN)
+        waits = error.status in _RETRIED_STATUSES or (self._renews_credentials and error.status == _RENEWED_STATUS)
         return Close(CloseCode.ABNORMAL, error.reason) if waits and self._was_open else error.close
 
     def _allows(self, close: Close) -> bool:
@@ -297,7 +310,7 @@ class Reconnection:
 
 
 async def _close(session: Session) -> None:
-    """Close with a handshake; drop the connection if the caller does not wait for it."""
+    """Close with a handshake; drop the connection if the wait for it is cancelled."""
     session.close(CloseCode.CLIENT_CLOSED, _BY_CLIENT.reason)
     try:
         await session.wait_ended()

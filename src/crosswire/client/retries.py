@@ -1,4 +1,4 @@
-"""Decides whether a client tries again, and how long it waits before. Pure: no clock, no event loop."""
+"""Decides whether a client tries again, and after which delay. Pure: no clock, no event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crosswire.core.backoff import Backoff
 from crosswire.types import FINAL_CLOSE_CODES, Close
 
 Policy = Callable[[Close], bool]
-"""Tells from how a connection ended, or from why it could not be made, whether to try again."""
+"""Function that decides from the close of a connection, or of an attempt, whether to try again."""
 
 
 def reconnects_unless_final(close: Close) -> bool:
@@ -25,10 +25,10 @@ class Retry(NamedTuple):
 
 
 class Retries:
-    """How many attempts have been made in a row.
+    """Number of attempts in a row, and the delay before the next.
 
     Args:
-        backoff: how long to wait before each.
+        backoff: the bounds of the delays.
         limit: attempts in a row, or None for no limit.
         random: gives a number in [0, 1).
     """
@@ -45,7 +45,7 @@ class Retries:
         """Return the next attempt, or None when the limit is reached.
 
         Args:
-            at_once: it was asked for: it counts, but waits for nothing and is not refused by the limit.
+            at_once: the application asked for it: it counts, but has no delay, and the limit does not refuse it.
         """
         if not at_once and self.limit is not None and self._attempt >= self.limit:
             return None
@@ -53,5 +53,5 @@ class Retries:
         return Retry(self._attempt, 0.0 if at_once else self._backoff.delay(self._attempt, self._random))
 
     def reset(self) -> None:
-        """Count from 0 again."""
+        """Count the attempts from 0 again."""
         self._attempt = 0

@@ -13,7 +13,7 @@ from crosswire.core.messages import Codec, Message
 from crosswire.core.names import RESERVED
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, SharedWork
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.workers import Workers
 
 MAX_HANDLERS = 1000
@@ -37,7 +37,7 @@ class Router:
 
     __slots__ = ("_answerer", "_events", "_hooks", "_server", "_work", "_workers")
 
-    def __init__(self, events: EventListeners, hooks: Hooks, tasks: Tasks) -> None:
+    def __init__(self, events: EventListeners, hooks: Hooks, tasks: BackgroundTasks) -> None:
         self._events = events
         self._hooks = hooks
         self._server = _Server(hooks)
@@ -56,13 +56,13 @@ class Router:
         event = str(message.event)
         call = None if message.call_id is None else (message.call_id, codec, reply)
         if listeners := self._events.of(event):
-            self._answerer.handle(event, listeners, None, codec, message.payload, call, self._work)
+            self._answerer.handle(event, listeners, None, codec, message.payload, None, call, self._work)
         elif call is not None:
             self._server.refuse(None, call, EventError("NO_HANDLER", f"no handler for {event!r}"))
         elif event[:1] != RESERVED and not self._hooks.on_message:
             # the protocol's own events need no handler, and an application may handle messages by itself
             text = "there is no handler for the event %r of the server: nothing is done (logged once for each name)"
-            self._hooks.notices.warn_once("there is no handler", event, text)
+            self._hooks.warnings.warn_once("there is no handler", event, text)
 
     def drop(self) -> None:
         """Discard the events whose handlers have not begun."""
@@ -74,7 +74,7 @@ _ServerCall = tuple[str, Codec, Reply]
 
 
 class _Server:
-    """Implements :class:`crosswire.runtime.answering.Peers`; handlers get the data alone, so there is no subject."""
+    """Implements :class:`crosswire.runtime.answering.Askers`; handlers get the data alone."""
 
     __slots__ = ("_hooks",)
 
@@ -82,12 +82,12 @@ class _Server:
         self._hooks = hooks
 
     @staticmethod
-    def answer(_subject: None, call: _ServerCall, value: Any) -> None:
+    def answer(_sender: None, call: _ServerCall, value: Any) -> None:
         call_id, codec, reply = call
         reply(encode(codec, messages.server_call_answer(call_id, value)))
 
     @staticmethod
-    def refuse(_subject: None, call: _ServerCall, error: EventError) -> None:
+    def refuse(_sender: None, call: _ServerCall, error: EventError) -> None:
         call_id, codec, reply = call
         reply(encode(codec, messages.server_call_refusal(call_id, error)))
 
@@ -95,6 +95,6 @@ class _Server:
     def busy(event: str) -> EventError:
         return EventError("BUSY", f"{event!r} was not handled: {MAX_HANDLERS} handlers are still running")
 
-    def report(self, _subject: None, _event: str, error: BaseException, *, told: bool) -> None:
+    def report(self, _sender: None, _event: str, error: BaseException, *, told: bool) -> None:
         if not (told and isinstance(error, EventError)):
             self._hooks.report(error)

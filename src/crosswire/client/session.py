@@ -1,4 +1,4 @@
-"""One connection of a client, from the upgrade to its end."""
+"""Sends and receives on one connection of a client, from its upgrade to its end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from crosswire.client.admission import Admission
 from crosswire.client.calls import Calls, Pending
 from crosswire.client.encoding import encode
+from crosswire.client.event_buffer import MAX_BUFFERED_TIME, EventBuffer
 from crosswire.client.heartbeat import HeartbeatTimer
-from crosswire.client.held import LONGEST, Held
 from crosswire.client.hooks import Hooks
 from crosswire.client.router import Router
 from crosswire.core import messages
@@ -21,35 +21,39 @@ from crosswire.types import Close, CloseCode
 
 
 class SessionEvents(Protocol):
-    """Who wants to know how a session fares."""
+    """Callbacks for the life of a session."""
 
     def session_opened(self, session: Session) -> bool:
-        """The session can send; return False if it is not wanted any more. Else the owner lets it
-        :meth:`~Session.go_on` once the application has heard of it.
+        """Take a session that can send, or return False if it is not wanted any more.
+
+        The owner calls :meth:`Session.release_events` when the handlers of ``on_open`` have ended.
         """
         ...
 
     def session_let_in(self, session: Session) -> None:
-        """The server has let the client in."""
+        """Note that the server has let the client in."""
 
-    def session_held(self, session: Session) -> None:
-        """The session is more than one that is accepted and closed again."""
+    def session_stable(self, session: Session) -> None:
+        """Note that the session has lasted for long enough to be a good one."""
 
     def session_closed(self, session: Session, close: Close) -> None:
-        """The session ended; not called for one that was not wanted."""
+        """Note the end of a session that was wanted."""
 
 
 class Session:
-    """What is sent and received on one connection, and the calls that wait for it. A receiver of the transport.
+    """A connection, the calls that wait on it, and its heartbeat; the receiver of its transport.
 
     Args:
-        owner: told how the session fares.
-        router: gets the server's events and calls.
-        calls: the client's own, fresh for this session.
-        heartbeat: runs while the session is open and the client let in.
+        owner: callbacks.
+        router: calls the handlers of the server's events and calls.
+        calls: of the client to the server, on this connection alone.
+        heartbeat: runs while the server has let the client in.
         ping_text: the heartbeat's text.
         stable_after: seconds, see :class:`Admission`.
-        hooks: told of every message.
+        hooks: of the client.
+
+    Attributes:
+        is_ready: whether the server has let the client in.
     """
 
     def __init__(
@@ -71,13 +75,13 @@ class Session:
         self._hooks = hooks
         self._connection: ClientConnection | None = None
         self._codec: Codec = JSON
-        self._admission: Admission | None = None  # None again once there is nothing more to find out
-        self._held: Held | None = None
+        self._admission: Admission | None = None  # None before it opens, and once it is stable
+        self._buffer: EventBuffer | None = None
         self._open = False
         self._wanted = True
         self._close: Close | None = None
         self._ended = asyncio.Event()
-        self.is_in = False
+        self.is_ready = False
 
     # Sending
 
@@ -105,16 +109,16 @@ class Session:
     # Ending
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """Start the closing handshake. What waits for an answer fails now, and nothing more is sent or received."""
-        self._leave(reason, Close(code, reason))
-        if self._held is not None:
-            self._held.take().clear()
+        """Start the closing handshake. Calls that wait fail now, and nothing more is sent or received."""
+        self._stop_use(reason, Close(code, reason))
+        if self._buffer is not None:
+            self._buffer.drain().clear()
         if self._connection is not None:
             self._connection.close(code, reason)
 
     def abort(self, close: Close) -> None:
-        """Drop the connection. What waits for an answer fails now; what has arrived is still handled."""
-        self._leave(close.reason, close)
+        """Drop the connection. Calls that wait fail now; events that have arrived are still handled."""
+        self._stop_use(close.reason, close)
         if self._connection is not None:
             self._connection.abort(close)
 
@@ -122,66 +126,66 @@ class Session:
         """Wait until the connection is gone."""
         await self._ended.wait()
 
-    # What the transport tells
+    # Events of the transport
 
     def opened(self, connection: ClientConnection) -> None:
-        """The upgrade is done."""
+        """Begin to use a connection whose upgrade has succeeded."""
         self._connection = connection
         self._open = True
         if connection.subprotocol == MSGPACK_SUBPROTOCOL:
             self._codec = CLIENT_MSGPACK
         self._admission = Admission(self, announced=connection.announces, stable_after=self._stable_after)
-        self._held = Held(connection, self._held_too_long)
+        self._buffer = EventBuffer(connection, self._buffer_timed_out)
         self._wanted = self._owner.session_opened(self)
         if not self._wanted:
             self.abort(Close(CloseCode.CLIENT_CLOSED, "closed by the client"))
 
-    def go_on(self) -> None:
-        """The application has heard that the connection is open: hand it what has come meanwhile, and what comes."""
-        held, self._held = self._held, None
-        if held is not None:
-            arrivals = held.take()
+    def release_events(self) -> None:
+        """Handle the events that have come while ``on_open`` ran, and from now on each at once."""
+        buffer, self._buffer = self._buffer, None
+        if buffer is not None:
+            arrivals = buffer.drain()
             while arrivals:
-                self._deliver(*arrivals.popleft())
+                self._handle(*arrivals.popleft())
 
     def text(self, text: str) -> None:
-        """A text message: the heartbeat's echo, or one of the client protocol."""
+        """Receive a text frame: the heartbeat's echo, or a message of the client protocol."""
         if text != self._ping_text:
             self._receive(text)
         elif self._open:
             if self._admission is not None:
-                self._admission.heard()
+                self._admission.received()
             self._heartbeat.echoed()
 
     def binary(self, data: bytes) -> None:
-        """A message of the client protocol in a binary frame."""
+        """Receive a message of the client protocol in a binary frame."""
         self._receive(data)
 
     def closed(self, close: Close) -> None:
-        """The connection is gone."""
-        self._leave(f"the connection was lost ({f'{close.code} {close.reason}'.rstrip()})", close)
+        """Fail the calls that wait, and report to the owner that the connection is gone."""
+        self._stop_use(f"the connection was lost ({f'{close.code} {close.reason}'.rstrip()})", close)
         if self._wanted:
             self._owner.session_closed(self, close)
         self._ended.set()
 
-    # What the admission tells
+    # Events of the admission
 
     def let_in(self) -> None:
-        """The server has let the client in."""
-        self.is_in = True
-        self._heartbeat.start(self._ping, self._no_echo, self._moved)
+        """Start the heartbeat, and report to the owner that the server has let the client in."""
+        self.is_ready = True
+        self._heartbeat.start(self._ping, self._drop_silent, self._has_moved)
         self._owner.session_let_in(self)
 
-    def held(self) -> None:
-        """The connection has held."""
+    def stable(self) -> None:
+        """Report to the owner that the connection is a good one."""
         self._admission = None
-        self._owner.session_held(self)
+        self._owner.session_stable(self)
 
-    def left_waiting(self) -> None:
-        """The server neither lets in nor refuses."""
+    def admission_timed_out(self) -> None:
+        """Drop a connection on which the server neither lets the client in nor closes."""
         self.abort(Close(CloseCode.ABNORMAL, "the server did not say in time whether it lets the client in"))
 
-    # Inside
+    # Internals
 
     def _transmit(self, data: bytes) -> None:
         connection = self._connection
@@ -194,7 +198,7 @@ class Session:
         try:
             self._transmit(data)
         except NotConnected:
-            self._hooks.notices.warn(
+            self._hooks.warnings.warn(
                 "answer", "an answer was not sent: the connection that the server's call came on is gone"
             )
 
@@ -202,20 +206,20 @@ class Session:
         if self._connection is not None:
             self._connection.ask(self._ping_text.encode())
 
-    def _moved(self) -> bool:
-        if self._held is not None and self._held.is_full:
+    def _has_moved(self) -> bool:
+        if self._buffer is not None and self._buffer.is_full:
             return True  # the echo may have come, but nothing is read
         return self._connection is not None and self._connection.moved()
 
-    def _no_echo(self) -> None:
+    def _drop_silent(self) -> None:
         self.abort(Close(CloseCode.ABNORMAL, "the server did not answer the heartbeat"))
 
-    def _leave(self, why: str, close: Close) -> None:
+    def _stop_use(self, why: str, close: Close) -> None:
         if self._open:
             self._open = False
             self._close = close
             if self._admission is not None:
-                self._admission.end()
+                self._admission.stop()
             self._heartbeat.stop()
             self._calls.lost(why, close)
 
@@ -228,46 +232,46 @@ class Session:
             self._hooks.fire(self._hooks.on_message, raw)
             self._undecodable(error)
             return
-        if self._admission is not None and self._is_admission(self._admission, message):
+        if self._admission is not None and self._ends_admission(self._admission, message):
             return
-        if self._held is not None and message.event is not None:
-            self._held.add(raw, message)
+        if self._buffer is not None and message.event is not None:
+            self._buffer.add(raw, message)
         else:
-            self._deliver(raw, message)
+            self._handle(raw, message)
 
-    def _is_admission(self, admission: Admission, message: Message) -> bool:
-        if message.event == READY and not self.is_in:
+    def _ends_admission(self, admission: Admission, message: Message) -> bool:
+        if message.event == READY and not self.is_ready:
             admission.ready()
             return True
-        admission.heard()
+        admission.received()
         return False
 
-    def _deliver(self, raw: str | bytes, message: Message) -> None:
+    def _handle(self, raw: str | bytes, message: Message) -> None:
         self._hooks.fire(self._hooks.on_message, raw)
         if message.event is None:
             self._answered(message)
             return
         self._router.receive(message, self._codec, self._reply)
 
-    def _held_too_long(self) -> None:
-        self._hooks.notices.warn(
+    def _buffer_timed_out(self) -> None:
+        self._hooks.warnings.warn(
             "held",
             "on_open still runs after %g s: events no longer wait for it; start a task for what takes longer",
-            LONGEST,
+            MAX_BUFFERED_TIME,
         )
-        self.go_on()
+        self.release_events()
 
     def _undecodable(self, error: InvalidMessage) -> None:
         if error.callback_id is not None:
             self._calls.failed(error.callback_id, error)
         else:
-            self._hooks.notices.warn(
+            self._hooks.warnings.warn(
                 "message", "a message of the server can't be decoded, and was ignored: %r", error.message
             )
 
     def _answered(self, message: Message) -> None:
         if message.callback_id is None:
-            self._hooks.notices.warn("message", "a message without an event and without a call's id was ignored")
+            self._hooks.warnings.warn("message", "a message without an event and without a call's id was ignored")
         elif message.error is not None:
             self._calls.failed(message.callback_id, EventError(message.error.code, message.error.message))
         else:

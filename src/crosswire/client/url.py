@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode, urlsplit
 
-from crosswire.core.names import has_utf8
-from crosswire.core.text import well_formed
+from crosswire.core.utf8 import has_utf8, well_formed
 from crosswire.errors import ConfigError
 
 Value = str | int | float

@@ -9,7 +9,7 @@ from crosswire.core import envelopes
 from crosswire.core.envelopes import Batch, Statement
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.loop_thread import running_loop
-from crosswire.runtime.notices import Notices
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
 _MOST = 64
 """Statements that are joined at most."""
@@ -31,12 +31,12 @@ class Batches:
         dropped: statements that found no room while no Redis could be reached.
     """
 
-    __slots__ = ("_held", "_notices", "_port", "dropped")
+    __slots__ = ("_held", "_port", "_warnings", "dropped")
 
     def __init__(self, port: Port) -> None:
         self._port = port
         self._held: dict[bytes, list[Statement]] = {}
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         self.dropped = 0
 
     def add(self, channel: bytes, statement: Statement) -> None:
@@ -86,4 +86,4 @@ class Batches:
         except BusUnavailable as error:
             self.dropped += len(statements)
             text = "%d requests and answers of nodes are lost: %s"
-            self._notices.warn("lost", text, len(statements), error)
+            self._warnings.warn("lost", text, len(statements), error)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import KW_ONLY, dataclass
 
-from crosswire.core.names import has_utf8
 from crosswire.core.options import require_bool
 from crosswire.core.original_channels import rooms_channel
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError, UsageError
 
 

@@ -13,20 +13,24 @@ from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError
 
 
-class NodeInbox(Protocol):
-    """Takes what other nodes say to this one."""
+class EventInbox(Protocol):
+    """Takes the events and requests of other nodes."""
 
     def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
-        """An event."""
+        """Take an event."""
 
     def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
-        """An event that is to be answered."""
+        """Take an event that has to be answered."""
+
+
+class ReplyInbox(Protocol):
+    """Takes the replies of other nodes to this node's requests."""
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
-        """An answer."""
+        """Take an answer."""
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
-        """A refusal."""
+        """Take a refusal."""
 
 
 class Asker(Protocol):
@@ -94,13 +98,13 @@ class Dialect(Protocol):
         """Encode the data of a node's event; raises InvalidPayload."""
         ...
 
-    def tell(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
+    def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
         """Send other nodes an event; None for all."""
 
-    def ask(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
+    def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         """Send other nodes a request."""
 
-    def own_answer(self, call_id: str, payload: RawPayload) -> None:
+    def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Note that this node answered a request of its own, which was sent to others too."""
 
     def serve(self, clients: ClientInbox) -> None:

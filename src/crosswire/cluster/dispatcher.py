@@ -37,7 +37,7 @@ class _Close(msgspec.Struct):
 
 
 class _Gather(msgspec.Struct):
-    """PendingRequests a node's clients; the data is JSON text, from which all clients' messages are made."""
+    """Asks a node's clients; the data is JSON text, from which all clients' messages are made."""
 
     target: Target
     event: str
@@ -161,7 +161,7 @@ class ClusterDispatcher:
         cluster = self._connection()
         if cluster.alone:
             return await own(), Replies()
-        asking = cluster.gather_service(name, question, timeout)
+        asking = cluster.requester.gather_service(name, question, timeout)
         here, others = await asyncio.gather(own(), asking)
         return here, others
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
-from crosswire.core.audience import require_timeout
 from crosswire.core.names import require_event, require_name
+from crosswire.core.options import require_timeout
 from crosswire.core.payloads import PayloadType, payload_type
 from crosswire.errors import UsageError
 
@@ -23,7 +23,7 @@ class GatherRequest(NamedTuple):
     kind: PayloadType
 
 
-def question(
+def gather_request(
     event: str,
     data: Any,
     to: str | Iterable[str] | None,

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from crosswire.core.listeners import AnyHook, Hook
 from crosswire.core.returns import Answer
-from crosswire.core.signatures import Offer
+from crosswire.core.signatures import Arguments
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.interrupts import BrokenOff
-from crosswire.runtime.notices import Notices
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.stop_signals import InterruptedBySignal
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
 
 HandlerT = TypeVar("HandlerT", bound=Callable[[str, Any], Answer] | Callable[[str], Answer] | Callable[[], Answer])
@@ -44,9 +44,9 @@ class NodeHooks:
     """
 
     __slots__ = (
-        "_notices",
         "_tasks",
         "_waiting",
+        "_warnings",
         "on_bus_health",
         "on_gap",
         "on_join",
@@ -58,18 +58,20 @@ class NodeHooks:
         "on_subscription_error",
     )
 
-    def __init__(self, tasks: Tasks, on_replaced: Callable[[], None], on_newcomer: Callable[[str], None]) -> None:
+    def __init__(
+        self, tasks: BackgroundTasks, on_replaced: Callable[[], None], on_newcomer: Callable[[str], None]
+    ) -> None:
         self._tasks = tasks
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         self._waiting: dict[str, Waiting] = {}  # by the name of a node for which a handler is at work
         self.on_replaced = on_replaced
         self.on_newcomer = on_newcomer
-        self.on_join: Hook[[NodeInfo]] = Hook("on_join", Offer(info=NodeInfo))
-        self.on_leave: Hook[[NodeInfo, str], [NodeInfo]] = Hook("on_leave", Offer(info=NodeInfo, reason=str))
-        self.on_gap: Hook[[GapInfo]] = Hook("on_gap", Offer(info=GapInfo))
-        self.on_bus_health: Hook[[LinkStatus]] = Hook("on_bus_health", Offer(status=LinkStatus))
+        self.on_join: Hook[[NodeInfo]] = Hook("on_join", Arguments(info=NodeInfo))
+        self.on_leave: Hook[[NodeInfo, str], [NodeInfo]] = Hook("on_leave", Arguments(info=NodeInfo, reason=str))
+        self.on_gap: Hook[[GapInfo]] = Hook("on_gap", Arguments(info=GapInfo))
+        self.on_bus_health: Hook[[LinkStatus]] = Hook("on_bus_health", Arguments(status=LinkStatus))
         self.on_subscription_error: Hook[[SubscriptionFailure]] = Hook(
-            "on_subscription_error", Offer(failure=SubscriptionFailure)
+            "on_subscription_error", Arguments(failure=SubscriptionFailure)
         )
         self.on_start: Hook[[]] = Hook("on_start")
         self.on_stop: Hook[[]] = Hook("on_stop")
@@ -90,7 +92,7 @@ class NodeHooks:
     def fire_gap(self, info: GapInfo) -> None:
         """Messages may have been missed."""
         text = "messages of other nodes may have been missed within %.1f s%s"
-        self._notices.warn("gap", text, info.until - info.since, f", over {info.url}" if info.url else "")
+        self._warnings.warn("gap", text, info.until - info.since, f", over {info.url}" if info.url else "")
         self._fire(self.on_gap, info)
 
     def fire_redis_health(self, status: LinkStatus) -> None:
@@ -113,7 +115,7 @@ class NodeHooks:
             waiting.append((hook, arguments))
         else:  # it comes and goes faster than handlers end: of its last coming and going neither is told
             waiting.pop()
-            self._notices.warn("turn", "on_join and on_leave of %r were left out: their handlers are too slow", name)
+            self._warnings.warn("turn", "on_join and on_leave of %r were left out: their handlers are too slow", name)
 
     async def _go_on(self, name: str, task: asyncio.Task[None], waiting: Waiting) -> None:
         try:
@@ -128,7 +130,7 @@ class NodeHooks:
 
     def _fire(self, hook: AnyHook, *arguments: object) -> asyncio.Task[None] | None:
         def failed(error: BaseException) -> None:
-            if not isinstance(error, BrokenOff):
+            if not isinstance(error, InterruptedBySignal):
                 logger.error("%s failed", hook.name, exc_info=error)
 
         return fire(hook, arguments, self._tasks, failed)

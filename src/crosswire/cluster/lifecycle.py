@@ -1,4 +1,4 @@
-"""Starts and stops a node."""
+"""Starting and stopping a node."""
 
 from __future__ import annotations
 
@@ -14,50 +14,51 @@ from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.pubsub import CustomChannels
-from crosswire.cluster.responder import Responder
-from crosswire.errors import ConfigError, NotConnected, UsageError
+from crosswire.cluster.responders import Responders
+from crosswire.core.options import require_drain
+from crosswire.errors import ConfigError, NotConnected
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
-from crosswire.runtime.tasks import Tasks
 
 logger = logging.getLogger("crosswire.cluster")
 
-_GRACE = 1.0
-"""Seconds that handlers get to end when a node stops without a drain."""
+MIN_DRAIN = 1.0
+"""Seconds that running handlers get at least when a node stops."""
 
 
-class NodeLife:
-    """Whether a node runs, and its part in the cluster while it does.
+class NodeLifecycle:
+    """Starts and stops a node, and has its connection to the cluster meanwhile.
 
     Args:
         name: of the node.
-        bus: what carries its messages; None for a node that is alone.
-        join: makes its part in the cluster.
-        responders: of its events; dropped when it stops.
+        bus: carries the node's messages; None for a node that is alone.
+        connect: makes a connection to the cluster.
+        responders: of the node; dropped when it stops.
         handlers: the tasks of the application's handlers.
-        background: the tasks of the part in the cluster.
-        channels: of the application; attached while it runs.
+        background: the tasks of the connection.
+        channels: the application's own; attached while the node runs.
         hooks: of the application.
 
     Attributes:
         name: of the node.
-        bus: what carries its messages.
+        bus: carries the node's messages.
     """
 
     def __init__(
         self,
         name: str,
         bus: Bus | None,
-        join: Callable[[str, Bus], ClusterConnection],
-        responders: tuple[Responder, ...],
-        handlers: Tasks,
-        background: Tasks,
+        connect: Callable[[str, Bus], ClusterConnection],
+        responders: Responders,
+        handlers: BackgroundTasks,
+        background: BackgroundTasks,
         channels: CustomChannels,
         hooks: NodeHooks,
     ) -> None:
         self.name = name
         self.bus = bus
-        self._join = join
+        self._connect = connect
         self._responders = responders
         self._handlers = handlers
         self._background = background
@@ -66,40 +67,44 @@ class NodeLife:
         self._life = StartStop("node")
         self._starting: ClusterConnection | None = None
         self._connection: ClusterConnection | None = None
-        self._lost_name: asyncio.Event | None = None
-        self._thread = 0  # of its event loop
+        self._replaced: asyncio.Event | None = None
+        self._thread = 0  # the event loop's
 
     @property
     def running(self) -> bool:
-        """Whether it has been started and not stopped."""
+        """Whether the node has been started and not stopped."""
         return self._life.running
 
     def configure(self, name: str | None, bus: Bus | None) -> None:
-        """Change what it was made with; None leaves it as it is."""
+        """Change the name and the bus of a node that does not run; None keeps the present one.
+
+        Raises:
+            ConfigError: the node runs.
+        """
         if self.running or self._connection is not None or self._starting is not None:
             raise ConfigError("the node runs already: configure it before")
         self.name = self.name if name is None else name
         self.bus = self.bus if bus is None else bus
 
     def connection(self) -> ClusterConnection:
-        """Its part in the cluster, for whoever does something with it.
+        """Return the connection, to use it.
 
         Raises:
-            NotConnected: it has not been started, or was stopped.
-            UsageError: this thread is not that of its event loop.
+            NotConnected: the node has not been started, or was stopped.
+            UsageError: this is not the thread of the node's event loop.
         """
         connection = self._connection
         if connection is None or get_ident() != self._thread:
-            connection = self.view()
+            connection = self.connection_to_read()
             if get_ident() != self._thread:
                 raise wrong_thread(f"node {self.name!r}")
         return connection
 
-    def view(self) -> ClusterConnection:
-        """Its part in the cluster, for whoever only looks at it, from any thread.
+    def connection_to_read(self) -> ClusterConnection:
+        """Return the connection, to read its counters, from any thread.
 
         Raises:
-            NotConnected: it has not been started, or was stopped.
+            NotConnected: the node has not been started, or was stopped.
         """
         connection = self._current()
         if connection is None:
@@ -109,23 +114,19 @@ class NodeLife:
             )
         return connection
 
-    def arriving(self) -> ClusterConnection:
-        """Its part in the cluster, of which other nodes may want something while it starts."""
+    def starting_connection(self) -> ClusterConnection:
+        """Return the connection, also while the node is starting, as other nodes may then ask for something already."""
         return self.connection() if self._starting is None else self._starting
 
-    def connected(self) -> ClusterConnection | None:
-        """Its part in the cluster, if it runs and can have others to work with."""
-        return None if self.bus is None else self._current()
-
     def client_channels(self) -> ClientChannels | None:
-        """Return the channels of this node's clients, if it runs and can have others to work with."""
+        """Return the channels of this node's clients; None if it does not run, or there can be no other nodes."""
         connection = None if self.bus is None else self._current()
         return None if connection is None else connection.client_channels
 
     def _current(self) -> ClusterConnection | None:
-        """Its part; while it starts, from the moment at which others may ask it something."""
+        """Return the connection, while the node is starting only once other nodes may ask it for something."""
         starting = self._starting
-        return starting if starting is not None and starting.named else self._connection
+        return starting if starting is not None and starting.owns_name else self._connection
 
     async def start(self) -> None:
         """Join the cluster; see ``Node.start``."""
@@ -133,14 +134,13 @@ class NodeLife:
 
     async def stop(self, drain: float) -> None:
         """Leave the cluster; see ``Node.stop``."""
-        if not drain >= 0:
-            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+        require_drain(drain)
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
     async def _begin(self) -> None:
-        self._lost_name = asyncio.Event()
+        self._replaced = asyncio.Event()
         self._thread = get_ident()
-        self._starting = connection = self._join(self.name, MemoryBus() if self.bus is None else self.bus)
+        self._starting = connection = self._connect(self.name, MemoryBus() if self.bus is None else self.bus)
         connection.alone = self.bus is None
         try:
             await connection.start()
@@ -156,13 +156,13 @@ class NodeLife:
         except BaseException:
             await carry_through(partial(self._cancel_handlers, None), partial(self._leave, connection))
             raise
-        connection.take_up()
+        connection.release_events()
 
     async def _end(self, drain: float, caller: asyncio.Task[Any] | None) -> None:
         connection = self._connection
         assert connection is not None, "it runs"
         await carry_through(
-            partial(self._end_handlers, max(drain, _GRACE), caller),
+            partial(self._end_handlers, max(drain, MIN_DRAIN), caller),
             partial(self._cancel_handlers, caller),
             partial(run_each, self._hooks.on_stop, self._handlers),
             partial(self._leave, connection),
@@ -175,8 +175,7 @@ class NodeLife:
         if not await self._handlers.wait(0, caller):
             logger.warning("%d handlers were still at work and are cancelled", len(self._handlers))
             self._hooks.drop()
-            for responder in self._responders:
-                responder.drop()
+            self._responders.drop()
             await self._handlers.cancel(caller)
 
     async def _leave(self, connection: ClusterConnection) -> None:
@@ -187,13 +186,13 @@ class NodeLife:
         finally:
             self._connection = None
 
-    async def lost_name(self) -> None:
-        """Wait until another node has taken over the name."""
-        assert self._lost_name is not None, "it has been started"
-        await self._lost_name.wait()
+    async def wait_until_replaced(self) -> None:
+        """Wait until another node has taken over this node's name."""
+        assert self._replaced is not None, "it has been started"
+        await self._replaced.wait()
 
-    def lose_name(self) -> None:
-        """Take note that another node has taken over the name."""
+    def replaced(self) -> None:
+        """Record that another node has taken over this node's name."""
         logger.critical("another node has taken over the name %r: this one must stop", self.name)
-        if self._lost_name is not None:
-            self._lost_name.set()
+        if self._replaced is not None:
+            self._replaced.set()

@@ -14,7 +14,7 @@ from crosswire.cluster.interface import Port
 from crosswire.cluster.native import NativeDialect
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Beat, Goodbye, NameTaken
-from crosswire.core.membership import DEATH, INTERVAL, Heard, Member, Membership
+from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, BeatResult, Member, Membership
 from crosswire.errors import ConfigError
 from crosswire.types import NodeInfo
 
@@ -123,7 +123,7 @@ class Members:
         return {each.beat.name for each in self._members if each.beat.serves}
 
     @property
-    def strangers(self) -> dict[str, str]:
+    def incompatible(self) -> dict[str, str]:
         """Those of them that speak another dialect than this node, and which."""
         return {each.beat.name: each.beat.dialect for each in self._members if self._is_strange(each.beat)}
 
@@ -159,18 +159,18 @@ class Members:
         self._require_name()
         self.admitted = True
 
-    async def meet(self) -> None:
+    async def wait_for_all(self) -> None:
         """Wait for those whom :meth:`introduce` has not waited for: a member that is slow is there all the same.
 
         It takes no longer than a silence after which a member is dead.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + DEATH
+        deadline = loop.time() + DEAD_AFTER
         while (remaining := deadline - loop.time()) > 0:
             known = len(self._members)
             if known >= await self._port.listeners(self._native.own_channels.all_nodes) - 1:
                 return
-            await self._wait(partial(self._knows_more_than, known), min(remaining, INTERVAL))
+            await self._wait(partial(self._knows_more_than, known), min(remaining, BEAT_INTERVAL))
 
     def _knows_more_than(self, known: int) -> bool:
         return len(self._members) > known
@@ -197,11 +197,11 @@ class Members:
         loop = asyncio.get_running_loop()
         due = loop.time()
         for turn in count(1):
-            due += INTERVAL / 2
+            due += BEAT_INTERVAL / 2
             await asyncio.sleep(max(due - loop.time(), 0))
             now = loop.time()
             if now - due > _STALLED or not self._port.available:
-                self._members.excuse(now)
+                self._members.reset_silence(now)
                 due = now
             if turn % 2 == 0:
                 self.beat_now()
@@ -217,7 +217,7 @@ class Members:
 
     def excuse(self) -> None:
         """Begin to count everybody's silence anew."""
-        self._members.excuse(asyncio.get_running_loop().time())
+        self._members.reset_silence(asyncio.get_running_loop().time())
 
     def path_lost(self, path: str) -> None:
         """Don't rely on others listening on a Redis that this node lost, until they say so again."""
@@ -237,7 +237,7 @@ class Members:
         )
 
     def _look_after(self, now: float) -> None:
-        doubtful, dead = self._members.silent(now)
+        doubtful, dead = self._members.check_silence(now)
         for member in doubtful:
             self._native.tell_incarnation(member.beat.incarnation, self._beat(asks=True))
         for member in dead:
@@ -255,15 +255,15 @@ class Members:
             self._namesake(beat)
             return
         before = self._members.get(beat.name)
-        heard = self._members.hear(beat, asyncio.get_running_loop().time())
-        if heard is Heard.OUTDATED:
+        heard = self._members.receive(beat, asyncio.get_running_loop().time())
+        if heard is BeatResult.OUTDATED:
             self._native.tell_incarnation(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced=True))
             return
         if beat.asks:
             self._native.tell_incarnation(beat.incarnation, self._beat())
-        if heard is Heard.SUCCEEDED and before is not None:
+        if heard is BeatResult.REPLACED and before is not None:
             self._gone(before, "replaced")
-        if heard is Heard.KNOWN:
+        if heard is BeatResult.KNOWN:
             self._compare(beat)
         else:
             self._owner.joined(self._members_info(beat.name))
@@ -289,7 +289,7 @@ class Members:
             self._heard.set()
 
     def _heed(self, message: Beat | Goodbye) -> None:
-        if not self._clock.heard(message.stamp):  # who sent it is alive all the same
+        if not self._clock.update(message.stamp):  # who sent it is alive all the same
             self._native.refuse_message(f"the clock of {message.name!r} is too far ahead")
 
     def _namesake(self, beat: Beat) -> None:

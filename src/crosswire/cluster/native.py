@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from crosswire.cluster.batches import Batches
-from crosswire.cluster.dialect import ClientInbox, MemberInbox, NodeInbox, ReceivePublished
+from crosswire.cluster.dialect import ClientInbox, EventInbox, MemberInbox, ReceivePublished, ReplyInbox
 from crosswire.cluster.interface import Port
 from crosswire.core import envelopes
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
@@ -31,10 +31,10 @@ from crosswire.core.envelopes import (
 )
 from crosswire.core.formats import Payloads, require_text
 from crosswire.core.messages import NODE_MSGPACK, Codec
-from crosswire.core.names import has_utf8
 from crosswire.core.payloads import RawPayload
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
-from crosswire.runtime.notices import Notices, reason, shown
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
 _INCARNATION = re.compile("[0-9a-f]{16}")
 _MOST_BYTES = 4
@@ -78,7 +78,7 @@ class NativeDialect:
         self._incarnation = incarnation
         self._clients: ClientInbox | None = None
         self._batches = Batches(port)
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         self.refused = 0
 
     # Saying
@@ -106,7 +106,7 @@ class NativeDialect:
         """Encode data as MessagePack."""
         return envelopes.pack(data)
 
-    def tell(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
+    def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
         """Publish an event."""
         said, channels = Event(self._name, event, payload), self._channels_of(to)
         if len(channels) > 1:
@@ -115,7 +115,7 @@ class NativeDialect:
         for channel in channels:
             self._batches.publish(channel, said)
 
-    def ask(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
+    def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         """Publish a request."""
         request = NodeRequest(self._name, self._incarnation, call_id, event, payload)
         for channel in self._channels_of(to):
@@ -136,7 +136,7 @@ class NativeDialect:
         """Publish what waits for the end of the turn."""
         self._batches.flush()
 
-    def own_answer(self, call_id: str, payload: RawPayload) -> None:
+    def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Do nothing: others don't hear it."""
 
     def claim(self, user: str, stamp: int, *, alive: bool) -> None:
@@ -165,9 +165,9 @@ class NativeDialect:
 
     # Listening
 
-    def attend(self, inbox: NodeInbox, members: MemberInbox) -> None:
+    def attend(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox) -> None:
         """Listen to other nodes, and to what they say of themselves."""
-        receive = partial(self._from_node, inbox, members)
+        receive = partial(self._from_node, events, replies, members)
         for channel in self.own_channels:
             self._port.subscribe(channel, receive)
 
@@ -236,7 +236,7 @@ class NativeDialect:
         """Count a message that is not what it should be."""
         self.refused += 1
         said = reason(why) if isinstance(why, BaseException) else shown(str(why))
-        self._notices.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
+        self._warnings.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
 
     def _for_clients(self, target: Target, body: bytes) -> None:
         message = self._decode(body)
@@ -260,13 +260,13 @@ class NativeDialect:
         elif message is not None:
             self.refuse_message(f"{type(message).__name__} was not published by an application")
 
-    def _from_node(self, inbox: NodeInbox, members: MemberInbox, body: bytes) -> None:
+    def _from_node(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> None:
         message = self._decode(body)
         if type(message) is Batch:
             for statement in message.statements:
-                self._hear(inbox, statement)
+                self._hear(events, replies, statement)
         elif isinstance(message, Statement):
-            self._hear(inbox, message)
+            self._hear(events, replies, message)
         elif isinstance(message, Beat | Goodbye) and not _is_sound(message):
             self.refuse_message(f"no node says {message}")
         elif isinstance(message, Beat):
@@ -278,15 +278,15 @@ class NativeDialect:
         elif message is not None:
             self.refuse_message(f"{type(message).__name__} is not for nodes")
 
-    def _hear(self, inbox: NodeInbox, said: Statement) -> None:
+    def _hear(self, events: EventInbox, replies: ReplyInbox, said: Statement) -> None:
         if isinstance(said, Answer):
-            inbox.answered(said.sender, said.call_id, NODE_MSGPACK, said.payload)
+            replies.answered(said.sender, said.call_id, NODE_MSGPACK, said.payload)
         elif isinstance(said, NodeRequest):
-            inbox.request(_Asker(self, said), said.sender, said.event, NODE_MSGPACK, said.payload)
+            events.request(_NativeAsker(self, said), said.sender, said.event, NODE_MSGPACK, said.payload)
         elif isinstance(said, Event):
-            inbox.event(said.sender, said.event, NODE_MSGPACK, said.payload)
+            events.event(said.sender, said.event, NODE_MSGPACK, said.payload)
         else:
-            inbox.refused(said.sender, said.call_id, EventError(said.code, said.message, sender=said.sender))
+            replies.refused(said.sender, said.call_id, EventError(said.code, said.message, sender=said.sender))
 
 
 def _excluded(message: ForClients) -> Excluded | None:
@@ -299,7 +299,7 @@ def _is_sound(message: Beat | Goodbye) -> bool:
     return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp < _LATEST
 
 
-class _Asker:
+class _NativeAsker:
     """Who asked this node something; it knows its members, and waits for each."""
 
     awaits_node = True

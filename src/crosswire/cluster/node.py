@@ -7,27 +7,29 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
+from crosswire.cluster.bus_options import chosen_bus, compat_options
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
-from crosswire.cluster.gathering import names_of, question
+from crosswire.cluster.gathering import gather_request, names_of
 from crosswire.cluster.hooks import HandlerT, NodeHooks
 from crosswire.cluster.interface import Bus
-from crosswire.cluster.lifecycle import NodeLife
+from crosswire.cluster.lifecycle import NodeLifecycle
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
-from crosswire.cluster.requests import ReplyStream
 from crosswire.cluster.responder import Responder
-from crosswire.core.audience import Audience, Audiences, Room, require_timeout
+from crosswire.cluster.responders import Responders
+from crosswire.cluster.streams import ReplyStream
+from crosswire.core.audience import Audience, Audiences, Room
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
-from crosswire.core.options import require_node_name
+from crosswire.core.options import require_node_name, require_timeout
 from crosswire.core.payloads import payload_type
-from crosswire.errors import ConfigError
+from crosswire.errors import UsageError
 from crosswire.runtime import process
-from crosswire.runtime.slow import watch_of
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.types import ANYTHING, NodeInfo, Replies, T
 
 if TYPE_CHECKING:
@@ -71,25 +73,30 @@ class Node:
         slow_handler: float | None = 0.1,
     ) -> None:
         clients = NoClients() if clients is None else clients
-        tasks, background = Tasks(watch_of(slow_handler)), Tasks()
+        tasks, background = BackgroundTasks(slow_handler_watch(slow_handler)), BackgroundTasks()
         self._events = EventListeners(sender=str)
         services = EventListeners(sender=str)
-        responders = Responder(self._events, tasks), Responder(services, tasks, own=False)
+        responders = Responders(Responder(self._events, tasks), Responder(services, tasks, own=False))
         self._channels = CustomChannels(tasks)
-        self._redis = RedisControl(lambda: self._life.arriving())
-        self._hooks = NodeHooks(tasks, lambda: self._life.lose_name(), self._redis.welcome)
+        self._redis = RedisControl(lambda: self._lifecycle.starting_connection())
+        self._hooks = NodeHooks(tasks, lambda: self._lifecycle.replaced(), self._redis.welcome)
 
-        def join(name: str, bus: Bus) -> ClusterConnection:
-            waits = bool(self._hooks.on_start)
-            compat = bus.compat_options if isinstance(bus, Redis) else None
+        def connect(name: str, bus: Bus) -> ClusterConnection:
             return ClusterConnection(
-                name, bus, *responders, clients, self._hooks, background, compat=compat, waits=waits
+                name,
+                bus,
+                responders,
+                clients,
+                self._hooks,
+                background,
+                compat=compat_options(bus),
+                holds_events=bool(self._hooks.on_start),
             )
 
-        self._life = life = NodeLife(
+        self._lifecycle = lifecycle = NodeLifecycle(
             f"node-{secrets.token_hex(4)}" if name is None else require_node_name(name),
-            _chosen_bus(redis, bus),
-            join,
+            chosen_bus(redis, bus),
+            connect,
             responders,
             tasks,
             background,
@@ -98,11 +105,9 @@ class Node:
         )
         offer_services(services, clients)
         self._redis.offer(services)
-        self._audiences = Audiences(ClusterDispatcher(clients, life.connection))
-        self._part = life.connection
-        self.connected = life.connected
-        self.client_channels = life.client_channels
-        self.lost_name = life.lost_name
+        self._audiences = Audiences(ClusterDispatcher(clients, lifecycle.connection))
+        self._connection = lifecycle.connection
+        self.client_channels = lifecycle.client_channels
         self.on_join = self._hooks.on_join
         self.on_leave = self._hooks.on_leave
         self.on_gap = self._hooks.on_gap
@@ -117,17 +122,17 @@ class Node:
     @property
     def name(self) -> str:
         """The node's name."""
-        return self._life.name
+        return self._lifecycle.name
 
     @property
     def running(self) -> bool:
         """Whether it has been started and not stopped."""
-        return self._life.running
+        return self._lifecycle.running
 
     @property
     def incarnation(self) -> str:
         """What is unique to this run of the node."""
-        return self._life.view().incarnation
+        return self._lifecycle.connection_to_read().incarnation
 
     # Events
 
@@ -183,7 +188,7 @@ class Node:
             BusUnavailable: no Redis can be reached and too much waits for it, where that is the policy.
             NotConnected: the node has not been started.
         """
-        self._part().tell(names_of(to), require_event(event), data, include_self=include_self)
+        self._connection().requester.send(names_of(to), require_event(event), data, include_self=include_self)
 
     def call(
         self, name: str, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING
@@ -206,7 +211,9 @@ class Node:
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
         name = require_name(name, "a node's name")
-        return self._part().call(name, require_event(event), data, require_timeout(timeout), payload_type(type))
+        return self._connection().requester.call(
+            name, require_event(event), data, require_timeout(timeout), payload_type(type)
+        )
 
     async def gather(
         self,
@@ -236,7 +243,9 @@ class Node:
         Raises:
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
-        return await self._part().gather(question(event, data, to, timeout, expect, include_self, type))
+        return await self._connection().requester.gather(
+            gather_request(event, data, to, timeout, expect, include_self, type)
+        )
 
     def stream(
         self,
@@ -258,7 +267,7 @@ class Node:
                 print(reply.sender, reply.data, reply.error)
             print("no answer from", replies.missing)
         """
-        return self._part().stream(question(event, data, to, timeout, expect, include_self, type))
+        return self._connection().requester.stream(gather_request(event, data, to, timeout, expect, include_self, type))
 
     # Channels of the application
 
@@ -270,13 +279,13 @@ class Node:
             BusUnavailable: no Redis lets this node listen there; the handler is not kept.
             NotConnected: the node has not been started.
         """
-        await self._channels.subscribe(self._part(), channel, handler)
+        await self._channels.subscribe(self._connection(), channel, handler)
         return handler
 
     def unsubscribe(self, channel: str, handler: Handler | None = None) -> None:
         """Remove a handler from a channel, or all of its handlers."""
         if self.running:
-            self._part()  # from here, and not from another thread
+            self._connection()  # from here, and not from another thread
         self._channels.unsubscribe(channel, handler)
 
     def publish(self, channel: str, data: Any = None) -> None:
@@ -285,35 +294,41 @@ class Node:
         Raises:
             InvalidPayload, UsageError, BusUnavailable, NotConnected: as :meth:`send`.
         """
-        self._channels.publish(self._part(), channel, data)
+        self._channels.publish(self._connection(), channel, data)
 
     # Members
 
     @property
     def nodes(self) -> dict[str, NodeInfo]:
         """The living members by name, this node among them."""
-        return self._part().members.nodes
+        return self._connection().members.nodes
 
     @property
     def redis(self) -> RedisControl:
-        """The Redis it uses, to look at, to add and to remove."""
+        """The Redis that carry its messages: shows how they are, adds and removes some.
+
+        Raises:
+            UsageError: the node has no Redis, as it is alone or has another bus.
+        """
+        if not isinstance(self._lifecycle.bus, Redis):
+            raise UsageError(f"node {self.name!r} has no Redis: make it with redis=")
         return self._redis
 
     @property
     def gaps(self) -> int:
         """How often messages may have been missed; ``on_gap`` tells more."""
-        return self._life.view().port.gaps
+        return self._lifecycle.connection_to_read().port.gaps
 
     @property
     def dropped(self) -> int:
         """Messages that could not be handed to any Redis, and found no more room to wait."""
-        part = self._life.view()
+        part = self._lifecycle.connection_to_read()
         return part.port.dropped + part.native.dropped
 
     @property
     def refused(self) -> int:
         """Messages that came over the bus and were not what they should be."""
-        return self._life.view().refusals
+        return self._lifecycle.connection_to_read().refused
 
     # Audiences
 
@@ -348,7 +363,7 @@ class Node:
             NotConnected: it was stopped meanwhile.
             Exception: what an ``on_start`` handler raised.
         """
-        await self._life.start()
+        await self._lifecycle.start()
 
     async def stop(self, drain: float = 0) -> None:
         """Let handlers end, run the ``on_stop`` hooks, and leave the cluster. Does nothing if the node does not run.
@@ -358,7 +373,7 @@ class Node:
         Args:
             drain: seconds that handlers get to end; then they are cancelled. With 0 they get a second.
         """
-        await self._life.stop(drain)
+        await self._lifecycle.stop(drain)
 
     def run(self, *, drain: float = 10) -> None:
         """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second one hurries. Blocks.
@@ -373,7 +388,7 @@ class Node:
             SystemExit: what :meth:`start` tells with ConfigError, in a line; or another node has taken over the name.
             Exception: what an ``on_start`` or ``on_stop`` handler raised.
         """
-        process.run("node", self._life, drain)
+        process.run("node", self._lifecycle, drain)
 
     async def __aenter__(self) -> Node:
         await self.start()
@@ -384,25 +399,37 @@ class Node:
     ) -> None:
         await self.stop()
 
-    # For the server that it is part of, and whoever runs that
+    # For a server that has this node, and for the command line
+
+    @property
+    def incompatible_nodes(self) -> dict[str, str]:
+        """The living members that speak another dialect than this node, by name: each misses the other's messages.
+
+        Raises:
+            NotConnected: the node has not been started.
+        """
+        return self._connection().members.incompatible
+
+    async def wait_for_members(self) -> None:
+        """Wait until all members are known, also those that were slow to answer when this node came.
+
+        It takes no longer than the silence after which a member counts as dead.
+
+        Raises:
+            NotConnected: the node has not been started.
+        """
+        await self._connection().members.wait_for_all()
+
+    async def wait_until_replaced(self) -> None:
+        """Wait until another node has taken over this node's name; this one must stop then."""
+        await self._lifecycle.wait_until_replaced()
 
     @property
     def bus(self) -> Bus | None:
         """What carries its messages; None if it is alone."""
-        return self._life.bus
+        return self._lifecycle.bus
 
     def configure(self, *, name: str | None = None, redis: str | Collection[str] | Redis | None = None) -> None:
         """Change what it was made with, before it starts."""
         checked = None if name is None else require_node_name(name)
-        self._life.configure(checked, _chosen_bus(redis, None))
-
-
-def _chosen_bus(redis: str | Collection[str] | Redis | None, bus: Bus | None) -> Bus | None:
-    if redis is not None and bus is not None:
-        raise ConfigError("give either redis= or bus=, not both")
-    if bus is not None and (isinstance(bus, type) or not callable(getattr(bus, "attach", None))):
-        advice = "redis= takes the urls of Redis" if isinstance(bus, str) else "give a bus, such as MemoryBus()"
-        raise ConfigError(f"bus={bus!r}: {advice}")
-    if redis is None:
-        return bus
-    return redis if isinstance(redis, Redis) else Redis(redis)
+        self._lifecycle.configure(checked, chosen_bus(redis, None))

@@ -18,10 +18,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from crosswire.cluster.compat import Compat
-from crosswire.cluster.dialect import ClientInbox, ReceivePublished
+from crosswire.cluster.dialect import ClientInbox, EventInbox, ReceivePublished, ReplyInbox
 from crosswire.cluster.interface import Port
-from crosswire.cluster.requests import PendingRequests
-from crosswire.cluster.responder import Responder
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import Payloads
 from crosswire.core.messages import ABSENT, JSON, NODE_MSGPACK, Codec
@@ -35,7 +33,7 @@ from crosswire.core.original_channels import (
 )
 from crosswire.core.payloads import PayloadType, RawPayload
 from crosswire.errors import EventError, InvalidPayload, UsageError
-from crosswire.runtime.notices import Notices, reason, shown
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -133,7 +131,7 @@ class OriginalDialect:
         self._from_bridge = decoders.Decoder(_FromBridge)
         self.label = "compat-msgpack" if codec.binary else "compat-json"
         self.codec: Codec = _OriginalCodec(codec)
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         self.refused = 0
 
     # Saying
@@ -170,15 +168,15 @@ class OriginalDialect:
         """Encode data as the original would; raises InvalidPayload for what JavaScript can't hold."""
         return msgspec.Raw(self.codec.encode(data))
 
-    def tell(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
+    def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
         """Publish an event."""
         self._say(_OriginalEvent(event, self._name, payload, list(to or ())))
 
-    def ask(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
+    def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         """Publish a request."""
         self._say(_OriginalEvent(event, self._name, payload, list(to or ()), call_id))
 
-    def own_answer(self, call_id: str, payload: RawPayload) -> None:
+    def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Publish this node's answer to itself, as the original does."""
         self.answer(call_id, payload)
 
@@ -191,9 +189,9 @@ class OriginalDialect:
 
     # Listening
 
-    def listen(self, responder: Responder, asks: PendingRequests) -> None:
+    def attend(self, events: EventInbox, replies: ReplyInbox) -> None:
         """Listen to other servers."""
-        self._port.subscribe(BRIDGE, partial(self._bridge, responder, asks), plain=True)
+        self._port.subscribe(BRIDGE, partial(self._bridge, events, replies), plain=True)
 
     def serve(self, clients: ClientInbox) -> None:
         """Listen for clients."""
@@ -253,7 +251,7 @@ class OriginalDialect:
             except InvalidPayload as error:
                 self._refuse(error)
 
-    def _bridge(self, responder: Responder, asks: PendingRequests, body: bytes) -> None:
+    def _bridge(self, events: EventInbox, replies: ReplyInbox, body: bytes) -> None:
         try:
             message = self._from_bridge.decode(body).data
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
@@ -267,23 +265,23 @@ class OriginalDialect:
                 self._refuse("an answer to nothing")
             elif message.error is not UNSET:
                 refusal = EventError(message.error.code, message.error.message, sender=sender)
-                asks.refused(sender, call_id, refusal)
+                replies.refused(sender, call_id, refusal)
             else:
-                asks.answered(sender, call_id, self.codec, message.payload)
+                replies.answered(sender, call_id, self.codec, message.payload)
         elif message.target_server and self._name not in message.target_server:
             return
         elif call_id is UNSET:
-            responder.event(sender, message.event, self.codec, message.payload)
+            events.event(sender, message.event, self.codec, message.payload)
         else:
             # Without a listener an original says nothing, and whoever asked counts whatever is said as an answer.
             awaits_node = bool(message.target_server) and _OUR_CALL.fullmatch(call_id) is not None
             asker = _OriginalAsker(self, call_id, awaits_node=awaits_node)
-            responder.request(asker, sender, message.event, self.codec, message.payload)
+            events.request(asker, sender, message.event, self.codec, message.payload)
 
     def _refuse(self, why: object) -> None:
         self.refused += 1
         said = reason(why) if isinstance(why, BaseException) else shown(str(why))
-        self._notices.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
+        self._warnings.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
 
 
 class _OriginalAsker:

@@ -12,8 +12,8 @@ from crosswire.core.messages import Codec
 from crosswire.core.names import require_event
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import BusUnavailable, ConfigError
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.loop_thread import running_loop
-from crosswire.runtime.tasks import Tasks
 
 
 class CustomChannels:
@@ -25,7 +25,7 @@ class CustomChannels:
 
     __slots__ = ("_connection", "_handlers", "_names", "_responder", "_tags")
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: BackgroundTasks) -> None:
         self._handlers = EventListeners(sender=str)
         self._responder = Responder(self._handlers, tasks)
         self._connection: ClusterConnection | None = None

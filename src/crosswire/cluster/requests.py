@@ -1,10 +1,9 @@
-"""What this node asked others, and waits for."""
+"""Requests of a node that wait for their answers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from crosswire.core.calls import PendingCalls
@@ -12,36 +11,36 @@ from crosswire.core.deadlines import Deadlines
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import ANY, PayloadType, RawPayload
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
-from crosswire.types import Replies, Reply, T_co
+from crosswire.types import Replies
 
 
-class Ask(Protocol):
-    """Something that was asked.
+class PendingRequest(Protocol):
+    """A request that waits for its answers.
 
     Attributes:
-        kind: what an answer is decoded into.
+        kind: the type of an answer.
     """
 
     kind: PayloadType
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
-        """Take a reply; tell whether no more are waited for."""
+        """Take a reply; return whether no more are waited for."""
         ...
 
     def lost(self, name: str) -> bool:
-        """Take note that a node is gone; tell whether no more are waited for."""
+        """Give up on a node that is gone; return whether no more replies are waited for."""
         ...
 
     def end(self) -> None:
-        """The time is over."""
+        """Stop waiting, with the replies that came: the time is over, or the node stops."""
 
 
 _TICK = 0.1
-"""Seconds between two looks at whose time is over: one timer for all asks, as most are answered long before."""
+"""Seconds between two checks for timeouts: one timer for all requests, as most are answered long before."""
 
 
 class PendingRequests:
-    """The asks of a node that are not ended, by id.
+    """Pending requests of a node, by id.
 
     Args:
         prefix: of the ids; empty where only this node sees the answers.
@@ -52,7 +51,7 @@ class PendingRequests:
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix
         self._count = 0
-        self._pending: PendingCalls[Ask] = PendingCalls()
+        self._pending: PendingCalls[PendingRequest] = PendingCalls()
         self._timeouts: dict[str, float] = {}
         self._deadlines = Deadlines()
         self._ticking: asyncio.TimerHandle | None = None
@@ -60,95 +59,98 @@ class PendingRequests:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def begin(self, ask: Ask, timeout: float, loop: asyncio.AbstractEventLoop | None = None) -> str:
-        """Remember an ask, for ``timeout`` seconds and a tick; return the id that its answers will name.
+    def begin(self, request: PendingRequest, timeout: float, loop: asyncio.AbstractEventLoop | None = None) -> str:
+        """Add a request, for ``timeout`` seconds and a tick; return the id that its answers will carry.
 
-        ``loop`` is the running event loop, where that is known: to look for it is a system call.
+        ``loop`` is the running event loop, if it is known: looking for it is a system call.
         """
         loop = loop or asyncio.get_running_loop()
         self._count += 1
         call_id = f"{self._prefix}{self._count:x}"
-        self._pending.add(call_id, ask)
+        self._pending.add(call_id, request)
         self._timeouts[call_id] = timeout
         self._deadlines.add(call_id, timeout, loop.time())
         if self._ticking is None:
             self._ticking = loop.call_later(_TICK, self._tick)
         return call_id
 
-    def forget(self, call_id: str) -> Ask | None:
-        """Wait no more; return the ask."""
+    def forget(self, call_id: str) -> PendingRequest | None:
+        """Remove a request and return it; return None if there is none."""
         timeout = self._timeouts.pop(call_id, None)
         if timeout is not None:
             self._deadlines.remove(call_id, timeout)
         return self._pending.take(call_id)
 
     def _tick(self) -> None:
-        """End the asks whose time is over."""
+        """End the requests whose time is over."""
         loop = asyncio.get_running_loop()
         for call_id in list(self._deadlines.take_due(loop.time())):
-            ask = self.forget(call_id)
-            if ask is not None:
-                ask.end()
+            request = self.forget(call_id)
+            if request is not None:
+                request.end()
         self._ticking = loop.call_later(_TICK, self._tick) if self._pending else None
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
-        """Take an answer, unless nobody waits for it."""
-        ask = self._pending.get(call_id)
-        if ask is None:
+        """Pass an answer to its request; ignore it if none waits for it."""
+        request = self._pending.get(call_id)
+        if request is None:
             return
         try:
-            data, error = codec.payload(ask.kind, payload), None
+            data, error = codec.payload(request.kind, payload), None
         except InvalidPayload as invalid:
             data, error = None, InvalidPayload(invalid.message, sender=sender)
-        if ask.reply(sender, data, error):
+        if request.reply(sender, data, error):
             self.forget(call_id)
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
-        """Take a refusal, unless nobody waits for it."""
-        ask = self._pending.get(call_id)
-        if ask is not None and ask.reply(sender, None, error):
+        """Pass a refusal to its request; ignore it if none waits for it."""
+        request = self._pending.get(call_id)
+        if request is not None and request.reply(sender, None, error):
             self.forget(call_id)
 
     def gone(self, name: str) -> None:
-        """A node is gone and answers no more."""
-        for call_id, ask in self._pending.items():
-            if ask.lost(name):
+        """Give up on the answers of a node that is gone."""
+        for call_id, request in self._pending.items():
+            if request.lost(name):
                 self.forget(call_id)
 
     def end_all(self) -> None:
-        """End everything: this node stops."""
+        """End all requests, as this node stops."""
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
-        for call_id, ask in self._pending.items():
+        for call_id, request in self._pending.items():
             self.forget(call_id)
-            ask.end()
+            request.end()
 
 
-class OneAsk:
-    """Waits for one node.
+class PendingCall:
+    """A request to one node.
 
     Args:
         name: of the node.
-        what: of the event, for the error.
+        event: its name, for the error.
         timeout: seconds, for the error.
         loop: the running event loop.
-        kind: what its answer is decoded into.
+        kind: the type of the answer.
+
+    Attributes:
+        future: the answer.
     """
 
-    __slots__ = ("_name", "_timeout", "_what", "future", "kind")
+    __slots__ = ("_event", "_name", "_timeout", "future", "kind")
 
     def __init__(
-        self, name: str, what: str, timeout: float, loop: asyncio.AbstractEventLoop, kind: PayloadType = ANY
+        self, name: str, event: str, timeout: float, loop: asyncio.AbstractEventLoop, kind: PayloadType = ANY
     ) -> None:
         self.kind = kind
         self._name = name
-        self._what = what
+        self._event = event
         self._timeout = timeout
         self.future: asyncio.Future[Any] = loop.create_future()
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
-        """Take its answer; nobody else was asked."""
+        """Take the node's reply; those of others are ignored, as they were not asked."""
         if sender != self._name:
             return False
         if not self.future.done():
@@ -159,27 +161,27 @@ class OneAsk:
         return True
 
     def lost(self, name: str) -> bool:
-        """It died."""
+        """Fail if it was this node that is gone."""
         if name != self._name:
             return False
         self._fail(NodeGone(name))
         return True
 
     def end(self) -> None:
-        """It did not answer."""
-        self._fail(CallTimeout(f"node {self._name!r} did not answer {self._what!r} within {self._timeout} s"))
+        """Fail with a timeout."""
+        self._fail(CallTimeout(f"node {self._name!r} did not answer {self._event!r} within {self._timeout} s"))
 
     def _fail(self, error: Exception) -> None:
         if not self.future.done():
             self.future.set_exception(error)
 
 
-class Awaited:
-    """Who is still to answer.
+class AwaitedNodes:
+    """The nodes whose answers to one request are still waited for.
 
     Args:
-        names: who was asked, as far as that is known.
-        expect: how many answers are waited for, whoever gives them; None for one of each who was asked.
+        names: of the nodes that were asked, as far as they are known.
+        expect: how many answers are enough, from whichever nodes; None for one from each node that was asked.
     """
 
     __slots__ = ("_answered", "_expect", "_lost", "_waiting")
@@ -190,39 +192,48 @@ class Awaited:
         self._answered: set[str] = set()
         self._lost: list[str] = []
 
-    def answers(self, sender: str) -> bool:
-        """Take note of an answer; tell whether it counts: that of somebody who was asked, and the first."""
+    def answered(self, sender: str) -> bool:
+        """Record an answer; return whether it counts: the first one of a node that was asked."""
         if sender in self._answered or (self._expect is None and sender not in self._waiting):
             return False
         self._answered.add(sender)
         self._waiting.pop(sender, None)
         return True
 
-    def loses(self, name: str) -> None:
-        """Take note that a node will not answer."""
+    def lost(self, name: str) -> None:
+        """Record that a node will not answer."""
         if name in self._waiting:
             del self._waiting[name]
             self._lost.append(name)
 
     @property
-    def over(self) -> bool:
-        """Whether nothing more is to be waited for."""
+    def complete(self) -> bool:
+        """Whether no more answers are waited for."""
         return not self._waiting if self._expect is None else len(self._answered) >= self._expect
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Who did not answer; nobody, if those who did were enough."""
+        """The nodes that did not answer; none, if enough did."""
         if self._expect is not None and len(self._answered) >= self._expect:
             return ()
         return (*self._lost, *self._waiting)
 
 
-class GatherAsk:
-    """Waits for many, and gives their answers at once."""
+class PendingGather:
+    """A request to several nodes.
+
+    Args:
+        awaited: the nodes that were asked.
+        expect: how many answers are enough; None for one from each node.
+        kind: the type of an answer.
+
+    Attributes:
+        future: all the replies.
+    """
 
     __slots__ = ("_answers", "_awaited", "_errors", "_expect", "future", "kind")
 
-    def __init__(self, awaited: Awaited, expect: int | None, kind: PayloadType = ANY) -> None:
+    def __init__(self, awaited: AwaitedNodes, expect: int | None, kind: PayloadType = ANY) -> None:
         self.kind = kind
         self._awaited = awaited
         self._expect = expect or 0
@@ -231,8 +242,8 @@ class GatherAsk:
         self.future: asyncio.Future[Replies] = asyncio.get_running_loop().create_future()
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
-        """Take a reply."""
-        if self._awaited.answers(sender):
+        """Take a reply; see :class:`PendingRequest`."""
+        if self._awaited.answered(sender):
             if error is None:
                 self._answers[sender] = data
             else:
@@ -240,107 +251,19 @@ class GatherAsk:
         return self.settle()
 
     def lost(self, name: str) -> bool:
-        """A node is gone."""
-        self._awaited.loses(name)
+        """Give up on a node; see :class:`PendingRequest`."""
+        self._awaited.lost(name)
         return self.settle()
 
     def settle(self) -> bool:
-        """End if nothing more is to be waited for; tell whether it did."""
-        if self._awaited.over:
+        """End if no more answers are waited for; return whether that is so."""
+        if self._awaited.complete:
             self.end()
             return True
         return False
 
     def end(self) -> None:
-        """Give what there is."""
+        """Set the future to the replies that came."""
         if not self.future.done():
             missing = self._awaited.missing
             self.future.set_result(Replies(self._answers, errors=self._errors, missing=missing, expected=self._expect))
-
-
-class ReplyStream(AsyncIterator[Reply[T_co]]):
-    """The replies to a ``stream``, each as it comes.
-
-    Leaving the loop early forgets those that have not come.
-
-    Attributes:
-        missing: when the stream has ended, who did not answer.
-    """
-
-    def __init__(self, inbox: StreamInbox, forget: Callable[[], None]) -> None:
-        self._inbox = inbox
-        self._forget = forget
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Names of those who have not answered, while it goes on; of those who did not, when it has ended."""
-        return self._inbox.missing
-
-    def __aiter__(self) -> ReplyStream[T_co]:
-        return self
-
-    async def __anext__(self) -> Reply[T_co]:
-        reply = await self._inbox.next()
-        if reply is None:
-            self._forget()
-            raise StopAsyncIteration
-        return reply
-
-    async def aclose(self) -> None:
-        """Forget the replies that have not come."""
-        self._inbox.end()
-        self._forget()
-
-    def __del__(self) -> None:
-        # Nothing refers to the stream but the loop over it: it was left.
-        self._forget()
-
-
-class StreamInbox:
-    """Keeps the replies of a stream until they are taken: at most one of each who was asked."""
-
-    __slots__ = ("_awaited", "_came", "_ended", "_replies", "kind")
-
-    def __init__(self, awaited: Awaited, kind: PayloadType = ANY) -> None:
-        self.kind = kind
-        self._awaited = awaited
-        self._replies: deque[Reply] = deque()
-        self._came = asyncio.Event()
-        self._ended = False
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Who has not answered."""
-        return self._awaited.missing
-
-    async def next(self) -> Reply | None:
-        """Wait for a reply; None when there are no more."""
-        while not self._replies:
-            if self._ended:
-                return None
-            self._came.clear()
-            await self._came.wait()
-        return self._replies.popleft()
-
-    def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
-        """Take a reply."""
-        if not self._ended and self._awaited.answers(sender):
-            self._replies.append(Reply(sender, data, error))
-            self._came.set()
-        return self.settle()
-
-    def lost(self, name: str) -> bool:
-        """A node is gone."""
-        self._awaited.loses(name)
-        return self.settle()
-
-    def settle(self) -> bool:
-        """End if nothing more is to be waited for; tell whether it did."""
-        if self._awaited.over:
-            self.end()
-        return self._ended
-
-    def end(self) -> None:
-        """No more replies are taken; those that came can still be read."""
-        self._ended = True
-        self._came.set()

@@ -17,9 +17,9 @@ from crosswire.core.payloads import RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, SharedWork
-from crosswire.runtime.interrupts import BrokenOff
-from crosswire.runtime.notices import Notices, reason, shown
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
+from crosswire.runtime.stop_signals import InterruptedBySignal
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 from crosswire.runtime.workers import Workers
 
 logger = logging.getLogger("crosswire.cluster")
@@ -46,7 +46,7 @@ class Responder:
     """
 
     def __init__(
-        self, events: EventListeners, tasks: Tasks, *, own: bool = True, max_handlers: int = MAX_HANDLERS
+        self, events: EventListeners, tasks: BackgroundTasks, *, own: bool = True, max_handlers: int = MAX_HANDLERS
     ) -> None:
         self._events = events
         self._own = own
@@ -72,7 +72,7 @@ class Responder:
         if self._held is not None:
             self._hold(self._held, partial(self.event, sender, event, codec, payload))
         elif listeners := self._events.of(event):
-            self._answerer.handle(event, listeners, sender, codec, payload, None, self._work)
+            self._answerer.handle(event, listeners, sender, codec, payload, sender, None, self._work)
         elif self._own:
             self._failures.unhandled(sender, event)
 
@@ -86,7 +86,7 @@ class Responder:
         if self._held is not None:
             self._hold(self._held, partial(self.request, asker, sender, event, codec, payload))
         elif listeners := self._events.of(event):
-            self._answerer.handle(event, listeners, sender, codec, payload, asker, self._work)
+            self._answerer.handle(event, listeners, sender, codec, payload, sender, asker, self._work)
         elif asker.awaits_node:
             asker.refuse(_NO_HANDLER)
 
@@ -101,7 +101,7 @@ class Responder:
 
 
 class _Nodes:
-    """Implements :class:`crosswire.runtime.answering.Peers`: a call is an :class:`Asker`."""
+    """Implements :class:`crosswire.runtime.answering.Askers`: a call is an :class:`Asker`."""
 
     __slots__ = ("_failures",)
 
@@ -127,10 +127,10 @@ class _Nodes:
 class _FailureLog:
     """Logs what became of nodes' events, a few of a kind at a time."""
 
-    __slots__ = ("_notices", "_throttle")
+    __slots__ = ("_throttle", "_warnings")
 
     def __init__(self) -> None:
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         self._throttle = Throttle()
 
     def add(self, event: str, error: BaseException, *, told: bool) -> None:
@@ -145,7 +145,9 @@ class _FailureLog:
             if not told:
                 self._refused(event, error)
             return
-        if isinstance(error, BrokenOff) or (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+        if isinstance(error, InterruptedBySignal) or (
+            isinstance(error, asyncio.CancelledError) and is_being_cancelled()
+        ):
             return
         held_back = self._throttle.admit((event, type(error)), time.monotonic())
         if held_back is not None:
@@ -155,16 +157,16 @@ class _FailureLog:
     def _refused(self, event: str, error: EventError) -> None:
         """Log a refusal that nobody waits for, without a traceback: that might show data."""
         if error is _BUSY:
-            self._notices.warn("busy", "the nodes' event %r was dropped: too many are still being handled", event)
+            self._warnings.warn("busy", "the nodes' event %r was dropped: too many are still being handled", event)
         else:
             text = "a handler of the nodes' event %r refused it, and nobody waits for an answer: %s"
-            self._notices.warn("refused", text, event, reason(error))
+            self._warnings.warn("refused", text, event, reason(error))
 
     def unhandled(self, sender: str, event: str) -> None:
         """Log that there is no handler."""
         text = "there is no handler for the nodes' event %r, from %r: nothing is done (logged once for each name)"
-        self._notices.warn_once("there is no handler", event, text, shown(sender))
+        self._warnings.warn_once("there is no handler", event, text, shown(sender))
 
     def lost_before_start(self, limit: int) -> None:
         """Log that an event was dropped because too many came before the node's start."""
-        self._notices.warn("held", "an event of a node is lost: more than %d came before the start", limit)
+        self._warnings.warn("held", "an event of a node is lost: more than %d came before the start", limit)

@@ -1,4 +1,4 @@
-"""What the annotations of a handler say."""
+"""Annotations of handlers, resolved and looked into."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType, FunctionType, NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 UNKNOWN: Any = object()
-"""Stands for an annotation that can't be resolved."""
+"""Returned for an annotation that can't be resolved."""
 
 _UNRESOLVED = (NameError, AttributeError, SyntaxError, TypeError)
 
@@ -29,13 +29,13 @@ def resolved(handler: Callable[..., Any], name: str, annotation: Any) -> Any:
     """
     if not isinstance(annotation, str):
         return annotation
-    # This annotation alone: the others may name what is imported for type checkers only.
+    # This annotation alone: the others may use names that are imported for type checkers only.
     wanted: Any = SimpleNamespace(__annotations__={name: annotation})
     return get_type_hints(wanted, *_names_around(handler), include_extras=True)[name]
 
 
 def known(handler: Callable[..., Any], name: str, annotation: Any) -> Any:
-    """As :func:`resolved`, with ``UNKNOWN`` where it can't be resolved, and Any where there is none."""
+    """Return an annotation like :func:`resolved`, or ``UNKNOWN`` if it can't be resolved, or Any if there is none."""
     if annotation is inspect.Parameter.empty:
         return Any
     try:
@@ -45,8 +45,8 @@ def known(handler: Callable[..., Any], name: str, annotation: Any) -> Any:
 
 
 def alternatives(annotation: Any) -> tuple[Any, ...]:
-    """Tell what a value of an annotation is one of: the members of a union, the values of a Literal, what
-    an alias or a NewType stands for; ``Annotated`` is taken off.
+    """Return the alternatives of an annotation: the members of a union, the values of a Literal, what an alias or a
+    NewType stands for; ``Annotated`` is removed.
     """
     if annotation is None:
         return (NoneType,)
@@ -67,7 +67,7 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def may_be(annotation: Any, kinds: tuple[type, ...]) -> bool:
-    """Whether a value of one of these classes may be what an annotation says; True where that can't be told."""
+    """Return whether a value of one of these classes may fit an annotation; True where that is unknown."""
     return any(_fits(each, kind) for each in alternatives(annotation) for kind in kinds)
 
 
@@ -85,7 +85,7 @@ def _fits(annotation: Any, kind: type) -> bool:
 
 
 def _names_around(handler: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The global and the local names that a handler's annotations were written among."""
+    """Return the global and the local names with which a handler's annotations can be evaluated."""
     function: Any = inspect.unwrap(handler)
     while isinstance(function, partial):
         function = inspect.unwrap(function.func)
@@ -100,13 +100,13 @@ def _names_around(handler: Callable[..., Any]) -> tuple[dict[str, Any], dict[str
 
 
 def _names_of_class(owner: object, found: dict[str, Any]) -> dict[str, Any]:
-    """What is defined in the class of a method, and is no global name: its types may be."""
+    """Return what the class of a method defines and the module does not: types that its annotations may use."""
     bases = getattr(owner if isinstance(owner, type) else type(owner), "__mro__", ())
     return {name: value for base in reversed(bases) for name, value in vars(base).items() if name not in found}
 
 
 def _names_of_frames(functions: set[str], found: dict[str, Any]) -> dict[str, Any]:
-    """The local names where a handler is being registered, and in the functions around it that still run."""
+    """Return the local names where a handler is being registered, and of the functions around it that still run."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith("crosswire."):
         frame = frame.f_back
@@ -119,7 +119,7 @@ def _names_of_frames(functions: set[str], found: dict[str, Any]) -> dict[str, An
 
 
 def _names_of_closure(function: Any) -> dict[str, Any]:
-    """The names that a function takes from the functions around it, as far as they have values by now."""
+    """Return the names that a function uses from the functions around it, as far as they have values by now."""
     names = {}
     if isinstance(function, FunctionType):
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):

@@ -1,4 +1,4 @@
-"""Joins fragments into messages, within limits, and checks text as it comes (RFC 6455, 5.4 and 8.1). Sans-IO."""
+"""Joining fragments into messages, within limits; text is checked on arrival (RFC 6455, 5.4 and 8.1). Sans-IO."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Assembler:
     def __init__(self, max_message: int, max_fragments: int) -> None:
         self._max_message = max_message
         self._max_fragments = max_fragments
-        self._parts: list[Any] = []  # of text that is checked as it comes str, else bytes
+        self._parts: list[Any] = []  # str if the text is checked on arrival, else bytes
         self._text: codecs.IncrementalDecoder | None = None
         self._size = 0
         self._count = 0
@@ -86,7 +86,7 @@ def decode_text(payload: bytes, decoder: codecs.IncrementalDecoder | None = None
     """Decode UTF-8, whole or a piece of it.
 
     Raises:
-        ProtocolFailure: with 1007, it is none.
+        ProtocolFailure: it is no UTF-8 (1007).
     """
     try:
         return payload.decode() if decoder is None else decoder.decode(payload, final)

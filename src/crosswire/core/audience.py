@@ -1,4 +1,4 @@
-"""Whom a message is for: plain values that can cross the network, and the verbs that an application uses on them."""
+"""Audiences of messages: targets as plain values that can cross the network, and the verbs for applications."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from crosswire.core.names import require_event, require_name
+from crosswire.core.options import require_timeout
 from crosswire.core.payloads import PayloadType, payload_type
 from crosswire.errors import SENDABLE, UsageError, may_be_sent
 from crosswire.types import ANYTHING, Replies, Roster, T, Tally
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Everyone(msgspec.Struct, frozen=True, tag="everyone"):
-    """Every user."""
+    """Every user, as the target of a message."""
 
 
 class ToUsers(msgspec.Struct, frozen=True, tag="users"):
-    """These users, wherever each is connected.
+    """Some users, wherever they are connected.
 
     Attributes:
         users: their ids.
@@ -43,22 +44,21 @@ Target = Everyone | ToUsers | ToRoom
 
 
 class Excludable(Protocol):
-    """A single connection that ``exclude=`` can name: a ``Socket``.
+    """A single connection that ``exclude=`` can name: a ``Socket``."""
 
-    Attributes:
-        user: whose it is.
-    """
-
-    user: str
+    @property
+    def user(self) -> str:
+        """Whose it is."""
+        ...
 
     @property
     def id(self) -> str:
-        """What is unique to the connection."""
+        """An id that no other connection has."""
         ...
 
 
 class Excluded(msgspec.Struct, frozen=True, gc=False):
-    """Who is left out of a message; where nobody is, there is None instead.
+    """Users and sockets that are left out of a message. If there are none, None is used instead.
 
     Attributes:
         users: ids of users, with all their connections.
@@ -84,19 +84,19 @@ class Dispatcher(Protocol):
         ...
 
     async def count(self, target: Target) -> Tally:
-        """Count the target's users."""
+        """Count the users of the target, each once."""
         ...
 
     async def members(self, room: ToRoom) -> Roster:
-        """List a room's members."""
+        """List the users who are in a room."""
         ...
 
     async def add(self, room: ToRoom, user: str) -> Replies:
-        """Let every connection of a user join."""
+        """Let every connection of a user join the room."""
         ...
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
-        """Let every connection of a user leave."""
+        """Let every connection of a user leave the room."""
         ...
 
     async def clear(self, room: ToRoom) -> Replies:
@@ -105,7 +105,7 @@ class Dispatcher(Protocol):
 
 
 class Audience:
-    """Those whom a message is for, wherever they are connected; made by a server or a node, and cheap."""
+    """Recipients of messages, wherever they are connected. A server or a node makes it; that costs next to nothing."""
 
     __slots__ = ("_dispatcher", "target")
 
@@ -119,12 +119,12 @@ class Audience:
     def send(
         self, event: str, data: Any = None, *, exclude: Iterable[str | Excludable] = (), local: bool = False
     ) -> None:
-        """Hand an event over to all of them. Never waits.
+        """Send an event to all of them. Never waits.
 
         Args:
             event: its name.
             data: anything with a JSON form: builtin types, dataclasses, msgspec Structs, datetimes, ...
-            exclude: who is left out: user ids, with all connections of each, and sockets, each for itself.
+            exclude: user ids (with all their connections) and single sockets that are left out.
             local: only those connected to this server.
 
         Raises:
@@ -183,7 +183,7 @@ class Room(Audience):
         self._room = room
 
     async def add(self, user: str) -> Replies:
-        """Let a user join, wherever connected.
+        """Let a user join the room, on every server.
 
         Returns:
             How many of the user's connections joined, by node; a node that refused one is in ``errors``.
@@ -191,7 +191,11 @@ class Room(Audience):
         return await self._dispatcher.add(self._room, require_name(user, "a user id"))
 
     async def remove(self, user: str) -> Replies:
-        """Let a user leave, wherever connected; returns how many of the user's connections left, by node."""
+        """Let a user leave the room, on every server.
+
+        Returns:
+            How many of the user's connections left, by node.
+        """
         return await self._dispatcher.remove(self._room, require_name(user, "a user id"))
 
     async def members(self) -> Roster:
@@ -199,12 +203,16 @@ class Room(Audience):
         return await self._dispatcher.members(self._room)
 
     async def clear(self) -> Replies:
-        """Remove every member from the room, on all servers; returns how many connections left, by node."""
+        """Remove every member from the room, on every server.
+
+        Returns:
+            How many connections left, by node.
+        """
         return await self._dispatcher.clear(self._room)
 
 
 class Audiences:
-    """Gives the audiences of one dispatcher."""
+    """Factory of the audiences of one dispatcher."""
 
     __slots__ = ("_dispatcher", "everyone")
 
@@ -213,15 +221,15 @@ class Audiences:
         self.everyone = Audience(Everyone(), dispatcher)
 
     def user(self, id: str) -> Audience:
-        """One user, on every connection it has."""
+        """Return the audience of one user, on all its connections."""
         return Audience(ToUsers((require_name(id, "a user id"),), one=True), self._dispatcher)
 
     def users(self, ids: Iterable[str]) -> Audience:
-        """Some users; each is reached once, however often named."""
+        """Return the audience of some users; each is reached once, however often it is named."""
         return Audience(ToUsers(user_ids(ids, "users()")), self._dispatcher)
 
     def room(self, namespace: str, id: str) -> Room:
-        """The members of a room."""
+        """Return a room and the audience of its members."""
         return Room(room_of(namespace, id), self._dispatcher)
 
 
@@ -246,7 +254,7 @@ def user_ids(users: Iterable[str], what: str) -> tuple[str, ...]:
 
 
 def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
-    """Sort what is excluded from a message into users and connections; None if that is nobody.
+    """Sort what is excluded from a message into users and sockets; return None if there are none.
 
     Raises:
         UsageError: it is a single string or socket, or something in it is neither a user id nor a socket.
@@ -265,24 +273,11 @@ def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
     return Excluded(tuple(users), tuple(sockets)) if users or sockets else None
 
 
-def require_timeout(value: object) -> float:
-    """Check a timeout in seconds.
-
-    Raises:
-        UsageError: it is no number greater than 0.
-    """
-    if type(value) is int and value > 0:
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UsageError(f"a timeout is a number of seconds greater than 0, not {value!r}")
-    return value
-
-
 def require_close_code(value: object) -> int:
     """Check a close code that an application may send (RFC 6455, section 7.4.2).
 
     Raises:
-        UsageError: it is none.
+        UsageError: it may not be sent.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise UsageError(f"a close code is an int, not {value!r}")

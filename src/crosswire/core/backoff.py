@@ -1,4 +1,4 @@
-"""How long a client waits before it tries again: a fast phase, then exponential backoff, all with full jitter."""
+"""Delays between attempts to connect: a fast phase, then exponential backoff, all with full jitter."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Backoff:
     max_interval: float = 120
 
     def bound(self, attempt: int) -> float:
-        """The longest delay, in seconds, before attempt ``attempt`` (1 is the first)."""
+        """Return the longest delay, in seconds, before attempt ``attempt`` (1 is the first)."""
         if attempt <= self.fast_retries:
             return min(self.fast_interval, self.max_interval)
-        # Beyond 64 doublings every base is over any maximum; the cap keeps the power from overflowing.
+        # After 64 doublings every base is above any maximum; more might overflow.
         doublings = min(attempt - self.fast_retries, 64)
         return min(self.fast_interval * 2.0**doublings, self.max_interval)
 
     def delay(self, attempt: int, random: Callable[[], float]) -> float:
-        """A delay in seconds before attempt ``attempt``; ``random`` gives a number in [0, 1)."""
+        """Return a delay in seconds before attempt ``attempt``; ``random`` returns a number in [0, 1)."""
         return self.bound(attempt) * random()

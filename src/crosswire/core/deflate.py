@@ -18,27 +18,27 @@ MIN_SIZE = 256
 """Shorter messages, in bytes, are sent as they are: compressing them costs more than it saves."""
 
 RESPONSE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
-"""The ``Sec-WebSocket-Extensions`` field that grants it."""
+"""The ``Sec-WebSocket-Extensions`` field that accepts an offer."""
 
-_TERMS = re.compile(
+_ACCEPTABLE_PARAMETER = re.compile(
     r'(?:(?:server|client)_no_context_takeover|client_max_window_bits(?:\s*=\s*"?(?:[89]|1[0-5])"?)?)', re.ASCII
 )
-"""Parameters of an offer that can be met. One that is unknown, invalid or repeated refuses the offer (section 7.1)."""
+"""Parameters that an acceptable offer may have; one that is unknown, invalid or repeated spoils it (section 7.1)."""
 
 
 def offered(headers: Headers) -> bool:
-    """Whether the client offers permessage-deflate on terms that can be met (RFC 7692, section 7.1)."""
+    """Return whether the client offers permessage-deflate with acceptable parameters (RFC 7692, section 7.1)."""
     for value in headers.get_all("sec-websocket-extensions"):
         for offer in value.split(","):
             name, *parameters = (part.strip() for part in offer.split(";"))
-            if name == "permessage-deflate" and _can_be_met(parameters):
+            if name == "permessage-deflate" and _are_acceptable(parameters):
                 return True
     return False
 
 
-def _can_be_met(parameters: list[str]) -> bool:
+def _are_acceptable(parameters: list[str]) -> bool:
     names = {each.partition("=")[0].strip() for each in parameters}
-    return len(names) == len(parameters) and all(_TERMS.fullmatch(each) for each in parameters)
+    return len(names) == len(parameters) and all(_ACCEPTABLE_PARAMETER.fullmatch(each) for each in parameters)
 
 
 def compress(payload: bytes) -> bytes:
@@ -48,7 +48,7 @@ def compress(payload: bytes) -> bytes:
 
 
 def decompress(payload: bytes, limit: int) -> bytes:
-    """Decompress the payload of one message (RFC 7692, section 7.2.2), stopping as soon as it passes ``limit`` bytes.
+    """Decompress the payload of one message (RFC 7692, section 7.2.2), at most ``limit`` bytes of it.
 
     Raises:
         ProtocolFailure: it is no deflate stream (1007), or longer than the limit (1009).

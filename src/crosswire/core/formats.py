@@ -1,6 +1,10 @@
-"""How a connection wants its messages: JSON or MessagePack, compressed or not. Encoded once for each."""
+"""Formats of messages on a connection: JSON or MessagePack, in frames or not. A message is encoded once for each."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, Protocol
 
 import msgspec
 
@@ -11,11 +15,11 @@ from crosswire.errors import InvalidPayload
 
 
 class Payloads(msgspec.Struct, frozen=True, gc=False):
-    """A message encoded, as it travels to whoever sends it on.
+    """An encoded message, as it travels to the servers whose clients get it.
 
     Attributes:
-        json: as JSON text.
-        msgpack: the same in MessagePack, or None where nobody was known to want it.
+        json: JSON text.
+        msgpack: the same as MessagePack, or None if no client was known to want that.
     """
 
     json: bytes
@@ -33,12 +37,12 @@ def encode(message: msgspec.Struct, *, msgpack: bool) -> Payloads:
 
 
 def require_text(data: bytes) -> bytes:
-    """Return what comes from elsewhere and is to go into a text frame.
+    """Return data from another node, checked, for a text frame.
 
     Raises:
         InvalidPayload: it is no UTF-8; a client that got it would drop its connection.
     """
-    if not data.isascii():  # to ask is many times faster than to decode
+    if not data.isascii():  # many times faster than decoding
         try:
             data.decode()
         except UnicodeDecodeError as error:
@@ -46,8 +50,58 @@ def require_text(data: bytes) -> bytes:
     return data
 
 
-class Format:
-    """One way to put a message into a WebSocket frame.
+Encoded = bytes | tuple[str | bytes, ...]
+"""Messages as a connection takes them: the bytes of WebSocket frames, or the messages themselves, text or binary."""
+
+
+class Push(Protocol):
+    """Function that queues what a format has encoded for a connection of that format."""
+
+    def __call__(self, encoded: Any, /) -> None:
+        """Queue it for the connection."""
+
+
+class Format(Protocol):
+    """Format of the messages on a connection.
+
+    Attributes:
+        codec: JSON or MessagePack.
+    """
+
+    codec: Codec
+
+    def encode(self, message: msgspec.Struct) -> Encoded:
+        """Encode a message.
+
+        Raises:
+            InvalidPayload: its data has no such form.
+        """
+        ...
+
+    def wrap(self, payloads: Payloads) -> Encoded:
+        """Return a message that is encoded as JSON, and perhaps as MessagePack, in this format.
+
+        Raises:
+            InvalidPayload: it came as JSON that is none, and must be MessagePack.
+        """
+        ...
+
+    def raw(self, opcode: Opcode, payload: bytes) -> Encoded:
+        """Return a payload that the application has encoded, in this format.
+
+        Args:
+            opcode: TEXT or BINARY.
+            payload: UTF-8 for TEXT.
+        """
+        ...
+
+    def join(self, encoded: Iterable[Any]) -> Encoded:
+        """Return messages that were encoded one by one as one, to be pushed together."""
+        ...
+
+
+class FrameFormat:
+    """Format of a connection that carries WebSocket frames.
 
     Args:
         codec: JSON or MessagePack.
@@ -56,48 +110,72 @@ class Format:
 
     __slots__ = ("_deflate", "_opcode", "codec")
 
+    join = staticmethod(b"".join)
+
     def __init__(self, codec: Codec, *, deflate: bool) -> None:
         self.codec = codec
         self._deflate = deflate
         self._opcode = Opcode.BINARY if codec.binary else Opcode.TEXT
 
-    def frame(self, message: msgspec.Struct) -> bytes:
-        """Encode a message into a frame.
-
-        Raises:
-            InvalidPayload: its data has no such form.
-        """
+    def encode(self, message: msgspec.Struct) -> bytes:
         payload = self.codec.encode(message)
         return self.raw(self._opcode, payload) if self._deflate else encode_frame(self._opcode, payload)
 
     def wrap(self, payloads: Payloads) -> bytes:
-        """Put an encoded message into a frame.
-
-        Raises:
-            InvalidPayload: it came as JSON that is none, and must be MessagePack.
-        """
         if not self.codec.binary:
             return self.raw(self._opcode, payloads.json)
-        if payloads.msgpack is None:  # the first client that wants it has just come, and the sender did not know
-            return self.raw(self._opcode, MSGPACK.from_json(payloads.json))
-        return self.raw(self._opcode, payloads.msgpack)
+        # The first client that wants MessagePack might just have connected, and the sender did not know.
+        return self.raw(self._opcode, payloads.msgpack or MSGPACK.from_json(payloads.json))
 
     def raw(self, opcode: Opcode, payload: bytes) -> bytes:
-        """Put a payload of the application's own into a frame."""
         if self._deflate and len(payload) >= MIN_SIZE:
             return encode_frame(opcode, compress(payload), rsv1=True)
         return encode_frame(opcode, payload)
 
 
-JSON_TEXT = Format(JSON, deflate=False)
-_FORMATS = {
+class MessageFormat:
+    """Format of a connection that carries messages, as an ASGI server does, and makes frames of them elsewhere.
+
+    Args:
+        codec: JSON or MessagePack.
+    """
+
+    __slots__ = ("_opcode", "codec")
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        self._opcode = Opcode.BINARY if codec.binary else Opcode.TEXT
+
+    def encode(self, message: msgspec.Struct) -> tuple[str | bytes, ...]:
+        return self.raw(self._opcode, self.codec.encode(message))
+
+    def wrap(self, payloads: Payloads) -> tuple[str | bytes, ...]:
+        if not self.codec.binary:
+            return self.raw(self._opcode, payloads.json)
+        return self.raw(self._opcode, payloads.msgpack or MSGPACK.from_json(payloads.json))
+
+    def raw(self, opcode: Opcode, payload: bytes) -> tuple[str | bytes, ...]:
+        return (payload.decode() if opcode is Opcode.TEXT else payload,)
+
+    def join(self, encoded: Iterable[tuple[str | bytes, ...]]) -> tuple[str | bytes, ...]:
+        return tuple(chain.from_iterable(encoded))
+
+
+JSON_TEXT = FrameFormat(JSON, deflate=False)
+_FRAME_FORMATS = {
     (False, False): JSON_TEXT,
-    (False, True): Format(JSON, deflate=True),
-    (True, False): Format(MSGPACK, deflate=False),
-    (True, True): Format(MSGPACK, deflate=True),
+    (False, True): FrameFormat(JSON, deflate=True),
+    (True, False): FrameFormat(MSGPACK, deflate=False),
+    (True, True): FrameFormat(MSGPACK, deflate=True),
 }
+_MESSAGE_FORMATS = {False: MessageFormat(JSON), True: MessageFormat(MSGPACK)}
 
 
-def format_for(*, msgpack: bool, deflate: bool) -> Format:
-    """Return the (shared) format for what was negotiated."""
-    return _FORMATS[msgpack, deflate]
+def frame_format(*, msgpack: bool, deflate: bool) -> FrameFormat:
+    """Return the (shared) format of a connection that carries frames, for what was negotiated."""
+    return _FRAME_FORMATS[msgpack, deflate]
+
+
+def message_format(*, msgpack: bool) -> MessageFormat:
+    """Return the (shared) format of a connection that carries messages, for what was negotiated."""
+    return _MESSAGE_FORMATS[msgpack]

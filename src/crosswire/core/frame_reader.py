@@ -1,4 +1,4 @@
-"""Reads WebSocket frames as a server's peer gets them: unmasked (RFC 6455, section 5.2). Sans-IO."""
+"""A parser of WebSocket frames as a client receives them: unmasked (RFC 6455, section 5.2). Sans-IO."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from crosswire.core.frames import Opcode
 
 _FIN, _RSV1, _OPCODE = 0x80, 0x40, 0x0F
 _LENGTH = 0x7F
-_LONG = {126: 2, 127: 8}  # what the short length says -> bytes of the length that follows
+_LONG = {126: 2, 127: 8}  # short length -> bytes of the length that follows
 
 
 class Frame(NamedTuple):
-    """One frame.
+    """A WebSocket frame.
 
     Attributes:
-        opcode: what it is.
+        opcode: its kind.
         payload: as it was sent; compressed if ``rsv1`` is set (RFC 7692, section 6).
         final: whether no fragment follows.
         rsv1: the first reserved bit.
@@ -28,7 +28,7 @@ class Frame(NamedTuple):
 
 
 class FrameReader:
-    """Cuts a stream of bytes into frames."""
+    """Parser that cuts a stream of bytes into frames."""
 
     __slots__ = ("_data",)
 
@@ -37,15 +37,15 @@ class FrameReader:
 
     @property
     def unread(self) -> int:
-        """Bytes that are in no frame yet."""
+        """Number of bytes that are in no complete frame yet."""
         return len(self._data)
 
     def feed(self, data: bytes) -> None:
-        """Add what arrived."""
+        """Add bytes that were received."""
         self._data += data
 
     def next(self) -> Frame | None:
-        """Take the next frame, or return None if it is not whole yet.
+        """Remove and return the next frame, or return None if it is incomplete.
 
         Raises:
             ValueError: its opcode is unknown.

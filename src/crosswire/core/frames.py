@@ -1,10 +1,9 @@
-"""WebSocket frames as a server sends them: unmasked (RFC 6455, section 5.2)."""
+"""Encoding of WebSocket frames as a server sends them: unmasked (RFC 6455, section 5.2)."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 from struct import Struct
-from typing import Protocol
 
 _LENGTH_16 = Struct("!BBH")
 _LENGTH_64 = Struct("!BBQ")
@@ -12,10 +11,11 @@ _CODE = Struct("!H")
 _FIN = 0x80
 _RSV1 = 0x40
 MAX_REASON = 123
+"""Bytes of the longest reason that fits into a Close frame (RFC 6455, section 5.5)."""
 
 
 class Opcode(IntEnum):
-    """RFC 6455, section 11.8."""
+    """Kind of a frame (RFC 6455, section 11.8)."""
 
     CONTINUATION = 0x0
     TEXT = 0x1
@@ -26,19 +26,12 @@ class Opcode(IntEnum):
 
 
 def _short_headers(rsv1: int) -> tuple[tuple[bytes, ...], ...]:
-    """The headers of short frames, by opcode and length: indexing is many times faster than hashing an enum."""
+    """Return the headers of short frames, by opcode and length: indexing is many times faster than hashing an enum."""
     return tuple(tuple(bytes((_FIN | rsv1 | opcode, length)) for length in range(126)) for opcode in range(16))
 
 
 _PLAIN = _short_headers(0)
 _COMPRESSED = _short_headers(_RSV1)
-
-
-class Push(Protocol):
-    """Queues one encoded frame for a connection."""
-
-    def __call__(self, frame: bytes, /) -> None:
-        """Queue it."""
 
 
 def encode_frame(opcode: Opcode, payload: bytes, *, rsv1: bool = False) -> bytes:

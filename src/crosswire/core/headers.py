@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""What the name of a field is, or of a subprotocol (RFC 9110, section 5.6.2)."""
+"""Syntax of the name of a field or of a subprotocol (RFC 9110, section 5.6.2)."""
 
 FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-"""What the value of a field is (RFC 9110, section 5.5)."""
+"""Syntax of the value of a field (RFC 9110, section 5.5)."""
 
 
 class Headers(Mapping[str, str]):
     """Header fields by case-insensitive name; fields of one name are joined with ``", "`` (RFC 9110, section 5.3).
 
-    They are held as one string, a quarter of the memory of a dict, and searched: a field or two of a connection is
-    ever read again. Neither names nor values can hold the two characters between them (RFC 9110, section 5.5).
+    They are held as one string, which needs a quarter of the memory of a dict, and is searched: only one or two fields
+    of a connection are ever read. Neither names nor values can contain NUL or a line break (RFC 9110, section 5.5).
     """
 
     __slots__ = ("_text",)
@@ -27,13 +27,13 @@ class Headers(Mapping[str, str]):
 
     @classmethod
     def of_text(cls, text: str) -> Headers:
-        """Make one of the string that it holds: a line break, then each name, in lower case, NUL, value, line break."""
+        """Create headers from a line break and, for each field: name in lower case, NUL, value, line break."""
         headers = cls.__new__(cls)
         headers._text = text
         return headers
 
     def get_all(self, name: str) -> list[str]:
-        """The values of every field of that name, in order."""
+        """Return the values of all fields of that name, in order."""
         text, key, values = self._text, f"\n{name.lower()}\0", []
         start = text.find(key)
         while start >= 0:
@@ -44,20 +44,20 @@ class Headers(Mapping[str, str]):
         return values
 
     def has_token(self, name: str, token: str) -> bool:
-        """Whether a field that is a list of tokens holds ``token``, in any case (RFC 9110, section 5.6.1)."""
+        """Return whether a field that is a list of tokens contains ``token``, in any case (RFC 9110, section 5.6.1)."""
         wanted = token.lower()
         listed: str = self.get(name, "").lower()
         return listed == wanted or wanted in [part.strip() for part in listed.split(",")]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of a field, or ``default``."""
+        """Return the value of a field, or ``default``."""
         text, key = self._text, f"\n{name.lower()}\0"
         start = text.find(key)
         if start < 0:
             return default
         start += len(key)
         end = text.index("\n", start)
-        if text.find(key, end) < 0:  # there is no second one: most often
+        if text.find(key, end) < 0:  # usually there is no second one
             return text[start:end]
         return ", ".join(self.get_all(name))
 

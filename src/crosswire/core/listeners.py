@@ -1,4 +1,4 @@
-"""Who listens to what: handlers by event, in order, with tags, and hooks."""
+"""Handlers of events and hooks, in the order in which they were added, with tags."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, ov
 from crosswire.core.names import require_event
 from crosswire.core.payloads import PayloadType, payload_type
 from crosswire.core.returns import return_type
-from crosswire.core.signatures import NOTHING, Offer, examine, is_async
+from crosswire.core.signatures import NO_ARGUMENTS, Arguments, inspect_handler, is_async
 
 Handler = Callable[..., Any]
 HandlerT = TypeVar("HandlerT", bound=Handler)
@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Tag = str | int
 
-if TYPE_CHECKING:  # which know it already; Python does from 3.13 on
+if TYPE_CHECKING:  # type checkers know defaults of a ParamSpec, Python does from 3.13 on
     from typing_extensions import ParamSpec as ParamSpecWithDefault
 
     Fewer = ParamSpecWithDefault("Fewer", default=[])
@@ -25,12 +25,12 @@ else:
 
 
 class Listener:
-    """One registered handler, with what must be known to call it found out once.
+    """A registered handler, and how to call it.
 
     Args:
-        handler: what the user gave.
-        offer: what it is called with.
-        what: it handles, for an error: "the event 'say'".
+        handler: function or method of the application.
+        arguments: the arguments that there are for it.
+        what: what it handles, for errors: "the event 'say'".
         once: whether it is removed before its first call.
         tag: the user's label for ``off``.
 
@@ -39,12 +39,12 @@ class Listener:
         ConfigError: it can't be right; the text says what to write instead.
 
     Attributes:
-        handler: what the user gave.
-        arity: how many of the offered arguments it takes.
-        takes_data: whether the data of an event is one of them.
-        payload: the type its last argument is validated against, for an event's handler.
-        returns: what its answers are checked against, for an event's handler whose annotation says something.
-        is_async: whether calling it gives an awaitable.
+        handler: as given.
+        arity: number of arguments to call it with.
+        takes_data: whether the last of them is the data of an event.
+        payload: type that its last argument is validated against, for a handler of an event.
+        returns: type that its answers are checked against, for a handler of an event whose annotation can be checked.
+        is_async: whether calling it returns an awaitable.
         once: whether it is removed before its first call.
         tag: the user's label for ``off``.
     """
@@ -52,42 +52,42 @@ class Listener:
     __slots__ = ("arity", "handler", "is_async", "once", "payload", "returns", "tag", "takes_data")
 
     def __init__(
-        self, handler: Handler, offer: Offer, what: str, *, once: bool = False, tag: Tag | None = None
+        self, handler: Handler, arguments: Arguments, what: str, *, once: bool = False, tag: Tag | None = None
     ) -> None:
-        taken = examine(handler, offer, what)
+        info = inspect_handler(handler, arguments, what)
         self.handler = handler
-        self.arity = taken.arity
-        self.takes_data = offer.data and taken.arity == len(offer)
-        self.payload: PayloadType = payload_type(taken.data)
-        self.returns = return_type(taken.returns) if offer.data else None
+        self.arity = info.arity
+        self.takes_data = arguments.data and info.arity == len(arguments)
+        self.payload: PayloadType = payload_type(info.data)
+        self.returns = return_type(info.returns) if arguments.data else None
         self.is_async = is_async(handler)
         self.once = once
         self.tag = tag
 
     def matches(self, handler_or_tag: Handler | Tag | None) -> bool:
-        """Whether ``off`` with this argument means this listener; None means all."""
+        """Return whether ``off`` with this argument removes this listener; None removes all."""
         if handler_or_tag is None:
             return True
         return self.handler == handler_or_tag or (self.tag is not None and self.tag == handler_or_tag)
 
 
-NONE: tuple[Listener, ...] = ()
+NO_LISTENERS: tuple[Listener, ...] = ()
 
 
 class EventListeners:
-    """Handlers by event name.
+    """Handlers by name of their event.
 
-    What :meth:`of` returns is never changed afterwards: a handler may add and remove handlers while an event is
-    being delivered, with effect from the next one.
+    The tuple that :meth:`of` returns is never changed: a handler may add and remove handlers while an event is being
+    delivered, with effect from the next event on.
 
     Args:
-        kinds: what a handler is called with in front of the data: the names of the arguments, and their classes.
+        kinds: arguments that handlers get before the data: names and classes.
     """
 
-    __slots__ = ("_by_event", "_offer")
+    __slots__ = ("_arguments", "_by_event")
 
     def __init__(self, **kinds: type) -> None:
-        self._offer = Offer(data=True, **kinds)
+        self._arguments = Arguments(data=True, **kinds)
         self._by_event: dict[str, tuple[Listener, ...]] = {}
 
     @overload
@@ -101,7 +101,7 @@ class EventListeners:
         require_event(event)
         if handler is None:
             return lambda function: self.on(event, function, once=once, tag=tag)
-        listener = Listener(handler, self._offer, f"the event {event!r}", once=once, tag=tag)
+        listener = Listener(handler, self._arguments, f"the event {event!r}", once=once, tag=tag)
         self._by_event[event] = (*self.of(event), listener)
         return handler
 
@@ -112,20 +112,20 @@ class EventListeners:
         self._replace(event, kept)
 
     def of(self, event: str) -> tuple[Listener, ...]:
-        """The event's listeners, in the order they were added."""
-        return self._by_event.get(event, NONE)
+        """Return the event's listeners, in the order they were added."""
+        return self._by_event.get(event, NO_LISTENERS)
 
     def take(self, event: str) -> tuple[Listener, ...]:
-        """As :meth:`of`, for calling them now: those added with ``once`` are removed."""
-        listeners = self._by_event.get(event, NONE)
+        """Return the event's listeners to be called now, and remove those that were added with ``once``."""
+        listeners = self._by_event.get(event, NO_LISTENERS)
         for listener in listeners:
             if listener.once:
                 self._replace(event, tuple(each for each in listeners if not each.once))
                 break
         return listeners
 
-    def use_up(self, event: str, called: Collection[Listener]) -> None:
-        """Remove those of some listeners that were added with ``once``: they are about to be called."""
+    def remove_once(self, event: str, called: Collection[Listener]) -> None:
+        """Remove the listeners added with ``once`` that are about to be called."""
         self._replace(event, tuple(each for each in self.of(event) if not (each.once and each in called)))
 
     def _replace(self, event: str, listeners: tuple[Listener, ...]) -> None:
@@ -135,8 +135,8 @@ class EventListeners:
             self._by_event.pop(event, None)
 
 
-class Attach(Protocol[P, Fewer]):
-    """Attaches a handler to a hook; it may leave out arguments."""
+class HookDecorator(Protocol[P, Fewer]):
+    """Decorator that attaches a handler to a hook; the handler may take fewer arguments."""
 
     @overload
     def __call__(self, handler: Callable[P, R], /) -> Callable[P, R]: ...
@@ -147,7 +147,7 @@ class Attach(Protocol[P, Fewer]):
 
 
 class Hook(Generic[P, Fewer]):
-    """A life event that the application can attach to; no message of a client can trigger it.
+    """A lifecycle event that the application can handle; no message of a client can trigger it.
 
     Call it to attach a handler, directly or as a decorator::
 
@@ -157,23 +157,23 @@ class Hook(Generic[P, Fewer]):
         server.on_connect(greet, once=True, tag="greeting")
         server.on_connect.off("greeting")
 
-    For type checkers it has the arguments of its handlers, and of a handler that leaves out the last of two.
+    Its type parameters are the arguments of a handler, and those of a handler that leaves out the last of two.
 
     Args:
-        name: of the hook.
-        offer: what its handlers are called with.
+        name: name of the hook.
+        arguments: arguments that its handlers are called with.
 
     Attributes:
         name: as given.
-        listeners: what is attached, in order; where it counts, quicker to look at than the hook's truth.
+        listeners: attached handlers, in order; testing it is faster than testing the hook.
     """
 
-    __slots__ = ("_offer", "listeners", "name")
+    __slots__ = ("_arguments", "listeners", "name")
 
-    def __init__(self, name: str, offer: Offer = NOTHING) -> None:
+    def __init__(self, name: str, arguments: Arguments = NO_ARGUMENTS) -> None:
         self.name = name
-        self._offer = offer
-        self.listeners: tuple[Listener, ...] = NONE
+        self._arguments = arguments
+        self.listeners: tuple[Listener, ...] = NO_LISTENERS
 
     @overload
     def __call__(self, handler: Callable[P, R], *, once: bool = False, tag: Tag | None = None) -> Callable[P, R]: ...
@@ -184,9 +184,11 @@ class Hook(Generic[P, Fewer]):
     @overload
     def __call__(self, handler: Callable[[], R], *, once: bool = False, tag: Tag | None = None) -> Callable[[], R]: ...
     @overload
-    def __call__(self, handler: None = None, *, once: bool = False, tag: Tag | None = None) -> Attach[P, Fewer]: ...
+    def __call__(
+        self, handler: None = None, *, once: bool = False, tag: Tag | None = None
+    ) -> HookDecorator[P, Fewer]: ...
     def __call__(self, handler: Any = None, *, once: bool = False, tag: Tag | None = None) -> Any:
-        """Attach a handler, or give a decorator that does; it returns the handler.
+        """HookDecorator a handler, or give a decorator that does; it returns the handler.
 
         Raises:
             UsageError: the handler can't be called.
@@ -194,7 +196,7 @@ class Hook(Generic[P, Fewer]):
         """
         if handler is None:
             return lambda function: self(function, once=once, tag=tag)
-        listener = Listener(handler, self._offer, self.name, once=once, tag=tag)
+        listener = Listener(handler, self._arguments, self.name, once=once, tag=tag)
         self.listeners = (*self.listeners, listener)
         return handler
 
@@ -203,7 +205,7 @@ class Hook(Generic[P, Fewer]):
         self.listeners = tuple(each for each in self.listeners if not each.matches(handler_or_tag))
 
     def take(self) -> tuple[Listener, ...]:
-        """The listeners to call now; those attached with ``once`` are removed."""
+        """Return the listeners to be called now, and remove those that were attached with ``once``."""
         listeners = self.listeners
         for listener in listeners:
             if listener.once:
@@ -219,13 +221,13 @@ AnyHook = Hook[..., ...]
 
 
 def remove(event: str | AnyHook, handler_or_tag: Handler | Tag | None, events: EventListeners, hooks: object) -> None:
-    """Remove handlers as ``off`` of whoever has both events and hooks does.
+    """Remove handlers of an event, and of a hook of that name: ``off`` of an object that has both.
 
     Args:
-        event: an event's name, or a hook, itself or the name of its attribute.
-        handler_or_tag: the handler, or the tag it was added with; None for all.
-        events: the handlers by event.
-        hooks: has the hooks as its attributes.
+        event: name of an event, a hook, or name of a hook.
+        handler_or_tag: handler, or tag with which handlers were added; None for all.
+        events: handlers of events.
+        hooks: object that has the hooks as attributes.
     """
     hook: object = event
     if not isinstance(event, Hook):

@@ -1,4 +1,4 @@
-"""Who is alive, as one node knows it. Knows no clock and sends nothing: its owner says when, and what was heard."""
+"""The members of a cluster as one node knows them. Pure: the caller passes the time and what was received."""
 
 from __future__ import annotations
 
@@ -9,62 +9,64 @@ from enum import Enum, auto
 from crosswire.core.envelopes import Beat, Goodbye
 from crosswire.types import NodeInfo
 
-INTERVAL = 0.5
+BEAT_INTERVAL = 0.5
 """Seconds between two beats of a node."""
-SUSPICION = 3 * INTERVAL
-"""Seconds of silence after which a member is asked whether it is there."""
-DEATH = 5 * INTERVAL
-"""Seconds of silence after which a member is dead."""
-_REMEMBERED = 100
+SUSPECT_AFTER = 3 * BEAT_INTERVAL
+"""Seconds of silence after which a member is suspected, and asked whether it is alive."""
+DEAD_AFTER = 5 * BEAT_INTERVAL
+"""Seconds of silence after which a member counts as dead."""
+_MAX_REMEMBERED = 100
+"""Nodes that have left whose late beats are recognised."""
 
 
-class Heard(Enum):
-    """What a beat means."""
+class BeatResult(Enum):
+    """Meaning of a beat that was received."""
 
     KNOWN = auto()
     JOINED = auto()
-    SUCCEEDED = auto()
-    """A new run of the name; the one before it is gone."""
+    REPLACED = auto()
+    """A new run of a node whose name is known; the run before it is gone."""
     OUTDATED = auto()
-    """A run of the name that has left, or that another has taken the place of."""
+    """A run that has left, or that a later one has replaced."""
 
 
 class Member:
-    """One other node.
+    """State of another node.
 
     Attributes:
-        beat: its last.
+        beat: the last one received.
+        last_heard: when that was, in seconds of the caller's clock.
         suspected: whether it has been silent for too long, and has been asked.
         paths: the Redis that it is known to listen on.
     """
 
-    __slots__ = ("beat", "heard", "paths", "suspected")
+    __slots__ = ("beat", "last_heard", "paths", "suspected")
 
     def __init__(self, beat: Beat, now: float) -> None:
         self.beat = beat
-        self.heard = now
+        self.last_heard = now
         self.suspected = False
         self.paths = frozenset(beat.paths)
 
     @property
     def info(self) -> NodeInfo:
-        """What an application is told."""
+        """Description of the node for the application."""
         return NodeInfo(self.beat.name, self.beat.incarnation, self.beat.since, self.beat.connections)
 
 
 def age(beat: Beat) -> tuple[float, str]:
-    """What runs of one name are compared by: the later one has the name."""
+    """Return the key by which runs of one name are compared: the latest has the name."""
     return beat.since, beat.incarnation
 
 
 class Membership:
-    """The other members, by name."""
+    """Collection of the other members, by name."""
 
     __slots__ = ("_left", "_members")
 
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}
-        self._left: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)  # incarnations, and their last stamps
+        self._left: deque[tuple[str, int]] = deque(maxlen=_MAX_REMEMBERED)  # incarnations, and their last stamps
 
     def __len__(self) -> int:
         return len(self._members)
@@ -76,57 +78,57 @@ class Membership:
         return name in self._members
 
     def get(self, name: str) -> Member | None:
-        """A living member."""
+        """Return a living member, or None."""
         return self._members.get(name)
 
-    def hear(self, beat: Beat, now: float) -> Heard:
-        """Take a beat; of one that SUCCEEDED another, the other is gone."""
+    def receive(self, beat: Beat, now: float) -> BeatResult:
+        """Process a beat, and return what it means. A run that was ``REPLACED`` is no member any more."""
         member = self._members.get(beat.name)
         if member is not None and member.beat.incarnation == beat.incarnation:
-            if beat.stamp >= member.beat.stamp:  # over several Redis, an older one may come later
+            if beat.stamp >= member.beat.stamp:  # over several Redis, an older one may arrive later
                 member.beat = beat
                 member.paths = frozenset(beat.paths)
-            member.heard = max(member.heard, now)
+            member.last_heard = max(member.last_heard, now)
             member.suspected = False
-            return Heard.KNOWN
+            return BeatResult.KNOWN
         if member is not None and age(beat) < age(member.beat):
-            return Heard.OUTDATED
+            return BeatResult.OUTDATED
         if any(beat.incarnation == gone and beat.stamp <= stamp for gone, stamp in self._left):
-            return Heard.OUTDATED  # it came over a slower Redis than its goodbye
+            return BeatResult.OUTDATED  # it came over a slower Redis than the goodbye
         self._members[beat.name] = Member(beat, now)
-        return Heard.JOINED if member is None else Heard.SUCCEEDED
+        return BeatResult.JOINED if member is None else BeatResult.REPLACED
 
     def leave(self, goodbye: Goodbye) -> Member | None:
-        """Take a goodbye; return who left, if it was known."""
+        """Remove the member that says goodbye; return it if it was known."""
         self._left.append((goodbye.incarnation, goodbye.stamp))
         return self.remove(goodbye.name, goodbye.incarnation)
 
     def remove(self, name: str, incarnation: str) -> Member | None:
-        """Forget a run that is gone; return it if it was known."""
+        """Remove a run that is gone; return it if it was known."""
         member = self._members.get(name)
         if member is None or member.beat.incarnation != incarnation:
             return None
         return self._members.pop(name)
 
-    def silent(self, now: float) -> tuple[list[Member], list[Member]]:
-        """Return who is to be asked whether it is there, each once a silence, and who is dead."""
-        doubtful = [each for each in self if not each.suspected and SUSPICION <= now - each.heard < DEATH]
+    def check_silence(self, now: float) -> tuple[list[Member], list[Member]]:
+        """Return the members to ask whether they are alive (once per silence), and the dead ones."""
+        doubtful = [each for each in self if not each.suspected and SUSPECT_AFTER <= now - each.last_heard < DEAD_AFTER]
         for each in doubtful:
             each.suspected = True
-        return doubtful, [each for each in self if now - each.heard >= DEATH]
+        return doubtful, [each for each in self if now - each.last_heard >= DEAD_AFTER]
 
-    def excuse(self, now: float) -> None:
-        """Begin to count everybody's silence anew: for a while it was us who could not hear."""
+    def reset_silence(self, now: float) -> None:
+        """Count every member's silence from now on: for a while this node could not receive anything."""
         for each in self:
-            each.heard = now
+            each.last_heard = now
             each.suspected = False
 
     def lost_path(self, path: str) -> None:
-        """Trust nobody to listen on a Redis that went away, until they say so again."""
+        """Assume that no member listens on a Redis that went away, until it says so again."""
         for each in self:
             each.paths -= {path}
 
     def common_paths(self) -> frozenset[str] | None:
-        """The Redis that every other member listens on; None if there are no others."""
+        """Return the Redis that every other member listens on; None if there are no other members."""
         paths = [each.paths for each in self]
         return frozenset.intersection(*paths) if paths else None

@@ -12,46 +12,46 @@ from typing import Any, Protocol
 
 import msgspec
 
+from crosswire.core.json_types import to_json_types, to_msgpack
 from crosswire.core.payloads import PayloadType, RawPayload
-from crosswire.core.plain import plain, to_msgpack
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 
-MAX_ID = 64
+MAX_CALL_ID = 64
 """The longest id of a call, in characters."""
 
 MSGPACK_SUBPROTOCOL = "crosswire.msgpack"
 """The WebSocket subprotocol of a client that wants MessagePack."""
 
-UNDERSTANDS = "_cw"
-"""The parameter of the URL by which a client says what it understands besides the original's protocol.
+VERSION_PARAMETER = "_cw"
+"""Parameter of the URL with the version of this protocol that a client speaks; the original's clients have none.
 
-1: it wants to be told by :data:`READY` when it is let in, and its heartbeats before that are echoed after it.
+1: the client waits for :data:`READY` before it counts as open, and heartbeats that it sent before are echoed after it.
 """
 
-OURS = "Crosswire"
-"""The header field of the answer to the upgrade by which a server says that it knows :data:`UNDERSTANDS`."""
+SERVER_HEADER = "Crosswire"
+"""Header field in the response to the upgrade: the server knows :data:`VERSION_PARAMETER`."""
 
 READY = "$ready"
-"""The event that tells such a client that it is let in: its events are handled from now on, and its user reachable."""
+"""Event for such a client: it is let in, its events are handled from now on, and its user is reachable."""
 
 BACKGROUND = "$background"
 FOREGROUND = "$foreground"
-"""The events by which a client says that nobody sees its application, and that somebody does again."""
+"""Events of a client: its application was hidden, and is visible again."""
 
 
 ABSENT = msgspec.Raw(b"")
-"""The payload of a message that has none."""
+"""Payload of a message that has none."""
 
 
 class Refusal(msgspec.Struct, gc=False):
-    """The ``error`` of an answer."""
+    """Value of ``error`` in an answer."""
 
     code: str
     message: str = ""
 
 
 class Message(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "call_id": "callId"}):
-    """Any message, decoded but for its payload, which waits for the handler that knows its type."""
+    """A message of any kind. Its payload stays raw until a handler with a type for it is known."""
 
     event: str | None = None
     payload: msgspec.Raw = ABSENT
@@ -98,23 +98,35 @@ class _ServerCallRefusal(msgspec.Struct, gc=False, rename={"call_id": "callId"})
 
 
 class Codec(Protocol):
-    """Turns messages into the payload of a frame, and back."""
+    """Encoding of messages as payloads of frames, and decoding."""
 
     @property
     def binary(self) -> bool:
-        """Whether its messages are bytes, for binary frames."""
+        """Whether the messages are bytes, for binary frames."""
         ...
 
     def decode(self, data: str | bytes) -> Message:
-        """Decode one message, leaving its payload raw; raises :exc:`InvalidMessage`."""
+        """Decode a message, but not its payload.
+
+        Raises:
+            InvalidMessage: it is none.
+        """
         ...
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        """Decode a message's payload (None where there is none); raises :exc:`InvalidPayload`."""
+        """Decode a message's payload into a type; an absent payload is None.
+
+        Raises:
+            InvalidPayload: it is not of this type.
+        """
         ...
 
     def encode(self, message: Any) -> bytes:
-        """Encode a message; raises :exc:`InvalidPayload` for data that has no such form."""
+        """Encode a message.
+
+        Raises:
+            InvalidPayload: its data can't be encoded.
+        """
         ...
 
 
@@ -131,7 +143,7 @@ _UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeE
 
 
 class JsonCodec:
-    """Messages as JSON text."""
+    """Codec of messages as JSON text."""
 
     binary = False
 
@@ -142,7 +154,7 @@ class JsonCodec:
     def decode(self, data: str | bytes) -> Message:
         """Decode a message; see :class:`Codec`."""
         try:
-            # The payload stays raw, and a handler may pass it on as it is: bytes that are no text must not get so far.
+            # The payload stays raw, and a handler may pass it on: bytes that are no text must be refused here.
             return self._decoder.decode(data if isinstance(data, str) else data.decode())
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             text = data if isinstance(data, str) else data.decode("utf-8", "replace")
@@ -161,7 +173,7 @@ class JsonCodec:
 
 
 class _Msgpack:
-    """MessagePack in binary frames; what data becomes in it is up to those below."""
+    """Base of the codecs of MessagePack, which differ in how they convert data."""
 
     binary = True
 
@@ -178,9 +190,9 @@ class _Msgpack:
 
 
 class MsgpackCodec(_Msgpack):
-    """Messages as MessagePack, for clients of the subprotocol ``crosswire.msgpack``: their JSON form, in other bytes.
+    """Codec of a server's messages as MessagePack, for the subprotocol ``crosswire.msgpack``: of their JSON form.
 
-    So every client gets the same value, whatever it speaks, whoever sent it, and whether or not that one knew of it.
+    So every client gets the same value, in each format, even if the sender did not know the client's format.
     """
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
@@ -192,7 +204,11 @@ class MsgpackCodec(_Msgpack):
         return self.from_json(JSON.encode(message))
 
     def from_json(self, text: bytes) -> bytes:
-        """Encode a message that is encoded as JSON already; raises InvalidPayload if it is no JSON."""
+        """Encode a message that is already encoded as JSON.
+
+        Raises:
+            InvalidPayload: it is no JSON.
+        """
         try:
             return to_msgpack(text)
         except (ValueError, RecursionError) as error:
@@ -200,18 +216,18 @@ class MsgpackCodec(_Msgpack):
 
 
 class ClientMsgpackCodec(MsgpackCodec):
-    """As a client speaks it: bytes travel as bytes, and everything else as in JSON."""
+    """Codec of a client's messages as MessagePack: bytes stay bytes, everything else is as in JSON."""
 
     def encode(self, message: Any) -> bytes:
         """Encode a message; see :class:`Codec`."""
         try:
-            return self._encoder.encode(plain(message))
+            return self._encoder.encode(to_json_types(message))
         except _UNENCODABLE as error:
             raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
 
 
 class NodeMsgpackCodec(_Msgpack):
-    """As nodes speak it: with all the types that MessagePack has."""
+    """Codec of messages between nodes as MessagePack, with all its types."""
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
         """Decode a payload; see :class:`Codec`."""
@@ -226,7 +242,7 @@ class NodeMsgpackCodec(_Msgpack):
 
 
 def _find_callback_id(text: str) -> str | None:
-    """Find the id of a call that could not be decoded, so that its caller need not wait for the timeout."""
+    """Find the id in a call that can't be decoded, so that the caller need not wait for the timeout."""
     found = _TRAILING_ID.search(text[-_TAIL:]) or _LEADING_ID.match(text)
     return found[1] if found else None
 
@@ -238,35 +254,35 @@ NODE_MSGPACK = NodeMsgpackCodec()
 
 
 def event(name: str, payload: Any) -> msgspec.Struct:
-    """An event, either way."""
+    """Return an event, for either direction."""
     return _Event(name, payload)
 
 
 def client_call(name: str, payload: Any, call_id: str) -> msgspec.Struct:
-    """A client's call."""
+    """Return a call of a client to the server."""
     return _CallbackCall(name, payload, call_id)
 
 
 def answer(call_id: str, payload: Any) -> msgspec.Struct:
-    """The server's answer to a client's call."""
+    """Return the server's answer to a client's call."""
     return _CallbackAnswer(payload, call_id)
 
 
 def refusal(call_id: str, error: EventError) -> msgspec.Struct:
-    """The server's refusal of a client's call."""
+    """Return the server's refusal of a client's call."""
     return _CallbackRefusal(call_id, Refusal(error.code, error.message))
 
 
 def server_call(name: str, payload: Any, call_id: str) -> msgspec.Struct:
-    """A server's call to a client; the original's client takes it as an event."""
+    """Return a server's call to a client; the original's client takes it as an event."""
     return _ServerCall(name, payload, call_id)
 
 
 def server_call_answer(call_id: str, payload: Any) -> msgspec.Struct:
-    """A client's answer to a server's call."""
+    """Return a client's answer to a server's call."""
     return _ServerCallAnswer(call_id, payload)
 
 
 def server_call_refusal(call_id: str, error: EventError) -> msgspec.Struct:
-    """A client's refusal of a server's call."""
+    """Return a client's refusal of a server's call."""
     return _ServerCallRefusal(call_id, Refusal(error.code, error.message))

@@ -1,22 +1,12 @@
-"""Checks of the names that users of the library give: misuse is raised where it is called."""
+"""Checks of names of users, rooms and events: misuse is raised where it is called."""
 
 from __future__ import annotations
 
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import UsageError
 
 RESERVED = "$"
 """Event names that start with this belong to the protocol."""
-
-
-def has_utf8(text: str) -> bool:
-    """Whether a string can be sent as text at all: one with half of a surrogate pair in it can't."""
-    if text.isascii():  # many times faster than to try
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def require_name(value: object, what: str) -> str:
@@ -40,7 +30,7 @@ def require_event(value: object) -> str:
     Raises:
         UsageError: it is empty, no string, starts with ``$``, or has no UTF-8 form.
     """
-    if type(value) is str and value and value[0] != RESERVED and value.isascii():  # the rule, and the fastest
+    if type(value) is str and value and value[0] != RESERVED and value.isascii():  # nearly always, and fast
         return value
     name = require_name(value, "an event's name")
     if name.startswith(RESERVED):

@@ -1,21 +1,77 @@
-"""Checks of options: what can never work is refused where it is given, in a sentence that says what to do."""
+"""Checks of options and arguments: what can never work is refused where it is given, with advice."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
+from math import inf
+from typing import TypeGuard
 
-from crosswire.core.names import has_utf8
-from crosswire.errors import ConfigError
+from crosswire.core.utf8 import has_utf8
+from crosswire.errors import ConfigError, UsageError
 
-_LONGEST_NAME = 200
+MAX_NODE_NAME = 200
+"""Characters of a node's name."""
 
 
 def suggestion(value: object, known: Sequence[str]) -> str:
     """Return ``" Did you mean 'x'?"`` if ``value`` is nearly one of ``known``, else an empty string."""
     near = get_close_matches(value.strip().lower(), known, 1, 0.7) if isinstance(value, str) else []
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def is_seconds(value: object, *, zero: bool = False) -> TypeGuard[float]:
+    """Return whether ``value`` is a finite number above 0, or 0 as well if ``zero``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value < inf or (zero and value == 0)
+
+
+def require_seconds(option: str, value: object, *, zero: bool = False) -> float:
+    """Return ``value`` if it is a finite number of seconds above 0, or 0 as well if ``zero``.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if is_seconds(value, zero=zero):
+        return value
+    raise ConfigError(f"{_given(option, value)}: give a number of seconds{_bound(zero)}")
+
+
+def require_count(option: str, value: object, *, zero: bool = False) -> int:
+    """Return ``value`` if it is a whole number above 0, or 0 as well if ``zero``.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= (not zero):
+        return value
+    raise ConfigError(f"{_given(option, value)}: give a whole number{_bound(zero)}")
+
+
+def require_timeout(value: object) -> float:
+    """Return the timeout of a call if it is a number of seconds above 0, which may be infinite.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if (type(value) is int or type(value) is float) and value > 0:  # infinite ones too, and without another call
+        return value
+    if is_seconds(value):
+        return value
+    raise UsageError(f"a timeout is a number of seconds greater than 0, not {value!r}")
+
+
+def require_drain(value: object) -> float:
+    """Return the time to stop in if it is a finite number of seconds, 0 or more.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if is_seconds(value, zero=True):
+        return value
+    raise UsageError(f"drain is a number of seconds, 0 or more, not {value!r}")
 
 
 def require_one_of(option: str, value: object, known: Sequence[str]) -> None:
@@ -26,17 +82,17 @@ def require_one_of(option: str, value: object, known: Sequence[str]) -> None:
     """
     if not isinstance(value, str) or value not in known:
         listed = f"{', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
-        raise ConfigError(f"{option}={value!r}: give {listed}.{suggestion(value, known)}")
+        raise ConfigError(f"{_given(option, value)}: give {listed}.{suggestion(value, known)}")
 
 
 def require_bool(option: str, value: object) -> None:
-    """Check that ``value`` is True or False, and nothing that counts as it.
+    """Check that ``value`` is True or False, and no other value that is only true or false in a condition.
 
     Raises:
         ConfigError: it is not.
     """
     if not isinstance(value, bool):
-        raise ConfigError(f"{option}={value!r}: give True or False")
+        raise ConfigError(f"{_given(option, value)}: give True or False")
 
 
 def require_kind(option: str, value: object, kind: type, advice: str) -> None:
@@ -76,16 +132,16 @@ def require_node_name(value: object) -> str:
     """
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(f"name={value!r}: give a string that is not empty, or leave it out for one that is made up")
-    if not has_utf8(value) or not value.isprintable() or len(value) > _LONGEST_NAME:
-        raise ConfigError(f"name={value!r}: give at most {_LONGEST_NAME} characters that can be printed, in one line")
+    if not has_utf8(value) or not value.isprintable() or len(value) > MAX_NODE_NAME:
+        raise ConfigError(f"name={value!r}: give at most {MAX_NODE_NAME} characters that can be printed, in one line")
     return value
 
 
 def require_host(value: object) -> str:
-    """Return the address or name of a host, as given to listen on.
+    """Return the address or name of a host to listen on.
 
     Raises:
-        ConfigError: it is none; the text says what belongs elsewhere.
+        ConfigError: it is none, or something else is in it; the text says what to do.
     """
     if not isinstance(value, str):
         raise ConfigError(f"host={value!r}: give a string: an address, a name, '' for all addresses, or 'unix:/path'")
@@ -103,6 +159,20 @@ def require_host(value: object) -> str:
     if colon and not _is_ipv6(value):
         raise ConfigError(f"host={value!r}: this is no IPv6 address")
     return value
+
+
+def _bound(zero: bool) -> str:
+    return ", 0 or more" if zero else " greater than 0"
+
+
+def _given(option: str, value: object) -> str:
+    """Return an option and its value as an application writes them: ``port='x'``, or ``Redis(prefix='x')``.
+
+    Args:
+        option: a name, or a class and a name as in ``"Redis(prefix)"``.
+        value: the value that was given.
+    """
+    return f"{option[:-1]}={value!r})" if option.endswith(")") else f"{option}={value!r}"
 
 
 def _is_ipv6(text: str) -> bool:

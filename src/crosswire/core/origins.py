@@ -14,7 +14,7 @@ _PAGES_OF = {"ws": "http", "wss": "https"}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _LABELS = re.compile(r"[a-z0-9_~!$&'()*+,;=-]+(\.[a-z0-9_~!$&'()*+,;=-]+)*\.?")
 _DIFFERENT = re.compile("[ßς\u200c\u200d]")  # browsers (IDNA 2008) and Python (IDNA 2003) write these differently
-_LONGEST = 500
+_MAX_ORIGIN = 500
 
 _NULL = "null"
 _ANY = "*"
@@ -27,7 +27,7 @@ class _Origin(NamedTuple):
 
 
 class Origins:
-    """Tells which ``Origin`` fields are allowed. Their scheme and host are compared in any case, default ports as none.
+    """Set of allowed origins. Scheme and host are compared case-insensitively; a default port is the same as none.
 
     Args:
         allowed: origins such as ``https://example.com`` or ``http://localhost:3000``; ``https://*.example.com`` for
@@ -47,7 +47,7 @@ class Origins:
             self._add(each)
 
     def allows(self, origin: str) -> bool:
-        """Whether a page of this origin may connect."""
+        """Return whether a page of this origin may connect."""
         if self._any:
             return True
         if origin == _NULL:
@@ -81,12 +81,12 @@ def _is_below(origin: _Origin, parent: _Origin) -> bool:
 
 
 def _parse(text: str) -> _Origin:
-    """Return the parts of an origin, in the one form of each.
+    """Split an origin into its parts, normalised.
 
     Raises:
-        ValueError: it is none; the text says why.
+        ValueError: it is no origin; the text says why.
     """
-    if len(text) > _LONGEST or any(character.isspace() or not character.isprintable() for character in text):
+    if len(text) > _MAX_ORIGIN or any(character.isspace() or not character.isprintable() for character in text):
         raise ValueError("it has a space or a control character, or is too long")
     scheme, sep, rest = text.partition("://")
     scheme = scheme.lower()

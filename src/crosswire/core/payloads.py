@@ -1,4 +1,4 @@
-"""Typed payloads: what a handler's annotation says its data is, checked before it runs."""
+"""Typed payloads: data is decoded into the type that a handler's annotation names, before the handler runs."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from crosswire.core.plain import holds_bytes, plain
+from crosswire.core.json_types import holds_bytes, to_json_types
 from crosswire.errors import ConfigError, InvalidPayload
 
 PartT = TypeVar("PartT")
 
 RawPayload = msgspec.Raw
-"""A payload still in its wire form."""
+"""A payload that is not decoded yet."""
 
 _encode_json = msgspec.json.Encoder().encode
 _decode_msgpack = msgspec.msgpack.Decoder().decode
 _MAY_HOLD_BYTES = re.compile(b"[\xc4-\xc6]")
-"""The first bytes of MessagePack's binary data; texts have them too, but not in ASCII."""
+"""Bytes with which binary data of MessagePack begins; other text than ASCII has them too."""
 
 
 class PayloadType:
-    """Decodes a payload, from JSON or MessagePack, into one Python type.
+    """Decoder of payloads, from JSON or MessagePack, into one Python type.
 
-    What a client says in MessagePack means what it would in JSON, so a handler can't tell which it was: see
-    :meth:`from_client`. Between nodes MessagePack carries the types that it has: see :meth:`from_msgpack`.
+    A client's MessagePack means what it would in JSON, so a handler can't tell which it was: see :meth:`from_client`.
+    Between nodes MessagePack keeps all its types: see :meth:`from_msgpack`.
 
     Args:
         annotation: anything msgspec understands: a Struct, dataclass, TypedDict or builtin type; Any and object
@@ -46,7 +46,7 @@ class PayloadType:
         except (TypeError, NameError) as error:
             raise ConfigError(f"{annotation!r} can't be a payload's type: {error}") from error
         custom = [each.cls for each in _parts(info, msgspec.inspect.CustomType)]
-        if any(cls is not object for cls in custom):  # msgspec would need a hook of ours; everything is an object
+        if any(cls is not object for cls in custom):  # msgspec would need a hook for it; everything is an object
             raise ConfigError(
                 f"{annotation!r} can't be a payload's type: use a msgspec Struct, dataclass, TypedDict or builtin type"
             )
@@ -74,7 +74,7 @@ class PayloadType:
     def from_client(self, raw: bytes | RawPayload) -> Any:
         """Decode a client's MessagePack as its JSON form would be decoded: keys are text, NaN is null, and so on.
 
-        Only bytes, for which JSON has no word, stay bytes where the annotation does not say what is wanted.
+        Only bytes, which JSON does not have, stay bytes if the annotation allows anything.
 
         Raises:
             InvalidPayload: it is no MessagePack, has no JSON form, or is not of this type.
@@ -82,7 +82,7 @@ class PayloadType:
         try:
             value = _decode_msgpack(raw)
             if self._open and _MAY_HOLD_BYTES.search(raw) and holds_bytes(value):
-                return msgspec.convert(plain(value), self.annotation, str_keys=True)
+                return msgspec.convert(to_json_types(value), self.annotation, str_keys=True)
             return self._json.decode(_encode_json(value))
         except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
             raise InvalidPayload(str(error)) from error
@@ -102,7 +102,7 @@ def payload_type(annotation: Any) -> PayloadType:
 
 
 def _parts(info: Any, kind: type[PartT]) -> list[PartT]:
-    """Return what a type holds of a kind, anywhere."""
+    """Return all parts of a type that are of one kind, at any depth."""
     found = []
     pending, seen = [info], set()
     while pending:

@@ -1,4 +1,4 @@
-"""Whom a request is from, where it came through proxies that are trusted."""
+"""The client behind trusted proxies: who sent a request, by its header fields (RFC 7239)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crosswire.core.headers import Headers
 from crosswire.errors import ConfigError
 
 UNIX = "unix"
-_MOST_HOPS = 100
+_MAX_HOPS = 100
 
 # RFC 7239, section 4: a pair is a token, "=", and a token or a quoted string; `;` joins pairs, `,` elements.
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -25,12 +25,12 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Seen(NamedTuple):
-    """Whom a request is from.
+class Requester(NamedTuple):
+    """The sender of a request, as far as trusted proxies know it.
 
     Attributes:
-        remote: an address; what a proxy calls a client that it does not name (``_name``, ``unknown``); or empty for a
-            Unix socket.
+        remote: an address; or the placeholder of a proxy that hides it (``_name``, ``unknown``); or empty for a Unix
+            socket.
         scheme: ``http`` or ``https``.
     """
 
@@ -39,13 +39,13 @@ class Seen(NamedTuple):
 
 
 class TrustedProxies:
-    """Proxies whose word about their clients is taken.
+    """Set of proxies that are trusted to name their clients.
 
     Args:
-        trusted: addresses and networks, such as ``10.0.0.0/8``, and ``unix`` for whoever uses our Unix socket.
+        trusted: addresses and networks, such as ``10.0.0.0/8``, and ``unix`` for everybody on the server's Unix socket.
 
     Raises:
-        ConfigError: one is neither.
+        ConfigError: one is none of these.
     """
 
     __slots__ = ("_networks", "_unix")
@@ -55,54 +55,54 @@ class TrustedProxies:
         self._networks: tuple[Network, ...] = tuple(_network(each) for each in trusted if each != UNIX)
 
     def trusts(self, address: str) -> bool:
-        """Whether an address is that of such a proxy; an empty one is a Unix socket's."""
+        """Return whether an address is that of a trusted proxy; an empty one is that of a Unix socket."""
         if not address:
             return self._unix
         found = _address(address)
         return found is not None and any(found in network for network in self._networks)
 
-    def see(self, peer: str, scheme: str, headers: Headers) -> Seen:
-        """Return whom a request is from.
+    def resolve(self, peer: str, scheme: str, headers: Headers) -> Requester:
+        """Return the sender of a request.
 
-        Each proxy adds on the right whom it got the request from, so the list is read from there for as long as what
-        it says comes from one that is trusted. What is further left anybody could have written.
+        Each proxy appends the address it got the request from. So the list is read from its end, for as long as the
+        proxy that wrote an entry is trusted. Anybody could have written the entries before.
 
         Args:
             peer: the address of the connection.
             scheme: of the connection.
             headers: of the request: ``Forwarded`` (RFC 7239), or ``X-Forwarded-For`` and ``X-Forwarded-Proto``. Where
-                both are given and name different clients one of them is the client's own, and none is believed.
+                both are given and name different clients, one of them was sent by the client, and both are ignored.
         """
         if not self.trusts(peer):
-            return Seen(peer, scheme)
+            return Requester(peer, scheme)
         standard = self._walk(peer, scheme, _forwarded(headers)) if "forwarded" in headers else None
         usual = None
         if "x-forwarded-for" in headers or "x-forwarded-proto" in headers:
             usual = self._walk(peer, scheme, _x_forwarded(headers))
         if standard is None or usual is None:
-            return standard or usual or Seen(peer, scheme)
-        return standard if standard.remote == usual.remote else Seen(peer, scheme)
+            return standard or usual or Requester(peer, scheme)
+        return standard if standard.remote == usual.remote else Requester(peer, scheme)
 
-    def _walk(self, peer: str, scheme: str, hops: Iterator[_Hop]) -> Seen:
-        for _, hop in zip(range(_MOST_HOPS), hops, strict=False):
+    def _walk(self, peer: str, scheme: str, hops: Iterator[_Hop]) -> Requester:
+        for _, hop in zip(range(_MAX_HOPS), hops, strict=False):
             scheme = hop.scheme or scheme
             if hop.client is None:
                 break
             peer = hop.client
             if not self.trusts(peer):
                 break
-        return Seen(peer, scheme)
+        return Requester(peer, scheme)
 
 
 class _Hop(NamedTuple):
-    """What one proxy says: from whom, over what; None where it does not say."""
+    """An entry that one proxy wrote: its client and the scheme, each None if it is not named."""
 
     client: str | None
     scheme: str | None
 
 
 def _forwarded(headers: Headers) -> Iterator[_Hop]:
-    """What the proxies say, the nearest first; one that can't be read ends it."""
+    """Yield the entries of the proxies, the nearest first, until one is malformed."""
     for field in reversed(headers.get_all("forwarded")):
         elements = _elements(field)
         if elements is None:
@@ -112,7 +112,7 @@ def _forwarded(headers: Headers) -> Iterator[_Hop]:
 
 
 def _elements(field: str) -> list[dict[str, str]] | None:
-    """Return the elements of a field, or None if it is malformed: then nobody can tell what of it a proxy wrote."""
+    """Return the elements of a field, or None if it is malformed, as then any part of it may be forged."""
     elements: list[dict[str, str]] = [{}]
     at = 0
     while True:
@@ -147,7 +147,7 @@ def _listed(headers: Headers, name: str) -> list[str]:
 
 
 def _node(text: str) -> str | None:
-    """Return a node's address without its port, or what stands for it; None if it is none of these."""
+    """Return a node's address without its port, or its placeholder; None if it is malformed."""
     if text.lower() == "unknown" or _OBFUSCATED.fullmatch(text):
         return text
     if text.lower() in (UNIX, UNIX + ":"):
@@ -165,7 +165,7 @@ def _node(text: str) -> str | None:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Read an address. One of IPv4 that is written as one of IPv6, as a dual socket does, is one of IPv4."""
+    """Parse an address. An IPv4 address mapped to IPv6, as dual-stack sockets report it, is returned as IPv4."""
     try:
         found = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

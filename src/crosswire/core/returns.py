@@ -1,4 +1,4 @@
-"""What a handler may return."""
+"""Return values of handlers: their types, and checks against annotations."""
 
 from __future__ import annotations
 
@@ -41,35 +41,35 @@ Sendable = (
     | UUID
     | Enum
 )
-"""What has a JSON form, for type checkers."""
+"""Type of values that have a JSON form, for type checkers."""
 
 Answer = Sendable | Awaitable[Any]
-"""What a handler returns, for type checkers: an answer, or a coroutine that gives one."""
+"""Type of what a handler returns, for type checkers: an answer, or an awaitable of one."""
 
 
 class ReturnType:
-    """What a handler's annotation says it returns, to which its answers are kept.
+    """Check of a handler's answers against its return annotation.
 
-    An instance of the class that is named fits as it is. All else, and containers whose items have a type, are looked
-    at closer: what fits is what looks, to whoever gets it, as the annotation says.
+    An instance of an annotated class fits. Other values, and containers whose items have a type, are converted to find
+    out: a value fits if its encoded form is that of the annotated type.
 
     Args:
-        kind: what the annotation says.
+        kind: type that the annotation names.
 
     Attributes:
-        sure: classes whose instances fit as they are, for who looks before asking :meth:`require`.
+        sure: classes whose instances fit; callers test them before they call :meth:`require`.
     """
 
     __slots__ = ("_box", "_kind", "sure")
 
     def __init__(self, kind: PayloadType) -> None:
         self._kind = kind
-        # msgspec looks through an annotation at every conversion, but only once through a Struct that has it.
+        # msgspec analyses an annotation at every conversion, but a Struct that contains it only once.
         self._box = msgspec.defstruct("Answer", [("answer", kind.annotation)], array_like=True)
         self.sure = _classes(kind.annotation)
 
     def require(self, value: Any) -> None:
-        """Check what a handler returned.
+        """Check the value that a handler returned.
 
         Raises:
             TypeError: it does not fit.
@@ -78,7 +78,7 @@ class ReturnType:
             self._look_closer(value)
 
     async def awaited(self, begun: Coroutine[Any, Any, Any]) -> Any:
-        """Await a coroutine that a handler returned, check what it gives, and return that."""
+        """Await a coroutine that a handler returned, check its result, and return that."""
         value = await begun
         self.require(value)
         return value
@@ -89,14 +89,14 @@ class ReturnType:
         except (msgspec.ValidationError, RecursionError, ValueError, TypeError) as error:
             if not self._has_its_form(value):
                 wanted = self._kind.annotation
-                text = _QUOTED.sub("...", str(error).replace("$[0]", "$"))  # a value is nothing for the log
+                text = _QUOTED.sub("...", str(error).replace("$[0]", "$"))  # no values in logs
                 raise TypeError(
                     f"the handler returned {type(value).__name__}, which does not fit its annotation, "
                     f"{wanted.__name__ if isinstance(wanted, type) else wanted}: {text}"
                 ) from None
 
     def _has_its_form(self, value: Any) -> bool:
-        """Whether a value that is of other classes than the annotation says looks the same to whoever gets it."""
+        """Return whether the encoded form of a value is one of the annotated type."""
         try:
             self._kind.from_json(msgspec.json.encode(value))
         except (InvalidPayload, TypeError, ValueError, RecursionError, OverflowError, AttributeError):
@@ -106,17 +106,17 @@ class ReturnType:
 
 _QUOTED = re.compile(r"'[^']*'")
 _AWAITABLES = ("Awaitable", "Coroutine", "Future", "Task")
-_CONTAINERS = (list, dict, tuple, set, frozenset)  # a Sequence could be text, which is no array to whoever gets it
+_CONTAINERS = (list, dict, tuple, set, frozenset)  # a Sequence might be text, which is not encoded as an array
 _UNCHECKED: tuple[Any, ...] = (Any, object)
 
 
 def return_type(annotation: Any) -> ReturnType | None:
-    """Return what a handler's answers are checked against; None if its annotation says nothing that can be checked.
+    """Return the check for a return annotation; None if the annotation can't be checked.
 
-    What can be checked is what a payload can be: a class of the application's own that msgspec does not know can't.
+    It can be checked if it can be the type of a payload; a class that msgspec does not know can't.
 
     Args:
-        annotation: of what the handler returns; of a coroutine, what that gives counts.
+        annotation: return annotation of a handler; of an awaitable, its result counts.
     """
     members = _settled(annotation)
     if any(each in _UNCHECKED or isinstance(each, TypeVar) for each in members):
@@ -128,7 +128,7 @@ def return_type(annotation: Any) -> ReturnType | None:
 
 
 def _settled(annotation: Any) -> tuple[Any, ...]:
-    """What an annotation says that there is when everything has been awaited: one of these."""
+    """Return the alternatives of an annotation, those of an awaitable being the alternatives of its result."""
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
         return tuple(each for member in get_args(annotation) for each in _settled(member))
@@ -142,7 +142,7 @@ def _is_awaitable(annotation: Any) -> bool:
 
 
 def _classes(annotation: Any) -> tuple[type, ...]:
-    """The classes whose instances fit an annotation without a closer look."""
+    """Return the classes whose instances fit an annotation without a conversion."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is None:
         return (NoneType,)

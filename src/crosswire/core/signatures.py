@@ -1,4 +1,4 @@
-"""What a handler takes, checked where it is registered: one that can't be right is refused in a sentence."""
+"""Inspection of handlers where they are registered: one that can't be right is refused, with advice."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any, NamedTuple
 from crosswire.core.annotations import UNKNOWN, known, may_be, resolved
 from crosswire.errors import ConfigError, UsageError
 
-_SUBJECTS = {
+_FIRST_ARGUMENTS = {
     "socket": {"handshake"},
     "sender": {"socket", "handshake"},
     "handshake": {"socket", "sender"},
     "request": {"socket", "sender"},
 }
-"""What a first argument can be, and the names of what it is then not."""
+"""For each possible first argument, names of parameters that mean another one."""
 
-_OTHERS = {"data", "payload", "message", "msg", "body", "raw", "close", "exc", "error", "exception"}
-"""Names of what comes behind the first argument, or not at all."""
+_LATER_ARGUMENTS = {"data", "payload", "message", "msg", "body", "raw", "close", "exc", "error", "exception"}
+"""Usual names of parameters that are not the first."""
 
 
-class Offer:
-    """What a handler is called with; it may take fewer of them.
+class Arguments:
+    """Arguments that handlers of an event or hook are called with; a handler may take fewer of them.
 
     Args:
         data: whether the data of an event comes last; the handler's annotation says what it must be.
-        kinds: the other arguments, in order: the name of each, and the class or classes it is of.
+        kinds: the other arguments, in order: name, and class or classes.
     """
 
     __slots__ = ("data", "kinds")
@@ -46,21 +46,21 @@ class Offer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the arguments are called, in order."""
+        """Names of the arguments, in order."""
         return (*self.kinds, "data") if self.data else tuple(self.kinds)
 
 
-NOTHING = Offer()
+NO_ARGUMENTS = Arguments()
 
 
-class Taken(NamedTuple):
-    """What a handler takes, and gives.
+class HandlerInfo(NamedTuple):
+    """Parameters and return value of a handler.
 
     Attributes:
-        arity: how many of the arguments it is called with.
-        data: the annotation of the data; Any where it has none, or takes none.
-        returns: the annotation of what it returns, as far as it can be resolved, else Any; so for a decorated function,
-            which may return something else than what it wraps.
+        arity: number of arguments to call it with.
+        data: annotation of the data; Any if it has none, or takes no data.
+        returns: annotation of what it returns, or Any if that can't be resolved. Also Any for a decorated function,
+            which may return something else than the function it wraps.
     """
 
     arity: int
@@ -68,33 +68,33 @@ class Taken(NamedTuple):
     returns: Any
 
 
-def examine(handler: Callable[..., Any], offer: Offer, what: str) -> Taken:
+def inspect_handler(handler: Callable[..., Any], arguments: Arguments, what: str) -> HandlerInfo:
     """Find out how a handler is to be called.
 
     Args:
-        handler: what the application gave.
-        offer: what it is called with.
-        what: it handles, for the error: "the event 'say'".
+        handler: function or method of the application.
+        arguments: the arguments that there are for it.
+        what: what it handles, for the error: "the event 'say'".
 
     Raises:
         UsageError: it can't be called.
-        ConfigError: it can't be right: it takes more or other arguments, is no plain or asynchronous function, or its
-            data's annotation can't be resolved.
+        ConfigError: it can't be right: it takes more or other arguments, is no plain or asynchronous function, or the
+            annotation of its data can't be resolved.
     """
     _require_function(handler, what)
     try:
         signature = inspect.signature(handler)
     except (TypeError, ValueError) as error:
-        if inspect.isbuiltin(handler):  # it does not tell: {}.update
-            return Taken(len(offer), Any, Any)
+        if inspect.isbuiltin(handler):  # it has no signature: {}.update
+            return HandlerInfo(len(arguments), Any, Any)
         raise ConfigError(f"{name_of(handler)} can't be a handler: {error}") from error
     if not hasattr(handler, "__wrapped__"):
-        return _judge(handler, signature, offer, what)
-    return _judge_decorated(handler, signature, offer, what)._replace(returns=Any)
+        return _inspect(handler, signature, arguments, what)
+    return _inspect_decorated(handler, signature, arguments, what)._replace(returns=Any)
 
 
-def _judge_decorated(handler: Callable[..., Any], wrapped: Signature, offer: Offer, what: str) -> Taken:
-    """Find out how to call what ``functools.wraps`` made, which may take other arguments than what it wraps.
+def _inspect_decorated(handler: Callable[..., Any], wrapped: Signature, arguments: Arguments, what: str) -> HandlerInfo:
+    """Inspect the result of ``functools.wraps``, which may take other arguments than the function it wraps.
 
     Args:
         handler: the outer function.
@@ -102,24 +102,24 @@ def _judge_decorated(handler: Callable[..., Any], wrapped: Signature, offer: Off
     """
     try:
         own = inspect.signature(handler, follow_wrapped=False)
-    except (TypeError, ValueError):  # in C, as functools.lru_cache: it hands everything on
-        return _judge(handler, wrapped, offer, what)
+    except (TypeError, ValueError):  # in C, like functools.lru_cache: it passes all arguments on
+        return _inspect(handler, wrapped, arguments, what)
     if any(p.kind is p.VAR_POSITIONAL for p in own.parameters.values()):
-        return _judge_injected(handler, wrapped, offer, what)
+        return _inspect_injected(handler, wrapped, arguments, what)
     if len(_positional(own)) == len(_positional(wrapped)):
         with suppress(ConfigError):
-            return _judge(handler, wrapped, offer, what)
-    return _judge(handler, own, offer, what)
+            return _inspect(handler, wrapped, arguments, what)
+    return _inspect(handler, own, arguments, what)
 
 
-def _judge_injected(handler: Callable[..., Any], wrapped: Signature, offer: Offer, what: str) -> Taken:
-    """As :func:`_judge`, for what takes ``*args``: arguments that are too many come from the decorator."""
+def _inspect_injected(handler: Callable[..., Any], wrapped: Signature, arguments: Arguments, what: str) -> HandlerInfo:
+    """Inspect a decorator that takes ``*args``: it may add arguments, if the wrapped function has too many."""
     parameters = [p for p in wrapped.parameters.values() if not (p.kind is p.KEYWORD_ONLY and p.default is p.empty)]
     required = [p for p in _positional(wrapped) if p.default is p.empty]
-    if len(required) <= len(offer) or required[0].name in ("self", "cls"):
-        return _judge(handler, wrapped.replace(parameters=parameters), offer, what)
-    named = [p for p in required if offer.data and p.name == "data"]
-    return Taken(len(offer), _data_annotation(handler, named[0]) if named else Any, Any)
+    if len(required) <= len(arguments) or required[0].name in ("self", "cls"):
+        return _inspect(handler, wrapped.replace(parameters=parameters), arguments, what)
+    named = [p for p in required if arguments.data and p.name == "data"]
+    return HandlerInfo(len(arguments), _data_annotation(handler, named[0]) if named else Any, Any)
 
 
 def _positional(signature: Signature) -> list[Parameter]:
@@ -127,48 +127,48 @@ def _positional(signature: Signature) -> list[Parameter]:
     return [p for p in signature.parameters.values() if p.kind in kinds]
 
 
-def _judge(handler: Callable[..., Any], signature: Signature, offer: Offer, what: str) -> Taken:
-    """Find out how to call what has a signature.
+def _inspect(handler: Callable[..., Any], signature: Signature, arguments: Arguments, what: str) -> HandlerInfo:
+    """Inspect a handler by its signature.
 
     Raises:
         ConfigError: it can't be right.
     """
     parameters = list(signature.parameters.values())
-    complaint = _Complaint(handler, parameters, offer, what)
+    errors = _HandlerErrors(handler, parameters, arguments, what)
     positional = _positional(signature)
     if positional and positional[0].name in ("self", "cls"):
-        raise complaint.method(positional[0].name)
-    _require_arity(parameters, offer, complaint)
-    taken = _count_taken(handler, positional, offer, complaint)
+        raise errors.unbound_method(positional[0].name)
+    _require_arity(parameters, arguments, errors)
+    taken = _count_taken(handler, positional, arguments, errors)
     if taken == len(positional) and any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        taken = len(offer)
-    takes_data = offer.data and taken == len(offer) <= len(positional)
+        taken = len(arguments)
+    takes_data = arguments.data and taken == len(arguments) <= len(positional)
     data = _data_annotation(handler, positional[taken - 1]) if takes_data else Any
     returns = known(handler, "return", signature.return_annotation)
-    return Taken(taken, data, Any if returns is UNKNOWN else returns)
+    return HandlerInfo(taken, data, Any if returns is UNKNOWN else returns)
 
 
 def is_async(handler: Callable[..., Any]) -> bool:
-    """Whether calling a handler gives an awaitable, as far as it can be seen; an object's ``__call__`` counts."""
+    """Return whether a handler is asynchronous, as far as that is known; for an object, its ``__call__`` counts."""
     return any(inspect.iscoroutinefunction(function) for function in _functions(handler))
 
 
 def name_of(handler: Any) -> str:
-    """What to call a handler in a text for its author."""
+    """Return the name of a handler for errors."""
     while isinstance(handler, partial):
         handler = handler.func
     return getattr(handler, "__qualname__", type(handler).__qualname__)
 
 
 def _functions(handler: Any) -> tuple[Any, ...]:
-    """What may be the function that runs when a handler is called."""
+    """Return the functions of which one runs when a handler is called."""
     if isinstance(handler, staticmethod):
         return (handler.__func__,)
     return (handler, type(handler).__call__)
 
 
 def _require_function(handler: Any, what: str) -> None:
-    """Refuse what is no function that answers by returning."""
+    """Refuse handlers that are no functions, or that are generators."""
     if inspect.iscoroutine(handler) or inspect.isasyncgen(handler) or inspect.isgenerator(handler):
         raise ConfigError(f"{handler!r} can't handle {what}: give the function itself, without calling it")
     if isinstance(handler, classmethod):
@@ -181,82 +181,90 @@ def _require_function(handler: Any, what: str) -> None:
         raise ConfigError(f"{name_of(handler)} can't handle {what}: it has a yield; a handler answers with return")
 
 
-def _require_arity(parameters: list[Parameter], offer: Offer, complaint: _Complaint) -> None:
+def _require_arity(parameters: list[Parameter], arguments: Arguments, errors: _HandlerErrors) -> None:
     required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if any(p.kind is p.KEYWORD_ONLY for p in required):
         names = ", ".join(p.name for p in required if p.kind is p.KEYWORD_ONLY)
-        raise complaint(f"needs {_counted(required)}, {names} by keyword")
-    if len(required) > len(offer):
-        raise complaint(f"needs {_counted(required)}")
+        raise errors.mismatch(f"needs {_counted(required)}, {names} by keyword")
+    if len(required) > len(arguments):
+        raise errors.mismatch(f"needs {_counted(required)}")
 
 
 def _counted(parameters: list[Parameter]) -> str:
     return f"{len(parameters)} argument{'' if len(parameters) == 1 else 's'}"
 
 
-def _count_taken(handler: Callable[..., Any], positional: list[Parameter], offer: Offer, complaint: _Complaint) -> int:
+def _count_taken(
+    handler: Callable[..., Any], positional: list[Parameter], arguments: Arguments, errors: _HandlerErrors
+) -> int:
     taken = 0
-    for name, parameter in zip(offer.names, positional, strict=False):
-        if not _takes(handler, name, parameter, offer, complaint):
+    for name, parameter in zip(arguments.names, positional, strict=False):
+        if not _takes(handler, name, parameter, arguments, errors):
             break
         taken += 1
     return taken
 
 
-def _takes(handler: Callable[..., Any], name: str, parameter: Parameter, offer: Offer, complaint: _Complaint) -> bool:
-    """Tell whether a parameter takes the argument, or has a default for something else and keeps it.
+def _takes(
+    handler: Callable[..., Any], name: str, parameter: Parameter, arguments: Arguments, errors: _HandlerErrors
+) -> bool:
+    """Return whether a parameter takes the argument; else it has a default for something else, and keeps it.
 
     Raises:
-        ConfigError: it was meant for something else than the argument it would get.
+        ConfigError: the parameter was meant for something else than the argument it would get.
     """
     annotation = known(handler, parameter.name, parameter.annotation)
     says_nothing = annotation is Any or annotation is UNKNOWN
     if says_nothing:
-        misfit = _is_named_for_another(name, parameter.name, offer)
-    elif name in offer.kinds:
-        misfit = not may_be(annotation, offer.kinds[name])
+        misfit = _is_named_for_another(name, parameter.name, arguments)
+    elif name in arguments.kinds:
+        misfit = not may_be(annotation, arguments.kinds[name])
     else:  # the data, which may be anything that can be decoded
-        misfit = annotation is not str and any(annotation in kinds for kinds in offer.kinds.values())
-    is_bound = parameter.default is not parameter.empty and parameter.name not in {name, *_OTHERS}
-    if is_bound and (misfit or (says_nothing and name in offer.kinds and parameter.default is not None)):
+        misfit = annotation is not str and any(annotation in kinds for kinds in arguments.kinds.values())
+    is_bound = parameter.default is not parameter.empty and parameter.name not in {name, *_LATER_ARGUMENTS}
+    if is_bound and (misfit or (says_nothing and name in arguments.kinds and parameter.default is not None)):
         return False  # as in `for name in names: hook(lambda name=name: ...)`
     if misfit:
-        raise complaint(f"would get the {name} as {_declared(parameter)!r}")
+        raise errors.mismatch(f"would get the {name} as {_declared(parameter)!r}")
     if is_bound and says_nothing and parameter.default is not None:
-        raise complaint(f"would get the {name} as {parameter.name!r}, whose default may be there for something else")
+        raise errors.mismatch(
+            f"would get the {name} as {parameter.name!r}, whose default may be there for something else"
+        )
     return True
 
 
-def _is_named_for_another(argument: str, parameter: str, offer: Offer) -> bool:
-    """Whether a parameter, going by its name, was meant for something else than an argument of that name."""
+def _is_named_for_another(argument: str, parameter: str, arguments: Arguments) -> bool:
+    """Return whether a parameter, by its name, was meant for another argument."""
     if parameter == argument:
         return False
-    if argument in _SUBJECTS:
-        return parameter in _OTHERS or parameter in _SUBJECTS[argument]
-    return parameter in _SUBJECTS and parameter in offer.kinds
+    if argument in _FIRST_ARGUMENTS:
+        return parameter in _LATER_ARGUMENTS or parameter in _FIRST_ARGUMENTS[argument]
+    return parameter in _FIRST_ARGUMENTS and parameter in arguments.kinds
 
 
-class _Complaint:
-    """Says what is wrong with a handler, and what to write instead."""
+class _HandlerErrors:
+    """Factory of errors that say what is wrong with a handler, and what to write instead."""
 
-    def __init__(self, handler: Callable[..., Any], parameters: list[Parameter], offer: Offer, what: str) -> None:
+    def __init__(
+        self, handler: Callable[..., Any], parameters: list[Parameter], arguments: Arguments, what: str
+    ) -> None:
         self._name = name_of(handler)
         self._parameters = parameters
-        self._offer = offer
+        self._arguments = arguments
         self._what = what
 
-    def __call__(self, fault: str) -> ConfigError:
-        """Make the error; ``fault`` goes on from the handler's name."""
-        if not len(self._offer):
+    def mismatch(self, fault: str) -> ConfigError:
+        """Return the error; its text is the handler's name, ``fault``, and advice."""
+        if not len(self._arguments):
             return ConfigError(f"{self._name} {fault}; a handler of {self._what} is called with no arguments")
-        fewer = "or with fewer of them" if len(self._offer) > 1 else "or with nothing"
+        fewer = "or with fewer of them" if len(self._arguments) > 1 else "or with nothing"
         return ConfigError(
-            f"{self._name} {fault}; a handler of {self._what} is called with {self._offer}, {fewer}: "
+            f"{self._name} {fault}; a handler of {self._what} is called with {self._arguments}, {fewer}: "
             f"write {self._remedy()}"
         )
 
-    def method(self, name: str) -> ConfigError:
-        """Make the error for a function of a class that is bound to nothing."""
+    def unbound_method(self, name: str) -> ConfigError:
+        """Return the error for a method that is bound to no object."""
         return ConfigError(
             f"{self._name} can't handle {self._what}: as a method of no object yet, it would get the first "
             f"argument as {name!r}; register it where there is an object, such as in __init__: "
@@ -264,19 +272,19 @@ class _Complaint:
         )
 
     def _remedy(self) -> str:
-        """The handler as it is meant: with the arguments' own names, and its annotation of the data."""
+        """Return the handler as it should be written: with the right names, and its own annotation of the data."""
         taken = {p.name: _declared(p) for p in self._parameters}
-        spare = [p for p in self._parameters if p.name in _OTHERS and p.annotation is not p.empty]
-        names = [taken.get(name, name) if name == "data" else name for name in self._offer.names]
-        if self._offer.data and "data" not in taken and spare:
+        spare = [p for p in self._parameters if p.name in _LATER_ARGUMENTS and p.annotation is not p.empty]
+        names = [taken.get(name, name) if name == "data" else name for name in self._arguments.names]
+        if self._arguments.data and "data" not in taken and spare:
             names[-1] = _declared(spare[0])
         if self._name.endswith("<lambda>"):
-            return f"lambda {', '.join(self._offer.names)}: ..."
+            return f"lambda {', '.join(self._arguments.names)}: ..."
         return f"def {self._name.rpartition('.')[2]}({', '.join(names)})"
 
 
 def _declared(parameter: Parameter) -> str:
-    """A parameter as it was written, without its default."""
+    """Return a parameter as it was written, without its default."""
     if isinstance(parameter.annotation, str):
         return f"{parameter.name}: {parameter.annotation}"
     return str(parameter.replace(default=parameter.empty, kind=parameter.POSITIONAL_OR_KEYWORD))

@@ -1,4 +1,4 @@
-"""Keeps a flood of equal log records from filling a disk."""
+"""A limit on equal log records, so that a flood of them does not fill a disk."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Hashable
 
 
 class Throttle:
-    """Lets each key pass ``burst`` times in a period, and counts what it held back.
+    """Rate limit per key: a key passes ``burst`` times in a period; what is held back is counted.
 
     Args:
         burst: how often a key may pass in one period.
         period: seconds.
 
-    The keys must be few: they are kept.
+    All keys are kept, so there must be few of them.
     """
 
     __slots__ = ("_burst", "_period", "_seen")
@@ -23,7 +23,7 @@ class Throttle:
         self._seen: dict[Hashable, tuple[float, int]] = {}
 
     def admit(self, key: Hashable, now: float) -> int | None:
-        """Return how many were held back since the key last passed, or None if this one is held back too."""
+        """Return how often the key was held back since it last passed, or None if it is held back now."""
         began, count = self._seen.get(key, (now, 0))
         held_back = 0
         if now - began >= self._period:

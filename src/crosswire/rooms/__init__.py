@@ -1,1 +1,1 @@
-"""Who is where, and how one message becomes one frame for all of them. Knows no sockets and no cluster."""
+"""Rooms and users of one server, and fan-out: a message becomes one frame for all. Knows no sockets and no cluster."""

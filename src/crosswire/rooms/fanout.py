@@ -1,43 +1,38 @@
-"""The one place where a message for many becomes frames: encoded once, pushed to each."""
+"""Fan-out of messages to many members: encoded once, pushed to each."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable
-from typing import Protocol
+from typing import Any
 
 import msgspec
 
 from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, Format, Payloads, encode
 from crosswire.rooms.recipient import Recipient
+from crosswire.runtime.flusher import Flushable
 
 logger = logging.getLogger("crosswire.server")
 
-Frames = dict[Format, bytes]
-_BATCH = 64 * 1024
-"""Bytes of messages that are held back at most, to be pushed together."""
-
-
-class Flushable(Protocol):
-    """Something that wants to be called at the end of the event loop's turn."""
-
-    def flush(self) -> None:
-        """The turn ends."""
+Frames = dict[Format, Any]
+"""One message, as each format in use has encoded it."""
+_MAX_HELD = 64 * 1024
+"""Bytes of messages that are held back to be pushed together."""
 
 
 class FanOut:
-    """Pushes messages to many members, each message encoded once for each format.
+    """Fan-out of messages to members, each message encoded once for each format.
 
-    Messages to the same members that follow each other within a turn of the event loop are joined first, so that
-    every member is visited once for all of them. Nobody can tell, as long as nothing else happens to the members
-    meanwhile: whoever sends to one of them directly, or changes who is in a room, calls :meth:`flush` before.
+    Successive messages to the same members within a turn of the event loop are joined, so that every member is visited
+    once for all of them. Nobody notices, as long as nothing else happens to the members meanwhile: code that sends to
+    one of them directly, or changes who is in a room, calls :meth:`flush` first.
 
     Args:
-        at_end_of_turn: calls ``flush`` of what it is given when the turn ends.
+        at_end_of_turn: calls ``flush`` of its argument at the end of the turn.
 
     Attributes:
-        formats: how many members use each format.
+        formats: number of members that use each format.
         wants_msgpack: whether a member uses MessagePack.
     """
 
@@ -48,35 +43,35 @@ class FanOut:
         self._members: Collection[Recipient] | None = None
         self._held: list[Frames] = []
         self._size = 0
-        self.formats: dict[Format, int] = {JSON_TEXT: 1}  # always there: data without a JSON form is refused at once
+        self.formats: dict[Format, int] = {JSON_TEXT: 1}  # always in use: data without a JSON form is always refused
         self.wants_msgpack = False
 
-    def use(self, form: Format) -> None:
-        """Note that a member uses this format."""
+    def add_format(self, form: Format) -> None:
+        """Count a member that uses a format."""
         self.formats[form] = self.formats.get(form, 0) + 1
         self.wants_msgpack = self.wants_msgpack or form.codec.binary
 
-    def disuse(self, form: Format) -> None:
-        """Note that a member that used this format is gone."""
+    def remove_format(self, form: Format) -> None:
+        """Stop counting a member that used a format and is gone."""
         self.formats[form] -= 1
         if not self.formats[form]:
             del self.formats[form]
             self.wants_msgpack = any(each.codec.binary for each in self.formats)
 
     def encode(self, message: msgspec.Struct) -> Frames:
-        """Encode a message for every member there is.
+        """Encode a message in all formats that members use.
 
         Raises:
-            InvalidPayload: the data can't be encoded; so nobody gets it.
+            InvalidPayload: the data can't be encoded; nobody gets it.
         """
         return self.frames(encode(message, msgpack=self.wants_msgpack))
 
     def frames(self, payloads: Payloads) -> Frames:
-        """Put an encoded message into a frame of each format in use."""
+        """Return an encoded message as a frame of each format in use."""
         return {form: form.wrap(payloads) for form in self.formats}
 
     def push(self, frames: Frames, members: Iterable[Recipient], exclude: Excluded | None = None) -> None:
-        """Push a message to each of some members, but for those who are excluded, themselves or with their user."""
+        """Push a message to members at once, except for excluded users and sockets."""
         self.flush()
         if exclude is not None:
             users, sockets = frozenset(exclude.users), exclude.sockets
@@ -84,24 +79,23 @@ class FanOut:
         _push(frames, members)
 
     def hold(self, frames: Frames, members: Collection[Recipient]) -> None:
-        """Push a message to all members of a room, or of the server, when the turn ends.
+        """Push a message to all members of a room, or of the server, at the end of the turn.
 
         Args:
-            frames: of the message.
-            members: the room's own collection: it is what is compared to tell whether the next message goes to the
-                same, and it is iterated as it is.
+            frames: the message, in each format.
+            members: the room's own collection, not a copy: messages to the same collection are joined.
         """
         if members is not self._members:
             self.flush()
-            self._at_end_of_turn(self)  # before anything is noted: it may raise
+            self._at_end_of_turn(self)  # before anything is changed: it may raise
             self._members = members
         self._held.append(frames)
-        self._size += sum(map(len, frames.values()))
-        if self._size > _BATCH:
+        self._size += sum(map(len, frames.values()))  # a format without frames hardly counts, but JSON is always there
+        if self._size > _MAX_HELD:
             self.flush()
 
     def flush(self) -> None:
-        """Push what is held."""
+        """Push all messages that are held."""
         members = self._members
         if members is None:
             return
@@ -119,11 +113,11 @@ class FanOut:
 
 
 def _joined(held: list[Frames]) -> Frames:
-    return {form: b"".join([frames[form] for frames in held]) for form in held[0]}
+    return {form: form.join([frames[form] for frames in held]) for form in held[0]}
 
 
 def _push(frames: Frames, members: Iterable[Recipient]) -> None:
-    """Push without a copy of the members: pushing runs no code of the application that could change them."""
+    """Push frames to members. They are not copied: pushing runs no code of the application that could change them."""
     if len(frames) == 1:
         (frame,) = frames.values()
         for member in members:

@@ -1,4 +1,4 @@
-"""Who is in which room, on this server."""
+"""The rooms of this server and their members."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ MemberT = TypeVar("MemberT", bound=Recipient)
 
 
 class RoomQueries(Protocol):
-    """What this server alone knows of rooms, at once. ``server.local_rooms`` is one.
+    """Queries of the rooms on this server alone, answered at once: ``server.local_rooms``.
 
-    With ``prefix=True`` the last name given is the beginning of the names meant.
+    With ``prefix=True``, the last name is a prefix of the names to look for.
     """
 
     def members(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> set[str]:
-        """Users in a room, or in all rooms of a namespace."""
+        """Return the users in a room, or in all rooms of a namespace."""
         ...
 
     def count(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> int:
-        """Number of :meth:`members`."""
+        """Return the number of :meth:`members`."""
         ...
 
     def ids(self, namespace: str, *, prefix: bool = False) -> set[str]:
-        """Ids of the rooms of a namespace that have members."""
+        """Return the ids of a namespace's rooms that have members."""
         ...
 
     def joined(self, user: str, namespace_prefix: str | None = None) -> dict[str, set[str]]:
-        """Rooms of a user: namespace -> ids."""
+        """Return the rooms of a user: namespace -> ids."""
         ...
 
     def has(self, user: str, namespace: str, id: str | None = None) -> bool:
-        """Whether a user is in a room, or in any of a namespace."""
+        """Return whether a user is in a room, or in any room of a namespace."""
         ...
 
 
 class _Room(Generic[MemberT]):
-    """One room: its connections, and how many each user has in it."""
+    """Connections in a room, and their number for each user."""
 
     __slots__ = ("members", "users")
 
@@ -59,7 +59,7 @@ class _Room(Generic[MemberT]):
 
 
 class RoomIndex(Generic[MemberT]):
-    """Rooms by namespace and id, and the rooms of each connection. A room exists while it has members.
+    """Index of rooms by namespace and id, and of the rooms of each connection. A room exists while it has members.
 
     Joining, leaving and finding a room's members are O(1) in the number of other rooms, users and connections.
     """
@@ -72,7 +72,7 @@ class RoomIndex(Generic[MemberT]):
         self._rooms_of_user: dict[str, tuple[MemberT, ...]] = {}
 
     def join(self, member: MemberT, namespace: str, id: str) -> bool:
-        """Add a connection to a room; tell whether it was not yet in it."""
+        """Add a connection to a room; return False if it was in it already."""
         mine = self._rooms_of.get(member)
         if mine is None:
             mine = self._rooms_of[member] = {}
@@ -89,11 +89,11 @@ class RoomIndex(Generic[MemberT]):
         return True
 
     def leave(self, member: MemberT, namespace: str, id: str) -> bool:
-        """Take a connection out of a room; tell whether it was in it."""
+        """Remove a connection from a room; return False if it was not in it."""
         mine = self._rooms_of.get(member)
         if mine is None or id not in mine.get(namespace, ()):
             return False
-        self._take_out(member, namespace, id)
+        self._remove(member, namespace, id)
         mine[namespace].discard(id)
         if not mine[namespace]:
             del mine[namespace]
@@ -102,46 +102,46 @@ class RoomIndex(Generic[MemberT]):
         return True
 
     def drop(self, member: MemberT) -> dict[str, set[str]]:
-        """Take a connection out of all its rooms; return which they were."""
+        """Remove a connection from all its rooms; return these rooms: namespace -> ids."""
         rooms = self._rooms_of.get(member)
         if rooms is None:
             return {}
         for namespace, ids in rooms.items():
             for id_ in ids:
-                self._take_out(member, namespace, id_)
+                self._remove(member, namespace, id_)
         self._forget(member)
         return rooms
 
     def in_room(self, namespace: str, id: str) -> Collection[MemberT]:
-        """The connections in a room: the index's own collection, not to be kept."""
+        """Return the connections in a room: the index's own collection, which must not be kept."""
         room = self._rooms.get(namespace, {}).get(id)
         return () if room is None else room.members
 
     def rooms_of(self, member: MemberT) -> Mapping[str, Collection[str]]:
-        """The rooms of one connection: namespace -> ids; the index's own mapping, not to be kept."""
+        """Return the rooms of a connection: namespace -> ids; the index's own mapping, which must not be kept."""
         return self._rooms_of.get(member, {})
 
     # RoomQueries
 
     def members(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> set[str]:
-        """Users in a room, or in all rooms of a namespace; see :class:`RoomQueries`."""
+
         users: set[str] = set()
         for room in self._matching(namespace, id, prefix):
             users.update(room.users)
         return users
 
     def count(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> int:
-        """Number of members; see :class:`RoomQueries`."""
+
         if id is not None and not prefix:
             return sum(len(room.users) for room in self._matching(namespace, id, prefix))
         return len(self.members(namespace, id, prefix=prefix))
 
     def ids(self, namespace: str, *, prefix: bool = False) -> set[str]:
-        """Ids of a namespace's rooms; see :class:`RoomQueries`."""
+
         return {id_ for rooms in self._namespaces(namespace, prefix) for id_ in rooms}
 
     def joined(self, user: str, namespace_prefix: str | None = None) -> dict[str, set[str]]:
-        """Rooms of a user; see :class:`RoomQueries`."""
+
         require_name(user, "a user id")
         joined: dict[str, set[str]] = {}
         for member in self._rooms_of_user.get(user, ()):
@@ -151,7 +151,7 @@ class RoomIndex(Generic[MemberT]):
         return joined
 
     def has(self, user: str, namespace: str, id: str | None = None) -> bool:
-        """Whether a user is in a room; see :class:`RoomQueries`."""
+
         require_name(user, "a user id")
         require_name(namespace, "a room's namespace")
         mine = (self._rooms_of[member].get(namespace) for member in self._rooms_of_user.get(user, ()))
@@ -176,7 +176,7 @@ class RoomIndex(Generic[MemberT]):
             elif id in rooms:
                 yield rooms[id]
 
-    def _take_out(self, member: MemberT, namespace: str, id: str) -> None:
+    def _remove(self, member: MemberT, namespace: str, id: str) -> None:
         rooms = self._rooms[namespace]
         room = rooms[id]
         room.discard(member)

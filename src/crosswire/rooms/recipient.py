@@ -1,20 +1,19 @@
-"""What the rooms know of a connection."""
+"""The interface by which rooms know a connection."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from crosswire.core.formats import Format
-from crosswire.core.frames import Push
+from crosswire.core.formats import Format, Push
 
 
 class Recipient(Protocol):
-    """A connection that can be in rooms and be sent to.
+    """A connection that can be in rooms and receive messages.
 
     Attributes:
-        id: unique to the connection.
-        user: whose it is.
-        format: how messages to it are encoded.
+        id: id of the connection, unique.
+        user: id of its user.
+        format: encoding of messages to it.
     """
 
     id: str
@@ -23,5 +22,5 @@ class Recipient(Protocol):
 
     @property
     def push(self) -> Push:
-        """Queues one encoded frame. An attribute and no method, so that a fan-out calls the connection directly."""
+        """Function that queues what ``format`` encoded; an attribute: a fan-out then calls the connection directly."""
         ...

@@ -1,4 +1,4 @@
-"""Which connections each user has on this server."""
+"""The users of this server and their connections."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ MemberT = TypeVar("MemberT", bound=Recipient)
 
 
 class UserIndex(Generic[MemberT]):
-    """The connections that have a user, by user. Every operation is O(1) in the number of users."""
+    """Index of connections by user. Every operation is O(1) in the number of users."""
 
     __slots__ = ("_by_user", "_members")
 
     def __init__(self) -> None:
         self._members: set[MemberT] = set()
-        # Nearly always of length one, where a tuple is a quarter of a set.
+        # Nearly always of length one, where a tuple needs a quarter of the memory of a set.
         self._by_user: dict[str, tuple[MemberT, ...]] = {}
 
     @property
     def members(self) -> Collection[MemberT]:
-        """All connections."""
+        """Connections of all users."""
         return self._members
 
     @property
     def users(self) -> Collection[str]:
-        """All users."""
+        """Ids of all users that are connected."""
         return self._by_user.keys()
 
     def of(self, user: str) -> tuple[MemberT, ...]:
-        """A user's connections, the oldest first."""
+        """Return a user's connections, the oldest first."""
         return self._by_user.get(user, ())
 
     def add(self, member: MemberT) -> None:
-        """Note a connection under its user."""
+        """Add a connection under its user."""
         self._members.add(member)
         self._by_user[member.user] = (*self.of(member.user), member)
 
     def remove(self, member: MemberT) -> bool:
-        """Forget a connection; tell whether it was known. Others of the same user are not touched."""
+        """Remove a connection, but not others of its user; return False if it was not known."""
         if member not in self._members:
             return False
         self._members.discard(member)

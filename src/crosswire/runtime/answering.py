@@ -1,4 +1,4 @@
-"""Answers events and calls of peers with what their handlers give: a value, or an error.
+"""Answers the calls of peers with what their handlers give: a value, or an error.
 
 Servers, nodes and clients differ in how a message is decoded and an answer encoded. What lies between is the same.
 """
@@ -17,55 +17,54 @@ from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory
 from crosswire.runtime.dispatch import Continuation, Outcome, call_sync, checked
-from crosswire.runtime.tasks import is_being_cancelled
 from crosswire.runtime.workers import Job, JobEvents, Workers
 
 HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
 """Refusal of a call whose handler failed: its text stays where the handler is."""
 
 
-SubjectT = TypeVar("SubjectT")
-SubjectT_contra = TypeVar("SubjectT_contra", contravariant=True)
+SenderT = TypeVar("SenderT")
+SenderT_contra = TypeVar("SenderT_contra", contravariant=True)
 CallT = TypeVar("CallT")
 CallT_contra = TypeVar("CallT_contra", contravariant=True)
 
 
-class Peers(Protocol[SubjectT_contra, CallT_contra]):
-    """Peers that send events and calls: how their calls are answered, and failures reported.
+class Askers(Protocol[SenderT_contra, CallT_contra]):
+    """Senders of events and calls of one kind: how calls are answered, and failures reported.
 
-    The subject is the first argument of the handlers: a socket, or the name of a node. A call is what ties an answer to
-    it, such as its id.
+    A call is what ties an answer to it, such as its id.
     """
 
-    def answer(self, subject: SubjectT_contra, call: CallT_contra, value: Any, /) -> None:
+    def answer(self, sender: SenderT_contra, call: CallT_contra, value: Any, /) -> None:
         """Send the answer to a call; raises InvalidPayload for a value that can't be sent."""
 
-    def refuse(self, subject: SubjectT_contra, call: CallT_contra, error: EventError, /) -> None:
+    def refuse(self, sender: SenderT_contra, call: CallT_contra, error: EventError, /) -> None:
         """Send a refusal of a call; raises InvalidPayload for an error that can't be sent."""
 
     def busy(self, event: str, /) -> EventError:
         """Return the error for an event for which no handler can be started, as too many are at work."""
         ...
 
-    def report(self, subject: SubjectT_contra, event: str, error: BaseException, /, *, told: bool) -> None:
+    def report(self, sender: SenderT_contra, event: str, error: BaseException, /, *, told: bool) -> None:
         """Report what a handler raised.
 
         Args:
-            subject: of the event.
+            sender: of the event.
             event: its name.
             error: the exception.
-            told: whether the peer is told: all of an EventError, of others only that there was one.
+            told: whether the sender is told: all of an EventError, of others only that there was one.
         """
 
 
 class Work(JobEvents, Protocol):
-    """Asynchronous handlers of one peer, or of one node.
+    """Count of the asynchronous handlers that are bounded together, such as those of one connection.
 
     Attributes:
         running: number of handlers that were started and have not ended.
-        copy_context: returns a fresh context for one event.
+        copy_context: returns a fresh context for the handlers of one event.
     """
 
     running: int
@@ -76,7 +75,7 @@ class Work(JobEvents, Protocol):
 
 
 class SharedWork:
-    """Asynchronous handlers of all peers together, in the context of whoever hands over the event."""
+    """Count of the asynchronous handlers of all senders; each runs in a copy of the current context."""
 
     __slots__ = ("running",)
 
@@ -98,13 +97,14 @@ class SharedWork:
         """Do nothing."""
 
 
-class _Event(msgspec.Struct, Generic[SubjectT, CallT]):
+class _Event(msgspec.Struct, Generic[SenderT, CallT]):
     """Arguments of :meth:`Answerer.handle`, for what is not finished at once."""
 
     name: str
-    subject: SubjectT
+    subject: object
     codec: Codec
     payload: RawPayload
+    sender: SenderT
     call: CallT | None
     work: Work
 
@@ -113,7 +113,7 @@ class _Event(msgspec.Struct, Generic[SubjectT, CallT]):
         return _invoke(listener, self.subject, self.codec, self.payload)
 
 
-class Answerer(Generic[SubjectT, CallT]):
+class Answerer(Generic[SenderT, CallT]):
     """Calls the handlers of events, and answers calls with the outcome.
 
     A call is always answered: with the first value that is not None, with None, or with an error. Handlers begin in
@@ -121,17 +121,17 @@ class Answerer(Generic[SubjectT, CallT]):
     asynchronous one waits without holding up others.
 
     Args:
-        peers: get the answers.
+        askers: get the answers.
         handlers: by event; those added with ``once`` are removed here.
         workers: run the asynchronous handlers.
         limit: maximum number of asynchronous handlers of one :class:`Work`.
     """
 
-    __slots__ = ("_answer", "_handlers", "_limit", "_peers", "_waiting", "_watch", "_workers")
+    __slots__ = ("_answer", "_askers", "_handlers", "_limit", "_waiting", "_watch", "_workers")
 
-    def __init__(self, peers: Peers[SubjectT, CallT], handlers: EventListeners, workers: Workers, limit: int) -> None:
-        self._peers = peers
-        self._answer = peers.answer  # bound once
+    def __init__(self, askers: Askers[SenderT, CallT], handlers: EventListeners, workers: Workers, limit: int) -> None:
+        self._askers = askers
+        self._answer = askers.answer  # bound once
         self._handlers = handlers
         self._workers = workers
         self._waiting = workers.waiting
@@ -142,9 +142,10 @@ class Answerer(Generic[SubjectT, CallT]):
         self,
         name: str,
         listeners: tuple[Listener, ...],
-        subject: SubjectT,
+        subject: object,
         codec: Codec,
         payload: RawPayload,
+        sender: SenderT,
         call: CallT | None,
         work: Work,
     ) -> bool:
@@ -156,15 +157,16 @@ class Answerer(Generic[SubjectT, CallT]):
             subject: their first argument, if they take any but the data.
             codec: decodes the data.
             payload: the data.
-            call: what ties the answer to it; None if no answer is wanted.
+            sender: who gets the answer, as the askers know it.
+            call: what ties the answer to the call; None if no answer is wanted.
             work: counts the asynchronous handlers.
         """
         listener = listeners[0]
         if len(listeners) > 1 or listener.once:
-            return self._handle_any(_Event(name, subject, codec, payload, call, work), listeners)
+            return self._handle_any(_Event(name, subject, codec, payload, sender, call, work), listeners)
         context = work.copy_context()
         if listener.is_async or self._waiting:  # behind those that came before and have not begun
-            event = _Event(name, subject, codec, payload, call, work)
+            event = _Event(name, subject, codec, payload, sender, call, work)
             return self._start(event, self._finish_one(event, listener), context)
         watch = self._watch
         began = 0.0 if watch is None else monotonic()
@@ -173,22 +175,24 @@ class Answerer(Generic[SubjectT, CallT]):
                 value = context.run(_invoke, listener, subject, codec, payload)
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
-                    watch.tell(name, began)
+                    watch.report(name, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
-            self._fail(_Event(name, subject, codec, payload, call, work), error)
+            self._fail(_Event(name, subject, codec, payload, sender, call, work), error)
             return False
         if type(value) is CoroutineType:
-            return self._await(_Event(name, subject, codec, payload, call, work), value, context)
+            return self._await(_Event(name, subject, codec, payload, sender, call, work), value, context)
         if call is not None:
             try:
-                self._answer(subject, call, value)
+                self._answer(sender, call, value)
             except InvalidPayload as error:
-                self._fail(_Event(name, subject, codec, payload, call, work), _unsendable("return value", error))
+                self._fail(
+                    _Event(name, subject, codec, payload, sender, call, work), _unsendable("return value", error)
+                )
         return False
 
-    def _handle_any(self, event: _Event[SubjectT, CallT], listeners: tuple[Listener, ...]) -> bool:
+    def _handle_any(self, event: _Event[SenderT, CallT], listeners: tuple[Listener, ...]) -> bool:
         """Call several handlers, or one that is called once; return whether one was started that may go on."""
         for listener in listeners:
             if listener.once:
@@ -208,26 +212,26 @@ class Answerer(Generic[SubjectT, CallT]):
             rest.close()
         return started
 
-    def _await(self, event: _Event[SubjectT, CallT], begun: CoroutineType[Any, Any, Any], context: Context) -> bool:
+    def _await(self, event: _Event[SenderT, CallT], begun: CoroutineType[Any, Any, Any], context: Context) -> bool:
         """Await the coroutine that a synchronous handler returned; return whether that was started."""
         started = self._start(event, self._finish_one(event, begun), context)
         if not started:
             begun.close()
         return started
 
-    def _start(self, event: _Event[SubjectT, CallT], job: Job, context: Context) -> bool:
+    def _start(self, event: _Event[SenderT, CallT], job: Job, context: Context) -> bool:
         """Run the rest of an event in the background, unless too many handlers are at work; return whether it runs."""
         work = event.work
         if work.running >= self._limit:
             job.close()
-            self._fail(event, self._peers.busy(event.name))
+            self._fail(event, self._askers.busy(event.name))
             return False
         work.running += 1
         self._workers.start(job, context, work, event.name)
         return True
 
     async def _finish_one(
-        self, event: _Event[SubjectT, CallT], handler: Listener | CoroutineType[Any, Any, Any]
+        self, event: _Event[SenderT, CallT], handler: Listener | CoroutineType[Any, Any, Any]
     ) -> None:
         """Call the one handler of an event, or await the coroutine that it returned already, and answer."""
         try:
@@ -250,48 +254,48 @@ class Answerer(Generic[SubjectT, CallT]):
         finally:
             event.work.ended()
 
-    async def _finish_several(self, event: _Event[SubjectT, CallT], rest: Continuation, outcome: Outcome) -> None:
+    async def _finish_several(self, event: _Event[SenderT, CallT], rest: Continuation, outcome: Outcome) -> None:
         try:
             await rest.run(event.invoke, outcome)
         finally:
             event.work.ended()
             self._settle(event, outcome)
 
-    def _use_up(self, event: _Event[SubjectT, CallT], listeners: tuple[Listener, ...]) -> None:
+    def _use_up(self, event: _Event[SenderT, CallT], listeners: tuple[Listener, ...]) -> None:
         """Remove the handlers added with ``once`` that are about to be called."""
         busy = event.work.running >= self._limit
-        self._handlers.use_up(event.name, _reached(event, listeners, busy=busy))
+        self._handlers.remove_once(event.name, _reached(event, listeners, busy=busy))
 
-    def _settle(self, event: _Event[SubjectT, CallT], outcome: Outcome) -> None:
+    def _settle(self, event: _Event[SenderT, CallT], outcome: Outcome) -> None:
         if outcome.error is None:
             self._reply(event, outcome.value)
         else:
             self._refuse(event, outcome.error)
 
-    def _reply(self, event: _Event[SubjectT, CallT], value: Any) -> None:
+    def _reply(self, event: _Event[SenderT, CallT], value: Any) -> None:
         if event.call is None:
             return
         try:
-            self._answer(event.subject, event.call, value)
+            self._answer(event.sender, event.call, value)
         except InvalidPayload as error:
             self._fail(event, _unsendable("return value", error))
 
-    def _fail(self, event: _Event[SubjectT, CallT], error: BaseException) -> None:
+    def _fail(self, event: _Event[SenderT, CallT], error: BaseException) -> None:
         self._report(event, error, told=True)
         self._refuse(event, error)
 
-    def _refuse(self, event: _Event[SubjectT, CallT], error: BaseException) -> None:
-        """Refuse with an EventError as it is; of any other error the peer is told only that there was one."""
+    def _refuse(self, event: _Event[SenderT, CallT], error: BaseException) -> None:
+        """Refuse with an EventError as it is; of any other error the sender is told only that there was one."""
         if event.call is None:
             return
         try:
-            self._peers.refuse(event.subject, event.call, error if isinstance(error, EventError) else HANDLER_ERROR)
+            self._askers.refuse(event.sender, event.call, error if isinstance(error, EventError) else HANDLER_ERROR)
         except InvalidPayload as reason:
             self._report(event, _unsendable("refusal", reason), told=True)
-            self._peers.refuse(event.subject, event.call, HANDLER_ERROR)
+            self._askers.refuse(event.sender, event.call, HANDLER_ERROR)
 
-    def _report(self, event: _Event[SubjectT, CallT], error: BaseException, *, told: bool) -> None:
-        self._peers.report(event.subject, event.name, error, told=told and event.call is not None)
+    def _report(self, event: _Event[SenderT, CallT], error: BaseException, *, told: bool) -> None:
+        self._askers.report(event.sender, event.name, error, told=told and event.call is not None)
 
 
 def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:

@@ -8,7 +8,7 @@ from time import monotonic
 from types import coroutine
 from typing import Any, TypeVar
 
-from crosswire.runtime.slow import SlowWatch
+from crosswire.runtime.slow_handlers import SlowHandlerWatch
 
 T = TypeVar("T")
 ContextFactory = Callable[[], Context]
@@ -38,7 +38,7 @@ def resume(
     work: Coroutine[Any, Any, T],
     waits_for: Any,
     context: Context | None,
-    watch: SlowWatch | None = None,
+    watch: SlowHandlerWatch | None = None,
     what: str = "",
 ) -> Generator[Any, Any, T]:
     """Await a coroutine that has begun, from its first ``await`` on; otherwise as :func:`run_in`.
@@ -47,7 +47,7 @@ def resume(
         work: the coroutine.
         waits_for: what it yielded.
         context: that it runs in; None for the one of the present task.
-        watch: warns of a step that takes too long; it costs half of what ``slow.Watched`` does.
+        watch: warns of a step that takes too long; it costs half of what ``WatchedCoroutine`` does.
         what: the event, for such a warning.
     """
     while True:
@@ -68,4 +68,4 @@ def resume(
             return end.value  # type: ignore[no-any-return]
         finally:
             if watch is not None and monotonic() - began > watch.limit:
-                watch.tell(what, began)
+                watch.report(what, began)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.returns import ReturnType
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory, run_in
-from crosswire.runtime.slow import SlowWatch
-from crosswire.runtime.tasks import Tasks, is_being_cancelled
+from crosswire.runtime.slow_handlers import SlowHandlerWatch
 
 CallListener = Callable[[Listener], Any]
 """Calls one listener with as many arguments as it takes."""
@@ -68,7 +68,7 @@ def call_sync(
     call: CallListener,
     outcome: Outcome,
     new_context: ContextFactory = copy_context,
-    watch: SlowWatch | None = None,
+    watch: SlowHandlerWatch | None = None,
     what: str = "",
 ) -> Continuation | None:
     """Call the listeners up to the first that has to be awaited; return what is left to do, if anything.
@@ -91,7 +91,7 @@ def call_sync(
                 value = context.run(call, listener)
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
-                    watch.tell(what, began)
+                    watch.report(what, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the outcome reports it
@@ -159,7 +159,7 @@ async def _settle(context: Context | None, work: Coroutine[Any, Any, Any], outco
 def fire(
     hook: AnyHook,
     arguments: tuple[Any, ...],
-    tasks: Tasks,
+    tasks: BackgroundTasks,
     report: ReportFailure,
     new_context: ContextFactory = copy_context,
 ) -> asyncio.Task[None] | None:
@@ -179,7 +179,7 @@ def fire_some(
     name: str,
     listeners: tuple[Listener, ...],
     arguments: tuple[Any, ...],
-    tasks: Tasks,
+    tasks: BackgroundTasks,
     report: ReportFailure,
     new_context: ContextFactory = copy_context,
 ) -> asyncio.Task[None] | None:

@@ -1,4 +1,4 @@
-"""A process that runs one thing, from its start to the signal that ends it."""
+"""Running a server or node in a process, from its start to the signal that ends it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import signal
 import threading
 from typing import Protocol
 
+from crosswire.core.options import require_drain
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import loops
-from crosswire.runtime.interrupts import StopSignals
+from crosswire.runtime.stop_signals import StopSignals
 
-_UNDO = 1.0
-"""Seconds that a start which is broken off, or a stop when the event loop ends, gets; then it is hurried."""
+UNDO_TIMEOUT = 1.0
+"""Seconds to undo a start that a signal interrupts, or to stop when the event loop ends; then that is hurried."""
 
-_LEFT = 0.5
-"""Seconds that the process lives on when tasks of the application do not end."""
+LEFT_TASKS_TIMEOUT = 0.5
+"""Seconds after which the process exits if tasks of the application do not end."""
 
-_LOGS = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 logger = logging.getLogger("crosswire.process")
 
 
@@ -31,8 +32,8 @@ class Service(Protocol):
     async def stop(self, drain: float) -> None:
         """End, within ``drain`` seconds, or, being cancelled, at once."""
 
-    async def lost_name(self) -> None:
-        """Wait until another one has taken its place."""
+    async def wait_until_replaced(self) -> None:
+        """Wait until another service has taken over its name."""
 
     @property
     def name(self) -> str:
@@ -44,25 +45,24 @@ def run(what: str, service: Service, drain: float) -> None:
     """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second signal hurries. Blocks.
 
     Args:
-        what: it is, in a word, for errors.
-        service: to be run.
-        drain: seconds.
+        what: "server" or "node", for errors.
+        service: the server or node.
+        drain: seconds that a stop after SIGTERM may take.
 
     Raises:
         UsageError: it can't be run in this place.
-        SystemExit: it can't work where it is started: the text, which Python prints, says why. The exit code is 1.
-        Exception: whatever the application's own code raised.
+        SystemExit: its configuration does not work; Python prints the text, which says why. The exit code is 1.
+        Exception: an error of the application's own code.
     """
     _require_place(what)
-    if not drain >= 0:
-        raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
-    # The process is ours now: say what happens, unless the application has set up logging of its own.
-    logging.basicConfig(level=logging.INFO, format=_LOGS)
+    require_drain(drain)
+    # The whole process belongs to the server: log what happens, unless the application has configured logging.
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     try:
         with StopSignals() as signals, loops.runner() as runner:
-            runner.run(_live(service, drain, signals))
+            runner.run(_run_to_the_end(service, drain, signals))
     except ConfigError as error:
-        # Who starts it can mend that; where in the code it was found out does not help with it.
+        # A traceback would not help whoever can correct the configuration.
         raise SystemExit(f"{error.code}: {error}") from error
 
 
@@ -83,12 +83,12 @@ def _require_place(what: str) -> None:
         )
 
 
-async def _live(service: Service, drain: float, signals: StopSignals) -> None:
-    """Run a service, stop it as the signals say, and see that nothing keeps its process then."""
+async def _run_to_the_end(service: Service, drain: float, signals: StopSignals) -> None:
+    """Run a service, stop it as the signals demand, and make sure that no task keeps the process after that."""
     signals.attach(asyncio.get_running_loop())
     try:
         await _serve(service, drain, signals)
-    except asyncio.CancelledError:  # something ends the event loop, such as sys.exit() in a handler
+    except asyncio.CancelledError:  # something ends the event loop, for example sys.exit() in a handler
         await _stop_soon(service)
         raise
     finally:
@@ -98,30 +98,30 @@ async def _live(service: Service, drain: float, signals: StopSignals) -> None:
 
 async def _stop_soon(service: Service) -> None:
     stopping = asyncio.create_task(service.stop(0), name="crosswire stop")
-    if not (await asyncio.wait({stopping}, timeout=_UNDO))[0]:
+    if not (await asyncio.wait({stopping}, timeout=UNDO_TIMEOUT))[0]:
         stopping.cancel()
         await asyncio.wait({stopping})
 
 
 async def _end_others(signals: StopSignals) -> None:
-    """Cancel the tasks that are left, as the end of an event loop does, but do not wait for ever."""
+    """Cancel the tasks that are left, as the end of an event loop does, but do not wait forever."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
-    if others and (left := (await asyncio.wait(others, timeout=_UNDO))[1]):
+    if others and (left := (await asyncio.wait(others, timeout=UNDO_TIMEOUT))[1]):
         names = ", ".join(sorted(task.get_name() for task in left))
         logger.error("tasks that do not end when they are cancelled keep the process from its end: %s", names)
-        signals.exit_within(_LEFT)
+        signals.exit_within(LEFT_TASKS_TIMEOUT)
 
 
 async def _serve(service: Service, drain: float, signals: StopSignals) -> None:
     starting = asyncio.create_task(service.start(), name="crosswire start")
     if await _comes_first(signals.first, starting):
-        await _break_off(starting, service, signals)
+        await _cancel_start(starting, service, signals)
         return
     starting.result()
     signals.started()
-    lost = asyncio.create_task(service.lost_name(), name="crosswire watch over the name")
+    lost = asyncio.create_task(service.wait_until_replaced(), name="crosswire watch over the name")
     by_signal = await _comes_first(signals.first, lost)
     lost.cancel()
     number = signals.number
@@ -136,11 +136,11 @@ async def _serve(service: Service, drain: float, signals: StopSignals) -> None:
         raise ConfigError(f"another node has taken over the name {service.name!r}")
 
 
-async def _break_off(starting: asyncio.Task[None], service: Service, signals: StopSignals) -> None:
-    """End a start at once; if it has just succeeded, stop what it started."""
+async def _cancel_start(starting: asyncio.Task[None], service: Service, signals: StopSignals) -> None:
+    """Cancel a start; if it has just succeeded, stop the service."""
     starting.cancel()
     hurry = asyncio.create_task(signals.second.wait(), name="crosswire second signal")
-    await asyncio.wait({starting, hurry}, timeout=_UNDO, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({starting, hurry}, timeout=UNDO_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
     hurry.cancel()
     if not starting.done():
         starting.cancel()
@@ -154,7 +154,7 @@ async def _break_off(starting: asyncio.Task[None], service: Service, signals: St
 
 
 async def _comes_first(event: asyncio.Event, task: asyncio.Task[None]) -> bool:
-    """Wait for an event or for the end of a task; tell whether it was the event."""
+    """Wait for an event or for the end of a task; return whether the event came first."""
     waiting = asyncio.create_task(event.wait(), name="crosswire signal")
     try:
         await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)

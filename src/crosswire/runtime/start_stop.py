@@ -14,8 +14,8 @@ from typing import Any, cast
 
 from crosswire.core.listeners import Hook, Listener
 from crosswire.errors import ConfigError, NotConnected, UsageError
+from crosswire.runtime.background_tasks import BackgroundTasks, ends_loop
 from crosswire.runtime.dispatch import fire_some
-from crosswire.runtime.tasks import Tasks, ends_loop
 
 logger = logging.getLogger("crosswire.life")
 
@@ -221,7 +221,7 @@ async def _hurry(task: asyncio.Task[None]) -> bool:
     return False
 
 
-async def run_hook(hook: Hook[[]], tasks: Tasks) -> None:
+async def run_hook(hook: Hook[[]], tasks: BackgroundTasks) -> None:
     """Call a hook and wait for it; being cancelled, cancel it, and wait for that, unless cancelled once more.
 
     Raises:
@@ -230,7 +230,7 @@ async def run_hook(hook: Hook[[]], tasks: Tasks) -> None:
     await _run(hook.name, hook.take(), tasks)
 
 
-async def run_each(hook: Hook[[]], tasks: Tasks) -> None:
+async def run_each(hook: Hook[[]], tasks: BackgroundTasks) -> None:
     """Call a hook's handlers one after the other, all of them, as steps that are carried through.
 
     Raises:
@@ -240,7 +240,7 @@ async def run_each(hook: Hook[[]], tasks: Tasks) -> None:
     await carry_through(*(partial(_run, hook.name, (listener,), tasks) for listener in hook.take()))
 
 
-async def _run(hook: str, listeners: tuple[Listener, ...], tasks: Tasks) -> None:
+async def _run(hook: str, listeners: tuple[Listener, ...], tasks: BackgroundTasks) -> None:
     failures: list[BaseException] = []
     task = fire_some(hook, listeners, (), tasks, failures.append)
     if task is not None:

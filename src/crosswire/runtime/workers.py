@@ -10,8 +10,8 @@ from time import monotonic
 from types import coroutine
 from typing import Any, Protocol
 
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import resume
-from crosswire.runtime.tasks import Tasks
 
 Job = Coroutine[Any, Any, None]
 _TASK_NAME = "crosswire worker"
@@ -54,7 +54,7 @@ class Workers:
 
     __slots__ = ("_jobs_wait", "_takers", "_tasks", "_turn", "waiting", "watch")
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: BackgroundTasks) -> None:
         self._tasks = tasks
         self.watch = tasks.watch
         self.waiting: deque[_Entry] = deque()
@@ -151,7 +151,7 @@ class Workers:
                 return
             finally:
                 if monotonic() - began > watch.limit:
-                    watch.tell(what, began)
+                    watch.report(what, began)
             yield from resume(job, waits_for, None, watch, what)
         finally:
             if events is not None:
@@ -190,7 +190,7 @@ class Workers:
             raise
         finally:
             if watch is not None and monotonic() - began > watch.limit:
-                watch.tell(what, began)
+                watch.report(what, began)
         self._jobs_wait = True
         self._stop_taking()
         if events is not None:

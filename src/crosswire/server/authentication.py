@@ -11,13 +11,13 @@ from typing import Any, get_args, get_origin
 from crosswire.core.annotations import alternatives, may_be
 from crosswire.core.listeners import Handler, Listener
 from crosswire.core.names import require_name
-from crosswire.core.signatures import Offer, examine, name_of
+from crosswire.core.signatures import Arguments, inspect_handler, name_of
 from crosswire.errors import ConfigError, Reject, UsageError
 from crosswire.server.handshake import Handshake
 
 _AWAITABLES = (Awaitable, Coroutine, asyncio.Future, asyncio.Task)
 _REMEDY = "if it has an id, return str(user.id)"
-_HANDSHAKE = Offer(handshake=Handshake)
+_HANDSHAKE = Arguments(handshake=Handshake)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Authentication:
         """
         if self._hook is not None:
             raise ConfigError("there is an authenticate hook already: one hook decides, let it call what it needs")
-        _require_users(hook, examine(hook, _HANDSHAKE, "authenticate").returns)
+        _require_users(hook, inspect_handler(hook, _HANDSHAKE, "authenticate").returns)
         self._hook = Listener(hook, _HANDSHAKE, "authenticate")
 
     def judge(self, handshake: Handshake) -> Verdict:

@@ -7,13 +7,18 @@ from typing import Any
 
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
+from crosswire.core.calls import CallIds
 from crosswire.core.envelopes import Claim
 from crosswire.core.formats import Payloads, encode
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import BusUnavailable, EventError
+from crosswire.rooms.fanout import FanOut
 from crosswire.server.calls import ManyAnswers
-from crosswire.server.context import Context
+from crosswire.server.duplicates import DuplicatePolicy
+from crosswire.server.peer import Peer
+from crosswire.server.registry import Registry
 from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import Replies, Roster, Tally
 
 
@@ -22,24 +27,39 @@ class LocalDelivery:
 
     Args:
         name: gives the server's, which its answers are given under.
-        context: of the running server.
+        registry: the connections by user and room.
+        fanout: pushes messages to many.
+        subscriptions: of this server.
+        duplicates: told of connections that other servers have.
+        call_ids: for calls to clients.
     """
 
-    __slots__ = ("_context", "_name", "_presence", "_registry", "_rooms")
+    __slots__ = ("_call_ids", "_duplicates", "_fanout", "_name", "_registry", "_rooms", "_subscriptions", "_users_here")
 
-    def __init__(self, name: Callable[[], str], context: Context) -> None:
+    def __init__(
+        self,
+        name: Callable[[], str],
+        registry: Registry[Peer[Socket]],
+        fanout: FanOut,
+        subscriptions: Subscriptions,
+        duplicates: DuplicatePolicy,
+        call_ids: CallIds,
+    ) -> None:
         self._name = name
-        self._context = context
-        self._registry = context.registry
-        self._presence = context.registry.users
-        self._rooms = context.registry.rooms
+        self._registry = registry
+        self._fanout = fanout
+        self._subscriptions = subscriptions
+        self._duplicates = duplicates
+        self._call_ids = call_ids
+        self._users_here = registry.users
+        self._rooms = registry.rooms
 
     # Clients
 
     @property
     def connections(self) -> int:
         """Connections that have been let in."""
-        return len(self._presence.members)
+        return len(self._users_here.members)
 
     @property
     def serves(self) -> bool:
@@ -49,38 +69,38 @@ class LocalDelivery:
     @property
     def wants_msgpack(self) -> bool:
         """Whether a connection uses MessagePack."""
-        return self._context.fanout.wants_msgpack
+        return self._fanout.wants_msgpack
 
     @property
     def users_may_be_elsewhere(self) -> bool:
         """Whether a user who is connected here may be connected elsewhere too."""
-        return self._registry.duplicates == "allow"
+        return self._duplicates.mode == "allow"
 
     def users(self, target: Target) -> Collection[str]:
         """The users of a target that are connected here."""
         if not isinstance(target, ToUsers):
             return self._users(target)
         if len(target.users) == 1:
-            return target.users if self._presence.of(target.users[0]) else ()
-        return {user for user in target.users if self._presence.of(user)}
+            return target.users if self._users_here.of(target.users[0]) else ()
+        return {user for user in target.users if self._users_here.of(user)}
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Another server has a connection of a user too."""
-        self._context.interest.claimed(self._presence.of(user), claim)
+        self._duplicates.claimed(user, claim)
 
     def restored(self) -> None:
         """Other servers can be reached again."""
-        self._context.interest.claim_again(list(self._presence.members))
+        self._duplicates.claim_again()
 
     def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         """Pass on a message that is encoded."""
         recipients = self._recipients(target)
         if not recipients:
             return
-        fanout = self._context.fanout
+        fanout = self._fanout
         if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
-            for socket in recipients:
-                socket.deliver(socket.format.wrap(payloads))
+            for peer in recipients:
+                peer.deliver(peer.format.wrap(payloads))
         elif exclude is not None or isinstance(target, ToUsers):
             fanout.push(fanout.frames(payloads), recipients, exclude)
         else:
@@ -94,25 +114,25 @@ class LocalDelivery:
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
         """Call every user of the target."""
-        call_id = self._context.call_ids.next()
-        frames = self._context.fanout.encode(messages.server_call(event, data, call_id))
+        call_id = self._call_ids.next()
+        frames = self._fanout.encode(messages.server_call(event, data, call_id))
         asked = list(self._recipients(target))
         answers = ManyAnswers(self._users(target), asked, kind)
         try:
-            for socket in asked:
-                socket.expect(call_id, answers)
-            self._context.fanout.push(frames, asked)
+            for peer in asked:
+                peer.expect(call_id, answers)
+            self._fanout.push(frames, asked)
             return await answers.wait(timeout)
         finally:
-            for socket in asked:
-                socket.forget(call_id)
+            for peer in asked:
+                peer.forget(call_id)
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
         """Close every connection of the target."""
-        sockets = list(self._recipients(target))
-        for socket in sockets:
-            socket.close(code, reason)
-        return Replies({self._name(): len(sockets)})
+        peers = list(self._recipients(target))
+        for peer in peers:
+            peer.close(code, reason)
+        return Replies({self._name(): len(peers)})
 
     async def count(self, target: Target) -> Tally:
         """Count the target's users."""
@@ -124,13 +144,13 @@ class LocalDelivery:
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user join."""
-        joined: list[Socket] = []
+        joined: list[Peer[Socket]] = []
         try:
-            for socket in self._presence.of(user):
-                if self._registry.join(socket, room.namespace, room.id):
-                    joined.append(socket)  # noqa: PERF401 - known even if the next one is refused
+            for peer in self._users_here.of(user):
+                if self._registry.join(peer, room.namespace, room.id):
+                    joined.append(peer)  # noqa: PERF401 - known even if the next one is refused
             if joined:
-                await self._context.interest.room_ready(room.namespace, room.id)
+                await self._subscriptions.room_ready(room.namespace, room.id)
         except BaseException as error:
             self._leave(room, joined)  # all of the user's connections, or none
             if isinstance(error, BusUnavailable):
@@ -143,28 +163,28 @@ class LocalDelivery:
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
         """Let every connection of a user leave."""
-        return self._leave(room, self._presence.of(user))
+        return self._leave(room, self._users_here.of(user))
 
     async def clear(self, room: ToRoom) -> Replies:
         """Let all leave."""
         return self._leave(room, list(self._rooms.in_room(room.namespace, room.id)))
 
-    def _leave(self, room: ToRoom, sockets: Collection[Socket]) -> Replies:
-        left = sum(self._registry.leave(socket, room.namespace, room.id) for socket in sockets)
+    def _leave(self, room: ToRoom, peers: Collection[Peer[Socket]]) -> Replies:
+        left = sum(self._registry.leave(peer, room.namespace, room.id) for peer in peers)
         return Replies({self._name(): left})
 
-    def _recipients(self, target: Target) -> Collection[Socket]:
+    def _recipients(self, target: Target) -> Collection[Peer[Socket]]:
         if isinstance(target, ToRoom):
             return self._rooms.in_room(target.namespace, target.id)
         if isinstance(target, Everyone):
-            return self._presence.members
+            return self._users_here.members
         if len(target.users) == 1:
-            return self._presence.of(target.users[0])
-        return [socket for user in dict.fromkeys(target.users) for socket in self._presence.of(user)]
+            return self._users_here.of(target.users[0])
+        return [peer for user in dict.fromkeys(target.users) for peer in self._users_here.of(user)]
 
     def _users(self, target: Target) -> Collection[str]:
         if isinstance(target, Everyone):
-            return self._presence.users
+            return self._users_here.users
         if isinstance(target, ToRoom):
             return self._rooms.members(target.namespace, target.id)
         return target.users

@@ -1,4 +1,4 @@
-"""Ends the connections of a server that stops, spread over the time it is given."""
+"""Ends the connections of a server that stops, and the handlers at work for them."""
 
 from __future__ import annotations
 
@@ -6,69 +6,102 @@ import asyncio
 import logging
 from typing import Any
 
-from crosswire.server.context import Context
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.runtime.workers import Workers
+from crosswire.server.peer import Peer
+from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.types import Close, CloseCode
 
 logger = logging.getLogger("crosswire.server")
 
-_STEP = 0.05
-_CLOSING = 0.8
-"""The share of the time in which connections are closed; the rest is for the last closing handshakes."""
-GRACE = 1.0
-"""Seconds that handshakes and handlers get even when no time was given, to end well what can end at once."""
+STEP_INTERVAL = 0.05
+"""Seconds between two steps of closing connections."""
+CLOSING_SHARE = 0.8
+"""Share of the time in which connections are closed; the rest is for the last closing handshakes."""
+MIN_TIME = 1.0
+"""Seconds that closing handshakes and handlers get to end, even when no time was given."""
 
 
-async def spread(context: Context, seconds: float) -> None:
-    """Close connections with 1001 within ``seconds``, those with handlers at work as late as possible.
-
-    Clients that are all told at once come back all at once, to servers that just took over: so they are told one
-    after the other.
-    """
-    steps, total = int(seconds * _CLOSING / _STEP), len(context.sessions)
-    for steps_left in range(steps - 1, -1, -1):
-        waiting = [session for session in context.sessions if session.socket.is_open]
-        if not waiting:
-            break
-        due = max(len(waiting) - total * steps_left // steps, 0)
-        idle = [session for session in waiting if not session.work.running]
-        for session in idle[:due]:
-            _send_away(session.socket)
-        await asyncio.sleep(_STEP)
-
-
-async def send_all_away(context: Context, deadline: float) -> None:
-    """Close what is left with 1001, and drop what has not gone at ``deadline`` of the context's clock."""
-    try:
-        for session in list(context.sessions):
-            _send_away(session.socket)
-        await context.sessions.wait_gone(deadline - context.clock())
-    finally:
-        for session in list(context.sessions):
-            session.socket.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
-
-
-async def take_leave(context: Context, caller: asyncio.Task[Any] | None) -> None:
-    """Cancel the handlers of connections that are gone, and let ``on_disconnect`` of each run.
+class Drain:
+    """Closes connections spread over the time a stop is given, and waits for handlers, then cancels them.
 
     Args:
-        context: of the server.
-        caller: a task that waits for this, and is left alone.
+        sessions: the server's connections.
+        tasks: where handlers and hooks run.
+        workers: run the asynchronous handlers of events.
+        wheel: has the timers of connections.
     """
-    if not context.sessions.departing:
-        return
-    logger.warning("handlers of %d connections were still at work and are cancelled", len(context.sessions.departing))
-    context.workers.drop()
-    try:
-        for departure in tuple(context.sessions.departing):
-            departure.hurry(caller)
-        await context.tasks.wait(GRACE, caller)
-    finally:
-        for departure in tuple(context.sessions.departing):
-            departure.end(caller)
-    await context.tasks.wait(GRACE, caller)
+
+    __slots__ = ("_sessions", "_tasks", "_wheel", "_workers")
+
+    def __init__(self, sessions: Sessions, tasks: BackgroundTasks, workers: Workers, wheel: TimerWheel) -> None:
+        self._sessions = sessions
+        self._wheel = wheel
+        self._tasks = tasks
+        self._workers = workers
+
+    async def spread(self, seconds: float) -> None:
+        """Close connections with 1001 within ``seconds``, those with handlers at work as late as possible.
+
+        Clients that are closed together reconnect together, to servers that have just taken over: so they are closed
+        one after the other.
+        """
+        sessions = self._sessions
+        steps, total = int(seconds * CLOSING_SHARE / STEP_INTERVAL), len(sessions)
+        for steps_left in range(steps - 1, -1, -1):
+            waiting = [session for session in sessions if session.peer.is_open]
+            if not waiting:
+                break
+            due = max(len(waiting) - total * steps_left // steps, 0)
+            idle = [session for session in waiting if not session.work.running]
+            for session in idle[:due]:
+                _close(session.peer)
+            await asyncio.sleep(STEP_INTERVAL)
+
+    async def close_all(self, deadline: float) -> None:
+        """Close the remaining connections with 1001, and drop those still there at ``deadline`` of the loop's clock."""
+        try:
+            for session in list(self._sessions):
+                _close(session.peer)
+            await self._sessions.wait_gone(deadline - asyncio.get_running_loop().time())
+        finally:
+            for session in list(self._sessions):
+                session.peer.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
+
+    async def wait_for_handlers(self, deadline: float, caller: asyncio.Task[Any] | None) -> None:
+        """Wait for handlers and hooks to end until ``deadline``; not for ``caller``, a task that waits for the stop."""
+        await self._sessions.wait_gone(MIN_TIME)  # connections that were dropped are gone in the next turn
+        await self._tasks.wait(max(deadline - asyncio.get_running_loop().time(), 0), caller)
+
+    async def finish_teardowns(self, caller: asyncio.Task[Any] | None) -> None:
+        """Cancel the handlers of connections that are gone, and run ``on_disconnect`` of each; spare ``caller``."""
+        teardowns = self._sessions.teardowns
+        if not teardowns:
+            return
+        logger.warning("handlers of %d connections were still at work and are cancelled", len(teardowns))
+        self._workers.drop()
+        try:
+            for teardown in tuple(teardowns):
+                teardown.cancel_handlers(caller)
+            await self._tasks.wait(MIN_TIME, caller)
+        finally:
+            for teardown in tuple(teardowns):
+                teardown.finish(caller)
+        await self._tasks.wait(MIN_TIME, caller)
+
+    async def cancel_handlers(self, caller: asyncio.Task[Any] | None) -> None:
+        """Cancel the handlers and hooks that are still at work, but not ``caller``, and stop all timers."""
+        try:
+            if not await self._tasks.wait(0, caller):
+                logger.warning("%d handlers were still at work and are cancelled", len(self._tasks))
+                self._workers.drop()
+                await self._tasks.cancel(caller)
+        finally:
+            self._wheel.stop()
 
 
-def _send_away(socket: Socket) -> None:
-    if socket.is_open:
-        socket.close(CloseCode.GOING_AWAY, "the server is stopping")
+def _close(peer: Peer[Socket]) -> None:
+    if peer.is_open:
+        peer.close(CloseCode.GOING_AWAY, "the server is stopping")

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from crosswire.core.listeners import Hook
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.interrupts import BrokenOff
-from crosswire.runtime.notices import Notices, reason
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.stop_signals import InterruptedBySignal
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
+from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
 
 logger = logging.getLogger("crosswire.server")
@@ -31,23 +32,26 @@ class FailureReporter:
         clock: gives seconds.
 
     Attributes:
-        notices: warnings of what is lost and nobody is told of.
+        warnings: warnings of what is lost and nobody is told of.
         stopping: set while the server stops; handlers that are cancelled then have not failed.
     """
 
-    __slots__ = ("_clock", "_on_error", "_tasks", "_throttle", "notices", "stopping")
+    __slots__ = ("_clock", "_on_error", "_tasks", "_throttle", "stopping", "warnings")
 
     def __init__(
-        self, on_error: Hook[[Socket, Exception], [Socket]], tasks: Tasks, clock: Callable[[], float] = time.monotonic
+        self,
+        on_error: Hook[[Socket, Exception], [Socket]],
+        tasks: BackgroundTasks,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._on_error = on_error
         self._tasks = tasks
         self._clock = clock
         self._throttle = Throttle()
-        self.notices = Notices(logger)
+        self.warnings = ThrottledWarnings(logger)
         self.stopping = False
 
-    def report(self, socket: Socket | None, error: BaseException, what: str, *, answers: bool = False) -> None:
+    def report(self, session: SessionView | None, error: BaseException, what: str, *, answers: bool = False) -> None:
         """Report what the application's own code raised.
 
         A refusal is not a failure: where it answers a call, the caller is told; otherwise ``on_error`` is, or the log
@@ -55,34 +59,34 @@ class FailureReporter:
         a stop, or interrupted by a signal, has not failed.
 
         Args:
-            socket: whose event it was, if it was one's.
+            session: of the connection whose event it was, or None.
             error: what was raised.
             what: the code that raised it, for the log.
             answers: whether a caller is told of a refusal.
         """
-        if isinstance(error, BrokenOff) or (self.stopping and isinstance(error, asyncio.CancelledError)):
+        if isinstance(error, InterruptedBySignal) or (self.stopping and isinstance(error, asyncio.CancelledError)):
             return
-        if socket is None:
+        if session is None:
             self._log(error, what)
         elif not isinstance(error, EventError):
             self._log(error, what)
-            self._call_hook(socket, error)
+            self._call_hook(session, error)
         elif isinstance(error, InvalidPayload) or not answers:
-            self.report_refused(socket, error, what, answers=answers)
+            self.report_refused(session, error, what, answers=answers)
 
-    def report_refused(self, socket: Socket, error: EventError, what: str, *, answers: bool = False) -> None:
+    def report_refused(self, session: SessionView, error: EventError, what: str, *, answers: bool = False) -> None:
         """Report that a client's event was refused: to ``on_error``, or without a hook and a caller to the log."""
         if self._on_error:
-            self._call_hook(socket, error)
+            self._call_hook(session, error)
         elif not answers:
             text = "%s refused what %r sent, and there is no on_error hook to tell: %s"
-            self.notices.warn(f"refused {type(error).__name__}", text, what, socket, reason(error))
+            self.warnings.warn(f"refused {type(error).__name__}", text, what, session.socket, reason(error))
 
-    def _call_hook(self, socket: Socket, error: BaseException) -> None:
+    def _call_hook(self, session: SessionView, error: BaseException) -> None:
         if len(self._tasks) >= MAX_TASKS:
             self._log(error, "a handler, and on_error is too slow to be told: it")
             return
-        fire(self._on_error, (socket, error), self._tasks, self._log_failed_hook, socket.copy_context)
+        fire(self._on_error, (session.socket, error), self._tasks, self._log_failed_hook, session.work.copy_context)
 
     def _log_failed_hook(self, error: BaseException) -> None:
         self._log(error, "on_error")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, unquote
 
 from crosswire.core.headers import Headers
-from crosswire.core.messages import UNDERSTANDS
+from crosswire.core.messages import VERSION_PARAMETER
 from crosswire.errors import UsageError
 
 _MOST_DIGITS = 9
@@ -75,15 +75,15 @@ class Handshake:
     def query_all(self) -> dict[str, list[str]]:
         """The query's parameters, each with all its values; without ``_cw``, which is the protocol's own."""
         query = self._parsed_query()
-        query.pop(UNDERSTANDS, None)
+        query.pop(VERSION_PARAMETER, None)
         return query
 
     @property
     def understands(self) -> int:
         """What the client says it understands besides the original's protocol (``_cw`` in its URL); 0 for nothing."""
-        if UNDERSTANDS not in self._target:  # most often, and parsing takes much longer
+        if VERSION_PARAMETER not in self._target:  # most often, and parsing takes much longer
             return 0
-        value = self._parsed_query().get(UNDERSTANDS, [""])[-1]
+        value = self._parsed_query().get(VERSION_PARAMETER, [""])[-1]
         return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else 0
 
     def _parsed_query(self) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from crosswire.core.listeners import Hook
 from crosswire.core.returns import Answer, Sendable
-from crosswire.core.signatures import Offer
+from crosswire.core.signatures import Arguments
 from crosswire.server.handshake import Handshake
 from crosswire.server.socket import Socket
 from crosswire.transport.interface import Response
@@ -27,7 +27,7 @@ UserHookT = TypeVar(
 PageT = TypeVar("PageT", bound=Callable[[Handshake], Sendable | Response] | Callable[[], Sendable | Response])
 """A handler of plain HTTP requests."""
 
-_SOCKET = Offer(socket=Socket)
+_SOCKET = Arguments(socket=Socket)
 
 
 class Hooks:
@@ -47,11 +47,15 @@ class Hooks:
 
     def __init__(self) -> None:
         self.on_connect: Hook[[Socket]] = Hook("on_connect", _SOCKET)
-        self.on_disconnect: Hook[[Socket, Close], [Socket]] = Hook("on_disconnect", Offer(socket=Socket, close=Close))
-        self.on_message: Hook[[Socket, str | bytes], [Socket]] = Hook(
-            "on_message", Offer(socket=Socket, raw=(str, bytes))
+        self.on_disconnect: Hook[[Socket, Close], [Socket]] = Hook(
+            "on_disconnect", Arguments(socket=Socket, close=Close)
         )
-        self.on_error: Hook[[Socket, Exception], [Socket]] = Hook("on_error", Offer(socket=Socket, exc=BaseException))
+        self.on_message: Hook[[Socket, str | bytes], [Socket]] = Hook(
+            "on_message", Arguments(socket=Socket, raw=(str, bytes))
+        )
+        self.on_error: Hook[[Socket, Exception], [Socket]] = Hook(
+            "on_error", Arguments(socket=Socket, exc=BaseException)
+        )
         self.on_pong: Hook[[Socket]] = Hook("on_pong", _SOCKET)
         self.on_heartbeat: Hook[[Socket]] = Hook("on_heartbeat", _SOCKET)
         self.on_start: Hook[[]] = Hook("on_start")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from math import inf
 
-from crosswire.runtime.wheel import TICK, TimerWheel
+from crosswire.core.limits import Heartbeat
+from crosswire.runtime.timer_wheel import TICK, TimerWheel
 from crosswire.transport.interface import Connection, Traffic
-from crosswire.types import Close, CloseCode, Heartbeat
+from crosswire.types import Close, CloseCode
 
 _BACKLOG = 16 * 1024
 """Bytes in front of a Ping from which on it may take long to leave, and what leaves is looked after."""
@@ -26,7 +27,7 @@ class Keepalive:
     a sign of life, and so is every byte that leaves while the ping waits for it.
 
     Attributes:
-        deaf: set while nothing is read of the peer, which therefore has no way to show life.
+        paused: set while nothing is read of the peer, which therefore has no way to show life.
         heard: set when anything arrives; a peer that talks is alive even while its pong is stuck behind its data.
         latency: milliseconds from the last answered ping to its pong, or None before the first.
     """
@@ -40,9 +41,9 @@ class Keepalive:
         "_probe",
         "_traffic",
         "_wheel",
-        "deaf",
         "heard",
         "latency",
+        "paused",
     )
 
     def __init__(self, connection: Connection, heartbeat: Heartbeat, wheel: TimerWheel) -> None:
@@ -54,7 +55,7 @@ class Keepalive:
         self._overdue = False  # whether what has arrived is read for the last time
         self._traffic: Traffic | None = None  # as it was when it was looked at last
         self._probe: asyncio.Future[bool] | None = None
-        self.deaf = False
+        self.paused = False
         self.heard = False
         self.latency: float | None = None
         wheel.add(self, heartbeat.interval)
@@ -86,8 +87,8 @@ class Keepalive:
             self._wheel.start(seconds, self._probe_over)
         return await asyncio.shield(self._probe)
 
-    def due(self) -> None:
-        """Look after the peer; called by the wheel."""
+    def on_timer(self) -> None:
+        """Send a ping, or drop the connection; called by the timer wheel."""
         connection = self._connection
         if connection is None:
             return
@@ -102,7 +103,7 @@ class Keepalive:
 
     def _look(self, connection: Connection, now: float) -> None:
         """Note whether the peer shows life: that of a part of a message is no answer yet, and gives it more time."""
-        if self.heard or self.deaf:
+        if self.heard or self.paused:
             self._asked = None
             self._overdue = False
         elif self._asked is not None and self._moved(connection):
@@ -144,7 +145,7 @@ class Keepalive:
     def _probe_due(self) -> None:
         if self._probe is not None:
             moved = self._connection is not None and self._moved(self._connection)
-            self._probed(alive=self.heard or self.deaf or moved)
+            self._probed(alive=self.heard or self.paused or moved)
 
     def _probed(self, *, alive: bool) -> None:
         probe, self._probe = self._probe, None

@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 from crosswire.cluster.node import Node
-from crosswire.errors import UsageError
+from crosswire.core.options import require_drain
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import fire
-from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
-from crosswire.server.context import Context
-from crosswire.server.drain import GRACE, send_all_away, spread, take_leave
+from crosswire.server.drain import MIN_TIME, Drain
+from crosswire.server.failures import FailureReporter
+from crosswire.server.hooks import Hooks
 from crosswire.server.upgrade import Upgrades
 from crosswire.transport.picows_listener import PicowsListener
 
@@ -21,22 +22,48 @@ logger = logging.getLogger("crosswire.server")
 
 
 class Lifecycle:
-    """How a server comes to run, and to its end.
+    """The start and the stop of a server.
 
     Args:
-        context: of the server.
-        upgrades: told to take no more connections when it stops.
+        hooks: ``on_start``, ``on_listening`` and ``on_stop`` are called here.
+        tasks: where hooks run.
+        failures: told of hooks that fail, and of the stop.
+        drain: ends the connections.
+        upgrades: refuses new connections from the stop on.
         listener: where connections come from.
         node: the server's part in the cluster.
     """
 
-    __slots__ = ("_announcing", "_context", "_life", "_listener", "_node", "_upgrades", "_watching")
+    __slots__ = (
+        "_announcing",
+        "_drain",
+        "_failures",
+        "_hooks",
+        "_life",
+        "_listener",
+        "_node",
+        "_tasks",
+        "_upgrades",
+        "_watching",
+    )
 
-    def __init__(self, context: Context, upgrades: Upgrades, listener: PicowsListener, node: Node) -> None:
+    def __init__(
+        self,
+        hooks: Hooks,
+        tasks: BackgroundTasks,
+        failures: FailureReporter,
+        drain: Drain,
+        upgrades: Upgrades,
+        listener: PicowsListener,
+        node: Node,
+    ) -> None:
         self._node = node
         self._watching: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
-        self._context = context
+        self._hooks = hooks
+        self._tasks = tasks
+        self._failures = failures
+        self._drain = drain
         self._upgrades = upgrades
         self._listener = listener
         self._life = StartStop("server")
@@ -69,23 +96,21 @@ class Lifecycle:
 
         Being cancelled, it hurries.
         """
-        if not drain >= 0:
-            raise UsageError(f"drain is a number of seconds, 0 or more, not {drain!r}")
+        require_drain(drain)
         if self.running:
             self._upgrades.draining = True  # in this turn: who comes now is refused
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
-    async def lost_name(self) -> None:
+    async def wait_until_replaced(self) -> None:
         """Wait until another node has taken over the name."""
-        await self._node.lost_name()
+        await self._node.wait_until_replaced()
 
     async def _begin(self, listen: bool) -> None:
-        self._context.thread = get_ident()
         if listen:
             await self._listener.bind()
         try:
             await self._node.start()
-            await run_hook(self._context.hooks.on_start, self._context.tasks)
+            await run_hook(self._hooks.on_start, self._tasks)
             if listen:
                 await self._listener.serve()
         except BaseException:
@@ -93,53 +118,37 @@ class Lifecycle:
             raise
 
     def _began(self, listen: bool) -> None:
-        context = self._context
-        self._upgrades.draining = context.failures.stopping = False
+        self._upgrades.draining = self._failures.stopping = False
         self._watching = asyncio.create_task(self._stop_if_replaced(), name="crosswire watch over the name")
         logger.info("listening on %s", self._listener.address if listen else "no address")
         if listen:
-            self._announcing = fire(context.hooks.on_listening, (), context.tasks, self._announcing_failed)
+            self._announcing = fire(self._hooks.on_listening, (), self._tasks, self._announcing_failed)
 
     def _announcing_failed(self, error: BaseException) -> None:
-        self._context.failures.report(None, error, "a hook")
+        self._failures.report(None, error, "a hook")
 
     async def _stop_if_replaced(self) -> None:
         """Serve nobody under a name that is another's: its clients go to the others."""
-        await self._node.lost_name()
+        await self._node.wait_until_replaced()
         await self.stop(0)
 
     async def _end(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:
-        context, deadline = self._context, self._context.clock() + max(seconds, GRACE)
-        context.failures.stopping = True
+        drain, deadline = self._drain, asyncio.get_running_loop().time() + max(seconds, MIN_TIME)
+        self._failures.stopping = True
         for task in (self._watching, self._announcing):
             if task is not None and task is not caller:
                 task.cancel()
         try:
             await carry_through(
                 self._listener.stop,
-                partial(spread, context, seconds),
-                partial(send_all_away, context, deadline),
+                partial(drain.spread, seconds),
+                partial(drain.close_all, deadline),
                 self._listener.end,
-                partial(self._end_handlers, deadline, caller),
-                partial(take_leave, context, caller),
-                partial(self._cancel_handlers, caller),
-                partial(run_each, context.hooks.on_stop, context.tasks),
+                partial(drain.wait_for_handlers, deadline, caller),
+                partial(drain.finish_teardowns, caller),
+                partial(drain.cancel_handlers, caller),
+                partial(run_each, self._hooks.on_stop, self._tasks),
                 self._node.stop,
             )
         finally:
             logger.info("stopped")
-
-    async def _end_handlers(self, deadline: float, caller: asyncio.Task[Any] | None) -> None:
-        context = self._context
-        await context.sessions.wait_gone(GRACE)  # those that were dropped are in the next turn
-        await context.tasks.wait(max(deadline - context.clock(), 0), caller)
-
-    async def _cancel_handlers(self, caller: asyncio.Task[Any] | None) -> None:
-        context = self._context
-        try:
-            if not await context.tasks.wait(0, caller):
-                logger.warning("%d handlers were still at work and are cancelled", len(context.tasks))
-                context.workers.drop()
-                await context.tasks.cancel(caller)
-        finally:
-            context.wheel.stop()

@@ -7,12 +7,12 @@ from collections.abc import Collection
 from typing import get_args
 
 from crosswire.core.headers import TOKEN
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.options import require_bool, require_kind, require_one_of, require_strings
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
-from crosswire.server.interest import Duplicates
-from crosswire.types import Heartbeat, Limits
+from crosswire.server.duplicates import Duplicates
 
 _CERTIFICATE = "context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH); context.load_cert_chain(...)"
 

@@ -10,16 +10,16 @@ from urllib.parse import unquote
 
 from crosswire.core.listeners import Listener
 from crosswire.core.messages import JSON
-from crosswire.core.signatures import Offer
+from crosswire.core.signatures import Arguments
 from crosswire.errors import ConfigError, InvalidPayload
 from crosswire.server.handshake import Handshake
-from crosswire.transport.http_answer import require_sendable
+from crosswire.transport.http_response import require_sendable
 from crosswire.transport.interface import Response
 
 logger = logging.getLogger("crosswire.http")
 
 _ALLOWED = {"Allow": "GET, HEAD, OPTIONS"}
-_REQUEST = Offer(request=Handshake)
+_REQUEST = Arguments(request=Handshake)
 
 PageHandler = Callable[..., Any]
 """Takes the request, or nothing, and returns a str (plain text), bytes, a ``Response``, or data for JSON."""

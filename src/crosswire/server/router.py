@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crosswire.core import messages
+from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_ID, Codec, Message
+from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Codec, Message
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.answering import Answerer
-from crosswire.runtime.notices import reason
-from crosswire.runtime.tasks import is_being_cancelled
+from crosswire.runtime.background_tasks import is_being_cancelled
+from crosswire.runtime.throttled_warnings import reason
 from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
-from crosswire.server.socket import Socket
-from crosswire.types import Limits
-
-if TYPE_CHECKING:
-    from crosswire.server.session import Session
+from crosswire.server.session_view import SessionView
 
 logger = logging.getLogger("crosswire.events")
 
@@ -56,86 +53,92 @@ class Router:
         self._answerer = Answerer(self._clients, events, workers, limits.handlers)
         self._nearly_full = limits.handlers - 1
 
-    def receive(self, session: Session, codec: Codec, data: str | bytes) -> None:
-        """Take one message of a client, whatever it is."""
-        socket = session.socket
+    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
+        """Handle one message of a client, whatever it is."""
         try:
             message = codec.decode(data)
         except InvalidMessage as error:
-            if error.callback_id is not None:
-                self._clients.refuse(socket, error.callback_id, error)
-            else:
-                self._dropped("message", "%r sent what is no message, and it was dropped: %s", socket, reason(error))
+            self._undecodable(session, error)
             return
         callback_id = message.callback_id
-        if callback_id is not None and not 0 < len(callback_id) <= MAX_ID:
+        if callback_id is not None and not 0 < len(callback_id) <= MAX_CALL_ID:
             text = "%r sent a call whose id is not 1-%d characters long, and it was dropped"
-            self._dropped("call id", text, socket, MAX_ID)
+            self._dropped("call id", text, session.socket, MAX_CALL_ID)
         elif message.event is None:
-            self._answered(socket, codec, message)
+            self._answered(session, codec, message)
         elif listeners := self._events.of(message.event):
             work = session.work
-            started = self._answerer.handle(message.event, listeners, socket, codec, message.payload, callback_id, work)
+            started = self._answerer.handle(
+                message.event, listeners, session.socket, codec, message.payload, session, callback_id, work
+            )
             if started and work.running >= self._nearly_full:
                 session.hold_if_full()
         else:
-            self._unhandled(socket, message)
+            self._unhandled(session, message)
 
-    def answered(self, socket: Socket, codec: Codec, data: str | bytes) -> bool:
-        """Take a message if it is the answer to a call of ours; tell whether it was."""
+    def answered(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
+        """Handle a message if it is the answer to a call of this server; return whether it was."""
         try:
             message = codec.decode(data)
         except InvalidMessage:
             return False
         if message.event is not None or message.call_id is None:
             return False
-        self._answered(socket, codec, message)
+        self._answered(session, codec, message)
         return True
 
-    def _unhandled(self, socket: Socket, message: Message) -> None:
-        """Act on an event of the protocol itself, or say that there is no handler."""
+    def _undecodable(self, session: SessionView, error: InvalidMessage) -> None:
+        if error.callback_id is not None:
+            self._clients.refuse(session, error.callback_id, error)
+        else:
+            text = "%r sent what is no message, and it was dropped: %s"
+            self._dropped("message", text, session.socket, reason(error))
+
+    def _unhandled(self, session: SessionView, message: Message) -> None:
+        """Act on an event of the protocol itself, or warn that there is no handler."""
         event, callback_id = str(message.event), message.callback_id
         if callback_id is None and event == BACKGROUND:
-            socket.enter_background()
+            session.peer.enter_background()
             return
         if callback_id is None and event == FOREGROUND:
-            socket.enter_foreground()
+            session.peer.enter_foreground()
             return
         if not self._hooks.on_message:
             text = "there is no handler for the event %r, which %r sent: nothing is done (logged once for each name)"
-            self._failures.notices.warn_once("there is no handler", event, text, socket)
+            self._failures.warnings.warn_once("there is no handler", event, text, session.socket)
         if callback_id is not None:
-            self._clients.refuse(socket, callback_id, _NO_HANDLER)
+            self._clients.refuse(session, callback_id, _NO_HANDLER)
 
     def _dropped(self, kind: str, text: str, *args: object) -> None:
         """Warn of a message that is lost, unless ``on_message`` has got it: it may be of the application's protocol."""
         if not self._hooks.on_message:
-            self._failures.notices.warn(kind, text, *args)
+            self._failures.warnings.warn(kind, text, *args)
 
-    def _answered(self, socket: Socket, codec: Codec, message: Message) -> None:
-        """Take a client's answer to a call of ours; one that nobody waits for is ignored."""
+    def _answered(self, session: SessionView, codec: Codec, message: Message) -> None:
+        """Handle a client's answer to a call of this server; an answer that nobody waits for is ignored."""
         if message.call_id is None and message.callback_id is not None:
-            self._clients.refuse(socket, message.callback_id, _NO_EVENT)
+            self._clients.refuse(session, message.callback_id, _NO_EVENT)
             return
         if message.call_id is None:
-            self._dropped("no event", "%r sent a message without an event, and it was dropped", socket)
+            self._dropped("no event", "%r sent a message without an event, and it was dropped", session.socket)
             return
-        waiter = socket.forget(message.call_id)
+        peer = session.peer
+        waiter = peer.forget(message.call_id)
         if waiter is None:
-            logger.debug("%r sent an answer that nobody waits for any more", socket)
+            logger.debug("%r sent an answer that nobody waits for any more", session.socket)
         elif message.error is not None:
-            waiter.refused(socket, EventError(message.error.code, message.error.message))
+            waiter.refused(peer, EventError(message.error.code, message.error.message))
         else:
             try:
                 answer = codec.payload(waiter.kind, message.payload)
             except InvalidPayload as error:
-                waiter.refused(socket, error)
+                waiter.refused(peer, error)
             else:
-                waiter.answered(socket, answer)
+                waiter.answered(peer, answer)
 
 
 class _Clients:
-    """Implements :class:`crosswire.runtime.answering.Peers`: a call is the id that its answer carries."""
+    """Implements :class:`crosswire.runtime.answering.Askers`: a call is the id that its answer carries."""
 
     __slots__ = ("_failures",)
 
@@ -143,23 +146,25 @@ class _Clients:
         self._failures = failures
 
     @staticmethod
-    def answer(socket: Socket, callback_id: str, value: Any) -> None:
-        socket.deliver(socket.format.frame(messages.answer(callback_id, value)))
+    def answer(session: SessionView, callback_id: str, value: Any) -> None:
+        peer = session.peer
+        peer.deliver(peer.format.encode(messages.answer(callback_id, value)))
 
     @staticmethod
-    def refuse(socket: Socket, callback_id: str, error: EventError) -> None:
-        socket.deliver(socket.format.frame(messages.refusal(callback_id, error)))
+    def refuse(session: SessionView, callback_id: str, error: EventError) -> None:
+        peer = session.peer
+        peer.deliver(peer.format.encode(messages.refusal(callback_id, error)))
 
     @staticmethod
     def busy(_event: str) -> EventError:
         return EventError("BUSY", "too many of your events are still being handled")
 
-    def report(self, socket: Socket, event: str, error: BaseException, *, told: bool) -> None:
+    def report(self, session: SessionView, event: str, error: BaseException, *, told: bool) -> None:
         if isinstance(error, Reject):
-            socket.close(error.close_code, error.reason)
-        elif socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            session.peer.close(error.close_code, error.reason)
+        elif session.peer.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # one that is cancelled because its connection is gone, or the server stops, has not failed
-            self._failures.report(socket, error, f"a handler of {event!r}", answers=told)
+            self._failures.report(session, error, f"a handler of {event!r}", answers=told)
 
 
 _NO_EVENT = InvalidMessage("a call needs an event")

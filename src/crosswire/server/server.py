@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, overload
 
@@ -11,17 +12,27 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
+from crosswire.core.calls import CallIds
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_name
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
+from crosswire.rooms.users import UserIndex
 from crosswire.runtime import process
-from crosswire.runtime.slow import watch_of
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.flusher import Flusher
+from crosswire.runtime.slow_handlers import slow_handler_watch
+from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.runtime.workers import Workers
+from crosswire.server.admission import Admission
 from crosswire.server.authentication import Authentication
-from crosswire.server.context import Context
 from crosswire.server.delivery import LocalDelivery
+from crosswire.server.drain import Drain
+from crosswire.server.duplicates import DuplicatePolicy, Duplicates
+from crosswire.server.failures import FailureReporter
+from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
-from crosswire.server.interest import Duplicates, Interest
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.options import (
     require_options,
@@ -30,15 +41,18 @@ from crosswire.server.options import (
     require_subprotocols,
     require_tls,
 )
+from crosswire.server.peer import Peer
+from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
+from crosswire.server.session import Session
+from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
-from crosswire.transport.outbox import Flusher
 from crosswire.transport.picows_listener import PicowsListener
-from crosswire.types import Heartbeat, Limits
 
 
 class Server:
@@ -114,23 +128,32 @@ class Server:
         )
         require_tls(tls)
         proxies = require_proxies(trusted_proxies, proxy_protocol=proxy_protocol)
-        terms = Terms(require_origins(origins), proxies, require_subprotocols(subprotocols), compression)
+        terms = Terms(
+            require_origins(origins), proxies, require_subprotocols(subprotocols), compression, limits.connections
+        )
         self._limits = limits
         self._hooks = Hooks()
         self._events = EventListeners(socket=Socket)
-        flusher = Flusher()
-        fanout = FanOut(flusher.schedule)
-        interest = Interest(duplicates, heartbeat.probe)
-        self._registry = Registry(duplicates, limits.rooms, fanout, interest)
-        watch = watch_of(slow_handler)
-        context = Context(limits, heartbeat, self._hooks, self._registry, fanout, interest, watch)
-        clients = LocalDelivery(lambda: self.name, context)
+        flusher, watch = Flusher(), slow_handler_watch(slow_handler)
+        fanout, wheel, call_ids = FanOut(flusher.schedule), TimerWheel(), CallIds()
+        tasks = BackgroundTasks(watch)
+        workers = Workers(tasks)
+        sessions, failures = Sessions(), FailureReporter(self._hooks.on_error, tasks)
+        users: UserIndex[Peer[Socket]] = UserIndex()
+        subscriptions, policy = Subscriptions(), DuplicatePolicy(duplicates, users, heartbeat.probe)
+        self._registry: Registry[Peer[Socket]] = Registry(users, limits.rooms, fanout, subscriptions, policy)
+        clients = LocalDelivery(lambda: self.name, self._registry, fanout, subscriptions, policy, call_ids)
         self._cluster = Node(name, redis=redis, bus=bus, clients=clients, slow_handler=slow_handler)
-        interest.attach(self._cluster, context.tasks)
+        subscriptions.attach(self._cluster.client_channels)
+        policy.attach(self._cluster.client_channels, tasks)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
-        router = Router(self._events, self._hooks, limits, context.workers, context.failures)
-        self._acceptor = Upgrades(self._routes, self._authentication, terms, router, context)
+        hooks = HookRunner(self._hooks, tasks, limits.handlers, failures)
+        peers = PeerFactory(self._registry, fanout, subscriptions, policy, heartbeat, wheel, call_ids)
+        admission = Admission(self._registry, policy, hooks, tasks, wheel, limits.auth_timeout, failures)
+        router = Router(self._events, self._hooks, limits, workers, failures)
+        open_session = partial(Session, peers, admission, router, hooks, limits, heartbeat, wheel, sessions)
+        self._acceptor = Upgrades(self._routes, self._authentication, terms, sessions, open_session, failures, watch)
         self._listener = PicowsListener(
             self._acceptor,
             limits,
@@ -141,7 +164,15 @@ class Server:
             reuse_port=reuse_port,
             announced=proxies if proxy_protocol else None,
         )
-        self._lifecycle = Lifecycle(context, self._acceptor, self._listener, self._cluster)
+        self._lifecycle = Lifecycle(
+            self._hooks,
+            tasks,
+            failures,
+            Drain(sessions, tasks, workers, wheel),
+            self._acceptor,
+            self._listener,
+            self._cluster,
+        )
 
         self.on_connect = self._hooks.on_connect
         self.on_disconnect = self._hooks.on_disconnect
@@ -272,12 +303,12 @@ class Server:
     @property
     def sockets(self) -> Collection[Socket]:
         """This server's live connections that have been let in; a snapshot."""
-        return tuple(self._registry.users.members)
+        return tuple([peer.socket for peer in self._registry.users.members])
 
     def socket_of(self, user: str) -> Socket | None:
         """A user's connection to this server, the newest of several, or None."""
-        sockets = self._registry.users.of(require_name(user, "a user id"))
-        return sockets[-1] if sockets else None
+        peers = self._registry.users.of(require_name(user, "a user id"))
+        return peers[-1].socket if peers else None
 
     # Life
 

@@ -1,292 +1,262 @@
-"""The life of one connection: authentication, ``on_connect``, its events, ``on_disconnect``."""
+"""The life of one connection: it is let in, its messages are handled, it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crosswire.core.formats import Format
 from crosswire.core.frames import Opcode, encode_frame
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import JSON, READY, Codec, event
-from crosswire.errors import Reject
-from crosswire.runtime.contexts import run_in
-from crosswire.runtime.dispatch import fire
-from crosswire.runtime.tasks import is_being_cancelled
-from crosswire.runtime.wheel import Timer
-from crosswire.server.authentication import Verdict, checked_user
+from crosswire.runtime.timer_wheel import Timer, TimerWheel
+from crosswire.server.admission import Admission
+from crosswire.server.authentication import Verdict
 from crosswire.server.backlog import Backlog
-from crosswire.server.departure import Departure
-from crosswire.server.entry import Entry
 from crosswire.server.handshake import Handshake
+from crosswire.server.hook_runner import HookRunner
+from crosswire.server.peer import Peer
+from crosswire.server.peer_factory import PeerFactory
+from crosswire.server.ready_wait import ReadyWait
+from crosswire.server.router import Router
+from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
+from crosswire.server.teardown import Teardown
 from crosswire.server.work import Work
 from crosswire.transport.interface import Connection
-from crosswire.types import Close, CloseCode
+from crosswire.types import Close
 
-if TYPE_CHECKING:
-    from crosswire.server.context import Context
-    from crosswire.server.router import Router
-
-
-_READY = event(READY, None)
-_BATCH = 100
-"""Messages that waited and are handled in one turn of the event loop."""
-_WHILE_CALLED = 16
-"""How many times ``Limits.max_message`` may wait while the client is called, and its answer is behind that."""
-_PATIENCE = 2.0
-"""Seconds for which messages wait, while no handler ends and no more may be at work, before they are refused."""
+READY_MESSAGE = event(READY, None)
+"""Tells a client that understands it that it is let in."""
+CATCH_UP_BATCH = 100
+"""Number of messages that waited and are handled in one turn of the event loop."""
+CALLED_BACKLOGS = 16
+"""Times ``Limits.max_message`` that may wait while the client is called, as its answer may be behind that."""
+BUSY_TIMEOUT = 2.0
+"""Seconds that messages wait for a handler to end, while as many are at work as may be, before they are refused."""
 
 
 class Phase(Enum):
-    """Where a connection is in its life. Each begins when what the former is about has ended, or was cancelled."""
+    """Phases of a connection. Each begins when the work of the former has ended, or was cancelled."""
 
     AUTHENTICATING = auto()
     """It has no user yet, or was refused."""
-    GREETING = auto()
+    CONNECTING = auto()
     """``on_connect`` is at work, or other servers are being told."""
     CATCHING_UP = auto()
-    """It is let in, and what waited is handled: what came before, or while as many handlers as may be were at work."""
+    """It is let in, and messages that waited are handled: those from before, or from while too many handlers ran."""
     OPEN = auto()
-    """What comes is handled at once."""
-    LEAVING = auto()
-    """It is gone, or as good as that, and nothing more is handled."""
+    """Messages are handled at once."""
+    ENDING = auto()
+    """It is gone, or about to be, and no more messages are handled."""
 
 
 class Session:
-    """Receives what arrives on one connection, and knows what may be done with it yet.
+    """Receives what arrives on one connection, and handles it or lets it wait, according to the phase.
 
-    Until the connection is let in its messages wait, but for answers, pongs and heartbeats: what the application asks
-    of it in ``on_connect`` must not wait for itself. Of the rest ``Limits.max_message`` bytes are held, more while an
-    answer is waited for; then reading pauses, and the client is held back.
+    Until the connection is let in its messages wait, except answers, pongs and heartbeats: ``on_connect`` may call the
+    client. ``Limits.max_message`` bytes may wait, more while an answer is awaited; then reading pauses, and the client
+    is held back.
+
+    Args:
+        peers: makes the peer and the socket.
+        admission: lets the connection in.
+        router: handles its messages once it is let in.
+        hooks: runs the hooks.
+        limits: what the client may use.
+        heartbeat: has the text that is echoed.
+        wheel: for timers.
+        sessions: the connections of the server; this one is in it from ``opened`` to ``closed``.
+        handshake: the request it began with.
+        format: how messages to it are encoded.
+        verdict: whose connection it is.
+        variables: its context variables.
 
     Attributes:
-        socket: the application's view of the connection; there from ``opened`` on.
+        peer: the client; from ``opened`` on.
+        socket: the application's view of the connection; from ``opened`` on.
         work: handlers and hooks at work for it.
+        pending: the task that finds out whether it is let in.
+        ready_wait: what is waited for before it is let in.
     """
 
     __slots__ = (
+        "_admission",
         "_backlog",
-        "_context",
-        "_departure",
+        "_busy_timer",
         "_echo_due",
-        "_entry",
         "_format",
         "_handshake",
         "_has_caught_up",
-        "_patience",
+        "_heartbeat",
+        "_hooks",
+        "_limits",
+        "_peers",
         "_phase",
         "_router",
-        "_task",
+        "_sessions",
+        "_teardown",
         "_tells_ready",
         "_verdict",
+        "_wheel",
+        "peer",
+        "pending",
+        "ready_wait",
         "socket",
         "work",
     )
 
     def __init__(
         self,
+        peers: PeerFactory,
+        admission: Admission,
+        router: Router,
+        hooks: HookRunner,
+        limits: Limits,
+        heartbeat: Heartbeat,
+        wheel: TimerWheel,
+        sessions: Sessions,
         handshake: Handshake,
         format: Format,
         verdict: Verdict,
-        router: Router,
-        context: Context,
         variables: contextvars.Context,
     ) -> None:
         self._handshake = handshake
         self._format = format
         self._verdict: Verdict | None = verdict
+        self._peers = peers
+        self._admission = admission
         self._router = router
-        self._context = context
+        self._hooks = hooks
+        self._limits = limits
+        self._heartbeat = heartbeat
+        self._wheel = wheel
+        self._sessions = sessions
         self._phase = Phase.AUTHENTICATING
         self._backlog: Backlog | None = None
         self._has_caught_up = False
-        self._patience: Timer | None = None
+        self._busy_timer: Timer | None = None
         self._tells_ready = handshake.understands >= 1
         self._echo_due = False
-        self._task: asyncio.Task[None] | None = None
-        self._entry: Entry | None = None
-        self._departure: Departure | None = None
+        self._teardown: Teardown | None = None
+        self.pending: asyncio.Task[None] | None = None
+        self.ready_wait: ReadyWait | None = None
         self.work = Work(variables)
+        self.peer: Peer[Socket]
         self.socket: Socket
 
     # Receiver
 
     def opened(self, connection: Connection) -> None:
-        """Begin: let the connection in, refuse it, or ask who it is."""
-        self.socket = Socket(self._handshake, connection, self._format, self._context, self.work.copy_context)
-        self._context.sessions.add(self)
+        """Begin: let the connection in, refuse it, or authenticate it."""
+        self.peer = self._peers.make(connection, self._format, self._handshake)
+        self.socket = self.peer.socket
+        self._sessions.add(self)
         verdict, self._verdict = self._verdict, None
         assert verdict is not None, "a connection opens once"
-        if verdict.reject is not None:
-            self.socket.close(verdict.reject.close_code, verdict.reject.reason)
-        elif verdict.pending is not None:
-            self._task = self._context.tasks.start(
-                self._authenticate(verdict.pending), "crosswire authenticate", "authenticate"
-            )
-        else:
-            self._admit(verdict.user)
+        self._admission.begin(self, verdict)
 
     def text(self, text: str) -> None:
         """Take a text message: the heartbeat, or JSON."""
-        self.socket.keepalive.heard = True
-        if text == self._context.heartbeat.text:
-            self._heartbeat()
+        self.peer.keepalive.heard = True
+        if text == self._heartbeat.text:
+            self._receive_heartbeat()
         elif self._phase is Phase.OPEN:
-            self._deliver(JSON, text)
+            self._receive(JSON, text)
         else:
             self._receive_early(JSON, text)
 
     def binary(self, data: bytes) -> None:
         """Take a binary message: MessagePack if that was agreed on, else JSON."""
-        self.socket.keepalive.heard = True
+        self.peer.keepalive.heard = True
         codec = self._format.codec if self._format.codec.binary else JSON
         if self._phase is Phase.OPEN:
-            self._deliver(codec, data)
+            self._receive(codec, data)
         else:
             self._receive_early(codec, data)
 
     def pong(self, payload: bytes) -> None:
         """Take a pong."""
-        self.socket.pong(payload)
-        self._tell(self._context.hooks.on_pong)
+        self.peer.keepalive.pong(payload)
+        self._run_in_turn(self._hooks.on_pong)
 
     def closed(self, close: Close) -> None:
         """End: the connection is gone, whoever closed it."""
-        left_by_peer = self.socket.is_open
-        self._context.sessions.discard(self)
-        self.socket.retire()
+        left_by_peer = self.peer.is_open
+        self._sessions.discard(self)
+        self.peer.retire()
         if self._phase is Phase.AUTHENTICATING:
-            self._phase = Phase.LEAVING
+            self._phase = Phase.ENDING
             self._backlog = None
-            if self._task is not None:
-                self._task.cancel()
+            if self.pending is not None:
+                self.pending.cancel()
             return
         if not left_by_peer:
-            self._give_up()
+            self._discard_backlog()
         if self._phase is Phase.OPEN and not self.work.running:
             self._end(close)
         else:
-            self._leave(close)
+            self._tear_down(close)
 
-    # How it is let in
+    # Candidate
 
-    async def _authenticate(self, hook: Callable[[], Awaitable[Any]]) -> None:
-        async def ask() -> Any:
-            return await hook()
+    def admitted(self) -> None:
+        """Go on to ``on_connect``: the connection has its user."""
+        self._phase = Phase.CONNECTING
 
-        patience = self._context.wheel.start(self._context.limits.auth_timeout, self._authenticate_no_longer)
-        try:
-            user = checked_user(await run_in(self.work.context(), ask()))
-        except Reject as reject:
-            self.socket.close(reject.close_code, reject.reason)
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
-                raise
-            self._context.failures.report(None, error, "authenticate")
-            self.socket.close(CloseCode.INTERNAL_ERROR, "authentication failed")
-        else:
-            self._task = None
-            self._admit(user)
-        finally:
-            patience.cancel()
-
-    def _authenticate_no_longer(self) -> None:
-        """Close the connection, though ``authenticate`` may not end when it is cancelled."""
-        text = "authenticate did not end within %g s, so %r was not let in"
-        self._context.failures.notices.warn("slow authenticate", text, self._context.limits.auth_timeout, self.socket)
-        self.socket.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
-        if self._task is not None:
-            self._task.cancel()
-
-    def _admit(self, user: str | None) -> None:
-        if not self.socket.is_open:
-            return
-        known = self.socket.id if user is None else user
-        if self._context.registry.keeps_out(self.socket, known):
-            self._task = self._context.tasks.start(self._contest(known), "crosswire duplicate")
-        else:
-            self._welcome(known)
-
-    async def _contest(self, user: str) -> None:
-        """See whether the user's older connection is alive, and keeps this one out."""
-        await self._context.registry.make_way(user)
-        self._task = None
-        if self.socket.is_open:
-            self._welcome(user)
-
-    def _welcome(self, user: str) -> None:
-        if not self._context.registry.admit(self.socket, user):
-            self.socket.close(CloseCode.REPLACED, "the user is connected already")
-            return
-        self._phase = Phase.GREETING
-        tasks = self._context.tasks
-        greeting = fire(self._context.hooks.on_connect, (self.socket,), tasks, self._hook_failed, self.work.context)
-        arrival = self._context.interest.arrival(self.socket)
-        announcing = None if arrival is None else tasks.start(arrival, "crosswire arrival")
-        if greeting is not None:
-            self.work.follow(greeting)
-        if (greeting is None or greeting.done()) and (announcing is None or announcing.done()):
-            self._let_in()
-        else:
-            seconds, wheel = self._context.limits.auth_timeout, self._context.wheel
-            self._entry = Entry(greeting, announcing, seconds, wheel, self._let_in, self._greet_no_longer)
-
-    def _greet_no_longer(self) -> None:
-        seconds = self._context.limits.auth_timeout
-        error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {seconds} s")
-        self._context.failures.report(self.socket, error, "on_connect")
-        self.socket.close(CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
-
-    def _let_in(self) -> None:
-        self._entry = None
+    def ready(self) -> None:
+        """Let the connection in."""
+        self.ready_wait = None
         self._phase = Phase.CATCHING_UP
-        if self.socket.is_open:
+        if self.peer.is_open:
             if self._tells_ready:
-                self.socket.deliver(self._format.frame(_READY))
+                self.peer.deliver(self._format.encode(READY_MESSAGE))
             if self._echo_due:
                 self._echo()
         self._catch_up()
 
+    # Catching up
+
     def _catch_up(self) -> None:
-        """Handle what waited, as many in a turn and at once as a connection may have handlers."""
+        """Handle messages that waited, not more in a turn and at once than a connection may have handlers."""
         if self._phase is not Phase.CATCHING_UP:
             return
-        self._end_patience()
-        for _ in range(_BATCH):
+        self._stop_busy_timer()
+        for _ in range(CATCH_UP_BATCH):
             if not self._backlog or self._is_closed_here:
                 self._caught_up()
-                self.hold_if_full()  # what was handled last may be at work
+                self.hold_if_full()  # the last message may be at work
                 return
             if self._is_busy:
-                self._wait_for_one()
+                self._wait_for_handler()
                 return
             self._backlog.handle_next()
         self._catch_up_soon()
 
     def hold_if_full(self) -> None:
-        """Let what comes wait for a while if as many handlers are at work as may be: a burst loses nothing."""
+        """Let messages wait while as many handlers are at work as may be: a burst loses nothing."""
         if self._phase is Phase.OPEN and self._is_busy:
             self._phase = Phase.CATCHING_UP
-            self._wait_for_one()
+            self._wait_for_handler()
 
-    def _wait_for_one(self) -> None:
-        """Go on when a handler has ended. What came after it was let in waits a while only; then the router refuses."""
+    def _wait_for_handler(self) -> None:
+        """Go on when a handler has ended; once the connection was let in, messages wait no longer than the timeout."""
         if self._has_caught_up:
-            self._patience = self._context.wheel.start(_PATIENCE, self._still_full)
+            self._busy_timer = self._wheel.start(BUSY_TIMEOUT, self._busy_timed_out)
         self.work.when_one_ends(self._catch_up_soon)
 
-    def _end_patience(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _stop_busy_timer(self) -> None:
+        if self._busy_timer is not None:
+            self._busy_timer.cancel()
+            self._busy_timer = None
 
-    def _still_full(self) -> None:
-        if self._phase is Phase.CATCHING_UP and self._departure is None:
+    def _busy_timed_out(self) -> None:
+        """Hand everything to the router, which refuses what is too much."""
+        if self._phase is Phase.CATCHING_UP and self._teardown is None:
             while self._backlog:
                 self._backlog.handle_next()
             self._caught_up()
@@ -296,114 +266,100 @@ class Session:
 
     def _caught_up(self) -> None:
         self._backlog = None
-        self._end_patience()
-        if self._departure is not None:
-            self._phase = Phase.LEAVING
-            self._departure.settle()
+        self._stop_busy_timer()
+        if self._teardown is not None:
+            self._phase = Phase.ENDING
+            self._teardown.wait_for_handlers()
             return
         self._phase = Phase.OPEN
         self._has_caught_up = True
-        self.socket.resume_reading()
+        self.peer.resume_reading()
 
     @property
     def _is_closed_here(self) -> bool:
-        """Whether the application or the server closed it; a peer that has gone is heard to the end."""
-        return self._departure is None and not self.socket.is_open
+        """Whether the application or the server closed it; what a client sent before it left is handled to the end."""
+        return self._teardown is None and not self.peer.is_open
 
     @property
     def _is_busy(self) -> bool:
-        """Whether the next message might be too much."""
-        at_once = 2 if self._context.hooks.on_message else 1
-        return 0 < self.work.running > self._context.limits.handlers - at_once
+        """Whether the next message might start more handlers than the limit allows."""
+        at_once = 2 if self._hooks.on_message else 1
+        return 0 < self.work.running > self._limits.handlers - at_once
 
-    # What arrives
+    # Messages
+
+    def _receive(self, codec: Codec, data: str | bytes) -> None:
+        hook = self._hooks.on_message
+        if hook.listeners:
+            self._hooks.run(self, hook, data)
+        self._router.receive(self, codec, data)
 
     def _receive_early(self, codec: Codec, data: str | bytes) -> None:
-        """Take a message before others may overtake it: an answer now, anything else in its turn."""
-        if self.socket.awaits_answers and self._router.answered(self.socket, codec, data):
-            if hook := self._context.hooks.on_message:
-                self._keep(len(data), self._fire, hook, self.socket, data)
+        """Take a message while others wait that it must not overtake: an answer now, any other in its turn."""
+        if self.peer.awaits_answers and self._router.answered(self, codec, data):
+            if hook := self._hooks.on_message:
+                self._keep(len(data), self._hooks.run, self, hook, data)
         else:
-            self._keep(len(data), self._deliver, codec, data)
+            self._keep(len(data), self._receive, codec, data)
 
     def _keep(self, size: int, handle: Callable[..., None], *arguments: Any) -> None:
         if self._backlog is None:
             self._backlog = Backlog()
         self._backlog.add(size, handle, *arguments)
-        if self._holds_enough():
-            self.socket.pause_reading(self._read_on)
+        if self._is_backlog_full():
+            self.peer.pause_reading(self._resume_if_not_full)
 
-    def _holds_enough(self) -> bool:
-        """Whether so much waits that the client has to; not as soon while its answer may be behind what it sends."""
-        times = _WHILE_CALLED if self.socket.awaits_answers else 1
-        return self._backlog is not None and self._backlog.size > times * self._context.limits.max_message
+    def _is_backlog_full(self) -> bool:
+        """Whether reading has to pause; later while the client is called, as its answer may be behind what waits."""
+        times = CALLED_BACKLOGS if self.peer.awaits_answers else 1
+        return self._backlog is not None and self._backlog.size > times * self._limits.max_message
 
-    def _read_on(self) -> None:
-        """The client is called while it is held back."""
-        if not self._holds_enough():
-            self.socket.resume_reading()
+    def _resume_if_not_full(self) -> None:
+        if not self._is_backlog_full():
+            self.peer.resume_reading()
 
-    def _deliver(self, codec: Codec, data: str | bytes) -> None:
-        hook = self._context.hooks.on_message
-        if hook.listeners:
-            self._fire(hook, self.socket, data)
-        self._router.receive(self, codec, data)
-
-    def _heartbeat(self) -> None:
-        if self._tells_ready and self._phase in (Phase.AUTHENTICATING, Phase.GREETING):
-            self._echo_due = True
-        else:
-            self._echo()
-        self._tell(self._context.hooks.on_heartbeat)
-
-    def _echo(self) -> None:
-        self.socket.deliver(encode_frame(Opcode.TEXT, self._context.heartbeat.text.encode()))
-
-    def _tell(self, hook: AnyHook) -> None:
-        if not hook:
-            return
-        if self._phase is Phase.OPEN:
-            self._fire(hook, self.socket)
-        else:
-            self._keep(0, self._fire, hook, self.socket)
-
-    def _fire(self, hook: AnyHook, *arguments: object) -> None:
-        """Fire a hook that the client can trigger as often as it likes, within the limit on running handlers."""
-        if not hook:
-            return
-        if self.work.running >= self._context.limits.handlers:
-            text = "%s was left out for %r: as many handlers as it may have are still at work"
-            self._context.failures.notices.warn(f"hook {hook.name}", text, hook.name, self.socket)
-            return
-        task = fire(hook, arguments, self._context.tasks, self._hook_failed, self.work.copy_context)
-        if task is not None:
-            self.work.follow(task)
-            self.hold_if_full()
-
-    def _hook_failed(self, error: BaseException) -> None:
-        if isinstance(error, Reject):
-            self.socket.close(error.close_code, error.reason)
-        elif self.socket.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
-            # one that is cancelled because its connection is gone, or the server stops, has not failed
-            self._context.failures.report(self.socket, error, "a hook")
-
-    # How it ends
-
-    def _leave(self, close: Close) -> None:
-        """Let what is at work end, and what has come be handled, before ``on_disconnect``."""
-        self._departure = Departure(self.socket, self.work, self._context, self._give_up, lambda: self._end(close))
-        if self._phase is Phase.OPEN:
-            self._phase = Phase.LEAVING
-            self._departure.settle()
-        elif self._entry is not None:
-            self._entry.hurry()
-
-    def _give_up(self) -> None:
-        """Forget what came and was not handled."""
+    def _discard_backlog(self) -> None:
         if self._backlog is not None:
             self._backlog.clear()
 
+    def _receive_heartbeat(self) -> None:
+        if self._tells_ready and self._phase in (Phase.AUTHENTICATING, Phase.CONNECTING):
+            self._echo_due = True
+        else:
+            self._echo()
+        self._run_in_turn(self._hooks.on_heartbeat)
+
+    def _echo(self) -> None:
+        self.peer.deliver(encode_frame(Opcode.TEXT, self._heartbeat.text.encode()))
+
+    def _run_in_turn(self, hook: AnyHook) -> None:
+        """Run a hook, behind the messages that wait."""
+        if not hook:
+            return
+        if self._phase is Phase.OPEN:
+            self._hooks.run(self, hook)
+        else:
+            self._keep(0, self._hooks.run, self, hook)
+
+    # The end
+
+    def _tear_down(self, close: Close) -> None:
+        """Let handlers end, and messages that have come be handled, before ``on_disconnect``."""
+        self._teardown = Teardown(
+            self.socket,
+            self.work,
+            self._wheel,
+            self._limits.linger,
+            self._sessions.teardowns,
+            self._discard_backlog,
+            lambda: self._end(close),
+        )
+        if self._phase is Phase.OPEN:
+            self._phase = Phase.ENDING
+            self._teardown.wait_for_handlers()
+        elif self.ready_wait is not None:
+            self.ready_wait.skip_arrival()
+
     def _end(self, close: Close) -> None:
-        self._phase = Phase.LEAVING
-        hooks, tasks = self._context.hooks, self._context.tasks
-        fire(hooks.on_disconnect, (self.socket, close), tasks, self._hook_failed, self.work.copy_context)
+        self._phase = Phase.ENDING
+        self._hooks.run_on_disconnect(self, close)

@@ -1,52 +1,50 @@
-"""All connections of a server, those not let in yet too."""
+"""All connections of a server, including those not let in yet."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from crosswire.server.departure import Departure
-    from crosswire.server.session import Session
+from crosswire.server.session_view import SessionView
+from crosswire.server.teardown import Teardown
 
 
 class Sessions:
-    """The sessions from their opening until they are gone.
+    """The sessions from their opening until their connections are gone.
 
     Attributes:
-        departing: those of them that are gone and have handlers at work, or messages that are yet to be handled.
+        teardowns: of connections that are gone and have handlers at work, or messages that are yet to be handled.
     """
 
-    __slots__ = ("_all", "_gone", "departing")
+    __slots__ = ("_all", "_empty", "teardowns")
 
     def __init__(self) -> None:
-        self._all: set[Session] = set()
-        self._gone: asyncio.Event | None = None
-        self.departing: set[Departure] = set()
+        self._all: set[SessionView] = set()
+        self._empty: asyncio.Event | None = None
+        self.teardowns: set[Teardown] = set()
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def __iter__(self) -> Iterator[Session]:
+    def __iter__(self) -> Iterator[SessionView]:
         return iter(self._all)
 
-    def add(self, session: Session) -> None:
-        """Note a session that opened."""
+    def add(self, session: SessionView) -> None:
+        """Add a session whose connection opened."""
         self._all.add(session)
 
-    def discard(self, session: Session) -> None:
-        """Forget a session that is gone."""
+    def discard(self, session: SessionView) -> None:
+        """Remove a session whose connection is gone."""
         self._all.discard(session)
-        if self._gone is not None and not self._all:
-            self._gone.set()
+        if self._empty is not None and not self._all:
+            self._empty.set()
 
     async def wait_gone(self, timeout: float) -> None:
-        """Wait until there is none, at most ``timeout`` seconds."""
+        """Wait until there is no session, or ``timeout`` seconds."""
         if not self._all:
             return
-        self._gone = asyncio.Event()
-        with suppress(TimeoutError):  # the caller looks who is left
-            async with asyncio.timeout(timeout):  # wait_for would miss that it is cancelled as the last one goes
-                await self._gone.wait()
+        self._empty = asyncio.Event()
+        with suppress(TimeoutError):  # the caller sees which are left
+            async with asyncio.timeout(timeout):  # wait_for would swallow a cancellation as the last one goes
+                await self._empty.wait()

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Iterable
-from contextvars import copy_context
+from collections.abc import Callable, Collection, Iterable
+from contextvars import Context, copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from crosswire.core import deflate
-from crosswire.core.formats import format_for
-from crosswire.core.messages import MSGPACK_SUBPROTOCOL, OURS
+from crosswire.core.formats import Format, frame_format
+from crosswire.core.messages import MSGPACK_SUBPROTOCOL, SERVER_HEADER
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
-from crosswire.runtime.notices import shown
-from crosswire.runtime.slow import watched
+from crosswire.runtime.slow_handlers import SlowHandlerWatch, call_watched
+from crosswire.runtime.throttled_warnings import shown
 from crosswire.server.authentication import Authentication, Verdict
+from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
 from crosswire.server.plain_http import PlainRoutes
-from crosswire.server.session import Session
-from crosswire.transport.interface import Accepted, HttpRequest, Response
+from crosswire.server.sessions import Sessions
+from crosswire.transport.interface import Accepted, HttpRequest, Receiver, Response
 
-if TYPE_CHECKING:
-    from crosswire.server.context import Context
-    from crosswire.server.router import Router
+OpenSession = Callable[[Handshake, Format, Verdict, Context], Receiver]
+"""Makes the session of a connection, with the context variables that ``authenticate`` has set."""
 
-_SAYS_WHO = {OURS: "1"}
+_SAYS_WHO = {SERVER_HEADER: "1"}
 _KEY = re.compile(r"\s*[A-Za-z0-9+/]{22}==\s*", re.ASCII)
 """16 bytes in base64."""
 
@@ -40,12 +39,14 @@ class Terms:
         proxies: whose word is taken about clients, or None for nobody's.
         subprotocols: the application's.
         compression: whether permessage-deflate is granted.
+        connections: how many there may be, or None for any number.
     """
 
     origins: Origins | None = None
     proxies: TrustedProxies | None = None
     subprotocols: Collection[str] = ()
     compression: bool = False
+    connections: int | None = None
 
     def choose(self, offered: Iterable[str]) -> str | None:
         """Return the client's favourite of the subprotocols that we speak, or None."""
@@ -62,28 +63,43 @@ class Upgrades:
         routes: plain HTTP answers.
         authentication: the application's hook.
         terms: what the server agrees to.
-        router: for the sessions.
-        context: for the sessions.
+        sessions: the connections there are.
+        open_session: makes one more.
+        failures: told of a hook that fails, and of refusals.
+        watch: warns of hooks and pages that take too long.
 
     Attributes:
         draining: set when the server stops; new connections are then told to try elsewhere.
     """
 
-    __slots__ = ("_authentication", "_context", "_router", "_routes", "_terms", "draining")
+    __slots__ = (
+        "_authentication",
+        "_failures",
+        "_open_session",
+        "_routes",
+        "_sessions",
+        "_terms",
+        "_watch",
+        "draining",
+    )
 
     def __init__(
         self,
         routes: PlainRoutes,
         authentication: Authentication,
         terms: Terms,
-        router: Router,
-        context: Context,
+        sessions: Sessions,
+        open_session: OpenSession,
+        failures: FailureReporter,
+        watch: SlowHandlerWatch | None = None,
     ) -> None:
         self._routes = routes
         self._authentication = authentication
         self._terms = terms
-        self._router = router
-        self._context = context
+        self._sessions = sessions
+        self._open_session = open_session
+        self._failures = failures
+        self._watch = watch
         self.draining = False
 
     def accept(self, request: HttpRequest) -> Accepted | Response:
@@ -91,8 +107,8 @@ class Upgrades:
         handshake = self._handshake(request)
         if not request.wants_websocket:
             what = f"{request.method} {handshake.path}"
-            answer = watched(
-                self._context.tasks.watch, what, self._routes.answer, handshake, request.method, draining=self.draining
+            answer = call_watched(
+                self._watch, what, self._routes.answer, handshake, request.method, draining=self.draining
             )
             if "sec-websocket-key" in request.headers:
                 self._miss_upgrade(handshake, answer)
@@ -110,21 +126,21 @@ class Upgrades:
             return verdict
         subprotocol = handshake.agree()
         deflated = self._terms.compression and deflate.offered(request.headers)
-        form = format_for(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
-        session = Session(handshake, form, verdict, self._router, self._context, variables)
+        form = frame_format(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
+        session = self._open_session(handshake, form, verdict, variables)
         return Accepted(session, subprotocol, deflated, _SAYS_WHO)
 
     def _handshake(self, request: HttpRequest) -> Handshake:
         scheme = "https" if request.secure else "http"
         if (proxies := self._terms.proxies) is None:
             return Handshake(request.target, request.headers, request.remote, scheme=scheme)
-        seen = proxies.see(request.remote, scheme, request.headers)
-        return Handshake(request.target, request.headers, seen.remote, scheme=seen.scheme)
+        requester = proxies.resolve(request.remote, scheme, request.headers)
+        return Handshake(request.target, request.headers, requester.remote, scheme=requester.scheme)
 
     def _refusal(self, request: HttpRequest) -> Response | None:
         """Why the request can't become a WebSocket, before anybody asks who sent it."""
-        limit = self._context.limits.connections
-        if self.draining or (limit is not None and len(self._context.sessions) >= limit):
+        limit = self._terms.connections
+        if self.draining or (limit is not None and len(self._sessions) >= limit):
             return Response(503, b"the server takes no more connections", {"Retry-After": "5"})
         headers = request.headers
         if headers.get("sec-websocket-version", "").strip() != "13":  # RFC 6455, section 4.4
@@ -138,9 +154,9 @@ class Upgrades:
 
     def _judge(self, handshake: Handshake) -> Verdict | Response:
         try:
-            verdict = watched(self._context.tasks.watch, "authenticate", self._authentication.judge, handshake)
+            verdict = call_watched(self._watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
-            self._context.failures.report(None, error, "authenticate")
+            self._failures.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
         if verdict.reject is not None and verdict.reject.status is not None:
             return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
@@ -152,13 +168,13 @@ class Upgrades:
             "a request for a WebSocket, of %r, came without `Upgrade: websocket` and `Connection: Upgrade`, or over "
             "HTTP/1.0, and was answered with HTTP %d: a proxy in front has to pass these on, over HTTP/1.1"
         )
-        self._context.failures.notices.warn("no upgrade", text, handshake.remote, answer.status)
+        self._failures.warnings.warn("no upgrade", text, handshake.remote, answer.status)
 
     def _warn(self, handshake: Handshake, refusal: Response) -> None:
         """Log a refusal: a browser does not tell its page why, nor does anybody else."""
         origin = handshake.headers.get("origin", "")
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))
-        self._context.failures.notices.warn(
+        self._failures.warnings.warn(
             f"upgrade {refusal.status}", text, refusal.status, why, handshake.remote, shown(origin)
         )

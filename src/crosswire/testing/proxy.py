@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Self, cast
 
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 
 _HOST = "127.0.0.1"
 _FIRST = 4096
@@ -45,7 +45,7 @@ class TcpProxy:
         self._made = 0
         self._delay = 0.0
         self._refuses = False
-        self._connecting = Tasks()
+        self._connecting = BackgroundTasks()
         self._ended = asyncio.Event()
         self._listener: asyncio.Server
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from crosswire.core.limits import Limits
 from crosswire.testing.recorder import Harness, Peer, Recorder, eventually, text_frame
-from crosswire.types import Close, Limits
+from crosswire.types import Close
 
 LIMITS = Limits(max_message=256 * 1024, outbox=128 * 1024, close_timeout=5)
 CHUNK = 16 * 1024

@@ -8,10 +8,11 @@ import asyncio
 
 import pytest
 
+from crosswire.core.limits import Limits
 from crosswire.testing.recorder import eventually, text_frame
 from crosswire.testing.scene import CHUNK, LIMITS, MUCH, ROOMY, Scene, chunk, fill
 from crosswire.testing.transport_stage import TransportStage
-from crosswire.types import Close, CloseCode, Limits
+from crosswire.types import Close, CloseCode
 
 
 class DepartureContract(TransportStage):

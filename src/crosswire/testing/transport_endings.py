@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import pytest
 
+from crosswire.core.limits import Limits
 from crosswire.errors import NotConnected
 from crosswire.testing.recorder import Recorder, eventually, text_frame
 from crosswire.testing.scene import MUCH, ROOMY, Scene, fill
 from crosswire.testing.transport_stage import TransportStage
-from crosswire.types import Close, CloseCode, Limits
+from crosswire.types import Close, CloseCode
 
 
 class EndingContract(TransportStage):

@@ -8,11 +8,12 @@ import asyncio
 
 import pytest
 
+from crosswire.core.limits import Limits
 from crosswire.testing.recorder import Recorder, eventually, text_frame
 from crosswire.testing.scene import CHUNK, LIMITS, Scene
 from crosswire.testing.transport_stage import TransportStage
 from crosswire.transport.inbox import Ping, Pong
-from crosswire.types import Close, Limits
+from crosswire.types import Close
 
 
 class PauseContract(TransportStage):

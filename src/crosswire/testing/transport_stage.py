@@ -7,11 +7,12 @@ from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from crosswire.core.limits import Limits
 from crosswire.runtime import loops
 from crosswire.testing.recorder import Gatekeeper, Harness, Recorder, eventually
 from crosswire.testing.scene import LIMITS, Scene
 from crosswire.transport.interface import Acceptor, Response
-from crosswire.types import Close, CloseCode, Limits
+from crosswire.types import Close, CloseCode
 
 
 class TransportStage(ABC):

@@ -24,10 +24,10 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.frames import Opcode
-from crosswire.core.messages import OURS
+from crosswire.core.messages import SERVER_HEADER
 from crosswire.errors import NotConnected, ProtocolFailure, Refused, is_final
 from crosswire.runtime.dialing import dial
-from crosswire.transport.progress import Progress
+from crosswire.transport.tcp_progress import Progress
 from crosswire.types import Close, CloseCode
 
 logger = logging.getLogger("crosswire.transport")
@@ -256,7 +256,7 @@ class ClientConnection(asyncio.Protocol):
     def _on_response(self, response: Response) -> None:
         if self.upgraded.done():
             return
-        self.announces = OURS in response.headers
+        self.announces = SERVER_HEADER in response.headers
         failure = self._protocol.handshake_exc
         self.upgraded.set_result(failure)
         if failure is None:

@@ -7,7 +7,7 @@ import re
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
 from crosswire.core.headers import Headers
-from crosswire.types import Limits
+from crosswire.core.limits import Limits
 
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,31} ")
@@ -17,7 +17,7 @@ _LINE_BREAKS = (b"\r", b"\n")
 _VERSIONS = ("1.1", "1.0")
 
 
-class BadHead(Exception):
+class BadRequestHead(Exception):
     """What came is no request that can be answered otherwise.
 
     Attributes:
@@ -31,7 +31,7 @@ class BadHead(Exception):
         self.reason = reason
 
 
-class Head:
+class RequestHead:
     """The head of a request, which comes in parts.
 
     Args:
@@ -81,7 +81,7 @@ class Head:
         """Take bytes; return whether it is complete. Then it takes no more.
 
         Raises:
-            BadHead: it is none, or too large.
+            BadRequestHead: it is none, or too large.
         """
         assert self._parser is not None, "a head is complete once"
         room = self._limits.header_size - self._fed
@@ -144,15 +144,15 @@ class Head:
         line, end, fields = part.partition(b"\n")
         return _BEYOND_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line) + end + fields
 
-    def _too_large(self, part: bytes) -> BadHead:
+    def _too_large(self, part: bytes) -> BadRequestHead:
         if self._in_fields or b"\n" in part:
-            return BadHead(431, f"the head of this request is larger than {self._limits.header_size} bytes")
-        return BadHead(414, f"the request line is longer than {self._limits.header_size} bytes")
+            return BadRequestHead(431, f"the head of this request is larger than {self._limits.header_size} bytes")
+        return BadRequestHead(414, f"the request line is longer than {self._limits.header_size} bytes")
 
     def _finish(self, parser: HttpRequestParser) -> None:
         self._parser = None
         if len(self._fields) > 4 * self._limits.headers:
-            raise BadHead(431, f"there are more than {self._limits.headers} header fields")
+            raise BadRequestHead(431, f"there are more than {self._limits.headers} header fields")
         text = "\n" + b"".join(self._fields).decode("latin-1")
         self.headers = headers = Headers.of_text(text)
         version = parser.get_http_version()
@@ -169,12 +169,12 @@ class Head:
 def _check(version: str, headers: Headers) -> None:
     """Refuse other versions, and what RFC 9112, section 3.2, wants refused."""
     if version not in _VERSIONS:
-        raise BadHead(400 if version == "0.9" else 505, f"HTTP/{version} is not spoken here")
+        raise BadRequestHead(400 if version == "0.9" else 505, f"HTTP/{version} is not spoken here")
     hosts = headers.get_all("host")
     if len(hosts) != 1 and (hosts or version == "1.1"):
-        raise BadHead(400, "a request has one Host field")
+        raise BadRequestHead(400, "a request has one Host field")
     if hosts and _HOST.search(f"\nhost\0{hosts[0]}\n") is None:
-        raise BadHead(400, "the Host field is not a host")
+        raise BadRequestHead(400, "the Host field is not a host")
 
 
 def _origin_form(target: str) -> str:
@@ -185,7 +185,7 @@ def _origin_form(target: str) -> str:
     return rest if rest.startswith("/") else "/" + rest
 
 
-def _unreadable(error: HttpParserError, part: bytes) -> BadHead:
+def _unreadable(error: HttpParserError, part: bytes) -> BadRequestHead:
     if isinstance(error, HttpParserInvalidMethodError) and _METHOD.match(part):
-        return BadHead(501, "this method is not known here")  # RFC 9110, section 9.1
-    return BadHead(400, f"this is no HTTP request: {error}")
+        return BadRequestHead(501, "this method is not known here")  # RFC 9110, section 9.1
+    return BadRequestHead(400, f"this is no HTTP request: {error}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from crosswire.core.frames import Push
+from crosswire.core.formats import Push
 from crosswire.core.headers import Headers
 from crosswire.types import Close
 

@@ -1,25 +1,23 @@
-"""The bounded queue of frames of one connection, and the one flush of a loop turn."""
+"""The bounded queue of frames of one connection."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Protocol
 
-from crosswire.runtime.loop_thread import running_loop
-from crosswire.runtime.notices import Notices
-from crosswire.transport.drains import Drains
+from crosswire.runtime.flusher import Flusher
+from crosswire.transport.drain_waiters import DrainWaiters
 
 
 class Writer(Protocol):
-    """Where an outbox puts its frames."""
+    """Transport that an outbox writes to."""
 
     def send(self, data: bytes) -> None:
-        """Send, or keep what the kernel does not take."""
+        """Send data, or keep what the kernel does not take."""
 
     @property
     def waiting(self) -> int:
-        """Bytes kept."""
+        """Bytes that the writer keeps."""
         ...
 
     def watch(self, low: int | None) -> None:
@@ -27,87 +25,56 @@ class Writer(Protocol):
 
 
 class OutboxEvents(Protocol):
-    """Whose outbox it is."""
+    """Callback for a full outbox."""
 
     def overflowed(self) -> None:
-        """The peer does not read, and too much waits; everything was dropped."""
+        """Drop the connection: its peer does not read, and everything that waited was discarded."""
 
-
-logger = logging.getLogger("crosswire.transport")
 
 _SEALED = float("-inf")
-
-
-class Flushable(Protocol):
-    """Something that is flushed at the end of a turn."""
-
-    def flush(self) -> None:
-        """The turn ends."""
-
-
-class Flusher:
-    """Flushes, at the end of a turn of the event loop, what was filled in it.
-
-    Attributes:
-        notices: warns of what is dropped.
-        ending: whether the turn is at its end, and nothing need wait for it any more.
-    """
-
-    __slots__ = ("_filled", "ending", "notices")
-
-    def __init__(self) -> None:
-        self._filled: list[Flushable] = []
-        self.notices = Notices(logger)
-        self.ending = False
-
-    def schedule(self, filled: Flushable) -> None:
-        """Flush ``filled`` when this turn ends; what a flush fills in its turn is flushed right after it."""
-        if not self._filled:
-            running_loop().call_soon(self._flush)
-        self._filled.append(filled)
-
-    def _flush(self) -> None:
-        self.ending = True
-        try:
-            for filled in self._filled:
-                try:
-                    filled.flush()
-                except Exception:
-                    logger.exception("flushing %r failed", filled)
-        finally:
-            self._filled = []
-            self.ending = False
+"""Bytes that may be queued in a sealed outbox: fewer than any frame has."""
 
 
 class Outbox:
-    """What waits to be written to one connection.
+    """Bounded queue of the frames of one connection.
 
     Frames of one turn leave in one write. While the peer does not read, they wait here, up to ``limit`` bytes; then
-    everything is dropped and the owner is told, once, in a later turn, so that a fan-out is never disturbed. A frame
-    that nothing waits in front of is always taken.
+    everything is discarded and ``events`` is told, once, in a later turn, so that a fan-out is never disturbed. A frame
+    is always taken if nothing waits in front of it.
 
     Args:
-        writer: where the frames go.
+        writer: gets the frames.
         flusher: shared by the connections of an event loop.
-        limit: bytes.
-        owner: told that the peer is too slow.
+        limit: bytes that may wait.
+        events: told that the limit was exceeded.
     """
 
-    __slots__ = ("_drains", "_flusher", "_frames", "_limit", "_open", "_owner", "_paused", "_room", "_write", "_writer")
+    __slots__ = (
+        "_drain_waiters",
+        "_events",
+        "_flusher",
+        "_frames",
+        "_limit",
+        "_open",
+        "_paused",
+        "_room",
+        "_write",
+        "_writer",
+    )
 
-    def __init__(self, writer: Writer, flusher: Flusher, limit: int, owner: OutboxEvents) -> None:
+    def __init__(self, writer: Writer, flusher: Flusher, limit: int, events: OutboxEvents) -> None:
         self._writer = writer
         self._write = writer.send
         self._flusher = flusher
         self._limit = limit
-        self._owner: OutboxEvents | None = owner
+        self._events: OutboxEvents | None = events
         self._frames: list[bytes] = []
-        # One number says all that the most travelled path must know: how many bytes may still be queued, and below
+        # One number says all that the most travelled path needs to know: how many bytes may still be queued, and below
         # zero that nothing may, because it is sealed.
         self._room: float = limit
         self._paused = False
         self._open = True  # neither paused nor sealed
-        self._drains: Drains | None = None
+        self._drain_waiters: DrainWaiters | None = None
 
     @property
     def buffered(self) -> int:
@@ -121,12 +88,12 @@ class Outbox:
             return False
         if self.buffered < below:
             return True
-        if self._drains is None:
-            self._drains = Drains(lambda: self.buffered, self._writer.watch)
-        return await self._drains.wait(below)
+        if self._drain_waiters is None:
+            self._drain_waiters = DrainWaiters(lambda: self.buffered, self._writer.watch)
+        return await self._drain_waiters.wait(below)
 
     def push(self, frame: bytes) -> None:
-        """Queue a frame for this turn's flush. After :meth:`seal` it is dropped."""
+        """Queue a frame for this turn's flush. After :meth:`seal` it is discarded."""
         frames, flusher = self._frames, self._flusher
         if flusher.ending and self._open and not frames:
             self._write(frame)
@@ -139,7 +106,7 @@ class Outbox:
         frames.append(frame)
 
     def flush(self) -> None:
-        """Write all that waits, unless the writer asked to wait."""
+        """Write all that waits, unless the outbox is paused."""
         frames = self._frames
         if self._paused or not frames:
             return
@@ -150,44 +117,42 @@ class Outbox:
         self._write(data)
 
     def pause(self) -> None:
-        """Hold what is pushed: the writer's own buffer is full."""
+        """Hold back what is pushed: the writer's own buffer is full."""
         self._paused = True
         self._open = False
 
     def resume(self) -> None:
-        """Write again."""
+        """Write again, and wake those who wait until less is buffered."""
         self._paused = False
         self._open = self._room != _SEALED
         self.flush()
-        if self._drains is not None:
-            self._drains.check()
+        if self._drain_waiters is not None:
+            self._drain_waiters.check()
 
     def seal(self) -> None:
         """Take no more frames; those that wait still leave."""
         self._room = _SEALED
         self._open = False
-        if self._drains is not None:
-            self._drains.end()
+        if self._drain_waiters is not None:
+            self._drain_waiters.end()
 
     def discard(self) -> None:
-        """Take no more frames and drop those that wait."""
+        """Take no more frames, and discard those that wait."""
         self.seal()
-        self._owner = None
+        self._events = None
         self._frames.clear()
 
     def _make_room(self, size: int) -> bool:
-        """Decide about a frame that is over the limit; tell whether it may be queued."""
+        """Return whether a frame may be queued that is over the limit; if not, discard everything."""
         if self._room == _SEALED:
             return False
         if not self._frames:
             return True
-        if not self._paused:  # a busy turn queued much: that is no reason to drop a peer that may well be reading
+        if not self._paused:  # a busy turn queued much: the peer might well be reading
             self.flush()
             self._room = self._limit - size
             return True
-        if self._owner is not None:
-            text = "a connection is dropped with what was sent to it: its client does not read, and %d bytes waited"
-            self._flusher.notices.warn("overflow", text, self._limit)
-            asyncio.get_running_loop().call_soon(self._owner.overflowed)
+        if self._events is not None:
+            asyncio.get_running_loop().call_soon(self._events.overflowed)
         self.discard()
         return False

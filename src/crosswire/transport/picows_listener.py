@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import ssl
 from typing import Any
 
+from crosswire.core.limits import Limits
 from crosswire.core.options import require_bool, require_host
 from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
-from crosswire.runtime.notices import Notices
-from crosswire.runtime.tasks import Tasks
-from crosswire.transport.announced import Announced
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.flusher import Flusher
 from crosswire.transport.interface import Acceptor
-from crosswire.transport.openings import Openings
-from crosswire.transport.outbox import Flusher
-from crosswire.transport.picows_opening import Opening
-from crosswire.transport.picows_server import ListenerContext
-from crosswire.transport.proxy_protocol import Announcement
-from crosswire.transport.tls import can_serve
+from crosswire.transport.listener_context import ListenerContext
+from crosswire.transport.pending_handshakes import PendingHandshakes
+from crosswire.transport.picows_handshake import HandshakeProtocol
+from crosswire.transport.proxy_header import ProxyHeader
+from crosswire.transport.proxy_header_protocol import ProxyHeaderProtocol
+from crosswire.transport.tls import has_certificate
 from crosswire.transport.unix_socket import UNIX_PREFIX, UnixSocket
-from crosswire.types import Limits
 
 _BACKLOG = 4096
 _TRIES = 20
@@ -66,9 +64,9 @@ class PicowsListener:
             raise ConfigError("reuse_port is for ports: a Unix socket belongs to one process")
         self._file: tuple[int, int] | None = None
         self._server: asyncio.Server | None = None
-        self._tasks = Tasks()
-        self._shared = ListenerContext(limits, flusher, Notices(logging.getLogger("crosswire.http")), tls is not None)
-        self._openings = Openings(limits.handshake_timeout)
+        self._tasks = BackgroundTasks()
+        self._context = ListenerContext(limits, flusher, secure=tls is not None)
+        self._handshakes = PendingHandshakes(limits.handshake_timeout)
 
     @property
     def port(self) -> int:
@@ -103,7 +101,7 @@ class PicowsListener:
             ConfigError: the address can't be used.
         """
         loop = asyncio.get_running_loop()
-        if self._tls is not None and not can_serve(self._tls):
+        if self._tls is not None and not has_certificate(self._tls):
             raise ConfigError("tls: the context has no certificate; give it yours with context.load_cert_chain(...)")
         try:
             if self._unix is not None:
@@ -163,7 +161,7 @@ class PicowsListener:
         """The context, and our limits instead of the event loop's: a minute for the handshake, half of one to end."""
         if self._tls is None:
             return {}
-        limits = self._shared.limits
+        limits = self._context.limits
         return {
             name: self._tls,
             "ssl_handshake_timeout": limits.handshake_timeout,
@@ -186,17 +184,19 @@ class PicowsListener:
 
     async def end(self) -> None:
         """End the connections that have not become WebSockets."""
-        self._openings.end()
+        self._handshakes.end()
         await self._tasks.cancel()
 
     def _protocol(self) -> asyncio.Protocol:
         if self._announced is None:
-            return Opening(self._acceptor, self._shared, self._openings)
+            return HandshakeProtocol(self._acceptor, self._context, self._handshakes)
         tls = self._tls_options("sslcontext")
-        return Announced(self._announced, self._openings, self._shared.notices, tls, self._begin, self._tasks)
+        return ProxyHeaderProtocol(
+            self._announced, self._handshakes, self._context.request_warnings, tls, self._begin, self._tasks
+        )
 
-    def _begin(self, announcement: Announcement) -> Opening:
-        return Opening(self._acceptor, self._shared, self._openings, announcement)
+    def _begin(self, announcement: ProxyHeader) -> HandshakeProtocol:
+        return HandshakeProtocol(self._acceptor, self._context, self._handshakes, announcement)
 
 
 def _place(host: object, port: object, reuse_port: object) -> UnixSocket | None:

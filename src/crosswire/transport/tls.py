@@ -8,7 +8,7 @@ _NOTHING_TO_SHOW = ("NO_SHARED_CIPHER", "NO_SUITABLE_SIGNATURE_ALGORITHM", "NO_C
 _MOST_STEPS = 4
 
 
-def can_serve(context: ssl.SSLContext) -> bool:
+def has_certificate(context: ssl.SSLContext) -> bool:
     """Whether a server's context has a certificate, which no attribute of it tells: a handshake in memory does.
 
     One that chooses by the name of the host is taken at its word, and so is one that fails for another reason.

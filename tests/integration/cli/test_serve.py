@@ -16,8 +16,6 @@ from crosswire.cli.serve import _held_port
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cli.clients import guest, guests_of_all
 from tests.integration.cli.program import PATIENCE, crosswire, port_of, serving
-from tests.support.aio import run
-from tests.support.watched import Watched
 
 TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 ALONE = ("app:server", "--port", "0")
@@ -33,10 +31,11 @@ def incarnations(*cluster: str) -> dict[str, str]:
 # Several workers
 
 
-def test_a_worker_that_is_killed_comes_back(redis: RedisProcess) -> None:
+async def test_a_worker_that_is_killed_comes_back(redis: RedisProcess) -> None:
     cluster = ("--redis", redis.url, "--prefix", "killed:")
 
-    async def main(served: Watched, port: int) -> None:
+    with serving("app:server", "--workers", "2", "--port", "0", *cluster) as served:
+        port = port_of(served)
         before = await asyncio.to_thread(incarnations, *cluster)
         assert set(before) == {"web-1", "web-2"}
         async with guests_of_all(port, before) as guests:
@@ -54,12 +53,11 @@ def test_a_worker_that_is_killed_comes_back(redis: RedisProcess) -> None:
                 others["web-2"].client.send("shout", "back")
                 assert await guests["web-1"].hears() == ("heard", ["web-2", "back"])
 
-    with serving("app:server", "--workers", "2", "--port", "0", *cluster) as served:
-        run(main(served, port_of(served)))
 
-
-def test_sigterm_drains_the_workers(redis: RedisProcess) -> None:
-    async def main(served: Watched, port: int) -> None:
+async def test_sigterm_drains_the_workers(redis: RedisProcess) -> None:
+    words = ("--workers", "2", "--port", "0", "--drain", "2", "--redis", redis.url, "--prefix", "drained:")
+    with serving("app:server", *words) as served:
+        port = port_of(served)
         async with guests_of_all(port, ("web-1", "web-2")) as guests:
             busy = guests["web-1"]
             answer = asyncio.create_task(busy.client.call("slow"))
@@ -68,10 +66,6 @@ def test_sigterm_drains_the_workers(redis: RedisProcess) -> None:
             assert await answer == "done"
             assert [(await each.closed()).code for each in guests.values()] == [1001, 1001]
         assert await asyncio.to_thread(served.wait) == 0
-
-    words = ("--workers", "2", "--port", "0", "--drain", "2", "--redis", redis.url, "--prefix", "drained:")
-    with serving("app:server", *words) as served:
-        run(main(served, port_of(served)))
         assert served.output.count("crosswire.server: stopped") == 2
 
 
@@ -107,8 +101,9 @@ def test_another_redis_keeps_the_other_options_of_the_server(redis: RedisProcess
 # One worker
 
 
-def test_the_port_stays_the_same_when_the_only_worker_dies() -> None:
-    async def main(served: Watched, port: int) -> None:
+async def test_the_port_stays_the_same_when_the_only_worker_dies() -> None:
+    with serving(*ALONE) as served:
+        port = port_of(served)
         async with guest(port) as one:
             assert one.worker == "web-1"
             assert os.getpgid(one.pid) == one.pid  # a Ctrl-C is for the supervisor alone
@@ -117,9 +112,6 @@ def test_the_port_stays_the_same_when_the_only_worker_dies() -> None:
         await asyncio.to_thread(served.wait_for, rf"was killed by SIGKILL(.|\n)*listening on ws://127.0.0.1:{port}\n")
         async with guest(port) as another:
             assert another.worker == "web-1"
-
-    with serving(*ALONE) as served:
-        run(main(served, port_of(served)))
 
 
 def test_a_port_that_is_held_is_for_those_who_share_it_and_gets_no_connections() -> None:
@@ -147,8 +139,9 @@ def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
         assert (tmp_path / "x.sock").is_socket()
 
 
-def test_ctrl_c_stops_at_once() -> None:
-    async def main(served: Watched, port: int) -> None:
+async def test_ctrl_c_stops_at_once() -> None:
+    with serving(*ALONE, "--drain", "1000") as served:
+        port = port_of(served)
         async with guest(port) as one:
             one.client.send("stuck")
             assert (await one.hears())[0] == "begun"
@@ -156,12 +149,10 @@ def test_ctrl_c_stops_at_once() -> None:
             assert (await one.closed()).code == 1001
         assert await asyncio.to_thread(served.wait) == 0
 
-    with serving(*ALONE, "--drain", "1000") as served:
-        run(main(served, port_of(served)))
 
-
-def test_a_second_signal_hurries() -> None:
-    async def main(served: Watched, port: int) -> None:
+async def test_a_second_signal_hurries() -> None:
+    with serving(*ALONE, "--drain", "60") as served:
+        port = port_of(served)
         async with guest(port, "1") as stuck, guest(port, "2") as idle:
             stuck.client.send("stuck")
             assert (await stuck.hears())[0] == "begun"
@@ -171,37 +162,30 @@ def test_a_second_signal_hurries() -> None:
             assert (await stuck.closed()).code == 1001
         assert await asyncio.to_thread(served.wait) == 0
 
-    with serving(*ALONE, "--drain", "60") as served:
-        run(main(served, port_of(served)))
-
 
 # Without a supervisor
 
 
-def test_workers_end_when_their_supervisor_is_killed(redis: RedisProcess) -> None:
-    async def main(served: Watched, port: int) -> None:
+async def test_workers_end_when_their_supervisor_is_killed(redis: RedisProcess) -> None:
+    words = ("--workers", "2", "--port", "0", "--redis", redis.url, "--prefix", "orphans:")
+    with serving("app:server", *words) as served:
+        port = port_of(served)
         async with guests_of_all(port, ("web-1", "web-2")) as guests:
             served.signal(KILL)
             assert [(await each.closed()).code for each in guests.values()] == [1001, 1001]
         assert await asyncio.to_thread(served.wait) == -KILL
-
-    words = ("--workers", "2", "--port", "0", "--redis", redis.url, "--prefix", "orphans:")
-    with serving("app:server", *words) as served:
-        run(main(served, port_of(served)))
         assert served.output.count("the supervisor is gone, so this worker stops") == 2
 
 
-def test_a_worker_that_hangs_ends_with_its_supervisor_too() -> None:
-    async def main(served: Watched, port: int) -> None:
+async def test_a_worker_that_hangs_ends_with_its_supervisor_too() -> None:
+    with serving(*ALONE) as served:
+        port = port_of(served)
         async with guest(port) as one:
             one.client.send("block")
             assert (await one.hears())[0] == "begun"
             served.signal(KILL)
             assert (await one.closed()).code == 1006
         assert await asyncio.to_thread(served.wait) == -KILL
-
-    with serving(*ALONE) as served:
-        run(main(served, port_of(served)))
 
 
 # What goes wrong

@@ -15,7 +15,7 @@ import pytest
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cli.clients import guest, guests_of_all
 from tests.integration.cli.program import PATIENCE, Result, crosswire, port_of, serving
-from tests.support.aio import run, wait_until
+from tests.support.aio import wait_until
 from tests.support.watched import Watched
 
 WORKERS = ("web-1", "web-2")
@@ -45,15 +45,12 @@ def cluster(redis: RedisProcess) -> Iterator[Cluster]:
         yield Cluster(served, redis, "talk:")
 
 
-def test_messages_from_every_worker_reach_the_clients_of_all(cluster: Cluster) -> None:
-    async def main() -> None:
-        async with guests_of_all(cluster.port, WORKERS) as guests:
-            for worker, speaker in guests.items():
-                speaker.client.send("shout", f"from {worker}")
-                for listener in guests.values():
-                    assert await listener.hears() == ("heard", [worker, f"from {worker}"])
-
-    run(main())
+async def test_messages_from_every_worker_reach_the_clients_of_all(cluster: Cluster) -> None:
+    async with guests_of_all(cluster.port, WORKERS) as guests:
+        for worker, speaker in guests.items():
+            speaker.client.send("shout", f"from {worker}")
+            for listener in guests.values():
+                assert await listener.hears() == ("heard", [worker, f"from {worker}"])
 
 
 # nodes
@@ -97,12 +94,13 @@ def test_a_redis_that_is_down_is_shown_by_the_other(cluster: Cluster, redis: Red
     assert "web-1" in out
 
 
-def test_a_node_that_is_slow_to_answer_a_newcomer_is_not_left_out(redis: RedisProcess) -> None:
+async def test_a_node_that_is_slow_to_answer_a_newcomer_is_not_left_out(redis: RedisProcess) -> None:
     def listening() -> int:
         count: int = redis.command("PUBSUB", "NUMSUB", "slow:a")[1]
         return count
 
-    async def main(cluster: Cluster) -> None:
+    with serving("app:server", "--port", "0", "--redis", redis.url, "--prefix", "slow:") as served:
+        cluster = Cluster(served, redis, "slow:")
         async with guest(cluster.port) as one:
             assert listening() == 1
             os.kill(one.pid, signal.SIGSTOP)
@@ -114,9 +112,6 @@ def test_a_node_that_is_slow_to_answer_a_newcomer_is_not_left_out(redis: RedisPr
                 os.kill(one.pid, signal.SIGCONT)
             assert await asking == Result(0, "8\n", "")
 
-    with serving("app:server", "--port", "0", "--redis", redis.url, "--prefix", "slow:") as served:
-        run(main(Cluster(served, redis, "slow:")))
-
 
 # send
 
@@ -126,32 +121,26 @@ def test_a_node_that_is_slow_to_answer_a_newcomer_is_not_left_out(redis: RedisPr
     [("--everyone",), ("--users", "1,2"), ("--user", "1", "--user", "2"), ("--room", "chat", "lobby")],
     ids=lambda words: words[0],
 )
-def test_send_reaches_clients(cluster: Cluster, audience: tuple[str, ...]) -> None:
-    async def main() -> None:
-        async with guest(cluster.port, "1") as one, guest(cluster.port, "2") as two, guest(cluster.port, "3") as other:
-            for each in (one, two):
-                await each.client.call("join", "lobby")
-            await cluster.meanwhile("send", "news", '{"text": "hi"}', *audience)
-            heard = [one, two, other] if audience == ("--everyone",) else [one, two]
-            assert [await each.hears() for each in heard] == [("news", {"text": "hi"})] * len(heard)
-            await cluster.meanwhile("send", "news", "--user", "3")
-            assert await other.hears() == ("news", None)  # and nothing before
-
-    run(main())
+async def test_send_reaches_clients(cluster: Cluster, audience: tuple[str, ...]) -> None:
+    async with guest(cluster.port, "1") as one, guest(cluster.port, "2") as two, guest(cluster.port, "3") as other:
+        for each in (one, two):
+            await each.client.call("join", "lobby")
+        await cluster.meanwhile("send", "news", '{"text": "hi"}', *audience)
+        heard = [one, two, other] if audience == ("--everyone",) else [one, two]
+        assert [await each.hears() for each in heard] == [("news", {"text": "hi"})] * len(heard)
+        await cluster.meanwhile("send", "news", "--user", "3")
+        assert await other.hears() == ("news", None)  # and nothing before
 
 
 @pytest.mark.parametrize(
     ("to", "workers"),
     [(("--nodes",), WORKERS), (("--to", "web-2"), WORKERS[1:]), (("--to", "web-1", "--to", "web-2"), WORKERS)],
 )
-def test_send_reaches_nodes(cluster: Cluster, to: tuple[str, ...], workers: tuple[str, ...]) -> None:
-    async def main() -> None:
-        async with guests_of_all(cluster.port, WORKERS) as guests:
-            await cluster.meanwhile("send", "poke", "5", *to)
-            for worker in workers:
-                assert await guests[worker].hears() == ("poked", [worker, 5])
-
-    run(main())
+async def test_send_reaches_nodes(cluster: Cluster, to: tuple[str, ...], workers: tuple[str, ...]) -> None:
+    async with guests_of_all(cluster.port, WORKERS) as guests:
+        await cluster.meanwhile("send", "poke", "5", *to)
+        for worker in workers:
+            assert await guests[worker].hears() == ("poked", [worker, 5])
 
 
 def test_data_can_come_from_standard_input(cluster: Cluster) -> None:
@@ -195,14 +184,11 @@ def mixed(redis: RedisProcess) -> Iterator[Cluster]:
 
 
 @pytest.mark.parametrize("audience", [("--everyone",), ("--user", "1"), ("--room", "chat", "lobby")])
-def test_send_reaches_clients_of_a_compat_cluster(mixed: Cluster, audience: tuple[str, ...]) -> None:
-    async def main() -> None:
-        async with guest(mixed.port, "1") as one:
-            await one.client.call("join", "lobby")
-            await mixed.meanwhile("send", "news", "1", *audience, "--compat", "msgpack")
-            assert await one.hears() == ("news", 1)
-
-    run(main())
+async def test_send_reaches_clients_of_a_compat_cluster(mixed: Cluster, audience: tuple[str, ...]) -> None:
+    async with guest(mixed.port, "1") as one:
+        await one.client.call("join", "lobby")
+        await mixed.meanwhile("send", "news", "1", *audience, "--compat", "msgpack")
+        assert await one.hears() == ("news", 1)
 
 
 def test_nodes_of_a_compat_cluster_answer(mixed: Cluster) -> None:

@@ -190,7 +190,7 @@ async def test_a_cancelled_connect_leaves_the_other_waiters_alone() -> None:
 async def test_a_server_that_does_not_close_its_side_is_dropped() -> None:
     async with FakeServer() as server:
         client = quick(server.url)
-        client._destination._target = Target("", close_timeout=0.05)
+        client._targets._template = Target("", close_timeout=0.05)
         await client.connect()
         server.last.transport.pause_reading()
         await client.close()

@@ -137,9 +137,7 @@ async def test_a_failing_handler_is_reported_and_the_next_is_called(caplog: pyte
         assert all("a handler of on_error failed" in each for each in caplog.messages)
 
 
-async def test_handlers_that_still_run_are_cancelled_when_the_client_closes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crosswire.client.client.HANDLER_GRACE", 0.05)
-
+async def test_handlers_that_still_run_are_cancelled_when_the_client_closes() -> None:
     ended: list[str] = []
     async with FakeServer() as server:
         client = Client(server.url)

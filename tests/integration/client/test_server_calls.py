@@ -3,10 +3,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-import pytest
-
 from crosswire.client import Client
-from crosswire.client import router as router_module
+from crosswire.client.router import MAX_HANDLERS
 from crosswire.errors import EventError
 from tests.integration.client.fake_server import FakeServer
 from tests.integration.client.helpers import Watch, quick
@@ -98,9 +96,7 @@ async def test_an_answer_for_a_connection_that_is_gone_is_dropped() -> None:
         assert watch.errors == []
 
 
-async def test_running_handlers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(router_module, "MAX_RUNNING", 2)
-
+async def test_running_handlers_are_bounded() -> None:
     go_on = asyncio.Event()
     async with FakeServer() as server, quick(server.url) as client:
         watch = Watch(client)
@@ -110,7 +106,7 @@ async def test_running_handlers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
             await go_on.wait()
 
         client.on("quick", lambda: "still answered")
-        for _ in range(3):
+        for _ in range(MAX_HANDLERS + 1):
             await server.send({"event": "slow"})
         assert (await ask(server, "slow"))["error"]["code"] == "BUSY"
         assert await ask(server, "quick") == {"payload": "still answered"}

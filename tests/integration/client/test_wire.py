@@ -131,7 +131,7 @@ async def test_json_when_the_server_knows_no_msgpack() -> None:
 async def test_a_server_that_does_not_read_is_dropped_before_memory_is_full() -> None:
     async with FakeServer() as server:
         client = quick(server.url, retry_limit=0)
-        client._destination._target = Target("", outbox=1 << 20)
+        client._targets._template = Target("", outbox=1 << 20)
         watch = Watch(client)
         await client.connect()
         server.last.transport.pause_reading()

@@ -73,7 +73,7 @@ class Ghost:
         """Answer in somebody's name, to the incarnation of whoever asked."""
         self.say(self.channels.incarnation(asker), Answer(sender, call_id, envelopes.pack(value)))
 
-    # NodeInbox
+    # EventInbox and ReplyInbox
 
     def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None: ...
 
@@ -99,7 +99,7 @@ class Ghost:
 async def haunted(bus: Bus, name: str = "ghost", *, serves: bool = False) -> AsyncIterator[Ghost]:
     """A ghost that beats once; if it is to live for more than two seconds, let it beat again."""
     ghost = Ghost(bus, name, serves=serves)
-    ghost.native.attend(ghost, ghost)
+    ghost.native.attend(ghost, ghost, ghost)
     await ghost.port.start()
     try:
         for channel in ghost.native.own_channels:

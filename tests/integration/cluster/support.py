@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from crosswire import Handshake, MemoryBus, Node, Server, Socket
+from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.interface import Bus
-from crosswire.core.membership import DEATH, INTERVAL
+from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER
 from crosswire.testing import EventClient, connect
 from crosswire.testing.redis_process import RedisProcess
 from tests.support.aio import wait_until
@@ -17,8 +18,14 @@ PATIENCE = 5.0
 """Seconds after which what did not come is a failure."""
 STANDSTILL = 1.5
 """Seconds for which the machine may stand still in the middle of it."""
-FOUND_OUT = 2 * (DEATH + INTERVAL) + STANDSTILL
+FOUND_OUT = 2 * (DEAD_AFTER + BEAT_INTERVAL) + STANDSTILL
 """Seconds in which a node that is silent is found out: one that stood still itself begins to count anew."""
+
+
+def connection_of(member: Server | Node) -> ClusterConnection:
+    """Return what a running server or node keeps to itself: its connection to the cluster."""
+    node = member.cluster if isinstance(member, Server) else member
+    return node._lifecycle.connection()
 
 
 def user_in_query(handshake: Handshake) -> str | None:

@@ -14,7 +14,7 @@ from crosswire import BusUnavailable, CloseCode, ConfigError, Heartbeat, Node, R
 from crosswire.testing import connect
 from crosswire.testing.redis_process import RedisProcess
 from crosswire.types import SubscriptionFailure
-from tests.integration.cluster.support import client, make_server, received, running
+from tests.integration.cluster.support import client, connection_of, make_server, received, running
 from tests.support.aio import wait_until
 
 NEEDED = ("p:*", "a", "e", "n:*", "i:*", "u:*")
@@ -176,17 +176,14 @@ async def test_a_room_that_one_redis_refuses_is_heard_over_the_other(
         for number in range(10):  # some of them go over the one, some over the other
             await peer.call("join", ["chat", f"{number}"])
         assert {failure.url for failure in failures} == {one.url}
-        member = there.cluster.connected()
-        assert member is not None
-        await wait_until(
-            lambda: member.members._members.common_paths() == frozenset({two.url.removeprefix("redis://")})
-        )
+        members = connection_of(there).members
+        await wait_until(lambda: members._members.common_paths() == frozenset({two.url.removeprefix("redis://")}))
         for number in range(10):
             there.room("chat", f"{number}").send("x", number)
             await peer.receive("x")
         for number in range(10):
             await peer.call("leave", ["chat", f"{number}"])
-        await wait_until(lambda: len(member.members._members.common_paths() or ()) == 2)
+        await wait_until(lambda: len(members._members.common_paths() or ()) == 2)
 
 
 async def test_what_may_not_be_published_is_told(

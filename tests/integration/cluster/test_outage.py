@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from crosswire import BusUnavailable, GapInfo, Heartbeat, LinkStatus, Node, Redis, Server
-from crosswire.core.membership import DEATH
+from crosswire.core.membership import DEAD_AFTER
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import Heard, client, make_server, running, some_nodes
 from tests.support.aio import wait_until
@@ -255,7 +255,7 @@ async def test_a_redis_that_hangs_for_longer_than_a_node_may_be_silent_costs_no_
         await until_noticed(a, b)
         with pytest.raises(BusUnavailable):
             await a.call("b", "x")
-        await wait_until(lambda: loop.time() - began > DEATH + 1)
+        await wait_until(lambda: loop.time() - began > DEAD_AFTER + 1)
         redis.resume()
         began = loop.time()
         await wait_until(lambda: all(status.healthy for node in (a, b) for status in node.redis.status()))

@@ -20,7 +20,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.testing import EventClient
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.original import compat_bus
-from tests.integration.cluster.support import client, make_server, received, running, some_nodes
+from tests.integration.cluster.support import client, connection_of, make_server, received, running, some_nodes
 from tests.support.aio import wait_until
 
 MSGPACK = {"Sec-WebSocket-Protocol": "crosswire.msgpack"}
@@ -142,9 +142,8 @@ async def test_however_long_ago_the_client_came(any_bus: Bus, name: str) -> None
             await wait_until(lambda: not there.cluster.nodes["here"].connections)
         async with client(here, "1", MSGPACK) as peer:
             await peer.call("join", ["chat", "r"])
-            connection = there.cluster.connected()
-            assert connection is not None
-            await wait_until(lambda: connection.members.want_msgpack)
+            members = connection_of(there).members
+            await wait_until(lambda: members.want_msgpack)
             say = senders(here, there)[name]
             assert repr(await gets(peer, say, {**AWKWARD, **LARGE})) == expected
 

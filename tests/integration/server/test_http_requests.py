@@ -120,14 +120,14 @@ HALF_A_BODY = request("POST", fields="Host: a\r\nContent-Length: 9\r\n") + b"abc
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", HALF_A_BODY])
 async def test_a_peer_that_is_gone_is_not_waited_for(sent: bytes) -> None:
     async with make_server() as server:
-        openings = server._listener._openings
+        handshakes = server._listener._handshakes
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(sent)
-        await wait_until(lambda: len(openings))
+        await wait_until(lambda: len(handshakes))
         if sent == HALF_A_BODY:
             assert (await asyncio.wait_for(reader.read(), PATIENCE)).startswith(b"HTTP/1.1 405 ")
         writer.write_eof()
-        await wait_until(lambda: not len(openings))
+        await wait_until(lambda: not len(handshakes))
         writer.close()
 
 

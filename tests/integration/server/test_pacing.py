@@ -87,7 +87,7 @@ async def test_it_says_that_the_connection_ends(end: str) -> None:
             server.user("1").send("more")
             await server.user("1").close(4000)
         elif end == "abort":
-            socket.abort(Close(4000))
+            socket._peer.abort(Close(4000))
         elif end == "leave":
             peer.writer.transport.abort()
         else:

@@ -20,17 +20,14 @@ KINDS = pytest.mark.parametrize("make", [lambda: Server(port=0), lambda: Node()]
 
 
 @KINDS
-def test_run_in_a_running_loop_names_start(make: Makes) -> None:
+async def test_run_in_a_running_loop_names_start(make: Makes) -> None:
     it = make()
     what = type(it).__name__.lower()
 
-    async def main() -> None:
-        with pytest.raises(UsageError, match=rf"Jupyter.*`await {what}\.start\(\)`.*`await {what}\.stop\(\)`"):
-            it.run()
-        await it.start()  # it does
-        await it.stop()
-
-    run(main())
+    with pytest.raises(UsageError, match=rf"Jupyter.*`await {what}\.start\(\)`.*`await {what}\.stop\(\)`"):
+        it.run()
+    await it.start()  # it does
+    await it.stop()
 
 
 @KINDS
@@ -157,14 +154,10 @@ def test_a_redis_that_refuses_is_one_line(kind: str) -> None:
     assert ":wrong@" not in err
 
 
-def test_a_name_that_is_taken_is_one_line() -> None:
+async def test_a_name_that_is_taken_is_one_line() -> None:
     with RedisProcess() as redis:
-
-        async def main() -> tuple[int, str]:
-            async with Node("a", redis=redis.url):
-                return await asyncio.to_thread(program, f"Node('a', redis={redis.url!r}).run()")
-
-        code, err = run(main())
+        async with Node("a", redis=redis.url):
+            code, err = await asyncio.to_thread(program, f"Node('a', redis={redis.url!r}).run()")
     assert code == 1
     lines = [line for line in err.splitlines() if " INFO " not in line]
     assert lines == ["CONFIG: there is a living node of the name 'a' already: choose another name"]
@@ -207,92 +200,80 @@ def test_a_node_logs_as_a_server_does() -> None:
 # The hooks of a node
 
 
-def test_the_hooks_of_a_node_are_called_once_a_run() -> None:
-    async def main() -> None:
-        node, notes = Node("a"), list[str]()
+async def test_the_hooks_of_a_node_are_called_once_a_run() -> None:
+    node, notes = Node("a"), list[str]()
+
+    @node.on_start
+    async def start() -> None:
+        await asyncio.sleep(0)
+        notes.append("start")
+        node.send("hello")
+
+    node.on_start(lambda: notes.append("first"), once=True)
+    node.on("hello", lambda: notes.append("hello"))
+
+    @node.on_stop
+    async def stop() -> None:
+        notes.append("stop")
+        node.send("hello")  # it still can
+
+    for _ in range(2):
+        async with node:
+            await wait_until(lambda: notes[-1] == "hello")
+        await node.stop()
+    assert [note for note in notes if note != "hello"] == ["start", "first", "stop", "start", "stop"]
+    node.off("on_start")
+    node.off(node.on_stop)
+    async with node:
+        pass
+    assert [note for note in notes if note != "hello"][5:] == []
+
+
+async def test_a_node_whose_on_start_fails_has_not_started() -> None:
+    bus, stops = MemoryBus(), list[int]()
+    async with Node("other", bus=bus) as other:
+        node = Node("a", bus=bus)
+        node.on_stop(lambda: stops.append(1))
+
+        @node.on_start(once=True)
+        async def fail() -> None:
+            raise OSError("no model")
+
+        with pytest.raises(OSError, match="no model"):
+            await node.start()
+        assert not node.running
+        assert list(other.nodes) == ["other"]
+        async with node:
+            assert set(other.nodes) == {"other", "a"}
+    assert stops == [1]
+
+
+async def test_what_others_ask_waits_until_on_start_has_ended() -> None:
+    bus, ready, go = MemoryBus(), list[int](), asyncio.Event()
+    async with Node("other", bus=bus) as other:
+        node = Node("a", bus=bus)
 
         @node.on_start
-        async def start() -> None:
-            await asyncio.sleep(0)
-            notes.append("start")
-            node.send("hello")
+        async def load() -> None:
+            assert await node.call("other", "config") == 5
+            await go.wait()
+            ready.append(1)
 
-        node.on_start(lambda: notes.append("first"), once=True)
-        node.on("hello", lambda: notes.append("hello"))
-
-        @node.on_stop
-        async def stop() -> None:
-            notes.append("stop")
-            node.send("hello")  # it still can
-
-        for _ in range(2):
-            async with node:
-                await wait_until(lambda: notes[-1] == "hello")
-            await node.stop()
-        assert [note for note in notes if note != "hello"] == ["start", "first", "stop", "start", "stop"]
-        node.off("on_start")
-        node.off(node.on_stop)
-        async with node:
-            pass
-        assert [note for note in notes if note != "hello"][5:] == []
-
-    run(main())
+        other.on("config", lambda: 5)
+        node.on("ask", lambda: list(ready))
+        starting = asyncio.create_task(node.start())
+        await wait_until(lambda: "a" in other.nodes)
+        asking = asyncio.create_task(other.call("a", "ask"))
+        await asyncio.sleep(0.01)
+        assert not asking.done()
+        go.set()
+        await starting
+        assert await asking == [1]
+        await node.stop()
 
 
-def test_a_node_whose_on_start_fails_has_not_started() -> None:
-    async def main() -> None:
-        bus, stops = MemoryBus(), list[int]()
-        async with Node("other", bus=bus) as other:
-            node = Node("a", bus=bus)
-            node.on_stop(lambda: stops.append(1))
-
-            @node.on_start(once=True)
-            async def fail() -> None:
-                raise OSError("no model")
-
-            with pytest.raises(OSError, match="no model"):
-                await node.start()
-            assert not node.running
-            assert list(other.nodes) == ["other"]
-            async with node:
-                assert set(other.nodes) == {"other", "a"}
-        assert stops == [1]
-
-    run(main())
-
-
-def test_what_others_ask_waits_until_on_start_has_ended() -> None:
-    async def main() -> None:
-        bus, ready, go = MemoryBus(), list[int](), asyncio.Event()
-        async with Node("other", bus=bus) as other:
-            node = Node("a", bus=bus)
-
-            @node.on_start
-            async def load() -> None:
-                assert await node.call("other", "config") == 5
-                await go.wait()
-                ready.append(1)
-
-            other.on("config", lambda: 5)
-            node.on("ask", lambda: list(ready))
-            starting = asyncio.create_task(node.start())
-            await wait_until(lambda: "a" in other.nodes)
-            asking = asyncio.create_task(other.call("a", "ask"))
-            await asyncio.sleep(0.01)
-            assert not asking.done()
-            go.set()
-            await starting
-            assert await asking == [1]
-            await node.stop()
-
-    run(main())
-
-
-def test_configure_while_it_starts_is_refused() -> None:
-    async def main() -> None:
-        node = Node("a")
-        node.on_start(lambda: node.configure(name="b"))
-        with pytest.raises(ConfigError, match="runs already"):
-            await node.start()
-
-    run(main())
+async def test_configure_while_it_starts_is_refused() -> None:
+    node = Node("a")
+    node.on_start(lambda: node.configure(name="b"))
+    with pytest.raises(ConfigError, match="runs already"):
+        await node.start()

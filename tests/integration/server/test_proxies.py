@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from crosswire import ConfigError, Handshake, Limits, Server
-from crosswire.runtime.loops import loop_factory
 from crosswire.testing.socket_peer import upgrade_request
 from tests.integration.server.support import PATIENCE, make_server
-from tests.support import aio
+from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
+from tests.support.loops import on_every_loop
 from tests.support.proxy_header import tlv, v2
 
 V1 = b"PROXY TCP4 1.2.3.4 10.0.0.1 8080 80\r\n"
@@ -81,7 +81,7 @@ async def test_a_trusted_proxy_tells_the_client_s_address_and_scheme(
         connected = upgrade_request().replace(b"Host: test\r\n", b"Host: test\r\n" + fields.encode())
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(connected)
-        await aio.wait_until(lambda: server.sockets)
+        await wait_until(lambda: server.sockets)
         (socket,) = server.sockets
         assert f"{socket.handshake.remote} {socket.handshake.scheme}" == seen
         writer.close()
@@ -186,30 +186,24 @@ def tls_exchange(client_tls: ssl.SSLContext, port: int, header: bytes, *, at_onc
                 return answer
 
 
-@pytest.mark.parametrize("loop", ["default", "asyncio"])
+@on_every_loop
 @pytest.mark.parametrize("at_once", [True, False])
-def test_the_proxy_protocol_comes_before_tls(tmp_path: Path, at_once: bool, loop: str) -> None:
-    async def main() -> None:
-        server_tls, client_tls = tls_contexts(tmp_path)
-        async with serving(tls=server_tls, trusted_proxies=["127.0.0.1"], proxy_protocol=True) as server:
-            for _ in range(3):
-                answer = await asyncio.to_thread(tls_exchange, client_tls, server.port, V1, at_once=at_once)
-                assert answer.endswith(b"1.2.3.4 https")
-            assert b"HTTP" not in await say(server, V1 + b"no TLS at all\r\n\r\n")
-            answer = await asyncio.to_thread(tls_exchange, client_tls, server.port, V2, at_once=at_once)
+async def test_the_proxy_protocol_comes_before_tls(tmp_path: Path, at_once: bool) -> None:
+    server_tls, client_tls = tls_contexts(tmp_path)
+    async with serving(tls=server_tls, trusted_proxies=["127.0.0.1"], proxy_protocol=True) as server:
+        for _ in range(3):
+            answer = await asyncio.to_thread(tls_exchange, client_tls, server.port, V1, at_once=at_once)
             assert answer.endswith(b"1.2.3.4 https")
+        assert b"HTTP" not in await say(server, V1 + b"no TLS at all\r\n\r\n")
+        answer = await asyncio.to_thread(tls_exchange, client_tls, server.port, V2, at_once=at_once)
+        assert answer.endswith(b"1.2.3.4 https")
 
-    aio.run(main(), loop_factory() if loop == "default" else None)
 
-
-def test_a_tls_handshake_after_the_announcement_that_takes_too_long_is_dropped(tmp_path: Path) -> None:
-    async def main() -> None:
-        server_tls, _ = tls_contexts(tmp_path)
-        limits = Limits(handshake_timeout=0.1)
-        async with serving(tls=server_tls, trusted_proxies=["127.0.0.1"], proxy_protocol=True, limits=limits) as server:
-            assert await say(server, V1) == b""
-
-    aio.run(main(), loop_factory())
+async def test_a_tls_handshake_after_the_announcement_that_takes_too_long_is_dropped(tmp_path: Path) -> None:
+    server_tls, _ = tls_contexts(tmp_path)
+    limits = Limits(handshake_timeout=0.1)
+    async with serving(tls=server_tls, trusted_proxies=["127.0.0.1"], proxy_protocol=True, limits=limits) as server:
+        assert await say(server, V1) == b""
 
 
 @pytest.mark.parametrize(

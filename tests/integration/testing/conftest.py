@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import asyncio
-from functools import partial
-
 import pytest
-import uvloop
 
-from tests.integration.testing.proxied import Run
-from tests.support import aio
+from tests.support.aio import LoopFactory
+from tests.support.loops import LOOP_FACTORIES
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    return partial(aio.run, loop_factory=request.param)
+@pytest.fixture(params=LOOP_FACTORIES.values(), ids=list(LOOP_FACTORIES))
+def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
+    """Run every asynchronous test of this folder on each kind of event loop."""
+    factory: LoopFactory = request.param
+    return factory

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 
-Run = Callable[[Coroutine[Any, Any, Any]], Any]
 DEADLINE = 10
 TOO_MUCH = 64 * 1024 * 1024
 """Bytes that no buffers on the way take."""
@@ -52,7 +50,7 @@ class Peer:
         return self.writer.transport.get_write_buffer_size()  # type: ignore[no-any-return,attr-defined,unused-ignore]
 
 
-class Setting:
+class ProxiedServer:
     """A server, a proxy before it, and clients of that."""
 
     def __init__(self) -> None:
@@ -83,24 +81,16 @@ class Setting:
 
 
 @asynccontextmanager
-async def setting() -> AsyncIterator[Setting]:
-    made = Setting()
-    listener = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+async def proxied_server() -> AsyncIterator[ProxiedServer]:
+    proxied = ProxiedServer()
+    listener = await asyncio.start_server(proxied.serve, "127.0.0.1", 0)
     try:
-        async with TcpProxy("127.0.0.1", listener.sockets[0].getsockname()[1]) as made.proxy:
-            yield made
+        async with TcpProxy("127.0.0.1", listener.sockets[0].getsockname()[1]) as proxied.proxy:
+            yield proxied
     finally:
-        made.end()
+        proxied.end()
         listener.close()
         await listener.wait_closed()
-
-
-def play(run: Run, script: Callable[[Setting], Coroutine[Any, Any, None]]) -> None:
-    async def main() -> None:
-        async with setting() as made:
-            await script(made)
-
-    run(main())
 
 
 async def send_until_stuck(sender: Peer) -> int:

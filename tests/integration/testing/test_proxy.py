@@ -10,14 +10,14 @@ import pytest
 from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 from crosswire.testing.recorder import eventually
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.testing.proxied import DEADLINE, Peer, Run, Setting, play, send_until_stuck, setting
+from tests.integration.testing.proxied import DEADLINE, Peer, proxied_server, send_until_stuck
 
 # Without faults
 
 
-def test_bytes_pass_both_ways_and_are_counted(run: Run) -> None:
-    async def script(made: Setting) -> None:
-        client, server, link = await made.pair()
+async def test_bytes_pass_both_ways_and_are_counted() -> None:
+    async with proxied_server() as proxied:
+        client, server, link = await proxied.pair()
         client.send(b"hello")
         assert await server.receive(5) == b"hello"
         server.send(b"welcome")
@@ -25,104 +25,87 @@ def test_bytes_pass_both_ways_and_are_counted(run: Run) -> None:
         assert (link.index, link.bytes_up, link.bytes_down, link.bytes_lost) == (0, 5, 7, 0)
         assert repr(link) == "<ProxiedConnection 0: 5 bytes up, 7 down, 0 lost>"
 
-    play(run, script)
 
-
-def test_what_is_sent_before_the_server_is_connected_is_not_lost(run: Run) -> None:
-    async def script(made: Setting) -> None:
+async def test_what_is_sent_before_the_server_is_connected_is_not_lost() -> None:
+    async with proxied_server() as proxied:
         for number in range(50):
-            client = await made.client()
+            client = await proxied.client()
             client.send(b"%5d" % number)
-        assert sorted([await (await made.arrived.get()).receive(5) for _ in range(50)]) == [
+        assert sorted([await (await proxied.arrived.get()).receive(5) for _ in range(50)]) == [
             b"%5d" % number for number in range(50)
         ]
 
-    play(run, script)
 
-
-def test_much_passes_whole_to_a_slow_reader(run: Run) -> None:
-    async def script(made: Setting) -> None:
-        client, server, _ = await made.pair()
+async def test_much_passes_whole_to_a_slow_reader() -> None:
+    async with proxied_server() as proxied:
+        client, server, _ = await proxied.pair()
         data = b"".join(number.to_bytes(4, "big") for number in range(2_000_000))
         for sender, receiver in ((client, server), (server, client)):
             sender.send(data)
             sender.writer.write_eof()
             assert await receiver.rest() == data
 
-    play(run, script)
 
-
-def test_a_reader_that_does_not_read_holds_the_sender_back(run: Run) -> None:
-    async def script(made: Setting) -> None:
-        client, server, _ = await made.pair()
+async def test_a_reader_that_does_not_read_holds_the_sender_back() -> None:
+    async with proxied_server() as proxied:
+        client, server, _ = await proxied.pair()
         for sender, receiver in ((client, server), (server, client)):
             sent = await send_until_stuck(sender)
             assert await receiver.receive(sent) == bytes(sent)
 
-    play(run, script)
 
-
-def test_an_end_of_stream_passes_and_the_other_way_stays_open(run: Run) -> None:
-    async def script(made: Setting) -> None:
-        client, server, _ = await made.pair()
+async def test_an_end_of_stream_passes_and_the_other_way_stays_open() -> None:
+    async with proxied_server() as proxied:
+        client, server, _ = await proxied.pair()
         client.send(b"last words")
         client.writer.write_eof()
         assert await server.rest() == b"last words"
         server.send(b"heard")
         server.writer.write_eof()
         assert await client.rest() == b"heard"
-        await eventually(lambda: not made.proxy.links, "the link is over")
-
-    play(run, script)
+        await eventually(lambda: not proxied.proxy.links, "the link is over")
 
 
 @pytest.mark.parametrize("by_client", [True, False])
-def test_a_reset_passes_as_a_reset(run: Run, by_client: bool) -> None:
-    async def script(made: Setting) -> None:
-        client, server, _ = await made.pair()
+async def test_a_reset_passes_as_a_reset(by_client: bool) -> None:
+    async with proxied_server() as proxied:
+        client, server, _ = await proxied.pair()
         (client if by_client else server).reset()
         assert await (server if by_client else client).is_reset()
-        await eventually(lambda: not made.proxy.links, "the link is over")
-
-    play(run, script)
+        await eventually(lambda: not proxied.proxy.links, "the link is over")
 
 
-def test_links_are_told_apart_by_what_was_sent_first(run: Run) -> None:
-    async def script(made: Setting) -> None:
-        one, _, first = await made.pair()
-        two, server, second = await made.pair()
+async def test_links_are_told_apart_by_what_was_sent_first() -> None:
+    async with proxied_server() as proxied:
+        one, _, first = await proxied.pair()
+        two, server, second = await proxied.pair()
         one.send(b"PING\r\n")
         two.send(b"SUBSCRIBE room\r\n")
         two.send(b"x" * 10_000)
         await server.receive(10_016)
         await eventually(lambda: first.first_bytes == b"PING\r\n", "it passes")
         assert second.first_bytes == (b"SUBSCRIBE room\r\n" + b"x" * 10_000)[:4096]
-        assert [link for link in made.proxy.links if b"SUBSCRIBE" in link.first_bytes] == [second]
+        assert [link for link in proxied.proxy.links if b"SUBSCRIBE" in link.first_bytes] == [second]
         assert (first.index, second.index) == (0, 1)
 
-    play(run, script)
 
-
-def test_a_server_that_can_not_be_reached_is_a_reset_for_the_client(run: Run) -> None:
-    async def main() -> None:
-        with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))
-            async with TcpProxy(*nobody.getsockname()) as proxy:
-                client = Peer(*await asyncio.open_connection("127.0.0.1", proxy.port))
-                assert await client.is_reset()
-                assert not proxy.links
-
-    run(main())
+async def test_a_server_that_can_not_be_reached_is_a_reset_for_the_client() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        async with TcpProxy(*nobody.getsockname()) as proxy:
+            client = Peer(*await asyncio.open_connection("127.0.0.1", proxy.port))
+            assert await client.is_reset()
+            assert not proxy.links
 
 
 # Delay
 
 
-def test_delayed_bytes_of_the_server_come_later_and_in_order(run: Run) -> None:
-    async def script(made: Setting) -> None:
-        client, server, _ = await made.pair()
+async def test_delayed_bytes_of_the_server_come_later_and_in_order() -> None:
+    async with proxied_server() as proxied:
+        client, server, _ = await proxied.pair()
         loop, delay = asyncio.get_running_loop(), 0.05
-        made.proxy.delay(delay)
+        proxied.proxy.delay(delay)
         client.send(b"question")
         await server.receive(8)
         asked = loop.time()
@@ -130,64 +113,57 @@ def test_delayed_bytes_of_the_server_come_later_and_in_order(run: Run) -> None:
         assert await client.receive(4) == b"one "
         assert loop.time() - asked >= delay - 0.002  # uvloop's clock has whole milliseconds
         server.send(b"two ")
-        made.proxy.delay(0)
+        proxied.proxy.delay(0)
         server.send(b"three")
         server.writer.write_eof()
         assert await client.rest() == b"two three"
 
-    play(run, script)
 
-
-def test_links_made_later_are_delayed_too_and_what_is_under_way_is_limited(run: Run) -> None:
-    async def script(made: Setting) -> None:
-        made.proxy.delay(3600)
-        client, server, link = await made.pair()
+async def test_links_made_later_are_delayed_too_and_what_is_under_way_is_limited() -> None:
+    async with proxied_server() as proxied:
+        proxied.proxy.delay(3600)
+        client, server, link = await proxied.pair()
         await send_until_stuck(server)
         client.send(b"at once")
         assert await server.receive(7) == b"at once"
         assert link.bytes_down == 0
 
-    play(run, script)
-
 
 # The end
 
 
-def test_nothing_is_left_of_links_in_any_state(run: Run) -> None:
-    async def main() -> None:
-        async with setting() as made:
-            faults: list[Callable[[ProxiedConnection], None]] = [
-                lambda link: None,
-                made.proxy.hold,
-                made.proxy.blackhole,
-                partial(made.proxy.cut, reset=False),
-                lambda link: made.proxy.delay(3600),
-            ]
-            pairs = []
-            for fault in faults:
-                client, server, link = await made.pair()
-                await send_until_stuck(client)
-                fault(link)
-                server.send(b"x")
-                pairs.append((client, server))
-            await made.client()  # perhaps not yet connected to the server
-            proxy = made.proxy
-            async with asyncio.timeout(DEADLINE):
-                await proxy.__aexit__()
-            assert not proxy.links
-            for client, server in pairs:
-                await asyncio.gather(client.is_reset(), server.is_reset())
-            with pytest.raises(ConnectionRefusedError):
-                await asyncio.open_connection("127.0.0.1", proxy.port)
-
-    run(main())
+async def test_nothing_is_left_of_links_in_any_state() -> None:
+    async with proxied_server() as proxied:
+        faults: list[Callable[[ProxiedConnection], None]] = [
+            lambda link: None,
+            proxied.proxy.hold,
+            proxied.proxy.blackhole,
+            partial(proxied.proxy.cut, reset=False),
+            lambda link: proxied.proxy.delay(3600),
+        ]
+        pairs = []
+        for fault in faults:
+            client, server, link = await proxied.pair()
+            await send_until_stuck(client)
+            fault(link)
+            server.send(b"x")
+            pairs.append((client, server))
+        await proxied.client()  # perhaps not yet connected to the server
+        proxy = proxied.proxy
+        async with asyncio.timeout(DEADLINE):
+            await proxy.__aexit__()
+        assert not proxy.links
+        for client, server in pairs:
+            await asyncio.gather(client.is_reset(), server.is_reset())
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", proxy.port)
 
 
 # With Redis behind it
 
 
-def test_the_connection_of_a_subscriber_can_be_chosen(run: Run) -> None:
-    async def main(redis: RedisProcess) -> None:
+async def test_the_connection_of_a_subscriber_can_be_chosen() -> None:
+    with RedisProcess() as redis:
         async with TcpProxy("127.0.0.1", redis.port) as proxy:
             subscriber, other = [Peer(*await asyncio.open_connection("127.0.0.1", proxy.port)) for _ in range(2)]
             subscriber.send(b"SUBSCRIBE room\r\n")
@@ -204,12 +180,9 @@ def test_the_connection_of_a_subscriber_can_be_chosen(run: Run) -> None:
             await eventually(lambda: redis.command("PUBSUB", "CHANNELS") == [], "Redis learns of the cut")
             other.writer.transport.abort()
 
+
+async def test_it_stands_before_a_server_that_goes_and_comes_back() -> None:
     with RedisProcess() as redis:
-        run(main(redis))
-
-
-def test_it_stands_before_a_server_that_goes_and_comes_back(run: Run) -> None:
-    async def main(redis: RedisProcess) -> None:
         async with TcpProxy("127.0.0.1", redis.port) as proxy:
             client = Peer(*await asyncio.open_connection("127.0.0.1", proxy.port))
             client.send(b"PING\r\n")
@@ -224,6 +197,3 @@ def test_it_stands_before_a_server_that_goes_and_comes_back(run: Run) -> None:
             client.send(b"PING\r\n")
             assert await client.receive(7) == b"+PONG\r\n"
             client.writer.transport.abort()
-
-    with RedisProcess() as redis:
-        run(main(redis))

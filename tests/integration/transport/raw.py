@@ -34,7 +34,7 @@ def close_frame(code: int, reason: bytes = b"") -> bytes:
     return frame(0x88, code.to_bytes(2, "big") + reason)
 
 
-class Raw:
+class RawConnection:
     """One TCP connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -106,8 +106,8 @@ class EchoServer:
         self.server.on_disconnect(lambda _socket, close: self.closes.append(close))
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[Raw]:
-        raw = Raw(*await asyncio.open_connection("127.0.0.1", self.server.port))
+    async def connect(self) -> AsyncIterator[RawConnection]:
+        raw = RawConnection(*await asyncio.open_connection("127.0.0.1", self.server.port))
         try:
             yield raw
         finally:

@@ -46,85 +46,70 @@ def application() -> tuple[Server, list[Any]]:
     return server, notes
 
 
-def test_calls_events_and_the_close() -> None:
+async def test_calls_events_and_the_close() -> None:
     server, notes = application()
 
-    async def main() -> None:
-        async with connect(server, "/?id=1") as client:
-            assert notes == ["start"]
-            assert await client.call("say", {"x": 1}) == ["1", {"x": 1}]
-            server.user("1").send("news", 42)
-            server.everyone.send("more")
-            assert await client.receive("more") == Received("more", None)
-            assert await client.receive() == Received("news", 42)
-            with pytest.raises(EventError, match="full: no room"):
-                await client.call("refuse")
-            with pytest.raises(CallTimeout):
-                await client.call("silent", timeout=0.01)
-            with pytest.raises(TimeoutError):
-                await client.receive(timeout=0.01)
-        assert notes == ["start", Close(1000), "stop"]
-        assert not server.running
-
-    aio.run(main(), loop_factory())
+    async with connect(server, "/?id=1") as client:
+        assert notes == ["start"]
+        assert await client.call("say", {"x": 1}) == ["1", {"x": 1}]
+        server.user("1").send("news", 42)
+        server.everyone.send("more")
+        assert await client.receive("more") == Received("more", None)
+        assert await client.receive() == Received("news", 42)
+        with pytest.raises(EventError, match="full: no room"):
+            await client.call("refuse")
+        with pytest.raises(CallTimeout):
+            await client.call("silent", timeout=0.01)
+        with pytest.raises(TimeoutError):
+            await client.receive(timeout=0.01)
+    assert notes == ["start", Close(1000), "stop"]
+    assert not server.running
 
 
 @pytest.mark.parametrize("headers", [{}, {"Sec-WebSocket-Protocol": "crosswire.msgpack"}], ids=["JSON", "MessagePack"])
-def test_calls_at_once_each_get_their_own_answer(headers: dict[str, str]) -> None:
+async def test_calls_at_once_each_get_their_own_answer(headers: dict[str, str]) -> None:
     server, _ = application()
 
-    async def main() -> None:
-        async with connect(server, "/?id=1", headers) as client:
-            answers = await asyncio.gather(*(client.call("say", number) for number in range(50)))
-            assert answers == [["1", number] for number in range(50)]
-
-    aio.run(main(), loop_factory())
+    async with connect(server, "/?id=1", headers) as client:
+        answers = await asyncio.gather(*(client.call("say", number) for number in range(50)))
+        assert answers == [["1", number] for number in range(50)]
 
 
-def test_the_server_calls_the_client() -> None:
+async def test_the_server_calls_the_client() -> None:
     server, _ = application()
 
-    async def main() -> None:
-        async with connect(server, "/?id=1") as one, connect(server, "/?id=2") as two:
-            asking = asyncio.create_task(server.everyone.gather("how are you"))
-            one.answer(await one.receive("how are you"), "fine")
-            two.refuse(await two.receive("how are you"), EventError("busy"))
-            replies = await asking
-            assert dict(replies) == {"1": "fine"}
-            assert replies.errors["2"].code == "busy"
-
-    aio.run(main(), loop_factory())
+    async with connect(server, "/?id=1") as one, connect(server, "/?id=2") as two:
+        asking = asyncio.create_task(server.everyone.gather("how are you"))
+        one.answer(await one.receive("how are you"), "fine")
+        two.refuse(await two.receive("how are you"), EventError("busy"))
+        replies = await asking
+        assert dict(replies) == {"1": "fine"}
+        assert replies.errors["2"].code == "busy"
 
 
-def test_a_refused_upgrade_raises() -> None:
+async def test_a_refused_upgrade_raises() -> None:
     server, notes = application()
 
-    async def main() -> None:
-        with pytest.raises(Refused, match="401") as caught:
-            async with connect(server, "/?bad=1"):
-                pass
-        assert caught.value.response.status == caught.value.status == 401
-        assert isinstance(caught.value, crosswire.Refused)
-        assert notes == ["start", "stop"]
-
-    aio.run(main(), loop_factory())
+    with pytest.raises(Refused, match="401") as caught:
+        async with connect(server, "/?bad=1"):
+            pass
+    assert caught.value.response.status == caught.value.status == 401
+    assert isinstance(caught.value, crosswire.Refused)
+    assert notes == ["start", "stop"]
 
 
-def test_a_close_of_the_server_is_told_and_ends_calls() -> None:
+async def test_a_close_of_the_server_is_told_and_ends_calls() -> None:
     server, _ = application()
 
-    async def main() -> None:
-        async with connect(server, "/?id=1") as client:
-            calling = asyncio.create_task(client.call("silent"))
-            await wait_until(lambda: server.sockets)
-            await server.user("1").close(4010, "logout")
-            assert await client.closed() == Close(4010, "logout")
-            with pytest.raises(NotConnected):
-                await calling
-            with pytest.raises(NotConnected):
-                client.send("say")
-
-    aio.run(main(), loop_factory())
+    async with connect(server, "/?id=1") as client:
+        calling = asyncio.create_task(client.call("silent"))
+        await wait_until(lambda: server.sockets)
+        await server.user("1").close(4010, "logout")
+        assert await client.closed() == Close(4010, "logout")
+        with pytest.raises(NotConnected):
+            await calling
+        with pytest.raises(NotConnected):
+            client.send("say")
 
 
 def test_a_server_that_runs_is_left_running_and_one_server_serves_many_loops() -> None:

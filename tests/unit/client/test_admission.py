@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosswire.client.admission import LONGEST
+from crosswire.client.admission import READY_TIMEOUT
 from crosswire.errors import NotConnected, Refused
 from crosswire.types import Close
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
+
+pytestmark = on_instant_loop
 
 READY = '{"event":"$ready","payload":null}'
 NEWS = '{"event":"news","payload":1}'
@@ -29,97 +30,82 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def test_a_server_that_says_it_will_tell_is_waited_for_however_long_it_takes() -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True, ping_interval=5, pong_timeout=1)
-        connecting = asyncio.create_task(fake.client.connect())
-        await settle()
+async def test_a_server_that_says_it_will_tell_is_waited_for_however_long_it_takes() -> None:
+    fake = FakeClient(announces=True, ping_interval=5, pong_timeout=1)
+    connecting = asyncio.create_task(fake.client.connect())
+    await settle()
+    fake.last.open()
+    fake.last.receive(NEWS)
+    await asyncio.sleep(READY_TIMEOUT - 1)
+    assert not connecting.done()
+    assert fake.last.sent == []  # no heartbeat, which would not be answered yet
+    fake.last.receive(READY)
+    await connecting
+    await asyncio.sleep(5)
+    assert fake.last.sent == [""]
+    await fake.client.close()
+
+
+async def test_a_server_that_says_it_will_tell_and_does_not_is_left() -> None:
+    fake = FakeClient(announces=True, retry_limit=1)
+    connecting = asyncio.create_task(fake.client.connect())
+    await settle()
+    for _ in range(2):
         fake.last.open()
-        fake.last.receive(NEWS)
-        await asyncio.sleep(LONGEST - 1)
-        assert not connecting.done()
-        assert fake.last.sent == []  # no heartbeat, which would not be answered yet
-        fake.last.receive(READY)
+        await asyncio.sleep(READY_TIMEOUT + 3)
+    with pytest.raises(NotConnected, match="gave up") as caught:
         await connecting
-        await asyncio.sleep(5)
-        assert fake.last.sent == [""]
-        await fake.client.close()
-
-    run(main(), InstantLoop)
+    assert caught.value.close is not None
+    assert caught.value.close.code == 1006
+    assert fake.told[:4] == [["dial"], ["open"], ["close", 1006, True], ["reconnect", 1, 1.5]]
 
 
-def test_a_server_that_says_it_will_tell_and_does_not_is_left() -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True, retry_limit=1)
-        connecting = asyncio.create_task(fake.client.connect())
-        await settle()
-        for _ in range(2):
-            fake.last.open()
-            await asyncio.sleep(LONGEST + 3)
-        with pytest.raises(NotConnected, match="gave up") as caught:
-            await connecting
-        assert caught.value.close is not None
-        assert caught.value.close.code == 1006
-        assert fake.told[:4] == [["dial"], ["open"], ["close", 1006, True], ["reconnect", 1, 1.5]]
-
-    run(main(), InstantLoop)
+async def test_the_word_that_lets_in_is_no_message_of_the_application() -> None:
+    fake = FakeClient(announces=True)
+    raws: list[Any] = []
+    fake.client.on_message(raws.append)
+    connecting = asyncio.create_task(fake.client.connect())
+    await settle()
+    fake.last.open()
+    fake.last.receive(READY)
+    fake.last.receive(NEWS)
+    await connecting
+    assert raws == [NEWS]
+    await fake.client.close()
 
 
-def test_the_word_that_lets_in_is_no_message_of_the_application() -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True)
-        raws: list[Any] = []
-        fake.client.on_message(raws.append)
-        connecting = asyncio.create_task(fake.client.connect())
-        await settle()
-        fake.last.open()
-        fake.last.receive(READY)
-        fake.last.receive(NEWS)
+async def test_a_connect_that_is_cancelled_before_it_is_let_in_closes_the_connection() -> None:
+    fake = FakeClient(announces=True)
+    connecting = asyncio.create_task(fake.client.connect())
+    await settle()
+    fake.last.open()
+    await settle()
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
         await connecting
-        assert raws == [NEWS]
-        await fake.client.close()
-
-    run(main(), InstantLoop)
-
-
-def test_a_connect_that_is_cancelled_before_it_is_let_in_closes_the_connection() -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True)
-        connecting = asyncio.create_task(fake.client.connect())
-        await settle()
-        fake.last.open()
-        await settle()
-        connecting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await connecting
-        assert fake.told == [["dial"], ["open"], ["close", 4001, False]]
-        with pytest.raises(NotConnected) as caught:
-            fake.client.send("say")
-        assert caught.value.close == Close(4001, "closed by the client")
-
-    run(main(), InstantLoop)
+    assert fake.told == [["dial"], ["open"], ["close", 4001, False]]
+    with pytest.raises(NotConnected) as caught:
+        fake.client.send("say")
+    assert caught.value.close == Close(4001, "closed by the client")
 
 
-def test_all_who_wait_are_told_of_the_refusal_and_no_call_is_left() -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True)
-        connecting = [asyncio.create_task(fake.client.connect()) for _ in range(3)]
-        await settle()
-        fake.last.open()
-        calling = asyncio.create_task(fake.client.call("say"))
-        await settle()
-        fake.last.end(Close(4011, "Auth failure"))
-        for refusal in await asyncio.gather(*connecting, return_exceptions=True):
-            assert isinstance(refusal, Refused)
-            assert (refusal.code, refusal.reason, refusal.status) == (4011, "Auth failure", None)
-            assert refusal.close == Close(4011, "Auth failure")
-        with pytest.raises(NotConnected) as caught:
-            await calling
-        assert caught.value.close == Close(4011, "Auth failure")
-        with pytest.raises(NotConnected, match="4011 Auth failure"):
-            fake.client.send("say")
-
-    run(main(), InstantLoop)
+async def test_all_who_wait_are_told_of_the_refusal_and_no_call_is_left() -> None:
+    fake = FakeClient(announces=True)
+    connecting = [asyncio.create_task(fake.client.connect()) for _ in range(3)]
+    await settle()
+    fake.last.open()
+    calling = asyncio.create_task(fake.client.call("say"))
+    await settle()
+    fake.last.end(Close(4011, "Auth failure"))
+    for refusal in await asyncio.gather(*connecting, return_exceptions=True):
+        assert isinstance(refusal, Refused)
+        assert (refusal.code, refusal.reason, refusal.status) == (4011, "Auth failure", None)
+        assert refusal.close == Close(4011, "Auth failure")
+    with pytest.raises(NotConnected) as caught:
+        await calling
+    assert caught.value.close == Close(4011, "Auth failure")
+    with pytest.raises(NotConnected, match="4011 Auth failure"):
+        fake.client.send("say")
 
 
 # What becomes of one attempt, and whether it was a good one. Time passes as the name says.
@@ -158,27 +144,24 @@ async def attempt(fake: FakeClient, how: str, code: int) -> None:
     st.lists(st.tuples(st.sampled_from(sorted(ATTEMPTS)), st.sampled_from(CODES)), min_size=1, max_size=12),
     st.integers(0, 6),
 )
-def test_whatever_happens_attempts_count_until_one_is_good(schedule: list[tuple[str, int]], limit: int) -> None:
+async def test_whatever_happens_attempts_count_until_one_is_good(schedule: list[tuple[str, int]], limit: int) -> None:
     """Against a model: delays double with each attempt in a row, and the limit ends them."""
 
-    async def main() -> None:
-        fake = FakeClient(announces=True, fast_retries=1, fast_interval=1, max_interval=16, retry_limit=limit)
-        fake.client.reconnect(reset=True)
+    fake = FakeClient(announces=True, fast_retries=1, fast_interval=1, max_interval=16, retry_limit=limit)
+    fake.client.reconnect(reset=True)
+    await settle()
+    count, told = 1, fake.told.copy()
+    assert told == [["reconnect", 1, 0], ["dial"]]
+    for how, code in schedule:
+        fake.told.clear()
+        await attempt(fake, how, code)
         await settle()
-        count, told = 1, fake.told.copy()
-        assert told == [["reconnect", 1, 0], ["dial"]]
-        for how, code in schedule:
-            fake.told.clear()
-            await attempt(fake, how, code)
-            await settle()
-            count = 0 if ATTEMPTS[how] else count
-            if count >= limit:
-                assert fake.told[-1] == ["give up", limit]
-                break
-            count += 1
-            delay = 0.5 * min(2 ** (count - 1), 16)
-            assert fake.told[-1] == ["reconnect", count, delay]
-            await asyncio.sleep(delay + 0.001)
-        await fake.client.close()
-
-    run(main(), InstantLoop)
+        count = 0 if ATTEMPTS[how] else count
+        if count >= limit:
+            assert fake.told[-1] == ["give up", limit]
+            break
+        count += 1
+        delay = 0.5 * min(2 ** (count - 1), 16)
+        assert fake.told[-1] == ["reconnect", count, delay]
+        await asyncio.sleep(delay + 0.001)
+    await fake.client.close()

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosswire.client.held import LONGEST, MOST
+from crosswire.client.event_buffer import MAX_BUFFERED_BYTES, MAX_BUFFERED_TIME
+from crosswire.client.open_close import MAX_WAITING
 from crosswire.types import Close
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
+
+pytestmark = on_instant_loop
 
 READY = '{"event":"$ready","payload":null}'
 
@@ -137,231 +139,204 @@ STEPS = ["connect", "cancel", "close", "begin_to_close", "reconnect", "open", "f
     st.sampled_from([None, 0, 0.5, 3]),
     st.sampled_from([None, 0, 0.5, 3]),
 )
-def test_open_and_close_alternate_and_events_come_between(
+async def test_open_and_close_alternate_and_events_come_between(
     steps: list[tuple[str, bool]], opening: float | None, closing: float | None
 ) -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True, fast_interval=0)
-        witness = Witness(fake, {"open": opening, "close": closing})
-        schedule = Schedule(fake)
-        for name, settled in steps:
-            await schedule.step(name)
-            if settled:
-                await settle()
-        await schedule.end()
-        check(witness.trace)
-        opened = sum(each.was_wanted for each in fake.connections)
-        assert witness.trace.count("open") == witness.trace.count("close ended") == opened
-        handled = [int(each.split()[1]) for each in witness.trace if each.startswith("event")]
-        assert handled == sorted(set(handled))
-
-    run(main(), InstantLoop)
+    fake = FakeClient(announces=True, fast_interval=0)
+    witness = Witness(fake, {"open": opening, "close": closing})
+    schedule = Schedule(fake)
+    for name, settled in steps:
+        await schedule.step(name)
+        if settled:
+            await settle()
+    await schedule.end()
+    check(witness.trace)
+    opened = sum(each.was_wanted for each in fake.connections)
+    assert witness.trace.count("open") == witness.trace.count("close ended") == opened
+    handled = [int(each.split()[1]) for each in witness.trace if each.startswith("event")]
+    assert handled == sorted(set(handled))
 
 
-def test_events_that_come_while_on_open_runs_are_handled_after_it_in_order_and_answers_at_once() -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True)
-        trace: list[Any] = []
+async def test_events_that_come_while_on_open_runs_are_handled_after_it_in_order_and_answers_at_once() -> None:
+    fake = FakeClient(announces=True)
+    trace: list[Any] = []
 
-        @fake.client.on_open
-        async def hello() -> None:
-            trace.append(await fake.client.call("hello"))
+    @fake.client.on_open
+    async def hello() -> None:
+        trace.append(await fake.client.call("hello"))
 
-        fake.client.on_message(lambda raw: trace.append("message"))
-        fake.client.on("news", trace.append)
-        fake.client.on_close(lambda: trace.append("closed"))
-        connecting = asyncio.create_task(fake.client.connect())
-        await settle()
-        fake.last.open()
-        fake.last.receive(READY)
-        await connecting
-        fake.last.receive('{"event":"news","payload":1}')
-        fake.last.receive('{"event":"news","payload":2,"callId":"7"}')
-        await settle()
-        assert trace == []
-        fake.last.receive('{"callbackId":"1","payload":"welcome"}')
-        fake.last.end(Close(1001))
-        await settle()
-        assert trace == ["message", "welcome", "message", 1, "message", 2, "closed"]
-        await fake.client.close()
-
-    run(main(), InstantLoop)
+    fake.client.on_message(lambda raw: trace.append("message"))
+    fake.client.on("news", trace.append)
+    fake.client.on_close(lambda: trace.append("closed"))
+    connecting = asyncio.create_task(fake.client.connect())
+    await settle()
+    fake.last.open()
+    fake.last.receive(READY)
+    await connecting
+    fake.last.receive('{"event":"news","payload":1}')
+    fake.last.receive('{"event":"news","payload":2,"callId":"7"}')
+    await settle()
+    assert trace == []
+    fake.last.receive('{"callbackId":"1","payload":"welcome"}')
+    fake.last.end(Close(1001))
+    await settle()
+    assert trace == ["message", "welcome", "message", 1, "message", 2, "closed"]
+    await fake.client.close()
 
 
-def test_what_the_application_has_closed_hands_over_nothing_more() -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True)
-        witness = Witness(fake, {"open": 0.5, "close": None})
-        connecting = asyncio.create_task(fake.client.connect())
-        await settle()
-        fake.last.open()
-        fake.last.receive(READY)
-        await connecting
-        fake.last.receive('{"event":"news","payload":1}')
-        await fake.client.close()
-        assert witness.trace == ["open", "open ended", "close", "close ended"]
-
-    run(main(), InstantLoop)
+async def test_what_the_application_has_closed_hands_over_nothing_more() -> None:
+    fake = FakeClient(announces=True)
+    witness = Witness(fake, {"open": 0.5, "close": None})
+    connecting = asyncio.create_task(fake.client.connect())
+    await settle()
+    fake.last.open()
+    fake.last.receive(READY)
+    await connecting
+    fake.last.receive('{"event":"news","payload":1}')
+    await fake.client.close()
+    assert witness.trace == ["open", "open ended", "close", "close ended"]
 
 
-def test_events_do_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True)
-        witness = Witness(fake, {"open": 3 * LONGEST, "close": None})
-        connecting = asyncio.create_task(fake.client.connect())
-        await settle()
-        fake.last.open()
-        fake.last.receive(READY)
-        await connecting
-        fake.last.receive('{"event":"news","payload":1}')
-        await asyncio.sleep(LONGEST - 1)
-        assert witness.trace == ["open"]
-        await asyncio.sleep(1)
-        assert witness.trace == ["open", "event 1"]
-        assert "on_open still runs" in caplog.text
-        fake.last.end(Close(1001))
-        await asyncio.sleep(LONGEST)
-        assert witness.trace == ["open", "event 1"]
-        assert "what comes after it waits" in caplog.text
-        await asyncio.sleep(LONGEST)
-        assert witness.trace == ["open", "event 1", "open ended", "close", "close ended"]
-        await fake.client.close()
-
-    run(main(), InstantLoop)
+async def test_events_do_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    fake = FakeClient(announces=True)
+    witness = Witness(fake, {"open": 3 * MAX_BUFFERED_TIME, "close": None})
+    connecting = asyncio.create_task(fake.client.connect())
+    await settle()
+    fake.last.open()
+    fake.last.receive(READY)
+    await connecting
+    fake.last.receive('{"event":"news","payload":1}')
+    await asyncio.sleep(MAX_BUFFERED_TIME - 1)
+    assert witness.trace == ["open"]
+    await asyncio.sleep(1)
+    assert witness.trace == ["open", "event 1"]
+    assert "on_open still runs" in caplog.text
+    fake.last.end(Close(1001))
+    await asyncio.sleep(MAX_BUFFERED_TIME)
+    assert witness.trace == ["open", "event 1"]
+    assert "what comes after it waits" in caplog.text
+    await asyncio.sleep(MAX_BUFFERED_TIME)
+    assert witness.trace == ["open", "event 1", "open ended", "close", "close ended"]
+    await fake.client.close()
 
 
-def test_what_waits_for_on_open_is_bounded_by_not_reading() -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True, ping_interval=1, pong_timeout=1)
-        go_on = asyncio.Event()
-        seen: list[int] = []
-        fake.client.on_open(go_on.wait)
-        fake.client.on("big", lambda data: seen.append(len(data)))
-        connecting = asyncio.create_task(fake.client.connect())
-        await settle()
-        fake.last.open()
-        fake.last.receive(READY)
-        await connecting
-        for _ in range(2):
-            assert not fake.last.paused
-            fake.last.receive(f'{{"event":"big","payload":"{"x" * (MOST // 2)}"}}')
-        assert fake.last.paused
-        await asyncio.sleep(5)  # nothing is read, so the silence says nothing
-        assert fake.client.reconnecting is False
-        assert ["pong timeout"] not in fake.told
-        go_on.set()
-        await settle()
-        assert seen == [MOST // 2] * 2
+async def test_what_waits_for_on_open_is_bounded_by_not_reading() -> None:
+    fake = FakeClient(announces=True, ping_interval=1, pong_timeout=1)
+    go_on = asyncio.Event()
+    seen: list[int] = []
+    fake.client.on_open(go_on.wait)
+    fake.client.on("big", lambda data: seen.append(len(data)))
+    connecting = asyncio.create_task(fake.client.connect())
+    await settle()
+    fake.last.open()
+    fake.last.receive(READY)
+    await connecting
+    for _ in range(2):
         assert not fake.last.paused
-        await fake.client.close()
+        fake.last.receive(f'{{"event":"big","payload":"{"x" * (MAX_BUFFERED_BYTES // 2)}"}}')
+    assert fake.last.paused
+    await asyncio.sleep(5)  # nothing is read, so the silence says nothing
+    assert fake.client.reconnecting is False
+    assert ["pong timeout"] not in fake.told
+    go_on.set()
+    await settle()
+    assert seen == [MAX_BUFFERED_BYTES // 2] * 2
+    assert not fake.last.paused
+    await fake.client.close()
 
-    run(main(), InstantLoop)
 
-
-def test_a_hook_that_never_ends_makes_nothing_grow(
+async def test_a_hook_that_never_ends_makes_nothing_grow(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("crosswire.client.open_close.MOST_WAITING", 3)
     monkeypatch.setattr(random, "random", lambda: 0.5)
 
-    async def main() -> None:
-        fake = FakeClient(announces=True, fast_interval=0)
-        witness = Witness(fake, {"open": 10_000, "close": None})
-        fake.client.reconnect()
-        for _ in range(5):
-            await settle()
-            fake.last.open()
-            fake.last.receive(READY)
-            await settle()
-            fake.last.end(Close(1001))
-            await asyncio.sleep(100)
-        await asyncio.sleep(10_000 - 500)
-        assert witness.trace[:3] == ["open", "open ended", "close"]
-        assert "was not told" in caplog.text
-        await fake.client.close()
-        check(witness.trace)
-
-    run(main(), InstantLoop)
-
-
-def test_an_on_close_that_connects_again_is_not_waited_for_by_what_it_waits_for() -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True)
-        told: list[str] = []
-
-        @fake.client.on_close(once=True)
-        async def again() -> None:
-            await fake.client.connect()
-            told.append("connected again")
-
-        fake.client.on_open(lambda: told.append("open"))
-        for _ in range(2):
-            connecting = asyncio.create_task(fake.client.connect())
-            await settle()
-            fake.last.open()
-            fake.last.receive(READY)
-            await connecting
-            if len(fake.connections) == 1:
-                fake.last.end(Close(4011))
-                await settle()
-        await settle()
-        assert told == ["open", "connected again", "open"]
-        await fake.client.close()
-
-    run(main(), InstantLoop)
-
-
-def test_close_from_within_on_open() -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True)
-        told: list[str] = []
-
-        @fake.client.on_open
-        async def leave() -> None:
-            await fake.client.close()
-            told.append("left")
-
-        fake.client.on_close(lambda: told.append("close"))
-        fake.client.reconnect()
+    fake = FakeClient(announces=True, fast_interval=0)
+    witness = Witness(fake, {"open": 10_000, "close": None})
+    fake.client.reconnect()
+    connections = MAX_WAITING // 2 + 2
+    for _ in range(connections):
         await settle()
         fake.last.open()
-        await asyncio.sleep(5)
-        assert told == ["left", "close"]
+        fake.last.receive(READY)
+        await settle()
+        fake.last.end(Close(1001))
+        await asyncio.sleep(100)
+    await asyncio.sleep(10_000 - connections * 100)
+    assert witness.trace[:3] == ["open", "open ended", "close"]
+    assert "was not told" in caplog.text
+    await fake.client.close()
+    check(witness.trace)
 
-    run(main(), InstantLoop)
+
+async def test_an_on_close_that_connects_again_is_not_waited_for_by_what_it_waits_for() -> None:
+    fake = FakeClient(announces=True)
+    told: list[str] = []
+
+    @fake.client.on_close(once=True)
+    async def again() -> None:
+        await fake.client.connect()
+        told.append("connected again")
+
+    fake.client.on_open(lambda: told.append("open"))
+    for _ in range(2):
+        connecting = asyncio.create_task(fake.client.connect())
+        await settle()
+        fake.last.open()
+        fake.last.receive(READY)
+        await connecting
+        if len(fake.connections) == 1:
+            fake.last.end(Close(4011))
+            await settle()
+    await settle()
+    assert told == ["open", "connected again", "open"]
+    await fake.client.close()
+
+
+async def test_close_from_within_on_open() -> None:
+    fake = FakeClient(announces=True)
+    told: list[str] = []
+
+    @fake.client.on_open
+    async def leave() -> None:
+        await fake.client.close()
+        told.append("left")
+
+    fake.client.on_close(lambda: told.append("close"))
+    fake.client.reconnect()
+    await settle()
+    fake.last.open()
+    await asyncio.sleep(5)
+    assert told == ["left", "close"]
 
 
 @pytest.mark.parametrize("kind", ["on_open", "event"])
-def test_a_close_cancels_no_handler_of_the_connection_after_it(kind: str) -> None:
-    async def main() -> None:
-        fake = FakeClient(announces=True)
-        told: list[str] = []
+async def test_a_close_cancels_no_handler_of_the_connection_after_it(kind: str) -> None:
+    fake = FakeClient(announces=True)
+    told: list[str] = []
 
-        async def slowly() -> None:
-            await asyncio.sleep(30)
-            told.append("ended")
+    async def slowly() -> None:
+        await asyncio.sleep(30)
+        told.append("ended")
 
-        async def connect() -> None:
-            connecting = asyncio.create_task(fake.client.connect())
-            await settle()
-            fake.last.open()
-            fake.last.receive(READY)
-            await connecting
-
-        await connect()
-        if kind == "on_open":
-            fake.client.on_open(slowly)
-        else:
-            fake.client.on("news", slowly)
-        # Something of the first connection keeps its close waiting.
-        fake.client.on_close(lambda: asyncio.sleep(0.5), once=True)
-        closing = asyncio.create_task(fake.client.close())
+    async def connect() -> None:
+        connecting = asyncio.create_task(fake.client.connect())
         await settle()
-        await connect()
-        fake.last.receive('{"event":"news"}')
-        await closing
-        await asyncio.sleep(31)
-        assert told == ["ended"]
-        await fake.client.close()
+        fake.last.open()
+        fake.last.receive(READY)
+        await connecting
 
-    run(main(), InstantLoop)
+    await connect()
+    if kind == "on_open":
+        fake.client.on_open(slowly)
+    else:
+        fake.client.on("news", slowly)
+    # Something of the first connection keeps its close waiting.
+    fake.client.on_close(lambda: asyncio.sleep(0.5), once=True)
+    closing = asyncio.create_task(fake.client.close())
+    await settle()
+    await connect()
+    fake.last.receive('{"event":"news"}')
+    await closing
+    await asyncio.sleep(31)
+    assert told == ["ended"]
+    await fake.client.close()

@@ -13,24 +13,26 @@ from typing import Any
 import pytest
 
 from crosswire.client import Client
+from crosswire.client.phases import PhaseMachine, Trigger
 from crosswire.client.retries import Retries, reconnects_unless_final
 from crosswire.client.url import join_params
 from crosswire.core.backoff import Backoff
 from crosswire.errors import ConfigError, CrosswireError, EventError, NotConnected, Refused
 from crosswire.types import Close
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
+
+pytestmark = on_instant_loop
 
 SPEC = Path(__file__).parents[3] / "spec"
 Case = dict[str, Any]
-PLAYS = ("conversations", "listeners", "texts", "reconnection", "admission")
-FROM_THE_BEGINNING = ("reconnection", "admission")
+PLAYS = ("conversations", "listeners", "texts", "reconnection", "admission", "phases")
+FROM_THE_BEGINNING = ("reconnection", "admission", "phases")
 
 
 def cases(name: str) -> list[Case]:
-    found: list[Case] = json.loads((SPEC / f"{name}.json").read_text(encoding="utf-8"))
-    return found
+    found = json.loads((SPEC / f"{name}.json").read_text(encoding="utf-8"))
+    return list(found["plays"] if name == "phases" else found)
 
 
 @pytest.mark.parametrize("case", cases("backoff"), ids=lambda case: str(case["options"]))
@@ -76,19 +78,23 @@ def test_options(case: Case) -> None:
     [(kind, case) for kind in PLAYS for case in cases(kind)],
     ids=lambda value: value if isinstance(value, str) else value["name"],
 )
-def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "random", lambda: 0.5)
+    passed: list[str] = []
+    move = PhaseMachine.move
 
-    async def main() -> None:
-        play = Play(case)
-        if kind not in FROM_THE_BEGINNING:
-            await play.begin()
-        for step in case["steps"]:
-            ((verb, value),) = step.items()
-            await getattr(play, verb)(value)
-        await play.end(strict=kind not in FROM_THE_BEGINNING)
+    def noted_move(machine: PhaseMachine, trigger: Trigger) -> None:
+        move(machine, trigger)
+        passed.append(machine.phase.value)
 
-    run(main(), InstantLoop)
+    monkeypatch.setattr(PhaseMachine, "move", noted_move)
+    play = Play(case, passed)
+    if kind not in FROM_THE_BEGINNING:
+        await play.begin()
+    for step in case["steps"]:
+        ((verb, value),) = step.items()
+        await getattr(play, verb)(value)
+    await play.end(strict=kind not in FROM_THE_BEGINNING)
 
 
 async def settle() -> None:
@@ -100,13 +106,14 @@ async def settle() -> None:
 class Play:
     """A client to which the steps of a case happen: its methods. ``spec/README.md`` says what they mean."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, passed: list[str]) -> None:
         options = snake(case.get("options", {}))
         if "final" in case:
             options["reconnect_policy"] = lambda close: close.code not in case["final"]
         self.fake = FakeClient(**options)
         self.client = self.fake.client
         self.notices = 0
+        self.passed = passed
         self.seen: list[Any] = []
         self.calls: list[asyncio.Task[Any]] = []
         self.connects: list[asyncio.Task[None]] = []
@@ -201,6 +208,10 @@ class Play:
     async def told(self, expected: list[Any]) -> None:
         assert self.fake.told == expected
         self.fake.told.clear()
+
+    async def phases(self, expected: list[str]) -> None:
+        assert self.passed == expected
+        self.passed.clear()
 
     # Messages
 

@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from crosswire.errors import EventError, InvalidMessage, NotConnected
-from crosswire.runtime.notices import MOST_NAMES
+from crosswire.runtime.throttled_warnings import MAX_NAMES
 from crosswire.types import Close
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
+
+pytestmark = on_instant_loop
 
 READY = '{"event":"$ready","payload":null}'
 
@@ -46,122 +47,98 @@ async def refuse_later() -> None:
 
 @pytest.mark.parametrize("handler", [refuse, refuse_later])
 @pytest.mark.parametrize("told", [True, False], ids=["on_error", "log"])
-def test_a_refusal_that_answers_nobody(handler: object, told: bool, caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        async with connected() as fake:
-            errors: list[BaseException] = []
-            if told:
-                fake.client.on_error(errors.append)
-            else:
-                fake.client.on_error.off()
-            fake.client.on("news", handler)  # type: ignore[call-overload]
-            fake.client.on_message(handler)  # type: ignore[call-overload]
-            fake.last.receive('{"event":"news"}')
-            await settle()
-            assert [type(each) for each in errors] == [EventError, EventError] * told
-            assert caplog.text.count("full: the room is full") >= 2 * (not told)
-            assert told or [each.levelname for each in caplog.records] == ["ERROR", "ERROR"]
-
-    run(main(), InstantLoop)
-
-
-def test_a_refusal_that_answers_is_told_to_the_caller_alone_and_a_later_one_is_reported() -> None:
-    async def main() -> None:
-        async with connected() as fake:
-            errors: list[BaseException] = []
+async def test_a_refusal_that_answers_nobody(handler: object, told: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async with connected() as fake:
+        errors: list[BaseException] = []
+        if told:
             fake.client.on_error(errors.append)
-            fake.client.on("one", refuse)
-            fake.client.on("two", lambda: 1)
-            fake.client.on("two", refuse_later)
-            fake.last.receive('{"event":"one","callId":"1"}')
-            assert errors == []
-            fake.last.receive('{"event":"two","callId":"2"}')
-            await settle()
-            assert [str(each) for each in errors] == ["full: the room is full"]
-            assert fake.last.sent == [
-                '{"callId":"1","error":{"code":"full","message":"the room is full"}}',
-                '{"callId":"2","payload":1}',
-            ]
+        else:
+            fake.client.on_error.off()
+        fake.client.on("news", handler)  # type: ignore[call-overload]
+        fake.client.on_message(handler)  # type: ignore[call-overload]
+        fake.last.receive('{"event":"news"}')
+        await settle()
+        assert [type(each) for each in errors] == [EventError, EventError] * told
+        assert caplog.text.count("full: the room is full") >= 2 * (not told)
+        assert told or [each.levelname for each in caplog.records] == ["ERROR", "ERROR"]
 
-    run(main(), InstantLoop)
+
+async def test_a_refusal_that_answers_is_told_to_the_caller_alone_and_a_later_one_is_reported() -> None:
+    async with connected() as fake:
+        errors: list[BaseException] = []
+        fake.client.on_error(errors.append)
+        fake.client.on("one", refuse)
+        fake.client.on("two", lambda: 1)
+        fake.client.on("two", refuse_later)
+        fake.last.receive('{"event":"one","callId":"1"}')
+        assert errors == []
+        fake.last.receive('{"event":"two","callId":"2"}')
+        await settle()
+        assert [str(each) for each in errors] == ["full: the room is full"]
+        assert fake.last.sent == [
+            '{"callId":"1","error":{"code":"full","message":"the room is full"}}',
+            '{"callId":"2","payload":1}',
+        ]
 
 
 @pytest.mark.parametrize("raw", ["no json", "[]", '{"event":5}', '{"payload":1}', "{}", '{"event":"half \\ud83d"}'])
-def test_a_message_that_cannot_be_understood_is_logged(raw: str, caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        async with connected() as fake:
-            for _ in range(100):
-                fake.last.receive(raw)
-            [record] = caplog.records
-            assert (record.levelname, record.name) == ("WARNING", "crosswire.client")
-
-    run(main(), InstantLoop)
+async def test_a_message_that_cannot_be_understood_is_logged(raw: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with connected() as fake:
+        for _ in range(100):
+            fake.last.receive(raw)
+        [record] = caplog.records
+        assert (record.levelname, record.name) == ("WARNING", "crosswire.client")
 
 
-def test_an_answer_that_cannot_be_understood_is_told_to_the_caller() -> None:
-    async def main() -> None:
-        async with connected() as fake:
-            calling = asyncio.create_task(fake.client.call("say"))
-            await settle()
-            fake.last.receive('{"payload":1,"error":5,"callbackId":"1"}')
-            with pytest.raises(InvalidMessage):
-                await calling
-
-    run(main(), InstantLoop)
+async def test_an_answer_that_cannot_be_understood_is_told_to_the_caller() -> None:
+    async with connected() as fake:
+        calling = asyncio.create_task(fake.client.call("say"))
+        await settle()
+        fake.last.receive('{"payload":1,"error":5,"callbackId":"1"}')
+        with pytest.raises(InvalidMessage):
+            await calling
 
 
-def test_an_event_that_nobody_handles_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        async with connected() as fake:
-            for _ in range(3):
-                fake.last.receive('{"event":"mispelt"}')
-            fake.last.receive('{"event":"$later","payload":1}')
-            assert [each.levelname for each in caplog.records] == ["WARNING"]
-            assert "'mispelt'" in caplog.text
-            for number in range(2 * MOST_NAMES):
-                fake.last.receive(f'{{"event":"made up {number}"}}')
-            assert len(caplog.records) == MOST_NAMES + 1
-            assert "no more are" in caplog.text
-
-    run(main(), InstantLoop)
+async def test_an_event_that_nobody_handles_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with connected() as fake:
+        for _ in range(3):
+            fake.last.receive('{"event":"mispelt"}')
+        fake.last.receive('{"event":"$later","payload":1}')
+        assert [each.levelname for each in caplog.records] == ["WARNING"]
+        assert "'mispelt'" in caplog.text
+        for number in range(2 * MAX_NAMES):
+            fake.last.receive(f'{{"event":"made up {number}"}}')
+        assert len(caplog.records) == MAX_NAMES + 1
+        assert "no more are" in caplog.text
 
 
-def test_an_answer_that_comes_too_late_to_be_sent_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        async with connected() as fake:
-            go_on = asyncio.Event()
-            fake.client.on("ask", go_on.wait)
-            fake.last.receive('{"event":"ask","callId":"1"}')
-            fake.last.end(Close(4011))
-            go_on.set()
-            await settle()
-            assert "an answer was not sent" in caplog.text
-
-    run(main(), InstantLoop)
+async def test_an_answer_that_comes_too_late_to_be_sent_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with connected() as fake:
+        go_on = asyncio.Event()
+        fake.client.on("ask", go_on.wait)
+        fake.last.receive('{"event":"ask","callId":"1"}')
+        fake.last.end(Close(4011))
+        go_on.set()
+        await settle()
+        assert "an answer was not sent" in caplog.text
 
 
-def test_a_failing_on_error_hides_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        async with connected() as fake:
-            fake.client.on_error(lambda: 1 / 0)
-            fake.client.on("news", refuse)
-            fake.last.receive('{"event":"news"}')
-            assert "division by zero" in caplog.text
-            assert "the room is full" in caplog.text
-
-    run(main(), InstantLoop)
+async def test_a_failing_on_error_hides_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async with connected() as fake:
+        fake.client.on_error(lambda: 1 / 0)
+        fake.client.on("news", refuse)
+        fake.last.receive('{"event":"news"}')
+        assert "division by zero" in caplog.text
+        assert "the room is full" in caplog.text
 
 
-def test_what_is_sent_while_the_server_closes_is_refused() -> None:
+async def test_what_is_sent_while_the_server_closes_is_refused() -> None:
     """Not dropped: the connection has said goodbye, though it is not gone yet."""
 
-    async def main() -> None:
-        async with connected() as fake:
-            fake.last.closing = Close(1001, "restart")
-            with pytest.raises(NotConnected) as caught:
-                fake.client.send("say")
-            assert caught.value.close == Close(1001, "restart")
-            with pytest.raises(NotConnected):
-                await fake.client.call("say")
-
-    run(main(), InstantLoop)
+    async with connected() as fake:
+        fake.last.closing = Close(1001, "restart")
+        with pytest.raises(NotConnected) as caught:
+            fake.client.send("say")
+        assert caught.value.close == Close(1001, "restart")
+        with pytest.raises(NotConnected):
+            await fake.client.call("say")

@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.cluster.hooks import NodeHooks
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.types import GapInfo, NodeInfo
-from tests.support import aio
-from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
+
+pytestmark = on_instant_loop
 
 
 @pytest.fixture
 def hooks() -> NodeHooks:
-    return NodeHooks(Tasks(), lambda: None, lambda name: None)
+    return NodeHooks(BackgroundTasks(), lambda: None, lambda name: None)
 
 
 @pytest.mark.parametrize("hooked", [True, False])
@@ -73,60 +74,56 @@ WAITS = st.lists(st.one_of(st.none(), st.floats(0, 5)), min_size=1, max_size=3)
     leaving=WAITS,
     stop_after=st.one_of(st.none(), st.floats(0, 10)),
 )
-def test_comings_and_goings_of_a_name_alternate_whatever_their_handlers_await(
+async def test_comings_and_goings_of_a_name_alternate_whatever_their_handlers_await(
     steps: list[tuple[str, float]], joining: list[float | None], leaving: list[float | None], stop_after: float | None
 ) -> None:
     told: dict[str, list[str]] = {"b": [], "c": []}
 
-    async def main() -> None:
-        tasks = Tasks()
-        hooks = NodeHooks(tasks, lambda: None, lambda name: None)
-        hooks.on_join(noting("join", told, joining))
-        hooks.on_leave(noting("leave", told, leaving))
-        coming = asyncio.create_task(come_and_go(hooks, steps))
-        if stop_after is None:
-            await coming
-            assert await tasks.wait(1000)
-            for name, heard in told.items():
-                assert len(heard) == 2 * sum(each == name for each, _ in steps)
-            return
+    tasks = BackgroundTasks()
+    hooks = NodeHooks(tasks, lambda: None, lambda name: None)
+    hooks.on_join(noting("join", told, joining))
+    hooks.on_leave(noting("leave", told, leaving))
+    coming = asyncio.create_task(come_and_go(hooks, steps))
+    if stop_after is None:
+        await coming
+        assert await tasks.wait(1000)
+        for name, heard in told.items():
+            assert len(heard) == 2 * sum(each == name for each, _ in steps)
+    else:
         await asyncio.sleep(stop_after)
         coming.cancel()
         hooks.drop()
         await tasks.cancel()
         assert not len(tasks)
         await asyncio.wait({coming})
-
-    aio.run(main(), InstantLoop)
     cycle_of = ["join begins", "join ends", "leave begins", "leave ends"]
     for heard in told.values():
         assert heard == [cycle_of[number % 4] for number in range(len(heard))]
 
 
-def test_a_handler_that_does_not_end_holds_a_bounded_number_of_others_up(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_handler_that_does_not_end_holds_a_bounded_number_of_others_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     told: list[str] = []
 
-    async def main() -> None:
-        tasks = Tasks()
-        hooks = NodeHooks(tasks, lambda: None, lambda name: None)
-        go = asyncio.Event()
+    tasks = BackgroundTasks()
+    hooks = NodeHooks(tasks, lambda: None, lambda name: None)
+    go = asyncio.Event()
 
-        async def joined() -> None:
-            told.append("join")
-            await go.wait()
+    async def joined() -> None:
+        told.append("join")
+        await go.wait()
 
-        hooks.on_join(joined)
-        hooks.on_leave(lambda: told.append("leave"))
-        for _ in range(1000):
-            hooks.fire_join(NODE)
-            hooks.fire_leave(NODE, "goodbye")
+    hooks.on_join(joined)
+    hooks.on_leave(lambda: told.append("leave"))
+    for _ in range(1000):
         hooks.fire_join(NODE)
-        await asyncio.sleep(0)
-        assert told == ["join"]
-        go.set()
-        assert await tasks.wait(60)
-
-    aio.run(main(), InstantLoop)
+        hooks.fire_leave(NODE, "goodbye")
+    hooks.fire_join(NODE)
+    await asyncio.sleep(0)
+    assert told == ["join"]
+    go.set()
+    assert await tasks.wait(60)
     assert len(told) < 200
     assert told == [("join", "leave")[number % 2] for number in range(len(told))]
     assert told[-1] == "join"  # it is there

@@ -14,7 +14,7 @@ from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.native import NativeDialect
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
-from crosswire.core.membership import INTERVAL
+from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import ConfigError, EventError
@@ -22,6 +22,7 @@ from crosswire.types import NodeInfo
 from tests.support import aio
 from tests.support.aio import wait_until
 from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
 from tests.support.ports import Unconcerned
 
 DETECTION = 3.0
@@ -55,7 +56,7 @@ class Peer:
         self.members = Members(own, native, self.port, NoClients(), self, clock, dialect)
         self._native = native
         self._kept: list[tuple[bytes, bytes]] = []
-        native.attend(Inbox(), self.members)
+        native.attend(Inbox(), Inbox(), self.members)
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> Peer:
@@ -77,7 +78,7 @@ class Peer:
 
     def thaw(self) -> None:
         """Hear what has come meanwhile, and go on."""
-        self._native.attend(Inbox(), self.members)
+        self._native.attend(Inbox(), Inbox(), self.members)
         for channel, body in self._kept:
             self.port.deliver(channel, body)
         self._beating = asyncio.create_task(self.members.keep_up())
@@ -118,23 +119,21 @@ def in_no_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], No
 
 @pytest.mark.parametrize("phase", [0.0, 0.1, 0.2, 0.3, 0.4, 0.499])
 @pytest.mark.parametrize("moment", [0.001, 0.25, 0.499])
-def test_a_node_that_dies_is_found_out_in_time_whenever_it_beat_last(phase: float, moment: float) -> None:
-    async def main() -> None:
-        bus = MemoryBus()
-        a = await Peer(bus, "a").start()
-        await asyncio.sleep(phase)
-        b = await Peer(bus, "b").start()
-        await asyncio.sleep(10 * INTERVAL + moment)
-        assert a.told == ["+b"]
-        loop = asyncio.get_running_loop()
-        died = loop.time()
-        await b.die()
-        await wait_until(lambda: len(a.told) == 2)
-        assert a.told == ["+b", "-b timeout"]
-        assert INTERVAL < loop.time() - died < DETECTION - 0.2  # so much is left for a busy machine
-        await a.leave()
-
-    aio.run(main(), InstantLoop)
+@on_instant_loop
+async def test_a_node_that_dies_is_found_out_in_time_whenever_it_beat_last(phase: float, moment: float) -> None:
+    bus = MemoryBus()
+    a = await Peer(bus, "a").start()
+    await asyncio.sleep(phase)
+    b = await Peer(bus, "b").start()
+    await asyncio.sleep(10 * BEAT_INTERVAL + moment)
+    assert a.told == ["+b"]
+    loop = asyncio.get_running_loop()
+    died = loop.time()
+    await b.die()
+    await wait_until(lambda: len(a.told) == 2)
+    assert a.told == ["+b", "-b timeout"]
+    assert BEAT_INTERVAL < loop.time() - died < DETECTION - 0.2  # so much is left for a busy machine
+    await a.leave()
 
 
 @in_no_time
@@ -196,22 +195,20 @@ async def test_a_name_that_nobody_answers_for_is_taken_over() -> None:
 
 
 @pytest.mark.parametrize("late", [0.01, 0.3, 0.6])
-def test_of_a_holder_that_answers_too_late_and_its_successor_one_keeps_the_name(late: float) -> None:
-    async def main() -> None:
-        bus = MemoryBus()
-        other, holder = await Peer(bus, "b").start(), await Peer(bus, "a").start()
-        await holder.freeze()
-        asyncio.get_running_loop().call_later(HOLDER_PATIENCE + late, holder.thaw)
-        successor = await Peer(bus, "a", run=2).start()
-        await asyncio.sleep(10)
-        assert other.told == ["+a", "-a replaced", "+a"]
-        assert "replaced" in holder.told
-        assert "replaced" not in successor.told
-        await holder.die()
-        for each in (successor, other):
-            await each.leave()
-
-    aio.run(main(), InstantLoop)
+@on_instant_loop
+async def test_of_a_holder_that_answers_too_late_and_its_successor_one_keeps_the_name(late: float) -> None:
+    bus = MemoryBus()
+    other, holder = await Peer(bus, "b").start(), await Peer(bus, "a").start()
+    await holder.freeze()
+    asyncio.get_running_loop().call_later(HOLDER_PATIENCE + late, holder.thaw)
+    successor = await Peer(bus, "a", run=2).start()
+    await asyncio.sleep(10)
+    assert other.told == ["+a", "-a replaced", "+a"]
+    assert "replaced" in holder.told
+    assert "replaced" not in successor.told
+    await holder.die()
+    for each in (successor, other):
+        await each.leave()
 
 
 @in_no_time
@@ -234,24 +231,22 @@ async def test_an_answer_for_a_name_that_is_late_but_comes_before_others_were_to
 
 
 @pytest.mark.parametrize("turns", range(5))
-def test_who_introduces_itself_and_is_cancelled_as_the_last_one_answers_is_cancelled(turns: int) -> None:
-    async def main() -> bool:
-        bus = MemoryBus()
-        slow, newcomer = await Peer(bus, "a").start(), Peer(bus, "b")
-        await slow.freeze()
-        await newcomer.port.start()
-        introducing = asyncio.create_task(newcomer.members.introduce())
-        await asyncio.sleep(0.1)
-        slow.thaw()
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        too_late = not introducing.cancel()
-        await asyncio.wait({introducing})
-        await newcomer.die()
-        await slow.leave()
-        return too_late or introducing.cancelled()
-
-    assert aio.run(main(), InstantLoop)
+@on_instant_loop
+async def test_who_introduces_itself_and_is_cancelled_as_the_last_one_answers_is_cancelled(turns: int) -> None:
+    bus = MemoryBus()
+    slow, newcomer = await Peer(bus, "a").start(), Peer(bus, "b")
+    await slow.freeze()
+    await newcomer.port.start()
+    introducing = asyncio.create_task(newcomer.members.introduce())
+    await asyncio.sleep(0.1)
+    slow.thaw()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    too_late = not introducing.cancel()
+    await asyncio.wait({introducing})
+    await newcomer.die()
+    await slow.leave()
+    assert too_late or introducing.cancelled()
 
 
 @in_no_time
@@ -266,24 +261,22 @@ async def test_a_node_that_stood_still_does_not_take_the_others_for_dead() -> No
         await each.leave()
 
 
-def test_of_a_member_that_speaks_otherwise_its_hearers_are_warned_once(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        bus = MemoryBus()
-        dialects = {"a": "native", "b": "compat-json", "c": "native"}
-        peers = [await Peer(bus, name, dialect=dialect).start() for name, dialect in dialects.items()]
-        errand = await Peer(bus, "tour", dialect="compat-json").start()
-        await errand.leave()
-        await asyncio.sleep(60)
-        b_is_strange = "node 'b' speaks 'compat-json' and this one 'native'"
-        warnings = [record.getMessage() for record in caplog.records]
-        assert sum(each.startswith(b_is_strange) for each in warnings) == 2
-        assert len(warnings) == 4  # and b of a and c
-        strange = {"a": "native", "c": "native"}
-        assert [each.members.strangers for each in peers[:2]] == [{"b": "compat-json"}, strange]
-        for each in peers:
-            await each.leave()
-
-    aio.run(main(), InstantLoop)
+@on_instant_loop
+async def test_of_a_member_that_speaks_otherwise_its_hearers_are_warned_once(caplog: pytest.LogCaptureFixture) -> None:
+    bus = MemoryBus()
+    dialects = {"a": "native", "b": "compat-json", "c": "native"}
+    peers = [await Peer(bus, name, dialect=dialect).start() for name, dialect in dialects.items()]
+    errand = await Peer(bus, "tour", dialect="compat-json").start()
+    await errand.leave()
+    await asyncio.sleep(60)
+    b_is_strange = "node 'b' speaks 'compat-json' and this one 'native'"
+    warnings = [record.getMessage() for record in caplog.records]
+    assert sum(each.startswith(b_is_strange) for each in warnings) == 2
+    assert len(warnings) == 4  # and b of a and c
+    strange = {"a": "native", "c": "native"}
+    assert [each.members.incompatible for each in peers[:2]] == [{"b": "compat-json"}, strange]
+    for each in peers:
+        await each.leave()
 
 
 @in_no_time

@@ -8,7 +8,7 @@ import pytest
 
 from crosswire.cluster.receivers import Receivers
 from crosswire.core.envelopes import pack_header
-from tests.support.aio import run, wait_until
+from tests.support.aio import wait_until
 
 OWN, OTHER, THIRD = b"own.....", b"other...", b"third..."
 CHANNEL = b"c"
@@ -40,15 +40,12 @@ class Scene:
             receive(message)
 
 
-def test_bodies_are_handed_on_in_order_and_once() -> None:
-    async def main() -> None:
-        scene = Scene()
-        for number, previous in ((1, 0), (1, 0), (3, 2), (2, 1), (3, 2), (4, 3)):
-            scene.take(number, previous)
-        assert scene.got == [b"1", b"2", b"3", b"4"]
-        scene.receivers.clear()
-
-    run(main())
+async def test_bodies_are_handed_on_in_order_and_once() -> None:
+    scene = Scene()
+    for number, previous in ((1, 0), (1, 0), (3, 2), (2, 1), (3, 2), (4, 3)):
+        scene.take(number, previous)
+    assert scene.got == [b"1", b"2", b"3", b"4"]
+    scene.receivers.clear()
 
 
 def test_our_own_messages_are_not_for_us() -> None:
@@ -72,179 +69,144 @@ def test_a_plain_channel_hands_on_everything() -> None:
     assert scene.got == [b"", b"x", b"x"]
 
 
-def test_who_fails_is_reported_and_nothing_else_happens(caplog: pytest.LogCaptureFixture) -> None:
+async def test_who_fails_is_reported_and_nothing_else_happens(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+
     def fail(body: bytes) -> None:
         raise ValueError(body)
 
-    async def main() -> None:
-        scene = Scene()
-        scene.receivers.open(CHANNEL, fail, plain=False)
-        scene.receivers.open(b"plain", fail, plain=True)
-        scene.take(1, 0)
-        scene.take_bytes(b"2", b"plain")
-        scene.take(3, 2)
-        scene.take(2, 1)
-        assert [record.exc_info is not None for record in caplog.records] == [True] * 4
-        scene.receivers.clear()
-
-    with caplog.at_level(logging.ERROR):
-        run(main())
+    scene = Scene()
+    scene.receivers.open(CHANNEL, fail, plain=False)
+    scene.receivers.open(b"plain", fail, plain=True)
+    scene.take(1, 0)
+    scene.take_bytes(b"2", b"plain")
+    scene.take(3, 2)
+    scene.take(2, 1)
+    assert [record.exc_info is not None for record in caplog.records] == [True] * 4
+    scene.receivers.clear()
 
 
-def test_with_one_way_what_is_missing_is_not_waited_for() -> None:
-    async def main() -> None:
-        scene = Scene(alone=True)
-        scene.take(1, 0)
-        scene.take(3, 2)
-        scene.take(4, 3)
-        assert scene.got == [b"1", b"3", b"4"]
-        assert len(scene.missed) == 1
-
-    run(main())
+async def test_with_one_way_what_is_missing_is_not_waited_for() -> None:
+    scene = Scene(alone=True)
+    scene.take(1, 0)
+    scene.take(3, 2)
+    scene.take(4, 3)
+    assert scene.got == [b"1", b"3", b"4"]
+    assert len(scene.missed) == 1
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_it_is_missing_since_the_last_message_before_it_came(alone: bool) -> None:
-    async def main() -> None:
-        scene = Scene(alone=alone)
-        scene.take(1, 0)
-        came = monotonic()
-        await wait_until(lambda: monotonic() > came)
-        scene.take(3, 2)
-        await wait_until(lambda: scene.missed)
-        assert scene.missed[0] <= came
-
-    run(main())
+async def test_it_is_missing_since_the_last_message_before_it_came(alone: bool) -> None:
+    scene = Scene(alone=alone)
+    scene.take(1, 0)
+    came = monotonic()
+    await wait_until(lambda: monotonic() > came)
+    scene.take(3, 2)
+    await wait_until(lambda: scene.missed)
+    assert scene.missed[0] <= came
 
 
-def test_with_several_ways_it_is_waited_for() -> None:
-    async def main() -> None:
-        scene = Scene(patience=0.05)
-        began = monotonic()
-        scene.take(1, 0)
-        scene.take(3, 2)
-        assert scene.got == [b"1"]
-        await wait_until(lambda: scene.got == [b"1", b"3"])
-        assert monotonic() - began >= 0.05
-        assert len(scene.missed) == 1
-
-    run(main())
+async def test_with_several_ways_it_is_waited_for() -> None:
+    scene = Scene(patience=0.05)
+    began = monotonic()
+    scene.take(1, 0)
+    scene.take(3, 2)
+    assert scene.got == [b"1"]
+    await wait_until(lambda: scene.got == [b"1", b"3"])
+    assert monotonic() - began >= 0.05
+    assert len(scene.missed) == 1
 
 
-def test_what_comes_in_time_is_not_missed() -> None:
-    async def main() -> None:
-        scene = Scene(patience=0.02)
-        scene.take(1, 0)
-        scene.take(3, 2)
-        scene.take(2, 1)
-        scene.take(1, 0, origin=THIRD)
-        scene.take(3, 2, origin=THIRD)
-        await wait_until(lambda: scene.missed)
-        assert scene.got == [b"1", b"2", b"3", b"1", b"3"]
-        assert len(scene.missed) == 1
-
-    run(main())
+async def test_what_comes_in_time_is_not_missed() -> None:
+    scene = Scene(patience=0.02)
+    scene.take(1, 0)
+    scene.take(3, 2)
+    scene.take(2, 1)
+    scene.take(1, 0, origin=THIRD)
+    scene.take(3, 2, origin=THIRD)
+    await wait_until(lambda: scene.missed)
+    assert scene.got == [b"1", b"2", b"3", b"1", b"3"]
+    assert len(scene.missed) == 1
 
 
-def test_what_is_missing_on_many_channels_is_found_together() -> None:
-    async def main() -> None:
-        scene = Scene(patience=0.02)
-        channels = [b"%d" % index for index in range(10)]
-        for channel in channels:
-            scene.receivers.open(channel, scene.got.append, plain=False)
-            scene.take(1, 0, channel=channel)
-            scene.take(3, 2, channel=channel)
-        await wait_until(lambda: len(scene.got) == 20)
-        assert len(scene.missed) < 10
-
-    run(main())
+async def test_what_is_missing_on_many_channels_is_found_together() -> None:
+    scene = Scene(patience=0.02)
+    channels = [b"%d" % index for index in range(10)]
+    for channel in channels:
+        scene.receivers.open(channel, scene.got.append, plain=False)
+        scene.take(1, 0, channel=channel)
+        scene.take(3, 2, channel=channel)
+    await wait_until(lambda: len(scene.got) == 20)
+    assert len(scene.missed) < 10
 
 
-def test_the_first_message_of_a_sender_may_wait_but_is_not_missed() -> None:
-    async def main() -> None:
-        scene = Scene(scattered=True, patience=10)
-        scene.take(5, 3)
-        assert scene.got == []
-        await wait_until(lambda: scene.got == [b"5"])
-        assert scene.missed == []
-
-    run(main())
+async def test_the_first_message_of_a_sender_may_wait_but_is_not_missed() -> None:
+    scene = Scene(scattered=True, patience=10)
+    scene.take(5, 3)
+    assert scene.got == []
+    await wait_until(lambda: scene.got == [b"5"])
+    assert scene.missed == []
 
 
-def test_what_was_sent_before_the_first_that_was_handed_on_and_comes_too_late_is_missed() -> None:
-    async def main() -> None:
-        scene = Scene(scattered=True)
-        before = monotonic()
-        scene.take(5, 3)
-        await wait_until(lambda: scene.got == [b"5"])
-        scene.take(3, 0)
-        scene.take(3, 0)
-        assert scene.got == [b"5"]
-        assert len(scene.missed) == 1
-        assert scene.missed[0] < before
-
-    run(main())
+async def test_what_was_sent_before_the_first_that_was_handed_on_and_comes_too_late_is_missed() -> None:
+    scene = Scene(scattered=True)
+    before = monotonic()
+    scene.take(5, 3)
+    await wait_until(lambda: scene.got == [b"5"])
+    scene.take(3, 0)
+    scene.take(3, 0)
+    assert scene.got == [b"5"]
+    assert len(scene.missed) == 1
+    assert scene.missed[0] < before
 
 
-def test_too_many_that_wait_are_handed_on_at_once() -> None:
-    async def main() -> None:
-        scene = Scene(patience=100)
-        scene.take(1, 0)
-        for number in range(3, 1004):
-            scene.take(number, number - 1)
-        assert len(scene.got) == 1002
-        assert len(scene.missed) == 1
-
-    run(main())
+async def test_too_many_that_wait_are_handed_on_at_once() -> None:
+    scene = Scene(patience=100)
+    scene.take(1, 0)
+    for number in range(3, 1004):
+        scene.take(number, number - 1)
+    assert len(scene.got) == 1002
+    assert len(scene.missed) == 1
 
 
-def test_a_new_receiver_goes_on_where_the_one_before_was() -> None:
-    async def main() -> None:
-        scene = Scene()
-        later: list[bytes] = []
-        scene.take(1, 0)
-        scene.take(3, 2)
-        scene.receivers.open(CHANNEL, later.append, plain=False)
-        scene.take(1, 0)
-        scene.take(2, 1)
-        assert (scene.got, later) == ([b"1"], [b"2", b"3"])
-        scene.receivers.clear()
-
-    run(main())
+async def test_a_new_receiver_goes_on_where_the_one_before_was() -> None:
+    scene = Scene()
+    later: list[bytes] = []
+    scene.take(1, 0)
+    scene.take(3, 2)
+    scene.receivers.open(CHANNEL, later.append, plain=False)
+    scene.take(1, 0)
+    scene.take(2, 1)
+    assert (scene.got, later) == ([b"1"], [b"2", b"3"])
+    scene.receivers.clear()
 
 
-def test_nothing_is_handed_on_after_the_end_even_if_it_waited() -> None:
-    async def main() -> None:
-        scene = Scene(patience=0.01)
-        scene.take(1, 0)
-        scene.take(3, 2)
-        scene.receivers.close(CHANNEL, unsubscribe=True)
-        scene.take(2, 1)
-        await asyncio.sleep(0.03)  # as long as it would have waited
-        assert scene.got == [b"1"]
-        assert scene.missed == []
-        assert scene.receivers.wanted == set()
-
-    run(main())
+async def test_nothing_is_handed_on_after_the_end_even_if_it_waited() -> None:
+    scene = Scene(patience=0.01)
+    scene.take(1, 0)
+    scene.take(3, 2)
+    scene.receivers.close(CHANNEL, unsubscribe=True)
+    scene.take(2, 1)
+    await asyncio.sleep(0.03)  # as long as it would have waited
+    assert scene.got == [b"1"]
+    assert scene.missed == []
+    assert scene.receivers.wanted == set()
 
 
-def test_a_receiver_may_end_it_while_several_are_handed_on() -> None:
-    async def main() -> None:
-        scene = Scene()
-        got: list[bytes] = []
+async def test_a_receiver_may_end_it_while_several_are_handed_on() -> None:
+    scene = Scene()
+    got: list[bytes] = []
 
-        def receive(body: bytes) -> None:
-            got.append(body)
-            if body == b"2":
-                scene.receivers.close(CHANNEL, unsubscribe=True)
+    def receive(body: bytes) -> None:
+        got.append(body)
+        if body == b"2":
+            scene.receivers.close(CHANNEL, unsubscribe=True)
 
-        scene.receivers.open(CHANNEL, receive, plain=False)
-        for number, previous in ((1, 0), (4, 3), (3, 2), (2, 1)):
-            scene.take(number, previous)
-        assert got == [b"1", b"2"]
-        scene.receivers.clear()
-
-    run(main())
+    scene.receivers.open(CHANNEL, receive, plain=False)
+    for number, previous in ((1, 0), (4, 3), (3, 2), (2, 1)):
+        scene.take(number, previous)
+    assert got == [b"1", b"2"]
+    scene.receivers.clear()
 
 
 def test_a_channel_may_be_left_and_still_be_wanted() -> None:
@@ -254,17 +216,14 @@ def test_a_channel_may_be_left_and_still_be_wanted() -> None:
     assert (scene.got, scene.receivers.wanted) == ([], {CHANNEL})
 
 
-def test_a_sender_that_is_forgotten_begins_anew() -> None:
-    async def main() -> None:
-        scene = Scene()
-        scene.take(7, 0)
-        scene.take(9, 8)
-        scene.receivers.forget(OTHER)
-        scene.take(1, 0)
-        assert scene.got == [b"7", b"1"]
-        scene.receivers.clear()
-
-    run(main())
+async def test_a_sender_that_is_forgotten_begins_anew() -> None:
+    scene = Scene()
+    scene.take(7, 0)
+    scene.take(9, 8)
+    scene.receivers.forget(OTHER)
+    scene.take(1, 0)
+    assert scene.got == [b"7", b"1"]
+    scene.receivers.clear()
 
 
 def stand_still(seconds: float) -> None:
@@ -274,50 +233,41 @@ def stand_still(seconds: float) -> None:
         pass
 
 
-def test_a_process_that_stood_still_looks_into_its_sockets_first() -> None:
-    async def main() -> None:
-        scene = Scene(patience=0.01)
-        scene.take(1, 0)
-        scene.take(3, 2)
+async def test_a_process_that_stood_still_looks_into_its_sockets_first() -> None:
+    scene = Scene(patience=0.01)
+    scene.take(1, 0)
+    scene.take(3, 2)
 
-        def stall() -> None:
-            stand_still(0.3)
-            asyncio.get_running_loop().call_later(0.01, scene.take, 2, 1)  # it had come meanwhile
-
-        asyncio.get_running_loop().call_soon(stall)
-        await wait_until(lambda: len(scene.got) == 3)
-        assert scene.got == [b"1", b"2", b"3"]
-        assert scene.missed == []
-
-    run(main(), asyncio.new_event_loop)
-
-
-def test_it_looks_into_all_of_them_and_gives_nothing_up_because_of_what_it_finds_in_the_first() -> None:
-    async def main() -> None:
-        scene = Scene(patience=0.01)
-        scene.take(1, 0)
-        scene.take(3, 2)
+    def stall() -> None:
         stand_still(0.3)
-        scene.take(4, 3)
-        scene.take(2, 1)
-        assert scene.got == [b"1", b"2", b"3", b"4"]
-        assert scene.missed == []
+        asyncio.get_running_loop().call_later(0.01, scene.take, 2, 1)  # it had come meanwhile
 
-    run(main())
+    asyncio.get_running_loop().call_soon(stall)
+    await wait_until(lambda: len(scene.got) == 3)
+    assert scene.got == [b"1", b"2", b"3"]
+    assert scene.missed == []
 
 
-def test_after_a_standstill_what_is_missing_is_not_waited_for_for_ever_either_however_much_comes() -> None:
-    async def main() -> None:
-        scene = Scene(patience=0.01)
-        scene.take(1, 0)
-        scene.take(3, 2)
-        stand_still(0.3)
-        for number in range(4, 900):  # fewer than would be handed on because they are too many
-            scene.take(number, number - 1)
-            if scene.missed:
-                break
-            await asyncio.sleep(0.001)
-        assert scene.got[:3] == [b"1", b"3", b"4"]
-        assert len(scene.missed) == 1
+async def test_it_looks_into_all_of_them_and_gives_nothing_up_because_of_what_it_finds_in_the_first() -> None:
+    scene = Scene(patience=0.01)
+    scene.take(1, 0)
+    scene.take(3, 2)
+    stand_still(0.3)
+    scene.take(4, 3)
+    scene.take(2, 1)
+    assert scene.got == [b"1", b"2", b"3", b"4"]
+    assert scene.missed == []
 
-    run(main())
+
+async def test_after_a_standstill_what_is_missing_is_not_waited_for_for_ever_either_however_much_comes() -> None:
+    scene = Scene(patience=0.01)
+    scene.take(1, 0)
+    scene.take(3, 2)
+    stand_still(0.3)
+    for number in range(4, 900):  # fewer than would be handed on because they are too many
+        scene.take(number, number - 1)
+        if scene.missed:
+            break
+        await asyncio.sleep(0.001)
+    assert scene.got[:3] == [b"1", b"3", b"4"]
+    assert len(scene.missed) == 1

@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-from crosswire.cluster import responder as responder_module
 from crosswire.cluster.responder import Responder
 from crosswire.core import envelopes
 from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import MSGPACK
 from crosswire.errors import EventError
-from crosswire.runtime.tasks import Tasks
-from tests.support import aio
+from crosswire.runtime.background_tasks import BackgroundTasks
 
 
 class FakeAsker:
@@ -35,10 +33,10 @@ class FakeAsker:
 class Scene:
     """A responder, its handlers, and what was asked of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_handlers: int = 1000) -> None:
         self.events = EventListeners(sender=str)
-        self.tasks = Tasks()
-        self.responder = Responder(self.events, self.tasks)
+        self.tasks = BackgroundTasks()
+        self.responder = Responder(self.events, self.tasks, max_handlers=max_handlers)
 
     def ask(self, data: Any = None, event: str = "x", *, awaits_node: bool = True) -> FakeAsker:
         asker = FakeAsker(awaits_node=awaits_node)
@@ -95,18 +93,15 @@ ANSWERS: list[tuple[list[Callable[..., Any]], Any, Any]] = [
 
 
 @pytest.mark.parametrize("number", range(len(ANSWERS)))
-def test_a_request_is_answered_once_whatever_the_handler_does(number: int) -> None:
+async def test_a_request_is_answered_once_whatever_the_handler_does(number: int) -> None:
     handlers, data, expected = ANSWERS[number]
 
-    async def main() -> None:
-        scene = Scene()
-        for handler in handlers:
-            scene.events.on("x", handler)
-        asker = scene.ask(data)
-        await scene.tasks.wait(5)
-        assert asker.got == [expected]
-
-    aio.run(main())
+    scene = Scene()
+    for handler in handlers:
+        scene.events.on("x", handler)
+    asker = scene.ask(data)
+    await scene.tasks.wait(5)
+    assert asker.got == [expected]
 
 
 def test_a_request_without_a_handler_is_left_to_others_if_it_does_not_wait_for_this_node() -> None:
@@ -122,16 +117,13 @@ def test_a_payload_of_the_wrong_type_is_refused() -> None:
 
 
 @pytest.mark.parametrize("handler", [refuse, fail, wants_int, refuse_later, fail_later])
-def test_what_an_event_without_an_asker_comes_to_is_logged(
+async def test_what_an_event_without_an_asker_comes_to_is_logged(
     handler: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def main() -> None:
-        scene = Scene()
-        scene.events.on("x", handler)
-        scene.tell("no number")
-        await scene.tasks.wait(5)
-
-    aio.run(main())
+    scene = Scene()
+    scene.events.on("x", handler)
+    scene.tell("no number")
+    await scene.tasks.wait(5)
     failed = handler in (fail, fail_later)
     assert [record.levelname for record in caplog.records] == ["ERROR" if failed else "WARNING"]
     assert "'x'" in caplog.text
@@ -163,48 +155,38 @@ def test_failures_of_the_same_kind_are_not_all_logged(caplog: pytest.LogCaptureF
     assert 1 <= len(caplog.records) < 20
 
 
-def test_handlers_begin_in_the_order_of_their_events() -> None:
-    async def main() -> None:
-        scene, began = Scene(), list[int]()
+async def test_handlers_begin_in_the_order_of_their_events() -> None:
+    scene, began = Scene(), list[int]()
 
-        async def slow(sender: str, data: int) -> None:
-            began.append(data)
-            await asyncio.sleep(0)
+    async def slow(sender: str, data: int) -> None:
+        began.append(data)
+        await asyncio.sleep(0)
 
-        scene.events.on("slow", slow)
-        scene.events.on("quick", lambda sender, data: began.append(data))
-        for number in range(20):
-            scene.tell(number, "slow" if number % 3 == 0 else "quick")
-        await scene.tasks.wait(5)
-        assert began == list(range(20))
-
-    aio.run(main())
+    scene.events.on("slow", slow)
+    scene.events.on("quick", lambda sender, data: began.append(data))
+    for number in range(20):
+        scene.tell(number, "slow" if number % 3 == 0 else "quick")
+    await scene.tasks.wait(5)
+    assert began == list(range(20))
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_too_many_handlers_at_once_are_refused(
-    begun: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(responder_module, "MOST_HANDLERS", 2)
-
-    async def main() -> None:
-        scene, end = Scene(), asyncio.Event()
-        scene.events.on("x", lambda: end.wait())
-        askers = [scene.ask() for _ in range(2)]
-        for _ in range(5 if begun else 0):
-            await asyncio.sleep(0)
-        askers.append(scene.ask())
-        scene.tell()
-        end.set()
-        await scene.tasks.wait(5)
-        assert [asker.got for asker in askers[:2]] == [[True], [True]]
-        assert askers[2].got[0][0] == "BUSY"
-        assert "dropped" in caplog.text
-        after = scene.ask()
-        await scene.tasks.wait(5)
-        assert after.got == [True]  # there is room again
-
-    aio.run(main())
+async def test_too_many_handlers_at_once_are_refused(begun: bool, caplog: pytest.LogCaptureFixture) -> None:
+    scene, end = Scene(max_handlers=2), asyncio.Event()
+    scene.events.on("x", lambda: end.wait())
+    askers = [scene.ask() for _ in range(2)]
+    for _ in range(5 if begun else 0):
+        await asyncio.sleep(0)
+    askers.append(scene.ask())
+    scene.tell()
+    end.set()
+    await scene.tasks.wait(5)
+    assert [asker.got for asker in askers[:2]] == [[True], [True]]
+    assert askers[2].got[0][0] == "BUSY"
+    assert "dropped" in caplog.text
+    after = scene.ask()
+    await scene.tasks.wait(5)
+    assert after.got == [True]  # there is room again
 
 
 def test_once_is_removed_before_it_is_called() -> None:
@@ -214,13 +196,22 @@ def test_once_is_removed_before_it_is_called() -> None:
     assert scene.ask(2).got[0][0] == "NO_HANDLER"
 
 
-def test_a_handler_that_is_cancelled_answers() -> None:
-    async def main() -> None:
-        scene, never = Scene(), asyncio.Event()
-        scene.events.on("x", lambda: never.wait())
-        asker = scene.ask()
-        await asyncio.sleep(0)
-        await scene.tasks.cancel()
-        assert [code for code, _ in asker.got] == ["HANDLER_ERROR"]
+async def test_a_handler_that_is_cancelled_answers() -> None:
+    scene, never = Scene(), asyncio.Event()
+    scene.events.on("x", lambda: never.wait())
+    asker = scene.ask()
+    await asyncio.sleep(0)
+    await scene.tasks.cancel()
+    assert [code for code, _ in asker.got] == ["HANDLER_ERROR"]
 
-    aio.run(main())
+
+async def test_events_that_are_dropped_before_they_begin_leave_room_for_others() -> None:
+    scene = Scene(max_handlers=2)
+    scene.events.on("x", later)
+    for _ in range(2):
+        scene.ask()
+    scene.responder.drop()
+    await scene.tasks.wait(5)
+    asker = scene.ask(5)
+    await scene.tasks.wait(5)
+    assert asker.got == [5]

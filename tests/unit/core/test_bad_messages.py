@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.messages import JSON, MAX_ID, MSGPACK, Codec, Message
+from crosswire.core.messages import JSON, MAX_CALL_ID, MSGPACK, Codec, Message
 from crosswire.errors import InvalidMessage
 
 MEBIBYTE = 1 << 20
@@ -41,7 +41,7 @@ def is_message_or_refused(codec: Codec, data: str | bytes) -> None:
         found = error.callback_id
     else:
         found = None
-    assert found is None or 0 < len(found) <= MAX_ID
+    assert found is None or 0 < len(found) <= MAX_CALL_ID
 
 
 @given(odd_text | st.text() | json_values.map(json.dumps))
@@ -111,14 +111,16 @@ def test_deep_or_broken_messagepack_is_refused(data: bytes) -> None:
         MSGPACK.decode(data)
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters='"\\'), min_size=1, max_size=MAX_ID))
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters='"\\'), min_size=1, max_size=MAX_CALL_ID)
+)
 def test_the_id_of_a_bad_call_is_recovered_from_either_end(call_id: str) -> None:
     assert recovered('{"event": 5, "payload": {}, "callbackId": "' + call_id + '"}') == call_id
     assert recovered('{"callbackId": "' + call_id + '", "event": 5}') == call_id
     assert recovered('{ "event" : 5 , "callbackId" : "' + call_id + '", "payload": 1}') == call_id
 
 
-@given(st.integers(MAX_ID + 1, 300))
+@given(st.integers(MAX_CALL_ID + 1, 300))
 def test_an_id_that_is_too_long_is_not_recovered(length: int) -> None:
     assert recovered('{"event":5,"callbackId":"' + "x" * length + '"}') is None
     assert recovered('{"event":5,"callbackId":"' + "x" * length + '","payload":1}') is None

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.core.calls import CallIds, PendingCalls, base36
-from crosswire.core.messages import MAX_ID
+from crosswire.core.messages import MAX_CALL_ID
 
 
 @given(st.integers(min_value=0))
@@ -16,7 +16,7 @@ def test_ids_are_short_and_never_repeat() -> None:
     ids = CallIds()
     made = [ids.next() for _ in range(10_000)]
     assert len(set(made)) == len(made)
-    assert all(1 <= len(each) <= MAX_ID for each in made)
+    assert all(1 <= len(each) <= MAX_CALL_ID for each in made)
 
 
 def test_an_answer_counts_once() -> None:

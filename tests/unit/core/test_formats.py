@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.core.deflate import MIN_SIZE, decompress
-from crosswire.core.formats import JSON_TEXT, Payloads, format_for, require_text
+from crosswire.core.formats import JSON_TEXT, Payloads, encode, frame_format, message_format, require_text
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.messages import JSON, MSGPACK, event
 from crosswire.errors import InvalidPayload
@@ -15,55 +15,55 @@ LARGE = event("say", "x" * MIN_SIZE)
 
 
 def test_json_goes_into_text_frames() -> None:
-    assert JSON_TEXT.frame(SMALL) == encode_frame(Opcode.TEXT, JSON.encode(SMALL))
+    assert JSON_TEXT.encode(SMALL) == encode_frame(Opcode.TEXT, JSON.encode(SMALL))
 
 
 def test_messagepack_goes_into_binary_frames() -> None:
-    form = format_for(msgpack=True, deflate=False)
-    assert form.frame(SMALL) == encode_frame(Opcode.BINARY, MSGPACK.encode(SMALL))
+    form = frame_format(msgpack=True, deflate=False)
+    assert form.encode(SMALL) == encode_frame(Opcode.BINARY, MSGPACK.encode(SMALL))
 
 
 @pytest.mark.parametrize("msgpack", [False, True])
 def test_large_messages_are_compressed_if_that_was_negotiated(msgpack: bool) -> None:
-    form = format_for(msgpack=msgpack, deflate=True)
-    frame = form.frame(LARGE)
+    form = frame_format(msgpack=msgpack, deflate=True)
+    frame = form.encode(LARGE)
     assert frame[0] == (0xC2 if msgpack else 0xC1)
     assert decompress(frame[2:], 10_000) == form.codec.encode(LARGE)
 
 
 @pytest.mark.parametrize("msgpack", [False, True])
 def test_what_is_small_or_not_negotiated_is_sent_as_it_is(msgpack: bool) -> None:
-    plain, deflated = (format_for(msgpack=msgpack, deflate=deflate) for deflate in (False, True))
-    assert deflated.frame(SMALL) == plain.frame(SMALL)
-    assert plain.frame(LARGE)[0] == (0x82 if msgpack else 0x81)
+    plain, deflated = (frame_format(msgpack=msgpack, deflate=deflate) for deflate in (False, True))
+    assert deflated.encode(SMALL) == plain.encode(SMALL)
+    assert plain.encode(LARGE)[0] == (0x82 if msgpack else 0x81)
 
 
 def test_compression_begins_at_a_size() -> None:
-    form = format_for(msgpack=False, deflate=True)
+    form = frame_format(msgpack=False, deflate=True)
     assert form.raw(Opcode.TEXT, b"x" * (MIN_SIZE - 1)) == encode_frame(Opcode.TEXT, b"x" * (MIN_SIZE - 1))
     assert form.raw(Opcode.BINARY, b"x" * MIN_SIZE)[0] == 0xC2
 
 
 def test_a_raw_payload_keeps_its_opcode() -> None:
-    assert format_for(msgpack=True, deflate=False).raw(Opcode.TEXT, b"hi") == b"\x81\x02hi"
+    assert frame_format(msgpack=True, deflate=False).raw(Opcode.TEXT, b"hi") == b"\x81\x02hi"
 
 
 def test_connections_of_the_same_kind_share_a_format() -> None:
-    assert format_for(msgpack=False, deflate=False) is JSON_TEXT
-    kinds = {format_for(msgpack=m, deflate=d) for m in (False, True) for d in (False, True)}
+    assert frame_format(msgpack=False, deflate=False) is JSON_TEXT
+    kinds = {frame_format(msgpack=m, deflate=d) for m in (False, True) for d in (False, True)}
     assert len(kinds) == 4
-    assert format_for(msgpack=True, deflate=True) in kinds
+    assert frame_format(msgpack=True, deflate=True) in kinds
 
 
 def test_what_was_encoded_as_json_alone_becomes_messagepack_where_it_is_wanted() -> None:
-    form = format_for(msgpack=True, deflate=False)
-    assert form.wrap(Payloads(JSON.encode(SMALL))) == form.frame(SMALL)
+    form = frame_format(msgpack=True, deflate=False)
+    assert form.wrap(Payloads(JSON.encode(SMALL))) == form.encode(SMALL)
 
 
 @pytest.mark.parametrize("json", [b"", b"{", b"no json", b'{"a":1}x', b"NaN", b"[" * 100_000])
 def test_what_is_no_json_does_not_become_messagepack(json: bytes) -> None:
     with pytest.raises(InvalidPayload):
-        format_for(msgpack=True, deflate=False).wrap(Payloads(json))
+        frame_format(msgpack=True, deflate=False).wrap(Payloads(json))
 
 
 @given(st.text())
@@ -75,3 +75,26 @@ def test_any_text_may_go_into_a_text_frame(text: str) -> None:
 def test_what_is_no_utf8_may_not(data: bytes) -> None:
     with pytest.raises(InvalidPayload, match="no text"):
         require_text(data)
+
+
+def test_a_connection_without_frames_gets_text_as_str_and_messagepack_as_bytes() -> None:
+    assert message_format(msgpack=False).encode(SMALL) == (JSON.encode(SMALL).decode(),)
+    assert message_format(msgpack=True).encode(SMALL) == (MSGPACK.encode(SMALL),)
+
+
+@pytest.mark.parametrize("payloads", [encode(SMALL, msgpack=True), encode(SMALL, msgpack=False)])
+def test_an_encoded_message_is_the_same_without_frames(payloads: Payloads) -> None:
+    for msgpack in (False, True):
+        form = message_format(msgpack=msgpack)
+        assert form.wrap(payloads) == form.encode(SMALL)
+
+
+def test_raw_messages_without_frames_keep_their_kind() -> None:
+    form = message_format(msgpack=False)
+    assert form.raw(Opcode.TEXT, "€".encode()) == ("€",)
+    assert form.raw(Opcode.BINARY, b"\xff") == (b"\xff",)
+
+
+def test_messages_without_frames_are_joined_in_order() -> None:
+    form = message_format(msgpack=False)
+    assert form.join([form.raw(Opcode.TEXT, b"a"), form.raw(Opcode.BINARY, b"b")]) == ("a", b"b")

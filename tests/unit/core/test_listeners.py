@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crosswire.core.listeners import EventListeners, Hook, Listener, remove
-from crosswire.core.signatures import Offer
+from crosswire.core.signatures import Arguments
 from crosswire.errors import ConfigError, UsageError
 
 
@@ -35,7 +35,7 @@ def events() -> EventListeners:
 
 @pytest.fixture
 def hook() -> Hook[[str]]:
-    return Hook("on_connect", Offer(socket=str))
+    return Hook("on_connect", Arguments(socket=str))
 
 
 def test_handlers_are_kept_in_the_order_they_were_added(events: EventListeners) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from crosswire.core.envelopes import Beat, Goodbye
-from crosswire.core.membership import DEATH, INTERVAL, SUSPICION, Heard, Membership, age
+from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, SUSPECT_AFTER, BeatResult, Membership, age
 
 
 def beat(name: str = "a", run: int = 1, stamp: int = 1, **fields: Any) -> Beat:
@@ -54,31 +54,31 @@ class Cluster(RuleBasedStateMachine):
                 del self.present[message.name]
             self.left[message.incarnation] = max(message.stamp, self.left.get(message.incarnation, 0))
             return
-        heard = self.members.hear(message, self.now)
+        heard = self.members.receive(message, self.now)
         assert heard is self._expected(message, before)
-        if heard is Heard.OUTDATED:
+        if heard is BeatResult.OUTDATED:
             return
-        if heard is not Heard.KNOWN or before is None or message.stamp >= before.stamp:
+        if heard is not BeatResult.KNOWN or before is None or message.stamp >= before.stamp:
             self.present[message.name] = message
         self.heard[message.name] = self.now
         self.asked.discard(message.name)
 
-    def _expected(self, message: Beat, before: Beat | None) -> Heard:
+    def _expected(self, message: Beat, before: Beat | None) -> BeatResult:
         if before is not None and before.incarnation == message.incarnation:
-            return Heard.KNOWN
+            return BeatResult.KNOWN
         if before is not None and age(message) < age(before):
-            return Heard.OUTDATED
+            return BeatResult.OUTDATED
         if message.stamp <= self.left.get(message.incarnation, 0):
-            return Heard.OUTDATED
-        return Heard.JOINED if before is None else Heard.SUCCEEDED
+            return BeatResult.OUTDATED
+        return BeatResult.JOINED if before is None else BeatResult.REPLACED
 
-    @rule(passed=st.sampled_from([0.0, INTERVAL, SUSPICION, DEATH]))
+    @rule(passed=st.sampled_from([0.0, BEAT_INTERVAL, SUSPECT_AFTER, DEAD_AFTER]))
     def look(self, passed: float) -> None:
         self.now += passed
-        doubtful, dead = self.members.silent(self.now)
+        doubtful, dead = self.members.check_silence(self.now)
         silence = {name: self.now - self.heard[name] for name in self.present}
-        assert {each.beat.name for each in dead} == {name for name, seconds in silence.items() if seconds >= DEATH}
-        asked = {name for name, seconds in silence.items() if SUSPICION <= seconds < DEATH} - self.asked
+        assert {each.beat.name for each in dead} == {name for name, seconds in silence.items() if seconds >= DEAD_AFTER}
+        asked = {name for name, seconds in silence.items() if SUSPECT_AFTER <= seconds < DEAD_AFTER} - self.asked
         assert {each.beat.name for each in doubtful} == asked
         self.asked |= asked
         for member in dead:
@@ -89,7 +89,7 @@ class Cluster(RuleBasedStateMachine):
 
     @rule()
     def excuse(self) -> None:
-        self.members.excuse(self.now)
+        self.members.reset_silence(self.now)
         self.heard = dict.fromkeys(self.present, self.now)
         self.asked.clear()
 
@@ -107,9 +107,9 @@ TestCluster = Cluster.TestCase
 
 def test_a_member_tells_what_its_last_beat_said() -> None:
     members = Membership()
-    assert members.hear(beat(stamp=1, connections=1), 0) is Heard.JOINED
-    assert members.hear(beat(stamp=3, connections=3), 0) is Heard.KNOWN
-    assert members.hear(beat(stamp=2, connections=2), 0) is Heard.KNOWN  # it came over a slower Redis
+    assert members.receive(beat(stamp=1, connections=1), 0) is BeatResult.JOINED
+    assert members.receive(beat(stamp=3, connections=3), 0) is BeatResult.KNOWN
+    assert members.receive(beat(stamp=2, connections=2), 0) is BeatResult.KNOWN  # it came over a slower Redis
     member = members.get("a")
     assert member is not None
     assert member.info == ("a", "a1", 1.0, 3)
@@ -119,22 +119,22 @@ def test_a_member_tells_what_its_last_beat_said() -> None:
 
 def test_a_beat_that_comes_after_its_goodbye_is_outdated() -> None:
     members = Membership()
-    members.hear(beat(stamp=1), 0)
+    members.receive(beat(stamp=1), 0)
     assert members.leave(goodbye(stamp=3)) is not None
-    assert members.hear(beat(stamp=2), 0) is Heard.OUTDATED
-    assert members.hear(beat(stamp=4), 0) is Heard.JOINED  # it is there after all
+    assert members.receive(beat(stamp=2), 0) is BeatResult.OUTDATED
+    assert members.receive(beat(stamp=4), 0) is BeatResult.JOINED  # it is there after all
 
 
 def test_a_goodbye_that_comes_before_any_beat_counts() -> None:
     members = Membership()
     assert members.leave(goodbye(stamp=3)) is None
-    assert members.hear(beat(stamp=2), 0) is Heard.OUTDATED
+    assert members.receive(beat(stamp=2), 0) is BeatResult.OUTDATED
 
 
 def test_the_goodbye_of_an_earlier_run_does_not_remove_the_later_one() -> None:
     members = Membership()
-    members.hear(beat(run=1), 0)
-    assert members.hear(beat(run=2), 0) is Heard.SUCCEEDED
+    members.receive(beat(run=1), 0)
+    assert members.receive(beat(run=2), 0) is BeatResult.REPLACED
     assert members.leave(goodbye(run=1, stamp=9)) is None
     assert "a" in members
 
@@ -143,12 +143,12 @@ def test_a_lost_path_is_not_common_until_all_say_so_again() -> None:
     members = Membership()
     assert members.common_paths() is None
     for name in "ab":
-        members.hear(beat(name, paths=("x", "y")), 0)
+        members.receive(beat(name, paths=("x", "y")), 0)
     members.lost_path("x")
     assert members.common_paths() == frozenset("y")
-    members.hear(beat("a", stamp=2, paths=("x", "y")), 0)
+    members.receive(beat("a", stamp=2, paths=("x", "y")), 0)
     assert members.common_paths() == frozenset("y")
-    members.hear(beat("b", stamp=2, paths=("x", "y")), 0)
+    members.receive(beat("b", stamp=2, paths=("x", "y")), 0)
     assert members.common_paths() == frozenset("xy")
 
 
@@ -157,4 +157,4 @@ def test_many_that_left_are_remembered(late: int) -> None:
     members = Membership()
     for run in range(100):
         members.leave(goodbye("a", run, stamp=5))
-    assert members.hear(beat("a", late, stamp=5), 0) is Heard.OUTDATED
+    assert members.receive(beat("a", late, stamp=5), 0) is BeatResult.OUTDATED

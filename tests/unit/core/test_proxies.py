@@ -12,8 +12,8 @@ PROXY = "10.0.0.9"
 TRUSTED = TrustedProxies(("10.0.0.0/8", "192.0.2.7", "fd00::/8", "unix"))
 
 
-def see(*fields: tuple[str, str], peer: str = PROXY, scheme: str = "http") -> tuple[str, str]:
-    return tuple(TRUSTED.see(peer, scheme, Headers(fields)))  # type: ignore[return-value]
+def resolved(*fields: tuple[str, str], peer: str = PROXY, scheme: str = "http") -> tuple[str, str]:
+    return tuple(TRUSTED.resolve(peer, scheme, Headers(fields)))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
@@ -42,17 +42,17 @@ def test_a_unix_socket_is_trusted_only_if_it_is_said() -> None:
 @pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For"])
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\n\0")))
 def test_others_can_say_what_they_like(name: str, value: str) -> None:
-    assert see((name, value), ("X-Forwarded-Proto", "https"), peer="6.6.6.6") == ("6.6.6.6", "http")
+    assert resolved((name, value), ("X-Forwarded-Proto", "https"), peer="6.6.6.6") == ("6.6.6.6", "http")
 
 
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\n\0"), max_size=60))
 def test_what_a_client_wrote_itself_is_never_believed(own: str) -> None:
-    assert see(("X-Forwarded-For", f"{own}, 1.2.3.4"))[0] == "1.2.3.4"
-    assert see(("X-Forwarded-For", own), ("X-Forwarded-For", "1.2.3.4"))[0] == "1.2.3.4"
-    assert see(("Forwarded", own), ("Forwarded", "for=1.2.3.4"))[0] == "1.2.3.4"
+    assert resolved(("X-Forwarded-For", f"{own}, 1.2.3.4"))[0] == "1.2.3.4"
+    assert resolved(("X-Forwarded-For", own), ("X-Forwarded-For", "1.2.3.4"))[0] == "1.2.3.4"
+    assert resolved(("Forwarded", own), ("Forwarded", "for=1.2.3.4"))[0] == "1.2.3.4"
     for element in ("for=1.2.3.4", 'for="1.2.3.4:80"', 'proto=https;for="[2001:db8::1]:80"'):
         # In one field it can make the whole unreadable: then the proxy's own address is what is known.
-        assert see(("Forwarded", f"{own}, {element}"))[0] in ("1.2.3.4", "2001:db8::1", PROXY)
+        assert resolved(("Forwarded", f"{own}, {element}"))[0] in ("1.2.3.4", "2001:db8::1", PROXY)
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_what_a_client_wrote_itself_is_never_believed(own: str) -> None:
     ],
 )
 def test_x_forwarded_for_is_read_from_the_right(value: str, remote: str) -> None:
-    assert see(("X-Forwarded-For", value))[0] == remote
+    assert resolved(("X-Forwarded-For", value))[0] == remote
 
 
 @pytest.mark.parametrize(
-    ("value", "seen"),
+    ("value", "requester"),
     [
         ("for=1.2.3.4", ("1.2.3.4", "http")),
         ("For=1.2.3.4;Proto=HTTPS;by=203.0.113.43", ("1.2.3.4", "https")),
@@ -110,8 +110,8 @@ def test_x_forwarded_for_is_read_from_the_right(value: str, remote: str) -> None
         ("for=1.2.3.4,", ("1.2.3.4", "http")),
     ],
 )
-def test_forwarded_is_read_as_rfc_7239_says(value: str, seen: tuple[str, str]) -> None:
-    assert see(("Forwarded", value)) == seen
+def test_forwarded_is_read_as_rfc_7239_says(value: str, requester: tuple[str, str]) -> None:
+    assert resolved(("Forwarded", value)) == requester
 
 
 @pytest.mark.parametrize(
@@ -119,24 +119,24 @@ def test_forwarded_is_read_as_rfc_7239_says(value: str, seen: tuple[str, str]) -
     [("https", "https"), ("HTTPS", "https"), ("wss", "https"), ("ws", "http"), ("http", "http"), ("ftp", "http")],
 )
 def test_x_forwarded_proto_is_the_scheme(protos: str, scheme: str) -> None:
-    assert see(("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Proto", protos)) == ("1.2.3.4", scheme)
-    assert see(("X-Forwarded-Proto", protos)) == (PROXY, scheme)
+    assert resolved(("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Proto", protos)) == ("1.2.3.4", scheme)
+    assert resolved(("X-Forwarded-Proto", protos)) == (PROXY, scheme)
 
 
 def test_of_several_schemes_that_of_the_client_s_own_hop_counts() -> None:
     schemes = ("X-Forwarded-Proto", "http, https, http")
-    assert see(("X-Forwarded-For", "6.6.6.6, 1.2.3.4, 10.1.1.1"), schemes) == ("1.2.3.4", "https")
-    assert see(("X-Forwarded-Proto", "https, http")) == (PROXY, "http")
+    assert resolved(("X-Forwarded-For", "6.6.6.6, 1.2.3.4, 10.1.1.1"), schemes) == ("1.2.3.4", "https")
+    assert resolved(("X-Forwarded-Proto", "https, http")) == (PROXY, "http")
 
 
 def test_without_a_word_the_connection_s_own_scheme_stays() -> None:
-    assert see(("X-Forwarded-For", "1.2.3.4"), scheme="https") == ("1.2.3.4", "https")
-    assert see(scheme="https") == (PROXY, "https")
+    assert resolved(("X-Forwarded-For", "1.2.3.4"), scheme="https") == ("1.2.3.4", "https")
+    assert resolved(scheme="https") == (PROXY, "https")
 
 
 def test_of_two_that_contradict_each_other_none_is_believed() -> None:
-    assert see(("Forwarded", "for=6.6.6.6"), ("X-Forwarded-For", "1.2.3.4")) == (PROXY, "http")
-    assert see(("Forwarded", "for=1.2.3.4;proto=https"), ("X-Forwarded-For", "1.2.3.4")) == ("1.2.3.4", "https")
+    assert resolved(("Forwarded", "for=6.6.6.6"), ("X-Forwarded-For", "1.2.3.4")) == (PROXY, "http")
+    assert resolved(("Forwarded", "for=1.2.3.4;proto=https"), ("X-Forwarded-For", "1.2.3.4")) == ("1.2.3.4", "https")
 
 
 @pytest.mark.parametrize(

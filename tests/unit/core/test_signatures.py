@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.core.listeners import EventListeners
-from crosswire.core.signatures import Offer, examine, is_async
+from crosswire.core.signatures import Arguments, inspect_handler, is_async
 from crosswire.errors import ConfigError, UsageError
 from crosswire.types import Close
 
@@ -53,21 +53,21 @@ AnySocket = TypeVar("AnySocket", bound=Socket)
 NodeName = NewType("NodeName", str)
 NodeNumber = NewType("NodeNumber", int)
 
-EVENT = Offer(data=True, socket=Socket)
-NODE_EVENT = Offer(data=True, sender=str)
-CLIENT_EVENT = Offer(data=True)
-CONNECT = Offer(socket=Socket)
-DISCONNECT = Offer(socket=Socket, close=Close)
-MESSAGE = Offer(socket=Socket, raw=(str, bytes))
-ERROR = Offer(socket=Socket, exc=BaseException)
-PONG = Offer(milliseconds=float)
-RECONNECT = Offer(attempt=int, delay=float)
-REQUEST = Offer(request=Named)
-START = Offer()
+EVENT = Arguments(data=True, socket=Socket)
+NODE_EVENT = Arguments(data=True, sender=str)
+CLIENT_EVENT = Arguments(data=True)
+CONNECT = Arguments(socket=Socket)
+DISCONNECT = Arguments(socket=Socket, close=Close)
+MESSAGE = Arguments(socket=Socket, raw=(str, bytes))
+ERROR = Arguments(socket=Socket, exc=BaseException)
+PONG = Arguments(milliseconds=float)
+RECONNECT = Arguments(attempt=int, delay=float)
+REQUEST = Arguments(request=Named)
+START = Arguments()
 
 
-def taken(handler: Callable[..., Any], offer: Offer) -> tuple[int, Any]:
-    arity, data, _ = examine(handler, offer, "the event 'say'")
+def taken(handler: Callable[..., Any], arguments: Arguments) -> tuple[int, Any]:
+    arity, data, _ = inspect_handler(handler, arguments, "the event 'say'")
     return arity, data
 
 
@@ -196,8 +196,8 @@ def test_a_decorated_handler_may_return_something_else() -> None:
     def number(socket: Socket) -> int:
         return 5
 
-    assert examine(number, EVENT, "it").returns is int
-    assert examine(hands_on(number), EVENT, "it").returns is Any
+    assert inspect_handler(number, EVENT, "it").returns is int
+    assert inspect_handler(hands_on(number), EVENT, "it").returns is Any
 
 
 class Rooms:
@@ -261,9 +261,9 @@ def wait(attempt: float, delay: float) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("handler", "offer", "arity"),
+    ("handler", "arguments", "arity"),
     [
-        (on_close_or_reset, Offer(close=Close), 0),
+        (on_close_or_reset, Arguments(close=Close), 0),
         (with_a_default, CONNECT, 0),
         (lambda name="n": None, CONNECT, 0),
         (lambda name="n": None, EVENT, 0),
@@ -284,8 +284,8 @@ def wait(attempt: float, delay: float) -> None: ...
         (anything, START, 0),
     ],
 )
-def test_what_might_be_right_is_left_alone(handler: Any, offer: Offer, arity: int) -> None:
-    assert examine(handler, offer, "it").arity == arity
+def test_what_might_be_right_is_left_alone(handler: Any, arguments: Arguments, arity: int) -> None:
+    assert inspect_handler(handler, arguments, "it").arity == arity
 
 
 def three(socket: Any, data: Any, more: Any) -> None: ...
@@ -343,7 +343,7 @@ class Generates:
 
 
 @pytest.mark.parametrize(
-    ("handler", "offer", "text"),
+    ("handler", "arguments", "text"),
     [
         (three, EVENT, "three needs 3 arguments; a handler of the event 'say' is called with (socket, data)"),
         (three_and_more, EVENT, "three_and_more needs 3 arguments"),
@@ -363,14 +363,14 @@ class Generates:
         (only_nothing, EVENT, "would get the socket"),
         (only_unresolved, EVENT, "would get the socket"),
         (later, EVENT, "would get the socket"),
-        (partial(bound, "database", "socket"), Offer(socket=Socket), "would get the socket"),
+        (partial(bound, "database", "socket"), Arguments(socket=Socket), "would get the socket"),
         (lambda data: None, EVENT, "would get the socket as 'data'"),
         (lambda payload: None, EVENT, "would get the socket as 'payload'"),
         (lambda message: None, CONNECT, "would get the socket as 'message'"),
         (lambda error: None, ERROR, "would get the socket as 'error'"),
         (lambda close: None, DISCONNECT, "would get the socket as 'close'"),
         (lambda handshake: None, CONNECT, "would get the socket as 'handshake'"),
-        (lambda socket: None, Offer(handshake=JoinRoom), "would get the handshake as 'socket'"),
+        (lambda socket: None, Arguments(handshake=JoinRoom), "would get the handshake as 'socket'"),
         (lambda socket, data: None, NODE_EVENT, "would get the sender as 'socket'"),
         (optional_data, EVENT, "would get the socket"),
         (swapped, EVENT, "would get the socket"),
@@ -409,23 +409,23 @@ class Generates:
         (passes_two(two, lambda a, b, c: None), EVENT, "needs 3 arguments"),
     ],
 )
-def test_a_handler_that_cannot_be_right_is_refused(handler: Any, offer: Offer, text: str) -> None:
+def test_a_handler_that_cannot_be_right_is_refused(handler: Any, arguments: Arguments, text: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        examine(handler, offer, "the event 'say'")
+        inspect_handler(handler, arguments, "the event 'say'")
     assert text in str(refused.value)
 
 
 def test_a_coroutine_is_no_handler() -> None:
     coroutine = later(JoinRoom("1"))
     with pytest.raises(ConfigError, match="without calling it"):
-        examine(coroutine, EVENT, "say")  # type: ignore[arg-type]
+        inspect_handler(coroutine, EVENT, "say")  # type: ignore[arg-type]
     coroutine.close()
 
 
 @pytest.mark.parametrize("handler", ["handler", 5, None, property(one), functools.partialmethod(one)])
 def test_what_cannot_be_called_is_no_handler(handler: Any) -> None:
     with pytest.raises(UsageError, match="must be callable"):
-        examine(handler, EVENT, "say")
+        inspect_handler(handler, EVENT, "say")
 
 
 def test_a_method_is_told_in_its_class_body() -> None:
@@ -461,7 +461,7 @@ def test_an_annotation_that_cannot_be_resolved_is_refused() -> None:
     def handler(socket: Any, data: Imported) -> None: ...
 
     with pytest.raises(ConfigError, match=r"'Imported' of .*handler can't be resolved"):
-        examine(handler, EVENT, "say")
+        inspect_handler(handler, EVENT, "say")
 
 
 def test_a_type_may_be_defined_where_the_handler_is_registered() -> None:
@@ -512,7 +512,7 @@ def test_a_handler_gets_what_it_was_offered_or_is_refused(names: list[str], anno
     if names and annotation is not None:
         handler.__annotations__[names[0]] = annotation
     try:
-        arity = examine(handler, EVENT, "say").arity
+        arity = inspect_handler(handler, EVENT, "say").arity
     except ConfigError:
         right = len(names) <= 2 and names[:1] in ([], ["socket"], ["x"]) and "socket" not in names[1:]
         assert not right or annotation in (dict, JoinRoom)

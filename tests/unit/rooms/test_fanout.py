@@ -3,14 +3,16 @@ from __future__ import annotations
 import pytest
 
 from crosswire.core.audience import Excluded
-from crosswire.core.formats import JSON_TEXT, Format, format_for
+from crosswire.core.formats import JSON_TEXT, Encoded, Format, frame_format, message_format
 from crosswire.core.messages import event
 from crosswire.errors import InvalidPayload
-from crosswire.rooms.fanout import FanOut, Flushable
+from crosswire.rooms.fanout import FanOut
+from crosswire.runtime.flusher import Flushable
 from tests.support.members import FakeMember
 
-MSGPACK = format_for(msgpack=True, deflate=False)
-DEFLATED = format_for(msgpack=False, deflate=True)
+MSGPACK = frame_format(msgpack=True, deflate=False)
+MESSAGES = message_format(msgpack=False)
+DEFLATED = frame_format(msgpack=False, deflate=True)
 NEWS = event("news", {"a": 1})
 MORE = event("more", {"b": 2})
 
@@ -41,20 +43,20 @@ def fanout(turn: Turn) -> FanOut:
 def room(fanout: FanOut) -> list[FakeMember]:
     members = [FakeMember(str(number)) for number in range(3)]
     for member in members:
-        fanout.use(member.format)
+        fanout.add_format(member.format)
     return members
 
 
 def joined(fanout: FanOut, form: Format) -> FakeMember:
     member = FakeMember("other", form)
-    fanout.use(form)
+    fanout.add_format(form)
     return member
 
 
 def test_one_frame_is_shared_by_all_recipients(fanout: FanOut, room: list[FakeMember]) -> None:
     fanout.push(fanout.encode(NEWS), room)
     (frame,) = room[0].pushed
-    assert frame == JSON_TEXT.frame(NEWS)
+    assert frame == JSON_TEXT.encode(NEWS)
     assert all(member.pushed[0] is frame for member in room)
 
 
@@ -71,25 +73,25 @@ def test_the_excluded_get_nothing(fanout: FanOut, room: list[FakeMember]) -> Non
 def test_each_gets_the_form_it_agreed_on(fanout: FanOut, room: list[FakeMember], form: Format) -> None:
     other = joined(fanout, form)
     fanout.push(fanout.encode(NEWS), [*room, other])
-    assert room[0].pushed == [JSON_TEXT.frame(NEWS)]
-    assert other.pushed == [form.frame(NEWS)]
+    assert room[0].pushed == [JSON_TEXT.encode(NEWS)]
+    assert other.pushed == [form.encode(NEWS)]
 
 
 def test_a_message_is_encoded_for_the_formats_in_use(fanout: FanOut) -> None:
     assert list(fanout.encode(NEWS)) == [JSON_TEXT]
-    fanout.use(MSGPACK)
-    fanout.use(MSGPACK)
-    fanout.disuse(MSGPACK)
+    fanout.add_format(MSGPACK)
+    fanout.add_format(MSGPACK)
+    fanout.remove_format(MSGPACK)
     assert set(fanout.encode(NEWS)) == {JSON_TEXT, MSGPACK}
-    fanout.disuse(MSGPACK)
-    fanout.use(JSON_TEXT)
-    fanout.disuse(JSON_TEXT)
+    fanout.remove_format(MSGPACK)
+    fanout.add_format(JSON_TEXT)
+    fanout.remove_format(JSON_TEXT)
     assert list(fanout.encode(NEWS)) == [JSON_TEXT]
 
 
 @pytest.mark.parametrize("data", [object(), {True: 1}, "\ud800"])
 def test_data_without_a_json_form_is_refused_before_anything_is_sent(fanout: FanOut, data: object) -> None:
-    fanout.use(MSGPACK)
+    fanout.add_format(MSGPACK)
     with pytest.raises(InvalidPayload):
         fanout.encode(event("news", data))
 
@@ -102,7 +104,7 @@ def test_what_is_held_is_pushed_together_at_the_end_of_the_turn(
     assert room[0].pushed == []
     turn.end()
     for member in room:
-        assert member.pushed == [JSON_TEXT.frame(NEWS) + JSON_TEXT.frame(MORE)]
+        assert member.pushed == [JSON_TEXT.encode(NEWS) + JSON_TEXT.encode(MORE)]
     turn.end()
     assert len(room[0].pushed) == 1
 
@@ -113,8 +115,20 @@ def test_what_is_held_is_joined_for_each_form(fanout: FanOut, room: list[FakeMem
     fanout.hold(fanout.encode(NEWS), everyone)
     fanout.hold(fanout.encode(MORE), everyone)
     turn.end()
-    assert other.pushed == [MSGPACK.frame(NEWS) + MSGPACK.frame(MORE)]
-    assert room[0].pushed == [JSON_TEXT.frame(NEWS) + JSON_TEXT.frame(MORE)]
+    assert other.pushed == [MSGPACK.encode(NEWS) + MSGPACK.encode(MORE)]
+    assert room[0].pushed == [JSON_TEXT.encode(NEWS) + JSON_TEXT.encode(MORE)]
+
+
+def test_a_connection_without_frames_gets_the_messages_that_were_held(
+    fanout: FanOut, room: list[FakeMember], turn: Turn
+) -> None:
+    other = joined(fanout, MESSAGES)
+    everyone = [*room, other]
+    fanout.hold(fanout.encode(NEWS), everyone)
+    fanout.hold(fanout.encode(MORE), everyone)
+    turn.end()
+    assert other.pushed == [(*MESSAGES.encode(NEWS), *MESSAGES.encode(MORE))]
+    assert room[0].pushed == [JSON_TEXT.encode(NEWS) + JSON_TEXT.encode(MORE)]
 
 
 def test_one_message_is_held_without_a_copy(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
@@ -129,7 +143,7 @@ def test_order_is_kept_between_rooms(fanout: FanOut, room: list[FakeMember], tur
     for members, message in ((room, NEWS), (other_room, MORE), (room, NEWS)):
         fanout.hold(fanout.encode(message), members)
     turn.end()
-    frames = [JSON_TEXT.frame(message) for message in (NEWS, MORE, NEWS)]
+    frames = [JSON_TEXT.encode(message) for message in (NEWS, MORE, NEWS)]
     assert [member.pushed for member in room] == [frames, frames, [frames[0], frames[2]]]
 
 
@@ -138,7 +152,7 @@ def test_order_is_kept_between_what_is_held_and_what_is_pushed(
 ) -> None:
     fanout.hold(fanout.encode(NEWS), room)
     fanout.push(fanout.encode(MORE), room[:1])
-    assert room[0].pushed == [JSON_TEXT.frame(NEWS), JSON_TEXT.frame(MORE)]
+    assert room[0].pushed == [JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)]
     turn.end()
     assert [len(member.pushed) for member in room] == [2, 1, 1]
 
@@ -146,10 +160,10 @@ def test_order_is_kept_between_what_is_held_and_what_is_pushed(
 def test_a_flush_before_the_turn_ends_pushes_once(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
     fanout.hold(fanout.encode(NEWS), room)
     fanout.flush()
-    assert room[0].pushed == [JSON_TEXT.frame(NEWS)]
+    assert room[0].pushed == [JSON_TEXT.encode(NEWS)]
     fanout.hold(fanout.encode(MORE), room)
     turn.end()
-    assert room[0].pushed == [JSON_TEXT.frame(NEWS), JSON_TEXT.frame(MORE)]
+    assert room[0].pushed == [JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)]
 
 
 def test_not_too_much_is_held(fanout: FanOut, room: list[FakeMember]) -> None:
@@ -157,7 +171,7 @@ def test_not_too_much_is_held(fanout: FanOut, room: list[FakeMember]) -> None:
     for _ in range(20):
         fanout.hold(fanout.encode(large), room)
     pushed = sum(map(len, room[0].pushed))
-    assert pushed % len(JSON_TEXT.frame(large)) == 0
+    assert pushed % len(JSON_TEXT.encode(large)) == 0
     assert pushed >= 12 * 10_000
 
 
@@ -174,13 +188,13 @@ def test_what_can_not_be_scheduled_is_not_held_and_holds_up_nothing(turn: Turn, 
         fanout.hold(fanout.encode(NEWS), room)
     fanout.hold(fanout.encode(MORE), room)
     turn.end()
-    assert [member.pushed for member in room] == [[JSON_TEXT.frame(MORE)]] * 3
+    assert [member.pushed for member in room] == [[JSON_TEXT.encode(MORE)]] * 3
 
 
 def test_a_member_that_fails_keeps_the_message_from_nobody_else(
     turn: Turn, fanout: FanOut, room: list[FakeMember], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fails(_frame: bytes) -> None:
+    def fails(_frame: Encoded) -> None:
         raise RuntimeError("out of order")
 
     room[1].push = fails  # type: ignore[method-assign]

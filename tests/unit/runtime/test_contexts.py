@@ -11,70 +11,64 @@ from crosswire.runtime.contexts import run_in
 from crosswire.runtime.dispatch import Outcome, call_sync
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
+
+pytestmark = on_instant_loop
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
 
 
-def test_a_coroutine_sees_and_changes_the_variables_of_its_context_alone() -> None:
+async def test_a_coroutine_sees_and_changes_the_variables_of_its_context_alone() -> None:
     async def work() -> list[str]:
         seen = [who.get()]
         who.set("inside")
         await asyncio.sleep(1)
         return [*seen, who.get()]
 
-    async def main() -> None:
-        context = copy_context()
-        context.run(who.set, "given")
-        who.set("outside")
-        assert await run_in(context, work()) == ["given", "inside"]
-        assert (who.get(), context[who]) == ("outside", "inside")
-
-    run(main(), InstantLoop)
+    context = copy_context()
+    context.run(who.set, "given")
+    who.set("outside")
+    assert await run_in(context, work()) == ["given", "inside"]
+    assert (who.get(), context[who]) == ("outside", "inside")
 
 
-def test_what_it_raises_comes_out_and_what_it_waits_for_fails_in_it() -> None:
+async def test_what_it_raises_comes_out_and_what_it_waits_for_fails_in_it() -> None:
     async def work(future: asyncio.Future[None]) -> None:
         with pytest.raises(KeyError):
             await future
         raise ValueError(who.get())
 
-    async def main() -> None:
-        context, future = copy_context(), asyncio.get_running_loop().create_future()
-        context.run(who.set, "given")
-        asyncio.get_running_loop().call_later(1, future.set_exception, KeyError("x"))
-        with pytest.raises(ValueError, match="given"):
-            await run_in(context, work(future))
-
-    run(main(), InstantLoop)
+    context, future = copy_context(), asyncio.get_running_loop().create_future()
+    context.run(who.set, "given")
+    asyncio.get_running_loop().call_later(1, future.set_exception, KeyError("x"))
+    with pytest.raises(ValueError, match="given"):
+        await run_in(context, work(future))
 
 
-def test_a_cancellation_and_a_timeout_reach_it() -> None:
-    async def main() -> list[str]:
-        seen: list[str] = []
+async def test_a_cancellation_and_a_timeout_reach_it() -> None:
+    seen: list[str] = []
 
-        async def work() -> None:
-            try:
-                await asyncio.sleep(100)
-            except asyncio.CancelledError:
-                seen.append(who.get())
-                raise
+    async def work() -> None:
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            seen.append(who.get())
+            raise
 
-        async def outer(context: Context) -> None:
+    async def outer(context: Context) -> None:
+        await run_in(context, work())
+
+    context = copy_context()
+    context.run(who.set, "given")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
             await run_in(context, work())
-
-        context = copy_context()
-        context.run(who.set, "given")
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                await run_in(context, work())
-        task = asyncio.create_task(outer(context))
-        await asyncio.sleep(1)
-        task.cancel()
-        await asyncio.wait({task})
-        assert task.cancelled()
-        return seen
-
-    assert run(main(), InstantLoop) == ["given", "given"]
+    task = asyncio.create_task(outer(context))
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert seen == ["given", "given"]
 
 
 def test_a_coroutine_that_is_thrown_away_is_closed() -> None:
@@ -104,7 +98,7 @@ def test_a_coroutine_that_is_thrown_away_is_closed() -> None:
 
 
 @pytest.mark.parametrize("ways", ["ss", "sa", "as", "aa", "sl", "ll", "la", "a", "s", "l"])
-def test_each_listener_of_an_event_starts_with_the_same_variables(ways: str) -> None:
+async def test_each_listener_of_an_event_starts_with_the_same_variables(ways: str) -> None:
     seen: list[str] = []
 
     def now() -> None:
@@ -124,17 +118,14 @@ def test_each_listener_of_an_event_starts_with_the_same_variables(ways: str) -> 
         await asyncio.sleep(1)
         seen.append(f"still {who.get()}")
 
-    async def main() -> None:
-        events = EventListeners()
-        for way in ways:
-            events.on("event", {"s": now, "a": soon, "l": later}[way])
-        who.set("given")
-        outcome = Outcome(seen.append)  # type: ignore[arg-type]
-        unfinished = call_sync(events.of("event"), (), lambda kind: None, outcome)
-        if unfinished is not None:
-            await asyncio.create_task(unfinished.finish((), lambda kind: None, outcome))
-        assert who.get() == "given"
-
-    run(main(), InstantLoop)
+    events = EventListeners()
+    for way in ways:
+        events.on("event", {"s": now, "a": soon, "l": later}[way])
+    who.set("given")
+    outcome = Outcome(seen.append)  # type: ignore[arg-type]
+    rest = call_sync(events.of("event"), lambda listener: listener.handler(), outcome)
+    if rest is not None:
+        await asyncio.create_task(rest.run(lambda listener: listener.handler(), outcome))
+    assert who.get() == "given"
     expected = [["given"] if way == "s" else ["given", "still changed"] for way in ways]
     assert seen == [entry for entries in expected for entry in entries]

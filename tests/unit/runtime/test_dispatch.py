@@ -6,36 +6,36 @@ from typing import Any
 
 import pytest
 
-from crosswire.core.listeners import EventListeners, Hook
-from crosswire.core.payloads import PayloadType
-from crosswire.core.signatures import Offer
+from crosswire.core.listeners import EventListeners, Hook, Listener
+from crosswire.core.signatures import Arguments
 from crosswire.errors import EventError
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import Outcome, call_sync, fire
-from crosswire.runtime.tasks import Tasks
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
 
 Result = tuple[Any, BaseException | None]
 refused = EventError("full")
 
 
-def dispatch(*handlers: Callable[..., Any], data: Any = "data") -> tuple[Result, list[BaseException]]:
+def call(listener: Listener) -> Any:
+    """Call a listener with as many arguments as it takes."""
+    return listener.handler(*("socket", "data")[: listener.arity])
+
+
+def dispatch(*handlers: Callable[..., Any]) -> tuple[Result, list[BaseException]]:
     """Call handlers as an event of a socket would; return what came of it, and what was reported."""
     events = EventListeners(socket=str)
     for handler in handlers:
         events.on("event", handler)
     failures: list[BaseException] = []
 
-    def decode(kind: PayloadType) -> Any:
-        if isinstance(data, Exception):
-            raise data
-        return data
-
     async def main() -> Result:
         outcome = Outcome(failures.append)
-        unfinished = call_sync(events.take("event"), ("socket",), decode, outcome)
-        if unfinished is not None:
-            await unfinished.finish(("socket",), decode, outcome)
+        rest = call_sync(events.take("event"), call, outcome)
+        if rest is not None:
+            await rest.run(call, outcome)
         return outcome.value, outcome.error
 
     return run(main(), InstantLoop), failures
@@ -61,16 +61,6 @@ def returns(value: Any, *, later: bool) -> Callable[[], Any]:
 
 
 both_ways = pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
-
-
-def test_a_handler_gets_as_much_as_it_takes() -> None:
-    seen: list[Any] = []
-    dispatch(
-        lambda: seen.append(()),
-        lambda socket: seen.append((socket,)),
-        lambda socket, data: seen.append((socket, data)),
-    )
-    assert seen == [(), ("socket",), ("socket", "data")]
 
 
 def test_handlers_are_called_in_order_sync_or_async() -> None:
@@ -132,84 +122,68 @@ def test_a_handler_that_meets_a_cancelled_future_has_failed(later: bool) -> None
     assert failures == [cancelled]
 
 
-def test_data_is_decoded_only_for_who_takes_it() -> None:
-    wrong = ValueError("no int")
-    assert dispatch(lambda socket: 5, data=wrong) == ((5, None), [])
-    assert dispatch(lambda socket, data: 5, data=wrong) == ((None, wrong), [wrong])
-
-
-def test_a_cancelled_task_stops_calling_and_says_so() -> None:
+@on_instant_loop
+async def test_a_cancelled_task_stops_calling_and_says_so() -> None:
     called: list[str] = []
 
-    async def main() -> Result:
-        events = EventListeners(socket=str)
-        events.on("event", asyncio.Event().wait)
-        events.on("event", lambda: called.append("second"))
-        outcome = Outcome(lambda error: None)
-        unfinished = call_sync(events.take("event"), ("socket",), lambda kind: None, outcome)
-        assert unfinished is not None
-        task = asyncio.create_task(unfinished.finish(("socket",), lambda kind: None, outcome))
-        await asyncio.sleep(1)
-        task.cancel()
-        await asyncio.wait({task})
-        assert task.cancelled()
-        return outcome.value, outcome.error
-
-    value, error = run(main(), InstantLoop)
+    events = EventListeners(socket=str)
+    events.on("event", asyncio.Event().wait)
+    events.on("event", lambda: called.append("second"))
+    outcome = Outcome(lambda error: None)
+    rest = call_sync(events.take("event"), call, outcome)
+    assert rest is not None
+    task = asyncio.create_task(rest.run(call, outcome))
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    value, error = outcome.value, outcome.error
     assert value is None
     assert isinstance(error, asyncio.CancelledError)
     assert called == []
 
 
-def test_what_is_left_can_be_dropped() -> None:
+def test_a_continuation_can_be_closed() -> None:
     async def soon() -> None:
         raise AssertionError("this was to be dropped")
 
     events = EventListeners(socket=str)
     events.on("event", lambda: soon())
-    unfinished = call_sync(events.take("event"), ("socket",), lambda kind: None, Outcome(lambda error: None))
-    assert unfinished is not None
-    unfinished.drop()
-    assert unfinished.begun is not None
+    rest = call_sync(events.take("event"), call, Outcome(lambda error: None))
+    assert rest is not None
+    rest.close()
+    assert rest.begun is not None
     with pytest.raises(RuntimeError, match="cannot reuse"):
-        unfinished.begun[1].send(None)
+        rest.begun[1].send(None)
 
 
-def test_a_hook_that_nobody_attached_to_does_nothing() -> None:
-    async def main() -> Any:
-        return fire(Hook("on_connect", Offer(socket=str)), ("socket",), Tasks(), lambda error: None)
-
-    assert run(main()) is None
+async def test_a_hook_that_nobody_attached_to_does_nothing() -> None:
+    assert fire(Hook("on_connect", Arguments(socket=str)), ("socket",), BackgroundTasks(), lambda error: None) is None
 
 
-def test_a_hooks_synchronous_listeners_are_called_at_once_with_what_they_take() -> None:
-    async def main() -> list[Any]:
-        seen: list[Any] = []
-        hook: Hook[[str, int], [str]] = Hook("on_disconnect", Offer(socket=str, close=int))
-        hook(lambda: seen.append(()), once=True)
-        hook(lambda socket, close: seen.append((socket, close)))
-        for _ in range(2):
-            assert fire(hook, ("socket", 1000), Tasks(), seen.append) is None
-        return seen
-
-    assert run(main()) == [(), ("socket", 1000), ("socket", 1000)]
+async def test_a_hooks_synchronous_listeners_are_called_at_once_with_what_they_take() -> None:
+    seen: list[Any] = []
+    hook: Hook[[str, int], [str]] = Hook("on_disconnect", Arguments(socket=str, close=int))
+    hook(lambda: seen.append(()), once=True)
+    hook(lambda socket, close: seen.append((socket, close)))
+    for _ in range(2):
+        assert fire(hook, ("socket", 1000), BackgroundTasks(), seen.append) is None
+    assert seen == [(), ("socket", 1000), ("socket", 1000)]
 
 
-def test_a_hooks_asynchronous_listeners_run_in_a_task_and_fail_apart() -> None:
-    async def main() -> list[Any]:
-        seen: list[Any] = []
-        tasks = Tasks()
-        hook: Hook[[str]] = Hook("on_connect", Offer(socket=str))
-        failure = KeyError("reason")
-        hook(raises(failure, later=False))
-        hook(raises(failure, later=True))
-        hook(lambda socket: seen.append(socket))
-        task = fire(hook, ("socket",), tasks, seen.append)
-        assert task is not None
-        assert task.get_name() == "crosswire hook on_connect"
-        assert seen == [failure]
-        assert await tasks.wait(5)
-        assert seen[1] is failure
-        return seen[2:]
-
-    assert run(main(), InstantLoop) == ["socket"]
+@on_instant_loop
+async def test_a_hooks_asynchronous_listeners_run_in_a_task_and_fail_apart() -> None:
+    seen: list[Any] = []
+    tasks = BackgroundTasks()
+    hook: Hook[[str]] = Hook("on_connect", Arguments(socket=str))
+    failure = KeyError("reason")
+    hook(raises(failure, later=False))
+    hook(raises(failure, later=True))
+    hook(lambda socket: seen.append(socket))
+    task = fire(hook, ("socket",), tasks, seen.append)
+    assert task is not None
+    assert task.get_name() == "crosswire hook on_connect"
+    assert seen == [failure]
+    assert await tasks.wait(5)
+    assert seen[1] is failure
+    assert seen[2:] == ["socket"]

@@ -8,8 +8,8 @@ import pytest
 
 from crosswire.core.listeners import Hook
 from crosswire.errors import ConfigError, NotConnected, UsageError
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
-from crosswire.runtime.tasks import Tasks
 from tests.support.aio import run, wait_until
 
 
@@ -52,120 +52,99 @@ class Thing:
         self.notes.append("ended")
 
 
-def test_it_runs_between_start_and_stop() -> None:
-    async def main() -> None:
-        thing = Thing()
-        for _ in range(2):
-            assert not thing.life.running
+async def test_it_runs_between_start_and_stop() -> None:
+    thing = Thing()
+    for _ in range(2):
+        assert not thing.life.running
+        await thing.start()
+        assert thing.life.running
+        with pytest.raises(ConfigError, match="runs already"):
             await thing.start()
-            assert thing.life.running
-            with pytest.raises(ConfigError, match="runs already"):
-                await thing.start()
-            await thing.stop()
-            await thing.stop()
-        assert thing.notes == ["begun", "ended"] * 2
-
-    run(main())
+        await thing.stop()
+        await thing.stop()
+    assert thing.notes == ["begun", "ended"] * 2
 
 
 @pytest.mark.parametrize("turns", range(4))
-def test_a_start_that_is_cancelled_is_undone(turns: int) -> None:
-    async def main() -> None:
-        thing = Thing()
-        starting = asyncio.create_task(thing.start(wait=True))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        starting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await starting
-        assert thing.notes in ([], ["beginning", "undone"])
-        await thing.start()
-        await thing.stop()
-
-    run(main())
+async def test_a_start_that_is_cancelled_is_undone(turns: int) -> None:
+    thing = Thing()
+    starting = asyncio.create_task(thing.start(wait=True))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert thing.notes in ([], ["beginning", "undone"])
+    await thing.start()
+    await thing.stop()
 
 
 @pytest.mark.parametrize("turns", range(1, 4))
-def test_a_stop_ends_a_start(turns: int) -> None:
-    async def main() -> None:
-        thing = Thing()
-        starting = asyncio.create_task(thing.start(wait=True))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        await asyncio.gather(thing.stop(), thing.stop())
-        with pytest.raises(NotConnected, match="was stopped before"):
-            await starting
-        assert not thing.life.running
-        assert thing.notes in ([], ["beginning", "undone"])
-
-    run(main())
-
-
-def test_a_second_start_does_not_wait_for_the_first() -> None:
-    async def main() -> None:
-        thing = Thing()
-        starting = asyncio.create_task(thing.start(wait=True))
-        await wait_until(lambda: thing.notes)
-        with pytest.raises(ConfigError, match="is being started already"):
-            await thing.start()
-        thing.gate.set()
-        await starting
-        await thing.stop()
-
-    run(main())
-
-
-def test_two_stops_are_one() -> None:
-    async def main() -> None:
-        thing = Thing()
-        await thing.start()
-        stops = [asyncio.create_task(thing.stop(wait=True)) for _ in range(2)]
-        await wait_until(lambda: "ending" in thing.notes)
-        assert not thing.life.running
-        again = asyncio.create_task(thing.start())
+async def test_a_stop_ends_a_start(turns: int) -> None:
+    thing = Thing()
+    starting = asyncio.create_task(thing.start(wait=True))
+    for _ in range(turns):
         await asyncio.sleep(0)
-        assert not any(each.done() for each in (*stops, again))
-        thing.gate.set()
-        await asyncio.gather(*stops, again)
-        assert thing.notes == ["begun", "ending", "ended", "begun"]
-        await thing.stop()
+    await asyncio.gather(thing.stop(), thing.stop())
+    with pytest.raises(NotConnected, match="was stopped before"):
+        await starting
+    assert not thing.life.running
+    assert thing.notes in ([], ["beginning", "undone"])
 
-    run(main())
+
+async def test_a_second_start_does_not_wait_for_the_first() -> None:
+    thing = Thing()
+    starting = asyncio.create_task(thing.start(wait=True))
+    await wait_until(lambda: thing.notes)
+    with pytest.raises(ConfigError, match="is being started already"):
+        await thing.start()
+    thing.gate.set()
+    await starting
+    await thing.stop()
+
+
+async def test_two_stops_are_one() -> None:
+    thing = Thing()
+    await thing.start()
+    stops = [asyncio.create_task(thing.stop(wait=True)) for _ in range(2)]
+    await wait_until(lambda: "ending" in thing.notes)
+    assert not thing.life.running
+    again = asyncio.create_task(thing.start())
+    await asyncio.sleep(0)
+    assert not any(each.done() for each in (*stops, again))
+    thing.gate.set()
+    await asyncio.gather(*stops, again)
+    assert thing.notes == ["begun", "ending", "ended", "begun"]
+    await thing.stop()
 
 
 @pytest.mark.parametrize("turns", range(1, 6))
-def test_a_stop_that_is_cancelled_is_done_all_the_same(turns: int) -> None:
-    async def main() -> None:
-        thing = Thing()
-        await thing.start()
-        stopping = asyncio.create_task(thing.stop(wait=True))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        stopping.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await stopping
-        assert thing.notes == ["begun", "ending", "ended"]
-        await thing.start()
-        await thing.stop()
-
-    run(main())
+async def test_a_stop_that_is_cancelled_is_done_all_the_same(turns: int) -> None:
+    thing = Thing()
+    await thing.start()
+    stopping = asyncio.create_task(thing.stop(wait=True))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert thing.notes == ["begun", "ending", "ended"]
+    await thing.start()
+    await thing.stop()
 
 
-def test_who_is_part_of_a_stop_does_not_wait_for_it() -> None:
-    async def main() -> None:
-        thing, heard = Thing(), list[str]()
+async def test_who_is_part_of_a_stop_does_not_wait_for_it() -> None:
+    thing, heard = Thing(), list[str]()
 
-        async def end() -> None:
-            await asyncio.create_task(thing.stop())
-            with pytest.raises(UsageError, match="about to stop"):
-                await thing.start()
-            heard.append("ended")
+    async def end() -> None:
+        await asyncio.create_task(thing.stop())
+        with pytest.raises(UsageError, match="about to stop"):
+            await thing.start()
+        heard.append("ended")
 
-        await thing.start()
-        await asyncio.wait_for(thing.life.stop(end), 5)
-        assert heard == ["ended"]
-
-    run(main())
+    await thing.start()
+    await asyncio.wait_for(thing.life.stop(end), 5)
+    assert heard == ["ended"]
 
 
 def test_a_life_belongs_to_its_loop() -> None:
@@ -195,108 +174,96 @@ def test_after_a_stop_any_loop_will_do() -> None:
         run(main())
 
 
-def test_all_steps_are_taken_whatever_they_raise(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        taken = list[int]()
+async def test_all_steps_are_taken_whatever_they_raise(caplog: pytest.LogCaptureFixture) -> None:
+    taken = list[int]()
 
-        def step(number: int, error: Exception | None) -> Callable[[], asyncio.Task[None]]:
-            async def take() -> None:
-                taken.append(number)
-                if error is not None:
-                    raise error
+    def step(number: int, error: Exception | None) -> Callable[[], asyncio.Task[None]]:
+        async def take() -> None:
+            taken.append(number)
+            if error is not None:
+                raise error
 
-            return take  # type: ignore[return-value]
+        return take  # type: ignore[return-value]
 
-        with pytest.raises(KeyError, match="first"):
-            await carry_through(step(1, None), step(2, KeyError("first")), step(3, OSError("second")), step(4, None))  # type: ignore[arg-type]
-        assert taken == [1, 2, 3, 4]
-
-    run(main())
+    with pytest.raises(KeyError, match="first"):
+        await carry_through(step(1, None), step(2, KeyError("first")), step(3, OSError("second")), step(4, None))  # type: ignore[arg-type]
+    assert taken == [1, 2, 3, 4]
     assert "second" in caplog.text
     assert "first" not in caplog.text
 
 
-def test_a_step_that_does_not_end_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        taken, free = list[str](), asyncio.Event()
+async def test_a_step_that_does_not_end_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    taken, free = list[str](), asyncio.Event()
 
-        async def refuse() -> None:
-            while not free.is_set():
-                try:
-                    await free.wait()
-                except asyncio.CancelledError:
-                    taken.append("refused")
+    async def refuse() -> None:
+        while not free.is_set():
+            try:
+                await free.wait()
+            except asyncio.CancelledError:
+                taken.append("refused")
 
-        async def last() -> None:
-            taken.append("last")
+    async def last() -> None:
+        taken.append("last")
 
-        work = asyncio.create_task(carry_through(refuse, last))
-        await asyncio.sleep(0.01)
-        work.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await work
-        assert taken[-1] == "last"
-        free.set()
-        await asyncio.sleep(0.01)
-
-    run(main())
+    work = asyncio.create_task(carry_through(refuse, last))
+    await asyncio.sleep(0.01)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert taken[-1] == "last"
+    free.set()
+    await asyncio.sleep(0.01)
     assert "left behind" in caplog.text
 
 
-def test_a_hook_that_is_cancelled_may_clean_up() -> None:
-    async def main() -> None:
-        hook: Hook[[]] = Hook("on_start")
-        cleaned, begun = list[int](), asyncio.Event()
+async def test_a_hook_that_is_cancelled_may_clean_up() -> None:
+    hook: Hook[[]] = Hook("on_start")
+    cleaned, begun = list[int](), asyncio.Event()
 
-        @hook
-        async def handler() -> None:
-            begun.set()
-            try:
-                await asyncio.sleep(60)
-            finally:
-                await asyncio.sleep(0.01)
-                cleaned.append(1)
-
-        work = asyncio.create_task(run_hook(hook, Tasks()))
-        await begun.wait()
-        work.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await work
-        assert cleaned == [1]
-
-    run(main())
-
-
-def test_each_handler_is_called_though_the_first_hangs() -> None:
-    async def main() -> None:
-        hook: Hook[[]] = Hook("on_stop")
-        called, begun = list[str](), asyncio.Event()
-
-        @hook
-        async def hangs() -> None:
-            begun.set()
+    @hook
+    async def handler() -> None:
+        begun.set()
+        try:
             await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)
+            cleaned.append(1)
 
-        @hook
-        def sync() -> None:
-            called.append("sync")
-
-        @hook(once=True)
-        async def asynchronous() -> None:
-            await asyncio.sleep(0)
-            called.append("async")
-
-        work = asyncio.create_task(run_each(hook, Tasks()))
-        await begun.wait()
-        work.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await work
-        assert called == ["sync", "async"]
-
-    run(main())
+    work = asyncio.create_task(run_hook(hook, BackgroundTasks()))
+    await begun.wait()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert cleaned == [1]
 
 
-def test_each_handler_is_called_though_others_fail(caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_handler_is_called_though_the_first_hangs() -> None:
+    hook: Hook[[]] = Hook("on_stop")
+    called, begun = list[str](), asyncio.Event()
+
+    @hook
+    async def hangs() -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    @hook
+    def sync() -> None:
+        called.append("sync")
+
+    @hook(once=True)
+    async def asynchronous() -> None:
+        await asyncio.sleep(0)
+        called.append("async")
+
+    work = asyncio.create_task(run_each(hook, BackgroundTasks()))
+    await begun.wait()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert called == ["sync", "async"]
+
+
+async def test_each_handler_is_called_though_others_fail(caplog: pytest.LogCaptureFixture) -> None:
     hook: Hook[[]] = Hook("on_stop")
     called = list[int]()
 
@@ -307,6 +274,6 @@ def test_each_handler_is_called_though_others_fail(caplog: pytest.LogCaptureFixt
     for number in range(3):
         hook(partial(fails, number))
     with pytest.raises(OSError, match="0"):
-        run(run_each(hook, Tasks()))
+        await run_each(hook, BackgroundTasks())
     assert called == [0, 1, 2]
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["1", "2"]

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosswire.errors import UsageError
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.workers import Workers
 from tests.support.aio import run, wait_until
 from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
 eager = sys.version_info >= (3, 12)
@@ -26,7 +27,7 @@ def work(*jobs: Coroutine[Any, Any, None]) -> None:
     """Run jobs that are started in one turn of the loop until all have ended."""
 
     async def main() -> None:
-        tasks = Tasks()
+        tasks = BackgroundTasks()
         workers = Workers(tasks)
         for job in jobs:
             workers.start(job, copy_context())
@@ -59,24 +60,22 @@ def test_jobs_that_wait_have_a_task_each() -> None:
 
 
 @pytest.mark.skipif(eager, reason="each begins at once")
-def test_jobs_after_one_that_waited_begin_in_one_turn_until_one_does_not() -> None:
-    async def main() -> list[int]:
-        tasks, begun, counts = Tasks(), list[asyncio.Task[Any] | None](), list[int]()
-        workers = Workers(tasks)
-        for wait in (True, True, False, False):
-            for _ in range(5):
-                workers.start(note_task(begun, wait=wait), copy_context())
-            await asyncio.sleep(0)
-            counts.append(len(begun))
-            assert await tasks.wait(60)
-            begun.clear()
-        for _ in range(5):
-            workers.start(note_task(begun, wait=False), copy_context())
-        assert await tasks.wait(60)
-        return [*counts, len(set(begun))]
-
+@on_instant_loop
+async def test_jobs_after_one_that_waited_begin_in_one_turn_until_one_does_not() -> None:
     # At first the others follow in the next turn. Those that don't wait have a task each once, and then share one.
-    assert run(main(), InstantLoop) == [1, 5, 5, 5, 1]
+    tasks, begun, counts = BackgroundTasks(), list[asyncio.Task[Any] | None](), list[int]()
+    workers = Workers(tasks)
+    for wait in (True, True, False, False):
+        for _ in range(5):
+            workers.start(note_task(begun, wait=wait), copy_context())
+        await asyncio.sleep(0)
+        counts.append(len(begun))
+        assert await tasks.wait(60)
+        begun.clear()
+    for _ in range(5):
+        workers.start(note_task(begun, wait=False), copy_context())
+    assert await tasks.wait(60)
+    assert [*counts, len(set(begun))] == [1, 5, 5, 5, 1]
 
 
 @settings(max_examples=30)
@@ -101,43 +100,39 @@ def test_jobs_begin_in_order_and_each_ends_in_its_own_time(pauses: list[int | No
     assert sorted(ended) == begun
 
 
-def test_a_job_that_waits_for_ever_holds_up_nobody() -> None:
-    async def main() -> list[str]:
-        tasks, done = Tasks(), []
-        workers = Workers(tasks)
+@on_instant_loop
+async def test_a_job_that_waits_for_ever_holds_up_nobody() -> None:
+    tasks, done = BackgroundTasks(), []
+    workers = Workers(tasks)
 
-        async def job(name: str) -> None:
-            done.append(name)
+    async def job(name: str) -> None:
+        done.append(name)
 
-        workers.start(asyncio.Event().wait(), copy_context())  # type: ignore[arg-type]
-        workers.start(job("second"), copy_context())
-        await wait_until(lambda: done == ["second"])
-        workers.start(job("third"), copy_context())
-        await wait_until(lambda: done == ["second", "third"] and len(tasks) == 1)
-        await tasks.cancel()
-        return done
-
-    assert run(main(), InstantLoop) == ["second", "third"]
+    workers.start(asyncio.Event().wait(), copy_context())  # type: ignore[arg-type]
+    workers.start(job("second"), copy_context())
+    await wait_until(lambda: done == ["second"])
+    workers.start(job("third"), copy_context())
+    await wait_until(lambda: done == ["second", "third"] and len(tasks) == 1)
+    await tasks.cancel()
+    assert done == ["second", "third"]
 
 
-def test_a_job_started_by_a_job_is_run() -> None:
-    async def main() -> list[str]:
-        tasks, done = Tasks(), []
-        workers = Workers(tasks)
+@on_instant_loop
+async def test_a_job_started_by_a_job_is_run() -> None:
+    tasks, done = BackgroundTasks(), []
+    workers = Workers(tasks)
 
-        async def child(name: str) -> None:
-            done.append(name)
+    async def child(name: str) -> None:
+        done.append(name)
 
-        async def parent() -> None:
-            workers.start(child("first"), copy_context())
-            await asyncio.sleep(1)
-            workers.start(child("second"), copy_context())
+    async def parent() -> None:
+        workers.start(child("first"), copy_context())
+        await asyncio.sleep(1)
+        workers.start(child("second"), copy_context())
 
-        workers.start(parent(), copy_context())
-        assert await tasks.wait(60)
-        return done
-
-    assert run(main(), InstantLoop) == ["first", "second"]
+    workers.start(parent(), copy_context())
+    assert await tasks.wait(60)
+    assert done == ["first", "second"]
 
 
 async def note_context(name: str, into: list[str], wait: bool) -> None:
@@ -155,24 +150,22 @@ def test_context_variables_do_not_leak_between_jobs(wait: bool) -> None:
     assert seen == ["nobody"] * 3 + (["a", "b", "c"] if wait else [])
 
 
-def test_a_job_has_the_context_of_who_started_it_like_a_task() -> None:
+@on_instant_loop
+async def test_a_job_has_the_context_of_who_started_it_like_a_task() -> None:
     seen: list[str] = []
 
-    async def main() -> None:
-        tasks = Tasks()
-        workers = Workers(tasks)
+    tasks = BackgroundTasks()
+    workers = Workers(tasks)
 
-        async def start_as(name: str) -> None:
-            who.set(name)
-            workers.start(note_context("changed", seen, wait=True), copy_context())
+    async def start_as(name: str) -> None:
+        who.set(name)
+        workers.start(note_context("changed", seen, wait=True), copy_context())
 
-        for name in ("a", "b"):
-            await asyncio.create_task(start_as(name))
-        # In one turn: the worker that the first one hires runs the second one's job too.
-        await asyncio.gather(start_as("c"), start_as("d"))
-        assert await tasks.wait(60)
-
-    run(main(), InstantLoop)
+    for name in ("a", "b"):
+        await asyncio.create_task(start_as(name))
+    # In one turn: the worker that the first one hires runs the second one's job too.
+    await asyncio.gather(start_as("c"), start_as("d"))
+    assert await tasks.wait(60)
     assert seen == ["a", "b", "c", "d", *["changed"] * 4]
 
 
@@ -205,56 +198,52 @@ def test_a_job_that_is_cancelled_by_itself_does_not_stop_the_others() -> None:
 
 
 @pytest.mark.skipif(eager, reason="each begins at once")
-def test_a_job_that_raises_after_it_waited_hires_no_second_worker() -> None:
-    async def main() -> list[int]:
-        tasks, counts = Tasks(), []
-        workers = Workers(tasks)
-        go = asyncio.Event()
+@on_instant_loop
+async def test_a_job_that_raises_after_it_waited_hires_no_second_worker() -> None:
+    tasks, counts = BackgroundTasks(), []
+    workers = Workers(tasks)
+    go = asyncio.Event()
 
-        async def fails() -> None:
-            await go.wait()
-            for _ in range(3):
-                workers.start(asyncio.sleep(0), copy_context())
-            counts.append(len(tasks))
-            raise asyncio.CancelledError
-
-        workers.start(fails(), copy_context())
-        await asyncio.sleep(0)
-        go.set()
-        await asyncio.sleep(0)
+    async def fails() -> None:
+        await go.wait()
+        for _ in range(3):
+            workers.start(asyncio.sleep(0), copy_context())
         counts.append(len(tasks))
-        assert await tasks.wait(60)
-        return counts
+        raise asyncio.CancelledError
 
-    assert run(main(), InstantLoop) == [4, 4]  # after one that waited, each gets its worker when it is started
+    workers.start(fails(), copy_context())
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.sleep(0)
+    counts.append(len(tasks))
+    assert await tasks.wait(60)
+    assert counts == [4, 4]  # after one that waited, each gets its worker when it is started
 
 
-def test_cancellation_reaches_the_job_that_waits_and_no_other() -> None:
-    async def main() -> list[str]:
-        tasks, notes = Tasks(), []
-        workers = Workers(tasks)
-        running: dict[str, asyncio.Task[Any]] = {}
+@on_instant_loop
+async def test_cancellation_reaches_the_job_that_waits_and_no_other() -> None:
+    tasks, notes = BackgroundTasks(), []
+    workers = Workers(tasks)
+    running: dict[str, asyncio.Task[Any]] = {}
 
-        async def job(name: str) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            running[name] = task
-            try:
-                await asyncio.sleep(1)
-                notes.append(f"{name} ended")
-            except asyncio.CancelledError:
-                notes.append(f"{name} cancelled")
-                raise
+    async def job(name: str) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running[name] = task
+        try:
+            await asyncio.sleep(1)
+            notes.append(f"{name} ended")
+        except asyncio.CancelledError:
+            notes.append(f"{name} cancelled")
+            raise
 
-        for name in "abc":
-            workers.start(job(name), copy_context())
-        await wait_until(lambda: len(running) == 3)
-        running["b"].cancel()
-        assert await tasks.wait(60)
-        assert running["b"].cancelled()
-        return notes
-
-    assert run(main(), InstantLoop) == ["b cancelled", "a ended", "c ended"]
+    for name in "abc":
+        workers.start(job(name), copy_context())
+    await wait_until(lambda: len(running) == 3)
+    running["b"].cancel()
+    assert await tasks.wait(60)
+    assert running["b"].cancelled()
+    assert notes == ["b cancelled", "a ended", "c ended"]
 
 
 def test_a_job_that_cancels_its_task_and_does_not_wait_hurts_no_other() -> None:
@@ -342,45 +331,41 @@ def test_an_awaitable_that_fails_raises_in_the_job() -> None:
 
 
 @pytest.mark.skipif(eager, reason="each begins at once")
-def test_jobs_that_are_dropped_never_begin() -> None:
-    async def main() -> list[str]:
-        tasks, begun = Tasks(), []
-        workers = Workers(tasks)
+@on_instant_loop
+async def test_jobs_that_are_dropped_never_begin() -> None:
+    tasks, begun = BackgroundTasks(), []
+    workers = Workers(tasks)
 
-        async def job(name: str) -> None:
-            begun.append(name)
+    async def job(name: str) -> None:
+        begun.append(name)
 
-        for name in "abc":
-            workers.start(job(name), copy_context())
-        workers.drop()
-        assert await tasks.wait(60)
-        workers.start(job("later"), copy_context())
-        assert await tasks.wait(60)
-        return begun
-
-    assert run(main(), InstantLoop) == ["later"]
+    for name in "abc":
+        workers.start(job(name), copy_context())
+    workers.drop()
+    assert await tasks.wait(60)
+    workers.start(job("later"), copy_context())
+    assert await tasks.wait(60)
+    assert begun == ["later"]
     gc.collect()  # a coroutine that was never awaited would warn, and a warning is an error
 
 
-def test_dropping_leaves_what_has_begun() -> None:
-    async def main() -> list[str]:
-        tasks, notes = Tasks(), []
-        workers = Workers(tasks)
+@on_instant_loop
+async def test_dropping_leaves_what_has_begun() -> None:
+    tasks, notes = BackgroundTasks(), []
+    workers = Workers(tasks)
 
-        async def job() -> None:
-            await asyncio.sleep(1)
-            notes.append("ended")
+    async def job() -> None:
+        await asyncio.sleep(1)
+        notes.append("ended")
 
-        workers.start(job(), copy_context())
-        await asyncio.sleep(0)
-        workers.drop()
-        assert await tasks.wait(60)
-        return notes
-
-    assert run(main(), InstantLoop) == ["ended"]
+    workers.start(job(), copy_context())
+    await asyncio.sleep(0)
+    workers.drop()
+    assert await tasks.wait(60)
+    assert notes == ["ended"]
 
 
-def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
+async def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
     closed: list[str] = []
 
     @coroutine
@@ -395,7 +380,7 @@ def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
             closed.append("closed")
             raise
 
-    class Kept(Tasks):
+    class Kept(BackgroundTasks):
         """Keeps the workers instead of running them."""
 
         __slots__ = ("made",)
@@ -403,38 +388,32 @@ def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
         def start(self, work: Coroutine[Any, Any, Any], name: str, what: str | None = None) -> Any:
             self.made = work
 
-    async def main() -> None:
-        tasks = Kept()
-        Workers(tasks).start(job(), copy_context())
-        tasks.made.send(None)
-        tasks.made.close()
-
-    run(main())
+    tasks = Kept()
+    Workers(tasks).start(job(), copy_context())
+    tasks.made.send(None)
+    tasks.made.close()
     assert closed == ["closed"]
 
 
-def test_many_jobs_that_wait_begin_within_few_turns() -> None:
-    async def main() -> None:
-        tasks = Tasks()
-        workers = Workers(tasks)
-        begun: list[int] = []
+async def test_many_jobs_that_wait_begin_within_few_turns() -> None:
+    tasks = BackgroundTasks()
+    workers = Workers(tasks)
+    begun: list[int] = []
 
-        async def job(number: int) -> None:
-            begun.append(number)
-            await asyncio.sleep(60)
+    async def job(number: int) -> None:
+        begun.append(number)
+        await asyncio.sleep(60)
 
-        for number in range(50):
-            workers.start(job(number), copy_context())
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert begun == list(range(50))
-        await tasks.cancel()
-
-    run(main())
+    for number in range(50):
+        workers.start(job(number), copy_context())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert begun == list(range(50))
+    await tasks.cancel()
 
 
 def test_a_job_that_can_not_be_started_leaves_nothing_behind() -> None:
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     workers = Workers(tasks)
     done: list[int] = []
 

@@ -18,38 +18,29 @@ class Asked:
     user: str
 
 
-def test_one_answer_is_given() -> None:
-    async def main() -> Any:
-        waiter, asked = OneAnswer(), Asked("13")
-        waiter.answered(asked, 5)
-        waiter.answered(asked, 6)
-        waiter.refused(asked, EventError("late"))
-        waiter.lost(asked)
-        return await waiter.future
-
-    assert run(main()) == 5
+async def test_one_answer_is_given() -> None:
+    waiter, asked = OneAnswer(), Asked("13")
+    waiter.answered(asked, 5)
+    waiter.answered(asked, 6)
+    waiter.refused(asked, EventError("late"))
+    waiter.lost(asked)
+    assert await waiter.future == 5
 
 
-def test_a_refusal_names_who_refused() -> None:
-    async def main() -> None:
-        waiter, asked = OneAnswer(), Asked("13")
-        waiter.refused(asked, EventError("full"))
-        waiter.answered(asked, 5)
-        await waiter.future
-
+async def test_a_refusal_names_who_refused() -> None:
+    waiter, asked = OneAnswer(), Asked("13")
+    waiter.refused(asked, EventError("full"))
+    waiter.answered(asked, 5)
     with pytest.raises(EventError, match="full") as caught:
-        run(main())
+        await waiter.future
     assert caught.value.sender == "13"
 
 
-def test_a_lost_connection_is_told_at_once() -> None:
-    async def main() -> None:
-        waiter = OneAnswer()
-        waiter.lost(Asked("13"))
-        await waiter.future
-
+async def test_a_lost_connection_is_told_at_once() -> None:
+    waiter = OneAnswer()
+    waiter.lost(Asked("13"))
     with pytest.raises(NotConnected, match="'13'"):
-        run(main())
+        await waiter.future
 
 
 def gathered(users: list[str], connections: list[Asked], *happens: Any) -> tuple[Replies, float]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from crosswire.server.drain import GRACE, send_all_away, spread
+from crosswire.server.drain import MIN_TIME
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeConnection, FakeServer
@@ -33,12 +33,11 @@ def drained(
             connection.answers_close = number >= deaf
             made.append(connection)
         began = loop.time()
-        deadline = server.context.clock() + max(seconds, GRACE)
-        await spread(server.context, seconds)
-        await send_all_away(server.context, deadline)
+        await server.drain.spread(seconds)
+        await server.drain.close_all(began + max(seconds, MIN_TIME))
         took = loop.time() - began
         await asyncio.sleep(1)
-        assert len(server.context.sessions) == 0
+        assert len(server.sessions) == 0
         await server.end()
         return made, [each.closed_at - began for each in made if each.closed_at is not None], took
 
@@ -88,4 +87,4 @@ def test_who_does_not_answer_the_close_is_dropped_in_the_end() -> None:
 def test_a_close_gets_a_moment_even_without_time() -> None:
     connections, _, took = drained(0, 1, deaf=1)
     assert len(connections[0].aborts) == 1
-    assert took == pytest.approx(GRACE, abs=0.1)
+    assert took == pytest.approx(MIN_TIME, abs=0.1)

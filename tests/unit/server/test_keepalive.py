@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 
-from crosswire.runtime.wheel import TimerWheel
+from crosswire.core.limits import Heartbeat
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.keepalive import Keepalive
 from crosswire.transport.interface import Traffic
-from crosswire.types import Close, Heartbeat
-from tests.support.aio import run
+from crosswire.types import Close
 from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
+
+pytestmark = on_instant_loop
 
 HEARTBEAT = Heartbeat(interval=20, timeout=10)
 SLACK = 0.25
@@ -68,249 +71,185 @@ def close_to(times: list[float], expected: list[float]) -> bool:
     )
 
 
-def test_a_peer_that_answers_is_asked_at_every_interval() -> None:
-    async def main() -> Peer:
-        peer, keepalive, _ = beating(0.05)
-        await asyncio.sleep(65)
-        keepalive.stop()
-        await asyncio.sleep(30)
-        return peer
-
-    peer = run(main(), InstantLoop)
+async def test_a_peer_that_answers_is_asked_at_every_interval() -> None:
+    peer, keepalive, _ = beating(0.05)
+    await asyncio.sleep(65)
+    keepalive.stop()
+    await asyncio.sleep(30)
     assert close_to(peer.pings, [20, 40, 60])
     assert peer.aborts == []
 
 
-def test_the_round_trip_is_told_in_milliseconds() -> None:
-    async def main() -> tuple[float | None, float | None]:
-        _, keepalive, wheel = beating(0.05)
-        before = keepalive.latency
-        await asyncio.sleep(25)
-        wheel.stop()
-        return before, keepalive.latency
-
-    before, latency = run(main(), InstantLoop)
+async def test_the_round_trip_is_told_in_milliseconds() -> None:
+    _, keepalive, wheel = beating(0.05)
+    before = keepalive.latency
+    await asyncio.sleep(25)
+    wheel.stop()
+    before, latency = before, keepalive.latency
     assert before is None
     assert latency is not None
     assert abs(latency - 50) < 0.01
 
 
-def test_a_pong_that_answers_no_ping_only_shows_life() -> None:
-    async def main() -> tuple[float | None, bool]:
-        _, keepalive, wheel = beating(None)
-        await asyncio.sleep(21)
-        assert keepalive.heard is False
-        keepalive.pong(b"unasked for")
-        wheel.stop()
-        return keepalive.latency, keepalive.heard
-
-    assert run(main(), InstantLoop) == (None, True)
+async def test_a_pong_that_answers_no_ping_only_shows_life() -> None:
+    _, keepalive, wheel = beating(None)
+    await asyncio.sleep(21)
+    assert keepalive.heard is False
+    keepalive.pong(b"unasked for")
+    wheel.stop()
+    assert (keepalive.latency, keepalive.heard) == (None, True)
 
 
 @pytest.mark.parametrize("paused_at", [1.0, 19.95, 20.5, 25.0, 29.0])
-def test_the_silence_of_a_peer_that_is_not_read_means_nothing(paused_at: float) -> None:
-    async def main() -> tuple[Peer, list[Close]]:
-        peer, keepalive, wheel = beating(None)
-        await asyncio.sleep(paused_at)
-        keepalive.deaf = True
-        await asyncio.sleep(1000)
-        while_deaf = [close for _, close in peer.aborts]
-        keepalive.deaf = False
-        keepalive.heard = True
-        began = peer.loop.time()
-        await asyncio.sleep(100)
-        wheel.stop()
-        (dropped,) = [at for at, _ in peer.aborts]
-        assert HEARTBEAT.timeout <= peer.began + dropped - began <= HEARTBEAT.interval + HEARTBEAT.timeout + 1
-        return peer, while_deaf
-
-    peer, while_deaf = run(main(), InstantLoop)
+async def test_the_silence_of_a_peer_that_is_not_read_means_nothing(paused_at: float) -> None:
+    peer, keepalive, wheel = beating(None)
+    await asyncio.sleep(paused_at)
+    keepalive.paused = True
+    await asyncio.sleep(1000)
+    while_deaf = [close for _, close in peer.aborts]
+    keepalive.paused = False
+    keepalive.heard = True
+    began = peer.loop.time()
+    await asyncio.sleep(100)
+    wheel.stop()
+    (dropped,) = [at for at, _ in peer.aborts]
+    assert HEARTBEAT.timeout <= peer.began + dropped - began <= HEARTBEAT.interval + HEARTBEAT.timeout + 1
     assert while_deaf == []
     assert len(peer.pings) > 40
 
 
-def test_a_peer_that_is_not_read_answers_a_probe() -> None:
-    async def main() -> tuple[bool, bool]:
-        _, keepalive, wheel = beating(None)
-        keepalive.deaf = True
-        alive = await keepalive.answers(1)
-        keepalive.deaf = False
-        gone = await keepalive.answers(1)
-        keepalive.stop()
-        wheel.stop()
-        return alive, gone
-
-    assert run(main(), InstantLoop) == (True, False)
+async def test_a_peer_that_is_not_read_answers_a_probe() -> None:
+    _, keepalive, wheel = beating(None)
+    keepalive.paused = True
+    alive = await keepalive.answers(1)
+    keepalive.paused = False
+    gone = await keepalive.answers(1)
+    keepalive.stop()
+    wheel.stop()
+    assert (alive, gone) == (True, False)
 
 
-def test_a_peer_that_is_silent_after_a_ping_is_dropped_once() -> None:
-    async def main() -> Peer:
-        peer, _, _ = beating(None)
-        await asyncio.sleep(200)
-        return peer
-
-    peer = run(main(), InstantLoop)
+async def test_a_peer_that_is_silent_after_a_ping_is_dropped_once() -> None:
+    peer, _, _ = beating(None)
+    await asyncio.sleep(200)
     assert close_to(peer.pings, [20])
     ((time, close),) = peer.aborts
     assert 30 <= time <= 30 + 2 * SLACK
     assert close == Close(1006, "no sign of life within 10 s after a ping")
 
 
-def test_a_timeout_longer_than_the_interval_spans_several_pings() -> None:
-    async def main() -> Peer:
-        peer, _, _ = beating(None, Heartbeat(interval=10, timeout=25))
-        await asyncio.sleep(200)
-        return peer
-
-    peer = run(main(), InstantLoop)
+async def test_a_timeout_longer_than_the_interval_spans_several_pings() -> None:
+    peer, _, _ = beating(None, Heartbeat(interval=10, timeout=25))
+    await asyncio.sleep(200)
     assert close_to(peer.pings, [10, 20, 30])
     assert [35 <= time <= 36 for time, _ in peer.aborts] == [True]
 
 
-def test_a_peer_that_talks_is_alive_without_pongs() -> None:
-    async def main() -> Peer:
-        peer, keepalive, wheel = beating(None)
-        for _ in range(100):
-            await asyncio.sleep(1)
-            keepalive.heard = True
-        wheel.stop()
-        return peer
-
-    peer = run(main(), InstantLoop)
+async def test_a_peer_that_talks_is_alive_without_pongs() -> None:
+    peer, keepalive, wheel = beating(None)
+    for _ in range(100):
+        await asyncio.sleep(1)
+        keepalive.heard = True
+    wheel.stop()
     assert peer.aborts == []
     assert len(peer.pings) == 4
 
 
-def test_a_late_pong_is_in_time_within_the_timeout() -> None:
-    async def main() -> Peer:
-        peer, _, wheel = beating(9.5)
-        await asyncio.sleep(100)
-        wheel.stop()
-        await asyncio.sleep(20)
-        return peer
-
-    assert run(main(), InstantLoop).aborts == []
+async def test_a_late_pong_is_in_time_within_the_timeout() -> None:
+    peer, _, wheel = beating(9.5)
+    await asyncio.sleep(100)
+    wheel.stop()
+    await asyncio.sleep(20)
+    assert peer.aborts == []
 
 
-def test_a_pong_that_waited_to_be_read_while_the_process_stood_still_is_in_time() -> None:
-    async def main() -> Peer:
-        peer, keepalive, wheel = beating(None)
-        await asyncio.sleep(20.5)
-        assert len(peer.pings) == 1
-        InstantLoop.stand_still(60)
-        for _ in range(3):  # the timers of that time come before what is to be read
-            await asyncio.sleep(0)
-        keepalive.pong(b"read at last")
-        await asyncio.sleep(5)
-        wheel.stop()
-        return peer
-
-    assert run(main(), InstantLoop).aborts == []
+async def test_a_pong_that_waited_to_be_read_while_the_process_stood_still_is_in_time() -> None:
+    peer, keepalive, wheel = beating(None)
+    await asyncio.sleep(20.5)
+    assert len(peer.pings) == 1
+    InstantLoop.stand_still(60)
+    for _ in range(3):  # the timers of that time come before what is to be read
+        await asyncio.sleep(0)
+    keepalive.pong(b"read at last")
+    await asyncio.sleep(5)
+    wheel.stop()
+    assert peer.aborts == []
 
 
-def test_after_a_stop_nothing_is_asked_and_nobody_dropped() -> None:
-    async def main() -> Peer:
-        peer, keepalive, _ = beating(None)
-        await asyncio.sleep(25)
-        keepalive.stop()
-        await asyncio.sleep(100)
-        return peer
-
-    peer = run(main(), InstantLoop)
+async def test_after_a_stop_nothing_is_asked_and_nobody_dropped() -> None:
+    peer, keepalive, _ = beating(None)
+    await asyncio.sleep(25)
+    keepalive.stop()
+    await asyncio.sleep(100)
     assert (len(peer.pings), peer.aborts) == (1, [])
 
 
-def test_a_peer_whose_message_is_arriving_in_parts_is_alive() -> None:
-    async def main() -> Peer:
-        peer, _, _ = beating(None)
-        for number in range(50):
-            await asyncio.sleep(4)
-            peer.traffic = Traffic(number, 0)
-        await asyncio.sleep(60)
-        return peer
-
-    peer = run(main(), InstantLoop)
+async def test_a_peer_whose_message_is_arriving_in_parts_is_alive() -> None:
+    peer, _, _ = beating(None)
+    for number in range(50):
+        await asyncio.sleep(4)
+        peer.traffic = Traffic(number, 0)
+    await asyncio.sleep(60)
     ((time, _),) = peer.aborts
     assert 200 <= time <= 200 + 2 * HEARTBEAT.timeout + 3 * SLACK
 
 
 @pytest.mark.parametrize("backlog", [17 * 1024, 1024 * 1024])
-def test_a_peer_that_takes_what_it_is_sent_is_alive_while_the_ping_waits_behind_it(backlog: int) -> None:
-    async def main() -> Peer:
-        peer, _, _ = beating(None)
-        peer.traffic = Traffic(0, 2 * backlog)
-        for number in range(50):  # more comes than leaves now and then
-            await asyncio.sleep(1)
-            peer.traffic = Traffic(0, 2 * backlog + (number % 5) * 100 - number)
-        await asyncio.sleep(60)
-        return peer
-
-    peer = run(main(), InstantLoop)
+async def test_a_peer_that_takes_what_it_is_sent_is_alive_while_the_ping_waits_behind_it(backlog: int) -> None:
+    peer, _, _ = beating(None)
+    peer.traffic = Traffic(0, 2 * backlog)
+    for number in range(50):  # more comes than leaves now and then
+        await asyncio.sleep(1)
+        peer.traffic = Traffic(0, 2 * backlog + (number % 5) * 100 - number)
+    await asyncio.sleep(60)
     ((time, _),) = peer.aborts
     assert 50 <= time <= 50 + 2 * HEARTBEAT.timeout + 3 * SLACK
 
 
-def test_what_is_only_added_to_what_waits_shows_no_life() -> None:
-    async def main() -> Peer:
-        peer, _, _ = beating(None)
-        for number in range(100):
-            await asyncio.sleep(1)
-            peer.traffic = Traffic(0, 20_000 * number)
-        return peer
-
-    ((time, _),) = run(main(), InstantLoop).aborts
+async def test_what_is_only_added_to_what_waits_shows_no_life() -> None:
+    peer, _, _ = beating(None)
+    for number in range(100):
+        await asyncio.sleep(1)
+        peer.traffic = Traffic(0, 20_000 * number)
+    ((time, _),) = peer.aborts
     assert 30 <= time <= 30 + 3 * SLACK
 
 
 @pytest.mark.parametrize(("delay", "alive"), [(0.05, True), (0.9, True), (1.5, False), (None, False)])
-def test_a_probe_tells_whether_the_peer_answers_in_time(delay: float | None, alive: bool) -> None:
-    async def main() -> tuple[list[bool], float, Peer]:
-        peer, keepalive, wheel = beating(delay)
-        await asyncio.sleep(5)
-        began = peer.loop.time()
-        answers = await asyncio.gather(keepalive.answers(1), keepalive.answers(1))  # both get the same answer
-        took = peer.loop.time() - began
-        wheel.stop()
-        return list(answers), took, peer
-
-    answers, took, peer = run(main(), InstantLoop)
-    assert answers == [alive, alive]
+async def test_a_probe_tells_whether_the_peer_answers_in_time(delay: float | None, alive: bool) -> None:
+    peer, keepalive, wheel = beating(delay)
+    await asyncio.sleep(5)
+    began = peer.loop.time()
+    answers = await asyncio.gather(keepalive.answers(1), keepalive.answers(1))  # both get the same answer
+    took = peer.loop.time() - began
+    wheel.stop()
+    assert list(answers) == [alive, alive]
     assert len(peer.pings) == 1
     assert took <= 1 + 3 * SLACK
     assert peer.aborts == []
 
 
-def test_a_probe_is_answered_by_anything_that_arrives() -> None:
-    async def main() -> list[bool]:
-        peer, keepalive, wheel = beating(None)
-        peer.loop.call_later(0.5, setattr, keepalive, "heard", True)
-        by_message = await keepalive.answers(1)
-        peer.loop.call_later(0.5, setattr, peer, "traffic", Traffic(1, 0))
-        by_part = await keepalive.answers(1)
-        wheel.stop()
-        return [by_message, by_part]
-
-    assert run(main(), InstantLoop) == [True, True]
+async def test_a_probe_is_answered_by_anything_that_arrives() -> None:
+    peer, keepalive, wheel = beating(None)
+    peer.loop.call_later(0.5, setattr, keepalive, "heard", True)
+    by_message = await keepalive.answers(1)
+    peer.loop.call_later(0.5, setattr, peer, "traffic", Traffic(1, 0))
+    by_part = await keepalive.answers(1)
+    wheel.stop()
+    assert [by_message, by_part] == [True, True]
 
 
-def test_a_probe_of_a_connection_that_ends_is_answered_with_no() -> None:
-    async def main() -> list[bool]:
-        peer, keepalive, wheel = beating(None)
-        peer.loop.call_later(0.5, keepalive.stop)
-        answers = [await keepalive.answers(60), await keepalive.answers(60)]
-        wheel.stop()
-        return answers
-
-    assert run(main(), InstantLoop) == [False, False]
+async def test_a_probe_of_a_connection_that_ends_is_answered_with_no() -> None:
+    peer, keepalive, wheel = beating(None)
+    peer.loop.call_later(0.5, keepalive.stop)
+    answers = [await keepalive.answers(60), await keepalive.answers(60)]
+    wheel.stop()
+    assert answers == [False, False]
 
 
-def test_who_was_probed_is_pinged_and_dropped_as_ever_afterwards() -> None:
-    async def main() -> Peer:
-        peer, keepalive, _ = beating(None)
-        assert not await keepalive.answers(1)
-        await asyncio.sleep(100)
-        return peer
-
-    peer = run(main(), InstantLoop)
+async def test_who_was_probed_is_pinged_and_dropped_as_ever_afterwards() -> None:
+    peer, keepalive, _ = beating(None)
+    assert not await keepalive.answers(1)
+    await asyncio.sleep(100)
     ((time, _),) = peer.aborts
     assert 10 <= time <= 30 + 3 * SLACK

@@ -13,20 +13,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import Hook
 from crosswire.errors import NotConnected, Reject
 from crosswire.server.authentication import Authentication
-from crosswire.server.drain import send_all_away, spread, take_leave
+from crosswire.server.duplicates import Duplicates
 from crosswire.server.handshake import Handshake
-from crosswire.server.interest import Duplicates
 from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.memory import MemoryClient, MemoryListener
-from crosswire.types import Heartbeat, Limits
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeServer
+from tests.support.loops import on_instant_loop
+
+pytestmark = on_instant_loop
 
 STAGES = ("authenticate", "on_connect", "event", "on_disconnect")
 EVENTS = ("say", "on_message", "on_pong", "on_heartbeat")
@@ -69,7 +71,14 @@ class Life:
         for name in ("on_connect", "on_disconnect"):  # which are to be seen, and so to be there
             getattr(self.server.hooks, name)(self._hook(name, Step()))
         self.server.events.on("say", self._hook("say"))
-        upgrades = Upgrades(PlainRoutes(), authentication, Terms(), self.server.router, self.server.context)
+        upgrades = Upgrades(
+            PlainRoutes(),
+            authentication,
+            Terms(),
+            self.server.sessions,
+            self.server.open_session,
+            self.server.failures,
+        )
         self._listener = MemoryListener(upgrades, LIMITS)
 
     def _hook(self, name: str, step: Step | None = None) -> Any:
@@ -127,14 +136,12 @@ class Life:
             elif number in peers:
                 self._do(peers[number], number, act)
         await asyncio.sleep(max(self._script.stops_at - (loop.time() - began), 0))
-        context = self.server.context
-        deadline = context.clock() + self._script.drains + 1
-        await spread(context, self._script.drains)
-        await send_all_away(context, deadline)
-        await context.sessions.wait_gone(1)
-        await context.tasks.wait(deadline - context.clock())
-        await take_leave(context, None)
-        assert not context.sessions.departing
+        drain, deadline = self.server.drain, loop.time() + self._script.drains + 1
+        await drain.spread(self._script.drains)
+        await drain.close_all(deadline)
+        await drain.wait_for_handlers(deadline, None)
+        await drain.finish_teardowns(None)
+        assert not self.server.sessions.teardowns
         await self.server.end()
 
     def _do(self, peer: MemoryClient, number: int, act: str) -> None:
@@ -152,9 +159,9 @@ class Life:
         elif act == "beats":
             peer.send_text("")
         else:
-            for socket in tuple(self.server.context.registry.users.members):
-                if socket.handshake.query["n"] == str(number):
-                    socket.close(4010)
+            for each in tuple(self.server.registry.users.members):
+                if each.socket.handshake.query["n"] == str(number):
+                    each.socket.close(4010)
 
 
 def require_order(log: list[tuple[str, str, str]]) -> None:
@@ -212,13 +219,10 @@ def no_log() -> Iterator[None]:
 @settings(max_examples=60, deadline=None)
 @given(scripts)
 @pytest.mark.usefixtures("no_log")
-def test_life_events_come_in_order(script: Script) -> None:
-    async def main() -> list[tuple[str, str, str]]:
-        life = Life(script)
-        await life.play()
-        return life.log
-
-    require_order(run(main(), InstantLoop))
+async def test_life_events_come_in_order(script: Script) -> None:
+    life = Life(script)
+    await life.play()
+    require_order(life.log)
 
 
 def lived(*given: tuple[float, int, str], steps: dict[str, Step], stops_at: float = 60) -> list[str]:
@@ -264,35 +268,31 @@ def test_what_never_ends_is_cancelled_after_a_while(name: str, caplog: pytest.Lo
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_handler_that_will_not_end_is_not_waited_for_for_ever() -> None:
-    async def main() -> tuple[float, list[str]]:
-        life = Life(Script({}, []))
-        loop, log, gone = asyncio.get_running_loop(), list[str](), asyncio.Event()
+async def test_a_handler_that_will_not_end_is_not_waited_for_for_ever() -> None:
+    life = Life(Script({}, []))
+    loop, log, gone = asyncio.get_running_loop(), list[str](), asyncio.Event()
 
-        @life.server.events.on("deaf")
-        async def deaf(socket: Socket) -> None:
-            for _ in range(2):
-                try:
-                    await asyncio.sleep(100)
-                except asyncio.CancelledError:
-                    log.append("no")
+    @life.server.events.on("deaf")
+    async def deaf(socket: Socket) -> None:
+        for _ in range(2):
+            try:
+                await asyncio.sleep(100)
+            except asyncio.CancelledError:
+                log.append("no")
 
-        @life.server.hooks.on_disconnect
-        def told(socket: Socket) -> None:
-            log.append("gone")
-            gone.set()
+    @life.server.hooks.on_disconnect
+    def told(socket: Socket) -> None:
+        log.append("gone")
+        gone.set()
 
-        session, connection = life.server.connect(target="/?n=1")
-        session.text('{"event":"deaf"}')
-        await asyncio.sleep(1)
-        connection.close(1000)
-        began = loop.time()
-        await gone.wait()
-        took = loop.time() - began
-        await life.server.end()
-        return took, log
-
-    took, log = run(main(), InstantLoop)
+    session, connection = life.server.connect(target="/?n=1")
+    session.text('{"event":"deaf"}')
+    await asyncio.sleep(1)
+    connection.close(1000)
+    began = loop.time()
+    await gone.wait()
+    took = loop.time() - began
+    await life.server.end()
     assert 2 * LIMITS.linger <= took < 2 * LIMITS.linger + 1
     assert log[:2] == ["no", "gone"]
 

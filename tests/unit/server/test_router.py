@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from crosswire.core.formats import format_for
+from crosswire.core.formats import frame_format
+from crosswire.core.limits import Limits
 from crosswire.core.messages import JSON, MSGPACK
 from crosswire.errors import EventError, InvalidPayload, Reject
 from crosswire.server.calls import OneAnswer
 from crosswire.server.socket import Socket
-from crosswire.types import Limits
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeConnection, FakeServer
@@ -33,7 +33,7 @@ def routed(*texts: str, limits: Limits | None = None, **handlers: Any) -> tuple[
         for text in texts:
             server.router.receive(session, JSON, text)
         await asyncio.sleep(60)
-        assert session.work.running == len(server.context.tasks)
+        assert session.work.running == len(server.tasks)
         frames, errors = connection.frames.copy(), server.errors.copy()
         await server.end()
         connection.frames = frames  # without what the end of the test told those who still waited
@@ -242,18 +242,15 @@ def test_more_handlers_than_the_limit_are_refused(several: bool, way: Callable[.
     assert [str(error) for error in errors] == ["BUSY: too many of your events are still being handled"]
 
 
-def test_answers_take_the_form_that_was_agreed_on() -> None:
-    async def main() -> list[bytes]:
-        server = FakeServer()
-        server.events.on("say", synchronous)
-        form = format_for(msgpack=True, deflate=False)
-        session, connection = server.connect(format=form)
-        wire = MSGPACK.encode({"event": "say", "payload": 1, "callbackId": "x"})
-        server.router.receive(session, MSGPACK, wire)
-        await server.end()
-        return connection.frames
-
-    (frame,) = run(main())
+async def test_answers_take_the_form_that_was_agreed_on() -> None:
+    server = FakeServer()
+    server.events.on("say", synchronous)
+    form = frame_format(msgpack=True, deflate=False)
+    session, connection = server.connect(format=form)
+    wire = MSGPACK.encode({"event": "say", "payload": 1, "callbackId": "x"})
+    server.router.receive(session, MSGPACK, wire)
+    await server.end()
+    (frame,) = connection.frames
     assert frame[0] == 0x82
     assert msgspec.msgpack.decode(frame[2:]) == answered(2)
 
@@ -267,18 +264,15 @@ def test_answers_take_the_form_that_was_agreed_on() -> None:
         ('{"callId":"1","payload":1e999}', "INVALID_PAYLOAD"),
     ],
 )
-def test_a_clients_answer_reaches_who_waits_for_it(text: str, expected: Any) -> None:
-    async def main() -> Any:
-        server = FakeServer()
-        session, _ = server.connect()
-        waiter = OneAnswer()
-        session.socket.expect("1", waiter)
-        server.router.receive(session, JSON, text)
-        server.router.receive(session, JSON, '{"callId":"1","payload":"again"}')
-        await server.end()
-        return (await asyncio.gather(waiter.future, return_exceptions=True))[0]
-
-    outcome = run(main())
+async def test_a_clients_answer_reaches_who_waits_for_it(text: str, expected: Any) -> None:
+    server = FakeServer()
+    session, _ = server.connect()
+    waiter = OneAnswer()
+    session.peer.expect("1", waiter)
+    server.router.receive(session, JSON, text)
+    server.router.receive(session, JSON, '{"callId":"1","payload":"again"}')
+    await server.end()
+    outcome = (await asyncio.gather(waiter.future, return_exceptions=True))[0]
     if isinstance(outcome, EventError):
         assert (outcome.code, outcome.sender) == (expected, "13")
     else:

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from crosswire.core.limits import Heartbeat, Limits
 from crosswire.errors import Reject
 from crosswire.server.authentication import Verdict
 from crosswire.server.socket import Socket
-from crosswire.types import Close, Heartbeat, Limits
+from crosswire.types import Close
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeConnection, FakeServer
+from tests.support.loops import on_instant_loop
 
 SAY = '{"event":"say"}'
 
@@ -45,7 +47,7 @@ def lived(
         for text in texts:
             session.text(text)
         await asyncio.sleep(60)
-        present = list(server.context.registry.users.users)
+        present = list(server.registry.users.users)
         assert present == ([] if connection.closes else [session.socket.user])
         await server.end()
         return connection, notes
@@ -113,120 +115,107 @@ def test_messages_wait_for_an_asynchronous_on_connect() -> None:
     assert connection.messages == [{"event": "loaded", "payload": None}]
 
 
-def test_the_heartbeat_is_echoed_and_no_event() -> None:
-    async def main() -> tuple[list[bytes], list[str | bytes]]:
-        server = FakeServer(heartbeat=Heartbeat(text="ping"))
-        notes: list[str | bytes] = []
-        server.hooks.on_heartbeat(lambda socket: notes.append(socket.user))
-        server.hooks.on_message(lambda socket, raw: notes.append(raw))
-        session, connection = server.connect()
-        session.text("ping")
-        session.text("")
-        await server.end()
-        return connection.frames, notes
-
-    assert run(main()) == ([b"\x81\x04ping"], ["13", ""])
+async def test_the_heartbeat_is_echoed_and_no_event() -> None:
+    server = FakeServer(heartbeat=Heartbeat(text="ping"))
+    notes: list[str | bytes] = []
+    server.hooks.on_heartbeat(lambda socket: notes.append(socket.user))
+    server.hooks.on_message(lambda socket, raw: notes.append(raw))
+    session, connection = server.connect()
+    session.text("ping")
+    session.text("")
+    await server.end()
+    assert (connection.frames, notes) == ([b"\x81\x04ping"], ["13", ""])
 
 
-def test_a_connection_that_goes_takes_everything_with_it() -> None:
-    async def main() -> list[Any]:
-        server = FakeServer()
-        notes: list[Any] = []
-        server.hooks.on_disconnect(lambda socket, close: notes.append((socket.rooms, close)))
-        session, connection = server.connect()
-        await session.socket.join("chat", "1")
-        session.closed(Close(1006, "lost"))
-        registry = server.context.registry
-        notes += [len(server.context.sessions), list(registry.users.users), registry.rooms.ids("chat")]
-        await asyncio.sleep(60)
-        assert connection.pings == []
-        await server.end()
-        return notes
-
-    assert run(main(), InstantLoop) == [({"chat": {"1"}}, Close(1006, "lost")), 0, [], set()]
+@on_instant_loop
+async def test_a_connection_that_goes_takes_everything_with_it() -> None:
+    server = FakeServer()
+    notes: list[Any] = []
+    server.hooks.on_disconnect(lambda socket, close: notes.append((socket.rooms, close)))
+    session, connection = server.connect()
+    await session.socket.join("chat", "1")
+    session.closed(Close(1006, "lost"))
+    registry = server.registry
+    notes += [len(server.sessions), list(registry.users.users), registry.rooms.ids("chat")]
+    await asyncio.sleep(60)
+    assert connection.pings == []
+    await server.end()
+    assert notes == [({"chat": {"1"}}, Close(1006, "lost")), 0, [], set()]
 
 
-def test_a_late_close_of_an_old_connection_does_not_touch_the_new_one() -> None:
-    async def main() -> tuple[list[Any], int]:
-        server = FakeServer()
-        old, connection = server.connect()
-        connection.answers_close = False
-        new, _ = server.connect()
-        await new.socket.join("chat", "1")
-        assert connection.closes == [(4012, "replaced by a newer connection of the same user")]
-        old.closed(Close(4012))
-        await server.end()
-        registry = server.context.registry
-        assert registry.users.of("13") == (new.socket,)
-        return list(registry.rooms.in_room("chat", "1")), len(server.context.sessions)
-
-    members, sessions = run(main(), InstantLoop)
+@on_instant_loop
+async def test_a_late_close_of_an_old_connection_does_not_touch_the_new_one() -> None:
+    server = FakeServer()
+    old, connection = server.connect()
+    connection.answers_close = False
+    new, _ = server.connect()
+    await new.socket.join("chat", "1")
+    assert connection.closes == [(4012, "replaced by a newer connection of the same user")]
+    old.closed(Close(4012))
+    await server.end()
+    registry = server.registry
+    assert registry.users.of("13") == (new.peer,)
+    members, sessions = list(registry.rooms.in_room("chat", "1")), len(server.sessions)
     assert (len(members), sessions) == (1, 1)
 
 
-def test_a_refused_identification_keeps_the_rooms_to_the_end() -> None:
-    async def main() -> Any:
-        server = FakeServer(duplicates="refuse")
-        server.connect(Verdict(user="1"))
-        session, connection = server.connect(Verdict(user="2"))
-        await session.socket.join("chat", "1")
-        with pytest.raises(Reject, match="connected already"):
-            await session.socket.identify("1")
-        await server.end()
-        return session.socket.rooms, session.socket.user, connection.closes[0][0]
-
-    assert run(main(), InstantLoop) == ({"chat": {"1"}}, "2", 4012)
+@on_instant_loop
+async def test_a_refused_identification_keeps_the_rooms_to_the_end() -> None:
+    server = FakeServer(duplicates="refuse")
+    server.connect(Verdict(user="1"))
+    session, connection = server.connect(Verdict(user="2"))
+    await session.socket.join("chat", "1")
+    with pytest.raises(Reject, match="connected already"):
+        await session.socket.identify("1")
+    await server.end()
+    assert (session.socket.rooms, session.socket.user, connection.closes[0][0]) == ({"chat": {"1"}}, "2", 4012)
 
 
 @pytest.mark.parametrize("size", [0, 100, 900])
 @pytest.mark.parametrize("phase", ["authenticate", "on_connect"])
-def test_reading_pauses_beyond_what_is_held_until_the_client_is_let_in(phase: str, size: int) -> None:
-    async def main() -> list[int]:
-        server, seen = FakeServer(Limits(max_message=10_000), Heartbeat(interval=0.3, timeout=0.3)), list[int]()
-        server.events.on("say", lambda socket, data: seen.append(data[0]))
+@on_instant_loop
+async def test_reading_pauses_beyond_what_is_held_until_the_client_is_let_in(phase: str, size: int) -> None:
+    server, seen = FakeServer(Limits(max_message=10_000), Heartbeat(interval=0.3, timeout=0.3)), list[int]()
+    server.events.on("say", lambda socket, data: seen.append(data[0]))
 
-        async def wait() -> None:
-            await asyncio.sleep(9)
+    async def wait() -> None:
+        await asyncio.sleep(9)
 
-        if phase == "on_connect":
-            server.hooks.on_connect(wait)
-        session, connection = server.connect(verdict_after(9, "1") if phase == "authenticate" else Verdict(user="1"))
-        sent = 0
-        while connection.reading:
-            session.text(f'{{"event":"say","payload":[{sent},"{"x" * size}"]}}')
-            sent += 1
-        assert 10_000 / (size + 400) <= sent <= 10_000 / (size + 20) + 2
-        await asyncio.sleep(8)  # many heartbeats that are not answered
-        assert (seen, connection.reading, connection.aborts, connection.closes) == ([], False, [], [])
-        await asyncio.sleep(1.1)
-        assert connection.reading
-        assert seen == list(range(sent))
-        session.closed(Close(1000))
-        await server.end()
-        return seen
-
-    assert run(main(), InstantLoop)
+    if phase == "on_connect":
+        server.hooks.on_connect(wait)
+    session, connection = server.connect(verdict_after(9, "1") if phase == "authenticate" else Verdict(user="1"))
+    sent = 0
+    while connection.reading:
+        session.text(f'{{"event":"say","payload":[{sent},"{"x" * size}"]}}')
+        sent += 1
+    assert 10_000 / (size + 400) <= sent <= 10_000 / (size + 20) + 2
+    await asyncio.sleep(8)  # many heartbeats that are not answered
+    assert (seen, connection.reading, connection.aborts, connection.closes) == ([], False, [], [])
+    await asyncio.sleep(1.1)
+    assert connection.reading
+    assert seen == list(range(sent))
+    session.closed(Close(1000))
+    await server.end()
+    assert seen
 
 
-def test_what_waited_is_handled_in_turns_and_nothing_overtakes_it() -> None:
-    async def main() -> list[int]:
-        server, seen, first = FakeServer(), list[int](), asyncio.Event()
+@on_instant_loop
+async def test_what_waited_is_handled_in_turns_and_nothing_overtakes_it() -> None:
+    server, seen, first = FakeServer(), list[int](), asyncio.Event()
 
-        @server.events.on("say")
-        def say(socket: Socket, data: int) -> None:
-            seen.append(data)
-            first.set()
+    @server.events.on("say")
+    def say(socket: Socket, data: int) -> None:
+        seen.append(data)
+        first.set()
 
-        session, _ = server.connect(verdict_after(1, "1"))
-        for number in range(1000):
-            session.text(f'{{"event":"say","payload":{number}}}')
-        await first.wait()
-        assert 0 < len(seen) < 1000
-        for number in range(1000, 1100):
-            session.text(f'{{"event":"say","payload":{number}}}')
-            await asyncio.sleep(0)
-        await asyncio.sleep(1)
-        await server.end()
-        return seen
-
-    assert run(main(), InstantLoop) == list(range(1100))
+    session, _ = server.connect(verdict_after(1, "1"))
+    for number in range(1000):
+        session.text(f'{{"event":"say","payload":{number}}}')
+    await first.wait()
+    assert 0 < len(seen) < 1000
+    for number in range(1000, 1100):
+        session.text(f'{{"event":"say","payload":{number}}}')
+        await asyncio.sleep(0)
+    await asyncio.sleep(1)
+    await server.end()
+    assert seen == list(range(1100))

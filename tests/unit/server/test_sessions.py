@@ -9,6 +9,9 @@ from crosswire.server.session import Session
 from crosswire.server.sessions import Sessions
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
+
+pytestmark = on_instant_loop
 
 
 class Named:
@@ -57,20 +60,17 @@ def test_waiting_gives_up_at_its_time() -> None:
 
 
 @pytest.mark.parametrize("turns", range(5))
-def test_a_wait_that_is_cancelled_as_the_last_one_goes_is_cancelled(turns: int) -> None:
-    async def main() -> bool:
-        sessions, last = Sessions(), session("a")
-        sessions.add(last)
-        waiting = asyncio.create_task(sessions.wait_gone(10))
-        await asyncio.sleep(1)
-        sessions.discard(last)
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        too_late = not waiting.cancel()
-        await asyncio.wait({waiting})
-        return too_late or waiting.cancelled()
-
-    assert run(main(), InstantLoop)
+async def test_a_wait_that_is_cancelled_as_the_last_one_goes_is_cancelled(turns: int) -> None:
+    sessions, last = Sessions(), session("a")
+    sessions.add(last)
+    waiting = asyncio.create_task(sessions.wait_gone(10))
+    await asyncio.sleep(1)
+    sessions.discard(last)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    too_late = not waiting.cancel()
+    await asyncio.wait({waiting})
+    assert too_late or waiting.cancelled()
 
 
 def test_nobody_is_not_waited_for() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.transport.http_head import BadHead, Head
-from crosswire.types import Limits
+from crosswire.core.limits import Limits
+from crosswire.transport.http_head import BadRequestHead, RequestHead
 
 UPGRADE = "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
 
@@ -16,14 +16,14 @@ def request(line: str = "GET / HTTP/1.1", fields: str = "Host: a\r\n", rest: str
     return f"{line}\r\n{fields}\r\n{rest}".encode("latin-1")
 
 
-def read(data: bytes, limits: Limits | None = None) -> Head:
-    head = Head(limits or Limits())
+def read(data: bytes, limits: Limits | None = None) -> RequestHead:
+    head = RequestHead(limits or Limits())
     assert head.feed(data)
     return head
 
 
 def refused(data: bytes, limits: Limits | None = None) -> int:
-    with pytest.raises(BadHead) as caught:
+    with pytest.raises(BadRequestHead) as caught:
         read(data, limits)
     assert caught.value.reason
     return caught.value.status
@@ -45,7 +45,7 @@ def test_http_1_0_needs_no_host() -> None:
 def test_however_it_is_cut_it_is_the_same(cuts: list[int]) -> None:
     data = "GET /?n=ü&m=%C3%BC HTTP/1.1\r\n".encode() + request("", f"{UPGRADE}X: é\r\n")[2:] + b"\x81\x80\0\0\0\0"
     at = sorted({0, *(min(cut, data.index(b"\x81\x80") - 1) for cut in cuts), len(data)})
-    head = Head(Limits())
+    head = RequestHead(Limits())
     *more, last = [head.feed(data[start:end]) for start, end in pairwise(at)]
     assert (more, last) == ([False] * len(more), True)
     assert (head.target, head.upgrade, head.rest) == ("/?n=%C3%BC&m=%C3%BC", True, b"\x81\x80\0\0\0\0")
@@ -155,12 +155,12 @@ def test_the_size_is_limited_however_it_comes(step: int) -> None:
     limits = Limits(header_size=1000)
 
     def fed(data: bytes) -> int | None:
-        head = Head(limits)
+        head = RequestHead(limits)
         try:
             for start in range(0, len(data), step):
                 if head.feed(data[start : start + step]):
                     return None
-        except BadHead as bad:
+        except BadRequestHead as bad:
             return bad.status
         raise AssertionError("neither read nor refused")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from crosswire.cli.failures import CommandFailed
 from crosswire.cli.workers.slot import Slot
-from crosswire.runtime.signals import signal_or, stop_signals
+from crosswire.runtime.signal_queue import signal_before, signal_queue
 
 logger = logging.getLogger("crosswire.serve")
 
@@ -43,8 +43,8 @@ class Supervisor:
         Raises:
             CommandFailed: a worker does not even start, or one had to be killed in the end.
         """
-        with stop_signals() as caught:
-            number = await signal_or(self._work(), caught)
+        with signal_queue() as caught:
+            number = await signal_before(self._work(), caught)
             await self._stop(signal.SIGINT if number is None else number, caught)
             killed = await self._kill()
         failures = [error for run in self._runs if (error := run.exception()) is not None]
@@ -84,7 +84,7 @@ class Supervisor:
     async def _stop(self, number: signal.Signals, caught: asyncio.Queue[signal.Signals]) -> None:
         self._signal(number)
         patience = _PATIENCE + (self._drain if number == signal.SIGTERM else 0)
-        if await signal_or(self._ended(patience), caught) is not None:
+        if await signal_before(self._ended(patience), caught) is not None:
             self._signal(signal.SIGINT)
             await self._ended(_HURRY)
 

@@ -10,7 +10,7 @@ from crosswire.cli.clusters import redis_of
 from crosswire.cli.failures import INTERRUPTED, RUNTIME, USAGE, CommandFailed, described
 from crosswire.cli.target import load_server
 from crosswire.cli.workers.link import Assignment, Begun, Listening, StartRefused, WorkerLink
-from crosswire.cluster.memory import MemoryPort
+from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import CrosswireError
 from crosswire.server.server import Server
@@ -79,8 +79,7 @@ def _require_company(server: Server, workers: int) -> None:
         raise CommandFailed(
             f"{workers} workers can't share a Unix socket: give --host and --port, or --workers 1", USAGE
         )
-    connection = server.cluster.connected()
-    if connection is None or isinstance(connection.port, MemoryPort):
+    if server.cluster.bus is None or isinstance(server.cluster.bus, MemoryBus):
         raise CommandFailed(
             f"{workers} workers need a Redis between them to act as one: give --redis URL or --embedded", USAGE
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from crosswire.core.names import has_utf8
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
 EMBEDDED = "embedded"

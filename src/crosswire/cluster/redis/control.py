@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.listeners import EventListeners
 from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.types import LinkStatus, Replies
-
-if TYPE_CHECKING:
-    from crosswire.cluster.connection import ClusterConnection
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -23,7 +20,7 @@ PATIENCE = 5.0
 
 
 class RedisControl:
-    """What ``node.redis`` is.
+    """The Redis of a running node, as ``node.redis`` offers them.
 
     Args:
         connection: gives the node's part in the cluster.
@@ -36,13 +33,12 @@ class RedisControl:
         self._added: set[str] = set()
 
     def status(self) -> list[LinkStatus]:
-        """How each Redis is, seen from this node; empty if it uses none.
+        """Return how each Redis is, seen from this node.
 
         Raises:
             NotConnected: the node has not been started.
         """
-        port = self._connection().port
-        return port.status() if isinstance(port, RedisPort) else []
+        return self._port().status()
 
     async def add(self, url: str) -> Replies:
         """Let all nodes use one more Redis. It may be said on any node, and twice.
@@ -55,7 +51,7 @@ class RedisControl:
 
         Raises:
             BusUnavailable: this node can't reach it.
-            ConfigError: the url is none, or the node uses no Redis.
+            ConfigError: the url is none.
         """
         url = _everywhere_the_same(url)
         await self.add_here(url)
@@ -65,7 +61,7 @@ class RedisControl:
         """Let all nodes do without a Redis. Nothing is lost: they leave it when nobody publishes there any more.
 
         Raises:
-            ConfigError: it is not in use, or the last one, or the node uses no Redis.
+            ConfigError: it is not in use, or the last one.
         """
         url = _everywhere_the_same(url)
         await self.retire_here(url)
@@ -97,7 +93,7 @@ class RedisControl:
         native = self._connection().native
         for url in self._added:
             try:
-                native.tell((name,), f"{SERVICE}redis.add", native.pack(url))
+                native.send_event((name,), f"{SERVICE}redis.add", native.pack(url))
             except BusUnavailable as error:  # who comes is to be known of all the same
                 logger.warning("node %r is not told of a Redis that was added: %s", name, error)
 
@@ -118,7 +114,7 @@ class RedisControl:
 
     async def _everywhere(self, name: str, url: str) -> Replies:
         connection = self._connection()
-        others = await connection.gather_service(name, url, PATIENCE, servers=False)
+        others = await connection.requester.gather_service(name, url, PATIENCE, servers=False)
         return Replies({connection.name: True, **others}, errors=others.errors, missing=others.missing)
 
     def _port(self) -> RedisPort:

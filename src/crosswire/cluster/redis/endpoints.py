@@ -22,8 +22,8 @@ from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Budget, Message, command_of
 from crosswire.errors import BusUnavailable, ConfigError, NotConnected
-from crosswire.runtime.notices import Notices
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 _CONNECT_TIMEOUT = 1.0
@@ -76,14 +76,14 @@ class Endpoints:
         self._owner = owner
         self._gap = gap
         self._all: dict[str, Endpoint] = {}
-        self._tasks: dict[str, Tasks] = {}
-        self._closing = Tasks()
+        self._tasks: dict[str, BackgroundTasks] = {}
+        self._closing = BackgroundTasks()
         self._embedded: dict[str, EmbeddedRedis] = {}
         self._made = 0
         self._news = asyncio.Event()
         self._told: dict[str, LinkStatus] = {}
         self._paths: tuple[str, ...] = ()
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         self._available = self._interrupted = self._stopped = False
 
     @property
@@ -233,7 +233,7 @@ class Endpoints:
         self._all[endpoint.id] = endpoint
         self._receivers.alone = len(self._all) == 1
         self._told[endpoint.id] = endpoint.status
-        tasks = self._tasks[endpoint.id] = Tasks()
+        tasks = self._tasks[endpoint.id] = BackgroundTasks()
         tasks.start(endpoint.run(), f"crosswire redis {address.shown}")
         return endpoint
 
@@ -260,7 +260,7 @@ class Endpoints:
         await asyncio.shield(closing)  # who is cancelled leaves nothing half closed
 
     @staticmethod
-    async def _close(endpoint: Endpoint, tasks: Tasks, embedded: EmbeddedRedis | None) -> None:
+    async def _close(endpoint: Endpoint, tasks: BackgroundTasks, embedded: EmbeddedRedis | None) -> None:
         await tasks.cancel()
         await endpoint.close()
         if embedded is not None:
@@ -353,7 +353,7 @@ class Endpoints:
     def publish_refused(self, endpoint: Endpoint, message: Message, error: str) -> None:
         """A message was not published."""
         elsewhere = self._pool.refused(endpoint, message)
-        self._notices.warn(
+        self._warnings.warn(
             "publish",
             "%s refuses to publish on %r: %s. The message is %s: check its ACL",
             endpoint.address.shown,
@@ -365,7 +365,9 @@ class Endpoints:
     def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None:
         """A channel can't be heard."""
         name, shown = text_of_channel(channel), endpoint.address.shown
-        self._notices.warn("subscribe", "%s does not let this node listen on %r: %s. Check its ACL", shown, name, error)
+        self._warnings.warn(
+            "subscribe", "%s does not let this node listen on %r: %s. Check its ACL", shown, name, error
+        )
         self._tell(partial(self._owner.subscription_failed, SubscriptionFailure(shown, name, error)))
         self._tell_paths()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import KW_ONLY, dataclass, fields
-from math import inf
 from typing import Any, Literal, get_args
 
 from crosswire.cluster.compat import Compat
@@ -12,8 +11,8 @@ from crosswire.cluster.interface import PortEvents
 from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
-from crosswire.core.names import has_utf8
-from crosswire.core.options import require_bool, require_one_of
+from crosswire.core.options import require_bool, require_count, require_one_of, require_seconds
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
 _LONGEST_PREFIX = 100
@@ -82,12 +81,12 @@ class Redis:
         require_one_of("Redis(delivery)", self.delivery, get_args(Delivery))
         require_one_of("Redis(overflow)", self.overflow, get_args(Overflow))
         for name in ("ping_interval", "ping_timeout"):
-            _require_seconds(name, getattr(self, name))
+            require_seconds(f"Redis({name})", getattr(self, name))
         require_bool("Redis(auto_unsubscribe)", self.auto_unsubscribe)
         if not isinstance(self.compat, bool | Compat):
             raise ConfigError(f"Redis(compat={self.compat!r}): give True or False, or Compat() with its options")
         _check_prefix(self.prefix)
-        _check_buffer(self.buffer)
+        require_count("Redis(buffer)", self.buffer)
         if self.compat and self.delivery == "redundant":
             raise ConfigError(
                 "Redis(delivery='redundant', compat=True): original servers can't drop the twin of a message, "
@@ -153,13 +152,3 @@ def _check_prefix(prefix: object) -> None:
         raise ConfigError(
             f"Redis(prefix={prefix!r}): give at most {_LONGEST_PREFIX} characters that can be printed, without spaces"
         )
-
-
-def _check_buffer(size: object) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
-        raise ConfigError(f"Redis(buffer={size!r}): give a number of bytes greater than 0")
-
-
-def _require_seconds(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-        raise ConfigError(f"Redis({name}={value!r}): give a number of seconds greater than 0")

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from crosswire.cluster.interface import PortEvents, Receive
 from crosswire.cluster.receivers import Receivers
@@ -20,11 +20,8 @@ from crosswire.cluster.redis.publisher import Budget
 from crosswire.core.envelopes import pack_header
 from crosswire.core.sequencing import Numbers
 from crosswire.errors import BusUnavailable
-from crosswire.runtime.notices import Notices, reason
+from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.types import GapInfo, LinkStatus
-
-if TYPE_CHECKING:
-    from crosswire.cluster.redis.options import Redis
 
 _THIS_NODE_AND_ANOTHER = 2
 _ANSWER = 1.0
@@ -43,6 +40,37 @@ _OFTEN = 0.5
 logger = logging.getLogger("crosswire.redis")
 
 
+class PortOptions(Protocol):
+    """Options of a bus that its ports use; :class:`~crosswire.cluster.redis.options.Redis` says what each means."""
+
+    @property
+    def all_urls(self) -> tuple[str, ...]: ...
+
+    @property
+    def strategy(self) -> str: ...
+
+    @property
+    def delivery(self) -> str: ...
+
+    @property
+    def prefix(self) -> str: ...
+
+    @property
+    def ping_interval(self) -> float: ...
+
+    @property
+    def ping_timeout(self) -> float: ...
+
+    @property
+    def auto_unsubscribe(self) -> bool: ...
+
+    @property
+    def buffer(self) -> int: ...
+
+    @property
+    def overflow(self) -> str: ...
+
+
 class RedisPort:
     """A :class:`~crosswire.cluster.interface.Port` over the Redis of some options; and these can be changed.
 
@@ -53,14 +81,14 @@ class RedisPort:
         origin: 8 bytes, unique.
     """
 
-    def __init__(self, options: Redis, owner: PortEvents, name: str, origin: bytes) -> None:
+    def __init__(self, options: PortOptions, owner: PortEvents, name: str, origin: bytes) -> None:
         self.origin = origin
         self.dropped = self.refused = self.gaps = 0
         self._options = options
         self._owner = owner
         self._numbers = Numbers()
         self._next = self._numbers.next
-        self._notices = Notices(logger)
+        self._warnings = ThrottledWarnings(logger)
         redundant = options.delivery == "redundant"
         self._copies = 2 if redundant else 1
         choice = make_choice(options.strategy, 2 if redundant else 1)
@@ -194,7 +222,7 @@ class RedisPort:
         if not isinstance(reply, Exception):
             return 0
         text = "a Redis does not tell who listens, so others are waited for in vain: %s. Its ACL needs +pubsub|numsub"
-        self._notices.warn("count", text, reason(reply))
+        self._warnings.warn("count", text, reason(reply))
         return _THIS_NODE_AND_ANOTHER
 
     def forget(self, origin: bytes) -> None:
@@ -247,14 +275,14 @@ class RedisPort:
         if why is None:
             return
         if count == 1:
-            self._notices.warn("dropped", "a message to other nodes is dropped: %s", why)
+            self._warnings.warn("dropped", "a message to other nodes is dropped: %s", why)
         else:
             logger.warning("%d messages to other nodes are dropped: %s", count, why)
 
     def message_refused(self) -> None:
         """A message that came is not what it should be."""
         self.refused += 1
-        self._notices.warn("refused", "a message that came over the bus has no header of ours, and is lost")
+        self._warnings.warn("refused", "a message that came over the bus has no header of ours, and is lost")
 
     def messages_missed(self, since: float) -> None:
         """Messages did not come, and those behind them did."""

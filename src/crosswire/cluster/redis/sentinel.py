@@ -1,4 +1,4 @@
-"""PendingRequests sentinels where the master of a service is."""
+"""Asks sentinels where the master of a service is."""
 
 from __future__ import annotations
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.redis.port import RedisPort
-from crosswire.runtime.loops import loop_factory
 from crosswire.testing.bus_member import CHANNEL, BusMember
 from crosswire.types import GapInfo, LinkStatus
-from tests.support import aio
 
 _STANDSTILL = 0.1
 """Seconds. If a thread that has nothing else to do is not run for longer, no thread of the process is."""
@@ -68,11 +65,6 @@ async def crew(bus: Redis | Sequence[Redis], count: int = 1) -> AsyncIterator[li
     finally:
         for member in members:
             await member.port.stop()
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a test on the loop that is used in earnest."""
-    aio.run(main, loop_factory())
 
 
 class Watch:

@@ -19,7 +19,7 @@ from crosswire.cluster.redis.embedded.database import private_directory
 from crosswire.cluster.redis.embedded.keeper import SOCKET
 from crosswire.cluster.redis.options import Redis
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.redis.support import crew, run
+from tests.integration.cluster.redis.support import crew
 from tests.support.aio import wait_until
 
 if not hasattr(socket, "SO_PEERCRED"):
@@ -54,42 +54,33 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def test_nodes_of_a_machine_meet_there(path: Path) -> None:
-    async def main() -> None:
-        async with crew(Redis("embedded"), 2) as (a, b):
-            assert a.redis.urls == b.redis.urls == [HERE]
-            assert a.port.paths == (f"unix:{path}",)
-            await b.listen()
-            a.port.publish(b"cw:test", b"x")
-            await b.receives(b"x")
-
-    run(main())
+async def test_nodes_of_a_machine_meet_there(path: Path) -> None:
+    async with crew(Redis("embedded"), 2) as (a, b):
+        assert a.redis.urls == b.redis.urls == [HERE]
+        assert a.port.paths == (f"unix:{path}",)
+        await b.listen()
+        a.port.publish(b"cw:test", b"x")
+        await b.receives(b"x")
 
 
-def test_it_comes_back_though_its_keeper_is_killed_with_it(path: Path) -> None:
-    async def main() -> None:
-        async with crew(Redis("embedded"), 2) as (a, b):
-            server = server_of(path)
-            for pid in (parent_of(server), server):
-                os.kill(pid, signal.SIGKILL)
-            await wait_until(lambda: a.times("restored") == b.times("restored") == 1)
-            assert server_of(path) != server
-            await b.listen()
-            a.port.publish(b"cw:test", b"x")
-            await b.receives(b"x")
-
-    run(main())
+async def test_it_comes_back_though_its_keeper_is_killed_with_it(path: Path) -> None:
+    async with crew(Redis("embedded"), 2) as (a, b):
+        server = server_of(path)
+        for pid in (parent_of(server), server):
+            os.kill(pid, signal.SIGKILL)
+        await wait_until(lambda: a.times("restored") == b.times("restored") == 1)
+        assert server_of(path) != server
+        await b.listen()
+        a.port.publish(b"cw:test", b"x")
+        await b.receives(b"x")
 
 
-def test_it_may_be_added_and_removed(path: Path) -> None:
-    async def main() -> None:
-        with RedisProcess() as redis:
-            async with crew(Redis(redis.url)) as (a,):
-                await a.redis.add("embedded")
-                await a.redis.add("embedded")
-                assert a.redis.urls == [redis.url, HERE]
-                await a.redis.remove("embedded")
-                assert a.redis.urls == [redis.url]
-                await wait_until(lambda: not path.exists())
-
-    run(main())
+async def test_it_may_be_added_and_removed(path: Path) -> None:
+    with RedisProcess() as redis:
+        async with crew(Redis(redis.url)) as (a,):
+            await a.redis.add("embedded")
+            await a.redis.add("embedded")
+            assert a.redis.urls == [redis.url, HERE]
+            await a.redis.remove("embedded")
+            assert a.redis.urls == [redis.url]
+            await wait_until(lambda: not path.exists())

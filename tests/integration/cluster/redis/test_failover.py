@@ -15,7 +15,7 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.core.envelopes import pack_header
 from crosswire.errors import BusUnavailable
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.redis.support import RedisMember, Watch, crew, run
+from tests.integration.cluster.redis.support import RedisMember, Watch, crew
 from tests.support.aio import wait_until
 
 CHANNELS = [b"cw:%d" % number for number in range(20)]
@@ -66,130 +66,112 @@ async def hears_all(b: RedisMember, end: int) -> None:
 
 @pytest.mark.parametrize("strategy", ["hash", "round-robin"])
 @pytest.mark.parametrize("delivery", ["fast", "redundant"])
-def test_one_that_hangs_loses_duplicates_and_reorders_nothing(
+async def test_one_that_hangs_loses_duplicates_and_reorders_nothing(
     servers: list[RedisProcess], delivery: Any, strategy: Any
 ) -> None:
-    async def main() -> None:
-        async with crew(Redis(urls(servers), delivery=delivery, strategy=strategy), 2) as (a, b):
-            await b.listen(*CHANNELS)
-            end = await talk(a, lambda: len(b.got) > 400)
-            servers[0].pause()
-            end = await talk(a, lambda: a.healthy == b.healthy == [False, True], end)
-            end = await talk(a, lambda: len(b.got) > (end - 1) * len(CHANNELS), end)
-            servers[0].resume()
-            end = await talk(a, lambda: a.healthy == b.healthy == [True, True], end)
-            end = await talk(a, iter([False] * 50 + [True]).__next__, end)
-            await hears_all(b, end)
-            assert a.port.dropped == 0
-            assert (b.gaps == []) == (delivery == "redundant")
-
-    run(main())
+    async with crew(Redis(urls(servers), delivery=delivery, strategy=strategy), 2) as (a, b):
+        await b.listen(*CHANNELS)
+        end = await talk(a, lambda: len(b.got) > 400)
+        servers[0].pause()
+        end = await talk(a, lambda: a.healthy == b.healthy == [False, True], end)
+        end = await talk(a, lambda: len(b.got) > (end - 1) * len(CHANNELS), end)
+        servers[0].resume()
+        end = await talk(a, lambda: a.healthy == b.healthy == [True, True], end)
+        end = await talk(a, iter([False] * 50 + [True]).__next__, end)
+        await hears_all(b, end)
+        assert a.port.dropped == 0
+        assert (b.gaps == []) == (delivery == "redundant")
 
 
 @pytest.mark.parametrize("strategy", ["hash", "round-robin", "random"])
-def test_redundant_delivery_loses_duplicates_and_reorders_nothing_when_one_dies_and_returns(
+async def test_redundant_delivery_loses_duplicates_and_reorders_nothing_when_one_dies_and_returns(
     servers: list[RedisProcess], strategy: Any
 ) -> None:
-    async def main() -> None:
-        async with crew(Redis(urls(servers), delivery="redundant", strategy=strategy), 3) as (a, b, c):
-            await b.listen(*CHANNELS)
-            await c.listen(*CHANNELS)
-            end = await talk(a, lambda: len(b.got) > 400)
-            for server in servers:
-                server.kill()
-                end = await talk(a, lambda: not all(a.healthy), end)
-                server.restart()
-                end = await talk(a, lambda: all([*a.healthy, *b.healthy, *c.healthy]), end)
-                # Of the second, nobody knows whether everybody publishes on the first again.
-                assert server is servers[1] or b.gaps == c.gaps == []
-            await hears_all(b, end)
-            await hears_all(c, end)
-            assert a.port.dropped == 0
-
-    run(main())
+    async with crew(Redis(urls(servers), delivery="redundant", strategy=strategy), 3) as (a, b, c):
+        await b.listen(*CHANNELS)
+        await c.listen(*CHANNELS)
+        end = await talk(a, lambda: len(b.got) > 400)
+        for server in servers:
+            server.kill()
+            end = await talk(a, lambda: not all(a.healthy), end)
+            server.restart()
+            end = await talk(a, lambda: all([*a.healthy, *b.healthy, *c.healthy]), end)
+            # Of the second, nobody knows whether everybody publishes on the first again.
+            assert server is servers[1] or b.gaps == c.gaps == []
+        await hears_all(b, end)
+        await hears_all(c, end)
+        assert a.port.dropped == 0
 
 
-def test_fast_delivery_through_one_that_dies_keeps_the_order_and_tells_of_the_gap(
+async def test_fast_delivery_through_one_that_dies_keeps_the_order_and_tells_of_the_gap(
     servers: list[RedisProcess],
 ) -> None:
-    async def main() -> None:
-        async with crew(Redis(urls(servers)), 2) as (a, b):
-            await b.listen(*CHANNELS)
-            end = await talk(a, lambda: len(b.got) > 400)
-            servers[0].kill()
-            end = await talk(a, lambda: a.healthy == b.healthy == [False, True], end, listener=b)
-            servers[0].restart()
-            end = await talk(a, lambda: a.healthy == b.healthy == [True, True], end, listener=b)
-            await wait_until(lambda: all(b.numbers(channel)[-1] == end - 1 for channel in CHANNELS))
-            for channel in CHANNELS:
-                numbers = b.numbers(channel)
-                assert numbers == sorted(set(numbers))
-                assert len(numbers) > end - 20
-            assert b.gaps
-
-    run(main())
+    async with crew(Redis(urls(servers)), 2) as (a, b):
+        await b.listen(*CHANNELS)
+        end = await talk(a, lambda: len(b.got) > 400)
+        servers[0].kill()
+        end = await talk(a, lambda: a.healthy == b.healthy == [False, True], end, listener=b)
+        servers[0].restart()
+        end = await talk(a, lambda: a.healthy == b.healthy == [True, True], end, listener=b)
+        await wait_until(lambda: all(b.numbers(channel)[-1] == end - 1 for channel in CHANNELS))
+        for channel in CHANNELS:
+            numbers = b.numbers(channel)
+            assert numbers == sorted(set(numbers))
+            assert len(numbers) > end - 20
+        assert b.gaps
 
 
 @pytest.mark.usefixtures("patient")
-def test_the_only_one_dies_and_what_was_published_meanwhile_arrives_when_others_listen_again(
+async def test_the_only_one_dies_and_what_was_published_meanwhile_arrives_when_others_listen_again(
     servers: list[RedisProcess],
 ) -> None:
-    async def main() -> None:
-        async with crew(Redis(servers[0].url), 2) as (a, b):
-            await b.listen(*CHANNELS)
-            a.port.use_paths(b.port.paths)
-            servers[0].kill()
-            await wait_until(lambda: not a.port.available)
-            a.port.use_paths(())  # as the node does: who listened there may have lost it too
-            end = await talk(a, iter([False] * 50 + [True]).__next__)
-            servers[0].restart()
-            await wait_until(lambda: a.port.available and b.port.available)
-            end = await talk(a, iter([False] * 5 + [True]).__next__, end)
-            assert b.got == []
-            a.port.use_paths(b.port.paths)
-            end = await talk(a, lambda: len(b.got) > 1000, end)
-            await hears_all(b, end)
-            assert a.port.dropped == 0
-
-    run(main())
+    async with crew(Redis(servers[0].url), 2) as (a, b):
+        await b.listen(*CHANNELS)
+        a.port.use_paths(b.port.paths)
+        servers[0].kill()
+        await wait_until(lambda: not a.port.available)
+        a.port.use_paths(())  # as the node does: who listened there may have lost it too
+        end = await talk(a, iter([False] * 50 + [True]).__next__)
+        servers[0].restart()
+        await wait_until(lambda: a.port.available and b.port.available)
+        end = await talk(a, iter([False] * 5 + [True]).__next__, end)
+        assert b.got == []
+        a.port.use_paths(b.port.paths)
+        end = await talk(a, lambda: len(b.got) > 1000, end)
+        await hears_all(b, end)
+        assert a.port.dropped == 0
 
 
-def test_they_do_not_wait_for_others_for_ever(servers: list[RedisProcess]) -> None:
-    async def main() -> None:
-        async with crew(Redis(servers[0].url), 2) as (a, b):
-            await b.listen()
-            servers[0].kill()
-            await wait_until(lambda: not a.port.available)
-            a.port.use_paths(())
-            a.port.publish(b"cw:test", b"x")
-            servers[0].restart()
-            await b.receives(b"x")
-
-    run(main())
+async def test_they_do_not_wait_for_others_for_ever(servers: list[RedisProcess]) -> None:
+    async with crew(Redis(servers[0].url), 2) as (a, b):
+        await b.listen()
+        servers[0].kill()
+        await wait_until(lambda: not a.port.available)
+        a.port.use_paths(())
+        a.port.publish(b"cw:test", b"x")
+        servers[0].restart()
+        await b.receives(b"x")
 
 
-def test_messages_under_way_when_a_connection_breaks_are_published_again_and_dropped_as_twins(
+async def test_messages_under_way_when_a_connection_breaks_are_published_again_and_dropped_as_twins(
     servers: list[RedisProcess],
 ) -> None:
-    async def main() -> None:
-        async with crew(Redis(servers[0].url), 2) as (a, b):
-            await b.listen(*CHANNELS)
-            end = 0
-            for times in range(1, 6):
-                end = await talk(a, iter([False] * 20 + [True]).__next__, end)
-                servers[0].command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-                end = await talk(a, lambda times=times: a.times("restored") == times, end)  # type: ignore[misc]
-            await hears_all(b, end)
-            assert b.gaps == []
-
-    run(main())
+    async with crew(Redis(servers[0].url), 2) as (a, b):
+        await b.listen(*CHANNELS)
+        end = 0
+        for times in range(1, 6):
+            end = await talk(a, iter([False] * 20 + [True]).__next__, end)
+            servers[0].command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            end = await talk(a, lambda times=times: a.times("restored") == times, end)  # type: ignore[misc]
+        await hears_all(b, end)
+        assert b.gaps == []
 
 
 @pytest.mark.usefixtures("patient")
-def test_over_the_buffer_messages_are_dropped_counted_and_missed(
+async def test_over_the_buffer_messages_are_dropped_counted_and_missed(
     servers: list[RedisProcess], caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def main() -> None:
+    with caplog.at_level(logging.WARNING):
         async with crew(Redis(servers[0].url, buffer=10_000), 2) as (a, b):
             await b.listen()
             a.port.publish(b"cw:test", b"0")
@@ -214,20 +196,14 @@ def test_over_the_buffer_messages_are_dropped_counted_and_missed(
             await wait_until(lambda: len(b.gaps) > gaps)
             assert b.gaps[-1].url == ""
 
-    with caplog.at_level(logging.WARNING):
-        run(main())
 
-
-def test_over_the_buffer_publishing_raises_if_that_is_wanted(servers: list[RedisProcess]) -> None:
-    async def main() -> None:
-        async with crew(Redis(servers[0].url, buffer=10_000, overflow="raise")) as (a,):
-            servers[0].kill()
-            await wait_until(lambda: not a.port.available)
-            for plain in (False, True):
-                with pytest.raises(BusUnavailable):
-                    publish_much(a, plain=plain)
-
-    run(main())
+async def test_over_the_buffer_publishing_raises_if_that_is_wanted(servers: list[RedisProcess]) -> None:
+    async with crew(Redis(servers[0].url, buffer=10_000, overflow="raise")) as (a,):
+        servers[0].kill()
+        await wait_until(lambda: not a.port.available)
+        for plain in (False, True):
+            with pytest.raises(BusUnavailable):
+                publish_much(a, plain=plain)
 
 
 def publish_much(a: RedisMember, *, plain: bool) -> None:
@@ -236,70 +212,61 @@ def publish_much(a: RedisMember, *, plain: bool) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_plain_messages_under_way_are_counted_as_dropped_and_those_that_waited_arrive(
+async def test_plain_messages_under_way_are_counted_as_dropped_and_those_that_waited_arrive(
     servers: list[RedisProcess],
 ) -> None:
-    async def main() -> None:
-        async with crew(Redis(servers[0].url), 2) as (a, b):
-            await b.listen(plain=True)
-            servers[0].pause()
-            for _ in range(10):
-                a.port.publish(b"cw:test", b"under way", plain=True)
-            await wait_until(lambda: not a.port.available)
-            assert a.port.dropped == 10
-            a.port.publish(b"cw:test", b"waited", plain=True)
-            servers[0].kill()
-            a.port.use_paths(())
-            servers[0].restart()
-            await wait_until(lambda: b.port.is_listening(b"cw:test") and a.port.available)
-            a.port.use_paths(b.port.paths)
-            await wait_until(lambda: b"waited" in b.bodies())
-
-    run(main())
+    async with crew(Redis(servers[0].url), 2) as (a, b):
+        await b.listen(plain=True)
+        servers[0].pause()
+        for _ in range(10):
+            a.port.publish(b"cw:test", b"under way", plain=True)
+        await wait_until(lambda: not a.port.available)
+        assert a.port.dropped == 10
+        a.port.publish(b"cw:test", b"waited", plain=True)
+        servers[0].kill()
+        a.port.use_paths(())
+        servers[0].restart()
+        await wait_until(lambda: b.port.is_listening(b"cw:test") and a.port.available)
+        a.port.use_paths(b.port.paths)
+        await wait_until(lambda: b"waited" in b.bodies())
 
 
-def test_announcements_go_over_all_and_come_once(servers: list[RedisProcess]) -> None:
-    async def main() -> None:
-        async with crew(Redis(urls(servers)), 2) as (a, b):
-            await b.listen()
-            servers[1].pause()
-            a.port.announce(b"cw:test", b"1")
-            a.port.announce(b"cw:test", b"2")
-            await b.receives(b"1", b"2")
-            servers[1].resume()
-            a.port.announce(b"cw:test", b"3")
-            await b.receives(b"1", b"2", b"3")
-            for server in servers:
-                server.kill()
-            await wait_until(lambda: not a.port.available)
-            a.port.announce(b"cw:test", b"lost")
-            for server in servers:
-                server.restart()
-            await wait_until(lambda: all(a.healthy) and all(b.healthy))
-            a.port.announce(b"cw:test", b"4")
-            await b.receives(b"1", b"2", b"3", b"4")
-
-    run(main())
+async def test_announcements_go_over_all_and_come_once(servers: list[RedisProcess]) -> None:
+    async with crew(Redis(urls(servers)), 2) as (a, b):
+        await b.listen()
+        servers[1].pause()
+        a.port.announce(b"cw:test", b"1")
+        a.port.announce(b"cw:test", b"2")
+        await b.receives(b"1", b"2")
+        servers[1].resume()
+        a.port.announce(b"cw:test", b"3")
+        await b.receives(b"1", b"2", b"3")
+        for server in servers:
+            server.kill()
+        await wait_until(lambda: not a.port.available)
+        a.port.announce(b"cw:test", b"lost")
+        for server in servers:
+            server.restart()
+        await wait_until(lambda: all(a.healthy) and all(b.healthy))
+        a.port.announce(b"cw:test", b"4")
+        await b.receives(b"1", b"2", b"3", b"4")
 
 
-def test_what_one_redis_never_hands_on_is_missed_after_a_while(servers: list[RedisProcess]) -> None:
-    async def main() -> None:
-        options = Redis(urls(servers), ping_interval=0.1)
-        async with crew(options) as (a,):
-            await a.listen()
-            for number, previous in ((1, 0), (3, 2), (4, 3)):
-                message = pack_header(b"somebody", number, previous) + b"%d" % number
-                servers[number % 2].command("PUBLISH", "cw:test", message)
-                await wait_until(lambda: a.numbers()[:1] == [1])
-            watch = Watch()
-            await wait_until(lambda: a.numbers() == [1, 3, 4])
-            assert watch.elapsed > 1
-            assert watch.awake < 2
-            (gap,) = a.gaps
-            assert gap.url == ""
-            assert gap.until - gap.since > 1
-            servers[0].command("PUBLISH", "cw:test", "what is this?")
-            await wait_until(lambda: a.port.refused == 1)
-            assert a.port.gaps == 1
-
-    run(main())
+async def test_what_one_redis_never_hands_on_is_missed_after_a_while(servers: list[RedisProcess]) -> None:
+    options = Redis(urls(servers), ping_interval=0.1)
+    async with crew(options) as (a,):
+        await a.listen()
+        for number, previous in ((1, 0), (3, 2), (4, 3)):
+            message = pack_header(b"somebody", number, previous) + b"%d" % number
+            servers[number % 2].command("PUBLISH", "cw:test", message)
+            await wait_until(lambda: a.numbers()[:1] == [1])
+        watch = Watch()
+        await wait_until(lambda: a.numbers() == [1, 3, 4])
+        assert watch.elapsed > 1
+        assert watch.awake < 2
+        (gap,) = a.gaps
+        assert gap.url == ""
+        assert gap.until - gap.since > 1
+        servers[0].command("PUBLISH", "cw:test", "what is this?")
+        await wait_until(lambda: a.port.refused == 1)
+        assert a.port.gaps == 1

@@ -13,10 +13,10 @@ import pytest
 
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import ConfigError
-from crosswire.runtime.tasks import Tasks
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.testing.proxy import TcpProxy
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.redis.support import RedisMember, Watch, crew, run
+from tests.integration.cluster.redis.support import RedisMember, Watch, crew
 from tests.support.aio import wait_until
 
 
@@ -41,169 +41,142 @@ def both_ways(redis: RedisProcess, proxy: TcpProxy) -> AbstractAsyncContextManag
     return crew([Redis(redis.url), Redis(f"redis://127.0.0.1:{proxy.port}")])
 
 
-def test_one_that_hangs_is_out_within_a_second_and_a_half_and_back_within_two(
+async def test_one_that_hangs_is_out_within_a_second_and_a_half_and_back_within_two(
     redis: RedisProcess, other: RedisProcess
 ) -> None:
-    async def main() -> None:
-        async with crew(Redis([redis.url, other.url])) as (a,):
-            assert set(a.port.paths) == {id_of(redis), id_of(other)}
-            a.told.clear()
-            redis.pause()
-            watch = Watch()
-            await wait_until(lambda: a.port.paths == (id_of(other),))
-            assert watch.awake < 1.5
-            await wait_until(lambda: len(a.statuses) == 1)
-            assert a.told[:2] == [("path lost", id_of(redis)), ("paths changed", (id_of(other),))]
-            (lost,) = a.statuses
-            assert (lost.healthy, lost.publisher, lost.subscriber) == (False, False, False)
-            assert "does not answer" in str(lost.last_error)
-            assert a.port.available
-            redis.resume()
-            watch = Watch()
-            await wait_until(lambda: len(a.port.paths) == 2)
-            assert watch.awake < 2
-            (gap,) = a.gaps
-            assert gap.url == redis.url
-            assert gap.until - gap.since > 0.5
-            assert a.times("restored") == 0
-
-    run(main())
+    async with crew(Redis([redis.url, other.url])) as (a,):
+        assert set(a.port.paths) == {id_of(redis), id_of(other)}
+        a.told.clear()
+        redis.pause()
+        watch = Watch()
+        await wait_until(lambda: a.port.paths == (id_of(other),))
+        assert watch.awake < 1.5
+        await wait_until(lambda: len(a.statuses) == 1)
+        assert a.told[:2] == [("path lost", id_of(redis)), ("paths changed", (id_of(other),))]
+        (lost,) = a.statuses
+        assert (lost.healthy, lost.publisher, lost.subscriber) == (False, False, False)
+        assert "does not answer" in str(lost.last_error)
+        assert a.port.available
+        redis.resume()
+        watch = Watch()
+        await wait_until(lambda: len(a.port.paths) == 2)
+        assert watch.awake < 2
+        (gap,) = a.gaps
+        assert gap.url == redis.url
+        assert gap.until - gap.since > 0.5
+        assert a.times("restored") == 0
 
 
-def test_one_that_is_killed_is_out_at_once_and_back_within_two_seconds_of_its_return(
+async def test_one_that_is_killed_is_out_at_once_and_back_within_two_seconds_of_its_return(
     redis: RedisProcess, other: RedisProcess
 ) -> None:
-    async def main() -> None:
-        async with crew(Redis([redis.url, other.url]), 5) as members:
+    async with crew(Redis([redis.url, other.url]), 5) as members:
+        redis.kill()
+        watch = Watch()
+        await wait_until(lambda: all(member.port.paths == (id_of(other),) for member in members))
+        assert watch.awake < 0.3
+        redis.restart()
+        watch = Watch()
+        await wait_until(lambda: all(len(member.port.paths) == 2 for member in members))
+        assert watch.awake < 2
+
+
+async def test_the_only_one_is_unavailable_and_then_restored(redis: RedisProcess) -> None:
+    async with crew(Redis(redis.url)) as (a,):
+        assert a.times("restored") == 0
+        for times in (1, 2):
             redis.kill()
-            watch = Watch()
-            await wait_until(lambda: all(member.port.paths == (id_of(other),) for member in members))
-            assert watch.awake < 0.3
+            await wait_until(lambda: not a.port.available)
+            assert a.port.paths == ()
             redis.restart()
-            watch = Watch()
-            await wait_until(lambda: all(len(member.port.paths) == 2 for member in members))
-            assert watch.awake < 2
-
-    run(main())
+            await wait_until(lambda: a.port.available)
+            assert a.times("restored") == times
+            assert a.port.gaps == times
 
 
-def test_the_only_one_is_unavailable_and_then_restored(redis: RedisProcess) -> None:
-    async def main() -> None:
-        async with crew(Redis(redis.url)) as (a,):
-            assert a.times("restored") == 0
-            for times in (1, 2):
-                redis.kill()
-                await wait_until(lambda: not a.port.available)
-                assert a.port.paths == ()
-                redis.restart()
-                await wait_until(lambda: a.port.available)
-                assert a.times("restored") == times
-                assert a.port.gaps == times
-
-    run(main())
-
-
-def test_a_subscriber_that_hears_nothing_is_replaced_within_three_seconds(redis: RedisProcess) -> None:
-    async def main() -> None:
-        async with TcpProxy("127.0.0.1", redis.port) as proxy, both_ways(redis, proxy) as (a, b):
-            await b.listen()
-            proxy.blackhole(next(link for link in proxy.links if b"SUBSCRIBE" in link.first_bytes))
-            watch = Watch()
-            await wait_until(lambda: b.gaps)
-            assert watch.awake < 3
-            assert "does not come back" in str(b.redis.status()[0].last_error)
-            assert all(status.publisher for status in b.statuses)
-            assert b.times("path lost") == 0
-            a.port.publish(b"cw:test", b"x")
-            await b.receives(b"x")
-
-    run(main())
+async def test_a_subscriber_that_hears_nothing_is_replaced_within_three_seconds(redis: RedisProcess) -> None:
+    async with TcpProxy("127.0.0.1", redis.port) as proxy, both_ways(redis, proxy) as (a, b):
+        await b.listen()
+        proxy.blackhole(next(link for link in proxy.links if b"SUBSCRIBE" in link.first_bytes))
+        watch = Watch()
+        await wait_until(lambda: b.gaps)
+        assert watch.awake < 3
+        assert "does not come back" in str(b.redis.status()[0].last_error)
+        assert all(status.publisher for status in b.statuses)
+        assert b.times("path lost") == 0
+        a.port.publish(b"cw:test", b"x")
+        await b.receives(b"x")
 
 
 @pytest.mark.parametrize(("up", "down"), [(True, False), (False, True), (True, True)])
-def test_a_publisher_that_reaches_nobody_is_replaced(redis: RedisProcess, up: bool, down: bool) -> None:
-    async def main() -> None:
-        async with TcpProxy("127.0.0.1", redis.port) as proxy, both_ways(redis, proxy) as (a, b):
-            await a.listen()
-            proxy.blackhole(next(link for link in proxy.links if b":pub" in link.first_bytes), up=up, down=down)
-            for number in range(100):
-                b.port.publish(b"cw:test", b"%d" % number)
-            watch = Watch()
-            await wait_until(lambda: any(not status.healthy for status in b.statuses))
-            assert watch.awake < 1.5
-            await wait_until(lambda: b.port.available)
-            b.port.publish(b"cw:test", b"100")
-            await wait_until(lambda: len(a.got) == 101)
-            assert a.numbers() == list(range(101))
-
-    run(main())
+async def test_a_publisher_that_reaches_nobody_is_replaced(redis: RedisProcess, up: bool, down: bool) -> None:
+    async with TcpProxy("127.0.0.1", redis.port) as proxy, both_ways(redis, proxy) as (a, b):
+        await a.listen()
+        proxy.blackhole(next(link for link in proxy.links if b":pub" in link.first_bytes), up=up, down=down)
+        for number in range(100):
+            b.port.publish(b"cw:test", b"%d" % number)
+        watch = Watch()
+        await wait_until(lambda: any(not status.healthy for status in b.statuses))
+        assert watch.awake < 1.5
+        await wait_until(lambda: b.port.available)
+        b.port.publish(b"cw:test", b"100")
+        await wait_until(lambda: len(a.got) == 101)
+        assert a.numbers() == list(range(101))
 
 
-def test_losing_only_the_publisher_is_no_gap(redis: RedisProcess) -> None:
-    async def main() -> None:
-        async with crew(Redis(redis.url), 2) as (a, b):
-            await b.listen()
-            redis.command("CLIENT", "KILL", "TYPE", "normal")
-            for number in range(100):
-                a.port.publish(b"cw:test", b"%d" % number)
-                await asyncio.sleep(0)
-            await wait_until(lambda: a.times("restored") == b.times("restored") == 1)
-            await b.receives(*[b"%d" % number for number in range(100)])
-            assert a.gaps == b.gaps == []
-            assert b.times("path lost") == 1
-
-    run(main())
+async def test_losing_only_the_publisher_is_no_gap(redis: RedisProcess) -> None:
+    async with crew(Redis(redis.url), 2) as (a, b):
+        await b.listen()
+        redis.command("CLIENT", "KILL", "TYPE", "normal")
+        for number in range(100):
+            a.port.publish(b"cw:test", b"%d" % number)
+            await asyncio.sleep(0)
+        await wait_until(lambda: a.times("restored") == b.times("restored") == 1)
+        await b.receives(*[b"%d" % number for number in range(100)])
+        assert a.gaps == b.gaps == []
+        assert b.times("path lost") == 1
 
 
-def test_a_redis_behind_a_slow_network_is_healthy_and_its_latency_known(redis: RedisProcess) -> None:
-    async def main() -> None:
-        async with TcpProxy("127.0.0.1", redis.port) as proxy:
-            proxy.delay(0.1)
-            async with crew(Redis(f"redis://127.0.0.1:{proxy.port}", ping_interval=0.05)) as (a,):
-                await wait_until(lambda: a.healthy == [True] and 90 < (a.redis.status()[0].latency or 0) < 500)
-
-    run(main())
+async def test_a_redis_behind_a_slow_network_is_healthy_and_its_latency_known(redis: RedisProcess) -> None:
+    async with TcpProxy("127.0.0.1", redis.port) as proxy:
+        proxy.delay(0.1)
+        async with crew(Redis(f"redis://127.0.0.1:{proxy.port}", ping_interval=0.05)) as (a,):
+            await wait_until(lambda: a.healthy == [True] and 90 < (a.redis.status()[0].latency or 0) < 500)
 
 
-def test_a_process_that_stood_still_does_not_blame_redis(redis: RedisProcess) -> None:
-    async def main() -> None:
-        async with crew(Redis(redis.url, ping_interval=0.05, ping_timeout=0.2), 2) as (a, b):
-            await b.listen()
-            for _ in range(3):
-                time.sleep(0.4)  # noqa: ASYNC251 - it stands still
-                await asyncio.sleep(0.07)
-            for member in (a, b):
-                assert member.healthy == [True]
-                assert member.times("path lost") == 0
-                assert member.gaps == []
-
-    run(main())
+async def test_a_process_that_stood_still_does_not_blame_redis(redis: RedisProcess) -> None:
+    async with crew(Redis(redis.url, ping_interval=0.05, ping_timeout=0.2), 2) as (a, b):
+        await b.listen()
+        for _ in range(3):
+            time.sleep(0.4)  # noqa: ASYNC251 - it stands still
+            await asyncio.sleep(0.07)
+        for member in (a, b):
+            assert member.healthy == [True]
+            assert member.times("path lost") == 0
+            assert member.gaps == []
 
 
-def test_much_at_once_does_not_make_a_redis_unhealthy(redis: RedisProcess) -> None:
+async def test_much_at_once_does_not_make_a_redis_unhealthy(redis: RedisProcess) -> None:
     redis.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0")  # or it would cut off who reads slowly
 
-    async def main() -> None:
-        options = Redis(redis.url, ping_interval=0.05, ping_timeout=0.3, buffer=256 * 1024 * 1024)
-        async with crew(options, 2) as (a, b):
-            await b.listen()
-            for _ in range(2):
-                for _ in range(3000):
-                    a.port.publish(b"cw:test", b"x" * 20_000)
-                await asyncio.sleep(0)
-            await wait_until(lambda: len(b.got) == 6000, timeout=15)
-            for member in (a, b):
-                assert member.times("path lost") == 0
-                assert member.gaps == []
-
-    run(main())
+    options = Redis(redis.url, ping_interval=0.05, ping_timeout=0.3, buffer=256 * 1024 * 1024)
+    async with crew(options, 2) as (a, b):
+        await b.listen()
+        for _ in range(2):
+            for _ in range(3000):
+                a.port.publish(b"cw:test", b"x" * 20_000)
+            await asyncio.sleep(0)
+        await wait_until(lambda: len(b.got) == 6000, timeout=15)
+        for member in (a, b):
+            assert member.times("path lost") == 0
+            assert member.gaps == []
 
 
-def test_a_name_that_stands_for_several_independent_redis_is_of_no_use(
+async def test_a_name_that_stands_for_several_independent_redis_is_of_no_use(
     redis: RedisProcess, other: RedisProcess
 ) -> None:
     """They do not hand on each other's messages, though each of the two connections is busy."""
-    ports, links = cycle([redis.port, other.port]), Tasks()
+    ports, links = cycle([redis.port, other.port]), BackgroundTasks()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         forth, back = await asyncio.open_connection("127.0.0.1", next(ports))
@@ -212,21 +185,18 @@ def test_a_name_that_stands_for_several_independent_redis_is_of_no_use(
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         links.start(connect(reader, writer), "link")
 
-    async def main() -> None:
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        options = Redis(f"redis://127.0.0.1:{port}", ping_interval=0.05, ping_timeout=0.1)
-        async with server, crew([Redis(other.url), options]) as (a, b):
-            b.subscribe()
-            watch = Watch()
-            while watch.elapsed < 1.5:
-                a.port.publish(b"cw:test", b"busy")
-                await asyncio.sleep(0.005)
-                assert not b.port.available
-            await wait_until(lambda: "does not come back" in str(b.redis.status()[0].last_error))
-        await links.cancel()
-
-    run(main())
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    options = Redis(f"redis://127.0.0.1:{port}", ping_interval=0.05, ping_timeout=0.1)
+    async with server, crew([Redis(other.url), options]) as (a, b):
+        b.subscribe()
+        watch = Watch()
+        while watch.elapsed < 1.5:
+            a.port.publish(b"cw:test", b"busy")
+            await asyncio.sleep(0.005)
+            assert not b.port.available
+        await wait_until(lambda: "does not come back" in str(b.redis.status()[0].last_error))
+    await links.cancel()
 
 
 async def hand_on(
@@ -244,43 +214,37 @@ async def hand_on(
 
 
 @pytest.mark.parametrize("sizes", [[400_000], [4000] * 100], ids=["one", "many"])
-def test_a_redis_from_which_much_is_just_arriving_is_healthy(redis: RedisProcess, sizes: list[int]) -> None:
-    async def main() -> None:
-        async with slowly(redis, bytes_a_second=200_000) as url:
-            options = Redis(url, ping_interval=0.05, ping_timeout=0.15)
-            async with crew([Redis(redis.url), options]) as (a, b):
-                await b.listen()
-                for size in sizes:
-                    a.port.publish(b"cw:test", b"x" * size)
-                await wait_until(lambda: len(b.bodies()) == len(sizes))
-                assert [len(body) for body in b.bodies()] == sizes
-                assert all(status.healthy for status in b.statuses)
-                assert b.gaps == []
-
-    run(main())
+async def test_a_redis_from_which_much_is_just_arriving_is_healthy(redis: RedisProcess, sizes: list[int]) -> None:
+    async with slowly(redis, bytes_a_second=200_000) as url:
+        options = Redis(url, ping_interval=0.05, ping_timeout=0.15)
+        async with crew([Redis(redis.url), options]) as (a, b):
+            await b.listen()
+            for size in sizes:
+                a.port.publish(b"cw:test", b"x" * size)
+            await wait_until(lambda: len(b.bodies()) == len(sizes))
+            assert [len(body) for body in b.bodies()] == sizes
+            assert all(status.healthy for status in b.statuses)
+            assert b.gaps == []
 
 
-def test_one_that_hangs_is_not_healthy_for_what_was_on_its_way(redis: RedisProcess) -> None:
-    async def main() -> None:
-        async with slowly(redis, bytes_a_second=200_000) as url:
-            options = Redis(url, ping_interval=0.05, ping_timeout=0.15)
-            async with crew([Redis(redis.url), options]) as (a, b):
-                await b.listen()
-                a.port.publish(b"cw:test", b"x" * 100_000)
-                await a.port.listeners(b"cw:test")  # Redis has sent it
-                redis.pause()
-                try:
-                    await wait_until(lambda: not b.port.available)
-                finally:
-                    redis.resume()
-
-    run(main())
+async def test_one_that_hangs_is_not_healthy_for_what_was_on_its_way(redis: RedisProcess) -> None:
+    async with slowly(redis, bytes_a_second=200_000) as url:
+        options = Redis(url, ping_interval=0.05, ping_timeout=0.15)
+        async with crew([Redis(redis.url), options]) as (a, b):
+            await b.listen()
+            a.port.publish(b"cw:test", b"x" * 100_000)
+            await a.port.listeners(b"cw:test")  # Redis has sent it
+            redis.pause()
+            try:
+                await wait_until(lambda: not b.port.available)
+            finally:
+                redis.resume()
 
 
 @asynccontextmanager
 async def slowly(redis: RedisProcess, *, bytes_a_second: int) -> AsyncIterator[str]:
     """Give the url of a Redis from which bytes come as over a slow line."""
-    links, portion = Tasks(), bytes_a_second // 50
+    links, portion = BackgroundTasks(), bytes_a_second // 50
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         forth, back = await asyncio.open_connection("127.0.0.1", redis.port, limit=portion)
@@ -295,33 +259,27 @@ async def slowly(redis: RedisProcess, *, bytes_a_second: int) -> AsyncIterator[s
     await links.cancel()
 
 
-def test_an_outage_is_logged_once(redis: RedisProcess, caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
+async def test_an_outage_is_logged_once(redis: RedisProcess, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
         async with crew(Redis(redis.url)) as (a,):
             redis.kill()
             await wait_until(lambda: "refused" in str(a.redis.status()[0].last_error))
             assert len(caplog.records) == 1
             assert redis.url in caplog.text
 
-    with caplog.at_level(logging.WARNING):
-        run(main())
 
-
-def test_the_owner_may_fail(redis: RedisProcess, other: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_owner_may_fail(redis: RedisProcess, other: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ConfigError("the application's")
 
     for name in ("paths_changed", "path_lost", "restored", "gap", "health_changed", "subscription_failed"):
         monkeypatch.setattr(RedisMember, name, fail)
 
-    async def main() -> None:
-        async with crew(Redis([redis.url, other.url]), 2) as (a, b):
-            await b.listen()
-            redis.kill()
-            await wait_until(lambda: b.healthy == [False, True])
-            redis.restart()
-            await wait_until(lambda: a.healthy == b.healthy == [True, True])
-            a.port.publish(b"cw:test", b"x")
-            await b.receives(b"x")
-
-    run(main())
+    async with crew(Redis([redis.url, other.url]), 2) as (a, b):
+        await b.listen()
+        redis.kill()
+        await wait_until(lambda: b.healthy == [False, True])
+        redis.restart()
+        await wait_until(lambda: a.healthy == b.healthy == [True, True])
+        a.port.publish(b"cw:test", b"x")
+        await b.receives(b"x")

@@ -14,7 +14,7 @@ import pytest
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import ConfigError
 from crosswire.testing.redis_process import RedisProcess, TlsFiles, servers_here
-from tests.integration.cluster.redis.support import Watch, crew, run
+from tests.integration.cluster.redis.support import Watch, crew
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
 
@@ -22,33 +22,22 @@ SECRET = "s3cr3t p@ss/w?rd"
 ALL = "~* &* +@all"
 
 
-def converse(url: str) -> None:
+async def converse(url: str) -> None:
     """Let two ports talk over a Redis."""
-
-    async def main() -> None:
-        async with crew(Redis(url), 2) as (a, b):
-            assert a.healthy == [True]
-            await b.listen()
-            a.port.publish(b"cw:test", b"hello")
-            await b.receives(b"hello")
-            assert SECRET not in repr(a.redis.status())
-
-    run(main())
+    async with crew(Redis(url), 2) as (a, b):
+        assert a.healthy == [True]
+        await b.listen()
+        a.port.publish(b"cw:test", b"hello")
+        await b.receives(b"hello")
+        assert SECRET not in repr(a.redis.status())
 
 
-def refusal(url: str, **options: Any) -> str:
-    """Return how a start fails."""
-    text = ""
-
-    async def main() -> None:
-        nonlocal text
-        with pytest.raises(ConfigError) as error:
-            async with crew(Redis(url, **options)):
-                pass
-        text = str(error.value)
-
-    run(main())
-    return text
+async def refusal(url: str, **options: Any) -> str:
+    """Return the text of the error with which a start fails."""
+    with pytest.raises(ConfigError) as error:
+        async with crew(Redis(url, **options)):
+            pass
+    return str(error.value)
 
 
 @contextmanager
@@ -58,110 +47,97 @@ def nothing_leaks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert "s3cr3t" not in caplog.text
 
 
-def test_a_password(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_password(caplog: pytest.LogCaptureFixture) -> None:
     with nothing_leaks(caplog), RedisProcess(password=SECRET) as redis:
-        converse(redis.url)
+        await converse(redis.url)
 
 
-def test_a_user_with_a_password(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_user_with_a_password(caplog: pytest.LogCaptureFixture) -> None:
     with nothing_leaks(caplog), RedisProcess(users=["user bob on >s3cr3t " + ALL]) as redis:
-        converse(redis.url_as("bob", "s3cr3t"))
+        await converse(redis.url_as("bob", "s3cr3t"))
 
 
-def test_a_user_who_needs_no_password() -> None:
+async def test_a_user_who_needs_no_password() -> None:
     with RedisProcess(users=["user bob on nopass " + ALL]) as redis:
-        converse(redis.url_as("bob", "").replace(":@", "@"))
+        await converse(redis.url_as("bob", "").replace(":@", "@"))
 
 
-def test_a_user_who_may_do_only_what_is_needed() -> None:
+async def test_a_user_who_may_do_only_what_is_needed() -> None:
     needed = "&cw:* -@all +publish +subscribe +unsubscribe +pubsub|numsub +ping"
     with RedisProcess(users=["user bob on >s3cr3t " + needed]) as redis:
-        converse(redis.url_as("bob", "s3cr3t"))
+        await converse(redis.url_as("bob", "s3cr3t"))
 
 
 @pytest.mark.parametrize("unix_socket", [False, True])
-def test_a_database(unix_socket: bool) -> None:
+async def test_a_database(unix_socket: bool) -> None:
     with RedisProcess(unix_socket=unix_socket) as redis:
-        converse(redis.url + ("?db=3" if unix_socket else "/3"))
+        await converse(redis.url + ("?db=3" if unix_socket else "/3"))
 
 
-def test_a_unix_socket_with_a_password() -> None:
+async def test_a_unix_socket_with_a_password() -> None:
     with RedisProcess(unix_socket=True, password=SECRET) as redis:
-        converse(redis.url)
+        await converse(redis.url)
 
 
-def test_a_wrong_password_is_an_error_in_the_configuration(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wrong_password_is_an_error_in_the_configuration(caplog: pytest.LogCaptureFixture) -> None:
     with nothing_leaks(caplog), RedisProcess(password="right") as redis:
         watch = Watch()
-        text = refusal(redis.url.replace("right", "s3cr3t"))
+        text = await refusal(redis.url.replace("right", "s3cr3t"))
         assert "WRONGPASS" in text
         assert "s3cr3t" not in text
         assert watch.awake < 1
 
 
-def test_a_missing_password_is_one() -> None:
+async def test_a_missing_password_is_one() -> None:
     with RedisProcess(password="right") as redis:
-        assert "NOAUTH" in refusal(redis.url.replace(":right@", ""))
+        assert "NOAUTH" in await refusal(redis.url.replace(":right@", ""))
 
 
-def test_a_password_for_a_redis_that_has_none_is_one() -> None:
+async def test_a_password_for_a_redis_that_has_none_is_one() -> None:
     with RedisProcess() as redis:
-        assert "AUTH" in refusal(redis.url.replace("//", "//:s3cr3t@"))
+        assert "AUTH" in await refusal(redis.url.replace("//", "//:s3cr3t@"))
 
 
-def test_a_database_that_does_not_exist_is_one() -> None:
+async def test_a_database_that_does_not_exist_is_one() -> None:
     with RedisProcess() as redis:
-        assert "SELECT" in refusal(redis.url + "/99")
+        assert "SELECT" in await refusal(redis.url + "/99")
 
 
 @pytest.mark.parametrize("lacks", ["-publish", "-subscribe", "resetchannels &other:*"])
-def test_a_user_who_may_not_even_probe_is_one(lacks: str) -> None:
+async def test_a_user_who_may_not_even_probe_is_one(lacks: str) -> None:
     with RedisProcess(users=[f"user bob on >s3cr3t {ALL} {lacks}"]) as redis:
-        text = refusal(redis.url_as("bob", "s3cr3t"))
+        text = await refusal(redis.url_as("bob", "s3cr3t"))
         assert "NOPERM" in text
         assert "s3cr3t" not in text
 
 
-def test_one_that_refuses_is_an_error_though_the_other_works() -> None:
-    with RedisProcess() as one, RedisProcess(password="right") as other:
-
-        async def main() -> None:
-            with pytest.raises(ConfigError, match="NOAUTH"):
-                async with crew(Redis([one.url, other.url.replace(":right@", "")])):
-                    pass
-
-        run(main())
+async def test_one_that_refuses_is_an_error_though_the_other_works() -> None:
+    with RedisProcess() as one, RedisProcess(password="right") as other, pytest.raises(ConfigError, match="NOAUTH"):
+        async with crew(Redis([one.url, other.url.replace(":right@", "")])):
+            pass
 
 
-def test_who_refuses_later_is_asked_again_until_it_does_not() -> None:
+async def test_who_refuses_later_is_asked_again_until_it_does_not() -> None:
     with RedisProcess(users=["user bob on >s3cr3t " + ALL]) as redis:
-
-        async def main() -> None:
-            async with crew(Redis(redis.url_as("bob", "s3cr3t"))) as (a,):
-                redis.command("ACL", "SETUSER", "bob", "resetpass", ">other")
-                redis.command("CLIENT", "KILL", "USER", "bob")
-                await wait_until(lambda: "WRONGPASS" in str(a.redis.status()[0].last_error))
-                assert a.healthy == [False]
-                redis.command("ACL", "SETUSER", "bob", ">s3cr3t")
-                await wait_until(lambda: a.healthy == [True])
-
-        run(main())
+        async with crew(Redis(redis.url_as("bob", "s3cr3t"))) as (a,):
+            redis.command("ACL", "SETUSER", "bob", "resetpass", ">other")
+            redis.command("CLIENT", "KILL", "USER", "bob")
+            await wait_until(lambda: "WRONGPASS" in str(a.redis.status()[0].last_error))
+            assert a.healthy == [False]
+            redis.command("ACL", "SETUSER", "bob", ">s3cr3t")
+            await wait_until(lambda: a.healthy == [True])
 
 
 @pytest.mark.parametrize("role", ["pub", "sub"])
-def test_connections_have_the_name_of_their_node(role: str) -> None:
+async def test_connections_have_the_name_of_their_node(role: str) -> None:
     with RedisProcess() as redis:
-
-        async def main() -> None:
-            async with crew(Redis(redis.url)):
-                assert f"name=crosswire:node_0:{role} " in redis.command("CLIENT", "LIST")
-
-        run(main())
+        async with crew(Redis(redis.url)):
+            assert f"name=crosswire:node_0:{role} " in redis.command("CLIENT", "LIST")
 
 
-def test_a_name_may_be_refused() -> None:
+async def test_a_name_may_be_refused() -> None:
     with RedisProcess(users=[f"user bob on >s3cr3t {ALL} -client"]) as redis:
-        converse(redis.url_as("bob", "s3cr3t"))
+        await converse(redis.url_as("bob", "s3cr3t"))
 
 
 class TestTls:
@@ -185,22 +161,19 @@ class TestTls:
     @pytest.mark.parametrize(
         "how", ["ssl_ca_certs={}", "ssl_ca_certs={}&ssl_check_hostname=false", "ssl_cert_reqs=none"]
     )
-    def test_it_speaks_tls(self, how: str) -> None:
-        converse(f"{self.url}?{how.format(self.certificate)}")
+    async def test_it_speaks_tls(self, how: str) -> None:
+        await converse(f"{self.url}?{how.format(self.certificate)}")
 
-    def test_a_certificate_that_is_not_trusted_is_not_accepted(self) -> None:
-        async def main() -> None:
-            async with crew(Redis(self.url)) as (a,):
-                await wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in str(a.redis.status()[0].last_error))
-                assert a.healthy == [False]
+    async def test_a_certificate_that_is_not_trusted_is_not_accepted(self) -> None:
+        async with crew(Redis(self.url)) as (a,):
+            await wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in str(a.redis.status()[0].last_error))
+            assert a.healthy == [False]
 
-        run(main())
-
-    def test_files_that_are_missing_are_an_error_in_the_configuration(self) -> None:
-        assert "/nowhere" in refusal(f"{self.url}?ssl_ca_certs=/nowhere")
+    async def test_files_that_are_missing_are_an_error_in_the_configuration(self) -> None:
+        assert "/nowhere" in await refusal(f"{self.url}?ssl_ca_certs=/nowhere")
 
 
-def test_what_is_no_redis_is_not_used() -> None:
+async def test_what_is_no_redis_is_not_used() -> None:
     class Other(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             self.transport = cast(asyncio.Transport, transport)
@@ -209,10 +182,7 @@ def test_what_is_no_redis_is_not_used() -> None:
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             self.transport.close()
 
-    async def main() -> None:
-        server = await asyncio.get_running_loop().create_server(Other, "127.0.0.1", 0)
-        async with server, crew(Redis(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")) as (a,):
-            await wait_until(lambda: "protocol" in str(a.redis.status()[0].last_error))
-            assert a.healthy == [False]
-
-    run(main())
+    server = await asyncio.get_running_loop().create_server(Other, "127.0.0.1", 0)
+    async with server, crew(Redis(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")) as (a,):
+        await wait_until(lambda: "protocol" in str(a.redis.status()[0].last_error))
+        assert a.healthy == [False]

@@ -9,7 +9,7 @@ import pytest
 
 from crosswire.cluster.redis.options import Redis
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.redis.support import Watch, crew, run
+from tests.integration.cluster.redis.support import Watch, crew
 from tests.support.aio import wait_until
 
 
@@ -25,32 +25,29 @@ def other() -> Iterator[RedisProcess]:
         yield process
 
 
-def test_one_that_can_not_be_reached_does_not_hold_up_the_start_for_long(
+async def test_one_that_can_not_be_reached_does_not_hold_up_the_start_for_long(
     redis: RedisProcess, other: RedisProcess
 ) -> None:
     redis.kill()
 
-    async def main() -> None:
-        watch = Watch()
-        async with crew(Redis([redis.url, other.url])) as (a,):
-            assert watch.elapsed > 0.4
-            assert watch.awake < 1.5
-            assert a.port.available
-            assert [status.healthy for status in a.redis.status()] == [False, True]
-            redis.restart()
-            await wait_until(lambda: a.healthy == [True, True])
-            assert len(a.gaps) == 1
-            assert a.times("restored") == 0
-
-    run(main())
+    watch = Watch()
+    async with crew(Redis([redis.url, other.url])) as (a,):
+        assert watch.elapsed > 0.4
+        assert watch.awake < 1.5
+        assert a.port.available
+        assert [status.healthy for status in a.redis.status()] == [False, True]
+        redis.restart()
+        await wait_until(lambda: a.healthy == [True, True])
+        assert len(a.gaps) == 1
+        assert a.times("restored") == 0
 
 
-def test_without_any_redis_a_node_starts_alone_and_says_so(
+async def test_without_any_redis_a_node_starts_alone_and_says_so(
     redis: RedisProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis.kill()
 
-    async def main() -> None:
+    with caplog.at_level(logging.WARNING):
         watch = Watch()
         async with crew(Redis(redis.url)) as (a,):
             assert watch.elapsed > 1.5
@@ -63,28 +60,19 @@ def test_without_any_redis_a_node_starts_alone_and_says_so(
             await wait_until(lambda: a.port.is_listening(b"cw:test"))
             assert a.times("restored") == 1
 
-    with caplog.at_level(logging.WARNING):
-        run(main())
+
+async def test_all_that_work_make_a_start_quick(redis: RedisProcess, other: RedisProcess) -> None:
+    watch = Watch()
+    async with crew(Redis([redis.url, other.url])) as (a,):
+        assert watch.awake < 0.3
+        assert a.healthy == [True, True]
+        assert a.gaps == []
 
 
-def test_all_that_work_make_a_start_quick(redis: RedisProcess, other: RedisProcess) -> None:
-    async def main() -> None:
+async def test_a_stop_does_not_wait_for_one_that_hangs(redis: RedisProcess) -> None:
+    async with crew(Redis(redis.url)) as (a,):
+        redis.pause()
+        a.port.publish(b"cw:test", b"x")
         watch = Watch()
-        async with crew(Redis([redis.url, other.url])) as (a,):
-            assert watch.awake < 0.3
-            assert a.healthy == [True, True]
-            assert a.gaps == []
-
-    run(main())
-
-
-def test_a_stop_does_not_wait_for_one_that_hangs(redis: RedisProcess) -> None:
-    async def main() -> None:
-        async with crew(Redis(redis.url)) as (a,):
-            redis.pause()
-            a.port.publish(b"cw:test", b"x")
-            watch = Watch()
-            await a.port.stop()
-            assert watch.awake < 1
-
-    run(main())
+        await a.port.stop()
+        assert watch.awake < 1

@@ -13,7 +13,7 @@ from crosswire.cli.workers.link import Assignment, Listening, Report, StartRefus
 from crosswire.cli.workers.process import WorkerProcess
 from crosswire.cli.workers.slot import Slot
 from crosswire.core.backoff import Backoff
-from tests.support.aio import run, wait_until
+from tests.support.aio import wait_until
 
 LISTENING = Listening("web-2", 9000)
 
@@ -65,125 +65,103 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
     return Starts(monkeypatch)
 
 
-def test_a_worker_that_dies_is_started_again(starts: Starts, caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        slot = Slot(Assignment("chat:server", number=2))
-        assert (slot.name, slot.port) == ("worker 2", 0)
-        running = asyncio.create_task(slot.run())
-        for number, code in ((1, -9), (2, 3), (3, 0)):
-            process = await starts.another(number)
-            process.told(LISTENING)
-            process.code.set_result(code)
-        await starts.another(4)
-        assert slot.listening.is_set()
-        assert (slot.name, slot.port) == ("web-2", 9000)
-        slot.stop(signal.SIGTERM)
-        await running
-        assert starts.processes[3].signals == [signal.SIGTERM]
-
-    run(main())
+async def test_a_worker_that_dies_is_started_again(starts: Starts, caplog: pytest.LogCaptureFixture) -> None:
+    slot = Slot(Assignment("chat:server", number=2))
+    assert (slot.name, slot.port) == ("worker 2", 0)
+    running = asyncio.create_task(slot.run())
+    for number, code in ((1, -9), (2, 3), (3, 0)):
+        process = await starts.another(number)
+        process.told(LISTENING)
+        process.code.set_result(code)
+    await starts.another(4)
+    assert slot.listening.is_set()
+    assert (slot.name, slot.port) == ("web-2", 9000)
+    slot.stop(signal.SIGTERM)
+    await running
+    assert starts.processes[3].signals == [signal.SIGTERM]
     for text in ("web-2 (pid 77) was killed by SIGKILL", "ended with exit code 3", "ended with exit code 0"):
         assert f"{text}; it is started again in 0.002 s" in caplog.text
 
 
-def test_one_that_refuses_is_given_up_with_its_own_words(starts: Starts) -> None:
-    async def main() -> CommandFailed:
-        running = asyncio.create_task(Slot(Assignment("chat:server")).run())
-        process = await starts.another(1)
-        process.told(StartRefused("no such module", 2))
-        process.code.set_result(2)
-        with pytest.raises(CommandFailed) as failure:
-            await running
-        return failure.value
-
-    failure = run(main())
-    assert (failure.text, failure.exit_code) == ("no such module", 2)
-
-
-def test_one_that_refuses_after_it_has_served_is_tried_again(starts: Starts, caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        slot = Slot(Assignment("chat:server"))
-        running = asyncio.create_task(slot.run())
-        first = await starts.another(1)
-        first.told(LISTENING)
-        first.code.set_result(1)
-        second = await starts.another(2)
-        second.told(StartRefused("a syntax error", 2))
-        second.code.set_result(2)
-        third = await starts.another(3)
-        third.code.set_result(1)
-        await starts.another(4)
-        slot.stop(signal.SIGINT)
+async def test_one_that_refuses_is_given_up_with_its_own_words(starts: Starts) -> None:
+    running = asyncio.create_task(Slot(Assignment("chat:server")).run())
+    process = await starts.another(1)
+    process.told(StartRefused("no such module", 2))
+    process.code.set_result(2)
+    with pytest.raises(CommandFailed) as failure:
         await running
+    assert (failure.value.text, failure.value.exit_code) == ("no such module", 2)
 
-    run(main())
+
+async def test_one_that_refuses_after_it_has_served_is_tried_again(
+    starts: Starts, caplog: pytest.LogCaptureFixture
+) -> None:
+    slot = Slot(Assignment("chat:server"))
+    running = asyncio.create_task(slot.run())
+    first = await starts.another(1)
+    first.told(LISTENING)
+    first.code.set_result(1)
+    second = await starts.another(2)
+    second.told(StartRefused("a syntax error", 2))
+    second.code.set_result(2)
+    third = await starts.another(3)
+    third.code.set_result(1)
+    await starts.another(4)
+    slot.stop(signal.SIGINT)
+    await running
     assert "web-2 (pid 77) can't work: a syntax error; it is started again" in caplog.text
     assert caplog.text.count("can't work") == 1
 
 
-def test_one_that_never_listens_is_given_up_in_the_end(starts: Starts) -> None:
-    async def main() -> CommandFailed:
-        running = asyncio.create_task(Slot(Assignment("chat:server")).run())
-        for number in range(1, restarts.HOPELESS + 1):
-            (await starts.another(number)).code.set_result(1)
-        with pytest.raises(CommandFailed) as failure:
-            await running
-        return failure.value
-
-    failure = run(main())
-    assert failure.text == "worker 1 (pid 77) ended with exit code 1, as each time before; it has never listened"
-    assert failure.exit_code == 1
+async def test_one_that_never_listens_is_given_up_in_the_end(starts: Starts) -> None:
+    running = asyncio.create_task(Slot(Assignment("chat:server")).run())
+    for number in range(1, restarts.HOPELESS + 1):
+        (await starts.another(number)).code.set_result(1)
+    with pytest.raises(CommandFailed) as failure:
+        await running
+    assert failure.value.text == "worker 1 (pid 77) ended with exit code 1, as each time before; it has never listened"
+    assert failure.value.exit_code == 1
     assert len(starts.processes) == restarts.HOPELESS
 
 
-def test_a_system_without_processes_to_spare_is_tried_again(starts: Starts, caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        starts.failure = BlockingIOError(11, "Resource temporarily unavailable")
-        slot = Slot(Assignment("chat:server"))
-        running = asyncio.create_task(slot.run())
-        await wait_until(lambda: "can't be started" in caplog.text)
-        starts.failure = None
-        await starts.another(1)
-        slot.stop(signal.SIGTERM)
-        await running
+async def test_a_system_without_processes_to_spare_is_tried_again(
+    starts: Starts, caplog: pytest.LogCaptureFixture
+) -> None:
+    starts.failure = BlockingIOError(11, "Resource temporarily unavailable")
+    slot = Slot(Assignment("chat:server"))
+    running = asyncio.create_task(slot.run())
+    await wait_until(lambda: "can't be started" in caplog.text)
+    starts.failure = None
+    await starts.another(1)
+    slot.stop(signal.SIGTERM)
+    await running
 
-    run(main())
 
-
-def test_a_stop_while_it_waits_starts_nothing(
+async def test_a_stop_while_it_waits_starts_nothing(
     starts: Starts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(restarts, "_DELAYS", Backoff(fast_retries=0, fast_interval=1000, max_interval=1000))
 
-    async def main() -> None:
-        slot = Slot(Assignment("chat:server"))
-        running = asyncio.create_task(slot.run())
-        (await starts.another(1)).code.set_result(1)
-        await wait_until(lambda: "it is started again in 1000 s" in caplog.text)
-        slot.stop(signal.SIGTERM)
-        await asyncio.wait_for(running, 5)
-        assert len(starts.processes) == 1
-
-    run(main())
+    slot = Slot(Assignment("chat:server"))
+    running = asyncio.create_task(slot.run())
+    (await starts.another(1)).code.set_result(1)
+    await wait_until(lambda: "it is started again in 1000 s" in caplog.text)
+    slot.stop(signal.SIGTERM)
+    await asyncio.wait_for(running, 5)
+    assert len(starts.processes) == 1
 
 
-def test_a_stop_while_a_process_begins_reaches_it(starts: Starts) -> None:
-    async def main() -> None:
-        slot = Slot(Assignment("chat:server"))
-        starts.meanwhile = lambda: slot.stop(signal.SIGTERM)
-        await asyncio.wait_for(slot.run(), 5)
-        assert starts.processes[0].signals == [signal.SIGTERM]
-
-    run(main())
+async def test_a_stop_while_a_process_begins_reaches_it(starts: Starts) -> None:
+    slot = Slot(Assignment("chat:server"))
+    starts.meanwhile = lambda: slot.stop(signal.SIGTERM)
+    await asyncio.wait_for(slot.run(), 5)
+    assert starts.processes[0].signals == [signal.SIGTERM]
 
 
-def test_the_port_of_the_first_is_passed_on(starts: Starts) -> None:
-    async def main() -> None:
-        slot = Slot(Assignment("chat:server", port=0))
-        slot.use_port(1234)
-        running = asyncio.create_task(slot.run())
-        assert (await starts.another(1)).assignment.port == 1234
-        slot.stop(signal.SIGTERM)
-        await running
-
-    run(main())
+async def test_the_port_of_the_first_is_passed_on(starts: Starts) -> None:
+    slot = Slot(Assignment("chat:server", port=0))
+    slot.use_port(1234)
+    running = asyncio.create_task(slot.run())
+    assert (await starts.another(1)).assignment.port == 1234
+    slot.stop(signal.SIGTERM)
+    await running

@@ -12,7 +12,7 @@ from crosswire.cli.failures import CommandFailed
 from crosswire.cli.workers import supervisor
 from crosswire.cli.workers.slot import Slot
 from crosswire.cli.workers.supervisor import Supervisor
-from tests.support.aio import run, wait_until
+from tests.support.aio import wait_until
 
 TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 
@@ -74,119 +74,95 @@ def send(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-def test_the_others_start_when_the_first_listens_on_its_port(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        caplog.set_level("INFO")
-        first, *others = slots = [FakeSlot(name) for name in "abc"]
-        supervising = start(*slots)
-        await begins(first)
-        assert not any(slot.running for slot in others)
-        first.listen(1234)
-        for slot in others:
-            await begins(slot)
-            assert slot.port == 1234
-            assert "listening" not in caplog.text
-            slot.listen(1234)
-        await wait_until(lambda: "listening on port 1234: a, b, c" in caplog.text)
-        send(TERM)
-        await supervising
-
-    run(main())
+async def test_the_others_start_when_the_first_listens_on_its_port(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    first, *others = slots = [FakeSlot(name) for name in "abc"]
+    supervising = start(*slots)
+    await begins(first)
+    assert not any(slot.running for slot in others)
+    first.listen(1234)
+    for slot in others:
+        await begins(slot)
+        assert slot.port == 1234
+        assert "listening" not in caplog.text
+        slot.listen(1234)
+    await wait_until(lambda: "listening on port 1234: a, b, c" in caplog.text)
+    send(TERM)
+    await supervising
 
 
 @pytest.mark.parametrize("number", [TERM, INT])
-def test_a_signal_is_passed_to_all(number: signal.Signals) -> None:
-    async def main() -> None:
-        slots = [FakeSlot(name) for name in "ab"]
-        supervising = await start_listening(*slots)
-        send(number)
-        await supervising
-        assert [slot.signals for slot in slots] == [[number]] * 2
-
-    run(main())
+async def test_a_signal_is_passed_to_all(number: signal.Signals) -> None:
+    slots = [FakeSlot(name) for name in "ab"]
+    supervising = await start_listening(*slots)
+    send(number)
+    await supervising
+    assert [slot.signals for slot in slots] == [[number]] * 2
 
 
-def test_a_signal_while_they_start_ends_them_too() -> None:
-    async def main() -> None:
-        first, second = FakeSlot("a"), FakeSlot("b")
-        supervising = start(first, second)
-        await begins(first)
-        send(TERM)
-        await supervising
-        assert (first.signals, second.running) == ([TERM], False)
-
-    run(main())
+async def test_a_signal_while_they_start_ends_them_too() -> None:
+    first, second = FakeSlot("a"), FakeSlot("b")
+    supervising = start(first, second)
+    await begins(first)
+    send(TERM)
+    await supervising
+    assert (first.signals, second.running) == ([TERM], False)
 
 
-def test_a_second_signal_hurries() -> None:
-    async def main() -> None:
-        slot = FakeSlot("a", ends_on=(INT,))
-        supervising = await start_listening(slot)
-        send(TERM)
-        await wait_until(lambda: slot.signals)
-        send(TERM)
-        await supervising
-        assert slot.signals == [TERM, INT]
-
-    run(main())
+async def test_a_second_signal_hurries() -> None:
+    slot = FakeSlot("a", ends_on=(INT,))
+    supervising = await start_listening(slot)
+    send(TERM)
+    await wait_until(lambda: slot.signals)
+    send(TERM)
+    await supervising
+    assert slot.signals == [TERM, INT]
 
 
 @pytest.mark.parametrize("number", [TERM, INT])
-def test_one_that_does_not_end_is_killed(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_does_not_end_is_killed(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_PATIENCE", 0.05)
 
-    async def main() -> None:
-        good, bad = FakeSlot("a"), FakeSlot("b", ends_on=(KILL,))
-        supervising = await start_listening(good, bad, drain=0.05 if number == TERM else 60)
-        send(number)
-        with pytest.raises(CommandFailed, match="b did not end and had to be killed") as failure:
-            await supervising
-        assert failure.value.exit_code == 1
-        assert (good.signals, bad.signals) == ([number], [number, KILL])
-
-    run(main())
+    good, bad = FakeSlot("a"), FakeSlot("b", ends_on=(KILL,))
+    supervising = await start_listening(good, bad, drain=0.05 if number == TERM else 60)
+    send(number)
+    with pytest.raises(CommandFailed, match="b did not end and had to be killed") as failure:
+        await supervising
+    assert failure.value.exit_code == 1
+    assert (good.signals, bad.signals) == ([number], [number, KILL])
 
 
-def test_a_second_signal_leaves_little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_second_signal_leaves_little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_PATIENCE", 0.05)
 
-    async def main() -> None:
-        slot = FakeSlot("a", ends_on=(KILL,))
-        supervising = await start_listening(slot, drain=60)
-        send(TERM)
-        await wait_until(lambda: slot.signals)
-        send(INT)
-        with pytest.raises(CommandFailed, match="a did not end"):
-            await supervising
-        assert slot.signals == [TERM, INT, KILL]
-
-    run(main())
+    slot = FakeSlot("a", ends_on=(KILL,))
+    supervising = await start_listening(slot, drain=60)
+    send(TERM)
+    await wait_until(lambda: slot.signals)
+    send(INT)
+    with pytest.raises(CommandFailed, match="a did not end"):
+        await supervising
+    assert slot.signals == [TERM, INT, KILL]
 
 
-def test_a_first_worker_that_fails_ends_it() -> None:
-    async def main() -> None:
-        first, second = FakeSlot("a"), FakeSlot("b")
-        supervising = start(first, second)
-        await begins(first)
-        first.fail("no such module")
-        with pytest.raises(CommandFailed, match="no such module"):
-            await supervising
-        assert not second.running
-
-    run(main())
+async def test_a_first_worker_that_fails_ends_it() -> None:
+    first, second = FakeSlot("a"), FakeSlot("b")
+    supervising = start(first, second)
+    await begins(first)
+    first.fail("no such module")
+    with pytest.raises(CommandFailed, match="no such module"):
+        await supervising
+    assert not second.running
 
 
-def test_another_worker_that_fails_ends_all() -> None:
-    async def main() -> None:
-        first, second, third = slots = [FakeSlot(name) for name in "abc"]
-        supervising = start(*slots)
-        await begins(first)
-        first.listen()
-        await begins(third)
-        second.fail("the name is taken")
-        third.fail("another name is taken")
-        with pytest.raises(CommandFailed, match="the name is taken"):
-            await supervising
-        assert first.signals == [INT]
-
-    run(main())
+async def test_another_worker_that_fails_ends_all() -> None:
+    first, second, third = slots = [FakeSlot(name) for name in "abc"]
+    supervising = start(*slots)
+    await begins(first)
+    first.listen()
+    await begins(third)
+    second.fail("the name is taken")
+    third.fail("another name is taken")
+    with pytest.raises(CommandFailed, match="the name is taken"):
+        await supervising
+    assert first.signals == [INT]

@@ -13,8 +13,8 @@ from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Budget, Message
 from crosswire.errors import BusUnavailable
-from tests.support.aio import run, wait_until
-from tests.support.clock import InstantLoop
+from tests.support.aio import wait_until
+from tests.support.loops import on_instant_loop
 from tests.unit.cluster.redis.fake_redis import FakeRedis
 
 
@@ -100,309 +100,258 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
-def test_messages_of_one_turn_leave_in_one_write_and_are_forgotten_when_acknowledged() -> None:
-    async def main() -> None:
-        scene = Scene(1)
-        scene.publish(b"1", b"2", b"3")
-        await turn()
-        assert scene.published == [[b"1", b"2", b"3"]]
-        assert scene.sites[0].redis.writes == 1
-        scene.sites[0].redis.answer()
-        assert scene.budget.free == scene.budget.limit
-        scene.sites[0].drop()
-        assert not scene.dropped
-
-    run(main())
+async def test_messages_of_one_turn_leave_in_one_write_and_are_forgotten_when_acknowledged() -> None:
+    scene = Scene(1)
+    scene.publish(b"1", b"2", b"3")
+    await turn()
+    assert scene.published == [[b"1", b"2", b"3"]]
+    assert scene.sites[0].redis.writes == 1
+    scene.sites[0].redis.answer()
+    assert scene.budget.free == scene.budget.limit
+    scene.sites[0].drop()
+    assert not scene.dropped
 
 
-def test_what_comes_while_there_is_none_goes_first_when_there_is_one() -> None:
-    async def main() -> None:
-        scene = Scene(1)
-        scene.sites[0].drop()
-        scene.publish(b"1")
-        scene.publish_plain(b"2")
-        scene.publish(b"3")
-        scene.sites[0].connect()
-        scene.use()
-        scene.publish(b"4")
-        await turn()
-        assert scene.published == [[b"1", b"2", b"3", b"4"]]
-        scene.sites[0].redis.answer()
-        assert scene.budget.free == scene.budget.limit
-
-    run(main())
+async def test_what_comes_while_there_is_none_goes_first_when_there_is_one() -> None:
+    scene = Scene(1)
+    scene.sites[0].drop()
+    scene.publish(b"1")
+    scene.publish_plain(b"2")
+    scene.publish(b"3")
+    scene.sites[0].connect()
+    scene.use()
+    scene.publish(b"4")
+    await turn()
+    assert scene.published == [[b"1", b"2", b"3", b"4"]]
+    scene.sites[0].redis.answer()
+    assert scene.budget.free == scene.budget.limit
 
 
-def test_what_was_not_acknowledged_is_published_elsewhere_before_anything_newer() -> None:
-    async def main() -> None:
-        scene = Scene(2)
-        scene.publish(b"1", b"2", b"3", b"4")
-        await turn()
-        assert scene.published == [[b"1", b"3"], [b"2", b"4"]]
-        scene.sites[0].redis.answer(1)
-        scene.sites[0].drop()
-        scene.publish(b"5")
-        await turn()
-        assert scene.published[1] == [b"2", b"4", b"3", b"5"]
-
-    run(main())
+async def test_what_was_not_acknowledged_is_published_elsewhere_before_anything_newer() -> None:
+    scene = Scene(2)
+    scene.publish(b"1", b"2", b"3", b"4")
+    await turn()
+    assert scene.published == [[b"1", b"3"], [b"2", b"4"]]
+    scene.sites[0].redis.answer(1)
+    scene.sites[0].drop()
+    scene.publish(b"5")
+    await turn()
+    assert scene.published[1] == [b"2", b"4", b"3", b"5"]
 
 
-def test_what_was_not_acknowledged_waits_before_anything_newer_when_there_is_none() -> None:
-    async def main() -> None:
-        scene = Scene(1)
-        scene.publish(b"1", b"2")
-        scene.sites[0].drop()
-        scene.publish(b"3")
-        scene.sites[0].connect()
-        scene.use()
-        scene.publish(b"4")
-        scene.sites[0].drop()
-        scene.publish(b"5")
-        scene.sites[0].connect()
-        scene.use()
-        await turn()
-        assert scene.published == [[b"1", b"2", b"3", b"4", b"5"]]
-        scene.sites[0].redis.answer()
-        assert (scene.budget.free, scene.dropped) == (scene.budget.limit, 0)
-
-    run(main())
+async def test_what_was_not_acknowledged_waits_before_anything_newer_when_there_is_none() -> None:
+    scene = Scene(1)
+    scene.publish(b"1", b"2")
+    scene.sites[0].drop()
+    scene.publish(b"3")
+    scene.sites[0].connect()
+    scene.use()
+    scene.publish(b"4")
+    scene.sites[0].drop()
+    scene.publish(b"5")
+    scene.sites[0].connect()
+    scene.use()
+    await turn()
+    assert scene.published == [[b"1", b"2", b"3", b"4", b"5"]]
+    scene.sites[0].redis.answer()
+    assert (scene.budget.free, scene.dropped) == (scene.budget.limit, 0)
 
 
-def test_plain_messages_are_not_published_again() -> None:
-    async def main() -> None:
-        scene = Scene(1)
-        scene.publish(b"1")
-        scene.publish_plain(b"2")
-        scene.sites[0].drop()
-        scene.sites[0].connect()
-        scene.use()
-        await turn()
-        assert (scene.published, scene.dropped) == ([[b"1"]], 1)
-        scene.sites[0].redis.answer()
-        assert scene.budget.free == scene.budget.limit
-
-    run(main())
+async def test_plain_messages_are_not_published_again() -> None:
+    scene = Scene(1)
+    scene.publish(b"1")
+    scene.publish_plain(b"2")
+    scene.sites[0].drop()
+    scene.sites[0].connect()
+    scene.use()
+    await turn()
+    assert (scene.published, scene.dropped) == ([[b"1"]], 1)
+    scene.sites[0].redis.answer()
+    assert scene.budget.free == scene.budget.limit
 
 
-def test_two_copies_and_none_is_replaced_while_the_other_is_left() -> None:
-    async def main() -> None:
-        scene = Scene(2, copies=2)
-        scene.publish(b"1", b"2", b"3")
-        scene.publish_plain(b"plain")
-        await turn()
-        one, two = scene.sites
-        assert sorted(one.published + two.published) == sorted([b"1", b"2", b"3"] * 2 + [b"plain"])
-        two.redis.answer(1)
-        one.drop()
-        await turn()
-        assert [body for body in two.published if body != b"plain"] == [b"2", b"3"]
-        two.drop()
-        one.connect()
-        scene.use()
-        await turn()
-        assert one.published == [b"2", b"3"]
-        one.redis.answer()
-        assert scene.budget.free == scene.budget.limit
-
-    run(main())
+async def test_two_copies_and_none_is_replaced_while_the_other_is_left() -> None:
+    scene = Scene(2, copies=2)
+    scene.publish(b"1", b"2", b"3")
+    scene.publish_plain(b"plain")
+    await turn()
+    one, two = scene.sites
+    assert sorted(one.published + two.published) == sorted([b"1", b"2", b"3"] * 2 + [b"plain"])
+    two.redis.answer(1)
+    one.drop()
+    await turn()
+    assert [body for body in two.published if body != b"plain"] == [b"2", b"3"]
+    two.drop()
+    one.connect()
+    scene.use()
+    await turn()
+    assert one.published == [b"2", b"3"]
+    one.redis.answer()
+    assert scene.budget.free == scene.budget.limit
 
 
-def test_an_announcement_is_published_everywhere_and_nowhere_later() -> None:
-    async def main() -> None:
-        scene = Scene(2)
-        scene.announce(b"here")
-        await turn()
-        assert scene.published == [[b"here"], [b"here"]]
-        for site in scene.sites:
-            site.drop()
-        scene.sites[0].connect()
-        scene.use()
-        await turn()
-        assert scene.published[0] == []
-        assert scene.budget.free == scene.budget.limit
-
-    run(main())
+async def test_an_announcement_is_published_everywhere_and_nowhere_later() -> None:
+    scene = Scene(2)
+    scene.announce(b"here")
+    await turn()
+    assert scene.published == [[b"here"], [b"here"]]
+    for site in scene.sites:
+        site.drop()
+    scene.sites[0].connect()
+    scene.use()
+    await turn()
+    assert scene.published[0] == []
+    assert scene.budget.free == scene.budget.limit
 
 
-def test_what_one_refuses_is_published_on_all_others_and_dropped_when_all_have_refused() -> None:
-    async def main() -> None:
-        scene = Scene(3)
-        scene.publish(b"1")
-        await turn()
-        first = next(site for site in scene.sites if site.published)
-        others = [site for site in scene.sites if site is not first]
-        first.redis.say(b"-NOPERM no permission\r\n")
-        await turn()
-        assert [site.published for site in others] == [[b"1"], [b"1"]]
-        others[0].redis.say(b"-NOPERM no permission\r\n")
-        assert scene.dropped == 0
-        others[1].redis.say(b"-NOPERM no permission\r\n")
-        await turn()
-        assert scene.dropped == 1
-        assert scene.budget.free == scene.budget.limit
-        assert [len(site.published) for site in scene.sites] == [1, 1, 1]
-
-    run(main())
+async def test_what_one_refuses_is_published_on_all_others_and_dropped_when_all_have_refused() -> None:
+    scene = Scene(3)
+    scene.publish(b"1")
+    await turn()
+    first = next(site for site in scene.sites if site.published)
+    others = [site for site in scene.sites if site is not first]
+    first.redis.say(b"-NOPERM no permission\r\n")
+    await turn()
+    assert [site.published for site in others] == [[b"1"], [b"1"]]
+    others[0].redis.say(b"-NOPERM no permission\r\n")
+    assert scene.dropped == 0
+    others[1].redis.say(b"-NOPERM no permission\r\n")
+    await turn()
+    assert scene.dropped == 1
+    assert scene.budget.free == scene.budget.limit
+    assert [len(site.published) for site in scene.sites] == [1, 1, 1]
 
 
-def test_what_has_no_number_is_dropped_when_it_is_refused() -> None:
-    async def main() -> None:
-        scene = Scene(2)
-        scene.publish_plain(b"1")
-        await turn()
-        one = next(site for site in scene.sites if site.published)
-        one.redis.say(b"-NOPERM no permission\r\n")
-        await turn()
-        assert scene.dropped == 1
-        assert sum(len(site.published) for site in scene.sites) == 1
-        assert scene.budget.free == scene.budget.limit
-
-    run(main())
+async def test_what_has_no_number_is_dropped_when_it_is_refused() -> None:
+    scene = Scene(2)
+    scene.publish_plain(b"1")
+    await turn()
+    one = next(site for site in scene.sites if site.published)
+    one.redis.say(b"-NOPERM no permission\r\n")
+    await turn()
+    assert scene.dropped == 1
+    assert sum(len(site.published) for site in scene.sites) == 1
+    assert scene.budget.free == scene.budget.limit
 
 
-def test_what_a_redis_refuses_another_publishes_and_so_it_does_what_that_can_not_do_now() -> None:
-    async def main() -> None:
-        scene = Scene(2)
-        scene.publish(b"1", b"2", b"3")
-        await turn()
-        one, two = scene.sites
-        one.redis.asked.clear()
-        one.redis.say(b"-NOPERM no permission\r\n")
-        assert one.endpoint.last_error == "NOPERM no permission"
-        await turn()
-        assert two.published == [b"2", b"1"]
-        one.redis.say(b"-LOADING Redis is loading the dataset in memory\r\n:1\r\n")
-        await turn()
-        assert two.published == [b"2", b"1", b"3"]
-        assert scene.dropped == 0
-        assert not one.endpoint.usable
-        two.redis.answer()
-        assert scene.budget.free == scene.budget.limit
-
-    run(main())
+async def test_what_a_redis_refuses_another_publishes_and_so_it_does_what_that_can_not_do_now() -> None:
+    scene = Scene(2)
+    scene.publish(b"1", b"2", b"3")
+    await turn()
+    one, two = scene.sites
+    one.redis.asked.clear()
+    one.redis.say(b"-NOPERM no permission\r\n")
+    assert one.endpoint.last_error == "NOPERM no permission"
+    await turn()
+    assert two.published == [b"2", b"1"]
+    one.redis.say(b"-LOADING Redis is loading the dataset in memory\r\n:1\r\n")
+    await turn()
+    assert two.published == [b"2", b"1", b"3"]
+    assert scene.dropped == 0
+    assert not one.endpoint.usable
+    two.redis.answer()
+    assert scene.budget.free == scene.budget.limit
 
 
 @pytest.mark.parametrize("reachable", [True, False])
-def test_over_the_limit_messages_are_dropped_and_counted_and_the_owner_is_told_why(reachable: bool) -> None:
-    async def main() -> None:
-        scene = Scene(1, buffer=1000)
-        if not reachable:
-            scene.sites[0].drop()
-        scene.publish(*[b"x" * 100] * 20)
-        scene.publish_plain(b"x" * 500)
-        assert 12 < scene.dropped < 16
-        assert 0 <= scene.budget.free < 150
-        assert ("keep up" if reachable else "can be reached") in str(scene.why)
-
-    run(main())
+async def test_over_the_limit_messages_are_dropped_and_counted_and_the_owner_is_told_why(reachable: bool) -> None:
+    scene = Scene(1, buffer=1000)
+    if not reachable:
+        scene.sites[0].drop()
+    scene.publish(*[b"x" * 100] * 20)
+    scene.publish_plain(b"x" * 500)
+    assert 12 < scene.dropped < 16
+    assert 0 <= scene.budget.free < 150
+    assert ("keep up" if reachable else "can be reached") in str(scene.why)
 
 
-def test_over_the_limit_it_raises_if_it_is_to() -> None:
-    async def main() -> None:
-        scene = Scene(0, buffer=1000, raises=True)
+async def test_over_the_limit_it_raises_if_it_is_to() -> None:
+    scene = Scene(0, buffer=1000, raises=True)
+    scene.publish(b"x" * 900)
+    with pytest.raises(BusUnavailable, match="no Redis can be reached"):
         scene.publish(b"x" * 900)
-        with pytest.raises(BusUnavailable, match="no Redis can be reached"):
-            scene.publish(b"x" * 900)
-        with pytest.raises(BusUnavailable):
-            scene.publish_plain(b"x" * 900)
-        assert not scene.dropped
-
-    run(main())
+    with pytest.raises(BusUnavailable):
+        scene.publish_plain(b"x" * 900)
+    assert not scene.dropped
 
 
-def test_a_message_larger_than_the_limit_is_taken_if_nothing_waits() -> None:
-    async def main() -> None:
-        scene = Scene(1, buffer=1000)
-        scene.publish(b"x" * 5000)
-        scene.publish(b"2")
+async def test_a_message_larger_than_the_limit_is_taken_if_nothing_waits() -> None:
+    scene = Scene(1, buffer=1000)
+    scene.publish(b"x" * 5000)
+    scene.publish(b"2")
+    await turn()
+    assert [len(body) for body in scene.published[0]] == [5000]
+    scene.sites[0].redis.answer()
+    assert scene.budget.free == scene.budget.limit
+
+
+async def test_of_those_that_work_the_common_ones_are_used_or_all_if_none_is_common() -> None:
+    scene = Scene(3)
+    ids = [site.endpoint.id for site in scene.sites]
+
+    async def used(common: Sequence[str] | None) -> list[int]:
+        scene.pool.prefer(common)
+        scene.publish(*[b"x"] * 6)
         await turn()
-        assert [len(body) for body in scene.published[0]] == [5000]
-        scene.sites[0].redis.answer()
-        assert scene.budget.free == scene.budget.limit
+        counts = [len(site.published) for site in scene.sites]
+        for site in scene.sites:
+            site.redis.answer()
+        return counts
 
-    run(main())
-
-
-def test_of_those_that_work_the_common_ones_are_used_or_all_if_none_is_common() -> None:
-    async def main() -> None:
-        scene = Scene(3)
-        ids = [site.endpoint.id for site in scene.sites]
-
-        async def used(common: Sequence[str] | None) -> list[int]:
-            scene.pool.prefer(common)
-            scene.publish(*[b"x"] * 6)
-            await turn()
-            counts = [len(site.published) for site in scene.sites]
-            for site in scene.sites:
-                site.redis.answer()
-            return counts
-
-        assert await used([ids[1], "elsewhere:6379"]) == [0, 6, 0]
-        assert await used(ids[1:]) == [0, 3, 3]
-        assert await used([]) == [2, 2, 2]
-        assert await used(None) == [2, 2, 2]
-
-    run(main())
+    assert await used([ids[1], "elsewhere:6379"]) == [0, 6, 0]
+    assert await used(ids[1:]) == [0, 3, 3]
+    assert await used([]) == [2, 2, 2]
+    assert await used(None) == [2, 2, 2]
 
 
-def test_after_an_outage_messages_wait_for_somebody_to_listen() -> None:
-    async def main() -> None:
-        scene = Scene(1)
-        scene.sites[0].drop()
-        scene.pool.prefer([])
-        scene.publish(b"1")
-        scene.sites[0].connect()
-        scene.use()
-        scene.publish(b"2")
-        await turn()
-        assert scene.published == [[]]
-        scene.pool.prefer([scene.sites[0].endpoint.id])
-        scene.publish(b"3")
-        await turn()
-        assert scene.published == [[b"1", b"2", b"3"]]
-
-    run(main(), InstantLoop)
+@on_instant_loop
+async def test_after_an_outage_messages_wait_for_somebody_to_listen() -> None:
+    scene = Scene(1)
+    scene.sites[0].drop()
+    scene.pool.prefer([])
+    scene.publish(b"1")
+    scene.sites[0].connect()
+    scene.use()
+    scene.publish(b"2")
+    await turn()
+    assert scene.published == [[]]
+    scene.pool.prefer([scene.sites[0].endpoint.id])
+    scene.publish(b"3")
+    await turn()
+    assert scene.published == [[b"1", b"2", b"3"]]
 
 
-def test_after_an_outage_they_do_not_wait_for_ever() -> None:
-    async def main() -> None:
-        scene = Scene(1)
-        scene.sites[0].drop()
-        scene.pool.prefer([])
-        scene.publish(b"1")
-        scene.sites[0].connect()
-        scene.use()
-        await wait_until(lambda: scene.published == [[b"1"]])
-
-    run(main(), InstantLoop)
+@on_instant_loop
+async def test_after_an_outage_they_do_not_wait_for_ever() -> None:
+    scene = Scene(1)
+    scene.sites[0].drop()
+    scene.pool.prefer([])
+    scene.publish(b"1")
+    scene.sites[0].connect()
+    scene.use()
+    await wait_until(lambda: scene.published == [[b"1"]])
 
 
-def test_after_another_outage_they_wait_anew() -> None:
-    async def main() -> None:
-        scene = Scene(1)
-        scene.pool.prefer([])
-        scene.sites[0].drop()
-        scene.sites[0].connect()
-        scene.use()
-        scene.sites[0].drop()
-        await asyncio.sleep(60)  # longer than it would have waited
-        scene.publish(b"1")
-        scene.sites[0].connect()
-        scene.use()
-        await turn()
-        assert scene.published == [[]]
-        await wait_until(lambda: scene.published == [[b"1"]])
-
-    run(main(), InstantLoop)
+@on_instant_loop
+async def test_after_another_outage_they_wait_anew() -> None:
+    scene = Scene(1)
+    scene.pool.prefer([])
+    scene.sites[0].drop()
+    scene.sites[0].connect()
+    scene.use()
+    scene.sites[0].drop()
+    await asyncio.sleep(60)  # longer than it would have waited
+    scene.publish(b"1")
+    scene.sites[0].connect()
+    scene.use()
+    await turn()
+    assert scene.published == [[]]
+    await wait_until(lambda: scene.published == [[b"1"]])
 
 
-def test_when_closed_it_drops() -> None:
-    async def main() -> None:
-        scene = Scene(1)
-        scene.pool.close()
-        scene.publish(b"1")
-        await turn()
-        assert (scene.published, scene.dropped) == ([[]], 1)
-
-    run(main())
+async def test_when_closed_it_drops() -> None:
+    scene = Scene(1)
+    scene.pool.close()
+    scene.publish(b"1")
+    await turn()
+    assert (scene.published, scene.dropped) == ([[]], 1)

@@ -1,0 +1,96 @@
+"""Makes the target of each attempt to connect, from parameters and headers that may be new each time."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from crosswire.client.options import require_headers, require_no_arguments
+from crosswire.client.url import Params, join_params
+from crosswire.core.messages import VERSION_PARAMETER
+from crosswire.errors import NotConnected
+from crosswire.runtime.background_tasks import is_being_cancelled
+from crosswire.transport.connector import Target
+
+T = TypeVar("T")
+Headers = Mapping[str, str]
+Fresh = Callable[[], T | Awaitable[T | None] | None]
+"""Function that is called before each attempt; sync or async."""
+
+_VERSION = 1
+
+
+class Targets:
+    """Factory of the targets of a client's attempts.
+
+    Args:
+        url: of the server.
+        params: of the query, or a function that returns them.
+        headers: of the upgrade request, or a function that returns them.
+        template: the rest of each target; its url and its headers are replaced.
+
+    Attributes:
+        renews_credentials: whether a function is called for each attempt, so that the next may be taken after one was
+            refused.
+
+    Raises:
+        ConfigError: the url, parameters or headers can't be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        params: Params | Fresh[Params] | None,
+        headers: Headers | Fresh[Headers] | None,
+        template: Target,
+    ) -> None:
+        self._url = url
+        self._params = _checked("params", params)
+        self._headers = _checked("headers", headers)
+        self._template = template
+        self.renews_credentials = callable(params) or callable(headers)
+        # Values that are known already are checked at once.
+        self._make(None if callable(params) else params, None if callable(headers) else headers)
+
+    async def next(self) -> Target:
+        """Return the target of the next attempt.
+
+        Raises:
+            NotConnected: a function failed, or its result can't be used; the cause is its own error.
+        """
+        return self._make_or_fail(await _value("params", self._params), await _value("headers", self._headers))
+
+    def _make_or_fail(self, params: Params | None, headers: Headers | None) -> Target:
+        try:
+            return self._make(params, headers)
+        except Exception as error:  # the application's mapping may raise anything
+            raise NotConnected(f"can't connect: what params or headers returned can't be used: {error}") from error
+
+    def _make(self, params: Params | None, headers: Headers | None) -> Target:
+        url = join_params(join_params(self._url, params), {VERSION_PARAMETER: _VERSION})
+        return replace(self._template, url=url, headers=require_headers(headers))
+
+
+def _checked(name: str, given: T | Fresh[T] | None) -> T | Fresh[T] | None:
+    return require_no_arguments(name, given) if callable(given) else given
+
+
+async def _value(name: str, given: Any) -> Any:
+    if not callable(given):
+        return given
+    try:
+        value = given()
+        return await value if inspect.isawaitable(value) else value
+    except asyncio.CancelledError as error:
+        if is_being_cancelled():
+            raise
+        raise _failed(name, error) from error  # the function's own task was cancelled, not the attempt
+    except Exception as error:
+        raise _failed(name, error) from error
+
+
+def _failed(name: str, error: BaseException) -> NotConnected:
+    return NotConnected(f"can't connect: the function of {name} failed with {type(error).__name__}: {error}")

@@ -1,0 +1,204 @@
+"""The asking side of a node: sends events and requests to nodes, and waits for their answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Coroutine
+from typing import Any
+
+from crosswire.cluster.dialect import Dialect
+from crosswire.cluster.gathering import GatherRequest
+from crosswire.cluster.interface import Port
+from crosswire.cluster.members import Members
+from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.requests import AwaitedNodes, PendingCall, PendingGather, PendingRequest, PendingRequests
+from crosswire.cluster.responder import Responder
+from crosswire.cluster.streams import PendingStream, ReplyStream
+from crosswire.core.envelopes import SERVICE
+from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.errors import BusUnavailable, EventError, NodeGone, UsageError
+from crosswire.runtime.loop_thread import running_loop
+from crosswire.types import Replies
+
+
+class Requester:
+    """Sends the events and requests of one node.
+
+    Args:
+        name: of the node.
+        port: the node's end of the bus.
+        native: the dialect of requests to services.
+        dialect: the dialect of the application's events and requests.
+        members: the living nodes.
+        requests: where requests wait for their answers.
+        responder: handles what this node sends to itself.
+    """
+
+    __slots__ = ("_dialect", "_members", "_name", "_native", "_port", "_requests", "_responder")
+
+    def __init__(
+        self,
+        name: str,
+        port: Port,
+        native: NativeDialect,
+        dialect: Dialect,
+        members: Members,
+        requests: PendingRequests,
+        responder: Responder,
+    ) -> None:
+        self._name = name
+        self._port = port
+        self._native = native
+        self._dialect = dialect
+        self._members = members
+        self._requests = requests
+        self._responder = responder
+
+    def send(self, to: Collection[str] | None, event: str, data: Any, *, include_self: bool) -> None:
+        """Send an event to some nodes, or to all if ``to`` is None."""
+        payload = self._dialect.pack(data)
+        others = self._others(to)
+        loop = running_loop()
+        if others is None or others:
+            self._dialect.send_event(others, event, payload)
+        if self._includes_self(to, include_self):
+            take = self._responder.event if to is not None else self._responder.own_event
+            loop.call_soon(take, self._name, event, self._dialect.codec, payload)
+
+    async def call(self, name: str, event: str, data: Any, timeout: float, kind: PayloadType) -> Any:
+        """Send a request to one node and return its answer."""
+        payload = self._dialect.pack(data)
+        loop = asyncio.get_running_loop()
+        call = PendingCall(name, event, timeout, loop, kind)
+        if name != self._name:
+            if not self._port.available:
+                raise BusUnavailable("no Redis can be reached, so no other node can: try again when one is back")
+            if self._dialect.knows_members and name not in self._members:
+                raise NodeGone(name)
+        call_id = self._requests.begin(call, timeout, loop)
+        try:
+            if name == self._name:
+                self._request_self((name,), event, payload, call_id)
+            else:
+                self._dialect.send_request((name,), event, payload, call_id)
+            return await call.future
+        finally:
+            self._requests.forget(call_id)
+
+    async def gather(self, request: GatherRequest) -> Replies:
+        """Send a request to several nodes and return their answers."""
+        gather = PendingGather(self._awaited(request), request.expect, request.kind)
+        call_id = self._requests.begin(gather, request.timeout)
+        try:
+            self._send_request(gather, call_id, request)
+            return await gather.future
+        finally:
+            self._requests.forget(call_id)
+
+    def stream(self, request: GatherRequest) -> ReplyStream:
+        """Send a request to several nodes and return their answers as a stream."""
+        stream = PendingStream(self._awaited(request), request.kind)
+        call_id = self._requests.begin(stream, request.timeout)
+
+        def forget() -> None:
+            self._requests.forget(call_id)
+
+        try:
+            self._send_request(stream, call_id, request)
+        except BaseException:
+            forget()
+            raise
+        return ReplyStream(stream, forget)
+
+    def gather_service(
+        self, name: str, data: Any, timeout: float, *, servers: bool = True
+    ) -> Coroutine[Any, Any, Replies]:
+        """Send a request to a service of all other servers, or of all other nodes, and return their answers.
+
+        Raises:
+            InvalidPayload: the data has no form that can be sent; raised at once, before anybody is asked.
+        """
+        nodes = self._members.servers if servers else self._members.names
+        return self._gather_service(nodes, SERVICE + name, self._native.pack(data), timeout)
+
+    async def _gather_service(self, nodes: Collection[str], event: str, payload: RawPayload, timeout: float) -> Replies:
+        gather = PendingGather(AwaitedNodes(nodes, None), None)
+        call_id = self._requests.begin(gather, timeout)
+        try:
+            if not self._port.available:
+                _lose(gather, nodes)
+            else:
+                self._native.send_request(nodes, event, payload, call_id)
+            if gather.settle():
+                self._requests.forget(call_id)
+            return await gather.future
+        finally:
+            self._requests.forget(call_id)
+
+    def _send_request(self, pending: PendingGather | PendingStream, call_id: str, request: GatherRequest) -> None:
+        payload = self._dialect.pack(request.data)
+        others = self._others(request.to)
+        reachable = self._port.available
+        if not reachable:
+            _lose(pending, self._members.names if others is None else others)
+        elif others is not None and self._dialect.knows_members:
+            _lose(pending, [name for name in others if name not in self._members])
+        if reachable and (others is None or others):
+            self._dialect.send_request(others, request.event, payload, call_id)
+        if self._includes_self(request.to, request.include_self):
+            self._request_self(request.to, request.event, payload, call_id)
+        if pending.settle():
+            self._requests.forget(call_id)
+
+    def _request_self(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
+        awaits_node = to is not None or self._dialect.knows_members
+        asker = _OwnAsker(self._name, call_id, self._requests, self._dialect, awaits_node=awaits_node)
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._responder.request, asker, self._name, event, self._dialect.codec, payload)
+
+    def _awaited(self, request: GatherRequest) -> AwaitedNodes:
+        """Return the nodes whose answers are waited for, as far as they are known."""
+        to, expect = request.to, request.expect
+        if to is None and expect is None and not self._dialect.knows_members:
+            raise UsageError("original servers are no members: say who is asked (to=) or how many answer (expect=)")
+        names = set(self._members.names if to is None else to)
+        if self._includes_self(to, request.include_self):
+            return AwaitedNodes(names | {self._name}, expect)
+        return AwaitedNodes(names - {self._name}, expect)
+
+    def _others(self, to: Collection[str] | None) -> Collection[str] | None:
+        return to if to is None else [name for name in dict.fromkeys(to) if name != self._name]
+
+    def _includes_self(self, to: Collection[str] | None, include_self: bool) -> bool:
+        return include_self and (to is None or self._name in to)
+
+
+def _lose(request: PendingRequest, names: Collection[str]) -> None:
+    for name in names:
+        request.lost(name)
+
+
+class _OwnAsker:
+    """Passes this node's answer to a request of its own."""
+
+    __slots__ = ("_call_id", "_dialect", "_name", "_requests", "awaits_node")
+
+    def __init__(
+        self, name: str, call_id: str, requests: PendingRequests, dialect: Dialect, *, awaits_node: bool
+    ) -> None:
+        self._name = name
+        self._call_id = call_id
+        self._requests = requests
+        self._dialect = dialect
+        self.awaits_node = awaits_node
+
+    def answer(self, value: Any) -> None:
+        """Answer; see :class:`~crosswire.cluster.dialect.Asker`."""
+        payload = self._dialect.pack(value)
+        self._dialect.send_own_answer(self._call_id, payload)
+        self._requests.answered(self._name, self._call_id, self._dialect.codec, payload)
+
+    def refuse(self, error: EventError) -> None:
+        """Refuse; see :class:`~crosswire.cluster.dialect.Asker`."""
+        refusal = EventError(error.code, error.message, sender=self._name)
+        self._requests.refused(self._name, self._call_id, refusal)

@@ -1,0 +1,94 @@
+"""Options of a server: what its clients may use, and how it finds dead peers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crosswire.core.options import require_count, require_seconds
+from crosswire.core.utf8 import has_utf8
+from crosswire.errors import ConfigError
+
+_MIN_HEADERS = 5
+"""Header fields that the request for a WebSocket has at least."""
+_MIN_HEADER_SIZE = 256
+"""Bytes that the request for a WebSocket has at least, with a host's name and a short path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on what clients of one server may use, and what happens to those who exceed them.
+
+    Attributes:
+        max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
+            connection keeps a read buffer of up to twice its largest message. As many bytes of messages are held for
+            a connection until it is let in; beyond, reading pauses, and the client is held back.
+        fragments: fragments of one message; over it, closed with 1009.
+        headers: header fields of one HTTP request; over it, answered with HTTP 431.
+        header_size: bytes of one HTTP request without its body, the request line and all header fields together; over
+            it, answered with HTTP 431, or 414 if the line alone is longer.
+        handshake_timeout: seconds for the HTTP upgrade; over it the TCP connection is dropped.
+        auth_timeout: seconds for an asynchronous ``authenticate``, and again for an asynchronous ``on_connect``; over
+            it, cancelled, and closed with 1013.
+        linger: seconds that handlers of a connection that is gone have to end, before ``on_disconnect``; over it, they
+            are cancelled.
+        outbox: bytes waiting for one connection that does not read fast enough; over it the connection is dropped
+            (a single message larger than this is still sent to a connection that has nothing waiting).
+        rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
+        connections: open connections, or None for no limit; one more is answered with HTTP 503.
+        handlers: asynchronous handlers running at once for one connection. What comes beyond waits until one ends; if
+            none does for 2 seconds, a call is refused with ``BUSY``, an event is dropped and reported to ``on_error``,
+            a hook like ``on_message`` is left out.
+        close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
+    """
+
+    max_message: int = 1024 * 1024
+    fragments: int = 1024
+    headers: int = 100
+    header_size: int = 16 * 1024
+    handshake_timeout: float = 10
+    auth_timeout: float = 10
+    linger: float = 5
+    outbox: int = 1024 * 1024
+    rooms: int = 100
+    connections: int | None = None
+    handlers: int = 1000
+    close_timeout: float = 5
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if value is None and name == "connections":
+                continue
+            require = require_seconds if name.endswith("_timeout") or name == "linger" else require_count
+            require(f"Limits({name})", value)
+        for name, least in (("headers", _MIN_HEADERS), ("header_size", _MIN_HEADER_SIZE)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"Limits({name}={getattr(self, name)}): give {least} or more; a WebSocket needs them")
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Times by which a server finds out that a peer is gone.
+
+    Attributes:
+        interval: seconds between the pings (RFC 6455, section 5.5.2) to a connection.
+        timeout: seconds to wait for any sign of life after a ping; then the connection is dropped.
+        text: the client's own heartbeat message, which is echoed and is no event.
+        background: seconds a client may stay away after ``enter_background``; then it is closed with 4013.
+        probe: seconds that a user's older connection has to answer a ping before it keeps a newer one out, with
+            ``Server(duplicates="refuse")``; one that shows no life is dropped.
+    """
+
+    interval: float = 20
+    timeout: float = 20
+    text: str = ""
+    background: float = 10
+    probe: float = 1
+
+    def __post_init__(self) -> None:
+        for name in ("interval", "timeout", "background", "probe"):
+            require_seconds(f"Heartbeat({name})", getattr(self, name))
+        if not isinstance(self.text, str):
+            raise ConfigError(f"Heartbeat(text={self.text!r}): give a string")
+        if not has_utf8(self.text):
+            raise ConfigError(f"Heartbeat(text={self.text!r}): half of a surrogate pair can't be sent")

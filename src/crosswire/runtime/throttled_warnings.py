@@ -1,0 +1,132 @@
+"""Throttled warnings of what is lost: one line a second and kind, with the number of those left out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from crosswire.core.throttle import Throttle
+
+PERIOD = 1.0
+"""Seconds in which one line of a kind is logged."""
+MAX_NAMES = 100
+"""Names of one kind that are logged, each once."""
+_MAX_SHOWN = 200
+"""Characters of a name that are logged."""
+_VALUE = re.compile(r"""(?<=value )(?:'.*'|".*"|\S+)(?= - at |$)|(?<=unknown field )`.*`(?= - at |$)""", re.DOTALL)
+"""Data that msgspec quotes in its errors."""
+
+
+class ThrottledWarnings:
+    """Log of losses that are reported nowhere else, at WARNING, however often they happen.
+
+    The first line of a kind is logged at once. Lines that follow within a second are counted; after it, the last of
+    them is logged, with the number of the others. So a flood costs one line a second, and each loss is counted.
+
+    Args:
+        logger: logger of the lines.
+        clock: returns seconds.
+
+    Example::
+
+        warnings.warn("origin", "an upgrade was refused: the origin %r may not connect", origin)
+    """
+
+    __slots__ = ("_clock", "_left_out", "_logger", "_named", "_throttle")
+
+    def __init__(self, logger: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._logger = logger
+        self._clock = clock
+        self._throttle = Throttle(burst=1, period=PERIOD)
+        self._left_out: dict[str, _LastLine] = {}
+        self._named: dict[str, set[str]] = {}
+
+    def warn(self, kind: str, text: str, *args: object) -> None:
+        """Log a line, or count it.
+
+        Args:
+            kind: lines of one kind are counted together. There must be few kinds, none of them chosen by a peer.
+            text: the loss, its cause and advice, a ``%`` format. It contains no payload and no token, and what a peer
+                chose is formatted with ``%r``, so that no name can forge a line of the log.
+            args: arguments of the format.
+        """
+        held_back = self._throttle.admit(kind, self._clock())
+        if held_back is None:
+            self._keep(kind, text, args)
+            return
+        self._forget(kind)
+        self._write(text, args, held_back)
+
+    def warn_once(self, kind: str, name: str, text: str, *args: object) -> None:
+        """Log a line once for each name, up to ``MAX_NAMES`` of a kind, as peers can invent any number of them.
+
+        Args:
+            kind: names of one kind are counted together; a clause: "there is no handler for an event".
+            name: subject of the line.
+            text: as for :meth:`warn`; its first argument is the name.
+            args: other arguments of the format.
+        """
+        names = self._named.setdefault(kind, set())
+        if name in names or len(names) > MAX_NAMES:
+            return
+        names.add(name)
+        if len(names) > MAX_NAMES:
+            self._logger.warning("more than %d names were logged for which %s: no more are", MAX_NAMES, kind)
+            return
+        self._logger.warning(text, shown(name), *args)
+
+    def _keep(self, kind: str, text: str, args: tuple[object, ...]) -> None:
+        """Keep a line until the period is over, or, without an event loop, until the next of its kind is logged."""
+        if (last := self._left_out.get(kind)) is not None:
+            last.text, last.args = text, args
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._left_out[kind] = _LastLine(text, args, loop.call_later(PERIOD, self._write_kept, kind))
+
+    def _write_kept(self, kind: str) -> None:
+        """Log the last line that was left out, with the number of the others."""
+        last = self._left_out[kind]
+        held_back = self._throttle.admit(kind, self._clock())
+        if held_back is None:  # the timer is a little early: this clock is not the loop's
+            last.timer = asyncio.get_running_loop().call_later(PERIOD / 10, self._write_kept, kind)
+            return
+        del self._left_out[kind]
+        self._write(last.text, last.args, held_back - 1)
+
+    def _forget(self, kind: str) -> None:
+        if (last := self._left_out.pop(kind, None)) is not None:
+            last.timer.cancel()
+
+    def _write(self, text: str, args: tuple[Any, ...], more: int) -> None:
+        if more:
+            text, args = text + " (%d more of these were not logged)", (*args, more)
+        self._logger.warning(text, *args)
+
+
+class _LastLine:
+    """Last line of a kind that was left out."""
+
+    __slots__ = ("args", "text", "timer")
+
+    def __init__(self, text: str, args: tuple[object, ...], timer: asyncio.TimerHandle) -> None:
+        self.text = text
+        self.args = args
+        self.timer = timer
+
+
+def shown(name: str) -> str:
+    """Return a name that a peer chose, cut to a length that fits into a log; to be formatted with ``%r``."""
+    return name if len(name) <= _MAX_SHOWN else f"{name[:_MAX_SHOWN]}..."
+
+
+def reason(error: BaseException) -> str:
+    """Return the reason why data was refused, in one line and without the data."""
+    text = _VALUE.sub("...", shown(str(error)))
+    return text if text.isprintable() else ascii(text)

@@ -1,0 +1,152 @@
+"""Lets new connections in: authentication, duplicates of a user, ``on_connect``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Protocol
+
+from crosswire.errors import Reject
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
+from crosswire.runtime.contexts import run_in
+from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.server.authentication import Verdict, checked_user
+from crosswire.server.duplicates import DuplicatePolicy
+from crosswire.server.failures import FailureReporter
+from crosswire.server.hook_runner import HookRunner
+from crosswire.server.peer import Peer
+from crosswire.server.ready_wait import ReadyWait
+from crosswire.server.registry import Registry
+from crosswire.server.session_view import SessionView
+from crosswire.server.socket import Socket
+from crosswire.types import CloseCode
+
+
+class Candidate(SessionView, Protocol):
+    """A session that is not let in yet.
+
+    Attributes:
+        pending: the task that finds out whether it is let in; cancelled by the session if the connection ends.
+        ready_wait: what is waited for once it has its user; None if that has ended, or nothing had to be waited for.
+    """
+
+    pending: asyncio.Task[None] | None
+    ready_wait: ReadyWait | None
+
+    def admitted(self) -> None:
+        """The connection has its user; ``on_connect`` is called next."""
+
+    def ready(self) -> None:
+        """``on_connect`` has ended, and the user can be reached."""
+
+
+class Admission:
+    """Lets the connections of a server in, or refuses them.
+
+    Args:
+        registry: gives a connection its user, unless another connection keeps it out.
+        duplicates: decides which connection of a user stays, and tells other servers of this one.
+        hooks: runs ``on_connect``.
+        tasks: where ``authenticate`` runs.
+        wheel: for timeouts.
+        timeout: seconds that an asynchronous ``authenticate`` has, and as many again for ``on_connect``.
+        failures: told of hooks that fail.
+    """
+
+    __slots__ = ("_duplicates", "_failures", "_hooks", "_registry", "_tasks", "_timeout", "_wheel")
+
+    def __init__(
+        self,
+        registry: Registry[Peer[Socket]],
+        duplicates: DuplicatePolicy,
+        hooks: HookRunner,
+        tasks: BackgroundTasks,
+        wheel: TimerWheel,
+        timeout: float,
+        failures: FailureReporter,
+    ) -> None:
+        self._registry = registry
+        self._duplicates = duplicates
+        self._hooks = hooks
+        self._tasks = tasks
+        self._wheel = wheel
+        self._timeout = timeout
+        self._failures = failures
+
+    def begin(self, session: Candidate, verdict: Verdict) -> None:
+        """Let a connection in, refuse it, or run the rest of ``authenticate``."""
+        if verdict.reject is not None:
+            session.peer.close(verdict.reject.close_code, verdict.reject.reason)
+        elif verdict.pending is not None:
+            work = self._authenticate(session, verdict.pending)
+            session.pending = self._tasks.start(work, "crosswire authenticate", "authenticate")
+        else:
+            self._admit(session, verdict.user)
+
+    async def _authenticate(self, session: Candidate, hook: Callable[[], Awaitable[Any]]) -> None:
+        async def ask() -> Any:
+            return await hook()
+
+        timer = self._wheel.start(self._timeout, partial(self._authenticate_timed_out, session))
+        try:
+            user = checked_user(await run_in(session.work.context(), ask()))
+        except Reject as reject:
+            session.peer.close(reject.close_code, reject.reason)
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                session.peer.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+                raise
+            self._failures.report(None, error, "authenticate")
+            session.peer.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+        else:
+            session.pending = None
+            self._admit(session, user)
+        finally:
+            timer.cancel()
+
+    def _authenticate_timed_out(self, session: Candidate) -> None:
+        """Close the connection now: ``authenticate`` might not end when it is cancelled."""
+        text = "authenticate did not end within %g s, so %r was not let in"
+        self._failures.warnings.warn("slow authenticate", text, self._timeout, session.socket)
+        session.peer.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
+        if session.pending is not None:
+            session.pending.cancel()
+
+    def _admit(self, session: Candidate, user: str | None) -> None:
+        peer = session.peer
+        if not peer.is_open:
+            return
+        known = peer.id if user is None else user
+        if self._duplicates.keeps_out(peer, known):
+            session.pending = self._tasks.start(self._resolve_duplicate(session, known), "crosswire duplicate")
+        else:
+            self._register(session, known)
+
+    async def _resolve_duplicate(self, session: Candidate, user: str) -> None:
+        """Find out whether the user's older connection is alive, and keeps this one out."""
+        await self._duplicates.drop_dead(user)
+        session.pending = None
+        if session.peer.is_open:
+            self._register(session, user)
+
+    def _register(self, session: Candidate, user: str) -> None:
+        if not self._registry.admit(session.peer, user):
+            session.peer.close(CloseCode.REPLACED, "the user is connected already")
+            return
+        session.admitted()
+        on_connect = self._hooks.run_on_connect(session)
+        announcing = self._duplicates.announcement(session.peer)
+        announcement = None if announcing is None else self._tasks.start(announcing, "crosswire announcement")
+        if on_connect is None and (announcement is None or announcement.done()):
+            session.ready()
+        else:
+            timed_out = partial(self._on_connect_timed_out, session)
+            session.ready_wait = ReadyWait(
+                on_connect, announcement, self._timeout, self._wheel, session.ready, timed_out
+            )
+
+    def _on_connect_timed_out(self, session: Candidate) -> None:
+        error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {self._timeout} s")
+        self._failures.report(session, error, "on_connect")
+        session.peer.close(CloseCode.TRY_AGAIN_LATER, "on_connect took too long")

@@ -1,0 +1,162 @@
+"""Which connection of a user stays where there are several, on this server or on others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Literal
+
+from crosswire.cluster.client_channels import ClientChannels
+from crosswire.core.envelopes import Claim
+from crosswire.errors import BusUnavailable
+from crosswire.rooms.users import UserIndex
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.server.subscriptions import GetChannels, no_channels
+from crosswire.server.user_connection import UserConnection
+from crosswire.types import CloseCode
+
+CLAIM_ROUND_TRIP = 0.5
+"""Seconds in which a claim reaches another server and the answer comes back, with some to spare."""
+
+Duplicates = Literal["replace", "refuse", "allow"]
+"""Name of a policy: close the older connection of a user, refuse the newer one, or allow both."""
+
+
+class DuplicatePolicy:
+    """Closes or refuses connections of a user who has another one, here or on another server.
+
+    Args:
+        mode: which connection stays.
+        users: connections of this server by user.
+        probe_timeout: seconds that an older connection has to answer a ping before it keeps a newer one out.
+
+    Attributes:
+        mode: as given.
+    """
+
+    __slots__ = ("_channels", "_contested", "_probe_timeout", "_probed", "_tasks", "_users", "mode")
+
+    def __init__(self, mode: Duplicates, users: UserIndex[Any], probe_timeout: float) -> None:
+        self.mode = mode
+        self._users: UserIndex[UserConnection] = users
+        self._probe_timeout = probe_timeout
+        self._channels: GetChannels = no_channels
+        self._tasks: BackgroundTasks
+        self._contested: dict[UserConnection, asyncio.Future[None]] = {}  # an older one might keep these out
+        self._probed: set[UserConnection] = set()  # their peers have been pinged and have not answered yet
+
+    def attach(self, channels: GetChannels, tasks: BackgroundTasks) -> None:
+        """Use these channels of the cluster from now on, and ping older connections in these tasks."""
+        self._channels = channels
+        self._tasks = tasks
+
+    # On this server
+
+    def keeps_out(self, socket: UserConnection, user: str) -> bool:
+        """Return whether another connection of a user keeps this one from becoming the user's."""
+        return self.mode == "refuse" and any(other is not socket for other in self._users.of(user))
+
+    async def drop_dead(self, user: str) -> None:
+        """Drop the connections of a user whose peers do not answer a ping, so that they keep nobody out."""
+        await asyncio.gather(*[socket.drop_if_dead() for socket in self._users.of(user)])
+
+    def close_older(self, user: str) -> None:
+        """Close the connections of a user that a newer one replaces."""
+        if self.mode == "replace":
+            for socket in self._users.of(user):
+                socket.close(CloseCode.REPLACED, "replaced by a newer connection of the same user")
+
+    # On other servers
+
+    def stamp(self) -> int:
+        """Return a stamp for a connection that has just come, to compare with those of other servers."""
+        channels = self._channels()
+        return 0 if channels is None else channels.stamp()
+
+    def announcement(self, socket: UserConnection) -> Coroutine[Any, Any, None] | None:
+        """Return :meth:`announce`, ready to be awaited, without its exception; None if the server is alone."""
+        return None if self._channels() is None else self._announce_if_possible(socket)
+
+    async def _announce_if_possible(self, socket: UserConnection) -> None:
+        with suppress(BusUnavailable):  # it was logged; clients are served all the same while there is no Redis
+            await self.announce(socket)
+
+    async def announce(self, socket: UserConnection) -> None:
+        """Make the user of a connection reachable from all servers, and let them close the user's other connections.
+
+        Raises:
+            BusUnavailable: no Redis lets this server listen for the user.
+        """
+        channels = self._channels()
+        if channels is None:
+            return
+        await channels.user_ready(socket.user)
+        if not socket.is_open or self.mode == "allow":
+            return
+        # The others are told only now, so that of two servers that claim a user at the same time at least one hears
+        # the other. Until they hear it the peer might be dead: the server with the newer connection has it pinged.
+        channels.claim(socket.user, socket.stamp, alive=False)
+        if self.mode == "refuse" and await channels.count_listeners(socket.user) > 1:
+            await self._wait_for_objection(socket)
+
+    async def _wait_for_objection(self, socket: UserConnection) -> None:
+        """Wait while a server with an older connection of the user finds out whether its peer still answers."""
+        if not socket.is_open:
+            return
+        withdrawn = self._contested[socket] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._probe_timeout + CLAIM_ROUND_TRIP):
+                await withdrawn
+        except TimeoutError:
+            pass  # no server objected
+        finally:
+            del self._contested[socket]
+
+    def withdraw(self, socket: UserConnection) -> None:
+        """Stop waiting for objections to a connection that does not belong to its user any more."""
+        if (waiting := self._contested.get(socket)) is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def claimed(self, user: str, claim: Claim) -> None:
+        """Compare this server's connections of a user with one on another server, and close the loser."""
+        channels = self._channels()
+        if channels is None or self.mode == "allow":
+            return
+        for socket in tuple(self._users.of(user)):
+            newer = channels.is_newer(claim, socket.stamp)
+            if self.mode == "replace":
+                self._replace(channels, socket, newer=newer)
+            elif newer:
+                self._start_probe(channels, socket)
+            elif claim.alive:
+                socket.close(CloseCode.REPLACED, "the user is connected already")
+            else:
+                channels.claim(socket.user, socket.stamp, alive=True)  # the other server then pings its own
+
+    def _replace(self, channels: ClientChannels, socket: UserConnection, *, newer: bool) -> None:
+        if newer:
+            socket.close(CloseCode.REPLACED, "replaced by another connection of the same user")
+        else:
+            channels.claim(socket.user, socket.stamp, alive=True)
+
+    def _start_probe(self, channels: ClientChannels, socket: UserConnection) -> None:
+        if socket not in self._probed:
+            self._probed.add(socket)
+            self._tasks.start(self._probe(channels, socket), "crosswire probe")
+
+    async def _probe(self, channels: ClientChannels, socket: UserConnection) -> None:
+        """Keep a newer connection out if the peer of this one answers a ping; else drop this one."""
+        try:
+            alive = await socket.drop_if_dead()
+        finally:
+            self._probed.discard(socket)
+        if alive:
+            channels.claim(socket.user, socket.stamp, alive=True)
+
+    def claim_again(self) -> None:
+        """Claim the users of all connections again: other servers could not be told of them for a while."""
+        channels = self._channels()
+        if channels is not None and self.mode != "allow":
+            for socket in tuple(self._users.members):
+                channels.claim(socket.user, socket.stamp, alive=False)

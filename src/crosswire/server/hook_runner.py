@@ -1,0 +1,91 @@
+"""Runs the hooks of connections."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from crosswire.core.listeners import AnyHook
+from crosswire.errors import Reject
+from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
+from crosswire.runtime.dispatch import fire
+from crosswire.server.failures import FailureReporter
+from crosswire.server.hooks import Hooks
+from crosswire.server.session_view import SessionView
+from crosswire.types import Close
+
+
+class HookRunner:
+    """Runs the hooks of connections; one that raises closes its connection or is reported.
+
+    Args:
+        hooks: the application's.
+        tasks: where asynchronous hooks run.
+        max_handlers: number of handlers and hooks at work for a connection beyond which its hooks are left out.
+        failures: told of hooks that fail.
+
+    Attributes:
+        on_heartbeat: the application's hook, to be given to :meth:`run`.
+        on_message: the same.
+        on_pong: the same.
+    """
+
+    __slots__ = (
+        "_failures",
+        "_max_handlers",
+        "_on_connect",
+        "_on_disconnect",
+        "_tasks",
+        "on_heartbeat",
+        "on_message",
+        "on_pong",
+    )
+
+    def __init__(self, hooks: Hooks, tasks: BackgroundTasks, max_handlers: int, failures: FailureReporter) -> None:
+        self.on_heartbeat = hooks.on_heartbeat
+        self.on_message = hooks.on_message
+        self.on_pong = hooks.on_pong
+        self._on_connect = hooks.on_connect
+        self._on_disconnect = hooks.on_disconnect
+        self._tasks = tasks
+        self._max_handlers = max_handlers
+        self._failures = failures
+
+    def run(self, session: SessionView, hook: AnyHook, *arguments: object) -> None:
+        """Run a hook that the client can trigger as often as it likes, within the limit on running handlers."""
+        if not hook:
+            return
+        work = session.work
+        if work.running >= self._max_handlers:
+            text = "%s was left out for %r: as many handlers as it may have are still at work"
+            self._failures.warnings.warn(f"hook {hook.name}", text, hook.name, session.socket)
+            return
+        failed = partial(self._failed, session)
+        task = fire(hook, (session.socket, *arguments), self._tasks, failed, work.copy_context)
+        if task is not None:
+            work.follow(task)
+            session.hold_if_full()
+
+    def run_on_connect(self, session: SessionView) -> asyncio.Task[None] | None:
+        """Run ``on_connect`` in the context of the connection itself; return its task if it is not done."""
+        if not self._on_connect:
+            return None
+        failed = partial(self._failed, session)
+        task = fire(self._on_connect, (session.socket,), self._tasks, failed, session.work.context)
+        if task is None or task.done():
+            return None
+        session.work.follow(task)
+        return task
+
+    def run_on_disconnect(self, session: SessionView, close: Close) -> None:
+        """Run ``on_disconnect``, which no limit leaves out."""
+        if self._on_disconnect:
+            failed = partial(self._failed, session)
+            fire(self._on_disconnect, (session.socket, close), self._tasks, failed, session.work.copy_context)
+
+    def _failed(self, session: SessionView, error: BaseException) -> None:
+        if isinstance(error, Reject):
+            session.peer.close(error.close_code, error.reason)
+        elif session.peer.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            # a hook that is cancelled because its connection is gone, or the server stops, has not failed
+            self._failures.report(session, error, "a hook")

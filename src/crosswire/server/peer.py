@@ -1,0 +1,231 @@
+"""The client at the other end of a connection, as the parts of the server use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from crosswire.core.calls import PendingCalls
+from crosswire.core.formats import Encoded, Format, Push
+from crosswire.core.limits import Heartbeat
+from crosswire.errors import NotConnected
+from crosswire.rooms.fanout import FanOut
+from crosswire.runtime.throttled_warnings import shown
+from crosswire.runtime.timer_wheel import Timer, TimerWheel
+from crosswire.server.calls import Waiter
+from crosswire.server.keepalive import Keepalive
+from crosswire.server.registry import Registry
+from crosswire.transport.interface import Connection
+from crosswire.types import Close, CloseCode
+
+SocketT = TypeVar("SocketT")
+"""The Socket, which is built on this."""
+
+
+class Peer(Generic[SocketT]):
+    """One connected client: what is sent to it, which answers are awaited from it, and what its end undoes.
+
+    Args:
+        id: unique to the connection.
+        connection: carries the messages.
+        format: how messages to it are encoded.
+        registry: where it is under its user and its rooms.
+        fanout: flushed before a message that must not overtake what was sent to many.
+        heartbeat: times of its pings.
+        wheel: for its timers.
+
+    Attributes:
+        id: as given.
+        user: whose connection it is; the id until it has another.
+        format: as given.
+        push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`deliver`.
+        stamp: when it got its user, to compare with connections to other servers.
+        keepalive: its pings; told of what arrives.
+        socket: the same connection for the application; until it is closed here or gone.
+    """
+
+    __slots__ = (
+        "_background",
+        "_calls",
+        "_connection",
+        "_fanout",
+        "_heartbeat",
+        "_on_called",
+        "_registry",
+        "_rooms_left",
+        "_wheel",
+        "format",
+        "id",
+        "keepalive",
+        "push",
+        "socket",
+        "stamp",
+        "user",
+    )
+
+    def __init__(
+        self,
+        id: str,
+        connection: Connection,
+        format: Format,
+        registry: Registry[Peer[SocketT]],
+        fanout: FanOut,
+        heartbeat: Heartbeat,
+        wheel: TimerWheel,
+    ) -> None:
+        self.id = id
+        self.user = id
+        self.stamp = 0
+        self.format = format
+        self.push: Push = connection.push
+        self.keepalive = Keepalive(connection, heartbeat, wheel)
+        self.socket: SocketT
+        self._connection = connection
+        self._registry = registry
+        self._fanout = fanout
+        self._heartbeat = heartbeat
+        self._wheel = wheel
+        self._calls: PendingCalls[Waiter] | None = None
+        self._background: Timer | None = None
+        self._rooms_left: dict[str, set[str]] | None = None
+        self._on_called: Callable[[], None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.id} user={shown(self.user)!r}{'' if self.is_open else ' closed'}>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be sent to."""
+        return self._rooms_left is None
+
+    @property
+    def rooms(self) -> dict[str, set[str]]:
+        """Copy of the rooms it is in, namespace -> ids; of a closed one, those it was in last."""
+        rooms = self._registry.rooms.rooms_of(self) if self._rooms_left is None else self._rooms_left
+        return {namespace: set(ids) for namespace, ids in rooms.items()}
+
+    # Sending
+
+    def deliver(self, encoded: Encoded) -> None:
+        """Queue what ``format`` has encoded, behind what was sent to many before."""
+        self._fanout.flush()
+        self.push(encoded)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent."""
+        self._fanout.flush()
+        return self._connection.buffered
+
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer than ``below`` bytes wait to be sent; return False if the connection ends meanwhile."""
+        while self.buffered >= below:
+            if not await self._connection.drained(below) or not self.is_open:
+                return False
+        return True
+
+    # Calls
+
+    def expect(self, call_id: str, waiter: Waiter) -> None:
+        """Let ``waiter`` have the answer to a call.
+
+        Raises:
+            NotConnected: the connection is closed.
+        """
+        self.require_open()
+        if self._calls is None:
+            self._calls = PendingCalls()
+        self._calls.add(call_id, waiter)
+        if self._on_called is not None:
+            self._on_called()
+
+    def forget(self, call_id: str) -> Waiter | None:
+        """Stop waiting for the answer to a call; return its waiter, or None if the call is not pending."""
+        return self._calls.take(call_id) if self._calls is not None else None
+
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether calls to it are pending."""
+        return bool(self._calls)
+
+    # Reading
+
+    def pause_reading(self, on_called: Callable[[], None]) -> None:
+        """Stop reading from the connection; silence is no sign of a dead peer meanwhile.
+
+        Args:
+            on_called: called when the server calls the client, whose answer would not be read.
+        """
+        if self._on_called is not None:
+            return
+        self._on_called = on_called
+        self.keepalive.paused = True
+        self._connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again, if reading was paused."""
+        if self._on_called is None:
+            return
+        self._on_called = None
+        self.keepalive.paused = False
+        self.keepalive.heard = True
+        self._connection.resume_reading()
+
+    # Liveness
+
+    async def drop_if_dead(self) -> bool:
+        """Ping the peer, and drop the connection unless it shows life within ``Heartbeat.probe`` seconds.
+
+        Returns:
+            Whether the connection is still there.
+        """
+        alive = await self.keepalive.answers(self._heartbeat.probe)
+        if self.is_open and not alive:
+            self.abort(Close(CloseCode.ABNORMAL, "no sign of life when the user connected anew"))
+        return self.is_open
+
+    def enter_background(self) -> None:
+        """Close the connection with 4013 after ``Heartbeat.background`` seconds, unless it enters the foreground."""
+        if self._background is None and self.is_open:
+            self._background = self._wheel.start(self._heartbeat.background, self._stayed_in_background)
+
+    def enter_foreground(self) -> None:
+        """Keep the connection open."""
+        if self._background is not None:
+            self._background.cancel()
+            self._background = None
+
+    def _stayed_in_background(self) -> None:
+        self.close(CloseCode.BACKGROUND, "in the background for too long")
+
+    # The end
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake, after :meth:`retire`."""
+        self.retire()
+        self._connection.close(code, reason)
+
+    def abort(self, close: Close) -> None:
+        """Drop the connection, which ends with ``close``, after :meth:`retire`."""
+        self.retire()
+        self._connection.abort(close)
+
+    def retire(self) -> None:
+        """Leave user and rooms, and fail the pending calls: the connection is closing or gone. Does so once."""
+        if self._rooms_left is not None:
+            return
+        self._rooms_left = self._registry.drop(self)
+        self.keepalive.stop()
+        self.enter_foreground()
+        for waiter in self._calls.take_all() if self._calls is not None else ():
+            waiter.lost(self)
+        del self.socket  # which holds this peer: only the garbage collector would free the two
+
+    def require_open(self) -> None:
+        """Do nothing if it is open.
+
+        Raises:
+            NotConnected: the connection is closed.
+        """
+        if not self.is_open:
+            raise NotConnected(f"the connection of user {self.user!r} is closed")

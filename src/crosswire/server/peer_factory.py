@@ -1,0 +1,103 @@
+"""Makes the peer and the socket of each connection."""
+
+from __future__ import annotations
+
+import os
+from base64 import urlsafe_b64encode
+
+from crosswire.core.calls import CallIds
+from crosswire.core.formats import Format
+from crosswire.core.limits import Heartbeat
+from crosswire.rooms.fanout import FanOut
+from crosswire.runtime.loop_thread import get_ident
+from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.server.duplicates import DuplicatePolicy
+from crosswire.server.handshake import Handshake
+from crosswire.server.peer import Peer
+from crosswire.server.registry import Registry
+from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
+from crosswire.transport.interface import Connection
+
+ID_BYTES, ID_LETTERS = 12, 16
+"""Length of an id, before and after it is written in base64."""
+IDS_AT_ONCE = 64
+"""Number of ids that are made with one system call."""
+
+
+class PeerFactory:
+    """What all connections of a server have in common, given to each.
+
+    Args:
+        registry: the connections by user and room.
+        fanout: pushes messages to many.
+        subscriptions: of this server.
+        duplicates: decides which connection of a user stays.
+        heartbeat: how dead peers are found.
+        wheel: timers of connections.
+        call_ids: for calls to clients.
+    """
+
+    __slots__ = (
+        "_call_ids",
+        "_duplicates",
+        "_fanout",
+        "_heartbeat",
+        "_ids",
+        "_registry",
+        "_subscriptions",
+        "_thread",
+        "_wheel",
+    )
+
+    def __init__(
+        self,
+        registry: Registry[Peer[Socket]],
+        fanout: FanOut,
+        subscriptions: Subscriptions,
+        duplicates: DuplicatePolicy,
+        heartbeat: Heartbeat,
+        wheel: TimerWheel,
+        call_ids: CallIds,
+    ) -> None:
+        self._registry = registry
+        self._fanout = fanout
+        self._subscriptions = subscriptions
+        self._duplicates = duplicates
+        self._heartbeat = heartbeat
+        self._wheel = wheel
+        self._call_ids = call_ids
+        self._ids = SocketIds()
+        self._thread: int | None = None
+
+    def make(self, connection: Connection, format: Format, handshake: Handshake) -> Peer[Socket]:
+        """Return the peer of a new connection, and its socket with it; in the thread of the event loop."""
+        if (thread := self._thread) is None:
+            thread = self._thread = get_ident()
+        peer: Peer[Socket] = Peer(
+            self._ids.next(), connection, format, self._registry, self._fanout, self._heartbeat, self._wheel
+        )
+        peer.socket = Socket(
+            peer, handshake, self._registry, self._subscriptions, self._duplicates, self._call_ids, thread
+        )
+        return peer
+
+
+class SocketIds:
+    """Ids that nobody can guess: 96 bits from the operating system's generator.
+
+    They are made for many connections at once, as the system call is a good part of what one costs; and not before
+    the first one is needed, so that processes which are forked before they serve have none in common.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left: list[str] = []
+
+    def next(self) -> str:
+        """Return a new id."""
+        if not self._left:
+            text = urlsafe_b64encode(os.urandom(ID_BYTES * IDS_AT_ONCE)).decode("ascii")
+            self._left = [text[start : start + ID_LETTERS] for start in range(0, len(text), ID_LETTERS)]
+        return self._left.pop()

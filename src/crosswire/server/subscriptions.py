@@ -1,0 +1,62 @@
+"""Which channels of the cluster a server listens to: those of the users and rooms of its own connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crosswire.cluster.client_channels import ClientChannels
+
+GetChannels = Callable[[], ClientChannels | None]
+"""Function that returns the channels of the run of the node that goes on; None if the server is alone."""
+
+
+def no_channels() -> None:
+    """Return None, as a server that is alone has no channels."""
+
+
+class Subscriptions:
+    """Subscriptions to the channels of the users and rooms on this server. Without a cluster it does nothing."""
+
+    __slots__ = ("_channels",)
+
+    def __init__(self) -> None:
+        self._channels: GetChannels = no_channels
+
+    def attach(self, channels: GetChannels) -> None:
+        """Use these channels from now on."""
+        self._channels = channels
+
+    def add_user(self, user: str) -> None:
+        """Listen on the channel of a user whose first connection has come."""
+        if (channels := self._channels()) is not None:
+            channels.subscribe_user(user)
+
+    def remove_user(self, user: str) -> None:
+        """Leave the channel of a user whose last connection is gone."""
+        if (channels := self._channels()) is not None:
+            channels.unsubscribe_user(user)
+
+    def add_room(self, namespace: str, id: str) -> None:
+        """Listen on the channel of a room that its first member joins.
+
+        Raises:
+            UsageError: the room can't be named in this cluster.
+        """
+        if (channels := self._channels()) is not None:
+            channels.subscribe_room(namespace, id)
+
+    def remove_room(self, namespace: str, id: str) -> None:
+        """Leave the channel of a room that its last member has left."""
+        if (channels := self._channels()) is not None:
+            channels.unsubscribe_room(namespace, id)
+
+    async def room_ready(self, namespace: str, id: str) -> None:
+        """Wait until messages to a room, published anywhere, come here.
+
+        Raises:
+            BusUnavailable: no Redis lets this server listen.
+        """
+        if (channels := self._channels()) is not None:
+            waiting = channels.room_ready(namespace, id)
+            if waiting is not None:
+                await waiting

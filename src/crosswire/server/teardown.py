@@ -1,0 +1,80 @@
+"""Ends a connection that is gone: its handlers first, then ``on_disconnect``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.server.socket import Socket
+from crosswire.server.work import Work
+
+logger = logging.getLogger("crosswire.server")
+
+
+class Teardown:
+    """Waits for the handlers of a connection that is gone, so that ``on_disconnect`` comes after them.
+
+    Handlers still at work after ``linger`` seconds are cancelled; after as long again they are no longer waited for.
+
+    Args:
+        socket: of the connection.
+        work: its handlers.
+        wheel: for the timers.
+        linger: seconds, twice.
+        unfinished: the teardowns of the server; this one is in it until it has finished.
+        discard_backlog: discards the messages that no handler has begun with.
+        finished: calls ``on_disconnect``; called once.
+    """
+
+    __slots__ = ("_discard_backlog", "_finished", "_linger", "_socket", "_timer", "_unfinished", "_wheel", "_work")
+
+    def __init__(
+        self,
+        socket: Socket,
+        work: Work,
+        wheel: TimerWheel,
+        linger: float,
+        unfinished: set[Teardown],
+        discard_backlog: Callable[[], None],
+        finished: Callable[[], None],
+    ) -> None:
+        self._socket = socket
+        self._work = work
+        self._wheel = wheel
+        self._linger = linger
+        self._unfinished = unfinished
+        self._discard_backlog = discard_backlog
+        self._finished: Callable[[], None] | None = finished
+        self._timer = wheel.start(linger, self._expired)
+        unfinished.add(self)
+
+    def wait_for_handlers(self) -> None:
+        """Finish once no handler is at work; every message has been handed to one."""
+        if self._work.running:
+            self._work.when_one_ends(self.wait_for_handlers)
+        else:
+            self.finish()
+
+    def cancel_handlers(self, besides: asyncio.Task[Any] | None = None) -> None:
+        """Cancel the handlers at work, but not the task ``besides``, and give them ``linger`` seconds to clean up."""
+        self._timer.cancel()
+        self._timer = self._wheel.start(self._linger, self.finish)
+        self._work.cancel(besides)
+        self._discard_backlog()
+
+    def finish(self, besides: asyncio.Task[Any] | None = None) -> None:
+        """Finish, unless that was done before, or the task ``besides`` is at work for the connection."""
+        if self._work.has(besides):
+            return
+        finished, self._finished = self._finished, None
+        if finished is not None:
+            self._timer.cancel()
+            self._unfinished.discard(self)
+            finished()
+
+    def _expired(self) -> None:
+        logger.warning("%d handlers of %r were still at work and are cancelled", self._work.running, self._socket)
+        self.cancel_handlers()

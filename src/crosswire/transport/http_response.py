@@ -1,0 +1,69 @@
+"""Writes plain HTTP answers (RFC 9112, section 4). Each is the last of its connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+
+from crosswire.core.headers import FIELD_VALUE, TOKEN
+from crosswire.errors import UsageError
+from crosswire.transport.interface import Response
+
+_BODILESS = (204, 304)  # RFC 9110, section 6.4.1
+
+_OWN_FIELDS = ("connection", "content-length", "transfer-encoding")
+
+
+def require_sendable(response: Response) -> Response:
+    """Return an application's answer.
+
+    Raises:
+        UsageError: it can't be sent as it is.
+    """
+    status: object = response.status
+    if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
+        raise UsageError(f"Response(status={status!r}): give a number from 200 to 599")
+    if not isinstance(response.body, bytes):
+        raise UsageError(f"Response(body): give bytes, not {type(response.body).__name__}; text.encode() makes them")
+    if not isinstance(response.headers, Mapping):
+        raise UsageError(f"Response(headers): give a dict, not {type(response.headers).__name__}")
+    for name, value in response.headers.items():
+        _require_field(name, value)
+    return response
+
+
+def _require_field(name: object, value: object) -> None:
+    if not isinstance(name, str) or not TOKEN.fullmatch(name):
+        raise UsageError(f"Response(headers): {name!r} can't be the name of a field")
+    if name.lower() in _OWN_FIELDS:
+        raise UsageError(f"Response(headers): the server itself sets {name}: leave it away")
+    if not isinstance(value, str) or not FIELD_VALUE.fullmatch(value):
+        raise UsageError(f"Response(headers): the value of {name} must be a string without line breaks, in Latin-1")
+
+
+def encode_response(response: Response, *, with_body: bool = True) -> bytes:
+    """Return the bytes of an answer.
+
+    Args:
+        response: what to answer.
+        with_body: False for an answer to HEAD: the same fields, and no body (RFC 9110, section 9.3.2).
+    """
+    fields = {"Date": formatdate(usegmt=True)}
+    if response.status not in _BODILESS:
+        fields["Content-Length"] = str(len(response.body))
+        if response.body:
+            fields["Content-Type"] = "text/plain; charset=utf-8"
+    given = {name.lower() for name in response.headers}
+    lines = [f"{name}: {value}\r\n" for name, value in fields.items() if name.lower() not in given]
+    lines += [f"{name}: {value}\r\n" for name, value in response.headers.items()]
+    head = f"HTTP/1.1 {int(response.status)} {_phrase(response.status)}\r\n{''.join(lines)}Connection: close\r\n\r\n"
+    body = response.body if with_body and response.status not in _BODILESS else b""
+    return head.encode("latin-1") + body
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # not every number has a name
+        return ""

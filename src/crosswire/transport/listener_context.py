@@ -1,0 +1,38 @@
+"""What all connections of one listener share."""
+
+from __future__ import annotations
+
+import logging
+
+from crosswire.core.limits import Limits
+from crosswire.runtime.flusher import Flusher
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
+
+
+class ListenerContext:
+    """Limits, end-of-turn flusher and warnings of one listener.
+
+    Args:
+        limits: of every connection.
+        flusher: of the connections' outboxes.
+        secure: whether the connections are over TLS.
+
+    Attributes:
+        request_warnings: requests that are refused.
+        connection_warnings: connections that are dropped.
+    """
+
+    __slots__ = ("connection_warnings", "flusher", "limits", "request_warnings", "secure")
+
+    def __init__(self, limits: Limits, flusher: Flusher, *, secure: bool = False) -> None:
+        self.limits = limits
+        self.flusher = flusher
+        self.secure = secure
+        self.request_warnings = ThrottledWarnings(logging.getLogger("crosswire.http"))
+        self.connection_warnings = ThrottledWarnings(logging.getLogger("crosswire.transport"))
+
+    def warn_of_overflow(self) -> str:
+        """Warn that a connection is dropped because its client does not read; return the reason for its close."""
+        text = "a connection is dropped with what was sent to it: its client does not read, and %d bytes waited"
+        self.connection_warnings.warn("overflow", text, self.limits.outbox)
+        return f"more than {self.limits.outbox} bytes were waiting"

@@ -1,0 +1,219 @@
+"""WebSocket connections accepted with picows, over TCP, TLS or a Unix socket.
+
+picows parses and unmasks frames, in C. What it leaves to its user is done here: joining fragments, UTF-8, the close
+reply, reserved bits, permessage-deflate, bounded output.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from crosswire.core.assembler import Assembler, decode_text
+from crosswire.core.deflate import decompress
+from crosswire.core.formats import Push
+from crosswire.core.frames import Opcode, encode_frame
+from crosswire.errors import ProtocolFailure
+from crosswire.transport.closing import ClosingHandshake, read_close
+from crosswire.transport.interface import Receiver, Traffic
+from crosswire.transport.listener_context import ListenerContext
+from crosswire.transport.outbox import Outbox
+from crosswire.transport.picows_transport import PicowsTransport
+from crosswire.types import Close, CloseCode
+
+_TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+_CLOSE, _PING, _PONG = WSMsgType.CLOSE, WSMsgType.PING, WSMsgType.PONG
+
+
+class PicowsConnection(WSListener):
+    """One WebSocket; see ``Connection`` in interface.py."""
+
+    __slots__ = (
+        "_assembler",
+        "_closing",
+        "_context",
+        "_deflate",
+        "_outbox",
+        "_parts",
+        "_receiver",
+        "_transport",
+    )
+
+    def __init__(self, receiver: Receiver, context: ListenerContext, *, deflate: bool) -> None:
+        self._receiver = receiver
+        self._context = context
+        self._deflate = deflate
+        self._assembler: Assembler | None = None
+        self._closing: ClosingHandshake | None = None
+        self._parts = 0  # frames that came and were no message: fragments, Pings
+        self._transport: PicowsTransport
+        self._outbox: Outbox
+
+    # Connection
+
+    @property
+    def push(self) -> Push:
+        return self._outbox.push
+
+    def ping(self, payload: bytes) -> None:
+        self._outbox.push(encode_frame(Opcode.PING, payload))
+
+    def close(self, code: int, reason: str = "") -> None:
+        if self._closing is None:
+            self._start_closing(Close(code, reason), code)
+
+    def abort(self, close: Close) -> None:
+        if self._closing is None:
+            self._closing = ClosingHandshake(close, self._outbox, self._transport)
+        self._outbox.discard()
+        self._transport.abort()
+
+    def pause_reading(self) -> None:
+        if self._closing is None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+    @property
+    def buffered(self) -> int:
+        return self._outbox.buffered
+
+    async def drained(self, below: int) -> bool:
+        return await self._outbox.drained(below)
+
+    @property
+    def traffic(self) -> Traffic:
+        return Traffic((self._parts << 32) + self._transport.unparsed, self._transport.unsent)
+
+    # WSListener
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Begin: the upgrade is done."""
+        _forget_headers(transport)
+        self._transport = cast(PicowsTransport, transport.underlying_transport)
+        self._transport.opened(self)
+        self._outbox = Outbox(self._transport, self._context.flusher, self._context.limits.outbox, self)
+        self._receiver.opened(self)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame."""
+        kind = frame.msg_type
+        if self._closing is not None:
+            if kind == _CLOSE:
+                self._transport.hang_up()
+            return
+        if kind == _TEXT and frame.fin and self._assembler is None and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                self._fail(ProtocolFailure(CloseCode.INVALID_TEXT, "text that is no UTF-8"))
+                return
+            self._receiver.text(text)
+            return
+        try:
+            self._take(kind, frame)
+        except ProtocolFailure as failure:
+            self._fail(failure)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Tell the receiver that the connection is gone."""
+        self._outbox.discard()
+        self._transport.closed()
+        receiver = self._receiver
+        del self._receiver  # it holds us: without this cycle a connection is freed when it ends, not when gc finds it
+        if self._closing is None:
+            receiver.closed(Close(CloseCode.ABNORMAL, "the connection was lost"))
+        else:
+            self._closing.end()
+            receiver.closed(self._closing.close)
+
+    def pause_writing(self) -> None:
+        """Hold frames back: the kernel's buffer and the event loop's are full."""
+        self._outbox.pause()
+
+    def resume_writing(self) -> None:
+        """Write again: there is room."""
+        self._outbox.resume()
+
+    # InvalidFrameHandler
+
+    def refuse(self, payload: bytes) -> None:
+        failure = ProtocolFailure(int.from_bytes(payload[:2], "big"), payload[2:].decode("utf-8", "replace"))
+        asyncio.get_running_loop().call_soon(self._fail, failure)  # the message in front is still to be received
+
+    # OutboxEvents
+
+    def overflowed(self) -> None:
+        self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_overflow()))
+
+    # Frames that are no whole text message
+
+    def _take(self, kind: WSMsgType, frame: WSFrame) -> None:
+        compressed = bool(frame.rsv1)
+        if frame.rsv2 or frame.rsv3 or (compressed and not (self._deflate and kind in (_TEXT, _BINARY))):
+            raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a reserved bit that was not negotiated")
+        payload = frame.get_payload_as_bytes()
+        self._parts += 1
+        if kind == _CLOSE:
+            self._answer_close(payload)
+        elif kind == _PING:
+            self._outbox.push(encode_frame(Opcode.PONG, payload))
+        elif kind == _PONG:
+            self._receiver.pong(payload)
+        elif kind == _CONTINUATION:
+            self._continue(payload, bool(frame.fin))
+        else:
+            self._begin(Opcode.TEXT if kind == _TEXT else Opcode.BINARY, payload, bool(frame.fin), compressed)
+
+    def _begin(self, opcode: Opcode, payload: bytes, final: bool, compressed: bool) -> None:
+        if self._assembler is None and final:
+            self._whole(opcode, payload, compressed)
+            return
+        if self._assembler is None:
+            limits = self._context.limits
+            self._assembler = Assembler(limits.max_message, limits.fragments)
+        self._assembler.begin(opcode, payload, compressed=compressed)
+
+    def _continue(self, payload: bytes, final: bool) -> None:
+        if self._assembler is None:
+            raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a continuation of nothing")
+        message = self._assembler.add(payload, final=final)
+        if message is None:
+            return
+        opcode, compressed = self._assembler.opcode, self._assembler.compressed
+        self._assembler = None
+        if isinstance(message, str):
+            self._receiver.text(message)
+        else:
+            self._whole(opcode, message, compressed)
+
+    def _whole(self, opcode: Opcode, payload: bytes, compressed: bool) -> None:
+        if compressed:
+            payload = decompress(payload, self._context.limits.max_message)
+        if opcode is Opcode.TEXT:
+            self._receiver.text(decode_text(payload))
+        else:
+            self._receiver.binary(payload)
+
+    # The end of the connection
+
+    def _answer_close(self, payload: bytes) -> None:
+        close = read_close(payload)
+        self._start_closing(close, close.code if payload else None).finish()
+
+    def _fail(self, failure: ProtocolFailure) -> None:
+        closing = self._closing or self._start_closing(Close(failure.close_code, failure.reason), failure.close_code)
+        closing.fail()
+
+    def _start_closing(self, close: Close, code: int | None) -> ClosingHandshake:
+        self._closing = closing = ClosingHandshake(close, self._outbox, self._transport)
+        closing.start(code, self._context.limits.close_timeout)
+        return closing
+
+
+def _forget_headers(transport: WSTransport) -> None:
+    """Drop picows' own copy of the header fields: the receiver has them, and a connection may last for days."""
+    del transport.request.headers, transport.response.headers

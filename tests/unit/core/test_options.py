@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from math import inf, nan
+from typing import Any
+
+import pytest
+
+from crosswire.core.options import require_bool, require_count, require_drain, require_seconds, require_timeout
+from crosswire.errors import ConfigError, UsageError
+
+
+@pytest.mark.parametrize("value", [0.001, 5, 86400])
+def test_seconds_are_finite_and_over_zero(value: float) -> None:
+    assert require_seconds("probe", value) == value
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -1, nan, inf, -inf, True, "5", None, [1]])
+def test_what_is_no_number_of_seconds_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"probe=.*: give a number of seconds greater than 0$"):
+        require_seconds("probe", value)
+
+
+def test_zero_seconds_are_allowed_where_they_make_sense() -> None:
+    assert require_seconds("pause", 0, zero=True) == 0
+    for value in (-1, nan, inf, False, None):
+        with pytest.raises(ConfigError, match=r"pause=.*: give a number of seconds, 0 or more$"):
+            require_seconds("pause", value, zero=True)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.0, nan, True, "5", None])
+def test_what_is_no_count_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"rooms=.*: give a whole number greater than 0$"):
+        require_count("rooms", value)
+
+
+def test_a_count_of_zero_is_allowed_where_it_makes_sense() -> None:
+    assert (require_count("retries", 0, zero=True), require_count("retries", 1)) == (0, 1)
+    for value in (-1, False, 0.0):
+        with pytest.raises(ConfigError, match=r"retries=.*: give a whole number, 0 or more$"):
+            require_count("retries", value, zero=True)
+
+
+def test_an_option_of_a_class_is_shown_as_it_is_written() -> None:
+    with pytest.raises(ConfigError, match=r"^Redis\(compat='yes'\): give True or False"):
+        require_bool("Redis(compat)", "yes")
+
+
+@pytest.mark.parametrize("value", [0.001, 5, 86400, inf])
+def test_a_timeout_is_any_number_over_zero(value: float) -> None:
+    assert require_timeout(value) == value
+
+
+@pytest.mark.parametrize("value", [0, -1, nan, True, "5", None])
+def test_what_is_no_time_is_no_timeout(value: Any) -> None:
+    with pytest.raises(UsageError, match="a timeout is a number of seconds"):
+        require_timeout(value)
+
+
+@pytest.mark.parametrize("value", [-1, nan, inf, True, "5", None])
+def test_what_is_no_time_to_stop_in_is_refused(value: Any) -> None:
+    assert (require_drain(0), require_drain(2.5)) == (0, 2.5)
+    with pytest.raises(UsageError, match="drain is a number of seconds, 0 or more"):
+        require_drain(value)

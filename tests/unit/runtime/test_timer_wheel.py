@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crosswire.runtime.timer_wheel import TICK, TimerWheel
+from tests.support.loops import on_instant_loop
+
+pytestmark = on_instant_loop
+
+delays = st.floats(0, 3, allow_nan=False) | st.integers(0, 30).map(lambda tenths: tenths / 10)
+
+
+class Note:
+    """Notes when it is due."""
+
+    def __init__(self, at: list[float], clock: Callable[[], float]) -> None:
+        self._at = at
+        self._clock = clock
+
+    def on_timer(self) -> None:
+        self._at.append(self._clock())
+
+
+def wheel_of_this_loop() -> TimerWheel:
+    wheel = TimerWheel()
+    wheel.clock = asyncio.get_running_loop().time
+    return wheel
+
+
+@settings(max_examples=30)
+@given(st.floats(0, 1), st.lists(delays, min_size=1, max_size=10))
+async def test_everything_is_due_in_time_and_never_early(phase: float, waits: list[float]) -> None:
+    wheel = wheel_of_this_loop()
+    expected = []
+    for wait in waits:
+        await asyncio.sleep(phase)
+        at: list[float] = []
+        wheel.add(Note(at, wheel.clock), wait)
+        expected.append((wheel.clock() + wait, at))
+    await asyncio.sleep(10)
+    for time, at in expected:
+        (came,) = at
+        assert -1e-9 <= came - time <= 2 * TICK + 1e-9
+
+
+async def test_what_is_due_earlier_comes_earlier() -> None:
+    wheel, order = wheel_of_this_loop(), []
+    for name, delay in (("c", 2.0), ("a", 0.5), ("d", 2.0), ("b", 1.0)):
+        wheel.start(delay, lambda name=name: order.append(name))  # type: ignore[misc]
+    await asyncio.sleep(5)
+    assert order == ["a", "b", "c", "d"]
+
+
+async def test_a_timer_that_is_cancelled_does_not_call(caplog: pytest.LogCaptureFixture) -> None:
+    wheel, called = wheel_of_this_loop(), []
+    timers = [wheel.start(1, lambda name=name: called.append(name)) for name in "abc"]  # type: ignore[misc]
+    timers[1].cancel()
+    await asyncio.sleep(5)
+    timers[0].cancel()
+    timers[1].cancel()
+    assert called == ["a", "c"]
+    assert caplog.records == []
+
+
+async def test_one_may_cancel_another_of_the_same_turn() -> None:
+    wheel, called = wheel_of_this_loop(), []
+    wheel.start(1, lambda: timer.cancel())
+    timer = wheel.start(1, lambda: called.append("cancelled"))
+    await asyncio.sleep(5)
+    assert called == []
+
+
+async def test_what_is_due_may_add_itself_again() -> None:
+    wheel = wheel_of_this_loop()
+    at: list[float] = []
+    began = wheel.clock()
+
+    def again() -> None:
+        at.append(wheel.clock() - began)
+        if len(at) < 3:
+            wheel.start(1, again)
+
+    wheel.start(1, again)
+    await asyncio.sleep(10)
+    first, second, third = at
+    assert 1 <= first <= second - 1 <= third - 2 <= 1.7
+
+
+async def test_what_is_due_at_once_again_does_not_hold_up_the_turn() -> None:
+    wheel, turns = wheel_of_this_loop(), 0
+
+    def again() -> None:
+        nonlocal turns
+        turns += 1
+        wheel.start(0, again)
+
+    wheel.start(0, again)
+    await asyncio.sleep(1)
+    wheel.stop()
+    assert 5 <= turns <= 11
+
+
+@pytest.mark.parametrize("error", [KeyError("reason"), asyncio.CancelledError()])
+async def test_one_that_fails_is_logged_and_does_not_stop_the_others(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise error
+
+    wheel, called = wheel_of_this_loop(), []
+    wheel.start(1, fail)
+    wheel.start(1, lambda: called.append("same turn"))
+    wheel.start(2, lambda: called.append("later"))
+    await asyncio.sleep(5)
+    wheel.start(1, lambda: called.append("added afterwards"))
+    await asyncio.sleep(5)
+    assert called == ["same turn", "later", "added afterwards"]
+    (record,) = caplog.records
+    assert record.name == "crosswire.wheel"
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
+
+
+async def test_a_late_turn_catches_up_in_order() -> None:
+    wheel, order = TimerWheel(), []
+    now = 50.0
+    wheel.clock = lambda: now
+    for name, delay in (("b", 3.0), ("a", 1.0), ("c", 100.0)):
+        wheel.start(delay, lambda name=name: order.append(name))  # type: ignore[misc]
+    now = 60.0
+    await asyncio.sleep(TICK * 1.5)
+    order.append("turned")
+    now = 200.0
+    await asyncio.sleep(TICK * 1.5)
+    assert order == ["a", "b", "turned", "c"]
+
+
+async def test_nothing_waits_after_a_stop_and_the_wheel_can_be_used_again() -> None:
+    wheel, called = wheel_of_this_loop(), []
+    wheel.start(1, lambda: called.append("forgotten"))
+    wheel.stop()
+    wheel.stop()
+    await asyncio.sleep(5)
+    wheel.start(1, lambda: called.append("new"))
+    await asyncio.sleep(5)
+    assert called == ["new"]
+
+
+async def test_an_empty_wheel_does_not_turn() -> None:
+    loop, wheel = asyncio.get_running_loop(), wheel_of_this_loop()
+    wheel.start(0.25, lambda: None)
+    await asyncio.sleep(1)
+    turns = 0
+
+    def clock() -> float:
+        nonlocal turns
+        turns += 1
+        return loop.time()
+
+    wheel.clock = clock
+    await asyncio.sleep(60)
+    assert turns == 0

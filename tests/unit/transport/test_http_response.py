@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from crosswire.errors import UsageError
+from crosswire.transport.http_response import encode_response, require_sendable
+from crosswire.transport.interface import Response
+
+
+def parsed(response: Response, *, with_body: bool = True) -> tuple[bytes, dict[bytes, bytes], bytes]:
+    head, _, body = encode_response(response, with_body=with_body).partition(b"\r\n\r\n")
+    line, *fields = head.split(b"\r\n")
+    names = dict(field.split(b": ", 1) for field in fields)
+    assert len(names) == len(fields), "no field is there twice"
+    return line, names, body
+
+
+def test_an_answer_says_how_long_it_is_and_that_it_is_the_last() -> None:
+    line, fields, body = parsed(Response(200, "größer".encode(), {"X-A": "é"}))
+    assert (line, body) == (b"HTTP/1.1 200 OK", "größer".encode())
+    assert fields[b"Content-Length"] == b"8"
+    assert (fields[b"Connection"], fields[b"X-A"]) == (b"close", b"\xe9")
+    assert fields[b"Content-Type"] == b"text/plain; charset=utf-8"
+    assert fields[b"Date"].endswith(b" GMT")
+
+
+def test_an_answer_to_head_is_the_same_without_its_body() -> None:
+    response = Response(200, b"12345", {"Content-Type": "a/b"})
+    assert parsed(response, with_body=False)[1] == parsed(response)[1]
+    assert parsed(response, with_body=False)[2] == b""
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_that_has_no_body_says_no_length(status: int) -> None:
+    _, fields, body = parsed(Response(status, b"not sent"))
+    assert body == b""
+    assert b"Content-Length" not in fields
+
+
+def test_an_empty_body_has_a_length() -> None:
+    assert parsed(Response(404))[1][b"Content-Length"] == b"0"
+
+
+def test_a_status_without_a_name() -> None:
+    assert parsed(Response(599))[0] == b"HTTP/1.1 599 "
+
+
+def test_fields_of_the_application_replace_ours() -> None:
+    assert parsed(Response(200, b"x", {"content-type": "text/html"}))[1][b"content-type"] == b"text/html"
+
+
+@pytest.mark.parametrize(
+    "unsendable",
+    [
+        Response(199),
+        Response(600),
+        Response(True),
+        Response("200"),  # type: ignore[arg-type]
+        Response(200, "text"),  # type: ignore[arg-type]
+        Response(200, b"", {"X": "a\r\nSet-Cookie: b"}),
+        Response(200, b"", {"X": "a\0"}),
+        Response(200, b"", {"X": "€"}),
+        Response(200, b"", {"X": 1}),  # type: ignore[dict-item]
+        Response(200, b"", {"X Y": "a"}),
+        Response(200, b"", {"": "a"}),
+        Response(200, b"", {"Content-length": "3"}),
+        Response(200, b"", {"Connection": "keep-alive"}),
+        Response(200, b"", [("X", "a")]),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_sent_is_refused(unsendable: Response) -> None:
+    with pytest.raises(UsageError, match="Response"):
+        require_sendable(unsendable)

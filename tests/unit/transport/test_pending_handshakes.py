@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from crosswire.transport.pending_handshakes import PendingHandshakes
+from tests.support.aio import wait_until
+
+
+class Fake:
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def drop(self) -> None:
+        self.calls.append("drop")
+
+    def end(self) -> None:
+        self.calls.append("end")
+
+
+async def test_what_takes_too_long_is_dropped_and_nothing_else() -> None:
+    handshakes, slow, quick, later = PendingHandshakes(0.05), Fake(), Fake(), Fake()
+    handshakes.add(slow)
+    handshakes.add(quick)
+    handshakes.discard(quick)
+    handshakes.discard(quick)
+    await wait_until(lambda: slow.calls)
+    handshakes.add(later)
+    await wait_until(lambda: later.calls)
+    assert (slow.calls, quick.calls, later.calls) == (["drop"], [], ["drop"])
+
+
+async def test_nobody_is_dropped_early() -> None:
+    loop, handshakes = asyncio.get_running_loop(), PendingHandshakes(0.1)
+    first, second, third = Fake(), Fake(), Fake()
+    handshakes.add(first)
+    await wait_until(lambda: first.calls)
+    began = loop.time()
+    handshakes.add(second)
+    handshakes.add(third)
+    await wait_until(lambda: third.calls)
+    assert loop.time() - began >= 0.09
+
+
+@pytest.mark.parametrize("number", [0, 3])
+async def test_all_are_ended_once(number: int) -> None:
+    handshakes, all_there_are = PendingHandshakes(0.01), [Fake() for _ in range(number)]
+    for each in all_there_are:
+        handshakes.add(each)
+    handshakes.end()
+    handshakes.end()
+    await asyncio.sleep(0.03)
+    assert [each.calls for each in all_there_are] == [["end"]] * number

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, cast
+
+import pytest
+
+from crosswire.transport.picows_transport import PicowsTransport
+
+
+class FakeTransport:
+    """An event loop's transport that keeps all that it is given, over a real socket."""
+
+    def __init__(self, own: socket.socket, *, tls: bool = False) -> None:
+        self._info = {"socket": own, "ssl_object": object() if tls else None, "peername": ("peer", 1)}
+        self.kept = bytearray()
+        self.closing = False
+        self.calls: list[str] = []
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._info.get(name, default)
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.kept)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def write(self, data: bytes) -> None:
+        self.kept += data
+
+    def close(self) -> None:
+        self.closing = True
+        self.calls.append("close")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+    def can_write_eof(self) -> bool:
+        self.calls.append("can_write_eof")
+        return False
+
+    def leave(self, own: socket.socket) -> None:
+        """Send what is kept, as the event loop would."""
+        own.sendall(bytes(self.kept))
+        self.kept.clear()
+
+
+class Refusals:
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+
+    def refuse(self, payload: bytes) -> None:
+        self.payloads.append(payload)
+
+
+Ends = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    own, peer = socket.socketpair()
+    own.setblocking(False)
+    peer.settimeout(5)
+    with own, peer:
+        yield own, peer
+
+
+def gate_over(transport: FakeTransport) -> PicowsTransport:
+    return PicowsTransport(cast(asyncio.Transport, transport))
+
+
+def read(peer: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        data += peer.recv(size - len(data))
+    return bytes(data)
+
+
+def test_what_the_kernel_takes_leaves_at_once(ends: Ends) -> None:
+    transport = FakeTransport(ends[0])
+    gate_over(transport).send(b"hello")
+    assert read(ends[1], 5) == b"hello"
+    assert not transport.kept
+
+
+def test_what_the_transport_keeps_leaves_first(ends: Ends) -> None:
+    own, peer = ends
+    transport = FakeTransport(own)
+    gate = gate_over(transport)
+    transport.write(b"HTTP/1.1 101 ")
+    gate.send(b"frame")
+    assert gate.waiting == 18
+    transport.leave(own)
+    gate.send(b" next")
+    assert read(peer, 23) == b"HTTP/1.1 101 frame next"
+
+
+def test_a_partial_write_keeps_the_order(ends: Ends) -> None:
+    own, peer = ends
+    transport = FakeTransport(own)
+    gate, much = gate_over(transport), bytes(index % 251 for index in range(4 * 1024 * 1024))
+    gate.send(much)
+    assert 0 < len(transport.kept) < len(much), "the kernel took a part"
+    gate.send(b"second")
+    own.setblocking(True)
+    taken = len(much) - len(transport.kept) + 6
+    got = read(peer, taken)
+    own.settimeout(5)
+    rest = bytes(transport.kept)
+    assert got + rest == much + b"second"
+
+
+def test_a_kernel_that_takes_nothing_loses_nothing(ends: Ends) -> None:
+    own, _ = ends
+    with suppress(BlockingIOError):
+        while True:
+            own.send(bytes(65536))
+    transport = FakeTransport(own)
+    gate_over(transport).send(b"later")
+    assert transport.kept == b"later"
+
+
+def test_nothing_is_written_to_a_connection_that_is_closing(ends: Ends) -> None:
+    own, peer = ends
+    transport = FakeTransport(own)
+    gate = gate_over(transport)
+    transport.closing = True
+    gate.send(b"too late")
+    peer.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        peer.recv(1)
+    assert not transport.kept
+
+
+def test_a_lost_connection_is_not_the_senders_matter(ends: Ends) -> None:
+    own, peer = ends
+    transport = FakeTransport(own)
+    peer.close()
+    gate_over(transport).send(b"hello?")
+    assert not transport.kept
+
+
+def test_tls_is_left_to_the_transport(ends: Ends) -> None:
+    transport = FakeTransport(ends[0], tls=True)
+    gate_over(transport).send(b"secret")
+    assert transport.kept == b"secret"
+
+
+def test_a_close_of_picows_is_handed_over_with_its_payload(ends: Ends) -> None:
+    transport, refusals = FakeTransport(ends[0]), Refusals()
+    gate = gate_over(transport)
+    gate.opened(refusals)
+    gate.write(b"\x88\x06\x03\xeabad!")
+    gate.close()
+    assert refusals.payloads == [b"\x03\xeabad!"]
+    assert not transport.kept
+    assert not transport.calls
+
+
+def test_once_closed_nobody_is_told(ends: Ends) -> None:
+    transport, refusals = FakeTransport(ends[0]), Refusals()
+    gate = gate_over(transport)
+    gate.opened(refusals)
+    gate.closed()
+    gate.write(b"\x88\x02\x03\xea")
+    assert not refusals.payloads
+
+
+def test_an_http_answer_is_written_and_the_connection_closed_after_it(ends: Ends) -> None:
+    transport = FakeTransport(ends[0])
+    gate = gate_over(transport)
+    gate.write(b"HTTP/1.1 404 Not Found\r\n\r\n")
+    gate.close()
+    assert transport.kept == b"HTTP/1.1 404 Not Found\r\n\r\n"
+    assert transport.calls == ["close"]
+
+
+def test_picows_sees_no_way_past_the_gate(ends: Ends) -> None:
+    gate = gate_over(FakeTransport(ends[0]))
+    assert gate.get_write_buffer_size() > 0
+    assert gate.get_extra_info("peername") is None
+    pretended = gate.get_extra_info("socket")
+    pretended.setsockopt(socket.IPPROTO_TCP, 1, 1)
+    assert pretended.fileno() == ends[0].fileno()
+    assert pretended.getsockopt(socket.IPPROTO_TCP, 1) == 0
+
+
+def test_a_connection_that_is_gone_is_not_half_closed(ends: Ends) -> None:
+    transport = FakeTransport(ends[0])
+    gate = gate_over(transport)
+    gate.half_close()
+    assert transport.calls == ["can_write_eof", "close"]
+    gate.closed()
+    gate.half_close()
+    assert transport.calls == ["can_write_eof", "close"]
