@@ -205,17 +205,23 @@ class LinkStatus(NamedTuple):
 
 
 class GapInfo(NamedTuple):
-    """Messages may have been missed.
+    """Messages that may have been missed.
 
     Attributes:
-        url: the Redis that could not be heard; empty where messages are known to be missing whichever way they took.
-        since: when it was heard last, or the last message before those missing came; in seconds of real time.
-        until: when it could be heard again, or it was known that some are missing.
+        url: the link that was down, such as a Redis; empty if messages are known to be missing, whatever their path.
+        since: when the link was up last, or when the last message before the missing ones came; seconds of real time.
+        until: when the link was up again, or when it was known that messages are missing.
+        channel: the channel on the bus whose messages are missing; None if not known, or if there are several.
+        user: the user whose channel that is, if it is a user's.
+        room: the namespace and the id of the room whose channel that is, if it is a room's.
     """
 
     url: str
     since: float
     until: float
+    channel: str | None = None
+    user: str | None = None
+    room: tuple[str, str] | None = None
 
 
 class SubscriptionFailure(NamedTuple):

@@ -45,6 +45,9 @@ ADMITTED = Verdict(user="13")
 class FakeConnection:
     """A connection that notes what the server does with it; its peer answers pings and, unless told not to, a close."""
 
+    framed = True
+    can_ping = True
+
     def __init__(self) -> None:
         self.receiver: Session | None = None
         self.frames: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The owner of a port, for tests that are about something else."""
+"""The callbacks of a port, for tests that are about something else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 
 class Unconcerned:
-    """Owns a port, and does nothing about what happens to it."""
+    """Callbacks that do nothing."""
 
     def paths_changed(self) -> None: ...
 

@@ -1,16 +1,16 @@
 import { joinParams, type Params } from "./url.js";
 
-/** A value, or a function that is called for it before each attempt to connect: what it throws makes the attempt fail. */
+/** A value, or a function that returns it, called before each attempt to connect. If it throws, the attempt fails. */
 export type Given<Value> = Value | (() => Value | PromiseLike<Value>);
 
 /**
- * Where to connect: a function to call before each attempt, which returns the URL, or a promise of it if it had to ask the
- * application. What is known already is checked at once; throws ConfigError.
+ * Return a function that gives the URL of the next attempt, or a promise of it if it has to ask the application. A URL and
+ * parameters that are known already are checked at once; throws ConfigError.
  */
 export function makeAddress(url: Given<string>, params?: Given<Params>): () => string | Promise<string> {
-  // What this client understands besides the original's protocol. Computed: a name that the script build must not shorten.
+  // The version of what this client understands besides the original's protocol. Quoted, so that the build keeps the name.
   const join = (base: string, query?: Params) => joinParams(base, { ...query, ["_cw"]: 1 });
-  const known = typeof url !== "function" && join(url, params as Params); // a function has no parameters in it
+  const known = typeof url !== "function" && join(url, params as Params); // of a function, the parameters are not known
   if (known && typeof params !== "function") return () => known;
   return async () => join(await given(url), await given(params));
 }

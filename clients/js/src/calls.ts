@@ -11,7 +11,7 @@ export function makeCalls() {
   const waiting = new Map<string, Settle>();
   let count = 0;
   return {
-    /** Ends the waiting for an answer: with it, or with an error. */
+    /** By the id of a call, the function that settles it: with its answer or an error. */
     _waiting: waiting as ReadonlyMap<string, Settle>,
 
     /** Send a call by `send(id)` and wait for its answer, `timeout` seconds at most. */
@@ -33,7 +33,7 @@ export function makeCalls() {
           if (signal) signal.removeEventListener("abort", aborted);
           (failed ? reject : resolve)(result);
         };
-        // Where signals have no reason yet, there is one all the same.
+        // Older platforms give a signal no reason.
         const aborted = () => settle(1, signal!.reason || new CrosswireError("aborted", "ABORTED"));
         if (signal && signal.aborted) return aborted();
         send(id);

@@ -2,22 +2,22 @@ import type { Given } from "./address.js";
 import { makeCalls } from "./calls.js";
 import type { Answer, AnyEvents, Handler, Name, WithData } from "./events.js";
 import { type Heartbeat, makeHeartbeat } from "./heartbeat.js";
-import { type Hooks, makeTeller } from "./hooks.js";
+import { type Hooks, makeHookCaller } from "./hooks.js";
 import { type ListenOptions, makeListeners, type Tag } from "./listeners.js";
 import { type Message, orNull, requireEvent } from "./messages.js";
 import { checked, type Options, requireNumber, type Settings } from "./options.js";
 import { isHidden, watchPage } from "./page.js";
 import { makeQueue } from "./queue.js";
-import { makeReconnection, type Reconnection, type Surroundings } from "./reconnection.js";
+import { makeReconnection, type Reconnection, type ReconnectionCallbacks } from "./reconnection.js";
 import { makeRetries } from "./retries.js";
 import { makeRouter } from "./router.js";
 import { openSession } from "./session.js";
 
-/** How one call differs from the client's options. Times are seconds. */
+/** The options of one call. Times are seconds. */
 export interface CallOptions {
-  /** To wait for the answer. */
+  /** Seconds to wait for the answer. Default: the client's `callTimeout`. */
   timeout?: number | undefined;
-  /** Called once if no answer came after `pendingAfter`. */
+  /** Called once if no answer came within `pendingAfter`. */
   onPending?: (() => unknown) | undefined;
   pendingAfter?: number | undefined;
   /** Stops waiting; the promise is rejected with the signal's reason. The call may still be carried out. */
@@ -49,8 +49,8 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
   declare readonly subprotocol: string | undefined;
 
   private readonly _settings: Settings;
-  /** @internal */ readonly _teller = makeTeller(this);
-  /** @internal */ readonly _router = makeRouter(this._teller);
+  /** @internal */ readonly _hookCaller = makeHookCaller(this);
+  /** @internal */ readonly _router = makeRouter(this._hookCaller);
   /** @internal */ readonly _calls = makeCalls();
   private readonly _queue: ReturnType<typeof makeQueue>;
   /** @internal */ readonly _heartbeat: Heartbeat;
@@ -64,10 +64,10 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
   constructor(url: Given<string>, options: Options = {}) {
     const settings = (this._settings = checked(url, options));
     this._queue = makeQueue(settings);
-    this._heartbeat = makeHeartbeat(settings, this._teller);
+    this._heartbeat = makeHeartbeat(settings, this._hookCaller);
     const retries = makeRetries(settings, settings.retryLimit, Math.random);
     const tell = (event: string) => {
-      if (settings.backgroundNotice !== false) connection._send({ event, payload: null }); // now or never
+      if (settings.backgroundNotice !== false) connection._send({ event, payload: null }); // never queued
     };
     const wake = () => {
       this._heartbeat._probe();
@@ -77,7 +77,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
       tell(`$${isHidden() ? "back" : "fore"}ground`);
       if (!isHidden()) wake();
     };
-    const surroundings: Surroundings = {
+    const callbacks: ReconnectionCallbacks = {
       _dial: (owner, url) => openSession(owner, url, settings, this),
       _wanted: (wanted) => watchPage(wanted, wake, turned),
       _ready: () => {
@@ -85,27 +85,27 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
         this._flush();
       },
     };
-    const connection = makeReconnection(surroundings, settings, retries, this._teller);
+    const connection = makeReconnection(callbacks, settings, retries, this._hookCaller);
     this._reconnection = connection;
   }
 
   /**
    * Resolves when the server has let the client in: at once if it has. A server that can't be reached is tried again as after
-   * a loss. While the page is hidden after the server closed with 4013, it waits until the page is shown; `reconnect` does
-   * not. A server of the original does not tell when it has let a client in: there its first heartbeat's echo counts, or,
-   * without heartbeats, its first message or a second.
+   * a loss. If the server closed with 4013 and the page is hidden, it waits until the page is shown; `reconnect` does not. An
+   * original server does not tell when it has let a client in: the echo of the first heartbeat counts, or, without heartbeats,
+   * its first message or a second.
    *
-   * Rejected with Refused when the server closed the connection instead, with a code after which the policy forbids to try
-   * again; with NotConnected when `retryLimit` was reached, an attempt failed and the policy forbids to try again, or `close`
-   * was called.
+   * Rejected with Refused when the server closed the connection instead, and the policy forbids another attempt; with
+   * NotConnected when `retryLimit` was reached, an attempt failed and the policy forbids another one, or `close` was called.
    */
   connect(): Promise<void> {
     return this._reconnection._connect();
   }
 
   /**
-   * Close the connection with code 4001, or give up getting one; at any time and again. Calls that wait fail at once, and
-   * what was queued is forgotten. Resolves when nothing is left, after 5 seconds at most. The client may be connected again.
+   * Close the connection with code 4001, or end the attempts; may be called at any time and again. Calls that wait fail at
+   * once, and queued messages are dropped. Resolves when nothing is left, after 5 seconds at most. The client may be connected
+   * again.
    */
   close(): Promise<void> {
     this._queue._clear();
@@ -168,7 +168,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     FULL: requireNumber("timeout", timeout);
     FULL: requireNumber("pendingAfter", pendingAfter);
     const send = (callbackId: string) => this._hand({ event, payload: orNull(data), callbackId });
-    const pending = () => onPending && this._teller._call(onPending);
+    const pending = () => onPending && this._hookCaller._call(onPending);
     const answer = this._calls._call(send, timeout, pending, pendingAfter, signal);
     return answer as Promise<Answer<ClientEvents[E]>>;
   }
@@ -188,7 +188,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     this._router._of(event).off(handlerOrTag);
   }
 
-  /** Send a message now, or in its turn behind what is queued; a call only now, and what is queued before it. */
+  /** Send a message now, or queue it behind others; a call only now, after what is queued. */
   private _hand(message: Message): void {
     const { _queue, _reconnection } = this;
     const call = message.callbackId;
@@ -197,8 +197,8 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     if (call || !_queue._add(message)) throw _reconnection._missing();
   }
 
-  /** Send what is queued, as far as the connection takes it. */
+  /** Send the queued messages, as many as the connection takes. */
   /** @internal */ _flush(early?: string): void {
-    this._queue._flush((message) => this._reconnection._send(message, early, true), this._teller._call);
+    this._queue._flush((message) => this._reconnection._send(message, early, true), this._hookCaller._call);
   }
 }

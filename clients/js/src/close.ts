@@ -14,7 +14,7 @@ export const AUTH_FAILED = 4011;
 export const REPLACED = 4012;
 export const BACKGROUND = 4013;
 
-/** Tells from how a connection ended, or from why it could not be made, whether to try again. */
+/** Decides from the close of a connection, or of an attempt, whether to try again. */
 export type Policy = (close: Close) => boolean;
 
 /** The default policy: try again unless the code says not to. */

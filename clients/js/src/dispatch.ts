@@ -1,10 +1,10 @@
 import type { AnyHandler } from "./listeners.js";
 
-/** Is told what a handler gave, or what it threw. */
-export type Told = (result: unknown, failed?: boolean) => void;
+/** Called with what a handler returned, or what it threw. */
+export type OnResult = (result: unknown, failed?: boolean) => void;
 
-/** Call handlers one after the other, the next when the promise of the one before is settled. Returns a promise if one did. */
-export function callAll(handlers: AnyHandler[], args: unknown[], told: Told): Promise<void> | void {
+/** Call handlers one after the other, each when the promise of the one before is settled. Returns a promise if one did. */
+export function callAll(handlers: AnyHandler[], args: unknown[], told: OnResult): Promise<void> | void {
   const raised = (error: unknown) => told(error, true);
   for (let index = 0; index < handlers.length;) {
     try {

@@ -1,7 +1,7 @@
-import type { Teller } from "./hooks.js";
+import type { HookCaller } from "./hooks.js";
 import { after } from "./timers.js";
 
-/** Finds out that the server is gone, and how long a message to it and back takes. At most one heartbeat is on its way. */
+/** Detects that the server is gone, and measures the time there and back. At most one heartbeat is on its way. */
 export type Heartbeat = ReturnType<typeof makeHeartbeat>;
 
 export interface HeartbeatOptions {
@@ -11,14 +11,14 @@ export interface HeartbeatOptions {
   readonly pongTimeout: number;
 }
 
-export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, { _fire }: Teller) {
+export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, { _fire }: HookCaller) {
   let send: (() => unknown) | null; // null while no connection is open
   let giveUp: () => void;
   let moved: (seconds: number) => unknown;
   let sent = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const rest = () => {
+  const schedule = () => {
     clearTimeout(timer);
     if (send && heartbeat._interval) timer = after(heartbeat._interval, beat);
   };
@@ -30,7 +30,7 @@ export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, {
     clearTimeout(timer);
     timer = after(pongTimeout, () => {
       const now = performance.now();
-      // A timer that comes late was held up by the page, or by a computer that slept: the echo may wait to be read.
+      // A late timer was held up by the page, or by a computer that slept: the echo may still wait to be read.
       if (moved(pongTimeout) || now - begun > pongTimeout * 1500) return wait(now);
       heartbeat._stop();
       giveUp();
@@ -44,24 +44,24 @@ export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, {
     /** Seconds between two, or null for none. */
     _interval: pingInterval,
 
-    /** A new interval counts from now. */
+    /** Set a new interval, which counts from now. */
     _every(seconds: number | null): void {
       heartbeat._interval = seconds;
-      if (!sent) rest();
+      if (!sent) schedule();
     },
 
     /**
-     * Begin on a new connection; `sender` returns whether it could, `giver` is called when no echo comes in time. `looker`
-     * tells whether anything came or went since the heartbeat or the last look, some seconds ago: the echo may stand behind it.
+     * Begin on a new connection. `sender` sends a heartbeat and returns whether it could; `giver` is called when no echo comes
+     * in time. `looker` returns whether anything came or went in the last seconds: the echo may be queued behind it.
      */
     _start(sender: () => unknown, giver: () => void, looker: (seconds: number) => unknown): void {
       send = sender;
       giveUp = giver;
       moved = looker;
-      rest();
+      schedule();
     },
 
-    /** End: the connection is closing or gone. */
+    /** Stop when the connection is closing or gone. */
     _stop(): void {
       clearTimeout(timer);
       send = null;
@@ -69,17 +69,17 @@ export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, {
       heartbeat._latency = null;
     },
 
-    /** Ask now whether the server is there: the network may have changed. */
+    /** Send a heartbeat now: the network may have changed. */
     _probe(): void {
       if (send && heartbeat._interval && !sent) beat();
     },
 
-    /** Take an echo; one that nothing was sent for is ignored. */
+    /** Note an echo; one without a heartbeat is ignored. */
     _echoed(): void {
       if (!sent) return;
       const latency = (heartbeat._latency = performance.now() - sent);
       sent = 0;
-      rest();
+      schedule();
       _fire("onPong", latency);
     },
   };

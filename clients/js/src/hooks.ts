@@ -3,7 +3,7 @@ import { callAll } from "./dispatch.js";
 import type { AnyHandler, ListenOptions, Listeners, Tag } from "./listeners.js";
 import type { Encoded } from "./messages.js";
 
-/** A life event that the application can attach to; no message of the server can trigger it. */
+/** A life event that the application can attach handlers to; no message of the server can trigger it. */
 export interface Hook<Args extends unknown[]> {
   /** Attach a handler; returns a function that removes it. */
   (handler: (...args: Args) => unknown, options?: ListenOptions): () => void;
@@ -17,15 +17,15 @@ export interface Hooks {
   readonly onOpen: Hook<[]>;
   /** An open connection ended, once for each `onOpen`. `reconnecting` tells whether another will be tried. */
   readonly onClose: Hook<[close: Close]>;
-  /** A handler or an attempt to connect failed, or the server said what can't be read. */
+  /** A handler or an attempt to connect failed, or a message of the server can't be decoded. */
   readonly onError: Hook<[error: unknown]>;
   /** Every message but heartbeats, before its handlers. */
   readonly onMessage: Hook<[raw: Encoded]>;
   /** A heartbeat was sent. */
   readonly onPing: Hook<[]>;
-  /** Its echo came. */
+  /** The echo of a heartbeat came. */
   readonly onPong: Hook<[milliseconds: number]>;
-  /** It did not, and the connection is about to be dropped. */
+  /** No echo came in time, and the connection is about to be dropped. */
   readonly onPongTimeout: Hook<[]>;
   /** The attempt of that number will be made in `delay` seconds. */
   readonly onReconnect: Hook<[attempt: number, delay: number]>;
@@ -33,18 +33,18 @@ export interface Hooks {
   readonly onGiveUp: Hook<[limit: number]>;
 }
 
-/** Tells the application of something: by a hook, or of a failure. */
-export interface Teller {
+/** Calls the hooks of the application, and reports failures to it. */
+export interface HookCaller {
   /** Call a hook's handlers; what they throw is reported. Returns whether there are any. */
   _fire<Name extends keyof Hooks>(hook: Name, ...args: Parameters<Parameters<Hooks[Name]>[0]>): unknown;
   /** Call a function of the application as a hook's handlers are. */
   _call(handler: AnyHandler): void;
-  /** Hand a failure to `onError`, or log it if nobody listens. */
+  /** Give a failure to `onError`, or log it if that has no handler. */
   _report(error: unknown): void;
 }
 
-export function makeTeller(hooks: Hooks): Teller {
-  // Each by itself: one that waits keeps no other from hearing in time.
+export function makeHookCaller(hooks: Hooks): HookCaller {
+  // Each by itself: a handler that waits delays no other.
   const tell = (handlers: AnyHandler[], args: unknown[], report: (error: unknown) => void) =>
     handlers.map((handler) => (callAll([handler], args, (error, failed) => failed && report(error)), 1))[0];
   const take = (hook: keyof Hooks) => (hooks[hook] as unknown as Listeners)._take();

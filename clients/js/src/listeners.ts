@@ -21,13 +21,13 @@ export interface Listeners {
   off(handlerOrTag?: AnyHandler | Tag): void;
   /** The handlers to call now; those added with `once` are removed. @internal */
   _take(): AnyHandler[];
-  /** Whether a handler was seen to be asynchronous. @internal */
-  _slow?: boolean;
+  /** Whether a handler was asynchronous once. @internal */
+  _isAsync?: boolean;
 }
 
-/** @param emptied is called when none is left */
+/** @param emptied called when no handler is left */
 export function makeListeners(emptied: () => unknown = () => {}): Listeners {
-  // Replaced, never changed: a handler may add and remove handlers while others are being called, for the next time.
+  // Replaced, never changed: a handler may add and remove handlers while others are being called, from the next event on.
   let all: Listener[] = [];
   const keep = (kept: (listener: Listener) => unknown) => {
     all = all.filter(kept);

@@ -10,57 +10,57 @@ import type { WebSocketClass } from "./websocket.js";
 export interface Options {
   /**
    * Added to the query, such as `{ id: "13" }`; an array of values repeats its name. Or a function that returns them, or a
-   * promise of them, called before each attempt: for a token that is fresh. If it fails, so did the attempt.
+   * promise of them, called before each attempt, as for a token that expires. If it fails, the attempt has failed.
    */
   params?: Given<Params> | undefined;
-  /** Offered to the server, the favourite first. That of MessagePack needs `codec`, which offers it by itself. */
+  /** Offered to the server, the favourite first. MessagePack needs `codec`, which offers its own subprotocol. */
   subprotocols?: readonly string[] | undefined;
   /** `msgpack` of `crosswire-client/msgpack`: messages travel as MessagePack if the server agrees. */
   codec?: Codec | undefined;
-  /** Between two heartbeats, or null for none. Default 10. */
+  /** Seconds between two heartbeats, or null for none. Default 10. */
   pingInterval?: number | null | undefined;
   /**
-   * To wait for a heartbeat's echo while nothing else comes or leaves; then the connection counts as lost. A browser shows
-   * a message only when all of it is there: this must be longer than the largest one takes. Default 2.
+   * Seconds to wait for a heartbeat's echo while nothing else comes or leaves; then the connection counts as lost. A browser
+   * shows a message only when all of it is there: this must be longer than the largest one takes. Default 2.
    */
   pongTimeout?: number | undefined;
   /** The heartbeat's text; it must be the server's. Default "". */
   pingText?: string | undefined;
-  /** That `call` waits for an answer, unless it is told otherwise. Default 5. */
+  /** Seconds that `call` waits for an answer by default. Default 5. */
   callTimeout?: number | undefined;
-  /** After which `call` gives its pending notice. Default 0.1. */
+  /** Seconds after which `call` calls `onPending`. Default 0.1. */
   pendingAfter?: number | undefined;
   /** Attempts that come soon after a loss. Default 3. */
   fastRetries?: number | undefined;
-  /** The longest delay before each of those, doubled for every attempt after them. Default 3. */
+  /** Seconds of the longest delay before each of those, doubled for every attempt after them. Default 3. */
   fastInterval?: number | undefined;
-  /** No delay is longer. Every delay is drawn evenly from 0 to its bound. Default 120. */
+  /** Seconds of the longest delay of all. Every delay is drawn evenly from 0 to its bound. Default 120. */
   maxInterval?: number | undefined;
   /** Attempts in a row, or null, the default, for no limit. A good connection starts the count anew: see `stableAfter`. */
   retryLimit?: number | null | undefined;
   /**
-   * That a connection must last, from when the server let the client in, to be a good one, unless a message comes before.
-   * Others count as attempts that failed. Default 5.
+   * Seconds that a connection must last after the client was let in, unless a message comes before. One that ends sooner
+   * counts as an attempt that failed. Default 5.
    */
   stableAfter?: number | undefined;
   /**
-   * Tells from a `Close` whether to try again. The default does unless the code is 1008, 4001, 4010, 4011 or 4012. An
-   * attempt that failed is put to it as 1006. What it throws counts as a no.
+   * Decides from a `Close` whether to try again. The default does unless the code is 1008, 4001, 4010, 4011 or 4012. It is
+   * asked about an attempt that failed with 1006. If it throws, there is no other attempt.
    */
   reconnectPolicy?: Policy | undefined;
   /**
-   * Messages kept by `send` while there is no connection that takes them, until there is one; more than 16 MiB may need
-   * several. Default 0: `send` throws NotConnected.
+   * Messages that `send` queues while the client is not let in. More than 16 MiB may need several connections. Default 0:
+   * `send` throws NotConnected.
    */
   queueLimit?: number | undefined;
-  /** What a full queue does: "refuse", the default, throws NotConnected; "drop-oldest" forgets the oldest message. */
+  /** Policy of a full queue: "refuse", the default, throws NotConnected; "drop-oldest" drops the oldest message. */
   queuePolicy?: QueuePolicy | undefined;
   /**
-   * Tell the server when nobody can see the page. It closes the connection with 4013 if that lasts longer than its
-   * `Heartbeat.background`; the client comes back when the page is shown. Default true, in browsers.
+   * Whether to tell the server that nobody can see the page. It closes the connection with 4013 if that lasts longer than
+   * its `Heartbeat.background`; the client comes back when the page is shown. Default true, in browsers.
    */
   backgroundNotice?: boolean | undefined;
-  /** The WebSocket to use, such as that of the package `ws` where there is none. */
+  /** The class of WebSocket to use, such as that of the package `ws`. Default: that of the platform. */
   WebSocket?: WebSocketClass | undefined;
 }
 
@@ -70,7 +70,7 @@ export type Settings = Readonly<Pick<Options, Unset>> &
 
 type Filled<Some> = { readonly [Name in keyof Some]-?: Exclude<Some[Name], undefined> };
 
-/** Without these there is no limit, no queue, and all is as usual: they need no default. */
+/** Options that need no default. */
 type Unset = "retryLimit" | "queueLimit" | "queuePolicy" | "backgroundNotice";
 
 const DEFAULTS = {
@@ -87,7 +87,7 @@ const DEFAULTS = {
   reconnectPolicy: reconnectsUnlessFinal,
 };
 
-/** Check options: what can't work is refused when the client is made. */
+/** Check options when the client is made; throws ConfigError. */
 export function checked(url: Given<string>, { params, ...options }: Options): Settings {
   const settings: Record<string, any> = {
     ...DEFAULTS,
@@ -109,7 +109,7 @@ export function checked(url: Given<string>, { params, ...options }: Options): Se
   return settings as Settings;
 }
 
-/** Return a number if it can be used: finite, not negative, more than 0 where 0 would be of no use, whole if it counts. */
+/** Return a number if it can be used: finite, 0 or more, above 0 where 0 has no use, whole where it is a count. */
 export function requireNumber(name: string, value: number): number {
   const sensible = /imeout|pingI/.test(name) ? value > 0 : !(/imit|tries/.test(name) && value % 1);
   if (value >= 0 && value < Infinity && sensible) return value;

@@ -1,4 +1,4 @@
-/** What there is of a page: a worker has no document, Node.js has neither; elsewhere they may have no events. */
+/** The document, where there is one: a worker has none, nor has Node.js; elsewhere it may have no events. */
 const { document: page = {} as Partial<Document> } = globalThis as Partial<typeof globalThis>;
 
 /** Whether nobody can see the page now. */
@@ -7,7 +7,7 @@ export function isHidden(): boolean | undefined {
 }
 
 /**
- * Begin or end to watch for moments at which a connection may be had again. Doing either twice does it once.
+ * Begin or end to listen for moments at which an attempt to connect may succeed. Doing either twice does it once.
  *
  * @param online the network is back
  * @param turned the page was shown or hidden

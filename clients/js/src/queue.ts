@@ -1,17 +1,17 @@
 import { type Codec, encode, type Message } from "./messages.js";
 
-/** What happens to a message that finds the queue full: it is refused with NotConnected, or the oldest one goes. */
+/** What a full queue does with a message: refuse it with NotConnected, or drop the oldest one for it. */
 export type QueuePolicy = "refuse" | "drop-oldest";
 
 export interface QueueOptions {
   /** Messages; 0 or undefined for no queue. */
   readonly queueLimit?: number | undefined;
   readonly queuePolicy?: QueuePolicy | undefined;
-  /** Finds out at once whether a message can be sent. */
+  /** Checks at once whether a message can be encoded. */
   readonly codec: Codec;
 }
 
-/** Messages sent while no server has let the client in. They leave, in their order, when one has. */
+/** Keeps messages that are sent while the client is not let in, and sends them in their order when it is. */
 export function makeQueue({ queueLimit: limit, queuePolicy, codec }: QueueOptions) {
   let waiting: Message[] = [];
   return {
@@ -26,18 +26,18 @@ export function makeQueue({ queueLimit: limit, queuePolicy, codec }: QueueOption
     },
 
     /**
-     * Hand over what waits until `send` returns false. By `call`, which reports what can't be sent: it does not stop the rest,
-     * nor count as what came to be first meanwhile.
+     * Send the messages until `send` returns false. `call` reports a message that can't be encoded, which is dropped and does
+     * not stop the others.
      */
     _flush(send: (message: Message) => unknown, call: (act: () => void) => void): void {
       for (let sent: unknown = 1; sent && waiting[0];) {
         const [first] = waiting;
         call(() => (sent = send(first)));
-        if (sent && first === waiting[0]) waiting.shift();
+        if (sent && first === waiting[0]) waiting.shift(); // else it was dropped meanwhile
       }
     },
 
-    /** Forget what waits. */
+    /** Drop all messages. */
     _clear: () => waiting.splice(0),
   };
 }

@@ -1,6 +1,6 @@
 import { ABNORMAL, BACKGROUND, CLIENT_CLOSED, type Close, NORMAL, type Policy } from "./close.js";
 import { NotConnected, Refused } from "./errors.js";
-import type { Teller } from "./hooks.js";
+import type { HookCaller } from "./hooks.js";
 import { isHidden } from "./page.js";
 import { Phase } from "./phases.js";
 import type { Retries } from "./retries.js";
@@ -10,26 +10,26 @@ import { after } from "./timers.js";
 /** Seconds for one attempt: name resolution, TCP, TLS and the upgrade together. */
 const CONNECT_TIMEOUT = 10;
 
-/** What a connection is made with. */
-export interface Surroundings {
-  /** Makes a session and lets it connect; may throw. */
+/** What a reconnection calls of its client. */
+export interface ReconnectionCallbacks {
+  /** Make a session and let it connect; may throw. */
   _dial(owner: SessionEvents, url: string): Session;
-  /** Attempts begin, or no more are made. */
+  /** Attempts begin, or no more will be made. */
   _wanted(wanted: boolean): void;
-  /** A session has room for what waits. */
+  /** The client was let in, and queued messages can be sent. */
   _ready(): void;
 }
 
 /** The options that decide about connections. */
 export interface ReconnectionOptions {
-  /** Where to connect, or a promise of it; may throw. */
+  /** Return the URL of the next attempt, or a promise of it; may throw. */
   readonly address: () => string | Promise<string>;
   readonly reconnectPolicy: Policy;
   /** Attempts in a row; null or undefined for no limit. */
   readonly retryLimit?: number | null | undefined;
-  /** Seconds until a connection is a good one. */
+  /** Seconds until a connection is stable. */
   readonly stableAfter: number;
-  /** Messages that are kept until the server has let the client in; 0 or undefined for none. */
+  /** Messages that are queued until the server has let the client in; 0 or undefined for none. */
   readonly queueLimit?: number | undefined;
 }
 
@@ -45,24 +45,24 @@ interface Watched {
 export type Reconnection = ReturnType<typeof makeReconnection>;
 
 export function makeReconnection(
-  { _dial, _wanted, _ready }: Surroundings,
+  { _dial, _wanted, _ready }: ReconnectionCallbacks,
   { address, reconnectPolicy: policy, retryLimit, stableAfter, queueLimit }: ReconnectionOptions,
   retries: Retries,
-  { _fire, _report }: Teller,
+  { _fire, _report }: HookCaller,
 ) {
   let phase = Phase.Idle;
-  let current: Session | null; // an attempt until it opens
-  let lost = false; // or asked for anew: once it was open, what is not open is to be had again
+  let current: Session | null; // also while its attempt is under way
+  let lost = false; // once there was a connection, or `reconnect` was called: what is not open is lost
   let atOnce = false;
   let planned: unknown; // while waiting: handlers have heard of the next attempt, and it may begin
   let timer: ReturnType<typeof setTimeout> | undefined;
   const waiters: [resolve: () => void, reject: (error: NotConnected) => void][] = [];
   let last: Close | null = null; // how a connection or an attempt ended
   let closing: Promise<void> | undefined;
-  // Counts what was begun and ended: a handler may end the attempts, and begin others.
+  // Number of beginnings and ends so far: a handler may end the attempts, and begin others.
   let run = 0;
 
-  // What a handler brings about is told when all have heard of its cause: so each hears of openings and ends in turn.
+  // Hooks that a handler brings about are called when all handlers of the first have been: so openings and ends alternate.
   const due: [hook: "onOpen" | "onClose", ...args: any[]][] = [];
   const tell = (...notice: (typeof due)[0]) => {
     if (due.push(notice) < 2) for (; due[0]; due.shift()) _fire(...(due[0] as ["onOpen"]));
@@ -96,7 +96,7 @@ export function makeReconnection(
     last = close;
     const began = ++run;
     let again;
-    // Decided at once, so that handlers of onClose see what comes next.
+    // Decided at once, so that handlers of onClose see `reconnecting`.
     try {
       again = atOnce || policy(close);
     } catch (error) {
@@ -104,9 +104,9 @@ export function makeReconnection(
     }
     if (began === run && !again) end(why);
     if (was >= Phase.Open) tell("onClose", close);
-    else if (!atOnce) _report(why); // else it was broken off by _retryNow
+    else if (!atOnce) _report(why); // else _retryNow cut it short
     if (began !== run) return;
-    // Who is in the background comes back when the page is shown, and _wake is called.
+    // Closed because it was in the background: it comes back when the page is shown, and _wake is called.
     if (close.code === BACKGROUND && !atOnce && isHidden()) planned = 1;
     else plan();
   };
@@ -121,7 +121,7 @@ export function makeReconnection(
     }
     const began = run;
     _fire("onReconnect", retry.attempt, retry.delay);
-    if (began !== run) return; // ended by a handler
+    if (began !== run) return; // a handler has ended it
     planned = 1;
     if (atOnce) dial();
     else timer = after(retry.delay, dial);
@@ -157,16 +157,16 @@ export function makeReconnection(
       tell("onOpen");
     },
 
-    _entered() {
+    _letIn() {
       enter(Phase.Ready);
       timer = after(stableAfter, retries._reset);
       release();
       _ready();
     },
 
-    _heard: retries._reset,
+    _stable: retries._reset,
 
-    _ended(ended, close) {
+    _closed(ended, close) {
       if (ended === current) over(close);
     },
   };
@@ -179,7 +179,7 @@ export function makeReconnection(
     _send: (message: unknown, early?: unknown, gently?: boolean) =>
       phase >= (early || !queueLimit ? Phase.Open : Phase.Ready) && current!._send(message, gently),
 
-    /** What to throw where there is no connection. */
+    /** The error to throw where there is no connection. */
     _missing: () => new NotConnected(last),
 
     /** Whether a connection was lost and the next one is still to come. */
@@ -188,7 +188,7 @@ export function makeReconnection(
     /** Wait until let in; start if nothing is under way. */
     _connect(): Promise<void> {
       const connected = new Promise<void>((...settle) => waiters.push(settle));
-      connected.catch(() => {}); // who does not wait for it is told by onError, onClose and onGiveUp
+      connected.catch(() => {}); // onError, onClose and onGiveUp tell who does not wait for it
       if (phase === Phase.Ready) release();
       if (phase === Phase.Idle) {
         retries._reset();
@@ -197,7 +197,7 @@ export function makeReconnection(
       return connected;
     },
 
-    /** Drop what there is and connect anew, at once. */
+    /** Drop the connection or the attempt, and connect anew at once. */
     _retryNow(reset?: boolean): void {
       if (reset) retries._reset();
       atOnce = lost = true;
@@ -206,15 +206,15 @@ export function makeReconnection(
       else if (phase !== Phase.Waiting) {
         enter(Phase.Waiting);
         plan();
-      } // else it is about to be planned, and will be at once
+      } // else it is being planned, and will be due at once
     },
 
-    /** The time is good: do not wait for the next attempt any longer. */
+    /** Make the next attempt now: the page is shown, or the network is back. */
     _wake(): void {
       if (planned) dial();
     },
 
-    /** Close the connection, or give up getting one; resolves when nothing of it is left. */
+    /** Close the connection, or end the attempts; resolves when nothing is left. */
     async _stop(): Promise<void> {
       const was = current;
       const open = phase >= Phase.Open;
@@ -223,7 +223,7 @@ export function makeReconnection(
       if (open) {
         last = close;
         closing = was!._close(close);
-        tell("onClose", close); // now: who connects anew does not wait for the handshake
+        tell("onClose", close); // now: a new connection does not wait for the handshake
       } else if (was) was._abort(close.reason);
       return closing;
     },

@@ -1,8 +1,8 @@
-/** How long to wait before each attempt, in seconds: a fast phase, then exponential backoff, all with full jitter. */
+/** The bounds of the delays, in seconds: some short ones, then exponential backoff, all with full jitter. */
 export interface Backoff {
-  /** Attempts of the fast phase. */
+  /** Attempts that come soon. */
   readonly fastRetries: number;
-  /** The longest delay of the fast phase, and the base of the later ones. */
+  /** The longest delay of those, and the base of the later ones. */
   readonly fastInterval: number;
   /** No delay is longer. */
   readonly maxInterval: number;
@@ -10,7 +10,7 @@ export interface Backoff {
 
 /** The longest delay, in seconds, before attempt `attempt` (1 is the first). */
 export function bound({ fastRetries, fastInterval, maxInterval }: Backoff, attempt: number): number {
-  // Doubled too often it is infinite, which is over any maximum; but nothing stays nothing.
+  // Doubled too often it is infinite, which is over any maximum; 0 times infinity is NaN, and becomes 0.
   return Math.min(fastInterval * 2 ** Math.max(attempt - fastRetries, 0) || 0, maxInterval);
 }
 
@@ -20,7 +20,7 @@ export interface Retry {
   readonly delay: number;
 }
 
-/** How many attempts have been made in a row. */
+/** Counts the attempts in a row, and draws their delays. */
 export type Retries = ReturnType<typeof makeRetries>;
 
 /**
@@ -30,15 +30,15 @@ export type Retries = ReturnType<typeof makeRetries>;
 export function makeRetries(backoff: Backoff, limit: number | null | undefined, random: () => number) {
   let attempt = 0;
   return {
-    /** The next attempt, if the limit allows one. One made at once counts, but waits for nothing and is not refused. */
+    /** Return the next attempt, if the limit allows one. One made at once counts, but has no delay and no limit. */
     _next(atOnce?: boolean): Retry | undefined {
       if (!atOnce && limit != null && attempt >= limit) return undefined;
       attempt++;
-      // Drawn evenly from 0 to the bound, so that a thousand clients of a restarted server do not come back together.
+      // Drawn evenly from 0 to the bound, so that the clients of a restarted server do not all come back together.
       return { attempt, delay: atOnce ? 0 : bound(backoff, attempt) * random() };
     },
 
-    /** Count from 0 again. */
+    /** Count the attempts from 0 again. */
     _reset(): void {
       attempt = 0;
     },

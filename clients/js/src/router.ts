@@ -1,26 +1,26 @@
-import { callAll, type Told } from "./dispatch.js";
+import { callAll, type OnResult } from "./dispatch.js";
 import { EventError } from "./errors.js";
-import type { Teller } from "./hooks.js";
+import type { HookCaller } from "./hooks.js";
 import { type Listeners, makeListeners } from "./listeners.js";
 import { requireEvent } from "./messages.js";
 
 /**
- * Asynchronous handlers running at once: beyond, events are dropped and reported, and calls refused with `BUSY`. Not those
- * of events whose handlers were never seen to be asynchronous.
+ * Asynchronous handlers running at once; over it, events are dropped and reported, and calls refused with `BUSY`, unless no
+ * handler of the event was ever asynchronous.
  */
 const MAX_RUNNING = 1000;
 
-/** Where the answer to a server's call goes; throws InvalidPayload. */
+/** Sends the answer to a server's call; throws InvalidPayload. */
 export type Reply = (refusal: EventError | false | undefined, value?: unknown) => void;
 
-/** Brings what the server says to the handlers of its events, and their outcome back where it asked for one. */
+/** Calls the handlers of the server's events, and answers the server's calls with their outcome. */
 export type Router = ReturnType<typeof makeRouter>;
 
-/** So many names of events without a handler are told of, each once. */
-const MAX_UNHEARD = 100;
+/** Names of events without a handler that are logged, each once. */
+const MAX_UNHANDLED = 100;
 
-export function makeRouter({ _report }: Teller) {
-  let unheard: Set<string> | undefined; // made where it is needed: the script build tells of none
+export function makeRouter({ _report }: HookCaller) {
+  let unhandled: Set<string> | undefined; // made when it is needed: the script build logs none
   const events = new Map<string, Listeners>();
   const running = new Set<unknown>();
   const failure = new EventError("HANDLER_ERROR", "the handler failed");
@@ -35,16 +35,16 @@ export function makeRouter({ _report }: Teller) {
   };
 
   const call = (listeners: Listeners, data: unknown, reply?: Reply) => {
-    // What answers: the first value that is not null or undefined, or the first failure.
+    // The answer: the first value that is not null or undefined, or the first failure.
     let outcome: unknown;
     let failed: boolean | undefined;
-    const told: Told = (result, fails) => {
+    const told: OnResult = (result, fails) => {
       const counts = !failed && outcome == null;
       if (counts) {
         outcome = result;
         failed = fails;
       }
-      // A refusal that is the answer: the caller gets it whole. Anything else stays here.
+      // The caller gets a refusal that is the answer. Any other failure is reported here.
       if (fails && !(reply && counts && result instanceof EventError)) _report(result);
     };
     const done = () => {
@@ -53,7 +53,7 @@ export function makeRouter({ _report }: Teller) {
     };
     const rest = callAll(listeners._take(), [data], told);
     if (!rest) return done();
-    listeners._slow = true;
+    listeners._isAsync = true;
     running.add(rest);
     void rest.then(done);
   };
@@ -61,14 +61,14 @@ export function makeRouter({ _report }: Teller) {
   return {
     /** The listeners of an event. */
     _of(event: string): Listeners {
-      // Forgotten when the last handler is: names may be made up anew each time. What removed it may be called again.
+      // Forgotten with its last handler: an application may make up new names all the time.
       const forget = () => events.get(event) === listeners && events.delete(event);
       const listeners: Listeners = events.get(requireEvent(event)) || makeListeners(forget);
       events.set(event, listeners);
       return listeners;
     },
 
-    /** What runs; cleared when nobody waits for it any longer. */
+    /** Events and calls whose handlers run; cleared when their number no longer counts. */
     _running: running,
 
     /** Call an event's handlers, and answer with their outcome if the server asked. */
@@ -79,10 +79,10 @@ export function makeRouter({ _report }: Teller) {
         if (reply) reply(new EventError("NO_HANDLER", text));
         else
           FULL: {
-            unheard = unheard || new Set();
-            if (unheard.size < MAX_UNHEARD && unheard.size < unheard.add(event).size) console.warn(text);
+            unhandled = unhandled || new Set();
+            if (unhandled.size < MAX_UNHANDLED && unhandled.size < unhandled.add(event).size) console.warn(text);
           }
-      } else if (running.size < MAX_RUNNING || !listeners._slow) call(listeners, data, reply);
+      } else if (running.size < MAX_RUNNING || !listeners._isAsync) call(listeners, data, reply);
       else (reply || _report)(new EventError("BUSY", "busy"));
     },
   };

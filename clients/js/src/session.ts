@@ -2,89 +2,94 @@ import type { Calls } from "./calls.js";
 import { ABNORMAL, type Close } from "./close.js";
 import { EventError, NotConnected } from "./errors.js";
 import type { Heartbeat } from "./heartbeat.js";
-import type { Teller } from "./hooks.js";
+import type { HookCaller } from "./hooks.js";
 import { type Codec, encode, type Encoded, JSON_CODEC, type Message, orNull } from "./messages.js";
 import type { Reply, Router } from "./router.js";
 import { after } from "./timers.js";
 import type { WebSocketClass } from "./websocket.js";
 
 /** Bytes that may wait for a server that does not read fast enough; over it the connection is dropped. */
-const OUTBOX = 2 ** 24; // 16 MiB
+const MAX_OUTBOX = 2 ** 24; // 16 MiB
 
 /**
- * Bytes a second of the slowest network. What was sent before a heartbeat may stand in the buffers of the operating system,
- * which shows nothing of them: the echo is waited for as long as they may take, and the whole of such a buffer for 64 s.
+ * Bytes a second of the slowest network. Bytes sent before a heartbeat may still be in the buffers of the operating system,
+ * which nobody can see: the echo has the time that they may take.
  */
-const SLOWEST = 2 ** 14;
-const HIDDEN = 2 ** 20;
+const SLOWEST_RATE = 2 ** 14;
+/** Bytes in the largest of these buffers: 64 seconds at that rate. */
+const MAX_SYSTEM_BUFFER = 2 ** 20;
 
-/** Seconds until what waits for half of that to be free is tried again: no WebSocket tells when. */
-const DRAIN = 0.1;
+/** Seconds between two looks whether half of `MAX_OUTBOX` is free: no WebSocket tells when. */
+const DRAIN_INTERVAL = 0.1;
 
 /**
- * Seconds to be let in: an original server has echoed a first heartbeat long before, ours says `$ready`, or closes when
- * its own time for that is over. Without heartbeats a server may have nothing to say, and is not waited for as long.
+ * Seconds after which the client counts as let in. Before that, an original server has echoed a first heartbeat, and ours
+ * has sent `$ready` or closed the connection.
  */
-const LET_IN = 12;
-const LET_IN_SILENTLY = 1;
+const ASSUME_READY_AFTER = 12;
+/** The same without heartbeats, where a server may have nothing to say. */
+const ASSUME_READY_AFTER_SILENCE = 1;
 
 /** Seconds to wait for the server's part of the closing handshake; then the connection counts as gone. */
 const CLOSE_TIMEOUT = 5;
 
-/** Seconds for the server's own, counted from a heartbeat it did not echo. More than WebSockets wait themselves, if they do. */
-const CLOSING_TIMEOUT = 60;
+/**
+ * Seconds that a closing handshake begun by the server may take after a heartbeat without an echo: longer than WebSockets
+ * wait themselves, if they do.
+ */
+const SERVER_CLOSE_TIMEOUT = 60;
 
 /** A WebSocket's `readyState` when it can send. */
 const OPEN = 1;
 
-/** How to connect, and what to speak then. */
+/** The options that a session needs. */
 export interface Target {
   readonly subprotocols: readonly string[];
-  /** Spoken if the server agrees; else JSON is. */
+  /** Used if the server agrees to its subprotocol, else JSON. */
   readonly codec: Codec;
   readonly pingText: string;
   readonly WebSocket: WebSocketClass;
 }
 
-/** What a session uses of its client. */
-export interface Parts {
+/** The parts of its client that a session uses. */
+export interface SessionParts {
   readonly _router: Router;
   readonly _calls: Calls;
   readonly _heartbeat: Heartbeat;
-  readonly _teller: Teller;
+  readonly _hookCaller: HookCaller;
   subprotocol: string | undefined;
-  /** Send what waits to be sent. */
+  /** Send the queued messages. */
   _flush(): void;
 }
 
-/** Who wants to know that a session begins and ends. */
+/** Callbacks for the life of a session. */
 export interface SessionEvents {
   _opened(): void;
-  /** The server has let the client in, as far as it tells. */
-  _entered(): void;
-  /** It said something since, that is no part of letting in. */
-  _heard(): void;
-  /** The connection is gone, or could not be made. */
-  _ended(session: Session, close: Close): void;
+  /** The server has let the client in, as far as can be told. */
+  _letIn(): void;
+  /** Another message has come since: the connection is a good one. */
+  _stable(): void;
+  /** The connection is gone, or the attempt failed. */
+  _closed(session: Session, close: Close): void;
 }
 
 /** One connection, from the attempt to its end. */
 export interface Session {
   /**
-   * Send a message, or return nothing true if that can't be done now; throws InvalidPayload. `gently`: not if half of what may
-   * wait for the server waits already; `_flush` is called soon.
+   * Send a message, or return nothing true if that can't be done now; throws InvalidPayload. `gently`: not if half of
+   * `MAX_OUTBOX` is in use; `_flush` is called soon.
    */
   _send(message: unknown, gently?: boolean): unknown;
-  /** Start the closing handshake; resolves when it is done. What waits for an answer fails now, and nothing more is sent or received. */
+  /** Start the closing handshake; resolves when it is done. Calls fail now, and nothing more is sent or received. */
   _close(close: Close): Promise<void>;
   /**
-   * As `_close`, but the connection counts as gone at once. The handshake goes on alone; without a code there is none,
-   * where the WebSocket can be cut off: most can't.
+   * As `_close`, but the connection counts as gone at once, and the handshake goes on by itself. Without a code the
+   * connection is cut off, with a WebSocket that can do that.
    */
   _abort(reason: string, code?: number): void;
 }
 
-/** Away: the connection is not open yet, or no longer used; Open: it is; Ready: and the server has let the client in. */
+/** Away: not open yet, or no longer in use. Open: in use. Ready: and the server has let the client in. */
 const enum State {
   Away,
   Open,
@@ -92,19 +97,19 @@ const enum State {
 }
 
 /** Begin to connect; throws what the WebSocket's constructor throws. */
-export function openSession(owner: SessionEvents, url: string, target: Target, parts: Parts): Session {
+export function openSession(owner: SessionEvents, url: string, target: Target, parts: SessionParts): Session {
   const { codec: offered, pingText } = target;
-  const { _router, _calls, _heartbeat, _teller } = parts;
+  const { _router, _calls, _heartbeat, _hookCaller } = parts;
   let codec = JSON_CODEC;
   let state = State.Away;
-  let ours: boolean | undefined; // whether the server tells when it lets in, where the WebSocket shows that
-  let asking: unknown; // the echo of the first heartbeat is still to come: it says no more than that
-  let heard: unknown; // something came since the last look
-  let sent = 0; // bytes, as far as they are known: characters
-  let gone = 0; // those that had left at the last look
-  let read = 0; // and those that had come
-  let before = 0; // those sent before the last heartbeat
-  let ahead = 0; // those of them that may still be on their way, behind what the system shows
+  let ours: boolean | undefined; // whether the server sends $ready; undefined where the WebSocket does not show that
+  let asking: unknown; // waiting for the echo of the first heartbeat, which only tells that the client is let in
+  let heard: unknown; // a message came since the last look
+  let sent = 0; // bytes in all, each character of a text counted as one
+  let gone = 0; // bytes that had left the WebSocket at the last look
+  let read = 0; // bytes that had come at the last look
+  let before = 0; // bytes sent before the last heartbeat
+  let ahead = 0; // bytes of these that may still be in the buffers of the system
   let why = "lost";
   let closed: (() => void) | undefined;
   let late: ReturnType<typeof after> | undefined;
@@ -120,29 +125,29 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
   const end = (reason = why, code = ABNORMAL) => {
     const close = { code, reason };
     if (closed) closed();
-    socket.onopen = null; // what was given up may still open
+    socket.onopen = null; // an attempt that was given up may still open
     leave(close);
-    owner._ended(session, close);
+    owner._closed(session, close);
   };
   // From the server's Close frame until `onclose`, a WebSocket discards what it is given and says nothing.
   const canSend = () => socket.readyState === OPEN;
-  /** Whether something came or went since the last look, some seconds ago, or what went may still be on its way. */
+  /** Whether anything came or went since the last look, `seconds` ago, or may still be in the buffers of the system. */
   const hasMoved = (seconds: number) => {
     const { bufferedAmount } = socket;
     const left = sent - bufferedAmount;
-    // That nothing waits any more says only that the system has taken it.
-    const result = heard || (bufferedAmount && left > gone) || (ahead -= SLOWEST * seconds) > 0;
+    // What has left the WebSocket may be no further than the system.
+    const result = heard || (bufferedAmount && left > gone) || (ahead -= SLOWEST_RATE * seconds) > 0;
     heard = 0;
     gone = left;
     FULL: if (socket._socket) {
-      const { bytesRead } = socket._socket; // of a message that is still coming
+      const { bytesRead } = socket._socket; // bytes of an incomplete message count too
       if (bytesRead > read) return (read = bytesRead);
     }
     return result;
   };
   const transmit = (encoded: Encoded) => {
     if (!canSend()) return;
-    if (socket.bufferedAmount > OUTBOX) return abort("outbox full");
+    if (socket.bufferedAmount > MAX_OUTBOX) return abort("outbox full");
     socket.send(encoded);
     sent += encoded.length;
     return true;
@@ -153,7 +158,7 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
     if (socket.terminate) socket.terminate();
   };
   const abort = (reason: string, code?: number) => {
-    end(reason, code); // first: Node's own WebSocket tells of its end while it is being closed
+    end(reason, code); // first: Node's own WebSocket fires its events while it is being closed
     FULL: if (!code) cut();
     socket.close(code, code ? reason : undefined);
   };
@@ -162,22 +167,22 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
     state = State.Ready;
     clearTimeout(late);
     const noEcho = () => {
-      // How it ends was decided by the server, if that ever happens.
-      if (!canSend()) return void (late = after(CLOSING_TIMEOUT, end));
-      _teller._fire("onPongTimeout");
+      // The server has begun to close: wait for its end of the connection.
+      if (!canSend()) return void (late = after(SERVER_CLOSE_TIMEOUT, end));
+      _hookCaller._fire("onPongTimeout");
       abort("no echo");
     };
     const beat = () => {
-      asking = 0; // that echo would have come by now
-      ahead = Math.min(sent - before, HIDDEN);
+      asking = 0; // the first echo would have come by now
+      ahead = Math.min(sent - before, MAX_SYSTEM_BUFFER);
       before = sent;
-      hasMoved(0); // what did before is no sign
+      hasMoved(0); // what moved before is no sign of life
       return transmit(pingText);
     };
     _heartbeat._start(beat, noEcho, hasMoved);
-    owner._entered();
+    owner._letIn();
   };
-  const said = () => (state > State.Open ? owner._heard() : asking || enter());
+  const said = () => (state > State.Open ? owner._stable() : asking || enter());
   const receive = ({ data }: { data: string | ArrayBuffer }) => {
     if (!state) return;
     heard = 1;
@@ -190,19 +195,19 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
       return _heartbeat._echoed();
     }
     const raw = typeof data === "string" ? data : new Uint8Array(data);
-    const shown = _teller._fire("onMessage", raw);
+    const shown = _hookCaller._fire("onMessage", raw);
     let message: Message;
     try {
       message = (codec.decode(raw) as Message | null) || {};
     } catch (error) {
-      if (!shown) _teller._report(error); // else it may be of the application's own protocol
+      if (!shown) _hookCaller._report(error); // else it may be a message of the application's own protocol
       return;
     }
     const { event, callbackId, callId, error, payload } = message;
     if (event === "$ready") return enter();
     said();
     const value = orNull(payload);
-    // An answer is for the connection that the call came on; if that is gone, nobody waits for it.
+    // An answer takes the connection that the call came on; if that is gone, nobody waits for it.
     const reply: Reply = (refusal, result) => {
       const answer = refusal
         ? { callId, error: { code: refusal.code, message: refusal.message } }
@@ -225,8 +230,8 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
     state = State.Open;
     if ((parts.subprotocol = socket.protocol) === offered.subprotocol) codec = offered;
     asking = _heartbeat._interval && transmit(pingText);
-    FULL: if (ours !== undefined) asking = ours; // no echo is needed to find out
-    late = after(asking ? LET_IN : LET_IN_SILENTLY, () => {
+    FULL: if (ours !== undefined) asking = ours; // the answer to the upgrade has told
+    late = after(asking ? ASSUME_READY_AFTER : ASSUME_READY_AFTER_SILENCE, () => {
       asking = 0;
       enter();
     });
@@ -235,20 +240,20 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
   FULL: if (socket.on) socket.on("upgrade", ({ headers }) => void (ours = "crosswire" in headers));
   socket.onmessage = receive;
   socket.onerror = (event) => {
-    FULL: why = event.message || why; // a browser tells nobody why an attempt failed
-    if (!state) end(); // nothing else comes of an attempt that fails on Node.js 22, and where WebKit forbids the port
+    FULL: why = event.message || why; // browsers do not say why an attempt failed
+    if (!state) end(); // no close event follows on Node.js 22, and where WebKit forbids the port
   };
   socket.onclose = ({ code, reason }) => {
-    FULL: code = code || ABNORMAL; // Deno says 0 where no code came
+    FULL: code = code || ABNORMAL; // Deno has 0 where no code came
     if (code === ABNORMAL) end();
     else end(reason || "", code);
   };
 
   const session: Session = {
     _send(message, gently) {
-      // A browser sends what was given to a connection that is dropped for it, and the rest comes on the next one.
-      FULL: if (gently && socket.bufferedAmount > OUTBOX / 2) {
-        late = after(DRAIN, () => parts._flush());
+      // In the script, a full outbox drops the connection, and the rest is sent on the next one.
+      FULL: if (gently && socket.bufferedAmount > MAX_OUTBOX / 2) {
+        late = after(DRAIN_INTERVAL, () => parts._flush());
         return false;
       }
       return say(message);

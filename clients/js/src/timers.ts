@@ -1,7 +1,7 @@
-/** Seconds. Timers for 2^31 milliseconds and more would end at once. */
-const LONGEST = 2e6;
+/** Seconds of the longest timer. Timers for 2^31 milliseconds and more would end at once. */
+const MAX_DELAY = 2e6;
 
-/** A timer; one that is longer than there are waits for as long as there is. */
+/** Call a function after some seconds, `MAX_DELAY` at most. */
 export function after(seconds: number, act: () => void): ReturnType<typeof setTimeout> {
-  return setTimeout(act, Math.min(seconds, LONGEST) * 1000);
+  return setTimeout(act, Math.min(seconds, MAX_DELAY) * 1000);
 }

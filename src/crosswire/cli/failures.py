@@ -1,19 +1,19 @@
-"""What ends a command, said in one line."""
+"""Failures of commands, each with a text of one line and an exit code."""
 
 from __future__ import annotations
 
 from crosswire.errors import CrosswireError, EventError
 
 USAGE, RUNTIME, INTERRUPTED = 2, 1, 130
-"""Exit codes: the command can't work as it was given; it failed; Ctrl-C."""
+"""Exit codes: the arguments are wrong; the command failed; Ctrl-C."""
 
 
 class CommandFailed(Exception):
-    """A command ends with an exit code.
+    """Failure that ends a command.
 
     Args:
-        text: one line for a person.
-        exit_code: of the process.
+        text: one line for people.
+        exit_code: exit code of the process.
     """
 
     def __init__(self, text: str, exit_code: int = RUNTIME) -> None:
@@ -23,5 +23,5 @@ class CommandFailed(Exception):
 
 
 def described(error: CrosswireError) -> str:
-    """An error as ``CODE: message``, for programs and people."""
+    """Return an error as ``CODE: message``, for programs and people."""
     return str(error) if isinstance(error, EventError) else f"{error.code}: {error}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from crosswire.cluster.interface import Port
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.envelopes import Batch, Statement
 from crosswire.errors import BusUnavailable
@@ -33,7 +33,7 @@ class Batches:
 
     __slots__ = ("_held", "_port", "_warnings", "dropped")
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: OrderedPort) -> None:
         self._port = port
         self._held: dict[bytes, list[Statement]] = {}
         self._warnings = ThrottledWarnings(logger)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from crosswire.cluster.dialect import Dialect
-from crosswire.cluster.interface import Port
 from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Claim
 
@@ -46,7 +46,7 @@ class ClientChannels:
     )
 
     def __init__(
-        self, native: NativeDialect, dialect: Dialect, port: Port, clock: HybridClock, incarnation: str
+        self, native: NativeDialect, dialect: Dialect, port: OrderedPort, clock: HybridClock, incarnation: str
     ) -> None:
         self._dialect = dialect
         self._port = port
@@ -77,9 +77,10 @@ class ClientChannels:
         channel = self._dialect.room_channel(namespace, id)
         return None if self._port.is_listening(channel) else self._port.listening(channel)
 
-    def count_listeners(self, user: str) -> Coroutine[Any, Any, int]:
-        """Count the servers that listen for a user, this one among them; 0 if that can't be found out."""
-        return self._port.listeners(self._user_channel(user))
+    async def may_be_elsewhere(self, user: str) -> bool:
+        """Return whether another server may listen for a user, for whom this server listens."""
+        listeners = await self._port.listeners(self._user_channel(user))
+        return listeners is None or listeners > 1
 
     def is_newer(self, claim: Claim, stamp: int) -> bool:
         """Return whether another server's claim is newer than this server's connection with a stamp."""

@@ -14,6 +14,7 @@ from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.original import OriginalDialect
 from crosswire.cluster.requester import Requester
 from crosswire.cluster.requests import PendingRequests
@@ -67,7 +68,7 @@ class ClusterConnection:
     ) -> None:
         self.name = name
         self.incarnation = secrets.token_hex(8)
-        self.port = bus.attach(self, name, bytes.fromhex(self.incarnation))
+        self.port = OrderedPort(bus, self, name, bytes.fromhex(self.incarnation))
         self.native = NativeDialect(self.port, Channels(bus.prefix), name, self.incarnation)
         self.dialect: Dialect = self.native
         self.alone = False

@@ -1,7 +1,9 @@
-"""What carries messages between nodes, and what it promises; the contract suite in ``crosswire.testing`` says the rest.
+"""The interface of a bus, which carries messages between nodes.
 
-A :class:`Bus` is what an application passes: a :class:`~crosswire.cluster.memory.MemoryBus`, or the options of a Redis.
-Every node attaches to it once, and gets a :class:`Port`.
+An application passes a :class:`Bus`: a :class:`~crosswire.cluster.memory.MemoryBus`, or the options of a Redis. Each
+node attaches to it once, and gets a :class:`Port`. Numbers, order, duplicates, missing messages and the buffer are the
+same for every bus, so none of them has to care: :class:`~crosswire.cluster.ordered_port.OrderedPort` adds them to a
+port. docs/cluster.md describes what a new bus has to do; the contract suite in ``crosswire.testing`` checks it.
 """
 
 from __future__ import annotations
@@ -9,61 +11,70 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from crosswire.cluster.send_buffer import Budget, Overflow
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 Receive = Callable[[bytes], None]
 """Takes one message of a channel. It must not raise."""
 
 
-class PortEvents(Protocol):
-    """Who a port tells what happens to it."""
+class BusEvents(Protocol):
+    """Callbacks for what a node has to know of its bus."""
 
     def paths_changed(self) -> None:
-        """:attr:`Port.paths` is another."""
+        """Take note that :attr:`Port.paths` changed."""
 
     def path_lost(self, path: str) -> None:
-        """A way is gone; who listened on it may have lost it too."""
+        """Take note that a path is gone; others who listened on it may have lost it too."""
 
     def restored(self) -> None:
-        """Other nodes can be reached, after they could not."""
+        """Take note that other nodes can be reached again after an outage."""
 
     def gap(self, info: GapInfo) -> None:
-        """Messages may have been missed."""
+        """Take note that messages may have been missed."""
 
     def health_changed(self, status: LinkStatus) -> None:
-        """A Redis became healthy, or is not any more."""
+        """Take note that a link became healthy, or is no longer."""
 
     def subscription_failed(self, failure: SubscriptionFailure) -> None:
-        """A channel can't be heard on a Redis."""
+        """Take note that a link refuses a subscription."""
+
+
+class PortEvents(BusEvents, Protocol):
+    """Callbacks for what happens to a port. A port calls them in the event loop of its node."""
+
+    def pause_publishing(self) -> None:
+        """Keep messages until :meth:`resume_publishing`. A port that has just been made is paused."""
+
+    def resume_publishing(self) -> None:
+        """Publish what was kept, and from now on everything at once."""
+
+    def messages_dropped(self, reason: str | None, count: int = 1) -> None:
+        """Count messages that were handed to the port and are lost.
+
+        Args:
+            reason: for the log; None if the port has logged it.
+            count: the number of messages.
+        """
 
 
 class Port(Protocol):
-    """One node's end of the bus.
+    """The connection of one node to a bus. Only the coroutines wait.
 
-    A message that was published reaches every port that listens on its channel, except the publisher's own: from one
-    publisher on one channel each once, and in order. None of the methods that are no coroutines waits.
+    A message that is published reaches every port that listens on its channel. It may come to the port that published
+    it too. It may come twice, too late, or never, except where :attr:`reorders` and :attr:`hold_time` say otherwise.
 
     Attributes:
-        origin: 8 bytes that this port's messages carry.
-        dropped: messages that found the buffer full while no way was open.
-        refused: messages that came and were not what they should be.
-        gaps: how often messages may have been missed.
+        reorders: whether messages of one sender on one channel overtake each other in everyday operation, as when they
+            take several paths by turns.
     """
 
-    origin: bytes
-    dropped: int
-    refused: int
-    gaps: int
+    reorders: bool
 
-    async def start(self) -> None:
-        """Connect. Returns when other nodes can be reached, or after a short while without.
-
-        Raises:
-            ConfigError: the options can never work.
-        """
-
-    async def stop(self) -> None:
-        """Send what waits, if that is possible at once, and disconnect."""
+    @property
+    def hold_time(self) -> float:
+        """Seconds in which a missing message may still come over another path; 0 if messages have one path."""
+        ...
 
     @property
     def available(self) -> bool:
@@ -72,77 +83,94 @@ class Port(Protocol):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The ways over which this port can hear others; names that mean the same everywhere."""
+        """The paths over which this port receives, such as several servers that know nothing of each other.
+
+        A path has the same name on every node. A bus that has one path only needs no name for it.
+        """
         ...
 
+    async def start(self) -> None:
+        """Connect. Return when other nodes can be reached, or after a short while without.
+
+        Raises:
+            ConfigError: the options can never work.
+        """
+
+    async def stop(self) -> None:
+        """Send what was published, if that is possible soon, and disconnect. It may be called twice."""
+
     def use_paths(self, common: Collection[str] | None) -> None:
-        """Publish only over those of these ways that work, if any does; None for no preference."""
+        """Publish only over the working ones of these paths, if there is one; None for no preference."""
 
-    def publish(self, channel: bytes, body: bytes, *, plain: bool = False) -> None:
-        """Hand over a message. While no way is open it is kept, up to a limit.
+    def publish(self, channel: bytes, header: bytes, body: bytes) -> None:
+        """Send ``header + body`` to all who listen on a channel.
 
-        Args:
-            channel: its name.
-            body: of the message.
-            plain: send the body alone, for programs that know nothing of Crosswire: it may then come twice or not at
-                all when a Redis fails, and to the publisher too.
-
-        Raises:
-            BusUnavailable: no way is open and the buffer is full, if that is its policy.
+        Nobody calls it while the port is paused. What the port sends again, because it may have been lost, may come
+        twice.
         """
 
-    def require_room(self, sizes: Collection[int]) -> None:
-        """See, before the first of several messages is published, that none of them will be refused.
+    def publish_plain(self, channel: bytes, body: bytes) -> None:
+        """Send a body without a header, for programs that know nothing of Crosswire; once at most.
 
-        Args:
-            sizes: of each message's channel and body together, in bytes.
-
-        Raises:
-            BusUnavailable: as :meth:`publish` would for one of them.
+        If this port listens on the channel, the message comes to it too.
         """
 
-    def announce(self, channel: bytes, body: bytes) -> None:
-        """As :meth:`publish`, over all ways there are at once and to none that opens later."""
+    def announce(self, channel: bytes, header: bytes, body: bytes) -> bool:
+        """Send ``header + body`` over every path that is connected now, paused or not.
 
-    def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
-        """Listen, soon. A channel has one receiver; ``plain`` as for :meth:`publish`."""
+        Returns:
+            Whether there is such a path.
+        """
+        ...
+
+    def subscribe(self, channel: bytes, receive: Receive) -> None:
+        """Listen on a channel, soon. A channel has one receiver, the last one."""
 
     def unsubscribe(self, channel: bytes) -> None:
-        """Listen no more; does nothing if it does not."""
+        """Leave a channel. Its receiver is not called any more."""
 
     def is_listening(self, channel: bytes) -> bool:
-        """Whether messages published anywhere reach this port now."""
+        """Return whether messages published by any node reach this port now."""
         ...
 
     async def listening(self, channel: bytes) -> None:
-        """Wait until they do, over every way that works; not at all if none does.
+        """Wait until they do, over every path that works; return at once if none does.
 
         Raises:
-            BusUnavailable: every way that works refuses it.
+            BusUnavailable: every path that works refuses the subscription.
         """
 
-    async def listeners(self, channel: bytes) -> int:
-        """Count the ports, of any node, that listen on a channel; 0 if that can't be found out."""
+    async def listeners(self, channel: bytes) -> int | None:
+        """Count the ports, of any node, that listen on a channel; None if the bus can't know."""
         ...
-
-    def forget(self, origin: bytes) -> None:
-        """Forget what is remembered of a port that is gone."""
 
 
 class Bus(Protocol):
-    """Makes ports: one for each node."""
+    """Makes the ports of nodes."""
 
     @property
     def prefix(self) -> str:
-        """What the names of its channels begin with."""
+        """The beginning of the names of all channels; clusters that share a bus have different ones."""
         ...
 
-    def attach(self, owner: PortEvents, name: str, origin: bytes) -> Port:
+    @property
+    def buffer(self) -> int:
+        """Bytes of messages that may wait in one node."""
+        ...
+
+    @property
+    def overflow(self) -> Overflow:
+        """What becomes of a message that does not fit in: "drop" counts it, "raise" raises ``BusUnavailable``."""
+        ...
+
+    def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> Port:
         """Make the port of a node.
 
         Args:
-            owner: is told what happens.
-            name: of the node, for whoever looks at the connections.
+            events: called when something happens to the port.
+            name: of the node, for people who look at the connections.
             origin: 8 bytes, unique to this run of the node.
+            budget: of the messages that wait. A port that keeps messages until they are acknowledged takes their bytes
+                from it, and gives them back afterwards.
         """
         ...

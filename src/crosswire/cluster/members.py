@@ -8,10 +8,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
+from math import inf
 from typing import Protocol
 
-from crosswire.cluster.interface import Port
 from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Beat, Goodbye, NameTaken
 from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, BeatResult, Member, Membership
@@ -81,7 +82,7 @@ class Members:
         self,
         own: NodeInfo,
         native: NativeDialect,
-        port: Port,
+        port: OrderedPort,
         load: Load,
         owner: MembershipEvents,
         clock: HybridClock,
@@ -139,7 +140,8 @@ class Members:
             ConfigError: one has.
         """
         self._announced = False
-        if not await self._port.listeners(self._native.own_channels.name) > 1:  # this node's own is among them
+        listeners = await self._port.listeners(self._native.own_channels.name)
+        if listeners is not None and listeners <= 1:  # this node itself is one; where they can't be counted, ask
             return
         self._native.tell_name(self._own.name, self._beat(asks=True))
         await self._wait(lambda: self._taken, HOLDER_PATIENCE)
@@ -151,7 +153,8 @@ class Members:
         Raises:
             ConfigError: one that has started at the same time has the same name.
         """
-        expected = await self._port.listeners(self._native.own_channels.all_nodes) - 1
+        listeners = await self._port.listeners(self._native.own_channels.all_nodes)
+        expected = inf if listeners is None else listeners - 1
         self._require_name()  # who waited for the holder while it stood still itself may have the answer by now
         self._announced = True
         self._native.announce(self._beat(asks=True))
@@ -168,7 +171,8 @@ class Members:
         deadline = loop.time() + DEAD_AFTER
         while (remaining := deadline - loop.time()) > 0:
             known = len(self._members)
-            if known >= await self._port.listeners(self._native.own_channels.all_nodes) - 1:
+            listeners = await self._port.listeners(self._native.own_channels.all_nodes)
+            if listeners is not None and known >= listeners - 1:
                 return
             await self._wait(partial(self._knows_more_than, known), min(remaining, BEAT_INTERVAL))
 

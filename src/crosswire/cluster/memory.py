@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from crosswire.cluster.interface import PortEvents, Receive
+from crosswire.cluster.send_buffer import Budget, Overflow
 from crosswire.runtime.loop_thread import running_loop
 
 
@@ -18,100 +19,83 @@ class MemoryBus:
     """
 
     prefix = "cw:"
+    buffer = 16 * 1024 * 1024
+    overflow: Overflow = "drop"
 
     def __init__(self) -> None:
-        self.receivers: dict[bytes, dict[MemoryPort, Receive]] = {}
+        self.ports: dict[bytes, dict[MemoryPort, None]] = {}
 
-    def attach(self, owner: PortEvents, name: str, origin: bytes) -> MemoryPort:
+    def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> MemoryPort:
         """Make the port of a node; see :class:`~crosswire.cluster.interface.Bus`."""
-        return MemoryPort(self, origin)
+        return MemoryPort(self, events)
 
 
 class MemoryPort:
     """A ``Port`` of a :class:`MemoryBus`. Messages arrive in a later turn of the event loop, as from a network."""
 
-    __slots__ = ("_bus", "_channels", "_started", "dropped", "gaps", "origin", "refused")
+    __slots__ = ("_bus", "_events", "_receivers", "available")
 
-    def __init__(self, bus: MemoryBus, origin: bytes) -> None:
+    reorders = False
+    hold_time = 0.0
+    paths = ()
+
+    def __init__(self, bus: MemoryBus, events: PortEvents) -> None:
         self._bus = bus
-        self._channels: dict[bytes, Receive] = {}
-        self._started = False
-        self.origin = origin
-        self.dropped = self.gaps = self.refused = 0
-
-    @property
-    def available(self) -> bool:
-        """It always is, once it has been started."""
-        return self._started
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """There is one, and it has no name."""
-        return ()
+        self._events = events
+        self._receivers: dict[bytes, Receive] = {}
+        self.available = False
 
     async def start(self) -> None:
-        """Begin."""
-        self._started = True
-        for channel, receive in self._channels.items():
-            self._bus.receivers.setdefault(channel, {})[self] = receive
+        self.available = True
+        for channel in self._receivers:
+            self._bus.ports.setdefault(channel, {})[self] = None
+        self._events.resume_publishing()
 
     async def stop(self) -> None:
-        """End."""
-        for channel in list(self._channels):
+        for channel in list(self._receivers):
             self.unsubscribe(channel)
-        self._started = False
+        self.available = False
 
-    def use_paths(self, common: Collection[str] | None) -> None:
-        """Do nothing: there is one path."""
+    def use_paths(self, common: Collection[str] | None) -> None: ...
 
-    def publish(self, channel: bytes, body: bytes, *, plain: bool = False) -> None:
-        """Hand over a message."""
-        receivers = self._bus.receivers.get(channel)
-        if receivers is None or not self._started:
-            return
+    def publish(self, channel: bytes, header: bytes, body: bytes) -> None:
+        if channel in self._bus.ports:
+            self._send(channel, header + body, echo=False)
+
+    def publish_plain(self, channel: bytes, body: bytes) -> None:
+        self._send(channel, body, echo=True)
+
+    def announce(self, channel: bytes, header: bytes, body: bytes) -> bool:
+        if self.available:
+            self._send(channel, header + body, echo=False)
+        return self.available
+
+    def _send(self, channel: bytes, message: bytes, *, echo: bool) -> None:
         loop = running_loop()
-        for port in receivers:
-            if plain or port is not self:
-                loop.call_soon(port.deliver, channel, body)
+        for port in self._bus.ports.get(channel, ()):
+            if echo or port is not self:
+                loop.call_soon(port._deliver, channel, message)
 
-    def require_room(self, sizes: Collection[int]) -> None:
-        """Do nothing: there is room for everything."""
+    def _deliver(self, channel: bytes, message: bytes) -> None:
+        if (receive := self._receivers.get(channel)) is not None:
+            receive(message)
 
-    def announce(self, channel: bytes, body: bytes) -> None:
-        """Hand over a message."""
-        self.publish(channel, body)
-
-    def deliver(self, channel: bytes, body: bytes) -> None:
-        """Take a message, unless nobody listens any more."""
-        receive = self._channels.get(channel)
-        if receive is not None:
-            receive(body)
-
-    def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
-        """Listen."""
-        self._channels[channel] = receive
-        if self._started:
-            self._bus.receivers.setdefault(channel, {})[self] = receive
+    def subscribe(self, channel: bytes, receive: Receive) -> None:
+        self._receivers[channel] = receive
+        if self.available:
+            self._bus.ports.setdefault(channel, {})[self] = None
 
     def unsubscribe(self, channel: bytes) -> None:
-        """Listen no more."""
-        self._channels.pop(channel, None)
-        receivers = self._bus.receivers.get(channel)
-        if receivers is not None:
-            receivers.pop(self, None)
-            if not receivers:
-                del self._bus.receivers[channel]
+        self._receivers.pop(channel, None)
+        ports = self._bus.ports.get(channel, {})
+        ports.pop(self, None)
+        if not ports:
+            self._bus.ports.pop(channel, None)
 
     def is_listening(self, channel: bytes) -> bool:
-        """Whether it does."""
-        return channel in self._channels
+        return self.available and channel in self._receivers
 
-    async def listening(self, channel: bytes) -> None:
-        """Do not wait: it listens at once."""
+    async def listening(self, channel: bytes) -> None: ...
 
     async def listeners(self, channel: bytes) -> int:
-        """Count the ports that listen."""
-        return len(self._bus.receivers.get(channel, {}))
-
-    def forget(self, origin: bytes) -> None:
-        """Do nothing: nothing is remembered."""
+        return len(self._bus.ports.get(channel, ()))

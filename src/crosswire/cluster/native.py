@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from crosswire.cluster.batches import Batches
 from crosswire.cluster.dialect import ClientInbox, EventInbox, MemberInbox, ReceivePublished, ReplyInbox
-from crosswire.cluster.interface import Port
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.channel_names import Channels
@@ -71,7 +71,9 @@ class NativeDialect:
     knows_members = True
     echoes = False
 
-    def __init__(self, port: Port, channels: Channels, name: str, incarnation: str, kept: Collection[str] = ()) -> None:
+    def __init__(
+        self, port: OrderedPort, channels: Channels, name: str, incarnation: str, kept: Collection[str] = ()
+    ) -> None:
         self._port = port
         self._channels = channels
         self._name = name

@@ -19,7 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import ClientInbox, EventInbox, ReceivePublished, ReplyInbox
-from crosswire.cluster.interface import Port
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import Payloads
 from crosswire.core.messages import ABSENT, JSON, NODE_MSGPACK, Codec
@@ -119,7 +119,7 @@ class OriginalDialect:
     own_channels = (BRIDGE,)
     client_channels = (BROADCAST, PRIVATE)
 
-    def __init__(self, port: Port, options: Compat, name: str) -> None:
+    def __init__(self, port: OrderedPort, options: Compat, name: str) -> None:
         self._port = port
         self._name = name
         self._presets = frozenset(options.preset_namespaces)

@@ -1,10 +1,10 @@
-"""What one port receives: who takes the messages of which channel, in what order, and what is missing."""
+"""The receivers of one node's channels: they drop duplicates, restore the order, and find out what is missing."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Collection
 from math import inf
 from time import monotonic
 from typing import Protocol
@@ -14,60 +14,86 @@ from crosswire.core.envelopes import HEADER_SIZE, unpack_header
 from crosswire.core.sequencing import Sequencer
 from crosswire.errors import InvalidMessage
 
-_GRACE = 0.25
-"""Seconds that the first messages of a sender wait for others before them, where there may be some. What one Redis is
-ahead of another where they share busy machines, and still little for whoever waits."""
+FIRST_HOLD_TIME = 0.25
+"""Seconds for which the first messages of a sender are held where others may have been sent before them: by so much one
+Redis is ahead of another on busy machines, and it is still little for those who wait."""
 
-_LATE = 0.2
-"""Seconds. When the timer comes so late, the process stood still, and what is missing may be in the sockets."""
+STALL_TIME = 0.2
+"""Seconds by which a timer is late if the process stood still; then missing messages may be in the sockets."""
 
-_FAILED = "what takes a message failed"
+_FAILED = "the receiver of a message failed"
 
-logger = logging.getLogger("crosswire.redis")
+logger = logging.getLogger("crosswire.cluster")
+
+
+class Paths(Protocol):
+    """How messages come; see :class:`~crosswire.cluster.interface.Port`."""
+
+    reorders: bool
+
+    @property
+    def hold_time(self) -> float:
+        """Seconds in which a missing message may still come."""
+        ...
 
 
 class ReceiverEvents(Protocol):
-    """Whom receivers tell."""
+    """Callbacks for malformed and missing messages."""
 
     def message_refused(self) -> None:
-        """A message is not what it should be."""
+        """Take note of a message without a valid header."""
 
-    def messages_missed(self, since: float) -> None:
-        """Messages did not come, those behind them did; ``since`` is when the last one before them came, or else a
-        while before the first one did, in seconds of the monotonic clock."""
+    def messages_missed(self, channels: Collection[bytes], since: float) -> None:
+        """Take note that messages did not come, and later ones did.
+
+        Args:
+            channels: on which they were published.
+            since: when the last message before them came, or else a while before the first one did, in seconds of the
+                monotonic clock.
+        """
 
 
 class _HoldEvents(Protocol):
-    """Whom an receiver tells."""
+    """Callbacks of a receiver that can't hand on a message at once."""
 
     def refuse(self) -> None:
-        """A message is not what it should be."""
+        """Refuse a message without a valid header."""
 
-    def wait(self, receiver: OrderedReceiver) -> None:
-        """The receiver holds messages back."""
+    def hold(self, receiver: OrderedReceiver) -> None:
+        """Set a limit to the time for which a receiver holds messages."""
 
-    def came_late(self, first: float) -> None:
-        """A message came that is before those that were taken for a sender's first, and is lost; ``first`` is when
-        these came."""
+    def came_late(self, channel: bytes, first: float) -> None:
+        """Report a message as missed that came after later ones had been taken for the sender's first.
+
+        Args:
+            channel: on which it came.
+            first: when those had come.
+        """
 
 
 class OrderedReceiver:
-    """Takes what is published on one channel, and hands it on in order and each message once."""
+    """Takes the messages of one channel, and hands them on in order and each once."""
 
-    __slots__ = ("_holder", "_own", "_receive", "_sequencer")
+    __slots__ = ("_channel", "_events", "_own", "_receive", "_sequencer")
 
-    def __init__(self, own: bytes, receive: Receive, sequencer: Sequencer, holder: _HoldEvents) -> None:
+    def __init__(self, channel: bytes, own: bytes, receive: Receive, sequencer: Sequencer, events: _HoldEvents) -> None:
+        self._channel = channel
         self._own = own
         self._receive = receive
         self._sequencer = sequencer
-        self._holder = holder
+        self._events = events
+
+    @property
+    def channel(self) -> bytes:
+        """The name of the channel."""
+        return self._channel
 
     def take(self, message: bytes) -> None:
         """Take a message with its header."""
         try:
             origin, number, previous = unpack_header(message)
         except InvalidMessage:
-            self._holder.refuse()
+            self._events.refuse()
             return
         if origin == self._own:
             return
@@ -81,26 +107,26 @@ class OrderedReceiver:
         if self._sequencer.hold(origin, number, previous, message, now):
             for ready in self._sequencer.ready(origin):
                 self._hand_on(ready)
-            self._holder.wait(self)
-        elif (first := self._sequencer.belied(origin, number)) is not None:
-            self._holder.came_late(first)
+            self._events.hold(self)
+        elif (first := self._sequencer.disproved(origin, number)) is not None:
+            self._events.came_late(self._channel, first)
 
     def replace(self, receive: Receive) -> None:
-        """Hand on to somebody else."""
+        """Hand messages on to another receiver from now on."""
         self._receive = receive
 
     def forget(self, origin: bytes) -> None:
-        """Forget a sender."""
+        """Forget the messages of a sender that is gone."""
         self._sequencer.forget(origin)
 
-    def due(self, patience: float) -> float:
-        """When what is held has waited for long enough."""
-        return self._sequencer.due(patience, min(patience, _GRACE))
+    def due(self, hold_time: float) -> float:
+        """Return when held messages are handed on at the latest; infinity if none are held."""
+        return self._sequencer.due(hold_time, min(hold_time, FIRST_HOLD_TIME))
 
-    def give_up(self, now: float, patience: float) -> float:
-        """Hand on what has waited for long enough. Return since when something is missing; infinity if nothing is."""
+    def give_up(self, now: float, hold_time: float) -> float:
+        """Hand on what is due. Return since when messages are missing; infinity if none are."""
         earliest = inf
-        for missed, messages in self._sequencer.give_up(now, patience, min(patience, _GRACE)):
+        for missed, messages in self._sequencer.give_up(now, hold_time, min(hold_time, FIRST_HOLD_TIME)):
             if missed is not None:
                 earliest = min(earliest, missed.since)
             for message in messages:
@@ -115,7 +141,7 @@ class OrderedReceiver:
 
 
 class PlainReceiver:
-    """Takes what is published on one channel as it comes: other programs publish there."""
+    """Takes the messages of a channel as they come, because other programs publish there."""
 
     __slots__ = ("_receive",)
 
@@ -123,7 +149,7 @@ class PlainReceiver:
         self._receive = receive
 
     def take(self, message: bytes) -> None:
-        """Take a message, which is all body."""
+        """Take a message without a header."""
         try:
             self._receive(message)
         except Exception:
@@ -131,99 +157,88 @@ class PlainReceiver:
 
 
 class Receivers:
-    """The channels of one port.
+    """The receivers of one node's channels.
 
     Args:
-        own: the port's origin, whose messages are not for it.
-        scattered: see :class:`~crosswire.core.sequencing.Sequencer`.
-        patience: seconds that messages are held while one before them is missing.
-        owner: told what is wrong.
-
-    Attributes:
-        wanted: channels to be subscribed to.
-        receivers: who takes the messages of a channel.
-        alone: whether there is only one way, so that nothing is worth waiting for.
+        own: the origin of this node, whose messages are not for itself.
+        paths: how messages come.
+        events: called when messages are malformed or missing.
     """
 
-    def __init__(self, own: bytes, *, scattered: bool, patience: float, owner: ReceiverEvents) -> None:
-        self.wanted: set[bytes] = set()
-        self.receivers: dict[bytes, Callable[[bytes], None]] = {}
-        self.alone = True
+    def __init__(self, own: bytes, paths: Paths, events: ReceiverEvents) -> None:
         self._own = own
-        self._scattered = scattered
-        self._patience = patience
-        self._owner = owner
-        self._receivers: dict[bytes, OrderedReceiver] = {}
+        self._paths = paths
+        self._events = events
+        self._ordered: dict[bytes, OrderedReceiver] = {}
         self._holding: dict[OrderedReceiver, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = inf
         self._not_before = -inf  # after the process stood still, until the sockets have been read
 
-    def open(self, channel: bytes, receive: Receive, *, plain: bool) -> None:
-        """Let ``receive`` take what comes on a channel."""
-        self.wanted.add(channel)
+    def open(self, channel: bytes, receive: Receive, *, plain: bool) -> Receive:
+        """Make ``receive`` the receiver of a channel. Return what takes the messages as they come."""
         if plain:
-            self._receivers.pop(channel, None)
-            self.receivers[channel] = PlainReceiver(receive).take
-            return
-        if (receiver := self._receivers.get(channel)) is not None:  # it goes on to know what has come
-            receiver.replace(receive)
-            return
-        receiver = OrderedReceiver(self._own, receive, Sequencer(scattered=self._scattered), self)
-        self._receivers[channel] = receiver
-        self.receivers[channel] = receiver.take
+            self._ordered.pop(channel, None)
+            return PlainReceiver(receive).take
+        receiver = self._ordered.get(channel)
+        if receiver is None:
+            sequencer = Sequencer(reorders=self._paths.reorders)
+            receiver = self._ordered[channel] = OrderedReceiver(channel, self._own, receive, sequencer, self)
+        else:
+            receiver.replace(receive)  # and go on with what is known of the senders
+        return receiver.take
 
-    def close(self, channel: bytes, *, unsubscribe: bool) -> None:
-        """Let nobody take it any more; ``unsubscribe`` to not want it either."""
-        if unsubscribe:
-            self.wanted.discard(channel)
-        self.receivers.pop(channel, None)
-        if (receiver := self._receivers.pop(channel, None)) is not None:
+    def close(self, channel: bytes) -> None:
+        """Drop the receiver of a channel, and what it holds."""
+        if (receiver := self._ordered.pop(channel, None)) is not None:
             receiver.replace(_ignore)
             self._holding.pop(receiver, None)
 
     def clear(self) -> None:
-        """Close everything."""
-        for channel in list(self.wanted):
-            self.close(channel, unsubscribe=True)
-        self._arm()
+        """Drop all receivers."""
+        for channel in list(self._ordered):
+            self.close(channel)
+        self._set_timer()
 
     def forget(self, origin: bytes) -> None:
-        """Forget a sender that is gone."""
-        for receiver in self._receivers.values():
+        """Forget the messages of a sender that is gone."""
+        for receiver in self._ordered.values():
             receiver.forget(origin)
 
     def refuse(self) -> None:
-        """A message is not what it should be."""
-        self._owner.message_refused()
+        """Refuse a message without a valid header."""
+        self._events.message_refused()
 
-    def wait(self, receiver: OrderedReceiver) -> None:
-        """See to it that an receiver does not hold messages back for ever."""
+    def hold(self, receiver: OrderedReceiver) -> None:
+        """Set a limit to the time for which a receiver holds messages."""
         self._holding[receiver] = None
-        due = receiver.due(self._patience)
-        if self.alone or due == -inf:
+        hold_time = self._paths.hold_time
+        due = receiver.due(hold_time)
+        if not hold_time or due == -inf:
             self._give_up()
-        elif max(due, self._not_before) < self._due:  # one that is overdue is the timer's affair: it knows why
-            self._arm()
+        elif max(due, self._not_before) < self._due:  # one that is overdue is left to the timer, which knows why
+            self._set_timer()
 
-    def came_late(self, first: float) -> None:
-        """Tell that a message is missing that was sent before the first that was handed on."""
-        self._owner.messages_missed(first - self._patience)  # what is under way for longer is not counted on
+    def came_late(self, channel: bytes, first: float) -> None:
+        """Report a message as missed that was sent before the first one that was handed on."""
+        # Messages that were on their way for longer are not counted on.
+        self._events.messages_missed((channel,), first - max(self._paths.hold_time, FIRST_HOLD_TIME))
 
     def _give_up(self) -> None:
-        now = monotonic()
-        patience = 0.0 if self.alone else self._patience
-        earliest = min([receiver.give_up(now, patience) for receiver in list(self._holding)], default=inf)
-        if earliest != inf:
-            self._owner.messages_missed(earliest)
-        self._arm()
+        now, hold_time = monotonic(), self._paths.hold_time
+        given_up = {receiver.channel: receiver.give_up(now, hold_time) for receiver in list(self._holding)}
+        missed = {channel: since for channel, since in given_up.items() if since != inf}
+        if missed:
+            self._events.messages_missed(missed, min(missed.values()))
+        self._set_timer()
 
-    def _arm(self) -> None:
-        """Set the timer for the first that is due."""
+    def _set_timer(self) -> None:
+        """Set the timer for the first receiver that is due."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        dues = {receiver: receiver.due(self._patience) for receiver in self._holding}
+        hold_time = self._paths.hold_time
+        dues = {receiver: receiver.due(hold_time) for receiver in self._holding}
         self._holding = {receiver: None for receiver, due in dues.items() if due != inf}
         self._due = max(min(dues.values(), default=inf), self._not_before)
         if self._due != inf:
@@ -231,12 +246,12 @@ class Receivers:
 
     def _tick(self) -> None:
         now = monotonic()
-        if now - self._due > _LATE:
-            self._not_before = now + _GRACE
-            self._arm()
+        if now - self._due > STALL_TIME:
+            self._not_before = now + FIRST_HOLD_TIME
+            self._set_timer()
         else:
             self._give_up()
 
 
 def _ignore(_body: bytes) -> None:
-    """It came too late."""
+    """Ignore a message for a channel that was closed meanwhile."""

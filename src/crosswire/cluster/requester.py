@@ -8,9 +8,9 @@ from typing import Any
 
 from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.gathering import GatherRequest
-from crosswire.cluster.interface import Port
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.requests import AwaitedNodes, PendingCall, PendingGather, PendingRequest, PendingRequests
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.streams import PendingStream, ReplyStream
@@ -39,7 +39,7 @@ class Requester:
     def __init__(
         self,
         name: str,
-        port: Port,
+        port: OrderedPort,
         native: NativeDialect,
         dialect: Dialect,
         members: Members,

@@ -120,8 +120,8 @@ class _Nodes:
     def busy(_event: str) -> EventError:
         return _BUSY
 
-    def report(self, _sender: str, event: str, error: BaseException, *, told: bool) -> None:
-        self._failures.add(event, error, told=told)
+    def report(self, _sender: str, event: str, error: BaseException, *, awaited: bool) -> None:
+        self._failures.add(event, error, awaited=awaited)
 
 
 class _FailureLog:
@@ -133,16 +133,16 @@ class _FailureLog:
         self._warnings = ThrottledWarnings(logger)
         self._throttle = Throttle()
 
-    def add(self, event: str, error: BaseException, *, told: bool) -> None:
+    def add(self, event: str, error: BaseException, *, awaited: bool) -> None:
         """Log what a handler raised.
 
         Args:
             event: the event it handles.
             error: the exception. A refusal is no failure, nor is what a stop or a signal breaks off.
-            told: whether a node waits for an answer, and so is told of a refusal.
+            awaited: whether a node waits for an answer, which a refusal is.
         """
         if isinstance(error, EventError):
-            if not told:
+            if not awaited:
                 self._refused(event, error)
             return
         if isinstance(error, InterruptedBySignal) or (

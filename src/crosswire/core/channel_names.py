@@ -1,17 +1,21 @@
-"""The names of the bus' channels. No two things have the same one, whatever they are called.
+"""The names of the channels of a bus. No two things have the same one, whatever they are called.
 
-After the prefix comes a letter for the kind of thing, and a colon. What follows is one name, whole; of a room it is
-two, the first with its length in front: so no user, namespace or room id can be chosen to name another's channel.
+After the prefix comes a letter for the kind of thing, and a colon. Then follows one whole name, or for a room two, the
+first with its length in front: so no user, namespace or room id can be chosen to name another's channel.
 """
 
 from __future__ import annotations
 
 
 class Channels:
-    """Makes the names.
+    """Makes and reads the names of channels.
 
     Args:
-        prefix: what all of them begin with; clusters that share a Redis have different ones.
+        prefix: the beginning of all names; clusters that share a bus have different ones.
+
+    Attributes:
+        everyone: for messages to all clients; every server listens on it.
+        nodes: for announcements and events of nodes; every node listens on it.
     """
 
     __slots__ = ("_custom", "_incarnation", "_node", "_room", "_user", "everyone", "nodes")
@@ -19,9 +23,7 @@ class Channels:
     def __init__(self, prefix: str) -> None:
         start = prefix.encode()
         self.everyone = start + b"e"
-        """Messages for all clients; every server listens."""
         self.nodes = start + b"a"
-        """Announcements and events of nodes; every node listens."""
         self._node = start + b"n:"
         self._incarnation = start + b"i:"
         self._user = start + b"u:"
@@ -29,22 +31,41 @@ class Channels:
         self._custom = start + b"c:"
 
     def node(self, name: str) -> bytes:
-        """What is for the node of that name."""
+        """Return the channel for messages to the node of that name."""
         return self._node + name.encode()
 
     def incarnation(self, id: str) -> bytes:
-        """Answers, for one run of a node: its successor of the same name does not get them."""
+        """Return the channel for answers to one run of a node: a successor of the same name does not get them."""
         return self._incarnation + id.encode()
 
     def user(self, user: str) -> bytes:
-        """Messages for a user."""
+        """Return the channel for messages to a user."""
         return self._user + user.encode()
 
     def room(self, namespace: str, id: str) -> bytes:
-        """Messages for a room."""
+        """Return the channel for messages to a room."""
         space = namespace.encode()
         return b"%b%d:%b%b" % (self._room, len(space), space, id.encode())
 
     def custom(self, name: str) -> bytes:
-        """An application's own channel."""
+        """Return the channel that an application uses under that name."""
         return self._custom + name.encode()
+
+    def user_of(self, channel: str) -> str | None:
+        """Return the user whose channel this is, if it is a user's."""
+        start = self._user.decode()
+        return channel.removeprefix(start) if channel.startswith(start) else None
+
+    def room_of(self, channel: str) -> tuple[str, str] | None:
+        """Return the namespace and the id of the room whose channel this is, if it is a room's."""
+        start = self._room.decode()
+        if not channel.startswith(start):
+            return None
+        length, _, names = channel.removeprefix(start).partition(":")
+        both = names.encode()
+        return both[: int(length)].decode(), both[int(length) :].decode()
+
+
+def text_of(channel: bytes) -> str:
+    """Return the name of a channel as text, for people and logs."""
+    return channel.decode(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""The messages of each sender on one channel, in their order and each once, though they come over several ways."""
+"""The order of the messages of each sender on one channel, though they come over several paths, or twice."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from heapq import heappop, heappush
 from math import inf
 from typing import NamedTuple
 
-MOST_HELD = 1000
+MAX_HELD = 1000
+"""Messages of one sender that are held on a channel; with one more, the missing ones are given up."""
 
 
 class Missed(NamedTuple):
     """Messages of one sender that did not come.
 
     Attributes:
-        origin: whose.
+        origin: the sender.
         since: when the last one before them came, in seconds of the clock given.
     """
 
@@ -23,7 +24,7 @@ class Missed(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """A message that came too early; of two, the one with the smaller number comes first."""
+    """A message that came too early. Of two, the one with the smaller number comes first."""
 
     number: int
     previous: int
@@ -32,15 +33,16 @@ class _Held(NamedTuple):
 
 
 class _Stream:
-    """One sender's messages on the channel.
+    """The messages of one sender on a channel.
 
     Attributes:
-        last: number of the last message that was handed on; from now on only larger ones are.
-        heard: when that one came.
-        fresh: none was handed on yet, and which one comes first is not known.
-        held: a heap of what came too early; None while there is nothing, which is the rule.
+        last: the number of the last message that was handed on; from now on only larger ones are.
+        heard: when that message came.
+        fresh: whether none was handed on yet, and it is not known which one is the first.
+        held: a heap of the messages that came too early; None while there are none, which is the rule.
         since: when the first of them came.
-        guess: number of the first that was handed on, and when it came, if it was only supposed to be the first.
+        guess: the number of the first message that was handed on, and when it came, if it was only supposed to be the
+            first.
     """
 
     __slots__ = ("_numbers", "fresh", "guess", "heard", "held", "last", "since")
@@ -55,6 +57,7 @@ class _Stream:
         self._numbers: set[int] = set()
 
     def hold(self, message: _Held) -> None:
+        """Hold a message, unless it is held already."""
         if self.held is None:
             self.held, self.since = [], message.arrived
         if message.number not in self._numbers:
@@ -62,7 +65,7 @@ class _Stream:
             heappush(self.held, message)
 
     def next(self, *, skip: bool = False) -> bytes | None:
-        """Take the first of what is held if nothing is missing before it, or if what is missing is to be skipped."""
+        """Take the first held message if none is missing before it, or if ``skip`` is set."""
         held = self.held
         if not held or (held[0].previous > self.last and not skip):
             return None
@@ -72,41 +75,40 @@ class _Stream:
         return message.body
 
     def settle(self) -> None:
-        """Note since when what is held now is waiting for what is missing now."""
+        """Note since when the messages that are held now are held."""
         self.since = min((message.arrived for message in self.held or ()), default=inf)
         if not self.held:
             self.held = None
 
-    def due(self, patience: float, grace: float) -> float:
-        """When it has waited for long enough."""
+    def due(self, hold_time: float, first_hold_time: float) -> float:
+        """Return when the held messages are handed on at the latest; minus infinity if they are too many."""
         if self.held is None:
             return inf
-        return -inf if len(self.held) > MOST_HELD else self.since + (grace if self.fresh else patience)
+        return -inf if len(self.held) > MAX_HELD else self.since + (first_hold_time if self.fresh else hold_time)
 
 
 class Sequencer:
     """Puts the messages of a channel in order.
 
-    A message says which number its sender's message before it had, so it is known at once whether one is missing.
-    Then those behind it are held until the missing one comes over another way, or until :meth:`give_up`.
+    A message carries the number of its sender's message before it, so it is known at once whether one is missing. Then
+    the later ones are held until the missing one comes over another path, or until :meth:`give_up`.
 
     Args:
-        scattered: whether a sender's messages take different ways by turns. Then the first one that comes need not be
-            the first one that was sent, so it is held too, unless it says that there was none before it.
+        reorders: whether messages of a sender overtake each other in everyday operation. Then the first one that comes
+            might not be the first one that was sent, so it is held too, unless it says that there was none before it.
     """
 
-    __slots__ = ("_scattered", "_streams")
+    __slots__ = ("_reorders", "_streams")
 
-    def __init__(self, *, scattered: bool = False) -> None:
+    def __init__(self, *, reorders: bool = False) -> None:
         self._streams: dict[bytes, _Stream] = {}
-        self._scattered = scattered
+        self._reorders = reorders
 
     def accept(self, origin: bytes, number: int, previous: int, now: float) -> bool:
-        """Tell whether a message that came is the next one, and nothing waits behind it, which is the rule. If not,
-        see :meth:`hold`."""
+        """Return whether a message is the next one, and none is held, as is the rule; else :meth:`hold` it."""
         stream = self._streams.get(origin)
         if stream is None:
-            fresh = self._scattered and previous > 0
+            fresh = self._reorders and previous > 0
             self._streams[origin] = _Stream(0 if fresh else number, now, fresh=fresh)
             return not fresh
         if previous <= stream.last < number and stream.held is None:
@@ -116,7 +118,7 @@ class Sequencer:
         return False
 
     def hold(self, origin: bytes, number: int, previous: int, body: bytes, now: float) -> bool:
-        """Keep a message that was not accepted, unless it is a twin. If it returns true, see :meth:`ready`."""
+        """Hold a message that was not accepted, and return true: see :meth:`ready`. Return false for a duplicate."""
         stream = self._streams[origin]
         if number <= stream.last:
             return False
@@ -124,27 +126,29 @@ class Sequencer:
         return True
 
     def ready(self, origin: bytes) -> Iterator[bytes]:
-        """Yield the held messages of a sender whose turn has come."""
+        """Yield the held messages of a sender before which none is missing any more."""
         stream = self._streams[origin]
         while (body := stream.next()) is not None:
             yield body
         stream.settle()
 
-    def due(self, patience: float, grace: float) -> float:
-        """When :meth:`give_up` will have something to give up; infinity if nothing is held."""
-        return min((stream.due(patience, grace) for stream in self._streams.values()), default=inf)
+    def due(self, hold_time: float, first_hold_time: float) -> float:
+        """Return when :meth:`give_up` will have something to do; infinity if no message is held."""
+        return min((stream.due(hold_time, first_hold_time) for stream in self._streams.values()), default=inf)
 
-    def give_up(self, now: float, patience: float, grace: float) -> Iterator[tuple[Missed | None, list[bytes]]]:
-        """Yield what has waited for long enough, or is too much: what it waits for does not come.
+    def give_up(
+        self, now: float, hold_time: float, first_hold_time: float
+    ) -> Iterator[tuple[Missed | None, list[bytes]]]:
+        """Yield messages that were held for long enough, or are too many: those missing before them do not come.
 
         Args:
             now: seconds.
-            patience: seconds that messages wait.
-            grace: seconds that the first messages of a sender wait; None is yielded with them, as it is only supposed
-                that something came before them.
+            hold_time: seconds for which messages are held.
+            first_hold_time: seconds for which the first messages of a sender are held. None is yielded with them, as it
+                is only supposed that others came before them.
         """
         for origin, stream in list(self._streams.items()):
-            if stream.due(patience, grace) > now:
+            if stream.due(hold_time, first_hold_time) > now:
                 continue
             fresh = stream.fresh
             missed = None if fresh else Missed(origin, stream.heard)
@@ -157,14 +161,14 @@ class Sequencer:
             stream.settle()
             yield missed, bodies
 
-    def belied(self, origin: bytes, number: int) -> float | None:
-        """Tell whether a message that was not held came before the one that was supposed to be a sender's first, and so
-        is lost; if it did, return when that one came."""
+    def disproved(self, origin: bytes, number: int) -> float | None:
+        """Return when the message came that was supposed to be a sender's first, if a message that was not held now
+        proves that it was not: that message is lost. Else return None."""
         stream = self._streams[origin]
         if stream.guess is None or number >= stream.guess[0]:
             return None
         came = stream.guess[1]
-        stream.guess = number, came  # its twin tells nothing new
+        stream.guess = number, came  # its duplicate must not be reported again
         return came
 
     def forget(self, origin: bytes) -> None:
@@ -173,13 +177,13 @@ class Sequencer:
 
 
 class Numbers:
-    """Numbers what one sender publishes, and knows which number it used last on each channel.
+    """Numbers the messages of one sender, and remembers the last number on each channel.
 
-    The last numbers of channels that have long not been used are forgotten: the receivers of the next message then
-    can't tell whether one is missing before it, and take it.
+    The last numbers of channels that were not used for long are forgotten. Then the receivers of the next message can't
+    know whether one is missing before it, and take it.
 
     Args:
-        remembered: channels remembered at least.
+        remembered: the number of channels that are remembered at least.
     """
 
     __slots__ = ("_count", "_old", "_recent", "_remembered")
@@ -191,7 +195,7 @@ class Numbers:
         self._old: dict[bytes, int] = {}
 
     def next(self, channel: bytes) -> tuple[int, int]:
-        """Return the number of the next message on a channel, and that of the one before it there, or 0."""
+        """Return the number of the next message on a channel, and that of the message before it, or 0."""
         self._count = number = self._count + 1
         recent = self._recent
         previous = recent.get(channel) or self._old.get(channel, 0)

@@ -1,1 +1,1 @@
-"""What every asynchronous layer needs from the event loop: guarded tasks and cheap timers."""
+"""Tools for the event loop that every asynchronous layer needs: background tasks, timers, calls of handlers."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import Context, copy_context
+from functools import partial
 from time import monotonic
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
@@ -48,14 +49,14 @@ class Askers(Protocol[SenderT_contra, CallT_contra]):
         """Return the error for an event for which no handler can be started, as too many are at work."""
         ...
 
-    def report(self, sender: SenderT_contra, event: str, error: BaseException, /, *, told: bool) -> None:
+    def report(self, sender: SenderT_contra, event: str, error: BaseException, /, *, awaited: bool) -> None:
         """Report what a handler raised.
 
         Args:
             sender: of the event.
             event: its name.
             error: the exception.
-            told: whether the sender is told: all of an EventError, of others only that there was one.
+            awaited: whether the sender waits for an answer, which an EventError is.
         """
 
 
@@ -198,7 +199,7 @@ class Answerer(Generic[SenderT, CallT]):
             if listener.once:
                 self._use_up(event, listeners)
                 break
-        outcome = Outcome(lambda error: self._report(event, error, told=error is outcome.error))
+        outcome = Outcome(partial(self._report, event))
         new_context = event.work.copy_context
         if self._waiting:
             rest: Continuation | None = Continuation(None, listeners, new_context)
@@ -281,7 +282,7 @@ class Answerer(Generic[SenderT, CallT]):
             self._fail(event, _unsendable("return value", error))
 
     def _fail(self, event: _Event[SenderT, CallT], error: BaseException) -> None:
-        self._report(event, error, told=True)
+        self._report(event, error)
         self._refuse(event, error)
 
     def _refuse(self, event: _Event[SenderT, CallT], error: BaseException) -> None:
@@ -291,11 +292,11 @@ class Answerer(Generic[SenderT, CallT]):
         try:
             self._askers.refuse(event.sender, event.call, error if isinstance(error, EventError) else HANDLER_ERROR)
         except InvalidPayload as reason:
-            self._report(event, _unsendable("refusal", reason), told=True)
+            self._report(event, _unsendable("refusal", reason))
             self._askers.refuse(event.sender, event.call, HANDLER_ERROR)
 
-    def _report(self, event: _Event[SenderT, CallT], error: BaseException, *, told: bool) -> None:
-        self._askers.report(event.sender, event.name, error, told=told and event.call is not None)
+    def _report(self, event: _Event[SenderT, CallT], error: BaseException) -> None:
+        self._askers.report(event.sender, event.name, error, awaited=event.call is not None)
 
 
 def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:

@@ -1,4 +1,4 @@
-"""Opens TCP connections to names that have several addresses, not all of which need to work."""
+"""TCP connections to hosts that have several addresses, not all of which need to work."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-HEAD_START = 0.25
-"""Seconds that an address has to answer before the next is tried beside it (RFC 8305, section 8)."""
+CONNECTION_ATTEMPT_DELAY = 0.25
+"""Seconds that an address has to answer before the next one is tried too (RFC 8305, section 8)."""
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
@@ -22,14 +22,13 @@ async def dial(
 ) -> tuple[asyncio.Transport, ProtocolT]:
     """Connect to the address of a host that answers first (RFC 8305: IPv6 and IPv4 in turn, each with a head start).
 
-    asyncio can do it, uvloop can't; the race is that of aiohappyeyeballs on both. No limit to the time that it takes is
-    set here: cancel it.
+    asyncio can do that, uvloop can't; aiohappyeyeballs does it for both. There is no timeout: cancel it.
 
     Args:
-        make: gives the protocol.
-        host: a name or an address; with ``tls`` the server's certificate has to be for it.
-        port: of the server.
-        tls: for a connection with TLS.
+        make: factory of the protocol.
+        host: name or address; with ``tls``, the server's certificate must be valid for it.
+        port: port of the server.
+        tls: context for a connection with TLS.
 
     Raises:
         OSError: the name has no address, none of them answers, or TLS failed.
@@ -50,7 +49,7 @@ async def _addresses(loop: asyncio.AbstractEventLoop, host: str, port: int) -> l
             version = ip_address(host).version
         except ValueError:
             pass
-        else:  # the resolver would need a thread to find out as much
+        else:  # the resolver would start a thread only to parse an address
             family = socket.AF_INET if version == 4 else socket.AF_INET6
             return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
     found: list[AddrInfoType] = []
@@ -65,6 +64,6 @@ async def _addresses(loop: asyncio.AbstractEventLoop, host: str, port: int) -> l
 
 async def _race(addresses: list[AddrInfoType]) -> socket.socket:
     try:
-        return await start_connection(addresses, happy_eyeballs_delay=HEAD_START, interleave=1)
-    except (RuntimeError, IndexError) as error:  # so uvloop says what would be an OSError, and the race that it failed
+        return await start_connection(addresses, happy_eyeballs_delay=CONNECTION_ATTEMPT_DELAY, interleave=1)
+    except (RuntimeError, IndexError) as error:  # raised by uvloop and aiohappyeyeballs instead of an OSError
         raise OSError(f"no address could be connected to: {error}") from error

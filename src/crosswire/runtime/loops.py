@@ -1,4 +1,4 @@
-"""The event loop to run on: uvloop, where there is one for the platform."""
+"""Event loops: uvloop, if it exists for the platform, else asyncio's own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_NEW_OBJECTS = 50_000
-"""Objects that may be made, and not freed, before the collector looks at them."""
+GC_THRESHOLD = 50_000
+"""Objects that may be allocated, and not freed, before the garbage collector examines them."""
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the fastest loop here, or None for asyncio's own."""
+    """Return the factory of the fastest event loop for the platform, or None for asyncio's own."""
     if sys.platform == "win32":
         return None
     import uvloop
@@ -24,28 +24,28 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run ``main`` on a fresh loop, as ``asyncio.run`` does, and collect garbage as suits a process of its own."""
+    """Run a coroutine like ``asyncio.run``, on the fastest loop, and with less frequent garbage collection."""
     with runner() as fresh:
         return fresh.run(main)
 
 
 @contextmanager
 def runner() -> Iterator[asyncio.Runner]:
-    """Have a runner with a fresh loop of that kind, and garbage collected so, for as long as the context lasts."""
-    with seldom_collecting(), asyncio.Runner(loop_factory=loop_factory()) as fresh:
+    """Return a context with a runner of the fastest event loop, and with less frequent garbage collection."""
+    with infrequent_gc(), asyncio.Runner(loop_factory=loop_factory()) as fresh:
         yield fresh
 
 
 @contextmanager
-def seldom_collecting() -> Iterator[None]:
-    """Let Python's collector of cycles leave alone what is loaded, and look at the rest less often.
+def infrequent_gc() -> Iterator[None]:
+    """Let Python's garbage collector ignore existing objects, and examine new ones less often, while a context lasts.
 
-    By default it looks whenever 700 objects more live than before. A server that has a few hundred handlers at work
-    has always just made thousands, all of which are in use: a third of its time would go into finding that out.
+    By default it runs whenever 700 more objects are alive than before. A server with a few hundred running handlers has
+    always just created thousands of objects, all of them in use: the collector would take a third of its time.
     """
     before = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, *before[1:])
+    gc.set_threshold(GC_THRESHOLD, *before[1:])
     try:
         yield
     finally:

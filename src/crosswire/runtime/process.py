@@ -24,20 +24,20 @@ logger = logging.getLogger("crosswire.process")
 
 
 class Service(Protocol):
-    """What a process runs."""
+    """Server or node that a process runs."""
 
     async def start(self) -> None:
-        """Begin; being cancelled, undo what was begun."""
+        """Start the service; if that is cancelled, undo what was done."""
 
     async def stop(self, drain: float) -> None:
-        """End, within ``drain`` seconds, or, being cancelled, at once."""
+        """Stop the service within ``drain`` seconds; if that is cancelled, at once."""
 
     async def wait_until_replaced(self) -> None:
         """Wait until another service has taken over its name."""
 
     @property
     def name(self) -> str:
-        """Under which others know it."""
+        """Name of the node in the cluster."""
         ...
 
 

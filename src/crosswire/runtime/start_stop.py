@@ -1,4 +1,4 @@
-"""The way of something from its start to its stop: one at a time, undone where it is broken off, each in one loop."""
+"""Starts and stops: one at a time, undone if they are cancelled, all in one event loop."""
 
 from __future__ import annotations
 
@@ -21,24 +21,22 @@ logger = logging.getLogger("crosswire.life")
 
 Step = Callable[[], Coroutine[Any, Any, None]]
 
-_HASTE = 0.1
-"""Seconds that a step gets to end by itself, and then to end when it is cancelled, once a stop is hurried."""
-_PATIENCE = 10.0
+HURRIED_STEP_TIMEOUT = 0.1
+"""Seconds that a step of a hurried stop has to end by itself, and again when it is cancelled."""
+HOOK_CLEANUP_TIMEOUT = 10.0
 """Seconds that a hook has to clean up when it is cancelled."""
 
-_being_stopped: ContextVar[tuple[StartStop, ...]] = ContextVar(
-    "what the current task is part of the stop of", default=()
-)
+_being_stopped: ContextVar[tuple[StartStop, ...]] = ContextVar("stops that the current task is part of", default=())
 
 
 class StartStop:
-    """Whether something runs, and its way there and back.
+    """State of a server or node between its start and its stop.
 
-    A start that is cancelled, or that a stop meets, is undone; a stop that is cancelled is hurried, and done all the
-    same: so nothing is left half. Cancelling either once more leaves behind what still keeps it.
+    A start that is cancelled, or interrupted by a stop, is undone. A stop that is cancelled is hurried, but completed.
+    So nothing is left half done. Cancelling either a second time leaves behind what still keeps it.
 
     Args:
-        what: it is, in a word, for errors: "server" or "node".
+        what: "server" or "node", for errors.
 
     Attributes:
         running: whether it has been started and not stopped.
@@ -54,17 +52,17 @@ class StartStop:
         self.running = False
 
     async def start(self, begin: Step, then: Callable[[], None] | None = None) -> None:
-        """Begin; where another task is just stopping it, when that has ended.
+        """Start; if another task is stopping it, after that.
 
         Args:
-            begin: does it, and undoes it itself where it fails or is cancelled.
-            then: called once it runs.
+            begin: starts it, and undoes that if it fails or is cancelled.
+            then: called as soon as it runs.
 
         Raises:
             ConfigError: it runs already.
             UsageError: it belongs to another event loop.
             NotConnected: it was stopped meanwhile.
-            Exception: whatever ``begin`` raised.
+            Exception: an error of ``begin``.
         """
         self._require_loop("start")
         if self._stopping is not None:
@@ -80,7 +78,7 @@ class StartStop:
         task = asyncio.create_task(self._start(begin, then), name=f"crosswire start of the {self._what}")
         self._starting = task
         task.add_done_callback(self._start_ended)
-        await _accompany(task)
+        await _wait_through(task)
         if task.cancelled():
             raise NotConnected(f"the {self._what} was stopped before it had started")
         task.result()
@@ -97,14 +95,14 @@ class StartStop:
             self._loop = None
 
     async def stop(self, end: Step) -> None:
-        """End it; while it starts, end that. Does nothing if it does not run; waits where it is being stopped already.
+        """Stop, or cancel a start. Does nothing if it does not run; waits if another task is stopping it.
 
         Args:
-            end: does it.
+            end: stops it.
 
         Raises:
             UsageError: it belongs to another event loop.
-            Exception: whatever ``end`` raised, at its end.
+            Exception: an error of ``end``, once it has ended.
         """
         if not self.running and self._starting is None and self._stopping is None:
             return
@@ -122,7 +120,7 @@ class StartStop:
         task = asyncio.create_task(self._stop(end), name=f"crosswire stop of the {self._what}")
         self._stopping = task
         task.add_done_callback(self._stop_ended)
-        await _accompany(task)
+        await _wait_through(task)
         task.result()
 
     async def _stop(self, end: Step) -> None:
@@ -133,7 +131,7 @@ class StartStop:
         self._stopping = self._loop = None
 
     def _require_loop(self, verb: str) -> None:
-        """Refuse what another event loop than that in which it was started can't do."""
+        """Check that the current event loop is the one in which it was started."""
         if self._loop is None or self._loop is asyncio.get_running_loop():
             return
         what = self._what
@@ -148,8 +146,8 @@ class StartStop:
         )
 
 
-async def _accompany(task: asyncio.Task[None]) -> None:
-    """Wait until a task has ended; being cancelled, cancel it, and wait on."""
+async def _wait_through(task: asyncio.Task[None]) -> None:
+    """Wait until a task has ended; if that is cancelled, cancel the task and wait on."""
     cancelled = False
     while not task.done():
         try:
@@ -168,19 +166,19 @@ async def _accompany(task: asyncio.Task[None]) -> None:
 
 
 def _has_begun(task: asyncio.Task[None]) -> bool:
-    """Whether it has taken a step: one that is cancelled before does nothing at all."""
+    """Return whether a task has run its first step; one that is cancelled before does nothing at all."""
     return inspect.getcoroutinestate(cast("CoroutineType[Any, Any, None]", task.get_coro())) != inspect.CORO_CREATED
 
 
 async def carry_through(*steps: Step) -> None:
-    """Take one step after the other, all of them, whatever they raise.
+    """Run steps one after the other, all of them, whatever they raise.
 
-    Being cancelled, cancel the step that is being taken and give each of the others a moment, so that all is done
-    within a second. What does not end then is left behind, and logged.
+    If this is cancelled, cancel the current step and give each of the others only a moment, so that all is done within
+    a second. Steps that have not ended then are left behind, and logged.
 
     Raises:
-        CancelledError: it was cancelled; all the same everything was done.
-        Exception: what the first step that failed raised; what others did is logged.
+        CancelledError: this was cancelled; nevertheless all steps were run.
+        Exception: the error of the first step that failed; those of others are logged.
     """
     hurried, failures = False, list[BaseException]()
     for step in steps:
@@ -210,10 +208,10 @@ def _name(step: Step) -> str:
 
 
 async def _hurry(task: asyncio.Task[None]) -> bool:
-    """Give a step a moment, and then one more to be cancelled; tell whether it has ended."""
+    """Give a step a moment to end, cancel it, and give it another one; return whether it has ended."""
     for _ in range(2):
-        with suppress(asyncio.CancelledError):  # who is asked to hurry, and hurries, can't do more
-            await asyncio.wait({task}, timeout=_HASTE)
+        with suppress(asyncio.CancelledError):  # it hurries already
+            await asyncio.wait({task}, timeout=HURRIED_STEP_TIMEOUT)
         if task.done():
             return True
         task.cancel()
@@ -222,20 +220,20 @@ async def _hurry(task: asyncio.Task[None]) -> bool:
 
 
 async def run_hook(hook: Hook[[]], tasks: BackgroundTasks) -> None:
-    """Call a hook and wait for it; being cancelled, cancel it, and wait for that, unless cancelled once more.
+    """Call a hook and wait for it; if that is cancelled, cancel the handlers and wait until they have cleaned up.
 
     Raises:
-        Exception: what the first handler that failed raised; what others did is logged.
+        Exception: the error of the first handler that failed; those of others are logged.
     """
     await _run(hook.name, hook.take(), tasks)
 
 
 async def run_each(hook: Hook[[]], tasks: BackgroundTasks) -> None:
-    """Call a hook's handlers one after the other, all of them, as steps that are carried through.
+    """Call a hook's handlers one after the other, as steps of :func:`carry_through`.
 
     Raises:
-        CancelledError: it was cancelled; all the same each was called.
-        Exception: what the first handler that failed raised; what others did is logged.
+        CancelledError: this was cancelled; nevertheless each handler was called.
+        Exception: the error of the first handler that failed; those of others are logged.
     """
     await carry_through(*(partial(_run, hook.name, (listener,), tasks) for listener in hook.take()))
 
@@ -248,7 +246,7 @@ async def _run(hook: str, listeners: tuple[Listener, ...], tasks: BackgroundTask
             await asyncio.wait({task})
         except asyncio.CancelledError:
             task.cancel()
-            await _see_off(task, hook)
+            await _wait_for_cleanup(task, hook)
             _log(hook, failures)
             raise
     _log(hook, failures[1:])
@@ -256,8 +254,8 @@ async def _run(hook: str, listeners: tuple[Listener, ...], tasks: BackgroundTask
         raise failures[0]
 
 
-async def _see_off(task: asyncio.Task[None], hook: str) -> None:
-    _, left = await asyncio.wait({task}, timeout=_PATIENCE)
+async def _wait_for_cleanup(task: asyncio.Task[None], hook: str) -> None:
+    _, left = await asyncio.wait({task}, timeout=HOOK_CLEANUP_TIMEOUT)
     if left:
         logger.error("%s does not end though it is cancelled, and is left behind", hook)
 

@@ -70,7 +70,7 @@ class TimerWheel:
         return timer
 
     def stop(self) -> None:
-        """Discard all timers."""
+        """Discard all timers that wait."""
         self._slots.clear()
         if self._handle is not None:
             self._handle.cancel()

@@ -45,7 +45,7 @@ class Watchdog:
         self._woken = False  # only used on Windows
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Watch this event loop."""
+        """Set the event loop to watch."""
         self._loop = loop
 
     def start(self) -> None:

@@ -1,1 +1,1 @@
-"""The server: joins rooms, transport and events."""
+"""The server: connections, their users and rooms, and the events of clients."""

@@ -1,4 +1,4 @@
-"""Who a new connection is, as the application's ``authenticate`` hook says."""
+"""Authenticates new connections with the application's ``authenticate`` hook."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _HANDSHAKE = Arguments(handshake=Handshake)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a hook said of a handshake.
+    """Outcome of the hook for one handshake.
 
     Attributes:
         user: the user's id, or None for one that is generated.
         reject: why the connection is refused.
-        pending: an asynchronous hook, which is still to be run; it gives a user or raises.
+        pending: starts the rest of an asynchronous hook, which returns a user or raises.
     """
 
     user: str | None = None
@@ -36,7 +36,7 @@ class Verdict:
 
 
 class Authentication:
-    """The application's hook; without one, every connection is let in under a generated user."""
+    """The ``authenticate`` hook; without one, every connection is let in under a generated user."""
 
     __slots__ = ("_hook",)
 
@@ -44,11 +44,11 @@ class Authentication:
         self._hook: Listener | None = None
 
     def use(self, hook: Handler) -> None:
-        """Ask this hook from now on.
+        """Set the hook.
 
         Raises:
-            ConfigError: there is one already, or it can't be right: it takes something else than a handshake, or its
-                annotation says that it returns no user id.
+            ConfigError: there is one already; or it takes something other than a handshake, or its annotation says that
+                it does not return a user id.
         """
         if self._hook is not None:
             raise ConfigError("there is an authenticate hook already: one hook decides, let it call what it needs")
@@ -56,7 +56,11 @@ class Authentication:
         self._hook = Listener(hook, _HANDSHAKE, "authenticate")
 
     def judge(self, handshake: Handshake) -> Verdict:
-        """Ask the hook; what it raises but :exc:`Reject` is the caller's to handle."""
+        """Call the hook and return its verdict.
+
+        Raises:
+            Exception: whatever the hook raises, except :exc:`Reject`.
+        """
         if self._hook is None:
             return Verdict()
         hook, arguments = self._hook.handler, (handshake,)[: self._hook.arity]
@@ -72,14 +76,14 @@ class Authentication:
 
 
 def checked_user(user: object) -> str | None:
-    """Return what ``authenticate`` gave, if it can be a user.
+    """Return what ``authenticate`` returned, if it can be a user.
 
     Raises:
         UsageError: it is neither a non-empty string nor None.
     """
     if user is None or isinstance(user, str):
         return None if user is None else require_name(user, "the user that authenticate returns")
-    # Without its value: an object that stands for a user may have secrets in it, and this is logged.
+    # Without its value: an object that stands for a user might contain secrets, and this is logged.
     raise UsageError(
         f"the user that authenticate returns must be a string or None, not {type(user).__name__}: {_REMEDY}"
     )

@@ -1,4 +1,4 @@
-"""What arrives on a connection before it is let in."""
+"""Messages of a connection that wait to be handled."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-_OVERHEAD = 256  # bytes that a message takes in memory besides its own, so that empty ones are not free
+MESSAGE_OVERHEAD = 256
+"""Bytes of memory that a message takes besides its own, so that empty ones are not free."""
 
 
 class Backlog:
-    """Messages that wait to be handled, in order.
+    """Queue of the messages that wait to be handled.
 
     Attributes:
         size: bytes of memory that they take.
@@ -26,17 +27,17 @@ class Backlog:
         return len(self._waiting)
 
     def add(self, size: int, handle: Callable[..., None], *arguments: Any) -> None:
-        """Keep a message of ``size`` bytes, until ``handle(*arguments)`` handles it."""
-        self.size += size + _OVERHEAD
+        """Append a message of ``size`` bytes, which ``handle(*arguments)`` will handle."""
+        self.size += size + MESSAGE_OVERHEAD
         self._waiting.append((size, handle, arguments))
 
     def handle_next(self) -> None:
-        """Handle the first that waits."""
+        """Remove the first message and handle it."""
         size, handle, arguments = self._waiting.popleft()
-        self.size -= size + _OVERHEAD
+        self.size -= size + MESSAGE_OVERHEAD
         handle(*arguments)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Discard all messages."""
         self._waiting.clear()
         self.size = 0

@@ -1,4 +1,4 @@
-"""Carries out on this server what audiences are asked to do: chooses the recipients and hands them the message."""
+"""Delivers messages to the clients of this server, and carries out what else audiences are asked to do."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from crosswire.types import Replies, Roster, Tally
 
 
 class LocalDelivery:
-    """The ``Clients`` of a server.
+    """The ``Clients`` of a server, and the ``Dispatcher`` for them alone.
 
     Args:
-        name: gives the server's, which its answers are given under.
+        name: returns the server's name, under which its answers are given.
         registry: the connections by user and room.
         fanout: pushes messages to many.
         subscriptions: of this server.
         duplicates: told of connections that other servers have.
-        call_ids: for calls to clients.
+        call_ids: ids for calls to clients.
     """
 
     __slots__ = ("_call_ids", "_duplicates", "_fanout", "_name", "_registry", "_rooms", "_subscriptions", "_users_here")
@@ -58,26 +58,21 @@ class LocalDelivery:
 
     @property
     def connections(self) -> int:
-        """Connections that have been let in."""
         return len(self._users_here.members)
 
     @property
     def serves(self) -> bool:
-        """It is a server."""
         return True
 
     @property
     def wants_msgpack(self) -> bool:
-        """Whether a connection uses MessagePack."""
         return self._fanout.wants_msgpack
 
     @property
     def users_may_be_elsewhere(self) -> bool:
-        """Whether a user who is connected here may be connected elsewhere too."""
         return self._duplicates.mode == "allow"
 
     def users(self, target: Target) -> Collection[str]:
-        """The users of a target that are connected here."""
         if not isinstance(target, ToUsers):
             return self._users(target)
         if len(target.users) == 1:
@@ -85,15 +80,12 @@ class LocalDelivery:
         return {user for user in target.users if self._users_here.of(user)}
 
     def claimed(self, user: str, claim: Claim) -> None:
-        """Another server has a connection of a user too."""
         self._duplicates.claimed(user, claim)
 
     def restored(self) -> None:
-        """Other servers can be reached again."""
         self._duplicates.claim_again()
 
     def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
-        """Pass on a message that is encoded."""
         recipients = self._recipients(target)
         if not recipients:
             return
@@ -109,11 +101,9 @@ class LocalDelivery:
     # Dispatcher
 
     def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
-        """Send an event."""
         self.deliver(target, encode(messages.event(event, data), msgpack=self.wants_msgpack), exclude)
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
-        """Call every user of the target."""
         call_id = self._call_ids.next()
         frames = self._fanout.encode(messages.server_call(event, data, call_id))
         asked = list(self._recipients(target))
@@ -128,31 +118,27 @@ class LocalDelivery:
                 peer.forget(call_id)
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
-        """Close every connection of the target."""
         peers = list(self._recipients(target))
         for peer in peers:
             peer.close(code, reason)
         return Replies({self._name(): len(peers)})
 
     async def count(self, target: Target) -> Tally:
-        """Count the target's users."""
         return Tally(len(self.users(target)))
 
     async def members(self, room: ToRoom) -> Roster:
-        """List a room's members."""
         return Roster(frozenset(self._rooms.members(room.namespace, room.id)))
 
     async def add(self, room: ToRoom, user: str) -> Replies:
-        """Let every connection of a user join."""
         joined: list[Peer[Socket]] = []
         try:
             for peer in self._users_here.of(user):
                 if self._registry.join(peer, room.namespace, room.id):
-                    joined.append(peer)  # noqa: PERF401 - known even if the next one is refused
+                    joined.append(peer)  # noqa: PERF401 - the list is complete even if the next one is refused
             if joined:
                 await self._subscriptions.room_ready(room.namespace, room.id)
         except BaseException as error:
-            self._leave(room, joined)  # all of the user's connections, or none
+            self._leave(room, joined)  # either all of the user's connections join, or none does
             if isinstance(error, BusUnavailable):
                 error = EventError(error.code, str(error))
             if not isinstance(error, EventError):
@@ -162,11 +148,9 @@ class LocalDelivery:
         return Replies({self._name(): len(joined)})
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
-        """Let every connection of a user leave."""
         return self._leave(room, self._users_here.of(user))
 
     async def clear(self, room: ToRoom) -> Replies:
-        """Let all leave."""
         return self._leave(room, list(self._rooms.in_room(room.namespace, room.id)))
 
     def _leave(self, room: ToRoom, peers: Collection[Peer[Socket]]) -> Replies:

@@ -97,7 +97,7 @@ class DuplicatePolicy:
         # The others are told only now, so that of two servers that claim a user at the same time at least one hears
         # the other. Until they hear it the peer might be dead: the server with the newer connection has it pinged.
         channels.claim(socket.user, socket.stamp, alive=False)
-        if self.mode == "refuse" and await channels.count_listeners(socket.user) > 1:
+        if self.mode == "refuse" and await channels.may_be_elsewhere(socket.user):
             await self._wait_for_objection(socket)
 
     async def _wait_for_objection(self, socket: UserConnection) -> None:

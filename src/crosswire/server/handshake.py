@@ -8,17 +8,18 @@ from crosswire.core.headers import Headers
 from crosswire.core.messages import VERSION_PARAMETER
 from crosswire.errors import UsageError
 
-_MOST_DIGITS = 9
+MAX_VERSION_DIGITS = 9
+"""Digits of the number after ``_cw=`` that are read; a longer one is ignored."""
 
 
 class Handshake:
-    """What a client said when it connected. ``authenticate`` gets it, and ``socket.handshake`` keeps it.
+    """The HTTP request of a connection. ``authenticate`` gets it, and ``socket.handshake`` keeps it.
 
     Attributes:
-        headers: its HTTP header fields, by case-insensitive name.
+        headers: the header fields, by case-insensitive name.
         remote: the client's IP address; empty on a Unix socket. Behind a proxy it is the proxy's, unless that is one of
-            ``Server(trusted_proxies=...)``: then what it says, which may also be ``unknown`` or ``_hidden``.
-        scheme: ``https`` if the client uses TLS, else ``http``, as the socket or a trusted proxy tells it.
+            ``Server(trusted_proxies=...)``: then the address it gives, which may also be ``unknown`` or ``_hidden``.
+        scheme: ``https`` if the client uses TLS, else ``http``, according to the socket or a trusted proxy.
     """
 
     __slots__ = ("_agreed", "_subprotocol", "_target", "headers", "remote", "scheme")
@@ -35,16 +36,16 @@ class Handshake:
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
-        """The WebSocket subprotocols that the client offers, its favourite first."""
+        """WebSocket subprotocols that the client offers, in order of preference."""
         values = self.headers.get_all("sec-websocket-protocol")
         return tuple([name for value in values for part in value.split(",") if (name := part.strip())])
 
     @property
     def subprotocol(self) -> str | None:
-        """The one that was agreed on, or None. A synchronous ``authenticate`` may choose another of those offered.
+        """The subprotocol that was agreed on, or None. A synchronous ``authenticate`` may choose another offered one.
 
         Raises:
-            UsageError: one is set that the client does not offer, or after the upgrade, when it has been told.
+            UsageError: it is set to one that the client does not offer, or after the upgrade, when the client knows it.
         """
         return self._subprotocol
 
@@ -57,34 +58,34 @@ class Handshake:
         self._subprotocol = name
 
     def agree(self) -> str | None:
-        """Return the subprotocol that the client is told; from now on it stays."""
+        """Return the subprotocol to be sent to the client; it can't be set afterwards."""
         self._agreed = True
         return self._subprotocol
 
     @property
     def path(self) -> str:
-        """The path of the request, percent-decoded, without the query."""
+        """Path of the request, percent-decoded, without the query."""
         return unquote(self._target.partition("?")[0])
 
     @property
     def query(self) -> dict[str, str]:
-        """The query's parameters; of one given several times, the last (see :attr:`query_all`)."""
+        """Parameters of the query, with the last value of each (see :attr:`query_all`)."""
         return {name: values[-1] for name, values in self.query_all.items()}
 
     @property
     def query_all(self) -> dict[str, list[str]]:
-        """The query's parameters, each with all its values; without ``_cw``, which is the protocol's own."""
+        """Parameters of the query, with all values of each; without ``_cw``, which belongs to the protocol."""
         query = self._parsed_query()
         query.pop(VERSION_PARAMETER, None)
         return query
 
     @property
     def understands(self) -> int:
-        """What the client says it understands besides the original's protocol (``_cw`` in its URL); 0 for nothing."""
-        if VERSION_PARAMETER not in self._target:  # most often, and parsing takes much longer
+        """Level of the protocol that the client announces (``_cw`` in its URL); 0 for the original's alone."""
+        if VERSION_PARAMETER not in self._target:  # the usual case; parsing takes much longer
             return 0
         value = self._parsed_query().get(VERSION_PARAMETER, [""])[-1]
-        return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else 0
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= MAX_VERSION_DIGITS else 0
 
     def _parsed_query(self) -> dict[str, list[str]]:
         return parse_qs(self._target.partition("?")[2], keep_blank_values=True)

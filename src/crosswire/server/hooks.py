@@ -1,4 +1,4 @@
-"""The life events of a server that an application can attach to."""
+"""The hooks of a server."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ UserHookT = TypeVar(
 PageT = TypeVar("PageT", bound=Callable[[Handshake], Sendable | Response] | Callable[[], Sendable | Response])
 """A handler of plain HTTP requests."""
 
-_SOCKET = Arguments(socket=Socket)
+_SOCKET_ARGUMENTS = Arguments(socket=Socket)
 
 
 class Hooks:
-    """One :class:`Hook` for each life event; ``Server`` shows them as its own attributes."""
+    """The hooks of a server, each a :class:`Hook`; ``Server`` has them as attributes too."""
 
     __slots__ = (
         "on_connect",
@@ -46,7 +46,7 @@ class Hooks:
     )
 
     def __init__(self) -> None:
-        self.on_connect: Hook[[Socket]] = Hook("on_connect", _SOCKET)
+        self.on_connect: Hook[[Socket]] = Hook("on_connect", _SOCKET_ARGUMENTS)
         self.on_disconnect: Hook[[Socket, Close], [Socket]] = Hook(
             "on_disconnect", Arguments(socket=Socket, close=Close)
         )
@@ -56,8 +56,8 @@ class Hooks:
         self.on_error: Hook[[Socket, Exception], [Socket]] = Hook(
             "on_error", Arguments(socket=Socket, exc=BaseException)
         )
-        self.on_pong: Hook[[Socket]] = Hook("on_pong", _SOCKET)
-        self.on_heartbeat: Hook[[Socket]] = Hook("on_heartbeat", _SOCKET)
+        self.on_pong: Hook[[Socket]] = Hook("on_pong", _SOCKET_ARGUMENTS)
+        self.on_heartbeat: Hook[[Socket]] = Hook("on_heartbeat", _SOCKET_ARGUMENTS)
         self.on_start: Hook[[]] = Hook("on_start")
         self.on_listening: Hook[[]] = Hook("on_listening")
         self.on_stop: Hook[[]] = Hook("on_stop")

@@ -1,4 +1,4 @@
-"""Finds out whether the peer of a connection is still there, and how far away."""
+"""Pings the peer of a connection: finds out whether it is still there, and the latency."""
 
 from __future__ import annotations
 
@@ -10,149 +10,159 @@ from crosswire.runtime.timer_wheel import TICK, TimerWheel
 from crosswire.transport.interface import Connection, Traffic
 from crosswire.types import Close, CloseCode
 
-_BACKLOG = 16 * 1024
-"""Bytes in front of a Ping from which on it may take long to leave, and what leaves is looked after."""
-_LOOKS = 8
-"""How often within a timeout."""
+SLOW_BACKLOG = 16 * 1024
+"""Bytes of unsent data behind which a Ping might leave late; then progress is checked more often."""
+CHECKS_PER_TIMEOUT = 8
+"""Number of those checks within ``Heartbeat.timeout``."""
 
 
 class Keepalive:
     """The protocol pings of one connection.
 
-    A ping every ``interval``. If within ``timeout`` after one neither the pong nor anything else arrives, the peer is
-    taken for dead and the connection is dropped, a turn of the wheel later: where this process stood still, the pong
-    has come in time but is yet to be read.
+    A ping is sent every ``interval`` seconds. If neither its pong nor anything else arrives within ``timeout`` seconds,
+    the peer is considered dead and the connection is dropped: in the next turn of the wheel, because after this process
+    stood still the pong might have arrived and not been read yet.
 
-    A pong is behind what the peer is sending, and a ping behind what it is being sent. So every byte that arrives is
-    a sign of life, and so is every byte that leaves while the ping waits for it.
+    A pong is queued behind the data that the peer sends, and a ping behind the data that is sent to it. So every byte
+    that arrives is a sign of life, and so is every byte that leaves while a ping waits behind it.
+
+    Args:
+        connection: to the peer.
+        heartbeat: times of the pings.
+        wheel: for the timers.
 
     Attributes:
-        paused: set while nothing is read of the peer, which therefore has no way to show life.
-        heard: set when anything arrives; a peer that talks is alive even while its pong is stuck behind its data.
+        paused: set while nothing is read from the peer, whose silence means nothing then.
+        heard: set when anything arrives: a peer that sends is alive while its pong is queued behind its data.
         latency: milliseconds from the last answered ping to its pong, or None before the first.
+        sends_heartbeats: set when a heartbeat arrives; pings do without, but :class:`HeartbeatWatch` does not.
     """
 
     __slots__ = (
-        "_asked",
         "_connection",
         "_heartbeat",
-        "_overdue",
-        "_pinged",
+        "_is_last_check",
+        "_last_ping",
         "_probe",
         "_traffic",
+        "_unanswered_since",
         "_wheel",
         "heard",
         "latency",
         "paused",
+        "sends_heartbeats",
     )
 
     def __init__(self, connection: Connection, heartbeat: Heartbeat, wheel: TimerWheel) -> None:
         self._connection: Connection | None = connection
         self._heartbeat = heartbeat
         self._wheel = wheel
-        self._pinged = wheel.clock()
-        self._asked: float | None = None  # when the first ping was sent that nothing was heard since
-        self._overdue = False  # whether what has arrived is read for the last time
-        self._traffic: Traffic | None = None  # as it was when it was looked at last
+        self._last_ping = wheel.clock()
+        self._unanswered_since: float | None = None  # time of the first ping after the last sign of life
+        self._is_last_check = False  # whether the timeout has passed, and arrived data is read once more
+        self._traffic: Traffic | None = None  # as of the last check
         self._probe: asyncio.Future[bool] | None = None
         self.paused = False
         self.heard = False
         self.latency: float | None = None
+        self.sends_heartbeats: bool
         wheel.add(self, heartbeat.interval)
 
     def pong(self, payload: bytes) -> None:
-        """Take a pong; one that answers no ping of ours only shows life."""
+        """Take a pong; one that does not answer the last ping is only a sign of life."""
         self.heard = True
-        if payload == _stamp(self._pinged):
-            self.latency = (self._wheel.clock() - self._pinged) * 1000
+        if payload == _ping_payload(self._last_ping):
+            self.latency = (self._wheel.clock() - self._last_ping) * 1000
         if self._probe is not None:
-            self._probed(alive=True)
+            self._finish_probe(alive=True)
 
     def stop(self) -> None:
-        """Ping no more."""
+        """Stop pinging: the connection is closing or gone."""
         self._connection = None
         if self._probe is not None:
-            self._probed(alive=False)
+            self._finish_probe(alive=False)
 
-    async def answers(self, seconds: float) -> bool:
-        """Ping the peer; tell whether anything of it arrives within ``seconds``."""
+    async def probe(self, timeout: float) -> bool:
+        """Ping the peer, and return whether it shows a sign of life within ``timeout`` seconds."""
         connection = self._connection
         if connection is None:
             return False
         if self._probe is None:
             self._probe = asyncio.get_running_loop().create_future()
             now = self._wheel.clock()
-            self._look(connection, now)
+            self._note_life(connection, now)
             self._ping(connection, now)
-            self._wheel.start(seconds, self._probe_over)
+            self._wheel.start(timeout, self._probe_timed_out)
         return await asyncio.shield(self._probe)
 
     def on_timer(self) -> None:
-        """Send a ping, or drop the connection; called by the timer wheel."""
+        """Check the peer, and ping it if an interval has passed; called by the wheel."""
         connection = self._connection
         if connection is None:
             return
         now = self._wheel.clock()
-        self._look(connection, now)
-        if self._asked is not None and now >= self._asked + self._heartbeat.timeout:
+        self._note_life(connection, now)
+        if self._unanswered_since is not None and now >= self._unanswered_since + self._heartbeat.timeout:
             self._timed_out(connection)
             return
-        if now >= self._pinged + self._heartbeat.interval - TICK:
+        if now >= self._last_ping + self._heartbeat.interval - TICK:
             self._ping(connection, now)
-        self._wheel.add(self, self._next(now))
+        self._wheel.add(self, self._delay(now))
 
-    def _look(self, connection: Connection, now: float) -> None:
-        """Note whether the peer shows life: that of a part of a message is no answer yet, and gives it more time."""
+    def _note_life(self, connection: Connection, now: float) -> None:
+        """Note a sign of life since the last check; a part of a message is no answer, but restarts the timeout."""
         if self.heard or self.paused:
-            self._asked = None
-            self._overdue = False
-        elif self._asked is not None and self._moved(connection):
-            self._asked = now
-            self._overdue = False
+            self._unanswered_since = None
+            self._is_last_check = False
+        elif self._unanswered_since is not None and self._has_traffic(connection):
+            self._unanswered_since = now
+            self._is_last_check = False
 
-    def _moved(self, connection: Connection) -> bool:
-        """Whether bytes came or left since the last look."""
+    def _has_traffic(self, connection: Connection) -> bool:
+        """Whether bytes arrived or left since the last check."""
         before, self._traffic = self._traffic, connection.traffic
         arrived, unsent = self._traffic
         return before is not None and (arrived != before.arrived or unsent < before.unsent)
 
     def _timed_out(self, connection: Connection) -> None:
-        if self._overdue:
+        if self._is_last_check:
             text = f"no sign of life within {self._heartbeat.timeout} s after a ping"
             connection.abort(Close(CloseCode.ABNORMAL, text))
             return
-        self._overdue = True
+        self._is_last_check = True
         self._wheel.add(self, 0)
 
     def _ping(self, connection: Connection, now: float) -> None:
         self.heard = False
         self._traffic = connection.traffic
-        self._pinged = now
-        if self._asked is None:
-            self._asked = now
-        connection.ping(_stamp(now))
+        self._last_ping = now
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+        connection.ping(_ping_payload(now))
 
-    def _next(self, now: float) -> float:
-        ping, timeout = self._pinged + self._heartbeat.interval, self._heartbeat.timeout
-        if self._asked is None:
+    def _delay(self, now: float) -> float:
+        """Return the seconds until the next check."""
+        ping, timeout = self._last_ping + self._heartbeat.interval, self._heartbeat.timeout
+        if self._unanswered_since is None:
             return ping - now
-        look = now + timeout / _LOOKS if self._traffic is not None and self._traffic.unsent > _BACKLOG else inf
-        return min(ping, self._asked + timeout, look) - now
+        is_slow = self._traffic is not None and self._traffic.unsent > SLOW_BACKLOG
+        check = now + timeout / CHECKS_PER_TIMEOUT if is_slow else inf
+        return min(ping, self._unanswered_since + timeout, check) - now
 
-    def _probe_over(self) -> None:
-        self._wheel.start(0, self._probe_due)  # what has come while the process stood still is read first
+    def _probe_timed_out(self) -> None:
+        self._wheel.start(0, self._check_probe)  # data that arrived while the process stood still is read first
 
-    def _probe_due(self) -> None:
+    def _check_probe(self) -> None:
         if self._probe is not None:
-            moved = self._connection is not None and self._moved(self._connection)
-            self._probed(alive=self.heard or self.paused or moved)
+            has_traffic = self._connection is not None and self._has_traffic(self._connection)
+            self._finish_probe(alive=self.heard or self.paused or has_traffic)
 
-    def _probed(self, *, alive: bool) -> None:
+    def _finish_probe(self, *, alive: bool) -> None:
         probe, self._probe = self._probe, None
-        assert probe is not None, "only one that runs can end"
+        assert probe is not None, "only a running probe can finish"
         if not probe.done():
             probe.set_result(alive)
 
 
-def _stamp(sent: float) -> bytes:
+def _ping_payload(sent: float) -> bytes:
     return b"%d" % int(sent * 1_000_000)

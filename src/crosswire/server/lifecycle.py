@@ -16,7 +16,7 @@ from crosswire.server.drain import MIN_TIME, Drain
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
 from crosswire.server.upgrade import Upgrades
-from crosswire.transport.picows_listener import PicowsListener
+from crosswire.transport.interface import NetworkListener
 
 logger = logging.getLogger("crosswire.server")
 
@@ -35,16 +35,16 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_announcing",
         "_drain",
         "_failures",
         "_hooks",
         "_life",
         "_listener",
+        "_name_watch",
         "_node",
+        "_on_listening",
         "_tasks",
         "_upgrades",
-        "_watching",
     )
 
     def __init__(
@@ -54,12 +54,12 @@ class Lifecycle:
         failures: FailureReporter,
         drain: Drain,
         upgrades: Upgrades,
-        listener: PicowsListener,
+        listener: NetworkListener,
         node: Node,
     ) -> None:
         self._node = node
-        self._watching: asyncio.Task[None] | None = None
-        self._announcing: asyncio.Task[None] | None = None
+        self._name_watch: asyncio.Task[None] | None = None
+        self._on_listening: asyncio.Task[None] | None = None
         self._hooks = hooks
         self._tasks = tasks
         self._failures = failures
@@ -70,18 +70,18 @@ class Lifecycle:
 
     @property
     def name(self) -> str:
-        """The server's name."""
+        """Name of the server, for the process that runs it."""
         return self._node.name
 
     @property
     def running(self) -> bool:
-        """Whether it has been started and not stopped."""
+        """Whether the server has been started and not stopped."""
         return self._life.running
 
     async def start(self, *, listen: bool = True) -> None:
-        """Listen, once ``on_start`` has ended; or only serve those who come through the acceptor.
+        """Join the cluster, call ``on_start``, and listen; or serve only connections that come through the acceptor.
 
-        Being cancelled, or stopped meanwhile, it undoes what it has begun.
+        If it is cancelled, or the server is stopped meanwhile, what was done is undone.
 
         Raises:
             ConfigError: the address can't be used, or the server runs already.
@@ -92,13 +92,13 @@ class Lifecycle:
         await self._life.start(partial(self._begin, listen), partial(self._began, listen))
 
     async def stop(self, drain: float) -> None:
-        """Take no more connections, end those there are, and leave no task behind. Does nothing if it does not run.
+        """Refuse new connections, end the others, and leave no task behind. Does nothing if the server does not run.
 
-        Being cancelled, it hurries.
+        If it is cancelled, it skips the waiting.
         """
         require_drain(drain)
         if self.running:
-            self._upgrades.draining = True  # in this turn: who comes now is refused
+            self._upgrades.draining = True  # in this turn of the loop: whoever connects now is refused
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
     async def wait_until_replaced(self) -> None:
@@ -119,23 +119,23 @@ class Lifecycle:
 
     def _began(self, listen: bool) -> None:
         self._upgrades.draining = self._failures.stopping = False
-        self._watching = asyncio.create_task(self._stop_if_replaced(), name="crosswire watch over the name")
+        self._name_watch = asyncio.create_task(self._stop_if_replaced(), name="crosswire watch name")
         logger.info("listening on %s", self._listener.address if listen else "no address")
         if listen:
-            self._announcing = fire(self._hooks.on_listening, (), self._tasks, self._announcing_failed)
+            self._on_listening = fire(self._hooks.on_listening, (), self._tasks, self._on_listening_failed)
 
-    def _announcing_failed(self, error: BaseException) -> None:
+    def _on_listening_failed(self, error: BaseException) -> None:
         self._failures.report(None, error, "a hook")
 
     async def _stop_if_replaced(self) -> None:
-        """Serve nobody under a name that is another's: its clients go to the others."""
+        """Stop when another node has taken over the name: the clients then reconnect to other servers."""
         await self._node.wait_until_replaced()
         await self.stop(0)
 
     async def _end(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:
         drain, deadline = self._drain, asyncio.get_running_loop().time() + max(seconds, MIN_TIME)
         self._failures.stopping = True
-        for task in (self._watching, self._announcing):
+        for task in (self._name_watch, self._on_listening):
             if task is not None and task is not caller:
                 task.cancel()
         try:

@@ -1,4 +1,4 @@
-"""Checks of a server's options: those that can't be used are refused when it is made."""
+"""Checks the options of a server: those that can't be used are refused when it is made."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
 from crosswire.server.duplicates import Duplicates
 
-_CERTIFICATE = "context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH); context.load_cert_chain(...)"
+_TLS_EXAMPLE = "context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH); context.load_cert_chain(...)"
 
 
 def require_options(
     *, limits: object, heartbeat: object, duplicates: object, compression: object, proxy_protocol: object
 ) -> None:
-    """Check the plain ones.
+    """Check the options that need no conversion.
 
     Raises:
-        ConfigError: one can't be used.
+        ConfigError: one of them can't be used.
     """
     require_kind("limits", limits, Limits, "give Limits(max_message=..., ...)")
     require_kind("heartbeat", heartbeat, Heartbeat, "give Heartbeat(interval=..., ...)")
@@ -33,23 +33,23 @@ def require_options(
 
 
 def require_tls(tls: object) -> None:
-    """Check that it can be a server's.
+    """Check that a TLS context is one of a server.
 
     Raises:
-        ConfigError: it is no context, or a client's.
+        ConfigError: it is not a context, or that of a client.
     """
     if tls is None:
         return
-    require_kind("tls", tls, ssl.SSLContext, f"give an ssl.SSLContext with your certificate: {_CERTIFICATE}")
+    require_kind("tls", tls, ssl.SSLContext, f"give an ssl.SSLContext with your certificate: {_TLS_EXAMPLE}")
     if isinstance(tls, ssl.SSLContext) and tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
-        raise ConfigError(f"tls: this is the context of a client. That of a server: {_CERTIFICATE}")
+        raise ConfigError(f"tls: this is the context of a client. That of a server: {_TLS_EXAMPLE}")
 
 
 def require_origins(origins: object) -> Origins | None:
-    """Return what tells the origins that may connect, or None where all may.
+    """Return the origins that may connect, or None if all may.
 
     Raises:
-        ConfigError: one of them can never match, or there is none.
+        ConfigError: one of them can never match, or the list is empty.
     """
     if origins is None:
         return None
@@ -60,10 +60,10 @@ def require_origins(origins: object) -> Origins | None:
 
 
 def require_proxies(trusted: object, *, proxy_protocol: bool) -> TrustedProxies | None:
-    """Return whose word is taken about clients, or None where nobody's is.
+    """Return the proxies that are trusted about clients, or None if there are none.
 
     Raises:
-        ConfigError: they are no addresses, or there are none to announce connections.
+        ConfigError: they are not addresses, or ``proxy_protocol`` is set and there are none.
     """
     strings = require_strings("trusted_proxies", trusted)
     if proxy_protocol and not strings:
@@ -77,7 +77,7 @@ def require_subprotocols(subprotocols: object) -> Collection[str]:
     """Return the names of the application's subprotocols.
 
     Raises:
-        ConfigError: one can't be such a name.
+        ConfigError: one of them can't be a name of a subprotocol.
     """
     strings = require_strings("subprotocols", subprotocols)
     for each in strings:

@@ -13,6 +13,7 @@ from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.throttled_warnings import shown
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.calls import Waiter
+from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
 from crosswire.server.registry import Registry
 from crosswire.transport.interface import Connection
@@ -40,7 +41,7 @@ class Peer(Generic[SocketT]):
         format: as given.
         push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`deliver`.
         stamp: when it got its user, to compare with connections to other servers.
-        keepalive: its pings; told of what arrives.
+        keepalive: its pings, or what it has instead; told of what arrives.
         socket: the same connection for the application; until it is closed here or gone.
     """
 
@@ -78,7 +79,8 @@ class Peer(Generic[SocketT]):
         self.stamp = 0
         self.format = format
         self.push: Push = connection.push
-        self.keepalive = Keepalive(connection, heartbeat, wheel)
+        watch = Keepalive if connection.can_ping else HeartbeatWatch
+        self.keepalive: Keepalive | HeartbeatWatch = watch(connection, heartbeat, wheel)
         self.socket: SocketT
         self._connection = connection
         self._registry = registry
@@ -179,7 +181,7 @@ class Peer(Generic[SocketT]):
         Returns:
             Whether the connection is still there.
         """
-        alive = await self.keepalive.answers(self._heartbeat.probe)
+        alive = await self.keepalive.probe(self._heartbeat.probe)
         if self.is_open and not alive:
             self.abort(Close(CloseCode.ABNORMAL, "no sign of life when the user connected anew"))
         return self.is_open

@@ -1,4 +1,4 @@
-"""Small plain HTTP answers on the port of the WebSockets: a health check, a page, a metric."""
+"""Answers plain HTTP requests on the port of the WebSockets: a health check, a page, a metric."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _ALLOWED = {"Allow": "GET, HEAD, OPTIONS"}
 _REQUEST = Arguments(request=Handshake)
 
 PageHandler = Callable[..., Any]
-"""Takes the request, or nothing, and returns a str (plain text), bytes, a ``Response``, or data for JSON."""
+"""Function that takes the request or nothing, and returns a str, bytes, a ``Response``, or data for JSON."""
 
 
 class PlainRoutes:
-    """Handlers of GET and HEAD requests by path; ``/healthz`` is there from the start, and can be replaced."""
+    """Handlers of GET and HEAD requests by path; ``/healthz`` is built in, and can be replaced."""
 
     __slots__ = ("_by_path",)
 
@@ -34,11 +34,11 @@ class PlainRoutes:
         self._by_path: dict[str, Listener] = {}
 
     def add(self, path: object, handler: PageHandler) -> None:
-        """Answer a path with a handler.
+        """Add the handler of a path.
 
         Raises:
-            ConfigError: the path does not start with a slash, or can never match; or the handler is asynchronous: the
-                answer is given before the connection could wait for anything.
+            ConfigError: the path does not start with a slash, or can never match; or the handler is asynchronous:
+                answers are given at once.
         """
         path = require_path(path)
         listener = Listener(handler, _REQUEST, f"GET {path}")
@@ -47,12 +47,12 @@ class PlainRoutes:
         self._by_path[path] = listener
 
     def answer(self, request: Handshake, method: str = "GET", *, draining: bool) -> Response:
-        """Answer a request that is no WebSocket's. One of HEAD gets the answer of GET; its body is not sent."""
+        """Answer a request without an upgrade. HEAD gets the answer of GET; the transport leaves out its body."""
         if method == "OPTIONS":
             return Response(204, headers=_ALLOWED)
         if method not in ("GET", "HEAD"):
             return Response(405, b"only GET and HEAD are answered here", _ALLOWED)
-        if not request.path.startswith("/"):  # ``GET *``, or a host alone
+        if not request.path.startswith("/"):  # as in ``GET *``, or a host alone
             return Response(400, b"the target of a request is a path")
         listener = self._by_path.get(request.path)
         if listener is not None:

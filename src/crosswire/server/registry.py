@@ -1,4 +1,4 @@
-"""Who is connected to this server, and in which rooms."""
+"""Registry of the connections that have a user, and of the rooms they are in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Registry(Generic[ConnectionT]):
         users: index of the connections by user.
         max_rooms: rooms of one connection.
         fanout: flushed before a change of who gets the messages it holds.
-        subscriptions: follow the first and the last connection of each user and room.
+        subscriptions: told of the first and the last connection of each user and room.
         duplicates: decides which connection of a user stays.
 
     Attributes:
@@ -47,75 +47,75 @@ class Registry(Generic[ConnectionT]):
         self._duplicates = duplicates
         self.rooms: RoomIndex[ConnectionT] = RoomIndex()
 
-    def admit(self, socket: ConnectionT, user: str) -> bool:
-        """Make a socket reachable under a user; False if the user's other connection keeps it out."""
-        if self._duplicates.keeps_out(socket, user):
+    def admit(self, connection: ConnectionT, user: str) -> bool:
+        """Register a connection under a user; return False if another connection of the user keeps it out."""
+        if self._duplicates.keeps_out(connection, user):
             return False
         self._duplicates.close_older(user)
         self._fanout.flush()
         stamp = self._duplicates.stamp()
         if not self.users.of(user):
             self._subscriptions.add_user(user)
-        self._fanout.add_format(socket.format)
-        socket.user = user
-        socket.stamp = stamp
-        self.users.add(socket)
+        self._fanout.add_format(connection.format)
+        connection.user = user
+        connection.stamp = stamp
+        self.users.add(connection)
         return True
 
-    def rename(self, socket: ConnectionT, user: str) -> bool:
-        """Give a socket, which keeps its rooms, another user; False if that user's connection keeps it out."""
-        if user == socket.user:
+    def rename(self, connection: ConnectionT, user: str) -> bool:
+        """Move a connection and its rooms to another user; return False if that user's connection keeps it out."""
+        if user == connection.user:
             return True
-        if self._duplicates.keeps_out(socket, user):
+        if self._duplicates.keeps_out(connection, user):
             return False
-        rooms = self.drop(socket)
-        self.admit(socket, user)
+        rooms = self.drop(connection)
+        self.admit(connection, user)
         for namespace, ids in rooms.items():
             for id_ in ids:
-                self._enter(socket, namespace, id_)
+                self._enter(connection, namespace, id_)
         return True
 
-    def drop(self, socket: ConnectionT) -> dict[str, set[str]]:
-        """Forget a socket, and return the rooms it was in. Another connection of its user is not touched."""
+    def drop(self, connection: ConnectionT) -> dict[str, set[str]]:
+        """Remove a connection, and return the rooms it was in. Other connections of its user are not touched."""
         self._fanout.flush()
-        if self.users.remove(socket):
-            self._fanout.remove_format(socket.format)
-            if not self.users.of(socket.user):
-                self._subscriptions.remove_user(socket.user)
-        self._duplicates.withdraw(socket)
-        rooms = self.rooms.drop(socket)
+        if self.users.remove(connection):
+            self._fanout.remove_format(connection.format)
+            if not self.users.of(connection.user):
+                self._subscriptions.remove_user(connection.user)
+        self._duplicates.withdraw(connection)
+        rooms = self.rooms.drop(connection)
         for namespace, ids in rooms.items():
             for id_ in ids:
                 self._left(namespace, id_)
         return rooms
 
-    def join(self, socket: ConnectionT, namespace: str, id: str) -> bool:
-        """Let a socket join a room; tell whether it was not yet in it.
+    def join(self, connection: ConnectionT, namespace: str, id: str) -> bool:
+        """Add a connection to a room; return whether it was not in it before.
 
         Raises:
             EventError: ``ROOM_LIMIT``, it is in as many rooms as it may be.
         """
-        mine = self.rooms.rooms_of(socket)
+        mine = self.rooms.rooms_of(connection)
         if id in mine.get(namespace, ()):
             return False
         if sum(len(ids) for ids in mine.values()) >= self._max_rooms:
             raise EventError("ROOM_LIMIT", f"a connection may be in {self._max_rooms} rooms at most")
         self._fanout.flush()
-        self._enter(socket, namespace, id)
+        self._enter(connection, namespace, id)
         return True
 
-    def leave(self, socket: ConnectionT, namespace: str, id: str) -> bool:
-        """Let a socket leave a room; tell whether it was in it."""
+    def leave(self, connection: ConnectionT, namespace: str, id: str) -> bool:
+        """Remove a connection from a room; return whether it was in it."""
         self._fanout.flush()
-        left = self.rooms.leave(socket, namespace, id)
+        left = self.rooms.leave(connection, namespace, id)
         if left:
             self._left(namespace, id)
         return left
 
-    def _enter(self, socket: ConnectionT, namespace: str, id: str) -> None:
+    def _enter(self, connection: ConnectionT, namespace: str, id: str) -> None:
         if not self.rooms.in_room(namespace, id):
             self._subscriptions.add_room(namespace, id)
-        self.rooms.join(socket, namespace, id)
+        self.rooms.join(connection, namespace, id)
 
     def _left(self, namespace: str, id: str) -> None:
         if not self.rooms.in_room(namespace, id):

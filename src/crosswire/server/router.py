@@ -159,12 +159,12 @@ class _Clients:
     def busy(_event: str) -> EventError:
         return EventError("BUSY", "too many of your events are still being handled")
 
-    def report(self, session: SessionView, event: str, error: BaseException, *, told: bool) -> None:
+    def report(self, session: SessionView, event: str, error: BaseException, *, awaited: bool) -> None:
         if isinstance(error, Reject):
             session.peer.close(error.close_code, error.reason)
         elif session.peer.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # one that is cancelled because its connection is gone, or the server stops, has not failed
-            self._failures.report(session, error, f"a handler of {event!r}", answers=told)
+            self._failures.report(session, error, f"a handler of {event!r}", answers=awaited)
 
 
 _NO_EVENT = InvalidMessage("a call needs an event")

@@ -52,7 +52,7 @@ from crosswire.server.socket import Socket
 from crosswire.server.subscriptions import Subscriptions
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
-from crosswire.transport.picows_listener import PicowsListener
+from crosswire.transport.network import make_listener
 
 
 class Server:
@@ -154,7 +154,7 @@ class Server:
         router = Router(self._events, self._hooks, limits, workers, failures)
         open_session = partial(Session, peers, admission, router, hooks, limits, heartbeat, wheel, sessions)
         self._acceptor = Upgrades(self._routes, self._authentication, terms, sessions, open_session, failures, watch)
-        self._listener = PicowsListener(
+        self._listener = make_listener(
             self._acceptor,
             limits,
             flusher,
@@ -162,7 +162,7 @@ class Server:
             port=port,
             tls=tls,
             reuse_port=reuse_port,
-            announced=proxies if proxy_protocol else None,
+            header_senders=proxies if proxy_protocol else None,
         )
         self._lifecycle = Lifecycle(
             self._hooks,

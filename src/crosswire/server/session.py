@@ -8,8 +8,8 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
-from crosswire.core.formats import Format
-from crosswire.core.frames import Opcode, encode_frame
+from crosswire.core.formats import Format, message_format
+from crosswire.core.frames import Opcode
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import JSON, READY, Codec, event
@@ -153,6 +153,8 @@ class Session:
 
     def opened(self, connection: Connection) -> None:
         """Begin: let the connection in, refuse it, or authenticate it."""
+        if not connection.framed:
+            self._format = message_format(msgpack=self._format.codec.binary)
         self.peer = self._peers.make(connection, self._format, self._handshake)
         self.socket = self.peer.socket
         self._sessions.add(self)
@@ -323,6 +325,7 @@ class Session:
             self._backlog.clear()
 
     def _receive_heartbeat(self) -> None:
+        self.peer.keepalive.sends_heartbeats = True
         if self._tells_ready and self._phase in (Phase.AUTHENTICATING, Phase.CONNECTING):
             self._echo_due = True
         else:
@@ -330,7 +333,7 @@ class Session:
         self._run_in_turn(self._hooks.on_heartbeat)
 
     def _echo(self) -> None:
-        self.peer.deliver(encode_frame(Opcode.TEXT, self._heartbeat.text.encode()))
+        self.peer.deliver(self._format.raw(Opcode.TEXT, self._heartbeat.text.encode()))
 
     def _run_in_turn(self, hook: AnyHook) -> None:
         """Run a hook, behind the messages that wait."""

@@ -1,4 +1,4 @@
-"""Decides about every HTTP request: a WebSocket, a small answer, or a refusal."""
+"""Answers every HTTP request: grants the upgrade to a WebSocket, refuses it, or sends a plain answer."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from crosswire.server.sessions import Sessions
 from crosswire.transport.interface import Accepted, HttpRequest, Receiver, Response
 
 OpenSession = Callable[[Handshake, Format, Verdict, Context], Receiver]
-"""Makes the session of a connection, with the context variables that ``authenticate`` has set."""
+"""Function that makes the session of a connection, with the context variables that ``authenticate`` has set."""
 
-_SAYS_WHO = {SERVER_HEADER: "1"}
+_IDENTIFICATION = {SERVER_HEADER: "1"}
 _KEY = re.compile(r"\s*[A-Za-z0-9+/]{22}==\s*", re.ASCII)
-"""16 bytes in base64."""
+"""Pattern of a Sec-WebSocket-Key: 16 bytes in base64."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a server agrees to.
+    """Conditions for an upgrade.
 
     Attributes:
-        origins: of pages that may connect, or None for any. A client that sends none is no browser, and is let in.
-        proxies: whose word is taken about clients, or None for nobody's.
+        origins: of pages that may connect, or None for any. A client that sends none is not a browser, and may too.
+        proxies: trusted about the address and scheme of clients, or None.
         subprotocols: the application's.
         compression: whether permessage-deflate is granted.
         connections: how many there may be, or None for any number.
@@ -49,7 +49,7 @@ class Terms:
     connections: int | None = None
 
     def choose(self, offered: Iterable[str]) -> str | None:
-        """Return the client's favourite of the subprotocols that we speak, or None."""
+        """Return the first of the offered subprotocols that the server speaks, or None."""
         for name in offered:
             if name == MSGPACK_SUBPROTOCOL or name in self.subprotocols:
                 return name
@@ -57,19 +57,19 @@ class Terms:
 
 
 class Upgrades:
-    """The server's ``Acceptor``.
+    """The ``Acceptor`` of a server.
 
     Args:
-        routes: plain HTTP answers.
+        routes: handlers of plain HTTP requests.
         authentication: the application's hook.
-        terms: what the server agrees to.
-        sessions: the connections there are.
-        open_session: makes one more.
+        terms: conditions for an upgrade.
+        sessions: of the connections, for their number.
+        open_session: makes the session of a new connection.
         failures: told of a hook that fails, and of refusals.
         watch: warns of hooks and pages that take too long.
 
     Attributes:
-        draining: set when the server stops; new connections are then told to try elsewhere.
+        draining: set when the server stops; new connections are then refused with 503.
     """
 
     __slots__ = (
@@ -111,24 +111,24 @@ class Upgrades:
                 self._watch, what, self._routes.answer, handshake, request.method, draining=self.draining
             )
             if "sec-websocket-key" in request.headers:
-                self._miss_upgrade(handshake, answer)
+                self._warn_no_upgrade(handshake, answer)
             return answer
         refusal = self._refusal(request)
         if refusal is not None:
-            self._warn(handshake, refusal)
+            self._warn_refused(handshake, refusal)
             return refusal
         if offered := handshake.subprotocols:
             handshake.subprotocol = self._terms.choose(offered)
         variables = copy_context()
         verdict = variables.run(self._judge, handshake)
         if isinstance(verdict, Response):
-            self._warn(handshake, verdict)
+            self._warn_refused(handshake, verdict)
             return verdict
         subprotocol = handshake.agree()
         deflated = self._terms.compression and deflate.offered(request.headers)
         form = frame_format(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
         session = self._open_session(handshake, form, verdict, variables)
-        return Accepted(session, subprotocol, deflated, _SAYS_WHO)
+        return Accepted(session, subprotocol, deflated, _IDENTIFICATION)
 
     def _handshake(self, request: HttpRequest) -> Handshake:
         scheme = "https" if request.secure else "http"
@@ -138,7 +138,7 @@ class Upgrades:
         return Handshake(request.target, request.headers, requester.remote, scheme=requester.scheme)
 
     def _refusal(self, request: HttpRequest) -> Response | None:
-        """Why the request can't become a WebSocket, before anybody asks who sent it."""
+        """Return the refusal of a request that can't become a WebSocket, whoever sent it; else None."""
         limit = self._terms.connections
         if self.draining or (limit is not None and len(self._sessions) >= limit):
             return Response(503, b"the server takes no more connections", {"Retry-After": "5"})
@@ -162,16 +162,16 @@ class Upgrades:
             return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
         return verdict
 
-    def _miss_upgrade(self, handshake: Handshake, answer: Response) -> None:
-        """Log that who wanted a WebSocket did not say so: what proxies do that are not told about WebSockets."""
+    def _warn_no_upgrade(self, handshake: Handshake, answer: Response) -> None:
+        """Warn that an upgrade lacks its header fields, as after a proxy that is not configured for WebSockets."""
         text = (
             "a request for a WebSocket, of %r, came without `Upgrade: websocket` and `Connection: Upgrade`, or over "
             "HTTP/1.0, and was answered with HTTP %d: a proxy in front has to pass these on, over HTTP/1.1"
         )
         self._failures.warnings.warn("no upgrade", text, handshake.remote, answer.status)
 
-    def _warn(self, handshake: Handshake, refusal: Response) -> None:
-        """Log a refusal: a browser does not tell its page why, nor does anybody else."""
+    def _warn_refused(self, handshake: Handshake, refusal: Response) -> None:
+        """Warn of a refusal: a browser does not tell its page the reason."""
         origin = handshake.headers.get("origin", "")
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))

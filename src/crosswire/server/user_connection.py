@@ -1,4 +1,4 @@
-"""A connection as the parts know it that keep which user it belongs to."""
+"""A connection as the registry and the duplicate policy see it."""
 
 from __future__ import annotations
 

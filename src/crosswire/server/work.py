@@ -1,4 +1,4 @@
-"""What is at work for one connection: its handlers, and the hooks that its messages and its life trigger."""
+"""Counts and cancels the handlers and hooks at work for one connection."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Work:
         context: the connection's context variables, as ``authenticate`` and ``on_connect`` set them.
 
     Attributes:
-        running: how many are at work; those count too that have been started and have not begun.
-        copy_context: gives a copy of the context, for one event.
+        running: number of handlers and hooks that were started and have not ended.
+        copy_context: returns a copy of the context, for one event.
     """
 
     __slots__ = ("_context", "_next", "_waiting", "copy_context", "running")
@@ -29,11 +29,11 @@ class Work:
         self._next: Callable[[], None] | None = None
 
     def context(self) -> Context:
-        """The context itself, which keeps what is set in it; nothing else may be running in it."""
+        """Return the context itself, which keeps changes; only one hook at a time may run in it."""
         return self._context
 
     def ended(self) -> None:
-        """One has ended; :attr:`running` was counted up when it was started."""
+        """Count a handler as ended; :attr:`running` was incremented when it was started."""
         self.running -= 1
         then = self._next
         if then is not None:
@@ -43,33 +43,33 @@ class Work:
     dropped = ended
 
     def when_one_ends(self, then: Callable[[], None]) -> None:
-        """Call ``then``, once, when the next one has ended."""
+        """Call ``then``, once, when the next handler ends."""
         self._next = then
 
     def follow(self, task: asyncio.Task[None]) -> None:
-        """Count a task, one of a hook, as at work until it ends."""
+        """Count the task of a hook as at work until it ends."""
         if not task.done():
             self.running += 1
             self.waits(task)
             task.add_done_callback(self._done)
 
     def waits(self, task: asyncio.Task[None]) -> None:
-        """One of them waits for something, and has this task for itself."""
+        """Note that a handler waits for something, and that its task runs nothing else."""
         if self._waiting is None:
             self._waiting = set()
         self._waiting.add(task)
 
     def released(self, task: asyncio.Task[None]) -> None:
-        """That one has ended, or does not have the task any more."""
-        assert self._waiting is not None, "it waited first"
+        """Note that the handler of such a task has ended."""
+        assert self._waiting is not None, "waits was called first"
         self._waiting.discard(task)
 
     def has(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether a task is one of them."""
+        """Return whether a task belongs to a handler that waits."""
         return self._waiting is not None and task in self._waiting
 
     def cancel(self, besides: asyncio.Task[Any] | None) -> None:
-        """Cancel those that wait for something, but for that one."""
+        """Cancel the handlers that wait for something, but not the task ``besides``."""
         for task in list(self._waiting or ()):
             if task is not besides:
                 task.cancel()

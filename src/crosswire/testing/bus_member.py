@@ -1,10 +1,11 @@
-"""A member of a bus, as tests look at it: its port, what came and what the port told."""
+"""A member of a bus for tests: its port, the messages that came, and the events of the port."""
 
 from __future__ import annotations
 
 import secrets
 
-from crosswire.cluster.interface import Bus, Port
+from crosswire.cluster.interface import Bus
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.envelopes import ORIGIN_SIZE
 from crosswire.testing.recorder import eventually
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
@@ -13,61 +14,55 @@ CHANNEL = b"cw:test"
 
 
 class BusMember:
-    """A port with what it received and what it told.
+    """A port with the messages that it received and the events that it reported.
 
     Attributes:
-        port: of the bus.
+        port: the member's connection to the bus.
         got: channel and body of each message, in the order in which they came.
-        told: what the port told its owner: what happened, and the value that came with it.
+        told: each event, by its name and with its value.
     """
 
     def __init__(self, bus: Bus, name: str) -> None:
         self.got: list[tuple[bytes, bytes]] = []
         self.told: list[tuple[str, object]] = []
-        self.port: Port = bus.attach(self, name, secrets.token_bytes(ORIGIN_SIZE))
+        self.port = OrderedPort(bus, self, name, secrets.token_bytes(ORIGIN_SIZE))
 
     def bodies(self, channel: bytes = CHANNEL) -> list[bytes]:
-        """What came on a channel."""
+        """Return the bodies that came on a channel."""
         return [body for where, body in self.got if where == channel]
 
     def subscribe(self, channel: bytes = CHANNEL, *, plain: bool = False) -> None:
-        """Note what comes on a channel."""
+        """Record the messages of a channel."""
         self.port.subscribe(channel, lambda body: self.got.append((channel, body)), plain=plain)
 
     async def listen(self, *channels: bytes, plain: bool = False) -> None:
-        """Note what comes on channels, and wait until it would."""
+        """Record the messages of channels; return when the port listens there."""
         for channel in channels or (CHANNEL,):
             self.subscribe(channel, plain=plain)
         for channel in channels or (CHANNEL,):
             await self.port.listening(channel)
 
     async def receives(self, *bodies: bytes, channel: bytes = CHANNEL) -> None:
-        """Wait until so many messages have come on a channel; fail if they are not these."""
+        """Wait for as many messages on a channel; fail if they are not these."""
         await eventually(lambda: len(self.bodies(channel)) >= len(bodies), f"{len(bodies)} messages arrive")
         assert self.bodies(channel) == list(bodies)
 
-    # PortEvents
+    # BusEvents
 
     def paths_changed(self) -> None:
-        """It listens on other ways."""
         self.told.append(("paths changed", self.port.paths))
 
     def path_lost(self, path: str) -> None:
-        """A way is gone."""
         self.told.append(("path lost", path))
 
     def restored(self) -> None:
-        """Others can be reached again."""
         self.told.append(("restored", None))
 
     def gap(self, info: GapInfo) -> None:
-        """Messages may have been missed."""
         self.told.append(("gap", info))
 
     def health_changed(self, status: LinkStatus) -> None:
-        """A Redis is healthy, or is not any more."""
         self.told.append(("health changed", status))
 
     def subscription_failed(self, failure: SubscriptionFailure) -> None:
-        """A channel can't be heard."""
         self.told.append(("subscription failed", failure))

@@ -1,4 +1,4 @@
-"""What a transport offers and what it expects; the contract suite in ``crosswire.testing`` says the rest.
+"""The interface of a transport; the contract suite in ``crosswire.testing`` says the rest.
 
 A listener hands every HTTP request to an :class:`Acceptor`. One that is accepted becomes a :class:`Connection`, and
 everything that arrives on it goes to the :class:`Receiver` that the acceptor named.
@@ -57,10 +57,10 @@ class Response:
 
 
 class Traffic(NamedTuple):
-    """How far bytes have come that the receiver is not told of; looked at twice, it shows whether any moved between.
+    """Movement of bytes that the receiver is not told of; two values, compared, show whether any moved in between.
 
     Attributes:
-        arrived: another number whenever a part of a message came, or a Ping.
+        arrived: a number that changes whenever a part of a message arrives, or a Ping.
         unsent: bytes that have left the outbox and that the peer's system has not taken yet, as far as that is known.
     """
 
@@ -72,15 +72,25 @@ class Connection(Protocol):
     """One open WebSocket, seen from the server. None of its methods raises for a peer that is gone."""
 
     @property
+    def framed(self) -> bool:
+        """Whether ``push`` takes WebSocket frames; if not, it takes messages: see ``Encoded`` in core/formats.py."""
+        ...
+
+    @property
+    def can_ping(self) -> bool:
+        """Whether Pings can be sent, and Pongs are received; if not, only messages show that the peer is alive."""
+        ...
+
+    @property
     def push(self) -> Push:
-        """Queues one encoded frame; frames of one loop turn leave together.
+        """Function that queues what a format has encoded; what one loop turn queues leaves together.
 
         A connection whose peer does not read is dropped once more than its limit waits.
         """
         ...
 
     def ping(self, payload: bytes) -> None:
-        """Send a Ping; the Pong goes to the receiver."""
+        """Send a Ping, where ``can_ping``; the Pong goes to the receiver."""
 
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake; what was pushed before still leaves first. The first close counts."""
@@ -89,7 +99,7 @@ class Connection(Protocol):
         """Drop the connection without a handshake; ``close`` is what the receiver will be told."""
 
     def pause_reading(self) -> None:
-        """Read no more, so that the peer is held back; what has been read already still reaches the receiver.
+        """Stop reading, so that the peer is held back; what has been read already still reaches the receiver.
 
         That is not more than a read buffer holds. The end of a peer may be noticed only when reading goes on, which
         it does of itself when the connection is closed from here.
@@ -100,39 +110,39 @@ class Connection(Protocol):
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait to be sent."""
+        """Bytes that wait to be sent, as far as the connection can count them."""
         ...
 
     async def drained(self, below: int) -> bool:
-        """Wait until fewer than ``below`` bytes wait to be sent; False if the connection is closing or gone."""
+        """Wait until fewer than ``below`` bytes wait to be sent; return False if the connection is closing or gone."""
         ...
 
     @property
     def traffic(self) -> Traffic:
-        """How far bytes have come of which nobody is told; as cheap as to be asked for at every Ping."""
+        """Movement of bytes, where ``can_ping``; cheap enough to be asked for at every Ping."""
         ...
 
 
 class Receiver(Protocol):
-    """Where a connection's arrivals go. Nothing is called before ``opened`` or after ``closed``.
+    """Callbacks for what arrives on a connection. None is called before ``opened`` or after ``closed``.
 
-    A method that raises ends its connection with 1011.
+    A callback that raises ends its connection with 1011.
     """
 
     def opened(self, connection: Connection) -> None:
-        """The upgrade is done."""
+        """Begin to use a connection; the upgrade is done."""
 
     def text(self, text: str) -> None:
-        """A whole text message."""
+        """Receive a whole text message."""
 
     def binary(self, data: bytes) -> None:
-        """A whole binary message."""
+        """Receive a whole binary message."""
 
     def pong(self, payload: bytes) -> None:
-        """A Pong, asked for or not."""
+        """Receive a Pong, asked for or not."""
 
     def closed(self, close: Close) -> None:
-        """The connection is gone; called once."""
+        """Note that the connection is gone; called once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +163,45 @@ class Accepted:
 
 
 class Acceptor(Protocol):
-    """Decides about requests."""
+    """Decision about every HTTP request."""
 
     def accept(self, request: HttpRequest) -> Accepted | Response:
         """Grant the upgrade, or answer with plain HTTP. Must not raise."""
         ...
+
+
+class NetworkListener(Protocol):
+    """Source of connections on one address of the network; hands their requests to an :class:`Acceptor`."""
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 on a Unix socket, and before :meth:`bind` if a free one was asked for."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """The URL that clients connect to."""
+        ...
+
+    def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None) -> None:
+        """Change the address before it is bound; None leaves a part of it as it is.
+
+        Raises:
+            ConfigError: it can't be used.
+        """
+
+    async def bind(self) -> None:
+        """Take the address, so that the port is known; nothing is accepted yet.
+
+        Raises:
+            ConfigError: the address can't be used.
+        """
+
+    async def serve(self) -> None:
+        """Accept connections."""
+
+    async def stop(self) -> None:
+        """Accept no more connections; open ones stay, and requests on them are still decided."""
+
+    async def end(self) -> None:
+        """Close the connections that have not become WebSockets."""

@@ -71,9 +71,7 @@ class MemoryListener:
             headers: added to those that ask for the upgrade; a field of the same name replaces one.
             remote: the address that the server sees.
         """
-        fields = _request_headers(headers)
-        request = HttpRequest(target, fields, remote, upgrade=fields.has_token("connection", "upgrade"))
-        decision = self._acceptor.accept(request)
+        decision = self._acceptor.accept(make_upgrade_request(target, headers, remote))
         if isinstance(decision, Response):
             return decision
         connection = MemoryConnection(decision.receiver, self._context)
@@ -151,6 +149,9 @@ class MemoryConnection:
         transport: leads to the peer.
         push: queues an encoded frame.
     """
+
+    framed = True
+    can_ping = True
 
     def __init__(self, receiver: Receiver, context: ListenerContext) -> None:
         self._receiver = receiver
@@ -264,7 +265,10 @@ class MemoryConnection:
         return closing
 
 
-def _request_headers(given: Iterable[tuple[str, str]]) -> Headers:
-    fields = list(given)
-    names = {name.lower() for name, _ in fields}
-    return Headers([*((name, value) for name, value in _UPGRADE.items() if name.lower() not in names), *fields])
+def make_upgrade_request(target: str, headers: Iterable[tuple[str, str]], remote: str) -> HttpRequest:
+    """Return a request for a WebSocket; a field of ``headers`` replaces one of the upgrade's of the same name."""
+    given = list(headers)
+    names = {name.lower() for name, _ in given}
+    own = [(name, value) for name, value in _UPGRADE.items() if name.lower() not in names]
+    fields = Headers([*own, *given])
+    return HttpRequest(target, fields, remote, upgrade=fields.has_token("connection", "upgrade"))

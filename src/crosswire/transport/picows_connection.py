@@ -41,6 +41,9 @@ class PicowsConnection(WSListener):
         "_transport",
     )
 
+    framed = True
+    can_ping = True
+
     def __init__(self, receiver: Receiver, context: ListenerContext, *, deflate: bool) -> None:
         self._receiver = receiver
         self._context = context

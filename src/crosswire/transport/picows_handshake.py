@@ -35,19 +35,19 @@ class HandshakeProtocol(asyncio.Protocol):
         acceptor: decides about it.
         context: of the listener.
         handshakes: counts it among them while it is one.
-        announced: what a proxy said of the connection, or None.
+        proxy_header: what a proxy said of the connection, or None.
     """
 
-    __slots__ = ("_acceptor", "_announced", "_context", "_handshakes", "_head", "_transport")
+    __slots__ = ("_acceptor", "_context", "_handshakes", "_head", "_proxy_header", "_transport")
 
     def __init__(
         self,
         acceptor: Acceptor,
         context: ListenerContext,
         handshakes: PendingHandshakes,
-        announced: ProxyHeader | None = None,
+        proxy_header: ProxyHeader | None = None,
     ) -> None:
-        self._announced = announced
+        self._proxy_header = proxy_header
         self._acceptor = acceptor
         self._context = context
         self._handshakes = handshakes
@@ -96,7 +96,7 @@ class HandshakeProtocol(asyncio.Protocol):
     # What becomes of it.
 
     def _decide(self, head: RequestHead) -> None:
-        said = self._announced
+        said = self._proxy_header
         remote = self._peer() if said is None or said.remote is None else said.remote
         secure = self._context.secure or (said is not None and said.tls)
         request = HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)

@@ -37,7 +37,7 @@ class PicowsListener:
         port: 0 for a free one, the same on all addresses of the host.
         tls: context for ``wss``.
         reuse_port: let several processes listen on the port (``SO_REUSEPORT``).
-        announced: whose PROXY protocol is believed, which every connection then begins with; None for none.
+        header_senders: proxies that begin every connection with a header of the PROXY protocol; None for none.
 
     Raises:
         ConfigError: an option can't be used.
@@ -53,11 +53,11 @@ class PicowsListener:
         port: int,
         tls: ssl.SSLContext | None = None,
         reuse_port: bool = False,
-        announced: TrustedProxies | None = None,
+        header_senders: TrustedProxies | None = None,
     ) -> None:
         self._acceptor = acceptor
         self._tls = tls
-        self._announced = announced
+        self._header_senders = header_senders
         self._host, self._port, self._reuse_port = host, port, reuse_port
         self._unix = _place(host, port, reuse_port)
         if self._unix is not None and reuse_port:
@@ -155,7 +155,7 @@ class PicowsListener:
 
     def _server_tls(self) -> dict[str, Any]:
         """Options for TLS from the first byte; where an announcement comes first, it begins after that."""
-        return {} if self._announced is not None else self._tls_options("ssl")
+        return {} if self._header_senders is not None else self._tls_options("ssl")
 
     def _tls_options(self, name: str) -> dict[str, Any]:
         """The context, and our limits instead of the event loop's: a minute for the handshake, half of one to end."""
@@ -188,15 +188,15 @@ class PicowsListener:
         await self._tasks.cancel()
 
     def _protocol(self) -> asyncio.Protocol:
-        if self._announced is None:
+        if self._header_senders is None:
             return HandshakeProtocol(self._acceptor, self._context, self._handshakes)
         tls = self._tls_options("sslcontext")
         return ProxyHeaderProtocol(
-            self._announced, self._handshakes, self._context.request_warnings, tls, self._begin, self._tasks
+            self._header_senders, self._handshakes, self._context.request_warnings, tls, self._begin, self._tasks
         )
 
-    def _begin(self, announcement: ProxyHeader) -> HandshakeProtocol:
-        return HandshakeProtocol(self._acceptor, self._context, self._handshakes, announcement)
+    def _begin(self, header: ProxyHeader) -> HandshakeProtocol:
+        return HandshakeProtocol(self._acceptor, self._context, self._handshakes, header)
 
 
 def _place(host: object, port: object, reuse_port: object) -> UnixSocket | None:

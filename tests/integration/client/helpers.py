@@ -1,4 +1,4 @@
-"""What the client's tests share."""
+"""Helpers of the client's tests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from crosswire.client import Client
 from crosswire.types import Close
 
 
-class Watch:
-    """Notes every life event of a client, in order."""
+class HookRecorder:
+    """Recorder of a client's hooks, in order."""
 
     def __init__(self, client: Client) -> None:
         self.events: list[str] = []
@@ -39,6 +39,6 @@ class Watch:
         self.retries.append((attempt, delay))
 
 
-def quick(url: str, **options: Any) -> Client:
-    """A client that does not keep a test waiting."""
+def quick_client(url: str, **options: Any) -> Client:
+    """Return a client with delays of 20 ms at most."""
     return Client(url, **{"fast_interval": 0.02, "max_interval": 0.02, **options})

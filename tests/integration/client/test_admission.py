@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 
 from crosswire import Client, Close, Handshake, NotConnected, Refused, Reject, Server
 from tests.integration.client.fake_server import FakeServer
-from tests.integration.client.helpers import Watch, quick
+from tests.integration.client.helpers import HookRecorder, quick_client
 from tests.support.aio import wait_until
 
 
@@ -41,17 +41,17 @@ def refuses(how: str) -> Server:
 
 
 @pytest.mark.parametrize("how", ["at once", "later", "on_connect", "status"])
-async def test_who_is_refused_is_told_by_connect(how: str) -> None:
+async def test_connect_raises_a_refusal(how: str) -> None:
     async with refuses(how) as server:
         client = Client(url_of(server))
-        watch = Watch(client)
+        recorder = HookRecorder(client)
         with pytest.raises(Refused) as caught:
             async with client:
                 pytest.fail("the client was let in")
         expected = (1008, "HTTP 401", 401) if how == "status" else (4011, "Auth failure", None)
         assert (caught.value.code, caught.value.reason, caught.value.status) == expected
         assert caught.value.close == Close(*expected[:2])
-        assert watch.events == (["error"] if how == "status" else ["open", "close"])
+        assert recorder.events == (["error"] if how == "status" else ["open", "close"])
         assert not client.reconnecting
         with pytest.raises(NotConnected) as later:
             client.send("say")
@@ -71,9 +71,9 @@ async def test_connect_returns_when_the_client_is_let_in() -> None:
 
     async with server:
         client = Client(url_of(server))
-        watch = Watch(client)
+        recorder = HookRecorder(client)
         connecting = asyncio.create_task(client.connect())
-        await wait_until(lambda: watch.events)
+        await wait_until(lambda: recorder.events)
         answer = asyncio.create_task(client.call("say", 1))
         await asyncio.sleep(1.5)  # longer than a server that says nothing is waited for
         assert not connecting.done()
@@ -85,7 +85,7 @@ async def test_connect_returns_when_the_client_is_let_in() -> None:
         await client.close()
 
 
-async def test_a_server_whose_authentication_fails_is_left_alone_for_longer_and_longer(
+async def test_delays_grow_while_authentication_fails(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.CRITICAL, "crosswire.server")
@@ -98,19 +98,19 @@ async def test_a_server_whose_authentication_fails_is_left_alone_for_longer_and_
         raise RuntimeError("the database is down")
 
     async with server:
-        client = quick(url_of(server), retry_limit=3)
-        watch = Watch(client)
+        client = quick_client(url_of(server), retry_limit=3)
+        recorder = HookRecorder(client)
         with pytest.raises(NotConnected, match=r"gave up after 3 attempts.*1011") as caught:
             await client.connect()
         assert caught.value.close is not None
         assert caught.value.close.code == 1011
-        assert [attempt for attempt, _ in watch.retries] == [1, 2, 3]
-        assert watch.count("open") == watch.count("close") == 4
+        assert [attempt for attempt, _ in recorder.retries] == [1, 2, 3]
+        assert recorder.count("open") == recorder.count("close") == 4
 
 
 @pytest.mark.parametrize("original", [False, True], ids=["ours", "another"])
 @pytest.mark.parametrize("end", [1000, 1001, 1012, 1013, "lost", "says something"])
-async def test_a_server_that_accepts_and_closes_makes_no_storm(original: bool, end: int | str) -> None:
+async def test_delays_grow_while_a_server_accepts_and_closes(original: bool, end: int | str) -> None:
     async def script(connection: ServerConnection) -> None:
         if end == "says something":
             await connection.send('{"event":"welcome"}')
@@ -122,16 +122,16 @@ async def test_a_server_that_accepts_and_closes_makes_no_storm(original: bool, e
     async with FakeServer() as server:
         server.original, server.lets_in = original, False
         server.script = script
-        client = quick(server.url, retry_limit=4)
-        watch = Watch(client)
+        client = quick_client(server.url, retry_limit=4)
+        recorder = HookRecorder(client)
         client.reconnect(reset=True)
-        await wait_until(lambda: watch.count("give up 4"))
-        assert [attempt for attempt, _ in watch.retries] == [1, 2, 3, 4]
+        await wait_until(lambda: recorder.count("give up 4"))
+        assert [attempt for attempt, _ in recorder.retries] == [1, 2, 3, 4]
         assert len(server.connections) == 4
         await client.close()
 
 
-async def test_another_server_is_waited_for_a_second_unless_it_says_something() -> None:
+async def test_a_server_that_announces_nothing_is_waited_for_a_second() -> None:
     async def script(connection: ServerConnection) -> None:
         if len(server.connections) == 2:
             await connection.send('{"event":"welcome"}')
@@ -154,25 +154,25 @@ async def test_another_server_is_waited_for_a_second_unless_it_says_something() 
 
 
 @pytest.mark.parametrize("status", [403, 404])
-async def test_a_proxy_that_has_nothing_behind_it_is_tried_again_after_a_loss(status: int) -> None:
+async def test_a_proxy_without_a_server_is_tried_again_after_a_loss(status: int) -> None:
     async with FakeServer() as server:
-        client = quick(server.url)
-        watch = Watch(client)
+        client = quick_client(server.url)
+        recorder = HookRecorder(client)
         await client.connect()
         server.refuse_with = status
         server.drop_all()
-        await wait_until(lambda: len(watch.errors) >= 3)
-        assert all(isinstance(each, Refused) and each.status == status for each in watch.errors)
-        assert [attempt for attempt, _ in watch.retries][:3] == [1, 2, 3]
+        await wait_until(lambda: len(recorder.errors) >= 3)
+        assert all(isinstance(each, Refused) and each.status == status for each in recorder.errors)
+        assert [attempt for attempt, _ in recorder.retries][:3] == [1, 2, 3]
         server.refuse_with = None
-        await wait_until(lambda: watch.count("open") == 2)
+        await wait_until(lambda: recorder.count("open") == 2)
         await client.close()
         server.refuse_with = status  # a first attempt again: the URL may be wrong
         with pytest.raises(Refused):
             await client.connect()
 
 
-async def test_a_policy_may_take_them_as_final() -> None:
+async def test_a_policy_may_take_these_statuses_as_final() -> None:
     asked: list[Close] = []
 
     def policy(close: Close) -> bool:
@@ -180,12 +180,12 @@ async def test_a_policy_may_take_them_as_final() -> None:
         return close.reason != "HTTP 404"
 
     async with FakeServer() as server:
-        client = quick(server.url, reconnect_policy=policy)
-        watch = Watch(client)
+        client = quick_client(server.url, reconnect_policy=policy)
+        recorder = HookRecorder(client)
         await client.connect()
         server.refuse_with = 404
         server.drop_all()
-        await wait_until(lambda: watch.errors)
+        await wait_until(lambda: recorder.errors)
         assert asked[-1] == Close(1006, "HTTP 404")
         assert not client.reconnecting
         with pytest.raises(NotConnected) as caught:
@@ -204,12 +204,12 @@ async def test_an_expired_token_is_renewed_by_the_next_attempt(option: str) -> N
             server.refuse_with = 401 if token == "expired" else None
             return {"token": token}
 
-        client = quick(server.url, **{option: fresh})
-        watch = Watch(client)
+        client = quick_client(server.url, **{option: fresh})
+        recorder = HookRecorder(client)
         await client.connect()
         server.drop_all()
-        await wait_until(lambda: watch.count("open") == 2)
-        assert [each.status for each in watch.errors if isinstance(each, Refused)] == [401]
+        await wait_until(lambda: recorder.count("open") == 2)
+        assert [each.status for each in recorder.errors if isinstance(each, Refused)] == [401]
         sent = [each.path + str(each.headers) for each in server.requests]
         assert ["old" in sent[0], "expired" in sent[1], "new" in sent[2]] == [True] * 3
         await client.close()

@@ -9,7 +9,7 @@ import pytest
 
 from crosswire.errors import CallTimeout, ConfigError, EventError, InvalidPayload, NotConnected
 from tests.integration.client.fake_server import FakeServer, Refusal
-from tests.integration.client.helpers import Watch, quick
+from tests.integration.client.helpers import HookRecorder, quick_client
 from tests.support.aio import wait_until
 
 
@@ -19,10 +19,10 @@ class Point:
     y: int = 0
 
 
-async def test_calls_are_answered_each_with_its_own() -> None:
+async def test_each_call_gets_its_own_answer() -> None:
     async with FakeServer() as server:
         server.answers = {"say": {"msg": "hi"}, "nothing": None, "number": 5}
-        async with quick(server.url) as client:
+        async with quick_client(server.url) as client:
             answers: Any = await asyncio.gather(client.call("say", 1), client.call("nothing"), client.call("number"))
             assert answers == [{"msg": "hi"}, None, 5]
             ids = [message["callbackId"] for message in server.messages]
@@ -33,14 +33,14 @@ async def test_calls_are_answered_each_with_its_own() -> None:
 async def test_a_refusal_is_raised() -> None:
     async with FakeServer() as server:
         server.answers["join"] = Refusal("full", "the room is full")
-        async with quick(server.url) as client:
+        async with quick_client(server.url) as client:
             with pytest.raises(EventError) as caught:
                 await client.call("join")
             assert (caught.value.code, caught.value.message) == ("full", "the room is full")
 
 
 async def test_a_call_without_an_answer_times_out_and_is_forgotten() -> None:
-    async with FakeServer() as server, quick(server.url, call_timeout=0.02) as client:
+    async with FakeServer() as server, quick_client(server.url, call_timeout=0.02) as client:
         for timeout in (None, 0.01):
             with pytest.raises(CallTimeout) as caught:
                 await client.call("lost", timeout=timeout)
@@ -60,7 +60,7 @@ async def test_the_pending_notice_is_given_once() -> None:
         await asyncio.sleep(0)
         notices.append("async")
 
-    async with FakeServer() as server, quick(server.url, pending_after=0.01) as client:
+    async with FakeServer() as server, quick_client(server.url, pending_after=0.01) as client:
         first = asyncio.create_task(client.call("first", on_pending=lambda: notices.append("sync")))
         await wait_until(lambda: len(notices) == len(server.messages) == 1)
         second = asyncio.create_task(client.call("second", on_pending=async_notice, pending_after=0))
@@ -76,7 +76,7 @@ async def test_no_notice_when_the_answer_is_quick() -> None:
     notices: list[None] = []
     async with FakeServer() as server:
         server.answers["say"] = 1
-        async with quick(server.url) as client:
+        async with quick_client(server.url) as client:
             began = time.monotonic()
             await client.call("say", on_pending=lambda: notices.append(None), pending_after=0.05)
             was_quick = time.monotonic() - began < 0.045  # unless this process stood still meanwhile
@@ -85,17 +85,17 @@ async def test_no_notice_when_the_answer_is_quick() -> None:
 
 
 async def test_a_failing_notice_is_reported_and_the_call_goes_on() -> None:
-    async with FakeServer() as server, quick(server.url) as client:
-        watch = Watch(client)
+    async with FakeServer() as server, quick_client(server.url) as client:
+        recorder = HookRecorder(client)
         calling = asyncio.create_task(client.call("later", on_pending=lambda: 1 / 0, pending_after=0))
-        await wait_until(lambda: watch.errors and server.messages)
-        assert isinstance(watch.errors[0], ZeroDivisionError)
+        await wait_until(lambda: recorder.errors and server.messages)
+        assert isinstance(recorder.errors[0], ZeroDivisionError)
         await server.send({"payload": "answer", "callbackId": server.messages[0]["callbackId"]})
         assert await calling == "answer"
 
 
 async def test_misuse_of_a_call_is_refused_before_anything_is_sent() -> None:
-    async with FakeServer() as server, quick(server.url) as client:
+    async with FakeServer() as server, quick_client(server.url) as client:
         misuses: list[dict[str, Any]] = [
             {"timeout": 0},
             {"pending_after": -1},
@@ -114,7 +114,7 @@ async def test_misuse_of_a_call_is_refused_before_anything_is_sent() -> None:
 
 
 async def test_a_cancelled_call_is_forgotten() -> None:
-    async with FakeServer() as server, quick(server.url) as client:
+    async with FakeServer() as server, quick_client(server.url) as client:
         calling = asyncio.create_task(client.call("lost"))
         await wait_until(lambda: server.messages)
         calling.cancel()
@@ -128,7 +128,7 @@ async def test_a_cancelled_call_is_forgotten() -> None:
 @pytest.mark.parametrize("how", ["dropped", "closed by the server", "reconnect()"])
 async def test_calls_fail_as_soon_as_the_connection_is_lost(how: str) -> None:
     async with FakeServer() as server:
-        client = quick(server.url)
+        client = quick_client(server.url)
         await client.connect()
         calling = asyncio.create_task(client.call("lost", timeout=60))
         await wait_until(lambda: server.messages)
@@ -145,7 +145,7 @@ async def test_calls_fail_as_soon_as_the_connection_is_lost(how: str) -> None:
 
 async def test_calls_fail_before_the_closing_handshake_is_done() -> None:
     async with FakeServer() as server:
-        client = quick(server.url)
+        client = quick_client(server.url)
         await client.connect()
         calling = asyncio.create_task(client.call("lost", timeout=60))
         await wait_until(lambda: server.messages)
@@ -160,11 +160,11 @@ async def test_calls_fail_before_the_closing_handshake_is_done() -> None:
 
 async def test_nothing_is_sent_once_the_connection_is_lost() -> None:
     async with FakeServer() as server:
-        client = quick(server.url, retry_limit=0)
-        watch = Watch(client)
+        client = quick_client(server.url, retry_limit=0)
+        recorder = HookRecorder(client)
         await client.connect()
         server.drop_all()
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: recorder.closes)
         with pytest.raises(NotConnected):
             client.send("say")
         with pytest.raises(NotConnected):
@@ -174,7 +174,7 @@ async def test_nothing_is_sent_once_the_connection_is_lost() -> None:
 async def test_an_answer_becomes_the_type_that_was_asked_for_or_is_refused() -> None:
     async with FakeServer() as server:
         server.answers = {"point": {"x": 1}, "odd": {"x": "1"}, "nothing": None}
-        async with quick(server.url) as client:
+        async with quick_client(server.url) as client:
             assert await client.call("point", type=Point) == Point(1)
             assert await client.call("point", type=dict[str, int]) == {"x": 1}
             assert await client.call("nothing", type=Point | None) is None

@@ -11,7 +11,7 @@ from crosswire.errors import NotConnected, Refused
 from crosswire.transport.connector import Target
 from crosswire.types import Close
 from tests.integration.client.fake_server import FakeServer, SilentServer
-from tests.integration.client.helpers import Watch, quick
+from tests.integration.client.helpers import HookRecorder, quick_client
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
 from tests.support.loops import on_asyncio
@@ -20,13 +20,13 @@ from tests.support.loops import on_asyncio
 async def test_connects_and_closes_with_4001() -> None:
     async with FakeServer() as server:
         client = Client(server.url)
-        watch = Watch(client)
+        recorder = HookRecorder(client)
         async with client:
-            assert watch.events == ["open"]
+            assert recorder.events == ["open"]
             await client.connect()
             assert len(server.connections) == 1
-        assert watch.events == ["open", "close"]
-        assert watch.closes == [Close(4001, "closed by the client")]
+        assert recorder.events == ["open", "close"]
+        assert recorder.closes == [Close(4001, "closed by the client")]
         await wait_until(lambda: server.last.close_code == 4001)
         assert not client.reconnecting
 
@@ -44,16 +44,16 @@ async def test_params_headers_and_host_are_sent() -> None:
 
 async def test_a_client_can_be_connected_again_after_close() -> None:
     async with FakeServer() as server:
-        client = quick(server.url)
+        client = quick_client(server.url)
         for count in (1, 2):
             async with client:
                 client.send("hello")
                 await wait_until(lambda count=count: len(server.messages) == count)  # type: ignore[misc]
 
 
-async def test_several_waiters_are_served_by_one_connection() -> None:
+async def test_several_calls_of_connect_share_one_connection() -> None:
     async with FakeServer() as server:
-        client = quick(server.url)
+        client = quick_client(server.url)
         await asyncio.gather(client.connect(), client.connect(), client.connect())
         assert len(server.connections) == 1
         await asyncio.gather(client.close(), client.close())
@@ -64,16 +64,16 @@ async def test_connect_keeps_trying_until_the_server_is_there() -> None:
     server = FakeServer()
     async with server:
         pass
-    client = quick(server.url)
-    watch = Watch(client)
+    client = quick_client(server.url)
+    recorder = HookRecorder(client)
     connecting = asyncio.create_task(client.connect())
-    await wait_until(lambda: len(watch.retries) >= 2)
+    await wait_until(lambda: len(recorder.retries) >= 2)
     assert not client.reconnecting
     assert not connecting.done()
     async with server:
         await connecting
-        assert isinstance(watch.errors[0], NotConnected)
-        assert [attempt for attempt, _ in watch.retries] == list(range(1, len(watch.retries) + 1))
+        assert isinstance(recorder.errors[0], NotConnected)
+        assert [attempt for attempt, _ in recorder.retries] == list(range(1, len(recorder.retries) + 1))
         await client.close()
 
 
@@ -81,14 +81,14 @@ async def test_connect_keeps_trying_until_the_server_is_there() -> None:
 async def test_an_upgrade_refused_for_good_raises_at_once(status: int) -> None:
     async with FakeServer() as server:
         server.refuse_with = status
-        client = quick(server.url, params={"token": "secret"})
-        watch = Watch(client)
+        client = quick_client(server.url, params={"token": "secret"})
+        recorder = HookRecorder(client)
         with pytest.raises(NotConnected, match=f"HTTP {status}") as caught:
             await client.connect()
         assert isinstance(caught.value, Refused)
         assert (caught.value.code, caught.value.reason, caught.value.status) == (1008, f"HTTP {status}", status)
         assert "secret" not in str(caught.value)
-        assert watch.events == ["error"]
+        assert recorder.events == ["error"]
         assert len(server.requests) == 1
         await client.close()
 
@@ -97,7 +97,7 @@ async def test_an_upgrade_refused_for_good_raises_at_once(status: int) -> None:
 async def test_an_upgrade_refused_for_now_is_tried_again(status: int) -> None:
     async with FakeServer() as server:
         server.refuse_with = status
-        client = quick(server.url)
+        client = quick_client(server.url)
         connecting = asyncio.create_task(client.connect())
         await wait_until(lambda: len(server.requests) >= 2)
         server.refuse_with = None
@@ -105,14 +105,14 @@ async def test_an_upgrade_refused_for_now_is_tried_again(status: int) -> None:
         await client.close()
 
 
-async def test_what_is_no_websocket_server_is_reported_as_such() -> None:
+async def test_a_server_without_websocket_is_reported_as_such() -> None:
     async def nonsense(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
         writer.close()
 
     server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
     async with server:
-        client = quick(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", retry_limit=1)
+        client = quick_client(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", retry_limit=1)
         with pytest.raises(NotConnected, match="gave up after 1 attempts"):
             await client.connect()
         await client.close()
@@ -122,7 +122,7 @@ async def test_an_attempt_that_gets_no_answer_is_given_up(monkeypatch: pytest.Mo
     monkeypatch.setattr(reconnection_module, "CONNECT_TIMEOUT", 0.05)
 
     async with SilentServer() as server:
-        client = quick(server.url, retry_limit=1)
+        client = quick_client(server.url, retry_limit=1)
         with pytest.raises(NotConnected, match="no answer within"):
             await client.connect()
         await wait_until(lambda: server.taken == 2 and server.open == 0)
@@ -132,14 +132,14 @@ async def test_an_attempt_that_gets_no_answer_is_given_up(monkeypatch: pytest.Mo
 async def test_close_while_the_upgrade_is_under_way() -> None:
     async with SilentServer() as server:
         client = Client(server.url)
-        watch = Watch(client)
+        recorder = HookRecorder(client)
         connecting = asyncio.create_task(client.connect())
         await wait_until(lambda: server.open == 1)
         await client.close()
         with pytest.raises(NotConnected, match="closed by the client"):
             await connecting
         await wait_until(lambda: server.open == 0)
-        assert watch.events == []
+        assert recorder.events == []
 
 
 async def test_a_cancelled_connect_leaves_nothing() -> None:
@@ -157,25 +157,25 @@ async def test_a_cancelled_connect_leaves_nothing() -> None:
 async def test_attempts_end_when_nobody_waits_for_them_any_more(order: list[int]) -> None:
     async with FakeServer() as server:
         server.lets_in = False
-        client = quick(server.url)
-        watch = Watch(client)
+        client = quick_client(server.url)
+        recorder = HookRecorder(client)
         waiting = [asyncio.create_task(client.connect()) for _ in order]
-        await wait_until(lambda: watch.count("open") == 1)
+        await wait_until(lambda: recorder.count("open") == 1)
         for each in order:
             waiting[each].cancel()
         await asyncio.wait(waiting)
         assert all(each.cancelled() for each in waiting)
-        assert watch.events == ["open", "close"]
+        assert recorder.events == ["open", "close"]
         assert not client.reconnecting
         server.lets_in = True
         await client.connect()  # it can be used as before
         await client.close()
 
 
-async def test_a_cancelled_connect_leaves_the_other_waiters_alone() -> None:
+async def test_a_cancelled_connect_does_not_cancel_another() -> None:
     async with FakeServer() as server:
         server.refuse_with = 503
-        client = quick(server.url)
+        client = quick_client(server.url)
         first = asyncio.create_task(client.connect())
         await wait_until(lambda: server.requests)
         second = asyncio.create_task(client.connect())
@@ -189,7 +189,7 @@ async def test_a_cancelled_connect_leaves_the_other_waiters_alone() -> None:
 
 async def test_a_server_that_does_not_close_its_side_is_dropped() -> None:
     async with FakeServer() as server:
-        client = quick(server.url)
+        client = quick_client(server.url)
         client._targets._template = Target("", close_timeout=0.05)
         await client.connect()
         server.last.transport.pause_reading()
@@ -198,28 +198,28 @@ async def test_a_server_that_does_not_close_its_side_is_dropped() -> None:
 
 async def test_a_cancelled_close_drops_the_connection() -> None:
     async with FakeServer() as server:
-        client = quick(server.url)
-        watch = Watch(client)
+        client = quick_client(server.url)
+        recorder = HookRecorder(client)
         await client.connect()
         server.last.transport.pause_reading()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(client.close(), 0.05)
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: recorder.closes)
         await client.close()
 
 
 async def test_the_end_of_the_loop_drops_the_connection() -> None:
     """A program that forgets to close."""
 
-    async def forgetful(server: FakeServer, watches: list[Watch]) -> None:
-        client = quick(server.url)
-        watches.append(Watch(client))
+    async def forgetful(server: FakeServer, watches: list[HookRecorder]) -> None:
+        client = quick_client(server.url)
+        watches.append(HookRecorder(client))
         await client.connect()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             if "crosswire" in task.get_name():
                 task.cancel()
 
-    watches: list[Watch] = []
+    watches: list[HookRecorder] = []
     async with FakeServer() as server:
         await forgetful(server, watches)
         await wait_until(lambda: watches[0].closes)
@@ -228,7 +228,7 @@ async def test_the_end_of_the_loop_drops_the_connection() -> None:
 @on_asyncio
 async def test_no_timer_is_left() -> None:
     async with FakeServer() as server:
-        client = quick(server.url, ping_interval=0.01)
+        client = quick_client(server.url, ping_interval=0.01)
         async with client:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(client.call("lost", on_pending=print, pending_after=60), 0.03)
@@ -242,6 +242,6 @@ async def test_tls(tmp_path: Path) -> None:
         server.answers["say"] = "hello"
         async with Client(server.url, tls=trusting) as client:
             assert await client.call("say") == "hello"
-        doubtful = quick(server.url, retry_limit=0)
+        doubtful = quick_client(server.url, retry_limit=0)
         with pytest.raises(NotConnected, match=r"(?i)certificate"):
             await doubtful.connect()

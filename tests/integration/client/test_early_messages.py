@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from crosswire import Client, Handshake, Server, Socket
-from tests.integration.client.helpers import Watch
+from tests.integration.client.helpers import HookRecorder
 from tests.support.aio import wait_until
 
 
@@ -29,7 +29,7 @@ async def test_a_call_of_the_server_from_on_connect_is_answered_before_the_clien
             assert names == ["Sam"]
 
 
-async def test_a_burst_before_the_client_is_let_in_is_lost_neither_here_nor_there() -> None:
+async def test_a_burst_before_admission_is_lost_on_neither_side() -> None:
     server = Server("test", port=0)
     seen: list[int] = []
     server.on("say", lambda socket, data: seen.append(data))
@@ -41,7 +41,7 @@ async def test_a_burst_before_the_client_is_let_in_is_lost_neither_here_nor_ther
 
     async with server:
         client = Client(url_of(server))
-        watch = Watch(client)
+        recorder = HookRecorder(client)
 
         @client.on_open
         def burst() -> None:
@@ -51,4 +51,4 @@ async def test_a_burst_before_the_client_is_let_in_is_lost_neither_here_nor_ther
         async with client:
             await wait_until(lambda: len(seen) == 1000)
             assert seen == list(range(1000))
-            assert watch.events == ["open"]
+            assert recorder.events == ["open"]

@@ -11,7 +11,7 @@ from crosswire.client import Client
 from crosswire.errors import InvalidPayload
 from crosswire.types import Close
 from tests.integration.client.fake_server import FakeServer
-from tests.integration.client.helpers import Watch, quick
+from tests.integration.client.helpers import HookRecorder, quick_client
 from tests.support.aio import wait_until
 
 
@@ -22,7 +22,7 @@ class Point:
 
 
 async def test_events_go_out_in_order() -> None:
-    async with FakeServer() as server, quick(server.url) as client:
+    async with FakeServer() as server, quick_client(server.url) as client:
         for number in range(100):
             client.send("count", number)
         client.send("nothing")
@@ -37,7 +37,7 @@ async def test_events_go_out_in_order() -> None:
 
 async def test_handlers_get_events_in_order_and_can_be_removed() -> None:
     seen: list[Any] = []
-    async with FakeServer() as server, quick(server.url) as client:
+    async with FakeServer() as server, quick_client(server.url) as client:
 
         @client.on("news")
         def first(data: Any) -> None:
@@ -67,14 +67,14 @@ async def test_handlers_get_events_in_order_and_can_be_removed() -> None:
         assert seen == ["no arguments"]
 
 
-async def test_hooks_are_removed_by_themselves_by_object_and_by_name() -> None:
+async def test_hooks_are_removed_by_their_own_off_by_object_and_by_name() -> None:
     seen: list[str] = []
 
     def greet() -> None:
         seen.append("greet")
 
     async with FakeServer() as server:
-        client = quick(server.url)
+        client = quick_client(server.url)
         client.on_open(greet)
         client.off("on_open", greet)
         client.on_open(greet, tag="greeting")
@@ -90,8 +90,8 @@ async def test_hooks_are_removed_by_themselves_by_object_and_by_name() -> None:
 
 async def test_a_payload_is_validated_before_its_handler_runs() -> None:
     seen: list[Any] = []
-    async with FakeServer() as server, quick(server.url) as client:
-        watch = Watch(client)
+    async with FakeServer() as server, quick_client(server.url) as client:
+        recorder = HookRecorder(client)
         client.on("point", lambda data: seen.append(data))
 
         @client.on("point")
@@ -102,13 +102,13 @@ async def test_a_payload_is_validated_before_its_handler_runs() -> None:
         await server.send({"event": "point", "payload": {"x": 1, "y": 2}})
         await wait_until(lambda: len(seen) == 3)
         assert seen == [{"x": "no number"}, {"x": 1, "y": 2}, Point(1, 2)]
-        [error] = watch.errors
+        [error] = recorder.errors
         assert isinstance(error, InvalidPayload)
 
 
 async def test_a_failing_handler_is_reported_and_the_next_is_called(caplog: pytest.LogCaptureFixture) -> None:
     seen: list[Any] = []
-    async with FakeServer() as server, quick(server.url) as client:
+    async with FakeServer() as server, quick_client(server.url) as client:
 
         @client.on("news")
         def fail() -> None:
@@ -129,11 +129,11 @@ async def test_a_failing_handler_is_reported_and_the_next_is_called(caplog: pyte
         assert second.exc_info[0] is KeyError
         caplog.clear()
 
-        watch = Watch(client)
+        recorder = HookRecorder(client)
         client.on_error(lambda: 1 / 0)
         await server.send({"event": "news"})
-        await wait_until(lambda: len(watch.errors) == 2)
-        assert [type(each) for each in watch.errors] == [RuntimeError, KeyError]
+        await wait_until(lambda: len(recorder.errors) == 2)
+        assert [type(each) for each in recorder.errors] == [RuntimeError, KeyError]
         assert all("a handler of on_error failed" in each for each in caplog.messages)
 
 
@@ -162,14 +162,14 @@ async def test_handlers_that_still_run_are_cancelled_when_the_client_closes() ->
 async def test_a_handler_may_close_the_client() -> None:
     async with FakeServer() as server:
         client = Client(server.url)
-        watch = Watch(client)
+        recorder = HookRecorder(client)
 
         @client.on("leave")
         async def leave() -> None:
             await client.close()
-            watch.events.append("left")
+            recorder.events.append("left")
 
         await client.connect()
         await server.send({"event": "leave"})
-        await wait_until(lambda: "left" in watch.events)
-        assert watch.events == ["open", "close", "left"]
+        await wait_until(lambda: "left" in recorder.events)
+        assert recorder.events == ["open", "close", "left"]

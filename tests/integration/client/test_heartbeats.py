@@ -8,7 +8,7 @@ from websockets.asyncio.server import ServerConnection
 
 from crosswire.types import Close
 from tests.integration.client.fake_server import FakeServer
-from tests.integration.client.helpers import Watch, quick
+from tests.integration.client.helpers import HookRecorder, quick_client
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
 
@@ -17,14 +17,14 @@ async def test_no_echo_drops_the_connection_and_another_is_made() -> None:
     async with FakeServer() as server:
         server.echo = False
         began = time.perf_counter()
-        client = quick(server.url, ping_interval=0.01, pong_timeout=0.03)
-        watch = Watch(client)
+        client = quick_client(server.url, ping_interval=0.01, pong_timeout=0.03)
+        recorder = HookRecorder(client)
         await client.connect()
-        await wait_until(lambda: watch.count("pong timeout") == 1)
+        await wait_until(lambda: recorder.count("pong timeout") == 1)
         server.echo = True
-        await wait_until(lambda: watch.count("open") == 2)
-        assert watch.events[:4] == ["open", "pong timeout", "close", "reconnect"]
-        assert watch.closes[0] == Close(1006, "the server did not answer the heartbeat")
+        await wait_until(lambda: recorder.count("open") == 2)
+        assert recorder.events[:4] == ["open", "pong timeout", "close", "reconnect"]
+        assert recorder.closes[0] == Close(1006, "the server did not answer the heartbeat")
         await wait_until(lambda: client.latency is not None)
         assert client.latency is not None
         assert 0 < client.latency < (time.perf_counter() - began) * 1000
@@ -36,7 +36,7 @@ async def test_heartbeats_are_reported_and_never_events() -> None:
     pings: list[None] = []
     pongs: list[float] = []
     raws: list[str | bytes] = []
-    async with FakeServer() as server, quick(server.url, ping_interval=60) as client:
+    async with FakeServer() as server, quick_client(server.url, ping_interval=60) as client:
         client.on_ping(lambda: pings.append(None))
         client.on_pong(pongs.append)
         client.on_message(raws.append)
@@ -54,7 +54,7 @@ async def test_heartbeats_are_reported_and_never_events() -> None:
         assert len(raws) == 1  # the answer
 
 
-async def test_a_heartbeat_text_of_ones_own() -> None:
+async def test_a_custom_heartbeat_text() -> None:
     async def echo(connection: ServerConnection) -> None:
         async for raw in connection:
             await connection.send(raw)
@@ -62,7 +62,7 @@ async def test_a_heartbeat_text_of_ones_own() -> None:
     raws: list[str | bytes] = []
     async with FakeServer() as server:
         server.script = echo
-        async with quick(server.url, ping_interval=0.01, ping_text="ping") as client:
+        async with quick_client(server.url, ping_interval=0.01, ping_text="ping") as client:
             client.on_message(raws.append)
             await wait_until(lambda: client.latency is not None)
             assert raws == []
@@ -71,12 +71,12 @@ async def test_a_heartbeat_text_of_ones_own() -> None:
 async def test_heartbeats_over_tls(tmp_path: Path) -> None:
     serving, trusting = tls_contexts(tmp_path)
     async with FakeServer(tls=serving) as server:
-        client = quick(server.url, tls=trusting, ping_interval=0.01, pong_timeout=0.4)
-        watch = Watch(client)
+        client = quick_client(server.url, tls=trusting, ping_interval=0.01, pong_timeout=0.4)
+        recorder = HookRecorder(client)
         await client.connect()
         await wait_until(lambda: server.heartbeats >= 3 and client.latency is not None)
         server.echo = False
-        await wait_until(lambda: watch.closes)
-        assert watch.events[:3] == ["open", "pong timeout", "close"]
+        await wait_until(lambda: recorder.closes)
+        assert recorder.events[:3] == ["open", "pong timeout", "close"]
         server.echo = True
         await client.close()

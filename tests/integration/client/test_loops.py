@@ -89,7 +89,7 @@ for work in (lambda: client.send("echo"), client.reconnect):
 """
 
 
-def test_a_loop_that_was_closed_is_told_and_nothing_is_never_awaited(url: str) -> None:
+def test_a_closed_loop_is_refused_without_an_unawaited_coroutine(url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error::RuntimeWarning", "-c", CLOSED, url],
         capture_output=True, encoding="utf-8", timeout=30, check=True,
@@ -116,7 +116,7 @@ async def test_another_thread_is_refused(url: str) -> None:
         assert await client.call("echo", 5) == 5
 
 
-def test_a_loop_that_ended_well_leaves_a_client_that_can_connect_again(url: str) -> None:
+def test_a_client_that_was_closed_can_connect_in_another_loop(url: str) -> None:
     client = Client(url)
     asyncio.run(client.connect())
 
@@ -128,7 +128,7 @@ def test_a_loop_that_ended_well_leaves_a_client_that_can_connect_again(url: str)
     run(use_in_another_loop())
 
 
-def test_without_a_loop_there_is_a_sentence_and_nothing_is_begun(url: str) -> None:
+def test_without_a_loop_the_error_says_what_to_do_and_nothing_is_begun(url: str) -> None:
     client = Client(url)
     with pytest.raises(NotConnected):
         client.send("echo")

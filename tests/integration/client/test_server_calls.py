@@ -7,7 +7,7 @@ from crosswire.client import Client
 from crosswire.client.router import MAX_HANDLERS
 from crosswire.errors import EventError
 from tests.integration.client.fake_server import FakeServer
-from tests.integration.client.helpers import Watch, quick
+from tests.integration.client.helpers import HookRecorder, quick_client
 from tests.support.aio import wait_until
 
 
@@ -56,29 +56,29 @@ async def slow_second() -> str:
 
 
 async def test_a_call_is_always_answered() -> None:
-    async with FakeServer() as server, quick(server.url) as client:
-        watch = Watch(client)
+    async with FakeServer() as server, quick_client(server.url) as client:
+        recorder = HookRecorder(client)
         add_handlers(client)
         assert await ask(server, "double", 21) == {"payload": 42}
         assert await ask(server, "slow", [1]) == {"payload": [1]}
         assert await ask(server, "nothing") == {"payload": None}
         assert await ask(server, "several") == {"payload": "second"}
         assert await ask(server, "refuse") == {"error": {"code": "busy", "message": "ask later"}}
-        assert watch.errors == []
+        assert recorder.errors == []
         failed = {"error": {"code": "HANDLER_ERROR", "message": "the handler failed"}}
         assert await ask(server, "fail") == failed
         assert await ask(server, "odd") == failed
         assert await ask(server, "refuse oddly") == failed
-        assert str(watch.errors[0]) == "a secret of this program"
-        assert len(watch.errors) == 3
+        assert str(recorder.errors[0]) == "a secret of this program"
+        assert len(recorder.errors) == 3
         assert (await ask(server, "unknown"))["error"]["code"] == "NO_HANDLER"
         assert (await ask(server, "double", "x"))["error"]["code"] == "INVALID_PAYLOAD"
 
 
 async def test_an_answer_for_a_connection_that_is_gone_is_dropped() -> None:
     go_on = asyncio.Event()
-    async with FakeServer() as server, quick(server.url) as client:
-        watch = Watch(client)
+    async with FakeServer() as server, quick_client(server.url) as client:
+        recorder = HookRecorder(client)
 
         @client.on("slow")
         async def slow() -> str:
@@ -89,17 +89,17 @@ async def test_an_answer_for_a_connection_that_is_gone_is_dropped() -> None:
         client.on("then", lambda: None)
         await ask(server, "then")
         server.drop_all()
-        await wait_until(lambda: watch.count("open") == 1)
+        await wait_until(lambda: recorder.count("open") == 1)
         go_on.set()
         await ask(server, "then")
         assert not any(each.get("callId") == "1" for each in server.messages)
-        assert watch.errors == []
+        assert recorder.errors == []
 
 
 async def test_running_handlers_are_bounded() -> None:
     go_on = asyncio.Event()
-    async with FakeServer() as server, quick(server.url) as client:
-        watch = Watch(client)
+    async with FakeServer() as server, quick_client(server.url) as client:
+        recorder = HookRecorder(client)
 
         @client.on("slow")
         async def slow() -> None:
@@ -110,15 +110,15 @@ async def test_running_handlers_are_bounded() -> None:
             await server.send({"event": "slow"})
         assert (await ask(server, "slow"))["error"]["code"] == "BUSY"
         assert await ask(server, "quick") == {"payload": "still answered"}
-        [error] = watch.errors
+        [error] = recorder.errors
         assert isinstance(error, EventError)
         assert error.code == "BUSY"
         go_on.set()
 
 
-async def test_an_answer_that_is_not_what_its_handler_says_is_its_failure() -> None:
-    async with FakeServer() as server, quick(server.url) as client:
-        watch = Watch(client)
+async def test_an_answer_against_the_return_annotation_is_a_failure() -> None:
+    async with FakeServer() as server, quick_client(server.url) as client:
+        recorder = HookRecorder(client)
 
         @client.on("wrong")
         def wrong() -> int:
@@ -131,4 +131,4 @@ async def test_an_answer_that_is_not_what_its_handler_says_is_its_failure() -> N
         for event in ("wrong", "wrong later"):
             answer = await ask(server, event)
             assert answer == {"error": {"code": "HANDLER_ERROR", "message": "the handler failed"}}
-        assert [type(error) for error in watch.errors] == [TypeError] * 2
+        assert [type(error) for error in recorder.errors] == [TypeError] * 2

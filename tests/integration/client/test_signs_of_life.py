@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from crosswire.errors import NotConnected
 from crosswire.testing.proxy import TcpProxy
 from tests.integration.client.fake_server import FakeServer
-from tests.integration.client.helpers import Watch, quick
+from tests.integration.client.helpers import HookRecorder, quick_client
 from tests.support.aio import wait_until
 
 TIMEOUT = 0.4
@@ -59,25 +59,25 @@ async def small_messages(connection: ServerConnection) -> None:
 
 
 @pytest.mark.parametrize("slowly", [one_large_message, fragments, pings, small_messages])
-async def test_what_arrives_is_a_sign_of_life(slowly: object) -> None:
+async def test_arriving_bytes_are_a_sign_of_life(slowly: object) -> None:
     """The server reads no heartbeat before it has said what it has to say."""
 
     arrived: list[object] = []
     async with FakeServer() as server:
         server.script = slowly  # type: ignore[assignment]
-        client = quick(server.url, ping_interval=0.05, pong_timeout=TIMEOUT)
+        client = quick_client(server.url, ping_interval=0.05, pong_timeout=TIMEOUT)
         client.on("large", arrived.append)
         client.on("small", lambda: None)
-        watch = Watch(client)
+        recorder = HookRecorder(client)
         await client.connect()
         await wait_until(lambda: arrived, 10)
         await wait_until(lambda: client.latency is not None)
-        assert watch.events == ["open"]
+        assert recorder.events == ["open"]
         await client.close()
 
 
 @pytest.mark.parametrize("after", [0, 5, 10])
-async def test_a_server_that_stops_in_the_middle_is_found_dead(after: int) -> None:
+async def test_a_server_that_stops_in_the_middle_of_a_message_is_detected(after: int) -> None:
     stopped: list[float] = []
 
     async def stop(connection: ServerConnection) -> None:
@@ -90,11 +90,11 @@ async def test_a_server_that_stops_in_the_middle_is_found_dead(after: int) -> No
 
     async with FakeServer() as server:
         server.script = stop
-        client = quick(server.url, ping_interval=0.05, pong_timeout=TIMEOUT, retry_limit=0)
-        watch = Watch(client)
+        client = quick_client(server.url, ping_interval=0.05, pong_timeout=TIMEOUT, retry_limit=0)
+        recorder = HookRecorder(client)
         await client.connect()
-        await wait_until(lambda: watch.closes, 10)
-        assert watch.events[:3] == ["open", "pong timeout", "close"]
+        await wait_until(lambda: recorder.closes, 10)
+        assert recorder.events[:3] == ["open", "pong timeout", "close"]
         assert stopped
         assert time.perf_counter() - stopped[0] < 5 * TIMEOUT
         await client.close()
@@ -124,44 +124,44 @@ async def slow_line(port: int, rate: int) -> AsyncIterator[int]:
         yield listener.getsockname()[1]
 
 
-async def test_what_leaves_is_a_sign_of_life() -> None:
+async def test_leaving_bytes_are_a_sign_of_life() -> None:
     """A heartbeat that stands behind a long message has to wait until it has left."""
 
     async with FakeServer() as server, slow_line(server.port, 1_000_000) as port:
         server.answers["upload"] = "done"
-        client = quick(f"ws://127.0.0.1:{port}/", ping_interval=0.05, pong_timeout=TIMEOUT)
-        watch = Watch(client)
+        client = quick_client(f"ws://127.0.0.1:{port}/", ping_interval=0.05, pong_timeout=TIMEOUT)
+        recorder = HookRecorder(client)
         await client.connect()
         assert await client.call("upload", "x" * 2_500_000, timeout=20) == "done"
-        assert watch.events == ["open"]
+        assert recorder.events == ["open"]
         await client.close()
 
 
-async def test_what_leaves_later_is_none() -> None:
+async def test_bytes_sent_after_the_heartbeat_are_no_sign_of_life() -> None:
     """A kernel takes what is sent to a process that hangs."""
 
     async with FakeServer() as server, TcpProxy("127.0.0.1", server.port) as proxy:
-        client = quick(f"ws://127.0.0.1:{proxy.port}/", ping_interval=0.05, pong_timeout=TIMEOUT, retry_limit=0)
-        watch = Watch(client)
+        client = quick_client(f"ws://127.0.0.1:{proxy.port}/", ping_interval=0.05, pong_timeout=TIMEOUT, retry_limit=0)
+        recorder = HookRecorder(client)
         await client.connect()
         proxy.blackhole()
         began = time.perf_counter()
-        while not watch.closes:
+        while not recorder.closes:
             with suppress(NotConnected):  # at the end
                 client.send("say", "x" * 1000)
             await asyncio.sleep(0.01)
             assert time.perf_counter() - began < 8 * TIMEOUT
-        assert watch.events[1] == "pong timeout"
+        assert recorder.events[1] == "pong timeout"
         await client.close()
 
 
-async def test_a_connection_on_which_nothing_moves_is_found_dead_while_much_waits_to_leave() -> None:
+async def test_a_dead_connection_with_a_full_outbox_is_detected() -> None:
     async with FakeServer() as server, TcpProxy("127.0.0.1", server.port) as proxy:
-        client = quick(f"ws://127.0.0.1:{proxy.port}/", ping_interval=0.05, pong_timeout=TIMEOUT, retry_limit=0)
-        watch = Watch(client)
+        client = quick_client(f"ws://127.0.0.1:{proxy.port}/", ping_interval=0.05, pong_timeout=TIMEOUT, retry_limit=0)
+        recorder = HookRecorder(client)
         await client.connect()
         proxy.hold()
         client.send("say", "x" * 12_000_000)
-        await wait_until(lambda: watch.closes, 20)
-        assert watch.events[1] == "pong timeout"
+        await wait_until(lambda: recorder.closes, 20)
+        assert recorder.events[1] == "pong timeout"
         await client.close()

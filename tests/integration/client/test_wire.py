@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL
 from crosswire.transport.connector import Target
 from tests.integration.client.fake_server import FakeServer
-from tests.integration.client.helpers import Watch, quick
+from tests.integration.client.helpers import HookRecorder, quick_client
 from tests.support.aio import wait_until
 
 
@@ -21,12 +21,12 @@ class Point:
     y: int = 0
 
 
-async def test_what_is_no_message_is_shown_to_on_message_and_ignored() -> None:
+async def test_a_frame_that_is_no_message_is_shown_to_on_message_and_ignored() -> None:
     raws: list[str | bytes] = []
     seen: list[Any] = []
     odd = ["not json", "[]", "null", '{"event": 1}', "{}", '{"callbackId": 5}', '{"event": "$x"}', "[" * 100_000]
-    async with FakeServer() as server, quick(server.url) as client:
-        watch = Watch(client)
+    async with FakeServer() as server, quick_client(server.url) as client:
+        recorder = HookRecorder(client)
         client.on_message(raws.append)
         client.on("news", seen.append)
         for raw in odd:
@@ -36,12 +36,12 @@ async def test_what_is_no_message_is_shown_to_on_message_and_ignored() -> None:
         await wait_until(lambda: seen)
         assert raws == [*odd, b'{"event": "news", "payload": "in a binary frame"}']
         assert seen == ["in a binary frame"]
-        assert watch.events == []
+        assert recorder.events == []
 
 
 async def test_fragments_are_joined() -> None:
     seen: list[Any] = []
-    async with FakeServer() as server, quick(server.url) as client:
+    async with FakeServer() as server, quick_client(server.url) as client:
         client.on("news", seen.append)
         text = '{"event": "news", "payload": "größer"}'
         await server.last.send(list(text))
@@ -65,7 +65,7 @@ async def test_fragments_are_joined() -> None:
     ],
     ids=["text", "split text", "continuation", "nested", "reserved bit", "opcode", "too big", "close", "empty close"],
 )
-async def test_what_breaks_the_protocol_closes_with_its_code(frames: list[bytes], code: int) -> None:
+async def test_a_breach_of_the_protocol_closes_with_its_code(frames: list[bytes], code: int) -> None:
     async def script(connection: ServerConnection) -> None:
         if len(server.connections) == 1:
             for frame in frames:
@@ -73,21 +73,21 @@ async def test_what_breaks_the_protocol_closes_with_its_code(frames: list[bytes]
 
     async with FakeServer() as server:
         server.script = script
-        client = quick(server.url)
-        watch = Watch(client)
+        client = quick_client(server.url)
+        recorder = HookRecorder(client)
         await client.connect()
-        await wait_until(lambda: watch.count("open") == 2)
-        assert watch.closes[0].code == code
+        await wait_until(lambda: recorder.count("open") == 2)
+        assert recorder.closes[0].code == code
         await client.close()
 
 
 async def test_a_ping_of_the_server_is_answered() -> None:
-    async with FakeServer() as server, quick(server.url):
+    async with FakeServer() as server, quick_client(server.url):
         pong = await server.last.ping(b"are you there")
         await asyncio.wait_for(pong, 5)
 
 
-async def test_messages_right_behind_the_upgrade_find_the_client_open() -> None:
+async def test_messages_right_behind_the_upgrade_are_handled() -> None:
     order: list[str] = []
 
     async def script(connection: ServerConnection) -> None:
@@ -95,7 +95,7 @@ async def test_messages_right_behind_the_upgrade_find_the_client_open() -> None:
 
     async with FakeServer() as server:
         server.script = script
-        client = quick(server.url)
+        client = quick_client(server.url)
         client.on_open(lambda: order.append("open"))
         client.on("welcome", lambda: order.append("welcome"))
         client.on("welcome", lambda: client.send("thanks"))
@@ -108,7 +108,7 @@ async def test_msgpack_when_the_server_agrees() -> None:
     seen: list[Any] = []
     async with FakeServer(msgpack=True) as server:
         server.answers["say"] = {"blob": b"\x00\xff"}
-        async with quick(server.url, subprotocols=[MSGPACK_SUBPROTOCOL], ping_interval=0.01) as client:
+        async with quick_client(server.url, subprotocols=[MSGPACK_SUBPROTOCOL], ping_interval=0.01) as client:
             pongs: list[float] = []
             client.on_pong(pongs.append)
             client.on_message(seen.append)
@@ -124,22 +124,22 @@ async def test_msgpack_when_the_server_agrees() -> None:
 async def test_json_when_the_server_knows_no_msgpack() -> None:
     async with FakeServer() as server:
         server.answers["say"] = 1
-        async with quick(server.url, subprotocols=[MSGPACK_SUBPROTOCOL]) as client:
+        async with quick_client(server.url, subprotocols=[MSGPACK_SUBPROTOCOL]) as client:
             assert await client.call("say") == 1
 
 
 async def test_a_server_that_does_not_read_is_dropped_before_memory_is_full() -> None:
     async with FakeServer() as server:
-        client = quick(server.url, retry_limit=0)
+        client = quick_client(server.url, retry_limit=0)
         client._targets._template = Target("", outbox=1 << 20)
-        watch = Watch(client)
+        recorder = HookRecorder(client)
         await client.connect()
         server.last.transport.pause_reading()
         for _ in range(1000):
-            if watch.closes:
+            if recorder.closes:
                 break
             client.send("flood", "x" * 100_000)
             await asyncio.sleep(0)
-        await wait_until(lambda: watch.closes)
-        assert watch.closes[0].code == 1006
-        assert "does not read" in watch.closes[0].reason
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes[0].code == 1006
+        assert "does not read" in recorder.closes[0].reason

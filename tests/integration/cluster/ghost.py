@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from crosswire.cluster.dialect import Asker
-from crosswire.cluster.interface import Bus, Port
+from crosswire.cluster.interface import Bus
 from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.channel_names import Channels
 from crosswire.core.envelopes import Answer, Beat, Envelope, Goodbye, NameTaken
@@ -44,7 +45,7 @@ class Ghost:
         self.since = time.time()
         self.serves = serves
         self.channels = Channels(bus.prefix)
-        self.port: Port = bus.attach(Unconcerned(), name, bytes.fromhex(self.incarnation))
+        self.port = OrderedPort(bus, Unconcerned(), name, bytes.fromhex(self.incarnation))
         self.native = NativeDialect(self.port, self.channels, name, self.incarnation)
         self.requests: list[Request] = []
         self.beats: list[Beat] = []

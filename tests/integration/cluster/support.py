@@ -120,7 +120,7 @@ class Heard:
 def listened_to(bus: Bus, redis: RedisProcess | None = None) -> dict[str, int]:
     """The channels that somebody listens on, and how many do; without the prefix, and without probes."""
     if isinstance(bus, MemoryBus):
-        counts = {channel.decode(): len(ports) for channel, ports in bus.receivers.items()}
+        counts = {channel.decode(): len(ports) for channel, ports in bus.ports.items()}
     else:
         assert redis is not None
         channels = redis.command("PUBSUB", "CHANNELS", f"{bus.prefix}*")

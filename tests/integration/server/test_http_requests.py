@@ -13,6 +13,7 @@ import pytest
 
 from crosswire import Handshake, Limits, Response, Server
 from crosswire.testing.socket_peer import upgrade_request
+from crosswire.transport.picows_listener import PicowsListener
 from tests.integration.server.support import PATIENCE, connect, make_server, raw_stream
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
@@ -120,7 +121,9 @@ HALF_A_BODY = request("POST", fields="Host: a\r\nContent-Length: 9\r\n") + b"abc
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", HALF_A_BODY])
 async def test_a_peer_that_is_gone_is_not_waited_for(sent: bytes) -> None:
     async with make_server() as server:
-        handshakes = server._listener._handshakes
+        listener = server._listener
+        assert isinstance(listener, PicowsListener)
+        handshakes = listener._handshakes
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(sent)
         await wait_until(lambda: len(handshakes))

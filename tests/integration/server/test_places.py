@@ -13,6 +13,7 @@ import pytest
 
 from crosswire import ConfigError, MemoryBus, Node, Server, UsageError
 from crosswire.testing.redis_process import RedisProcess
+from crosswire.transport.picows_listener import PicowsListener
 from tests.support.aio import run, wait_until
 
 Makes = Callable[[], Server | Node]
@@ -65,14 +66,16 @@ def test_a_loop_that_ended_without_a_stop(make: Makes) -> None:
     it = make()
     with asyncio.Runner() as runner:
         runner.run(it.start())
-        listener = it._listener._server if isinstance(it, Server) else None
+        listener = it._listener if isinstance(it, Server) else None
+        assert listener is None or isinstance(listener, PicowsListener)
+        listening = None if listener is None else listener._server
     for work in (it.start, it.stop):
         with pytest.raises(UsageError, match=r"has ended without `await \w+\.stop\(\)`.*make another one"):
             asyncio.run(work())
     with pytest.raises(UsageError, match="has ended without"):
         it.run()
-    if listener is not None:
-        listener.close()
+    if listening is not None:
+        listening.close()
 
 
 @KINDS

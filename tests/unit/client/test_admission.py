@@ -30,7 +30,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_server_that_says_it_will_tell_is_waited_for_however_long_it_takes() -> None:
+async def test_connect_waits_for_a_server_that_announces_admission() -> None:
     fake = FakeClient(announces=True, ping_interval=5, pong_timeout=1)
     connecting = asyncio.create_task(fake.client.connect())
     await settle()
@@ -46,7 +46,7 @@ async def test_a_server_that_says_it_will_tell_is_waited_for_however_long_it_tak
     await fake.client.close()
 
 
-async def test_a_server_that_says_it_will_tell_and_does_not_is_left() -> None:
+async def test_an_announced_admission_that_does_not_come_fails_the_attempt() -> None:
     fake = FakeClient(announces=True, retry_limit=1)
     connecting = asyncio.create_task(fake.client.connect())
     await settle()
@@ -60,7 +60,7 @@ async def test_a_server_that_says_it_will_tell_and_does_not_is_left() -> None:
     assert fake.told[:4] == [["dial"], ["open"], ["close", 1006, True], ["reconnect", 1, 1.5]]
 
 
-async def test_the_word_that_lets_in_is_no_message_of_the_application() -> None:
+async def test_ready_is_not_shown_to_the_application() -> None:
     fake = FakeClient(announces=True)
     raws: list[Any] = []
     fake.client.on_message(raws.append)
@@ -74,7 +74,7 @@ async def test_the_word_that_lets_in_is_no_message_of_the_application() -> None:
     await fake.client.close()
 
 
-async def test_a_connect_that_is_cancelled_before_it_is_let_in_closes_the_connection() -> None:
+async def test_a_connect_that_is_cancelled_before_admission_closes_the_connection() -> None:
     fake = FakeClient(announces=True)
     connecting = asyncio.create_task(fake.client.connect())
     await settle()
@@ -89,7 +89,7 @@ async def test_a_connect_that_is_cancelled_before_it_is_let_in_closes_the_connec
     assert caught.value.close == Close(4001, "closed by the client")
 
 
-async def test_all_who_wait_are_told_of_the_refusal_and_no_call_is_left() -> None:
+async def test_a_refusal_fails_every_connect_and_every_call() -> None:
     fake = FakeClient(announces=True)
     connecting = [asyncio.create_task(fake.client.connect()) for _ in range(3)]
     await settle()
@@ -144,7 +144,7 @@ async def attempt(fake: FakeClient, how: str, code: int) -> None:
     st.lists(st.tuples(st.sampled_from(sorted(ATTEMPTS)), st.sampled_from(CODES)), min_size=1, max_size=12),
     st.integers(0, 6),
 )
-async def test_whatever_happens_attempts_count_until_one_is_good(schedule: list[tuple[str, int]], limit: int) -> None:
+async def test_attempts_count_until_a_connection_is_stable(schedule: list[tuple[str, int]], limit: int) -> None:
     """Against a model: delays double with each attempt in a row, and the limit ends them."""
 
     fake = FakeClient(announces=True, fast_retries=1, fast_interval=1, max_interval=16, retry_limit=limit)

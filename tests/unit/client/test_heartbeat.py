@@ -49,14 +49,14 @@ async def test_an_echo_gives_the_latency_and_the_next_heartbeat() -> None:
     assert server.heartbeat.latency is None
 
 
-async def test_no_echo_in_time_is_told_and_given_up_once() -> None:
+async def test_a_missing_echo_is_reported_and_gives_up_once() -> None:
     server = Server(timeout=0.01)
     server.start()
     await wait_until(lambda: server.saw("gave up"))
     assert server.events == ["sent", "on_ping", "on_pong_timeout", "gave up"]
 
 
-async def test_an_echo_of_nothing_is_ignored() -> None:
+async def test_an_echo_without_a_heartbeat_is_ignored() -> None:
     server = Server(interval=60)
     server.start()
     server.heartbeat.echoed()
@@ -80,7 +80,7 @@ async def test_a_new_interval_takes_effect_at_once() -> None:
     server.heartbeat.stop()
 
 
-async def test_none_sends_nothing() -> None:
+async def test_an_interval_of_none_sends_no_heartbeat() -> None:
     server = Server(interval=None)
     server.start()
     await asyncio.sleep(0.02)
@@ -89,7 +89,7 @@ async def test_none_sends_nothing() -> None:
 
 
 @pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "started anew"])
-async def test_the_timer_of_an_old_connection_does_not_meet_the_next(stopped: bool) -> None:
+async def test_the_timer_of_an_old_connection_does_not_reach_the_next(stopped: bool) -> None:
     server = Server(interval=0.005, timeout=0.05)
     server.start()
     await wait_until(lambda: server.saw("on_ping"))
@@ -128,7 +128,7 @@ async def test_a_loop_that_was_held_up_gives_the_echo_another_chance() -> None:
     ids=["nothing", "late", "twice", "always", "too late"],
 )
 @on_instant_loop
-async def test_what_moves_is_a_sign_of_life(moves: list[bool], seconds: float) -> None:
+async def test_anything_that_moves_is_a_sign_of_life(moves: list[bool], seconds: float) -> None:
     """A look a second; after four in a row that saw nothing the connection is given up."""
 
     server = Server(interval=10, timeout=4)

@@ -184,7 +184,7 @@ async def test_events_that_come_while_on_open_runs_are_handled_after_it_in_order
     await fake.client.close()
 
 
-async def test_what_the_application_has_closed_hands_over_nothing_more() -> None:
+async def test_after_close_no_buffered_event_is_handled() -> None:
     fake = FakeClient(announces=True)
     witness = Witness(fake, {"open": 0.5, "close": None})
     connecting = asyncio.create_task(fake.client.connect())
@@ -197,7 +197,7 @@ async def test_what_the_application_has_closed_hands_over_nothing_more() -> None
     assert witness.trace == ["open", "open ended", "close", "close ended"]
 
 
-async def test_events_do_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+async def test_events_wait_for_on_open_for_a_limited_time(caplog: pytest.LogCaptureFixture) -> None:
     fake = FakeClient(announces=True)
     witness = Witness(fake, {"open": 3 * MAX_BUFFERED_TIME, "close": None})
     connecting = asyncio.create_task(fake.client.connect())
@@ -220,7 +220,7 @@ async def test_events_do_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> 
     await fake.client.close()
 
 
-async def test_what_waits_for_on_open_is_bounded_by_not_reading() -> None:
+async def test_a_full_event_buffer_pauses_reading() -> None:
     fake = FakeClient(announces=True, ping_interval=1, pong_timeout=1)
     go_on = asyncio.Event()
     seen: list[int] = []
@@ -245,7 +245,7 @@ async def test_what_waits_for_on_open_is_bounded_by_not_reading() -> None:
     await fake.client.close()
 
 
-async def test_a_hook_that_never_ends_makes_nothing_grow(
+async def test_a_hook_that_never_ends_leaves_connections_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(random, "random", lambda: 0.5)
@@ -268,7 +268,7 @@ async def test_a_hook_that_never_ends_makes_nothing_grow(
     check(witness.trace)
 
 
-async def test_an_on_close_that_connects_again_is_not_waited_for_by_what_it_waits_for() -> None:
+async def test_an_on_close_that_connects_again_is_no_deadlock() -> None:
     fake = FakeClient(announces=True)
     told: list[str] = []
 

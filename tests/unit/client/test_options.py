@@ -84,7 +84,7 @@ def test_a_function_that_needs_arguments_is_refused_when_the_client_is_made(opti
     Client(URL, **{option: lambda attempt=1, *rest, **others: {}})  # type: ignore[arg-type]
 
 
-def test_extremes_that_can_work_are_accepted() -> None:
+def test_extreme_options_that_work_are_accepted() -> None:
     client = Client(
         URL,
         ping_interval=None,
@@ -133,7 +133,7 @@ def test_a_handler_must_be_callable() -> None:
         Client(URL).on("say", 1)  # type: ignore[call-overload]
 
 
-async def test_what_was_never_connected_cannot_send() -> None:
+async def test_a_client_that_was_never_connected_cannot_send() -> None:
     client = Client(URL)
 
     with pytest.raises(NotConnected) as caught:
@@ -144,5 +144,5 @@ async def test_what_was_never_connected_cannot_send() -> None:
         await client.call("say")
 
 
-async def test_what_was_never_connected_can_be_closed() -> None:
+async def test_a_client_that_was_never_connected_can_be_closed() -> None:
     await Client(URL).close()

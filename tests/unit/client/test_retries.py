@@ -19,13 +19,13 @@ def test_attempts_are_counted_and_delayed() -> None:
 
 
 @given(st.integers(0, 20))
-def test_there_are_as_many_as_the_limit_allows(limit: int) -> None:
+def test_there_are_as_many_attempts_as_the_limit_allows(limit: int) -> None:
     some = retries(limit)
     assert [retry.attempt for retry in iter(some.next, None)] == list(range(1, limit + 1))
     assert some.next() is None
 
 
-def test_a_reset_starts_anew() -> None:
+def test_a_reset_counts_attempts_from_zero() -> None:
     some = retries(limit=1)
     assert some.next() == Retry(1, 2)
     assert some.next() is None
@@ -33,7 +33,7 @@ def test_a_reset_starts_anew() -> None:
     assert some.next() == Retry(1, 2)
 
 
-def test_an_attempt_that_was_asked_for_waits_for_nothing_and_is_not_refused() -> None:
+def test_an_attempt_at_once_has_no_delay_and_no_limit() -> None:
     some = retries(limit=1)
     assert some.next(at_once=True) == Retry(1, 0)
     assert some.next() is None

@@ -34,7 +34,7 @@ def numbered() -> Callable[[], dict[str, str]]:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-async def test_each_attempt_asks_for_its_own(is_async: bool) -> None:
+async def test_each_attempt_calls_the_functions_for_params_and_headers(is_async: bool) -> None:
     make, fields = numbered(), numbered()
 
     async def later() -> dict[str, str]:
@@ -84,9 +84,7 @@ async def was_cancelled() -> dict[str, str]:
     ids=["raises", "raises later", "cancelled inside", "string", "none in it", "object in it", "number"],
 )
 @pytest.mark.parametrize("option", ["params", "headers"])
-async def test_one_that_fails_is_a_failed_attempt_that_is_told_and_made_again(
-    option: str, make: Any, text: str
-) -> None:
+async def test_a_function_that_fails_is_a_failed_attempt(option: str, make: Any, text: str) -> None:
     made: list[None] = []
 
     def now_and_then() -> Any:
@@ -107,7 +105,7 @@ async def test_one_that_fails_is_a_failed_attempt_that_is_told_and_made_again(
     await fake.client.close()
 
 
-async def test_none_is_nothing() -> None:
+async def test_a_function_may_return_none() -> None:
     fake = FakeClient(params=lambda: None, headers=lambda: None)
     connecting = asyncio.create_task(fake.client.connect())
     await settle()
@@ -117,7 +115,7 @@ async def test_none_is_nothing() -> None:
 
 
 @pytest.mark.parametrize("end", ["close", "cancel", "reconnect", "time"])
-async def test_a_slow_one_can_be_ended(end: str) -> None:
+async def test_a_slow_function_can_be_interrupted(end: str) -> None:
     running: list[str] = []
 
     async def slow() -> dict[str, str]:

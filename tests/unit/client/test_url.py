@@ -32,17 +32,17 @@ URLS = [
         ("ws://h/?next=a?b", "ws://h/?next=a?b&id=13"),
     ],
 )
-def test_params_join_the_query_that_is_there(url: str, joined: str) -> None:
+def test_params_are_added_to_an_existing_query(url: str, joined: str) -> None:
     assert join_params(url, {"id": "13"}) == joined
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_without_params_the_url_stays(url: str) -> None:
+def test_without_params_the_url_is_unchanged(url: str) -> None:
     assert join_params(url) == join_params(url, {}) == url
 
 
 @given(st.sampled_from(URLS), st.dictionaries(st.text(min_size=1), st.text() | st.lists(st.text()), max_size=5))
-def test_the_server_reads_what_was_given_after_what_was_there(url: str, params: dict[str, str | list[str]]) -> None:
+def test_the_server_reads_the_params_after_the_existing_query(url: str, params: dict[str, str | list[str]]) -> None:
     joined = join_params(url, params)
     given_pairs = [(k, each) for k, v in params.items() for each in ([v] if isinstance(v, str) else v)]
     parts = urlsplit(joined)

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
 
 import pytest
 
 from crosswire.cluster.clients import NoClients
 from crosswire.cluster.dialect import Asker
+from crosswire.cluster.interface import Bus, BusEvents, Receive
 from crosswire.cluster.members import HOLDER_PATIENCE, WELCOME_PATIENCE, Members
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.core.membership import BEAT_INTERVAL
@@ -19,7 +19,6 @@ from crosswire.core.messages import Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import ConfigError, EventError
 from crosswire.types import NodeInfo
-from tests.support import aio
 from tests.support.aio import wait_until
 from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
@@ -41,6 +40,18 @@ class Inbox:
     def refused(self, sender: str, call_id: str, error: EventError) -> None: ...
 
 
+class NotingPort(OrderedPort):
+    """A port that notes the receiver of each channel."""
+
+    def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes) -> None:
+        super().__init__(bus, events, name, origin)
+        self.receivers: dict[bytes, Receive] = {}
+
+    def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
+        self.receivers[channel] = receive
+        super().subscribe(channel, receive, plain=plain)
+
+
 class Peer:
     """A node that has nothing but its members, and notes what it is told of them."""
 
@@ -49,7 +60,7 @@ class Peer:
         incarnation = f"{run:08x}{name.encode().hex():0>8}"
         self.name = name
         self.told: list[str] = []
-        self.port = bus.attach(Unconcerned(), name, bytes.fromhex(incarnation))
+        self.port = NotingPort(bus, Unconcerned(), name, bytes.fromhex(incarnation))
         native = NativeDialect(self.port, Channels(bus.prefix), name, incarnation)
         clock = HybridClock(lambda: int(loop.time() * 1_000_000))
         own = NodeInfo(name, incarnation, loop.time())
@@ -80,7 +91,7 @@ class Peer:
         """Hear what has come meanwhile, and go on."""
         self._native.attend(Inbox(), Inbox(), self.members)
         for channel, body in self._kept:
-            self.port.deliver(channel, body)
+            self.port.receivers[channel](body)
         self._beating = asyncio.create_task(self.members.keep_up())
 
     async def die(self) -> None:
@@ -107,16 +118,6 @@ class Peer:
         self.told.append("replaced")
 
 
-def in_no_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run an asynchronous test on a loop whose time passes by itself."""
-
-    def run() -> None:
-        aio.run(test(), InstantLoop)
-
-    run.__name__ = test.__name__
-    return run
-
-
 @pytest.mark.parametrize("phase", [0.0, 0.1, 0.2, 0.3, 0.4, 0.499])
 @pytest.mark.parametrize("moment", [0.001, 0.25, 0.499])
 @on_instant_loop
@@ -136,7 +137,7 @@ async def test_a_node_that_dies_is_found_out_in_time_whenever_it_beat_last(phase
     await a.leave()
 
 
-@in_no_time
+@on_instant_loop
 async def test_nodes_that_live_are_never_given_up() -> None:
     bus = MemoryBus()
     peers = [await Peer(bus, name).start() for name in "abc"]
@@ -147,7 +148,7 @@ async def test_nodes_that_live_are_never_given_up() -> None:
         await each.leave()
 
 
-@in_no_time
+@on_instant_loop
 async def test_a_newcomer_is_not_kept_waiting() -> None:
     bus = MemoryBus()
     loop = asyncio.get_running_loop()
@@ -165,7 +166,7 @@ async def test_a_newcomer_is_not_kept_waiting() -> None:
     await silent.port.stop()
 
 
-@in_no_time
+@on_instant_loop
 async def test_a_name_that_somebody_answers_for_is_refused_and_nobody_hears_of_it() -> None:
     bus = MemoryBus()
     holder, other = await Peer(bus, "a").start(), await Peer(bus, "b").start()
@@ -179,7 +180,7 @@ async def test_a_name_that_somebody_answers_for_is_refused_and_nobody_hears_of_i
         await each.leave()
 
 
-@in_no_time
+@on_instant_loop
 async def test_a_name_that_nobody_answers_for_is_taken_over() -> None:
     bus = MemoryBus()
     other, holder = await Peer(bus, "b").start(), await Peer(bus, "a").start()
@@ -211,7 +212,7 @@ async def test_of_a_holder_that_answers_too_late_and_its_successor_one_keeps_the
         await each.leave()
 
 
-@in_no_time
+@on_instant_loop
 async def test_an_answer_for_a_name_that_is_late_but_comes_before_others_were_told_is_heeded() -> None:
     bus = MemoryBus()
     holder, other = await Peer(bus, "a").start(), await Peer(bus, "b").start()
@@ -249,7 +250,7 @@ async def test_who_introduces_itself_and_is_cancelled_as_the_last_one_answers_is
     assert too_late or introducing.cancelled()
 
 
-@in_no_time
+@on_instant_loop
 async def test_a_node_that_stood_still_does_not_take_the_others_for_dead() -> None:
     bus = MemoryBus()
     a, b = await Peer(bus, "a").start(), await Peer(bus, "b").start()
@@ -279,7 +280,7 @@ async def test_of_a_member_that_speaks_otherwise_its_hearers_are_warned_once(cap
         await each.leave()
 
 
-@in_no_time
+@on_instant_loop
 async def test_members_of_one_name_that_start_at_once_are_reduced_to_one() -> None:
     bus = MemoryBus()
     peers = [Peer(bus, "a", run) for run in range(5)]

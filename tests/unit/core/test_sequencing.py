@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.sequencing import MOST_HELD, Missed, Numbers, Sequencer
+from crosswire.core.sequencing import MAX_HELD, Missed, Numbers, Sequencer
 
 SENDER = b"sender.."
-PATIENCE, GRACE = 2.0, 0.1
+HOLD_TIME, FIRST_HOLD_TIME = 2.0, 0.1
 
 
 class Sent(NamedTuple):
@@ -26,8 +26,8 @@ class Sent(NamedTuple):
 class Receiver:
     """A channel's sequencer, used as the port uses it."""
 
-    def __init__(self, *, scattered: bool = False) -> None:
-        self.sequencer = Sequencer(scattered=scattered)
+    def __init__(self, *, reorders: bool = False) -> None:
+        self.sequencer = Sequencer(reorders=reorders)
         self.got: list[int] = []
         self.missed: list[Missed | None] = []
 
@@ -37,13 +37,13 @@ class Receiver:
         elif self.sequencer.hold(sender, *sent, sent.body, now):
             self.got.extend(map(int, self.sequencer.ready(sender)))
 
-    def give_up(self, now: float, patience: float = PATIENCE) -> None:
-        for missed, bodies in self.sequencer.give_up(now, patience, min(patience, GRACE)):
+    def give_up(self, now: float, hold_time: float = HOLD_TIME) -> None:
+        for missed, bodies in self.sequencer.give_up(now, hold_time, min(hold_time, FIRST_HOLD_TIME)):
             self.missed.append(missed)
             self.got.extend(map(int, bodies))
 
     def give_up_all(self) -> None:
-        while (due := self.sequencer.due(PATIENCE, GRACE)) != inf:
+        while (due := self.sequencer.due(HOLD_TIME, FIRST_HOLD_TIME)) != inf:
             self.give_up(due)
 
 
@@ -74,15 +74,15 @@ def over_two_paths(draw: st.DrawFn) -> tuple[list[Sent], list[Sent]]:
 
 @given(over_two_paths(), st.booleans())
 def test_two_paths_never_duplicate_or_reorder_and_all_that_came_behind_the_first_is_handed_on(
-    way: tuple[list[Sent], list[Sent]], scattered: bool
+    way: tuple[list[Sent], list[Sent]], reorders: bool
 ) -> None:
     _, arrivals = way
-    receiver = Receiver(scattered=scattered)
+    receiver = Receiver(reorders=reorders)
     for message in arrivals:
         receiver.take(message)
     receiver.give_up_all()
     came = sorted({message.number for message in arrivals})
-    if not scattered and arrivals:
+    if not reorders and arrivals:
         came = [number for number in came if number >= arrivals[0].number]
     assert receiver.got == came
 
@@ -90,21 +90,21 @@ def test_two_paths_never_duplicate_or_reorder_and_all_that_came_behind_the_first
 @given(messages(), st.data())
 def test_any_order_and_any_repetition_end_in_order_and_once(sent: list[Sent], data: st.DataObject) -> None:
     arrivals = data.draw(st.lists(st.sampled_from(sent), max_size=20))
-    receiver = Receiver(scattered=True)
+    receiver = Receiver(reorders=True)
     for message in arrivals:
         receiver.take(message)
     receiver.give_up_all()
     assert receiver.got == sorted({message.number for message in arrivals})
-    assert receiver.sequencer.due(PATIENCE, GRACE) == inf
+    assert receiver.sequencer.due(HOLD_TIME, FIRST_HOLD_TIME) == inf
 
 
 @given(messages(), st.booleans(), st.data())
 def test_giving_up_at_any_time_never_duplicates_or_reorders(
-    sent: list[Sent], scattered: bool, data: st.DataObject
+    sent: list[Sent], reorders: bool, data: st.DataObject
 ) -> None:
-    receiver, now = Receiver(scattered=scattered), 0.0
+    receiver, now = Receiver(reorders=reorders), 0.0
     for message in data.draw(st.lists(st.sampled_from(sent), max_size=20)):
-        now += data.draw(st.sampled_from([0.0, GRACE, PATIENCE]))
+        now += data.draw(st.sampled_from([0.0, FIRST_HOLD_TIME, HOLD_TIME]))
         receiver.take(message, now)
         receiver.give_up(now)
     receiver.give_up_all()
@@ -113,7 +113,7 @@ def test_giving_up_at_any_time_never_duplicates_or_reorders(
 
 @given(messages(least=2), st.data())
 def test_all_in_any_order_is_handed_on_without_giving_up(sent: list[Sent], data: st.DataObject) -> None:
-    receiver = Receiver(scattered=True)
+    receiver = Receiver(reorders=True)
     for message in data.draw(st.permutations(sent)):
         receiver.take(message)
     assert receiver.got == [message.number for message in sent]
@@ -136,18 +136,18 @@ def test_the_first_message_that_comes_is_taken_whatever_was_before_it() -> None:
 
 
 def test_where_ways_change_the_first_message_waits_a_moment_for_those_before_it() -> None:
-    receiver = Receiver(scattered=True)
+    receiver = Receiver(reorders=True)
     receiver.take(Sent(9, 5), now=1.0)
     assert receiver.got == []
-    receiver.give_up(1.0 + GRACE - 0.001)
+    receiver.give_up(1.0 + FIRST_HOLD_TIME - 0.001)
     assert receiver.got == []
-    receiver.give_up(1.0 + GRACE)
+    receiver.give_up(1.0 + FIRST_HOLD_TIME)
     assert receiver.got == [9]
     assert receiver.missed == [None]
 
 
 def test_the_first_message_of_a_sender_does_not_wait() -> None:
-    receiver = Receiver(scattered=True)
+    receiver = Receiver(reorders=True)
     receiver.take(Sent(9, 0))
     assert receiver.got == [9]
 
@@ -158,9 +158,9 @@ def test_a_missing_message_is_waited_for_and_then_missed() -> None:
     receiver.take(first, now=3.0)
     receiver.take(third, now=5.0)
     receiver.take(fourth, now=6.0)
-    receiver.give_up(5.0 + PATIENCE - 0.001)
+    receiver.give_up(5.0 + HOLD_TIME - 0.001)
     assert receiver.got == [1]
-    receiver.give_up(5.0 + PATIENCE)
+    receiver.give_up(5.0 + HOLD_TIME)
     assert receiver.got == [1, 3, 4]
     assert receiver.missed == [Missed(SENDER, 3.0)]
 
@@ -183,45 +183,45 @@ def test_a_second_one_that_is_missing_is_waited_for_from_when_that_was_known() -
     receiver.take(first)
     receiver.take(third, now=5.0)
     receiver.take(fifth, now=6.0)
-    receiver.give_up(5.0 + PATIENCE)
+    receiver.give_up(5.0 + HOLD_TIME)
     assert receiver.got == [1, 3]
-    assert receiver.sequencer.due(PATIENCE, GRACE) == 6.0 + PATIENCE
+    assert receiver.sequencer.due(HOLD_TIME, FIRST_HOLD_TIME) == 6.0 + HOLD_TIME
     receiver.take(fourth, now=7.5)
     assert receiver.got == [1, 3, 4, 5]
 
 
 def test_one_before_that_which_was_taken_for_the_first_is_lost_and_that_is_known_once() -> None:
-    receiver = Receiver(scattered=True)
+    receiver = Receiver(reorders=True)
     first, second, third, fourth = chain(1, 2, 3, 4)
     receiver.take(third, now=5.0)
-    receiver.give_up(5.0 + GRACE)
+    receiver.give_up(5.0 + FIRST_HOLD_TIME)
     receiver.take(fourth, now=6.0)
     late = [first, third, fourth, second, first]
     for message in late:
         receiver.take(message, now=7.0)
     assert receiver.got == [3, 4]
-    assert [receiver.sequencer.belied(SENDER, message.number) for message in late] == [5.0, None, None, None, None]
+    assert [receiver.sequencer.disproved(SENDER, message.number) for message in late] == [5.0, None, None, None, None]
 
 
 def test_what_came_before_the_first_is_not_lost_where_that_is_known_to_be_the_first() -> None:
-    receiver = Receiver(scattered=True)
+    receiver = Receiver(reorders=True)
     first, second = chain(1, 2)
     receiver.take(first)
     receiver.take(second)
-    assert receiver.sequencer.belied(SENDER, first.number) is None
+    assert receiver.sequencer.disproved(SENDER, first.number) is None
 
 
-def test_no_patience_gives_up_at_once() -> None:
+def test_no_hold_time_gives_up_at_once() -> None:
     receiver = Receiver()
     receiver.take(Sent(1, 0))
     receiver.take(Sent(3, 2), now=5.0)
-    receiver.give_up(5.0, patience=0)
+    receiver.give_up(5.0, hold_time=0)
     assert receiver.got == [1, 3]
 
 
 def test_too_much_that_waits_is_given_up_at_once() -> None:
     receiver = Receiver()
-    sent = chain(*range(1, MOST_HELD + 4))
+    sent = chain(*range(1, MAX_HELD + 4))
     receiver.take(sent[0])
     for message in sent[2:-1]:
         receiver.take(message, now=1.0)
@@ -229,7 +229,7 @@ def test_too_much_that_waits_is_given_up_at_once() -> None:
     assert receiver.got == [1]
     receiver.take(sent[-1], now=1.0)
     receiver.give_up(1.0)
-    assert receiver.got == [1, *range(3, MOST_HELD + 4)]
+    assert receiver.got == [1, *range(3, MAX_HELD + 4)]
 
 
 def test_what_is_forgotten_is_not_missed() -> None:
@@ -237,7 +237,7 @@ def test_what_is_forgotten_is_not_missed() -> None:
     receiver.take(Sent(1, 0))
     receiver.take(Sent(3, 2))
     receiver.sequencer.forget(SENDER)
-    assert receiver.sequencer.due(PATIENCE, GRACE) == inf
+    assert receiver.sequencer.due(HOLD_TIME, FIRST_HOLD_TIME) == inf
     receiver.take(Sent(7, 6))
     assert receiver.got == [1, 7]
 

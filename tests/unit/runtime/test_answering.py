@@ -37,8 +37,8 @@ class RecordingAskers:
     def busy(self, event: str) -> EventError:
         return EventError("BUSY", event)
 
-    def report(self, sender: str, event: str, error: BaseException, *, told: bool) -> None:
-        self.reported.append((error, told))
+    def report(self, sender: str, event: str, error: BaseException, *, awaited: bool) -> None:
+        self.reported.append((error, awaited))
 
 
 class Scene:
@@ -159,10 +159,10 @@ async def test_data_that_does_not_fit_is_refused(way: Callable[[Handler], Handle
 
     scene = Scene(wants_text if way is now else wants_text_later)
     scene.handle()
-    got, [(error, told)] = await scene.end()
+    got, [(error, awaited)] = await scene.end()
     assert got == [("1", "INVALID_PAYLOAD")]
     assert isinstance(error, InvalidPayload)
-    assert told
+    assert awaited
 
 
 @ways
@@ -175,7 +175,7 @@ async def test_several_handlers_give_one_answer(way: Callable[[Handler], Handler
     scene.handle()
     got, reported = await scene.end()
     assert got == [("1", "first")]
-    assert reported == [(FULL, False)]  # the caller has its answer, and is not told of what came after it
+    assert reported == [(FULL, True)]
     assert called == ["last"]
 
 
@@ -197,10 +197,10 @@ async def test_more_asynchronous_handlers_than_the_limit_are_refused(
     scene = Scene(*([lambda: None, handler] if several else [handler]), limit=2)
     assert [scene.handle(str(number)) for number in range(3)] == [True, True, False]
     scene.handle(None)
-    got, [(first, told), (second, untold)] = await scene.end()
+    got, [(first, awaited), (second, unawaited)] = await scene.end()
     assert got == [("2", "BUSY"), ("0", 5), ("1", 5)]
     assert (str(first), str(second)) == ("BUSY: x", "BUSY: x")
-    assert (told, untold) == (True, False)
+    assert (awaited, unawaited) == (True, False)
     assert scene.handle("after")
     assert (await scene.end())[0][-1] == ("after", 5)
 
@@ -271,10 +271,10 @@ async def test_a_handler_that_is_cancelled_answers(count: int) -> None:
     scene.handle()
     await asyncio.sleep(1)
     await scene.tasks.cancel()
-    got, [(error, told)] = await scene.end()
+    got, [(error, awaited)] = await scene.end()
     assert got == [("1", "HANDLER_ERROR")]
     assert isinstance(error, asyncio.CancelledError)
-    assert told
+    assert awaited
 
 
 @on_instant_loop

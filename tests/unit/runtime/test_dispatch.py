@@ -11,8 +11,6 @@ from crosswire.core.signatures import Arguments
 from crosswire.errors import EventError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.dispatch import Outcome, call_sync, fire
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
 
 Result = tuple[Any, BaseException | None]
@@ -24,21 +22,17 @@ def call(listener: Listener) -> Any:
     return listener.handler(*("socket", "data")[: listener.arity])
 
 
-def dispatch(*handlers: Callable[..., Any]) -> tuple[Result, list[BaseException]]:
+async def dispatch(*handlers: Callable[..., Any]) -> tuple[Result, list[BaseException]]:
     """Call handlers as an event of a socket would; return what came of it, and what was reported."""
     events = EventListeners(socket=str)
     for handler in handlers:
         events.on("event", handler)
     failures: list[BaseException] = []
-
-    async def main() -> Result:
-        outcome = Outcome(failures.append)
-        rest = call_sync(events.take("event"), call, outcome)
-        if rest is not None:
-            await rest.run(call, outcome)
-        return outcome.value, outcome.error
-
-    return run(main(), InstantLoop), failures
+    outcome = Outcome(failures.append)
+    rest = call_sync(events.take("event"), call, outcome)
+    if rest is not None:
+        await rest.run(call, outcome)
+    return (outcome.value, outcome.error), failures
 
 
 def raises(error: BaseException, *, later: bool) -> Callable[[], Any]:
@@ -63,7 +57,8 @@ def returns(value: Any, *, later: bool) -> Callable[[], Any]:
 both_ways = pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
 
 
-def test_handlers_are_called_in_order_sync_or_async() -> None:
+@on_instant_loop
+async def test_handlers_are_called_in_order_sync_or_async() -> None:
     order: list[str] = []
 
     async def slow(socket: str) -> None:
@@ -73,26 +68,29 @@ def test_handlers_are_called_in_order_sync_or_async() -> None:
     async def quick(socket: str) -> None:
         order.append("quick")
 
-    dispatch(lambda: order.append("first"), slow, lambda: order.append("between"), quick, lambda: slow("socket"))
+    await dispatch(lambda: order.append("first"), slow, lambda: order.append("between"), quick, lambda: slow("socket"))
     assert order == ["first", "slow", "between", "quick", "slow"]
 
 
+@on_instant_loop
 @both_ways
-def test_the_first_value_that_is_not_none_counts(later: bool) -> None:
-    result, failures = dispatch(*(returns(value, later=later) for value in (None, 0, 5)))
+async def test_the_first_value_that_is_not_none_counts(later: bool) -> None:
+    result, failures = await dispatch(*(returns(value, later=later) for value in (None, 0, 5)))
     assert result == (0, None)
     assert failures == []
 
 
+@on_instant_loop
 @both_ways
-def test_no_value_is_none(later: bool) -> None:
-    assert dispatch(returns(None, later=later)) == ((None, None), [])
+async def test_no_value_is_none(later: bool) -> None:
+    assert await dispatch(returns(None, later=later)) == ((None, None), [])
 
 
+@on_instant_loop
 @both_ways
-def test_a_failure_before_any_value_counts_and_the_others_are_called(later: bool) -> None:
+async def test_a_failure_before_any_value_counts_and_the_others_are_called(later: bool) -> None:
     called: list[str] = []
-    result, failures = dispatch(
+    result, failures = await dispatch(
         returns(None, later=later),
         raises(refused, later=later),
         returns(5, later=later),
@@ -103,21 +101,24 @@ def test_a_failure_before_any_value_counts_and_the_others_are_called(later: bool
     assert called == ["last"]
 
 
+@on_instant_loop
 @both_ways
-def test_a_failure_after_a_value_is_only_reported(later: bool) -> None:
-    assert dispatch(returns(5, later=later), raises(refused, later=later)) == ((5, None), [refused])
+async def test_a_failure_after_a_value_is_only_reported(later: bool) -> None:
+    assert await dispatch(returns(5, later=later), raises(refused, later=later)) == ((5, None), [refused])
 
 
+@on_instant_loop
 @both_ways
-def test_of_several_failures_the_first_counts_and_all_are_reported(later: bool) -> None:
+async def test_of_several_failures_the_first_counts_and_all_are_reported(later: bool) -> None:
     first, second = KeyError("a"), KeyError("b")
-    assert dispatch(raises(first, later=later), raises(second, later=later)) == ((None, first), [first, second])
+    assert await dispatch(raises(first, later=later), raises(second, later=later)) == ((None, first), [first, second])
 
 
+@on_instant_loop
 @both_ways
-def test_a_handler_that_meets_a_cancelled_future_has_failed(later: bool) -> None:
+async def test_a_handler_that_meets_a_cancelled_future_has_failed(later: bool) -> None:
     cancelled = asyncio.CancelledError()
-    result, failures = dispatch(raises(cancelled, later=later), returns(5, later=later))
+    result, failures = await dispatch(raises(cancelled, later=later), returns(5, later=later))
     assert result == (None, cancelled)
     assert failures == [cancelled]
 

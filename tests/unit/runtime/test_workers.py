@@ -23,17 +23,14 @@ who: ContextVar[str] = ContextVar("who", default="nobody")
 eager = sys.version_info >= (3, 12)
 
 
-def work(*jobs: Coroutine[Any, Any, None]) -> None:
+async def run_jobs(*jobs: Coroutine[Any, Any, None]) -> None:
     """Run jobs that are started in one turn of the loop until all have ended."""
 
-    async def main() -> None:
-        tasks = BackgroundTasks()
-        workers = Workers(tasks)
-        for job in jobs:
-            workers.start(job, copy_context())
-        assert await tasks.wait(60)
-
-    run(main(), InstantLoop)
+    tasks = BackgroundTasks()
+    workers = Workers(tasks)
+    for job in jobs:
+        workers.start(job, copy_context())
+    assert await tasks.wait(60)
 
 
 async def note_task(into: list[asyncio.Task[Any] | None], wait: bool) -> None:
@@ -43,17 +40,19 @@ async def note_task(into: list[asyncio.Task[Any] | None], wait: bool) -> None:
         into.append(asyncio.current_task())
 
 
+@on_instant_loop
 @pytest.mark.skipif(eager, reason="each begins at once in a task of its own")
-def test_jobs_that_do_not_wait_share_a_task() -> None:
+async def test_jobs_that_do_not_wait_share_a_task() -> None:
     seen: list[asyncio.Task[Any] | None] = []
-    work(*(note_task(seen, wait=False) for _ in range(5)))
+    await run_jobs(*(note_task(seen, wait=False) for _ in range(5)))
     assert len(seen) == 5
     assert len(set(seen)) == 1
 
 
-def test_jobs_that_wait_have_a_task_each() -> None:
+@on_instant_loop
+async def test_jobs_that_wait_have_a_task_each() -> None:
     seen: list[asyncio.Task[Any] | None] = []
-    work(*(note_task(seen, wait=True) for _ in range(5)))
+    await run_jobs(*(note_task(seen, wait=True) for _ in range(5)))
     begun, resumed = seen[:5], seen[5:]
     assert begun == resumed
     assert len(set(begun)) == 5
@@ -78,9 +77,10 @@ async def test_jobs_after_one_that_waited_begin_in_one_turn_until_one_does_not()
     assert [*counts, len(set(begun))] == [1, 5, 5, 5, 1]
 
 
+@on_instant_loop
 @settings(max_examples=30)
 @given(st.lists(st.sampled_from([None, 0, 1, 2]), max_size=12))
-def test_jobs_begin_in_order_and_each_ends_in_its_own_time(pauses: list[int | None]) -> None:
+async def test_jobs_begin_in_order_and_each_ends_in_its_own_time(pauses: list[int | None]) -> None:
     begun: list[int] = []
     ended: list[int] = []
 
@@ -90,7 +90,7 @@ def test_jobs_begin_in_order_and_each_ends_in_its_own_time(pauses: list[int | No
             await asyncio.sleep(pause)
         ended.append(number)
 
-    work(*(job(number, pause) for number, pause in enumerate(pauses)))
+    await run_jobs(*(job(number, pause) for number, pause in enumerate(pauses)))
     assert begun == list(range(len(pauses)))
     # None does not wait; 0 waits for the next turn of the loop.
     turns = [-1 if pause is None else pause for pause in pauses]
@@ -143,10 +143,11 @@ async def note_context(name: str, into: list[str], wait: bool) -> None:
         into.append(who.get())
 
 
+@on_instant_loop
 @pytest.mark.parametrize("wait", [False, True])
-def test_context_variables_do_not_leak_between_jobs(wait: bool) -> None:
+async def test_context_variables_do_not_leak_between_jobs(wait: bool) -> None:
     seen: list[str] = []
-    work(*(note_context(name, seen, wait) for name in "abc"))
+    await run_jobs(*(note_context(name, seen, wait) for name in "abc"))
     assert seen == ["nobody"] * 3 + (["a", "b", "c"] if wait else [])
 
 
@@ -169,8 +170,11 @@ async def test_a_job_has_the_context_of_who_started_it_like_a_task() -> None:
     assert seen == ["a", "b", "c", "d", *["changed"] * 4]
 
 
+@on_instant_loop
 @pytest.mark.parametrize("wait", [False, True])
-def test_a_job_that_raises_is_logged_and_does_not_stop_the_others(wait: bool, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_job_that_raises_is_logged_and_does_not_stop_the_others(
+    wait: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     done: list[int] = []
 
     async def job(number: int) -> None:
@@ -180,12 +184,13 @@ def test_a_job_that_raises_is_logged_and_does_not_stop_the_others(wait: bool, ca
             raise KeyError(number)
         done.append(number)
 
-    work(*(job(number) for number in range(5)))
+    await run_jobs(*(job(number) for number in range(5)))
     assert done == [0, 2, 4]
     assert [record.getMessage() for record in caplog.records] == ["background task crosswire worker failed"] * 2
 
 
-def test_a_job_that_is_cancelled_by_itself_does_not_stop_the_others() -> None:
+@on_instant_loop
+async def test_a_job_that_is_cancelled_by_itself_does_not_stop_the_others() -> None:
     done: list[int] = []
 
     async def job(number: int) -> None:
@@ -193,7 +198,7 @@ def test_a_job_that_is_cancelled_by_itself_does_not_stop_the_others() -> None:
             raise asyncio.CancelledError
         done.append(number)
 
-    work(*(job(number) for number in range(4)))
+    await run_jobs(*(job(number) for number in range(4)))
     assert done == [0, 2, 3]
 
 
@@ -246,7 +251,8 @@ async def test_cancellation_reaches_the_job_that_waits_and_no_other() -> None:
     assert notes == ["b cancelled", "a ended", "c ended"]
 
 
-def test_a_job_that_cancels_its_task_and_does_not_wait_hurts_no_other() -> None:
+@on_instant_loop
+async def test_a_job_that_cancels_its_task_and_does_not_wait_hurts_no_other() -> None:
     notes: list[str] = []
 
     async def reckless() -> None:
@@ -258,11 +264,12 @@ def test_a_job_that_cancels_its_task_and_does_not_wait_hurts_no_other() -> None:
         await asyncio.sleep(1)
         notes.append(name)
 
-    work(waits("a"), reckless(), waits("b"), reckless(), reckless(), waits("c"))
+    await run_jobs(waits("a"), reckless(), waits("b"), reckless(), reckless(), waits("c"))
     assert notes == ["a", "b", "c"]
 
 
-def test_a_job_may_refuse_to_be_cancelled() -> None:
+@on_instant_loop
+async def test_a_job_may_refuse_to_be_cancelled() -> None:
     notes: list[str] = []
 
     async def stubborn() -> None:
@@ -276,11 +283,12 @@ def test_a_job_may_refuse_to_be_cancelled() -> None:
         await asyncio.sleep(1)
         notes.append("went on")
 
-    work(stubborn())
+    await run_jobs(stubborn())
     assert notes == ["went on"]
 
 
-def test_timeouts_work_in_jobs() -> None:
+@on_instant_loop
+async def test_timeouts_work_in_jobs() -> None:
     notes: list[str] = []
 
     async def slow(name: str) -> None:
@@ -294,11 +302,12 @@ def test_timeouts_work_in_jobs() -> None:
         async with asyncio.timeout(1):  # noqa: ASYNC100 - it is left before it waits for anything
             notes.append(name)
 
-    work(quick("a"), slow("b"), quick("c"), slow("d"), quick("e"))
+    await run_jobs(quick("a"), slow("b"), quick("c"), slow("d"), quick("e"))
     assert notes == ["a", "c", "e", "b timed out", "d timed out"]
 
 
-def test_groups_of_tasks_work_in_jobs() -> None:
+@on_instant_loop
+async def test_groups_of_tasks_work_in_jobs() -> None:
     notes: list[str] = []
 
     async def part(name: str) -> str:
@@ -311,11 +320,12 @@ def test_groups_of_tasks_work_in_jobs() -> None:
             first, second = parts.create_task(part("a")), parts.create_task(part("b"))
         notes.append(first.result() + second.result())
 
-    work(group())
+    await run_jobs(group())
     assert notes == ["a", "b", "ab"]
 
 
-def test_an_awaitable_that_fails_raises_in_the_job() -> None:
+@on_instant_loop
+async def test_an_awaitable_that_fails_raises_in_the_job() -> None:
     notes: list[str] = []
 
     async def job() -> None:
@@ -326,7 +336,7 @@ def test_an_awaitable_that_fails_raises_in_the_job() -> None:
         except KeyError as error:
             notes.append(repr(error))
 
-    work(job())
+    await run_jobs(job())
     assert notes == ["KeyError('reason')"]
 
 

@@ -9,8 +9,7 @@ import pytest
 from crosswire.errors import EventError, NotConnected
 from crosswire.server.calls import ManyAnswers, OneAnswer
 from crosswire.types import Replies
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
+from tests.support.loops import on_instant_loop
 
 
 @dataclass(eq=False)
@@ -43,81 +42,88 @@ async def test_a_lost_connection_is_told_at_once() -> None:
         await waiter.future
 
 
-def gathered(users: list[str], connections: list[Asked], *happens: Any) -> tuple[Replies, float]:
+async def gather_answers(users: list[str], connections: list[Asked], *happens: Any) -> tuple[Replies, float]:
     """Ask, let things happen a second apart, and return the replies and how long they took."""
 
-    async def main() -> tuple[Replies, float]:
-        loop = asyncio.get_running_loop()
-        answers = ManyAnswers(users, connections)
-        for delay, (what, *arguments) in enumerate(happens, 1):
-            loop.call_later(delay, getattr(answers, what), *arguments)
-        began = loop.time()
-        replies = await answers.wait(50)
-        return replies, round(loop.time() - began, 3)
-
-    return run(main(), InstantLoop)
+    loop = asyncio.get_running_loop()
+    answers = ManyAnswers(users, connections)
+    for delay, (what, *arguments) in enumerate(happens, 1):
+        loop.call_later(delay, getattr(answers, what), *arguments)
+    began = loop.time()
+    replies = await answers.wait(50)
+    return replies, round(loop.time() - began, 3)
 
 
-def test_all_answers_are_gathered_by_user() -> None:
+@on_instant_loop
+async def test_all_answers_are_gathered_by_user() -> None:
     a, b = Asked("a"), Asked("b")
-    replies, seconds = gathered(["a", "b"], [a, b], ("answered", b, None), ("answered", a, 5))
+    replies, seconds = await gather_answers(["a", "b"], [a, b], ("answered", b, None), ("answered", a, 5))
     assert replies == {"a": 5, "b": None}
     assert replies.complete
     assert seconds == 2
 
 
-def test_the_first_answer_of_a_user_counts() -> None:
+@on_instant_loop
+async def test_the_first_answer_of_a_user_counts() -> None:
     first, second, b = Asked("a"), Asked("a"), Asked("b")
-    replies, seconds = gathered(
+    replies, seconds = await gather_answers(
         ["a", "b"], [first, second, b], ("answered", second, 1), ("answered", first, 2), ("answered", b, 3)
     )
     assert (dict(replies), replies.missing, seconds) == ({"a": 1, "b": 3}, (), 3)
 
 
-def test_a_refusal_is_an_answer_that_names_its_user() -> None:
+@on_instant_loop
+async def test_a_refusal_is_an_answer_that_names_its_user() -> None:
     a, again = Asked("a"), Asked("a")
     refused = EventError("full")
-    replies, seconds = gathered(["a"], [a, again], ("refused", a, refused), ("answered", again, 1))
+    replies, seconds = await gather_answers(["a"], [a, again], ("refused", a, refused), ("answered", again, 1))
     assert (dict(replies), replies.errors, replies.complete, seconds) == ({}, {"a": refused}, True, 1)
     assert refused.sender == "a"
 
 
-def test_who_does_not_answer_in_time_is_missing() -> None:
+@on_instant_loop
+async def test_who_does_not_answer_in_time_is_missing() -> None:
     a, b = Asked("a"), Asked("b")
-    replies, seconds = gathered(["a", "b"], [a, b], ("answered", a, 1))
+    replies, seconds = await gather_answers(["a", "b"], [a, b], ("answered", a, 1))
     assert (dict(replies), replies.missing, seconds) == ({"a": 1}, ("b",), 50)
 
 
-def test_who_is_lost_is_missing_without_being_waited_for() -> None:
+@on_instant_loop
+async def test_who_is_lost_is_missing_without_being_waited_for() -> None:
     a, b = Asked("a"), Asked("b")
-    replies, seconds = gathered(["a", "b"], [a, b], ("answered", a, 1), ("lost", b))
+    replies, seconds = await gather_answers(["a", "b"], [a, b], ("answered", a, 1), ("lost", b))
     assert (dict(replies), replies.missing, seconds) == ({"a": 1}, ("b",), 2)
 
 
-def test_a_user_may_answer_on_the_connection_that_is_left() -> None:
+@on_instant_loop
+async def test_a_user_may_answer_on_the_connection_that_is_left() -> None:
     first, second = Asked("a"), Asked("a")
-    replies, seconds = gathered(["a"], [first, second], ("lost", first), ("answered", second, 1))
+    replies, seconds = await gather_answers(["a"], [first, second], ("lost", first), ("answered", second, 1))
     assert (dict(replies), replies.missing, seconds) == ({"a": 1}, (), 2)
 
 
-def test_a_user_who_lost_all_connections_is_missing() -> None:
+@on_instant_loop
+async def test_a_user_who_lost_all_connections_is_missing() -> None:
     first, second = Asked("a"), Asked("a")
-    replies, seconds = gathered(["a"], [first, second], ("lost", second), ("lost", first))
+    replies, seconds = await gather_answers(["a"], [first, second], ("lost", second), ("lost", first))
     assert (dict(replies), replies.missing, seconds) == ({}, ("a",), 2)
 
 
-def test_losing_a_connection_after_the_answer_changes_nothing() -> None:
+@on_instant_loop
+async def test_losing_a_connection_after_the_answer_changes_nothing() -> None:
     a, b = Asked("a"), Asked("b")
-    replies, seconds = gathered(["a", "b"], [a, b], ("answered", a, 1), ("lost", a), ("answered", b, 2))
+    replies, seconds = await gather_answers(["a", "b"], [a, b], ("answered", a, 1), ("lost", a), ("answered", b, 2))
     assert (dict(replies), seconds) == ({"a": 1, "b": 2}, 3)
 
 
-def test_users_without_a_connection_are_missing_and_hold_up_nobody() -> None:
+@on_instant_loop
+async def test_users_without_a_connection_are_missing_and_hold_up_nobody() -> None:
     a = Asked("a")
-    replies, seconds = gathered(["a", "away"], [a], ("answered", a, 1))
+    replies, seconds = await gather_answers(["a", "away"], [a], ("answered", a, 1))
     assert (dict(replies), replies.missing, seconds) == ({"a": 1}, ("away",), 1)
 
 
-def test_nobody_to_ask_is_answered_at_once() -> None:
-    assert gathered(["away"], [])[1] == 0
-    assert gathered([], [])[0].complete
+@on_instant_loop
+async def test_nobody_to_ask_is_answered_at_once() -> None:
+    assert (await gather_answers(["away"], []))[1] == 0
+    assert (await gather_answers([], []))[0].complete

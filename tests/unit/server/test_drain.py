@@ -7,12 +7,13 @@ from itertools import pairwise
 import pytest
 
 from crosswire.server.drain import MIN_TIME
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeConnection, FakeServer
+from tests.support.loops import on_instant_loop
+
+pytestmark = on_instant_loop
 
 
-def drained(
+async def drain_connections(
     seconds: float, connections: int, *, busy: int = 0, deaf: int = 0
 ) -> tuple[list[FakeConnection], list[float], float]:
     """Drain a server; return its connections, when each closed, and how long it took.
@@ -24,39 +25,36 @@ def drained(
         deaf: how many of them do not answer a close.
     """
 
-    async def main() -> tuple[list[FakeConnection], list[float], float]:
-        server, made = FakeServer(duplicates="allow"), []
-        loop = asyncio.get_running_loop()
-        for number in range(connections):
-            session, connection = server.connect()
-            session.work.running = 1 if number < busy else 0
-            connection.answers_close = number >= deaf
-            made.append(connection)
-        began = loop.time()
-        await server.drain.spread(seconds)
-        await server.drain.close_all(began + max(seconds, MIN_TIME))
-        took = loop.time() - began
-        await asyncio.sleep(1)
-        assert len(server.sessions) == 0
-        await server.end()
-        return made, [each.closed_at - began for each in made if each.closed_at is not None], took
-
-    return run(main(), InstantLoop)
+    server, made = FakeServer(duplicates="allow"), []
+    loop = asyncio.get_running_loop()
+    for number in range(connections):
+        session, connection = server.connect()
+        session.work.running = 1 if number < busy else 0
+        connection.answers_close = number >= deaf
+        made.append(connection)
+    began = loop.time()
+    await server.drain.spread(seconds)
+    await server.drain.close_all(began + max(seconds, MIN_TIME))
+    took = loop.time() - began
+    await asyncio.sleep(1)
+    assert len(server.sessions) == 0
+    await server.end()
+    return made, [each.closed_at - began for each in made if each.closed_at is not None], took
 
 
-def test_nobody_connected_takes_no_time() -> None:
-    assert drained(10, 0)[2] == pytest.approx(0, abs=1e-3)
+async def test_nobody_connected_takes_no_time() -> None:
+    assert (await drain_connections(10, 0))[2] == pytest.approx(0, abs=1e-3)
 
 
-def test_without_time_all_are_closed_at_once_with_1001() -> None:
-    connections, times, took = drained(0, 20)
+async def test_without_time_all_are_closed_at_once_with_1001() -> None:
+    connections, times, took = await drain_connections(0, 20)
     assert [each.closes for each in connections] == [[(1001, "the server is stopping")]] * 20
     assert max(times) < 0.01
     assert took < 0.1
 
 
-def test_closing_is_spread_over_the_time() -> None:
-    connections, times, took = drained(10, 400)
+async def test_closing_is_spread_over_the_time() -> None:
+    connections, times, took = await drain_connections(10, 400)
     assert [len(each.closes) for each in connections] == [1] * 400
     assert 7 < max(times) <= 8.1
     assert took <= 10
@@ -64,27 +62,27 @@ def test_closing_is_spread_over_the_time() -> None:
     assert all(30 <= count <= 70 for count in list(a_second.values())[:7])
 
 
-def test_few_are_spread_too() -> None:
-    _, times, _ = drained(10, 4)
+async def test_few_are_spread_too() -> None:
+    _, times, _ = await drain_connections(10, 4)
     assert all(0 <= second - first <= 5 for first, second in pairwise(sorted(times)))
     assert max(times) <= 8.1
 
 
-def test_those_with_handlers_at_work_are_closed_last() -> None:
-    connections, _, _ = drained(10, 100, busy=10)
+async def test_those_with_handlers_at_work_are_closed_last() -> None:
+    connections, _, _ = await drain_connections(10, 100, busy=10)
     times = [each.closed_at for each in connections]
     busy, idle = [time for time in times[:10] if time], [time for time in times[10:] if time]
     assert (len(busy), len(idle)) == (10, 90)
     assert min(busy) >= max(idle)
 
 
-def test_who_does_not_answer_the_close_is_dropped_in_the_end() -> None:
-    connections, _, took = drained(3, 10, deaf=2)
+async def test_who_does_not_answer_the_close_is_dropped_in_the_end() -> None:
+    connections, _, took = await drain_connections(3, 10, deaf=2)
     assert [[close.code for close in each.aborts] for each in connections] == [[1001]] * 2 + [[]] * 8
     assert took == pytest.approx(3, abs=0.1)
 
 
-def test_a_close_gets_a_moment_even_without_time() -> None:
-    connections, _, took = drained(0, 1, deaf=1)
+async def test_a_close_gets_a_moment_even_without_time() -> None:
+    connections, _, took = await drain_connections(0, 1, deaf=1)
     assert len(connections[0].aborts) == 1
     assert took == pytest.approx(MIN_TIME, abs=0.1)

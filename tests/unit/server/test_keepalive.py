@@ -21,6 +21,9 @@ SLACK = 0.25
 class Peer:
     """The connection to a peer that answers pings after ``delay`` seconds, or not at all."""
 
+    framed = True
+    can_ping = True
+
     def __init__(self, delay: float | None) -> None:
         self.delay = delay
         self.keepalive: Keepalive | None = None
@@ -85,10 +88,8 @@ async def test_the_round_trip_is_told_in_milliseconds() -> None:
     before = keepalive.latency
     await asyncio.sleep(25)
     wheel.stop()
-    before, latency = before, keepalive.latency
     assert before is None
-    assert latency is not None
-    assert abs(latency - 50) < 0.01
+    assert keepalive.latency == pytest.approx(50, abs=0.01)
 
 
 async def test_a_pong_that_answers_no_ping_only_shows_life() -> None:
@@ -121,9 +122,9 @@ async def test_the_silence_of_a_peer_that_is_not_read_means_nothing(paused_at: f
 async def test_a_peer_that_is_not_read_answers_a_probe() -> None:
     _, keepalive, wheel = beating(None)
     keepalive.paused = True
-    alive = await keepalive.answers(1)
+    alive = await keepalive.probe(1)
     keepalive.paused = False
-    gone = await keepalive.answers(1)
+    gone = await keepalive.probe(1)
     keepalive.stop()
     wheel.stop()
     assert (alive, gone) == (True, False)
@@ -220,7 +221,7 @@ async def test_a_probe_tells_whether_the_peer_answers_in_time(delay: float | Non
     peer, keepalive, wheel = beating(delay)
     await asyncio.sleep(5)
     began = peer.loop.time()
-    answers = await asyncio.gather(keepalive.answers(1), keepalive.answers(1))  # both get the same answer
+    answers = await asyncio.gather(keepalive.probe(1), keepalive.probe(1))  # both get the same answer
     took = peer.loop.time() - began
     wheel.stop()
     assert list(answers) == [alive, alive]
@@ -232,9 +233,9 @@ async def test_a_probe_tells_whether_the_peer_answers_in_time(delay: float | Non
 async def test_a_probe_is_answered_by_anything_that_arrives() -> None:
     peer, keepalive, wheel = beating(None)
     peer.loop.call_later(0.5, setattr, keepalive, "heard", True)
-    by_message = await keepalive.answers(1)
+    by_message = await keepalive.probe(1)
     peer.loop.call_later(0.5, setattr, peer, "traffic", Traffic(1, 0))
-    by_part = await keepalive.answers(1)
+    by_part = await keepalive.probe(1)
     wheel.stop()
     assert [by_message, by_part] == [True, True]
 
@@ -242,14 +243,14 @@ async def test_a_probe_is_answered_by_anything_that_arrives() -> None:
 async def test_a_probe_of_a_connection_that_ends_is_answered_with_no() -> None:
     peer, keepalive, wheel = beating(None)
     peer.loop.call_later(0.5, keepalive.stop)
-    answers = [await keepalive.answers(60), await keepalive.answers(60)]
+    answers = [await keepalive.probe(60), await keepalive.probe(60)]
     wheel.stop()
     assert answers == [False, False]
 
 
 async def test_who_was_probed_is_pinged_and_dropped_as_ever_afterwards() -> None:
     peer, keepalive, _ = beating(None)
-    assert not await keepalive.answers(1)
+    assert not await keepalive.probe(1)
     await asyncio.sleep(100)
     ((time, _),) = peer.aborts
     assert 10 <= time <= 30 + 3 * SLACK

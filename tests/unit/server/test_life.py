@@ -23,8 +23,6 @@ from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.memory import MemoryClient, MemoryListener
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeServer
 from tests.support.loops import on_instant_loop
 
@@ -225,16 +223,13 @@ async def test_life_events_come_in_order(script: Script) -> None:
     require_order(life.log)
 
 
-def lived(*given: tuple[float, int, str], steps: dict[str, Step], stops_at: float = 60) -> list[str]:
+async def run_script(*given: tuple[float, int, str], steps: dict[str, Step], stops_at: float = 60) -> list[str]:
     """Play one script; return what began and ended, of connection 1."""
 
-    async def main() -> list[str]:
-        life = Life(Script(steps, list(given), stops_at=stops_at))
-        await life.play()
-        require_order(life.log)
-        return [f"{name} {what}" for number, name, what in life.log if number == "1" and name != "on_pong"]
-
-    return run(main(), InstantLoop)
+    life = Life(Script(steps, list(given), stops_at=stops_at))
+    await life.play()
+    require_order(life.log)
+    return [f"{name} {what}" for number, name, what in life.log if number == "1" and name != "on_pong"]
 
 
 GREETED = ["on_connect begins", "on_connect ends"]
@@ -242,26 +237,28 @@ LEFT = ["on_disconnect begins", "on_disconnect ends"]
 
 
 @pytest.mark.parametrize("way", ["leaves", "is lost", "is kicked"])
-def test_who_leaves_during_on_connect_is_told_of_after_it(way: str) -> None:
-    log = lived((0, 1, "comes"), (1, 1, way), steps={"on_connect": Step(3)})
+async def test_who_leaves_during_on_connect_is_told_of_after_it(way: str) -> None:
+    log = await run_script((0, 1, "comes"), (1, 1, way), steps={"on_connect": Step(3)})
     assert log == [*GREETED, *GREETED, *LEFT]
 
 
 @pytest.mark.parametrize("way", ["leaves", "is lost"])
-def test_what_came_before_a_peer_left_is_handled_before_on_disconnect(way: str) -> None:
-    log = lived((0, 1, "comes"), (0.5, 1, "says"), (1, 1, way), steps={"on_connect": Step(2), "say": Step(1)})
+async def test_what_came_before_a_peer_left_is_handled_before_on_disconnect(way: str) -> None:
+    log = await run_script(
+        (0, 1, "comes"), (0.5, 1, "says"), (1, 1, way), steps={"on_connect": Step(2), "say": Step(1)}
+    )
     assert log == [*GREETED, *GREETED, "say begins", "say ends", *LEFT]
 
 
-def test_what_came_before_a_kick_is_not_handled() -> None:
-    log = lived((0, 1, "comes"), (0.5, 1, "says"), (1, 1, "is kicked"), steps={"on_connect": Step(2)})
+async def test_what_came_before_a_kick_is_not_handled() -> None:
+    log = await run_script((0, 1, "comes"), (0.5, 1, "says"), (1, 1, "is kicked"), steps={"on_connect": Step(2)})
     assert log == [*GREETED, *GREETED, *LEFT]
 
 
 @pytest.mark.parametrize("name", ["on_connect", "say", "on_message", "on_heartbeat"])
-def test_what_never_ends_is_cancelled_after_a_while(name: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_never_ends_is_cancelled_after_a_while(name: str, caplog: pytest.LogCaptureFixture) -> None:
     deed = {"on_heartbeat": "beats"}.get(name, "says")
-    log = lived((0, 1, "comes"), (0.5, 1, deed), (1, 1, "leaves"), steps={name: Step(1000)})
+    log = await run_script((0, 1, "comes"), (0.5, 1, deed), (1, 1, "leaves"), steps={name: Step(1000)})
     begins, ends = log.index(f"{name} begins"), len(log) - 1 - log[::-1].index(f"{name} ends")
     assert begins < ends < log.index("on_disconnect begins")
     assert "were still at work and are cancelled" in caplog.text
@@ -298,7 +295,9 @@ async def test_a_handler_that_will_not_end_is_not_waited_for_for_ever() -> None:
 
 
 @pytest.mark.parametrize("name", ["on_connect", "say"])
-def test_a_stop_cancels_what_is_at_work_and_tells_on_disconnect(name: str) -> None:
-    log = lived((0, 1, "comes"), (0.5, 1, "says"), stops_at=1, steps={"on_disconnect": Step(0.2), name: Step(1000)})
+async def test_a_stop_cancels_what_is_at_work_and_tells_on_disconnect(name: str) -> None:
+    log = await run_script(
+        (0, 1, "comes"), (0.5, 1, "says"), stops_at=1, steps={"on_disconnect": Step(0.2), name: Step(1000)}
+    )
     assert log[-4:] == ["on_disconnect begins", "on_disconnect ends", *LEFT]
     assert f"{name} ends" in log

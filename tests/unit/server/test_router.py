@@ -13,33 +13,31 @@ from crosswire.core.messages import JSON, MSGPACK
 from crosswire.errors import EventError, InvalidPayload, Reject
 from crosswire.server.calls import OneAnswer
 from crosswire.server.socket import Socket
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeConnection, FakeServer
+from tests.support.loops import on_instant_loop
 
 NO_HANDLER = {"code": "NO_HANDLER", "message": "the server has no handler for this event"}
 HANDLER_ERROR = {"code": "HANDLER_ERROR", "message": "the handler failed"}
 
 
-def routed(*texts: str, limits: Limits | None = None, **handlers: Any) -> tuple[FakeConnection, list[BaseException]]:
+async def route_messages(
+    *texts: str, limits: Limits | None = None, **handlers: Any
+) -> tuple[FakeConnection, list[BaseException]]:
     """Send messages to a server with these handlers; return the connection and what was reported."""
 
-    async def main() -> tuple[FakeConnection, list[BaseException]]:
-        server = FakeServer(limits or Limits())
-        for name, handler in handlers.items():
-            for each in handler if isinstance(handler, list) else [handler]:
-                server.events.on(name, each)
-        session, connection = server.connect()
-        for text in texts:
-            server.router.receive(session, JSON, text)
-        await asyncio.sleep(60)
-        assert session.work.running == len(server.tasks)
-        frames, errors = connection.frames.copy(), server.errors.copy()
-        await server.end()
-        connection.frames = frames  # without what the end of the test told those who still waited
-        return connection, errors
-
-    return run(main(), InstantLoop)
+    server = FakeServer(limits or Limits())
+    for name, handler in handlers.items():
+        for each in handler if isinstance(handler, list) else [handler]:
+            server.events.on(name, each)
+    session, connection = server.connect()
+    for text in texts:
+        server.router.receive(session, JSON, text)
+    await asyncio.sleep(60)
+    assert session.work.running == len(server.tasks)
+    frames, errors = connection.frames.copy(), server.errors.copy()
+    await server.end()
+    connection.frames = frames  # without what the end of the test told those who still waited
+    return connection, errors
 
 
 def call(event: str, payload: Any = None, id: str = "x") -> str:
@@ -72,41 +70,48 @@ def raising(error: BaseException) -> Callable[..., Any]:
 ways = pytest.mark.parametrize("way", [lambda handler: handler, later, lambda h: lambda s, d: later(h)(s, d)])
 
 
+@on_instant_loop
 @ways
-def test_what_a_handler_returns_answers_the_call(way: Callable[..., Any]) -> None:
-    connection, errors = routed(call("say", 5), say=way(lambda socket, data: [socket.user, data]))
+async def test_what_a_handler_returns_answers_the_call(way: Callable[..., Any]) -> None:
+    connection, errors = await route_messages(call("say", 5), say=way(lambda socket, data: [socket.user, data]))
     assert connection.messages == [answered(["13", 5])]
     assert errors == []
 
 
+@on_instant_loop
 @ways
-def test_an_event_is_not_answered(way: Callable[..., Any]) -> None:
+async def test_an_event_is_not_answered(way: Callable[..., Any]) -> None:
     seen: list[Any] = []
 
     def say(socket: Socket, data: Any) -> str:
         seen.append(data)
         return "value"
 
-    connection, _ = routed('{"event":"say","payload":5}', say=way(say))
+    connection, _ = await route_messages('{"event":"say","payload":5}', say=way(say))
     assert (connection.frames, seen) == ([], [5])
 
 
+@on_instant_loop
 @ways
-def test_no_value_answers_null(way: Callable[..., Any]) -> None:
-    assert routed(call("say"), say=way(lambda socket, data: None))[0].messages == [answered(None)]
+async def test_no_value_answers_null(way: Callable[..., Any]) -> None:
+    assert (await route_messages(call("say"), say=way(lambda socket, data: None)))[0].messages == [answered(None)]
 
 
+@on_instant_loop
 @ways
-def test_a_refusal_is_told_as_it_is_and_not_reported(way: Callable[..., Any]) -> None:
-    connection, errors = routed(call("say"), say=way(raising(EventError("full", "the room is full"))))
+async def test_a_refusal_is_told_as_it_is_and_not_reported(way: Callable[..., Any]) -> None:
+    connection, errors = await route_messages(call("say"), say=way(raising(EventError("full", "the room is full"))))
     assert connection.messages == [refused({"code": "full", "message": "the room is full"})]
     assert errors == []
 
 
+@on_instant_loop
 @ways
 @pytest.mark.parametrize("error", [KeyError("secret"), asyncio.CancelledError("secret")])
-def test_a_failure_is_reported_and_its_text_stays_here(way: Callable[..., Any], error: BaseException) -> None:
-    connection, errors = routed(call("say"), call("other", id="y"), say=way(raising(error)), other=lambda: 1)
+async def test_a_failure_is_reported_and_its_text_stays_here(way: Callable[..., Any], error: BaseException) -> None:
+    connection, errors = await route_messages(
+        call("say"), call("other", id="y"), say=way(raising(error)), other=lambda: 1
+    )
     assert sorted(connection.messages, key=lambda message: message["callbackId"]) == [
         refused(HANDLER_ERROR),
         answered(1, "y"),
@@ -115,16 +120,18 @@ def test_a_failure_is_reported_and_its_text_stays_here(way: Callable[..., Any], 
     assert connection.closes == []
 
 
+@on_instant_loop
 @ways
-def test_a_handler_may_reject_the_connection(way: Callable[..., Any]) -> None:
-    connection, errors = routed('{"event":"say"}', say=way(raising(Reject(4010, "logged out"))))
+async def test_a_handler_may_reject_the_connection(way: Callable[..., Any]) -> None:
+    connection, errors = await route_messages('{"event":"say"}', say=way(raising(Reject(4010, "logged out"))))
     assert connection.closes == [(4010, "logged out")]
     assert errors == []
 
 
+@on_instant_loop
 @ways
-def test_a_value_that_cannot_be_sent_is_a_failure(way: Callable[..., Any]) -> None:
-    connection, errors = routed(call("say"), say=way(lambda socket, data: object()))
+async def test_a_value_that_cannot_be_sent_is_a_failure(way: Callable[..., Any]) -> None:
+    connection, errors = await route_messages(call("say"), say=way(lambda socket, data: object()))
     assert connection.messages == [refused(HANDLER_ERROR)]
     assert [type(error) for error in errors] == [TypeError]
 
@@ -137,24 +144,27 @@ def synchronous(socket: Socket, data: int) -> int:
     return data + 1
 
 
+@on_instant_loop
 @pytest.mark.parametrize("handler", [synchronous, asynchronous])
-def test_a_payload_is_checked_before_the_handler_runs(handler: Callable[..., Any]) -> None:
-    connection, errors = routed(call("add", 1), call("add", "1", id="y"), add=handler)
+async def test_a_payload_is_checked_before_the_handler_runs(handler: Callable[..., Any]) -> None:
+    connection, errors = await route_messages(call("add", 1), call("add", "1", id="y"), add=handler)
     by_id = {message["callbackId"]: message for message in connection.messages}
     assert by_id["x"] == answered(2)
     assert by_id["y"]["error"]["code"] == "INVALID_PAYLOAD"
     assert [type(error) for error in errors] == [InvalidPayload]
 
 
-def test_a_payload_nobody_takes_is_not_read() -> None:
-    connection, errors = routed('{"event":"say","payload":1e999,"callbackId":"x"}', say=lambda: "fine")
+@on_instant_loop
+async def test_a_payload_nobody_takes_is_not_read() -> None:
+    connection, errors = await route_messages('{"event":"say","payload":1e999,"callbackId":"x"}', say=lambda: "fine")
     assert (connection.messages, errors) == ([answered("fine")], [])
 
 
+@on_instant_loop
 @ways
-def test_several_handlers_give_one_answer(way: Callable[..., Any]) -> None:
+async def test_several_handlers_give_one_answer(way: Callable[..., Any]) -> None:
     called: list[str] = []
-    connection, errors = routed(
+    connection, errors = await route_messages(
         call("say"),
         say=[lambda: None, way(lambda socket, data: "first"), raising(KeyError()), lambda: called.append("last")],
     )
@@ -163,19 +173,24 @@ def test_several_handlers_give_one_answer(way: Callable[..., Any]) -> None:
     assert len(errors) == 1
 
 
-def test_a_call_that_nobody_handles_is_refused_and_an_event_ignored() -> None:
-    connection, errors = routed(call("nothing"), '{"event":"nothing"}', call("$ping", id="y"), call("", id="z"))
+@on_instant_loop
+async def test_a_call_that_nobody_handles_is_refused_and_an_event_ignored() -> None:
+    connection, errors = await route_messages(
+        call("nothing"), '{"event":"nothing"}', call("$ping", id="y"), call("", id="z")
+    )
     assert connection.messages == [refused(NO_HANDLER, id) for id in "xyz"]
     assert errors == []
 
 
+@on_instant_loop
 @pytest.mark.parametrize("name", ["connection", "close", "__proto__", "__class__", "toString", "on_connect"])
-def test_no_name_means_more_than_an_event(name: str) -> None:
-    assert routed(call(name))[0].messages == [refused(NO_HANDLER)]
+async def test_no_name_means_more_than_an_event(name: str) -> None:
+    assert (await route_messages(call(name)))[0].messages == [refused(NO_HANDLER)]
     handlers: dict[str, Any] = {name: lambda: 5}
-    assert routed(call(name), **handlers)[0].messages == [answered(5)]
+    assert (await route_messages(call(name), **handlers))[0].messages == [answered(5)]
 
 
+@on_instant_loop
 @pytest.mark.parametrize(
     "text",
     [
@@ -187,13 +202,14 @@ def test_no_name_means_more_than_an_event(name: str) -> None:
         '{"event":"say","payload":' + "[" * 100_000 + "]" * 100_000 + ',"callbackId":"x"}',
     ],
 )
-def test_a_call_that_is_no_message_is_refused(text: str) -> None:
-    connection, errors = routed(text, say=lambda: 1)
+async def test_a_call_that_is_no_message_is_refused(text: str) -> None:
+    connection, errors = await route_messages(text, say=lambda: 1)
     (message,) = connection.messages
     assert (message["callbackId"], message["error"]["code"]) == ("x", "INVALID_MESSAGE")
     assert (errors, connection.closes) == ([], [])
 
 
+@on_instant_loop
 @pytest.mark.parametrize(
     "text",
     [
@@ -208,29 +224,32 @@ def test_a_call_that_is_no_message_is_refused(text: str) -> None:
         '{"callId":"nobody waits","error":{"code":"a"}}',
     ],
 )
-def test_what_is_no_message_and_no_call_is_ignored(text: str) -> None:
+async def test_what_is_no_message_and_no_call_is_ignored(text: str) -> None:
     called: list[str] = []
-    connection, errors = routed(text, say=lambda: called.append("say"))
+    connection, errors = await route_messages(text, say=lambda: called.append("say"))
     assert (connection.frames, connection.closes, errors, called) == ([], [], [], [])
 
 
-def test_the_longest_id_is_answered() -> None:
-    assert routed(call("say", id="x" * 64), say=lambda: 1)[0].messages == [answered(1, "x" * 64)]
+@on_instant_loop
+async def test_the_longest_id_is_answered() -> None:
+    assert (await route_messages(call("say", id="x" * 64), say=lambda: 1))[0].messages == [answered(1, "x" * 64)]
 
 
-def test_a_handler_that_never_ends_hurts_only_its_own_call() -> None:
+@on_instant_loop
+async def test_a_handler_that_never_ends_hurts_only_its_own_call() -> None:
     async def never(socket: Socket) -> None:
         await asyncio.Event().wait()
 
-    connection, _ = routed(call("never"), call("say", id="y"), never=never, say=lambda: 1)
+    connection, _ = await route_messages(call("never"), call("say", id="y"), never=never, say=lambda: 1)
     assert connection.messages == [answered(1, "y")]
 
 
+@on_instant_loop
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("way", [later, lambda handler: lambda socket, data: later(handler)(socket, data)])
-def test_more_handlers_than_the_limit_are_refused(several: bool, way: Callable[..., Any]) -> None:
+async def test_more_handlers_than_the_limit_are_refused(several: bool, way: Callable[..., Any]) -> None:
     handler = way(lambda socket, data: data)
-    connection, errors = routed(
+    connection, errors = await route_messages(
         *(call("say", number, id=str(number)) for number in range(4)),
         '{"event":"say"}',
         say=[lambda: None, handler] if several else handler,
@@ -279,11 +298,12 @@ async def test_a_clients_answer_reaches_who_waits_for_it(text: str, expected: An
         assert outcome == expected
 
 
+@on_instant_loop
 @pytest.mark.parametrize(
     ("events", "closes"),
     [(["$background"], [4013]), (["$background", "$foreground"], []), (["$foreground"], []), (["$other"], [])],
 )
-def test_a_client_says_that_it_is_in_the_background_and_back(events: list[str], closes: list[int]) -> None:
-    connection, errors = routed(*(f'{{"event":"{event}","payload":null}}' for event in events))
+async def test_a_client_says_that_it_is_in_the_background_and_back(events: list[str], closes: list[int]) -> None:
+    connection, errors = await route_messages(*(f'{{"event":"{event}","payload":null}}' for event in events))
     assert [code for code, _ in connection.closes] == closes
     assert (connection.messages, errors) == ([], [])

@@ -12,8 +12,6 @@ from crosswire.errors import Reject
 from crosswire.server.authentication import Verdict
 from crosswire.server.socket import Socket
 from crosswire.types import Close
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
 from tests.support.fakes import FakeConnection, FakeServer
 from tests.support.loops import on_instant_loop
 
@@ -30,87 +28,91 @@ def verdict_after(seconds: float, result: str | BaseException | None) -> Verdict
     return Verdict(pending=hook)
 
 
-def lived(
+async def run_connection(
     verdict: Verdict, *texts: str, limits: Limits | None = None, prepare: Callable[[FakeServer], object] | None = None
 ) -> tuple[FakeConnection, list[Any]]:
     """A connection's life: it sends some messages at once. Returns the connection and what the application saw."""
 
-    async def main() -> tuple[FakeConnection, list[Any]]:
-        server = FakeServer(limits or Limits())
-        notes: list[Any] = []
-        server.hooks.on_connect(lambda socket: notes.append(f"connect {socket.user}"))
-        server.hooks.on_disconnect(lambda socket, close: notes.append(tuple(close)))
-        server.events.on("say", lambda socket: notes.append(f"say {socket.user}"))
-        if prepare is not None:
-            prepare(server)
-        session, connection = server.connect(verdict)
-        for text in texts:
-            session.text(text)
-        await asyncio.sleep(60)
-        present = list(server.registry.users.users)
-        assert present == ([] if connection.closes else [session.socket.user])
-        await server.end()
-        return connection, notes
-
-    return run(main(), InstantLoop)
+    server = FakeServer(limits or Limits())
+    notes: list[Any] = []
+    server.hooks.on_connect(lambda socket: notes.append(f"connect {socket.user}"))
+    server.hooks.on_disconnect(lambda socket, close: notes.append(tuple(close)))
+    server.events.on("say", lambda socket: notes.append(f"say {socket.user}"))
+    if prepare is not None:
+        prepare(server)
+    session, connection = server.connect(verdict)
+    for text in texts:
+        session.text(text)
+    await asyncio.sleep(60)
+    present = list(server.registry.users.users)
+    assert present == ([] if connection.closes else [session.socket.user])
+    await server.end()
+    return connection, notes
 
 
+@on_instant_loop
 @pytest.mark.parametrize("verdict", [Verdict(user="1"), verdict_after(5, "1")], ids=["sync", "async"])
-def test_messages_are_delivered_once_the_user_is_known(verdict: Verdict) -> None:
-    connection, notes = lived(verdict, SAY, SAY)
+async def test_messages_are_delivered_once_the_user_is_known(verdict: Verdict) -> None:
+    connection, notes = await run_connection(verdict, SAY, SAY)
     assert notes == ["connect 1", "say 1", "say 1"]
     assert connection.closes == []
 
 
+@on_instant_loop
 @pytest.mark.parametrize(
     "verdict", [Verdict(reject=Reject(4011, "no")), verdict_after(5, Reject(4011, "no"))], ids=["sync", "async"]
 )
-def test_a_refused_connection_is_closed_and_sees_and_shows_nothing(verdict: Verdict) -> None:
-    connection, notes = lived(verdict, SAY)
+async def test_a_refused_connection_is_closed_and_sees_and_shows_nothing(verdict: Verdict) -> None:
+    connection, notes = await run_connection(verdict, SAY)
     assert connection.closes[0] == (4011, "no")
     assert notes == []
 
 
+@on_instant_loop
 @pytest.mark.parametrize(
     ("result", "code"), [(KeyError("secret"), 1011), (TimeoutError("its own"), 1011), ("", 1011)], ids=repr
 )
-def test_a_hook_that_fails_closes_the_connection(result: Any, code: int) -> None:
-    connection, notes = lived(verdict_after(5, result), SAY)
+async def test_a_hook_that_fails_closes_the_connection(result: Any, code: int) -> None:
+    connection, notes = await run_connection(verdict_after(5, result), SAY)
     assert connection.closes[0] == (code, "authentication failed")
     assert notes == []
 
 
-def test_a_hook_that_takes_too_long_closes_the_connection() -> None:
-    connection, notes = lived(verdict_after(11, "1"), SAY)
+@on_instant_loop
+async def test_a_hook_that_takes_too_long_closes_the_connection() -> None:
+    connection, notes = await run_connection(verdict_after(11, "1"), SAY)
     assert connection.closes[0] == (1013, "authentication took too long")
     assert notes == []
 
 
-def test_a_hook_that_does_not_end_when_it_is_cancelled_keeps_no_connection() -> None:
+@on_instant_loop
+async def test_a_hook_that_does_not_end_when_it_is_cancelled_keeps_no_connection() -> None:
     async def stubborn() -> str:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(100)
         await asyncio.sleep(20)
         return "1"
 
-    connection, notes = lived(Verdict(pending=stubborn), SAY)
+    connection, notes = await run_connection(Verdict(pending=stubborn), SAY)
     assert connection.closes[0] == (1013, "authentication took too long")
     assert notes == []
 
 
-def test_without_a_user_the_sockets_id_is_it() -> None:
-    _, notes = lived(verdict_after(5, None), SAY)
+@on_instant_loop
+async def test_without_a_user_the_sockets_id_is_it() -> None:
+    _, notes = await run_connection(verdict_after(5, None), SAY)
     assert notes[0].removeprefix("connect ") == notes[1].removeprefix("say ") != ""
 
 
-def test_messages_wait_for_an_asynchronous_on_connect() -> None:
+@on_instant_loop
+async def test_messages_wait_for_an_asynchronous_on_connect() -> None:
     def prepare(server: FakeServer) -> None:
         @server.hooks.on_connect
         async def load(socket: Socket) -> None:
             await asyncio.sleep(5)
             socket.send("loaded")
 
-    connection, notes = lived(Verdict(user="1"), SAY, prepare=prepare)
+    connection, notes = await run_connection(Verdict(user="1"), SAY, prepare=prepare)
     assert notes == ["connect 1", "say 1"]
     assert connection.messages == [{"event": "loaded", "payload": None}]
 

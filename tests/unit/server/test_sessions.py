@@ -7,8 +7,6 @@ import pytest
 
 from crosswire.server.session import Session
 from crosswire.server.sessions import Sessions
-from tests.support.aio import run
-from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
 
 pytestmark = on_instant_loop
@@ -23,22 +21,19 @@ def session(name: str) -> Session:
     return cast(Session, Named(name))
 
 
-def waited(leaving: dict[str, float], timeout: float) -> tuple[float, int]:
+async def wait_for_sessions(leaving: dict[str, float], timeout: float) -> tuple[float, int]:
     """Wait until sessions that leave after so many seconds are gone; return how long it took and who is left."""
 
-    async def main() -> tuple[float, int]:
-        loop, sessions = asyncio.get_running_loop(), Sessions()
-        for name, delay in leaving.items():
-            each = session(name)
-            sessions.add(each)
-            loop.call_later(delay, sessions.discard, each)
-        began = loop.time()
-        await sessions.wait_gone(timeout)
-        took, left = loop.time() - began, len(sessions)
-        await asyncio.sleep(100)
-        return round(took, 3), left
-
-    return run(main(), InstantLoop)
+    loop, sessions = asyncio.get_running_loop(), Sessions()
+    for name, delay in leaving.items():
+        each = session(name)
+        sessions.add(each)
+        loop.call_later(delay, sessions.discard, each)
+    began = loop.time()
+    await sessions.wait_gone(timeout)
+    took, left = loop.time() - began, len(sessions)
+    await asyncio.sleep(100)
+    return round(took, 3), left
 
 
 def test_sessions_are_there_until_they_are_gone() -> None:
@@ -51,12 +46,12 @@ def test_sessions_are_there_until_they_are_gone() -> None:
     assert list(sessions) == [second]
 
 
-def test_waiting_ends_with_the_last_one() -> None:
-    assert waited({"a": 1, "b": 3}, timeout=10) == (3, 0)
+async def test_waiting_ends_with_the_last_one() -> None:
+    assert await wait_for_sessions({"a": 1, "b": 3}, timeout=10) == (3, 0)
 
 
-def test_waiting_gives_up_at_its_time() -> None:
-    assert waited({"a": 1, "b": 30}, timeout=10) == (10, 1)
+async def test_waiting_gives_up_at_its_time() -> None:
+    assert await wait_for_sessions({"a": 1, "b": 30}, timeout=10) == (10, 1)
 
 
 @pytest.mark.parametrize("turns", range(5))
@@ -73,9 +68,9 @@ async def test_a_wait_that_is_cancelled_as_the_last_one_goes_is_cancelled(turns:
     assert too_late or waiting.cancelled()
 
 
-def test_nobody_is_not_waited_for() -> None:
-    assert waited({}, timeout=10) == (0, 0)
+async def test_nobody_is_not_waited_for() -> None:
+    assert await wait_for_sessions({}, timeout=10) == (0, 0)
 
 
-def test_time_that_is_over_is_not_waited() -> None:
-    assert waited({"a": 1}, timeout=-1) == (0, 1)
+async def test_time_that_is_over_is_not_waited() -> None:
+    assert await wait_for_sessions({"a": 1}, timeout=-1) == (0, 1)

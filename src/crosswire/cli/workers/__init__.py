@@ -1,1 +1,1 @@
-"""The processes of `crosswire serve`: a supervisor, and one worker for each."""
+"""The processes of ``crosswire serve``: a supervisor and its workers."""

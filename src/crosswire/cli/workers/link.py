@@ -1,4 +1,4 @@
-"""What a supervisor and a worker tell each other, and the worker's end of the socket between them."""
+"""Messages between a supervisor and a worker, and the worker's end of the socket between them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ import msgspec
 
 logger = logging.getLogger("crosswire.serve")
 
-_GRACE = 5.0
-"""Seconds that a worker has to end well once its supervisor is gone."""
+ORPHAN_TIMEOUT = 5.0
+"""Seconds that a worker has to stop when its supervisor is gone; then it exits."""
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """What a worker is to do.
+    """Configuration of a worker, sent by its supervisor.
 
     Attributes:
         target: ``module:attribute`` of the server.
-        number: of the worker, from 1 on.
-        workers: how many there are.
-        name: what the workers are called, without their numbers; None for the server's own name.
-        host: to listen on; None for the server's own.
-        port: to listen on; None for the server's own.
-        redis: URLs; none for the server's own.
-        prefix: of the channels; None for the server's own.
-        shares_port: whether other processes hold the port too.
-        drain: seconds.
+        number: number of the worker, from 1 on.
+        workers: number of all workers.
+        name: name of the workers, without their numbers; None for the server's own.
+        host: address to listen on; None for the server's own.
+        port: port to listen on; None for the server's own.
+        redis: URLs of the Redis; none for the server's own.
+        prefix: prefix of the channels; None for the server's own.
+        shares_port: whether other processes listen on the port too.
+        drain: seconds that a stop after SIGTERM may take.
     """
 
     target: str
@@ -46,43 +46,43 @@ class Assignment(msgspec.Struct, frozen=True):
     drain: float = 10
 
 
-class Begun(msgspec.Struct, frozen=True, tag=True):
-    """A worker is there, and answers signals."""
+class Started(msgspec.Struct, frozen=True, tag=True):
+    """Report of a worker that its process runs and handles signals."""
 
 
 class Listening(msgspec.Struct, frozen=True, tag=True):
-    """A worker accepts connections."""
+    """Report of a worker that it accepts connections."""
 
     name: str
     port: int
 
 
 class StartRefused(msgspec.Struct, frozen=True, tag=True):
-    """A worker ends because it can't work as it was told to; trying again would be the same."""
+    """Report of a worker that its configuration does not work; another start would fail too."""
 
     text: str
     exit_code: int
 
 
-Report = Begun | Listening | StartRefused
+Report = Started | Listening | StartRefused
 
 
 def packed(message: Assignment | Report) -> bytes:
-    """A message as the line that goes over the socket."""
+    """Encode a message as a line for the socket."""
     return msgspec.json.encode(message) + b"\n"
 
 
 def read_report(line: bytes) -> Report:
-    """What a worker said in a line."""
+    """Decode a report of a worker from a line."""
     report: Report = msgspec.json.decode(line, type=Report)
     return report
 
 
 class WorkerLink:
-    """A worker's end. The supervisor's end closes with its process, however that ends.
+    """A worker's end of the socket. The supervisor's end is closed when its process ends, however that happens.
 
     Args:
-        descriptor: of the socket, inherited.
+        descriptor: file descriptor of the socket, inherited.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -91,22 +91,22 @@ class WorkerLink:
         self._lines = self._socket.makefile("rb")
 
     def assignment(self) -> Assignment:
-        """Wait for what is to be done."""
+        """Wait for the assignment, and return it."""
         return msgspec.json.decode(self._lines.readline(), type=Assignment)
 
     def report(self, report: Report) -> None:
-        """Tell the supervisor."""
+        """Send a report to the supervisor."""
         with suppress(ConnectionError):  # it is gone, and the other thread is about to end this process
             self._socket.sendall(packed(report))
 
     def end_with_supervisor(self) -> None:
-        """From now on, end this process when the supervisor is gone, also while its event loop is busy or not there."""
-        threading.Thread(target=self._follow, name="crosswire supervisor's end", daemon=True).start()
+        """End this process as soon as the supervisor is gone, even if its event loop is held or does not run."""
+        threading.Thread(target=self._wait_for_end, name="crosswire supervisor's end", daemon=True).start()
 
-    def _follow(self) -> None:
-        self._lines.read()  # nothing comes any more but the end
+    def _wait_for_end(self) -> None:
+        self._lines.read()  # until the socket is closed: the supervisor sends nothing else
         logger.warning("the supervisor is gone, so this worker stops")
-        # At once, without a drain: whoever starts the supervisor again needs the names.
+        # At once, without a drain: the names are needed when the supervisor is started again.
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(_GRACE)
+        time.sleep(ORPHAN_TIMEOUT)
         os._exit(1)

@@ -1,47 +1,52 @@
-"""When a worker that died is started again, and when no more."""
+"""Restarts of a worker that died: delays, and when to give up."""
 
 from __future__ import annotations
 
 from crosswire.core.backoff import Backoff
 
-STABLE = 10.0
-"""Seconds of service after which a worker's death is the first one again."""
+STABLE_AFTER = 10.0
+"""Seconds of service after which a worker's next death counts as its first."""
 
-HOPELESS = 5
-"""So many deaths in a row of a worker that has never listened, and it is no use to go on."""
+MAX_FAILED_STARTS = 5
+"""Deaths in a row after which a worker that has never listened is given up."""
 
-_DELAYS = Backoff(fast_retries=0, fast_interval=0.1, max_interval=10)
+RESTART_DELAYS = Backoff(fast_retries=0, fast_interval=0.1, max_interval=10)
 
 
 class Restarts:
-    """How one worker has fared. Times are those of any clock, in seconds."""
+    """Deaths of one worker, and the delays before its restarts. Times are those of any clock, in seconds.
 
-    __slots__ = ("_deaths", "_ever", "_since")
+    Args:
+        delays: delays before restarts, by number of deaths in a row.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_deaths", "_delays", "_has_listened", "_since")
+
+    def __init__(self, delays: Backoff = RESTART_DELAYS) -> None:
+        self._delays = delays
         self._deaths = 0
-        self._ever = False
+        self._has_listened = False
         self._since: float | None = None
 
     def listening(self, now: float) -> None:
-        """It has begun to serve."""
-        self._ever = True
+        """Note that the worker listens."""
+        self._has_listened = True
         self._since = now
 
     def died(self, now: float, *, refused: bool) -> float | None:
-        """Return the seconds to wait before it is started again, or None to give up.
+        """Count a death; return the seconds to wait before the worker is started again, or None to give up.
 
-        A worker that has served before is never given up: others may serve still, and what keeps it from starting (a
-        module that is being edited, a name that is taken for a moment) may pass.
+        A worker that has served before is never given up: others may still serve, and the cause may be temporary (a
+        module that is being edited, a name that is taken for a moment).
 
         Args:
             now: the time.
-            refused: whether it said itself that it can't work.
+            refused: whether the worker reported that its configuration does not work.
         """
-        if self._since is not None and now - self._since >= STABLE:
+        if self._since is not None and now - self._since >= STABLE_AFTER:
             self._deaths = 0
         self._since = None
         self._deaths += 1
-        if not self._ever and (refused or self._deaths >= HOPELESS):
+        if not self._has_listened and (refused or self._deaths >= MAX_FAILED_STARTS):
             return None
-        return _DELAYS.bound(self._deaths)
+        return self._delays.bound(self._deaths)

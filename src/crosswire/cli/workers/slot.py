@@ -12,38 +12,40 @@ from typing import NamedTuple
 import msgspec
 
 from crosswire.cli.failures import RUNTIME, CommandFailed
-from crosswire.cli.workers.link import Assignment, Begun, Report, StartRefused
+from crosswire.cli.workers.link import Assignment, Report, Started, StartRefused
 from crosswire.cli.workers.process import WorkerProcess
-from crosswire.cli.workers.restarts import Restarts
+from crosswire.cli.workers.restarts import RESTART_DELAYS, Restarts
+from crosswire.core.backoff import Backoff
 
 logger = logging.getLogger("crosswire.serve")
 
 
-class Ending(NamedTuple):
-    """How one run of a worker ended, in words, and what it said about it itself."""
+class WorkerExit(NamedTuple):
+    """End of a worker's process: a text, and the worker's own report of it."""
 
     text: str
     refusal: StartRefused | None = None
 
 
 class Slot:
-    """The place of one worker: runs it, again whenever it ends, until it is told to stop.
+    """Slot of a worker: starts it, and again whenever it ends, until the slot is stopped.
 
     Args:
-        assignment: of the worker.
+        assignment: configuration of the worker.
+        restart_delays: delays before restarts, by number of deaths in a row.
 
     Attributes:
-        listening: set once it listens for the first time.
-        name: of its node; "worker 2" until that is known.
-        port: on which it listens; 0 for a Unix socket, and until it is known.
+        listening: set when the worker listens for the first time.
+        name: name of its node; "worker 2" until that is known.
+        port: port on which it listens; 0 for a Unix socket, and until it is known.
     """
 
-    def __init__(self, assignment: Assignment) -> None:
+    def __init__(self, assignment: Assignment, *, restart_delays: Backoff = RESTART_DELAYS) -> None:
         self._assignment = assignment
-        self._restarts = Restarts()
+        self._restarts = Restarts(restart_delays)
         self._process: WorkerProcess | None = None
         self._refusal: StartRefused | None = None
-        self._begun = False
+        self._started = False
         self._stopping = asyncio.Event()
         self._signal: signal.Signals | None = None
         self.listening = asyncio.Event()
@@ -51,55 +53,55 @@ class Slot:
         self.port = 0
 
     def use_port(self, port: int) -> None:
-        """Let it listen on the port that another worker has got; before it runs."""
+        """Set the port, which another worker has got; called before :meth:`run`."""
         self._assignment = msgspec.structs.replace(self._assignment, port=port)
 
     async def run(self) -> None:
         """Keep the worker running; return after :meth:`stop`.
 
         Raises:
-            CommandFailed: it does not even start.
+            CommandFailed: the worker can't be started.
         """
         while not self._stopping.is_set():
-            ending = await self._run_once()
+            end = await self._run_once()
             if self._stopping.is_set():
                 return
-            delay = self._restarts.died(time.monotonic(), refused=ending.refusal is not None)
+            delay = self._restarts.died(time.monotonic(), refused=end.refusal is not None)
             if delay is None:
-                raise self._given_up(ending)
-            logger.warning("%s %s; it is started again in %g s", self.name, ending.text, delay)
-            await self._pause(delay)
+                raise self._give_up(end)
+            logger.warning("%s %s; it is started again in %g s", self.name, end.text, delay)
+            await self._wait_before_restart(delay)
 
     def stop(self, number: signal.Signals) -> None:
-        """Run no other worker, and send a signal to the one that runs."""
+        """Start no other worker, and send a signal to the one that runs."""
         self._stopping.set()
         self._signal = number
         if self._process is not None:
-            self._tell(self._process, number)
+            self._signal_process(self._process, number)
 
-    def _tell(self, process: WorkerProcess, number: signal.Signals) -> None:
-        # To Python, while it still imports this package, a SIGINT is an error, and a SIGTERM the end.
-        process.signal(signal.SIGTERM if number == signal.SIGINT and not self._begun else number)
+    def _signal_process(self, process: WorkerProcess, number: signal.Signals) -> None:
+        # While Python still imports this package, a SIGINT would cause a traceback; a SIGTERM just ends it.
+        process.signal(signal.SIGTERM if number == signal.SIGINT and not self._started else number)
 
-    async def _run_once(self) -> Ending:
+    async def _run_once(self) -> WorkerExit:
         self._refusal = None
-        self._begun = False
+        self._started = False
         try:
-            self._process = process = await WorkerProcess.start(self._assignment, self._told)
+            self._process = process = await WorkerProcess.start(self._assignment, self._handle_report)
         except OSError as error:
-            return Ending(f"can't be started: {error}")
-        if self._signal is not None:  # it came while the process began
-            self._tell(process, self._signal)
+            return WorkerExit(f"can't be started: {error}")
+        if self._signal is not None:  # the slot was stopped while the process was started
+            self._signal_process(process, self._signal)
         code = await process.ended()
         self._process = None
         if self._refusal is not None:
-            return Ending(f"(pid {process.pid}) can't work: {self._refusal.text}", self._refusal)
+            return WorkerExit(f"(pid {process.pid}) can't work: {self._refusal.text}", self._refusal)
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return Ending(f"(pid {process.pid}) {how}")
+        return WorkerExit(f"(pid {process.pid}) {how}")
 
-    def _told(self, report: Report) -> None:
-        self._begun = True
-        if isinstance(report, Begun):
+    def _handle_report(self, report: Report) -> None:
+        self._started = True
+        if isinstance(report, Started):
             return
         if isinstance(report, StartRefused):
             self._refusal = report
@@ -108,12 +110,12 @@ class Slot:
         self.name, self.port = report.name, report.port
         self.listening.set()
 
-    async def _pause(self, delay: float) -> None:
+    async def _wait_before_restart(self, delay: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._stopping.wait()
 
-    def _given_up(self, ending: Ending) -> CommandFailed:
-        if ending.refusal is not None:
-            return CommandFailed(ending.refusal.text, ending.refusal.exit_code)
-        return CommandFailed(f"{self.name} {ending.text}, as each time before; it has never listened", RUNTIME)
+    def _give_up(self, end: WorkerExit) -> CommandFailed:
+        if end.refusal is not None:
+            return CommandFailed(end.refusal.text, end.refusal.exit_code)
+        return CommandFailed(f"{self.name} {end.text}, as each time before; it has never listened", RUNTIME)

@@ -1,4 +1,4 @@
-"""Keeps workers running until a signal ends them all."""
+"""The supervisor of ``crosswire serve``: keeps workers running until a signal ends them all."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from crosswire.runtime.signal_queue import signal_before, signal_queue
 
 logger = logging.getLogger("crosswire.serve")
 
-_PATIENCE = 5.0
-"""Seconds that workers have to end beyond their drain; then they are killed."""
-_HURRY = 1.0
-"""The same after a second signal."""
+STOP_TIMEOUT = 5.0
+"""Seconds, in addition to the drain, after which workers that have not ended are killed."""
+HURRIED_STOP_TIMEOUT = 1.0
+"""Seconds after a second signal after which workers that have not ended are killed."""
 
 
 class Supervisor:
-    """The workers of one command.
+    """Runs the workers of one command.
 
-    The first is started alone: what is wrong with the application is said once, and the others get the port that the
-    first one has.
+    The first worker is started alone: an error of the application is reported once, and the others get its port.
 
     Args:
-        slots: of the workers.
-        drain: seconds that they take to end after a SIGTERM.
+        slots: slots of the workers.
+        drain: seconds that workers take to end after a SIGTERM.
+        stop_timeout: seconds, in addition to the drain, after which they are killed.
     """
 
-    def __init__(self, slots: Sequence[Slot], drain: float) -> None:
+    def __init__(self, slots: Sequence[Slot], drain: float, *, stop_timeout: float = STOP_TIMEOUT) -> None:
         self._slots = slots
         self._drain = drain
+        self._stop_timeout = stop_timeout
         self._runs: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -41,7 +42,7 @@ class Supervisor:
         A second signal hurries.
 
         Raises:
-            CommandFailed: a worker does not even start, or one had to be killed in the end.
+            CommandFailed: a worker can't be started, or one had to be killed.
         """
         with signal_queue() as caught:
             number = await signal_before(self._work(), caught)
@@ -54,7 +55,7 @@ class Supervisor:
             raise CommandFailed(f"{', '.join(killed)} did not end and had to be killed")
 
     async def _work(self) -> None:
-        """Start all workers, and return only when one of them has failed."""
+        """Start all workers; return only when one of them has failed."""
         first, *others = self._slots
         self._launch(first)
         if not await self._listens(first):
@@ -73,7 +74,7 @@ class Supervisor:
         self._runs.append(asyncio.create_task(slot.run(), name=f"crosswire {slot.name}"))
 
     async def _listens(self, slot: Slot) -> bool:
-        """Wait until a worker listens; False if any has failed before."""
+        """Wait until a worker listens; return False if any worker has failed before."""
         listening = asyncio.create_task(_wait(slot.listening))
         try:
             await asyncio.wait([listening, *self._runs], return_when=asyncio.FIRST_COMPLETED)
@@ -83,10 +84,10 @@ class Supervisor:
 
     async def _stop(self, number: signal.Signals, caught: asyncio.Queue[signal.Signals]) -> None:
         self._signal(number)
-        patience = _PATIENCE + (self._drain if number == signal.SIGTERM else 0)
-        if await signal_before(self._ended(patience), caught) is not None:
+        timeout = self._stop_timeout + (self._drain if number == signal.SIGTERM else 0)
+        if await signal_before(self._wait_for_end(timeout), caught) is not None:
             self._signal(signal.SIGINT)
-            await self._ended(_HURRY)
+            await self._wait_for_end(HURRIED_STOP_TIMEOUT)
 
     async def _kill(self) -> list[str]:
         """Kill the workers that still run; return their names."""
@@ -96,8 +97,8 @@ class Supervisor:
         await asyncio.wait(self._runs)
         return [slot.name for slot in left]
 
-    async def _ended(self, patience: float) -> None:
-        await asyncio.wait(self._runs, timeout=patience)
+    async def _wait_for_end(self, timeout: float) -> None:
+        await asyncio.wait(self._runs, timeout=timeout)
 
     def _signal(self, number: signal.Signals) -> None:
         for slot in self._slots:

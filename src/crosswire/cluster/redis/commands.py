@@ -29,8 +29,3 @@ def channel_of(command: bytes) -> bytes:
     end = command.index(b"\r\n", len(_PUBLISH))
     start = end + 2
     return command[start : start + int(command[len(_PUBLISH) : end])]
-
-
-def text_of_channel(channel: bytes) -> str:
-    """Return the name of a channel, for people."""
-    return channel.decode(errors="backslashreplace")

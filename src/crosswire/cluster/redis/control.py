@@ -118,7 +118,7 @@ class RedisControl:
         return Replies({connection.name: True, **others}, errors=others.errors, missing=others.missing)
 
     def _port(self) -> RedisPort:
-        port = self._connection().port
+        port = self._connection().port.bus_port
         if not isinstance(port, RedisPort):
             raise ConfigError("this node uses no Redis, so none can be added or removed: make it with redis=")
         return port

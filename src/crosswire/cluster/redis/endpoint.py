@@ -15,8 +15,9 @@ import hiredis
 from crosswire.cluster.redis.commands import publish
 from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.link import Denied, Silent, Unreachable
-from crosswire.cluster.redis.publisher import Budget, Message, Publisher
+from crosswire.cluster.redis.publisher import Message, Publisher
 from crosswire.cluster.redis.subscriber import Subscriber
+from crosswire.cluster.send_buffer import Budget
 from crosswire.core.backoff import Backoff
 from crosswire.types import LinkStatus
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from crosswire.cluster.interface import PortEvents
-from crosswire.cluster.receivers import Receivers
+from crosswire.cluster.interface import PortEvents, Receive
 from crosswire.cluster.redis.address import Address, parse
 from crosswire.cluster.redis.application import application_of, described, is_embedded
-from crosswire.cluster.redis.commands import channel_of, command, text_of_channel
+from crosswire.cluster.redis.commands import channel_of, command
 from crosswire.cluster.redis.coverage import was_covered
 from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.embedded.database import EmbeddedRedis
 from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.pool import Pool
-from crosswire.cluster.redis.publisher import Budget, Message, command_of
+from crosswire.cluster.redis.publisher import Message, command_of
+from crosswire.cluster.send_buffer import Budget
+from crosswire.core.channel_names import text_of
 from crosswire.errors import BusUnavailable, ConfigError, NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
@@ -46,11 +47,11 @@ class Endpoints:
         timing: how each is watched.
         probes: what the names of the probes' channels begin with; this port's own.
         redundant: whether each message is published on two.
-        receivers: what is subscribed to, and who takes it.
+        wanted: channels to subscribe to; others change it.
+        receivers: who takes the messages of a channel; others change it.
         pool: publishes on those that work.
         budget: of the messages that wait.
-        owner: told what happens.
-        gap: told when something may have been missed.
+        events: called when something happens.
     """
 
     def __init__(
@@ -60,21 +61,21 @@ class Endpoints:
         probes: bytes,
         *,
         redundant: bool,
-        receivers: Receivers,
+        wanted: Set[bytes],
+        receivers: Mapping[bytes, Receive],
         pool: Pool,
         budget: Budget,
-        owner: PortEvents,
-        gap: Callable[[GapInfo], None],
+        events: PortEvents,
     ) -> None:
         self._node = node
         self._timing = timing
         self._probes = probes
         self._redundant = redundant
+        self._wanted = wanted
         self._receivers = receivers
         self._pool = pool
         self._budget = budget
-        self._owner = owner
-        self._gap = gap
+        self._events = events
         self._all: dict[str, Endpoint] = {}
         self._tasks: dict[str, BackgroundTasks] = {}
         self._closing = BackgroundTasks()
@@ -90,6 +91,11 @@ class Endpoints:
     def available(self) -> bool:
         """Whether one is healthy."""
         return self._available
+
+    @property
+    def count(self) -> int:
+        """The number of Redis in use, healthy or not."""
+        return len(self._all)
 
     @property
     def healthy(self) -> list[Endpoint]:
@@ -225,13 +231,11 @@ class Endpoints:
         dialer = Dialer(address, self._node, _CONNECT_TIMEOUT, None if embedded is None else embedded.acquire)
         self._made += 1
         probe = b"%b:%d" % (self._probes, self._made)
-        wanted, receivers = self._receivers.wanted, self._receivers.receivers
-        endpoint = Endpoint(dialer, self._timing, probe, wanted, receivers, self._budget, self)
+        endpoint = Endpoint(dialer, self._timing, probe, self._wanted, self._receivers, self._budget, self)
         if embedded is not None:
             self._embedded[endpoint.id] = embedded
         endpoint.retired = added
         self._all[endpoint.id] = endpoint
-        self._receivers.alone = len(self._all) == 1
         self._told[endpoint.id] = endpoint.status
         tasks = self._tasks[endpoint.id] = BackgroundTasks()
         tasks.start(endpoint.run(), f"crosswire redis {address.shown}")
@@ -253,7 +257,6 @@ class Endpoints:
         endpoint.discarded = True
         tasks, embedded = self._tasks.pop(endpoint.id), self._embedded.pop(endpoint.id, None)
         del self._all[endpoint.id], self._told[endpoint.id]
-        self._receivers.alone = len(self._all) == 1
         self._use()
         self._news.set()
         closing = self._closing.start(self._close(endpoint, tasks, embedded), "crosswire redis close")
@@ -325,9 +328,9 @@ class Endpoints:
         self._tell_health(endpoint)
         self._tell_paths()
         if since is not None and not (self._redundant and was_covered(endpoint, self._all.values())):
-            self._gap(GapInfo(endpoint.address.shown, since, time.time()))
+            self._tell(partial(self._events.gap, GapInfo(endpoint.address.shown, since, time.time())))
         if back:
-            self._tell(self._owner.restored)
+            self._tell(self._events.restored)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
         """Its health, or that of a connection, is another."""
@@ -347,7 +350,7 @@ class Endpoints:
         self._use()
         self._pool.lost(messages)
         if was_usable and not endpoint.discarded:
-            self._tell(partial(self._owner.path_lost, endpoint.id))
+            self._tell(partial(self._events.path_lost, endpoint.id))
         self.endpoint_changed(endpoint)
 
     def publish_refused(self, endpoint: Endpoint, message: Message, error: str) -> None:
@@ -357,18 +360,18 @@ class Endpoints:
             "publish",
             "%s refuses to publish on %r: %s. The message is %s: check its ACL",
             endpoint.address.shown,
-            text_of_channel(channel_of(command_of(message))),
+            text_of(channel_of(command_of(message))),
             error,
             "published on another Redis" if elsewhere else "lost",
         )
 
     def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None:
         """A channel can't be heard."""
-        name, shown = text_of_channel(channel), endpoint.address.shown
+        name, shown = text_of(channel), endpoint.address.shown
         self._warnings.warn(
             "subscribe", "%s does not let this node listen on %r: %s. Check its ACL", shown, name, error
         )
-        self._tell(partial(self._owner.subscription_failed, SubscriptionFailure(shown, name, error)))
+        self._tell(partial(self._events.subscription_failed, SubscriptionFailure(shown, name, error)))
         self._tell_paths()
 
     def all_subscribed(self, endpoint: Endpoint) -> None:
@@ -387,7 +390,7 @@ class Endpoints:
     def _tell_paths(self) -> None:
         paths, self._paths = self._paths, self.paths
         if paths != self._paths:
-            self._tell(self._owner.paths_changed)
+            self._tell(self._events.paths_changed)
 
     def _tell_health(self, endpoint: Endpoint) -> None:
         if endpoint.discarded:
@@ -395,7 +398,7 @@ class Endpoints:
         before, now = self._told[endpoint.id], endpoint.status
         self._told[endpoint.id] = now
         if (before.healthy, before.publisher, before.subscriber) != (now.healthy, now.publisher, now.subscriber):
-            self._tell(partial(self._owner.health_changed, now))
+            self._tell(partial(self._events.health_changed, now))
 
     @staticmethod
     def _tell(what: Callable[[], Any]) -> None:

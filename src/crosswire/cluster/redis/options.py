@@ -11,6 +11,7 @@ from crosswire.cluster.interface import PortEvents
 from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
+from crosswire.cluster.send_buffer import Budget, Overflow
 from crosswire.core.options import require_bool, require_count, require_one_of, require_seconds
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
@@ -19,7 +20,6 @@ _LONGEST_PREFIX = 100
 
 Strategy = Literal["hash", "round-robin", "random", "fastest"]
 Delivery = Literal["fast", "redundant"]
-Overflow = Literal["drop", "raise"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,9 +107,9 @@ class Redis:
             return self.compat
         return Compat() if self.compat else None
 
-    def attach(self, owner: PortEvents, name: str, origin: bytes) -> RedisPort:
+    def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> RedisPort:
         """Make the port of a node; see :class:`~crosswire.cluster.interface.Bus`."""
-        return RedisPort(self, owner, name, origin)
+        return RedisPort(self, events, name, origin, budget)
 
     def __repr__(self) -> str:
         shown = [url if is_embedded(url) else parse(url).shown for url in self.all_urls]

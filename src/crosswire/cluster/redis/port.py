@@ -1,41 +1,29 @@
-"""One node's end of a bus of Redis."""
+"""The connection of one node to a bus of Redis."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Collection
-from math import inf
+from collections.abc import Collection
 from typing import Protocol
 
 from crosswire.cluster.interface import PortEvents, Receive
-from crosswire.cluster.receivers import Receivers
 from crosswire.cluster.redis.choice import make_choice
-from crosswire.cluster.redis.commands import command, publish, text_of_channel
+from crosswire.cluster.redis.commands import command, publish
 from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.endpoints import Endpoints
-from crosswire.cluster.redis.pool import Pool
-from crosswire.cluster.redis.publisher import Budget
-from crosswire.core.envelopes import pack_header
-from crosswire.core.sequencing import Numbers
+from crosswire.cluster.redis.pool import RETURN_TIME, Pool
+from crosswire.cluster.send_buffer import Budget
+from crosswire.core.channel_names import text_of
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
-from crosswire.types import GapInfo, LinkStatus
+from crosswire.types import LinkStatus
 
-_THIS_NODE_AND_ANOTHER = 2
-_ANSWER = 1.0
-"""Seconds that a Redis has to answer a question."""
+COUNT_TIMEOUT = 1.0
+"""Seconds that a Redis has to tell how many listen on a channel."""
 
-_SLACK = 0.5
-"""Seconds, on top of those in which a Redis that hangs is noticed, until messages that it did not take have come over
-another one."""
-
-_FRAMING = 128
-"""Bytes, at most, that a PUBLISH takes beside the channel and the body."""
-
-_OFTEN = 0.5
-"""Seconds. Messages found missing on many channels within this time are told of as one gap."""
+FAILOVER_TIME = 0.5
+"""Seconds, after a Redis that hangs was noticed, in which the messages that it did not take come over another one."""
 
 logger = logging.getLogger("crosswire.redis")
 
@@ -64,58 +52,54 @@ class PortOptions(Protocol):
     @property
     def auto_unsubscribe(self) -> bool: ...
 
-    @property
-    def buffer(self) -> int: ...
-
-    @property
-    def overflow(self) -> str: ...
-
 
 class RedisPort:
-    """A :class:`~crosswire.cluster.interface.Port` over the Redis of some options; and these can be changed.
+    """A :class:`~crosswire.cluster.interface.Port` over the Redis of some options, which can be changed while it runs.
 
     Args:
         options: of the bus.
-        owner: told what happens.
+        events: called when something happens.
         name: of the node.
         origin: 8 bytes, unique.
+        budget: of the messages that wait.
+        return_time: seconds that other nodes have after an outage to tell that they listen again.
     """
 
-    def __init__(self, options: PortOptions, owner: PortEvents, name: str, origin: bytes) -> None:
-        self.origin = origin
-        self.dropped = self.refused = self.gaps = 0
+    def __init__(
+        self,
+        options: PortOptions,
+        events: PortEvents,
+        name: str,
+        origin: bytes,
+        budget: Budget,
+        return_time: float = RETURN_TIME,
+    ) -> None:
         self._options = options
-        self._owner = owner
-        self._numbers = Numbers()
-        self._next = self._numbers.next
         self._warnings = ThrottledWarnings(logger)
         redundant = options.delivery == "redundant"
-        self._copies = 2 if redundant else 1
-        choice = make_choice(options.strategy, 2 if redundant else 1)
-        budget = Budget(options.buffer)
-        self._receivers = Receivers(
-            origin,
-            scattered=not choice.ordered,
-            patience=options.ping_interval + options.ping_timeout + _SLACK,
-            owner=self,
-        )
-        self._pool = Pool(choice, budget, raises=options.overflow == "raise", owner=self)
-        self._publish = self._pool.publish
-        self._misses = _Misses(self._tell_gap)
+        budget.copies = 2 if redundant else 1
+        choice = make_choice(options.strategy, budget.copies)
+        self.reorders = not choice.ordered
+        self._failover_time = options.ping_interval + options.ping_timeout + FAILOVER_TIME
+        self.wanted: set[bytes] = set()
+        self._receivers: dict[bytes, Receive] = {}
+        self._pool = Pool(choice, budget, events, return_time)
+        self.publish = self._pool.publish
+        self.publish_plain = self._pool.publish_plain
         self._endpoints = Endpoints(
             name,
             ProbeTiming(options.ping_interval, options.ping_timeout),
             f"{options.prefix}p:{origin.hex()}".encode(),
             redundant=redundant,
+            wanted=self.wanted,
             receivers=self._receivers,
             pool=self._pool,
             budget=budget,
-            owner=owner,
-            gap=self._tell_gap,
+            events=events,
         )
 
     async def start(self) -> None:
-        """Connect. Returns when a Redis works and the others had time to, or after 2 seconds without one.
+        """Connect. Return when a Redis works and the others had time to, or after 2 seconds without one.
 
         Raises:
             ConfigError: a Redis refuses the user or password, or its TLS files can't be read.
@@ -125,72 +109,57 @@ class RedisPort:
     async def stop(self) -> None:
         """Wait for what was published to be acknowledged, for half a second at most, and disconnect."""
         await self._endpoints.stop()
+        self.wanted.clear()
         self._receivers.clear()
-        self._misses.stop()
+
+    @property
+    def hold_time(self) -> float:
+        return 0.0 if self._endpoints.count <= 1 else self._failover_time
 
     @property
     def available(self) -> bool:
-        """Whether a Redis is healthy."""
         return self._endpoints.available
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The ids of those that are."""
+        """The ids of the healthy Redis."""
         return self._endpoints.paths
 
     def use_paths(self, common: Collection[str] | None) -> None:
-        """Publish only on those of these that work, if any does; None for no preference."""
         self._pool.prefer(None if common is None else frozenset(common))
 
-    # Publishing
-
-    def publish(self, channel: bytes, body: bytes, *, plain: bool = False) -> None:
-        """Hand over a message; see :class:`~crosswire.cluster.interface.Port`."""
-        if plain:
-            self._pool.publish_plain(channel, publish(channel, b"", body))
-            return
-        number, previous = self._next(channel)
-        try:
-            self._publish(channel, publish(channel, pack_header(self.origin, number, previous), body))
-        except BusUnavailable:
-            self._numbers.take_back(channel, previous)  # else the next one would be waited for in vain
-            raise
-
-    def require_room(self, sizes: Collection[int]) -> None:
-        """See that messages of these sizes fit in; see :class:`~crosswire.cluster.interface.Port`."""
-        self._pool.require_room(self._copies * sum(_FRAMING + size for size in sizes))
-
-    def announce(self, channel: bytes, body: bytes) -> None:
-        """Hand it over on all Redis that are connected now."""
+    def announce(self, channel: bytes, header: bytes, body: bytes) -> bool:
         connected = self._endpoints.connected
-        if connected:  # else its number would be missed
-            number, previous = self._next(channel)
-            self._pool.announce(publish(channel, pack_header(self.origin, number, previous), body), connected)
+        if connected:
+            self._pool.announce(publish(channel, header, body), connected)
+        return bool(connected)
 
     # Listening
 
-    def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
-        """Listen, soon."""
-        self._receivers.open(channel, receive, plain=plain)
+    def subscribe(self, channel: bytes, receive: Receive) -> None:
+        self.wanted.add(channel)
+        self._receivers[channel] = receive
         self._endpoints.changed(channel)
 
     def unsubscribe(self, channel: bytes) -> None:
-        """Listen no more; without ``auto_unsubscribe``, only don't take what comes."""
-        self._receivers.close(channel, unsubscribe=self._options.auto_unsubscribe)
+        """Leave a channel; without ``auto_unsubscribe``, only ignore its messages."""
+        if self._options.auto_unsubscribe:
+            self.wanted.discard(channel)
+        self._receivers.pop(channel, None)
         self._endpoints.changed(channel)
 
     def is_listening(self, channel: bytes) -> bool:
-        """Whether every Redis that is healthy has confirmed it, and one is."""
-        if channel not in self._receivers.receivers:
+        """Return whether a Redis is healthy, and every healthy one has confirmed the subscription."""
+        if channel not in self._receivers:
             return False
         healthy = self._endpoints.healthy
         return bool(healthy) and all(endpoint.subscriber.listens(channel) for endpoint in healthy)
 
     async def listening(self, channel: bytes) -> None:
-        """Wait until every Redis that is healthy has confirmed it, or is not any more.
+        """Wait until every healthy Redis has confirmed the subscription, or is not healthy any more.
 
         Raises:
-            BusUnavailable: every one that is healthy refuses it.
+            BusUnavailable: every healthy one refuses it.
         """
         refusals: dict[Endpoint, str] = {}
         for endpoint in self._endpoints.healthy:
@@ -199,49 +168,47 @@ class RedisPort:
         if refusals and all(endpoint in refusals for endpoint in self._endpoints.healthy):
             said = "; ".join(f"{endpoint.address.shown} says {error}" for endpoint, error in refusals.items())
             raise BusUnavailable(
-                f"no Redis lets this node listen on {text_of_channel(channel)!r}, so it would hear nothing there: "
+                f"no Redis lets this node listen on {text_of(channel)!r}, so it would hear nothing there: "
                 f"{said}. Check the ACL of the user that it logs in as"
             )
 
-    async def listeners(self, channel: bytes) -> int:
-        """Count who listens on the channel, where most do; 0 if no Redis tells within a second.
-
-        Where one does not let this node ask, it is as if one other listened: to wait for it in vain does less harm.
-        """
+    async def listeners(self, channel: bytes) -> int | None:
+        """Count the subscribers of a channel on the Redis that has most; None if one does not tell."""
+        healthy = self._endpoints.healthy
+        if not healthy:
+            return 0  # as far as they can be reached
         question = command(b"PUBSUB", b"NUMSUB", channel)
-        asked = [endpoint.publisher.ask(question) for endpoint in self._endpoints.healthy]
-        if asked:
-            await asyncio.wait(asked, timeout=_ANSWER)
-        return max(map(self._count, asked), default=0)
+        asked = [endpoint.publisher.ask(question) for endpoint in healthy]
+        await asyncio.wait(asked, timeout=COUNT_TIMEOUT)
+        counts = [self._count(each) for each in asked]
+        known = max((count for count in counts if count is not None), default=0)
+        return known if known > 1 or None not in counts else None
 
-    def _count(self, asked: asyncio.Future[object]) -> int:
-        """Read the answer to PUBSUB NUMSUB, if there is one."""
+    def _count(self, asked: asyncio.Future[object]) -> int | None:
+        """Read the reply to PUBSUB NUMSUB; return None if there is none, or a refusal."""
         reply = asked.result() if asked.done() else None
         if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[1], int):
             return reply[1]
-        if not isinstance(reply, Exception):
-            return 0
-        text = "a Redis does not tell who listens, so others are waited for in vain: %s. Its ACL needs +pubsub|numsub"
-        self._warnings.warn("count", text, reason(reply))
-        return _THIS_NODE_AND_ANOTHER
+        if isinstance(reply, Exception):
+            text = (
+                "a Redis does not tell who listens, so others are waited for in vain: %s. Its ACL needs +pubsub|numsub"
+            )
+            self._warnings.warn("count", text, reason(reply))
+        return None
 
-    def forget(self, origin: bytes) -> None:
-        """Forget the messages of a port that is gone."""
-        self._receivers.forget(origin)
-
-    # Which Redis there are
+    # Changes
 
     @property
     def urls(self) -> list[str]:
-        """Of those in use, passwords and all."""
+        """The urls of the Redis in use, with their passwords."""
         return self._endpoints.urls
 
     def status(self) -> list[LinkStatus]:
-        """How they are."""
+        """Return the status of each Redis in use."""
         return self._endpoints.statuses
 
     async def add(self, url: str) -> None:
-        """Use one more, and return when it is listened on. It may be in use already.
+        """Use one more Redis, and return when this node listens on it. It may be in use already.
 
         With other nodes about, it is published on from the moment that :meth:`use_paths` names it.
 
@@ -252,7 +219,7 @@ class RedisPort:
         await self._endpoints.add(url)
 
     async def retire(self, url: str) -> None:
-        """Publish no more on one, and return when it has acknowledged everything, or after a second.
+        """Stop publishing on a Redis, and return when it has acknowledged everything, or after a second.
 
         Raises:
             ConfigError: it is not in use, or no other is left.
@@ -260,66 +227,9 @@ class RedisPort:
         await self._endpoints.retire(url)
 
     async def remove(self, url: str) -> None:
-        """Retire one, and disconnect from it.
+        """Retire a Redis, and disconnect from it.
 
         Raises:
             ConfigError: it is not in use, or no other is left.
         """
         await self._endpoints.remove(url)
-
-    # Told by its parts
-
-    def message_dropped(self, why: str | None, count: int = 1) -> None:
-        """A message that was published is lost, or several are; ``why`` is None where somebody else tells it."""
-        self.dropped += count
-        if why is None:
-            return
-        if count == 1:
-            self._warnings.warn("dropped", "a message to other nodes is dropped: %s", why)
-        else:
-            logger.warning("%d messages to other nodes are dropped: %s", count, why)
-
-    def message_refused(self) -> None:
-        """A message that came is not what it should be."""
-        self.refused += 1
-        self._warnings.warn("refused", "a message that came over the bus has no header of ours, and is lost")
-
-    def messages_missed(self, since: float) -> None:
-        """Messages did not come, and those behind them did."""
-        self._misses.note(since)
-
-    def _tell_gap(self, info: GapInfo) -> None:
-        self.gaps += 1
-        try:
-            self._owner.gap(info)
-        except Exception:
-            logger.exception("telling of a gap failed")
-
-
-class _Misses:
-    """Tells of missing messages, at once and then not too often: after an outage every channel may find some."""
-
-    def __init__(self, tell: Callable[[GapInfo], None]) -> None:
-        self._tell = tell
-        self._since = inf
-        self._timer: asyncio.TimerHandle | None = None
-
-    def note(self, since: float) -> None:
-        """Messages are missing since then, in seconds of the monotonic clock."""
-        self._since = min(self._since, since)
-        if self._timer is None:
-            self._report()
-
-    def stop(self) -> None:
-        """Tell no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _report(self) -> None:
-        since, self._since, self._timer = self._since, inf, None
-        if since == inf:
-            return
-        self._timer = asyncio.get_running_loop().call_later(_OFTEN, self._report)
-        now = time.time()
-        self._tell(GapInfo("", now - (time.monotonic() - since), now))

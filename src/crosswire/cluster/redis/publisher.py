@@ -9,23 +9,10 @@ from typing import Any, Protocol
 import hiredis
 
 from crosswire.cluster.redis.link import Line, Link, Lost
+from crosswire.cluster.send_buffer import Budget
 
 _UNFIT = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS")
 """How the refusals begin of a Redis that can't be used, whatever it is asked."""
-
-
-class Budget:
-    """Bytes that may wait, in all the queues of one port together.
-
-    Attributes:
-        limit: how many.
-        free: how many more.
-    """
-
-    __slots__ = ("free", "limit")
-
-    def __init__(self, limit: int) -> None:
-        self.limit = self.free = limit
 
 
 class Plain:

@@ -26,8 +26,8 @@ class RedisMember(BusMember):
 
     def __init__(self, bus: Redis, name: str) -> None:
         super().__init__(bus, name)
-        assert isinstance(self.port, RedisPort)
-        self.redis = self.port
+        assert isinstance(self.port.bus_port, RedisPort)
+        self.redis = self.port.bus_port
 
     @property
     def healthy(self) -> list[bool]:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from crosswire.cluster.redis import pool
+from crosswire.cluster.interface import PortEvents
 from crosswire.cluster.redis.options import Redis
+from crosswire.cluster.redis.port import RedisPort
+from crosswire.cluster.send_buffer import Budget
 from crosswire.core.envelopes import pack_header
 from crosswire.errors import BusUnavailable
 from crosswire.testing.redis_process import RedisProcess
@@ -28,11 +30,11 @@ def servers() -> Iterator[list[RedisProcess]]:
         yield [stack.enter_context(RedisProcess()) for _ in range(2)]
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a port wait until it hears that others listen again, and not publish after a while without it: the other
-    one may be a second later, and so may this process."""
-    monkeypatch.setattr(pool, "_PATIENCE", 60)
+class WaitingRedis(Redis):
+    """A bus whose ports publish only when they hear that others listen again, however late that is."""
+
+    def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> RedisPort:
+        return RedisPort(self, events, name, origin, budget, return_time=60)
 
 
 def urls(servers: Sequence[RedisProcess]) -> list[str]:
@@ -121,11 +123,10 @@ async def test_fast_delivery_through_one_that_dies_keeps_the_order_and_tells_of_
         assert b.gaps
 
 
-@pytest.mark.usefixtures("patient")
 async def test_the_only_one_dies_and_what_was_published_meanwhile_arrives_when_others_listen_again(
     servers: list[RedisProcess],
 ) -> None:
-    async with crew(Redis(servers[0].url), 2) as (a, b):
+    async with crew(WaitingRedis(servers[0].url), 2) as (a, b):
         await b.listen(*CHANNELS)
         a.port.use_paths(b.port.paths)
         servers[0].kill()
@@ -167,12 +168,11 @@ async def test_messages_under_way_when_a_connection_breaks_are_published_again_a
         assert b.gaps == []
 
 
-@pytest.mark.usefixtures("patient")
 async def test_over_the_buffer_messages_are_dropped_counted_and_missed(
     servers: list[RedisProcess], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        async with crew(Redis(servers[0].url, buffer=10_000), 2) as (a, b):
+        async with crew(WaitingRedis(servers[0].url, buffer=10_000), 2) as (a, b):
             await b.listen()
             a.port.publish(b"cw:test", b"0")
             await b.receives(b"0")
@@ -211,11 +211,10 @@ def publish_much(a: RedisMember, *, plain: bool) -> None:
         a.port.publish(b"cw:test", b"x" * 100, plain=plain)
 
 
-@pytest.mark.usefixtures("patient")
 async def test_plain_messages_under_way_are_counted_as_dropped_and_those_that_waited_arrive(
     servers: list[RedisProcess],
 ) -> None:
-    async with crew(Redis(servers[0].url), 2) as (a, b):
+    async with crew(WaitingRedis(servers[0].url), 2) as (a, b):
         await b.listen(plain=True)
         servers[0].pause()
         for _ in range(10):

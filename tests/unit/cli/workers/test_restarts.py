@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from crosswire.cli.workers.restarts import HOPELESS, STABLE, Restarts
+from crosswire.cli.workers.restarts import MAX_FAILED_STARTS, STABLE_AFTER, Restarts
 
 
 def delays(restarts: Restarts, count: int, *, since: float = 0) -> list[float | None]:
@@ -20,14 +20,14 @@ def test_a_worker_that_served_for_a_while_is_back_quickly() -> None:
     restarts = Restarts()
     assert delays(restarts, 4)[-1] == 1.6
     restarts.listening(100)
-    assert restarts.died(100 + STABLE, refused=False) == 0.2
+    assert restarts.died(100 + STABLE_AFTER, refused=False) == 0.2
 
 
 def test_the_time_before_it_listened_does_not_count() -> None:
     restarts = Restarts()
     restarts.listening(0)
-    assert restarts.died(STABLE, refused=False) == 0.2
-    assert restarts.died(STABLE * 9, refused=False) == 0.4
+    assert restarts.died(STABLE_AFTER, refused=False) == 0.2
+    assert restarts.died(STABLE_AFTER * 9, refused=False) == 0.4
 
 
 def test_a_worker_that_refuses_to_start_is_given_up() -> None:
@@ -36,12 +36,12 @@ def test_a_worker_that_refuses_to_start_is_given_up() -> None:
 
 def test_a_worker_that_never_listens_is_given_up_in_the_end() -> None:
     restarts = Restarts()
-    assert [restarts.died(0, refused=False) for _ in range(HOPELESS)] == [0.2, 0.4, 0.8, 1.6, None]
+    assert [restarts.died(0, refused=False) for _ in range(MAX_FAILED_STARTS)] == [0.2, 0.4, 0.8, 1.6, None]
 
 
 def test_a_worker_that_has_served_is_never_given_up() -> None:
     restarts = Restarts()
     restarts.listening(0)
-    given = [restarts.died(1, refused=True), *(restarts.died(1, refused=False) for _ in range(HOPELESS * 2))]
+    given = [restarts.died(1, refused=True), *(restarts.died(1, refused=False) for _ in range(MAX_FAILED_STARTS * 2))]
     assert None not in given
     assert given[-1] == 10

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from crosswire.cli.failures import CommandFailed
-from crosswire.cli.workers import restarts
 from crosswire.cli.workers.link import Assignment, Listening, Report, StartRefused
 from crosswire.cli.workers.process import WorkerProcess
+from crosswire.cli.workers.restarts import MAX_FAILED_STARTS
 from crosswire.cli.workers.slot import Slot
 from crosswire.core.backoff import Backoff
 from tests.support.aio import wait_until
@@ -59,14 +59,21 @@ class Starts:
         return self.processes[number - 1]
 
 
+FAST = Backoff(fast_retries=0, fast_interval=0.001, max_interval=0.002)
+SLOW = Backoff(fast_retries=0, fast_interval=1000, max_interval=1000)
+
+
+def make_slot(assignment: Assignment) -> Slot:
+    return Slot(assignment, restart_delays=FAST)
+
+
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
-    monkeypatch.setattr(restarts, "_DELAYS", Backoff(fast_retries=0, fast_interval=0.001, max_interval=0.002))
     return Starts(monkeypatch)
 
 
 async def test_a_worker_that_dies_is_started_again(starts: Starts, caplog: pytest.LogCaptureFixture) -> None:
-    slot = Slot(Assignment("chat:server", number=2))
+    slot = make_slot(Assignment("chat:server", number=2))
     assert (slot.name, slot.port) == ("worker 2", 0)
     running = asyncio.create_task(slot.run())
     for number, code in ((1, -9), (2, 3), (3, 0)):
@@ -84,7 +91,7 @@ async def test_a_worker_that_dies_is_started_again(starts: Starts, caplog: pytes
 
 
 async def test_one_that_refuses_is_given_up_with_its_own_words(starts: Starts) -> None:
-    running = asyncio.create_task(Slot(Assignment("chat:server")).run())
+    running = asyncio.create_task(make_slot(Assignment("chat:server")).run())
     process = await starts.another(1)
     process.told(StartRefused("no such module", 2))
     process.code.set_result(2)
@@ -96,7 +103,7 @@ async def test_one_that_refuses_is_given_up_with_its_own_words(starts: Starts) -
 async def test_one_that_refuses_after_it_has_served_is_tried_again(
     starts: Starts, caplog: pytest.LogCaptureFixture
 ) -> None:
-    slot = Slot(Assignment("chat:server"))
+    slot = make_slot(Assignment("chat:server"))
     running = asyncio.create_task(slot.run())
     first = await starts.another(1)
     first.told(LISTENING)
@@ -114,21 +121,21 @@ async def test_one_that_refuses_after_it_has_served_is_tried_again(
 
 
 async def test_one_that_never_listens_is_given_up_in_the_end(starts: Starts) -> None:
-    running = asyncio.create_task(Slot(Assignment("chat:server")).run())
-    for number in range(1, restarts.HOPELESS + 1):
+    running = asyncio.create_task(make_slot(Assignment("chat:server")).run())
+    for number in range(1, MAX_FAILED_STARTS + 1):
         (await starts.another(number)).code.set_result(1)
     with pytest.raises(CommandFailed) as failure:
         await running
     assert failure.value.text == "worker 1 (pid 77) ended with exit code 1, as each time before; it has never listened"
     assert failure.value.exit_code == 1
-    assert len(starts.processes) == restarts.HOPELESS
+    assert len(starts.processes) == MAX_FAILED_STARTS
 
 
 async def test_a_system_without_processes_to_spare_is_tried_again(
     starts: Starts, caplog: pytest.LogCaptureFixture
 ) -> None:
     starts.failure = BlockingIOError(11, "Resource temporarily unavailable")
-    slot = Slot(Assignment("chat:server"))
+    slot = make_slot(Assignment("chat:server"))
     running = asyncio.create_task(slot.run())
     await wait_until(lambda: "can't be started" in caplog.text)
     starts.failure = None
@@ -137,12 +144,8 @@ async def test_a_system_without_processes_to_spare_is_tried_again(
     await running
 
 
-async def test_a_stop_while_it_waits_starts_nothing(
-    starts: Starts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(restarts, "_DELAYS", Backoff(fast_retries=0, fast_interval=1000, max_interval=1000))
-
-    slot = Slot(Assignment("chat:server"))
+async def test_a_stop_while_it_waits_starts_nothing(starts: Starts, caplog: pytest.LogCaptureFixture) -> None:
+    slot = Slot(Assignment("chat:server"), restart_delays=SLOW)
     running = asyncio.create_task(slot.run())
     (await starts.another(1)).code.set_result(1)
     await wait_until(lambda: "it is started again in 1000 s" in caplog.text)
@@ -152,14 +155,14 @@ async def test_a_stop_while_it_waits_starts_nothing(
 
 
 async def test_a_stop_while_a_process_begins_reaches_it(starts: Starts) -> None:
-    slot = Slot(Assignment("chat:server"))
+    slot = make_slot(Assignment("chat:server"))
     starts.meanwhile = lambda: slot.stop(signal.SIGTERM)
     await asyncio.wait_for(slot.run(), 5)
     assert starts.processes[0].signals == [signal.SIGTERM]
 
 
 async def test_the_port_of_the_first_is_passed_on(starts: Starts) -> None:
-    slot = Slot(Assignment("chat:server", port=0))
+    slot = make_slot(Assignment("chat:server", port=0))
     slot.use_port(1234)
     running = asyncio.create_task(slot.run())
     assert (await starts.another(1)).assignment.port == 1234

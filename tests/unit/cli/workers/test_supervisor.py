@@ -9,7 +9,6 @@ from typing import cast
 import pytest
 
 from crosswire.cli.failures import CommandFailed
-from crosswire.cli.workers import supervisor
 from crosswire.cli.workers.slot import Slot
 from crosswire.cli.workers.supervisor import Supervisor
 from tests.support.aio import wait_until
@@ -54,16 +53,16 @@ class FakeSlot:
             raise self._failure
 
 
-def start(*slots: FakeSlot, drain: float = 60) -> asyncio.Task[None]:
-    return asyncio.create_task(Supervisor(cast(list[Slot], slots), drain).run())
+def start(*slots: FakeSlot, drain: float = 60, stop_timeout: float = 5) -> asyncio.Task[None]:
+    return asyncio.create_task(Supervisor(cast(list[Slot], slots), drain, stop_timeout=stop_timeout).run())
 
 
 async def begins(slot: FakeSlot) -> None:
     await wait_until(lambda: slot.running)
 
 
-async def start_listening(*slots: FakeSlot, drain: float = 60) -> asyncio.Task[None]:
-    task = start(*slots, drain=drain)
+async def start_listening(*slots: FakeSlot, drain: float = 60, stop_timeout: float = 5) -> asyncio.Task[None]:
+    task = start(*slots, drain=drain, stop_timeout=stop_timeout)
     for slot in slots:
         await begins(slot)
         slot.listen()
@@ -120,11 +119,9 @@ async def test_a_second_signal_hurries() -> None:
 
 
 @pytest.mark.parametrize("number", [TERM, INT])
-async def test_one_that_does_not_end_is_killed(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_PATIENCE", 0.05)
-
+async def test_one_that_does_not_end_is_killed(number: signal.Signals) -> None:
     good, bad = FakeSlot("a"), FakeSlot("b", ends_on=(KILL,))
-    supervising = await start_listening(good, bad, drain=0.05 if number == TERM else 60)
+    supervising = await start_listening(good, bad, drain=0.05 if number == TERM else 60, stop_timeout=0.05)
     send(number)
     with pytest.raises(CommandFailed, match="b did not end and had to be killed") as failure:
         await supervising
@@ -132,11 +129,9 @@ async def test_one_that_does_not_end_is_killed(number: signal.Signals, monkeypat
     assert (good.signals, bad.signals) == ([number], [number, KILL])
 
 
-async def test_a_second_signal_leaves_little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_PATIENCE", 0.05)
-
+async def test_workers_are_killed_soon_after_a_second_signal() -> None:
     slot = FakeSlot("a", ends_on=(KILL,))
-    supervising = await start_listening(slot, drain=60)
+    supervising = await start_listening(slot, drain=60, stop_timeout=0.05)
     send(TERM)
     await wait_until(lambda: slot.signals)
     send(INT)

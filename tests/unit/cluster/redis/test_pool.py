@@ -3,19 +3,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import pytest
-
 from crosswire.cluster.redis.address import parse
 from crosswire.cluster.redis.choice import make_choice
 from crosswire.cluster.redis.commands import publish
 from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.pool import Pool
-from crosswire.cluster.redis.publisher import Budget, Message
-from crosswire.errors import BusUnavailable
+from crosswire.cluster.redis.publisher import Message
+from crosswire.cluster.send_buffer import Budget, SendBuffer
 from tests.support.aio import wait_until
 from tests.support.loops import on_instant_loop
 from tests.unit.cluster.redis.fake_redis import FakeRedis
+
+HEADER = b"#"
 
 
 class Site:
@@ -35,7 +35,7 @@ class Site:
     @property
     def published(self) -> list[bytes]:
         """Bodies that wait to be acknowledged."""
-        return [command[2] for command in self.redis.asked]
+        return [command[2].removeprefix(HEADER) for command in self.redis.asked]
 
     def drop(self) -> None:
         self.endpoint.publisher.line.drop("enough")
@@ -46,13 +46,14 @@ class Site:
 
 
 class Scene:
-    """A pool, and as many Redis as are needed; it tells the pool what an owner of endpoints tells it."""
+    """A pool with the buffer before it, and as many Redis as are needed."""
 
-    def __init__(self, count: int, *, copies: int = 1, buffer: int = 10_000, raises: bool = False) -> None:
-        self.budget = Budget(buffer)
+    def __init__(self, count: int, *, copies: int = 1) -> None:
+        self.budget = Budget(10_000)
         self.dropped = 0
-        self.why: str | None = None
-        self.pool = Pool(make_choice("round-robin", copies), self.budget, raises=raises, owner=self)
+        self.pauses = 0
+        self.buffer = SendBuffer(self.budget, "drop", self.messages_dropped)
+        self.pool = Pool(make_choice("round-robin", copies), self.budget, self)
         self.sites = [Site(self, f"r{index}") for index in range(count)]
         self.use()
 
@@ -61,10 +62,10 @@ class Scene:
 
     def publish(self, *bodies: bytes) -> None:
         for body in bodies:
-            self.pool.publish(b"c", publish(b"c", b"", body))
+            (self.buffer if self.buffer.paused else self.pool).publish(b"c", HEADER, body)
 
     def publish_plain(self, body: bytes) -> None:
-        self.pool.publish_plain(b"c", publish(b"c", b"", body))
+        (self.buffer if self.buffer.paused else self.pool).publish_plain(b"c", body)
 
     def announce(self, body: bytes) -> None:
         self.pool.announce(publish(b"c", b"", body), [each.endpoint for each in self.sites if each.endpoint.usable])
@@ -73,9 +74,17 @@ class Scene:
     def published(self) -> list[list[bytes]]:
         return [site.published for site in self.sites]
 
-    def message_dropped(self, why: str | None, count: int = 1) -> None:
+    def messages_dropped(self, reason: str | None, count: int = 1) -> None:
         self.dropped += count
-        self.why = why
+
+    def pause_publishing(self) -> None:
+        self.buffer.paused = True
+        self.pauses += 1
+
+    def resume_publishing(self) -> None:
+        assert self.buffer.paused
+        self.buffer.paused = False
+        self.buffer.flush(self.pool)
 
     def publisher_lost(self, endpoint: Endpoint, messages: list[Message], *, was_usable: bool) -> None:
         self.use()
@@ -253,38 +262,6 @@ async def test_what_a_redis_refuses_another_publishes_and_so_it_does_what_that_c
     assert scene.budget.free == scene.budget.limit
 
 
-@pytest.mark.parametrize("reachable", [True, False])
-async def test_over_the_limit_messages_are_dropped_and_counted_and_the_owner_is_told_why(reachable: bool) -> None:
-    scene = Scene(1, buffer=1000)
-    if not reachable:
-        scene.sites[0].drop()
-    scene.publish(*[b"x" * 100] * 20)
-    scene.publish_plain(b"x" * 500)
-    assert 12 < scene.dropped < 16
-    assert 0 <= scene.budget.free < 150
-    assert ("keep up" if reachable else "can be reached") in str(scene.why)
-
-
-async def test_over_the_limit_it_raises_if_it_is_to() -> None:
-    scene = Scene(0, buffer=1000, raises=True)
-    scene.publish(b"x" * 900)
-    with pytest.raises(BusUnavailable, match="no Redis can be reached"):
-        scene.publish(b"x" * 900)
-    with pytest.raises(BusUnavailable):
-        scene.publish_plain(b"x" * 900)
-    assert not scene.dropped
-
-
-async def test_a_message_larger_than_the_limit_is_taken_if_nothing_waits() -> None:
-    scene = Scene(1, buffer=1000)
-    scene.publish(b"x" * 5000)
-    scene.publish(b"2")
-    await turn()
-    assert [len(body) for body in scene.published[0]] == [5000]
-    scene.sites[0].redis.answer()
-    assert scene.budget.free == scene.budget.limit
-
-
 async def test_of_those_that_work_the_common_ones_are_used_or_all_if_none_is_common() -> None:
     scene = Scene(3)
     ids = [site.endpoint.id for site in scene.sites]
@@ -349,9 +326,30 @@ async def test_after_another_outage_they_wait_anew() -> None:
     await wait_until(lambda: scene.published == [[b"1"]])
 
 
-async def test_when_closed_it_drops() -> None:
+async def test_when_closed_it_drops_what_was_to_be_published_again() -> None:
     scene = Scene(1)
+    scene.publish(b"1", b"2")
+    await turn()
+    scene.sites[0].drop()
+    before = scene.dropped
     scene.pool.close()
+    assert (before, scene.dropped) == (0, 2)
+    assert scene.buffer.paused
+
+
+async def test_when_closed_it_drops_what_is_lost_later() -> None:
+    scene = Scene(1)
     scene.publish(b"1")
     await turn()
-    assert (scene.published, scene.dropped) == ([[]], 1)
+    scene.pool.close()
+    scene.sites[0].drop()
+    assert scene.dropped == 1
+
+
+async def test_it_pauses_once_while_none_can_be_used() -> None:
+    scene = Scene(2)
+    scene.sites[0].drop()
+    assert scene.pauses == 0
+    scene.sites[1].drop()
+    scene.use()
+    assert scene.pauses == 1

@@ -1,33 +1,8 @@
 from __future__ import annotations
 
-from time import monotonic, time
-
-import pytest
-
-from crosswire.cluster.redis import port as port_module
 from crosswire.cluster.redis.options import Redis
-from crosswire.testing.bus_member import BusMember
-from tests.support.aio import wait_until
-
-
-async def test_messages_missed_on_many_channels_are_told_of_at_once_and_then_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(port_module, "_OFTEN", 0.02)
-
-    member = BusMember(Redis("redis://127.0.0.1:1"), "node")
-    port = member.port
-    assert isinstance(port, port_module.RedisPort)
-    now, real = monotonic(), time()
-    for since in (now - 5, now - 9, now - 7):
-        port.messages_missed(since)
-    assert port.gaps == 1
-    await wait_until(lambda: port.gaps == 2)
-    first, second = [value for what, value in member.told if what == "gap"]
-    assert [round(real - gap.since) for gap in (first, second)] == [5, 9]  # type: ignore[attr-defined]
-    port.messages_missed(now)
-    await wait_until(lambda: port.gaps == 3)
-    await port.stop()
+from crosswire.cluster.redis.port import RedisPort
+from crosswire.testing.bus_member import CHANNEL, BusMember
 
 
 async def test_the_bus_describes_itself() -> None:
@@ -37,3 +12,17 @@ async def test_the_bus_describes_itself() -> None:
     assert (port.available, port.paths) == (False, ())
     assert not port.is_listening(b"c")
     assert await port.listeners(b"c") == 0
+
+
+async def test_unsubscribing_may_keep_the_subscription() -> None:
+    for auto_unsubscribe in (True, False):
+        member = BusMember(Redis("redis://127.0.0.1:1", auto_unsubscribe=auto_unsubscribe), "node")
+        member.subscribe()
+        member.port.unsubscribe(CHANNEL)
+        port = member.port.bus_port
+        assert isinstance(port, RedisPort)
+        assert (CHANNEL in port.wanted) is not auto_unsubscribe
+
+
+async def test_with_a_single_redis_nothing_is_held_back() -> None:
+    assert BusMember(Redis("redis://127.0.0.1:1"), "node").port.bus_port.hold_time == 0

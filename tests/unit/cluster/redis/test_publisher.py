@@ -6,7 +6,8 @@ import hiredis
 import pytest
 
 from crosswire.cluster.redis.commands import command, publish
-from crosswire.cluster.redis.publisher import Budget, Message, Plain, Publisher, RedundantPublish, size_of
+from crosswire.cluster.redis.publisher import Message, Plain, Publisher, RedundantPublish, size_of
+from crosswire.cluster.send_buffer import Budget
 from tests.unit.cluster.redis.fake_redis import FakeRedis
 
 MESSAGE = publish(b"c", b"", b"x")

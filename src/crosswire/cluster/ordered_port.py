@@ -1,0 +1,182 @@
+"""A node's connection to its bus, with what every bus needs: numbers, order, reports of gaps, and a buffer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from crosswire.cluster.gaps import GapReports
+from crosswire.cluster.interface import Bus, BusEvents, Receive
+from crosswire.cluster.receivers import Receivers
+from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
+from crosswire.core.envelopes import pack_header
+from crosswire.core.sequencing import Numbers
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
+from crosswire.types import GapInfo
+
+logger = logging.getLogger("crosswire.cluster")
+
+
+class OrderedPort:
+    """Carries a node's messages so that each comes once, and those of one sender on one channel in order.
+
+    It numbers what a node publishes, and keeps it while the bus can't take it. Of what comes it drops duplicates, holds
+    back what came too early, and reports what is missing. All the rest is done by the bus' own
+    :class:`~crosswire.cluster.interface.Port`.
+
+    Args:
+        bus: carries the messages.
+        events: called when something happens.
+        name: of the node.
+        origin: 8 bytes, unique to this run of the node; all its messages carry them.
+
+    Attributes:
+        bus_port: the bus' own port.
+        dropped: messages that were published and are lost.
+        refused: messages that came without a valid header.
+        gaps: how often messages may have been missed.
+        use_paths, is_listening, listening, listeners: as of :class:`~crosswire.cluster.interface.Port`.
+        forget: forgets what came from an origin that is gone.
+        require_room: see :meth:`~crosswire.cluster.send_buffer.SendBuffer.require_room`.
+    """
+
+    def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes) -> None:
+        self.origin = origin
+        self.dropped = self.refused = self.gaps = 0
+        self._events = events
+        # The callbacks of a port that need nothing from here are the node's own.
+        self.paths_changed = events.paths_changed
+        self.path_lost = events.path_lost
+        self.restored = events.restored
+        self.health_changed = events.health_changed
+        self.subscription_failed = events.subscription_failed
+        self._warnings = ThrottledWarnings(logger)
+        self._numbers = Numbers()
+        self._next = self._numbers.next
+        self._budget = Budget(bus.buffer)
+        self._buffer = SendBuffer(self._budget, bus.overflow, self.messages_dropped)
+        self.require_room = self._buffer.require_room
+        self._publish = self._buffer.publish  # or the port's own, while it is not paused
+        self._publish_plain = self._buffer.publish_plain
+        self._gap_reports = GapReports(self.gap)
+        self.bus_port = port = bus.attach(self, name, origin, self._budget)
+        self._receivers = Receivers(origin, port, self)
+        self.forget = self._receivers.forget
+        self.use_paths = port.use_paths
+        self.is_listening = port.is_listening
+        self.listening = port.listening
+        self.listeners = port.listeners
+
+    @property
+    def available(self) -> bool:
+        """Whether other nodes can be reached."""
+        return self.bus_port.available
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths over which this port receives."""
+        return self.bus_port.paths
+
+    async def start(self) -> None:
+        """Connect. Return when other nodes can be reached, or after a short while without.
+
+        Raises:
+            ConfigError: the options of the bus can never work.
+        """
+        await self.bus_port.start()
+
+    async def stop(self) -> None:
+        """Send what was published, if that is possible soon, and disconnect."""
+        try:
+            await self.bus_port.stop()
+        finally:
+            self.pause_publishing()
+            self._buffer.close()
+            self._receivers.clear()
+            self._gap_reports.stop()
+
+    # Publishing
+
+    def publish(self, channel: bytes, body: bytes, *, plain: bool = False) -> None:
+        """Publish a message. While the bus can't take it, it is kept, up to a limit.
+
+        Args:
+            channel: its name.
+            body: of the message.
+            plain: send the body alone, for programs that know nothing of Crosswire. It has no number then, so it may
+                come twice or not at all, and it comes to the publisher too.
+
+        Raises:
+            BusUnavailable: too much waits already, and that is the policy.
+        """
+        if len(channel) + len(body) + OVERHEAD > self._budget.free and not self._buffer.admits():
+            if not plain:
+                self._next(channel)  # so that receivers find out that one is missing
+            return
+        if plain:
+            self._publish_plain(channel, body)
+            return
+        number, previous = self._next(channel)
+        self._publish(channel, pack_header(self.origin, number, previous), body)
+
+    def announce(self, channel: bytes, body: bytes) -> None:
+        """Publish over all paths that are connected now, and never later."""
+        number, previous = self._next(channel)
+        if not self.bus_port.announce(channel, pack_header(self.origin, number, previous), body):
+            self._numbers.take_back(channel, previous)  # else the next message would wait for this one in vain
+
+    # Listening
+
+    def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
+        """Listen on a channel, soon. A channel has one receiver, the last one; ``plain`` as for :meth:`publish`."""
+        self.bus_port.subscribe(channel, self._receivers.open(channel, receive, plain=plain))
+
+    def unsubscribe(self, channel: bytes) -> None:
+        """Leave a channel; do nothing if this node does not listen on it."""
+        self._receivers.close(channel)
+        self.bus_port.unsubscribe(channel)
+
+    # PortEvents
+
+    def pause_publishing(self) -> None:
+        """Keep messages until :meth:`resume_publishing`."""
+        self._buffer.paused = True
+        self._publish = self._buffer.publish
+        self._publish_plain = self._buffer.publish_plain
+
+    def resume_publishing(self) -> None:
+        """Publish what was kept, and then everything at once."""
+        self._buffer.paused = False
+        self._buffer.flush(self.bus_port)
+        if not self._buffer.paused:
+            self._publish = self.bus_port.publish
+            self._publish_plain = self.bus_port.publish_plain
+
+    def messages_dropped(self, reason: str | None, count: int = 1) -> None:
+        """Count messages that are lost; ``reason`` is None if others have logged it."""
+        self.dropped += count
+        if reason is None:
+            return
+        if count == 1:
+            self._warnings.warn("dropped", "a message to other nodes is dropped: %s", reason)
+        else:
+            logger.warning("%d messages to other nodes are dropped: %s", count, reason)
+
+    def gap(self, info: GapInfo) -> None:
+        """Count a gap, and tell the node."""
+        self.gaps += 1
+        try:
+            self._events.gap(info)
+        except Exception:
+            logger.exception("reporting a gap failed")
+
+    # ReceiverEvents
+
+    def message_refused(self) -> None:
+        """Count a message without a valid header."""
+        self.refused += 1
+        self._warnings.warn("refused", "a message that came over the bus has no header of ours, and is lost")
+
+    def messages_missed(self, channels: Collection[bytes], since: float) -> None:
+        """Report that messages did not come, and later ones did."""
+        self._gap_reports.note(channels, since)

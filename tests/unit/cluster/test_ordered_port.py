@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+import pytest
+
+from crosswire.cluster.interface import PortEvents, Receive
+from crosswire.cluster.ordered_port import OrderedPort
+from crosswire.cluster.send_buffer import Budget, Overflow
+from crosswire.core.envelopes import HEADER_SIZE, unpack_header
+from crosswire.errors import BusUnavailable
+from crosswire.types import GapInfo
+from tests.support.ports import Unconcerned
+
+ORIGIN = b"12345678"
+
+
+class Fake:
+    """A bus and its only port: takes messages, and acknowledges none."""
+
+    prefix = "cw:"
+    reorders = False
+    hold_time = 0.0
+    available = True
+    paths = ("a",)
+    sent: list[tuple[bytes, bytes, bytes]]
+
+    def __init__(self, *, buffer: int = 10_000, overflow: Overflow = "drop") -> None:
+        self.buffer = buffer
+        self.overflow: Overflow = overflow
+        self.connected = True
+        self.sent = []
+        self.receivers: dict[bytes, Receive] = {}
+
+    def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> Fake:
+        self.events = events
+        self.budget = budget
+        return self
+
+    async def start(self) -> None:
+        self.events.resume_publishing()
+
+    async def stop(self) -> None: ...
+
+    def use_paths(self, common: Collection[str] | None) -> None: ...
+
+    def publish(self, channel: bytes, header: bytes, body: bytes) -> None:
+        self.budget.free -= len(channel) + len(header) + len(body)
+        self.sent.append((channel, header, body))
+
+    def publish_plain(self, channel: bytes, body: bytes) -> None:
+        self.publish(channel, b"", body)
+
+    def announce(self, channel: bytes, header: bytes, body: bytes) -> bool:
+        if self.connected:
+            self.publish(channel, header, body)
+        return self.connected
+
+    def subscribe(self, channel: bytes, receive: Receive) -> None:
+        self.receivers[channel] = receive
+
+    def unsubscribe(self, channel: bytes) -> None:
+        del self.receivers[channel]
+
+    def is_listening(self, channel: bytes) -> bool:
+        return channel in self.receivers
+
+    async def listening(self, channel: bytes) -> None: ...
+
+    async def listeners(self, channel: bytes) -> int | None:
+        return None
+
+    @property
+    def numbers(self) -> list[tuple[bytes, int, int]]:
+        """Channel, number and number before it of each message that has a header."""
+        return [(channel, *unpack_header(header)[1:]) for channel, header, _ in self.sent if header]
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [body for _, _, body in self.sent]
+
+
+class Gaps(Unconcerned):
+    """Callbacks that note gaps."""
+
+    def __init__(self) -> None:
+        self.gaps: list[GapInfo] = []
+
+    def gap(self, info: GapInfo) -> None:
+        self.gaps.append(info)
+
+
+def make(bus: Fake, *, started: bool = True) -> OrderedPort:
+    port = OrderedPort(bus, Gaps(), "node", ORIGIN)
+    if started:
+        bus.events.resume_publishing()
+    return port
+
+
+def test_messages_carry_the_number_of_the_one_before_them_on_their_channel() -> None:
+    bus = Fake()
+    port = make(bus)
+    for channel in (b"a", b"b", b"a"):
+        port.publish(channel, b"x")
+    port.publish(b"a", b"plain", plain=True)
+    port.announce(b"a", b"x")
+    assert bus.numbers == [(b"a", 1, 0), (b"b", 2, 0), (b"a", 3, 1), (b"a", 4, 3)]
+    assert bus.sent[3] == (b"a", b"", b"plain")
+
+
+def test_what_is_published_before_the_bus_can_take_it_comes_first() -> None:
+    bus = Fake()
+    port = make(bus, started=False)
+    port.publish(b"a", b"1")
+    port.publish(b"a", b"2", plain=True)
+    assert bus.sent == []
+    bus.events.resume_publishing()
+    port.publish(b"a", b"3")
+    bus.events.pause_publishing()
+    port.publish(b"a", b"4")
+    assert bus.bodies == [b"1", b"2", b"3"]
+    bus.events.resume_publishing()
+    assert bus.bodies == [b"1", b"2", b"3", b"4"]
+
+
+def test_an_announcement_that_reaches_nobody_is_not_missed() -> None:
+    bus = Fake()
+    port = make(bus)
+    port.publish(b"a", b"1")
+    bus.connected = False
+    port.announce(b"a", b"2")
+    port.publish(b"a", b"3")
+    assert bus.numbers == [(b"a", 1, 0), (b"a", 3, 1)]
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_over_the_limit_messages_are_dropped_and_counted_and_it_is_logged_why(
+    paused: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = Fake(buffer=5000)
+    port = make(bus, started=not paused)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(60):
+            port.publish(b"c", b"x" * 100)
+        port.publish(b"c", b"x" * 4000, plain=True)
+    assert 15 < port.dropped < 45
+    assert 0 <= bus.budget.free < 250
+    assert ("can't be reached" if paused else "keep up") in caplog.text
+
+
+def test_the_receivers_find_out_that_a_message_was_dropped() -> None:
+    bus = Fake(buffer=1000)
+    port = make(bus)
+    port.publish(b"c", b"x" * 800)
+    port.publish(b"c", b"x" * 800)
+    bus.budget.free = bus.budget.limit
+    port.publish(b"c", b"x")
+    assert bus.numbers == [(b"c", 1, 0), (b"c", 3, 2)]
+
+
+def test_over_the_limit_it_raises_if_that_is_the_policy_and_no_number_is_missed() -> None:
+    bus = Fake(buffer=1000, overflow="raise")
+    port = make(bus, started=False)
+    port.publish(b"c", b"x" * 500)
+    for plain in (False, True):
+        with pytest.raises(BusUnavailable, match="other nodes can't be reached"):
+            port.publish(b"c", b"x" * 900, plain=plain)
+    assert not port.dropped
+    bus.events.resume_publishing()
+    bus.budget.free = bus.budget.limit
+    port.publish(b"c", b"x")
+    assert bus.numbers == [(b"c", 1, 0), (b"c", 2, 1)]
+
+
+def test_a_message_larger_than_the_limit_is_taken_if_nothing_waits() -> None:
+    bus = Fake(buffer=1000)
+    port = make(bus)
+    port.publish(b"c", b"x" * 5000)
+    port.publish(b"c", b"2")
+    assert ([len(body) for body in bus.bodies], port.dropped) == ([5000], 1)
+
+
+async def test_after_the_stop_messages_are_dropped() -> None:
+    bus = Fake()
+    port = make(bus, started=False)
+    port.publish(b"c", b"1")
+    await port.stop()
+    port.publish(b"c", b"2")
+    assert (bus.sent, port.dropped) == ([], 2)
+
+
+async def test_what_comes_is_handed_on_once_and_a_gap_names_its_channel() -> None:
+    sender, bus = Fake(), Fake()
+    publishing = OrderedPort(sender, Gaps(), "other", b"other...")
+    sender.events.resume_publishing()
+    events = Gaps()
+    port = OrderedPort(bus, events, "node", ORIGIN)
+    got: list[bytes] = []
+    port.subscribe(b"c", got.append)
+    for body in (b"1", b"2", b"3"):
+        publishing.publish(b"c", body)
+    first, _, third = [header + body for _, header, body in sender.sent]
+    for message in (first, first, third, b"no header"):
+        bus.receivers[b"c"](message)
+    assert got == [b"1", b"3"]
+    assert (port.gaps, port.refused) == (1, 1)
+    assert [gap.channel for gap in events.gaps] == ["c"]
+    assert len(first) == HEADER_SIZE + 1
+    port.unsubscribe(b"c")
+    assert bus.receivers == {}
+    await port.stop()
+
+
+def test_a_node_that_fails_to_take_note_of_a_gap_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Unconcerned):
+        def gap(self, info: GapInfo) -> None:
+            raise ValueError(info)
+
+    bus = Fake()
+    port = OrderedPort(bus, Failing(), "node", ORIGIN)
+    with caplog.at_level(logging.ERROR):
+        bus.events.gap(GapInfo("", 0, 0))
+    assert port.gaps == 1
+    assert "reporting a gap failed" in caplog.text

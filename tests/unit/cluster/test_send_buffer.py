@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+
+from crosswire.cluster.send_buffer import OVERHEAD, Budget, Overflow, SendBuffer
+from crosswire.errors import BusUnavailable
+
+
+class Scene:
+    """A buffer, the port behind it, and what was dropped."""
+
+    def __init__(self, overflow: Overflow = "drop", limit: int = 1000) -> None:
+        self.budget = Budget(limit)
+        self.dropped: list[tuple[str, int]] = []
+        self.buffer = SendBuffer(self.budget, overflow, lambda *dropped: self.dropped.append(dropped))
+        self.published: list[tuple[bytes, ...]] = []
+        self.pauses_after = 10
+
+    def publish(self, channel: bytes, header: bytes, body: bytes) -> None:
+        self.published.append((channel, header, body))
+        self.buffer.paused = len(self.published) >= self.pauses_after
+
+    def publish_plain(self, channel: bytes, body: bytes) -> None:
+        self.published.append((channel, body))
+
+    def flush(self) -> None:
+        self.buffer.paused = False
+        self.buffer.flush(self)
+
+
+def test_messages_are_published_in_their_order_and_give_back_their_bytes() -> None:
+    scene = Scene()
+    scene.buffer.publish(b"c", b"#", b"1")
+    scene.buffer.publish_plain(b"d", b"2")
+    scene.buffer.publish(b"c", b"#", b"3")
+    assert scene.budget.free == 1000 - 3 * (OVERHEAD + 2)
+    scene.flush()
+    assert scene.published == [(b"c", b"#", b"1"), (b"d", b"2"), (b"c", b"#", b"3")]
+    assert scene.budget.free == 1000
+
+
+def test_a_port_that_pauses_again_gets_the_rest_later() -> None:
+    scene = Scene()
+    for number in range(4):
+        scene.buffer.publish(b"c", b"#", b"%d" % number)
+    scene.pauses_after = 2
+    scene.flush()
+    assert len(scene.published) == 2
+    scene.pauses_after = 10
+    scene.flush()
+    assert [body for _, _, body in scene.published] == [b"0", b"1", b"2", b"3"]
+
+
+def test_what_does_not_fit_in_is_dropped_with_the_reason() -> None:
+    scene = Scene()
+    scene.buffer.publish(b"c", b"#", b"x" * 500)
+    assert not scene.buffer.admits()
+    scene.buffer.paused = False
+    assert not scene.buffer.admits()
+    assert [reason.partition(",")[0] for reason, _ in scene.dropped] == [
+        "other nodes can't be reached",
+        "the bus does not keep up",
+    ]
+
+
+def test_what_does_not_fit_in_is_refused_where_that_is_the_policy() -> None:
+    scene = Scene("raise")
+    scene.buffer.publish(b"c", b"#", b"x" * 500)
+    with pytest.raises(BusUnavailable, match="other nodes can't be reached"):
+        scene.buffer.admits()
+    assert not scene.dropped
+
+
+def test_a_message_larger_than_the_limit_is_taken_if_nothing_waits() -> None:
+    assert Scene("raise").buffer.admits()
+
+
+def test_several_messages_are_refused_together() -> None:
+    scene = Scene("raise")
+    scene.buffer.require_room([100, 100])
+    with pytest.raises(BusUnavailable):
+        scene.buffer.require_room([100] * 6)
+    scene.budget.copies = 3
+    with pytest.raises(BusUnavailable):
+        scene.buffer.require_room([100, 100])
+    Scene("drop").buffer.require_room([10_000])
+
+
+def test_when_closed_it_drops_what_waits_and_what_comes() -> None:
+    scene = Scene()
+    scene.buffer.publish(b"c", b"#", b"1")
+    scene.buffer.publish(b"c", b"#", b"2")
+    scene.buffer.close()
+    scene.buffer.publish(b"c", b"#", b"3")
+    assert [count for _, count in scene.dropped] == [2, 1]
