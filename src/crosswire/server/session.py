@@ -216,7 +216,7 @@ class Session:
         self._phase = Phase.CATCHING_UP
         if self.peer.is_open:
             if self._tells_ready:
-                self.peer.deliver(self._format.encode(READY_MESSAGE))
+                self.peer.send_encoded(self._format.encode(READY_MESSAGE))
             if self._echo_due:
                 self._echo()
         self._catch_up()
@@ -333,7 +333,7 @@ class Session:
         self._run_in_turn(self._hooks.on_heartbeat)
 
     def _echo(self) -> None:
-        self.peer.deliver(self._format.raw(Opcode.TEXT, self._heartbeat.text.encode()))
+        self.peer.send_encoded(self._format.raw(Opcode.TEXT, self._heartbeat.text.encode()))
 
     def _run_in_turn(self, hook: AnyHook) -> None:
         """Run a hook, behind the messages that wait."""
