@@ -83,7 +83,7 @@ class Router:
         elif message.event is None:
             self._answered(session, codec, message)
         elif listeners := self._events.of(message.event):
-            self._deliver(session, codec, message, listeners)
+            self._dispatch(session, codec, message, listeners)
         elif callback_id is None and message.event == BACKGROUND:
             session.peer.enter_background()
         elif callback_id is None and message.event == FOREGROUND:
@@ -114,7 +114,7 @@ class Router:
         reached = will_be_called(listeners, 1, partial(_decode, codec, message), busy=busy)
         self._events.remove_once(str(message.event), reached)
 
-    def _deliver(self, session: SessionView, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
+    def _dispatch(self, session: SessionView, codec: Codec, message: Message, listeners: tuple[Listener, ...]) -> None:
         listener = listeners[0]
         if len(listeners) > 1:
             self._call_all(session, codec, message, listeners)
@@ -226,7 +226,7 @@ class Router:
         except InvalidPayload as error:
             self._fail(session, message, TypeError(f"the handler's return value can't be sent: {error.message}"))
         else:
-            peer.deliver(frame)
+            peer.send_encoded(frame)
 
     def _fail(self, session: SessionView, message: Message, error: BaseException) -> None:
         self._report(session, message, error)
@@ -240,7 +240,7 @@ class Router:
             failure = TypeError(f"the refusal can't be sent: {reason.message}")
             self._failures.report(session, failure, "a handler's refusal")
             frame = session.peer.format.encode(messages.refusal(callback_id, _HANDLER_ERROR))
-        session.peer.deliver(frame)
+        session.peer.send_encoded(frame)
 
     def _report(self, session: SessionView, message: Message, error: BaseException) -> None:
         if isinstance(error, Reject):

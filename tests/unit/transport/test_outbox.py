@@ -19,7 +19,7 @@ class FakeWriter:
         self.waiting = 0
         self.watched: list[int | None] = []
 
-    def send(self, data: bytes) -> None:
+    def write_frames(self, data: bytes) -> None:
         self.writes.append(data)
         self.order.append(self)
 
@@ -223,10 +223,10 @@ def test_what_can_not_be_scheduled_is_not_queued_and_harms_nothing() -> None:
 
 async def test_a_writer_that_fails_once_is_written_to_again(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(FakeWriter):
-        def send(self, data: bytes) -> None:
+        def write_frames(self, data: bytes) -> None:
             if data == b"a":
                 raise RuntimeError
-            super().send(data)
+            super().write_frames(data)
 
     other = OutboxUnderTest()
     writer = Failing()
