@@ -1,4 +1,4 @@
-"""The client as the application sees it."""
+"""The client that an application makes."""
 
 from __future__ import annotations
 
@@ -43,51 +43,51 @@ HANDLER_TIMEOUT = 1.0
 
 
 class Client:
-    """A connection to a Crosswire server, or to one of the original, that comes back when it is lost.
+    """A connection to a Crosswire server, or to an original one, that is made again when it is lost.
 
     Args:
         url: ``ws://`` or ``wss://``; a query that it has is kept.
         params: added to the query, such as ``{"id": "13"}``; a sequence of values repeats its name. Or a function that
-            returns them, sync or async, called before each attempt, as for a token that expires. It is part of the
-            attempt, which has 10 seconds; if it fails, the attempt has failed.
+            returns them, sync or async, called before each attempt, as for a token that expires. Its time is part of
+            the 10 seconds of the attempt; if it fails, the attempt has failed.
         headers: HTTP fields for the upgrade request, or a function that returns them.
         subprotocols: offered to the server, the favourite first. With ``"crosswire.msgpack"`` messages travel as
             MessagePack if the server agrees.
         tls: for ``wss://``; None trusts the certificate authorities of the system.
         ping_interval: seconds between two heartbeats, or None for none.
-        pong_timeout: seconds of silence to wait for a heartbeat's echo; then the connection counts as lost. What
-            arrives meanwhile, or leaves in front of it, is no silence.
+        pong_timeout: seconds of silence to wait for a heartbeat's echo; then the connection counts as lost. While
+            anything arrives, or leaves before the heartbeat, there is no silence.
         ping_text: the heartbeat's text; it must be the server's.
-        call_timeout: seconds that :meth:`call` waits for an answer, unless it is told otherwise.
-        pending_after: seconds after which :meth:`call` gives its pending notice.
+        call_timeout: seconds that :meth:`call` waits for an answer by default.
+        pending_after: seconds after which :meth:`call` calls ``on_pending`` by default.
         fast_retries: attempts that come soon after a loss.
-        fast_interval: seconds; the longest delay before each of those, doubled for every attempt after them.
-        max_interval: seconds; no delay is longer. Every delay is drawn evenly from 0 to its bound.
-        retry_limit: attempts in a row, or None for no limit. A connection that is let in and holds, which the next
-            message from the server shows, starts the count anew.
-        stable_after: seconds after which a connection that was let in has held, whether a message came or not.
-        reconnect_policy: tells from a :class:`~crosswire.types.Close` whether to try again. The default does unless the
-            code is 1008, 4001, 4010, 4011 or 4012. An attempt that failed is put to it as 1006; as 1008 if the server
-            refused with an HTTP status 4xx, but 408, 425, 429 and, once there was a connection, 403 and 404: a proxy
-            may have no server behind it for a while. So with 401, if ``params`` or ``headers`` is a function. The
-            reason is then like ``"HTTP 404"``. What it raises counts as a no.
+        fast_interval: seconds of the longest delay before each of those, doubled for every attempt after them.
+        max_interval: seconds of the longest delay of all. Every delay is drawn evenly from 0 to its bound.
+        retry_limit: attempts in a row, or None for no limit. A stable connection starts the count at 0.
+        stable_after: seconds after which a connection on which the client was let in is stable. The next message of
+            the server makes it stable before that.
+        reconnect_policy: decides from a :class:`~crosswire.types.Close` whether to try again. The default does unless
+            the code is 1008, 4001, 4010, 4011 or 4012. It is asked about an attempt that failed with 1006; with 1008
+            if the server refused it with an HTTP status 4xx other than 408, 425 and 429. Once there was a connection,
+            403 and 404 are 1006 too, as a proxy may have no server behind it for a while; and 401 if ``params`` or
+            ``headers`` is a function. The reason is like ``"HTTP 404"``. If the policy raises, no attempt follows.
 
     Raises:
         ConfigError: an option can't be used.
 
-    A handler takes the event's data, or nothing; if it is annotated, data of another type is not handed to it.
-    What a handler raises goes to ``on_error``, or to the log if nobody listens there.
+    A handler takes the event's data, or nothing. Data that does not fit its annotation does not reach it. An exception
+    of a handler goes to ``on_error``, or to the log if that has no handler.
 
     Attributes:
         on_open: ``()``; the connection is open, the first time and after every loss. Events wait until its handlers
-            have ended, for 10 seconds at most. The server may still refuse: then :meth:`connect` raises.
-        on_close: ``(close)``; an open connection ended. :attr:`reconnecting` tells whether another will be tried. It is
-            called when handlers of ``on_open`` have ended, and those of the next ``on_open`` when its own have.
-        on_error: ``(exc)``; a handler failed, or an attempt to connect did.
+            have ended, for 10 seconds at most. The server may still refuse the client: then :meth:`connect` raises.
+        on_close: ``(close)``; an open connection ended. :attr:`reconnecting` tells whether another will be tried. It
+            waits for the handlers of ``on_open``, and the next ``on_open`` waits for its handlers.
+        on_error: ``(exc)``; a handler or an attempt to connect failed.
         on_message: ``(raw)``; every message but heartbeats, as str or bytes, before its handlers.
         on_ping: ``()``; a heartbeat was sent.
-        on_pong: ``(milliseconds)``; its echo came.
-        on_pong_timeout: ``()``; it did not, and the connection is about to be dropped.
+        on_pong: ``(milliseconds)``; the echo of a heartbeat came.
+        on_pong_timeout: ``()``; no echo came in time, and the connection is about to be dropped.
         on_reconnect: ``(attempt, delay)``; the attempt of that number will be made in ``delay`` seconds.
         on_give_up: ``(limit)``; that many attempts failed, and no more will be made.
 
@@ -164,36 +164,36 @@ class Client:
     # The connection
 
     async def connect(self) -> None:
-        """Wait until the server has let the client in; if it has already, return at once.
+        """Wait until the server has let the client in; return at once if it has already.
 
-        A Crosswire server says when it does. Of another, such as the original, the first message counts as much, or a
-        second without a close. A server that can't be reached is tried again as after a loss. Attempts that a
-        ``connect`` began end when all that wait for the first connection are cancelled.
+        A Crosswire server tells when it does. With another one, such as an original server, the first message counts,
+        or a second without a close. A server that can't be reached is tried again as after a loss. If all calls of
+        ``connect`` that wait for the first connection are cancelled, the attempts end.
 
         Raises:
             Refused: the server did not let the client in, by a close or by an HTTP status such as 401, and the policy
-                forbids to try again.
-            NotConnected: ``retry_limit`` was reached, the policy forbids to try again after another failure, or
-                :meth:`close` was called. The text says which, and ``close`` how the last connection ended.
+                forbids another attempt.
+            NotConnected: ``retry_limit`` was reached, the policy forbids another attempt after another failure, or
+                :meth:`close` was called. The text says which; ``close`` tells how the last connection ended.
         """
         await self._reconnection.connect()
 
     async def close(self) -> None:
-        """Close the connection with code 4001, or give up getting one; may be called at any time and again.
+        """Close the connection with code 4001, or end the attempts; may be called at any time and again.
 
         Calls that wait fail with :exc:`NotConnected` at once. Returns when nothing is left: the closing handshake
-        has at most 5 seconds, handlers that still run have one. The client may be connected again.
+        has at most 5 seconds, and running handlers have one. The client may be connected again.
         """
         await self._reconnection.stop()
         await self._reconnection.finish_hooks(HANDLER_TIMEOUT)
         if self._reconnection.has_stopped:
             await self._tasks.wait(HANDLER_TIMEOUT)
-        if self._reconnection.has_stopped:  # else the handlers are those of a new connection
+        if self._reconnection.has_stopped:  # else they belong to a new connection
             self._router.drop()
             await self._tasks.cancel()
 
     def reconnect(self, reset: bool = False) -> None:
-        """Drop the connection, if there is one, and connect anew at once, whatever the policy and the limit say.
+        """Drop the connection, if there is one, and connect again at once, whatever the policy and the limit say.
 
         Args:
             reset: count attempts from 0 again.
@@ -265,13 +265,13 @@ class Client:
             event: as for :meth:`send`.
             data: as for :meth:`send`.
             timeout: seconds to wait for the answer; None: the client's ``call_timeout``.
-            on_pending: called without arguments, once, if no answer came after ``pending_after``; sync or async.
+            on_pending: called without arguments, once, if no answer came within ``pending_after``; sync or async.
             pending_after: seconds; None: the client's.
             type: what the answer is decoded into and must fit: a msgspec Struct, dataclass, TypedDict or builtin type.
 
         Raises:
             EventError: the server refused; ``code`` and ``message`` are its own.
-            CallTimeout: no answer came in time. The call may still have been carried out.
+            CallTimeout: no answer came in time. The server may still have handled the call.
             NotConnected: there is no open connection, or it was lost before the answer came.
             InvalidPayload: the data can't be encoded, or the answer does not fit.
             UsageError: the name can't be used.
@@ -345,7 +345,7 @@ class Client:
         """
         remove(event, handler_or_tag, self._listeners, self._hooks)
 
-    # Inside
+    # Internals
 
     def _session(self) -> Session:
         session = self._reconnection.session

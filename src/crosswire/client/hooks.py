@@ -29,7 +29,7 @@ class Hooks:
         tasks: where asynchronous handlers run.
 
     Attributes:
-        warnings: logs what is lost and has nobody who is told.
+        warnings: logs messages that are lost without an error for anyone.
     """
 
     def __init__(self, tasks: BackgroundTasks) -> None:
@@ -46,28 +46,28 @@ class Hooks:
         self.warnings = ThrottledWarnings(logger)
 
     def fire(self, hook: AnyHook, *arguments: Any) -> asyncio.Task[None] | None:
-        """Call a hook's handlers; what they raise is reported. Return the task of those that wait, if any."""
+        """Call a hook's handlers, and report what they raise. Return the task of asynchronous ones, if any."""
         return fire(hook, arguments, self._tasks, self.report)
 
     def report(self, error: BaseException) -> None:
-        """Hand a handler's failure to ``on_error``, or log it if nobody listens."""
+        """Give a handler's failure to ``on_error``, or log it if that has no handler."""
         if isinstance(error, asyncio.CancelledError):
             logger.info("a handler was cancelled before it ended")
         elif self.on_error:
-            self._tell(error)
+            self._call_on_error(error)
         else:
             logger.error("a handler failed: %r", error, exc_info=error)
 
     def report_attempt(self, error: NotConnected) -> None:
-        """Hand a failed attempt to connect to ``on_error``, or log it in one line: it says nothing about the code."""
+        """Give a failed attempt to ``on_error``, or log it in one line: its traceback would not help."""
         if self.on_error:
-            self._tell(error)
+            self._call_on_error(error)
         else:
             logger.warning("%s", error)
 
-    def _tell(self, error: BaseException) -> None:
+    def _call_on_error(self, error: BaseException) -> None:
         def log(failure: BaseException) -> None:
             logger.error("a handler of on_error failed: %r", failure, exc_info=failure)
-            logger.error("a handler of on_error failed, and this was untold: %r", error, exc_info=error)
+            logger.error("a handler of on_error failed, and this was not reported: %r", error, exc_info=error)
 
         fire(self.on_error, (error,), self._tasks, log)

@@ -1,4 +1,4 @@
-"""Checks of the options of a client: what can't work is refused when the client is made."""
+"""Checks of a client's options, when it is made."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from crosswire.errors import ConfigError
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
-# The upgrade is negotiated by the transport; these would contradict it.
 _OWN_HEADERS = frozenset({"connection", "upgrade", "content-length", "transfer-encoding"})
+"""Headers that the transport sets in the upgrade request itself."""
 
 
 def require_interval(name: str, value: object) -> float | None:
@@ -36,7 +36,7 @@ def require_no_arguments(name: str, function: FunctionT) -> FunctionT:
 
 
 def require_policy(policy: FunctionT) -> FunctionT:
-    """Return what decides whether to try again if it can be called with a Close; else raise :exc:`ConfigError`."""
+    """Return a reconnect policy if it can be called with a Close; else raise :exc:`ConfigError`."""
     if not callable(policy):
         raise ConfigError(f"reconnect_policy={policy!r}: give a function that takes a Close and returns a bool")
     if inspect.iscoroutinefunction(policy) or inspect.iscoroutinefunction(getattr(policy, "__call__", None)):  # noqa: B004
@@ -51,7 +51,7 @@ def _require_taking(name: str, function: FunctionT, how: str, *arguments: object
         inspect.signature(function).bind(*arguments)
     except TypeError as error:
         raise ConfigError(f"{name}={function!r}: the function is called {how}, but {error}") from error
-    except ValueError:  # it does not tell what it takes, as some of C's do not: then its first call will
+    except ValueError:  # it has no signature, as some functions of C: its first call will tell
         pass
     return function
 

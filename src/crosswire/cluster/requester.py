@@ -75,7 +75,7 @@ class Requester:
                 raise BusUnavailable("no Redis can be reached, so no other node can: try again when one is back")
             if self._dialect.knows_members and name not in self._members:
                 raise NodeGone(name)
-        call_id = self._requests.begin(call, timeout, loop)
+        call_id = self._requests.begin(call, timeout)
         try:
             if name == self._name:
                 self._request_self((name,), event, payload, call_id)

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from crosswire.core.calls import PendingCalls
-from crosswire.core.deadlines import Deadlines
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import ANY, PayloadType, RawPayload
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.types import Replies
 
 
@@ -35,8 +34,21 @@ class PendingRequest(Protocol):
         """Stop waiting, with the replies that came: the time is over, or the node stops."""
 
 
-_TICK = 0.1
-"""Seconds between two checks for timeouts: one timer for all requests, as most are answered long before."""
+class _TimedRequest:
+    """A pending request and its timer."""
+
+    __slots__ = ("_call_id", "_requests", "request", "slot")
+
+    def __init__(self, request: PendingRequest, call_id: str, requests: PendingRequests, timeout: float) -> None:
+        self.request = request
+        self._call_id = call_id
+        self._requests = requests
+        self.slot = requests.wheel.add(self, timeout)
+
+    def on_timer(self) -> None:
+        """End the request, as its time is over."""
+        if self._requests.forget(self._call_id):
+            self.request.end()
 
 
 class PendingRequests:
@@ -44,57 +56,43 @@ class PendingRequests:
 
     Args:
         prefix: of the ids; empty where only this node sees the answers.
+
+    Attributes:
+        wheel: the timers of the requests.
     """
 
-    __slots__ = ("_count", "_deadlines", "_pending", "_prefix", "_ticking", "_timeouts")
+    __slots__ = ("_count", "_pending", "_prefix", "wheel")
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix
         self._count = 0
-        self._pending: PendingCalls[PendingRequest] = PendingCalls()
-        self._timeouts: dict[str, float] = {}
-        self._deadlines = Deadlines()
-        self._ticking: asyncio.TimerHandle | None = None
+        self._pending: dict[str, _TimedRequest] = {}
+        self.wheel = TimerWheel()
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def begin(self, request: PendingRequest, timeout: float, loop: asyncio.AbstractEventLoop | None = None) -> str:
-        """Add a request, for ``timeout`` seconds and a tick; return the id that its answers will carry.
-
-        ``loop`` is the running event loop, if it is known: looking for it is a system call.
-        """
-        loop = loop or asyncio.get_running_loop()
+    def begin(self, request: PendingRequest, timeout: float) -> str:
+        """Add a request, for ``timeout`` seconds and a tick of the wheel; return the id that its answers will carry."""
         self._count += 1
         call_id = f"{self._prefix}{self._count:x}"
-        self._pending.add(call_id, request)
-        self._timeouts[call_id] = timeout
-        self._deadlines.add(call_id, timeout, loop.time())
-        if self._ticking is None:
-            self._ticking = loop.call_later(_TICK, self._tick)
+        self._pending[call_id] = _TimedRequest(request, call_id, self, timeout)
         return call_id
 
-    def forget(self, call_id: str) -> PendingRequest | None:
-        """Remove a request and return it; return None if there is none."""
-        timeout = self._timeouts.pop(call_id, None)
-        if timeout is not None:
-            self._deadlines.remove(call_id, timeout)
-        return self._pending.take(call_id)
-
-    def _tick(self) -> None:
-        """End the requests whose time is over."""
-        loop = asyncio.get_running_loop()
-        for call_id in list(self._deadlines.take_due(loop.time())):
-            request = self.forget(call_id)
-            if request is not None:
-                request.end()
-        self._ticking = loop.call_later(_TICK, self._tick) if self._pending else None
+    def forget(self, call_id: str) -> bool:
+        """Remove a request; return whether there was one."""
+        pending = self._pending.pop(call_id, None)
+        if pending is None:
+            return False
+        pending.slot.pop(pending, None)
+        return True
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
         """Pass an answer to its request; ignore it if none waits for it."""
-        request = self._pending.get(call_id)
-        if request is None:
+        pending = self._pending.get(call_id)
+        if pending is None:
             return
+        request = pending.request
         try:
             data, error = codec.payload(request.kind, payload), None
         except InvalidPayload as invalid:
@@ -104,24 +102,22 @@ class PendingRequests:
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
         """Pass a refusal to its request; ignore it if none waits for it."""
-        request = self._pending.get(call_id)
-        if request is not None and request.reply(sender, None, error):
+        pending = self._pending.get(call_id)
+        if pending is not None and pending.request.reply(sender, None, error):
             self.forget(call_id)
 
     def gone(self, name: str) -> None:
         """Give up on the answers of a node that is gone."""
-        for call_id, request in self._pending.items():
-            if request.lost(name):
+        for call_id, pending in list(self._pending.items()):
+            if pending.request.lost(name):
                 self.forget(call_id)
 
     def end_all(self) -> None:
         """End all requests, as this node stops."""
-        if self._ticking is not None:
-            self._ticking.cancel()
-            self._ticking = None
-        for call_id, request in self._pending.items():
-            self.forget(call_id)
-            request.end()
+        self.wheel.stop()
+        pending, self._pending = self._pending, {}
+        for each in pending.values():
+            each.request.end()
 
 
 class PendingCall:

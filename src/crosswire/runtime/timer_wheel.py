@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from math import ceil
 from typing import Protocol
 
 TICK = 0.1
@@ -22,17 +21,23 @@ class TimerTarget(Protocol):
         """Handle the end of the delay."""
 
 
+Slot = dict[TimerTarget, None]
+"""The targets of one tick. A target is removed by ``slot.pop(target, None)``, at any time, and more than once."""
+
+
 class Timer:
     """Function that is called at a turn of the wheel."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_slot")
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[], None], wheel: TimerWheel, delay: float) -> None:
         self._call: Callable[[], None] | None = call
+        self._slot = wheel.add(self, delay)
 
     def cancel(self) -> None:
         """Cancel the call. May be called at any time, and more than once."""
         self._call = None
+        self._slot.pop(self, None)
 
     def on_timer(self) -> None:
         """Call the function, unless the timer was cancelled."""
@@ -41,33 +46,36 @@ class Timer:
 
 
 class TimerWheel:
-    """Timers that share one of the event loop's. Adding one costs a list append, and nothing while it waits.
+    """Timers that share one of the event loop's. Adding or removing one touches no other, however many there are.
 
-    Every connection always has a timer; with the loop's own timers, each change would be one of its heap.
+    Every connection always has a timer, and so has every call; with the loop's own timers, each change would be one of
+    its heap.
     """
 
     __slots__ = ("_handle", "_next", "_slots", "clock")
 
     def __init__(self) -> None:
-        self._slots: dict[int, list[TimerTarget]] = {}
+        self._slots: dict[int, Slot] = {}
         self._next = 0
         self._handle: asyncio.TimerHandle | None = None
         self.clock = time.monotonic
 
-    def add(self, waiting: TimerTarget, delay: float) -> None:
-        """Call ``on_timer`` of ``waiting`` after ``delay`` seconds, rounded up to the next tick."""
+    def add(self, target: TimerTarget, delay: float) -> Slot:
+        """Call ``on_timer`` of a target after ``delay`` seconds, rounded up to the next tick; return its slot."""
         now = self.clock()
-        present = int(now / TICK)
         if self._handle is None:
-            self._next = present
+            self._next = int(now / TICK)
             self._handle = asyncio.get_running_loop().call_later(TICK, self._turn)
-        self._slots.setdefault(max(present + 1, ceil((now + delay) / TICK)), []).append(waiting)
+        number = int((now + delay) / TICK) + 1
+        slot = self._slots.get(number)
+        if slot is None:
+            slot = self._slots[number] = {}
+        slot[target] = None
+        return slot
 
     def start(self, delay: float, call: Callable[[], None]) -> Timer:
         """Call a function after ``delay`` seconds, unless the returned timer is cancelled."""
-        timer = Timer(call)
-        self.add(timer, delay)
-        return timer
+        return Timer(call, self, delay)
 
     def stop(self) -> None:
         """Discard all timers that wait."""
@@ -79,15 +87,19 @@ class TimerWheel:
     def _turn(self) -> None:
         # A late turn, after a busy loop, catches up with every slot it missed.
         present = int(self.clock() / TICK)
-        for slot in range(self._next, present + 1):
-            for waiting in self._slots.pop(slot, ()):
-                _fire(waiting)
+        for number in range(self._next, present + 1):
+            slot = self._slots.pop(number, None)
+            if slot:
+                targets = tuple(slot)
+                slot.clear()  # a timer may keep the slot
+                for target in targets:
+                    _fire(target)
         self._next = present + 1
         self._handle = asyncio.get_running_loop().call_later(TICK, self._turn) if self._slots else None
 
 
-def _fire(waiting: TimerTarget) -> None:
+def _fire(target: TimerTarget) -> None:
     try:
-        waiting.on_timer()
+        target.on_timer()
     except (Exception, asyncio.CancelledError):  # the other timers must fire all the same
-        logger.exception("the timer of %r failed", waiting)
+        logger.exception("the timer of %r failed", target)

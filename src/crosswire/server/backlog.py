@@ -38,6 +38,6 @@ class Backlog:
         handle(*arguments)
 
     def clear(self) -> None:
-        """Discard all messages."""
+        """Discard all messages, which will not be handled."""
         self._waiting.clear()
         self.size = 0

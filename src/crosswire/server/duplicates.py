@@ -1,4 +1,4 @@
-"""Which connection of a user stays where there are several, on this server or on others."""
+"""Decides which connection of a user stays if there are several, on this server or on others."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ class DuplicatePolicy:
 
     # On this server
 
-    def keeps_out(self, socket: UserConnection, user: str) -> bool:
+    def keeps_out(self, connection: UserConnection, user: str) -> bool:
         """Return whether another connection of a user keeps this one from becoming the user's."""
-        return self.mode == "refuse" and any(other is not socket for other in self._users.of(user))
+        return self.mode == "refuse" and any(other is not connection for other in self._users.of(user))
 
     async def drop_dead(self, user: str) -> None:
         """Drop the connections of a user whose peers do not answer a ping, so that they keep nobody out."""
-        await asyncio.gather(*[socket.drop_if_dead() for socket in self._users.of(user)])
+        await asyncio.gather(*[connection.drop_if_dead() for connection in self._users.of(user)])
 
     def close_older(self, user: str) -> None:
         """Close the connections of a user that a newer one replaces."""
         if self.mode == "replace":
-            for socket in self._users.of(user):
-                socket.close(CloseCode.REPLACED, "replaced by a newer connection of the same user")
+            for connection in self._users.of(user):
+                connection.close(CloseCode.REPLACED, "replaced by a newer connection of the same user")
 
     # On other servers
 
@@ -74,15 +74,15 @@ class DuplicatePolicy:
         channels = self._channels()
         return 0 if channels is None else channels.stamp()
 
-    def announcement(self, socket: UserConnection) -> Coroutine[Any, Any, None] | None:
+    def announcement(self, connection: UserConnection) -> Coroutine[Any, Any, None] | None:
         """Return :meth:`announce`, ready to be awaited, without its exception; None if the server is alone."""
-        return None if self._channels() is None else self._announce_if_possible(socket)
+        return None if self._channels() is None else self._announce_if_possible(connection)
 
-    async def _announce_if_possible(self, socket: UserConnection) -> None:
+    async def _announce_if_possible(self, connection: UserConnection) -> None:
         with suppress(BusUnavailable):  # it was logged; clients are served all the same while there is no Redis
-            await self.announce(socket)
+            await self.announce(connection)
 
-    async def announce(self, socket: UserConnection) -> None:
+    async def announce(self, connection: UserConnection) -> None:
         """Make the user of a connection reachable from all servers, and let them close the user's other connections.
 
         Raises:
@@ -91,31 +91,31 @@ class DuplicatePolicy:
         channels = self._channels()
         if channels is None:
             return
-        await channels.user_ready(socket.user)
-        if not socket.is_open or self.mode == "allow":
+        await channels.user_ready(connection.user)
+        if not connection.is_open or self.mode == "allow":
             return
         # The others are told only now, so that of two servers that claim a user at the same time at least one hears
         # the other. Until they hear it the peer might be dead: the server with the newer connection has it pinged.
-        channels.claim(socket.user, socket.stamp, alive=False)
-        if self.mode == "refuse" and await channels.may_be_elsewhere(socket.user):
-            await self._wait_for_objection(socket)
+        channels.claim(connection.user, connection.stamp, alive=False)
+        if self.mode == "refuse" and await channels.may_be_elsewhere(connection.user):
+            await self._wait_for_objection(connection)
 
-    async def _wait_for_objection(self, socket: UserConnection) -> None:
+    async def _wait_for_objection(self, connection: UserConnection) -> None:
         """Wait while a server with an older connection of the user finds out whether its peer still answers."""
-        if not socket.is_open:
+        if not connection.is_open:
             return
-        withdrawn = self._contested[socket] = asyncio.get_running_loop().create_future()
+        withdrawn = self._contested[connection] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._probe_timeout + CLAIM_ROUND_TRIP):
                 await withdrawn
         except TimeoutError:
             pass  # no server objected
         finally:
-            del self._contested[socket]
+            del self._contested[connection]
 
-    def withdraw(self, socket: UserConnection) -> None:
+    def withdraw(self, connection: UserConnection) -> None:
         """Stop waiting for objections to a connection that does not belong to its user any more."""
-        if (waiting := self._contested.get(socket)) is not None and not waiting.done():
+        if (waiting := self._contested.get(connection)) is not None and not waiting.done():
             waiting.set_result(None)
 
     def claimed(self, user: str, claim: Claim) -> None:
@@ -123,40 +123,40 @@ class DuplicatePolicy:
         channels = self._channels()
         if channels is None or self.mode == "allow":
             return
-        for socket in tuple(self._users.of(user)):
-            newer = channels.is_newer(claim, socket.stamp)
+        for connection in tuple(self._users.of(user)):
+            newer = channels.is_newer(claim, connection.stamp)
             if self.mode == "replace":
-                self._replace(channels, socket, newer=newer)
+                self._replace(channels, connection, newer=newer)
             elif newer:
-                self._start_probe(channels, socket)
+                self._start_probe(channels, connection)
             elif claim.alive:
-                socket.close(CloseCode.REPLACED, "the user is connected already")
+                connection.close(CloseCode.REPLACED, "the user is connected already")
             else:
-                channels.claim(socket.user, socket.stamp, alive=True)  # the other server then pings its own
+                channels.claim(connection.user, connection.stamp, alive=True)  # the other server then pings its own
 
-    def _replace(self, channels: ClientChannels, socket: UserConnection, *, newer: bool) -> None:
+    def _replace(self, channels: ClientChannels, connection: UserConnection, *, newer: bool) -> None:
         if newer:
-            socket.close(CloseCode.REPLACED, "replaced by another connection of the same user")
+            connection.close(CloseCode.REPLACED, "replaced by another connection of the same user")
         else:
-            channels.claim(socket.user, socket.stamp, alive=True)
+            channels.claim(connection.user, connection.stamp, alive=True)
 
-    def _start_probe(self, channels: ClientChannels, socket: UserConnection) -> None:
-        if socket not in self._probed:
-            self._probed.add(socket)
-            self._tasks.start(self._probe(channels, socket), "crosswire probe")
+    def _start_probe(self, channels: ClientChannels, connection: UserConnection) -> None:
+        if connection not in self._probed:
+            self._probed.add(connection)
+            self._tasks.start(self._probe(channels, connection), "crosswire probe")
 
-    async def _probe(self, channels: ClientChannels, socket: UserConnection) -> None:
+    async def _probe(self, channels: ClientChannels, connection: UserConnection) -> None:
         """Keep a newer connection out if the peer of this one answers a ping; else drop this one."""
         try:
-            alive = await socket.drop_if_dead()
+            alive = await connection.drop_if_dead()
         finally:
-            self._probed.discard(socket)
+            self._probed.discard(connection)
         if alive:
-            channels.claim(socket.user, socket.stamp, alive=True)
+            channels.claim(connection.user, connection.stamp, alive=True)
 
     def claim_again(self) -> None:
         """Claim the users of all connections again: other servers could not be told of them for a while."""
         channels = self._channels()
         if channels is not None and self.mode != "allow":
-            for socket in tuple(self._users.members):
-                channels.claim(socket.user, socket.stamp, alive=False)
+            for connection in tuple(self._users.members):
+                channels.claim(connection.user, connection.stamp, alive=False)

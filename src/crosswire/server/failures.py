@@ -32,7 +32,7 @@ class FailureReporter:
         clock: gives seconds.
 
     Attributes:
-        warnings: warnings of what is lost and nobody is told of.
+        warnings: of events that are lost without anybody being told.
         stopping: set while the server stops; handlers that are cancelled then have not failed.
     """
 

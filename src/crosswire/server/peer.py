@@ -20,29 +20,29 @@ from crosswire.transport.interface import Connection
 from crosswire.types import Close, CloseCode
 
 SocketT = TypeVar("SocketT")
-"""The Socket, which is built on this."""
+"""Type of the application's view, the Socket, which is built on this."""
 
 
 class Peer(Generic[SocketT]):
-    """One connected client: what is sent to it, which answers are awaited from it, and what its end undoes.
+    """A connected client: takes frames, keeps pending calls, and undoes all when the connection ends.
 
     Args:
         id: unique to the connection.
         connection: carries the messages.
         format: how messages to it are encoded.
-        registry: where it is under its user and its rooms.
-        fanout: flushed before a message that must not overtake what was sent to many.
-        heartbeat: times of its pings.
-        wheel: for its timers.
+        registry: has it under its user and its rooms.
+        fanout: flushed before each message, so that messages to many are not overtaken.
+        heartbeat: times of the pings.
+        wheel: for the timers.
 
     Attributes:
         id: as given.
         user: whose connection it is; the id until it has another.
         format: as given.
-        push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`deliver`.
-        stamp: when it got its user, to compare with connections to other servers.
-        keepalive: its pings, or what it has instead; told of what arrives.
-        socket: the same connection for the application; until it is closed here or gone.
+        push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`send_encoded`.
+        stamp: time of its user's claim, to compare with connections to other servers.
+        keepalive: pings it, or watches its heartbeats; told when anything arrives.
+        socket: the application's view of the connection; deleted when the connection closes.
     """
 
     __slots__ = (
@@ -102,14 +102,14 @@ class Peer(Generic[SocketT]):
 
     @property
     def rooms(self) -> dict[str, set[str]]:
-        """Copy of the rooms it is in, namespace -> ids; of a closed one, those it was in last."""
+        """Rooms it is in, namespace -> ids, as a copy; after the close, the rooms it was in last."""
         rooms = self._registry.rooms.rooms_of(self) if self._rooms_left is None else self._rooms_left
         return {namespace: set(ids) for namespace, ids in rooms.items()}
 
     # Sending
 
-    def deliver(self, encoded: Encoded) -> None:
-        """Queue what ``format`` has encoded, behind what was sent to many before."""
+    def send_encoded(self, encoded: Encoded) -> None:
+        """Queue what ``format`` has encoded, behind messages that were sent to many before."""
         self._fanout.flush()
         self.push(encoded)
 
@@ -129,7 +129,7 @@ class Peer(Generic[SocketT]):
     # Calls
 
     def expect(self, call_id: str, waiter: Waiter) -> None:
-        """Let ``waiter`` have the answer to a call.
+        """Give the answer to a call to ``waiter`` when it comes.
 
         Raises:
             NotConnected: the connection is closed.
@@ -192,7 +192,7 @@ class Peer(Generic[SocketT]):
             self._background = self._wheel.start(self._heartbeat.background, self._stayed_in_background)
 
     def enter_foreground(self) -> None:
-        """Keep the connection open."""
+        """Cancel :meth:`enter_background`: the connection stays open."""
         if self._background is not None:
             self._background.cancel()
             self._background = None
@@ -221,13 +221,13 @@ class Peer(Generic[SocketT]):
         self.enter_foreground()
         for waiter in self._calls.take_all() if self._calls is not None else ():
             waiter.lost(self)
-        del self.socket  # which holds this peer: only the garbage collector would free the two
+        del self.socket  # a reference cycle, which only the garbage collector would free
 
     def require_open(self) -> None:
-        """Do nothing if it is open.
+        """Check that the connection is open.
 
         Raises:
-            NotConnected: the connection is closed.
+            NotConnected: it is closed.
         """
         if not self.is_open:
             raise NotConnected(f"the connection of user {self.user!r} is closed")

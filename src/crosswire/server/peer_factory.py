@@ -20,13 +20,13 @@ from crosswire.server.subscriptions import Subscriptions
 from crosswire.transport.interface import Connection
 
 ID_BYTES, ID_LETTERS = 12, 16
-"""Length of an id, before and after it is written in base64."""
+"""Length of an id before and after it is encoded in base64."""
 IDS_AT_ONCE = 64
 """Number of ids that are made with one system call."""
 
 
 class PeerFactory:
-    """What all connections of a server have in common, given to each.
+    """Makes the peer and the socket of each connection, with the parts of the server that they use.
 
     Args:
         registry: the connections by user and room.
@@ -34,8 +34,8 @@ class PeerFactory:
         subscriptions: of this server.
         duplicates: decides which connection of a user stays.
         heartbeat: how dead peers are found.
-        wheel: timers of connections.
-        call_ids: for calls to clients.
+        wheel: for the timers of connections.
+        call_ids: ids for calls to clients.
     """
 
     __slots__ = (
@@ -71,7 +71,7 @@ class PeerFactory:
         self._thread: int | None = None
 
     def make(self, connection: Connection, format: Format, handshake: Handshake) -> Peer[Socket]:
-        """Return the peer of a new connection, and its socket with it; in the thread of the event loop."""
+        """Return the peer of a new connection, with its socket; to be called in the event loop's thread."""
         if (thread := self._thread) is None:
             thread = self._thread = get_ident()
         peer: Peer[Socket] = Peer(
@@ -96,7 +96,7 @@ class SocketIds:
         self._left: list[str] = []
 
     def next(self) -> str:
-        """Return a new id."""
+        """Return an id that was not returned before."""
         if not self._left:
             text = urlsafe_b64encode(os.urandom(ID_BYTES * IDS_AT_ONCE)).decode("ascii")
             self._left = [text[start : start + ID_LETTERS] for start in range(0, len(text), ID_LETTERS)]

@@ -148,12 +148,12 @@ class _Clients:
     @staticmethod
     def answer(session: SessionView, callback_id: str, value: Any) -> None:
         peer = session.peer
-        peer.deliver(peer.format.encode(messages.answer(callback_id, value)))
+        peer.send_encoded(peer.format.encode(messages.answer(callback_id, value)))
 
     @staticmethod
     def refuse(session: SessionView, callback_id: str, error: EventError) -> None:
         peer = session.peer
-        peer.deliver(peer.format.encode(messages.refusal(callback_id, error)))
+        peer.send_encoded(peer.format.encode(messages.refusal(callback_id, error)))
 
     @staticmethod
     def busy(_event: str) -> EventError:

@@ -1,4 +1,4 @@
-"""The server: what an application makes first."""
+"""The server of an application."""
 
 from __future__ import annotations
 
@@ -64,25 +64,25 @@ class Server:
             ``?mode=660`` for the mode of its file.
         port: 0 for a free one; :attr:`port` tells it after the start.
         redis: URL of a Redis or Valkey, several independent ones, or :class:`Redis` with its options. Servers that
-            are given the same act as one. "embedded" starts one for what is started in this folder, "embedded:NAME"
-            for what gives that name. None: it is alone.
-        bus: anything else that carries messages between servers, such as a :class:`MemoryBus`.
+            are given the same act as one. "embedded" starts one for all servers and nodes started in this folder,
+            "embedded:NAME" for all that give that name. None: it works alone.
+        bus: carries messages between servers instead of Redis, such as a :class:`MemoryBus`.
         tls: context for ``wss`` with your certificate.
         origins: origins of pages that browsers may connect from, such as ``https://example.com``, with
             ``https://*.example.com`` for its subdomains; None for any.
-        trusted_proxies: addresses and networks of proxies whose word is taken about their clients, in ``Forwarded`` or
-            ``X-Forwarded-For`` and ``-Proto``; "unix" for whoever connects to a Unix socket.
+        trusted_proxies: addresses and networks of proxies that are trusted about their clients, in ``Forwarded`` or
+            ``X-Forwarded-For`` and ``-Proto``; "unix" for all that connect to a Unix socket.
         proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2; one that does not,
             or is not from one of ``trusted_proxies``, is dropped.
-        subprotocols: WebSocket subprotocols of your own; the client's favourite is agreed on.
+        subprotocols: WebSocket subprotocols of your own; the first that a client offers is agreed on.
         limits: what clients may use.
         heartbeat: how dead peers are found.
         duplicates: what a second connection of the same user does, on any server: "replace" closes the older one
             with 4012, "refuse" the newer one, "allow" keeps both. The same on all servers.
         compression: grant permessage-deflate (RFC 7692) to clients that offer it.
         reuse_port: let several processes listen on the port.
-        slow_handler: seconds; of a handler or hook that holds the event loop for longer a warning tells, once a
-            minute. None: of none.
+        slow_handler: seconds; a handler or hook that holds the event loop for longer is warned of, once a minute.
+            None: no warnings.
 
     Raises:
         ConfigError: an option can't be used.
@@ -189,7 +189,7 @@ class Server:
 
     @property
     def name(self) -> str:
-        """The server's name."""
+        """Name of the server, unique in the cluster."""
         return self._cluster.name
 
     @property
@@ -227,7 +227,7 @@ class Server:
     @overload
     def once(self, event: str, handler: None = None, *, tag: Tag | None = None) -> Callable[[HandlerT], HandlerT]: ...
     def once(self, event: str, handler: Any = None, *, tag: Tag | None = None) -> Any:
-        """As :meth:`on`, for the next event of that name only."""
+        """Do the same as :meth:`on`, for the next event of that name only."""
         return self._events.on(event, handler, once=True, tag=tag)
 
     def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
@@ -241,7 +241,7 @@ class Server:
         remove(event, handler_or_tag, self._events, self._hooks)
 
     def authenticate(self, hook: UserHookT) -> UserHookT:
-        """Ask this hook who a new connection is, before any event of it is delivered.
+        """Call this hook for each new connection, before any of its events, to find out its user.
 
         It gets the :class:`Handshake` and returns the user id, or None for a generated one; it raises
         :exc:`Reject` to refuse. Sync or async; an asynchronous hook runs after the HTTP upgrade, while messages wait.
@@ -275,38 +275,38 @@ class Server:
 
     @property
     def everyone(self) -> Audience:
-        """Every user that is connected."""
+        """Audience of all users that are connected."""
         return self._cluster.everyone
 
     def user(self, id: str) -> Audience:
-        """One user, on every connection it has."""
+        """Return the audience of one user, on all its connections."""
         return self._cluster.user(id)
 
     def users(self, ids: Iterable[str]) -> Audience:
-        """Some users; each is reached once, however often named."""
+        """Return the audience of some users; a message reaches each once, even if named twice."""
         return self._cluster.users(ids)
 
     def room(self, namespace: str, id: str) -> Room:
-        """The members of a room."""
+        """Return the audience of the members of a room."""
         return self._cluster.room(namespace, id)
 
     @property
     def cluster(self) -> Node:
-        """This server as a node: events and calls between servers, who is alive, the Redis."""
+        """Node of this server: events and calls between servers, the members of the cluster, its Redis."""
         return self._cluster
 
     @property
     def local_rooms(self) -> RoomQueries:
-        """What this server alone knows of rooms, at once."""
+        """Rooms and their members on this server alone, without asking others."""
         return self._registry.rooms
 
     @property
     def sockets(self) -> Collection[Socket]:
-        """This server's live connections that have been let in; a snapshot."""
+        """Snapshot of the open connections of this server that have been let in."""
         return tuple([peer.socket for peer in self._registry.users.members])
 
     def socket_of(self, user: str) -> Socket | None:
-        """A user's connection to this server, the newest of several, or None."""
+        """Return a user's connection to this server, the newest of several, or None."""
         peers = self._registry.users.of(require_name(user, "a user id"))
         return peers[-1].socket if peers else None
 
@@ -314,17 +314,17 @@ class Server:
 
     @property
     def acceptor(self) -> Acceptor:
-        """What a transport hands requests to; for transports of your own, and tests in memory."""
+        """Acceptor of requests, for transports of your own and tests in memory."""
         return self._acceptor
 
     @property
     def limits(self) -> Limits:
-        """What clients may use."""
+        """Limits of what clients may use."""
         return self._limits
 
     @property
     def running(self) -> bool:
-        """Whether it has been started and not stopped."""
+        """Whether the server has been started and not stopped."""
         return self._lifecycle.running
 
     def configure(
@@ -336,10 +336,10 @@ class Server:
         redis: str | Collection[str] | Redis | None = None,
         reuse_port: bool | None = None,
     ) -> None:
-        """Change what it was made with, before it starts: for whoever runs a server that another module makes.
+        """Change options before the start, for a program that runs a server made by another module.
 
         Raises:
-            ConfigError: it runs already, or an option can't be used.
+            ConfigError: the server runs already, or an option can't be used.
         """
         self._cluster.configure(name=name, redis=redis)
         self._listener.configure(host=host, port=port, reuse_port=reuse_port)
@@ -361,10 +361,10 @@ class Server:
     async def stop(self, drain: float = 0) -> None:
         """Take no more connections, close those there are with 1001, wait for handlers, and run the ``on_stop`` hooks.
 
-        A server that is being started is stopped by it too. Being cancelled, it hurries, and does all the same.
+        A server that is being started is stopped too. If it is cancelled, it skips the waiting.
 
         Args:
-            drain: seconds to spread the closing over, so that not all clients come back to the others at once.
+            drain: seconds over which the closing is spread, so that clients do not all reconnect at once.
                 Handlers still at work then are cancelled; with 0 they get a second.
         """
         await self._lifecycle.stop(drain)
@@ -372,14 +372,14 @@ class Server:
     def run(self, *, drain: float = 10) -> None:
         """Run until SIGINT, which stops at once, or SIGTERM, which drains; a second one hurries. Blocks.
 
-        It runs on uvloop where there is one, and sets up logging unless that is done already.
+        Uses uvloop if it is installed, and sets up logging unless that is done already.
 
         Args:
             drain: as for :meth:`stop`, after a SIGTERM.
 
         Raises:
             UsageError: an event loop runs here already, or this is not the main thread.
-            SystemExit: what :meth:`start` tells with ConfigError, in a line; or another node has taken over the name.
+            SystemExit: for a ConfigError of :meth:`start`, with its text; or another node has taken over the name.
             Exception: what an ``on_start`` or ``on_stop`` handler raised.
         """
         process.run("server", self._lifecycle, drain)

@@ -1,4 +1,4 @@
-"""The life of one connection: it is let in, its messages are handled, it ends."""
+"""Receives what arrives on one connection, from its opening to its end."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from crosswire.server.peer import Peer
 from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.ready_wait import ReadyWait
 from crosswire.server.router import Router
+from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.server.teardown import Teardown
-from crosswire.server.work import Work
 from crosswire.transport.interface import Connection
 from crosswire.types import Close
 
 READY_MESSAGE = event(READY, None)
-"""Tells a client that understands it that it is let in."""
+"""Message to a client that understands it: the connection is let in."""
 CATCH_UP_BATCH = 100
 """Number of messages that waited and are handled in one turn of the event loop."""
 CALLED_BACKLOGS = 16
-"""Times ``Limits.max_message`` that may wait while the client is called, as its answer may be behind that."""
+"""Multiple of ``Limits.max_message`` that may wait while the client is called: its answer may be behind it."""
 BUSY_TIMEOUT = 2.0
 """Seconds that messages wait for a handler to end, while as many are at work as may be, before they are refused."""
 
@@ -44,15 +44,15 @@ class Phase(Enum):
     """Phases of a connection. Each begins when the work of the former has ended, or was cancelled."""
 
     AUTHENTICATING = auto()
-    """It has no user yet, or was refused."""
+    """The connection has no user yet, or was refused."""
     CONNECTING = auto()
-    """``on_connect`` is at work, or other servers are being told."""
+    """``on_connect`` runs, or other servers are being told of the user."""
     CATCHING_UP = auto()
-    """It is let in, and messages that waited are handled: those from before, or from while too many handlers ran."""
+    """The connection is let in, and messages that waited are handled, or wait for handlers to end."""
     OPEN = auto()
     """Messages are handled at once."""
     ENDING = auto()
-    """It is gone, or about to be, and no more messages are handled."""
+    """The connection is gone, or about to be, and no more messages are handled."""
 
 
 class Session:
@@ -145,7 +145,7 @@ class Session:
         self._teardown: Teardown | None = None
         self.pending: asyncio.Task[None] | None = None
         self.ready_wait: ReadyWait | None = None
-        self.work = Work(variables)
+        self.work = RunningHandlers(variables)
         self.peer: Peer[Socket]
         self.socket: Socket
 
@@ -182,7 +182,7 @@ class Session:
             self._receive_early(codec, data)
 
     def pong(self, payload: bytes) -> None:
-        """Take a pong."""
+        """Take a pong, and run ``on_pong``."""
         self.peer.keepalive.pong(payload)
         self._run_in_turn(self._hooks.on_pong)
 
@@ -211,12 +211,12 @@ class Session:
         self._phase = Phase.CONNECTING
 
     def ready(self) -> None:
-        """Let the connection in."""
+        """Let the connection in, and handle the messages that waited."""
         self.ready_wait = None
         self._phase = Phase.CATCHING_UP
         if self.peer.is_open:
             if self._tells_ready:
-                self.peer.deliver(self._format.encode(READY_MESSAGE))
+                self.peer.send_encoded(self._format.encode(READY_MESSAGE))
             if self._echo_due:
                 self._echo()
         self._catch_up()
@@ -333,7 +333,7 @@ class Session:
         self._run_in_turn(self._hooks.on_heartbeat)
 
     def _echo(self) -> None:
-        self.peer.deliver(self._format.raw(Opcode.TEXT, self._heartbeat.text.encode()))
+        self.peer.send_encoded(self._format.raw(Opcode.TEXT, self._heartbeat.text.encode()))
 
     def _run_in_turn(self, hook: AnyHook) -> None:
         """Run a hook, behind the messages that wait."""

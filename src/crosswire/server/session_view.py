@@ -1,16 +1,16 @@
-"""A session, as those parts of the server know it that it uses itself."""
+"""A session, as the parts of the server see it that the session itself uses."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from crosswire.server.peer import Peer
+from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.socket import Socket
-from crosswire.server.work import Work
 
 
 class SessionView(Protocol):
-    """What the router, the failure reporter, the admission and the drain use of a session.
+    """Attributes of a session that the router, the failure reporter, the admission and the drain use.
 
     Attributes:
         peer: the client.
@@ -20,7 +20,7 @@ class SessionView(Protocol):
 
     peer: Peer[Socket]
     socket: Socket
-    work: Work
+    work: RunningHandlers
 
     def hold_if_full(self) -> None:
         """Let messages wait while as many handlers are at work for the client as may be."""

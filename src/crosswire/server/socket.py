@@ -1,4 +1,4 @@
-"""One client's connection, as the application sees it."""
+"""A client's connection, as the application sees it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class Socket:
-    """A connection to this server.
+    """A client's connection to this server.
 
     Attributes:
         handshake: the HTTP request it began with.
-        data: yours, to keep what belongs to the connection.
+        data: yours, for what belongs to the connection.
     """
 
     __slots__ = (
@@ -70,41 +70,41 @@ class Socket:
 
     @property
     def id(self) -> str:
-        """Unique to the connection."""
+        """Id that no other connection has."""
         return self._peer.id
 
     @property
     def user(self) -> str:
-        """Whose it is; the id until ``authenticate`` or :meth:`identify` gave another."""
+        """User of the connection; its id until ``authenticate`` or :meth:`identify` gives another."""
         return self._peer.user
 
     @property
     def is_open(self) -> bool:
-        """Whether it can still be sent to."""
+        """Whether the connection can still be sent to."""
         return self._peer.is_open
 
     @property
     def rooms(self) -> dict[str, set[str]]:
-        """The rooms it is in, namespace -> ids; of a closed socket, those it was in last."""
+        """Rooms it is in, namespace -> ids, as a copy; after the close, the rooms it was in last."""
         return self._peer.rooms
 
     @property
     def latency(self) -> float | None:
-        """Milliseconds of the last ping's round trip; None before the first."""
+        """Milliseconds of the last ping's round trip; None before the first pong."""
         return self._peer.keepalive.latency
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait to be sent."""
+        """Number of bytes that wait to be sent."""
         self._require_thread()
         return self._peer.buffered
 
     async def drained(self, below: int = 64 * 1024) -> None:
-        """Wait until fewer than ``below`` bytes wait to be sent: so much data goes out as fast as the client reads.
+        """Wait until fewer than ``below`` bytes wait to be sent, to send much data as fast as the client reads it.
 
         Raises:
-            NotConnected: the connection is closed, or is meanwhile.
-            UsageError: ``below`` is no whole number greater than 0.
+            NotConnected: the connection is closed, or ends meanwhile.
+            UsageError: ``below`` is not a whole number greater than 0.
         """
         _require_size(below)
         self._peer.require_open()
@@ -117,13 +117,13 @@ class Socket:
 
         Raises:
             InvalidPayload: ``data`` can't be encoded.
-            UsageError: the event's name is empty or reserved; or this thread is not that of the event loop, here and
-                wherever something is done with a socket.
+            UsageError: the event's name is empty or reserved; or this is not the event loop's thread, as for all
+                methods of a socket.
         """
         if get_ident() != self._thread:
             raise self._wrong_thread()
         peer = self._peer
-        peer.deliver(peer.format.encode(messages.event(require_event(event), data)))
+        peer.send_encoded(peer.format.encode(messages.event(require_event(event), data)))
 
     def send_raw(self, message: str | bytes) -> None:
         """Send a message of your own protocol: text for a str, binary for bytes.
@@ -135,13 +135,13 @@ class Socket:
         self._require_thread()
         peer = self._peer
         if not isinstance(message, str):
-            peer.deliver(peer.format.raw(Opcode.BINARY, bytes(message)))
+            peer.send_encoded(peer.format.raw(Opcode.BINARY, bytes(message)))
             return
         try:
             text = message.encode()
         except UnicodeEncodeError as error:
             raise InvalidPayload(f"the message has no UTF-8 form: {error}") from error
-        peer.deliver(peer.format.raw(Opcode.TEXT, text))
+        peer.send_encoded(peer.format.raw(Opcode.TEXT, text))
 
     async def call(self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING) -> T:
         """Call the client and return its answer.
@@ -157,7 +157,7 @@ class Socket:
             CallTimeout: no answer came in time.
             EventError: the client refused; :exc:`InvalidPayload`, its answer does not fit.
             ConfigError: the type can't be decoded.
-            NotConnected: the connection is closed, or was before the answer came.
+            NotConnected: the connection is closed, or ends before the answer comes.
             InvalidPayload, UsageError: as :meth:`send`.
         """
         self._require_thread()
@@ -167,7 +167,7 @@ class Socket:
         frame = peer.format.encode(messages.server_call(require_event(event), data, call_id))
         peer.expect(call_id, waiter)
         try:
-            peer.deliver(frame)
+            peer.send_encoded(frame)
             async with asyncio.timeout(timeout):
                 answer: T = await waiter.future
                 return answer
@@ -180,10 +180,10 @@ class Socket:
         """Join a room; when it returns, messages to the room reach this socket.
 
         Raises:
-            EventError: ``ROOM_LIMIT``, it is in as many rooms as it may be.
+            EventError: ``ROOM_LIMIT``: the connection is in as many rooms as the limit allows.
             BusUnavailable: no Redis lets this server listen for the room; the socket is not in it.
-            NotConnected: it is closed.
-            UsageError: a name is empty or no string.
+            NotConnected: the connection is closed.
+            UsageError: a name is empty or not a string.
         """
         self._require_thread()
         room, peer = room_of(namespace, id), self._peer
@@ -197,23 +197,23 @@ class Socket:
             raise
 
     async def leave(self, namespace: str, id: str) -> None:
-        """Leave a room; does nothing if it is not in it.
+        """Leave a room, if the socket is in it.
 
         Raises:
-            UsageError: a name is empty or no string.
+            UsageError: a name is empty or not a string.
         """
         self._require_thread()
         room = room_of(namespace, id)
         self._registry.leave(self._peer, room.namespace, room.id)
 
     async def identify(self, user: str) -> None:
-        """Say whose connection this is, from now on. It keeps its rooms.
+        """Change the user of the connection, which keeps its rooms.
 
         Raises:
             Reject: the server refuses duplicates and the user is connected already; this socket is closed with 4012.
-            BusUnavailable: no Redis lets this server listen for the user; the socket is whose it was before.
-            NotConnected: it is closed.
-            UsageError: the user is empty or no string.
+            BusUnavailable: no Redis lets this server listen for the user; the socket keeps its former user.
+            NotConnected: the connection is closed.
+            UsageError: the user is empty or not a string.
         """
         self._require_thread()
         require_name(user, "a user id")
@@ -237,24 +237,24 @@ class Socket:
             raise Reject(CloseCode.REPLACED, "the user is connected already")
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Start the closing handshake. From now on the socket is in no room, and nothing reaches it.
+        """Start the closing handshake. At once the socket leaves its rooms, and no message reaches it any more.
 
         Raises:
-            UsageError: the code can't be sent, or the reason is no string.
+            UsageError: the code can't be sent, or the reason is not a string.
         """
         self._require_thread()
         self._peer.close(require_close_code(code), require_reason(reason))
 
     def enter_background(self) -> None:
-        """Note that the client's application went to the background; it is closed unless it comes back in time.
+        """Close the connection with 4013 after ``Heartbeat.background`` seconds, unless it enters the foreground.
 
-        The time is ``Heartbeat.background``, the close code 4013.
+        The client's application went to the background.
         """
         self._require_thread()
         self._peer.enter_background()
 
     def enter_foreground(self) -> None:
-        """Note that the client's application is back."""
+        """Keep the connection open: the client's application is in the foreground again."""
         self._require_thread()
         self._peer.enter_foreground()
 

@@ -1,4 +1,4 @@
-"""Which channels of the cluster a server listens to: those of the users and rooms of its own connections."""
+"""Subscribes to the channels of the users and rooms that have connections on this server."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ class UserConnection(Recipient, Protocol):
     """A connection that belongs to a user.
 
     Attributes:
-        stamp: when it got its user, to compare with connections to other servers.
+        stamp: time of its user's claim, to compare with connections to other servers.
     """
 
     stamp: int

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
-from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.headers import Headers
 from crosswire.transport.inbox import Event, Pong
 from crosswire.transport.interface import Accepted, Connection, HttpRequest, Response
@@ -14,7 +13,7 @@ from crosswire.types import Close
 
 
 class Peer(Protocol):
-    """The other end of a connection under test; ``MemoryClient`` and ``SocketPeer`` are such."""
+    """The other end of a connection under test; ``MessageClient`` is one."""
 
     subprotocol: str | None
     headers: Headers
@@ -24,12 +23,6 @@ class Peer(Protocol):
 
     def send_binary(self, data: bytes) -> None:
         """Send a binary message."""
-
-    def ping(self, payload: bytes = b"") -> None:
-        """Send a Ping."""
-
-    def pong(self, payload: bytes = b"") -> None:
-        """Send a Pong."""
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Send a Close, with any code; None for an empty one."""
@@ -46,6 +39,16 @@ class Peer(Protocol):
     async def receive(self, *, timeout: float = 5) -> Event:
         """Return what the server sent next; after the Close, raise ``NotConnected`` once the connection is gone."""
         ...
+
+
+class FramePeer(Peer, Protocol):
+    """The other end of a connection that carries frames; ``MemoryClient`` and ``SocketPeer`` are such."""
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Send a Ping."""
+
+    def pong(self, payload: bytes = b"") -> None:
+        """Send a Pong."""
 
 
 class Harness:
@@ -160,11 +163,6 @@ class Gatekeeper:
         """Decide."""
         self.requests.append(request)
         return self._decision
-
-
-def text_frame(text: str) -> bytes:
-    """Return a text message as it is pushed."""
-    return encode_frame(Opcode.TEXT, text.encode())
 
 
 async def eventually(predicate: Callable[[], object], what: str, *, timeout: float = 10) -> None:

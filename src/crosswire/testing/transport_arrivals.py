@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from crosswire.core.frames import Opcode, encode_frame
-from crosswire.testing.recorder import Recorder, eventually, text_frame
+from crosswire.testing.recorder import Recorder, eventually
 from crosswire.testing.scene import LIMITS, Scene
 from crosswire.testing.transport_stage import TransportStage
-from crosswire.transport.inbox import Ping, Pong
 from crosswire.types import Close, CloseCode
 
 
@@ -35,33 +33,10 @@ class ArrivalContract(TransportStage):
             scene.peer.send_binary(data)
             await eventually(lambda: len(scene.receiver.log) == 3, "both messages arrive")
             assert scene.receiver.log == ["opened", text, data]
-            scene.connection.push(text_frame(text))
+            scene.push_text(text)
             assert await scene.peer.receive() == text
-            scene.connection.push(encode_frame(Opcode.BINARY, data))
+            scene.push_binary(data)
             assert await scene.peer.receive() == data
-
-        self.play(script)
-
-    def test_a_ping_is_answered_with_its_payload(self) -> None:
-        async def script(scene: Scene) -> None:
-            for payload in (b"", b"\x00\xff" * 62):
-                scene.peer.ping(payload)
-                assert await scene.peer.receive() == Pong(payload)
-
-        self.play(script)
-
-    def test_the_pong_to_a_ping_goes_to_the_receiver(self) -> None:
-        async def script(scene: Scene) -> None:
-            scene.connection.ping(b"are you there")
-            assert await scene.peer.receive() == Ping(b"are you there")
-            await eventually(lambda: Pong(b"are you there") in scene.receiver.log, "the pong arrives")
-
-        self.play(script)
-
-    def test_a_pong_that_nobody_asked_for_goes_to_the_receiver_too(self) -> None:
-        async def script(scene: Scene) -> None:
-            scene.peer.pong(b"alive")
-            await eventually(lambda: Pong(b"alive") in scene.receiver.log, "the pong arrives")
 
         self.play(script)
 
@@ -76,12 +51,11 @@ class ArrivalContract(TransportStage):
 
         self.play(script)
 
-    @pytest.mark.parametrize("moment", ["opened", "text", "binary", "pong"])
+    @pytest.mark.parametrize("moment", ["opened", "text", "binary"])
     def test_a_receiver_that_fails_ends_the_connection_with_1011(self, moment: str) -> None:
         async def script(scene: Scene) -> None:
             scene.peer.send_text("x")
             scene.peer.send_binary(b"x")
-            scene.peer.pong(b"x")
             close = await scene.peer.receive()
             assert isinstance(close, Close)
             assert close.code == CloseCode.INTERNAL_ERROR

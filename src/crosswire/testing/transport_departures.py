@@ -9,7 +9,7 @@ import asyncio
 import pytest
 
 from crosswire.core.limits import Limits
-from crosswire.testing.recorder import eventually, text_frame
+from crosswire.testing.recorder import eventually
 from crosswire.testing.scene import CHUNK, LIMITS, MUCH, ROOMY, Scene, chunk, fill
 from crosswire.testing.transport_stage import TransportStage
 from crosswire.types import Close, CloseCode
@@ -22,7 +22,7 @@ class DepartureContract(TransportStage):
         async def script(scene: Scene) -> None:
             expected = [f"{number} {'x' * (number * 37 % 3000)}" for number in range(300)]
             for number, text in enumerate(expected):
-                scene.connection.push(text_frame(text))
+                scene.push_text(text)
                 if number % 20 == 0:
                     await asyncio.sleep(0)
             assert [await scene.peer.receive() for _ in expected] == expected
@@ -33,7 +33,7 @@ class DepartureContract(TransportStage):
         async def script(scene: Scene) -> None:
             before = scene.harness.writes()
             for number in range(100):
-                scene.connection.push(text_frame(str(number)))
+                scene.push_text(str(number))
             assert [await scene.peer.receive() for _ in range(100)] == [str(number) for number in range(100)]
             assert scene.harness.writes() - before in scene.harness.writes_of_a_turn
 
@@ -62,7 +62,7 @@ class DepartureContract(TransportStage):
         async def script(scene: Scene) -> None:
             await fill(scene, until=CHUNK)
             for _ in range((MUCH + LIMITS.outbox) // CHUNK):
-                scene.connection.push(chunk(0))
+                scene.push_text(chunk(0))
             assert not scene.receiver.closes
             await scene.ended()
 
@@ -79,7 +79,7 @@ class DepartureContract(TransportStage):
             numbers = [int(str(await scene.peer.receive()).split()[0]) for _ in range(sent)]
             assert numbers == list(range(sent))
             assert await drained
-            scene.connection.push(text_frame("later"))
+            scene.push_text("later")
             assert await scene.peer.receive() == "later"
 
         self.play(script, limits=ROOMY)
@@ -94,11 +94,11 @@ class DepartureContract(TransportStage):
 
             reading = asyncio.create_task(read())
             for number in range(4 * MUCH // CHUNK):
-                scene.connection.push(chunk(number))
+                scene.push_text(chunk(number))
                 if number % 8 == 7:
                     assert await scene.connection.drained(CHUNK)
                     assert scene.connection.buffered < CHUNK
-            scene.connection.push(text_frame("end"))
+            scene.push_text("end")
             await reading
             assert len(texts) == 4 * MUCH // CHUNK + 1
 
@@ -108,7 +108,7 @@ class DepartureContract(TransportStage):
         async def script(scene: Scene) -> None:
             async with asyncio.timeout(5):
                 assert await scene.connection.drained(1)
-                scene.connection.push(text_frame("x" * 100))
+                scene.push_text("x" * 100)
                 assert await scene.connection.drained(1)
 
         self.play(script)
@@ -144,7 +144,7 @@ class DepartureContract(TransportStage):
                 scene.peer.abort()
             else:
                 for number in range(4 * MUCH // CHUNK):
-                    scene.connection.push(chunk(number))
+                    scene.push_text(chunk(number))
             async with asyncio.timeout(10):
                 assert not await drained
                 assert not await scene.connection.drained(CHUNK)
@@ -154,7 +154,7 @@ class DepartureContract(TransportStage):
     def test_a_single_message_over_the_limit_is_sent_if_nothing_waits(self) -> None:
         async def script(scene: Scene) -> None:
             text = "x" * (LIMITS.outbox * 3)
-            scene.connection.push(text_frame(text))
+            scene.push_text(text)
             assert await scene.peer.receive() == text
 
         self.play(script)

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from crosswire.core.deflate import RESPONSE, compress
-from crosswire.core.frames import Opcode, encode_frame
 from crosswire.testing.recorder import Gatekeeper, Recorder, eventually
 from crosswire.testing.scene import LIMITS, Scene
 from crosswire.testing.transport_stage import TransportStage
@@ -59,10 +57,3 @@ class RequestContract(TransportStage):
             assert scene.peer.headers["x-one"] == "a b"
 
         self.play(script, headers={"X-One": "a b"})
-
-    def test_compressed_frames_are_understood_where_that_was_agreed(self) -> None:
-        async def script(scene: Scene) -> None:
-            scene.connection.push(encode_frame(Opcode.TEXT, compress(b"again " * 100), rsv1=True))
-            assert await scene.peer.receive() == "again " * 100
-
-        self.play(script, deflate=True, wants={"Sec-WebSocket-Extensions": RESPONSE})

@@ -16,11 +16,16 @@ from __future__ import annotations
 from crosswire.testing.transport_arrivals import ArrivalContract
 from crosswire.testing.transport_departures import DepartureContract
 from crosswire.testing.transport_endings import EndingContract
+from crosswire.testing.transport_frames import FrameContract
 from crosswire.testing.transport_pauses import PauseContract
 from crosswire.testing.transport_requests import RequestContract
 
-__all__ = ["TransportContract"]
+__all__ = ["MessageTransportContract", "TransportContract"]
 
 
-class TransportContract(RequestContract, ArrivalContract, DepartureContract, PauseContract, EndingContract):
+class MessageTransportContract(RequestContract, ArrivalContract, DepartureContract, PauseContract, EndingContract):
+    """The contract of every transport; enough for one whose connections are not ``framed`` and can't ping."""
+
+
+class TransportContract(MessageTransportContract, FrameContract):
     """Inherit from it, define :meth:`harness`, and pytest runs the contract against your transport."""

@@ -69,7 +69,7 @@ class PicowsTransport:
         """A number that changes with every part of a frame that arrives: the room that is left in picows' buffer."""
         return len(self._transport.get_protocol().get_buffer(-1)) if self._fd >= 0 else 0  # type: ignore[attr-defined]
 
-    def send(self, data: bytes) -> None:
+    def write_frames(self, data: bytes) -> None:
         """Send at once what the kernel takes, and leave the rest to the transport, which keeps the order.
 
         uvloop's own ``write`` queues even what could leave now, which would cost a fan-out a fifth of its speed.
