@@ -43,7 +43,7 @@ ADMITTED = Verdict(user="13")
 
 
 class FakeConnection:
-    """A connection that notes what the server does with it; its peer answers pings and, unless told not to, a close."""
+    """A connection that records what the server does; its peer answers pings, and a close unless told not to."""
 
     framed = True
     can_ping = True
@@ -144,7 +144,7 @@ class FakeServer:
         return session, connection
 
     async def end(self) -> None:
-        """Leave nothing behind."""
+        """Cancel the tasks and timers that are left."""
         self.workers.drop()
         await self.tasks.cancel()
         self.wheel.stop()

@@ -11,7 +11,7 @@ from crosswire import Close, Limits, Response
 from crosswire.core.frame_reader import Frame
 from crosswire.core.frames import Opcode
 from crosswire.transport.picows_handshake import HandshakeProtocol
-from tests.integration.transport.raw import close_frame, code_of, echo_server, frame, text
+from tests.integration.transport.raw_connection import close_frame, code_of, echo_server, frame, text
 from tests.support.aio import wait_until
 
 TEXT, BINARY, CONTINUATION, PING = 0x81, 0x82, 0x80, 0x89
