@@ -23,10 +23,10 @@ from crosswire.server.peer import Peer
 from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.ready_wait import ReadyWait
 from crosswire.server.router import Router
+from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.server.teardown import Teardown
-from crosswire.server.work import Work
 from crosswire.transport.interface import Connection
 from crosswire.types import Close
 
@@ -145,7 +145,7 @@ class Session:
         self._teardown: Teardown | None = None
         self.pending: asyncio.Task[None] | None = None
         self.ready_wait: ReadyWait | None = None
-        self.work = Work(variables)
+        self.work = RunningHandlers(variables)
         self.peer: Peer[Socket]
         self.socket: Socket
 
