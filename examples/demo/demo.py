@@ -8,9 +8,9 @@ Ctrl-C ends it. This starts the nodes as processes of their own, and two Valkeys
 page or with ``kill -9`` and its pid, which is printed: the clients of a node move to the others, the messages take the
 other Valkey, and the killed process is started again.
 
-``node.py`` is the program of a node, ``chat.py`` its server, ``peers.py`` has the calls between nodes, ``vitals.py`` the
-state of the cluster; ``nodes.py`` and ``valkeys.py`` keep them running, ``bots.py`` are the scripted clients, ``page/``
-is the page.
+``node.py`` is the program of a node, ``chat.py`` its server, ``peers.py`` has the calls between nodes, ``vitals.py``
+the state of the cluster; ``nodes.py`` and ``valkeys.py`` keep them running, ``bots.py`` are the scripted clients,
+``page/`` is the page.
 """
 
 from __future__ import annotations
