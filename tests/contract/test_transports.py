@@ -44,13 +44,13 @@ class _OverSockets(_Contract):
 
     @pytest.fixture(autouse=True)
     def _count_writes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        send = PicowsTransport.send
+        send = PicowsTransport.write_frames
 
         def counted(gate: PicowsTransport, data: bytes) -> None:
             self.writes += 1
             send(gate, data)
 
-        monkeypatch.setattr(PicowsTransport, "send", counted)
+        monkeypatch.setattr(PicowsTransport, "write_frames", counted)
 
     @asynccontextmanager
     async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:

@@ -92,7 +92,7 @@ class LocalDelivery:
         fanout = self._fanout
         if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
             for peer in recipients:
-                peer.deliver(peer.format.wrap(payloads))
+                peer.send_encoded(peer.format.wrap(payloads))
         elif exclude is not None or isinstance(target, ToUsers):
             fanout.push(fanout.frames(payloads), recipients, exclude)
         else:

@@ -39,7 +39,7 @@ class Peer(Generic[SocketT]):
         id: as given.
         user: whose connection it is; the id until it has another.
         format: as given.
-        push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`deliver`.
+        push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`send_encoded`.
         stamp: time of its user's claim, to compare with connections to other servers.
         keepalive: pings it, or watches its heartbeats; told when anything arrives.
         socket: the application's view of the connection; deleted when the connection closes.
@@ -108,7 +108,7 @@ class Peer(Generic[SocketT]):
 
     # Sending
 
-    def deliver(self, encoded: Encoded) -> None:
+    def send_encoded(self, encoded: Encoded) -> None:
         """Queue what ``format`` has encoded, behind messages that were sent to many before."""
         self._fanout.flush()
         self.push(encoded)

@@ -123,7 +123,7 @@ class Socket:
         if get_ident() != self._thread:
             raise self._wrong_thread()
         peer = self._peer
-        peer.deliver(peer.format.encode(messages.event(require_event(event), data)))
+        peer.send_encoded(peer.format.encode(messages.event(require_event(event), data)))
 
     def send_raw(self, message: str | bytes) -> None:
         """Send a message of your own protocol: text for a str, binary for bytes.
@@ -135,13 +135,13 @@ class Socket:
         self._require_thread()
         peer = self._peer
         if not isinstance(message, str):
-            peer.deliver(peer.format.raw(Opcode.BINARY, bytes(message)))
+            peer.send_encoded(peer.format.raw(Opcode.BINARY, bytes(message)))
             return
         try:
             text = message.encode()
         except UnicodeEncodeError as error:
             raise InvalidPayload(f"the message has no UTF-8 form: {error}") from error
-        peer.deliver(peer.format.raw(Opcode.TEXT, text))
+        peer.send_encoded(peer.format.raw(Opcode.TEXT, text))
 
     async def call(self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING) -> T:
         """Call the client and return its answer.
@@ -167,7 +167,7 @@ class Socket:
         frame = peer.format.encode(messages.server_call(require_event(event), data, call_id))
         peer.expect(call_id, waiter)
         try:
-            peer.deliver(frame)
+            peer.send_encoded(frame)
             async with asyncio.timeout(timeout):
                 answer: T = await waiter.future
                 return answer

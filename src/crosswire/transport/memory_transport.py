@@ -56,7 +56,7 @@ class MemoryTransport:
     def waiting(self) -> int:
         return max(self.inbox.unread - WINDOW, 0)
 
-    def send(self, data: bytes) -> None:
+    def write_frames(self, data: bytes) -> None:
         self.writes += 1
         self.inbox.feed(data)
         self._pause_if_full()

@@ -51,7 +51,7 @@ class Peer:
 
 
 class ProxiedServer:
-    """A server, a proxy before it, and clients of that."""
+    """A server behind a proxy, and the clients of the proxy."""
 
     def __init__(self) -> None:
         self.proxy: TcpProxy
@@ -65,7 +65,7 @@ class ProxiedServer:
         return peer
 
     async def pair(self) -> tuple[Peer, Peer, ProxiedConnection]:
-        """Connect a client; return it, the server's end, and the link between."""
+        """Connect a client; return it, the server's end, and the proxied connection between them."""
         client = await self.client()
         async with asyncio.timeout(DEADLINE):
             server = await self.arrived.get()
