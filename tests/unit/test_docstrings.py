@@ -109,8 +109,7 @@ def faults(source: str, file: str = "") -> list[str]:
 @pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda file: str(file.relative_to(ROOT)))
 def test_docstrings_say_something(file: Path) -> None:
     name = file.relative_to(ROOT).as_posix()
-    if not name.startswith(PENDING):
-        assert faults(file.read_text(), name) == []
+    assert name.startswith(PENDING) or faults(file.read_text(), name) == []
 
 
 @pytest.mark.parametrize(
