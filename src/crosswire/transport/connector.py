@@ -27,7 +27,7 @@ from crosswire.core.frames import Opcode
 from crosswire.core.messages import SERVER_HEADER
 from crosswire.errors import NotConnected, ProtocolFailure, Refused, is_final
 from crosswire.runtime.dialing import dial
-from crosswire.transport.tcp_progress import Progress
+from crosswire.transport.tcp_progress import TcpProgress
 from crosswire.types import Close, CloseCode
 
 logger = logging.getLogger("crosswire.transport")
@@ -135,7 +135,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._batched = 0
         self._flush_due = False
-        self._progress = Progress()
+        self._progress = TcpProgress()
         self._aborted: Close | None = None
         self._close_timer: asyncio.TimerHandle | None = None
         self.upgraded: asyncio.Future[Exception | None] = self._loop.create_future()

@@ -13,11 +13,12 @@ from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUp
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 
 from crosswire.core import deflate
+from crosswire.transport.buffered_protocol import feed_buffered_protocol
 from crosswire.transport.http_head import BadRequestHead, RequestHead
 from crosswire.transport.http_response import encode_response
 from crosswire.transport.interface import Accepted, Acceptor, HttpRequest, Response
 from crosswire.transport.listener_context import ListenerContext
-from crosswire.transport.pending_handshakes import PendingHandshakes, feed_buffered_protocol
+from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.picows_connection import PicowsConnection
 from crosswire.transport.picows_log import PICOWS_LOG
 from crosswire.transport.picows_transport import PicowsTransport
@@ -85,11 +86,11 @@ class HandshakeProtocol(asyncio.Protocol):
 
     # What the handshakes tell.
 
-    def drop(self) -> None:
+    def abort(self) -> None:
         """It took too long: to send its request, or to read the answer."""
         self._transport.abort()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Nobody listens any more; an answer that was given still leaves."""
         self._transport.close()
 

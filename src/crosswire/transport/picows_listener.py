@@ -184,7 +184,7 @@ class PicowsListener:
 
     async def end(self) -> None:
         """End the connections that have not become WebSockets."""
-        self._handshakes.end()
+        self._handshakes.close()
         await self._tasks.cancel()
 
     def _protocol(self) -> asyncio.Protocol:

@@ -10,7 +10,8 @@ from typing import Any, cast
 from crosswire.core.proxies import TrustedProxies
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
-from crosswire.transport.pending_handshakes import PendingHandshakes, feed_buffered_protocol
+from crosswire.transport.buffered_protocol import feed_buffered_protocol
+from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.proxy_header import BadProxyHeader, ProxyHeader, parse_proxy_header
 
 logger = logging.getLogger("crosswire.http")
@@ -85,11 +86,11 @@ class ProxyHeaderProtocol(asyncio.Protocol):
 
     # What the handshakes tell.
 
-    def drop(self) -> None:
+    def abort(self) -> None:
         """It took too long."""
         self._transport.abort()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Nobody listens any more."""
         self._transport.close()
 

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import socket
+import sys
+
+import pytest
+
+from crosswire.transport.send_queue import send_queue_size
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is sure to tell")
+
+
+def test_bytes_that_the_peer_has_not_read_are_counted() -> None:
+    writer, reader = socket.socketpair()
+    with writer, reader:
+        assert send_queue_size(writer.fileno()) == 0
+        writer.send(bytes(1000))
+        assert send_queue_size(writer.fileno()) >= 1000
+        reader.recv(1000)
+        assert send_queue_size(writer.fileno()) == 0
+
+
+def test_a_descriptor_that_can_not_tell_has_none() -> None:
+    assert send_queue_size(-1) == 0
