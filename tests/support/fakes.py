@@ -118,7 +118,7 @@ class FakeServer:
         self.wheel.clock = loop.time
         self.workers = Workers(self.tasks)
         self.sessions, self.failures = Sessions(), FailureReporter(self.hooks.on_error, self.tasks, loop.time)
-        self.router = Router(self.events, self.hooks, limits, self.workers, self.failures, None)
+        self.router = Router(self.events, self.hooks, limits, self.workers, self.failures)
         hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
         peers = PeerFactory(self.registry, fanout, subscriptions, policy, heartbeat, self.wheel, CallIds())
         admission = Admission(self.registry, policy, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures)

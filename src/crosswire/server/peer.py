@@ -12,7 +12,7 @@ from crosswire.errors import NotConnected
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.throttled_warnings import shown
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
-from crosswire.server.calls import Waiter
+from crosswire.server.calls import PendingPeerRequest
 from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
 from crosswire.server.registry import Registry
@@ -87,7 +87,7 @@ class Peer(Generic[SocketT]):
         self._fanout = fanout
         self._heartbeat = heartbeat
         self._wheel = wheel
-        self._calls: PendingCalls[Waiter] | None = None
+        self._calls: PendingCalls[PendingPeerRequest] | None = None
         self._background: Timer | None = None
         self._rooms_left: dict[str, set[str]] | None = None
         self._on_called: Callable[[], None] | None = None
@@ -128,7 +128,7 @@ class Peer(Generic[SocketT]):
 
     # Calls
 
-    def expect(self, call_id: str, waiter: Waiter) -> None:
+    def expect(self, call_id: str, waiter: PendingPeerRequest) -> None:
         """Give the answer to a call to ``waiter`` when it comes.
 
         Raises:
@@ -141,7 +141,7 @@ class Peer(Generic[SocketT]):
         if self._on_called is not None:
             self._on_called()
 
-    def forget(self, call_id: str) -> Waiter | None:
+    def forget(self, call_id: str) -> PendingPeerRequest | None:
         """Stop waiting for the answer to a call; return its waiter, or None if the call is not pending."""
         return self._calls.take(call_id) if self._calls is not None else None
 

@@ -14,7 +14,7 @@ from crosswire.core.options import require_timeout
 from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
-from crosswire.server.calls import OneAnswer
+from crosswire.server.calls import PendingPeerCall
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
 from crosswire.server.peer import Peer
@@ -162,7 +162,7 @@ class Socket:
         """
         self._require_thread()
         require_timeout(timeout)
-        waiter, peer = OneAnswer(payload_type(type)), self._peer
+        waiter, peer = PendingPeerCall(payload_type(type)), self._peer
         call_id = self._call_ids.next()
         frame = peer.format.encode(messages.server_call(require_event(event), data, call_id))
         peer.expect(call_id, waiter)

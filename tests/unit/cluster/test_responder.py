@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from crosswire.cluster import responder as responder_module
 from crosswire.cluster.responder import Responder
 from crosswire.core import envelopes
 from crosswire.core.listeners import EventListeners
@@ -34,10 +33,10 @@ class FakeAsker:
 class ResponderUnderTest:
     """A responder, its handlers, and what was asked of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_handlers: int = 1000) -> None:
         self.events = EventListeners(sender=str)
         self.tasks = BackgroundTasks()
-        self.responder = Responder(self.events, self.tasks)
+        self.responder = Responder(self.events, self.tasks, max_handlers=max_handlers)
 
     def ask(self, data: Any = None, event: str = "x", *, awaits_node: bool = True) -> FakeAsker:
         asker = FakeAsker(awaits_node=awaits_node)
@@ -172,12 +171,8 @@ async def test_handlers_begin_in_the_order_of_their_events() -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True])
-async def test_too_many_handlers_at_once_are_refused(
-    begun: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(responder_module, "MOST_HANDLERS", 2)
-
-    scene, end = ResponderUnderTest(), asyncio.Event()
+async def test_too_many_handlers_at_once_are_refused(begun: bool, caplog: pytest.LogCaptureFixture) -> None:
+    scene, end = ResponderUnderTest(max_handlers=2), asyncio.Event()
     scene.events.on("x", lambda: end.wait())
     askers = [scene.ask() for _ in range(2)]
     for _ in range(5 if begun else 0):
@@ -208,3 +203,15 @@ async def test_a_handler_that_is_cancelled_answers() -> None:
     await asyncio.sleep(0)
     await scene.tasks.cancel()
     assert [code for code, _ in asker.got] == ["HANDLER_ERROR"]
+
+
+async def test_events_that_are_dropped_before_they_begin_leave_room_for_others() -> None:
+    scene = ResponderUnderTest(max_handlers=2)
+    scene.events.on("x", later)
+    for _ in range(2):
+        scene.ask()
+    scene.responder.drop()
+    await scene.tasks.wait(5)
+    asker = scene.ask(5)
+    await scene.tasks.wait(5)
+    assert asker.got == [5]

@@ -14,7 +14,7 @@ pytestmark = on_instant_loop
 
 
 async def drain_connections(
-    seconds: float, connections: int, *, busy: int = 0, deaf: int = 0
+    seconds: float, connections: int, *, busy: int = 0, unresponsive: int = 0
 ) -> tuple[list[FakeConnection], list[float], float]:
     """Drain a server; return its connections, when each closed, and how long it took.
 
@@ -22,7 +22,7 @@ async def drain_connections(
         seconds: to drain.
         connections: how many there are.
         busy: how many of them have handlers at work.
-        deaf: how many of them do not answer a close.
+        unresponsive: how many of them do not answer a close.
     """
 
     server, made = FakeServer(duplicates="allow"), []
@@ -30,7 +30,7 @@ async def drain_connections(
     for number in range(connections):
         session, connection = server.connect()
         session.work.running = 1 if number < busy else 0
-        connection.answers_close = number >= deaf
+        connection.answers_close = number >= unresponsive
         made.append(connection)
     began = loop.time()
     await server.drain.spread(seconds)
@@ -77,12 +77,12 @@ async def test_connections_with_handlers_at_work_are_closed_last() -> None:
 
 
 async def test_a_peer_that_does_not_answer_the_close_is_dropped_at_the_deadline() -> None:
-    connections, _, took = await drain_connections(3, 10, deaf=2)
+    connections, _, took = await drain_connections(3, 10, unresponsive=2)
     assert [[close.code for close in each.aborts] for each in connections] == [[1001]] * 2 + [[]] * 8
     assert took == pytest.approx(3, abs=0.1)
 
 
 async def test_closing_handshakes_get_a_minimum_of_time() -> None:
-    connections, _, took = await drain_connections(0, 1, deaf=1)
+    connections, _, took = await drain_connections(0, 1, unresponsive=1)
     assert len(connections[0].aborts) == 1
     assert took == pytest.approx(MIN_TIME, abs=0.1)

@@ -107,7 +107,7 @@ async def test_the_silence_of_a_peer_that_is_not_read_means_nothing(paused_at: f
     await asyncio.sleep(paused_at)
     keepalive.paused = True
     await asyncio.sleep(1000)
-    while_deaf = [close for _, close in peer.aborts]
+    while_paused = [close for _, close in peer.aborts]
     keepalive.paused = False
     keepalive.heard = True
     began = peer.loop.time()
@@ -115,7 +115,7 @@ async def test_the_silence_of_a_peer_that_is_not_read_means_nothing(paused_at: f
     wheel.stop()
     (dropped,) = [at for at, _ in peer.aborts]
     assert HEARTBEAT.timeout <= peer.began + dropped - began <= HEARTBEAT.interval + HEARTBEAT.timeout + 1
-    assert while_deaf == []
+    assert while_paused == []
     assert len(peer.pings) > 40
 
 

@@ -1,4 +1,4 @@
-"""Whatever waits, whoever leaves when: the life events of a connection come in order, and ``on_disconnect`` once."""
+"""The phases of a connection come in order, and ``on_disconnect`` once, whatever waits and whenever a peer leaves."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Script:
     drains: float = 0
 
 
-class Life:
+class ScriptedServer:
     """A server that notes what begins and ends; connections by number."""
 
     def __init__(self, script: Script) -> None:
@@ -218,18 +218,18 @@ def no_log() -> Iterator[None]:
 @given(scripts)
 @pytest.mark.usefixtures("no_log")
 async def test_hooks_and_handlers_run_in_the_order_of_the_phases(script: Script) -> None:
-    life = Life(script)
-    await life.play()
-    require_order(life.log)
+    scripted = ScriptedServer(script)
+    await scripted.play()
+    require_order(scripted.log)
 
 
 async def run_script(*given: tuple[float, int, str], steps: dict[str, Step], stops_at: float = 60) -> list[str]:
     """Play one script; return what began and ended, of connection 1."""
 
-    life = Life(Script(steps, list(given), stops_at=stops_at))
-    await life.play()
-    require_order(life.log)
-    return [f"{name} {what}" for number, name, what in life.log if number == "1" and name != "on_pong"]
+    scripted = ScriptedServer(Script(steps, list(given), stops_at=stops_at))
+    await scripted.play()
+    require_order(scripted.log)
+    return [f"{name} {what}" for number, name, what in scripted.log if number == "1" and name != "on_pong"]
 
 
 GREETED = ["on_connect begins", "on_connect ends"]
@@ -266,30 +266,30 @@ async def test_a_handler_that_never_ends_is_cancelled_after_linger(name: str, ca
 
 
 async def test_a_handler_that_ignores_its_cancellation_is_not_waited_for_forever() -> None:
-    life = Life(Script({}, []))
+    scripted = ScriptedServer(Script({}, []))
     loop, log, gone = asyncio.get_running_loop(), list[str](), asyncio.Event()
 
-    @life.server.events.on("deaf")
-    async def deaf(socket: Socket) -> None:
+    @scripted.server.events.on("stubborn")
+    async def stubborn(socket: Socket) -> None:
         for _ in range(2):
             try:
                 await asyncio.sleep(100)
             except asyncio.CancelledError:
                 log.append("no")
 
-    @life.server.hooks.on_disconnect
+    @scripted.server.hooks.on_disconnect
     def told(socket: Socket) -> None:
         log.append("gone")
         gone.set()
 
-    session, connection = life.server.connect(target="/?n=1")
-    session.text('{"event":"deaf"}')
+    session, connection = scripted.server.connect(target="/?n=1")
+    session.text('{"event":"stubborn"}')
     await asyncio.sleep(1)
     connection.close(1000)
     began = loop.time()
     await gone.wait()
     took = loop.time() - began
-    await life.server.end()
+    await scripted.server.end()
     assert 2 * LIMITS.linger <= took < 2 * LIMITS.linger + 1
     assert log[:2] == ["no", "gone"]
 
