@@ -17,7 +17,7 @@ from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.loops import loop_factory
 from crosswire.testing import socket_peer
 from crosswire.testing.message_transport import MessageListener
-from crosswire.testing.recorder import Harness, Peer
+from crosswire.testing.recording import Harness, Peer
 from crosswire.testing.transport_suite import MessageTransportContract, TransportContract
 from crosswire.transport.interface import Acceptor, Response
 from crosswire.transport.memory import MemoryClient, MemoryListener

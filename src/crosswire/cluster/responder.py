@@ -120,7 +120,7 @@ class _Nodes:
     def busy(_event: str) -> EventError:
         return _BUSY
 
-    def report(self, _sender: str, event: str, error: BaseException, *, awaited: bool) -> None:
+    def report(self, _sender: str, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
         self._failures.add(event, error, awaited=awaited)
 
 

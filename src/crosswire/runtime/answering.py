@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import Context, copy_context
-from functools import partial
 from time import monotonic
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
@@ -49,14 +48,15 @@ class Askers(Protocol[SenderT_contra, CallT_contra]):
         """Return the error for an event for which no handler can be started, as too many are at work."""
         ...
 
-    def report(self, sender: SenderT_contra, event: str, error: BaseException, /, *, awaited: bool) -> None:
+    def report(self, sender: SenderT_contra, event: str, error: BaseException, /, *, awaited: bool, told: bool) -> None:
         """Report what a handler raised.
 
         Args:
             sender: of the event.
             event: its name.
             error: the exception.
-            awaited: whether the sender waits for an answer, which an EventError is.
+            awaited: whether the sender waits for an answer.
+            told: whether the error is that answer, as far as it is an EventError: not if there was another one before.
         """
 
 
@@ -199,7 +199,7 @@ class Answerer(Generic[SenderT, CallT]):
             if listener.once:
                 self._use_up(event, listeners)
                 break
-        outcome = Outcome(partial(self._report, event))
+        outcome = Outcome(lambda error: self._report(event, error, told=error is outcome.error))
         new_context = event.work.copy_context
         if self._waiting:
             rest: Continuation | None = Continuation(None, listeners, new_context)
@@ -295,8 +295,9 @@ class Answerer(Generic[SenderT, CallT]):
             self._report(event, _unsendable("refusal", reason))
             self._askers.refuse(event.sender, event.call, HANDLER_ERROR)
 
-    def _report(self, event: _Event[SenderT, CallT], error: BaseException) -> None:
-        self._askers.report(event.sender, event.name, error, awaited=event.call is not None)
+    def _report(self, event: _Event[SenderT, CallT], error: BaseException, *, told: bool = True) -> None:
+        awaited = event.call is not None
+        self._askers.report(event.sender, event.name, error, awaited=awaited, told=told and awaited)
 
 
 def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:

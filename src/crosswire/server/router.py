@@ -159,7 +159,7 @@ class _Clients:
     def busy(_event: str) -> EventError:
         return EventError("BUSY", "too many of your events are still being handled")
 
-    def report(self, session: SessionView, event: str, error: BaseException, *, awaited: bool) -> None:
+    def report(self, session: SessionView, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
         if isinstance(error, Reject):
             session.peer.close(error.close_code, error.reason)
         elif session.peer.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):

@@ -24,7 +24,7 @@ class RecordingAskers:
 
     def __init__(self) -> None:
         self.got: list[tuple[str, Any]] = []
-        self.reported: list[tuple[BaseException, bool]] = []
+        self.reported: list[tuple[BaseException, bool, bool]] = []
 
     def answer(self, sender: str, call: str, value: Any) -> None:
         JSON.encode(value)
@@ -37,8 +37,8 @@ class RecordingAskers:
     def busy(self, event: str) -> EventError:
         return EventError("BUSY", event)
 
-    def report(self, sender: str, event: str, error: BaseException, *, awaited: bool) -> None:
-        self.reported.append((error, awaited))
+    def report(self, sender: str, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
+        self.reported.append((error, awaited, told))
 
 
 class Scene:
@@ -59,7 +59,7 @@ class Scene:
         raw = msgspec.Raw(payload)
         return self.answerer.handle("x", listeners, "subject", JSON, raw, "sender", call, self.work)
 
-    async def end(self) -> tuple[list[tuple[str, Any]], list[tuple[BaseException, bool]]]:
+    async def end(self) -> tuple[list[tuple[str, Any]], list[tuple[BaseException, bool, bool]]]:
         assert await self.tasks.wait(60)
         assert self.work.running == 0
         return self.askers.got, self.askers.reported
@@ -129,10 +129,10 @@ async def test_a_refusal_is_passed_on_and_of_a_failure_only_that_there_was_one(
     for error, code in ((FULL, "full"), (failure, "HANDLER_ERROR")):
         scene = Scene(way(raising(error)))
         scene.handle()
-        assert await scene.end() == ([("1", code)], [(error, True)])
+        assert await scene.end() == ([("1", code)], [(error, True, True)])
         scene = Scene(way(raising(error)))
         scene.handle(call=None)
-        assert await scene.end() == ([], [(error, False)])
+        assert await scene.end() == ([], [(error, False, False)])
 
 
 @ways
@@ -159,10 +159,10 @@ async def test_data_that_does_not_fit_is_refused(way: Callable[[Handler], Handle
 
     scene = Scene(wants_text if way is now else wants_text_later)
     scene.handle()
-    got, [(error, awaited)] = await scene.end()
+    got, [(error, *answered)] = await scene.end()
     assert got == [("1", "INVALID_PAYLOAD")]
     assert isinstance(error, InvalidPayload)
-    assert awaited
+    assert answered == [True, True]
 
 
 @ways
@@ -175,7 +175,7 @@ async def test_several_handlers_give_one_answer(way: Callable[[Handler], Handler
     scene.handle()
     got, reported = await scene.end()
     assert got == [("1", "first")]
-    assert reported == [(FULL, True)]
+    assert reported == [(FULL, True, False)]  # the caller has its answer already
     assert called == ["last"]
 
 
@@ -184,7 +184,7 @@ async def test_several_handlers_give_one_answer(way: Callable[[Handler], Handler
 async def test_the_first_refusal_of_several_handlers_is_told(way: Callable[[Handler], Handler]) -> None:
     scene = Scene(lambda: None, way(raising(FULL)), lambda: "late")
     scene.handle()
-    assert await scene.end() == ([("1", "full")], [(FULL, True)])
+    assert await scene.end() == ([("1", "full")], [(FULL, True, True)])
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -197,10 +197,10 @@ async def test_more_asynchronous_handlers_than_the_limit_are_refused(
     scene = Scene(*([lambda: None, handler] if several else [handler]), limit=2)
     assert [scene.handle(str(number)) for number in range(3)] == [True, True, False]
     scene.handle(None)
-    got, [(first, awaited), (second, unawaited)] = await scene.end()
+    got, [(first, *call), (second, *event)] = await scene.end()
     assert got == [("2", "BUSY"), ("0", 5), ("1", 5)]
     assert (str(first), str(second)) == ("BUSY: x", "BUSY: x")
-    assert (awaited, unawaited) == (True, False)
+    assert (call, event) == ([True, True], [False, False])
     assert scene.handle("after")
     assert (await scene.end())[0][-1] == ("after", 5)
 
@@ -271,10 +271,10 @@ async def test_a_handler_that_is_cancelled_answers(count: int) -> None:
     scene.handle()
     await asyncio.sleep(1)
     await scene.tasks.cancel()
-    got, [(error, awaited)] = await scene.end()
+    got, [(error, *answered)] = await scene.end()
     assert got == [("1", "HANDLER_ERROR")]
     assert isinstance(error, asyncio.CancelledError)
-    assert awaited
+    assert answered == [True, True]
 
 
 @on_instant_loop
