@@ -95,7 +95,7 @@ class Format(Protocol):
         """
         ...
 
-    def join(self, encoded: Iterable[Any]) -> Encoded:
+    def join(self, encoded: Iterable[Any], /) -> Encoded:
         """Return messages that were encoded one by one as one, to be pushed together."""
         ...
 
