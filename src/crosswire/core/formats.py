@@ -157,7 +157,7 @@ class MessageFormat:
     def raw(self, opcode: Opcode, payload: bytes) -> tuple[str | bytes, ...]:
         return (payload.decode() if opcode is Opcode.TEXT else payload,)
 
-    def join(self, encoded: Iterable[tuple[str | bytes, ...]]) -> tuple[str | bytes, ...]:
+    def join(self, encoded: Iterable[tuple[str | bytes, ...]], /) -> tuple[str | bytes, ...]:
         return tuple(chain.from_iterable(encoded))
 
 

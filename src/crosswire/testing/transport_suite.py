@@ -13,19 +13,19 @@ It needs pytest, from the extra ``crosswire[testing]``.
 
 from __future__ import annotations
 
-from crosswire.testing.transport_arrivals import ArrivalContract
-from crosswire.testing.transport_departures import DepartureContract
-from crosswire.testing.transport_endings import EndingContract
+from crosswire.testing.transport_closing import ClosingContract
 from crosswire.testing.transport_frames import FrameContract
 from crosswire.testing.transport_pauses import PauseContract
+from crosswire.testing.transport_receiving import ReceivingContract
 from crosswire.testing.transport_requests import RequestContract
+from crosswire.testing.transport_sending import SendingContract
 
 __all__ = ["MessageTransportContract", "TransportContract"]
 
 
-class MessageTransportContract(RequestContract, ArrivalContract, DepartureContract, PauseContract, EndingContract):
+class MessageTransportContract(RequestContract, ReceivingContract, SendingContract, PauseContract, ClosingContract):
     """The contract of every transport; enough for one whose connections are not ``framed`` and can't ping."""
 
 
 class TransportContract(MessageTransportContract, FrameContract):
-    """Inherit from it, define :meth:`harness`, and pytest runs the contract against your transport."""
+    """The contract of transports as a test class: inherit from it and define :meth:`harness`."""

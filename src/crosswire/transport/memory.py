@@ -18,7 +18,7 @@ from crosswire.core.limits import Limits
 from crosswire.errors import ProtocolFailure
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.closing import ClosingHandshake, read_close
-from crosswire.transport.inbox import Event
+from crosswire.transport.inbox import PeerEvent
 from crosswire.transport.interface import Acceptor, HttpRequest, Receiver, Response, Traffic
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.memory_transport import MemoryTransport
@@ -98,7 +98,7 @@ class MemoryClient:
 
     @property
     def arrivals(self) -> int:
-        """How often the server has written to this connection; what it wrote at once counts as one."""
+        """Number of writes of the server to this connection; frames that leave together are one."""
         return self._transport.writes
 
     def send_text(self, text: str) -> None:
@@ -126,14 +126,14 @@ class MemoryClient:
         self._transport.abort()
 
     def pause_reading(self) -> None:
-        """Read no more of what the server sends."""
+        """Stop reading what the server sends."""
         self._inbox.pause()
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Read what the server sends again."""
         self._inbox.resume()
 
-    async def receive(self, *, timeout: float = 5) -> Event:
+    async def receive(self, *, timeout: float = 5) -> PeerEvent:
         """Return the next event from the server; see :meth:`Inbox.receive`."""
         return await self._inbox.receive(timeout=timeout)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from crosswire.testing.recorder import eventually
+from crosswire.testing.recording import eventually
 from tests.integration.testing.proxied_server import DEADLINE, proxied_server, send_until_stuck
 
 # Black holes

@@ -1,4 +1,4 @@
-"""What the contract suite for transports looks through: a receiver that notes all, an acceptor that lets it in."""
+"""A receiver and an acceptor that record their calls, for the contract suite of transports."""
 
 from __future__ import annotations
 
@@ -7,62 +7,58 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 from crosswire.core.headers import Headers
-from crosswire.transport.inbox import Event, Pong
+from crosswire.transport.inbox import PeerEvent, Pong
 from crosswire.transport.interface import Accepted, Connection, HttpRequest, Response
 from crosswire.types import Close
 
 
-class Peer(Protocol):
+class TransportPeer(Protocol):
     """The other end of a connection under test; ``MessageClient`` is one."""
 
     subprotocol: str | None
     headers: Headers
 
-    def send_text(self, text: str) -> None:
-        """Send a text message."""
+    def send_text(self, text: str) -> None: ...
 
-    def send_binary(self, data: bytes) -> None:
-        """Send a binary message."""
+    def send_binary(self, data: bytes) -> None: ...
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Send a Close, with any code; None for an empty one."""
 
     def abort(self) -> None:
-        """Be gone without a word."""
+        """Drop the connection without a Close."""
 
     def pause_reading(self) -> None:
-        """Read no more."""
+        """Stop reading from the connection."""
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Go on reading from the connection."""
 
-    async def receive(self, *, timeout: float = 5) -> Event:
+    async def receive(self, *, timeout: float = 5) -> PeerEvent:
         """Return what the server sent next; after the Close, raise ``NotConnected`` once the connection is gone."""
         ...
 
 
-class FramePeer(Peer, Protocol):
+class FramePeer(TransportPeer, Protocol):
     """The other end of a connection that carries frames; ``MemoryClient`` and ``SocketPeer`` are such."""
 
-    def ping(self, payload: bytes = b"") -> None:
-        """Send a Ping."""
+    def ping(self, payload: bytes = b"") -> None: ...
 
-    def pong(self, payload: bytes = b"") -> None:
-        """Send a Pong."""
+    def pong(self, payload: bytes = b"") -> None: ...
 
 
 class Harness:
-    """A transport that listens, as the suite needs it.
+    """A listening transport, for the contract suite.
 
     Args:
-        connect: ask it for a WebSocket, with a target and headers.
-        remote: the address that the acceptor is to see.
+        connect: asks the transport for a WebSocket, with a target and headers.
+        remote: the address that the acceptor must see.
         writes: how often the transport has written to a connection, if that can be observed.
     """
 
     def __init__(
         self,
-        connect: Callable[[str, Mapping[str, str]], Awaitable[Peer | Response]],
+        connect: Callable[[str, Mapping[str, str]], Awaitable[TransportPeer | Response]],
         *,
         remote: str,
         writes: Callable[[], int] | None = None,
@@ -73,30 +69,29 @@ class Harness:
         self.writes_of_a_turn: Collection[int] = (0,) if writes is None else (1,)
 
 
-class Recorder:
-    """A ``Receiver`` that notes all it is told.
+class RecordingReceiver:
+    """A ``Receiver`` that records its calls.
 
     Args:
-        fails_at: the method that raises: "opened", "text", ...
-        ends_with: what it does as soon as it is opened: "close" or "abort", with 4003.
-        pauses_at: the method that pauses reading: "opened", "text", ...
+        fails_at: the name of the method that raises: "opened", "text", ...
+        ends_with: "close" or "abort", to end the connection with 4003 as soon as it is opened.
+        pauses_at: the name of the method that pauses reading: "opened", "text", ...
 
     Attributes:
         log: "opened", messages, Pongs and Closes, in order.
         closes: the Closes.
-        connection: the one it receives from.
+        connection: the connection it receives from.
     """
 
     def __init__(self, *, fails_at: str = "", ends_with: str = "", pauses_at: str = "") -> None:
         self._fails_at = fails_at
         self._pauses_at = pauses_at
         self._ends_with = ends_with
-        self.log: list[Event] = []
+        self.log: list[PeerEvent] = []
         self.closes: list[Close] = []
         self.connection: Connection
 
     def opened(self, connection: Connection) -> None:
-        """Note it."""
         self.connection = connection
         self._note("opened", "opened")
         if self._ends_with == "close":
@@ -105,23 +100,19 @@ class Recorder:
             connection.abort(Close(4003))
 
     def text(self, text: str) -> None:
-        """Note it."""
         self._note("text", text)
 
     def binary(self, data: bytes) -> None:
-        """Note it."""
         self._note("binary", data)
 
     def pong(self, payload: bytes) -> None:
-        """Note it."""
         self._note("pong", Pong(payload))
 
     def closed(self, close: Close) -> None:
-        """Note it."""
         self.closes.append(close)
         self._note("closed", close)
 
-    def _note(self, method: str, event: Event) -> None:
+    def _note(self, method: str, event: PeerEvent) -> None:
         self.log.append(event)
         if method == self._pauses_at:
             self.connection.pause_reading()
@@ -129,8 +120,8 @@ class Recorder:
             raise RuntimeError(f"{method} fails, as the test wants it")
 
 
-class Gatekeeper:
-    """An ``Acceptor`` that lets all in to one receiver, or refuses all.
+class RecordingAcceptor:
+    """An ``Acceptor`` that accepts every request for one receiver, or refuses every request; it records them.
 
     Args:
         receiver: of the connection.
@@ -138,15 +129,15 @@ class Gatekeeper:
         subprotocol: granted.
         deflate: granted.
         headers: of the answer.
-        wants: headers that the peer is to send.
+        wants: headers that the peer must send.
 
     Attributes:
-        requests: those that came.
+        requests: the recorded requests.
     """
 
     def __init__(
         self,
-        receiver: Recorder,
+        receiver: RecordingReceiver,
         refusal: Response | None = None,
         *,
         subprotocol: str | None = None,
@@ -160,7 +151,6 @@ class Gatekeeper:
         self._decision = refusal or Accepted(receiver, subprotocol, deflate, headers or {})
 
     def accept(self, request: HttpRequest) -> Accepted | Response:
-        """Decide."""
         self.requests.append(request)
         return self._decision
 
