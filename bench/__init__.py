@@ -1,1 +1,1 @@
-"""How fast Crosswire is, measured: `python -m bench` from the root of the repository."""
+"""Benchmarks of Crosswire: `python -m bench`, from the root of the repository."""

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench.native import BenchError, Serving, build, crosswire_nodes, crosswire_server, epoll_server, run_loadgen
-from bench.works import BARE, CROSSWIRE, EIGHT_NODES, TWO_NODES, WORKS, Figures, Work
+from bench.workloads import BARE, CROSSWIRE, EIGHT_NODES, TWO_NODES, WORKLOADS, Figures, Workload
 
 SERVERS: dict[str, Callable[[], AbstractContextManager[Serving]]] = {
     CROSSWIRE: crosswire_server,
@@ -25,22 +25,24 @@ SERVERS: dict[str, Callable[[], AbstractContextManager[Serving]]] = {
     EIGHT_NODES: partial(crosswire_nodes, 8),
 }
 RUNS = 3
-DISTURBED = 0.05
+"""Runs of each server at each workload."""
+MAX_DISTURBANCE = 0.05
+"""Share of a core's time that other processes may take; above it, a run is marked."""
 
 
 @dataclass
 class Runs:
-    """The runs of one server at one work."""
+    """Results of the runs of one server at one workload."""
 
     figures: list[Figures] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def cell(self, work: Work) -> str:
-        """Write the best run; a run that failed is never passed over in silence."""
+    def cell(self, workload: Workload) -> str:
+        """Format the best run, and the number of runs that failed."""
         cells = [f"{len(self.errors)} failed"] if self.errors else []
         if self.figures:
-            best = work.best(self.figures)
-            cells.insert(0, work.show(best) + (" *" if disturbed(best) else ""))
+            best = workload.best(self.figures)
+            cells.insert(0, workload.show(best) + (" *" if disturbed(best) else ""))
         return "; ".join(cells) or "—"
 
 
@@ -48,8 +50,8 @@ Measured = dict[str, Runs]
 
 
 def disturbed(figures: Figures) -> bool:
-    """Whether others had the core of the servers or of the generator, so that their work is in the figures."""
-    return max(figures.get(f"{who}_others", 0.0) for who in ("server", "generator")) > DISTURBED
+    """Return whether other processes used the core of the servers or of the generator for too long."""
+    return max(figures.get(f"{who}_others", 0.0) for who in ("server", "generator")) > MAX_DISTURBANCE
 
 
 def main() -> int:
@@ -59,11 +61,11 @@ def main() -> int:
     build("epoll_server")
     host = machine()
     seconds = 1.0 if arguments.quick else 3.0
-    works = [work for work in WORKS if arguments.only in f"{work.mode} {work.title}"]
-    measured = [measure(work, seconds) for work in works]
-    print(report(host, works, measured, seconds))
+    workloads = [workload for workload in WORKLOADS if arguments.only in f"{workload.mode} {workload.title}"]
+    measured = [measure(workload, seconds) for workload in workloads]
+    print(report(host, workloads, measured, seconds))
     if arguments.json:
-        arguments.json.write_text(json.dumps(raw(host, works, measured, seconds), indent=2) + "\n")
+        arguments.json.write_text(json.dumps(raw(host, workloads, measured, seconds), indent=2) + "\n")
     return int(any(runs.errors for each in measured for runs in each.values()))
 
 
@@ -71,38 +73,38 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="runs of one second instead of three")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of all runs there")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only the works whose mode or title contains it")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only the workloads whose mode or title contains it")
     return parser.parse_args()
 
 
-def measure(work: Work, seconds: float) -> Measured:
-    """Run the servers in alternation, so that a slow moment of the machine meets them all alike."""
-    measured = {name: Runs() for name in work.servers}
+def measure(workload: Workload, seconds: float) -> Measured:
+    """Run the servers in alternation, so that a slow moment of the machine affects all of them."""
+    measured = {name: Runs() for name in workload.servers}
     for turn in range(RUNS):
         for name, runs in measured.items():
-            print(f"{work.title}: {name}, {turn + 1} of {RUNS}", file=sys.stderr)
+            print(f"{workload.title}: {name}, {turn + 1} of {RUNS}", file=sys.stderr)
             try:
-                runs.figures.append(run_once(name, work, seconds))
+                runs.figures.append(run_once(name, workload, seconds))
             except BenchError as error:
                 runs.errors.append(str(error))
                 print(f"  failed: {error}", file=sys.stderr)
     return measured
 
 
-def run_once(name: str, work: Work, seconds: float) -> Figures:
-    """Measure one server once, newly started: no run inherits the memory or the leftovers of another."""
+def run_once(name: str, workload: Workload, seconds: float) -> Figures:
+    """Measure one server once, newly started, so that no run inherits the memory of another."""
     with SERVERS[name]() as serving:
-        reached = serving._replace(ports=serving.ports[: work.ports])
-        return run_loadgen(work.mode, reached, **work.timed(seconds))
+        reached = serving._replace(ports=serving.ports[: workload.ports])
+        return run_loadgen(workload.mode, reached, **workload.timed(seconds))
 
 
 def machine() -> dict[str, str]:
-    """Describe what this was measured on."""
+    """Describe the machine and the versions that are measured."""
     return {
         "host": socket.gethostname(),
         "cpu": _cpu_model(),
         "cores": str(os.cpu_count()),
-        "load": f"{os.getloadavg()[0]:.1f}",  # what else ran here: the figures suffer from it
+        "load": f"{os.getloadavg()[0]:.1f}",  # other processes distort the figures
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         **{name: _version(name) for name in ("crosswire", "picows", "uvloop", "msgspec")},
@@ -121,8 +123,8 @@ def _version(distribution: str) -> str:
         return "not installed"
 
 
-def report(host: dict[str, str], works: list[Work], measured: list[Measured], seconds: float) -> str:
-    """Write the table in Markdown, with the machine and the way of measuring above it."""
+def report(host: dict[str, str], workloads: list[Workload], measured: list[Measured], seconds: float) -> str:
+    """Format the table in Markdown, with the machine and the method above it."""
     lines = [
         ", ".join(f"{name} {value}" for name, value in host.items()),
         "",
@@ -133,46 +135,46 @@ def report(host: dict[str, str], works: list[Work], measured: list[Measured], se
         "loop; in the last row it is what a message costs with 8 nodes to what it costs with 2, the clients of each",
         "node being as many.",
         "The original's figures are those of the design notes, measured by their author on another run.",
-        f"An asterisk marks a run in which other work on the machine took more than {DISTURBED:.0%} of a core's time.",
+        f"An asterisk marks a run in which other processes took more than {MAX_DISTURBANCE:.0%} of a core's time.",
         "",
         "| work | Crosswire (measured) | bare epoll loop (measured in the same run) | ratio "
         "| the original (design notes) | target |",
         "|---|---|---|---|---|---|",
     ]
-    return "\n".join([*lines, *(row(work, runs) for work, runs in zip(works, measured, strict=True))])
+    return "\n".join([*lines, *(row(workload, runs) for workload, runs in zip(workloads, measured, strict=True))])
 
 
-def row(work: Work, measured: Measured) -> str:
-    """Write one line of the table."""
-    ours = [measured[name].cell(work) for name in work.servers if name != BARE]
+def row(workload: Workload, measured: Measured) -> str:
+    """Format one line of the table."""
+    ours = [measured[name].cell(workload) for name in workload.servers if name != BARE]
     first, second = [*measured.values(), Runs()][:2]
-    cells = [work.title, ", ".join(ours), measured.get(BARE, Runs()).cell(work), ratio(work, first, second)]
-    return f"| {' | '.join([*cells, work.original, work.target])} |"
+    cells = [workload.title, ", ".join(ours), measured.get(BARE, Runs()).cell(workload), ratio(workload, first, second)]
+    return f"| {' | '.join([*cells, workload.original, workload.target])} |"
 
 
-def ratio(work: Work, ours: Runs, bare: Runs) -> str:
-    """Compare the best runs: figure by figure, and CPU by CPU."""
+def ratio(workload: Workload, ours: Runs, bare: Runs) -> str:
+    """Format the ratio of the best runs: of their figures, and of their CPU times."""
     if not ours.figures or not bare.figures:
         return "—"
-    a, b = work.best(ours.figures), work.best(bare.figures)
+    a, b = workload.best(ours.figures), workload.best(bare.figures)
     mark = " *" if disturbed(a) or disturbed(b) else ""
-    cpu = f" (CPU {a['cpu_us'] / b['cpu_us']:.2f})" if work.figure != "cpu_us" else ""
-    return f"{a[work.figure] / b[work.figure]:.2f}{cpu}{mark}"
+    cpu = f" (CPU {a['cpu_us'] / b['cpu_us']:.2f})" if workload.figure != "cpu_us" else ""
+    return f"{a[workload.figure] / b[workload.figure]:.2f}{cpu}{mark}"
 
 
-def raw(host: dict[str, str], works: list[Work], measured: list[Measured], seconds: float) -> dict[str, object]:
-    """Return the figures of all runs."""
+def raw(host: dict[str, str], workloads: list[Workload], measured: list[Measured], seconds: float) -> dict[str, object]:
+    """Return the figures of all runs, for JSON."""
     return {
         "machine": host,
         "seconds": seconds,
         "works": [
             {
-                "work": work.title,
-                "mode": work.mode,
-                "options": work.options,
+                "work": workload.title,
+                "mode": workload.mode,
+                "options": workload.options,
                 "servers": {name: {"runs": runs.figures, "errors": runs.errors} for name, runs in each.items()},
             }
-            for work, each in zip(works, measured, strict=True)
+            for workload, each in zip(workloads, measured, strict=True)
         ],
     }
 

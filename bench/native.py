@@ -1,4 +1,4 @@
-"""Builds the C tools of this folder and runs servers and the load generator, each on a core of its own."""
+"""Building the C tools of this folder, and running servers and the load generator, each on a core of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ COMPILE = ("cc", "-O2", "-Wall", "-Wextra")
 SERVER_CORE = 0
 GENERATOR_CORE = 1
 START_TIMEOUT = 20.0
+"""Seconds that a server has to listen."""
 STOP_TIMEOUT = 10.0
+"""Seconds that a server has to end after SIGTERM; then it is killed."""
 
 
 class BenchError(RuntimeError):
@@ -32,11 +34,11 @@ class BenchError(RuntimeError):
 
 
 class Serving(NamedTuple):
-    """What the load generator is pointed at.
+    """Running servers that the load generator connects to.
 
     Attributes:
-        ports: where a server, or each of several nodes, listens.
-        pids: of all processes that serve, Redis included.
+        ports: port of the server, or of each of several nodes.
+        pids: ids of all processes of the server side, Redis included.
     """
 
     ports: list[int]
@@ -60,7 +62,7 @@ def build(name: str) -> Path:
 
 @contextmanager
 def on_core(index: int) -> Iterator[None]:
-    """Let the processes that are started inside run on one core, where there are two at least."""
+    """Let processes that are started in this context run on one core, if there are at least two."""
     allowed = os.sched_getaffinity(0)
     if len(allowed) < 2:
         yield
@@ -112,7 +114,7 @@ def serving(command: Sequence[str]) -> Iterator[Serving]:
 
 
 def epoll_server() -> AbstractContextManager[Serving]:
-    """Run the bare C loop."""
+    """Run the bare epoll loop in C."""
     return serving([str(build("epoll_server"))])
 
 
@@ -133,7 +135,7 @@ def crosswire_nodes(count: int) -> Iterator[Serving]:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of a server: this checkout goes before whatever is installed."""
+    """Return the environment of a server, in which this checkout is imported, not an installed package."""
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path}
 

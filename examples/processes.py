@@ -1,7 +1,7 @@
-"""Runs the programs of an example as processes of their own, and leaves none of them behind.
+"""Running the programs of an example as processes of their own, without leaving any of them behind.
 
-Each gets a pipe as its standard input. The pipe closes when whoever started the program is done with it, ends, or is
-killed; then the program is interrupted, as by Ctrl-C. The programs know nothing of it: they are run through this file.
+Each has a pipe as its standard input. The pipe is closed when the parent process is done with the program, ends, or is
+killed; then the program is interrupted, as by Ctrl-C. The programs need no code for this: they are run by this file.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-PATIENCE = 5.0
+STOP_TIMEOUT = 5.0
 """Seconds that a program has to end after it was interrupted."""
 
 
 class Program:
-    """A program that runs; what it prints is passed on with its name before every line.
+    """A running program. Its output is passed on, with its name before each line.
 
     Attributes:
-        name: of this run of the program.
-        pid: of its process.
+        name: name of this run of the program.
+        pid: id of its process.
     """
 
     def __init__(self, name: str, process: Process) -> None:
@@ -42,10 +42,10 @@ class Program:
         self._run = asyncio.create_task(self._follow(), name=f"follow {name}")
 
     async def says(self, pattern: str) -> re.Match[str]:
-        """Wait until it has printed a line that matches a regular expression.
+        """Wait until the program has printed a line that matches a regular expression.
 
         Raises:
-            RuntimeError: it ended without.
+            RuntimeError: it ended before.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._over or self._find(pattern))
@@ -54,20 +54,20 @@ class Program:
         return found
 
     async def ended(self) -> int:
-        """Wait for its end and for all that it printed; return its exit code, negative for a signal."""
+        """Wait for the end of the program and its output; return its exit code, negative for a signal."""
         return await asyncio.shield(self._run)
 
     def signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send a signal to the program, unless it has ended."""
         if self._process.returncode is None:
-            with suppress(ProcessLookupError):  # it ends just now
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(self.pid, number)
 
     async def end(self) -> None:
-        """Interrupt it, and wait for its end."""
+        """Interrupt the program, and wait for its end."""
         assert self._process.stdin is not None, "it was started with a pipe"
         self._process.stdin.close()
-        done, _ = await asyncio.wait([self._run], timeout=2 * PATIENCE)
+        done, _ = await asyncio.wait([self._run], timeout=2 * STOP_TIMEOUT)
         if not done:
             self._process.kill()
             await self._run
@@ -93,10 +93,10 @@ class Program:
 
 
 class Programs:
-    """Runs programs, and ends those that still run at its own end.
+    """Context in which programs run; at its end they are ended.
 
     Args:
-        folder: where they are.
+        folder: folder with the programs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -109,11 +109,11 @@ class Programs:
         """Start a program.
 
         Args:
-            name: of this run of it.
-            file: with the program.
-            arguments: for its command line.
-            own_terminal: let it print by itself.
-            env: what to add to its environment.
+            name: name of this run of the program.
+            file: file with the program.
+            arguments: arguments for its command line.
+            own_terminal: let it print to the terminal itself.
+            env: variables to add to its environment.
         """
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-u", __file__, str(self._folder / file), *arguments),
@@ -121,14 +121,14 @@ class Programs:
             stdout=None if own_terminal else PIPE,
             stderr=None if own_terminal else STDOUT,
             env={**os.environ, **(env or {})},
-            start_new_session=True,  # Ctrl-C is for whoever started it, who then ends it
+            start_new_session=True,  # Ctrl-C is for the parent process, which then ends this one
         )
         program = Program(name, process)
         self._running.append(program)
         return program
 
     async def first_end(self) -> tuple[Program, int]:
-        """Wait until one of them ends by itself; return it, and its exit code."""
+        """Wait until a program ends by itself; return it and its exit code."""
         ends = {asyncio.create_task(program.ended()): program for program in self._running}
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -148,8 +148,8 @@ class Programs:
 
 
 def run_here(file: str, *arguments: str) -> None:
-    """Be the program in ``file``, for as long as the standard input is open."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # where a shell made it be ignored
+    """Run the program in ``file`` in this process, for as long as the standard input is open."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have set it to be ignored
     threading.Thread(target=_interrupt_at_end_of_input, daemon=True).start()
     sys.argv = [file, *arguments]
     sys.path[0] = str(Path(file).parent)
@@ -163,7 +163,7 @@ def _interrupt_at_end_of_input() -> None:
     while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(PATIENCE)
+    time.sleep(STOP_TIMEOUT)
     os._exit(1)
 
 

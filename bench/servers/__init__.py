@@ -1,1 +1,1 @@
-"""The servers that are measured."""
+"""Servers that are measured."""

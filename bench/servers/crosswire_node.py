@@ -1,4 +1,4 @@
-"""One of several Crosswire servers on one Redis, as a user would write it, nothing tuned.
+"""A Crosswire server among several on one Redis, as a user would write it, without tuning.
 
 Run it as `python -m bench.servers.crosswire_node --name A --redis URL`. It prints `PORT n` when it listens and stops
 on SIGTERM.
@@ -19,33 +19,33 @@ server = Server(arguments.name, port=0, redis=arguments.redis)
 
 
 class Line(msgspec.Struct):
-    """What one user tells another."""
+    """Message from one user to another."""
 
     to: str
     text: str
 
 
 @server.authenticate
-def who(handshake: Handshake) -> str:
+def authenticate(handshake: Handshake) -> str:
     """Take the user's name from the URL: ?id=7."""
     return handshake.query["id"]
 
 
 @server.on("hello")
 def hello(socket: Socket) -> str:
-    """Greet a client, which every node reaches from then on."""
+    """Greet a client; every node reaches it from then on."""
     return "hello"
 
 
 @server.on("publish")
 def publish(socket: Socket, data: dict[str, str]) -> None:
-    """Broadcast what one client says."""
+    """Broadcast a client's message to everyone."""
     server.everyone.send("news", data)
 
 
 @server.on("tell")
 def tell(socket: Socket, line: Line) -> None:
-    """Pass on what one user tells another."""
+    """Pass on a message from one user to another."""
     server.user(line.to).send("told", {"text": line.text})
 
 
@@ -58,13 +58,13 @@ async def ask(socket: Socket, numbers: list[int]) -> int:
 
 @server.cluster.on("sum")
 def total(sender: str, numbers: list[int]) -> int:
-    """Answer another node."""
+    """Answer a call of another node."""
     return sum(numbers)
 
 
 @server.on_listening
 def announce() -> None:
-    """Tell whoever started us where clients can connect."""
+    """Print the port, for the process that started this one."""
     print(f"PORT {server.port}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The Crosswire server that is measured: what a user would write, nothing tuned.
+"""The Crosswire server that is measured, as a user would write it, without tuning.
 
 Run it as `python -m bench.servers.crosswire_server`. It prints `PORT n` when it listens and stops on SIGTERM.
 """
@@ -15,20 +15,20 @@ server = Server(port=0)
 
 
 class JoinRoom(msgspec.Struct):
-    """What a client sends to join a room."""
+    """Request of a client to join a room."""
 
     room_id: str
 
 
 @server.authenticate
-def who(handshake: Handshake) -> str:
+def authenticate(handshake: Handshake) -> str:
     """Take the user's name from the URL: ?id=7."""
     return handshake.query["id"]
 
 
 @server.on("publish")
 def publish(socket: Socket, data: dict[str, str]) -> None:
-    """Broadcast what one client says."""
+    """Broadcast a client's message to everyone."""
     server.everyone.send("news", data)
 
 
@@ -46,13 +46,13 @@ async def say_async(socket: Socket, data: dict[str, str]) -> dict[str, str]:
 
 @server.on("join")
 async def join(socket: Socket, data: JoinRoom) -> dict[str, bool]:
-    """Take the client into a room."""
+    """Let the client join a room."""
     await socket.join("chat", data.room_id)
     return {"ok": True}
 
 
 async def main() -> None:
-    """Run until SIGTERM, as `server.run()` does, and tell whoever started us where we listen."""
+    """Run until SIGTERM, as `server.run()` does; print the port, for the process that started this one."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with server:

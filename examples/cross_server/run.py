@@ -1,6 +1,6 @@
 """The whole example in one command: some servers and a sender, each a process of its own.
 
-It starts a Valkey too, unless it is told of one or several; it ends with the sender, or with Ctrl-C::
+It starts a Valkey too, unless you name one or several; it ends with the sender, or with Ctrl-C::
 
     python examples/cross_server/run.py
     python examples/cross_server/run.py --redis redis://127.0.0.1:6379 redis://127.0.0.1:6380
@@ -13,13 +13,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # to import what the examples share
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # to import the module that the examples share
 
 from examples.processes import Programs
 
 SERVERS = ("serverB", "serverC", "serverD")
 
-parser = argparse.ArgumentParser(description="Three servers, and a sender that asks them.")
+parser = argparse.ArgumentParser(description="Three servers, and a sender that calls them.")
 parser.add_argument(
     "--redis", nargs="+", default=["embedded:cross-server"], metavar="URL", help="of a Redis or Valkey, or several"
 )

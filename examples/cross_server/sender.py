@@ -1,4 +1,4 @@
-"""A node that sends others events, asks them, and prints what comes; server.py tells how to start both."""
+"""A node that sends events to others, calls them, and prints the answers. See server.py for how to start both."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ node = Node(options.name, redis=options.redis)
 somebody_came = asyncio.Event()
 
 
-# This node has a handler too, so it is among those who hear and answer what it says to all.
+# This node has a handler too, so it receives and answers its own events to all.
 @node.on("say")
 def say(sender: str, data: dict[str, Any]) -> dict[str, str]:
     print(f"{sender} says: {data['text']}")
@@ -35,7 +35,7 @@ def joined() -> None:
 
 
 async def servers() -> list[str]:
-    """Wait until as many servers are there as were asked for."""
+    """Wait until as many servers are there as the options say; return their names."""
     while len(node.nodes) <= options.servers:  # this node is one of them
         print(f"Waiting for servers: {len(node.nodes) - 1} of {options.servers} are there")
         somebody_came.clear()

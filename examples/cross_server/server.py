@@ -1,6 +1,6 @@
-"""A server that other servers ask: no WebSockets, only nodes of one cluster.
+"""A server that other servers call: no WebSockets, only nodes of one cluster.
 
-Start some of them, each under a name of its own, and then sender.py; or all at once with run.py::
+Start some of them, each with its own name, and then sender.py; or all at once with run.py::
 
     python examples/cross_server/server.py --name serverB
     python examples/cross_server/server.py --name serverC
@@ -33,7 +33,7 @@ options = parser.parse_args()
 node = Node(options.name, redis=options.redis)
 
 
-# An event of another node. What the handler returns answers the nodes that asked; one that only sent it hears nothing.
+# An event of another node. The return value answers a node that called; one that only sent the event gets no answer.
 @node.on("say")
 async def say(sender: str, data: dict[str, Any]) -> dict[str, str]:
     print(f"{sender} says: {data['text']}")
@@ -42,7 +42,7 @@ async def say(sender: str, data: dict[str, Any]) -> dict[str, str]:
 
 
 class Order(msgspec.Struct):
-    """What `price` takes: anything else is refused before the handler is called."""
+    """Payload of `price`: anything else is refused before the handler is called."""
 
     item: str
 
@@ -54,12 +54,12 @@ PRICES = {"tea": 3.2, "coffee": 4.5}
 def price(sender: str, order: Order) -> float:
     print(f"{sender} asks what {order.item} costs")
     if order.item not in PRICES:
-        # The asking node gets the code and the text. Any other exception would stay here, and tell it HANDLER_ERROR.
+        # The calling node gets the code and the text. Of any other exception it would only get HANDLER_ERROR.
         raise EventError("UNKNOWN_ITEM", f"we don't sell {order.item}")
     return PRICES[order.item]
 
 
-# Who comes and goes. A node that is killed is noticed too, within some seconds.
+# Members of the cluster. A killed node is noticed too, within some seconds.
 
 
 @node.on_join
@@ -72,7 +72,7 @@ def left(info: NodeInfo, reason: str) -> None:
     print(f"{info.name} is gone: {reason}")
 
 
-# How each Redis is. Messages take another one at once when one fails.
+# Health of the Redis. When one fails, messages take another one at once.
 
 
 @node.on_bus_health

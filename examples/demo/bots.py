@@ -1,4 +1,4 @@
-"""The scripted clients of the demo: each is an ordinary Crosswire client that knows some lines and when to say them."""
+"""The scripted clients of the demo: ordinary Crosswire clients that follow a script of dialogues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 from crosswire import Client, CrosswireError, NotConnected
 
 Line = tuple[str, str]
-"""Who says what."""
+"""Speaker and text."""
 
 DIALOGUES: list[tuple[str, list[Line]]] = [
     (
@@ -85,27 +85,27 @@ REPLIES = (
     "Well said, {name}. Try a second browser window: two of you can talk to each other.",
 )
 
-# Whoever hears the line on the left, and is named on the right, says what is there.
+# The reply to each line of a dialogue: (room, text) -> speaker and text.
 CUES: dict[tuple[str, str], Line] = {
     (room, heard): reply for room, lines in DIALOGUES for (_, heard), reply in itertools.pairwise(lines)
 }
 
 
 class Poll(TypedDict):
-    """What the server asks. As a handler's annotation, it is what the data is checked against."""
+    """A question of the server. As a handler's annotation, it is the type that the data is checked against."""
 
     question: str
     options: list[str]
 
 
 class Bot:
-    """One scripted client.
+    """A scripted client.
 
     Args:
-        urls: of the nodes; the first is where it is at home.
-        name: its own, one of those in ``ROOMS_OF``.
-        key: its proof that it is a bot.
-        pace: seconds between hearing and answering, roughly.
+        urls: URLs of the nodes; the first is tried first.
+        name: name of the bot, one of those in ``ROOMS_OF``.
+        key: proof that it is a bot.
+        pace: seconds before a reply, roughly.
     """
 
     def __init__(self, urls: Sequence[str], name: str, key: str, pace: float) -> None:
@@ -118,7 +118,7 @@ class Bot:
         self._client = self._make_client(urls[0])
 
     async def stay(self) -> None:
-        """Be in the chat until cancelled. When a node is gone, go to the next one."""
+        """Stay in the chat until cancelled. When a node is gone, connect to the next one."""
         for url in itertools.cycle(self._urls):
             self._client = self._make_client(url)
             lost = asyncio.Event()
@@ -130,7 +130,7 @@ class Bot:
                 await asyncio.sleep(random.uniform(0, 0.5))
 
     async def say(self, to: str, name: str | None, text: str) -> None:
-        """Say something."""
+        """Say a text to everyone, a room or a user."""
         await self._client.call("say", {"to": to, "name": name, "text": text})
 
     async def ask(self, room: str, question: str, options: list[str]) -> None:
@@ -140,7 +140,7 @@ class Bot:
         await self._client.call("ask", poll, timeout=seconds + 5)
 
     def _make_client(self, url: str) -> Client:
-        # A client comes back to the same server by itself, unless its policy says no: this one goes to another.
+        # A client reconnects to the same server, unless its policy says no: this one connects to another.
         client = Client(url, params={"name": self.name, "key": self._key}, reconnect_policy=lambda _close: False)
         client.on_open(self._enter)
         client.on_error(_ignore_losses)
@@ -151,7 +151,7 @@ class Bot:
         return client
 
     async def _enter(self) -> None:
-        """Join the rooms, on every node anew."""
+        """Join the rooms again, on each new connection."""
         for room in ROOMS_OF[self.name]:
             await self._client.call("join", {"room": room})
 
@@ -178,7 +178,7 @@ class Bot:
         await self.say("user", name, f"Welcome, {name}! Only you see this. Write back, or say something in a room.")
 
     async def _vote(self, poll: Poll) -> str:
-        """Answer a question of the server: what a handler returns is the answer."""
+        """Answer a question of the server: the return value of a handler is the answer."""
         await self._think(random.uniform(0.2, 1.5))
         return random.choice(poll["options"])
 
@@ -187,24 +187,24 @@ class Bot:
 
 
 class Cast:
-    """All the bots, and what they play.
+    """All bots, and their script.
 
     Args:
-        urls: of the nodes.
-        key: their proof that they are bots.
+        urls: URLs of the nodes.
+        key: proof that they are bots.
         pace: seconds between two lines.
     """
 
     def __init__(self, urls: Sequence[str], key: str, pace: float) -> None:
         self._pace = pace
         self._bots = {
-            # Each is at home on another node, as long as there are enough.
+            # Each tries another node first, as long as there are enough.
             name: Bot([*urls[at % len(urls) :], *urls[: at % len(urls)]], name, f"{key}-{name}", pace)
             for at, name in enumerate(ROOMS_OF)
         }
 
     async def play(self) -> None:
-        """Let them come and play, until cancelled."""
+        """Connect the bots and let them play, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for bot in self._bots.values():
                 group.create_task(self._wander(bot) if bot.name == "Deniz" else bot.stay())
@@ -212,10 +212,10 @@ class Cast:
             group.create_task(self._talk())
 
     async def _talk(self) -> None:
-        """Have dialogues begun, one after the other, and a question after every other one."""
+        """Begin dialogues, one after the other, and ask a question after every second one."""
         for number, (room, lines) in enumerate(itertools.cycle(DIALOGUES)):
             speaker, text = lines[0]
-            with suppress(CrosswireError):  # while the server or the speaker is away, the play goes on
+            with suppress(CrosswireError):  # the server or the speaker is away
                 await self._bots[speaker].say("room", room, text)
             await asyncio.sleep(self._pace * (len(lines) + 0.5))
             if number % 2:
@@ -223,7 +223,7 @@ class Cast:
                     await self._bots["Carmen"].ask(*next(POLLS))
 
     async def _wander(self, bot: Bot) -> None:
-        """Let one of them disconnect and come back, now and then."""
+        """Let a bot disconnect and come back, now and then."""
         while True:
             staying = asyncio.create_task(bot.stay())
             try:
@@ -238,6 +238,6 @@ class Cast:
 
 
 def _ignore_losses(error: BaseException) -> None:
-    """Keep quiet about what goes wrong with a connection: the client repairs it. A fault of the script is no such."""
+    """Ignore errors of the connection, as the client reconnects; raise others, which are errors of the script."""
     if not isinstance(error, CrosswireError):
         raise error

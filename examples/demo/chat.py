@@ -1,8 +1,8 @@
-"""The chat on one node: everything that the page and the scripted clients do passes here.
+"""The chat on one node: handlers of everything that the page and the scripted clients do.
 
-It is all of Crosswire's server side in one small program: who may connect, rooms, messages to everyone, to a room and
-to one user, typed payloads, refusals, and a question to a whole room whose answers are gathered. Nothing in it minds
-on which node somebody is; what has to be asked for is in peers.py.
+It shows all of Crosswire's server side in one small program: authentication, rooms, messages to everyone, to a room and
+to one user, typed payloads, refusals, and a question to a whole room whose answers are gathered. None of it depends on
+the node to which a user is connected; the calls between nodes are in peers.py.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from peers import CHAT, EVERYONE, Peers, in_room
 from terminal import Terminal
 from vitals import Vitals
 
-# What a client may send. Crosswire checks it before a handler runs; a client that sends anything else is told so.
+# Payloads of clients. Crosswire checks them before a handler runs, and refuses others.
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=24, pattern=r"^\S(.*\S)?$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
 
 class RoomChoice(msgspec.Struct):
-    """Which room to join or to leave."""
+    """Payload of `join` and `leave`: a room."""
 
     room: Name
 
 
 class Message(msgspec.Struct):
-    """Something to say: to everyone, or to the room or user of that name. The mark comes back to know it by."""
+    """Payload of `say`: a text to everyone, or to the room or user of that name. The mark is returned with it."""
 
     to: Literal["everyone", "room", "user"]
     text: Text
@@ -42,7 +42,7 @@ class Message(msgspec.Struct):
 
 
 class Question(msgspec.Struct):
-    """Something to ask everybody in a room."""
+    """Payload of `ask`: a question to everybody in a room."""
 
     room: Name
     question: Text
@@ -54,15 +54,15 @@ class Chat:
     """The server of one node, with its handlers.
 
     Args:
-        name: of the node.
+        name: name of the node.
         host: address to listen on.
-        port: 0 for a free one.
-        redis: what the nodes meet through.
-        bot_key: what the scripted clients prove themselves with, so that the page can mark them.
+        port: port to listen on; 0 for a free one.
+        redis: bus of the nodes.
+        bot_key: secret by which the scripted clients prove that they are bots, so that the page can mark them.
         killable: names of the nodes and the Redis that the page may kill.
 
     Attributes:
-        server: not yet started.
+        server: the server, not yet started.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class Chat:
         for path in PAGE.iterdir():
             server.get(f"/{path.name}", _file(path))
 
-    # Who comes and goes
+    # Connections
 
     async def _who(self, handshake: Handshake) -> str:
-        """Let a client in under the name it chose. Its key is how it proves, after a loss, that the name is its own."""
+        """Accept a client under the name it chose. After a loss of the connection, its key proves that it owns it."""
         query = handshake.query
         try:
             name = msgspec.convert(query.get("name", ""), Name)
@@ -103,7 +103,7 @@ class Chat:
         socket.data["bot"] = socket.handshake.query.get("key", "").startswith(self._bot_key)
         self.server.everyone.send("arrived", self._peers.person(socket), exclude=[socket.user])
         self._terminal.arrived(socket.user, len(self.server.sockets))
-        # The newcomer gets the whole picture once, and changes from then on.
+        # A newcomer gets the whole picture once, and only changes after that.
         picture = await self._peers.picture()
         recent = self._peers.recent(EVERYONE)
         socket.send(
@@ -113,11 +113,11 @@ class Chat:
 
     def _disconnected(self, socket: Socket, close: Close) -> None:
         if close.code == CloseCode.REPLACED or self.server.socket_of(socket.user) is not None:
-            return  # the user is still here, or was, on a newer connection to this node or to another
+            return  # the user has a newer connection, to this node or to another
         self.server.everyone.send("went", {"name": socket.user, "node": self.server.name})
         self._terminal.went(socket.user, len(self.server.sockets), f"{close.code} {close.reason}".strip())
 
-    # What they do
+    # Events of clients
 
     async def _join(self, socket: Socket, choice: RoomChoice) -> dict[str, Any]:
         await socket.join(CHAT, choice.room)
@@ -160,7 +160,7 @@ class Chat:
         return {"id": said["id"]}
 
     async def _ask(self, socket: Socket, asked: Question) -> dict[str, int]:
-        """Ask everybody in a room, wait for their answers, and tell the room how it voted."""
+        """Ask everybody in a room, wait for their answers, and send the result to the room."""
         self._require_member(socket, asked.room)
         if asked.room in self._asking:
             raise EventError("BUSY", "one question at a time")
@@ -188,13 +188,13 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
-    # Nothing but our own files may run or style the page, whatever somebody says in the chat.
+    # Only our own files may run in the page or style it, whatever the messages contain.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
     "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
 
 
 def _file(path: Path) -> Any:
-    """Make a handler that answers with a file; read each time, so that editing it shows at once."""
+    """Return a handler that answers with a file. It is read each time, so that an edit shows at once."""
     headers = {"Content-Type": f"{TYPES[path.suffix]}; charset=utf-8", **HEADERS}
     return lambda: Response(body=path.read_bytes(), headers=headers)

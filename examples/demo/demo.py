@@ -4,12 +4,12 @@ Run ``make demo``, or where Crosswire is installed::
 
     python examples/demo/demo.py --port 9000
 
-Ctrl-C ends it. This starts the nodes as processes of their own, and two Valkeys that they meet through. Kill one of
-them, on the page or with ``kill -9`` and its pid, which is printed: the clients of a node move to the others, the
-messages take the other Valkey, and what was killed is started again.
+Ctrl-C ends it. This starts the nodes as processes of their own, and two Valkeys between them. Kill one of them, on the
+page or with ``kill -9`` and its pid, which is printed: the clients of a node move to the others, the messages take the
+other Valkey, and the killed process is started again.
 
-``node.py`` is the program of a node, ``chat.py`` its server, ``peers.py`` what the nodes tell each other, ``vitals.py``
-what they tell of the cluster; ``nodes.py`` and ``valkeys.py`` keep them running, ``bots.py`` are the scripted clients,
+``node.py`` is the program of a node, ``chat.py`` its server, ``peers.py`` has the calls between nodes, ``vitals.py``
+the state of the cluster; ``nodes.py`` and ``valkeys.py`` keep them running, ``bots.py`` are the scripted clients,
 ``page/`` is the page.
 """
 
@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # to import what the examples share
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # to import the module that the examples share
 
 from examples.processes import Programs
 
@@ -44,10 +44,10 @@ FOLDER = Path(__file__).parent
 
 
 class Demo:
-    """All of it but the nodes and the Valkeys, which are processes of their own.
+    """The main process of the demo; the nodes and the Valkeys are processes of their own.
 
     Args:
-        given: the command line.
+        given: options of the command line.
     """
 
     def __init__(self, given: argparse.Namespace) -> None:
@@ -62,7 +62,7 @@ class Demo:
             StartError: a node or a Valkey does not start.
             ConfigError: the options of the Redis can't be used.
         """
-        # Two stacks of programs: the nodes end first, as they have something to say through the Valkeys.
+        # The nodes end before the Valkeys, as they send their last messages through them.
         async with Programs(FOLDER) as stores, Programs(FOLDER) as programs:
             valkeys = Valkeys(stores, self._terminal, self._given.restart_after)
             places = [] if self._given.redis else await valkeys.start()
@@ -78,17 +78,17 @@ class Demo:
                     group.create_task(valkeys.keep())
                     group.create_task(nodes.keep())
                     group.create_task(Cast(urls, options.bot_key, self._given.pace).play())
-                    group.create_task(self._tell_how_it_stands(cluster))
+                    group.create_task(self._send_counts(cluster))
 
     def stopped(self) -> None:
-        """Say the last words."""
+        """Log the end of the demo."""
         self._terminal.stopped(self._said)
 
-    async def _tell_how_it_stands(self, cluster: Node) -> None:
-        """Speak to the clients of all nodes, from a process that has none."""
+    async def _send_counts(self, cluster: Node) -> None:
+        """Send news to the clients of all nodes, from a process that has none."""
         while True:
             await asyncio.sleep(self._given.pace * 12)
-            with suppress(BusUnavailable):  # both Valkeys are gone: said again when one is back
+            with suppress(BusUnavailable):  # both Valkeys are gone
                 people = (await cluster.everyone.count()).total
                 nodes = len(cluster.nodes) - 1  # this one has no clients
                 self._terminal.counts(people, nodes, self._said)
@@ -100,7 +100,7 @@ class Demo:
 
 
 def _killer(nodes: Nodes, valkeys: Valkeys) -> Callable[[str, Victim], None]:
-    """Make the handler of what a visitor asks for, after a node has looked whether it is allowed."""
+    """Return the handler that kills a node or a Valkey; a node has checked that it is allowed."""
 
     def kill(_sender: str, victim: Victim) -> None:
         if victim.name in NODES:

@@ -1,4 +1,4 @@
-"""One node of the demo: a process with a chat server, which serves the page too. demo.py starts it."""
+"""A node of the demo: a process with a chat server, which serves the page too. demo.py starts it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ parser.add_argument("--name", required=True, help="unique among the nodes")
 parser.add_argument("--host", required=True, help="address to listen on")
 parser.add_argument("--port", required=True, type=int, help="port to listen on; 0: any")
 parser.add_argument("--redis", required=True, nargs="+", metavar="URL", help="the same for all nodes")
-parser.add_argument("--prefix", required=True, help="of what this demo says in Redis, to be apart from others'")
+parser.add_argument("--prefix", required=True, help="of all channels, to be apart from other demos on the same Redis")
 parser.add_argument("--killable", nargs="*", default=[], metavar="NAME", help="nodes and Redis that the page may kill")
 
 

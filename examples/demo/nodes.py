@@ -1,4 +1,4 @@
-"""Keeps the nodes of the demo running: each is a process of its own, and is started again when it has died."""
+"""The nodes of the demo: each is a process of its own, and is started again when it has died."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ NAMES = ("node-1", "node-2", "node-3")
 
 @dataclass(frozen=True)
 class Options:
-    """What the nodes are told.
+    """Options of the nodes.
 
     Attributes:
         host: address to listen on.
-        port: of the first node; those of the others follow. 0: each takes a free one.
-        redis: URLs of what they meet through.
-        prefix: of what they say there.
-        bot_key: what the scripted clients prove themselves with.
+        port: port of the first node; those of the others follow. 0: each takes a free one.
+        redis: URLs of the Redis.
+        prefix: prefix of their channels.
+        bot_key: secret by which the scripted clients prove that they are bots.
         killable: names of the nodes and the Redis that the page may kill.
         restart_after: seconds before a node that died is started again, the first time.
     """
@@ -41,13 +41,13 @@ class Options:
 
 
 class Nodes:
-    """The nodes, seen from the process that starts them.
+    """The nodes, as seen by the process that starts them.
 
     Args:
-        options: for them.
+        options: options of the nodes.
         programs: starts their processes.
-        cluster: this process as a member of their cluster: they tell when they are up.
-        terminal: gets the news.
+        cluster: this process as a member of the cluster, to which the nodes announce themselves.
+        terminal: log of what happens.
     """
 
     def __init__(self, options: Options, programs: Programs, cluster: Node, terminal: Terminal) -> None:
@@ -60,7 +60,7 @@ class Nodes:
         cluster.on("up", self._is_up)
 
     async def start(self) -> list[Address]:
-        """Start them, and return when all are up; tell where they are.
+        """Start all nodes, wait until they are up, and return their addresses.
 
         Raises:
             StartError: one can't be started.
@@ -71,20 +71,20 @@ class Nodes:
         try:
             await asyncio.wait([up, end], return_when=asyncio.FIRST_COMPLETED)
             if end.done():
-                raise StartError(f"{end.result()[0].name} can't be started: it has said why")
+                raise StartError(f"{end.result()[0].name} can't be started: its output says why")
         finally:
             up.cancel()
             end.cancel()
         return [self._address(name) for name in NAMES]
 
     async def keep(self) -> None:
-        """Start again those that die, until cancelled."""
+        """Start nodes again when they die, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for program in self._running.values():
                 group.create_task(keep_running(program, self._start, self._terminal, self._options.restart_after))
 
     def kill(self, name: str) -> None:
-        """Kill one of them, as by kill -9."""
+        """Kill a node, as by kill -9."""
         self._running[name].signal(signal.SIGKILL)
 
     async def _start(self, name: str) -> Program:
@@ -100,7 +100,7 @@ class Nodes:
         return program
 
     def _port(self, name: str) -> int:
-        if name in self._up:  # its clients will look for it where it was
+        if name in self._up:  # its clients expect it at the same port again
             return self._up[name].port
         return self._options.port + NAMES.index(name) if self._options.port else 0
 

@@ -1,8 +1,8 @@
-"""What the nodes of the chat tell and ask each other.
+"""Events and calls between the nodes of the chat.
 
-Each node knows its own clients, and asks the others whenever it has to know of theirs: so there is nothing to keep in
-step, and nothing to clean up after a node that died. The one thing that all have a copy of is what was said last.
-A node that was just killed is not waited for long: a newcomer sees the others.
+Each node knows its own clients, and asks the others when it needs to know theirs. So there is no state to synchronise,
+and nothing to clean up after a node that died. Only the last messages are copied to all nodes. Nodes do not wait long
+for one that was just killed: a newcomer sees the clients of the others.
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ import msgspec
 from crosswire import Redis, Server, Socket
 
 CHAT = "chat"
-"""The namespace of all our rooms."""
+"""Namespace of all rooms of the chat."""
 
 ROOMS = ("lobby", "music", "games")
-"""Rooms that are always shown; whoever joins another one makes it."""
+"""Rooms that are always shown; others exist while somebody is in them."""
 
 EVERYONE = "everyone"
 HISTORY = 40
-"""Messages kept for those who come later, of everyone's and of each fixed room's."""
+"""Messages kept for those who come later: to everyone, and to each fixed room."""
 
-PATIENCE = 1.0
-"""Seconds that nodes have to answer before somebody is let in without their word; a killed one is found out later."""
+ANSWER_TIMEOUT = 1.0
+"""Seconds that nodes have to answer before a newcomer is let in without their answers."""
 
 Said = dict[str, Any]
-"""A message of the chat, as the page gets it."""
+"""A message of the chat, as the page receives it."""
 
 
 def meet_through(urls: Sequence[str], prefix: str) -> Redis:
-    """Make the way to the others, for the nodes and for the launcher: through two Redis at once, as one may be killed
-    at any moment, with what it has taken and not yet passed on."""
+    """Return the bus for the nodes and the launcher. Each message takes two Redis, as one of them may be killed at any
+    moment, before it has passed on the messages that it received."""
     return Redis(urls, prefix=prefix, delivery="redundant")
 
 
 def in_room(name: str) -> str:
-    """Name the place where a room's messages are kept: none is called as that of everyone's."""
+    """Return the key under which a room's messages are kept; it differs from `EVERYONE`."""
     return f"#{name}"
 
 
 class Claim(msgspec.Struct):
-    """A name that somebody would like to have, and the key that proves whose it is."""
+    """A name that a newcomer would like to have, and the key that proves who owns it."""
 
     name: str
     key: str
 
 
 class Peers:
-    """This node among the others.
+    """Communication of this node with the others.
 
     Args:
-        server: of this node, not yet started.
+        server: server of this node, not yet started.
     """
 
     def __init__(self, server: Server) -> None:
@@ -69,20 +69,20 @@ class Peers:
         cluster.on("said", self._said)
         cluster.on_gap(self._tell_all)
 
-    # Questions to all nodes, this one among them
+    # Calls to all nodes, including this one
 
     async def is_taken(self, name: str, key: str) -> bool:
-        """Tell whether somebody who has another key is here under a name, on any node.
+        """Return whether somebody with another key has the name, on any node.
 
-        Two who come to two nodes at the same moment may both be told no; then `duplicates="replace"` closes the older
-        connection, as there is never more than one of a user.
+        If two newcomers connect to two nodes at the same moment, both may get the name; then `duplicates="replace"`
+        closes the older connection, as a user has only one.
         """
-        replies = await self._cluster.gather("taken", Claim(name, key), timeout=PATIENCE)
+        replies = await self._cluster.gather("taken", Claim(name, key), timeout=ANSWER_TIMEOUT)
         return any(replies.values())
 
     async def picture(self) -> dict[str, Any]:
-        """Tell all that a newcomer should see: who is on which node, and who is in which room."""
-        replies = await self._cluster.gather("here", timeout=PATIENCE)
+        """Return the users of each node and the members of each room, for a newcomer."""
+        replies = await self._cluster.gather("here", timeout=ANSWER_TIMEOUT)
         rooms: dict[str, set[str]] = {room: set() for room in ROOMS}
         for node in replies.values():
             for room, members in node["rooms"].items():
@@ -93,23 +93,23 @@ class Peers:
         }
 
     async def _tell_all(self) -> None:
-        """Something may have been missed, while no Redis was there: give our clients the whole picture again."""
+        """Send our clients the whole picture again: while no Redis was there, events may have been missed."""
         self._server.everyone.send("picture", await self.picture(), local=True)
 
-    # What was said: every node hears it, also those where nobody is in the room
+    # Messages: every node receives all of them, also if nobody on it is in the room
 
     def remember(self, said: Said) -> None:
-        """Let all nodes keep a message for those who come later."""
+        """Let all nodes keep a message for newcomers."""
         self._cluster.send("said", said)
 
     def recent(self, place: str) -> list[Said]:
-        """What was said last to `EVERYONE`, or `in_room(name)`."""
+        """Return the last messages to `EVERYONE`, or `in_room(name)`."""
         return list(self._history.get(place, ()))
 
-    # The other side of it
+    # Handlers of these events and calls
 
     def person(self, socket: Socket) -> dict[str, Any]:
-        """What others are told of somebody."""
+        """Return the description of a user for the others."""
         return {"name": socket.user, "bot": socket.data.get("bot", False), "node": self._server.name}
 
     def _taken(self, _sender: str, claim: Claim) -> bool:
@@ -132,7 +132,7 @@ class Peers:
             self._history[place].append(said)
 
     async def _meet(self) -> None:
-        """Learn from the others what was said before this node was there."""
+        """Get the last messages from the other nodes, when this one starts."""
         replies = await self._cluster.gather("history", include_self=False)
         for history in replies.values():
             for place, said in history.items():

@@ -1,4 +1,4 @@
-"""What keeps programs running: one that has died is started again, soon at first, later if it dies again and again."""
+"""Restarts of programs that have died, after delays that grow if they die again and again."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from examples.processes import Program
 
 from terminal import Terminal
 
-LONGEST_DELAY = 30.0
-"""Seconds before a program that dies again and again is started once more."""
-STABLE = 10.0
-"""Seconds after which a program has proved that it works: its death is the first one again."""
+MAX_DELAY = 30.0
+"""Seconds of the longest delay before a restart."""
+STABLE_AFTER = 10.0
+"""Seconds after which a program works: its next death counts as the first one."""
 
 
 class StartError(Exception):
-    """A node or a Valkey does not start, the first time."""
+    """A node or a Valkey can't be started when the demo starts."""
 
 
 async def keep_running(
@@ -26,18 +26,18 @@ async def keep_running(
     """Start a program again whenever it has ended, until cancelled.
 
     Args:
-        program: the first run of it.
-        start: starts the program of a name.
-        terminal: gets the news.
-        restart_after: seconds before it is started again, the first time.
+        program: its first run.
+        start: starts the program with a name.
+        terminal: log of what happens.
+        restart_after: seconds before the first restart.
     """
     delay = restart_after
     while True:
         began = time.monotonic()
         code = await program.ended()
-        if time.monotonic() - began > STABLE:
+        if time.monotonic() - began > STABLE_AFTER:
             delay = restart_after
         terminal.died(program.name, code, delay)
         await asyncio.sleep(delay)
-        delay = min(delay * 2, LONGEST_DELAY)
+        delay = min(delay * 2, MAX_DELAY)
         program = await start(program.name)

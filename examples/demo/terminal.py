@@ -1,4 +1,4 @@
-"""The demo's log in the terminal: one calm line for everything that happens, on whichever node."""
+"""The demo's log in the terminal: one line for everything that happens, on all nodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIM, BOLD, RED, GREEN, YELLOW, CYAN, MAGENTA = "2", "1", "31", "32", "33", "36",
 
 
 class Address(NamedTuple):
-    """Where a node or a Redis is."""
+    """Address and process of a node or a Redis."""
 
     name: str
     url: str
@@ -21,10 +21,10 @@ class Address(NamedTuple):
 
 
 class Terminal:
-    """Prints what happens in the chat; in colours if it is a terminal that is written to.
+    """Log of the chat, in colours if the output is a terminal.
 
     Args:
-        node: whose news it prints.
+        node: name of the node that writes it.
     """
 
     def __init__(self, node: str = "") -> None:
@@ -32,7 +32,7 @@ class Terminal:
         self._colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
     def banner(self, nodes: Sequence[Address], valkeys: Sequence[Address]) -> None:
-        """Tell a first visitor what this is, and what to try."""
+        """Print what the demo is, and what to try."""
         victim = nodes[1]
         lines = [
             f"{self._in(BOLD, 'Crosswire demo')}: a chat on {len(nodes)} nodes that act as one.",
@@ -47,32 +47,32 @@ class Terminal:
         print("", *(f"  {line}".rstrip() for line in lines), "", sep="\n", flush=True)
 
     def died(self, name: str, code: int, delay: float) -> None:
-        """The process of a node or a Redis ended by itself, or was killed."""
+        """Log that the process of a node or a Redis ended, or was killed."""
         how = signal.Signals(-code).name if code < 0 else f"code {code}"
         self._line(RED, "x", f"{name} ended with {how}", f"it is started again in {delay:g} s")
 
     def node_is_back(self, node: Address) -> None:
-        """A node that had died runs again."""
+        """Log that a node that had died runs again."""
         self._line(GREEN, "o", f"{node.name} is back at {node.url}", f"pid {node.pid}")
 
     def arrived(self, user: str, here: int) -> None:
-        """Somebody connected."""
+        """Log that a user has connected."""
         self._line(GREEN, "+", f"{plain(user)} is here", f"{here} on this node")
 
     def went(self, user: str, here: int, why: str) -> None:
-        """Somebody is gone."""
+        """Log that a user has disconnected."""
         self._line(YELLOW, "-", f"{plain(user)} is gone ({plain(why)})", f"{here} on this node")
 
     def joined(self, user: str, room: str) -> None:
-        """Somebody joined a room."""
+        """Log that a user joined a room."""
         self._line(DIM, f"#{room}", f"{plain(user)} joined")
 
     def left(self, user: str, room: str) -> None:
-        """Somebody left a room."""
+        """Log that a user left a room."""
         self._line(DIM, f"#{room}", f"{plain(user)} left")
 
     def said(self, user: str, to: str, name: str | None, text: str) -> None:
-        """Somebody said something; what is said to one user stays between the two."""
+        """Log a message; of a private one only its length."""
         who = self._in(BOLD, plain(user))
         if to == "everyone":
             self._line(CYAN, "everyone", f"{who}: {plain(text)}")
@@ -82,17 +82,17 @@ class Terminal:
             self._line(MAGENTA, "private", f"{who} to {plain(name or '')}, {len(text)} characters")
 
     def polled(self, room: str, question: str, votes: Mapping[str, int], silent: int) -> None:
-        """A room was asked and answered."""
+        """Log the result of a question to a room."""
         result = ", ".join(f"{plain(option)} {count}" for option, count in votes.items())
         missing = f"{silent} did not answer" if silent else "all answered"
         self._line(MAGENTA, f"#{room}", f"{plain(question)} {result}", missing)
 
     def counts(self, people: int, nodes: int, messages: int) -> None:
-        """How it stands."""
+        """Log the numbers of users, nodes and messages."""
         self._line(DIM, "", f"{people} connected to {nodes} nodes, {messages} messages so far")
 
     def stopped(self, messages: int) -> None:
-        """The last line."""
+        """Log the end of the demo."""
         print(f"\n  Stopped after {messages} messages.", flush=True)
 
     def _line(self, colour: str, where: str, text: str, note: str = "") -> None:
@@ -107,5 +107,5 @@ class Terminal:
 
 
 def plain(text: str) -> str:
-    """Make text of a stranger safe to print: a terminal would obey control characters."""
+    """Return a user's text without control characters, which a terminal would execute."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -1,6 +1,6 @@
-"""One Valkey of the demo, on loopback and with nothing kept on disk. valkeys.py starts it.
+"""A Valkey of the demo, on loopback, without persistence. valkeys.py starts it.
 
-This program ends as its Valkey does, and takes it along when it is ended itself.
+This program ends when its Valkey does, and kills it when it is ended itself.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from crosswire import ConfigError
 from crosswire.cluster.redis.embedded.database import find_server
 
 HOST = "127.0.0.1"
-PATIENCE = 15.0
-"""Seconds that it may take to answer."""
+START_TIMEOUT = 15.0
+"""Seconds that the Valkey has to answer."""
 
 
 def main() -> int:
@@ -34,20 +34,20 @@ def main() -> int:
         return 1
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(_command(program, port), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        signal.signal(signal.SIGTERM, lambda _number, _frame: server.kill())  # whoever kills this means the Valkey
+        signal.signal(signal.SIGTERM, lambda _number, _frame: server.kill())  # to kill this is to kill the Valkey
         try:
             if _listens(server, port):
                 print(f"listens on redis://{HOST}:{port}  pid {server.pid}")
                 code = server.wait()
             else:
-                code = server.wait(PATIENCE)
+                code = server.wait(START_TIMEOUT)
                 log.seek(0)
                 print(log.read().decode(errors="replace"), file=sys.stderr)
         finally:
             server.kill()
             server.wait()
     if code < 0:
-        signal.raise_signal(-code)  # to end as it did
+        signal.raise_signal(-code)  # end in the same way
     return code
 
 
@@ -57,7 +57,7 @@ def _command(program: Path, port: int) -> list[str]:
 
 
 def _listens(server: subprocess.Popen[bytes], port: int) -> bool:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT
     while server.poll() is None and time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:

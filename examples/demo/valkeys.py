@@ -1,4 +1,4 @@
-"""The Valkeys that the nodes meet through: two, so that one can be killed and no message is lost."""
+"""The Valkeys of the demo: two, so that one can be killed and no message is lost."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ NAMES = ("redis-1", "redis-2")
 
 
 class Valkeys:
-    """The Valkeys, seen from the process that starts them.
+    """The Valkeys, as seen by the process that starts them.
 
     Args:
         programs: starts their processes.
-        terminal: gets the news.
-        restart_after: seconds before one that died is started again, the first time.
+        terminal: log of what happens.
+        restart_after: seconds before a Valkey that died is started again, the first time.
     """
 
     def __init__(self, programs: Programs, terminal: Terminal, restart_after: float) -> None:
         self._programs = programs
         self._terminal = terminal
         self._restart_after = restart_after
-        # Clients look for one where it was, so nobody else may get its port: neither before it starts nor between.
+        # The nodes expect a Valkey at the same port again, so no other program may get it, not even in between.
         self._ports = {name: ReservedPort() for name in NAMES}
         self._running: dict[str, Program] = {}
 
     async def start(self) -> list[Address]:
-        """Start them, and return when they answer; tell where they are.
+        """Start all Valkeys, wait until they answer, and return their addresses.
 
         Raises:
             StartError: one can't be started.
@@ -42,18 +42,18 @@ class Valkeys:
         try:
             told = [await program.says(r"(redis://\S+)  pid (\d+)") for program in programs]
         except RuntimeError as error:
-            raise StartError(f"{error}: it has said why") from None
+            raise StartError(f"{error}: its output says why") from None
         return [_address(name, match) for name, match in zip(NAMES, told, strict=True)]
 
     async def keep(self) -> None:
-        """Start again those that die, until cancelled."""
+        """Start Valkeys again when they die, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for program in self._running.values():
                 group.create_task(keep_running(program, self._start, self._terminal, self._restart_after))
 
     def kill(self, name: str) -> None:
-        """Kill one of them, as by kill -9."""
-        self._running[name].signal(signal.SIGTERM)  # the program around it does the rest
+        """Kill a Valkey, as by kill -9."""
+        self._running[name].signal(signal.SIGTERM)  # valkey.py kills its Valkey then
 
     async def _start(self, name: str) -> Program:
         program = await self._programs.start(name, "valkey.py", "--port", str(self._ports[name].number))

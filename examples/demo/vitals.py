@@ -1,4 +1,4 @@
-"""How the cluster is, seen from one node and told to the clients on it: the nodes, the Redis, and their health."""
+"""The state of the cluster as one node sees it, for its clients: the nodes, the Redis, and their health."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from crosswire import EventError, LinkStatus, NodeInfo, Server, Socket
 
 OWN_MACHINE = ("127.0.0.1", "::1", "localhost")
 LAUNCHER = "launcher"
-"""The member that started the nodes, and has no clients."""
+"""Name of the member that starts the nodes; it has no clients."""
 
 
 class Up(msgspec.Struct):
-    """What a node tells of itself when clients can connect to it."""
+    """Announcement of a node that clients can connect to it."""
 
     port: int
     pid: int
 
 
 class Victim(msgspec.Struct):
-    """Whom to kill."""
+    """Name of a node or a Redis to kill."""
 
     name: str
 
 
 class Vitals:
-    """What one node knows of the others and of the Redis.
+    """State of the other nodes and of the Redis, as one node knows it.
 
     Args:
-        server: of this node, not yet started.
-        killable: names of the nodes and the Redis that its clients may kill.
+        server: server of this node, not yet started.
+        killable: names of the nodes and the Redis that clients may kill.
     """
 
     def __init__(self, server: Server, killable: Container[str]) -> None:
@@ -52,7 +52,7 @@ class Vitals:
         cluster.on("up", self._is_up)
 
     def now(self) -> dict[str, Any]:
-        """Tell how the cluster is."""
+        """Return the state of the cluster."""
         alive = self._cluster.nodes
         nodes = [(alive[name], up) for name, up in sorted(self._up.items()) if name in alive]
         redis = enumerate(self._cluster.redis.status(), 1)
@@ -85,16 +85,16 @@ class Vitals:
         self._server.everyone.send("vitals", self.now(), local=True)
 
     def _kill(self, socket: Socket, victim: Victim) -> None:
-        """Have a node or a Redis killed, by the process that started it."""
-        # Browsers tell where a page comes from. One from elsewhere may not kill by the hand of its visitor.
+        """Let the launcher kill a node or a Redis."""
+        # Browsers send the origin of a page. A page of another site must not kill anything through its visitor.
         origin = socket.handshake.headers.get("origin")
         if victim.name not in self._killable or not (origin is None or urlsplit(origin).hostname in OWN_MACHINE):
             raise EventError("NOT_ALLOWED", f"{victim.name} is not for visitors to kill")
         if not any(redis.healthy for redis in self._cluster.redis.status()):
             raise EventError("NO_REDIS", "no Redis is left to ask through")
-        self._cluster.send("kill", victim, to=LAUNCHER)  # no call: the last Redis would take the answer along
+        self._cluster.send("kill", victim, to=LAUNCHER)  # no call: with the last Redis, the answer would be lost
 
-    # How the nodes learn where the others are
+    # The nodes tell each other their ports
 
     async def _meet(self) -> None:
         replies = await self._cluster.gather("where", include_self=False)
@@ -103,7 +103,7 @@ class Vitals:
             changed(self._tell)
 
     def _announce(self) -> None:
-        """Tell all, this node too, that clients can connect here."""
+        """Announce to all nodes, also to this one, that clients can connect here."""
         self._cluster.send("up", Up(self._server.port, os.getpid()))
 
     def _where(self) -> Up | None:

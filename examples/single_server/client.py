@@ -17,7 +17,7 @@ from crosswire import CallTimeout, Client, Close, EventError, NotConnected
 
 parser = argparse.ArgumentParser(description="A Crosswire client for server.py.")
 parser.add_argument("--port", type=int, default=9000, help="port of the server (default: %(default)s)")
-parser.add_argument("--id", default="1", help="whom to connect as (default: %(default)s)")
+parser.add_argument("--id", default="1", help="user to connect as (default: %(default)s)")
 parser.add_argument("--pace", type=float, default=2, metavar="SECONDS", help="between two steps (default: %(default)s)")
 parser.add_argument("--ping-every", type=float, default=10, metavar="SECONDS", help="between two heartbeats")
 parser.add_argument("--retry-limit", type=int, metavar="N", help="give up after so many attempts in a row")
@@ -32,7 +32,7 @@ client = Client(
 over = asyncio.Event()  # set when the client will not come back by itself
 
 
-# What happens to the connection. None of these is needed for it to work: the client reconnects by itself.
+# Hooks of the connection. None of them is necessary: the client reconnects by itself.
 
 
 @client.on_open
@@ -52,8 +52,8 @@ def closed(close: Close) -> None:
 
 @client.on_reconnect
 def reconnecting(attempt: int, delay: float) -> None:
-    # The first attempts come soon, later ones at growing distances; each delay is random up to its bound, so that a
-    # thousand clients of a restarted server do not come back at the same moment.
+    # The first attempts are made soon, later ones after longer and longer delays. Each delay is random up to its bound,
+    # so that a thousand clients of a restarted server do not reconnect at the same moment.
     print(f"Attempt {attempt} to connect again in {delay:.1f} s")
 
 
@@ -90,7 +90,7 @@ def room_says(data: dict[str, Any]) -> None:
 
 
 async def say_and_wait() -> None:
-    """Awaits the answer. The notice comes if it takes more than 0.1 s: the moment to show the user a spinner."""
+    """Call and await the answer. `on_pending` is called if that takes more than 0.1 s: time to show a spinner."""
     message = {"msg": f"I am client {options.id}, and I await your reply"}
     try:
         reply = await client.call("say", message, on_pending=lambda: print("Waiting for the reply ..."))
@@ -104,7 +104,7 @@ async def say_and_wait() -> None:
 
 
 def say_and_go_on() -> None:
-    """Goes on at once, and has a function called with the outcome."""
+    """Call without waiting; a callback gets the result."""
     message = {"msg": f"I am client {options.id}, and I go on meanwhile"}
     task = asyncio.create_task(client.call("say", message, timeout=1))
     task.add_done_callback(replied)
@@ -148,5 +148,5 @@ if __name__ == "__main__":
         asyncio.run(main())
     except KeyboardInterrupt:
         print("Bye")
-    except NotConnected as error:  # it never came to a connection, or the server did not let us in: crosswire.Refused
+    except NotConnected as error:  # there was no connection, or the server refused it: crosswire.Refused
         sys.exit(f"Not connected: {error}")

@@ -1,6 +1,6 @@
-"""One server: it knows its clients by id, answers their calls, and talks to everyone and to a room.
+"""A single server: it identifies its clients, answers their calls, and sends to everyone and to a room.
 
-Start it, and then client.py beside it in one or more other terminals::
+Start it, and then client.py in one or more other terminals::
 
     python examples/single_server/server.py
     python examples/single_server/client.py --id 16
@@ -25,20 +25,20 @@ options = parser.parse_args()
 server = Server(port=options.port)
 
 
-# Who is it? Asked once for every connection, before any event of it is delivered. The client sends its `params` in the
-# URL's query. A real application checks a token here; the hook may be `async` and ask a database.
+# Called once for every connection, before any event of it is delivered; returns the user. The client sends its `params`
+# in the URL's query. A real application checks a token here; the hook may be `async` and query a database.
 @server.authenticate
-def who(handshake: Handshake) -> str:
+def authenticate(handshake: Handshake) -> str:
     print("Connection parameters:", handshake.query)
     if not (user := handshake.query.get("id")):
-        # 4011 tells the client that trying again is of no use. Codes 4000-4999 are for applications.
+        # 4011 tells the client not to try again. Codes 4000-4999 are for applications.
         raise Reject(4011, "Auth failure")
     return user  # from now on `server.user(user)` reaches this client
 
 
 @server.on_connect
 def connected(socket: Socket) -> None:
-    # `socket.data` is yours, for what you want to keep with the connection.
+    # `socket.data` is yours, for anything that you want to keep with the connection.
     socket.data["name"] = socket.handshake.query.get("name", "somebody")
     print(f"Client {socket.user} connected: {socket.data['name']}")
 
@@ -49,17 +49,17 @@ def disconnected(socket: Socket, close: Close) -> None:
     print(f"Client {socket.user} disconnected: {close.code} {close.reason}".rstrip())
 
 
-# An event of a client. What the handler returns answers a call; a client that only sent the event gets no answer.
+# An event of a client. The handler's return value answers a call; a client that only sent the event gets no answer.
 @server.on("say")
 async def say(socket: Socket, data: dict[str, Any]) -> dict[str, str]:
     print(f"Client {socket.user} says: {data}")
-    await asyncio.sleep(0.3)  # work that takes a while, so that the client sees its call pending
+    await asyncio.sleep(0.3)  # work that takes a while, so that the client's call is pending
     return {"msg": "I am a reply to your say event"}
 
 
 @server.on("joinRoom")
 async def join_room(socket: Socket) -> dict[str, str]:
-    # A room is named by a namespace and an id; it exists as long as somebody is in it.
+    # A room has a namespace and an id; it exists as long as somebody is in it.
     await socket.join("testRoom", "1000")
     print(f"Client {socket.user} is in the room now, with {server.local_rooms.count('testRoom', '1000') - 1} others")
     return {"msg": "JoinRoom successfully"}

@@ -1,4 +1,4 @@
-"""Fifty clients, spread over the servers: each joins a room, prints what it gets, and reports it when it is asked.
+"""Fifty clients, spread over the servers: each joins a room, prints its messages, and reports them when it is called.
 
 See server.py for how to start it.
 """
@@ -21,7 +21,7 @@ settled: set[int] = set()
 
 
 def room_of(number: int) -> str:
-    """Put ten clients in a first room, fifteen in a second, and the others in a third, whatever server they are on."""
+    """Return the room of a client: ten are in the first, fifteen in the second, and the others in the third."""
     return "1000" if number <= 10 else "1001" if number <= 25 else "1002"
 
 
@@ -36,15 +36,15 @@ def make_client(number: int) -> Client:
         heard.append(data["text"])
 
     @client.on("heard")
-    def report() -> list[str]:  # the server asks: what a handler returns is the answer
+    def report() -> list[str]:  # a call of the server: the return value is the answer
         reported = heard.copy()
         heard.clear()
         return reported
 
-    @client.on_open  # after every loss too: rooms end with the connection
+    @client.on_open  # also after each reconnection: a new connection is in no room
     async def join() -> None:
         await client.call("joinRoom", {"room": room_of(number)})
-        settled.add(number)  # it has got an answer, so from now on all servers reach it
+        settled.add(number)  # the answer was received, so from now on all servers reach the client
         if len(settled) == options.clients:
             print(f"{options.clients} clients are in their rooms, on {len(options.ports)} servers; Ctrl-C ends them")
 

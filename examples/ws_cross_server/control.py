@@ -1,7 +1,7 @@
-"""The controlling client: it has a server speak to everyone, to one, to several and to a room, and checks who heard it.
+"""The controlling client: it lets a server send to everyone, a user, several users and a room, and checks who got it.
 
-It is connected to one server, and those it speaks to are on all of them. See server.py for how to start it. Its exit
-code is 0 if each message came to those it was for, once, and to nobody else.
+It is connected to one server, the recipients are on all of them. See server.py for how to start it. Its exit code is 0
+if each message reached its recipients, once, and nobody else.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from collections import defaultdict
 
 from crosswire import Client, CrosswireError
 
-parser = argparse.ArgumentParser(description="A client that commands server.py, and checks what clients.py hears.")
+parser = argparse.ArgumentParser(description="A client that commands server.py, and checks what clients.py receives.")
 parser.add_argument("--port", type=int, default=9000, help="of any of the servers (default: %(default)s)")
 parser.add_argument("--clients", type=int, default=50, metavar="N", help="that there are (default: %(default)s)")
 parser.add_argument("--pace", type=float, default=1, metavar="SECONDS", help="between commands (default: %(default)s)")
 options = parser.parse_args()
 
-PATIENCE = 3.0
+ARRIVAL_TIMEOUT = 3.0
 """Seconds that messages may take to arrive."""
 
 client = Client(f"ws://127.0.0.1:{options.port}", params={"id": "control"})
 expected: dict[str, set[str]] = {}
-"""Who should hear what: text -> users."""
+"""Expected recipients: text -> users."""
 
 
 async def command(event: str, text: str, audience: set[str], **data: str | list[str]) -> None:
-    """Have something said, and note who should hear it."""
+    """Let the server send a text, and note the users who should receive it."""
     expected[text] = audience
     await client.call(event, {"text": text, **data})
     print(f"Said {text!r}")
@@ -48,10 +48,10 @@ async def commands() -> None:
 
 
 async def hear() -> dict[str, list[str]]:
-    """Ask all clients what they heard, and return who heard what: text -> users."""
+    """Ask all clients for the texts they received; return their recipients: text -> users."""
     heard: defaultdict[str, list[str]] = defaultdict(list)
-    deadline = time.monotonic() + PATIENCE
-    # With several Redis the question may overtake a message, which takes another way: so it is asked again.
+    deadline = time.monotonic() + ARRIVAL_TIMEOUT
+    # With several Redis the call may overtake a message on another one, so it is repeated.
     while not as_expected(heard) and time.monotonic() < deadline:
         for user, texts in (await client.call("report")).items():
             for text in texts:

@@ -1,7 +1,7 @@
 """The whole example in one command: five servers, fifty clients, and the client that controls them.
 
-It starts a Valkey too, unless it is told of one or several. It ends with a summary of who got what, and with exit code
-0 if that is as it should be::
+It starts a Valkey too, unless you name one or several. It ends with a summary of the recipients of each message, and
+with exit code 0 if they are the right ones::
 
     python examples/ws_cross_server/run.py
     python examples/ws_cross_server/run.py --redis redis://127.0.0.1:6379 redis://127.0.0.1:6380
@@ -14,7 +14,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # to import what the examples share
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # to import the module that the examples share
 
 from examples.processes import Programs
 

@@ -1,6 +1,6 @@
-"""One of several WebSocket servers that act as one: wherever a client is connected, messages reach it.
+"""A server among several that act as one: wherever a client is connected, messages reach it.
 
-Start some of them, each with a name and a port of its own, then clients.py and control.py; or all at once with run.py::
+Start some of them, each with its own name and port, then clients.py and control.py; or all at once with run.py::
 
     python examples/ws_cross_server/server.py --name serverA --port 9000
     python examples/ws_cross_server/server.py --name serverB --port 9001
@@ -34,7 +34,7 @@ server = Server(options.name, port=options.port, redis=options.redis)
 
 
 @server.authenticate
-def who(handshake: Handshake) -> str:
+def authenticate(handshake: Handshake) -> str:
     if not (user := handshake.query.get("id")):
         raise Reject(4011, "Auth failure")
     return user
@@ -46,42 +46,42 @@ def disconnected(socket: Socket, close: Close) -> None:
 
 
 class RoomChoice(msgspec.Struct):
-    """What `joinRoom` takes."""
+    """Payload of `joinRoom`: the id of a room."""
 
     room: str
 
 
 @server.on("joinRoom")
 async def join_room(socket: Socket, choice: RoomChoice) -> dict[str, str]:
-    await socket.join("chat", choice.room)  # from now on messages to the room reach it, whichever server sends them
+    await socket.join("chat", choice.room)  # from now on messages to the room reach the client, from every server
     return {"msg": f"You joined {choice.room} on {server.name}"}
 
 
-# What the controlling client commands. None of these handlers knows, or has to know, who is connected where.
+# Commands of the controlling client. None of these handlers needs to know which server a client is connected to.
 
 
 class Broadcast(msgspec.Struct):
-    """A message to everyone."""
+    """Payload of a message to everyone."""
 
     text: str
 
 
 class ToUser(msgspec.Struct):
-    """A message to one user."""
+    """Payload of a message to one user."""
 
     text: str
     user: str
 
 
 class ToUsers(msgspec.Struct):
-    """A message to several users."""
+    """Payload of a message to several users."""
 
     text: str
     users: list[str]
 
 
 class ToRoom(msgspec.Struct):
-    """A message to a room, without some of its members."""
+    """Payload of a message to a room, except for some of its members."""
 
     text: str
     room: str
@@ -108,7 +108,7 @@ def to_room(_socket: Socket, command: ToRoom) -> None:
     server.room("chat", command.room).send("say", {"text": command.text}, exclude=command.exclude)
 
 
-# What it asks to see whether all went well. The answers come from all servers, and from their clients.
+# Calls of the controlling client, to check the result. The answers come from all servers, and from their clients.
 
 
 @server.on("members")

@@ -1,4 +1,4 @@
-"""The contract of transports, kept by picows over TCP, TLS and a Unix socket, and in memory."""
+"""The contract of transports, kept by picows over TCP, TLS and a Unix socket, in memory, and without frames."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from crosswire.core.limits import Limits
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.loops import loop_factory
 from crosswire.testing import socket_peer
-from crosswire.testing.recorder import Harness, Peer
-from crosswire.testing.transport_suite import TransportContract
+from crosswire.testing.message_transport import MessageListener
+from crosswire.testing.recording import Harness, Peer
+from crosswire.testing.transport_suite import MessageTransportContract, TransportContract
 from crosswire.transport.interface import Acceptor, Response
 from crosswire.transport.memory import MemoryClient, MemoryListener
 from crosswire.transport.picows_listener import PicowsListener
@@ -43,13 +44,13 @@ class _OverSockets(_Contract):
 
     @pytest.fixture(autouse=True)
     def _count_writes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        send = PicowsTransport.send
+        send = PicowsTransport.write_frames
 
         def counted(gate: PicowsTransport, data: bytes) -> None:
             self.writes += 1
             send(gate, data)
 
-        monkeypatch.setattr(PicowsTransport, "send", counted)
+        monkeypatch.setattr(PicowsTransport, "write_frames", counted)
 
     @asynccontextmanager
     async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:
@@ -109,3 +110,17 @@ class TestMemory(_Contract):
             return peer
 
         yield Harness(connect, remote="memory", writes=lambda: sum(peer.arrivals for peer in peers))
+
+
+class TestMessages(MessageTransportContract):
+    def run(self, test: Coroutine[Any, Any, None]) -> None:
+        aio.run(test, loop_factory())
+
+    @asynccontextmanager
+    async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:
+        listener = MessageListener(acceptor, limits)
+
+        async def connect(target: str, headers: Mapping[str, str]) -> Peer | Response:
+            return await listener.connect(target, headers.items())
+
+        yield Harness(connect, remote="memory")

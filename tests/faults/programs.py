@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+WAIT_TIMEOUT = 30.0
 """Seconds that a process has for what is asked of it; many times what it takes on a machine that does nothing else."""
 
 Line = dict[str, Any]
@@ -77,7 +77,7 @@ class Program:
         """All that it said of a kind."""
         return [line for line in self.said if line["what"] == what]
 
-    async def until(self, predicate: Callable[[], object], timeout: float = PATIENCE) -> None:
+    async def until(self, predicate: Callable[[], object], timeout: float = WAIT_TIMEOUT) -> None:
         """Wait until what it said is enough.
 
         Raises:
@@ -102,7 +102,7 @@ class Program:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            code = await asyncio.wait_for(self._process.wait(), PATIENCE)
+            code = await asyncio.wait_for(self._process.wait(), WAIT_TIMEOUT)
         except TimeoutError:
             raise self._error("does not end") from None
         if code != 0:

@@ -1,4 +1,4 @@
-"""Names with several addresses, some of which are dead, without a network that could be."""
+"""Host names with several addresses, some of which do not answer, on the loopback interface."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Address = tuple[str, int]
 
 @contextmanager
 def silent_address(host: str = "127.0.0.1") -> Iterator[Address]:
-    """An address whose machine does not answer at all: one with a queue of connections that is full, in fact."""
+    """Yield an address that never answers a connection attempt: a listener whose backlog is full."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket(family))
@@ -29,7 +29,7 @@ def silent_address(host: str = "127.0.0.1") -> Iterator[Address]:
 
 @contextmanager
 def refusing_address(host: str = "127.0.0.1") -> Iterator[Address]:
-    """An address where nobody listens."""
+    """Yield an address that refuses connections."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
         taken.bind((host, 0))
         yield taken.getsockname()[0], taken.getsockname()[1]

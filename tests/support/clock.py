@@ -1,4 +1,4 @@
-"""An event loop whose time passes as fast as its code: what waits for an hour is due at once, in order."""
+"""An event loop whose clock jumps to the next timer instead of waiting for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import selectors
 
 
 class _Selector(selectors.SelectSelector):
-    """Finds what is ready, and lets time pass instead of waiting for it."""
+    """A selector that advances the clock instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class _Selector(selectors.SelectSelector):
 
 
 class InstantLoop(asyncio.SelectorEventLoop):
-    """For ``run(main(), InstantLoop)``; give what takes a clock ``asyncio.get_running_loop().time``."""
+    """The loop of tests marked ``on_instant_loop``; whatever takes a clock must be given the loop's ``time``."""
 
     def __init__(self) -> None:
         self._passing = _Selector()
@@ -30,7 +30,7 @@ class InstantLoop(asyncio.SelectorEventLoop):
 
     @classmethod
     def stand_still(cls, seconds: float) -> None:
-        """Let time pass in the running loop and nothing happen, as while a handler blocks it or the machine sleeps."""
+        """Advance the clock of the running loop without running it, as a handler that blocks does."""
         loop = asyncio.get_running_loop()
         assert isinstance(loop, cls)
         loop._passing.now += seconds

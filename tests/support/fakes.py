@@ -43,7 +43,7 @@ ADMITTED = Verdict(user="13")
 
 
 class FakeConnection:
-    """A connection that notes what the server does with it; its peer answers pings and, unless told not to, a close."""
+    """A connection that records what the server does; its peer answers pings, and a close unless told not to."""
 
     framed = True
     can_ping = True
@@ -118,7 +118,7 @@ class FakeServer:
         self.wheel.clock = loop.time
         self.workers = Workers(self.tasks)
         self.sessions, self.failures = Sessions(), FailureReporter(self.hooks.on_error, self.tasks, loop.time)
-        self.router = Router(self.events, self.hooks, limits, self.workers, self.failures, None)
+        self.router = Router(self.events, self.hooks, limits, self.workers, self.failures)
         hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
         peers = PeerFactory(self.registry, fanout, subscriptions, policy, heartbeat, self.wheel, CallIds())
         admission = Admission(self.registry, policy, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures)
@@ -144,7 +144,7 @@ class FakeServer:
         return session, connection
 
     async def end(self) -> None:
-        """Leave nothing behind."""
+        """Cancel the tasks and timers that are left."""
         self.workers.drop()
         await self.tasks.cancel()
         self.wheel.stop()

@@ -1,4 +1,4 @@
-"""Connections as the rooms know them."""
+"""Fake members of rooms."""
 
 from __future__ import annotations
 

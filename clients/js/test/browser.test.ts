@@ -109,7 +109,7 @@ test("a server that is killed is found again", async () => {
   expect(await page.evaluate(() => window.client.call("whoami"))).toMatchObject({ user: "13" });
 });
 
-test("a server that stands still is given up, and found again", async () => {
+test("a server that is stopped is given up, and found again when it goes on", async () => {
   await whileStalled(async () => {
     await page.evaluate(() => void (window.client.pingInterval = 0.1));
     expect(await logged(2)).toEqual(["open", 1006]);
@@ -118,7 +118,7 @@ test("a server that stands still is given up, and found again", async () => {
   expect(await logged(3)).toEqual(["open", 1006, "open"]);
 });
 
-test("a refusal is told to who connects", async () => {
+test("connect is rejected with a refusal", async () => {
   const refused = await page.evaluate(async (url) => {
     const client = new window.Crosswire.Client(url, { params: () => ({ id: "15", refuse: 4011, delay: 0.2 }) });
     return client.connect().catch((error) => [error instanceof window.Crosswire.Refused, error.code, error.reason]);
@@ -140,7 +140,7 @@ test("a slow upload is no silence", async () => {
   }
 });
 
-test("so is one that never answers an attempt", async () => {
+test("a server that never answers an attempt is given up, and found again", async () => {
   await page.evaluate(() => {
     window.client.onError((error) => window.log.push((error as Error).message));
   });
@@ -151,7 +151,7 @@ test("so is one that never answers an attempt", async () => {
   expect((await logged(4))[3]).toBe("open");
 });
 
-test("so is one that reads nothing of what it is sent", async () => {
+test("a server that does not read is given up, and found again", async () => {
   await whileStalled(async () => {
     const flood = () => {
       for (let sent = 0; sent < 40; sent++) window.client.send("echo", "x".repeat(2 ** 20));
@@ -162,7 +162,7 @@ test("so is one that reads nothing of what it is sent", async () => {
   expect(await logged(3)).toEqual(["open", 1006, "open"]);
 });
 
-test("an attempt is broken off by close, and by reconnect", async () => {
+test("close and reconnect end an attempt", async () => {
   await whileStalled(async () => {
     await page.evaluate(() => {
       window.client.reconnect();

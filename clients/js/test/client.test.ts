@@ -89,7 +89,7 @@ test("an attempt has ten seconds", () => {
   expect(events).toHaveLength(2);
 });
 
-test("retryLimit ends it, and the next connect counts anew", async () => {
+test("retryLimit ends the attempts, and the next connect counts from 0", async () => {
   const { client, events, last } = fakeClient({ retryLimit: 1 });
   const connected = client.connect();
   last().end();
@@ -111,7 +111,7 @@ test.each([1008, 4001, 4010, 4011, 4012])("after %i the client stays away", (cod
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("a policy of one's own decides, and one that throws says no", async () => {
+test("a custom policy decides, and one that throws forbids", async () => {
   const closes: unknown[] = [];
   const { client, events, last } = fakeClient({ reconnectPolicy: (close) => closes.push(close) < 2 });
   const connected = client.connect();
@@ -154,7 +154,7 @@ test("close shakes hands, waits five seconds at most, and can be followed by con
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("close cuts off what does not shake hands, where that can be done", async () => {
+test("close cuts off a connection that does not shake hands, where that is possible", async () => {
   const { client, last } = opened();
   const terminate = vi.fn();
   Object.assign(last(), { terminate });
@@ -166,7 +166,7 @@ test("close cuts off what does not shake hands, where that can be done", async (
   expect(terminate).toHaveBeenCalled();
 });
 
-test("what is lost is cut off, where that can be done", () => {
+test("a lost connection is cut off, where that is possible", () => {
   const { last, events } = opened({ pingInterval: 10, pongTimeout: 2 });
   const terminate = vi.fn();
   Object.assign(last(), { terminate });
@@ -188,7 +188,7 @@ test("an attempt may fail with an error alone, as on Node.js 22", () => {
   expect(events).toEqual(told);
 });
 
-test("a connection may end without a code, as in Deno: it was lost", () => {
+test("a connection that ends without a code, as in Deno, was lost", () => {
   const { client, last } = opened();
   const closes: unknown[] = [];
   client.onClose((close) => closes.push(close));
@@ -196,7 +196,7 @@ test("a connection may end without a code, as in Deno: it was lost", () => {
   expect(closes).toEqual([{ code: 1006, reason: "lost" }]);
 });
 
-test("an attempt may end while it is broken off, as on Node.js", () => {
+test("an attempt may fire its events while it is ended, as on Node.js", () => {
   const { client, sockets, events } = fakeClient();
   void client.connect();
   const [socket] = sockets;
@@ -241,7 +241,7 @@ test("reconnect drops what there is and dials at once", () => {
   expect(client.reconnecting).toBe(false);
 });
 
-test("reconnect begins anew after a final close, even from handlers", () => {
+test("reconnect connects again after a final close, even from handlers", () => {
   const { client, events, sockets, last } = opened();
   client.onClose(() => client.reconnect(), { once: true });
   client.onReconnect(() => client.reconnect(), { once: true });
@@ -274,7 +274,7 @@ test("a WebSocket that can't be made is a failed attempt", () => {
   expect(errors).toEqual(["not connected (1006 Error: mixed content)"]);
 });
 
-test("heartbeats give the latency; none in time drops the connection", () => {
+test("echoes give the latency; a missing one drops the connection", () => {
   const { client, events, last } = opened({ pingInterval: 10, pongTimeout: 2, pingText: "hi" });
   expect(client.latency).toBeNull();
   vi.advanceTimersByTime(10_000);
@@ -288,7 +288,7 @@ test("heartbeats give the latency; none in time drops the connection", () => {
   expect(client.latency).toBeNull();
 });
 
-test("a computer that slept gives the echo another chance", () => {
+test("after a computer slept, the echo is waited for again", () => {
   const { events, last } = opened({ pingInterval: 10, pongTimeout: 2 });
   vi.advanceTimersByTime(10_000);
   const now = performance.now();
@@ -312,7 +312,7 @@ test("pingInterval may change at any time", () => {
   expect(() => (client.pingInterval = 0)).toThrow(ConfigError);
 });
 
-test("a call times out, after its pending notice", async () => {
+test("a call times out, after onPending was called", async () => {
   const { client } = opened({ callTimeout: 3 });
   const notices: string[] = [];
   const late = client.call("say", 1, { onPending: () => notices.push("pending"), pendingAfter: 1 });
@@ -326,7 +326,7 @@ test("a call times out, after its pending notice", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("a call that is answered in time leaves no timers and gives no notice", async () => {
+test("a call that is answered in time leaves no timers and does not call onPending", async () => {
   const { client, last } = opened();
   const onPending = vi.fn();
   const answer = client.call("say", undefined, { onPending });
@@ -346,7 +346,7 @@ test("a signal stops the waiting", async () => {
   expect([last().sent.length, vi.getTimerCount()]).toEqual([1, 0]);
 });
 
-test("where signals have no reason, an error says what happened", async () => {
+test("a signal without a reason rejects with an error of the client", async () => {
   const { client, last } = opened();
   const controller = new AbortController();
   Object.defineProperty(controller.signal, "reason", { value: undefined });
@@ -411,7 +411,7 @@ test("subprotocols are offered once each, and one may be given by itself", () =>
   ]);
 });
 
-test("without any WebSocket the options say so", () => {
+test("without any WebSocket the constructor throws", () => {
   expect(() => new Client("ws://h", { WebSocket: null as never })).toThrow(ConfigError);
 });
 
@@ -452,7 +452,7 @@ test("a promise is an answer, several handlers take turns, and the first value c
   expect(order).toEqual([1, 2, 3]);
 });
 
-test("a handler's failure is reported and its text stays here; what can't be sent too", async () => {
+test("a handler's failure is reported, and the server does not get its text; so is an answer that can't be sent", async () => {
   const { client, last, events } = opened();
   client.on("fails", () => Promise.reject(new Error("secret")));
   client.on("odd", () => BigInt(1));
@@ -471,7 +471,7 @@ test("a handler's failure is reported and its text stays here; what can't be sen
   expect(events).toHaveLength(3);
 });
 
-test("without onError failures are logged, and so are those of onError", () => {
+test("without onError failures are logged, as are failures of onError", () => {
   const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
   const { client, last } = opened();
   client.onError.off();
@@ -496,7 +496,7 @@ test("no more than a thousand handlers run at once", async () => {
   expect(last().sent[0]).toContain('"BUSY"');
 });
 
-test("what ends at once is handled however many handlers run, and close forgets those", async () => {
+test("synchronous handlers are called however many handlers run, and close resets their number", async () => {
   const { client, last, events } = opened();
   const ends: (() => void)[] = [];
   const handler = vi.fn();
@@ -567,7 +567,7 @@ test("a queue may drop the oldest instead", () => {
   expect(last().sent.map((text) => JSON.parse(text as string).event)).toEqual(["b", "c"]);
 });
 
-test("times that are longer than timers can be do not end at once", async () => {
+test("times that are longer than the longest timer do not end at once", async () => {
   const { client, last, events } = opened({ callTimeout: 1e9, pingInterval: 1e9, fastInterval: 1e9, maxInterval: 1e9 });
   const onPending = vi.fn();
   void client.call("say", 1, { onPending, pendingAfter: 1e9 }).catch(() => undefined);
@@ -602,7 +602,7 @@ test("numbers are no ids", () => {
   expect([last().sent, handler.mock.calls, vi.getTimerCount()]).toEqual([[], [], 2]);
 });
 
-test("handlers may be added and removed while others are called, for the next time", () => {
+test("handlers added and removed while others are called count from the next event on", () => {
   const { client, last } = opened();
   const seen: string[] = [];
   const late = () => void seen.push("late");
@@ -617,7 +617,7 @@ test("handlers may be added and removed while others are called, for the next ti
   expect(seen).toEqual(["new"]);
 });
 
-test("a handler that is removed twice takes nothing else along", () => {
+test("removing a handler twice removes no other", () => {
   const { client, last } = opened();
   const handler = vi.fn();
   const remove = client.on("x", () => undefined);
@@ -628,7 +628,7 @@ test("a handler that is removed twice takes nothing else along", () => {
   expect(handler).toHaveBeenCalledOnce();
 });
 
-test("names of events that nobody listens to any more are forgotten, and their calls refused", () => {
+test("events whose handlers were removed are forgotten, and their calls refused", () => {
   const { client, last } = opened();
   const { _of } = client._router;
   const [bad, once, removed, off] = ["bad", "once", "removed", "off"].map((name) => [name, _of(name)] as const);
@@ -651,7 +651,7 @@ test("a handler that is called once and fails is reported once", async () => {
   await vi.waitFor(() => expect(events).toEqual([["error", "Error: mine"]]));
 });
 
-test("what nobody listens to does not count as too much", () => {
+test("events without a handler do not count as running", () => {
   const { client, last, events } = opened();
   client.on("slow", () => new Promise(() => undefined));
   for (let count = 0; count < 1000; count++) last().receive('{"event":"slow"}');
@@ -661,7 +661,7 @@ test("what nobody listens to does not count as too much", () => {
   expect(last().sent[0]).toContain('"NO_HANDLER"');
 });
 
-test("what was queued and is not sent when the connection is lost again is kept", () => {
+test("queued messages that were not sent when the connection is lost again are kept", () => {
   const { client, sockets, last, events } = fakeClient({ queueLimit: 3 });
   for (const event of ["a", "b", "c"]) client.send(event);
   void client.connect();
@@ -677,7 +677,7 @@ test("what was queued and is not sent when the connection is lost again is kept"
   expect(sockets.map(names)).toEqual([["a"], ["b", "c"]]);
 });
 
-test("what finds the connection full is queued if there is room", () => {
+test("messages for a full connection are queued if there is room", () => {
   const { client, last } = opened({ queueLimit: 1, fastInterval: 0 });
   last().bufferedAmount = 2 ** 25;
   client.send("x");
@@ -686,7 +686,7 @@ test("what finds the connection full is queued if there is room", () => {
   expect(last().sent).toEqual(['{"event":"x","payload":null}']);
 });
 
-test("a connection that the server is closing takes nothing: what can wait does, and the rest is told", async () => {
+test("while the server closes, messages are queued, or send throws", async () => {
   const { client, last, events } = opened({ queueLimit: 1, fastInterval: 0 });
   const asked = client.call("early");
   take(last().sent);
@@ -745,7 +745,7 @@ test("an option given as undefined was not given", () => {
   expect(fakeClient({ pingInterval: undefined }).client.pingInterval).toBe(10);
 });
 
-test("what is said on a connection that is closing is not heard", () => {
+test("messages on a closing connection are ignored", () => {
   const { client, last } = opened();
   const handler = vi.fn();
   client.on("x", handler);
@@ -762,7 +762,7 @@ test("the policy may close the client", () => {
   expect([sockets.length, vi.getTimerCount()]).toEqual([1, 0]);
 });
 
-test("a heartbeat that was on its way when the connection was lost is forgotten", () => {
+test("the echo of a lost connection's heartbeat is ignored", () => {
   const { client, last, events } = opened({ pingInterval: 10, fastInterval: 0 });
   vi.advanceTimersByTime(10_000);
   last().end();
@@ -774,7 +774,7 @@ test("a heartbeat that was on its way when the connection was lost is forgotten"
   expect(events).toContain("pong timeout");
 });
 
-test("a close that the server never finishes is a loss in the end, and leaves no timer if the client closes", async () => {
+test("a close that the server never finishes ends as a loss, and leaves no timer if the client closes", async () => {
   const options = { pingInterval: 10, pongTimeout: 2 };
   const { last, events } = opened(options);
   last().closing();
@@ -790,7 +790,7 @@ test("a close that the server never finishes is a loss in the end, and leaves no
   expect(vi.getTimerCount()).toBe(1); // of the first one's next attempt
 });
 
-test("a new pingInterval does not spare the server the echo", () => {
+test("a new pingInterval still requires the echo", () => {
   const { client, events } = opened({ pingInterval: 10, pongTimeout: 2 });
   vi.advanceTimersByTime(10_000);
   client.pingInterval = 100;
@@ -811,7 +811,7 @@ test.each([
   expect(last().sent[0]).toContain(`{"callId":"1","error":{"code":"${code}"`);
 });
 
-test("the late end of a connection that was dropped does not touch the next one", async () => {
+test("the late end of a dropped connection does not affect the next one", async () => {
   const { client, sockets, last } = opened({ pingInterval: 10 });
   client.reconnect();
   last().open();

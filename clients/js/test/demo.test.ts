@@ -199,7 +199,7 @@ function listToFollow({ follow, insert }: View) {
   };
 }
 
-test("somebody who opens many rooms leaves the others their place", async () => {
+test("many rooms of one client leave the others their place", async () => {
   await page.evaluate(
     async (url) => {
       const client = (window.client = new window.Crosswire.Client(url, { params: { name: "Roomy", key: "r" } }));
@@ -232,7 +232,7 @@ async function tabTo(target: Locator): Promise<void> {
   expect(await focused()).toBe(true);
 }
 
-test("whoever is on a node that is killed goes on at another, and comes home when it is back", async () => {
+test("a client of a killed node goes on at another, and returns when its own is back", async () => {
   const receiver = pane(1).getByLabel("To", { exact: true });
   await receiver.selectOption("@Nora");
   process.kill(demo.places.get("node-2")!.pid, "SIGKILL");
@@ -251,7 +251,7 @@ test("whoever is on a node that is killed goes on at another, and comes home whe
   await heard(pane(0), "And home again").waitFor();
 });
 
-test("a Redis that is killed takes no message along, and comes back", async () => {
+test("a Redis that is killed loses no message, and comes back", async () => {
   await page.getByRole("button", { name: "Kill redis-1" }).click();
   await text(card("redis-1").locator(".health")).toBe("out");
   await say(0, "everyone", "By the other Redis");
@@ -277,7 +277,7 @@ test("a client leaves, comes back under another name, and is refused one that is
   await text(heard(pane(0), "It is me").locator("b")).toBe("Quinn");
 });
 
-test("who has left everywhere knows nothing of the cluster, and does not take it for dead", async () => {
+test("a page without any client shows the cluster as unknown, not as dead", async () => {
   for (const index of [0, 1, 2]) await pane(index).getByRole("button", { name: "Leave" }).click();
   for (const name of ["node-1", "redis-1"]) await text(card(name).locator(".health")).toBe("unknown");
   await text(pane(0).locator(".reach")).toBe("Nobody is there");

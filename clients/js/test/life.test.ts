@@ -22,7 +22,7 @@ function outcome(promise: Promise<unknown>): () => Promise<unknown> {
   };
 }
 
-test("with heartbeats, the echo of the first or $ready lets in, and no other message does", async () => {
+test("with heartbeats, the first echo or $ready lets the client in, and no other message does", async () => {
   for (const word of ["", '{"event":"$ready","payload":null}']) {
     const { client, last } = fakeClient({ pingInterval: 10 });
     const connected = outcome(client.connect());
@@ -36,7 +36,7 @@ test("with heartbeats, the echo of the first or $ready lets in, and no other mes
   }
 });
 
-test("with heartbeats, a server that says neither lets in after 12 seconds, and its echoes count then", async () => {
+test("with heartbeats, a server that sends neither counts as letting in after 12 seconds, and its echoes count then", async () => {
   const { client, last, events } = fakeClient({ pingInterval: 10, pongTimeout: 2 });
   const connected = outcome(client.connect());
   last().open();
@@ -52,7 +52,7 @@ test("with heartbeats, a server that says neither lets in after 12 seconds, and 
   expect(events).toContain("pong timeout"); // a dead server is found as ever
 });
 
-test("the echo that comes after $ready is no pong, and makes no connection a good one", () => {
+test("the echo that comes after $ready is no pong, and makes no connection stable", () => {
   const { client, last, events } = fakeClient({ pingInterval: 10, retryLimit: 1 });
   const pongs = vi.fn();
   client.onPong(pongs);
@@ -73,7 +73,7 @@ test("the echo that comes after $ready is no pong, and makes no connection a goo
   expect([pongs.mock.calls, client.latency]).toEqual([[], null]);
 });
 
-test("a refusal has the code and the reason, and so has everything that fails after it", async () => {
+test("a refusal has the code and the reason, as have later errors", async () => {
   const { client, last, events } = fakeClient();
   await expect(client.call("x")).rejects.toMatchObject({ close: null });
   const both = [client.connect(), client.connect()];
@@ -115,7 +115,7 @@ test.each([
     expect(await connected()).toMatchObject({ close: expect.anything() });
 });
 
-test("bytes make a connection good, or time; stableAfter says which", () => {
+test("a message or stableAfter seconds make a connection stable", () => {
   const attempts = (options: object, meanwhile: (socket: FakeSocket) => void) => {
     const { client, last, events } = fakeClient({ fastInterval: 0, ...options });
     void client.connect();
@@ -144,7 +144,7 @@ function numbers(seed: number): (below: number) => number {
   };
 }
 
-test("openings and ends alternate for every handler, whatever is called when, from handlers too", () => {
+test("onOpen and onClose alternate for every handler, whatever is called when, from handlers too", () => {
   for (let seed = 1; seed <= 300; seed++) {
     const draw = numbers(seed);
     const { client, sockets, last } = fakeClient({ fastInterval: 1, maxInterval: 1, queueLimit: draw(2) });
@@ -176,7 +176,7 @@ test("openings and ends alternate for every handler, whatever is called when, fr
   }
 });
 
-test("close and connect without waiting: the end is told before the next opening, and once", async () => {
+test("close and connect without waiting: onClose is called once, before the next onOpen", async () => {
   const { client, sockets, events } = fakeClient();
   void client.connect();
   sockets[0].open();
@@ -191,7 +191,7 @@ test("close and connect without waiting: the end is told before the next opening
   expect(events).toEqual(["open", ["close", 4001, false], "open"]);
 });
 
-test("a handler of onOpen that waits keeps none from hearing of it before the end", () => {
+test("an onOpen handler that waits delays neither the others nor onClose", () => {
   const { client, last, events } = fakeClient();
   client.onOpen.off();
   client.onOpen(() => new Promise(() => undefined));
@@ -227,7 +227,7 @@ test.each([
   }
 });
 
-test("the URL may be a function too, and what it gives is checked at each attempt", async () => {
+test("the URL may be a function too, whose result is checked at each attempt", async () => {
   const urls = ["http://no", "ws://yes"];
   const sockets: string[] = [];
   const WebSocket = class extends FakeSocket {
@@ -268,7 +268,7 @@ test.each([
   expect(await connected()).toBeInstanceOf(NotConnected);
 });
 
-test("params that never come cost one attempt, and what comes too late is not used", async () => {
+test("params that never come fail one attempt, and late ones are not used", async () => {
   const given: ((params: Params) => void)[] = [];
   const params = () => new Promise<Params>((resolve) => given.push(resolve));
   const { client, sockets, events } = fakeClient({ params, fastInterval: 2 });

@@ -106,7 +106,7 @@ const ready = msgpack.encode({ event: "$ready" }) as Uint8Array;
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-test("spoken if the server agrees, by messages from the queue too; else JSON", () => {
+test("MessagePack is used if the server agrees, for queued messages too; else JSON", () => {
   const { client, last } = fakeClient({ codec: msgpack, queueLimit: 1, subprotocols: ["mine"], fastInterval: 0 });
   client.send("x", new Uint8Array([7]));
   void client.connect();
@@ -128,7 +128,7 @@ test("spoken if the server agrees, by messages from the queue too; else JSON", (
   expect([last().sent, seen]).toEqual([['{"event":"x","payload":1}'], [5, 6]]);
 });
 
-test("a queued message that JSON has no form for is reported, and does not take the others along", () => {
+test("a queued message that can't be encoded is reported, and the others are sent", () => {
   const { client, last, events } = fakeClient({ codec: msgpack, queueLimit: 2 });
   client.send("x", 2n ** 60n);
   client.send("x", 1);

@@ -42,7 +42,7 @@ test("the server is told when the page is hidden and shown, and on a new connect
   expect(last().sent).toEqual(['{"event":"$background","payload":null}']);
 });
 
-test("unless that is not wanted", () => {
+test("without backgroundNotice the server is told nothing", () => {
   const { client, last } = fakeClient({ backgroundNotice: false });
   void client.connect();
   last().open();
@@ -50,7 +50,7 @@ test("unless that is not wanted", () => {
   expect(last().sent).toEqual([]);
 });
 
-test("what the server is told of the page is for now: on a connection that is closing it does not wait", () => {
+test("notices about the page are never queued", () => {
   const { client, last } = fakeClient({ queueLimit: 1 });
   void client.connect();
   last().open();
@@ -75,7 +75,7 @@ test("closed for being in the background, the client waits until the page is sho
   expect(sockets).toHaveLength(2);
 });
 
-test.each(["online", "visible"])("%s ends the wait for the next attempt, and asks an open connection", (event) => {
+test.each(["online", "visible"])("%s makes the next attempt at once, and tests an open connection", (event) => {
   const { client, last, sockets } = fakeClient({ fastInterval: 1000, maxInterval: 1000, pingInterval: 100 });
   const wake = () => (event === "online" ? network.dispatchEvent(new Event("online")) : turn("visible"));
   void client.connect();
@@ -89,7 +89,7 @@ test.each(["online", "visible"])("%s ends the wait for the next attempt, and ask
   expect(last().sent).toContain("");
 });
 
-test("a client that is closed, or stays away, listens to nothing", () => {
+test("a client that is closed, or stays away, has no listeners on the page", () => {
   const { client, last, sockets } = fakeClient();
   void client.connect();
   last().open();
@@ -100,7 +100,7 @@ test("a client that is closed, or stays away, listens to nothing", () => {
   expect(sockets).toHaveLength(1);
 });
 
-test("an attempt for which a wait was ended is not one to reconnect, if nothing was lost yet", () => {
+test("an attempt after a wait that was cut short is not reconnecting, if nothing was lost yet", () => {
   const { client, last, sockets } = fakeClient({ fastInterval: 1000, maxInterval: 1000 });
   void client.connect();
   last().end();
@@ -108,18 +108,21 @@ test("an attempt for which a wait was ended is not one to reconnect, if nothing 
   expect([sockets.length, client.reconnecting]).toEqual([2, false]);
 });
 
-test.each([{}, { hidden: false }, undefined])("a document %o without events is no obstacle", async (page) => {
-  vi.stubGlobal("document", page);
-  vi.stubGlobal("addEventListener", undefined);
-  vi.stubGlobal("removeEventListener", undefined);
-  vi.resetModules();
-  ({ fakeClient } = await import("./support/fake_socket.js"));
-  const { client, last, events } = fakeClient();
-  void client.connect();
-  last().open();
-  void client.close();
-  expect(events).toEqual(["open", ["close", 4001, false]]);
-});
+test.each([{}, { hidden: false }, undefined])(
+  "a document %o without events does not prevent a connection",
+  async (page) => {
+    vi.stubGlobal("document", page);
+    vi.stubGlobal("addEventListener", undefined);
+    vi.stubGlobal("removeEventListener", undefined);
+    vi.resetModules();
+    ({ fakeClient } = await import("./support/fake_socket.js"));
+    const { client, last, events } = fakeClient();
+    void client.connect();
+    last().open();
+    void client.close();
+    expect(events).toEqual(["open", ["close", 4001, false]]);
+  },
+);
 
 test("every listener of the page is removed by close", () => {
   const kept = new Set<unknown>();
@@ -152,7 +155,7 @@ test("React Native's URL is enough", () => {
   expect(last().url).toBe("ws://test/?id=13&_cw=1");
 });
 
-test("a page that is hidden wakes nobody", () => {
+test("hiding the page makes no attempt", () => {
   const { client, last, sockets } = fakeClient({ fastInterval: 1000, maxInterval: 1000 });
   void client.connect();
   last().end();
@@ -160,7 +163,7 @@ test("a page that is hidden wakes nobody", () => {
   expect(sockets).toHaveLength(1);
 });
 
-test("4013 is a loss like others if the page is shown, or the application reconnects", () => {
+test("after 4013 the client reconnects as usual if the page is shown, or the application reconnects", () => {
   const { client, last, events, sockets } = fakeClient();
   void client.connect();
   last().open();
@@ -174,7 +177,7 @@ test("4013 is a loss like others if the page is shown, or the application reconn
   expect(sockets).toHaveLength(3);
 });
 
-test("an echo that is waited for is not asked for again", () => {
+test("no second heartbeat is sent while an echo is awaited", () => {
   const { client, last } = fakeClient({ pingInterval: 10 });
   void client.connect();
   last().open();

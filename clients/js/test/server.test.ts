@@ -152,7 +152,7 @@ describe.each(sockets)("with %s", (_, Class) => {
   });
 });
 
-test("an authenticate that fails is not stormed", async () => {
+test("delays grow while authenticate fails", async () => {
   let attempts = 0;
   const params = () => {
     attempts++;
@@ -176,7 +176,7 @@ test("a long queue that meets a slow authenticate is delivered whole, in order, 
   expect(await client.call("noted")).toEqual(expected);
 });
 
-test("so is what is sent at once when the connection opens", async () => {
+test("messages that are sent when the connection opens are delivered whole, in order, and once", async () => {
   const client = await connectLater({ id: "13", delay: 0.5 });
   const expected = Array.from({ length: 800 }, (_, index) => index);
   client.onOpen(() => expected.forEach((number) => client.send("note", number)));

@@ -38,7 +38,7 @@ test("messages that arrive are signs of life, even those that can't be read; sil
   expect(events).toContain("pong timeout");
 });
 
-test("bytes that leave are signs of life while others wait; when none leave, the server is gone", () => {
+test("leaving bytes are signs of life while others wait; without any, the server is gone", () => {
   const { client, last, events } = opened({ pingInterval: 10, pongTimeout: 2 });
   client.send("x", "y".repeat(100));
   last().bufferedAmount = 1_000_000;
@@ -52,7 +52,7 @@ test("bytes that leave are signs of life while others wait; when none leave, the
   expect(events).toContain("pong timeout");
 });
 
-test("that the system takes small messages is no sign: who goes on sending finds a dead server too", () => {
+test("small messages that the system takes are no sign of life: a dead server is found", () => {
   const { client, last, events } = opened({ pingInterval: 10, pongTimeout: 2 });
   const { send } = last();
   last().send = function (data) {
@@ -66,7 +66,7 @@ test("that the system takes small messages is no sign: who goes on sending finds
   expect(events[0]).toBe("pong timeout");
 });
 
-test("what was sent before a heartbeat may be on its way, unseen, as long as a slow network takes; not for ever", () => {
+test("bytes sent before a heartbeat have the time that a slow network takes, with a limit", () => {
   const upload = (bytes: number) => {
     const { client, events } = opened({ pingInterval: 10, pongTimeout: 2 });
     client.send("x", "y".repeat(bytes));
@@ -81,7 +81,7 @@ test("what was sent before a heartbeat may be on its way, unseen, as long as a s
   expect(upload(2 ** 24)).toBeLessThan(70);
 });
 
-test("what was uploaded before the last echo has arrived", () => {
+test("bytes sent before the last echo have arrived", () => {
   const { client, last, events } = opened({ pingInterval: 10, pongTimeout: 2 });
   client.send("x", "y".repeat(2 ** 20));
   vi.advanceTimersByTime(10_000);
@@ -106,7 +106,7 @@ test("the package ws shows the bytes of a message that is still coming", () => {
 
 // The queue
 
-test("what is queued is kept while connections end before they let in, and is sent once", () => {
+test("the queue is kept while connections end before the client is let in, and is sent once", () => {
   const { client, sockets, last } = fakeClient({ queueLimit: 500, fastInterval: 0 });
   const expected = Array.from({ length: 300 }, (_, index) => `e${index}`);
   for (const event of expected) client.send(event);
@@ -126,7 +126,7 @@ test("what is queued is kept while connections end before they let in, and is se
   expect(names(last()).pop()).toBe("now");
 });
 
-test("without a queue, what is sent before the client is let in is sent at once", () => {
+test("without a queue, messages before the client is let in are sent at once", () => {
   const { client, last } = fakeClient();
   client.onOpen(() => client.send("first"));
   void client.connect();
@@ -134,7 +134,7 @@ test("without a queue, what is sent before the client is let in is sent at once"
   expect(names(last())).toEqual(["first"]);
 });
 
-test("a call before the client is let in takes along what is queued, in its order", () => {
+test("a call before the client is let in sends the queue first, in its order", () => {
   const { client, last } = fakeClient({ queueLimit: 5 });
   client.send("a");
   client.onOpen(() => {
@@ -148,7 +148,7 @@ test("a call before the client is let in takes along what is queued, in its orde
   expect(names(last())).toEqual(["a", "b", "c", "d"]);
 });
 
-test("a long queue leaves as the connection takes it, in order, and nothing overtakes it", () => {
+test("a long queue is sent as the connection takes it, in order, before later messages", () => {
   const { client, last, events } = fakeClient({ queueLimit: 100 });
   const expected = Array.from({ length: 40 }, (_, index) => `e${index}`);
   for (const event of expected) client.send(event, "x".repeat(2 ** 10));
@@ -219,7 +219,7 @@ test.each([
 
 // What nobody handles
 
-test("what can't be read is told, by onMessage or as an error", () => {
+test("a message that can't be decoded is shown to onMessage or reported", () => {
   const { client, last, events } = opened();
   const shown = vi.fn();
   const remove = client.onMessage(shown);
@@ -234,7 +234,7 @@ test("what can't be read is told, by onMessage or as an error", () => {
   ]);
 });
 
-test("an event without a handler is told once a name, and not without end", () => {
+test("an event without a handler is logged once for each name, up to a limit", () => {
   const warn = vi.spyOn(console, "warn").mockImplementation(() => undefined);
   const { client, last } = opened();
   client.on("known", () => undefined);
@@ -244,7 +244,7 @@ test("an event without a handler is told once a name, and not without end", () =
   expect(warn).toHaveBeenCalledTimes(100);
 });
 
-test("a refusal that is nobody's answer is told", () => {
+test("a refusal that answers no call is reported", () => {
   const { client, last, events } = opened();
   client.on("ask", () => 5);
   client.on("ask", () => {

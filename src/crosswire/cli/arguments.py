@@ -1,4 +1,4 @@
-"""What can be written on the command line, and its help."""
+"""Arguments of the command line, and their help."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from crosswire.cli.serve import serve
 from crosswire.cli.talk import call, nodes, send
 from crosswire.core.utf8 import has_utf8
 
-_WIDEST = 100
+_MAX_WIDTH = 100
+"""Characters in a line of the help."""
 _UNKNOWN = "unrecognized arguments: "
 
 _ABOUT = """\
-Run real-time servers, and talk to those that run.
+Run real-time servers, and talk to running ones.
 
 commands:
 {commands}
@@ -34,20 +35,20 @@ examples:
   crosswire send news '{{"text": "Back in a minute"}}' --everyone --embedded
   crosswire call chat-1 price '{{"item": "tea"}}' --embedded
 
-`crosswire COMMAND --help` tells all about one. With {VARIABLE}=URL,URL in the
-environment, none needs --redis.
+`crosswire COMMAND --help` shows the options of a command. With {VARIABLE}=URL,URL
+in the environment, no command needs --redis.
 """
 
 _SERVE = """\
 Run a server in one or more processes that share a port.
 
-Each process is a node of the cluster, called NAME-1, NAME-2, ...; one that dies
-is started again. SIGTERM drains them, Ctrl-C stops them at once, and a second
-signal hurries.
+Each process is a node of the cluster, called NAME-1, NAME-2, ...; a process that
+dies is started again. SIGTERM drains them, Ctrl-C stops them at once, and a
+second signal hurries.
 """
 
 _NODES = """\
-Show the living nodes of a cluster, and how its Redis are.
+Show the living nodes of a cluster, and the health of its Redis.
 """
 
 _SEND = """\
@@ -56,27 +57,27 @@ they are connected.
 """
 
 _CALL = """\
-Ask a node, and print its answer as JSON. A refusal is printed as CODE: message.
+Call a node, and print its answer as JSON. A refusal is printed as CODE: message.
 
-With --all, ask all of them: what is printed is an object of "answers" and
-"errors", by the nodes' names, and a list of those who are "missing". The exit
-code is 0 if all have answered.
+With --all, call all nodes, and print an object with "answers" and "errors" by
+name of the node, and a list of the nodes that are "missing". The exit code is 0
+if all have answered.
 """
 
 _DATA = "the event's data; - reads it from standard input (default: null)"
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
+    """Parser that prints errors in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """End the process."""
+        """Print an error, and end the process."""
         if message.startswith(_UNKNOWN):
             message += self._suggestion(message.removeprefix(_UNKNOWN).split())
-        self.exit(USAGE, f"{self.prog}: {message}; {self.prog} --help tells more\n")
+        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
     def _suggestion(self, words: Sequence[str]) -> str:
-        """Which options may be meant by those that are unknown."""
+        """Return a question that names the options that are probably meant, or an empty string."""
         known = list(self._option_string_actions)
         options = (word.partition("=")[0] for word in words if word.startswith("--"))
         near = [match for option in options for match in get_close_matches(option, known, n=1)]
@@ -84,13 +85,13 @@ class Parser(argparse.ArgumentParser):
 
 
 class Command(NamedTuple):
-    """What can be done.
+    """A command of the program.
 
     Attributes:
-        summary: of it, for the list of all.
-        usage: behind its name.
-        description: for its help.
-        add_options: lets its parser take what it takes.
+        summary: line in the list of all commands.
+        usage: arguments after its name, for the help.
+        description: text for its help.
+        add_options: adds its options to a parser.
     """
 
     summary: str
@@ -100,12 +101,12 @@ class Command(NamedTuple):
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Return the options, with ``run``, the command, and ``prog``, its name.
+    """Return the options, among them ``run``, the command, and ``prog``, its name.
 
-    Where they can't be understood, or are asked about, it says so and ends the process.
+    Bad arguments, and ``--help``, print a text and end the process.
 
     Args:
-        words: behind the program's name.
+        words: arguments after the program's name.
     """
     name = words[0] if words else "--help"
     if name not in COMMANDS:
@@ -119,7 +120,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _no_command(name: str) -> NoReturn:
-    """Tell which commands there are."""
+    """Print the commands, or an error for an unknown one, and end the process."""
     listed = "\n".join(f"  {each:<7} {command.summary}" for each, command in COMMANDS.items())
     parser = _parser("crosswire", "crosswire COMMAND ...", _ABOUT.format(commands=listed), _EXAMPLES)
     parser.add_argument("--version", action="version", version=f"crosswire {crosswire.__version__}")
@@ -152,7 +153,7 @@ def _parser(prog: str, usage: str, description: str, epilog: str | None = None) 
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    width = min(shutil.get_terminal_size().columns, _MAX_WIDTH)
     return argparse.RawDescriptionHelpFormatter(prog, max_help_position=24, width=width)
 
 
@@ -163,8 +164,8 @@ def _serve_options(parser: Parser) -> None:
     parser.add_argument_group("what").add_argument(
         "target",
         metavar="MODULE:SERVER",
-        help="a Server in a module, or a function that makes one; the module is looked for in the current directory, "
-        "then as Python does",
+        help="a Server in a module, or a function that returns one; the module is imported from the current directory "
+        "or from Python's path",
     )
     how = parser.add_argument_group("how")
     how.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: 1)")
@@ -172,7 +173,7 @@ def _serve_options(parser: Parser) -> None:
     how.add_argument("--port", type=_port, metavar="P", help="0 for a free one (default: the Server's own)")
     how.add_argument("--name", metavar="NAME", help="of the nodes (default: the Server's own, or the module's)")
     how.add_argument(
-        "--drain", type=_span, default=10.0, metavar="SECONDS", help="that a SIGTERM gives them to end (default: 10)"
+        "--drain", type=_seconds, default=10.0, metavar="SECONDS", help="to end after a SIGTERM (default: 10)"
     )
     parser.set_defaults(run=serve)
 
@@ -187,10 +188,10 @@ def _send_options(parser: Parser) -> None:
     what.add_argument("event", metavar="EVENT", help="its name")
     what.add_argument("data", metavar="JSON", nargs="?", help=_DATA)
     to = parser.add_argument_group("to whom").add_mutually_exclusive_group(required=True)
-    to.add_argument("--to", metavar="NODE", action="append", help="this node; say it again for several")
+    to.add_argument("--to", metavar="NODE", action="append", help="this node; repeat it for several")
     to.add_argument("--nodes", action="store_true", help="all nodes")
     to.add_argument("--everyone", action="store_true", help="every client of every server")
-    to.add_argument("--user", dest="users", metavar="ID", action="append", help="this user; say it again for several")
+    to.add_argument("--user", dest="users", metavar="ID", action="append", help="this user; repeat it for several")
     to.add_argument("--users", metavar="ID,ID", action="extend", type=_ids, help="these users, in one word")
     to.add_argument("--room", metavar=("NAMESPACE", "ID"), nargs=2, help="the members of a room")
     parser.set_defaults(run=send)
@@ -199,8 +200,8 @@ def _send_options(parser: Parser) -> None:
 def _call_options(parser: Parser) -> None:
     what = parser.add_argument_group("what")
     what.add_argument("words", metavar="NODE EVENT JSON", nargs="+", help=f"JSON is {_DATA}")
-    what.add_argument("--all", action="store_true", help="ask all nodes; NODE is left out")
-    what.add_argument("--timeout", type=_span, default=5.0, metavar="SECONDS", help="to wait (default: 5)")
+    what.add_argument("--all", action="store_true", help="call all nodes; leave NODE out")
+    what.add_argument("--timeout", type=_seconds, default=5.0, metavar="SECONDS", help="to wait (default: 5)")
     parser.set_defaults(run=call)
 
 
@@ -212,19 +213,19 @@ COMMANDS = {
         _serve_options,
     ),
     "nodes": Command(
-        "show who is in a cluster, and how its Redis are",
+        "show the nodes of a cluster, and the health of its Redis",
         "[--json] [--redis URL | --embedded]",
         _NODES,
         _nodes_options,
     ),
     "send": Command(
-        "send nodes or clients an event",
+        "send an event to nodes or clients",
         "EVENT [JSON] (--to NODE | --nodes | --everyone | --user ID | --room NAMESPACE ID) ...",
         _SEND,
         _send_options,
     ),
     "call": Command(
-        "ask a node, or all of them, and print the answer",
+        "call a node, or all of them, and print the answer",
         "(NODE | --all) EVENT [JSON] [--timeout SECONDS] ...",
         _CALL,
         _call_options,
@@ -247,7 +248,7 @@ def _port(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is no port: give 0 to 65535")
 
 
-def _span(text: str) -> float:
+def _seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:

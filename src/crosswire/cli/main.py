@@ -11,10 +11,10 @@ from crosswire.errors import CrosswireError, UsageError
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Carry out a command and return the exit code: 0, 1 if it failed, 2 if it can't work as it was given.
+    """Run a command and return the exit code: 0, 1 if it failed, 2 if its arguments are wrong.
 
     Args:
-        words: behind the program's name; None for this process's.
+        words: arguments after the program's name; None for those of this process.
     """
     options = parse(sys.argv[1:] if words is None else words)
     try:
@@ -31,6 +31,6 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _failed(prog: str, text: str, exit_code: int) -> int:
-    """Say what is wrong: with the command as argparse does, or else what happened, with its code first."""
+    """Print a failure: of the arguments as argparse does, else with its code first."""
     print(f"{prog}: {text}" if exit_code == USAGE else text, file=sys.stderr, flush=True)
     return exit_code

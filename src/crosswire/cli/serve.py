@@ -20,12 +20,12 @@ def serve(options: argparse.Namespace) -> int:
     """Serve until a signal; return the exit code.
 
     Raises:
-        CommandFailed: the application, or an option, is not to be used; or a worker had to be killed.
+        CommandFailed: the application or an option can't be used, or a worker had to be killed.
     """
     if sys.platform == "win32":
         raise CommandFailed("serve needs a POSIX system: on Windows, call run() of your Server", USAGE)
     urls = chosen_urls(options)
-    checked_redis(options)  # what can't be used is said before anything runs
+    checked_redis(options)  # fail before anything runs
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with ExitStack() as held:
         port = options.port
@@ -41,7 +41,7 @@ def serve(options: argparse.Namespace) -> int:
                 port=port,
                 redis=urls,
                 prefix=options.prefix,
-                # A single worker has its port for itself, so a second start by mistake is told so.
+                # A single worker does not share its port, so that a second start by mistake fails.
                 shares_port=options.workers > 1 or options.port == 0,
                 drain=options.drain,
             )
@@ -56,9 +56,9 @@ async def _supervise(assignments: list[Assignment], drain: float) -> None:
 
 
 def _held_port() -> socket.socket:
-    """Bind a free port that workers can listen on, whichever their address, without listening on it.
+    """Bind a free port, without listening on it, for workers that listen on any address.
 
-    As long as the socket is open nobody else gets the port, also while no worker lives.
+    While the socket is open, nobody else gets the port, even if no worker is alive.
     """
     with suppress(OSError):  # there may be no IPv6
         return _bound(socket.AF_INET6)

@@ -1,4 +1,4 @@
-"""How results are printed: JSON for programs, tables for people."""
+"""Formats of results: JSON for programs, tables for people."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def as_json(value: Any) -> str:
-    """A value in one line. What JSON has no form for, such as an extension type of MessagePack, becomes a string."""
+    """Return a value as JSON in one line; types that JSON does not have, such as MessagePack's own, become strings."""
     return msgspec.json.encode(value, enc_hook=repr).decode()
 
 
 def replies_as_data(replies: Replies) -> dict[str, Any]:
-    """The answers of several nodes, to be printed as JSON."""
+    """Return the answers of several nodes, to be printed as JSON."""
     errors = {name: {"code": error.code, "message": error.message} for name, error in replies.errors.items()}
     return {"answers": dict(replies), "errors": errors, "missing": list(replies.missing)}
 
 
 def cluster_as_data(nodes: Iterable[NodeInfo], redis: Iterable[LinkStatus]) -> dict[str, Any]:
-    """A cluster, to be printed as JSON."""
+    """Return the state of a cluster, to be printed as JSON."""
     return {"nodes": [each._asdict() for each in nodes], "redis": [each._asdict() for each in redis]}
 
 
 def cluster_as_text(nodes: Iterable[NodeInfo], redis: Iterable[LinkStatus]) -> str:
-    """A cluster as two tables."""
+    """Return the state of a cluster as two tables."""
     now = time.time()
     members = [(each.name, str(each.connections), duration(now - each.since), each.incarnation) for each in nodes]
     links = [(each.url, _health(each), _latency(each.latency), each.last_error or "") for each in redis]
@@ -43,7 +43,7 @@ def cluster_as_text(nodes: Iterable[NodeInfo], redis: Iterable[LinkStatus]) -> s
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lines of columns that are as wide as they need be."""
+    """Return rows as lines, with columns as wide as necessary."""
     lines = [head, *([_plain(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -52,7 +52,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span by its two largest units: "2d 3h", "5m 10s", "8s"."""
+    """Return a duration by its two largest units: "2d 3h", "5m 10s", "8s"."""
     parts: list[str] = []
     rest = max(int(seconds), 0)
     for unit, size in _UNITS:
@@ -71,5 +71,5 @@ def _latency(milliseconds: float | None) -> str:
 
 
 def _plain(text: str) -> str:
-    """A cell without control characters, which a terminal would obey."""
+    """Return a cell with control characters replaced, as a terminal would execute them."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -1,4 +1,4 @@
-"""``crosswire nodes``, ``send`` and ``call``: a node that comes for one errand."""
+"""``crosswire nodes``, ``send`` and ``call``: each joins the cluster as a node for a short time."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from crosswire.errors import BusUnavailable, NodeGone
 
 _OPTIONS = {"native": "no --compat", "compat-msgpack": "--compat msgpack", "compat-json": "--compat json"}
 
-Errand = Callable[[Node], Coroutine[Any, Any, int]]
+Work = Callable[[Node], Coroutine[Any, Any, int]]
 
 
 def nodes(options: argparse.Namespace) -> int:
-    """Print who is in the cluster."""
+    """Print the nodes of the cluster and the health of its Redis."""
 
-    async def errand(node: Node) -> int:
+    async def work(node: Node) -> int:
         members = sorted(info for name, info in node.nodes.items() if name != node.name)
         status = node.redis.status()
         print(
@@ -38,27 +38,27 @@ def nodes(options: argparse.Namespace) -> int:
         )
         return 0
 
-    return _run(options, errand)
+    return _run(options, work)
 
 
 def send(options: argparse.Namespace) -> int:
-    """Send an event to nodes, or to clients."""
+    """Send an event to nodes or clients."""
     data = _data(options.data)
 
-    async def errand(node: Node) -> int:
+    async def work(node: Node) -> int:
         _require_same_dialect(node)
         _sender(options, node)(options.event, data)
         return 0
 
-    return _run(options, errand)
+    return _run(options, work)
 
 
 def call(options: argparse.Namespace) -> int:
-    """Ask one node or all, and print what is answered."""
+    """Call one node or all, and print the answers."""
     name, event, text = _words(options)
     data = _data(text)
 
-    async def errand(node: Node) -> int:
+    async def work(node: Node) -> int:
         _require_same_dialect(node)
         if name is not None:
             print(as_json(await node.call(name, event, data, timeout=options.timeout)), flush=True)
@@ -68,23 +68,23 @@ def call(options: argparse.Namespace) -> int:
         print(as_json(replies_as_data(replies)), flush=True)
         return 0 if replies.complete and not replies.errors else RUNTIME
 
-    return _run(options, errand)
+    return _run(options, work)
 
 
-def _run(options: argparse.Namespace, errand: Errand) -> int:
-    return asyncio.run(_go(cluster_of(options), errand))
+def _run(options: argparse.Namespace, work: Work) -> int:
+    return asyncio.run(_join_and_work(cluster_of(options), work))
 
 
-async def _go(redis: Redis, errand: Errand) -> int:
-    # What goes wrong with a Redis is in its status, which is printed or raised.
+async def _join_and_work(redis: Redis, work: Work) -> int:
+    # Errors of a Redis are in its status, which is printed or raised.
     logging.getLogger("crosswire").setLevel(logging.ERROR)
     _require_running(redis)
     async with _joined(redis) as node:
-        return await errand(node)
+        return await work(node)
 
 
 def _require_running(redis: Redis) -> None:
-    """Refuse to start an embedded Valkey only to find nobody there."""
+    """Refuse to start an embedded Valkey that no application uses: there would be no other node."""
     running: list[str] | None = None
     for url in redis.all_urls:
         if is_embedded(url):
@@ -98,7 +98,7 @@ def _require_running(redis: Redis) -> None:
 
 @asynccontextmanager
 async def _joined(redis: Redis) -> AsyncIterator[Node]:
-    """Be a node for a while. What was sent has gone out when it ends."""
+    """Join the cluster as a node while a context lasts. At its end, all messages have been sent."""
     async with Node(f"cli-{secrets.token_hex(4)}", redis=redis) as node:
         status = node.redis.status()
         if not any(each.healthy for each in status):
@@ -109,17 +109,17 @@ async def _joined(redis: Redis) -> AsyncIterator[Node]:
 
 
 def _require_same_dialect(node: Node) -> None:
-    """Refuse to say what a member would not understand, or not even hear."""
+    """Refuse to send if a member speaks another dialect, and would not understand it."""
     for name, dialect in sorted(node.incompatible_nodes.items()):
         advice = f"give {_OPTIONS[dialect]}" if dialect in _OPTIONS else "a newer crosswire may know it"
         raise CommandFailed(f"node {name!r} would not understand: it speaks {dialect!r}; {advice}", USAGE)
 
 
 def _sender(options: argparse.Namespace, node: Node) -> Callable[[str, Any], None]:
-    """What sends to whom the options name."""
+    """Return the function that sends to the recipients that the options name."""
     if options.to:
         for name in options.to:
-            if options.compat is None and name not in node.nodes:  # else it may be an original, which is no member
+            if options.compat is None and name not in node.nodes:  # an original server is no member
                 raise NodeGone(name)
         return lambda event, data: node.send(event, data, to=options.to)
     if options.nodes:
@@ -132,7 +132,7 @@ def _sender(options: argparse.Namespace, node: Node) -> Callable[[str, Any], Non
 
 
 def _words(options: argparse.Namespace) -> tuple[str | None, str, str | None]:
-    """The node (None for all), the event and the data."""
+    """Return the node (None for all), the event and the data."""
     words = [*([None] if options.all else []), *options.words]
     if not 2 <= len(words) <= 3:
         wanted = "--all takes EVENT [JSON]" if options.all else "give NODE EVENT [JSON], or --all EVENT [JSON]"
@@ -141,7 +141,7 @@ def _words(options: argparse.Namespace) -> tuple[str | None, str, str | None]:
 
 
 def _data(text: str | None) -> Any:
-    """What a JSON argument says; "-" is read from standard input."""
+    """Decode a JSON argument, or standard input for "-"."""
     if text is None:
         return None
     read = sys.stdin.buffer.read() if text == "-" else text.encode()

@@ -1,4 +1,4 @@
-"""Finds the server that ``module:server`` names."""
+"""Loading the server that ``module:server`` names."""
 
 from __future__ import annotations
 
@@ -22,27 +22,28 @@ from crosswire.server.server import Server
 
 logger = logging.getLogger("crosswire.serve")
 
-_LONGEST_TEXT = 500
+_MAX_ERROR_TEXT = 500
+"""Characters of an error of the application that are printed."""
 _LIBRARIES = (
     Path(__file__).parents[1],
     *{Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
 )
-"""Where the code is not the application's."""
+"""Folders with code that is not the application's."""
 
 
 def load_server(target: str) -> Server:
-    """Import a module, from the current directory or wherever Python looks, and take the server from it.
+    """Import a module, from the current directory or Python's path, and return its server.
 
     Args:
-        target: ``module:attribute``, where the attribute is a :class:`Server` or a function that makes one.
+        target: ``module:attribute``; the attribute is a :class:`Server` or a function that returns one.
 
     Raises:
-        CommandFailed: there is no such module, it can't be imported, or what is named is no server.
+        CommandFailed: there is no such module, it can't be imported, or the attribute is no server.
     """
     name, colon, attribute = target.partition(":")
     if not (colon and attribute and _is_module(name)):
-        raise _bad(f"{target!r} names no server: write MODULE:ATTRIBUTE, {_instead(name, attribute)}")
-    with _not_run_by_itself(name):
+        raise _failure(f"{target!r} names no server: write MODULE:ATTRIBUTE, {_naming_advice(name, attribute)}")
+    with _run_ignored(name):
         return _found(_import(name), name, attribute)
 
 
@@ -52,22 +53,22 @@ def _found(module: ModuleType, name: str, attribute: str) -> Server:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise _bad(
+            raise _failure(
                 f"module {name!r} ({module.__file__}) has no {attribute!r}{_others(module, attribute)}"
             ) from None
-    return found if isinstance(found, Server) else _made_by(found, f"{name}:{attribute}")
+    return found if isinstance(found, Server) else _call_factory(found, f"{name}:{attribute}")
 
 
 @contextmanager
-def _not_run_by_itself(module: str) -> Iterator[None]:
-    """Let a module that ends with ``server.run()``, as small ones do, be imported all the same."""
+def _run_ignored(module: str) -> Iterator[None]:
+    """Make ``server.run()`` do nothing while a module that calls it is imported."""
 
     def ignored(_server: Server, **_options: Any) -> None:
         logger.warning(
             "module %r calls run() while it is imported: that is ignored, as it is run by this command", module
         )
 
-    run = Server.run  # the checkers rightly want a method to stay what it is, which here lasts for one import
+    run = Server.run  # replaced for one import only, which type checkers do not like
     Server.run = ignored  # type: ignore[method-assign, assignment]
     try:
         yield
@@ -84,33 +85,33 @@ def _import(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             text = f"there is no module {error.name!r}, neither in {directory} nor installed"
-            raise _bad(text + _other_module(name, Path(directory))) from error
-        raise _bad(f"module {name!r} can't be imported: {_what_happened(error)}") from error
+            raise _failure(text + _other_module(name, Path(directory))) from error
+        raise _failure(f"module {name!r} can't be imported: {_described_error(error)}") from error
     except (Exception, SystemExit) as error:
-        raise _bad(f"module {name!r} can't be imported: {_what_happened(error)}") from error
+        raise _failure(f"module {name!r} can't be imported: {_described_error(error)}") from error
 
 
-def _made_by(maker: Any, target: str) -> Server:
+def _call_factory(maker: Any, target: str) -> Server:
     if isinstance(maker, Node):
-        raise _bad(f"{target} is a Node, which accepts no connections: call its run(), or serve a Server")
+        raise _failure(f"{target} is a Node, which accepts no connections: call its run(), or serve a Server")
     if not callable(maker):
-        raise _bad(f"{target} is no Server, nor a function that makes one: it is {_kind(maker)}")
+        raise _failure(f"{target} is no Server, nor a function that makes one: it is {_kind(maker)}")
     if inspect.iscoroutinefunction(maker):
-        raise _bad(f"{target} is asynchronous: a function that makes a Server is a plain one")
+        raise _failure(f"{target} is asynchronous: a function that makes a Server is a plain one")
     try:
         inspect.signature(maker).bind()
-    except (TypeError, ValueError):  # ValueError: something built in, of which nothing is known
-        raise _bad(f"{target} takes arguments: a function that makes a Server has none") from None
+    except (TypeError, ValueError):  # ValueError: a builtin without a signature
+        raise _failure(f"{target} takes arguments: a function that makes a Server has none") from None
     try:
         made = maker()
     except (Exception, SystemExit) as error:
-        raise _bad(f"{target}() failed: {_what_happened(error)}") from error
+        raise _failure(f"{target}() failed: {_described_error(error)}") from error
     if not isinstance(made, Server):
-        raise _bad(f"{target}() returned {_kind(made)}, not a Server")
+        raise _failure(f"{target}() returned {_kind(made)}, not a Server")
     return made
 
 
-def _bad(text: str) -> CommandFailed:
+def _failure(text: str) -> CommandFailed:
     return CommandFailed(text, USAGE)
 
 
@@ -118,8 +119,8 @@ def _is_module(name: str) -> bool:
     return all(part.isidentifier() for part in name.split("."))
 
 
-def _instead(name: str, attribute: str) -> str:
-    """What to write for a module that is named as something else is, such as a file."""
+def _naming_advice(name: str, attribute: str) -> str:
+    """Return advice for a name that is no module, for example a path."""
     file = PurePath(name)
     parts = file.with_name(file.name.removesuffix(".py")).parts if file.name else ()
     if not parts or not parts[-1].isidentifier():
@@ -133,7 +134,7 @@ def _instead(name: str, attribute: str) -> str:
 
 
 def _other_module(name: str, directory: Path) -> str:
-    """Which module may be meant by the name of one that is not there."""
+    """Return advice for the name of a module that does not exist."""
     if name.endswith(".py"):
         return f": leave .py away, and write {name.removesuffix('.py')}"
     there = [path.stem for path in directory.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()]
@@ -141,7 +142,7 @@ def _other_module(name: str, directory: Path) -> str:
 
 
 def _others(module: ModuleType, attribute: str) -> str:
-    """Which attribute of a module may be meant by a name that it has not."""
+    """Return advice for a name that a module does not have."""
     servers = sorted(name for name, value in vars(module).items() if isinstance(value, Server))
     if servers:
         return f"; its servers: {', '.join(servers)}"
@@ -158,11 +159,11 @@ def _kind(value: Any) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
 
 
-def _what_happened(error: BaseException) -> str:
-    """The error in one line, with the place in the application where it came from."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_TEXT]
+def _described_error(error: BaseException) -> str:
+    """Return an error in one line, with the place in the application where it was raised."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_ERROR_TEXT]
     if isinstance(error, SyntaxError):
-        return text  # it tells the place itself
+        return text  # it contains the place
     frames = traceback.extract_tb(error.__traceback__)
     place = next((frame for frame in reversed(frames) if _is_application(frame.filename)), frames[-1])
     return f"{text} ({place.filename}, line {place.lineno})"

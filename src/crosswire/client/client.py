@@ -189,6 +189,7 @@ class Client:
         if self._reconnection.has_stopped:
             await self._tasks.wait(HANDLER_TIMEOUT)
         if self._reconnection.has_stopped:  # else they belong to a new connection
+            self._router.drop()
             await self._tasks.cancel()
 
     def reconnect(self, reset: bool = False) -> None:

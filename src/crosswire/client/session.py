@@ -11,7 +11,7 @@ from crosswire.client.encoding import encode
 from crosswire.client.event_buffer import MAX_BUFFERED_TIME, EventBuffer
 from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import Hooks
-from crosswire.client.router import Delivery, Question, Router
+from crosswire.client.router import Router
 from crosswire.core import messages
 from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK_SUBPROTOCOL, READY, Codec, Message
 from crosswire.core.payloads import PayloadType
@@ -251,11 +251,7 @@ class Session:
         if message.event is None:
             self._answered(message)
             return
-        delivery = Delivery(message.event, message.payload, self._codec)
-        if message.call_id is None:
-            self._router.event(delivery)
-        else:
-            self._router.call(Question(delivery, message.call_id, self._reply))
+        self._router.receive(message, self._codec, self._reply)
 
     def _buffer_timed_out(self) -> None:
         self._hooks.warnings.warn(

@@ -74,9 +74,9 @@ class MemoryPort:
         loop = running_loop()
         for port in self._bus.ports.get(channel, ()):
             if echo or port is not self:
-                loop.call_soon(port._deliver, channel, message)
+                loop.call_soon(port._receive, channel, message)
 
-    def _deliver(self, channel: bytes, message: bytes) -> None:
+    def _receive(self, channel: bytes, message: bytes) -> None:
         if (receive := self._receivers.get(channel)) is not None:
             receive(message)
 

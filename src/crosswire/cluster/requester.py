@@ -11,7 +11,7 @@ from crosswire.cluster.gathering import GatherRequest
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.cluster.requests import AwaitedNodes, PendingCall, PendingGather, PendingRequest, PendingRequests
+from crosswire.cluster.requests import PendingCall, PendingGather, PendingRequest, PendingRequests
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.streams import PendingStream, ReplyStream
 from crosswire.core.envelopes import SERVICE
@@ -87,7 +87,7 @@ class Requester:
 
     async def gather(self, request: GatherRequest) -> Replies:
         """Send a request to several nodes and return their answers."""
-        gather = PendingGather(self._awaited(request), request.expect, request.kind)
+        gather = PendingGather(self._asked(request), request.expect, request.kind)
         call_id = self._requests.begin(gather, request.timeout)
         try:
             self._send_request(gather, call_id, request)
@@ -97,7 +97,7 @@ class Requester:
 
     def stream(self, request: GatherRequest) -> ReplyStream:
         """Send a request to several nodes and return their answers as a stream."""
-        stream = PendingStream(self._awaited(request), request.kind)
+        stream = PendingStream(self._asked(request), request.expect, request.kind)
         call_id = self._requests.begin(stream, request.timeout)
 
         def forget() -> None:
@@ -122,7 +122,7 @@ class Requester:
         return self._gather_service(nodes, SERVICE + name, self._native.pack(data), timeout)
 
     async def _gather_service(self, nodes: Collection[str], event: str, payload: RawPayload, timeout: float) -> Replies:
-        gather = PendingGather(AwaitedNodes(nodes, None), None)
+        gather = PendingGather(nodes, None)
         call_id = self._requests.begin(gather, timeout)
         try:
             if not self._port.available:
@@ -156,15 +156,15 @@ class Requester:
         loop = asyncio.get_running_loop()
         loop.call_soon(self._responder.request, asker, self._name, event, self._dialect.codec, payload)
 
-    def _awaited(self, request: GatherRequest) -> AwaitedNodes:
-        """Return the nodes whose answers are waited for, as far as they are known."""
+    def _asked(self, request: GatherRequest) -> set[str]:
+        """Return the names of the nodes that are asked, as far as they are known."""
         to, expect = request.to, request.expect
         if to is None and expect is None and not self._dialect.knows_members:
             raise UsageError("original servers are no members: say who is asked (to=) or how many answer (expect=)")
         names = set(self._members.names if to is None else to)
         if self._includes_self(to, request.include_self):
-            return AwaitedNodes(names | {self._name}, expect)
-        return AwaitedNodes(names - {self._name}, expect)
+            return names | {self._name}
+        return names - {self._name}
 
     def _others(self, to: Collection[str] | None) -> Collection[str] | None:
         return to if to is None else [name for name in dict.fromkeys(to) if name != self._name]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import ANY, PayloadType, RawPayload
+from crosswire.core.replies import GatheredReplies
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.types import Replies
@@ -172,88 +173,41 @@ class PendingCall:
             self.future.set_exception(error)
 
 
-class AwaitedNodes:
-    """The nodes whose answers to one request are still waited for.
-
-    Args:
-        names: of the nodes that were asked, as far as they are known.
-        expect: how many answers are enough, from whichever nodes; None for one from each node that was asked.
-    """
-
-    __slots__ = ("_answered", "_expect", "_lost", "_waiting")
-
-    def __init__(self, names: Collection[str], expect: int | None) -> None:
-        self._waiting = dict.fromkeys(names)
-        self._expect = expect
-        self._answered: set[str] = set()
-        self._lost: list[str] = []
-
-    def answered(self, sender: str) -> bool:
-        """Record an answer; return whether it counts: the first one of a node that was asked."""
-        if sender in self._answered or (self._expect is None and sender not in self._waiting):
-            return False
-        self._answered.add(sender)
-        self._waiting.pop(sender, None)
-        return True
-
-    def lost(self, name: str) -> None:
-        """Record that a node will not answer."""
-        if name in self._waiting:
-            del self._waiting[name]
-            self._lost.append(name)
-
-    @property
-    def complete(self) -> bool:
-        """Whether no more answers are waited for."""
-        return not self._waiting if self._expect is None else len(self._answered) >= self._expect
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The nodes that did not answer; none, if enough did."""
-        if self._expect is not None and len(self._answered) >= self._expect:
-            return ()
-        return (*self._lost, *self._waiting)
-
-
 class PendingGather:
     """A request to several nodes.
 
     Args:
-        awaited: the nodes that were asked.
-        expect: how many answers are enough; None for one from each node.
+        names: of the nodes that are asked, as far as they are known.
+        expect: how many answers are enough, from whichever nodes; None for one from each.
         kind: the type of an answer.
 
     Attributes:
         future: all the replies.
     """
 
-    __slots__ = ("_answers", "_awaited", "_errors", "_expect", "future", "kind")
+    __slots__ = ("_replies", "future", "kind")
 
-    def __init__(self, awaited: AwaitedNodes, expect: int | None, kind: PayloadType = ANY) -> None:
+    def __init__(self, names: Iterable[str], expect: int | None, kind: PayloadType = ANY) -> None:
         self.kind = kind
-        self._awaited = awaited
-        self._expect = expect or 0
-        self._answers: dict[str, Any] = {}
-        self._errors: dict[str, EventError] = {}
+        self._replies = GatheredReplies(dict.fromkeys(names, 1), expect)
         self.future: asyncio.Future[Replies] = asyncio.get_running_loop().create_future()
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
         """Take a reply; see :class:`PendingRequest`."""
-        if self._awaited.answered(sender):
-            if error is None:
-                self._answers[sender] = data
-            else:
-                self._errors[sender] = error
+        if error is None:
+            self._replies.answered(sender, data)
+        else:
+            self._replies.refused(sender, error)
         return self.settle()
 
     def lost(self, name: str) -> bool:
         """Give up on a node; see :class:`PendingRequest`."""
-        self._awaited.lost(name)
+        self._replies.lost(name)
         return self.settle()
 
     def settle(self) -> bool:
-        """End if no more answers are waited for; return whether that is so."""
-        if self._awaited.complete:
+        """End if no more replies are waited for; return whether that is so."""
+        if self._replies.complete:
             self.end()
             return True
         return False
@@ -261,5 +215,4 @@ class PendingGather:
     def end(self) -> None:
         """Set the future to the replies that came."""
         if not self.future.done():
-            missing = self._awaited.missing
-            self.future.set_result(Replies(self._answers, errors=self._errors, missing=missing, expected=self._expect))
+            self.future.set_result(self._replies.result())

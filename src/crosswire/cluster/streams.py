@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
-from crosswire.cluster.requests import AwaitedNodes
 from crosswire.core.payloads import ANY, PayloadType
+from crosswire.core.replies import AwaitedReplies
 from crosswire.errors import EventError
 from crosswire.types import Reply, T_co
 
@@ -55,15 +55,16 @@ class PendingStream:
     """A stream that waits for replies. It keeps them until they are taken: at most one of each node that was asked.
 
     Args:
-        awaited: the nodes that were asked.
+        names: of the nodes that are asked, as far as they are known.
+        expect: how many answers are enough, from whichever nodes; None for one from each.
         kind: the type of an answer.
     """
 
     __slots__ = ("_awaited", "_came", "_ended", "_replies", "kind")
 
-    def __init__(self, awaited: AwaitedNodes, kind: PayloadType = ANY) -> None:
+    def __init__(self, names: Iterable[str], expect: int | None, kind: PayloadType = ANY) -> None:
         self.kind = kind
-        self._awaited = awaited
+        self._awaited = AwaitedReplies(dict.fromkeys(names, 1), expect)
         self._replies: deque[Reply] = deque()
         self._came = asyncio.Event()
         self._ended = False
@@ -84,7 +85,7 @@ class PendingStream:
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
         """Take a reply; see :class:`~crosswire.cluster.requests.PendingRequest`."""
-        if not self._ended and self._awaited.answered(sender):
+        if not self._ended and self._awaited.replied(sender):
             self._replies.append(Reply(sender, data, error))
             self._came.set()
         return self.settle()

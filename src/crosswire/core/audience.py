@@ -48,7 +48,7 @@ class Excludable(Protocol):
 
     @property
     def user(self) -> str:
-        """Whose it is."""
+        """Id of the user whose connection it is."""
         ...
 
     @property

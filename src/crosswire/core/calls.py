@@ -1,4 +1,4 @@
-"""Calls that wait for their answer, by id. Knows no clock: its owner says when to give up."""
+"""Calls that wait for their answers, by id. Pure: the caller has the clock and gives up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class CallIds:
-    """Ids for calls: short, and never used twice by one owner."""
+    """Source of ids for calls: short, and never the same twice."""
 
     __slots__ = ("_count",)
 
@@ -17,13 +17,13 @@ class CallIds:
         self._count = 0
 
     def next(self) -> str:
-        """Return a new id."""
+        """Return an id that was not used before."""
         self._count += 1
         return base36(self._count)
 
 
 class PendingCalls(Generic[WaiterT]):
-    """What waits for an answer, by the call's id. A late, repeated or invented answer finds nothing."""
+    """Waiters for answers, by id of the call. A late, repeated or forged answer finds none."""
 
     __slots__ = ("_waiters",)
 
@@ -34,30 +34,30 @@ class PendingCalls(Generic[WaiterT]):
         return len(self._waiters)
 
     def add(self, call_id: str, waiter: WaiterT) -> None:
-        """Remember that ``waiter`` waits for the answer to ``call_id``."""
+        """Add a waiter for the answer to a call."""
         self._waiters[call_id] = waiter
 
     def take(self, call_id: str) -> WaiterT | None:
-        """Return and forget who waits for ``call_id``: an answer counts once."""
+        """Remove and return the waiter for a call, or None: an answer counts once."""
         return self._waiters.pop(call_id, None)
 
     def get(self, call_id: str) -> WaiterT | None:
-        """Return who waits for ``call_id``, who goes on to wait."""
+        """Return the waiter for a call, or None, without removing it."""
         return self._waiters.get(call_id)
 
     def items(self) -> list[tuple[str, WaiterT]]:
-        """All, with their ids."""
+        """Return all waiters, with the ids of their calls."""
         return list(self._waiters.items())
 
     def take_all(self) -> list[WaiterT]:
-        """Return and forget all: the connection is gone."""
+        """Remove and return all waiters: the connection is gone."""
         waiters = list(self._waiters.values())
         self._waiters.clear()
         return waiters
 
 
 def base36(number: int) -> str:
-    """Write a number in 0-9a-z."""
+    """Return a number written with the digits 0-9a-z."""
     digits = ""
     while True:
         number, digit = divmod(number, 36)

@@ -41,6 +41,7 @@ class Listener:
     Attributes:
         handler: as given.
         arity: number of arguments to call it with.
+        takes_data: whether the last of them is the data of an event.
         payload: type that its last argument is validated against, for a handler of an event.
         returns: type that its answers are checked against, for a handler of an event whose annotation can be checked.
         is_async: whether calling it returns an awaitable.
@@ -48,7 +49,7 @@ class Listener:
         tag: the user's label for ``off``.
     """
 
-    __slots__ = ("arity", "handler", "is_async", "once", "payload", "returns", "tag")
+    __slots__ = ("arity", "handler", "is_async", "once", "payload", "returns", "tag", "takes_data")
 
     def __init__(
         self, handler: Handler, arguments: Arguments, what: str, *, once: bool = False, tag: Tag | None = None
@@ -56,6 +57,7 @@ class Listener:
         info = inspect_handler(handler, arguments, what)
         self.handler = handler
         self.arity = info.arity
+        self.takes_data = arguments.data and info.arity == len(arguments)
         self.payload: PayloadType = payload_type(info.data)
         self.returns = return_type(info.returns) if arguments.data else None
         self.is_async = is_async(handler)

@@ -16,7 +16,7 @@ from crosswire.runtime.flusher import Flushable
 logger = logging.getLogger("crosswire.server")
 
 Frames = dict[Format, Any]
-"""One message, as each format in use has encoded it."""
+"""Frames of a message, by format."""
 _MAX_HELD = 64 * 1024
 """Bytes of messages that are held back to be pushed together."""
 

@@ -22,7 +22,7 @@ class UserIndex(Generic[MemberT]):
 
     @property
     def members(self) -> Collection[MemberT]:
-        """Connections of all users."""
+        """Connections of all users on this server."""
         return self._members
 
     @property

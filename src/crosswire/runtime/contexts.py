@@ -1,15 +1,18 @@
-"""Runs code with context variables of its own: what a handler sets is nobody else's."""
+"""Runs code with context variables of its own: what one handler sets, no other one sees."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
+from time import monotonic
 from types import coroutine
 from typing import Any, TypeVar
 
+from crosswire.runtime.slow_handlers import SlowHandlerWatch
+
 T = TypeVar("T")
-Enter = Callable[[], Context]
-"""Gives the context that a listener runs in: a fresh copy, or the one that is shared on purpose."""
+ContextFactory = Callable[[], Context]
+"""Returns the context that a listener runs in: a fresh copy, or one that is shared on purpose."""
 
 
 @coroutine
@@ -17,22 +20,36 @@ def run_in(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any
     """Await a coroutine in a context, in the present task.
 
     Args:
-        context: whose variables it sees, and that keeps what it sets. It may run other code between two steps, but
-            no code that is in it already.
+        context: whose variables the coroutine sees, and that keeps what it sets. It may run other code between two
+            steps, but no code that is in it already.
         work: the coroutine.
 
     Returns:
-        What it returns; it raises what it raises.
+        The coroutine's result; what it raises is raised.
     """
     try:
         waits_for = context.run(work.send, None)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
-    return (yield from go_on(context, work, waits_for))
+    return (yield from resume(work, waits_for, context))
 
 
-def go_on(context: Context, work: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
-    """As :func:`run_in`, for a coroutine that has begun and yielded ``waits_for``."""
+def resume(
+    work: Coroutine[Any, Any, T],
+    waits_for: Any,
+    context: Context | None,
+    watch: SlowHandlerWatch | None = None,
+    what: str = "",
+) -> Generator[Any, Any, T]:
+    """Await a coroutine that has begun, from its first ``await`` on; otherwise as :func:`run_in`.
+
+    Args:
+        work: the coroutine.
+        waits_for: what it yielded.
+        context: that it runs in; None for the one of the present task.
+        watch: warns of a step that takes too long; it costs half of what ``WatchedCoroutine`` does.
+        what: the event, for such a warning.
+    """
     while True:
         try:
             value = yield waits_for
@@ -44,7 +61,11 @@ def go_on(context: Context, work: Coroutine[Any, Any, T], waits_for: Any) -> Gen
             argument: Any = error
         else:
             step, argument = work.send, value
+        began = 0.0 if watch is None else monotonic()
         try:
-            waits_for = context.run(step, argument)
+            waits_for = step(argument) if context is None else context.run(step, argument)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+        finally:
+            if watch is not None and monotonic() - began > watch.limit:
+                watch.report(what, began)

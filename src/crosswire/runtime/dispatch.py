@@ -1,38 +1,41 @@
-"""Calls listeners in order, the synchronous at once, the asynchronous in a task, and keeps their failures apart."""
+"""Calls listeners in order, the synchronous at once, and collects what they return or raise."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import partial
 from time import monotonic
 from types import CoroutineType
 from typing import Any, NamedTuple
 
 from crosswire.core.listeners import AnyHook, Listener
-from crosswire.core.payloads import PayloadType
 from crosswire.core.returns import ReturnType
-from crosswire.errors import InvalidPayload
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
-from crosswire.runtime.contexts import Enter, run_in
+from crosswire.runtime.contexts import ContextFactory, run_in
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
 
-Decode = Callable[[PayloadType], Any]
-Failed = Callable[[BaseException], None]
+CallListener = Callable[[Listener], Any]
+"""Calls one listener with as many arguments as it takes."""
+ReportFailure = Callable[[BaseException], None]
 
 
 class Outcome:
     """What the listeners of one event gave: the first value that is not None, or the first failure.
+
+    Args:
+        report: called with every exception that a listener raised.
 
     Attributes:
         value: the first value that is not None, if it came before any failure.
         error: the first failure, if it came before any value.
     """
 
-    __slots__ = ("_failed", "error", "value")
+    __slots__ = ("_report", "error", "value")
 
-    def __init__(self, failed: Failed) -> None:
-        self._failed = failed
+    def __init__(self, report: ReportFailure) -> None:
+        self._report = report
         self.value: Any = None
         self.error: BaseException | None = None
 
@@ -45,21 +48,14 @@ class Outcome:
         """Note what a listener raised, and report it."""
         if self.value is None and self.error is None:
             self.error = error
-        self._failed(error)
-
-
-def call(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
-    """Call one listener with as many of ``(*subject, data)`` as it takes; its data is decoded only if it takes it."""
-    if listener.arity > len(subject):
-        return listener.handler(*subject, decode(listener.payload))
-    return listener.handler(*subject[: listener.arity])
+        self._report(error)
 
 
 def checked(returns: ReturnType, value: Any) -> Any:
-    """Check what a handler returned; of an awaitable, what it gives is checked once it is awaited.
+    """Check what a handler returned; of an awaitable, check the result once it is awaited.
 
     Raises:
-        TypeError: it does not fit what the handler's annotation says.
+        TypeError: the value does not fit the handler's annotation.
     """
     if hasattr(value, "__await__"):
         return returns.awaited(value)
@@ -67,102 +63,81 @@ def checked(returns: ReturnType, value: Any) -> Any:
     return value
 
 
-def will_be_called(listeners: tuple[Listener, ...], subject: int, decode: Decode, *, busy: bool) -> list[Listener]:
-    """Tell which listeners an event is about to reach.
-
-    Not those whose data does not fit, nor what has to wait while too much is at work: an event that comes to nothing
-    does not use up what is called once.
-
-    Args:
-        listeners: of the event.
-        subject: number of arguments in front of the data.
-        decode: the data.
-        busy: whether no asynchronous one can be begun.
-    """
-    reached: list[Listener] = []
-    for listener in listeners:
-        if busy and listener.is_async:
-            break
-        try:
-            if listener.once and listener.arity > subject:
-                decode(listener.payload)
-        except InvalidPayload:
-            continue
-        reached.append(listener)
-    return reached
-
-
 def call_sync(
     listeners: tuple[Listener, ...],
-    subject: tuple[Any, ...],
-    decode: Decode,
+    call: CallListener,
     outcome: Outcome,
-    enter: Enter = copy_context,
+    new_context: ContextFactory = copy_context,
     watch: SlowHandlerWatch | None = None,
     what: str = "",
-) -> Unfinished | None:
+) -> Continuation | None:
     """Call the listeners up to the first that has to be awaited; return what is left to do, if anything.
 
-    Each runs in a context of its own, which ``enter`` gives. ``watch`` warns of one that takes too long, as one of
-    ``what``.
+    Args:
+        listeners: what to call, in order.
+        call: calls one.
+        outcome: takes what they return and raise.
+        new_context: returns the context that the next one runs in.
+        watch: warns of one that takes too long.
+        what: the event or hook, for such a warning.
     """
     for index, listener in enumerate(listeners):
         if listener.is_async:
-            return Unfinished(None, listeners[index:], enter)
-        context = enter()
+            return Continuation(None, listeners[index:], new_context)
+        context = new_context()
         began = 0.0 if watch is None else monotonic()
         try:
             try:
-                value = context.run(call, listener, subject, decode)
+                value = context.run(call, listener)
             finally:
                 if watch is not None and monotonic() - began > watch.limit:
                     watch.report(what, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is reported by the outcome
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the outcome reports it
             outcome.raised(error)
             continue
         if type(value) is CoroutineType:
-            return Unfinished((context, value), listeners[index + 1 :], enter)
+            return Continuation((context, value), listeners[index + 1 :], new_context)
         outcome.returned(value)
     return None
 
 
-class Unfinished(NamedTuple):
-    """What is left of an event once it needs a task.
+class Continuation(NamedTuple):
+    """The rest of an event or hook, from the first listener on that has to be awaited.
 
     Attributes:
-        begun: a coroutine that a listener which did not look asynchronous returned, and its context.
+        begun: a coroutine that a synchronous listener returned, and its context.
         listeners: those still to be called.
-        enter: gives the context for each of them.
+        new_context: returns the context that the next one runs in.
     """
 
     begun: tuple[Context, CoroutineType[Any, Any, Any]] | None
     listeners: tuple[Listener, ...]
-    enter: Enter = copy_context
+    new_context: ContextFactory = copy_context
 
-    async def finish(self, subject: tuple[Any, ...], decode: Decode, outcome: Outcome) -> None:
-        """Call the listeners one after the other, awaiting what has to be; in a task, or a worker's job, of its own.
+    async def run(self, call: CallListener, outcome: Outcome) -> None:
+        """Call the listeners one after the other and await what they return; to be run in a task or job of its own.
 
         Raises:
-            CancelledError: this task was cancelled; the outcome says so too.
+            CancelledError: this task was cancelled; the outcome has it as well.
         """
-        if self.begun is None and self.enter is copy_context and len(self.listeners) == 1:
-            await _settle(None, _call_async(self.listeners[0], subject, decode), outcome)  # it has this task's alone
+        if self.begun is None and self.new_context is copy_context and len(self.listeners) == 1:
+            await _settle(None, _call_async(self.listeners[0], call), outcome)  # the task's own context is enough
             return
         if self.begun is not None:
             await _settle(*self.begun, outcome)
         for listener in self.listeners:
-            await _settle(self.enter(), _call_async(listener, subject, decode), outcome)
+            await _settle(self.new_context(), _call_async(listener, call), outcome)
 
-    def drop(self) -> None:
-        """Do nothing of it."""
+    def close(self) -> None:
+        """Close the coroutine that has begun, if there is one; nothing more is called."""
         if self.begun is not None:
             self.begun[1].close()
 
 
-async def _call_async(listener: Listener, subject: tuple[Any, ...], decode: Decode) -> Any:
-    value = call(listener, subject, decode)
+async def _call_async(listener: Listener, call: CallListener) -> Any:
+    value = call(listener)
     if listener.is_async or type(value) is CoroutineType:
         value = await value
     if listener.returns is not None:
@@ -182,13 +157,22 @@ async def _settle(context: Context | None, work: Coroutine[Any, Any, Any], outco
 
 
 def fire(
-    hook: AnyHook, arguments: tuple[Any, ...], tasks: BackgroundTasks, failed: Failed, enter: Enter = copy_context
+    hook: AnyHook,
+    arguments: tuple[Any, ...],
+    tasks: BackgroundTasks,
+    report: ReportFailure,
+    new_context: ContextFactory = copy_context,
 ) -> asyncio.Task[None] | None:
-    """Call a hook's listeners with ``arguments``; return the task that goes on with the asynchronous ones, if any.
+    """Call a hook's listeners; return the task that goes on with the asynchronous ones, if there are any.
 
-    Each runs in a context of its own, which ``enter`` gives.
+    Args:
+        hook: its listeners that were added with ``once`` are removed.
+        arguments: each listener gets as many of them as it takes.
+        tasks: where the asynchronous listeners run.
+        report: called with what they raise.
+        new_context: returns the context that the next one runs in.
     """
-    return fire_some(hook.name, hook.take(), arguments, tasks, failed, enter) if hook else None
+    return fire_some(hook.name, hook.take(), arguments, tasks, report, new_context) if hook else None
 
 
 def fire_some(
@@ -196,16 +180,17 @@ def fire_some(
     listeners: tuple[Listener, ...],
     arguments: tuple[Any, ...],
     tasks: BackgroundTasks,
-    failed: Failed,
-    enter: Enter = copy_context,
+    report: ReportFailure,
+    new_context: ContextFactory = copy_context,
 ) -> asyncio.Task[None] | None:
-    """As :func:`fire`, with some of the listeners of the hook of that name."""
-    outcome = Outcome(failed)
-    unfinished = call_sync(listeners, arguments, _no_payload, outcome, enter, tasks.watch, name)
-    if unfinished is None:
+    """Call some of the listeners of the hook of that name; otherwise as :func:`fire`."""
+    outcome = Outcome(report)
+    call = partial(_call_hook, arguments)
+    rest = call_sync(listeners, call, outcome, new_context, tasks.watch, name)
+    if rest is None:
         return None
-    return tasks.start(unfinished.finish(arguments, _no_payload, outcome), f"crosswire hook {name}", name)
+    return tasks.start(rest.run(call, outcome), f"crosswire hook {name}", name)
 
 
-def _no_payload(_kind: PayloadType) -> None:
-    """Hooks have arguments, no payload: a hook's listener never takes more than it is offered."""
+def _call_hook(arguments: tuple[Any, ...], listener: Listener) -> Any:
+    return listener.handler(*arguments[: listener.arity])

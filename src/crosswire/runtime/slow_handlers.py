@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context
 from time import monotonic
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -116,40 +115,6 @@ class WatchedCoroutine(Coroutine[Any, Any, Any]):
         finally:
             if monotonic() - began > self._watch.limit:
                 self._watch.report(self._what, began)
-
-
-def go_on_watched(
-    context: Context | None, work: Coroutine[Any, Any, T], waits_for: Any, what: str, watch: SlowHandlerWatch
-) -> Generator[Any, Any, T]:
-    """As ``contexts.go_on``, and watch each step; it costs half of what :class:`WatchedCoroutine` does.
-
-    Args:
-        context: that the coroutine runs in; None for that of the present task.
-        work: the coroutine, which has begun.
-        waits_for: what it yielded.
-        what: it belongs to.
-        watch: warns of a step that takes too long.
-    """
-    limit = watch.limit
-    while True:
-        try:
-            value = yield waits_for
-        except GeneratorExit:
-            work.close()
-            raise
-        except BaseException as error:  # noqa: BLE001 - passed on to the coroutine, cancellation too
-            step: Callable[[Any], Any] = work.throw
-            argument: Any = error
-        else:
-            step, argument = work.send, value
-        began = monotonic()
-        try:
-            waits_for = step(argument) if context is None else context.run(step, argument)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        finally:
-            if monotonic() - began > limit:
-                watch.report(what, began)
 
 
 def call_watched(

@@ -11,28 +11,27 @@ from types import coroutine
 from typing import Any, Protocol
 
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.runtime.contexts import go_on
-from crosswire.runtime.slow_handlers import go_on_watched
+from crosswire.runtime.contexts import resume
 
 Job = Coroutine[Any, Any, None]
-_NAME = "crosswire worker"
+_TASK_NAME = "crosswire worker"
 
 
 class JobEvents(Protocol):
-    """Whose jobs they are, and who may have to cancel them."""
+    """Callbacks for what becomes of a job, for whoever may have to cancel it."""
 
     def waits(self, task: asyncio.Task[None], /) -> None:
-        """A job of it waits for something, and has this task for itself from now on."""
+        """Called when a job waits for the first time: it has this task for itself from now on."""
 
     def released(self, task: asyncio.Task[None], /) -> None:
-        """That job has ended."""
+        """Called when the job that had this task for itself has ended."""
 
     def dropped(self) -> None:
-        """A job of it is forgotten before it began."""
+        """Called when a job is discarded before it has begun."""
 
 
 _Entry = tuple[Job, Context, JobEvents | None, str]
-"""A job that has not begun: with its context, its owner, and of what it is. A tuple is the cheapest there is."""
+"""Arguments of :meth:`Workers.start` for a job that has not begun; a tuple is the cheapest there is."""
 
 
 class Workers:
@@ -49,93 +48,98 @@ class Workers:
         tasks: where the workers are run.
 
     Attributes:
+        watch: warns of steps of jobs that take too long; that of the tasks.
         waiting: the jobs that have not begun; for others to look at, whether there are any.
     """
 
-    __slots__ = ("_hired", "_tasks", "_turn", "_wait", "_watch", "waiting")
+    __slots__ = ("_jobs_wait", "_takers", "_tasks", "_turn", "waiting", "watch")
 
     def __init__(self, tasks: BackgroundTasks) -> None:
         self._tasks = tasks
-        self._watch = tasks.watch
+        self.watch = tasks.watch
         self.waiting: deque[_Entry] = deque()
-        self._hired = 0  # workers that take from the queue, or are about to
-        self._wait = False  # whether jobs wait, as far as it is known from the last ones
-        self._turn: object | None = None  # of the event loop, in which jobs of workers of their own began
+        self._takers = 0  # workers that take jobs from the queue, or are about to
+        self._jobs_wait = False  # whether jobs wait for something, as far as the last ones tell
+        self._turn: object | None = None  # of the event loop, in which jobs with a worker of their own began
 
-    def start(self, job: Job, context: Context, owner: JobEvents | None = None, what: str = "") -> None:
-        """Run a job soon, in a context of its own; its steps are watched as those of ``what``.
+    def start(self, job: Job, context: Context, events: JobEvents | None = None, what: str = "") -> None:
+        """Run a job soon, behind those that were started before.
 
-        It handles its own errors. Who starts it bounds how many there are.
+        Args:
+            job: handles its own errors. The number of jobs is to be bounded by the caller.
+            context: the job's own.
+            events: told what becomes of it.
+            what: the event that it handles, for a warning of a step that takes too long.
         """
-        entry = (job, context, owner, what)
+        entry = (job, context, events, what)
         self.waiting.append(entry)
-        if self._wait:
-            self._hired += 1
+        if self._jobs_wait:
+            self._takers += 1
             task: list[asyncio.Task[None]] = []
-            task.append(self._tasks.begin(self._work_on(entry, task), _NAME, context))
-        elif not self._hired:
+            task.append(self._tasks.begin(self._run_with_own_worker(entry, task), _TASK_NAME, context))
+        elif not self._takers:
             try:
-                self._hire()
+                self._add_worker()
             except BaseException:
                 self.waiting.remove(entry)
                 job.close()
                 raise
 
     def drop(self) -> None:
-        """Forget the jobs that have not begun."""
+        """Discard the jobs that have not begun."""
         while self.waiting:
-            job, _, owner, _ = self.waiting.popleft()
+            job, _, events, _ = self.waiting.popleft()
             job.close()
-            if owner is not None:
-                owner.dropped()
-        self._hired = 0
+            if events is not None:
+                events.dropped()
+        self._takers = 0
 
-    def _hire(self) -> None:
-        self._hired += 1
+    def _add_worker(self) -> None:
+        self._takers += 1
         try:
-            self._tasks.start(self._work(), _NAME)
+            self._tasks.start(self._run_queue(), _TASK_NAME)
         except BaseException:
-            self._hired -= 1
+            self._takers -= 1
             raise
 
-    def _leave(self) -> None:
-        """Take from the queue no more; see to it that somebody does."""
-        if self._hired:  # those hired before a drop are not counted
-            self._hired -= 1
-        if self.waiting and not self._hired:
-            for _ in range(len(self.waiting) if self._wait else 1):
-                self._hire()
+    def _stop_taking(self) -> None:
+        """Note that a worker takes no more jobs from the queue, and add another if none does."""
+        if self._takers:  # those from before a drop are not counted
+            self._takers -= 1
+        if self.waiting and not self._takers:
+            for _ in range(len(self.waiting) if self._jobs_wait else 1):
+                self._add_worker()
 
-    async def _work_on(self, entry: _Entry, begun: list[asyncio.Task[None]]) -> None:
-        """Run one job, whose context is that of this task, if its turn has come; else whatever comes first.
+    async def _run_with_own_worker(self, entry: _Entry, begun: list[asyncio.Task[None]]) -> None:
+        """Run one job, whose context is that of this task, if it is the next in the queue; else what comes first.
 
         ``begun`` holds this task, unless its first step runs at once: to ask for it takes long before Python 3.12.
         """
         queue, task = self.waiting, begun[0] if begun else _current()
         try:
             if not queue or queue[0] is not entry:
-                await self._work(entry)
+                await self._run_queue(entry)
                 return
             queue.popleft()
-            self._leave()
+            self._stop_taking()
             if (turn := self._turn) is None:
                 turn = self._turn = object()
                 asyncio.get_running_loop().call_soon(self._end_turn)
-            await self._owned(entry, task)
+            await self._run_own(entry, task)
             if self._turn is turn:
-                self._wait = False
+                self._jobs_wait = False
         except Exception as error:  # noqa: BLE001 - reported
-            self._tasks.failed(_NAME, error)
+            self._tasks.failed(_TASK_NAME, error)
         finally:
             self._tasks.end(task)
 
     @coroutine
-    def _owned(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
-        """Run the job of a worker of its own."""
-        job, _, owner, what = entry
-        watch = self._watch
-        if owner is not None:
-            owner.waits(task)
+    def _run_own(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
+        """Run a job in a worker of its own, whose context is the job's."""
+        job, _, events, what = entry
+        watch = self.watch
+        if events is not None:
+            events.waits(task)
         try:
             if watch is None:
                 yield from job
@@ -148,57 +152,54 @@ class Workers:
             finally:
                 if monotonic() - began > watch.limit:
                     watch.report(what, began)
-            yield from go_on_watched(None, job, waits_for, what, watch)
+            yield from resume(job, waits_for, None, watch, what)
         finally:
-            if owner is not None:
-                owner.released(task)
+            if events is not None:
+                events.released(task)
 
     def _end_turn(self) -> None:
         self._turn = None
 
-    async def _work(self, own: _Entry | None = None) -> None:
-        """Run what comes first; ``own`` is in the context of this task already."""
+    async def _run_queue(self, own: _Entry | None = None) -> None:
+        """Run the jobs in the queue until one waits; ``own`` is the one whose context this task has already."""
         task = _current()
         while self.waiting:
             entry = self.waiting.popleft()
             if entry is own:
-                self._leave()
-                await self._owned(entry, task)
+                self._stop_taking()
+                await self._run_own(entry, task)
                 return
-            if await self._run(entry, task):
+            if await self._run_next(entry, task):
                 return
             if task.cancelling():  # the job that just ended was meant, not the next
                 break
-        self._leave()
+        self._stop_taking()
 
     @coroutine
-    def _run(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, bool]:
-        """Run a job to its end; tell whether it had to wait, and the queue therefore has other workers now."""
-        job, context, owner, what = entry
-        watch = self._watch
+    def _run_next(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, bool]:
+        """Run a job to its end; return whether it had to wait, and the queue therefore has other workers now."""
+        job, context, events, what = entry
+        watch = self.watch
         began = 0.0 if watch is None else monotonic()
         try:
             waits_for = context.run(job.send, None)
         except StopIteration:
             return False
         except BaseException:
-            self._leave()  # it ends this worker, and is reported for it
+            self._stop_taking()  # the exception ends this worker, and is reported for it
             raise
         finally:
             if watch is not None and monotonic() - began > watch.limit:
                 watch.report(what, began)
-        self._wait = True
-        self._leave()
-        if owner is not None:
-            owner.waits(task)
+        self._jobs_wait = True
+        self._stop_taking()
+        if events is not None:
+            events.waits(task)
         try:
-            if watch is None:
-                yield from go_on(context, job, waits_for)
-            else:
-                yield from go_on_watched(context, job, waits_for, what, watch)
+            yield from resume(job, waits_for, context, watch, what)
         finally:
-            if owner is not None:
-                owner.released(task)
+            if events is not None:
+                events.released(task)
         return True
 
 

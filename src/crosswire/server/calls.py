@@ -1,4 +1,4 @@
-"""Answers that the server waits for from its clients."""
+"""Calls of the server to its clients that wait for their answers."""
 
 from __future__ import annotations
 
@@ -7,40 +7,44 @@ from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from crosswire.core.payloads import ANY, PayloadType
+from crosswire.core.replies import GatheredReplies
 from crosswire.errors import EventError, NotConnected
 from crosswire.types import Replies
 
 
-class CalledConnection(Protocol):
+class CalledPeer(Protocol):
     """A connection that was called, as far as a call knows it."""
 
     user: str
 
 
-class Waiter(Protocol):
-    """Waits for answers from one connection or several.
+class PendingPeerRequest(Protocol):
+    """A request that waits for answers from one connection or several.
 
     Attributes:
-        kind: what an answer is decoded into.
+        kind: the type of an answer.
     """
 
     kind: PayloadType
 
-    def answered(self, by: CalledConnection, payload: Any, /) -> None:
-        """A connection answered."""
+    def answered(self, by: CalledPeer, payload: Any, /) -> None:
+        """Take the answer of a connection."""
 
-    def refused(self, by: CalledConnection, error: EventError) -> None:
-        """A connection refused."""
+    def refused(self, by: CalledPeer, error: EventError) -> None:
+        """Take the refusal of a connection."""
 
-    def lost(self, by: CalledConnection, /) -> None:
-        """A connection is gone, and will not answer."""
+    def lost(self, by: CalledPeer, /) -> None:
+        """Give up on the answer of a connection that is gone."""
 
 
-class OneAnswer:
-    """Waits for the answer of one connection.
+class PendingPeerCall:
+    """A call to one connection.
 
     Args:
-        kind: what it is decoded into.
+        kind: the type of the answer.
+
+    Attributes:
+        future: the answer.
     """
 
     __slots__ = ("future", "kind")
@@ -49,18 +53,18 @@ class OneAnswer:
         self.kind = kind
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    def answered(self, _by: CalledConnection, payload: Any) -> None:
-        """It answered."""
+    def answered(self, _by: CalledPeer, payload: Any) -> None:
+        """Set the answer; see :class:`PendingPeerRequest`."""
         if not self.future.done():
             self.future.set_result(payload)
 
-    def refused(self, by: CalledConnection, error: EventError) -> None:
-        """It refused."""
+    def refused(self, by: CalledPeer, error: EventError) -> None:
+        """Fail with the refusal; see :class:`PendingPeerRequest`."""
         error.sender = by.user
         self._fail(error)
 
-    def lost(self, by: CalledConnection) -> None:
-        """It is gone."""
+    def lost(self, by: CalledPeer) -> None:
+        """Fail with NotConnected; see :class:`PendingPeerRequest`."""
         self._fail(NotConnected(f"the connection of user {by.user!r} was closed before it answered"))
 
     def _fail(self, error: Exception) -> None:
@@ -68,62 +72,49 @@ class OneAnswer:
             self.future.set_exception(error)
 
 
-class ManyAnswers:
-    """Waits for the first answer of each user, of all that user's connections.
+class PendingPeerGather:
+    """A request to users. The first answer of each counts, over whichever of the user's connections.
 
     Args:
-        users: who is asked, with or without a connection.
-        asked: their connections.
-        kind: what an answer is decoded into.
+        users: the users that are asked, with or without a connection.
+        peers: their connections.
+        kind: the type of an answer.
     """
 
-    __slots__ = ("_answers", "_done", "_errors", "_reachable", "_user_of", "_waiting", "kind")
+    __slots__ = ("_done", "_replies", "_user_of", "kind")
 
-    def __init__(self, users: Iterable[str], asked: Collection[CalledConnection], kind: PayloadType = ANY) -> None:
+    def __init__(self, users: Iterable[str], peers: Collection[CalledPeer], kind: PayloadType = ANY) -> None:
         self.kind = kind
-        self._waiting: dict[str, int] = dict.fromkeys(users, 0)
-        # A connection may be another user's by the time it answers; it answers as who was asked.
-        self._user_of = {connection: connection.user for connection in asked}
+        # A connection may have another user by the time it answers; its answer is that of the user who was asked.
+        self._user_of = {peer: peer.user for peer in peers}
+        ways = dict.fromkeys(users, 0)
         for user in self._user_of.values():
-            self._waiting[user] = self._waiting.get(user, 0) + 1
-        self._reachable = sum(1 for connections in self._waiting.values() if connections)
-        self._answers: dict[str, Any] = {}
-        self._errors: dict[str, EventError] = {}
+            ways[user] = ways.get(user, 0) + 1
+        self._replies = GatheredReplies(ways)
         self._done = asyncio.Event()
-        self._less(0)
+        self._settle(self._replies.complete)
 
     async def wait(self, timeout: float) -> Replies:
-        """Wait until all have answered or can't any more, at most ``timeout`` seconds."""
+        """Wait until all users have answered or can't any more, at most ``timeout`` seconds; return the replies."""
         try:
             async with asyncio.timeout(timeout):
                 await self._done.wait()
         except TimeoutError:
-            pass  # who did not answer is told in `missing`
-        return Replies(self._answers, errors=self._errors, missing=tuple(self._waiting))
+            pass  # the users that did not answer are in `missing`
+        return self._replies.result()
 
-    def answered(self, by: CalledConnection, payload: Any) -> None:
-        """A connection answered: its user is done with."""
-        user = self._user_of[by]
-        if self._waiting.pop(user, None) is not None:
-            self._answers[user] = payload
-            self._less(1)
+    def answered(self, by: CalledPeer, payload: Any) -> None:
+        """Take the answer of a connection as its user's; see :class:`PendingPeerRequest`."""
+        self._settle(self._replies.answered(self._user_of[by], payload))
 
-    def refused(self, by: CalledConnection, error: EventError) -> None:
-        """A connection refused: its user is done with."""
-        user = self._user_of[by]
-        if self._waiting.pop(user, None) is not None:
-            error.sender = user
-            self._errors[user] = error
-            self._less(1)
+    def refused(self, by: CalledPeer, error: EventError) -> None:
+        """Take the refusal of a connection as its user's; see :class:`PendingPeerRequest`."""
+        self._settle(self._replies.refused(self._user_of[by], error))
 
-    def lost(self, by: CalledConnection) -> None:
-        """A connection is gone; its user may still answer on another."""
-        user = self._user_of[by]
-        if user in self._waiting:
-            self._waiting[user] -= 1
-            self._less(0 if self._waiting[user] else 1)
+    def lost(self, by: CalledPeer) -> None:
+        """Give up on the user if this was the last connection; see :class:`PendingPeerRequest`."""
+        self._settle(self._replies.lost(self._user_of[by]))
 
-    def _less(self, users: int) -> None:
-        self._reachable -= users
-        if not self._reachable:
+    def _settle(self, complete: bool) -> None:
+        if complete:
             self._done.set()

@@ -13,7 +13,7 @@ from crosswire.core.formats import Payloads, encode
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import BusUnavailable, EventError
 from crosswire.rooms.fanout import FanOut
-from crosswire.server.calls import ManyAnswers
+from crosswire.server.calls import PendingPeerGather
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.peer import Peer
 from crosswire.server.registry import Registry
@@ -92,7 +92,7 @@ class LocalDelivery:
         fanout = self._fanout
         if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
             for peer in recipients:
-                peer.deliver(peer.format.wrap(payloads))
+                peer.send_encoded(peer.format.wrap(payloads))
         elif exclude is not None or isinstance(target, ToUsers):
             fanout.push(fanout.frames(payloads), recipients, exclude)
         else:
@@ -107,7 +107,7 @@ class LocalDelivery:
         call_id = self._call_ids.next()
         frames = self._fanout.encode(messages.server_call(event, data, call_id))
         asked = list(self._recipients(target))
-        answers = ManyAnswers(self._users(target), asked, kind)
+        answers = PendingPeerGather(self._users(target), asked, kind)
         try:
             for peer in asked:
                 peer.expect(call_id, answers)

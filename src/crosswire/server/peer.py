@@ -12,7 +12,7 @@ from crosswire.errors import NotConnected
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.throttled_warnings import shown
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
-from crosswire.server.calls import Waiter
+from crosswire.server.calls import PendingPeerRequest
 from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
 from crosswire.server.registry import Registry
@@ -39,7 +39,7 @@ class Peer(Generic[SocketT]):
         id: as given.
         user: whose connection it is; the id until it has another.
         format: as given.
-        push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`deliver`.
+        push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`send_encoded`.
         stamp: time of its user's claim, to compare with connections to other servers.
         keepalive: pings it, or watches its heartbeats; told when anything arrives.
         socket: the application's view of the connection; deleted when the connection closes.
@@ -87,7 +87,7 @@ class Peer(Generic[SocketT]):
         self._fanout = fanout
         self._heartbeat = heartbeat
         self._wheel = wheel
-        self._calls: PendingCalls[Waiter] | None = None
+        self._calls: PendingCalls[PendingPeerRequest] | None = None
         self._background: Timer | None = None
         self._rooms_left: dict[str, set[str]] | None = None
         self._on_called: Callable[[], None] | None = None
@@ -108,7 +108,7 @@ class Peer(Generic[SocketT]):
 
     # Sending
 
-    def deliver(self, encoded: Encoded) -> None:
+    def send_encoded(self, encoded: Encoded) -> None:
         """Queue what ``format`` has encoded, behind messages that were sent to many before."""
         self._fanout.flush()
         self.push(encoded)
@@ -128,7 +128,7 @@ class Peer(Generic[SocketT]):
 
     # Calls
 
-    def expect(self, call_id: str, waiter: Waiter) -> None:
+    def expect(self, call_id: str, waiter: PendingPeerRequest) -> None:
         """Give the answer to a call to ``waiter`` when it comes.
 
         Raises:
@@ -141,7 +141,7 @@ class Peer(Generic[SocketT]):
         if self._on_called is not None:
             self._on_called()
 
-    def forget(self, call_id: str) -> Waiter | None:
+    def forget(self, call_id: str) -> PendingPeerRequest | None:
         """Stop waiting for the answer to a call; return its waiter, or None if the call is not pending."""
         return self._calls.take(call_id) if self._calls is not None else None
 

@@ -151,7 +151,7 @@ class Server:
         hooks = HookRunner(self._hooks, tasks, limits.handlers, failures)
         peers = PeerFactory(self._registry, fanout, subscriptions, policy, heartbeat, wheel, call_ids)
         admission = Admission(self._registry, policy, hooks, tasks, wheel, limits.auth_timeout, failures)
-        router = Router(self._events, self._hooks, limits, workers, failures, watch)
+        router = Router(self._events, self._hooks, limits, workers, failures)
         open_session = partial(Session, peers, admission, router, hooks, limits, heartbeat, wheel, sessions)
         self._acceptor = Upgrades(self._routes, self._authentication, terms, sessions, open_session, failures, watch)
         self._listener = make_listener(

@@ -23,10 +23,10 @@ from crosswire.server.peer import Peer
 from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.ready_wait import ReadyWait
 from crosswire.server.router import Router
+from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.server.teardown import Teardown
-from crosswire.server.work import Work
 from crosswire.transport.interface import Connection
 from crosswire.types import Close
 
@@ -145,7 +145,7 @@ class Session:
         self._teardown: Teardown | None = None
         self.pending: asyncio.Task[None] | None = None
         self.ready_wait: ReadyWait | None = None
-        self.work = Work(variables)
+        self.work = RunningHandlers(variables)
         self.peer: Peer[Socket]
         self.socket: Socket
 
@@ -216,7 +216,7 @@ class Session:
         self._phase = Phase.CATCHING_UP
         if self.peer.is_open:
             if self._tells_ready:
-                self.peer.deliver(self._format.encode(READY_MESSAGE))
+                self.peer.send_encoded(self._format.encode(READY_MESSAGE))
             if self._echo_due:
                 self._echo()
         self._catch_up()
@@ -333,7 +333,7 @@ class Session:
         self._run_in_turn(self._hooks.on_heartbeat)
 
     def _echo(self) -> None:
-        self.peer.deliver(self._format.raw(Opcode.TEXT, self._heartbeat.text.encode()))
+        self.peer.send_encoded(self._format.raw(Opcode.TEXT, self._heartbeat.text.encode()))
 
     def _run_in_turn(self, hook: AnyHook) -> None:
         """Run a hook, behind the messages that wait."""

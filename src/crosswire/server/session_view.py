@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from crosswire.server.peer import Peer
+from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.socket import Socket
-from crosswire.server.work import Work
 
 
 class SessionView(Protocol):
@@ -20,7 +20,7 @@ class SessionView(Protocol):
 
     peer: Peer[Socket]
     socket: Socket
-    work: Work
+    work: RunningHandlers
 
     def hold_if_full(self) -> None:
         """Let messages wait while as many handlers are at work for the client as may be."""

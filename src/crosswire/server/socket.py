@@ -14,7 +14,7 @@ from crosswire.core.options import require_timeout
 from crosswire.core.payloads import payload_type
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
-from crosswire.server.calls import OneAnswer
+from crosswire.server.calls import PendingPeerCall
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
 from crosswire.server.peer import Peer
@@ -123,7 +123,7 @@ class Socket:
         if get_ident() != self._thread:
             raise self._wrong_thread()
         peer = self._peer
-        peer.deliver(peer.format.encode(messages.event(require_event(event), data)))
+        peer.send_encoded(peer.format.encode(messages.event(require_event(event), data)))
 
     def send_raw(self, message: str | bytes) -> None:
         """Send a message of your own protocol: text for a str, binary for bytes.
@@ -135,13 +135,13 @@ class Socket:
         self._require_thread()
         peer = self._peer
         if not isinstance(message, str):
-            peer.deliver(peer.format.raw(Opcode.BINARY, bytes(message)))
+            peer.send_encoded(peer.format.raw(Opcode.BINARY, bytes(message)))
             return
         try:
             text = message.encode()
         except UnicodeEncodeError as error:
             raise InvalidPayload(f"the message has no UTF-8 form: {error}") from error
-        peer.deliver(peer.format.raw(Opcode.TEXT, text))
+        peer.send_encoded(peer.format.raw(Opcode.TEXT, text))
 
     async def call(self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING) -> T:
         """Call the client and return its answer.
@@ -162,12 +162,12 @@ class Socket:
         """
         self._require_thread()
         require_timeout(timeout)
-        waiter, peer = OneAnswer(payload_type(type)), self._peer
+        waiter, peer = PendingPeerCall(payload_type(type)), self._peer
         call_id = self._call_ids.next()
         frame = peer.format.encode(messages.server_call(require_event(event), data, call_id))
         peer.expect(call_id, waiter)
         try:
-            peer.deliver(frame)
+            peer.send_encoded(frame)
             async with asyncio.timeout(timeout):
                 answer: T = await waiter.future
                 return answer

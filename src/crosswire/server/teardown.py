@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.socket import Socket
-from crosswire.server.work import Work
 
 logger = logging.getLogger("crosswire.server")
 
@@ -34,7 +34,7 @@ class Teardown:
     def __init__(
         self,
         socket: Socket,
-        work: Work,
+        work: RunningHandlers,
         wheel: TimerWheel,
         linger: float,
         unfinished: set[Teardown],

@@ -1,4 +1,4 @@
-"""A client in memory, for the tests of an application."""
+"""A client in memory, for tests of an application."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from crosswire.transport.interface import Response
 from crosswire.transport.memory import MemoryClient, MemoryListener
 from crosswire.types import Close, CloseCode
 
-_MOST_UNREAD = 10_000
+_MAX_UNREAD_EVENTS = 10_000
+"""Events that a client keeps until a test receives them."""
 _users: WeakKeyDictionary[Server, int] = WeakKeyDictionary()
 
 
@@ -94,9 +95,9 @@ async def connect(
 
 @asynccontextmanager
 async def _running(server: Server) -> AsyncIterator[None]:
-    """Let a server run while it is used here, unless it runs already."""
-    ours = server in _users or not server.running
-    if not ours:
+    """Run a server while the context is entered, unless it runs already."""
+    started_here = server in _users or not server.running
+    if not started_here:
         yield
         return
     _users[server] = _users.get(server, 0) + 1
@@ -194,7 +195,7 @@ class EventClient:
         return self._close
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> Close:
-        """Close the connection, if it is not closed; return how it was."""
+        """Close the connection if it is open; return its code and reason."""
         self.peer.resume_reading()
         self.peer.close(code, reason)
         return await self.closed()
@@ -212,7 +213,7 @@ class EventClient:
         return next((each for each in self._events if event in (None, each.event)), None)
 
     async def _until(self, ready: Callable[[], bool], timeout: float) -> None:
-        """Take what arrives until ``ready()``. Of several that wait, one reads for all, one message at a time."""
+        """Receive messages until ``ready()``; where several tasks wait, one of them receives for all."""
         async with asyncio.timeout(timeout):
             while not ready():
                 async with self._reading:
@@ -233,5 +234,5 @@ class EventClient:
             if message.callback_id in self._answers:
                 self._answers[message.callback_id] = message
             return
-        assert len(self._events) < _MOST_UNREAD, f"{_MOST_UNREAD} events were not received"
+        assert len(self._events) < _MAX_UNREAD_EVENTS, f"{_MAX_UNREAD_EVENTS} events were not received"
         self._events.append(Received(message.event, self._codec.payload(ANY, message.payload), message.call_id))

@@ -7,7 +7,7 @@ import secrets
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.envelopes import ORIGIN_SIZE
-from crosswire.testing.recorder import eventually
+from crosswire.testing.recording import eventually
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 CHANNEL = b"cw:test"

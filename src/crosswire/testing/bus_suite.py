@@ -25,7 +25,7 @@ import pytest
 from crosswire.cluster.interface import Bus
 from crosswire.runtime import loops
 from crosswire.testing.bus_member import CHANNEL, BusMember
-from crosswire.testing.recorder import eventually
+from crosswire.testing.recording import eventually
 
 _BYTES = bytes(range(256))
 

@@ -92,7 +92,7 @@ class MessageClient:
         self._inbox.paused = False
         self._connection.send_waiting()
 
-    async def receive(self, timeout: float = 5) -> str | bytes | Close:
+    async def receive(self, *, timeout: float = 5) -> str | bytes | Close:
         """Return the next message; the last one is a Close, with 1006 if the connection was lost.
 
         Raises:

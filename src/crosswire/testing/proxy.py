@@ -12,23 +12,25 @@ from typing import Self, cast
 from crosswire.runtime.background_tasks import BackgroundTasks
 
 _HOST = "127.0.0.1"
-_FIRST = 4096
-_MOST_LATE = 1024 * 1024
+_FIRST_BYTES = 4096
+"""Bytes from the beginning of each connection that are kept."""
+_MAX_DELAYED_BYTES = 1024 * 1024
+"""Bytes that a delayed connection holds before it stops reading."""
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER with a timeout of 0: closing the socket sends an RST."""
 
 
 class TcpProxy:
-    """Stands in front of a server while its context is entered, on a free port of the loopback interface.
+    """A proxy in front of a server, on a free port of the loopback interface, while its context is entered.
 
-    What is done to all links is done to those that there are; later ones work. A client whose server can't be reached
-    is reset.
+    Faults for all links apply to the existing ones; later links work. A client is reset if its server can't be reached.
 
     Args:
-        host: of the server; looked for anew with every link, so it may come and go.
+        host: of the server; resolved and connected to for every link, so the server may stop and start again.
         port: of the server.
 
     Attributes:
-        port: where to connect to instead.
+        port: the port of the proxy, for clients.
 
     Example::
 
@@ -71,11 +73,10 @@ class TcpProxy:
         return list(self._links)
 
     def blackhole(self, link: ProxiedConnection | None = None, *, up: bool = True, down: bool = True) -> None:
-        """Let a link, or all, lose everything from now on, with its connections open.
+        """Discard all bytes of a link, or of all, from now on, and leave the connections open.
 
-        What arrives is read and thrown away, so a sender can't tell: its writes succeed for ever. The end of a
-        connection is lost too: the other end does not learn of it. There is no way back, as a stream with a hole in it
-        is of no use: cut the link.
+        Bytes that arrive are read and discarded, so writes of the sender succeed for ever. The end of a connection is
+        discarded too: the other end is not told. It can't be undone, as bytes of the stream are missing: cut the link.
 
         Args:
             link: None for all that there are.
@@ -88,7 +89,7 @@ class TcpProxy:
             each.go_on()
 
     def hold(self, link: ProxiedConnection | None = None, *, up: bool = True, down: bool = True) -> None:
-        """Read no more from a link, or all: the buffers of the kernels fill up, then the senders can't send.
+        """Stop reading from a link, or from all: the buffers of the kernels fill up, until the senders can't send.
 
         Nothing is lost. A connection that its end closes or resets meanwhile is noticed at the release.
 
@@ -103,17 +104,17 @@ class TcpProxy:
             each.go_on()
 
     def release(self, link: ProxiedConnection | None = None) -> None:
-        """Read again what was held, of a link or all."""
+        """Read again from a held link, or from all."""
         for each in self._chosen(link):
             each.client.held = each.server.held = False
             each.go_on()
 
     def cut(self, link: ProxiedConnection | None = None, *, reset: bool = True) -> None:
-        """End both connections of a link, or of all.
+        """Close both connections of a link, or of all.
 
         Args:
             link: None for all that there are.
-            reset: with an RST, at once; else in order, after what was taken before.
+            reset: close with an RST, at once; else in order, after the bytes that were read before.
         """
         for each in self._chosen(link):
             each.client.drop(reset)
@@ -124,7 +125,7 @@ class TcpProxy:
         self._refuses = refusing
 
     def delay(self, seconds: float) -> None:
-        """Hand on what servers send from now on so much later, on new links too; 1 MiB may be under way on each."""
+        """Forward bytes of the server after a delay, on new links too; each link holds at most 1 MiB of them."""
         self._delay = seconds
         for each in self._links:
             each.server.delay = seconds
@@ -189,26 +190,26 @@ class ProxiedConnection:
 
     @property
     def bytes_up(self) -> int:
-        """How many bytes of the client were handed on to the server."""
+        """The number of bytes forwarded from the client to the server."""
         return self.client.passed
 
     @property
     def bytes_down(self) -> int:
-        """How many bytes of the server were handed on to the client."""
+        """The number of bytes forwarded from the server to the client."""
         return self.server.passed
 
     @property
     def bytes_lost(self) -> int:
-        """How many bytes, of both, a black hole has taken."""
+        """The number of bytes, of both directions, that a black hole has discarded."""
         return self.client.lost + self.server.lost
 
     def go_on(self) -> None:
-        """Let both ends hand on what they may by now."""
+        """Let both ends forward the bytes that are due."""
         self.client.go_on()
         self.server.go_on()
 
     def end_made(self, end: _End) -> None:
-        """An end is connected: the client's first."""
+        """Handle a connected end: the client's comes first."""
         if end is self.client:
             self._opened(self)
         elif self.client.gone:
@@ -216,27 +217,27 @@ class ProxiedConnection:
         self.go_on()
 
     def end_lost(self) -> None:
-        """An end is gone."""
+        """Report the link as closed once both ends are gone."""
         if all(end.gone or end.transport is None for end in (self.client, self.server)):
             self._closed(self)
 
 
 class _End(asyncio.Protocol):
-    """One end of a link, and the direction that starts at it: what arrives here leaves at the other end.
+    """An end of a link, and the direction that starts there: bytes that arrive here leave at the other end.
 
     Attributes:
         other: end of the link.
         transport: None until it is connected.
-        gone: was connected, and is no more.
-        hole: all that arrives is thrown away.
+        gone: the connection has ended.
+        hole: all that arrives is discarded.
         held: nothing is read.
-        full: what leaves here is more than the peer takes.
+        full: the peer does not read as fast as the other end sends.
         delay: of what arrives, in seconds.
         first: the first bytes that arrived.
-        passed: how many bytes were handed on.
-        lost: how many bytes were thrown away.
+        passed: the number of bytes that were forwarded.
+        lost: the number of bytes that were discarded.
         read_to_end: the peer has ended its stream.
-        passed_to_end: the other end's peer has been told so.
+        passed_to_end: the end of the stream was forwarded.
     """
 
     other: _End
@@ -248,36 +249,36 @@ class _End(asyncio.Protocol):
         self.first = bytearray()
         self.passed = self.lost = 0
         self._link = link
-        self._late: deque[tuple[float, bytes]] = deque()  # when it is due, and what; b"" is the end of the stream
-        self._late_size = 0
+        self._delayed: deque[tuple[float, bytes]] = deque()  # when it is due, and what; b"" is the end of the stream
+        self._delayed_size = 0
         self._timer: asyncio.TimerHandle | None = None
         self.read_to_end = self.passed_to_end = False
 
     def go_on(self) -> None:
-        """Hand on what is due, and read if there is somewhere to go for more."""
+        """Forward the bytes that are due, and read on if the other end takes more."""
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._late and not self._stuck and self._late[0][0] <= loop.time():
-            data = self._late.popleft()[1]
-            self._late_size -= len(data)
+        while self._delayed and not self._stuck and self._delayed[0][0] <= loop.time():
+            data = self._delayed.popleft()[1]
+            self._delayed_size -= len(data)
             self._hand_on(data)
-        if self._late and not self._stuck:
-            self._timer = loop.call_at(self._late[0][0], self.go_on)
+        if self._delayed and not self._stuck:
+            self._timer = loop.call_at(self._delayed[0][0], self.go_on)
         self.regulate()
 
     def regulate(self) -> None:
-        """Read, if there is somewhere to go for what arrives."""
+        """Pause or resume reading, depending on whether the other end takes more."""
         if self.transport is None or self.transport.is_closing() or self.read_to_end:
             return
-        if self._stuck or (self.other.full and not self.hole) or self._late_size > _MOST_LATE:
+        if self._stuck or (self.other.full and not self.hole) or self._delayed_size > _MAX_DELAYED_BYTES:
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
 
     def drop(self, reset: bool) -> None:
-        """End the connection, if there is one."""
+        """Close or reset the connection, if there is one."""
         if self.transport is None or self.gone:
             return
         if not reset:
@@ -291,37 +292,37 @@ class _End(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the other end."""
+        """Keep the transport, and wait for the other end."""
         self.transport = cast(asyncio.Transport, transport)
         self._link.end_made(self)
 
     def data_received(self, data: bytes) -> None:
-        """Hand it on, now or later."""
-        if len(self.first) < _FIRST:
-            self.first += data[: _FIRST - len(self.first)]
+        """Keep the first bytes, and forward the data, now or after the delay."""
+        if len(self.first) < _FIRST_BYTES:
+            self.first += data[: _FIRST_BYTES - len(self.first)]
         self._arrived(data)
 
     def eof_received(self) -> bool:
-        """Hand on the end of the stream; the peer may still read."""
+        """Forward the end of the stream; the peer may still read."""
         self.read_to_end = True
         self._arrived(b"")
         return True
 
     def pause_writing(self) -> None:
-        """The peer does not read fast enough: hold back who sends to it."""
+        """Stop reading at the other end until the peer here reads on."""
         self.full = True
         self.other.regulate()
 
     def resume_writing(self) -> None:
-        """The peer has caught up."""
+        """Read again at the other end."""
         self.full = False
         self.other.regulate()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The other end learns of it, unless that is lost in a hole too."""
+        """Drop the other end too, unless this one is a black hole."""
         self.gone = True
-        self._late.clear()
-        self._late_size = 0
+        self._delayed.clear()
+        self._delayed_size = 0
         self.go_on()
         if not self.hole:
             self.other.drop(reset=exc is not None)
@@ -333,8 +334,8 @@ class _End(asyncio.Protocol):
 
     def _arrived(self, data: bytes) -> None:
         # It may arrive while nothing is to be read: uvloop forgets a pause that is asked for in connection_made.
-        self._late.append((asyncio.get_running_loop().time() + self.delay, data))
-        self._late_size += len(data)
+        self._delayed.append((asyncio.get_running_loop().time() + self.delay, data))
+        self._delayed_size += len(data)
         self.go_on()
 
     def _hand_on(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A real Redis or Valkey server of a test's own: to be killed, frozen and started again where it was."""
+"""A Redis or Valkey process for tests, which can kill, pause and restart it."""
 
 from __future__ import annotations
 
@@ -26,21 +26,28 @@ from crosswire.errors import ConfigError, CrosswireError, NotConnected, UsageErr
 from crosswire.testing.reserved_port import ReservedPort
 
 _HOST = "127.0.0.1"
-_STARTUP = 15.0
-_ANSWER = 0.5
-_POLL = 0.005
+_START_TIMEOUT = 15.0
+"""Seconds in which a server must answer after its start, and end after SIGKILL."""
+_ANSWER_TIMEOUT = 0.5
+"""Seconds in which a starting server must answer a command."""
+_POLL_INTERVAL = 0.005
+"""Seconds between two commands to a starting server."""
 _PORTS_TO_TRY = 5
+"""Ports that a start tries, as another program may take the one that was found free."""
 _PORT_TAKEN = "Address already in use"
-_TAIL = 2000
-_READ = 65536
-_NOT_YET = object()
+_LOG_TAIL = 2000
+"""Characters from the end of the server's log in the text of an error."""
+_READ_SIZE = 65536
+"""Bytes of a read from a socket."""
+_INCOMPLETE = object()
+"""The parser's result while an answer is incomplete."""
 
 
 class CommandError(CrosswireError):
     """The server answered a command with an error.
 
     Attributes:
-        code: the first word of it: "ERR", "NOPERM", "WRONGPASS".
+        code: the first word of the error: "ERR", "NOPERM", "WRONGPASS".
     """
 
     def __init__(self, text: str) -> None:
@@ -49,12 +56,12 @@ class CommandError(CrosswireError):
 
 
 class TlsFiles(NamedTuple):
-    """What a server needs to speak TLS, as paths of PEM files.
+    """Paths of the PEM files that a server needs for TLS.
 
     Attributes:
-        certificate: the server's, with its chain.
-        key: that belongs to it.
-        authorities: whom the server trusts, where it wants certificates of clients.
+        certificate: the server's certificate, with its chain.
+        key: the private key of the certificate.
+        authorities: the authorities that the server trusts, if it asks clients for certificates.
     """
 
     certificate: Path
@@ -63,20 +70,20 @@ class TlsFiles(NamedTuple):
 
 
 class RedisProcess:
-    """A server process that listens on loopback alone, keeps nothing on disk, and ends with its context.
+    """A server process that listens on the loopback interface, saves nothing to disk, and ends with its context.
 
-    Its methods block, for milliseconds as a rule; on an event loop that has to go on meanwhile, as for a
-    :meth:`command` that a paused server does not answer, use ``asyncio.to_thread``. All but ``command`` may be called
-    again, without effect. A process that nobody stopped is killed when its object is forgotten and when Python exits,
-    but not if Python itself is killed.
+    Its methods block, usually for milliseconds; use ``asyncio.to_thread`` where the event loop must not be blocked, as
+    by a :meth:`command` that a paused server does not answer. All but ``command`` can be called again, without effect.
+    A process that is not stopped is killed when its object is collected and when Python exits, but not if Python
+    itself is killed.
 
     Args:
         binary: the server's program; None for the one that ``redis="embedded"`` would use.
         password: of the default user.
-        users: lines of an ACL, as in ``user bob on >secret ~* &* +@all``. Leave the default user in, as
-            :meth:`command` speaks for it.
-        tls: speaks TLS, and only that; clients need no certificate, unless ``config`` says so.
-        unix_socket: listens on a Unix socket instead of a port.
+        users: lines of an ACL, as in ``user bob on >secret ~* &* +@all``. Keep the default user, as
+            :meth:`command` uses it.
+        tls: accept TLS connections only; clients need no certificate, unless ``config`` says so.
+        unix_socket: listen on a Unix socket instead of a port.
         config: directives of redis.conf and their arguments, which replace those set here.
         arguments: more of the command line, such as ``--sentinel``.
 
@@ -128,15 +135,15 @@ class RedisProcess:
     @staticmethod
     @cache
     def supports_tls(binary: str | Path) -> bool:
-        """Whether a server's program was built with TLS."""
+        """Return whether a server's program was built with TLS."""
         # One that was goes on to miss its certificate; no version tells in `--version` how it was built.
         options = ["--port", "0", "--tls-port", "1", "--save", ""]
-        asked = subprocess.run([binary, *options], capture_output=True, text=True, timeout=_STARTUP, check=False)
+        asked = subprocess.run([binary, *options], capture_output=True, text=True, timeout=_START_TIMEOUT, check=False)
         return "Failed to configure TLS" in asked.stdout + asked.stderr
 
     @property
     def running(self) -> bool:
-        """Whether there is a process, be it paused."""
+        """Whether the process runs or is paused."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -152,12 +159,12 @@ class RedisProcess:
 
     @property
     def port(self) -> int:
-        """Where it listens, from its first start on; 0 before and with a Unix socket."""
+        """The port of the server, the same after every start; 0 before the first and with a Unix socket."""
         return self._port
 
     @property
     def url(self) -> str:
-        """Where and as whom clients connect: as the default user."""
+        """The URL for the default user."""
         return self._url("" if self._password is None else f":{quote(self._password, safe='')}@")
 
     def url_as(self, user: str, password: str) -> str:
@@ -165,7 +172,7 @@ class RedisProcess:
         return self._url(f"{quote(user, safe='')}:{quote(password, safe='')}@")
 
     def start(self) -> None:
-        """Start it and wait until it answers.
+        """Start the server and wait until it answers.
 
         Raises:
             ConfigError: it does not start; the text ends with the last lines of its log.
@@ -182,13 +189,13 @@ class RedisProcess:
             raise
 
     def kill(self) -> None:
-        """End the process with SIGKILL. On Linux nobody else gets its port meanwhile."""
+        """Kill the process with SIGKILL. On Linux its port stays reserved."""
         if self._process is not None:
             _kill(self._process)
         self._paused = False
 
     def restart(self) -> None:
-        """Kill it if it runs, and start it on the same port, with the same options.
+        """Kill the process if it runs, and start the server on the same port, with the same options.
 
         Raises:
             ConfigError: it does not start.
@@ -197,7 +204,7 @@ class RedisProcess:
         self.start()
 
     def pause(self) -> None:
-        """Freeze the process with SIGSTOP: the kernel goes on to accept connections and bytes, nothing answers.
+        """Stop the process with SIGSTOP: the kernel still accepts connections and bytes, but nothing answers.
 
         Raises:
             UsageError: it does not run.
@@ -209,18 +216,18 @@ class RedisProcess:
         self._paused = True
 
     def resume(self) -> None:
-        """Let a paused process go on, with all that has arrived."""
+        """Let a paused process go on with SIGCONT."""
         if self._paused and self.running:
             os.kill(self.pid, signal.SIGCONT)
         self._paused = False
 
     def stop(self) -> None:
-        """End the process with SIGKILL, remove its files and give its port back."""
+        """Kill the process with SIGKILL, remove its files and release its port."""
         self._belongings.close()
         self._paused = False
 
     def command(self, *args: str | bytes | int | float, timeout: float = 5) -> Any:
-        """Ask the server over a connection of its own, as the default user; return the decoded answer.
+        """Send a command on a connection of its own, as the default user; return the decoded answer.
 
         Bytes that are no UTF-8 come back as surrogates (``surrogateescape``). An error inside an array is an item.
 
@@ -241,13 +248,13 @@ class RedisProcess:
         return f"{'redis' if self._tls is None else 'rediss'}://{credentials}{_HOST}:{self._port}"
 
     def _start(self, ports: int) -> None:
-        """Start it on one of so many ports; on its own if it has one, as that is where clients look for it."""
+        """Start the server on its port, or on a free one, of which it tries up to ``ports``."""
         while True:
             self._launch()
             if self._answers():
                 return
             ports -= 1
-            log = self._log.read_text(errors="replace")[-_TAIL:]
+            log = self._log.read_text(errors="replace")[-_LOG_TAIL:]
             if not ports or _PORT_TAKEN not in log:
                 raise ConfigError(f"the server did not start on {self._unix or self._port}:\n{log}")
             self.stop()
@@ -298,26 +305,26 @@ class RedisProcess:
         return [f"{name} {value or quoted('')}" for name, value in (found | self._config).items()]
 
     def _answers(self) -> bool:
-        """Wait until it answers, with a refusal too; tell whether it does before it ends or the time is over."""
+        """Wait until the server answers, be it with an error; return False if it ends or the time is over."""
         assert self._process is not None
         ours = f"process_id:{self._process.pid}\r\n"
-        deadline = time.monotonic() + _STARTUP
+        deadline = time.monotonic() + _START_TIMEOUT
         while self.running and time.monotonic() < deadline:
             try:
-                self.command("PING", timeout=_ANSWER)
-                if ours in self.command("INFO", "server", timeout=_ANSWER):
+                self.command("PING", timeout=_ANSWER_TIMEOUT)
+                if ours in self.command("INFO", "server", timeout=_ANSWER_TIMEOUT):
                     return True  # else somebody else was quicker to listen there, and ours is about to end
             except CommandError as error:
                 if error.code != "LOADING":
                     return True
             except OSError:
                 pass  # it does not listen yet
-            time.sleep(_POLL)
+            time.sleep(_POLL_INTERVAL)
         return False
 
 
 def servers_here() -> list[Path]:
-    """Return the program of every server found on this machine, for parametrised tests: the packaged one first."""
+    """Return the program of every server on this machine, the packaged one first, for parametrised tests."""
     found: dict[Path, Path] = {}
     for path in (_packaged(), shutil.which("valkey-server"), shutil.which("redis-server")):
         if path is not None:
@@ -335,16 +342,16 @@ def _packaged() -> Path | None:
 def _kill(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
-        process.wait(_STARTUP)
+        process.wait(_START_TIMEOUT)
 
 
 def quoted(value: str | Path) -> str:
-    """Return an argument as redis.conf wants it."""
+    """Return an argument in the quotes of redis.conf."""
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _secured(plain: socket.socket, files: TlsFiles) -> ssl.SSLSocket:
-    """Speak TLS with our own process; its certificate may be one that the clients under test are to refuse."""
+    """Wrap a socket in TLS without checking the certificate, as clients under test may have to refuse it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -353,14 +360,16 @@ def _secured(plain: socket.socket, files: TlsFiles) -> ssl.SSLSocket:
 
 
 def _ask(connection: socket.socket, commands: Sequence[tuple[str | bytes | int | float, ...]]) -> list[Any]:
-    """Send commands, return their answers."""
-    reader = hiredis.Reader(replyError=CommandError, encoding="utf-8", errors="surrogateescape", notEnoughData=_NOT_YET)
+    """Send commands and return their answers."""
+    reader = hiredis.Reader(
+        replyError=CommandError, encoding="utf-8", errors="surrogateescape", notEnoughData=_INCOMPLETE
+    )
     packed = [hiredis.pack_command(cast(Any, each)) for each in commands]  # it is typed as taking one argument
     connection.sendall(b"".join(packed))
     answers: list[Any] = []
     while len(answers) < len(commands):
         answer = reader.gets()
-        if answer is _NOT_YET:
+        if answer is _INCOMPLETE:
             _feed(reader, connection)
         elif isinstance(answer, CommandError):
             raise answer
@@ -370,7 +379,7 @@ def _ask(connection: socket.socket, commands: Sequence[tuple[str | bytes | int |
 
 
 def _feed(reader: hiredis.Reader, connection: socket.socket) -> None:
-    data = connection.recv(_READ)
+    data = connection.recv(_READ_SIZE)
     if not data:
         raise NotConnected("the server closed the connection before it answered")
     reader.feed(data)

@@ -1,4 +1,4 @@
-"""A port that nobody else gets, whether anybody listens on it at the moment or not."""
+"""A port that the kernel gives to nobody else, even while nothing listens on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ReservedPort:
         number: of the port.
 
     Raises:
-        OSError: it is taken.
+        OSError: the port is in use.
     """
 
     def __init__(self, number: int = 0) -> None:
@@ -40,5 +40,5 @@ class ReservedPort:
             self.close()
 
     def close(self) -> None:
-        """Give it up. May be called again."""
+        """Release the port; a second call does nothing."""
         self._place.close()

@@ -11,11 +11,13 @@ from urllib.parse import quote
 from crosswire.errors import ConfigError
 from crosswire.testing.redis_process import RedisProcess, quoted
 
-_STARTUP = 15.0
-_POLL = 0.02
-_HASTE = ("INFO-PERIOD", "PUBLISH-PERIOD", "PING-PERIOD", "ASK-PERIOD", "TILT-PERIOD")
-"""What sentinels do every second or so, and here ten times as often. In TILT they do nothing for half a minute, as
-their machine stood still; on a busy machine of tests that is no news."""
+_START_TIMEOUT = 15.0
+"""Seconds in which replicas and sentinels must know each other."""
+_POLL_INTERVAL = 0.02
+"""Seconds between two looks whether they do."""
+_SENTINEL_PERIODS = ("INFO-PERIOD", "PUBLISH-PERIOD", "PING-PERIOD", "ASK-PERIOD", "TILT-PERIOD")
+"""Periods of a sentinel that are set to a tenth of a second, so that a failover is quick. The last one is the time for
+which a sentinel does nothing (TILT) after its process stood still, as happens on a busy machine."""
 
 
 class SentinelGroup:
@@ -78,7 +80,7 @@ class SentinelGroup:
 
     @property
     def url(self) -> str:
-        """What a client is given."""
+        """The URL for clients: the places of the sentinels, and the service."""
         credentials = "" if self._password is None else f":{quote(self._password, safe='')}@"
         places = ",".join(f"127.0.0.1:{each.port}" for each in self.sentinels)
         secret = "" if self._sentinel_password is None else quote(self._sentinel_password, safe="")
@@ -113,7 +115,7 @@ class SentinelGroup:
             config["sentinel sentinel-pass"] = quoted(self._sentinel_password)
         process = RedisProcess(self._binary, password=self._sentinel_password, config=config, arguments=["--sentinel"])
         sentinel = self._running.enter_context(process)
-        sentinel.command("SENTINEL", "DEBUG", *(word for name in _HASTE for word in (name, "100")))
+        sentinel.command("SENTINEL", "DEBUG", *(word for name in _SENTINEL_PERIODS for word in (name, "100")))
         return sentinel
 
     def _named(self, sentinel: RedisProcess) -> int:
@@ -128,11 +130,11 @@ class SentinelGroup:
 
     @staticmethod
     def _wait(predicate: Any, what: str) -> None:
-        deadline = time.monotonic() + _STARTUP
+        deadline = time.monotonic() + _START_TIMEOUT
         while not predicate():
             if time.monotonic() > deadline:
-                raise ConfigError(f"within {_STARTUP:g} s it is not so that {what}")
-            time.sleep(_POLL)
+                raise ConfigError(f"within {_START_TIMEOUT:g} s it is not so that {what}")
+            time.sleep(_POLL_INTERVAL)
 
 
 def _role(server: RedisProcess) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The peer of a server over a real socket: what ``MemoryClient`` is in memory, and raw bytes too."""
+"""A WebSocket client over a real socket, for tests; it can send raw bytes too."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def masked(frame: bytes) -> bytes:
 
 
 class SocketPeer(asyncio.Protocol):
-    """The peer's side of a WebSocket over a socket. It answers Pings and the Close itself, as long as it reads.
+    """The client's side of a WebSocket over a socket; it answers Pings and a Close itself, unless it is paused.
 
-    Make it with :func:`connect`. No method raises for a server that is gone.
+    Made by :func:`connect`. No method raises for a server that is gone.
 
     Attributes:
-        subprotocol: what the server chose, or None.
+        subprotocol: the one that the server chose, or None.
         headers: of the server's answer.
     """
 
@@ -64,16 +64,14 @@ class SocketPeer(asyncio.Protocol):
         self.headers = Headers()
 
     def write(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send bytes without a WebSocket frame."""
         if not self._transport.is_closing():
             self._transport.write(data)
 
     def send_text(self, text: str) -> None:
-        """Send a text message."""
         self._answer(Opcode.TEXT, text.encode())
 
     def send_binary(self, data: bytes) -> None:
-        """Send a binary message."""
         self._answer(Opcode.BINARY, data)
 
     def ping(self, payload: bytes = b"") -> None:
@@ -89,16 +87,16 @@ class SocketPeer(asyncio.Protocol):
         self._answer(Opcode.CLOSE, close_payload(code, reason))
 
     def abort(self) -> None:
-        """Be gone without a word."""
+        """Drop the connection without a Close."""
         self._transport.abort()
 
     def pause_reading(self) -> None:
-        """Read no more of what the server sends."""
+        """Stop reading from the connection."""
         self._inbox.pause()
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Go on reading from the connection."""
         self._inbox.resume()
 
     async def receive(self, *, timeout: float = 5) -> Event:
@@ -106,7 +104,7 @@ class SocketPeer(asyncio.Protocol):
         return await self._inbox.receive(timeout=timeout)
 
     async def upgrade(self, request: bytes) -> Response | None:
-        """Ask for the WebSocket; return None once it is one, or the answer that refuses it.
+        """Send the upgrade request; return None once it is accepted, or the response that refuses it.
 
         Raises:
             NotConnected: the connection was lost.
@@ -119,11 +117,11 @@ class SocketPeer(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is connected."""
+        """Keep the transport of the connected socket."""
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the server sent."""
+        """Feed the inbox, or collect the response to the upgrade request."""
         if self._upgraded:
             self._inbox.feed(data)
             self._regulate()
@@ -134,7 +132,7 @@ class SocketPeer(asyncio.Protocol):
             self._take_response(head, rest)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """End the inbox, and fail an upgrade that is waiting."""
         if not self._response.done():
             self._response.set_exception(NotConnected(f"the connection was lost before the answer was whole: {exc}"))
         self._inbox.end()
@@ -157,7 +155,7 @@ class SocketPeer(asyncio.Protocol):
         self.write(masked(encode_frame(opcode, payload)))
 
     def _regulate(self) -> None:
-        """Leave to the kernel what the inbox does not want, and let it hold the server back."""
+        """Pause the transport while the inbox is full or paused, so that the kernel holds the server back."""
         if self._transport.is_closing():
             return
         if self._inbox.reading:
@@ -173,7 +171,7 @@ async def connect(
     *,
     tls: ssl.SSLContext | None = None,
 ) -> SocketPeer | Response:
-    """Ask for a WebSocket over a socket; return the peer's side of it, or the answer that refuses it.
+    """Open a WebSocket over a socket; return the client's side of it, or the response that refuses it.
 
     Args:
         address: host and port, or the path of a Unix socket.

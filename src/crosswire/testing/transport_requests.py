@@ -4,65 +4,56 @@
 
 from __future__ import annotations
 
-from crosswire.core.deflate import RESPONSE, compress
-from crosswire.core.frames import Opcode, encode_frame
-from crosswire.testing.recorder import Gatekeeper, Recorder, eventually
-from crosswire.testing.scene import LIMITS, Scene
-from crosswire.testing.transport_stage import TransportStage
+from crosswire.testing.connection_ends import LIMITS, ConnectionEnds
+from crosswire.testing.recording import RecordingAcceptor, RecordingReceiver, eventually
+from crosswire.testing.transport_base import TransportContractBase
 from crosswire.transport.interface import HttpRequest, Response
 
 
-class RequestContract(TransportStage):
-    """What becomes of a request."""
+class RequestContract(TransportContractBase):
+    """Tests of accepted and refused requests."""
 
     def test_the_acceptor_is_told_target_headers_and_remote(self) -> None:
         async def main() -> None:
-            gatekeeper = Gatekeeper(Recorder())
-            async with self.harness(gatekeeper, LIMITS) as harness:
+            acceptor = RecordingAcceptor(RecordingReceiver())
+            async with self.harness(acceptor, LIMITS) as harness:
                 peer = await harness.connect("/a%20b?id=1&x=%C3%BC", {"X-One": "a b"})
                 assert not isinstance(peer, Response)
-                request: HttpRequest = gatekeeper.requests[0]
+                request: HttpRequest = acceptor.requests[0]
                 assert request.target == "/a%20b?id=1&x=%C3%BC"
                 assert request.headers["x-one"] == "a b"
                 assert request.wants_websocket
                 assert request.remote == harness.remote
                 peer.abort()
-                await eventually(lambda: gatekeeper.receiver.closes, "the end")
+                await eventually(lambda: acceptor.receiver.closes, "the end")
 
         self.run(main())
 
     def test_a_refused_request_gets_the_response(self) -> None:
         async def main() -> None:
-            gatekeeper = Gatekeeper(Recorder(), Response(403, b"not you", {"X-Why": "because"}))
-            async with self.harness(gatekeeper, LIMITS) as harness:
+            acceptor = RecordingAcceptor(RecordingReceiver(), Response(403, b"not you", {"X-Why": "because"}))
+            async with self.harness(acceptor, LIMITS) as harness:
                 answer = await harness.connect("/", {})
                 assert isinstance(answer, Response)
                 assert (answer.status, answer.body, answer.headers["X-Why"]) == (403, b"not you", "because")
-            assert gatekeeper.receiver.log == []
+            assert acceptor.receiver.log == []
 
         self.run(main())
 
     def test_the_subprotocol_is_handed_through(self) -> None:
-        async def script(scene: Scene) -> None:
-            assert scene.peer.subprotocol == "b.two"
+        async def script(ends: ConnectionEnds) -> None:
+            assert ends.peer.subprotocol == "b.two"
 
-        self.play(script, subprotocol="b.two", wants={"Sec-WebSocket-Protocol": "a.one, b.two"})
+        self.run_with_connection(script, subprotocol="b.two", wants={"Sec-WebSocket-Protocol": "a.one, b.two"})
 
     def test_without_a_subprotocol_there_is_none(self) -> None:
-        async def script(scene: Scene) -> None:
-            assert scene.peer.subprotocol is None
+        async def script(ends: ConnectionEnds) -> None:
+            assert ends.peer.subprotocol is None
 
-        self.play(script)
+        self.run_with_connection(script)
 
     def test_header_fields_of_the_acceptance_reach_the_peer(self) -> None:
-        async def script(scene: Scene) -> None:
-            assert scene.peer.headers["x-one"] == "a b"
+        async def script(ends: ConnectionEnds) -> None:
+            assert ends.peer.headers["x-one"] == "a b"
 
-        self.play(script, headers={"X-One": "a b"})
-
-    def test_compressed_frames_are_understood_where_that_was_agreed(self) -> None:
-        async def script(scene: Scene) -> None:
-            scene.connection.push(encode_frame(Opcode.TEXT, compress(b"again " * 100), rsv1=True))
-            assert await scene.peer.receive() == "again " * 100
-
-        self.play(script, deflate=True, wants={"Sec-WebSocket-Extensions": RESPONSE})
+        self.run_with_connection(script, headers={"X-One": "a b"})

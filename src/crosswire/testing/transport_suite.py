@@ -13,14 +13,19 @@ It needs pytest, from the extra ``crosswire[testing]``.
 
 from __future__ import annotations
 
-from crosswire.testing.transport_arrivals import ArrivalContract
-from crosswire.testing.transport_departures import DepartureContract
-from crosswire.testing.transport_endings import EndingContract
+from crosswire.testing.transport_closing import ClosingContract
+from crosswire.testing.transport_frames import FrameContract
 from crosswire.testing.transport_pauses import PauseContract
+from crosswire.testing.transport_receiving import ReceivingContract
 from crosswire.testing.transport_requests import RequestContract
+from crosswire.testing.transport_sending import SendingContract
 
-__all__ = ["TransportContract"]
+__all__ = ["MessageTransportContract", "TransportContract"]
 
 
-class TransportContract(RequestContract, ArrivalContract, DepartureContract, PauseContract, EndingContract):
-    """Inherit from it, define :meth:`harness`, and pytest runs the contract against your transport."""
+class MessageTransportContract(RequestContract, ReceivingContract, SendingContract, PauseContract, ClosingContract):
+    """The contract of every transport; enough for one whose connections are not ``framed`` and can't ping."""
+
+
+class TransportContract(MessageTransportContract, FrameContract):
+    """The contract of transports as a test class: inherit from it and define :meth:`harness`."""

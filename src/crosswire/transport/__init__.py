@@ -1,1 +1,1 @@
-"""What carries WebSocket connections: picows over TCP, TLS and Unix sockets, and an in-memory pair."""
+"""Transports of WebSocket connections: picows over TCP, TLS and Unix sockets, and in memory."""

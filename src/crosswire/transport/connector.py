@@ -27,28 +27,28 @@ from crosswire.core.frames import Opcode
 from crosswire.core.messages import SERVER_HEADER
 from crosswire.errors import NotConnected, ProtocolFailure, Refused, is_final
 from crosswire.runtime.dialing import dial
-from crosswire.transport.tcp_progress import Progress
+from crosswire.transport.tcp_progress import TcpProgress
 from crosswire.types import Close, CloseCode
 
 logger = logging.getLogger("crosswire.transport")
 
-# Only against fragments too small to be counted by their bytes: a server may well stream a message in small pieces.
 MAX_FRAGMENTS = 65536
-BATCH = 64 * 1024
-"""Bytes of messages that leave together; more do not wait for the end of the loop's turn."""
+"""Fragments of one message; high, because a server may stream a message in small pieces."""
+MAX_BATCH = 64 * 1024
+"""Bytes of messages that are held until the end of the loop's turn; more leave at once."""
 
 _DATA = frozenset({FrameType.TEXT, FrameType.BINARY, FrameType.CONT})
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect, and within which limits.
+    """Address of a server, with the options and limits of a connection to it.
 
     Args:
         url: a valid ``ws://`` or ``wss://`` URL.
         headers: fields added to the upgrade request; ``Host`` replaces the one made from the URL.
-        subprotocols: what is offered to the server, the favourite first.
-        tls: for ``wss://``; None trusts what the system trusts.
+        subprotocols: offered to the server, the favourite first.
+        tls: for ``wss://``; None for the system's certificate authorities.
         max_message: bytes of one received message; over it, closed with 1009.
         outbox: bytes that may wait for a server that does not read fast enough; over it the connection is dropped.
         close_timeout: seconds to wait for the server's part of the closing handshake; then the connection is dropped.
@@ -64,23 +64,23 @@ class Target:
 
 
 class ClientReceiver(Protocol):
-    """Where a client connection's arrivals go. Nothing is called before ``opened`` or after ``closed``."""
+    """Callbacks for what arrives on a client's connection. None is called before ``opened`` or after ``closed``."""
 
     def opened(self, connection: ClientConnection) -> None:
-        """The upgrade is done."""
+        """Begin to use a connection; the upgrade is done."""
 
     def text(self, text: str) -> None:
-        """A whole text message."""
+        """Receive a whole text message."""
 
     def binary(self, data: bytes) -> None:
-        """A whole binary message."""
+        """Receive a whole binary message."""
 
     def closed(self, close: Close) -> None:
-        """The connection is gone; called once, if ``opened`` was."""
+        """Note that the connection is gone; called once, if ``opened`` was."""
 
 
 async def connect(target: Target, receiver: ClientReceiver) -> ClientConnection:
-    """Open a connection; set no limit to how long that takes, its caller does by cancelling it.
+    """Open a connection. There is no timeout: the caller cancels it.
 
     Returns:
         The open connection; ``receiver.opened`` has been called, and messages may have been received already.
@@ -114,11 +114,11 @@ def _refusal(status: int) -> Refused:
 
 
 class ClientConnection(asyncio.Protocol):
-    """One WebSocket, seen from the client. No method of it waits, and none raises for a server that is gone.
+    """Connection to a server. None of its methods waits, and none raises for a server that is gone.
 
     Attributes:
-        upgraded: done when the upgrade is, with None or with what prevented it.
-        announces: whether the server said in its answer that it will tell when the client is let in.
+        upgraded: done when the upgrade is, with None or with the error that prevented it.
+        announces: whether the server's response says that it will tell when the client is let in.
     """
 
     def __init__(self, uri: WebSocketURI, target: Target, receiver: ClientReceiver) -> None:
@@ -135,7 +135,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._batched = 0
         self._flush_due = False
-        self._progress = Progress()
+        self._progress = TcpProgress()
         self._aborted: Close | None = None
         self._close_timer: asyncio.TimerHandle | None = None
         self.upgraded: asyncio.Future[Exception | None] = self._loop.create_future()
@@ -143,12 +143,12 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def subprotocol(self) -> str | None:
-        """What the server chose of the subprotocols offered."""
+        """The subprotocol that the server chose, or None."""
         return self._protocol.subprotocol
 
     @property
     def ending(self) -> Close | None:
-        """How the connection ends, as far as is known; None while it is open."""
+        """Close code and reason, as far as they are known; None while the connection is open."""
         if self._usable:
             return None
         return self._aborted or self._ending(None)
@@ -174,22 +174,22 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def ask(self, data: bytes) -> None:
-        """Send a text message that has to be answered; :meth:`moved` tells whether there is still hope."""
+        """Send a text message that the server answers; :meth:`moved` tells whether the answer might still come."""
         if self.send_text(data) and self._transport is not None:
             self._flush()
             self._progress.asked(self._transport)
 
     def moved(self) -> bool:
-        """Whether, since this or :meth:`ask` was called last, anything came, or left that stood before the question."""
+        """Return whether bytes arrived, or left in front of the question, since this or :meth:`ask` was last called."""
         return self._transport is not None and self._progress.moved(self._transport)
 
     def pause(self) -> None:
-        """Read nothing more for now; the server is held back by the network's own means."""
+        """Stop reading; the network then holds the server back."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Read again."""
+        """Read from the server again."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -216,24 +216,24 @@ class ClientConnection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the upgrade."""
+        """Send the request for the upgrade."""
         self._transport = cast(asyncio.Transport, transport)
         self._protocol.send_request(self._request())
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Take what the network brings."""
+        """Parse bytes, and handle the frames in them."""
         self._progress.arrived += len(data)
         self._protocol.receive_data(data)
         self._handle_events()
 
     def eof_received(self) -> None:
-        """Take the end of what the network brings; the transport then closes itself."""
+        """Note that the server sends nothing more; the transport then closes itself."""
         self._protocol.receive_eof()
         self._handle_events()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell how it ended."""
+        """Tell the receiver how the connection ended, or fail the upgrade."""
         if self._close_timer is not None:
             self._close_timer.cancel()
         if not self.upgraded.done():
@@ -241,7 +241,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._protocol.handshake_exc is None and not self.upgraded.cancelled():
             self._receiver.closed(self._aborted or self._ending(exc))
 
-    # What arrives
+    # Receiving
 
     def _handle_events(self) -> None:
         for event in self._protocol.events_received():
@@ -290,7 +290,7 @@ class ClientConnection(asyncio.Protocol):
         self._flush()
         self._disconnect()
 
-    # What leaves
+    # Sending
 
     def _request(self) -> Request:
         request = self._protocol.connect()
@@ -306,7 +306,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _flush_later(self, size: int) -> None:
         self._batched += size
-        if self._batched > BATCH:
+        if self._batched > MAX_BATCH:
             self._flush()
         elif not self._flush_due:
             self._flush_due = True
@@ -333,10 +333,10 @@ class ClientConnection(asyncio.Protocol):
             reason = f"more than {self._target.outbox} bytes wait for a server that does not read"
             self.abort(Close(CloseCode.ABNORMAL, reason))
 
-    # How it ends
+    # The end of the connection
 
     def _disconnect(self) -> None:
-        """Close the TCP connection once the last frame has left, without waiting for the server to do it."""
+        """Close the TCP connection once the last frame has left, without waiting for the server's end."""
         if self._transport is not None:
             self._transport.close()
             self._drop_later()
@@ -346,7 +346,7 @@ class ClientConnection(asyncio.Protocol):
             self._close_timer = self._loop.call_later(self._target.close_timeout, self._transport.abort)
 
     def _ending(self, exc: Exception | None) -> Close:
-        """What counts is the Close frame of the side that began to close."""
+        """Return the close of the side that began the closing handshake."""
         protocol = self._protocol
         frame = protocol.close_rcvd if protocol.close_rcvd_then_sent else protocol.close_sent
         if frame is None:

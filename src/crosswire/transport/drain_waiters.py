@@ -1,20 +1,20 @@
-"""Who waits until less is buffered for one connection."""
+"""Coroutines that wait until less is buffered for one connection."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-_MOST = 64 * 1024
-"""Bytes below which a writer is asked to tell: above that it has reasons of its own for when it wants more."""
+MAX_WATERMARK = 64 * 1024
+"""Bytes of the highest low watermark that is asked of a writer; above that it resumes when it sees fit."""
 
 
 class DrainWaiters:
-    """Waits for a buffer to shrink.
+    """Coroutines that wait for a buffer to shrink.
 
     Args:
-        buffered: tells how many bytes are in it.
-        watch: asks to call :meth:`check` once so many bytes or fewer are left to write; None: not any more.
+        buffered: returns the bytes in the buffer.
+        watch: requests a call of :meth:`check` once so many bytes or fewer are left to write; None: no more calls.
     """
 
     __slots__ = ("_buffered", "_waiting", "_watch")
@@ -25,7 +25,7 @@ class DrainWaiters:
         self._waiting: list[tuple[int, asyncio.Future[bool]]] = []
 
     async def wait(self, below: int) -> bool:
-        """Wait until fewer than ``below`` bytes are in it; False if nothing more is to be written."""
+        """Wait until fewer than ``below`` bytes are buffered; return False if nothing more will be written."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         waiting = below, future
         self._waiting.append(waiting)
@@ -37,18 +37,18 @@ class DrainWaiters:
             self._watch_for_next()
 
     def check(self) -> None:
-        """Look who has waited long enough: it may have shrunk."""
+        """Wake those whose mark the buffer has fallen below."""
         buffered = self._buffered()
         for below, future in self._waiting:
             if buffered < below and not future.done():
                 future.set_result(True)
 
     def end(self) -> None:
-        """Nothing more is to be written."""
+        """Wake all, and let them return False: nothing more will be written."""
         for _, future in self._waiting:
             if not future.done():
                 future.set_result(False)
 
     def _watch_for_next(self) -> None:
         marks = [below for below, future in self._waiting if not future.done()]
-        self._watch(min(max(marks), _MOST) - 1 if marks else None)
+        self._watch(min(max(marks), MAX_WATERMARK) - 1 if marks else None)

@@ -18,11 +18,11 @@ _VERSIONS = ("1.1", "1.0")
 
 
 class BadRequestHead(Exception):
-    """What came is no request that can be answered otherwise.
+    """The head of the request is invalid, too large, or of a version or method that is not supported.
 
     Attributes:
-        status: the HTTP status of the answer.
-        reason: why, in words for its body.
+        status: HTTP status of the response.
+        reason: text for its body.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -32,18 +32,18 @@ class BadRequestHead(Exception):
 
 
 class RequestHead:
-    """The head of a request, which comes in parts.
+    """Parser of the head of one request, which arrives in parts.
 
     Args:
-        limits: how large it may be.
+        limits: of its size.
 
     Attributes:
-        method: such as ``GET``; this and the rest are there once :meth:`feed` has said so.
+        method: such as ``GET``; this and the rest are set once :meth:`feed` has returned True.
         target: path and query. Bytes beyond ASCII are percent-encoded in it.
-        headers: its fields.
-        upgrade: whether it may change the protocol: it is of HTTP/1.1, names one, and has no body.
-        rest: what came behind it and belongs to the other protocol.
-        whole: whether nothing of it is still to come, and nothing came behind it but ``rest``.
+        headers: header fields.
+        upgrade: whether the request may change the protocol: it is of HTTP/1.1, names one, and has no body.
+        rest: bytes behind the request, which belong to the other protocol.
+        whole: whether the request is complete with its body, and nothing but ``rest`` came behind it.
     """
 
     __slots__ = (
@@ -78,10 +78,10 @@ class RequestHead:
         self.whole = False
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes; return whether it is complete. Then it takes no more.
+        """Parse bytes, and return whether the head is complete. Must not be called again after that.
 
         Raises:
-            BadRequestHead: it is none, or too large.
+            BadRequestHead: the head is invalid or too large.
         """
         assert self._parser is not None, "a head is complete once"
         room = self._limits.header_size - self._fed
@@ -110,34 +110,34 @@ class RequestHead:
         return False
 
     def forget(self) -> None:
-        """Let go of the parser, which holds us: without this cycle both are freed at once."""
+        """Drop the parser, which has a reference to this object: without the cycle both are freed at once."""
         self._parser = None
 
-    # What the parser tells.
+    # Callbacks of the parser
 
     def on_url(self, part: bytes) -> None:
-        """A part of the target."""
+        """Add a part of the target."""
         if self._complete:
             raise ValueError("one request is read, and no second one")
         self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field."""
+        """Add a header field."""
         if not self._complete:  # else it is one behind a body in chunks
             self._fields += (name.lower(), b"\0", value.strip(), b"\n")
 
     def on_headers_complete(self) -> None:
-        """The head is complete."""
+        """Note the end of the head."""
         self._complete = True
 
     def on_message_complete(self) -> None:
-        """The body is complete, or there is none."""
+        """Note the end of the request, with or without a body."""
         self.whole = True
 
     def _escaped(self, part: bytes) -> bytes:
-        """Percent-encode what is beyond ASCII in the request line.
+        """Percent-encode the bytes beyond ASCII in the request line.
 
-        Command lines and small clients send such bytes as they are, and the parser takes them for rubbish.
+        Command line tools and small clients send such bytes as they are, and the parser refuses them.
         """
         if self._in_fields:
             return part
@@ -167,7 +167,7 @@ class RequestHead:
 
 
 def _check(version: str, headers: Headers) -> None:
-    """Refuse other versions, and what RFC 9112, section 3.2, wants refused."""
+    """Refuse other versions of HTTP, and a bad Host field (RFC 9112, section 3.2)."""
     if version not in _VERSIONS:
         raise BadRequestHead(400 if version == "0.9" else 505, f"HTTP/{version} is not spoken here")
     hosts = headers.get_all("host")
@@ -178,7 +178,7 @@ def _check(version: str, headers: Headers) -> None:
 
 
 def _origin_form(target: str) -> str:
-    """Return the path and query; whoever sends through a proxy writes the origin in front (RFC 9112, section 3.2.2)."""
+    """Return path and query of a target; a client of a proxy puts the origin in front (RFC 9112, section 3.2.2)."""
     if (origin := _ORIGIN_OF_ABSOLUTE.match(target)) is None:
         return target
     rest = target[origin.end() :]

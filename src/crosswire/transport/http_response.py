@@ -1,4 +1,4 @@
-"""Writes plain HTTP answers (RFC 9112, section 4). Each is the last of its connection."""
+"""Encodes plain HTTP responses (RFC 9112, section 4), each the last of its connection."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from crosswire.core.headers import FIELD_VALUE, TOKEN
 from crosswire.errors import UsageError
 from crosswire.transport.interface import Response
 
-_BODILESS = (204, 304)  # RFC 9110, section 6.4.1
+BODILESS_STATUSES = (204, 304)
+"""Statuses of responses without a body (RFC 9110, section 6.4.1)."""
 
 _OWN_FIELDS = ("connection", "content-length", "transfer-encoding")
+"""Names of fields that the server sets itself."""
 
 
 def require_sendable(response: Response) -> Response:
-    """Return an application's answer.
+    """Return an application's response if it can be sent.
 
     Raises:
-        UsageError: it can't be sent as it is.
+        UsageError: its status, body or headers can't be sent.
     """
     status: object = response.status
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
@@ -43,14 +45,14 @@ def _require_field(name: object, value: object) -> None:
 
 
 def encode_response(response: Response, *, with_body: bool = True) -> bytes:
-    """Return the bytes of an answer.
+    """Return the bytes of a response.
 
     Args:
-        response: what to answer.
-        with_body: False for an answer to HEAD: the same fields, and no body (RFC 9110, section 9.3.2).
+        response: to encode.
+        with_body: False for the response to HEAD: the same fields, and no body (RFC 9110, section 9.3.2).
     """
     fields = {"Date": formatdate(usegmt=True)}
-    if response.status not in _BODILESS:
+    if response.status not in BODILESS_STATUSES:
         fields["Content-Length"] = str(len(response.body))
         if response.body:
             fields["Content-Type"] = "text/plain; charset=utf-8"
@@ -58,12 +60,12 @@ def encode_response(response: Response, *, with_body: bool = True) -> bytes:
     lines = [f"{name}: {value}\r\n" for name, value in fields.items() if name.lower() not in given]
     lines += [f"{name}: {value}\r\n" for name, value in response.headers.items()]
     head = f"HTTP/1.1 {int(response.status)} {_phrase(response.status)}\r\n{''.join(lines)}Connection: close\r\n\r\n"
-    body = response.body if with_body and response.status not in _BODILESS else b""
+    body = response.body if with_body and response.status not in BODILESS_STATUSES else b""
     return head.encode("latin-1") + body
 
 
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
-    except ValueError:  # not every number has a name
+    except ValueError:  # not every status has a phrase
         return ""

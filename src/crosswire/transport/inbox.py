@@ -1,4 +1,4 @@
-"""What the peer of a server has received, for transports in memory and for tests: frames in, events out."""
+"""The receiving side of a peer, for transports in memory and for tests: frames in, messages out."""
 
 from __future__ import annotations
 
@@ -13,39 +13,41 @@ from crosswire.errors import NotConnected
 from crosswire.types import Close, CloseCode
 
 CAPACITY = 64 * 1024
-"""Bytes of received events that may wait for :meth:`Inbox.receive`; then no more is read. One event is always taken."""
+"""Bytes of events that may wait for :meth:`Inbox.receive` before reading stops; one event is always taken."""
 
-_EVENT_SIZE = 64  # what an event costs besides its payload: empty messages are not free
-_MAX_DECOMPRESSED = 64 * 1024 * 1024
+EVENT_OVERHEAD = 64
+"""Bytes that an event counts besides its payload: empty messages are not free."""
+MAX_DECOMPRESSED = 64 * 1024 * 1024
+"""Bytes of the largest message after decompression."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """A Ping that arrived; it has been answered."""
+    """Ping that a peer received and answered."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """A Pong that arrived."""
+    """Pong that a peer received."""
 
     payload: bytes
 
 
 Event = str | bytes | Ping | Pong | Close
-"""What a peer receives: a text message, a binary one, a Ping, a Pong, and at the end a Close."""
+"""Something that a peer receives: a text message, a binary one, a Ping, a Pong, and at the end a Close."""
 
 
 class Inbox:
-    """Reads what a server sent, a turn of the loop after it came; answers Pings and the Close.
+    """Inbox of a peer: parses what the server sent, a turn of the loop later, and answers Pings and the Close.
 
-    It stops reading when it is paused, and while too much waits for :meth:`receive`: then bytes wait in it unread,
-    and it is for the transport to hold the server back.
+    It stops parsing when it is paused, and while too much waits for :meth:`receive`. Then bytes wait in it unread, and
+    the transport has to hold the server back.
 
     Args:
         answer: sends the Pong or the Close that answers one.
-        drained: told after some of what waited was read.
+        drained: called after some of the waiting bytes were parsed.
     """
 
     __slots__ = (
@@ -65,41 +67,41 @@ class Inbox:
         self._answer = answer
         self._drained = drained
         self._frames = FrameReader()
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None comes last
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None is the last one
         self._held = 0
         self._paused = False
         self._scheduled = False
-        self._closed = False  # a Close has arrived
-        self._ended = False  # no more arrives
-        self._finished = False  # all that arrived is read
+        self._closed = False  # whether a Close has arrived
+        self._ended = False  # whether nothing more arrives
+        self._finished = False  # whether all that arrived has been parsed
 
     @property
     def unread(self) -> int:
-        """Bytes that arrived and were not read."""
+        """Bytes that have arrived and have not been parsed."""
         return self._frames.unread
 
     @property
     def reading(self) -> bool:
-        """Whether it reads what arrives."""
+        """Whether what arrives is parsed."""
         return not self._paused and self._held < CAPACITY
 
     def feed(self, data: bytes) -> None:
-        """Take what the server sent."""
+        """Add bytes that the server sent."""
         if not self._ended:
             self._frames.feed(data)
             self._wake()
 
     def end(self) -> None:
-        """Take no more: the connection is gone. What arrived before can still be read."""
+        """Note that the connection is gone; what arrived before can still be received."""
         self._ended = True
         self._wake()
 
     def pause(self) -> None:
-        """Read no more."""
+        """Stop parsing what arrives."""
         self._paused = True
 
     def resume(self) -> None:
-        """Read again."""
+        """Parse what has arrived, and what arrives."""
         self._paused = False
         self._wake()
 
@@ -113,14 +115,14 @@ class Inbox:
         async with asyncio.timeout(timeout):
             event = await self._events.get()
         if event is None:
-            self._events.put_nowait(None)  # for whoever asks next
+            self._events.put_nowait(None)  # for the next call
             raise NotConnected("the connection is gone, and all that arrived on it was received")
         self._held -= _size(event)
         self._wake()
         return event
 
     def _wake(self) -> None:
-        # In a turn of its own, as on a network: what the server sends is never answered while it sends.
+        # In a turn of its own, as on a network: a server must not be answered while it sends.
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._read)
@@ -138,7 +140,7 @@ class Inbox:
         self._drained()
 
     def _take(self, frame: Frame) -> None:
-        payload = decompress(frame.payload, _MAX_DECOMPRESSED) if frame.rsv1 else frame.payload
+        payload = decompress(frame.payload, MAX_DECOMPRESSED) if frame.rsv1 else frame.payload
         if frame.opcode is Opcode.TEXT:
             self._put(payload.decode())
         elif frame.opcode is Opcode.PING:
@@ -165,7 +167,7 @@ class Inbox:
 
 
 def parse_close(payload: bytes) -> Close:
-    """Return what the payload of a Close frame says; 1005 for an empty one."""
+    """Return code and reason of a Close frame; code 1005 if it is empty."""
     if not payload:
         return Close(CloseCode.NO_STATUS)
     return Close(int.from_bytes(payload[:2], "big"), payload[2:].decode())
@@ -173,5 +175,5 @@ def parse_close(payload: bytes) -> Close:
 
 def _size(event: Event) -> int:
     if isinstance(event, str | bytes):
-        return _EVENT_SIZE + len(event)
-    return _EVENT_SIZE if isinstance(event, Close) else _EVENT_SIZE + len(event.payload)
+        return EVENT_OVERHEAD + len(event)
+    return EVENT_OVERHEAD if isinstance(event, Close) else EVENT_OVERHEAD + len(event.payload)

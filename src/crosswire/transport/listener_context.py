@@ -1,4 +1,4 @@
-"""What all connections of one listener share."""
+"""Limits, flusher and warnings that all connections of one listener share."""
 
 from __future__ import annotations
 

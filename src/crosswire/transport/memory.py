@@ -98,7 +98,7 @@ class MemoryClient:
 
     @property
     def arrivals(self) -> int:
-        """How often the server has written to this connection; what it wrote at once counts as one."""
+        """Number of writes of the server to this connection; frames that leave together are one."""
         return self._transport.writes
 
     def send_text(self, text: str) -> None:
@@ -126,11 +126,11 @@ class MemoryClient:
         self._transport.abort()
 
     def pause_reading(self) -> None:
-        """Read no more of what the server sends."""
+        """Stop reading what the server sends."""
         self._inbox.pause()
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Read what the server sends again."""
         self._inbox.resume()
 
     async def receive(self, *, timeout: float = 5) -> Event:

@@ -20,10 +20,10 @@ class MemoryTransportEvents(Protocol):
         """Take a whole message or a control frame."""
 
     def pause_writing(self) -> None:
-        """Write nothing more: the peer does not read."""
+        """Hold back what is written: the peer does not read."""
 
     def resume_writing(self) -> None:
-        """Write again."""
+        """Write again: the peer has read."""
 
     def connection_lost(self) -> None:
         """Note that the transport is closed, by either side; called once, in a turn of its own."""
@@ -56,7 +56,7 @@ class MemoryTransport:
     def waiting(self) -> int:
         return max(self.inbox.unread - WINDOW, 0)
 
-    def send(self, data: bytes) -> None:
+    def write_frames(self, data: bytes) -> None:
         self.writes += 1
         self.inbox.feed(data)
         self._pause_if_full()

@@ -12,8 +12,8 @@ from crosswire.transport.drain_waiters import DrainWaiters
 class Writer(Protocol):
     """Transport that an outbox writes to."""
 
-    def send(self, data: bytes) -> None:
-        """Send data, or keep what the kernel does not take."""
+    def write_frames(self, data: bytes) -> None:
+        """Send the bytes of frames, and keep what the kernel does not take."""
 
     @property
     def waiting(self) -> int:
@@ -64,7 +64,7 @@ class Outbox:
 
     def __init__(self, writer: Writer, flusher: Flusher, limit: int, events: OutboxEvents) -> None:
         self._writer = writer
-        self._write = writer.send
+        self._write = writer.write_frames
         self._flusher = flusher
         self._limit = limit
         self._events: OutboxEvents | None = events

@@ -1,79 +1,65 @@
-"""The connections of a listener that have not become WebSockets, and how long they may take for it."""
+"""The connections of a listener that have not become WebSockets yet, with a limit on the time they take."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Protocol
 
 
 class PendingHandshake(Protocol):
-    """A connection that can be ended."""
+    """A connection that has not become a WebSocket yet."""
 
-    def drop(self) -> None:
-        """Its time is over."""
+    def abort(self) -> None:
+        """Drop the connection: the handshake took too long."""
 
-    def end(self) -> None:
-        """Nobody listens any more."""
+    def close(self) -> None:
+        """Close the connection: the listener has stopped."""
 
 
 class PendingHandshakes:
-    """Ends what does not get on; one timer of the event loop serves all.
+    """Pending handshakes of one listener; one timer of the event loop serves all.
 
     Args:
-        patience: seconds that each has.
+        timeout: seconds that each handshake has.
     """
 
-    __slots__ = ("_loop", "_patience", "_since", "_timer")
+    __slots__ = ("_loop", "_started", "_timeout", "_timer")
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._since: dict[PendingHandshake, float] = {}  # in the order of time
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._started: dict[PendingHandshake, float] = {}  # in the order of time
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._since)
+        return len(self._started)
 
-    def add(self, opening: PendingHandshake) -> None:
-        """A connection begins."""
+    def add(self, handshake: PendingHandshake) -> None:
+        """Start the time of a handshake."""
         if self._timer is None:
             self._loop = asyncio.get_running_loop()
-            self._timer = self._loop.call_later(self._patience, self._sweep)
-        self._since[opening] = self._loop.time()
+            self._timer = self._loop.call_later(self._timeout, self._abort_overdue)
+        self._started[handshake] = self._loop.time()
 
-    def discard(self, opening: PendingHandshake) -> None:
-        """It is a WebSocket, or gone; may be said again."""
-        self._since.pop(opening, None)
+    def discard(self, handshake: PendingHandshake) -> None:
+        """Remove a handshake that is done or whose connection is gone; may be called again."""
+        self._started.pop(handshake, None)
 
-    def end(self) -> None:
-        """End all there are."""
+    def close(self) -> None:
+        """Close all connections whose handshake is pending."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for opening in list(self._since):
-            opening.end()
-        self._since.clear()
+        for handshake in list(self._started):
+            handshake.close()
+        self._started.clear()
 
-    def _sweep(self) -> None:
+    def _abort_overdue(self) -> None:
         self._timer = None
-        for opening, since in list(self._since.items()):
-            left = since + self._patience - self._loop.time()
+        for handshake, started in list(self._started.items()):
+            left = started + self._timeout - self._loop.time()
             if left > 0:
-                self._timer = self._loop.call_later(left, self._sweep)
+                self._timer = self._loop.call_later(left, self._abort_overdue)
                 return
-            del self._since[opening]
-            opening.drop()
-
-
-def _is(transport: asyncio.Transport, protocol: object) -> bool:
-    return transport.get_protocol() is protocol
-
-
-def feed_buffered_protocol(transport: asyncio.Transport, protocol: Any, data: bytes) -> None:
-    """Give a buffered protocol what was read for it, until it wants no more."""
-    while data and not transport.is_closing() and _is(transport, protocol):
-        buffer = protocol.get_buffer(len(data))
-        size = min(len(buffer), len(data))
-        buffer[:size] = data[:size]
-        protocol.buffer_updated(size)
-        data = data[size:]
+            del self._started[handshake]
+            handshake.abort()

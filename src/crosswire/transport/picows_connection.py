@@ -102,7 +102,7 @@ class PicowsConnection(WSListener):
         self._receiver.opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take one frame."""
+        """Receive a message, or handle another frame."""
         kind = frame.msg_type
         if self._closing is not None:
             if kind == _CLOSE:

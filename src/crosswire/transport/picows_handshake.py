@@ -1,4 +1,4 @@
-"""What a connection is before it is a WebSocket: one HTTP request, read here and answered, or handed to picows."""
+"""Reads the HTTP request of a new connection, and answers it or hands the connection to picows."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ from typing import Any, cast
 
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
-# Its own server function hides the connection from the upgrade decision, so no peer's address, and fails on a Unix
-# socket; the protocol that it makes does neither. It is of C and has no types: to the checkers it is not there.
+# The server function of picows does not show the connection to the upgrade decision, which then lacks the peer's
+# address, and it fails on a Unix socket. The protocol that it makes does neither; it is a C class without types.
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 
 from crosswire.core import deflate
+from crosswire.transport.buffered_protocol import feed_buffered_protocol
 from crosswire.transport.http_head import BadRequestHead, RequestHead
 from crosswire.transport.http_response import encode_response
 from crosswire.transport.interface import Accepted, Acceptor, HttpRequest, Response
 from crosswire.transport.listener_context import ListenerContext
-from crosswire.transport.pending_handshakes import PendingHandshakes, feed_buffered_protocol
+from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.picows_connection import PicowsConnection
 from crosswire.transport.picows_log import PICOWS_LOG
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
 
-_READ_BUFFER = 2048
-_LINGER = 1.0
-"""Seconds in which a peer over TLS can read its answer before it is closed on, while it still sends."""
+READ_BUFFER_SIZE = 2048
+"""Bytes of picows' read buffer of a new connection; it grows with the frames."""
+TLS_LINGER = 1.0
+"""Seconds that a peer over TLS, which still sends, has to read its response before the connection is closed."""
 
 
 class HandshakeProtocol(asyncio.Protocol):
-    """Reads the request of one new connection.
+    """Protocol of a new connection until its request has been read; a ``PendingHandshake``.
 
     Args:
-        acceptor: decides about it.
+        acceptor: decides about the request.
         context: of the listener.
-        handshakes: counts it among them while it is one.
-        proxy_header: what a proxy said of the connection, or None.
+        handshakes: of the listener; this one is among them while it is pending.
+        proxy_header: header that a proxy sent in front, or None.
     """
 
     __slots__ = ("_acceptor", "_context", "_handshakes", "_head", "_proxy_header", "_transport")
@@ -54,16 +56,16 @@ class HandshakeProtocol(asyncio.Protocol):
         self._head: RequestHead | None = None
         self._transport: asyncio.Transport
 
-    # What the event loop tells.
+    # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the request, and not for ever."""
+        """Wait for the request until the timeout."""
         self._transport = cast(asyncio.Transport, transport)
         self._head = RequestHead(self._context.limits)
         self._handshakes.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of the request; what comes behind one that was answered is dropped."""
+        """Parse a part of the request; discard what comes behind a request that has been answered."""
         head = self._head
         if head is None:
             return
@@ -72,28 +74,26 @@ class HandshakeProtocol(asyncio.Protocol):
         except BadRequestHead as bad:
             kind = f"HTTP {bad.status}"
             self._context.request_warnings.warn(kind, "a request was refused with HTTP %d: %s", bad.status, bad.reason)
-            self._answer(Response(bad.status, bad.reason.encode()), last=False)
+            self._respond(Response(bad.status, bad.reason.encode()), last=False)
             return
         if complete:
             self._head = None
             self._decide(head)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody waits any more."""
+        """Remove the handshake from the pending ones."""
         self._forget_head()
         self._handshakes.discard(self)
 
-    # What the handshakes tell.
+    # PendingHandshake
 
-    def drop(self) -> None:
-        """It took too long: to send its request, or to read the answer."""
+    def abort(self) -> None:
         self._transport.abort()
 
-    def end(self) -> None:
-        """Nobody listens any more; an answer that was given still leaves."""
-        self._transport.close()
+    def close(self) -> None:
+        self._transport.close()  # a response that has been written still leaves
 
-    # What becomes of it.
+    # The response or the upgrade
 
     def _decide(self, head: RequestHead) -> None:
         said = self._proxy_header
@@ -102,7 +102,7 @@ class HandshakeProtocol(asyncio.Protocol):
         request = HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)
         decision = self._acceptor.accept(request)
         if isinstance(decision, Response):
-            self._answer(decision, with_body=head.method != "HEAD", last=head.whole and not head.rest)
+            self._respond(decision, with_body=head.method != "HEAD", last=head.whole and not head.rest)
         else:
             self._upgrade(decision, head)
 
@@ -110,10 +110,16 @@ class HandshakeProtocol(asyncio.Protocol):
         peer = self._transport.get_extra_info("peername")
         return str(peer[0]) if isinstance(peer, tuple) else ""
 
-    def _answer(self, response: Response, *, with_body: bool = True, last: bool) -> None:
-        """Send an answer and close; where more may come from the peer, once it has closed or the time is over.
+    def _respond(self, response: Response, *, with_body: bool = True, last: bool) -> None:
+        """Send a response and close the connection.
 
-        To close while something is unread makes the kernel send a reset, which can overtake the answer.
+        If the peer might still send, the connection is closed when the peer closes it, or at the timeout: if a
+        connection is closed with unread bytes, the kernel sends a reset, which can overtake the response.
+
+        Args:
+            response: to send.
+            with_body: False for the response to HEAD.
+            last: whether nothing more can come from the peer.
         """
         self._forget_head()
         self._transport.write(encode_response(response, with_body=with_body))
@@ -122,16 +128,16 @@ class HandshakeProtocol(asyncio.Protocol):
         elif self._transport.can_write_eof():
             self._transport.write_eof()
         else:
-            asyncio.get_running_loop().call_later(_LINGER, self._transport.close)
+            asyncio.get_running_loop().call_later(TLS_LINGER, self._transport.close)
 
     def _upgrade(self, accepted: Accepted, head: RequestHead) -> None:
-        """Hand the connection to picows, which gets the least request that it takes for one."""
+        """Hand the connection to picows, with a request of its own that has only what picows reads."""
         self._handshakes.discard(self)
         connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.deflate)
-        granted = WSUpgradeResponseWithListener(_Granted(accepted), connection)
-        protocol = _websocket(granted, self._context.limits.max_message)
+        response = WSUpgradeResponseWithListener(_SwitchingProtocols(accepted), connection)
+        protocol = _make_websocket(response, self._context.limits.max_message)
         transport = self._transport
-        transport.set_protocol(_NOBODY)
+        transport.set_protocol(_DETACHED)
         transport.set_protocol(protocol)
         protocol.connection_made(PicowsTransport(transport))
         key = head.headers["sec-websocket-key"]
@@ -143,29 +149,32 @@ class HandshakeProtocol(asyncio.Protocol):
             self._head = None
 
 
-class _Nobody(asyncio.Protocol):
-    """Comes between an opening and a WebSocket.
+class _DetachedProtocol(asyncio.Protocol):
+    """Protocol that a transport has between the handshake and the WebSocket, one for all connections.
 
-    uvloop holds on to ``data_received`` of the last protocol that had one, so to the opening for as long as the
-    connection lasts; to this one, of which there is one for all, it may.
+    uvloop keeps ``data_received`` of the last protocol that had one. Without this protocol that would be the
+    handshake's, which would live as long as its connection.
     """
 
     @staticmethod  # one function for all, and no bound method for each
     def data_received(data: bytes) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Nothing arrives meanwhile."""
+        """Receive nothing: the next protocol is set at once."""
 
 
-_NOBODY = _Nobody()
+_DETACHED = _DetachedProtocol()
 
 _REQUEST = (
     b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: %b\r\n\r\n"
 )
-"""All that picows looks at; it answers with the key's digest."""
+"""The fields that picows reads; it answers with the digest of the key."""
 
 
-class _Granted(WSUpgradeResponse):
-    """The answer to an upgrade; picows adds the digest of the key. Its own writes any answer, and takes its time."""
+class _SwitchingProtocols(WSUpgradeResponse):
+    """Response that grants an upgrade, faster than picows' own, which is for any response.
+
+    picows adds the digest of the key.
+    """
 
     def __init__(self, accepted: Accepted) -> None:
         self.status = HTTPStatus.SWITCHING_PROTOCOLS
@@ -183,9 +192,9 @@ class _Granted(WSUpgradeResponse):
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b\r\n"
 
 
-def _websocket(granted: WSUpgradeResponseWithListener, max_message: int) -> Any:
+def _make_websocket(response: WSUpgradeResponseWithListener, max_message: int) -> Any:
     def grant(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        return granted
+        return response
 
     return WSProtocol(
         None,  # host and port: a client's
@@ -194,7 +203,7 @@ def _websocket(granted: WSUpgradeResponseWithListener, max_message: int) -> Any:
         grant,
         PICOWS_LOG,
         True,  # disconnect_on_exception
-        None,  # websocket_handshake_timeout: the request is there
+        None,  # websocket_handshake_timeout: the request has arrived
         False,  # enable_auto_ping: ours share one timer
         10,  # auto_ping_idle_timeout
         10,  # auto_ping_reply_timeout
@@ -202,5 +211,5 @@ def _websocket(granted: WSUpgradeResponseWithListener, max_message: int) -> Any:
         False,  # enable_auto_pong: ours pass the outbox, which is bounded
         max_message,
         None,  # extra_headers: a client's
-        _READ_BUFFER,
+        READ_BUFFER_SIZE,
     )

@@ -1,4 +1,4 @@
-"""Keeps picows' own records out of the way: one per connection or bad frame, at INFO and ERROR, would be a flood."""
+"""Demotes the log records of picows, which writes one for every connection or bad frame, at INFO and ERROR."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ logger = logging.getLogger("crosswire.transport")
 
 
 class PicowsLogAdapter(logging.LoggerAdapter[logging.Logger]):
-    """Demotes every record to DEBUG, but those of exceptions: these are bugs, of ours or of picows.
+    """Logger that demotes every record to DEBUG, except for exceptions, which are bugs of ours or of picows.
 
-    An adapter and no Logger, because picows makes a child of a Logger for every connection, which costs memory.
+    It is an adapter and not a Logger, because of a Logger picows makes a child for every connection, in memory.
     """
 
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
-        """Log at DEBUG, unless there is an exception to tell of."""
+        """Log at DEBUG, or at the level given if there is an exception."""
         super().log(level if kwargs.get("exc_info") else logging.DEBUG, msg, *args, **kwargs)
 
     def info(self, msg: object, *args: Any, **kwargs: Any) -> None:
-        """Log at DEBUG. picows says two things of every connection, which has to cost next to nothing."""
+        """Log at DEBUG; cheap, because picows calls it twice for every connection."""
         if self.logger.isEnabledFor(logging.DEBUG):
             super().info(msg, *args, **kwargs)
 

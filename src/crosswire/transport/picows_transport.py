@@ -1,58 +1,54 @@
-"""Stands between an event loop's transport and its two writers: picows, and the connection's outbox."""
+"""The transport that picows writes to: it leads to the event loop's, past the outbox of the connection."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import struct
 import sys
 from typing import Any, Protocol
 
-if sys.platform != "win32":
-    from fcntl import ioctl
-    from termios import TIOCOUTQ
+from crosswire.transport.send_queue import send_queue_size
 
 _CLOSE_FRAME = 0x88
-_COUNT = struct.Struct("i")
 _write = os.write
 
 
 class InvalidFrameHandler(Protocol):
-    """Is told that picows refuses what the peer sent."""
+    """Callback for a frame that picows refuses."""
 
     def refuse(self, payload: bytes) -> None:
-        """``payload`` is of the Close frame that picows would have sent."""
+        """Close the connection with the payload of the Close frame that picows would have sent."""
 
 
 class PicowsTransport:
-    """One connection's transport.
+    """Transport of one connection, between the event loop's and its two users: picows and the outbox.
 
-    picows parses a frame ahead, and sends its own Close for a broken one before the message in front was delivered,
-    let alone answered. Through the gate that Close reaches the connection instead, which sends it in its turn.
+    picows parses a frame ahead. For a broken frame it sends a Close of its own before the message in front has been
+    received, let alone answered. Here that Close is passed to the connection, which sends it in its turn.
 
     Args:
         transport: the event loop's.
     """
 
-    __slots__ = ("_direct", "_fd", "_kept", "_refusing", "_transport")
+    __slots__ = ("_direct", "_fd", "_invalid_frames", "_may_keep", "_transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._direct = sys.platform != "win32" and transport.get_extra_info("ssl_object") is None
-        self._kept = True  # whether the transport may keep bytes that have to leave first: it has the HTTP answer
+        self._may_keep = True  # whether the transport might keep bytes that leave first: it has the HTTP response
         self._fd: int = transport.get_extra_info("socket").fileno()
-        self._refusing: InvalidFrameHandler | None = None
+        self._invalid_frames: InvalidFrameHandler | None = None
 
-    def opened(self, refusing: InvalidFrameHandler) -> None:
-        """From now on it is a WebSocket, and a Close of picows goes to ``refusing``."""
-        self._refusing = refusing
+    def opened(self, invalid_frames: InvalidFrameHandler) -> None:
+        """Note that the connection is a WebSocket; a Close of picows goes to ``invalid_frames`` from now on."""
+        self._invalid_frames = invalid_frames
 
     def closed(self) -> None:
-        """There is nobody left to tell, and nothing left to send; the socket's number may be another's by now."""
-        self._refusing = None
+        """Note that the connection is gone; the number of its socket might be another's by now."""
+        self._invalid_frames = None
         self._fd = -1
 
-    # For the connection and its outbox.
+    # Writer and ClosableTransport
 
     @property
     def waiting(self) -> int:
@@ -62,36 +58,36 @@ class PicowsTransport:
     @property
     def unsent(self) -> int:
         """Bytes that the transport keeps, and those that the kernel does until the peer's has them."""
-        return self.waiting + (_queued(self._fd) if self._fd >= 0 else 0)
+        return self.waiting + (send_queue_size(self._fd) if self._fd >= 0 else 0)
 
     @property
     def unparsed(self) -> int:
-        """A number that changes with every part of a frame that arrives: the room that is left in picows' buffer."""
+        """Number that changes with every part of a frame that arrives: the room that is left in picows' buffer."""
         return len(self._transport.get_protocol().get_buffer(-1)) if self._fd >= 0 else 0  # type: ignore[attr-defined]
 
-    def send(self, data: bytes) -> None:
+    def write_frames(self, data: bytes) -> None:
         """Send at once what the kernel takes, and leave the rest to the transport, which keeps the order.
 
-        uvloop's own ``write`` queues even what could leave now, which would cost a fan-out a fifth of its speed.
+        uvloop's own ``write`` queues even bytes that could leave now, which would cost a fan-out a fifth of its speed.
         """
         transport = self._transport
-        if transport.is_closing():  # the number of its closed socket may be another's by now
+        if transport.is_closing():  # the number of its closed socket might be another's by now
             return
-        if not self._kept or (self._direct and not transport.get_write_buffer_size()):
+        if not self._may_keep or (self._direct and not transport.get_write_buffer_size()):
             try:
                 sent = _write(self._fd, data)
             except BlockingIOError:
                 sent = 0
             except OSError:
-                return  # the connection is lost: the transport is about to find out by reading, and tells its protocol
-            self._kept = sent < len(data)
-            if not self._kept:
+                return  # the connection is lost: the transport notices when it reads, and tells its protocol
+            self._may_keep = sent < len(data)
+            if not self._may_keep:
                 return
             data = data[sent:]
         transport.write(data)
 
     def watch(self, low: int | None) -> None:
-        """Let the outbox pause while the transport keeps more than ``low`` bytes; None: when that is full."""
+        """Pause the outbox while the transport keeps more than ``low`` bytes; None: while the transport is full."""
         if self._transport.is_closing():
             return
         if low is None:
@@ -100,23 +96,23 @@ class PicowsTransport:
             self._transport.set_write_buffer_limits(low, low)
 
     def pause_reading(self) -> None:
-        """Leave what the peer sends to the kernel, which holds the peer back once it has enough."""
+        """Leave what the peer sends to the kernel, which holds the peer back once its buffer is full."""
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Read from the peer again."""
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
     def hang_up(self) -> None:
-        """Close TCP once everything is sent."""
+        """Close the connection once everything has been sent."""
         self._transport.close()
 
     def half_close(self) -> None:
-        """Send no more, and read the rest of what the peer sends only to drop it.
+        """Send nothing more, and read what the peer still sends only to discard it.
 
-        Closing at once what is still being written to makes the kernel send a reset, which can overtake our Close.
+        If a connection is closed while its peer sends, the kernel sends a reset, which can overtake our Close frame.
         """
         if self._fd < 0:
             return
@@ -127,57 +123,46 @@ class PicowsTransport:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close TCP now, if it is not closed yet: asyncio's transport can't be aborted after its end."""
-        if self._refusing is not None:
+        """Close the connection now, if it is not closed yet: asyncio's transport can't be aborted after its end."""
+        if self._invalid_frames is not None:
             self._transport.abort()
 
-    # For picows.
+    # What picows calls
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """The socket, without options. picows asks for the addresses too, only to log them: a system call each."""
+        """Return the socket, without options. picows asks for the addresses too, to log them: a system call each."""
         return _Descriptor(self._fd) if name == "socket" else default
 
     def get_write_buffer_size(self) -> int:
-        """Never 0: picows would then write to the socket past the gate."""
+        """Return 1, never 0: with nothing to write picows would write to the socket directly."""
         return 1
 
     def write(self, data: bytes) -> None:
-        """Send an HTTP answer; a Close frame goes to the connection."""
-        if self._refusing is not None and data[0] == _CLOSE_FRAME:
-            self._refusing.refuse(bytes(data[2:]))
+        """Send an HTTP response; pass a Close frame to the connection."""
+        if self._invalid_frames is not None and data[0] == _CLOSE_FRAME:
+            self._invalid_frames.refuse(bytes(data[2:]))
         else:
             self._transport.write(data)
 
     def close(self) -> None:
-        """Close, if it did not become a WebSocket; when to close one is the connection's decision."""
-        if self._refusing is None:
+        """Close the connection if it did not become a WebSocket; a WebSocket closes itself."""
+        if self._invalid_frames is None:
             self._transport.close()
 
 
-def _queued(descriptor: int) -> int:
-    """Bytes of a socket that were written and that the peer's kernel has not confirmed (tcp(7), SIOCOUTQ)."""
-    if sys.platform == "win32":
-        return 0
-    try:
-        (count,) = _COUNT.unpack(ioctl(descriptor, TIOCOUTQ, bytes(_COUNT.size)))
-    except OSError:  # not every system can tell
-        return 0
-    return int(count)
-
-
 class _DiscardingProtocol(asyncio.BufferedProtocol):
-    """Hears nothing any more but the end of the connection."""
+    """Protocol that discards what arrives, and passes on the end of the connection."""
 
-    _bin = bytearray(64 * 1024)
+    _discarded = bytearray(64 * 1024)
 
     def __init__(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = protocol
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        return self._bin
+        return self._discarded
 
     def buffer_updated(self, nbytes: int) -> None:
-        """What arrived is dropped."""
+        """Discard what has arrived."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._protocol.connection_lost(exc)
@@ -190,10 +175,10 @@ class _DiscardingProtocol(asyncio.BufferedProtocol):
 
 
 class _Descriptor:
-    """A socket that takes picows' TCP options and ignores them.
+    """Socket that ignores the TCP options that picows sets.
 
-    The event loop has set the one that matters (TCP_NODELAY), a Unix socket has none, and setting and logging six of
-    them for every connection takes a fifth of the time of accepting it.
+    The event loop has set the one that matters (TCP_NODELAY), and a Unix socket has none. Setting and logging six
+    options takes a fifth of the time of accepting a connection.
     """
 
     def __init__(self, number: int) -> None:
@@ -203,7 +188,7 @@ class _Descriptor:
         return self._number
 
     def setsockopt(self, *_args: object) -> None:
-        """Nothing to set."""
+        """Ignore an option."""
 
     def getsockopt(self, *_args: object) -> int:
         return 0

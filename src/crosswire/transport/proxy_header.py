@@ -1,4 +1,4 @@
-"""Reads the header of the PROXY protocol, versions 1 and 2, which a proxy of TCP sends first of all."""
+"""Parses the header of the PROXY protocol, versions 1 and 2, which a TCP proxy sends before anything else."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import re
 from dataclasses import dataclass
 
 _V1 = b"PROXY "
-_V1_LONGEST = 107
+_V1_MAX_SIZE = 107
+"""Bytes of the longest line of version 1."""
 _V1_LINE = re.compile(rb"PROXY (TCP4|TCP6) (\S+) (\S+) ([1-9][0-9]{0,4}|0) ([1-9][0-9]{0,4}|0)")
 _V1_UNKNOWN = re.compile(rb"PROXY UNKNOWN(?: [\x20-\x7e]*)?")
 _V2 = b"\r\n\r\n\0\r\nQUIT\n"
-_V2_FIXED = 16
-_V2_LONGEST = 4096  # with its TLVs; a proxy that is in use sends a few hundred bytes at most
+_V2_FIXED_SIZE = 16
+"""Bytes of a header of version 2 before its addresses."""
+_V2_MAX_SIZE = 4096
+"""Bytes of the longest header of version 2, with its TLVs; known proxies send a few hundred at most."""
 
 _LOCAL, _PROXY = 0, 1
 _UNSPECIFIED, _INET, _INET6, _UNIX = 0, 1, 2, 3
@@ -22,12 +25,12 @@ _OVER_TLS = 0x01
 
 
 class BadProxyHeader(Exception):
-    """What came first is no header of the PROXY protocol; the text says why."""
+    """The first bytes are no header of the PROXY protocol; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """What a proxy says of a connection.
+    """Header that a proxy sent.
 
     Attributes:
         size: bytes of the header.
@@ -42,25 +45,25 @@ class ProxyHeader:
 
 
 def parse_proxy_header(data: bytes) -> ProxyHeader | None:
-    """Read a header from the begin of ``data``; None if it is not all there yet.
+    """Parse the header at the beginning of ``data``; return None if the header is incomplete.
 
     Raises:
-        BadProxyHeader: it is none.
+        BadProxyHeader: there is no header.
     """
     if data[:1] == _V1[:1]:
         return _read_v1(data)
     if not data.startswith(_V2[: len(data)]):
         raise BadProxyHeader("it does not begin with one")
-    return _read_v2(data) if len(data) >= _V2_FIXED else None
+    return _read_v2(data) if len(data) >= _V2_FIXED_SIZE else None
 
 
 def _read_v1(data: bytes) -> ProxyHeader | None:
     if not data.startswith(_V1[: len(data)]):
         raise BadProxyHeader("it does not begin with one")
-    end = data.find(b"\r\n", 0, _V1_LONGEST)
+    end = data.find(b"\r\n", 0, _V1_MAX_SIZE)
     if end < 0:
-        if len(data) >= _V1_LONGEST:
-            raise BadProxyHeader(f"its line is longer than {_V1_LONGEST} bytes")
+        if len(data) >= _V1_MAX_SIZE:
+            raise BadProxyHeader(f"its line is longer than {_V1_MAX_SIZE} bytes")
         return None
     line = data[:end]
     if _V1_UNKNOWN.fullmatch(line):
@@ -84,17 +87,17 @@ def _read_v2(data: bytes) -> ProxyHeader | None:
     size = int.from_bytes(data[14:16], "big")
     if version != 2 or command not in (_LOCAL, _PROXY):
         raise BadProxyHeader("its version or command is not known")
-    if _V2_FIXED + size > _V2_LONGEST:
-        raise BadProxyHeader(f"it is longer than {_V2_LONGEST} bytes")
-    if len(data) < _V2_FIXED + size:
+    if _V2_FIXED_SIZE + size > _V2_MAX_SIZE:
+        raise BadProxyHeader(f"it is longer than {_V2_MAX_SIZE} bytes")
+    if len(data) < _V2_FIXED_SIZE + size:
         return None
     if command == _LOCAL:
-        return ProxyHeader(_V2_FIXED + size, None)
+        return ProxyHeader(_V2_FIXED_SIZE + size, None)
     if family not in _ADDRESS_BYTES or size < _ADDRESS_BYTES[family]:
         raise BadProxyHeader("its addresses are not known, or cut short")
-    body = data[_V2_FIXED : _V2_FIXED + size]
+    body = data[_V2_FIXED_SIZE : _V2_FIXED_SIZE + size]
     tls = _speaks_tls(body[_ADDRESS_BYTES[family] :])
-    return ProxyHeader(_V2_FIXED + size, _source(family, body), tls)
+    return ProxyHeader(_V2_FIXED_SIZE + size, _source(family, body), tls)
 
 
 def _source(family: int, body: bytes) -> str | None:

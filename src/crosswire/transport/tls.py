@@ -1,17 +1,19 @@
-"""What can be known of a TLS context before anybody connects."""
+"""Checks a TLS context before a client connects."""
 
 from __future__ import annotations
 
 import ssl
 
-_NOTHING_TO_SHOW = ("NO_SHARED_CIPHER", "NO_SUITABLE_SIGNATURE_ALGORITHM", "NO_CERTIFICATE_SET")
-_MOST_STEPS = 4
+_NO_CERTIFICATE_REASONS = ("NO_SHARED_CIPHER", "NO_SUITABLE_SIGNATURE_ALGORITHM", "NO_CERTIFICATE_SET")
+_MAX_STEPS = 4
+"""Number of steps in which a handshake in memory ends."""
 
 
 def has_certificate(context: ssl.SSLContext) -> bool:
-    """Whether a server's context has a certificate, which no attribute of it tells: a handshake in memory does.
+    """Return whether a server's context has a certificate, by a handshake in memory: no attribute of it tells.
 
-    One that chooses by the name of the host is taken at its word, and so is one that fails for another reason.
+    The result is True for a context that chooses a certificate by host name, and if the handshake fails for another
+    reason.
     """
     if context.sni_callback is not None:
         return True
@@ -23,12 +25,12 @@ def has_certificate(context: ssl.SSLContext) -> bool:
         client.wrap_bio(to_client, to_server),
         context.wrap_bio(to_server, to_client, server_side=True),
     )
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         for end in ends:
             try:
                 end.do_handshake()
             except ssl.SSLWantReadError:
                 continue
             except ssl.SSLError as error:
-                return error.reason not in _NOTHING_TO_SHOW
+                return error.reason not in _NO_CERTIFICATE_REASONS
     return True

@@ -1,4 +1,4 @@
-"""Unix sockets to listen on: where, with which mode, and whether somebody is there."""
+"""Unix sockets to listen on: their path, mode and file."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from crosswire.errors import ConfigError
 
 UNIX_PREFIX = "unix:"
-_LONGEST_PATH = 103  # bytes that fit on every system: 108 on Linux, 104 elsewhere, with the 0 at the end
+MAX_PATH_SIZE = 103
+"""Bytes of the longest path that fits on every system: 108 on Linux, 104 elsewhere, with the 0 at the end."""
 _MODE = re.compile(r"0?[0-7]{3}")
 
 
 @dataclass(frozen=True, slots=True)
 class UnixSocket:
-    """A place in the file system.
+    """Address of a Unix socket in the file system.
 
     Attributes:
         path: absolute.
-        mode: of the file, or None for what the process' umask leaves.
+        mode: of the file, or None for the default, which the umask of the process decides.
     """
 
     path: str
@@ -30,17 +31,17 @@ class UnixSocket:
 
     @staticmethod
     def parse(host: str) -> UnixSocket:
-        """Read ``unix:/path``, or ``unix:/path?mode=660``.
+        """Parse ``unix:/path``, or ``unix:/path?mode=660``.
 
         Raises:
-            ConfigError: it is no such address.
+            ConfigError: ``host`` is no such address.
         """
         path, mark, options = host.removeprefix(UNIX_PREFIX).partition("?")
         if not path.startswith("/") or path.endswith("/") or not path.isprintable():
             raise ConfigError(f"host={host!r}: give the absolute path of a file: 'unix:/run/app.sock'")
         path = "/" + path.lstrip("/")
-        if len(os.fsencode(path)) > _LONGEST_PATH:
-            raise ConfigError(f"host={host!r}: the path of a Unix socket has at most {_LONGEST_PATH} bytes")
+        if len(os.fsencode(path)) > MAX_PATH_SIZE:
+            raise ConfigError(f"host={host!r}: the path of a Unix socket has at most {MAX_PATH_SIZE} bytes")
         if not mark:
             return UnixSocket(path)
         name, _, mode = options.partition("=")
@@ -49,7 +50,7 @@ class UnixSocket:
         return UnixSocket(path, int(mode, 8))
 
     async def is_served(self) -> bool:
-        """Whether a process listens there; a file may be left of one that does not any more."""
+        """Return whether a process listens there; the file alone might be left of one that has ended."""
         try:
             _, writer = await asyncio.open_unix_connection(self.path)
         except OSError:
@@ -60,7 +61,7 @@ class UnixSocket:
         return True
 
     def identity(self) -> tuple[int, int] | None:
-        """What tells the file from another of the same name; None if there is no socket."""
+        """Return device and inode of the file, which tell it from another of the same name; None if there is none."""
         try:
             found = os.stat(self.path, follow_symlinks=False)
         except OSError:
@@ -68,12 +69,12 @@ class UnixSocket:
         return (found.st_dev, found.st_ino) if stat.S_ISSOCK(found.st_mode) else None
 
     def apply_mode(self) -> None:
-        """Set the file's mode; nobody can connect before, as nobody listens yet."""
+        """Set the mode of the file; no client can connect before that, as the socket does not listen yet."""
         if self.mode is not None:
             os.chmod(self.path, self.mode)
 
     def remove(self, identity: tuple[int, int] | None) -> None:
-        """Remove the file, if it is still the one meant: another process may have taken the place."""
+        """Remove the file, unless another process has put its own there."""
         if identity is not None and self.identity() == identity:
             with suppress(FileNotFoundError):
                 os.unlink(self.path)

@@ -9,7 +9,7 @@ from typing import Any
 
 from crosswire import Client
 from crosswire.types import Close
-from tests.integration.cli.program import PATIENCE
+from tests.integration.cli.program import WAIT_TIMEOUT
 
 _MOST = 64
 """Connections to try until every worker has one: the kernel spreads them by their ports, as good as at random."""
@@ -22,7 +22,7 @@ class Guest:
         self.client = Client(
             f"ws://127.0.0.1:{port}/",
             params={"id": user},
-            call_timeout=PATIENCE,
+            call_timeout=WAIT_TIMEOUT,
             ping_interval=None,
             reconnect_policy=lambda _close: False,
         )
@@ -40,11 +40,11 @@ class Guest:
 
     async def hears(self) -> tuple[str, Any]:
         """The next event."""
-        return await asyncio.wait_for(self._heard.get(), PATIENCE)
+        return await asyncio.wait_for(self._heard.get(), WAIT_TIMEOUT)
 
     async def closed(self) -> Close:
         """How the connection was closed."""
-        return await asyncio.wait_for(asyncio.shield(self._closed), PATIENCE)
+        return await asyncio.wait_for(asyncio.shield(self._closed), WAIT_TIMEOUT)
 
     def _keeper(self, event: str) -> Callable[[Any], None]:
         def keep(data: Any) -> None:

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.watched import Watched
+from tests.support.running_program import RunningProgram
 
 HERE = Path(__file__).parent
-PATIENCE = 20.0
+WAIT_TIMEOUT = 20.0
 """Seconds that anything may take."""
 
 _PROGRAM = [sys.executable, "-m", "crosswire"]
@@ -37,16 +37,16 @@ def crosswire(*words: str, stdin: str = "", environment: dict[str, str] | None =
         input=stdin,
         capture_output=True,
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=WAIT_TIMEOUT,
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)
 
 
 @contextmanager
-def serving(*words: str, environment: dict[str, str] | None = None, folder: Path = HERE) -> Iterator[Watched]:
+def serving(*words: str, environment: dict[str, str] | None = None, folder: Path = HERE) -> Iterator[RunningProgram]:
     """Serve for as long as the context lasts; fail if a traceback was printed."""
-    served = Watched([*_PROGRAM, "serve", *words], cwd=folder, environment=_environment(environment))
+    served = RunningProgram([*_PROGRAM, "serve", *words], cwd=folder, environment=_environment(environment))
     try:
         yield served
     finally:
@@ -54,7 +54,7 @@ def serving(*words: str, environment: dict[str, str] | None = None, folder: Path
         assert not re.search("Traceback|Exception ignored|never retrieved", served.output), served.output
 
 
-def port_of(served: Watched) -> int:
+def port_of(served: RunningProgram) -> int:
     """Where the workers listen, once all do."""
     return int(served.wait_for(r"INFO crosswire.serve: listening on port (\d+)")[1])
 

@@ -15,7 +15,7 @@ import pytest
 from crosswire.cli.serve import _held_port
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cli.clients import guest, guests_of_all
-from tests.integration.cli.program import PATIENCE, crosswire, port_of, serving
+from tests.integration.cli.program import WAIT_TIMEOUT, crosswire, port_of, serving
 
 TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 ALONE = ("app:server", "--port", "0")
@@ -122,9 +122,9 @@ def test_a_port_that_is_held_is_for_those_who_share_it_and_gets_no_connections()
         worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         worker.bind(address)
         worker.listen()
-        worker.settimeout(PATIENCE)
+        worker.settimeout(WAIT_TIMEOUT)
         for _ in range(20):
-            with socket.create_connection(address, PATIENCE), worker.accept()[0]:
+            with socket.create_connection(address, WAIT_TIMEOUT), worker.accept()[0]:
                 pass
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cli.program import serving
-from tests.support.watched import Watched
+from tests.support.running_program import RunningProgram
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 SOON = 10.0
@@ -25,12 +25,12 @@ ENDS = pytest.mark.parametrize("what", ["waits", "blocks"])
 
 
 @contextmanager
-def hanging(what: str, hook: str, *words: str, **environment: str) -> Iterator[Watched]:
+def hanging(what: str, hook: str, *words: str, **environment: str) -> Iterator[RunningProgram]:
     with serving(f"hanging:{what}", "--drain", "600", *words, environment={"HANG": hook, **environment}) as served:
         yield served
 
 
-def quickly(served: Watched) -> int:
+def quickly(served: RunningProgram) -> int:
     began = time.monotonic()
     code = served.wait()
     assert time.monotonic() - began < SOON, served.output

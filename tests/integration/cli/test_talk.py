@@ -14,9 +14,9 @@ import pytest
 
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cli.clients import guest, guests_of_all
-from tests.integration.cli.program import PATIENCE, Result, crosswire, port_of, serving
+from tests.integration.cli.program import WAIT_TIMEOUT, Result, crosswire, port_of, serving
 from tests.support.aio import wait_until
-from tests.support.watched import Watched
+from tests.support.running_program import RunningProgram
 
 WORKERS = ("web-1", "web-2")
 BEFORE = time.time()
@@ -25,7 +25,7 @@ BEFORE = time.time()
 class Cluster:
     """Two workers, and the options that name their Redis."""
 
-    def __init__(self, served: Watched, redis: RedisProcess, prefix: str) -> None:
+    def __init__(self, served: RunningProgram, redis: RedisProcess, prefix: str) -> None:
         self.served = served
         self.port = port_of(served)
         self.options = ("--redis", redis.url, "--prefix", prefix)
@@ -106,7 +106,7 @@ async def test_a_node_that_is_slow_to_answer_a_newcomer_is_not_left_out(redis: R
             os.kill(one.pid, signal.SIGSTOP)
             try:
                 asking = asyncio.create_task(asyncio.to_thread(cluster.talk, "call", "web-1", "double", "4"))
-                await wait_until(lambda: listening() == 2, PATIENCE)
+                await wait_until(lambda: listening() == 2, WAIT_TIMEOUT)
                 await asyncio.sleep(1)
             finally:
                 os.kill(one.pid, signal.SIGCONT)

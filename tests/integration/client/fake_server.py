@@ -22,7 +22,7 @@ MSGPACK = Subprotocol("crosswire.msgpack")
 
 
 class Refusal:
-    """What answers a call with an error."""
+    """An answer to a call that is an error."""
 
     def __init__(self, code: str, message: str) -> None:
         self.error = {"code": code, "message": message}

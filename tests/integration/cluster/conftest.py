@@ -9,7 +9,7 @@ from crosswire import MemoryBus, Redis
 from crosswire.cluster.interface import Bus
 from crosswire.runtime import loops
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.support import listened_to
+from tests.integration.cluster.support import listener_counts
 from tests.support.aio import LoopFactory
 
 
@@ -45,6 +45,6 @@ def bus(request: pytest.FixtureRequest) -> Bus:
 def listened(bus: Bus, request: pytest.FixtureRequest) -> Callable[[], dict[str, int]]:
     """Tells the channels that somebody listens on, and how many do."""
     if isinstance(bus, MemoryBus):
-        return lambda: listened_to(bus)
+        return lambda: listener_counts(bus)
     process: RedisProcess = request.getfixturevalue("redis_process")
-    return lambda: listened_to(bus, process)
+    return lambda: listener_counts(bus, process)

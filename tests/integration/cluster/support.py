@@ -1,4 +1,4 @@
-"""Clusters in one process: servers, nodes, their clients in memory, and what Redis itself tells of them."""
+"""Clusters in one process: servers, nodes, and their clients in memory."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from crosswire.testing import EventClient, connect
 from crosswire.testing.redis_process import RedisProcess
 from tests.support.aio import wait_until
 
-PATIENCE = 5.0
-"""Seconds after which what did not come is a failure."""
-STANDSTILL = 1.5
-"""Seconds for which the machine may stand still in the middle of it."""
-FOUND_OUT = 2 * (DEAD_AFTER + BEAT_INTERVAL) + STANDSTILL
-"""Seconds in which a node that is silent is found out: one that stood still itself begins to count anew."""
+WAIT_TIMEOUT = 5.0
+"""Seconds after which a wait fails."""
+MAX_STANDSTILL = 1.5
+"""Seconds for which a busy machine may stop this process."""
+DETECTION_TIMEOUT = 2 * (DEAD_AFTER + BEAT_INTERVAL) + MAX_STANDSTILL
+"""Seconds in which others must notice that a node is silent; a node that was stopped itself counts anew."""
 
 
 def connection_of(member: Server | Node) -> ClusterConnection:
@@ -52,7 +52,7 @@ def make_server(name: str, bus: Bus, **options: Any) -> Server:
 
 @asynccontextmanager
 async def running(*members: Server | Node) -> AsyncIterator[None]:
-    """Start them, one after the other, until each knows all, and stop them."""
+    """Start servers and nodes, wait until each knows all others, and stop them at the end."""
     async with AsyncExitStack() as stack:
         for each in members:
             if isinstance(each, Server):
@@ -67,16 +67,16 @@ async def running(*members: Server | Node) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def some_servers(bus: Bus, *names: str, **options: Any) -> AsyncIterator[list[Server]]:
-    """Running servers."""
+async def running_servers(bus: Bus, *names: str, **options: Any) -> AsyncIterator[list[Server]]:
+    """Start servers of these names."""
     servers = [make_server(name, bus, **options) for name in names]
     async with running(*servers):
         yield servers
 
 
 @asynccontextmanager
-async def some_nodes(bus: Bus, *names: str) -> AsyncIterator[list[Node]]:
-    """Running nodes without clients."""
+async def running_nodes(bus: Bus, *names: str) -> AsyncIterator[list[Node]]:
+    """Start nodes of these names."""
     nodes = [Node(name, bus=bus) for name in names]
     async with running(*nodes):
         yield nodes
@@ -100,7 +100,7 @@ async def clients(places: dict[str, Server]) -> AsyncIterator[dict[str, EventCli
 async def received(peer: EventClient, last: str = "end") -> list[Any]:
     """All events up to that one, as names and data."""
     events = []
-    while (event := await peer.receive(timeout=PATIENCE)).event != last:
+    while (event := await peer.receive(timeout=WAIT_TIMEOUT)).event != last:
         events.append((event.event, event.data))
     return events
 
@@ -117,7 +117,7 @@ class Heard:
         return self._answer
 
 
-def listened_to(bus: Bus, redis: RedisProcess | None = None) -> dict[str, int]:
+def listener_counts(bus: Bus, redis: RedisProcess | None = None) -> dict[str, int]:
     """The channels that somebody listens on, and how many do; without the prefix, and without probes."""
     if isinstance(bus, MemoryBus):
         counts = {channel.decode(): len(ports) for channel, ports in bus.ports.items()}

@@ -9,9 +9,9 @@ import pytest
 from crosswire import ConfigError, InvalidPayload, Node, Redis, UsageError
 from crosswire.cluster.interface import Bus
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.support import Heard, make_server, running, some_nodes
+from tests.integration.cluster.support import Heard, make_server, running, running_nodes
 from tests.support.aio import wait_until
-from tests.support.overhear import overhear
+from tests.support.record_channels import record_channels
 
 
 async def test_every_subscriber_hears_a_publish_and_the_publisher_too(bus: Bus) -> None:
@@ -29,7 +29,7 @@ async def test_every_subscriber_hears_a_publish_and_the_publisher_too(bus: Bus) 
 
 
 async def test_a_publisher_that_does_not_listen_hears_nothing(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         heard = Heard()
         await b.subscribe("orders", heard)
         a.publish("orders", 1)
@@ -40,7 +40,7 @@ async def test_a_publisher_that_does_not_listen_hears_nothing(bus: Bus) -> None:
 
 
 async def test_several_handlers_and_how_they_end(bus: Bus, listened: Callable[[], dict[str, int]]) -> None:
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         first, second = Heard(), Heard()
         await b.subscribe("orders", first)
         await b.subscribe("orders", second)
@@ -59,7 +59,7 @@ async def test_several_handlers_and_how_they_end(bus: Bus, listened: Callable[[]
 
 
 async def test_subscribing_again_during_an_unsubscribe_keeps_listening(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         heard = Heard()
         for number in range(50):
             await b.subscribe("orders", heard)
@@ -83,7 +83,7 @@ async def test_handlers_may_be_asynchronous_typed_and_broken(bus: Bus) -> None:
     def broken(sender: str, data: Any) -> None:
         raise RuntimeError("broken")
 
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         await b.subscribe("orders", broken)
         await b.subscribe("orders", typed)
         a.publish("orders", "no order")
@@ -93,7 +93,7 @@ async def test_handlers_may_be_asynchronous_typed_and_broken(bus: Bus) -> None:
 
 
 async def test_subscriptions_live_on_after_a_restart_of_the_node(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,):
+    async with running_nodes(bus, "a") as (a,):
         heard = Heard()
         b = Node("b", bus=bus)
         async with running(b):
@@ -105,7 +105,7 @@ async def test_subscriptions_live_on_after_a_restart_of_the_node(bus: Bus) -> No
 
 
 async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,):
+    async with running_nodes(bus, "a") as (a,):
         for channel in ("", "$x", 5):
             with pytest.raises(UsageError):
                 a.publish(channel)  # type: ignore[arg-type]
@@ -118,7 +118,7 @@ async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
 
 
 async def test_the_channel_carries_the_prefix_on_redis(redis_bus: Redis, redis_process: RedisProcess) -> None:
-    async with some_nodes(redis_bus, "a") as (a,), overhear(redis_process.port, "*orders*") as heard:
+    async with running_nodes(redis_bus, "a") as (a,), record_channels(redis_process.port, "*orders*") as heard:
         a.publish("orders", {"id": 7})
         await wait_until(lambda: heard)
         assert [channel for channel, _ in heard] == [f"{redis_bus.prefix}c:orders"]

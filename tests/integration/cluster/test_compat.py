@@ -22,7 +22,7 @@ from tests.integration.cluster.original import (
 )
 from tests.integration.cluster.support import Heard, client, clients, make_server, received, running
 from tests.support.aio import wait_until
-from tests.support.overhear import overhear
+from tests.support.record_channels import record_channels
 
 NEWS = '{"event":"news","payload":1}'
 
@@ -136,7 +136,7 @@ async def test_a_service_of_ours_can_not_be_asked_by_an_event_of_an_original(
     redis_process: RedisProcess, format: str
 ) -> None:
     b = adding_server("b", compat_bus(redis_process, format))
-    async with running(b), client(b, "1") as peer, overhear(redis_process.port, BRIDGE) as heard:
+    async with running(b), client(b, "1") as peer, record_channels(redis_process.port, BRIDGE) as heard:
         for event in ("$close", "$count"):
             target = [["everyone"], 4000, "bye"]
             publish_event(redis_process, format, event=event, payload=target, callbackId="c1")
@@ -152,7 +152,7 @@ async def test_errors_between_ours_and_what_an_original_gets_of_them(redis_proce
 
     bus = compat_bus(redis_process, format)
     a, b = Node("a", bus=bus), Node("b", bus=bus)
-    async with running(a, b), overhear(redis_process.port, BRIDGE) as heard:
+    async with running(a, b), record_channels(redis_process.port, BRIDGE) as heard:
         b.on("x", refuse)
         for event, code in (("x", "full"), ("none", "NO_HANDLER")):
             with pytest.raises(EventError) as caught:
@@ -169,7 +169,7 @@ async def test_a_node_without_a_handler_leaves_a_question_of_an_original_to_othe
 ) -> None:
     node = Node("b", bus=compat_bus(redis_process, format))
     node.on("handled", lambda: "yes")
-    async with running(node), overhear(redis_process.port, BRIDGE) as heard:
+    async with running(node), record_channels(redis_process.port, BRIDGE) as heard:
         publish_event(redis_process, format, targetServer=target, callbackId="c1")
         publish_event(redis_process, format, targetServer=target, callbackId="c2", event="handled")
         await wait_until(lambda: len(heard) == 3)
@@ -210,7 +210,7 @@ async def test_what_an_original_has_no_message_for_is_refused_before_anybody_get
 ) -> None:
     bus = compat_bus(redis_process, format)
     b = make_server("b", bus)
-    async with running(b), client(b, "1") as peer, overhear(redis_process.port, "*") as heard:
+    async with running(b), client(b, "1") as peer, record_channels(redis_process.port, "*") as heard:
         socket = b.socket_of("1")
         assert socket is not None
         for namespace in ("broadcast", "private_socket", "ws:chat", "ws:"):
@@ -253,7 +253,7 @@ async def test_what_we_can_not_hold_is_an_error(redis_process: RedisProcess) -> 
     node = Node("b", bus=compat_bus(redis_process, "msgpack"))
     node.on("x", Heard())
     strange = msgspec.msgpack.Ext(5, b"?")
-    async with running(node), overhear(redis_process.port, BRIDGE) as heard:
+    async with running(node), record_channels(redis_process.port, BRIDGE) as heard:
         publish_event(redis_process, "msgpack", payload=strange, callbackId="c1")
         await wait_until(lambda: len(heard) == 2)
         answer = decoded(heard[1], "msgpack")[1]["data"]

@@ -26,7 +26,7 @@ from tests.integration.cluster.original import (
 )
 from tests.integration.cluster.support import Heard, client, received, running
 from tests.support.aio import wait_until
-from tests.support.overhear import overhear
+from tests.support.record_channels import record_channels
 
 ODD: list[Any] = [
     "text",
@@ -77,7 +77,12 @@ async def test_we_publish_what_the_original_publishes(redis_process: RedisProces
     bus = compat_bus(redis_process, format, preset_namespaces=["lobby"])
     a, b = adding_server("serverA", bus), adding_server("serverB", bus)
     expected = comparable(recorded(format), format)
-    async with running(a, b), client(a, "1") as one, client(b, "2") as two, overhear(redis_process.port, "*") as heard:
+    async with (
+        running(a, b),
+        client(a, "1") as one,
+        client(b, "2") as two,
+        record_channels(redis_process.port, "*") as heard,
+    ):
         for peer in (one, two):
             await peer.call("join", ["chat", "1000"])
         send_as_recorded(a)
@@ -93,7 +98,7 @@ async def test_we_publish_what_the_original_publishes(redis_process: RedisProces
 async def test_our_messages_for_clients_are_the_same_bytes(redis_process: RedisProcess, format: str) -> None:
     bus = compat_bus(redis_process, format)
     a = adding_server("serverA", bus)
-    async with running(a), client(a, "1"), overhear(redis_process.port, "ws:*") as heard:
+    async with running(a), client(a, "1"), record_channels(redis_process.port, "ws:*") as heard:
         expected = {each for each in recorded(format) if each[0].startswith("ws:")}
         send_as_recorded(a)
         await wait_until(lambda: set(heard) == expected)
@@ -126,7 +131,7 @@ async def test_what_the_original_published_reaches_our_node(redis_process: Redis
     messages = [(channel, body) for channel, body in recorded(format) if channel in (BRIDGE, "orders")]
     asked = [each for each in messages if each[0] == BRIDGE and _sender(each, format) == "serverA"]
     answers = [each for each in messages if each[0] == BRIDGE and _sender(each, format) == "serverB"]
-    async with running(b), overhear(redis_process.port, BRIDGE) as heard:
+    async with running(b), record_channels(redis_process.port, BRIDGE) as heard:
         await b.cluster.subscribe("orders", orders)
         for channel, body in [*asked, *(each for each in messages if each[0] == "orders")]:
             redis_process.command("PUBLISH", channel, body)
@@ -145,7 +150,7 @@ async def test_the_answers_of_originals_are_understood(redis_process: RedisProce
     bus = compat_bus(redis_process, format)
     a = adding_server("serverA", bus)
     recorded_answer = next(each for each in recorded(format) if _sender(each, format) == "serverB")
-    async with running(a), overhear(redis_process.port, BRIDGE) as heard:
+    async with running(a), record_channels(redis_process.port, BRIDGE) as heard:
         call = asyncio.create_task(a.cluster.call("serverB", "sum", {"a": 1, "b": 2}))
         gathering = asyncio.create_task(a.cluster.gather("sum", {"a": 1, "b": 2}, to=["serverB", "serverA"]))
         stream = a.cluster.stream("sum", {"a": 1, "b": 2}, expect=1, include_self=False)

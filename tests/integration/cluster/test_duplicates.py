@@ -10,8 +10,8 @@ from crosswire.cluster.interface import Bus
 from crosswire.core.envelopes import Claim
 from crosswire.transport.interface import Response
 from crosswire.transport.memory import MemoryClient, MemoryListener
-from tests.integration.cluster.ghost import haunted
-from tests.integration.cluster.support import client, received, some_servers
+from tests.integration.cluster.scripted_node import scripted_node
+from tests.integration.cluster.support import client, received, running_servers
 from tests.support.aio import wait_until
 
 USERS = 1000
@@ -30,7 +30,7 @@ def connections(servers: Iterable[Server]) -> Counter[str]:
 
 @pytest.mark.parametrize("duplicates", ["replace", "refuse"])
 async def test_a_thousand_users_on_three_nodes_at_once_keep_one_connection_each(bus: Bus, duplicates: str) -> None:
-    async with some_servers(bus, "a", "b", "c", duplicates=duplicates) as servers:
+    async with running_servers(bus, "a", "b", "c", duplicates=duplicates) as servers:
         gone: list[tuple[str, Close]] = []
         for server in servers:
             server.on_disconnect(lambda socket, close: gone.append((socket.user, close)))
@@ -49,7 +49,7 @@ async def test_a_thousand_users_on_three_nodes_at_once_keep_one_connection_each(
 
 @pytest.mark.parametrize(("duplicates", "survivor"), [("replace", "b"), ("refuse", "a")])
 async def test_of_two_that_come_one_after_the_other(bus: Bus, duplicates: str, survivor: str) -> None:
-    async with some_servers(bus, "a", "b", duplicates=duplicates) as (a, b), client(a, "1") as first:
+    async with running_servers(bus, "a", "b", duplicates=duplicates) as (a, b), client(a, "1") as first:
         second = await log_in(b, "1")
         close = await (first.closed() if survivor == "b" else second.receive(timeout=5))
         assert isinstance(close, Close)
@@ -60,7 +60,7 @@ async def test_of_two_that_come_one_after_the_other(bus: Bus, duplicates: str, s
 
 async def test_allow_keeps_all(bus: Bus) -> None:
     async with (
-        some_servers(bus, "a", "b", duplicates="allow") as (a, b),
+        running_servers(bus, "a", "b", duplicates="allow") as (a, b),
         client(a, "1") as one,
         client(b, "1") as two,
         client(b, "1") as three,
@@ -77,7 +77,7 @@ async def test_allow_keeps_all(bus: Bus) -> None:
 async def test_a_stale_connection_that_closes_late_does_not_unregister_the_new_one(
     bus: Bus, listened: Callable[[], dict[str, int]]
 ) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), client(a, "1") as old, client(b, "1") as new:
+    async with running_servers(bus, "a", "b") as (a, b), client(a, "1") as old, client(b, "1") as new:
         assert (await old.closed()).code == REPLACED
         await wait_until(lambda: listened()["u:1"] == 1)
         a.user("1").send("x")
@@ -89,7 +89,7 @@ async def test_a_stale_connection_that_closes_late_does_not_unregister_the_new_o
 
 
 async def test_identify_replaces_a_connection_on_another_node(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), client(a, "1") as old, client(b, "2") as renamed:
+    async with running_servers(bus, "a", "b") as (a, b), client(a, "1") as old, client(b, "2") as renamed:
         socket = b.socket_of("2")
         assert socket is not None
         await socket.identify("1")
@@ -99,13 +99,13 @@ async def test_identify_replaces_a_connection_on_another_node(bus: Bus) -> None:
 
 
 async def test_a_claim_of_an_older_connection_is_answered_with_ones_own(bus: Bus) -> None:
-    async with some_servers(bus, "a") as (a,), client(a, "1") as peer, haunted(bus) as ghost:
+    async with running_servers(bus, "a") as (a,), client(a, "1") as peer, scripted_node(bus) as scripted:
         bodies: list[bytes] = []
-        channel = ghost.channels.user("1")
-        ghost.port.subscribe(channel, bodies.append)
-        await ghost.port.listening(channel)
-        ghost.say(channel, Claim(ghost.incarnation, 1))
+        channel = scripted.channels.user("1")
+        scripted.port.subscribe(channel, bodies.append)
+        await scripted.port.listening(channel)
+        scripted.say(channel, Claim(scripted.incarnation, 1))
         await wait_until(lambda: bodies)
         assert await peer.call("hello") == "a"
-        ghost.say(channel, Claim(ghost.incarnation, 2**62))
+        scripted.say(channel, Claim(scripted.incarnation, 2**62))
         assert (await peer.closed()).code == REPLACED

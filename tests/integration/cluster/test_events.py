@@ -19,10 +19,10 @@ from crosswire import (
 )
 from crosswire.cluster.interface import Bus
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.ghost import haunted
-from tests.integration.cluster.support import Heard, client, make_server, running, some_nodes, some_servers
+from tests.integration.cluster.scripted_node import scripted_node
+from tests.integration.cluster.support import Heard, client, make_server, running, running_nodes, running_servers
 from tests.support.aio import wait_until
-from tests.support.overhear import overhear
+from tests.support.record_channels import record_channels
 
 # Who gets an event that a sends: nodes a, b and server c.
 TARGETS: list[tuple[dict[str, Any], str]] = [
@@ -88,7 +88,7 @@ async def test_a_call_is_answered_from_node_to_node(bus: Bus) -> None:
 
 
 async def test_what_a_handler_may_leave_out_and_return(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         b.on("nothing", lambda: None)
         b.on("sender", lambda sender: sender)
         b.once("once", lambda: 1)
@@ -109,7 +109,7 @@ async def test_an_error_reaches_the_asker_with_the_name_of_the_node(bus: Bus) ->
     def refuses() -> None:
         raise EventError("full", "no more room")
 
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         for node in (a, b):
             node.on("fails", fails)
             node.on("refuses", refuses)
@@ -135,7 +135,7 @@ async def test_a_refusal_that_can_not_be_sent_spoils_no_other_answer(bus: Bus) -
     def refuses_oddly() -> None:
         raise EventError("full", "\ud800")
 
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         b.on("odd", refuses_oddly)
         b.on("x", lambda: "here")
         asked = [a.call("b", event, timeout=2) for event in ("x", "odd", "x")]
@@ -150,7 +150,7 @@ def _takes_a_point(sender: str, data: Point) -> int:
 
 
 async def test_a_call_to_nobody_fails_at_once(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,):
+    async with running_nodes(bus, "a") as (a,):
         with pytest.raises(NodeGone) as caught:
             await asyncio.wait_for(a.call("nobody", "x", timeout=60), 1)
         assert caught.value.name == "nobody"
@@ -158,7 +158,7 @@ async def test_a_call_to_nobody_fails_at_once(bus: Bus) -> None:
 
 async def test_a_call_that_is_not_answered_times_out(bus: Bus) -> None:
     never = asyncio.Event()
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         b.on("hang", lambda: never.wait())
         with pytest.raises(CallTimeout, match="'b' did not answer 'hang' within"):
             await a.call("b", "hang", timeout=0.05)
@@ -166,19 +166,19 @@ async def test_a_call_that_is_not_answered_times_out(bus: Bus) -> None:
 
 
 async def test_a_node_that_leaves_while_asked_is_told_of_at_once(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,), haunted(bus) as ghost:
-        await wait_until(lambda: "ghost" in a.nodes)
-        call = asyncio.create_task(a.call("ghost", "x", timeout=60))
-        await wait_until(lambda: ghost.requests)
-        ghost.say_goodbye()
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
+        await wait_until(lambda: "scripted" in a.nodes)
+        call = asyncio.create_task(a.call("scripted", "x", timeout=60))
+        await wait_until(lambda: scripted.requests)
+        scripted.say_goodbye()
         with pytest.raises(NodeGone):
             await asyncio.wait_for(call, 1)
 
 
 async def test_answers_go_to_the_asker_alone(redis_bus: Redis, redis_process: RedisProcess) -> None:
     async with (
-        some_nodes(redis_bus, "a", "b", "c") as (a, b, _),
-        overhear(redis_process.port, f"{redis_bus.prefix}*") as heard,
+        running_nodes(redis_bus, "a", "b", "c") as (a, b, _),
+        record_channels(redis_process.port, f"{redis_bus.prefix}*") as heard,
     ):
         b.on("x", lambda: "the answer")
         assert await a.call("b", "x", "the question") == "the answer"
@@ -189,13 +189,13 @@ async def test_answers_go_to_the_asker_alone(redis_bus: Redis, redis_process: Re
 
 
 async def test_an_answer_of_somebody_else_is_not_taken(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b") as (a, _), haunted(bus) as ghost:
-        await wait_until(lambda: "ghost" in a.nodes)
-        call = asyncio.create_task(a.call("ghost", "x"))
-        await wait_until(lambda: ghost.requests)
-        (request,) = ghost.requests
+    async with running_nodes(bus, "a", "b") as (a, _), scripted_node(bus) as scripted:
+        await wait_until(lambda: "scripted" in a.nodes)
+        call = asyncio.create_task(a.call("scripted", "x"))
+        await wait_until(lambda: scripted.requests)
+        (request,) = scripted.requests
         for call_id in ("1", "2", "3"):
-            ghost.answer_as("b", a.incarnation, call_id, "forged")
+            scripted.answer_as("b", a.incarnation, call_id, "forged")
         request.asker.answer("mine")
         request.asker.answer("mine, again")
         assert await call == "mine"
@@ -205,7 +205,7 @@ async def test_local_handlers_run_in_the_next_turn_and_without_redis(
     redis_bus: Redis, redis_process: RedisProcess
 ) -> None:
     heard = Heard(answer="here")
-    async with some_nodes(redis_bus, "a") as (a,):
+    async with running_nodes(redis_bus, "a") as (a,):
         a.on("x", heard)
         redis_process.pause()
         try:
@@ -222,7 +222,7 @@ async def test_local_handlers_run_in_the_next_turn_and_without_redis(
 
 async def test_a_worker_reaches_users_and_rooms(bus: Bus) -> None:
     worker = Node("worker", bus=bus)
-    async with some_servers(bus, "a", "b") as (a, b), running(worker), client(a, "1") as peer:
+    async with running_servers(bus, "a", "b") as (a, b), running(worker), client(a, "1") as peer:
         await peer.call("join", ["chat", "r"])
 
         @worker.on("resize")
@@ -262,7 +262,7 @@ AWAITED_MISUSE: list[Callable[[Node], Any]] = [
 
 
 async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,):
+    async with running_nodes(bus, "a") as (a,):
         for use in MISUSE:
             with pytest.raises(UsageError):
                 use(a)
@@ -299,7 +299,7 @@ async def test_an_answer_that_is_not_what_its_handler_says_is_its_failure(
     async def wrong_later() -> dict[str, int]:
         return {"a": "b"}  # type: ignore[dict-item] # pyright: ignore[reportReturnType]
 
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         b.on("wrong", wrong)
         b.on("wrong later", wrong_later)
         for event in ("wrong", "wrong later"):

@@ -7,8 +7,8 @@ import pytest
 
 from crosswire import EventError, InvalidPayload, Node, NodeGone
 from crosswire.cluster.interface import Bus
-from tests.integration.cluster.ghost import haunted
-from tests.integration.cluster.support import FOUND_OUT, Heard, make_server, running, some_nodes
+from tests.integration.cluster.scripted_node import scripted_node
+from tests.integration.cluster.support import DETECTION_TIMEOUT, Heard, make_server, running, running_nodes
 from tests.support.aio import wait_until
 
 # Who answers what a asks: nodes a, b and server c; and who is missing.
@@ -44,7 +44,7 @@ async def test_errors_are_apart_and_none_is_an_answer(bus: Bus) -> None:
     def refuse() -> None:
         raise EventError("full", "no room")
 
-    async with some_nodes(bus, "a", "b", "c") as (a, b, c):
+    async with running_nodes(bus, "a", "b", "c") as (a, b, c):
         a.on("x", lambda: None)
         b.on("x", refuse)
         replies = await a.gather("x")
@@ -58,7 +58,7 @@ async def test_errors_are_apart_and_none_is_an_answer(bus: Bus) -> None:
 
 async def test_who_is_silent_is_missing_after_the_timeout(bus: Bus) -> None:
     never = asyncio.Event()
-    async with some_nodes(bus, "a", "b", "c") as (a, b, c):
+    async with running_nodes(bus, "a", "b", "c") as (a, b, c):
         b.on("x", lambda: 1)
         c.on("x", lambda: never.wait())
         replies = await a.gather("x", include_self=False, timeout=1)
@@ -68,7 +68,7 @@ async def test_who_is_silent_is_missing_after_the_timeout(bus: Bus) -> None:
 
 async def test_expect_ends_with_the_first_answers(bus: Bus) -> None:
     never = asyncio.Event()
-    async with some_nodes(bus, "a", "b", "c") as (a, b, c):
+    async with running_nodes(bus, "a", "b", "c") as (a, b, c):
         b.on("x", lambda: 1)
         c.on("x", lambda: never.wait())
         replies = await a.gather("x", include_self=False, timeout=60, expect=1)
@@ -79,8 +79,8 @@ async def test_expect_ends_with_the_first_answers(bus: Bus) -> None:
 
 
 async def test_a_node_that_answers_twice_counts_once(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b") as (a, b), haunted(bus) as ghost:
-        await wait_until(lambda: "ghost" in a.nodes)
+    async with running_nodes(bus, "a", "b") as (a, b), scripted_node(bus) as scripted:
+        await wait_until(lambda: "scripted" in a.nodes)
         answer = asyncio.Event()
 
         @b.on("x")
@@ -89,86 +89,88 @@ async def test_a_node_that_answers_twice_counts_once(bus: Bus) -> None:
             return "b"
 
         for turn, options in enumerate(({}, {"expect": 2}), 1):
-            ghost.requests.clear()
+            scripted.requests.clear()
             answer.clear()
             asking = asyncio.create_task(a.gather("x", include_self=False, timeout=60, **options))  # type: ignore[arg-type]
-            await wait_until(lambda: ghost.requests)
-            asker = ghost.requests[0].asker
+            await wait_until(lambda: scripted.requests)
+            asker = scripted.requests[0].asker
             asker.answer("first")
             asker.answer("second")
             asker.refuse(EventError("third"))
-            ghost.say(ghost.channels.nodes, ghost.beat_of(connections=turn))  # what was said before is heard before it
-            await wait_until(lambda: a.nodes["ghost"].connections == turn)  # noqa: B023 - it is called here
+            scripted.say(
+                scripted.channels.nodes, scripted.beat_of(connections=turn)
+            )  # what was said before is heard before it
+            await wait_until(lambda: a.nodes["scripted"].connections == turn)  # noqa: B023 - it is called here
             assert not asking.done()
             answer.set()
             replies = await asking
-            assert (dict(replies), replies.errors) == ({"ghost": "first", "b": "b"}, {})
+            assert (dict(replies), replies.errors) == ({"scripted": "first", "b": "b"}, {})
 
 
 async def test_an_answer_of_somebody_who_was_not_asked_does_not_count(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b") as (a, b), haunted(bus) as ghost:
-        await wait_until(lambda: "ghost" in a.nodes)
+    async with running_nodes(bus, "a", "b") as (a, b), scripted_node(bus) as scripted:
+        await wait_until(lambda: "scripted" in a.nodes)
         b.on("x", lambda: "not asked")
-        asking = asyncio.create_task(a.gather("x", to="ghost", timeout=60))
-        await wait_until(lambda: ghost.requests)
+        asking = asyncio.create_task(a.gather("x", to="scripted", timeout=60))
+        await wait_until(lambda: scripted.requests)
         for call_id in ("1", "2", "3"):
             for sender in ("b", "stranger", "a"):
-                ghost.answer_as(sender, a.incarnation, call_id, "forged")
-        ghost.requests[0].asker.answer("mine")
-        assert dict(await asking) == {"ghost": "mine"}
+                scripted.answer_as(sender, a.incarnation, call_id, "forged")
+        scripted.requests[0].asker.answer("mine")
+        assert dict(await asking) == {"scripted": "mine"}
 
 
 async def test_late_answers_are_for_nobody(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,), haunted(bus) as ghost:
-        await wait_until(lambda: "ghost" in a.nodes)
-        assert (await a.gather("x", to="ghost", timeout=0.05)).missing == ("ghost",)
-        await wait_until(lambda: ghost.requests)
-        ghost.requests[0].asker.answer("late")
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
+        await wait_until(lambda: "scripted" in a.nodes)
+        assert (await a.gather("x", to="scripted", timeout=0.05)).missing == ("scripted",)
+        await wait_until(lambda: scripted.requests)
+        scripted.requests[0].asker.answer("late")
         a.on("x", lambda: "in time")
         assert dict(await a.gather("x", to="a")) == {"a": "in time"}
         assert a.refused == 0
 
 
 async def test_a_node_that_dies_while_asked_is_missing_before_the_timeout(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b") as (a, b), haunted(bus) as ghost:
+    async with running_nodes(bus, "a", "b") as (a, b), scripted_node(bus) as scripted:
         b.on("x", lambda: 1)
-        await wait_until(lambda: "ghost" in a.nodes)
+        await wait_until(lambda: "scripted" in a.nodes)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        call = asyncio.create_task(a.call("ghost", "x", timeout=60))
+        call = asyncio.create_task(a.call("scripted", "x", timeout=60))
         stream = a.stream("x", include_self=False, timeout=60)
         replies = await a.gather("x", include_self=False, timeout=60)
-        assert (dict(replies), replies.missing) == ({"b": 1}, ("ghost",))
+        assert (dict(replies), replies.missing) == ({"b": 1}, ("scripted",))
         assert [reply.sender async for reply in stream] == ["b"]
-        assert stream.missing == ("ghost",)
+        assert stream.missing == ("scripted",)
         with pytest.raises(NodeGone):
             await call
-        assert loop.time() - began < FOUND_OUT
-        assert len(ghost.requests) == 3
+        assert loop.time() - began < DETECTION_TIMEOUT
+        assert len(scripted.requests) == 3
 
 
 async def test_a_node_that_leaves_while_asked_is_missing_at_once(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,), haunted(bus) as ghost:
-        await wait_until(lambda: "ghost" in a.nodes)
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
+        await wait_until(lambda: "scripted" in a.nodes)
         asking = asyncio.create_task(a.gather("x", include_self=False, timeout=60))
-        await wait_until(lambda: ghost.requests)
-        ghost.say_goodbye()
-        assert (await asyncio.wait_for(asking, 1)).missing == ("ghost",)
+        await wait_until(lambda: scripted.requests)
+        scripted.say_goodbye()
+        assert (await asyncio.wait_for(asking, 1)).missing == ("scripted",)
 
 
 async def test_a_node_that_comes_while_others_are_asked_is_not_waited_for(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,), haunted(bus) as ghost:
-        await wait_until(lambda: "ghost" in a.nodes)
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
+        await wait_until(lambda: "scripted" in a.nodes)
         asking = asyncio.create_task(a.gather("x", include_self=False, timeout=60))
-        await wait_until(lambda: ghost.requests)
-        async with some_nodes(bus, "late"):
+        await wait_until(lambda: scripted.requests)
+        async with running_nodes(bus, "late"):
             await wait_until(lambda: "late" in a.nodes)
-        ghost.requests[0].asker.answer(1)
-        assert dict(await asking) == {"ghost": 1}
+        scripted.requests[0].asker.answer(1)
+        assert dict(await asking) == {"scripted": 1}
 
 
 async def test_many_gathers_at_once(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b", "c") as nodes:
+    async with running_nodes(bus, "a", "b", "c") as nodes:
         for node in nodes:
             node.on("x", lambda sender, data: data)
         replies = await asyncio.gather(*(node.gather("x", number) for node in nodes for number in range(100)))
@@ -176,7 +178,7 @@ async def test_many_gathers_at_once(bus: Bus) -> None:
 
 
 async def test_data_that_cannot_be_sent_leaves_nothing_waiting(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,):
+    async with running_nodes(bus, "a") as (a,):
         heard = Heard()
         a.on("x", heard)
         with pytest.raises(InvalidPayload):
@@ -185,13 +187,13 @@ async def test_data_that_cannot_be_sent_leaves_nothing_waiting(bus: Bus) -> None
 
 
 async def test_stopping_ends_what_is_asked(bus: Bus) -> None:
-    async with haunted(bus) as ghost:
-        async with some_nodes(bus, "a") as (a,):
-            ghost.native.announce(ghost.beat_of())
-            await wait_until(lambda: "ghost" in a.nodes)
-            asking = asyncio.create_task(a.gather("x", to="ghost", timeout=60))
-            stream = a.stream("x", to="ghost", timeout=60)
-            await wait_until(lambda: len(ghost.requests) == 2)
-        assert (await asking).missing == ("ghost",)
+    async with scripted_node(bus) as scripted:
+        async with running_nodes(bus, "a") as (a,):
+            scripted.native.announce(scripted.beat_of())
+            await wait_until(lambda: "scripted" in a.nodes)
+            asking = asyncio.create_task(a.gather("x", to="scripted", timeout=60))
+            stream = a.stream("x", to="scripted", timeout=60)
+            await wait_until(lambda: len(scripted.requests) == 2)
+        assert (await asking).missing == ("scripted",)
         assert [reply async for reply in stream] == []
-        assert stream.missing == ("ghost",)
+        assert stream.missing == ("scripted",)

@@ -30,8 +30,8 @@ from crosswire.core.envelopes import (
 )
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.ghost import Ghost, haunted
-from tests.integration.cluster.support import Heard, client, some_servers
+from tests.integration.cluster.scripted_node import ScriptedNode, scripted_node
+from tests.integration.cluster.support import Heard, client, running_servers
 from tests.support.aio import wait_until
 
 _NOTHING = envelopes.pack(None)
@@ -50,15 +50,15 @@ def all_channels(channels: Channels, node: Node) -> list[bytes]:
     ]
 
 
-async def check_undisturbed(bus: Bus, disturb: Callable[[Ghost, list[bytes]], object]) -> int:
-    """Let a ghost disturb a server, and see that it works; return how much that server refused."""
-    async with some_servers(bus, "a", "b") as (a, b), client(a, "1") as peer, haunted(bus) as ghost:
+async def check_undisturbed(bus: Bus, disturb: Callable[[ScriptedNode, list[bytes]], object]) -> int:
+    """Let a scripted node disturb a server, check that the server works, and return how much it refused."""
+    async with running_servers(bus, "a", "b") as (a, b), client(a, "1") as peer, scripted_node(bus) as scripted:
         await peer.call("join", ["chat", "r"])
         orders = Heard()
         await a.cluster.subscribe("orders", orders)
         a.cluster.on("x", lambda: "still here")
-        disturb(ghost, all_channels(ghost.channels, a.cluster))
-        ghost.say(ghost.channels.node("a"), Event("ghost", "last", _NOTHING))
+        disturb(scripted, all_channels(scripted.channels, a.cluster))
+        scripted.say(scripted.channels.node("a"), Event("scripted", "last", _NOTHING))
         last = Heard()
         a.cluster.on("last", last)
         await wait_until(lambda: last.calls)
@@ -76,10 +76,10 @@ async def test_random_bytes_are_refused_and_counted(bus: Bus, seed: int) -> None
     choose = random.Random(seed)
     bodies = [b"", b"\xc1", *(choose.randbytes(choose.choice([1, 8, 100])) for _ in range(20))]
 
-    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+    def disturb(scripted: ScriptedNode, channels: list[bytes]) -> None:
         for channel in channels:
             for body in bodies:
-                ghost.port.publish(channel, body)
+                scripted.port.publish(channel, body)
 
     assert await check_undisturbed(bus, disturb) == 7 * len(bodies)
 
@@ -87,7 +87,7 @@ async def test_random_bytes_are_refused_and_counted(bus: Bus, seed: int) -> None
 async def test_bytes_without_our_header_are_refused_and_counted(redis_bus: Redis, redis_process: RedisProcess) -> None:
     bodies = [b"", b"\x01", b"\x02" + bytes(30), b'{"data":{}}']
 
-    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+    def disturb(scripted: ScriptedNode, channels: list[bytes]) -> None:
         for channel in channels:
             for body in bodies:
                 redis_process.command("PUBLISH", channel, body)
@@ -97,7 +97,7 @@ async def test_bytes_without_our_header_are_refused_and_counted(redis_bus: Redis
 
 async def test_sound_messages_where_they_do_not_belong_are_refused_and_counted(bus: Bus) -> None:
     for_clients, claim = ForClients(b"{}"), Claim("0" * 16, 1)
-    published, event = Published("ghost", _NOTHING), Event("ghost", "none", _NOTHING)
+    published, event = Published("scripted", _NOTHING), Event("scripted", "none", _NOTHING)
     misplaced: list[tuple[int, Envelope]] = [
         *((place, each) for place in (0, 4, 5) for each in (published, event, NameTaken("a", "0" * 16))),
         *((place, each) for place in (1, 2, 3) for each in (for_clients, claim, published)),
@@ -106,9 +106,9 @@ async def test_sound_messages_where_they_do_not_belong_are_refused_and_counted(b
         *((6, each) for each in (for_clients, claim, event)),
     ]
 
-    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+    def disturb(scripted: ScriptedNode, channels: list[bytes]) -> None:
         for place, envelope in misplaced:
-            ghost.say(channels[place], envelope)
+            scripted.say(channels[place], envelope)
 
     assert await check_undisturbed(bus, disturb) == len(misplaced)
 
@@ -120,10 +120,10 @@ HOSTILE: list[Any] = [
     ["b", "evil", "0" * 16, 1.0, -1],
     ["b", 5, "0" * 16, 1.0, 1],
     ["b", "evil"],
-    ["g", "ghost", "no hex", 1],
-    ["g", "ghost", "0" * 16, 2**64 - 1],
-    ["e", "ghost", 5, None],
-    ["q", "ghost", "asker", "id", {}, None],
+    ["g", "scripted", "no hex", 1],
+    ["g", "scripted", "0" * 16, 2**64 - 1],
+    ["e", "scripted", 5, None],
+    ["q", "scripted", "asker", "id", {}, None],
     ["unknown"],
     [],
     {},
@@ -132,11 +132,11 @@ HOSTILE: list[Any] = [
 
 
 async def test_messages_with_impossible_values_are_refused_and_counted(bus: Bus) -> None:
-    async with some_servers(bus, "a") as (a,), haunted(bus) as ghost:
+    async with running_servers(bus, "a") as (a,), scripted_node(bus) as scripted:
         for number, message in enumerate(HOSTILE, 1):
-            ghost.port.publish(ghost.channels.nodes, msgspec.msgpack.encode(message))
+            scripted.port.publish(scripted.channels.nodes, msgspec.msgpack.encode(message))
             await wait_until(lambda: a.cluster.refused == number, 2)  # noqa: B023 - it is called here
-        assert a.cluster.nodes.keys() == {"a", "ghost"}
+        assert a.cluster.nodes.keys() == {"a", "scripted"}
 
 
 async def test_a_message_for_clients_that_breaks_their_protocol_is_refused_and_counted(
@@ -144,45 +144,45 @@ async def test_a_message_for_clients_that_breaks_their_protocol_is_refused_and_c
 ) -> None:
     msgpack = {"Sec-WebSocket-Protocol": "crosswire.msgpack"}
     async with (
-        some_servers(bus, "a") as (a,),
+        running_servers(bus, "a") as (a,),
         client(a, "1") as peer,
         client(a, "2", msgpack) as other,
-        haunted(bus) as ghost,
+        scripted_node(bus) as scripted,
     ):
-        channels = ghost.channels
+        channels = scripted.channels
         for number, channel in enumerate(
             (channels.everyone, channels.user("1"), channels.everyone, channels.user("2"))
         ):
             body = b'{"event":"\xff"}' if number < 2 else b"no json"
-            ghost.say(channel, ForClients(body, (), None if number >= 2 else b"\x80"))
+            scripted.say(channel, ForClients(body, (), None if number >= 2 else b"\x80"))
             await wait_until(lambda: a.cluster.refused == number + 1)  # noqa: B023 - it is called here
-        ghost.say(channels.everyone, ForClients('{"event":"é"}'.encode()))
+        scripted.say(channels.everyone, ForClients('{"event":"é"}'.encode()))
         assert [(await each.receive()).event for each in (peer, other)] == ["é", "é"]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert "a message that came over the bus was refused" in caplog.text
 
 
 async def test_a_stamp_from_the_future_moves_no_clock_and_is_counted(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), haunted(bus) as ghost:
+    async with running_servers(bus, "a", "b") as (a, b), scripted_node(bus) as scripted:
         year = 366 * 24 * 3600 * 1_000_000
-        beat = ghost.beat_of(stamp=time.time_ns() // 1000 + year)
-        ghost.native.announce(beat)
-        ghost.native.announce(Goodbye("nobody", "0" * 16, beat.stamp))
+        beat = scripted.beat_of(stamp=time.time_ns() // 1000 + year)
+        scripted.native.announce(beat)
+        scripted.native.announce(Goodbye("nobody", "0" * 16, beat.stamp))
         await wait_until(lambda: (a.cluster.refused, b.cluster.refused) == (2, 2))
-        assert "ghost" in a.cluster.nodes
-        ghost.beats.clear()
-        await wait_until(lambda: {each.name for each in ghost.beats} == {"a", "b"})
-        assert max(each.stamp for each in ghost.beats) < time.time_ns() // 1000 + year // 2
+        assert "scripted" in a.cluster.nodes
+        scripted.beats.clear()
+        await wait_until(lambda: {each.name for each in scripted.beats} == {"a", "b"})
+        assert max(each.stamp for each in scripted.beats) < time.time_ns() // 1000 + year // 2
 
 
 async def test_a_node_beats_on_whatever_it_was_told(bus: Bus) -> None:
-    async with some_servers(bus, "a") as (a,), haunted(bus) as ghost:
+    async with running_servers(bus, "a") as (a,), scripted_node(bus) as scripted:
         for message in HOSTILE:
-            ghost.port.publish(ghost.channels.nodes, msgspec.msgpack.encode(message))
+            scripted.port.publish(scripted.channels.nodes, msgspec.msgpack.encode(message))
         await asyncio.sleep(0)
-        ghost.beats.clear()
+        scripted.beats.clear()
         began = asyncio.get_running_loop().time()
-        await wait_until(lambda: len([beat for beat in ghost.beats if beat.name == "a"]) >= 3)
+        await wait_until(lambda: len([beat for beat in scripted.beats if beat.name == "a"]) >= 3)
         assert asyncio.get_running_loop().time() - began < 8 * BEAT_INTERVAL
         async with client(a, "1") as peer:
             assert await peer.call("hello") == "a"
@@ -204,13 +204,13 @@ SERVICES: list[tuple[str, Any]] = [
 
 
 async def test_a_service_that_is_asked_nonsense_answers(bus: Bus) -> None:
-    async with some_servers(bus, "a") as (a,), haunted(bus) as ghost:
+    async with running_servers(bus, "a") as (a,), scripted_node(bus) as scripted:
         answers: list[bytes] = []
-        channel = ghost.channels.incarnation(ghost.incarnation)
-        ghost.port.subscribe(channel, answers.append)
+        channel = scripted.channels.incarnation(scripted.incarnation)
+        scripted.port.subscribe(channel, answers.append)
         for number, (service, data) in enumerate(SERVICES):
-            request = NodeRequest("ghost", ghost.incarnation, f"id {number}", service, envelopes.pack(data))
-            ghost.say(ghost.channels.node("a"), request)
+            request = NodeRequest("scripted", scripted.incarnation, f"id {number}", service, envelopes.pack(data))
+            scripted.say(scripted.channels.node("a"), request)
         for number in range(len(SERVICES)):
             await wait_until(lambda: any(f"id {number}".encode() in answer for answer in answers))  # noqa: B023
         async with client(a, "1") as peer:
@@ -220,9 +220,9 @@ async def test_a_service_that_is_asked_nonsense_answers(bus: Bus) -> None:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 6), st.binary(max_size=64)), max_size=30))
 async def test_no_bytes_on_any_channel_disturb_a_node(messages: list[tuple[int, bytes]]) -> None:
-    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+    def disturb(scripted: ScriptedNode, channels: list[bytes]) -> None:
         for place, body in messages:
-            ghost.port.publish(channels[place], body)
+            scripted.port.publish(channels[place], body)
 
     await check_undisturbed(MemoryBus(), disturb)
 
@@ -242,8 +242,8 @@ _sound: list[st.SearchStrategy[Any]] = [
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 6), st.one_of(_sound)), max_size=20))
 async def test_no_message_of_the_right_form_disturbs_a_node(messages: list[tuple[int, Envelope]]) -> None:
-    def disturb(ghost: Ghost, channels: list[bytes]) -> None:
+    def disturb(scripted: ScriptedNode, channels: list[bytes]) -> None:
         for place, envelope in messages:
-            ghost.say(channels[place], envelope)
+            scripted.say(channels[place], envelope)
 
     await check_undisturbed(MemoryBus(), disturb)

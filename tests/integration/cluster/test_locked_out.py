@@ -10,7 +10,7 @@ from crosswire import Heartbeat, Reject
 from crosswire.cluster.interface import Bus
 from crosswire.testing import connect
 from crosswire.types import Close
-from tests.integration.cluster.support import client, some_servers
+from tests.integration.cluster.support import client, running_servers
 from tests.support.aio import wait_until
 
 PROBE = Heartbeat(probe=0.5)
@@ -18,7 +18,7 @@ LOCKED_OUT = Close(4012, "the user is connected already")
 
 
 async def test_who_is_alive_elsewhere_keeps_a_newer_connection_out(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b), client(a, "1") as old:
+    async with running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b), client(a, "1") as old:
         greeted: list[str] = []
         b.on("said", lambda: greeted.append("said"))
         async with connect(b, "/?id=1") as new:
@@ -30,7 +30,7 @@ async def test_who_is_alive_elsewhere_keeps_a_newer_connection_out(bus: Bus) -> 
 
 
 async def test_who_is_dead_elsewhere_is_dropped_and_the_newer_one_let_in(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b), client(a, "1") as old:
+    async with running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b), client(a, "1") as old:
         old.peer.pause_reading()  # and answers no ping
         async with connect(b, "/?id=1") as new:
             assert await new.call("hello") == "b"
@@ -42,7 +42,7 @@ async def test_who_is_dead_elsewhere_is_dropped_and_the_newer_one_let_in(bus: Bu
 
 async def test_who_died_as_it_came_is_dropped_too(bus: Bus) -> None:
     """What it says of itself as it comes may reach the newer one's server after it has died."""
-    servers = some_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE)
+    servers = running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE)
     async with servers as (a, b), connect(a, "/?id=1") as old:
         old.peer.pause_reading()
         await wait_until(lambda: bool(a.sockets))
@@ -54,7 +54,7 @@ async def test_who_died_as_it_came_is_dropped_too(bus: Bus) -> None:
 @pytest.mark.parametrize("alive", [True, False])
 async def test_identify_finds_out_too(bus: Bus, alive: bool) -> None:
     async with (
-        some_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b),
+        running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b),
         client(a, "1") as old,
         client(b, "2") as new,
     ):
@@ -73,7 +73,7 @@ async def test_identify_finds_out_too(bus: Bus, alive: bool) -> None:
 
 
 async def test_of_two_who_come_at_once_to_two_servers_one_stays(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b):
+    async with running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b):
         for user in map(str, range(5)):
             async with connect(a, f"/?id={user}") as one, connect(b, f"/?id={user}") as two:
                 calls = await asyncio.gather(one.call("hello"), two.call("hello"), return_exceptions=True)
@@ -83,5 +83,5 @@ async def test_of_two_who_come_at_once_to_two_servers_one_stays(bus: Bus) -> Non
 
 async def test_without_an_older_connection_nobody_waits(bus: Bus) -> None:
     patient = Heartbeat(probe=30)
-    async with some_servers(bus, "a", "b", duplicates="refuse", heartbeat=patient) as (_, b), client(b, "1") as peer:
+    async with running_servers(bus, "a", "b", duplicates="refuse", heartbeat=patient) as (_, b), client(b, "1") as peer:
         assert await peer.call("hello") == "b"

@@ -11,15 +11,15 @@ from crosswire.cluster import members
 from crosswire.cluster.interface import Bus
 from crosswire.core.envelopes import NameTaken
 from crosswire.core.membership import DEAD_AFTER, SUSPECT_AFTER
-from tests.integration.cluster.ghost import haunted
+from tests.integration.cluster.scripted_node import scripted_node
 from tests.integration.cluster.support import (
-    FOUND_OUT,
+    DETECTION_TIMEOUT,
     Heard,
     client,
     make_server,
     running,
-    some_nodes,
-    some_servers,
+    running_nodes,
+    running_servers,
 )
 from tests.support.aio import wait_until
 
@@ -44,7 +44,7 @@ class Changes:
 
 async def test_who_is_there_and_who_comes_and_goes(bus: Bus) -> None:
     began = time.time()
-    async with some_nodes(bus, "a") as (a,):
+    async with running_nodes(bus, "a") as (a,):
         changes = Changes(a)
         assert list(a.nodes) == ["a"]
         server = make_server("b", bus)
@@ -62,7 +62,7 @@ async def test_who_is_there_and_who_comes_and_goes(bus: Bus) -> None:
 
 async def test_a_newcomer_knows_all_when_it_has_started(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(members, "WELCOME_PATIENCE", 30)  # it does not wait that long, but until all have answered
-    async with some_nodes(bus, *"abcde"), Node("f", bus=bus) as f:
+    async with running_nodes(bus, *"abcde"), Node("f", bus=bus) as f:
         assert f.nodes.keys() == set("abcdef")
 
 
@@ -74,7 +74,7 @@ async def test_many_that_start_at_once_know_each_other(bus: Bus) -> None:
 
 
 async def test_a_restarted_node_is_another_run_of_the_same_name(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,):
+    async with running_nodes(bus, "a") as (a,):
         changes = Changes(a)
         b = Node("b", bus=bus)
         for _ in range(3):
@@ -85,7 +85,7 @@ async def test_a_restarted_node_is_another_run_of_the_same_name(bus: Bus) -> Non
 
 
 async def test_a_second_node_of_the_name_refuses_to_start(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         b.on("x", lambda: "still here")
         changes = Changes(a)
         loop = asyncio.get_running_loop()
@@ -107,7 +107,7 @@ async def test_a_second_node_of_the_name_refuses_to_start(bus: Bus, monkeypatch:
 
 
 async def test_the_name_of_a_node_that_does_not_answer_is_taken_over(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,), haunted(bus, "b") as ghost:
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus, "b") as scripted:
         await wait_until(lambda: "b" in a.nodes)
         changes = Changes(a)
         loop = asyncio.get_running_loop()
@@ -118,8 +118,8 @@ async def test_the_name_of_a_node_that_does_not_answer_is_taken_over(bus: Bus) -
             successor.on("x", lambda: "successor")
             assert await a.call("b", "x") == "successor"
             # When the first one wakes up, it is told that the name is another's.
-            ghost.native.announce(ghost.beat_of())
-            await wait_until(lambda: any(taken.replaced for taken in ghost.taken))
+            scripted.native.announce(scripted.beat_of())
+            await wait_until(lambda: any(taken.replaced for taken in scripted.taken))
             assert a.nodes["b"].incarnation == successor.incarnation
             assert successor.running
 
@@ -128,7 +128,7 @@ async def test_while_a_name_may_be_another_ones_nothing_is_handled_for_it(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(members, "HOLDER_PATIENCE", 30)
-    async with some_nodes(bus, "a") as (a,), haunted(bus, "b") as holder:
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus, "b") as holder:
         await wait_until(lambda: "b" in a.nodes)
         second, heard = Node("b", bus=bus), Heard()
         second.on("x", heard)
@@ -146,7 +146,7 @@ async def test_while_a_name_may_be_another_ones_nothing_is_handled_for_it(
 
 
 async def test_what_came_for_a_name_while_it_was_taken_over_is_handled_by_a_node_that_can_do_its_work(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,), haunted(bus, "b") as holder:
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus, "b") as holder:
         await wait_until(lambda: "b" in a.nodes)
         successor, heard = Node("b", bus=bus), Heard()
         successor.on("nodes", lambda: sorted(successor.nodes))
@@ -166,33 +166,35 @@ async def test_what_came_for_a_name_while_it_was_taken_over_is_handled_by_a_node
 
 
 async def test_a_server_whose_name_is_another_ones_now_sends_its_clients_away(bus: Bus) -> None:
-    async with some_servers(bus, "a") as (a,), client(a, "1") as peer, haunted(bus) as ghost:
+    async with running_servers(bus, "a") as (a,), client(a, "1") as peer, scripted_node(bus) as scripted:
         incarnation = a.cluster.incarnation
-        ghost.native.tell_incarnation("0" * 16, NameTaken("a", incarnation, replaced=True))  # somebody else is told
-        ghost.native.tell_incarnation(incarnation, NameTaken("a", "0" * 16, replaced=True))  # it is about somebody else
-        ghost.native.tell_incarnation(incarnation, NameTaken("a", incarnation))  # it is late: the name was free
+        scripted.native.tell_incarnation("0" * 16, NameTaken("a", incarnation, replaced=True))  # somebody else is told
+        scripted.native.tell_incarnation(
+            incarnation, NameTaken("a", "0" * 16, replaced=True)
+        )  # it is about somebody else
+        scripted.native.tell_incarnation(incarnation, NameTaken("a", incarnation))  # it is late: the name was free
         assert await peer.call("hello") == "a"
-        ghost.native.tell_incarnation(incarnation, NameTaken("a", incarnation, replaced=True))
+        scripted.native.tell_incarnation(incarnation, NameTaken("a", incarnation, replaced=True))
         assert (await peer.closed()).code == 1001
         await wait_until(lambda: not a.running and not a.cluster.running)
 
 
 async def test_a_member_that_is_silent_is_asked_before_it_is_given_up() -> None:
     bus = MemoryBus()
-    async with some_nodes(bus, "a") as (a,), haunted(bus) as ghost:
-        await wait_until(lambda: "ghost" in a.nodes)
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
+        await wait_until(lambda: "scripted" in a.nodes)
         changes = Changes(a)
         loop = asyncio.get_running_loop()
         began = loop.time()
         answered = False
         while not changes.told:
-            assert loop.time() - began < SUSPECT_AFTER + FOUND_OUT
-            if not answered and any(beat.asks for beat in ghost.beats if beat.name == "a"):
+            assert loop.time() - began < SUSPECT_AFTER + DETECTION_TIMEOUT
+            if not answered and any(beat.asks for beat in scripted.beats if beat.name == "a"):
                 assert loop.time() - began > SUSPECT_AFTER - 0.5
                 answered = True
-                ghost.native.announce(ghost.beat_of())
+                scripted.native.announce(scripted.beat_of())
             await asyncio.sleep(0.01)
-        assert changes.told == ["-ghost timeout"]
+        assert changes.told == ["-scripted timeout"]
         assert answered
         assert loop.time() - began > SUSPECT_AFTER + DEAD_AFTER - 1  # it lived on after its answer
 
@@ -201,14 +203,14 @@ async def test_hooks_that_fail_disturb_nobody(bus: Bus) -> None:
     def broken(*arguments: object) -> None:
         raise RuntimeError("broken")
 
-    async with some_nodes(bus, "a") as (a,):
+    async with running_nodes(bus, "a") as (a,):
         a.on_join(broken)
         a.on_leave(broken)
         changes = Changes(a)
-        async with some_nodes(bus, "b"):
+        async with running_nodes(bus, "b"):
             pass
         await wait_until(lambda: changes.told == ["+b", "-b goodbye"])
         a.off("on_join", broken)
         a.off(a.on_leave)
-        async with some_nodes(bus, "b"):
+        async with running_nodes(bus, "b"):
             await wait_until(lambda: changes.told[2:] == ["+b"])

@@ -7,7 +7,7 @@ from crosswire import Node
 from crosswire.cluster.interface import Bus
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.original import compat_bus
-from tests.integration.cluster.support import client, make_server, received, running, some_servers
+from tests.integration.cluster.support import client, make_server, received, running, running_servers
 from tests.support.aio import wait_until
 
 MSGPACK = {"Sec-WebSocket-Protocol": "crosswire.msgpack"}
@@ -17,7 +17,7 @@ DATA: dict[str, Any] = {"text": "é 漢", "n": [1, -2.5, None, True]}
 async def test_clients_of_both_kinds_get_a_message_from_another_node(bus: Bus) -> None:
     worker = Node("worker", bus=bus)
     async with (
-        some_servers(bus, "a", "b") as (a, b),
+        running_servers(bus, "a", "b") as (a, b),
         running(worker),
         client(a, "0") as near,
         client(b, "1") as text,
@@ -37,7 +37,7 @@ async def test_clients_of_both_kinds_get_a_message_from_another_node(bus: Bus) -
 
 
 async def test_the_first_such_client_is_served_before_other_nodes_know_of_it(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b):
+    async with running_servers(bus, "a", "b") as (a, b):
         for _ in range(5):
             async with client(b, "2", MSGPACK) as binary:
                 a.user("2").send("x", DATA)
@@ -45,7 +45,7 @@ async def test_the_first_such_client_is_served_before_other_nodes_know_of_it(bus
 
 
 async def test_such_clients_are_called_from_other_nodes(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), client(b, "2", MSGPACK) as binary:
+    async with running_servers(bus, "a", "b") as (a, b), client(b, "2", MSGPACK) as binary:
         asking = asyncio.create_task(a.user("2").gather("ask", {"blob": b"\xff"}))
         call = await binary.receive("ask")
         assert call.data == {"blob": "/w=="}
@@ -55,7 +55,7 @@ async def test_such_clients_are_called_from_other_nodes(bus: Bus) -> None:
 
 async def test_bytes_mean_the_same_to_a_client_wherever_it_is_connected(bus: Bus) -> None:
     async with (
-        some_servers(bus, "a", "b") as (a, b),
+        running_servers(bus, "a", "b") as (a, b),
         client(a, "1", MSGPACK) as near,
         client(b, "2", MSGPACK) as far,
     ):

@@ -9,14 +9,14 @@ import pytest
 from crosswire import ConfigError, Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.support import some_nodes
+from tests.integration.cluster.support import running_nodes
 from tests.support.aio import wait_until
 
 
 async def test_others_do_not_hear_of_a_node_whose_name_is_taken(redis_bus: Redis) -> None:
     bus = redis_bus
     changes: list[str] = []
-    async with some_nodes(bus, "holder", "watcher") as (_, watcher):
+    async with running_nodes(bus, "holder", "watcher") as (_, watcher):
         watcher.on_join(lambda info: changes.append(f"+{info.name}"))
         watcher.on_leave(lambda info, reason: changes.append(f"-{info.name} {reason}"))
         with pytest.raises(ConfigError, match="holder"):
@@ -33,7 +33,7 @@ async def test_a_node_that_started_without_redis_finds_its_name_taken_later() ->
         redis.kill()
         await late.start()
         redis.restart()
-        async with some_nodes(bus, "watcher") as (watcher,):
+        async with running_nodes(bus, "watcher") as (watcher,):
             changes: list[str] = []
             watcher.on_leave(lambda info, reason: changes.append(f"{info.name} {reason}"))
             await wait_until(lambda: "same" in watcher.nodes)

@@ -8,7 +8,7 @@ import pytest
 from crosswire import ConfigError, EventError, MemoryBus, Node, NodeGone, NotConnected, Redis, Server, UsageError
 from crosswire.cluster.interface import Bus
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.support import Heard, client, make_server, running, some_nodes, some_servers
+from tests.integration.cluster.support import Heard, client, make_server, running, running_nodes, running_servers
 from tests.support.aio import wait_until
 
 
@@ -79,7 +79,7 @@ async def test_stop_waits_for_handlers_and_cancels_those_that_take_too_long(bus:
         finally:
             ended.append("cancelled")
 
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         b.on("quick", quick)
         b.on("slow", slow)
         b.on("begun", lambda: None)
@@ -99,7 +99,7 @@ async def test_stop_waits_for_handlers_and_cancels_those_that_take_too_long(bus:
 
 async def test_what_is_published_just_before_the_stop_arrives(bus: Bus) -> None:
     heard = Heard()
-    async with some_servers(bus, "a") as (a,), client(a, "1") as peer:
+    async with running_servers(bus, "a") as (a,), client(a, "1") as peer:
         a.cluster.on("x", heard)
         for number in range(10):
             async with Node("b", bus=bus) as b:
@@ -110,7 +110,7 @@ async def test_what_is_published_just_before_the_stop_arrives(bus: Bus) -> None:
 
 
 async def test_a_server_that_stops_closes_its_clients_and_they_can_come_to_another(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b):
+    async with running_servers(bus, "a", "b") as (a, b):
         async with client(a, "1") as peer:
             await a.stop()
             assert (await peer.closed()).code == 1001
@@ -120,7 +120,7 @@ async def test_a_server_that_stops_closes_its_clients_and_they_can_come_to_anoth
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,):
+    async with running_nodes(bus, "a") as (a,):
         for _ in range(10):
             node = Node("b", bus=bus)
             starting = asyncio.create_task(node.start())

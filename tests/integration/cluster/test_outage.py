@@ -13,7 +13,7 @@ import pytest
 from crosswire import BusUnavailable, GapInfo, Heartbeat, LinkStatus, Node, Redis, Server
 from crosswire.core.membership import DEAD_AFTER
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.support import Heard, client, make_server, running, some_nodes
+from tests.integration.cluster.support import Heard, client, make_server, running, running_nodes
 from tests.support.aio import wait_until
 
 RECOVERY = 2.0
@@ -65,7 +65,7 @@ async def test_local_work_goes_on(redis: RedisProcess) -> None:
 
 
 async def test_a_call_fails_at_once_and_a_gather_says_who_is_missing(redis: RedisProcess) -> None:
-    async with some_nodes(bus_over(redis), "a", "b") as (a, b), outage(redis, a, b):
+    async with running_nodes(bus_over(redis), "a", "b") as (a, b), outage(redis, a, b):
         a.on("x", lambda: 1)
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -110,7 +110,7 @@ async def test_what_is_sent_meanwhile_arrives_when_redis_is_back(redis: RedisPro
 async def test_a_full_buffer_drops_or_raises_and_counts(redis: RedisProcess, overflow: str) -> None:
     bus = bus_over(redis, buffer=20_000, overflow=overflow)
     heard = Heard()
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         b.on("x", heard)
         raised = 0
         async with outage(redis, a, b):
@@ -245,7 +245,7 @@ async def test_a_connection_that_died_meanwhile_keeps_nobody_out_when_redis_is_b
 
 async def test_a_redis_that_hangs_for_longer_than_a_node_may_be_silent_costs_no_member(redis: RedisProcess) -> None:
     bus = bus_over(redis)
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         b.on("x", lambda: "again")
         left: list[str] = []
         a.on_leave(lambda info, reason: left.append(info.name))

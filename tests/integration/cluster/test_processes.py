@@ -10,7 +10,7 @@ import pytest
 from crosswire import NodeGone, Redis
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.node_program import program
-from tests.integration.cluster.support import FOUND_OUT, some_nodes
+from tests.integration.cluster.support import DETECTION_TIMEOUT, running_nodes
 from tests.integration.cluster.test_membership import Changes
 from tests.support.aio import wait_until
 
@@ -21,7 +21,7 @@ START = 15.0
 async def test_a_killed_node_is_found_out_and_its_successor_takes_the_name(
     redis_bus: Redis, redis_process: RedisProcess
 ) -> None:
-    async with some_nodes(redis_bus, "a") as (a,):
+    async with running_nodes(redis_bus, "a") as (a,):
         changes = Changes(a)
         loop = asyncio.get_running_loop()
         with program("b", redis_process, redis_bus) as b:
@@ -35,7 +35,7 @@ async def test_a_killed_node_is_found_out_and_its_successor_takes_the_name(
             with pytest.raises(NodeGone):
                 await call
             assert (await gathering).missing == ("b",)
-            assert loop.time() - began < FOUND_OUT
+            assert loop.time() - began < DETECTION_TIMEOUT
             assert changes.told == ["+b", "-b timeout"]
             changes.told.clear()
         with program("b", redis_process, redis_bus) as first:
@@ -48,7 +48,7 @@ async def test_a_killed_node_is_found_out_and_its_successor_takes_the_name(
 
 
 async def test_a_frozen_node_is_found_out_and_comes_back(redis_bus: Redis, redis_process: RedisProcess) -> None:
-    async with some_nodes(redis_bus, "a") as (a,):
+    async with running_nodes(redis_bus, "a") as (a,):
         changes = Changes(a)
         loop = asyncio.get_running_loop()
         with program("b", redis_process, redis_bus) as b:
@@ -57,7 +57,7 @@ async def test_a_frozen_node_is_found_out_and_comes_back(redis_bus: Redis, redis
             b.freeze()
             with pytest.raises(NodeGone):
                 await a.call("b", "echo", timeout=60)
-            assert loop.time() - began < FOUND_OUT
+            assert loop.time() - began < DETECTION_TIMEOUT
             b.signal(signal.SIGCONT)
             await wait_until(lambda: changes.told == ["+b", "-b timeout", "+b"])
             assert await a.call("b", "echo", 2) == ["b", 2]
@@ -67,12 +67,12 @@ async def test_a_frozen_node_is_found_out_and_comes_back(redis_bus: Redis, redis
 async def test_a_frozen_node_that_lost_its_name_ends_when_it_wakes_up(
     redis_bus: Redis, redis_process: RedisProcess
 ) -> None:
-    async with some_nodes(redis_bus, "a") as (a,):
+    async with running_nodes(redis_bus, "a") as (a,):
         changes = Changes(a)
         with program("b", redis_process, redis_bus) as old:
             await wait_until(lambda: changes.told == ["+b"], START)
             old.freeze()
-            async with some_nodes(redis_bus, "b") as (new,):
+            async with running_nodes(redis_bus, "b") as (new,):
                 await wait_until(lambda: (b := a.nodes.get("b")) and b.incarnation == new.incarnation)
                 new.on("echo", lambda: "new")
                 old.signal(signal.SIGCONT)
@@ -82,7 +82,7 @@ async def test_a_frozen_node_that_lost_its_name_ends_when_it_wakes_up(
 
 
 async def test_a_node_that_is_told_to_end_says_goodbye(redis_bus: Redis, redis_process: RedisProcess) -> None:
-    async with some_nodes(redis_bus, "a") as (a,):
+    async with running_nodes(redis_bus, "a") as (a,):
         changes = Changes(a)
         with program("b", redis_process, redis_bus) as b:
             await wait_until(lambda: changes.told == ["+b"], START)

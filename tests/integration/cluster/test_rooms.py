@@ -8,8 +8,8 @@ from crosswire import Close, EventError, Limits, Node, Roster
 from crosswire.cluster import dispatcher
 from crosswire.cluster.interface import Bus
 from crosswire.testing import EventClient
-from tests.integration.cluster.ghost import haunted
-from tests.integration.cluster.support import FOUND_OUT, client, clients, received, running, some_servers
+from tests.integration.cluster.scripted_node import scripted_node
+from tests.integration.cluster.support import DETECTION_TIMEOUT, client, clients, received, running, running_servers
 from tests.support.aio import wait_until
 
 
@@ -25,7 +25,7 @@ async def answer_calls(peers: dict[str, EventClient]) -> None:
 
 async def test_add_and_remove_reach_a_user_wherever_connected(bus: Bus) -> None:
     worker = Node("worker", bus=bus)
-    async with some_servers(bus, "a", "b") as (a, b), running(worker), client(b, "1") as peer:
+    async with running_servers(bus, "a", "b") as (a, b), running(worker), client(b, "1") as peer:
         for node in (a, b, worker):
             room = node.room("chat", "r")
             assert dict(await room.add("1")) == {"a": 0, "b": 1}
@@ -40,7 +40,7 @@ async def test_add_and_remove_reach_a_user_wherever_connected(bus: Bus) -> None:
 
 
 async def test_a_node_that_refuses_an_add_is_named(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b", limits=Limits(rooms=1)) as (a, b), client(b, "1") as peer:
+    async with running_servers(bus, "a", "b", limits=Limits(rooms=1)) as (a, b), client(b, "1") as peer:
         await peer.call("join", ["chat", "first"])
         replies = await a.room("chat", "second").add("1")
         assert dict(replies) == {"a": 0}
@@ -50,7 +50,7 @@ async def test_a_node_that_refuses_an_add_is_named(bus: Bus) -> None:
 async def test_members_and_counts_of_all_nodes(bus: Bus) -> None:
     worker = Node("worker", bus=bus)
     async with (
-        some_servers(bus, "a", "b", "c") as (a, b, c),
+        running_servers(bus, "a", "b", "c") as (a, b, c),
         running(worker),
         clients({"1": a, "2": a, "3": b, "4": c}) as peers,
     ):
@@ -69,7 +69,7 @@ async def test_members_and_counts_of_all_nodes(bus: Bus) -> None:
 
 async def test_a_user_on_several_nodes_is_counted_listed_and_asked_once(bus: Bus) -> None:
     async with (
-        some_servers(bus, "a", "b", duplicates="allow") as (a, b),
+        running_servers(bus, "a", "b", duplicates="allow") as (a, b),
         client(a, "1") as one,
         client(b, "1") as again,
     ):
@@ -90,7 +90,7 @@ async def test_a_user_on_several_nodes_is_counted_listed_and_asked_once(bus: Bus
 async def test_close_reaches_all_nodes(bus: Bus) -> None:
     worker = Node("worker", bus=bus)
     async with (
-        some_servers(bus, "a", "b") as (a, b),
+        running_servers(bus, "a", "b") as (a, b),
         running(worker),
         clients({"1": a, "2": b, "3": b, "4": b}) as peers,
     ):
@@ -104,7 +104,7 @@ async def test_close_reaches_all_nodes(bus: Bus) -> None:
 
 
 async def test_clear_empties_a_room_on_all_nodes(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), clients({"1": a, "2": b, "3": b}) as peers:
+    async with running_servers(bus, "a", "b") as (a, b), clients({"1": a, "2": b, "3": b}) as peers:
         for peer in peers.values():
             await peer.call("join", ["chat", "r"])
         assert dict(await a.room("chat", "r").clear()) == {"a": 1, "b": 2}
@@ -117,7 +117,7 @@ async def test_clear_empties_a_room_on_all_nodes(bus: Bus) -> None:
 async def test_gather_asks_the_clients_of_all_nodes(bus: Bus) -> None:
     worker = Node("worker", bus=bus)
     async with (
-        some_servers(bus, "a", "b") as (a, b),
+        running_servers(bus, "a", "b") as (a, b),
         running(worker),
         clients({"1": a, "2": b, "3": b}) as peers,
     ):
@@ -137,7 +137,7 @@ async def test_gather_names_who_refused_and_who_was_silent_on_other_nodes(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "_GRACE", 30)  # if all stands still for a moment, the other node is not late
-    async with some_servers(bus, "a", "b") as (a, b), clients({"1": a, "2": b, "3": b}) as peers:
+    async with running_servers(bus, "a", "b") as (a, b), clients({"1": a, "2": b, "3": b}) as peers:
         asking = asyncio.create_task(a.everyone.gather("ask", timeout=1))
         call = await peers["2"].receive("ask")
         peers["2"].refuse(call, EventError("busy"))
@@ -149,7 +149,7 @@ async def test_gather_names_who_refused_and_who_was_silent_on_other_nodes(
 
 
 async def test_a_user_who_leaves_while_asked_is_missing_at_once(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:
+    async with running_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:
         asking = asyncio.create_task(a.user("1").gather("ask", timeout=60))
         await peer.receive("ask")
         await peer.close()
@@ -157,25 +157,25 @@ async def test_a_user_who_leaves_while_asked_is_missing_at_once(bus: Bus) -> Non
 
 
 async def test_nodes_that_do_not_answer_are_named(bus: Bus) -> None:
-    async with some_servers(bus, "a") as (a,), haunted(bus, serves=True) as ghost, client(a, "1"):
-        await wait_until(lambda: "ghost" in a.cluster.nodes)
+    async with running_servers(bus, "a") as (a,), scripted_node(bus, serves=True) as scripted, client(a, "1"):
+        await wait_until(lambda: "scripted" in a.cluster.nodes)
         room = a.room("chat", "r")
         began = asyncio.get_running_loop().time()
         changes = asyncio.gather(room.add("2"), room.remove("2"), room.clear(), a.user("2").close())
         gathering = asyncio.create_task(a.user("2").gather("ask", timeout=60))
         tally, roster = await asyncio.gather(a.everyone.count(), room.members())
         for replies in await changes:
-            assert (dict(replies), replies.missing, replies.complete) == ({"a": 0}, ("ghost",), False)
-        assert (tally, tally.missing) == (1, ("ghost",))
-        assert roster == Roster(frozenset(), ("ghost",))
-        assert (await gathering).missing == ("2", "ghost")
-        assert asyncio.get_running_loop().time() - began < FOUND_OUT  # not at the timeout
-        assert {request.event for request in ghost.requests} >= {"$add", "$members", "$gather"}
+            assert (dict(replies), replies.missing, replies.complete) == ({"a": 0}, ("scripted",), False)
+        assert (tally, tally.missing) == (1, ("scripted",))
+        assert roster == Roster(frozenset(), ("scripted",))
+        assert (await gathering).missing == ("2", "scripted")
+        assert asyncio.get_running_loop().time() - began < DETECTION_TIMEOUT  # not at the timeout
+        assert {request.event for request in scripted.requests} >= {"$add", "$members", "$gather"}
 
 
 async def test_a_server_that_has_left_is_not_waited_for(bus: Bus) -> None:
-    async with some_servers(bus, "a") as (a,):
-        async with some_servers(bus, "b"):
+    async with running_servers(bus, "a") as (a,):
+        async with running_servers(bus, "b"):
             await wait_until(lambda: "b" in a.cluster.nodes)
         await wait_until(lambda: "b" not in a.cluster.nodes)
         tally = await a.everyone.count()

@@ -17,11 +17,11 @@ from tests.integration.cluster.support import (
     received,
     room_channels,
     running,
-    some_servers,
+    running_servers,
     user_channels,
 )
 from tests.support.aio import wait_until
-from tests.support.overhear import overhear
+from tests.support.record_channels import record_channels
 
 Listened = Callable[[], dict[str, int]]
 
@@ -49,7 +49,7 @@ LOCAL_SENDS: list[tuple[Callable[[Server | Node], object], str]] = [
 async def test_whom_a_send_reaches_from_each_node(bus: Bus) -> None:
     worker = Node("worker", bus=bus)
     async with (
-        some_servers(bus, "a", "b", "c") as (a, b, c),
+        running_servers(bus, "a", "b", "c") as (a, b, c),
         running(worker),
         clients({"1": a, "2": a, "3": b, "4": c}) as peers,
     ):
@@ -68,7 +68,7 @@ async def test_whom_a_send_reaches_from_each_node(bus: Bus) -> None:
 async def test_a_single_connection_is_left_out_on_every_node(bus: Bus, sender: str) -> None:
     worker = Node("worker", bus=bus)
     async with (
-        some_servers(bus, "a", "b", duplicates="allow") as (a, b),
+        running_servers(bus, "a", "b", duplicates="allow") as (a, b),
         running(worker),
         client(a, "1") as here,
         client(a, "1") as beside,
@@ -96,13 +96,13 @@ async def test_a_single_connection_is_left_out_on_every_node(bus: Bus, sender: s
 
 async def test_data_arrives_as_it_was_sent(bus: Bus) -> None:
     data = {"k é 漢": "v 🎉", "nested": [1, {"b": None}], "big": 2**53, "huge": 2**64, "small": -1.5e-7, "no": False}
-    async with some_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:
+    async with running_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:
         a.user("1").send("x", data)
         assert (await peer.receive("x")).data == data
 
 
 async def test_messages_of_one_node_keep_their_order(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:
+    async with running_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:
         await peer.call("join", ["chat", "r"])
         for number in range(300):
             a.room("chat", "r").send("x", number)
@@ -110,7 +110,7 @@ async def test_messages_of_one_node_keep_their_order(bus: Bus) -> None:
 
 
 async def test_local_clients_get_messages_while_redis_hangs(redis_bus: Redis, redis_process: RedisProcess) -> None:
-    async with some_servers(redis_bus, "a") as (a,), client(a, "1") as peer:
+    async with running_servers(redis_bus, "a") as (a,), client(a, "1") as peer:
         await peer.call("join", ["chat", "r"])
         redis_process.pause()
         try:
@@ -125,10 +125,10 @@ async def test_local_clients_get_messages_while_redis_hangs(redis_bus: Redis, re
 
 async def test_a_message_for_a_local_user_does_not_touch_redis(redis_bus: Redis, redis_process: RedisProcess) -> None:
     async with (
-        some_servers(redis_bus, "a", "b") as (a, b),
+        running_servers(redis_bus, "a", "b") as (a, b),
         client(a, "1") as one,
         client(b, "2") as two,
-        overhear(redis_process.port, f"{redis_bus.prefix}u:*") as heard,
+        record_channels(redis_process.port, f"{redis_bus.prefix}u:*") as heard,
     ):
         a.user("1").send("x", "mine")
         a.users(["1", "2"]).send("x", "theirs")
@@ -140,7 +140,7 @@ async def test_a_message_for_a_local_user_does_not_touch_redis(redis_bus: Redis,
 
 
 async def test_channels_are_listened_on_while_somebody_is_there(bus: Bus, listened: Listened) -> None:
-    async with some_servers(bus, "a", "b") as (a, b):
+    async with running_servers(bus, "a", "b") as (a, b):
         own = {f"i:{part.cluster.incarnation}" for part in (a, b)} | {"n:a", "n:b", "a", "e"}
         assert listened().keys() == own
         async with client(a, "1") as one, client(b, "2") as two:
@@ -159,7 +159,7 @@ async def test_a_node_without_clients_hears_nothing_that_is_for_clients(bus: Bus
 
 
 async def test_a_join_returns_when_messages_from_anywhere_come(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), client(a, "1") as peer:
+    async with running_servers(bus, "a", "b") as (a, b), client(a, "1") as peer:
         socket = a.socket_of("1")
         assert socket is not None
         for number in range(100):
@@ -170,7 +170,7 @@ async def test_a_join_returns_when_messages_from_anywhere_come(bus: Bus) -> None
 
 
 async def test_joining_again_during_a_leave_keeps_the_subscription(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), client(a, "1") as peer:
+    async with running_servers(bus, "a", "b") as (a, b), client(a, "1") as peer:
         socket = a.socket_of("1")
         assert socket is not None
         for number in range(100):
@@ -186,7 +186,7 @@ async def test_joining_again_during_a_leave_keeps_the_subscription(bus: Bus) -> 
 @pytest.mark.parametrize("seed", range(3))
 async def test_after_churn_the_channels_are_those_of_the_model(bus: Bus, listened: Listened, seed: int) -> None:
     choose = random.Random(seed)
-    async with some_servers(bus, "a", "b") as (a, b):
+    async with running_servers(bus, "a", "b") as (a, b):
         places = {"1": a, "2": a, "3": b, "4": b}
         base = listened().keys()
         async with clients(places) as peers:
@@ -218,7 +218,7 @@ async def test_after_churn_the_channels_are_those_of_the_model(bus: Bus, listene
 async def test_users_that_come_and_go_quickly_leave_the_channels_of_those_who_stayed(
     bus: Bus, listened: Listened
 ) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), AsyncExitStack() as stack:
+    async with running_servers(bus, "a", "b") as (a, b), AsyncExitStack() as stack:
         base = listened().keys()
 
         async def visit(server: Server, user: str, stays: bool) -> None:
@@ -236,7 +236,7 @@ async def test_users_that_come_and_go_quickly_leave_the_channels_of_those_who_st
 
 
 async def test_another_user_of_a_connection_is_reachable_when_identify_returns(bus: Bus, listened: Listened) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), client(a, "1") as peer:
+    async with running_servers(bus, "a", "b") as (a, b), client(a, "1") as peer:
         socket = a.socket_of("1")
         assert socket is not None
         await peer.call("join", ["chat", "r"])
@@ -249,7 +249,7 @@ async def test_another_user_of_a_connection_is_reachable_when_identify_returns(b
 
 
 async def test_names_of_rooms_and_users_that_look_alike_are_apart(bus: Bus) -> None:
-    async with some_servers(bus, "a", "b") as (a, b), client(b, "r:1:ab") as odd, client(b, "e") as plain:
+    async with running_servers(bus, "a", "b") as (a, b), client(b, "r:1:ab") as odd, client(b, "e") as plain:
         for peer, room in ((odd, ["a", "b:c"]), (plain, ["a:b", "c"])):
             await peer.call("join", room)
         for send in (a.room("a", "b:c").send, a.user("r:1:ab").send):

@@ -20,7 +20,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.testing import EventClient
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.original import compat_bus
-from tests.integration.cluster.support import client, connection_of, make_server, received, running, some_nodes
+from tests.integration.cluster.support import client, connection_of, make_server, received, running, running_nodes
 from tests.support.aio import wait_until
 
 MSGPACK = {"Sec-WebSocket-Protocol": "crosswire.msgpack"}
@@ -200,7 +200,7 @@ async def test_what_clients_say_does_not_depend_on_the_format() -> None:
 
 
 async def test_a_node_hears_of_itself_what_others_hear(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         heard: dict[str, list[Any]] = {"a": [], "b": []}
         for node in (a, b):
             node.on("x", lambda _sender, data, node=node: heard[node.name].append(data))

@@ -7,8 +7,8 @@ import pytest
 
 from crosswire import EventError, InvalidPayload, Node, Reply
 from crosswire.cluster.interface import Bus
-from tests.integration.cluster.ghost import haunted
-from tests.integration.cluster.support import Heard, make_server, running, some_nodes
+from tests.integration.cluster.scripted_node import scripted_node
+from tests.integration.cluster.support import Heard, make_server, running, running_nodes
 from tests.support.aio import wait_until
 
 # Who answers what a asks: nodes a, b and server c; and who is missing.
@@ -22,7 +22,7 @@ TARGETS: list[tuple[dict[str, Any], str, tuple[str, ...]]] = [
 
 
 async def test_each_answer_comes_as_soon_as_it_is_there(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b", "c") as (a, b, c):
+    async with running_nodes(bus, "a", "b", "c") as (a, b, c):
         turn = asyncio.Event()
 
         @c.on("x")
@@ -47,7 +47,7 @@ async def test_a_refusal_is_an_item_like_any_other(bus: Bus) -> None:
     def refuse() -> None:
         raise EventError("full", "no room")
 
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         b.on("x", refuse)
         replies = {reply.sender: reply.error async for reply in a.stream("x")}
         assert {name: (error.code, error.sender) for name, error in replies.items() if error is not None} == {
@@ -71,41 +71,41 @@ async def test_targets_and_the_end(bus: Bus) -> None:
 
 
 async def test_who_is_silent_is_missing_at_the_end(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,), haunted(bus):
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus):
         a.on("x", lambda: 1)
-        await wait_until(lambda: "ghost" in a.nodes)
+        await wait_until(lambda: "scripted" in a.nodes)
         stream = a.stream("x", timeout=0.1)
         assert [reply async for reply in stream] == [Reply("a", 1)]
-        assert stream.missing == ("ghost",)
+        assert stream.missing == ("scripted",)
 
 
 async def test_leaving_the_loop_early_forgets_the_rest(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b") as (a, _), haunted(bus) as ghost:
-        await wait_until(lambda: "ghost" in a.nodes)
+    async with running_nodes(bus, "a", "b") as (a, _), scripted_node(bus) as scripted:
+        await wait_until(lambda: "scripted" in a.nodes)
         a.on("x", lambda: 1)
-        async for reply in a.stream("x", to=["a", "ghost"], timeout=60):
+        async for reply in a.stream("x", to=["a", "scripted"], timeout=60):
             assert reply == Reply("a", 1)
             break
-        await wait_until(lambda: ghost.requests)
-        ghost.requests[0].asker.answer("late")
+        await wait_until(lambda: scripted.requests)
+        scripted.requests[0].asker.answer("late")
         assert await a.call("a", "x") == 1
-        closed = a.stream("x", to="ghost", timeout=60)
+        closed = a.stream("x", to="scripted", timeout=60)
         await closed.aclose()
         assert [reply async for reply in closed] == []
 
 
 async def test_a_node_that_answers_twice_counts_once(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,), haunted(bus) as ghost:
-        await wait_until(lambda: "ghost" in a.nodes)
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
+        await wait_until(lambda: "scripted" in a.nodes)
         stream = a.stream("x", include_self=False, timeout=60)
-        await wait_until(lambda: ghost.requests)
+        await wait_until(lambda: scripted.requests)
         for answer in ("first", "second"):
-            ghost.requests[0].asker.answer(answer)
+            scripted.requests[0].asker.answer(answer)
         assert [reply.data async for reply in stream] == ["first"]
 
 
 async def test_replies_that_came_can_be_read_later(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b", "c") as nodes:
+    async with running_nodes(bus, "a", "b", "c") as nodes:
         heard = Heard(answer=1)
         for node in nodes:
             node.on("x", heard)
@@ -116,6 +116,6 @@ async def test_replies_that_came_can_be_read_later(bus: Bus) -> None:
 
 
 async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
-    async with some_nodes(bus, "a") as (a,):
+    async with running_nodes(bus, "a") as (a,):
         with pytest.raises(InvalidPayload):
             a.stream("x", object())

@@ -12,7 +12,7 @@ import pytest
 
 from crosswire import ConfigError, InvalidPayload, MemoryBus, Node, Socket
 from crosswire.cluster.interface import Bus
-from tests.integration.cluster.support import client, make_server, running, some_nodes
+from tests.integration.cluster.support import client, make_server, running, running_nodes
 
 MSGPACK = {"Sec-WebSocket-Protocol": "crosswire.msgpack"}
 
@@ -36,7 +36,7 @@ ANSWER = {"when": NOON.isoformat(), "counts": {"1": 2}}
 
 
 async def test_nodes(bus: Bus) -> None:
-    async with some_nodes(bus, "a", "b") as (a, b):
+    async with running_nodes(bus, "a", "b") as (a, b):
         for node, answer in ((a, {"x": 1}), (b, {"x": "1"})):
             node.on("point", lambda sender, data, answer=answer: answer)
         assert await a.call("a", "point", type=Point) == Point(1)

@@ -13,7 +13,7 @@ import pytest
 
 from crosswire.cluster.redis.embedded.keeper import SOCKET
 
-_PATIENCE = 20.0
+_END_TIMEOUT = 20.0
 
 
 class EmbeddedPlace:
@@ -29,7 +29,7 @@ class EmbeddedPlace:
 
     def wait_until_left(self) -> None:
         """Wait until no process of an example lives; fail if there is one for too long."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _END_TIMEOUT
         while self.in_use:
             assert time.monotonic() < deadline, "a process of an example outlived it"
             time.sleep(0.02)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.watched import Watched as Script
+from tests.support.running_program import RunningProgram as Script
 
 __all__ = ["Script", "running"]
 

@@ -17,7 +17,7 @@ import pytest
 from crosswire import Client, Close, EventError, Refused
 from tests.integration.examples.scripts import Script, running
 from tests.support import aio
-from tests.support.overhear import overhear
+from tests.support.record_channels import record_channels
 
 DEMO = "examples/demo/demo.py"
 PAGE = Path(__file__).parents[3] / "examples/demo/page"
@@ -301,7 +301,7 @@ async def test_a_killed_redis_takes_nothing_along_of_what_the_launcher_says(demo
 
     ports = [place_of(demo, name).port for name in REDIS]
 
-    async with overhear(ports[0], "*") as first, overhear(ports[1], "*") as second:
+    async with record_channels(ports[0], "*") as first, record_channels(ports[1], "*") as second:
         await aio.wait_until(lambda: has_news(first) and has_news(second), timeout=20)
 
 

@@ -1,4 +1,4 @@
-"""Servers and clients for the tests: clients that behave (the ``websockets`` package), and one that need not."""
+"""Servers, clients that keep to the protocol (the ``websockets`` package), and clients that send raw bytes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from websockets.asyncio.client import ClientConnection
 
 from crosswire import Close, Handshake, Server, Socket
 
-PATIENCE = 5.0
-"""Seconds after which what did not come is a failure."""
+WAIT_TIMEOUT = 5.0
+"""Seconds after which a wait fails."""
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
@@ -33,8 +33,8 @@ def make_server(**options: Any) -> Server:
     return server
 
 
-class Watch:
-    """Notes what a server's hooks tell."""
+class HookRecorder:
+    """Recorder of a server's hooks."""
 
     def __init__(self, server: Server) -> None:
         self.connected: list[Socket] = []
@@ -80,10 +80,10 @@ class Peer:
         assert answer.keys() == {"callbackId", "error"}, answer
         return answer["error"]["code"], answer["error"]["message"]
 
-    async def receive_frame(self, timeout: float = PATIENCE) -> str | bytes:
+    async def receive_frame(self, timeout: float = WAIT_TIMEOUT) -> str | bytes:
         return await asyncio.wait_for(self.ws.recv(), timeout)
 
-    async def receive(self, timeout: float = PATIENCE) -> Any:
+    async def receive(self, timeout: float = WAIT_TIMEOUT) -> Any:
         return json.loads(await self.receive_frame(timeout))
 
     async def event(self) -> tuple[str, Any]:
@@ -100,7 +100,7 @@ class Peer:
             messages.append(json.loads(frame))
         return messages
 
-    async def closed(self, timeout: float = PATIENCE) -> Close:
+    async def closed(self, timeout: float = WAIT_TIMEOUT) -> Close:
         """Wait until the connection is closed, and return how."""
         await asyncio.wait_for(self.ws.wait_closed(), timeout)
         return Close(self.ws.close_code or 1006, self.ws.close_reason or "")
@@ -160,7 +160,7 @@ def client_frame(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = 
 
 
 class RawPeer:
-    """A client that does what it is told, right or wrong: it answers no ping and no close by itself."""
+    """A client that sends exactly what a test says; it answers no ping and no close by itself."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -169,14 +169,14 @@ class RawPeer:
     async def request(self, request: bytes) -> tuple[int, dict[str, str]]:
         """Send an HTTP request; return the answer's status and header fields."""
         self.writer.write(request)
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), WAIT_TIMEOUT)
         status, *lines = head.decode().split("\r\n")
         fields = dict(line.split(": ", 1) for line in lines if line)
         return int(status.split()[1]), {name.lower(): value for name, value in fields.items()}
 
     async def body(self) -> bytes:
         """Read to the end of the connection."""
-        return await asyncio.wait_for(self.reader.read(), PATIENCE)
+        return await asyncio.wait_for(self.reader.read(), WAIT_TIMEOUT)
 
     def send(self, opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False) -> None:
         self.writer.write(client_frame(opcode, payload, fin=fin, rsv1=rsv1))
@@ -184,7 +184,7 @@ class RawPeer:
     def send_event(self, event: str, payload: Any = None, **more: Any) -> None:
         self.send(TEXT, json.dumps({"event": event, "payload": payload, **more}).encode())
 
-    async def frame(self, timeout: float = PATIENCE) -> tuple[int, bytes]:
+    async def frame(self, timeout: float = WAIT_TIMEOUT) -> tuple[int, bytes]:
         """Read one frame: opcode (with the first byte's upper bits, if not only FIN is set) and payload."""
         return await asyncio.wait_for(self._frame(), timeout)
 
@@ -197,7 +197,7 @@ class RawPeer:
                 return int.from_bytes(payload[:2], "big"), before
             before.append(payload)
 
-    async def gone(self, timeout: float = PATIENCE) -> None:
+    async def gone(self, timeout: float = WAIT_TIMEOUT) -> None:
         """Read until the server has ended the connection."""
 
         async def read_on() -> None:
@@ -251,7 +251,7 @@ async def nobody_listens(server: Server) -> bool:
 async def raw_connect(
     server: Server, user: str | None = None, *, receive_buffer: int | None = None, **fields: str
 ) -> AsyncIterator[RawPeer]:
-    """Connect a client that does what it is told."""
+    """Connect a client that sends exactly what a test says."""
     async with raw_stream(server, receive_buffer=receive_buffer) as peer:
         status, _ = await peer.request(upgrade_request("/" if user is None else f"/?id={user}", **fields))
         assert status == 101

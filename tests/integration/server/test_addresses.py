@@ -13,7 +13,7 @@ import websockets
 from websockets.asyncio.client import unix_connect
 
 from crosswire import Close, ConfigError, Limits, Server
-from tests.integration.server.support import Peer, Watch, connect, make_server
+from tests.integration.server.support import HookRecorder, Peer, connect, make_server
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
 from tests.support.loops import on_every_loop
@@ -121,7 +121,7 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
 async def test_tls(tmp_path: Path) -> None:
     of_server, of_client = tls_contexts(tmp_path)
     server = make_server(tls=of_server, limits=Limits(max_message=8_000_000, outbox=64_000_000))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on("echo", lambda socket, data: data)
     async with server, connect(server, uri=f"wss://127.0.0.1:{server.port}/?id=1", ssl=of_client) as peer:
         for size in (1, 100_000, 3_000_000):
@@ -129,10 +129,10 @@ async def test_tls(tmp_path: Path) -> None:
         for number in range(300):
             server.everyone.send("n", [number, "x" * 50_000])
         assert [(await peer.event())[1][0] for _ in range(300)] == list(range(300))
-        watch.connected[0].close(4000, "bye")
+        recorder.connected[0].close(4000, "bye")
         assert await peer.closed() == Close(4000, "bye")
-        await wait_until(lambda: watch.closes)
-        assert watch.closes == [("1", Close(4000, "bye"))]
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes == [("1", Close(4000, "bye"))]
         # It speaks nothing else on that port.
         with pytest.raises((websockets.InvalidHandshake, OSError)):
             async with connect(server):
@@ -142,17 +142,17 @@ async def test_tls(tmp_path: Path) -> None:
 async def test_tls_with_a_client_that_breaks_the_protocol_or_goes(tmp_path: Path) -> None:
     of_server, of_client = tls_contexts(tmp_path)
     server = make_server(tls=of_server, limits=Limits(max_message=1000))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server:
         uri = f"wss://127.0.0.1:{server.port}/?id=1"
         async with connect(server, uri=uri, ssl=of_client) as peer:
             await peer.ws.send("x" * 1001)
             assert (await peer.closed()).code == 1009
-        await wait_until(lambda: len(watch.closes) == 1)
+        await wait_until(lambda: len(recorder.closes) == 1)
         async with connect(server, uri=uri, ssl=of_client) as peer:
             peer.ws.transport.abort()
-        await wait_until(lambda: len(watch.closes) == 2)
-        assert [close.code for _, close in watch.closes] == [1009, 1006]
+        await wait_until(lambda: len(recorder.closes) == 2)
+        assert [close.code for _, close in recorder.closes] == [1009, 1006]
         assert server.sockets == ()
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from crosswire import EventError, Socket
-from tests.integration.server.support import Watch, connect, make_server
+from tests.integration.server.support import HookRecorder, connect, make_server
 
 SECRET = "sesame-4711"
 
@@ -91,7 +91,7 @@ async def test_the_first_value_that_is_not_none_answers(kinds: str) -> None:
 
 async def test_of_a_value_and_a_failure_the_earlier_answers() -> None:
     server, calls = make_server(), list[str]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     def fail() -> None:
         calls.append("fail")
@@ -113,14 +113,14 @@ async def test_of_a_value_and_a_failure_the_earlier_answers() -> None:
         assert await peer.refused("none first") == ("full", "no room")
         assert await peer.rest() == []
         assert calls == ["fail", "value", "value", "fail", "fail"]
-        assert watch.errors == []
+        assert recorder.errors == []
 
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_failure_tells_the_caller_nothing_but_that(is_async: bool, several: bool) -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     def fail() -> None:
         raise KeyError(SECRET)
@@ -141,13 +141,13 @@ async def test_a_failure_tells_the_caller_nothing_but_that(is_async: bool, sever
             "error": {"code": "HANDLER_ERROR", "message": "the handler failed"},
         }
         assert await peer.rest() == []
-        assert [repr(error) for error in watch.errors] == [f"KeyError('{SECRET}')"]
+        assert [repr(error) for error in recorder.errors] == [f"KeyError('{SECRET}')"]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_refusal_reaches_the_caller_and_is_no_failure(is_async: bool) -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     def refuse() -> None:
         raise EventError("full", "the room is full: é漢🎉")
@@ -158,7 +158,7 @@ async def test_a_refusal_reaches_the_caller_and_is_no_failure(is_async: bool) ->
     server.on("say", refuse_later if is_async else refuse)
     async with server, connect(server) as peer:
         assert await peer.refused("say") == ("full", "the room is full: é漢🎉")
-        assert watch.errors == []
+        assert recorder.errors == []
 
 
 def cyclic() -> list[Any]:
@@ -182,7 +182,7 @@ UNSENDABLE: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_value_that_cannot_be_sent_is_the_handlers_failure(name: str, is_async: bool) -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     make = UNSENDABLE[name]
 
     async def later() -> Any:
@@ -192,7 +192,7 @@ async def test_a_value_that_cannot_be_sent_is_the_handlers_failure(name: str, is
     server.on("echo", lambda socket, data: data)
     async with server, connect(server) as peer:
         assert await peer.refused("say") == ("HANDLER_ERROR", "the handler failed")
-        assert [type(error) for error in watch.errors] == [TypeError]
+        assert [type(error) for error in recorder.errors] == [TypeError]
         assert await peer.call("echo", 1) == 1
 
 
@@ -306,7 +306,7 @@ async def test_an_answer_that_is_not_what_its_handler_says_is_its_failure(
     form: Callable[[Any], Any], others: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     for handler in (right, wrong, wrong_number, wrong_list):
         for _ in range(others):
             server.on(handler.__name__, lambda: None)
@@ -315,7 +315,7 @@ async def test_an_answer_that_is_not_what_its_handler_says_is_its_failure(
         assert await peer.call("right") == {"members": 5}
         for name in ("wrong", "wrong_number", "wrong_list"):
             assert await peer.refused(name) == ("HANDLER_ERROR", "the handler failed")
-        assert [type(error) for error in watch.errors] == [TypeError] * 3
-        assert "does not fit its annotation, Answer: Object missing required field `members`" in str(watch.errors[0])
-        assert "does not fit its annotation, int: Expected `int`, got `str`" in str(watch.errors[1])
+        assert [type(error) for error in recorder.errors] == [TypeError] * 3
+        assert "does not fit its annotation, Answer: Object missing required field `members`" in str(recorder.errors[0])
+        assert "does not fit its annotation, int: Expected `int`, got `str`" in str(recorder.errors[1])
         assert "a handler of 'wrong' failed" in caplog.text

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from crosswire import Close, Handshake, InvalidPayload, NotConnected, Server, UsageError
-from tests.integration.server.support import Peer, Watch, connect, make_server
+from tests.integration.server.support import HookRecorder, Peer, connect, make_server
 from tests.support.aio import wait_until
 
 
 @asynccontextmanager
-async def crowd(**options: Any) -> AsyncIterator[tuple[Server, Watch, dict[str, Peer]]]:
+async def crowd(**options: Any) -> AsyncIterator[tuple[Server, HookRecorder, dict[str, Peer]]]:
     """A server with the users 1 and 2, and 3 twice."""
     server = make_server(duplicates="allow", **options)
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with (
         server,
         connect(server, "1") as one,
@@ -23,7 +23,7 @@ async def crowd(**options: Any) -> AsyncIterator[tuple[Server, Watch, dict[str, 
         connect(server, "3") as three,
         connect(server, "3") as again,
     ):
-        yield server, watch, {"1": one, "2": two, "3": three, "3 again": again}
+        yield server, recorder, {"1": one, "2": two, "3": three, "3 again": again}
 
 
 async def reached(peers: dict[str, Peer]) -> dict[str, int]:
@@ -75,33 +75,33 @@ EXCLUDES: list[tuple[Callable[[Server, list[Any]], object], dict[str, int]]] = [
 @pytest.mark.parametrize("number", range(len(EXCLUDES)))
 async def test_a_single_connection_is_left_out(number: int) -> None:
     send, expected = EXCLUDES[number]
-    async with crowd() as (server, watch, peers):
-        for socket in watch.connected:
+    async with crowd() as (server, recorder, peers):
+        for socket in recorder.connected:
             await socket.join("chat", "r")
-        send(server, watch.connected)
+        send(server, recorder.connected)
         assert await reached(peers) == expected
 
 
 async def test_a_user_called_as_a_connection_is_not_left_out_for_it() -> None:
-    async with crowd() as (server, watch, peers), connect(server, watch.connected[0].id) as namesake:
-        server.everyone.send("x", exclude=[watch.connected[0]])
+    async with crowd() as (server, recorder, peers), connect(server, recorder.connected[0].id) as namesake:
+        server.everyone.send("x", exclude=[recorder.connected[0]])
         assert await reached({**peers, "namesake": namesake}) == {"2": 1, "3": 1, "3 again": 1, "namesake": 1}
-        server.everyone.send("x", exclude=[watch.connected[0].id])
+        server.everyone.send("x", exclude=[recorder.connected[0].id])
         assert await reached({**peers, "namesake": namesake}) == {"1": 1, "2": 1, "3": 1, "3 again": 1}
 
 
 async def test_who_has_another_user_by_now_is_left_out_all_the_same() -> None:
-    async with crowd() as (server, watch, peers):
-        await watch.connected[0].identify("other")
-        server.everyone.send("x", exclude=[watch.connected[0]])
+    async with crowd() as (server, recorder, peers):
+        await recorder.connected[0].identify("other")
+        server.everyone.send("x", exclude=[recorder.connected[0]])
         assert await reached(peers) == {"2": 1, "3": 1, "3 again": 1}
 
 
 async def test_counts() -> None:
-    async with crowd() as (server, watch, _):
-        await watch.connected[0].join("chat", "a")
-        await watch.connected[2].join("chat", "a")
-        await watch.connected[3].join("chat", "a")
+    async with crowd() as (server, recorder, _):
+        await recorder.connected[0].join("chat", "a")
+        await recorder.connected[2].join("chat", "a")
+        await recorder.connected[3].join("chat", "a")
         assert await server.everyone.count() == 3
         assert await server.user("3").count() == 1
         assert await server.user("99").count() == 0
@@ -123,8 +123,8 @@ CLOSES: list[tuple[Callable[[Server], Any], set[str]]] = [
 @pytest.mark.parametrize("number", range(len(CLOSES)))
 async def test_whom_a_close_reaches(number: int) -> None:
     audience, expected = CLOSES[number]
-    async with crowd() as (server, watch, peers):
-        await watch.connected[1].join("chat", "a")
+    async with crowd() as (server, recorder, peers):
+        await recorder.connected[1].join("chat", "a")
         replies = await audience(server).close(4010, "forced logout")
         assert dict(replies) == {"test": len(expected)}
         # In effect when it returns: nothing reaches them any more.
@@ -135,12 +135,12 @@ async def test_whom_a_close_reaches(number: int) -> None:
                 assert await peer.closed() == Close(4010, "forced logout")
             else:
                 assert await peer.event() == ("later", None)
-        await wait_until(lambda: len(watch.closes) == len(expected))
+        await wait_until(lambda: len(recorder.closes) == len(expected))
 
 
 async def test_a_closed_socket_takes_nothing_and_raises_where_one_waits() -> None:
-    async with crowd() as (server, watch, peers):
-        socket = watch.connected[0]
+    async with crowd() as (server, recorder, peers):
+        socket = recorder.connected[0]
         await socket.join("chat", "a")
         socket.send("first")
         socket.close(4000, "bye")
@@ -158,19 +158,19 @@ async def test_a_closed_socket_takes_nothing_and_raises_where_one_waits() -> Non
 
 
 async def test_data_that_cannot_be_sent_is_told_where_it_is_sent_and_reaches_nobody() -> None:
-    async with crowd() as (server, watch, peers):
+    async with crowd() as (server, recorder, peers):
         for send in (
             server.everyone.send,
             server.user("1").send,
             server.users(["1", "2"]).send,
             server.room("a", "b").send,
-            watch.connected[0].send,
+            recorder.connected[0].send,
         ):
             with pytest.raises(InvalidPayload):
                 send("x", {"a": object()})
             with pytest.raises(InvalidPayload):
                 send("x", "\udc00")
-        for work in (server.everyone.gather("x", object()), watch.connected[0].call("x", object())):
+        for work in (server.everyone.gather("x", object()), recorder.connected[0].call("x", object())):
             with pytest.raises(InvalidPayload):
                 await work
         assert await reached(peers) == {}
@@ -202,21 +202,21 @@ def test_one_string_is_no_collection_of_users() -> None:
 
 @pytest.mark.parametrize("code", [999, 1004, 1005, 1006, 1015, 2000, 5000, "4000", None, True])
 async def test_close_codes_that_cannot_be_sent(code: Any) -> None:
-    async with crowd() as (server, watch, _):
+    async with crowd() as (server, recorder, _):
         with pytest.raises(UsageError):
             await server.everyone.close(code)
         with pytest.raises(UsageError):
-            watch.connected[0].close(code)
+            recorder.connected[0].close(code)
         assert len(server.sockets) == 4
 
 
 async def test_one_frame_of_your_own_protocol() -> None:
-    async with crowd() as (_, watch, peers):
-        watch.connected[0].send_raw("plain é")
-        watch.connected[0].send_raw(b"\x00\xff")
+    async with crowd() as (_, recorder, peers):
+        recorder.connected[0].send_raw("plain é")
+        recorder.connected[0].send_raw(b"\x00\xff")
         with pytest.raises(InvalidPayload):
-            watch.connected[0].send_raw("\ud800")
-        watch.connected[0].send_raw("")
+            recorder.connected[0].send_raw("\ud800")
+        recorder.connected[0].send_raw("")
         assert [await peers["1"].receive_frame() for _ in range(3)] == ["plain é", b"\x00\xff", ""]
 
 
@@ -237,10 +237,10 @@ async def test_a_send_to_everyone_from_the_middle_of_a_handler_that_closes_socke
 
 
 async def test_sockets_hold_what_the_application_keeps() -> None:
-    async with crowd() as (server, watch, peers):
-        watch.connected[0].data["name"] = "Ann"
+    async with crowd() as (server, recorder, peers):
+        recorder.connected[0].data["name"] = "Ann"
         server.on("name", lambda socket: socket.data.get("name"))
         assert await peers["1"].call("name") == "Ann"
         assert await peers["2"].call("name") is None
-        assert isinstance(watch.connected[0].handshake, Handshake)
-        assert len({socket.id for socket in watch.connected}) == 4
+        assert isinstance(recorder.connected[0].handshake, Handshake)
+        assert len({socket.id for socket in recorder.connected}) == 4

@@ -10,7 +10,7 @@ import pytest
 import websockets
 
 from crosswire import Close, ConfigError, Handshake, Reject, Server, UsageError
-from tests.integration.server.support import PATIENCE, Watch, connect, raw_stream, upgrade_request
+from tests.integration.server.support import WAIT_TIMEOUT, HookRecorder, connect, raw_stream, upgrade_request
 
 
 def server_with(hook: Callable[..., Any]) -> Server:
@@ -51,7 +51,7 @@ async def test_a_status_refuses_the_upgrade(status: int) -> None:
         raise Reject(status=status, reason="not you")
 
     server = server_with(refuse)
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server:
         with pytest.raises(websockets.InvalidStatus) as refused:
             async with connect(server):
@@ -59,9 +59,9 @@ async def test_a_status_refuses_the_upgrade(status: int) -> None:
         assert refused.value.response.status_code == status
         assert refused.value.response.body == b"not you"
         assert server.sockets == ()
-        assert not watch.connected
-        assert not watch.closes
-        assert not watch.errors
+        assert not recorder.connected
+        assert not recorder.closes
+        assert not recorder.errors
 
 
 async def test_a_code_closes_after_the_upgrade() -> None:
@@ -69,15 +69,15 @@ async def test_a_code_closes_after_the_upgrade() -> None:
         raise Reject(4011, "Auth failure")
 
     server, calls = server_with(refuse), list[int]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on("say", lambda: calls.append(1))
     server.on_message(lambda: calls.append(2))
     async with server, connect(server) as peer:
         assert await peer.closed() == Close(4011, "Auth failure")
         assert server.sockets == ()
-        assert not watch.connected
-        assert not watch.closes
-        assert not watch.errors
+        assert not recorder.connected
+        assert not recorder.closes
+        assert not recorder.errors
         assert calls == []
 
 
@@ -158,4 +158,4 @@ async def test_events_in_the_same_packet_as_the_request_are_delivered() -> None:
         peer.writer.write(upgrade_request())
         peer.send_event("say", 5, callbackId="a")
         assert (await peer.request(b""))[0] == 101
-        assert await asyncio.wait_for(peer.frame(), PATIENCE) == (1, b'{"payload":5,"callbackId":"a"}')
+        assert await asyncio.wait_for(peer.frame(), WAIT_TIMEOUT) == (1, b'{"payload":5,"callbackId":"a"}')

@@ -10,7 +10,7 @@ import pytest
 import websockets
 
 from crosswire import Close, Handshake, Heartbeat, Limits, Reject, Server, Socket
-from tests.integration.server.support import CLOSE, TEXT, Peer, Watch, connect, make_server, raw_connect
+from tests.integration.server.support import CLOSE, TEXT, HookRecorder, Peer, connect, make_server, raw_connect
 from tests.support.aio import wait_until
 
 
@@ -98,13 +98,13 @@ async def test_a_socket_that_is_not_let_in_yet_is_in_no_audience() -> None:
 )
 async def test_a_verdict_that_lets_nobody_in_closes(verdict: Any, close: Close) -> None:
     server, gate, seen = gated()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server) as peer:
         await peer.send("say", 1, callbackId="x")
         assert await peer.rest() == []
         gate.answer(verdict)
         assert await peer.closed() == close
-        assert (seen, server.sockets, watch.closes) == ([], (), [])
+        assert (seen, server.sockets, recorder.closes) == ([], (), [])
         with pytest.raises(websockets.ConnectionClosed):
             await peer.receive()
 
@@ -131,7 +131,7 @@ async def test_a_timeout_of_the_hooks_own_is_its_failure() -> None:
 
 async def test_a_client_that_goes_meanwhile_cancels_the_hook() -> None:
     server, gate, seen = gated()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server:
         async with connect(server) as peer:
             await peer.rest()
@@ -140,7 +140,7 @@ async def test_a_client_that_goes_meanwhile_cancels_the_hook() -> None:
         async with raw_connect(server) as raw:
             raw.writer.transport.abort()
         await wait_until(lambda: gate.cancelled == 2)
-        assert (seen, watch.closes, watch.errors) == ([], [], [])
+        assert (seen, recorder.closes, recorder.errors) == ([], [], [])
 
 
 @pytest.mark.parametrize("size", [0, 100, 100_000])
@@ -167,7 +167,7 @@ async def send_all(peer: Peer, payloads: list[Any]) -> None:
 
 async def test_a_burst_into_slow_handlers_is_not_refused_as_busy() -> None:
     server, gate, _ = gated(limits=Limits(handlers=5))
-    watch, done = Watch(server), list[int]()
+    recorder, done = HookRecorder(server), list[int]()
 
     @server.on("slow")
     async def slow(socket: Socket, data: int) -> None:
@@ -180,7 +180,7 @@ async def test_a_burst_into_slow_handlers_is_not_refused_as_busy() -> None:
         assert await peer.rest() == []
         gate.answer("7")
         await wait_until(lambda: len(done) == 500)
-        assert (done, watch.errors) == (list(range(500)), [])
+        assert (done, recorder.errors) == (list(range(500)), [])
 
 
 async def test_heartbeats_are_echoed_meanwhile_and_are_not_kept() -> None:
@@ -223,7 +223,7 @@ async def test_events_wait_for_an_asynchronous_on_connect() -> None:
 
 async def test_on_connect_that_takes_too_long_is_cancelled_and_the_connection_closed() -> None:
     server, order = make_server(limits=Limits(auth_timeout=0.1)), list[Any]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on("say", lambda: order.append("say"))
     server.on_disconnect(lambda socket, close: order.append(close.code))
 
@@ -238,9 +238,9 @@ async def test_on_connect_that_takes_too_long_is_cancelled_and_the_connection_cl
         with suppress(websockets.ConnectionClosed):  # if the time is over already
             await peer.send("say", 5)
         assert await peer.closed() == Close(1013, "on_connect took too long")
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: recorder.closes)
         assert order == ["cancelled", 1013]
-        assert [str(error) for error in watch.errors] == [
+        assert [str(error) for error in recorder.errors] == [
             "on_connect did not end within Limits.auth_timeout, which is 0.1 s"
         ]
 
@@ -248,7 +248,7 @@ async def test_on_connect_that_takes_too_long_is_cancelled_and_the_connection_cl
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_on_connect_may_reject(is_async: bool) -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     def reject() -> None:
         raise Reject(4403, "not here")
@@ -261,12 +261,12 @@ async def test_on_connect_may_reject(is_async: bool) -> None:
     async with server, connect(server, "1") as peer:
         assert await peer.closed() == Close(4403, "not here")
         assert server.sockets == ()
-        assert [user for user, _ in watch.closes] == ["1"]
+        assert [user for user, _ in recorder.closes] == ["1"]
 
 
 async def test_on_connect_that_fails_lets_the_client_in() -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     @server.on_connect
     async def fail() -> None:
@@ -275,7 +275,7 @@ async def test_on_connect_that_fails_lets_the_client_in() -> None:
     server.on("say", lambda: 1)
     async with server, connect(server) as peer:
         assert await peer.call("say") == 1
-        assert [type(error) for error in watch.errors] == [ValueError]
+        assert [type(error) for error in recorder.errors] == [ValueError]
 
 
 async def test_what_on_connect_sends_arrives_right_after_the_101() -> None:

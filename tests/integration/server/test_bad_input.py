@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from crosswire import Server, Socket
-from tests.integration.server.support import Watch, connect, make_server
+from tests.integration.server.support import HookRecorder, connect, make_server
 
 DEEP = "[" * 100_000 + "]" * 100_000
 DEEP_OBJECT = '{"a":' * 100_000 + "1" + "}" * 100_000
@@ -61,17 +61,17 @@ NO_MESSAGES = {
 }
 
 
-def watched() -> tuple[Server, Watch, list[Any]]:
+def recording_server() -> tuple[Server, HookRecorder, list[Any]]:
     """A server that notes what is dispatched of an event whose payload a handler wants."""
     server, got = make_server(), list[Any]()
     server.on("say", lambda socket, data: got.append(data))
     server.on("count", lambda: len(got))
-    return server, Watch(server), got
+    return server, HookRecorder(server), got
 
 
 @pytest.mark.parametrize("name", NO_MESSAGES)
 async def test_what_is_no_message_is_not_dispatched_and_the_connection_stays(name: str) -> None:
-    server, watch, got = watched()
+    server, recorder, got = recording_server()
     async with server, connect(server, "1") as peer:
         await peer.send_text(NO_MESSAGES[name])
         await peer.ws.send(NO_MESSAGES[name].encode())
@@ -79,7 +79,7 @@ async def test_what_is_no_message_is_not_dispatched_and_the_connection_stays(nam
         assert got == []
         await peer.call("say", "right")
         assert got == ["right"]
-        assert watch.closes == []
+        assert recorder.closes == []
 
 
 BAD_CALLS = {
@@ -105,7 +105,7 @@ BAD_CALLS = {
 
 @pytest.mark.parametrize("name", BAD_CALLS)
 async def test_a_bad_call_gets_an_error(name: str) -> None:
-    server, watch, got = watched()
+    server, recorder, got = recording_server()
     async with server, connect(server, "1") as peer:
         for frame in (BAD_CALLS[name], BAD_CALLS[name].encode()):
             await peer.ws.send(frame)
@@ -116,11 +116,11 @@ async def test_a_bad_call_gets_an_error(name: str) -> None:
         assert got == []
         assert await peer.call("count") == 0
         assert await peer.rest() == []
-        assert watch.closes == []
+        assert recorder.closes == []
 
 
 async def test_an_id_inside_the_payload_is_not_the_calls() -> None:
-    server, _, got = watched()
+    server, _, got = recording_server()
     async with server, connect(server) as peer:
         await peer.send_text('{"event":5,"payload":{"callbackId":"inner"}}')
         await peer.send_text('{"event":5,"payload":"\\",\\"callbackId\\":\\"inner\\"}"}')
@@ -135,7 +135,7 @@ async def test_an_id_inside_the_payload_is_not_the_calls() -> None:
     ids=["integer", "negative", "fraction", "exponent", "string"],
 )
 async def test_long_numbers(payload: str) -> None:
-    server, _, got = watched()
+    server, _, got = recording_server()
     async with server, connect(server) as peer, connect(server) as other:
         await peer.send_text(f'{{"event":"say","payload":{payload},"callbackId":"c"}}')
         answer = await peer.receive(timeout=20)
@@ -165,7 +165,7 @@ async def test_keys_that_mean_something_elsewhere_are_just_keys(key: str) -> Non
 
 
 async def test_of_a_key_that_is_there_twice_the_last_counts() -> None:
-    server, _, got = watched()
+    server, _, got = recording_server()
     async with server, connect(server) as peer:
         await peer.send_text('{"event":"no","event":"say","payload":1,"payload":2,"callbackId":"a","callbackId":"b"}')
         assert await peer.receive() == {"payload": None, "callbackId": "b"}
@@ -173,7 +173,7 @@ async def test_of_a_key_that_is_there_twice_the_last_counts() -> None:
 
 
 async def test_a_message_may_escape_what_it_likes() -> None:
-    server, _, got = watched()
+    server, _, got = recording_server()
     async with server, connect(server) as peer:
         await peer.send_text('{"\\u0065vent":"s\\u0061y","payload":"\\ud83c\\udf89\\u0000","callbackId":"\\u0061"}')
         assert await peer.receive() == {"payload": None, "callbackId": "a"}

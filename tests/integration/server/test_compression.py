@@ -16,8 +16,8 @@ from tests.integration.server.support import (
     BINARY,
     CONTINUATION,
     TEXT,
+    HookRecorder,
     Peer,
-    Watch,
     connect,
     make_server,
     raw_connect,
@@ -107,21 +107,21 @@ async def test_terms_a_client_may_have(factory: ClientPerMessageDeflateFactory) 
 )
 async def test_without_an_agreement_nothing_is_compressed(compression: bool, offer: str) -> None:
     server = make_server(compression=compression)
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, raw_connect(server, sec_websocket_extensions=offer) as peer:
         server.everyone.send("n", "x" * 1000)
         assert (await peer.frame())[0] == TEXT
         peer.send(TEXT, deflated(b'{"event":"x"}'), rsv1=True)
         assert (await peer.until_close())[0] == 1002
         peer.writer.close()
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: recorder.closes)
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 @pytest.mark.parametrize("fragments", [1, 3])
 async def test_a_decompression_bomb_closes_with_1009(opcode: int, fragments: int) -> None:
     server = make_server(compression=True, limits=Limits(max_message=1_000_000))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     bomb = deflated(b"0" * 100_000_000)
     assert len(bomb) < 200_000
     async with server, raw_connect(server, "1", sec_websocket_extensions=OFFER) as peer, connect(server, "2") as other:
@@ -140,8 +140,8 @@ async def test_a_decompression_bomb_closes_with_1009(opcode: int, fragments: int
         assert peak < 10_000_000  # it was stopped, not measured when it had gone off
         assert await other.rest() == []
         peer.writer.close()
-        await wait_until(lambda: watch.closes)
-        assert watch.closes[0][1].code == 1009
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes[0][1].code == 1009
 
 
 async def test_just_the_limit_when_decompressed_is_taken() -> None:

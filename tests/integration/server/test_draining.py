@@ -8,7 +8,7 @@ import pytest
 
 from crosswire import Handshake, NotConnected, Server, Socket
 from tests.integration.server.support import (
-    Watch,
+    HookRecorder,
     connect,
     crowd,
     make_server,
@@ -26,7 +26,7 @@ async def test_closing_is_spread_over_the_time() -> None:
     async with crowd(server, 20) as peers:
         began, ends = loop.time(), list[float]()
 
-        async def watch(number: int) -> int:
+        async def recorder(number: int) -> int:
             close = await peers[number].closed()
             ends.append(loop.time() - began)
             return close.code
@@ -37,7 +37,7 @@ async def test_closing_is_spread_over_the_time() -> None:
                 await asyncio.sleep(0.05)
             return loop.time() - began
 
-        watching = [asyncio.create_task(watch(number)) for number in range(20)]
+        watching = [asyncio.create_task(recorder(number)) for number in range(20)]
         lasting = asyncio.create_task(two_seconds())
         await server.stop(drain=2)
         assert await asyncio.gather(*watching) == [1001] * 20
@@ -167,7 +167,7 @@ async def test_on_disconnect_and_on_stop_have_run_when_it_returns() -> None:
 
 async def test_clients_that_do_not_answer_the_close_do_not_hold_it_up() -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     loop = asyncio.get_running_loop()
     await server.start()
     async with raw_connect(server, "1") as peer, raw_connect(server, "2", receive_buffer=4096):
@@ -178,8 +178,8 @@ async def test_clients_that_do_not_answer_the_close_do_not_hold_it_up() -> None:
         assert loop.time() - began < 4
         assert (await peer.until_close())[0] == 1001
         await peer.gone()
-        assert sorted(user for user, _ in watch.closes) == ["1", "2"]
-        assert {close.code for _, close in watch.closes} == {1001}
+        assert sorted(user for user, _ in recorder.closes) == ["1", "2"]
+        assert {close.code for _, close in recorder.closes} == {1001}
 
 
 async def test_clients_still_in_authentication_are_sent_away() -> None:
@@ -203,9 +203,9 @@ async def test_clients_still_in_authentication_are_sent_away() -> None:
 
 async def test_waiting_calls_end_with_the_server() -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with crowd(server, 1):
-        call = asyncio.create_task(watch.connected[0].call("ask", timeout=60))
+        call = asyncio.create_task(recorder.connected[0].call("ask", timeout=60))
         gathering = asyncio.create_task(server.everyone.gather("ask", timeout=60))
         await asyncio.sleep(0)
         await server.stop()

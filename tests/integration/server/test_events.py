@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crosswire import Socket, UsageError
-from tests.integration.server.support import Watch, connect, make_server
+from tests.integration.server.support import HookRecorder, connect, make_server
 
 ORDINARY = [
     "connection",
@@ -188,17 +188,17 @@ async def test_an_asynchronous_handler_holds_nobody_up() -> None:
 
 async def test_an_event_without_a_handler_is_ignored() -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server) as peer:
         await peer.send("nothing")
         assert await peer.rest() == []
-        assert watch.errors == []
+        assert recorder.errors == []
 
 
 @pytest.mark.parametrize("name", ORDINARY)
 async def test_any_name_is_an_ordinary_event(name: str) -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server, "1") as peer:
         assert (await peer.refused(name, "unheard"))[0] == "NO_HANDLER"
         server.on(name, lambda socket, data: {"got": data, "of": socket.user})
@@ -206,16 +206,16 @@ async def test_any_name_is_an_ordinary_event(name: str) -> None:
         server.everyone.send(name, 3)
         assert await peer.event() == (name, 3)
         assert [socket.user for socket in server.sockets] == ["1"]
-        assert watch.closes == []
-        assert len(watch.connected) == 1
+        assert recorder.closes == []
+        assert len(recorder.connected) == 1
 
 
 @pytest.mark.parametrize("name", ["", "$", "$hello"])
 async def test_reserved_names_are_refused_where_they_are_used(name: str) -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server, "1") as peer:
-        socket = watch.connected[0]
+        socket = recorder.connected[0]
         uses: list[Callable[[], object]] = [
             lambda: server.on(name, print),
             lambda: server.once(name, print),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crosswire import Close, Limits, Reject, Socket
-from tests.integration.server.support import Watch, connect, make_server
+from tests.integration.server.support import HookRecorder, connect, make_server
 from tests.support.aio import wait_until
 
 FAILED = ("HANDLER_ERROR", "the handler failed")
@@ -51,7 +51,7 @@ async def test_one_that_raises(error: BaseException, kind: str, several: bool) -
     if isinstance(error, StopIteration) and kind == "in a task":
         kind = "later"
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on("fail", raising(error, kind))
     if several:
         server.on("fail", lambda: None)
@@ -61,14 +61,14 @@ async def test_one_that_raises(error: BaseException, kind: str, several: bool) -
         await peer.send("fail")
         assert await peer.call("echo", 1) == 1
         assert await other.call("echo", 2) == 2
-        await wait_until(lambda: len(watch.errors) == 2)
-        assert watch.closes == []
+        await wait_until(lambda: len(recorder.errors) == 2)
+        assert recorder.closes == []
 
 
 @pytest.mark.parametrize("several", [False, True])
 async def test_one_that_is_cancelled_from_outside(several: bool) -> None:
     server, tasks = make_server(), list[asyncio.Task[Any]]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     @server.on("wait")
     async def wait(socket: Socket, data: Any) -> Any:
@@ -94,7 +94,7 @@ async def test_one_that_is_cancelled_from_outside(several: bool) -> None:
         assert (answer["callbackId"], answer["error"]["code"]) == ("w1", "HANDLER_ERROR")
         assert await peer.call("later", 5) == 5
         assert [task.done() for task in tasks] == [False, True, False]
-        assert [type(error) for error in watch.errors] == [asyncio.CancelledError]
+        assert [type(error) for error in recorder.errors] == [asyncio.CancelledError]
         for task in tasks:
             task.cancel()
         assert {(await peer.receive())["callbackId"] for _ in range(2)} == {"w0", "w2"}
@@ -150,7 +150,7 @@ async def test_a_handlers_timeout_is_its_own() -> None:
 
 async def test_one_that_never_ends_holds_nobody_up() -> None:
     server, ended = make_server(limits=Limits(linger=0.3)), list[int]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     @server.on("endless")
     async def endless() -> None:
@@ -173,15 +173,15 @@ async def test_one_that_never_ends_holds_nobody_up() -> None:
         for _ in range(100):
             await other.send("endless", callbackId="e")
         assert await other.call("echo", 3) == 3
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: recorder.closes)
         assert len(ended) == 100  # those of the connection that is gone
     assert len(ended) == 200  # the stop cancelled the others
-    assert watch.errors == []
+    assert recorder.errors == []
 
 
 async def test_an_answer_to_a_client_that_has_gone_is_dropped() -> None:
     server, go, ended = make_server(), asyncio.Event(), list[int]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     @server.on("slow")
     async def slow(socket: Socket) -> str:
@@ -195,23 +195,23 @@ async def test_an_answer_to_a_client_that_has_gone_is_dropped() -> None:
             await peer.send("slow", callbackId="x")
             await peer.rest()
         await wait_until(lambda: not server.sockets)
-        assert watch.closes == []
+        assert recorder.closes == []
         go.set()
-        await wait_until(lambda: watch.closes)
-        assert (ended, watch.errors) == ([1], [])
+        await wait_until(lambda: recorder.closes)
+        assert (ended, recorder.errors) == ([1], [])
 
 
 @pytest.mark.parametrize("kind", ["sync", "async", "later"])
 async def test_reject_closes_the_connection(kind: str) -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on("out", raising(Reject(4403, "out"), kind))
     async with server, connect(server, "1") as peer, connect(server, "2") as other:
         await peer.send("out")
         assert await peer.closed() == Close(4403, "out")
         assert await other.rest() == []
-        await wait_until(lambda: watch.closes)
-        assert watch.errors == []
+        await wait_until(lambda: recorder.closes)
+        assert recorder.errors == []
 
 
 async def test_handlers_have_context_variables_of_their_own() -> None:

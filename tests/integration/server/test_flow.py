@@ -8,7 +8,7 @@ import tracemalloc
 from typing import Any
 
 from crosswire import Limits, Socket
-from tests.integration.server.support import TEXT, Watch, connect, make_server, raw_connect
+from tests.integration.server.support import TEXT, HookRecorder, connect, make_server, raw_connect
 from tests.support.aio import wait_until
 from tests.support.loops import on_every_loop
 
@@ -18,42 +18,42 @@ MIB = 1024 * 1024
 @on_every_loop
 async def test_a_client_that_does_not_read_is_dropped_and_hurts_nobody() -> None:
     server = make_server(limits=Limits(outbox=MIB))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server, "good") as good, raw_connect(server, "deaf", receive_buffer=4096):
-        deaf = watch.connected[1]
+        deaf = recorder.connected[1]
         assert deaf.user == "deaf"
         most, sent = 0, 0
         chunk = "x" * 100_000
-        while not watch.closes:
+        while not recorder.closes:
             server.everyone.send("news", [sent, chunk])
             assert await good.event() == ("news", [sent, chunk])
             sent += 1
             most = max(most, deaf.buffered)
             assert sent < 500, "50 MB were sent to a client that does not read"
         assert most <= MIB + 200_000
-        assert [(user, close.code) for user, close in watch.closes] == [("deaf", 1013)]
+        assert [(user, close.code) for user, close in recorder.closes] == [("deaf", 1013)]
         assert [socket.user for socket in server.sockets] == ["good"]
         assert deaf.buffered == 0
 
 
 async def test_a_client_that_does_not_read_its_answers_is_dropped() -> None:
     server = make_server(limits=Limits(outbox=100_000))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on("big", lambda: "x" * 10_000)
     async with server, raw_connect(server, "1", receive_buffer=4096) as peer:
 
         async def ask_on() -> None:
-            while not watch.closes:
+            while not recorder.closes:
                 peer.send_event("big", callbackId="a")
                 await asyncio.sleep(0)
 
         await asyncio.wait_for(ask_on(), 20)
-        assert watch.closes[0][1].code == 1013
+        assert recorder.closes[0][1].code == 1013
 
 
 async def test_memory_of_a_client_that_does_not_read_is_bounded() -> None:
     server = make_server(limits=Limits(outbox=MIB))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, raw_connect(server, "deaf", receive_buffer=4096):
         tracemalloc.start()
         try:
@@ -65,17 +65,17 @@ async def test_memory_of_a_client_that_does_not_read_is_bounded() -> None:
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: recorder.closes)
         assert peak - before < 4 * MIB
 
 
 @on_every_loop
 async def test_a_client_that_reads_slowly_gets_everything_in_order() -> None:
     server = make_server(limits=Limits(outbox=64 * MIB))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     count, size = 100, 100_000
     async with server, raw_connect(server, "slow", receive_buffer=4096) as peer:
-        socket = watch.connected[0]
+        socket = recorder.connected[0]
         for number in range(count):
             # By all the ways there are, in one turn and in several.
             if number % 3 == 0:
@@ -97,22 +97,22 @@ async def test_a_client_that_reads_slowly_gets_everything_in_order() -> None:
 
 async def test_one_message_larger_than_the_outbox_is_sent() -> None:
     server = make_server(limits=Limits(outbox=10_000))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server) as peer:
         for number in range(3):
             server.everyone.send("big", [number, "x" * 5_000_000])
             assert await peer.event() == ("big", [number, "x" * 5_000_000])
-        assert watch.closes == []
+        assert recorder.closes == []
 
 
 async def test_many_small_messages_of_one_turn_are_no_reason_to_drop_a_reader() -> None:
     server = make_server(limits=Limits(outbox=10_000))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server) as peer:
         for number in range(2_000):
             server.everyone.send("n", number)
         assert [await peer.event() for _ in range(2_000)] == [("n", number) for number in range(2_000)]
-        assert watch.closes == []
+        assert recorder.closes == []
 
 
 @on_every_loop
@@ -143,9 +143,9 @@ async def test_many_calls_in_flight_are_answered_in_order() -> None:
 
 async def test_what_is_sent_in_one_turn_arrives_in_that_order_whatever_the_way() -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server, "1") as one, connect(server, "2") as two, connect(server, "3") as three:
-        first, second, _ = watch.connected
+        first, second, _ = recorder.connected
         await first.join("chat", "a")
         server.everyone.send("n", 0)
         first.send("n", 1)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from crosswire import Close, ConfigError, Heartbeat, Socket
-from tests.integration.server.support import PING, PONG, TEXT, Watch, connect, make_server, raw_connect
+from tests.integration.server.support import PING, PONG, TEXT, HookRecorder, connect, make_server, raw_connect
 from tests.support.aio import wait_until
 
 FAST = Heartbeat(interval=0.2, timeout=0.6)
@@ -38,15 +38,15 @@ async def test_only_the_very_text_is_a_heartbeat() -> None:
 
 async def test_a_client_that_does_not_answer_is_dropped() -> None:
     server = make_server(heartbeat=FAST)
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     loop = asyncio.get_running_loop()
     async with server, raw_connect(server, "dead") as dead, connect(server, "alive") as alive:
         began = loop.time()
         assert (await dead.frame())[0] == PING
         await dead.gone()
         assert loop.time() - began < 5
-        await wait_until(lambda: watch.closes)
-        ((user, close),) = watch.closes
+        await wait_until(lambda: recorder.closes)
+        ((user, close),) = recorder.closes
         assert (user, close.code) == ("dead", 1006)
         assert [socket.user for socket in server.sockets] == ["alive"]
         assert await alive.rest() == []
@@ -54,7 +54,7 @@ async def test_a_client_that_does_not_answer_is_dropped() -> None:
 
 async def test_a_client_that_talks_but_sends_no_pong_is_kept() -> None:
     server = make_server(heartbeat=FAST)
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, raw_connect(server, "1") as peer:
         pings = 0
         while pings < 6:  # that takes longer than the patience
@@ -62,27 +62,27 @@ async def test_a_client_that_talks_but_sends_no_pong_is_kept() -> None:
             if opcode == PING:
                 pings += 1
                 peer.send(TEXT, b"something")
-        assert watch.closes == []
+        assert recorder.closes == []
         await peer.gone()  # now that it is silent
 
 
 async def test_a_wrong_pong_shows_life_but_no_latency() -> None:
     server = make_server(heartbeat=FAST)
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, raw_connect(server, "1") as peer:
         for _ in range(4):
             assert (await peer.frame())[0] == PING
             peer.send(PONG, b"wrong")
-        assert watch.closes == []
-        assert watch.connected[0].latency is None
+        assert recorder.closes == []
+        assert recorder.connected[0].latency is None
 
 
 async def test_latency_is_the_pings_round_trip() -> None:
     server = make_server(heartbeat=FAST)
-    watch, pongs = Watch(server), list[float | None]()
+    recorder, pongs = HookRecorder(server), list[float | None]()
     server.on_pong(lambda socket: pongs.append(socket.latency))
     async with server, raw_connect(server, "1") as peer:
-        socket = watch.connected[0]
+        socket = recorder.connected[0]
         assert socket.latency is None
         _, stamp = await peer.frame()
         await asyncio.sleep(0.05)
@@ -95,11 +95,11 @@ async def test_latency_is_the_pings_round_trip() -> None:
 
 async def test_a_well_behaved_client_lives_on() -> None:
     server = make_server(heartbeat=Heartbeat(interval=0.1, timeout=0.5))
-    watch, pongs = Watch(server), list[int]()
+    recorder, pongs = HookRecorder(server), list[int]()
     server.on_pong(lambda: pongs.append(1))
     async with server, connect(server, "1") as peer:
         await wait_until(lambda: len(pongs) >= 6)
-        assert watch.closes == []
+        assert recorder.closes == []
         assert await peer.rest() == []
 
 
@@ -122,14 +122,14 @@ async def test_background_closes_who_stays_away() -> None:
         socket.enter_background()
         socket.enter_foreground()
 
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server, "away") as away, connect(server, "back") as back, connect(server, "not"):
         await back.call("there and back")
         await away.call("back")
         await away.call("away")
         assert await away.closed() == Close(4013, "in the background for too long")
-        await wait_until(lambda: watch.closes)
-        assert [user for user, _ in watch.closes] == ["away"]
+        await wait_until(lambda: recorder.closes)
+        assert [user for user, _ in recorder.closes] == ["away"]
         # Who came back may go again, and has the whole time again.
         await back.call("away")
         assert (await back.closed()).code == 4013
@@ -138,14 +138,14 @@ async def test_background_closes_who_stays_away() -> None:
 
 async def test_a_client_may_say_itself_that_it_is_in_the_background() -> None:
     server = make_server(heartbeat=Heartbeat(background=0.1))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server, "away") as away, connect(server, "back") as back:
         await back.send("$background")
         await back.send("$foreground")
         await away.send("$foreground")
         await away.send("$background")
         assert await away.closed() == Close(4013, "in the background for too long")
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: recorder.closes)
         assert [socket.user for socket in server.sockets] == ["back"]
         assert await back.refused("$background") == ("NO_HANDLER", "the server has no handler for this event")
         assert await back.rest() == []
@@ -153,15 +153,15 @@ async def test_a_client_may_say_itself_that_it_is_in_the_background() -> None:
 
 async def test_background_of_a_socket_that_is_gone_does_nothing() -> None:
     server = make_server(heartbeat=Heartbeat(background=0.1))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server:
         async with connect(server, "1"):
-            watch.connected[0].enter_background()
-        await wait_until(lambda: watch.closes)
-        watch.connected[0].enter_background()
-        watch.connected[0].enter_foreground()
+            recorder.connected[0].enter_background()
+        await wait_until(lambda: recorder.closes)
+        recorder.connected[0].enter_background()
+        recorder.connected[0].enter_foreground()
         async with connect(server, "2") as peer:
-            watch.connected[1].enter_background()
+            recorder.connected[1].enter_background()
             assert (await peer.closed()).code == 4013
 
 

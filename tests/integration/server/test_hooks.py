@@ -10,7 +10,7 @@ from crosswire import Close, Heartbeat, Server, Socket
 from crosswire.core.listeners import AnyHook
 from tests.integration.server.support import (
     CLOSE,
-    Watch,
+    HookRecorder,
     connect,
     make_server,
     raw_connect,
@@ -36,7 +36,7 @@ def fail() -> None:
     raise ValueError("x")
 
 
-async def live(server: Server, *, times: int = 1) -> None:
+async def trigger_every_hook(server: Server, *, times: int = 1) -> None:
     """Let every life event of a server happen at least once, or ``times``."""
     server.on("fail", fail)
     for _ in range(times):
@@ -61,7 +61,7 @@ async def test_each_life_event_calls_its_hook(name: str) -> None:
         await asyncio.sleep(0)
         calls.append("async")
 
-    await live(server)
+    await trigger_every_hook(server)
     assert calls[:3] == ["direct", "decorated", "async"]
 
 
@@ -71,7 +71,7 @@ async def test_once(name: str) -> None:
     hook: AnyHook = getattr(server, name)
     hook(lambda: calls.append("once"), once=True)
     hook(lambda: calls.append("always"))
-    await live(server, times=2)
+    await trigger_every_hook(server, times=2)
     assert calls.count("once") == 1
     assert calls.count("always") >= 2
 
@@ -96,7 +96,7 @@ async def test_off(name: str, form: str, what: str) -> None:
         "hook.off": hook.off,
     }[form]
     off(argument)
-    await live(server)
+    await trigger_every_hook(server)
     kept = {"handler": ["tag", "plain"], "tag": ["handler", "plain"], "all": []}[what]
     assert calls[: len(kept) or 1] == kept
 
@@ -183,7 +183,7 @@ async def test_events_and_hooks_of_the_same_name_are_two_things() -> None:
 )
 async def test_on_disconnect_tells_how_it_ended_once(ending: str, close: Close) -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, raw_connect(server, "1") as peer:
         if ending == "client closes":
             peer.send(CLOSE, (4321).to_bytes(2, "big") + b"why")
@@ -192,15 +192,15 @@ async def test_on_disconnect_tells_how_it_ended_once(ending: str, close: Close) 
         elif ending == "reset":
             peer.writer.transport.abort()
         elif ending == "server closes":
-            watch.connected[0].close(4010, "out")
+            recorder.connected[0].close(4010, "out")
             peer.send(CLOSE, (4010).to_bytes(2, "big"))
         else:
             peer.send(0xB, b"")
         if ending != "reset":
             await peer.gone()
             peer.writer.close()
-        await wait_until(lambda: watch.closes)
-        ((user, told),) = watch.closes
+        await wait_until(lambda: recorder.closes)
+        ((user, told),) = recorder.closes
         assert (user, told.code) == ("1", close.code)
         if close.reason:
             assert told.reason == close.reason
@@ -211,7 +211,7 @@ async def test_a_failed_hook_is_told_to_on_error_and_does_not_stop_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server, calls = make_server(), list[str]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     for name in ("on_connect", "on_heartbeat", "on_message", "on_disconnect"):
         hook: AnyHook = getattr(server, name)
         hook(fail)
@@ -225,7 +225,7 @@ async def test_a_failed_hook_is_told_to_on_error_and_does_not_stop_the_others(
         assert await peer.rest() == []
         await peer.ws.close()
         await wait_until(lambda: len(calls) == 4)
-        assert [type(error) for error in watch.errors] == [ValueError] * 4
+        assert [type(error) for error in recorder.errors] == [ValueError] * 4
         assert "a hook failed" in caplog.text
 
 
@@ -241,15 +241,15 @@ async def test_on_error_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -
 
 async def test_a_client_that_never_upgrades_is_no_connection() -> None:
     server = make_server(heartbeat=Heartbeat(interval=0.1, timeout=0.1))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, raw_stream(server) as peer:
         peer.writer.write(upgrade_request()[:-2])
         await peer.writer.drain()
         peer.writer.close()
         async with connect(server) as other:
             await other.rest()
-        await wait_until(lambda: watch.closes)
-        assert len(watch.connected) == len(watch.closes) == 1
+        await wait_until(lambda: recorder.closes)
+        assert len(recorder.connected) == len(recorder.closes) == 1
 
 
 async def test_a_hook_may_use_the_socket() -> None:

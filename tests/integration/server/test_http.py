@@ -7,7 +7,7 @@ import pytest
 import websockets
 
 from crosswire import ConfigError, Handshake, Response
-from tests.integration.server.support import PATIENCE, TEXT, connect, make_server, raw_stream, upgrade_request
+from tests.integration.server.support import TEXT, WAIT_TIMEOUT, connect, make_server, raw_stream, upgrade_request
 
 
 async def get(server: Any, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
@@ -123,7 +123,7 @@ async def test_upgrades_as_browsers_write_them(fields: dict[str, str]) -> None:
         assert status == 101
         assert headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         peer.send_event("say", 1, callbackId="a")
-        assert await peer.frame(PATIENCE) == (TEXT, b'{"payload":1,"callbackId":"a"}')
+        assert await peer.frame(WAIT_TIMEOUT) == (TEXT, b'{"payload":1,"callbackId":"a"}')
 
 
 async def test_a_subprotocol_that_is_not_ours_is_not_chosen() -> None:

@@ -14,7 +14,7 @@ import pytest
 from crosswire import Handshake, Limits, Response, Server
 from crosswire.testing.socket_peer import upgrade_request
 from crosswire.transport.picows_listener import PicowsListener
-from tests.integration.server.support import PATIENCE, connect, make_server, raw_stream
+from tests.integration.server.support import WAIT_TIMEOUT, connect, make_server, raw_stream
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
 
@@ -44,7 +44,7 @@ async def exchange(server: Server, tls: ssl.SSLContext | None, *parts: bytes) ->
     for part in parts:
         writer.write(part)
         await writer.drain()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         answer = await reader.read()
     writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -128,7 +128,7 @@ async def test_a_peer_that_is_gone_is_not_waited_for(sent: bytes) -> None:
         writer.write(sent)
         await wait_until(lambda: len(handshakes))
         if sent == HALF_A_BODY:
-            assert (await asyncio.wait_for(reader.read(), PATIENCE)).startswith(b"HTTP/1.1 405 ")
+            assert (await asyncio.wait_for(reader.read(), WAIT_TIMEOUT)).startswith(b"HTTP/1.1 405 ")
         writer.write_eof()
         await wait_until(lambda: not len(handshakes))
         writer.close()

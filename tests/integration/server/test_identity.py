@@ -6,14 +6,14 @@ from typing import Any, Literal
 import pytest
 
 from crosswire import Close, ConfigError, NotConnected, Reject, Server, Socket, UsageError
-from tests.integration.server.support import CLOSE, Watch, connect, make_server, raw_connect
+from tests.integration.server.support import CLOSE, HookRecorder, connect, make_server, raw_connect
 from tests.support.aio import wait_until
 
 REPLACED = Close(4012, "replaced by a newer connection of the same user")
 REFUSED = Close(4012, "the user is connected already")
 
 
-def identifying(duplicates: str = "replace") -> tuple[Server, Watch]:
+def identifying(duplicates: str = "replace") -> tuple[Server, HookRecorder]:
     server = make_server(duplicates=duplicates)
 
     @server.on("login")
@@ -27,15 +27,15 @@ def identifying(duplicates: str = "replace") -> tuple[Server, Watch]:
     async def join(socket: Socket, data: Any) -> None:
         await socket.join("chat", data)
 
-    return server, Watch(server)
+    return server, HookRecorder(server)
 
 
 async def test_identify_makes_the_socket_reachable_under_its_user() -> None:
-    server, watch = identifying()
+    server, recorder = identifying()
     async with server, connect(server) as peer:
         before = await peer.call("me")
         assert await peer.call("login", "7") == "7"
-        assert server.socket_of("7") is watch.connected[0]
+        assert server.socket_of("7") is recorder.connected[0]
         assert server.socket_of(before) is None
         server.user(before).send("old")
         server.user("7").send("new")
@@ -68,53 +68,53 @@ async def test_identify_as_oneself_changes_nothing() -> None:
 
 @pytest.mark.parametrize("user", ["", 5, None, b"x"])
 async def test_identify_takes_a_name(user: Any) -> None:
-    server, watch = identifying()
+    server, recorder = identifying()
     async with server, connect(server, "1"):
         with pytest.raises(UsageError):
-            await watch.connected[0].identify(user)
-        assert server.socket_of("1") is watch.connected[0]
+            await recorder.connected[0].identify(user)
+        assert server.socket_of("1") is recorder.connected[0]
 
 
 async def test_identify_on_a_closed_socket() -> None:
-    server, watch = identifying()
+    server, recorder = identifying()
     async with server:
         async with connect(server, "1"):
             pass
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: recorder.closes)
         with pytest.raises(NotConnected):
-            await watch.connected[0].identify("7")
+            await recorder.connected[0].identify("7")
         assert await server.everyone.count() == 0
 
 
 @pytest.mark.parametrize("how", ["connect", "identify"])
 async def test_replace_closes_the_older(how: str) -> None:
-    server, watch = identifying("replace")
+    server, recorder = identifying("replace")
     async with server, connect(server, "1") as old, connect(server, "1" if how == "connect" else "2") as new:
         if how == "identify":
             await new.call("login", "1")
         assert await old.closed() == REPLACED
-        assert server.socket_of("1") is watch.connected[1]
+        assert server.socket_of("1") is recorder.connected[1]
         server.user("1").send("hi")
         assert await new.event() == ("hi", None)
-        await wait_until(lambda: watch.closes)
-        assert watch.closes == [("1", REPLACED)]
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes == [("1", REPLACED)]
         assert await server.everyone.count() == 1
 
 
 @pytest.mark.parametrize("how", ["connect", "identify"])
 async def test_refuse_closes_the_newer(how: str) -> None:
-    server, watch = identifying("refuse")
+    server, recorder = identifying("refuse")
     async with server, connect(server, "1") as old, connect(server, "1" if how == "connect" else "2") as new:
         await old.call("join", "a")
         if how == "identify":
             await new.send("login", "1", callbackId="x")
         assert await new.closed() == REFUSED
-        assert server.socket_of("1") is watch.connected[0]
+        assert server.socket_of("1") is recorder.connected[0]
         server.room("chat", "a").send("hi")
         assert await old.event() == ("hi", None)
         assert await server.everyone.count() == 1
         # Only who was let in is told of as gone.
-        await wait_until(lambda: len(watch.closes) == (1 if how == "identify" else 0))
+        await wait_until(lambda: len(recorder.closes) == (1 if how == "identify" else 0))
         # The user is free again once the older is gone.
         await old.ws.close()
         await wait_until(lambda: server.sockets == ())
@@ -123,49 +123,49 @@ async def test_refuse_closes_the_newer(how: str) -> None:
 
 
 async def test_refuse_tells_who_identifies_and_forgets_neither_its_rooms_nor_its_user() -> None:
-    server, watch = identifying("refuse")
+    server, recorder = identifying("refuse")
     rooms = list[dict[str, set[str]]]()
     server.on_disconnect(lambda socket: rooms.append(socket.rooms))
     async with server, connect(server, "1"), connect(server, "2") as new:
         await new.call("join", "a")
         with pytest.raises(Reject) as refused:
-            await watch.connected[1].identify("1")
+            await recorder.connected[1].identify("1")
         assert refused.value.close_code == 4012
         assert await new.closed() == REFUSED
-        await wait_until(lambda: watch.closes)
-        assert watch.closes == [("2", REFUSED)]
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes == [("2", REFUSED)]
         assert rooms == [{"chat": {"a"}}]
         assert server.local_rooms.members("chat") == set()
 
 
 @pytest.mark.parametrize("how", ["connect", "identify"])
 async def test_allow_keeps_both(how: str) -> None:
-    server, watch = identifying("allow")
+    server, recorder = identifying("allow")
     async with server, connect(server, "1") as old, connect(server, "1" if how == "connect" else "2") as new:
         await new.call("login", "1")
         server.user("1").send("hi")
         assert await old.event() == await new.event() == ("hi", None)
         assert await server.everyone.count() == await server.user("1").count() == 1
         assert len(server.sockets) == 2
-        assert server.socket_of("1") is watch.connected[1]
+        assert server.socket_of("1") is recorder.connected[1]
         await new.call("join", "a")
         await old.call("join", "a")
         assert server.local_rooms.count("chat", "a") == 1
         await old.ws.close()
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: recorder.closes)
         assert server.local_rooms.members("chat", "a") == {"1"}
         server.room("chat", "a").send("room")
         server.user("1").send("user")
         assert await new.event() == ("room", None)
         assert await new.event() == ("user", None)
-        assert server.socket_of("1") is watch.connected[1]
+        assert server.socket_of("1") is recorder.connected[1]
 
 
 @pytest.mark.parametrize("ending", ["late close frame", "reset", "silence"])
 async def test_a_late_end_of_the_old_connection_never_touches_the_new(
     ending: Literal["late close frame", "reset", "silence"],
 ) -> None:
-    server, watch = identifying("replace")
+    server, recorder = identifying("replace")
     async with server, raw_connect(server, "1") as old:
         old.send_event("join", "a", callbackId="j")
         assert (await old.frame())[0] == 1
@@ -180,9 +180,9 @@ async def test_a_late_end_of_the_old_connection_never_touches_the_new(
             elif ending == "reset":
                 old.writer.transport.abort()
             if ending != "silence":
-                await wait_until(lambda: watch.closes)
-                assert watch.closes == [("1", REPLACED)]
-            assert server.socket_of("1") is watch.connected[1]
+                await wait_until(lambda: recorder.closes)
+                assert recorder.closes == [("1", REPLACED)]
+            assert server.socket_of("1") is recorder.connected[1]
             assert server.local_rooms.joined("1") == {"chat": {"a"}}
             server.room("chat", "a").send("room")
             server.user("1").send("user")
@@ -197,9 +197,9 @@ async def test_an_old_connection_that_is_replaced_hears_nothing_more() -> None:
 
 
 async def test_calls_to_the_old_connection_end_when_it_is_replaced() -> None:
-    server, watch = identifying("replace")
+    server, recorder = identifying("replace")
     async with server, raw_connect(server, "1"):
-        call = asyncio.create_task(watch.connected[0].call("ask"))
+        call = asyncio.create_task(recorder.connected[0].call("ask"))
         await asyncio.sleep(0)
         async with connect(server, "1"):
             with pytest.raises(NotConnected):
@@ -207,14 +207,14 @@ async def test_calls_to_the_old_connection_end_when_it_is_replaced() -> None:
 
 
 async def test_a_duplicate_takes_over_many_times() -> None:
-    server, watch = identifying("replace")
+    server, recorder = identifying("replace")
     async with server:
         for _ in range(20):
             async with connect(server, "1") as peer, connect(server, "1") as newer:
                 await newer.call("join", "a")
                 assert (await peer.closed()).code == 4012
                 assert server.local_rooms.members("chat", "a") == {"1"}
-        await wait_until(lambda: len(watch.closes) == 40)
+        await wait_until(lambda: len(recorder.closes) == 40)
         assert server.sockets == ()
         assert server.local_rooms.ids("chat") == set()
 

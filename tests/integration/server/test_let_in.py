@@ -11,13 +11,13 @@ import pytest
 import websockets
 
 from crosswire import Close, Handshake, Reject, Server, Socket
-from tests.integration.server.support import Peer, Watch, connect, make_server, raw_stream, upgrade_request
+from tests.integration.server.support import HookRecorder, Peer, connect, make_server, raw_stream, upgrade_request
 from tests.support.aio import wait_until
 
 READY = {"event": "$ready", "payload": None}
 
 
-class Held:
+class HeldServer:
     """A server whose ``authenticate`` or ``on_connect`` waits for the test to go on."""
 
     def __init__(self, hook: str) -> None:
@@ -69,7 +69,7 @@ async def test_it_is_messagepack_for_a_client_of_messagepack() -> None:
 
 @pytest.mark.parametrize("hook", ["authenticate", "on_connect"])
 async def test_it_comes_first_then_one_echo_then_what_was_asked_before(hook: str) -> None:
-    held = Held(hook)
+    held = HeldServer(hook)
     async with held.server as server, connect(server, path="/?_cw=1") as peer, connect(server) as other:
         await peer.send_text("")
         await peer.send("say", 1, callbackId="1")
@@ -105,7 +105,7 @@ async def test_one_that_is_refused_is_never_told_it(how: str) -> None:
 
 async def test_whoever_closes_in_on_connect_does_not_let_in() -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     @server.on_connect
     def leave(socket: Socket) -> None:
@@ -115,7 +115,7 @@ async def test_whoever_closes_in_on_connect_does_not_let_in() -> None:
     async with server, connect(server, path="/?_cw=1") as peer:
         assert await peer.closed() == Close(4000)
         assert await all_frames(peer) == ['{"event":"bye","payload":null}']
-        await wait_until(lambda: watch.closes)
+        await wait_until(lambda: recorder.closes)
 
 
 async def test_what_the_client_understands_is_no_parameter_of_the_application() -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from crosswire import Close, ConfigError, Server, UsageError
-from tests.integration.server.support import Watch, connect, crowd, make_server, nobody_listens, raw_stream
+from tests.integration.server.support import HookRecorder, connect, crowd, make_server, nobody_listens, raw_stream
 from tests.support.aio import wait_until
 
 
@@ -30,7 +30,7 @@ async def test_stopping_twice_and_before_the_start() -> None:
 
 async def test_starting_again_after_a_stop() -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on("say", lambda socket, data: data)
     for number in range(3):
         async with server, connect(server, "1") as peer:
@@ -40,7 +40,7 @@ async def test_starting_again_after_a_stop() -> None:
                 assert (await plain.request(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
         assert server.sockets == ()
         assert await nobody_listens(server)
-    assert len(watch.connected) == len(watch.closes) == 3
+    assert len(recorder.connected) == len(recorder.closes) == 3
 
 
 async def test_nobody_is_let_in_before_on_start_has_ended() -> None:
@@ -163,12 +163,12 @@ async def test_async_with_stops_when_its_body_fails() -> None:
 
 async def test_a_stop_tells_every_client() -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with crowd(server, 5) as peers:
         await server.stop()
         for peer in peers:
             assert (await peer.closed()) == Close(1001, "the server is stopping")
-    assert [close.code for _, close in watch.closes] == [1001] * 5
+    assert [close.code for _, close in recorder.closes] == [1001] * 5
 
 
 async def test_a_handler_may_stop_the_server() -> None:

@@ -12,7 +12,7 @@ from tests.integration.server.support import (
     BINARY,
     CONTINUATION,
     TEXT,
-    Watch,
+    HookRecorder,
     client_frame,
     connect,
     make_server,
@@ -42,7 +42,7 @@ async def test_connections_beyond_the_limit_are_answered_with_503() -> None:
 
 async def test_handlers_beyond_the_limit_are_busy() -> None:
     server, go, running = make_server(limits=Limits(handlers=3)), asyncio.Event(), list[int]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     @server.on("slow")
     async def slow(socket: Socket, data: int) -> int:
@@ -71,13 +71,13 @@ async def test_handlers_beyond_the_limit_are_busy() -> None:
         assert (await other.receive())["payload"] == 7
         assert await peer.call("slow", 5) == 5
         # A refused event is told of, as nobody else would learn of it.
-        assert {getattr(error, "code", None) for error in watch.errors} == {"BUSY"}
+        assert {getattr(error, "code", None) for error in recorder.errors} == {"BUSY"}
 
 
 @pytest.mark.parametrize("event", ["never waits", "waits", "mixed"])
 async def test_a_burst_of_more_events_than_may_be_handled_at_once_loses_nothing(event: str) -> None:
     server, done = make_server(limits=Limits(handlers=3, max_message=10_000)), list[int]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
 
     @server.on("never waits")
     @server.on("mixed")
@@ -95,13 +95,13 @@ async def test_a_burst_of_more_events_than_may_be_handled_at_once_loses_nothing(
             await peer.send(event, number)
         await wait_until(lambda: len(done) == (600 if event == "mixed" else 300))
         assert sorted(set(done)) == list(range(300))
-        assert watch.errors == []
+        assert recorder.errors == []
 
 
 @pytest.mark.parametrize("size", [125, 126, 65535, 65536, 200_000])
 async def test_a_message_of_just_the_limit_is_taken_and_one_byte_more_closes(size: int) -> None:
     server, got = make_server(limits=Limits(max_message=size)), list[int]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on_message(lambda socket, raw: got.append(len(raw)))
     async with server, connect(server) as peer:
         await peer.ws.send("x" * size)
@@ -111,8 +111,8 @@ async def test_a_message_of_just_the_limit_is_taken_and_one_byte_more_closes(siz
         assert got == [size] * 3
         await peer.ws.send("x" * (size + 1))
         assert (await peer.closed()).code == 1009
-        await wait_until(lambda: watch.closes)
-        assert watch.closes[0][1].code == 1009
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes[0][1].code == 1009
         assert got == [size] * 3
 
 
@@ -165,23 +165,23 @@ async def test_a_handshake_that_takes_too_long() -> None:
 
 async def test_a_client_that_does_not_answer_the_close_is_dropped() -> None:
     server = make_server(limits=Limits(close_timeout=0.2))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, raw_connect(server, "1") as peer:
-        watch.connected[0].close(4000, "bye")
+        recorder.connected[0].close(4000, "bye")
         assert await peer.until_close() == (4000, [])
         await peer.gone()
-        await wait_until(lambda: watch.closes)
-        assert watch.closes == [("1", Close(4000, "bye"))]
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes == [("1", Close(4000, "bye"))]
 
 
 async def test_after_our_close_nothing_is_delivered() -> None:
     server, got = make_server(), list[Any]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on("say", lambda socket, data: got.append(data))
     async with server, raw_connect(server) as peer:
         peer.send_event("say", 1)
         await wait_until(lambda: got)
-        watch.connected[0].close(4000)
+        recorder.connected[0].close(4000)
         peer.send_event("say", 2)
         assert (await peer.until_close())[0] == 4000
         peer.send(8, (4000).to_bytes(2, "big"))

@@ -7,33 +7,33 @@ import asyncio
 import pytest
 
 from crosswire import Heartbeat, Reject, Server, Socket
-from tests.integration.server.support import PING, TEXT, Watch, client_frame, connect, make_server, raw_connect
+from tests.integration.server.support import PING, TEXT, HookRecorder, client_frame, connect, make_server, raw_connect
 from tests.support.aio import wait_until
 
 PROBE = Heartbeat(probe=0.5)
 LOCKED_OUT = (4012, "the user is connected already")
 
 
-def refusing() -> tuple[Server, Watch]:
+def refusing() -> tuple[Server, HookRecorder]:
     server = make_server(duplicates="refuse", heartbeat=PROBE)
     server.on("hello", lambda: "hi")
-    return server, Watch(server)
+    return server, HookRecorder(server)
 
 
 async def test_who_is_alive_keeps_a_newer_connection_out_at_once() -> None:
-    server, watch = refusing()
+    server, recorder = refusing()
     async with server, connect(server, "1") as old, connect(server, "1") as new:
         assert (await new.closed())[:2] == LOCKED_OUT
         assert await old.call("hello") == "hi"
-        assert [socket.user for socket in watch.connected] == ["1"]
+        assert [socket.user for socket in recorder.connected] == ["1"]
 
 
 async def test_who_is_dead_is_dropped_and_the_newer_one_let_in() -> None:
-    server, watch = refusing()
+    server, recorder = refusing()
     async with server, raw_connect(server, "1"), connect(server, "1") as new:
         assert await new.call("hello") == "hi"
-        await wait_until(lambda: watch.closes)
-        assert [(user, close.code) for user, close in watch.closes] == [("1", 1006)]
+        await wait_until(lambda: recorder.closes)
+        assert [(user, close.code) for user, close in recorder.closes] == [("1", 1006)]
         assert [socket.user for socket in server.sockets] == ["1"]
 
 
@@ -54,7 +54,7 @@ async def test_a_long_message_on_its_way_keeps_the_newer_one_out_too() -> None:
 
 
 async def test_of_several_who_come_while_a_dead_one_is_probed_one_stays() -> None:
-    server, watch = refusing()
+    server, recorder = refusing()
     async with (
         server,
         raw_connect(server, "1"),
@@ -65,23 +65,23 @@ async def test_of_several_who_come_while_a_dead_one_is_probed_one_stays() -> Non
         calls = await asyncio.gather(*(peer.call("hello") for peer in (one, two, three)), return_exceptions=True)
         assert sorted(answer == "hi" for answer in calls) == [False, False, True]
         assert len(server.sockets) == 1
-        assert len(watch.connected) == 2  # the dead one, and the one that stays
+        assert len(recorder.connected) == 2  # the dead one, and the one that stays
 
 
 async def test_who_leaves_while_the_older_one_is_probed_leaves_nothing_behind() -> None:
-    server, watch = refusing()
+    server, recorder = refusing()
     async with server, raw_connect(server, "1"):
         async with connect(server, "1"):
             pass
         async with connect(server, "1") as new:
             assert await new.call("hello") == "hi"
-            assert len(watch.connected) == 2  # the dead one, and this one
+            assert len(recorder.connected) == 2  # the dead one, and this one
         await wait_until(lambda: not server.sockets)
 
 
 @pytest.mark.parametrize("alive", [True, False])
 async def test_identify_finds_out_too(alive: bool) -> None:
-    server, watch = refusing()
+    server, recorder = refusing()
     outcomes: list[object] = []
 
     @server.on("become")
@@ -103,8 +103,8 @@ async def test_identify_finds_out_too(alive: bool) -> None:
         else:
             await wait_until(lambda: outcomes)
             assert outcomes == ["1"]
-            await wait_until(lambda: watch.closes)
-            assert [(user, close.code) for user, close in watch.closes] == [("1", 1006)]
+            await wait_until(lambda: recorder.closes)
+            assert [(user, close.code) for user, close in recorder.closes] == [("1", 1006)]
 
 
 async def test_the_same_user_again_by_identify_is_no_duplicate() -> None:

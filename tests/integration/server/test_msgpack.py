@@ -12,7 +12,7 @@ import pytest
 from websockets.typing import Subprotocol
 
 from crosswire import EventError, InvalidPayload, Server, Socket
-from tests.integration.server.support import BINARY, PATIENCE, Peer, Watch, connect, make_server, raw_connect
+from tests.integration.server.support import BINARY, WAIT_TIMEOUT, HookRecorder, Peer, connect, make_server, raw_connect
 
 OURS = Subprotocol("crosswire.msgpack")
 
@@ -21,7 +21,7 @@ class Point(msgspec.Struct):
     x: int
 
 
-class Packed:
+class MsgpackPeer:
     """A client that speaks MessagePack."""
 
     def __init__(self, peer: Peer) -> None:
@@ -41,10 +41,10 @@ class Packed:
 
 
 @asynccontextmanager
-async def packed(server: Server, user: str, **options: Any) -> AsyncIterator[Packed]:
+async def connect_msgpack(server: Server, user: str, **options: Any) -> AsyncIterator[MsgpackPeer]:
     async with connect(server, user, subprotocols=[Subprotocol("other"), OURS], **options) as peer:
         assert peer.ws.subprotocol == OURS
-        yield Packed(peer)
+        yield MsgpackPeer(peer)
 
 
 async def test_events_and_calls() -> None:
@@ -60,7 +60,7 @@ async def test_events_and_calls() -> None:
         raise EventError("full", "no")
 
     server.on("echo", lambda socket, data: data)
-    async with server, packed(server, "1") as peer:
+    async with server, connect_msgpack(server, "1") as peer:
         await peer.send(event="point", payload={"x": 5}, callbackId="a")
         assert await peer.receive() == {"payload": {"x": 5, "raw": "AP8="}, "callbackId": "a"}
         await peer.send(event="point", payload={"x": "5"}, callbackId="b")
@@ -78,9 +78,14 @@ async def test_events_and_calls() -> None:
 
 async def test_audiences_reach_each_in_its_own_form() -> None:
     server = make_server()
-    watch = Watch(server)
-    async with server, packed(server, "1") as one, connect(server, "2") as two, packed(server, "3") as three:
-        for socket in watch.connected:
+    recorder = HookRecorder(server)
+    async with (
+        server,
+        connect_msgpack(server, "1") as one,
+        connect(server, "2") as two,
+        connect_msgpack(server, "3") as three,
+    ):
+        for socket in recorder.connected:
             await socket.join("chat", "a")
         server.everyone.send("n", 1)
         server.room("chat", "a").send("n", 2)
@@ -92,7 +97,7 @@ async def test_audiences_reach_each_in_its_own_form() -> None:
 
 async def test_data_that_has_no_json_form_reaches_nobody() -> None:
     server = make_server()
-    async with server, connect(server, "1") as one, packed(server, "2") as two, connect(server, "3") as three:
+    async with server, connect(server, "1") as one, connect_msgpack(server, "2") as two, connect(server, "3") as three:
         with pytest.raises(InvalidPayload):
             server.everyone.send("n", {True: 1})  # MessagePack would have one
         assert await one.rest() == await three.rest() == []
@@ -101,9 +106,9 @@ async def test_data_that_has_no_json_form_reaches_nobody() -> None:
 
 async def test_the_server_calls() -> None:
     server = make_server()
-    watch = Watch(server)
-    async with server, packed(server, "1") as one, connect(server, "2"):
-        call = asyncio.create_task(watch.connected[0].call("ask", 1))
+    recorder = HookRecorder(server)
+    async with server, connect_msgpack(server, "1") as one, connect(server, "2"):
+        call = asyncio.create_task(recorder.connected[0].call("ask", 1))
         asked = await one.receive()
         await one.send(callId=asked["callId"], payload=b"\x01")
         assert await call == b"\x01"
@@ -134,7 +139,7 @@ BAD = [
 async def test_bad_input(number: int) -> None:
     server, calls = make_server(), list[int]()
     server.on("say", lambda: calls.append(1))
-    async with server, packed(server, "1") as peer:
+    async with server, connect_msgpack(server, "1") as peer:
         await peer.peer.ws.send(BAD[number])
         await peer.nothing_more()
         assert calls == []
@@ -145,7 +150,7 @@ async def test_bad_input(number: int) -> None:
 async def test_a_deep_payload_is_refused() -> None:
     server = make_server()
     server.on("say", lambda socket, data: data)
-    async with server, packed(server, "1") as peer:
+    async with server, connect_msgpack(server, "1") as peer:
         head = b"\x83" + b"".join(map(msgspec.msgpack.encode, ("event", "say", "callbackId", "a", "payload")))
         await peer.peer.ws.send(head + b"\x91" * 100_000 + b"\xc0")
         await peer.send(event="say", payload=1, callbackId="b")
@@ -159,7 +164,7 @@ async def test_a_deep_payload_is_refused() -> None:
 async def test_a_text_frame_from_such_a_client_is_read_as_json() -> None:
     server = make_server()
     server.on("say", lambda socket, data: data)
-    async with server, packed(server, "1") as peer:
+    async with server, connect_msgpack(server, "1") as peer:
         await peer.peer.send("say", "text", callbackId="a")
         assert await peer.receive() == {"payload": "text", "callbackId": "a"}
 
@@ -181,5 +186,5 @@ async def test_frames_are_binary() -> None:
     server.on("say", lambda: None)
     async with server, raw_connect(server, sec_websocket_protocol="a, crosswire.msgpack") as peer:
         peer.send(BINARY, msgspec.msgpack.encode({"event": "say", "callbackId": "a"}))
-        opcode, payload = await peer.frame(PATIENCE)
+        opcode, payload = await peer.frame(WAIT_TIMEOUT)
         assert (opcode, msgspec.msgpack.decode(payload)) == (BINARY, {"payload": None, "callbackId": "a"})

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from crosswire import Close, Limits, NotConnected, Server, Socket, UsageError
-from tests.integration.server.support import TEXT, RawPeer, Watch, connect, make_server, raw_connect
+from tests.integration.server.support import TEXT, HookRecorder, RawPeer, connect, make_server, raw_connect
 from tests.support.aio import wait_until
 
 PART, PARTS = "x" * 64 * 1024, 190
@@ -54,11 +54,11 @@ async def test_a_large_snapshot_reaches_a_slow_client_whole() -> None:
 
 async def test_without_it_the_client_is_dropped() -> None:
     server = snapshots(paced=False)
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, raw_connect(server, receive_buffer=16 * 1024) as peer:
         peer.send_event("snapshot")
-        await wait_until(lambda: watch.closes)
-        assert watch.closes[0][1].code == 1013
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes[0][1].code == 1013
 
 
 async def test_a_snapshot_in_on_connect_is_paced_too() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from crosswire import ConfigError, InvalidPayload, Socket
-from tests.integration.server.support import Watch, connect, make_server
+from tests.integration.server.support import HookRecorder, connect, make_server
 
 
 class Point(msgspec.Struct):
@@ -124,7 +124,7 @@ async def test_a_payload_of_the_right_type_is_handed_over(handler: Handler, data
 )
 async def test_any_other_is_refused_before_the_handler_runs(handler: Handler, data: Any) -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on("say", handler)
     async with server, connect(server) as peer:
         code, message = await peer.refused("say", data)
@@ -133,7 +133,7 @@ async def test_any_other_is_refused_before_the_handler_runs(handler: Handler, da
         await peer.send("say", data)
         assert await peer.rest() == []
         # A handler that had run would have failed otherwise.
-        assert [type(error) for error in watch.errors] == [InvalidPayload, InvalidPayload]
+        assert [type(error) for error in recorder.errors] == [InvalidPayload, InvalidPayload]
 
 
 async def test_of_several_handlers_each_has_its_own_type() -> None:

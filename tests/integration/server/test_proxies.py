@@ -14,7 +14,7 @@ import pytest
 
 from crosswire import ConfigError, Handshake, Limits, Server
 from crosswire.testing.socket_peer import upgrade_request
-from tests.integration.server.support import PATIENCE, make_server
+from tests.integration.server.support import WAIT_TIMEOUT, make_server
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
 from tests.support.loops import on_every_loop
@@ -50,7 +50,7 @@ async def say(server: Server, *parts: bytes, path: str = "") -> bytes:
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(0)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while got := await reader.read(65536):
                 answer += got
     except ConnectionError:
@@ -101,7 +101,7 @@ async def test_over_tls_the_scheme_is_https(tmp_path: Path) -> None:
             "127.0.0.1", server.port, ssl=client_tls, server_hostname="localhost"
         )
         writer.write(REQUEST)
-        assert (await asyncio.wait_for(reader.read(), PATIENCE)).endswith(b"127.0.0.1 https")
+        assert (await asyncio.wait_for(reader.read(), WAIT_TIMEOUT)).endswith(b"127.0.0.1 https")
         writer.close()
 
 
@@ -158,7 +158,7 @@ def tls_exchange(client_tls: ssl.SSLContext, port: int, header: bytes, *, at_onc
     """As a proxy that passes TLS through: the header in the clear, then the client's TLS; with blocking sockets."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = client_tls.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as raw:
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_TIMEOUT) as raw:
         if not at_once:
             raw.sendall(header)
         first = header if at_once else b""

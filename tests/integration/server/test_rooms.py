@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from crosswire import EventError, Limits, NotConnected, Server, Socket, UsageError
-from tests.integration.server.support import Peer, Watch, connect, make_server
+from tests.integration.server.support import HookRecorder, Peer, connect, make_server
 from tests.support.aio import wait_until
 
 
 @asynccontextmanager
-async def three(**options: Any) -> AsyncIterator[tuple[Server, dict[str, Socket], dict[str, Peer]]]:
+async def three_clients(**options: Any) -> AsyncIterator[tuple[Server, dict[str, Socket], dict[str, Peer]]]:
     """A server with the users 1, 2 and 3."""
     server = make_server(**options)
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server, "1") as one, connect(server, "2") as two, connect(server, "3") as three_:
-        sockets = {socket.user: socket for socket in watch.connected}
+        sockets = {socket.user: socket for socket in recorder.connected}
         yield server, sockets, {"1": one, "2": two, "3": three_}
 
 
@@ -26,7 +26,7 @@ async def heard(peers: dict[str, Peer]) -> dict[str, list[str]]:
 
 
 async def test_a_room_reaches_its_members_only() -> None:
-    async with three() as (server, sockets, peers):
+    async with three_clients() as (server, sockets, peers):
         await sockets["1"].join("chat", "a")
         await sockets["2"].join("chat", "a")
         await sockets["3"].join("chat", "b")
@@ -38,7 +38,7 @@ async def test_a_room_reaches_its_members_only() -> None:
 
 
 async def test_leaving() -> None:
-    async with three() as (server, sockets, peers):
+    async with three_clients() as (server, sockets, peers):
         for room in ("a", "b"):
             await sockets["1"].join("chat", room)
         await sockets["1"].leave("chat", "a")
@@ -53,7 +53,7 @@ async def test_leaving() -> None:
 
 
 async def test_joining_twice_is_joining_once() -> None:
-    async with three() as (server, sockets, peers):
+    async with three_clients() as (server, sockets, peers):
         await sockets["1"].join("chat", "a")
         await sockets["1"].join("chat", "a")
         server.room("chat", "a").send("one")
@@ -63,7 +63,7 @@ async def test_joining_twice_is_joining_once() -> None:
 
 
 async def test_exclusion() -> None:
-    async with three() as (server, sockets, peers):
+    async with three_clients() as (server, sockets, peers):
         for socket in sockets.values():
             await socket.join("chat", "a")
         server.room("chat", "a").send("not 2", exclude=["2"])
@@ -78,7 +78,7 @@ async def test_exclusion() -> None:
 
 
 async def test_add_and_remove_a_user() -> None:
-    async with three(duplicates="allow") as (server, sockets, peers), connect(server, "1") as second:
+    async with three_clients(duplicates="allow") as (server, sockets, peers), connect(server, "1") as second:
         room = server.room("chat", "a")
         replies = await room.add("1")
         assert (dict(replies), replies.complete, replies.errors) == ({"test": 2}, True, {})
@@ -95,7 +95,7 @@ async def test_add_and_remove_a_user() -> None:
 
 
 async def test_clear() -> None:
-    async with three() as (server, sockets, peers):
+    async with three_clients() as (server, sockets, peers):
         for socket in sockets.values():
             await socket.join("chat", "a")
             await socket.join("chat", "b")
@@ -108,7 +108,7 @@ async def test_clear() -> None:
 
 
 async def test_members_and_count() -> None:
-    async with three() as (server, sockets, _):
+    async with three_clients() as (server, sockets, _):
         await sockets["1"].join("chat", "a")
         await sockets["2"].join("chat", "a")
         roster = await server.room("chat", "a").members()
@@ -119,7 +119,7 @@ async def test_members_and_count() -> None:
 
 
 async def test_every_local_query() -> None:
-    async with three() as (server, sockets, _):
+    async with three_clients() as (server, sockets, _):
         for user, namespace, room in [
             ("1", "chat", "10"),
             ("2", "chat", "10"),
@@ -160,7 +160,7 @@ async def test_every_local_query() -> None:
 
 
 async def test_what_a_query_returns_is_a_copy() -> None:
-    async with three() as (server, sockets, _):
+    async with three_clients() as (server, sockets, _):
         await sockets["1"].join("chat", "a")
         server.local_rooms.members("chat", "a").clear()
         server.local_rooms.ids("chat").clear()
@@ -174,11 +174,11 @@ async def test_rooms_go_with_the_connection() -> None:
     server = make_server()
     rooms = list[dict[str, set[str]]]()
     server.on_disconnect(lambda socket: rooms.append(socket.rooms))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server:
         for closed_by in ("client", "server", "reset"):
             async with connect(server, "1") as peer:
-                socket = watch.connected.pop()
+                socket = recorder.connected.pop()
                 await socket.join("chat", "a")
                 await socket.join("chat", "b")
                 if closed_by == "server":
@@ -186,8 +186,8 @@ async def test_rooms_go_with_the_connection() -> None:
                     assert server.local_rooms.ids("chat") == set()
                 elif closed_by == "reset":
                     peer.ws.transport.abort()
-            await wait_until(lambda: watch.closes)
-            watch.closes.clear()
+            await wait_until(lambda: recorder.closes)
+            recorder.closes.clear()
             assert server.local_rooms.ids("chat") == set()
             assert rooms.pop() == {"chat": {"a", "b"}}
             with pytest.raises(NotConnected):
@@ -197,7 +197,7 @@ async def test_rooms_go_with_the_connection() -> None:
 
 
 async def test_more_rooms_than_the_limit_are_refused() -> None:
-    async with three(limits=Limits(rooms=3)) as (server, sockets, peers):
+    async with three_clients(limits=Limits(rooms=3)) as (server, sockets, peers):
         server.on("join", lambda socket, data: socket.join("chat", data))
         for room in ("a", "b", "c"):
             assert await peers["1"].call("join", room) is None
@@ -215,7 +215,7 @@ async def test_more_rooms_than_the_limit_are_refused() -> None:
 
 
 async def test_names_that_mean_something_elsewhere_are_just_names() -> None:
-    async with three() as (server, sockets, peers):
+    async with three_clients() as (server, sockets, peers):
         names = ["broadcast", "private_socket", "*", ":", "/", "__proto__", "a\0b", "é漢🎉", " "]
         for name in names:
             await sockets["1"].join(name, name)
@@ -226,7 +226,7 @@ async def test_names_that_mean_something_elsewhere_are_just_names() -> None:
 
 @pytest.mark.parametrize("bad", ["", None, 5, b"a", "\ud800"])
 async def test_names_are_strings(bad: Any) -> None:
-    async with three() as (server, sockets, _):
+    async with three_clients() as (server, sockets, _):
         for namespace, room in ((bad, "a"), ("chat", bad)):
             with pytest.raises(UsageError):
                 await sockets["1"].join(namespace, room)

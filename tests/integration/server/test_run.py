@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from crosswire import Server
-from tests.integration.server.support import PATIENCE, connect
+from tests.integration.server.support import WAIT_TIMEOUT, connect
 
 PROGRAM = """
 import asyncio, logging, sys
@@ -55,7 +55,7 @@ async def child(drain: float) -> AsyncIterator[tuple[asyncio.subprocess.Process,
 
 
 async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
-    out, err = await asyncio.wait_for(process.communicate(), PATIENCE * 2)
+    out, err = await asyncio.wait_for(process.communicate(), WAIT_TIMEOUT * 2)
     return process.returncode, out.decode(), err.decode()
 
 

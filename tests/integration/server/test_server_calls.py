@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from crosswire import CallTimeout, EventError, NotConnected, Server, Socket, UsageError
-from tests.integration.server.support import Peer, Watch, connect, make_server
+from tests.integration.server.support import HookRecorder, Peer, connect, make_server
 from tests.support.aio import wait_until
 
 
 @asynccontextmanager
 async def one_client() -> AsyncIterator[tuple[Server, Socket, Peer]]:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server, "1") as peer:
-        yield server, watch.connected[0], peer
+        yield server, recorder.connected[0], peer
 
 
 async def question(peer: Peer) -> dict[str, Any]:
@@ -218,9 +218,9 @@ async def test_a_user_with_several_connections_answers_once() -> None:
 
 async def test_gather_of_a_room() -> None:
     server = make_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server, "1") as one, connect(server, "2") as two:
-        await watch.connected[0].join("chat", "a")
+        await recorder.connected[0].join("chat", "a")
         gathering = asyncio.create_task(server.room("chat", "a").gather("ask"))
         await reply(one, await question(one), payload=1)
         assert dict(await gathering) == {"1": 1}

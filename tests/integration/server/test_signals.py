@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from crosswire.testing.redis_process import RedisProcess
-from tests.support.watched import Watched
+from tests.support.running_program import RunningProgram
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 SOON = 10.0
@@ -142,16 +142,16 @@ def redis() -> Iterator[RedisProcess]:
 
 
 @contextmanager
-def running(kind: str, when: str, how: str, redis: str = "") -> Iterator[Watched]:
+def running(kind: str, when: str, how: str, redis: str = "") -> Iterator[RunningProgram]:
     command = [sys.executable, "-W", "error", "-c", PROGRAM, kind, when, how, redis]
-    watched = Watched(command, cwd=Path.cwd(), environment=None)
+    watched = RunningProgram(command, cwd=Path.cwd(), environment=None)
     try:
         yield watched
     finally:
         watched.stop()
 
 
-def quickly(watched: Watched) -> int:
+def quickly(watched: RunningProgram) -> int:
     """Wait for its end, which must not take long, and return the exit code."""
     began = time.monotonic()
     code = watched.wait()

@@ -14,8 +14,8 @@ from tests.integration.server.support import (
     CONTINUATION,
     PING,
     TEXT,
+    HookRecorder,
     RawPeer,
-    Watch,
     client_frame,
     make_server,
     raw_connect,
@@ -63,26 +63,26 @@ async def test_a_message_that_is_long_on_its_way_shows_life_until_it_stalls(
     place: Place, part: Callable[[int], bytes], tmp_path: Path
 ) -> None:
     server = make_server(heartbeat=IMPATIENT, **({"host": f"unix:{tmp_path}/s"} if place is unix else {}))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, place(server, tmp_path) as peer:
         for step in range(50):
             peer.writer.write(part(step))
             await asyncio.sleep(LONG / 50)
-        assert not watch.closes
-        await wait_until(lambda: watch.closes)
-        assert watch.closes[0][1].code == 1006
+        assert not recorder.closes
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes[0][1].code == 1006
 
 
 async def test_a_client_that_takes_long_for_what_it_is_sent_is_alive_until_it_stops() -> None:
     server = make_server(heartbeat=IMPATIENT)
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, raw_connect(server, "1", receive_buffer=4096) as peer:
-        socket: Socket = watch.connected[0]
+        socket: Socket = recorder.connected[0]
         for _ in range(14):
             socket.send("part", "x" * 65_000)
         for _ in range(50):
             await peer.reader.read(10_000)
             await asyncio.sleep(LONG / 50)
-        assert not watch.closes
-        await wait_until(lambda: watch.closes)
-        assert watch.closes[0][1].code == 1006
+        assert not recorder.closes
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes[0][1].code == 1006

@@ -13,7 +13,7 @@ import websockets
 
 import crosswire.testing
 from crosswire import EventError, Limits, Reject, Server, Socket
-from tests.integration.server.support import Peer, Watch, connect, make_server, url_of
+from tests.integration.server.support import HookRecorder, Peer, connect, make_server, url_of
 from tests.support.aio import wait_until
 
 SECRET = "s3cret"
@@ -84,10 +84,10 @@ async def test_a_refusal_without_a_caller_goes_to_on_error_or_else_to_the_log(
 async def test_a_refusal_that_answers_a_call_is_told_to_the_caller_alone(caplog: pytest.LogCaptureFixture) -> None:
     server = make_server()
     server.on("x", refuse)
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with server, connect(server, "1") as peer:
         assert await peer.refused("x") == ("full", "the room is full")
-    assert (watch.errors, warnings(caplog)) == ([], [])
+    assert (recorder.errors, warnings(caplog)) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -276,14 +276,14 @@ async def test_an_authenticate_that_does_not_end_is_logged(caplog: pytest.LogCap
 
 async def test_a_client_that_does_not_read_and_is_dropped_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     server = make_server(limits=Limits(outbox=1000))
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     async with crosswire.testing.connect(server, "/?id=1") as client:
         client.peer.pause_reading()
         for _ in range(100):
             server.user("1").send("x", "-" * 10_000)
             await asyncio.sleep(0)
-        await wait_until(lambda: watch.closes)
-        assert watch.closes[0][1].code == 1013
+        await wait_until(lambda: recorder.closes)
+        assert recorder.closes[0][1].code == 1013
     assert "does not read" in warnings(caplog)[0]
 
 

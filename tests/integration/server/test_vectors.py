@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crosswire import Server, Socket
-from tests.integration.server.support import Watch, connect, make_server
+from tests.integration.server.support import HookRecorder, connect, make_server
 
 FOLDER = Path(__file__).parents[2] / "data" / "vectors"
 FILES = ["original-json.jsonl", "original-msgpack.jsonl"]
@@ -47,7 +47,7 @@ def original_server() -> Server:
 @pytest.mark.parametrize("name", FILES)
 async def test_every_frame_of_a_client_is_accepted_and_answered_as_the_original_did(name: str) -> None:
     server, heard = original_server(), list[Any]()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     server.on("say", lambda socket, data: heard.append(data))
     exchanged = 0
     async with server, connect(server, "1") as one:
@@ -63,7 +63,7 @@ async def test_every_frame_of_a_client_is_accepted_and_answered_as_the_original_
             assert await one.rest() == [], step
         assert exchanged == 3
         assert [data["msg"] for data in heard] == ["hi", "hi"]
-        assert watch.errors == []
+        assert recorder.errors == []
 
 
 SENDS: dict[str, Any] = {
@@ -82,13 +82,13 @@ SENDS: dict[str, Any] = {
 @pytest.mark.parametrize("name", FILES)
 async def test_what_audiences_send_are_the_bytes_of_the_original(name: str) -> None:
     server = original_server()
-    watch = Watch(server)
+    recorder = HookRecorder(server)
     recorded = steps(name)
     async with server, connect(server, "1") as one, connect(server, "2") as two:
         for step, send in SENDS.items():
             records = recorded.pop(step)
             if step == "room broadcast":
-                for socket in watch.connected:
+                for socket in recorder.connected:
                     await socket.join("chat", "1000")
             send(server)
             for client, peer in (("c1", one), ("c2", two)):

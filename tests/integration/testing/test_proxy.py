@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 
 from crosswire.testing.proxy import ProxiedConnection, TcpProxy
-from crosswire.testing.recorder import eventually
+from crosswire.testing.recording import eventually
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.testing.proxied import DEADLINE, Peer, proxied_server, send_until_stuck
+from tests.integration.testing.proxied_server import DEADLINE, Peer, proxied_server, send_until_stuck
 
 # Without faults
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from crosswire.testing.recorder import eventually
-from tests.integration.testing.proxied import DEADLINE, proxied_server, send_until_stuck
+from crosswire.testing.recording import eventually
+from tests.integration.testing.proxied_server import DEADLINE, proxied_server, send_until_stuck
 
 # Black holes
 

@@ -11,7 +11,7 @@ from crosswire import Close, Limits, Response
 from crosswire.core.frame_reader import Frame
 from crosswire.core.frames import Opcode
 from crosswire.transport.picows_handshake import HandshakeProtocol
-from tests.integration.transport.raw import close_frame, code_of, echo_server, frame, text
+from tests.integration.transport.raw_connection import close_frame, code_of, echo_server, frame, text
 from tests.support.aio import wait_until
 
 TEXT, BINARY, CONTINUATION, PING = 0x81, 0x82, 0x80, 0x89
@@ -167,19 +167,19 @@ async def test_a_handshake_that_takes_too_long_is_dropped(sent: bytes) -> None:
 
 
 async def test_a_peer_that_does_not_read_its_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    drop, drops = HandshakeProtocol.drop, []
+    abort, aborted = HandshakeProtocol.abort, []
 
     def noted(handshake: HandshakeProtocol) -> None:
-        drops.append(handshake)
-        drop(handshake)
+        aborted.append(handshake)
+        abort(handshake)
 
-    monkeypatch.setattr(HandshakeProtocol, "drop", noted)
+    monkeypatch.setattr(HandshakeProtocol, "abort", noted)
 
     async with echo_server(Limits(handshake_timeout=1)) as echo, echo.connect() as raw:
         page = bytes(32 * 1024 * 1024)
         echo.server.get("/large", lambda: Response(body=page))
         await raw.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").read_until(b"\r\n\r\n")
-        await wait_until(lambda: drops)  # when the time for the handshake is over
+        await wait_until(lambda: aborted)  # when the time for the handshake is over
         assert await raw.size_of_rest() < len(page)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crosswire import ConfigError, Limits, Server
-from tests.integration.transport.raw import RawConnection
+from tests.integration.transport.raw_connection import RawConnection
 from tests.support.certificates import tls_contexts
 
 

@@ -166,5 +166,5 @@ def test_nodes_takes_the_cluster_only() -> None:
 def test_what_is_wrong_is_said_in_a_line(words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]) -> None:
     line = said(capsys, *words, code=2)
     assert text in line
-    assert line.endswith(" --help tells more\n")
+    assert line.endswith(" --help\n")
     assert line.count("\n") == 1

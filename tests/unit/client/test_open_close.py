@@ -26,7 +26,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-class Witness:
+class TraceRecorder:
     """Notes when hooks begin and end, and which events are handled; its hooks take the times that they are given."""
 
     def __init__(self, fake: FakeClient, times: dict[str, float | None]) -> None:
@@ -143,7 +143,7 @@ async def test_open_and_close_alternate_and_events_come_between(
     steps: list[tuple[str, bool]], opening: float | None, closing: float | None
 ) -> None:
     fake = FakeClient(announces=True, fast_interval=0)
-    witness = Witness(fake, {"open": opening, "close": closing})
+    witness = TraceRecorder(fake, {"open": opening, "close": closing})
     schedule = Schedule(fake)
     for name, settled in steps:
         await schedule.step(name)
@@ -186,7 +186,7 @@ async def test_events_that_come_while_on_open_runs_are_handled_after_it_in_order
 
 async def test_after_close_no_buffered_event_is_handled() -> None:
     fake = FakeClient(announces=True)
-    witness = Witness(fake, {"open": 0.5, "close": None})
+    witness = TraceRecorder(fake, {"open": 0.5, "close": None})
     connecting = asyncio.create_task(fake.client.connect())
     await settle()
     fake.last.open()
@@ -199,7 +199,7 @@ async def test_after_close_no_buffered_event_is_handled() -> None:
 
 async def test_events_wait_for_on_open_for_a_limited_time(caplog: pytest.LogCaptureFixture) -> None:
     fake = FakeClient(announces=True)
-    witness = Witness(fake, {"open": 3 * MAX_BUFFERED_TIME, "close": None})
+    witness = TraceRecorder(fake, {"open": 3 * MAX_BUFFERED_TIME, "close": None})
     connecting = asyncio.create_task(fake.client.connect())
     await settle()
     fake.last.open()
@@ -251,7 +251,7 @@ async def test_a_hook_that_never_ends_leaves_connections_out(
     monkeypatch.setattr(random, "random", lambda: 0.5)
 
     fake = FakeClient(announces=True, fast_interval=0)
-    witness = Witness(fake, {"open": 10_000, "close": None})
+    witness = TraceRecorder(fake, {"open": 10_000, "close": None})
     fake.client.reconnect()
     connections = MAX_WAITING // 2 + 2
     for _ in range(connections):

@@ -88,13 +88,13 @@ async def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> N
         passed.append(machine.phase.value)
 
     monkeypatch.setattr(PhaseMachine, "move", noted_move)
-    play = Play(case, passed)
+    runner = CaseRunner(case, passed)
     if kind not in FROM_THE_BEGINNING:
-        await play.begin()
+        await runner.begin()
     for step in case["steps"]:
         ((verb, value),) = step.items()
-        await getattr(play, verb)(value)
-    await play.end(strict=kind not in FROM_THE_BEGINNING)
+        await getattr(runner, verb)(value)
+    await runner.end(strict=kind not in FROM_THE_BEGINNING)
 
 
 async def settle() -> None:
@@ -103,7 +103,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-class Play:
+class CaseRunner:
     """A client to which the steps of a case happen: its methods. ``spec/README.md`` says what they mean."""
 
     def __init__(self, case: Case, passed: list[str]) -> None:

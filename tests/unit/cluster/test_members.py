@@ -21,8 +21,8 @@ from crosswire.errors import ConfigError, EventError
 from crosswire.types import NodeInfo
 from tests.support.aio import wait_until
 from tests.support.clock import InstantLoop
+from tests.support.ignored_events import IgnoredPortEvents
 from tests.support.loops import on_instant_loop
-from tests.support.ports import Unconcerned
 
 DETECTION = 3.0
 """Seconds in which a node that was killed is found out."""
@@ -60,7 +60,7 @@ class Peer:
         incarnation = f"{run:08x}{name.encode().hex():0>8}"
         self.name = name
         self.told: list[str] = []
-        self.port = NotingPort(bus, Unconcerned(), name, bytes.fromhex(incarnation))
+        self.port = NotingPort(bus, IgnoredPortEvents(), name, bytes.fromhex(incarnation))
         native = NativeDialect(self.port, Channels(bus.prefix), name, incarnation)
         clock = HybridClock(lambda: int(loop.time() * 1_000_000))
         own = NodeInfo(name, incarnation, loop.time())

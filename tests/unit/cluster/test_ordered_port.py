@@ -11,7 +11,7 @@ from crosswire.cluster.send_buffer import Budget, Overflow
 from crosswire.core.envelopes import HEADER_SIZE, unpack_header
 from crosswire.errors import BusUnavailable
 from crosswire.types import GapInfo
-from tests.support.ports import Unconcerned
+from tests.support.ignored_events import IgnoredPortEvents
 
 ORIGIN = b"12345678"
 
@@ -81,7 +81,7 @@ class Fake:
         return [body for _, _, body in self.sent]
 
 
-class Gaps(Unconcerned):
+class Gaps(IgnoredPortEvents):
     """Callbacks that note gaps."""
 
     def __init__(self) -> None:
@@ -213,7 +213,7 @@ async def test_what_comes_is_handed_on_once_and_a_gap_names_its_channel() -> Non
 
 
 def test_a_node_that_fails_to_take_note_of_a_gap_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    class Failing(Unconcerned):
+    class Failing(IgnoredPortEvents):
         def gap(self, info: GapInfo) -> None:
             raise ValueError(info)
 

@@ -16,7 +16,7 @@ OWN, OTHER, THIRD = b"own.....", b"other...", b"third..."
 CHANNEL = b"c"
 
 
-class Scene:
+class ReceiversUnderTest:
     """Receivers, the messages that they handed on, and what they reported."""
 
     def __init__(self, *, hold_time: float = 0.05, reorders: bool = False) -> None:
@@ -48,7 +48,7 @@ class Scene:
 
 
 async def test_bodies_are_handed_on_in_order_and_once() -> None:
-    scene = Scene()
+    scene = ReceiversUnderTest()
     for number, previous in ((1, 0), (1, 0), (3, 2), (2, 1), (3, 2), (4, 3)):
         scene.take(number, previous)
     assert scene.got == [b"1", b"2", b"3", b"4"]
@@ -56,20 +56,20 @@ async def test_bodies_are_handed_on_in_order_and_once() -> None:
 
 
 def test_our_own_messages_are_not_for_us() -> None:
-    scene = Scene()
+    scene = ReceiversUnderTest()
     scene.take(1, 0, origin=OWN)
     assert scene.got == []
 
 
 @pytest.mark.parametrize("message", [b"", b"x", b"\x01" * 24, b"\x09" + bytes(24), b"\xff" * 100])
 def test_what_has_no_header_is_counted(message: bytes) -> None:
-    scene = Scene()
+    scene = ReceiversUnderTest()
     scene.take_bytes(message)
     assert (scene.got, scene.refused) == ([], 1)
 
 
 def test_a_plain_channel_hands_on_everything() -> None:
-    scene = Scene()
+    scene = ReceiversUnderTest()
     scene.open(b"plain", scene.got.append, plain=True)
     for message in (b"", b"x", b"x"):
         scene.take_bytes(message, b"plain")
@@ -82,7 +82,7 @@ async def test_who_fails_is_reported_and_nothing_else_happens(caplog: pytest.Log
     def fail(body: bytes) -> None:
         raise ValueError(body)
 
-    scene = Scene()
+    scene = ReceiversUnderTest()
     scene.open(CHANNEL, fail)
     scene.open(b"plain", fail, plain=True)
     scene.take(1, 0)
@@ -94,7 +94,7 @@ async def test_who_fails_is_reported_and_nothing_else_happens(caplog: pytest.Log
 
 
 async def test_with_one_path_a_missing_message_is_not_waited_for() -> None:
-    scene = Scene(hold_time=0)
+    scene = ReceiversUnderTest(hold_time=0)
     scene.take(1, 0)
     scene.take(3, 2)
     scene.take(4, 3)
@@ -104,7 +104,7 @@ async def test_with_one_path_a_missing_message_is_not_waited_for() -> None:
 
 @pytest.mark.parametrize("hold_time", [0, 0.05])
 async def test_it_is_missing_since_the_last_message_before_it_came(hold_time: float) -> None:
-    scene = Scene(hold_time=hold_time)
+    scene = ReceiversUnderTest(hold_time=hold_time)
     scene.take(1, 0)
     came = monotonic()
     await wait_until(lambda: monotonic() > came)
@@ -114,7 +114,7 @@ async def test_it_is_missing_since_the_last_message_before_it_came(hold_time: fl
 
 
 async def test_with_several_paths_it_is_waited_for() -> None:
-    scene = Scene(hold_time=0.05)
+    scene = ReceiversUnderTest(hold_time=0.05)
     began = monotonic()
     scene.take(1, 0)
     scene.take(3, 2)
@@ -125,7 +125,7 @@ async def test_with_several_paths_it_is_waited_for() -> None:
 
 
 async def test_what_comes_in_time_is_not_missed() -> None:
-    scene = Scene(hold_time=0.02)
+    scene = ReceiversUnderTest(hold_time=0.02)
     scene.take(1, 0)
     scene.take(3, 2)
     scene.take(2, 1)
@@ -137,7 +137,7 @@ async def test_what_comes_in_time_is_not_missed() -> None:
 
 
 async def test_what_is_missing_on_many_channels_is_found_together() -> None:
-    scene = Scene(hold_time=0.02)
+    scene = ReceiversUnderTest(hold_time=0.02)
     channels = [b"%d" % index for index in range(10)]
     for channel in channels:
         scene.open(channel, scene.got.append)
@@ -149,7 +149,7 @@ async def test_what_is_missing_on_many_channels_is_found_together() -> None:
 
 
 async def test_the_first_message_of_a_sender_may_wait_but_is_not_missed() -> None:
-    scene = Scene(reorders=True, hold_time=10)
+    scene = ReceiversUnderTest(reorders=True, hold_time=10)
     scene.take(5, 3)
     assert scene.got == []
     await wait_until(lambda: scene.got == [b"5"])
@@ -157,7 +157,7 @@ async def test_the_first_message_of_a_sender_may_wait_but_is_not_missed() -> Non
 
 
 async def test_what_was_sent_before_the_first_that_was_handed_on_and_comes_too_late_is_missed() -> None:
-    scene = Scene(reorders=True)
+    scene = ReceiversUnderTest(reorders=True)
     before = monotonic()
     scene.take(5, 3)
     await wait_until(lambda: scene.got == [b"5"])
@@ -169,7 +169,7 @@ async def test_what_was_sent_before_the_first_that_was_handed_on_and_comes_too_l
 
 
 async def test_too_many_that_wait_are_handed_on_at_once() -> None:
-    scene = Scene(hold_time=100)
+    scene = ReceiversUnderTest(hold_time=100)
     scene.take(1, 0)
     for number in range(3, 1004):
         scene.take(number, number - 1)
@@ -178,7 +178,7 @@ async def test_too_many_that_wait_are_handed_on_at_once() -> None:
 
 
 async def test_a_new_receiver_goes_on_where_the_one_before_was() -> None:
-    scene = Scene()
+    scene = ReceiversUnderTest()
     later: list[bytes] = []
     scene.take(1, 0)
     scene.take(3, 2)
@@ -190,7 +190,7 @@ async def test_a_new_receiver_goes_on_where_the_one_before_was() -> None:
 
 
 async def test_nothing_is_handed_on_after_the_end_even_if_it_waited() -> None:
-    scene = Scene(hold_time=0.01)
+    scene = ReceiversUnderTest(hold_time=0.01)
     scene.take(1, 0)
     scene.take(3, 2)
     scene.receivers.close(CHANNEL)
@@ -201,7 +201,7 @@ async def test_nothing_is_handed_on_after_the_end_even_if_it_waited() -> None:
 
 
 async def test_a_receiver_may_end_it_while_several_are_handed_on() -> None:
-    scene = Scene()
+    scene = ReceiversUnderTest()
     got: list[bytes] = []
 
     def receive(body: bytes) -> None:
@@ -217,14 +217,14 @@ async def test_a_receiver_may_end_it_while_several_are_handed_on() -> None:
 
 
 def test_a_closed_channel_hands_on_nothing() -> None:
-    scene = Scene()
+    scene = ReceiversUnderTest()
     scene.receivers.close(CHANNEL)
     scene.take(1, 0)
     assert scene.got == []
 
 
 async def test_a_sender_that_is_forgotten_begins_anew() -> None:
-    scene = Scene()
+    scene = ReceiversUnderTest()
     scene.take(7, 0)
     scene.take(9, 8)
     scene.receivers.forget(OTHER)
@@ -241,7 +241,7 @@ def stand_still(seconds: float) -> None:
 
 
 async def test_a_process_that_stood_still_looks_into_its_sockets_first() -> None:
-    scene = Scene(hold_time=0.01)
+    scene = ReceiversUnderTest(hold_time=0.01)
     scene.take(1, 0)
     scene.take(3, 2)
 
@@ -256,7 +256,7 @@ async def test_a_process_that_stood_still_looks_into_its_sockets_first() -> None
 
 
 async def test_it_looks_into_all_of_them_and_gives_nothing_up_because_of_what_it_finds_in_the_first() -> None:
-    scene = Scene(hold_time=0.01)
+    scene = ReceiversUnderTest(hold_time=0.01)
     scene.take(1, 0)
     scene.take(3, 2)
     stand_still(0.3)
@@ -267,7 +267,7 @@ async def test_it_looks_into_all_of_them_and_gives_nothing_up_because_of_what_it
 
 
 async def test_after_a_standstill_what_is_missing_is_not_waited_for_for_ever_either_however_much_comes() -> None:
-    scene = Scene(hold_time=0.01)
+    scene = ReceiversUnderTest(hold_time=0.01)
     scene.take(1, 0)
     scene.take(3, 2)
     stand_still(0.3)

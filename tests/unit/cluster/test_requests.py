@@ -4,48 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from crosswire.cluster.requests import AwaitedNodes, PendingCall, PendingGather, PendingRequests
+from crosswire.cluster.requests import PendingCall, PendingGather, PendingRequests
 from crosswire.cluster.streams import PendingStream
 from crosswire.core import envelopes
 from crosswire.core.messages import MSGPACK
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.types import Replies
-
-_names = st.lists(st.sampled_from("abcd"), max_size=6)
-
-
-@given(_names, st.lists(st.tuples(st.sampled_from(["answer", "lose"]), st.sampled_from("abcde")), max_size=12))
-def test_each_node_counts_once_and_is_answered_lost_or_waited_for(
-    asked: list[str], events: list[tuple[str, str]]
-) -> None:
-    awaited = AwaitedNodes(asked, None)
-    answered: set[str] = set()
-    lost: list[str] = []
-    for kind, name in events:
-        waiting = set(asked) - answered - set(lost)
-        if kind == "answer":
-            assert awaited.answered(name) == (name in waiting)
-            answered |= {name} & waiting
-        else:
-            awaited.lost(name)
-            lost += [name] if name in waiting else []
-    assert sorted(awaited.missing) == sorted(set(asked) - answered)
-    assert list(awaited.missing[: len(lost)]) == lost
-    assert awaited.complete == (answered | set(lost) == set(asked))
-
-
-@given(st.integers(1, 4), st.lists(st.sampled_from("abcde"), max_size=12))
-def test_as_many_answers_as_expected_are_enough_from_any_nodes(expect: int, answers: list[str]) -> None:
-    awaited = AwaitedNodes("ab", expect)
-    answered: set[str] = set()
-    for name in answers:
-        assert awaited.answered(name) == (name not in answered)
-        answered.add(name)
-    assert awaited.complete == (len(answered) >= expect)
-    assert set(awaited.missing) == (set() if awaited.complete else set("ab") - answered)
 
 
 async def test_one_answer_ends_a_call_and_others_do_not() -> None:
@@ -74,7 +39,7 @@ async def test_a_call_fails(end: Callable[[PendingCall], object], error: type[Ex
 
 
 async def test_a_gather_ends_with_the_last_node_that_was_asked() -> None:
-    gather = PendingGather(AwaitedNodes("abc", None), None)
+    gather = PendingGather("abc", None)
     assert not gather.settle()
     assert not gather.reply("a", None, None)
     assert not gather.reply("a", "again", None)
@@ -86,7 +51,7 @@ async def test_a_gather_ends_with_the_last_node_that_was_asked() -> None:
 
 
 async def test_a_gather_of_nobody_ends_at_once() -> None:
-    gather = PendingGather(AwaitedNodes((), None), None)
+    gather = PendingGather((), None)
     assert gather.settle()
     assert (await gather.future).complete
 
@@ -118,7 +83,10 @@ async def test_an_answer_that_can_not_be_read_is_an_error_of_its_sender() -> Non
 
 async def test_a_node_that_is_gone_is_lost_to_all_requests() -> None:
     requests = PendingRequests()
-    one, many = PendingCall("b", "x", 5, asyncio.get_running_loop()), PendingGather(AwaitedNodes("bc", None), None)
+    one, many = (
+        PendingCall("b", "x", 5, asyncio.get_running_loop()),
+        PendingGather("bc", None),
+    )
     requests.begin(one, 5)
     requests.begin(many, 0.01)
     requests.gone("b")
@@ -133,8 +101,8 @@ async def test_all_end_when_the_node_stops() -> None:
     requests = PendingRequests()
     one, many, stream = (
         PendingCall("b", "x", 5, asyncio.get_running_loop()),
-        PendingGather(AwaitedNodes("b", None), None),
-        PendingStream(AwaitedNodes("b", None)),
+        PendingGather("b", None),
+        PendingStream("b", None),
     )
     ids = [requests.begin(each, 5) for each in (one, many, stream)]
     requests.forget(ids[0])

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from crosswire.cluster import responder as responder_module
 from crosswire.cluster.responder import Responder
 from crosswire.core import envelopes
 from crosswire.core.listeners import EventListeners
@@ -31,13 +30,13 @@ class FakeAsker:
         self.got.append((error.code, error.message))
 
 
-class Scene:
+class ResponderUnderTest:
     """A responder, its handlers, and what was asked of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_handlers: int = 1000) -> None:
         self.events = EventListeners(sender=str)
         self.tasks = BackgroundTasks()
-        self.responder = Responder(self.events, self.tasks)
+        self.responder = Responder(self.events, self.tasks, max_handlers=max_handlers)
 
     def ask(self, data: Any = None, event: str = "x", *, awaits_node: bool = True) -> FakeAsker:
         asker = FakeAsker(awaits_node=awaits_node)
@@ -97,7 +96,7 @@ ANSWERS: list[tuple[list[Callable[..., Any]], Any, Any]] = [
 async def test_a_request_is_answered_once_whatever_the_handler_does(number: int) -> None:
     handlers, data, expected = ANSWERS[number]
 
-    scene = Scene()
+    scene = ResponderUnderTest()
     for handler in handlers:
         scene.events.on("x", handler)
     asker = scene.ask(data)
@@ -106,12 +105,12 @@ async def test_a_request_is_answered_once_whatever_the_handler_does(number: int)
 
 
 def test_a_request_without_a_handler_is_left_to_others_if_it_does_not_wait_for_this_node() -> None:
-    asker = Scene().ask(awaits_node=False)
+    asker = ResponderUnderTest().ask(awaits_node=False)
     assert asker.got == []
 
 
 def test_a_payload_of_the_wrong_type_is_refused() -> None:
-    scene = Scene()
+    scene = ResponderUnderTest()
     scene.events.on("x", wants_int)
     ((code, _),) = scene.ask("no number").got
     assert code == "INVALID_PAYLOAD"
@@ -121,7 +120,7 @@ def test_a_payload_of_the_wrong_type_is_refused() -> None:
 async def test_what_an_event_without_an_asker_comes_to_is_logged(
     handler: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    scene = Scene()
+    scene = ResponderUnderTest()
     scene.events.on("x", handler)
     scene.tell("no number")
     await scene.tasks.wait(5)
@@ -132,7 +131,7 @@ async def test_what_an_event_without_an_asker_comes_to_is_logged(
 
 
 def test_a_refusal_that_is_told_to_somebody_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    scene = Scene()
+    scene = ResponderUnderTest()
     scene.events.on("x", refuse)
     scene.ask()
     assert caplog.records == []
@@ -140,7 +139,7 @@ def test_a_refusal_that_is_told_to_somebody_is_not_logged(caplog: pytest.LogCapt
 
 def test_an_event_that_nobody_handles_is_logged_once_a_name(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    scene = Scene()
+    scene = ResponderUnderTest()
     for _ in range(3):
         scene.tell()
     (record,) = caplog.records
@@ -149,7 +148,7 @@ def test_an_event_that_nobody_handles_is_logged_once_a_name(caplog: pytest.LogCa
 
 
 def test_failures_of_the_same_kind_are_not_all_logged(caplog: pytest.LogCaptureFixture) -> None:
-    scene = Scene()
+    scene = ResponderUnderTest()
     scene.events.on("x", fail)
     for _ in range(1000):
         scene.tell()
@@ -157,7 +156,7 @@ def test_failures_of_the_same_kind_are_not_all_logged(caplog: pytest.LogCaptureF
 
 
 async def test_handlers_begin_in_the_order_of_their_events() -> None:
-    scene, began = Scene(), list[int]()
+    scene, began = ResponderUnderTest(), list[int]()
 
     async def slow(sender: str, data: int) -> None:
         began.append(data)
@@ -172,12 +171,8 @@ async def test_handlers_begin_in_the_order_of_their_events() -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True])
-async def test_too_many_handlers_at_once_are_refused(
-    begun: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(responder_module, "MOST_HANDLERS", 2)
-
-    scene, end = Scene(), asyncio.Event()
+async def test_too_many_handlers_at_once_are_refused(begun: bool, caplog: pytest.LogCaptureFixture) -> None:
+    scene, end = ResponderUnderTest(max_handlers=2), asyncio.Event()
     scene.events.on("x", lambda: end.wait())
     askers = [scene.ask() for _ in range(2)]
     for _ in range(5 if begun else 0):
@@ -195,16 +190,28 @@ async def test_too_many_handlers_at_once_are_refused(
 
 
 def test_once_is_removed_before_it_is_called() -> None:
-    scene = Scene()
+    scene = ResponderUnderTest()
     scene.events.on("x", lambda sender, data: data, once=True)
     assert scene.ask(1).got == [1]
     assert scene.ask(2).got[0][0] == "NO_HANDLER"
 
 
 async def test_a_handler_that_is_cancelled_answers() -> None:
-    scene, never = Scene(), asyncio.Event()
+    scene, never = ResponderUnderTest(), asyncio.Event()
     scene.events.on("x", lambda: never.wait())
     asker = scene.ask()
     await asyncio.sleep(0)
     await scene.tasks.cancel()
     assert [code for code, _ in asker.got] == ["HANDLER_ERROR"]
+
+
+async def test_events_that_are_dropped_before_they_begin_leave_room_for_others() -> None:
+    scene = ResponderUnderTest(max_handlers=2)
+    scene.events.on("x", later)
+    for _ in range(2):
+        scene.ask()
+    scene.responder.drop()
+    await scene.tasks.wait(5)
+    asker = scene.ask(5)
+    await scene.tasks.wait(5)
+    assert asker.got == [5]

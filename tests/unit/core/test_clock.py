@@ -10,7 +10,7 @@ _times = st.integers(0, 100)
 _steps = st.lists(st.tuples(st.sampled_from(["stamp", "hear"]), _times, _times), max_size=50)
 
 
-class Time:
+class FakeTime:
     """Real time, as one machine has it: it may stand still, and jump back."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Time:
 
 @given(_steps)
 def test_stamps_grow_and_are_later_than_all_that_was_heard(steps: list[tuple[str, int, int]]) -> None:
-    time = Time()
+    time = FakeTime()
     clock = HybridClock(time)
     largest = 0
     for step, now, stamp in steps:
@@ -38,7 +38,7 @@ def test_stamps_grow_and_are_later_than_all_that_was_heard(steps: list[tuple[str
 
 
 def test_stamps_are_real_time_where_nothing_speaks_against_it() -> None:
-    time = Time()
+    time = FakeTime()
     clock = HybridClock(time)
     stamps = []
     for now in (5, 9, 1_000_000):
@@ -48,7 +48,7 @@ def test_stamps_are_real_time_where_nothing_speaks_against_it() -> None:
 
 
 def test_of_two_nodes_that_heard_each_other_the_later_stamp_is_larger_though_the_clocks_disagree() -> None:
-    fast, slow = Time(), Time()
+    fast, slow = FakeTime(), FakeTime()
     fast.now, slow.now = 1000, 10
     one, other = HybridClock(fast), HybridClock(slow)
     first = one.stamp()
@@ -63,7 +63,7 @@ SECOND = 1_000_000
 
 @pytest.mark.parametrize("ahead", [SECOND, 30 * SECOND, MAX_DRIFT])
 def test_clocks_that_are_seconds_apart_agree_on_what_came_later(ahead: int) -> None:
-    now, wrong = Time(), Time()
+    now, wrong = FakeTime(), FakeTime()
     now.now, wrong.now = 10**15, 10**15 + ahead
     one, other = HybridClock(now), HybridClock(wrong)
     first = other.stamp()
@@ -75,7 +75,7 @@ def test_clocks_that_are_seconds_apart_agree_on_what_came_later(ahead: int) -> N
 
 @pytest.mark.parametrize("ahead", [MAX_DRIFT + 1, 3600 * SECOND, 2**63])
 def test_a_stamp_that_is_too_far_ahead_moves_no_clock(ahead: int) -> None:
-    time = Time()
+    time = FakeTime()
     time.now = 10**15
     clock = HybridClock(time)
     assert not clock.update(10**15 + ahead)
@@ -83,7 +83,7 @@ def test_a_stamp_that_is_too_far_ahead_moves_no_clock(ahead: int) -> None:
 
 
 def test_a_stamp_from_long_ago_is_none_that_is_refused() -> None:
-    time = Time()
+    time = FakeTime()
     time.now = 10**15
     clock = HybridClock(time)
     assert clock.update(0)
@@ -91,7 +91,7 @@ def test_a_stamp_from_long_ago_is_none_that_is_refused() -> None:
 
 
 def test_nodes_that_hear_each_other_do_not_push_a_clock_on_beyond_the_limit() -> None:
-    time = Time()
+    time = FakeTime()
     time.now = 10**15
     clocks = [HybridClock(time) for _ in range(3)]
     for turn in range(100):

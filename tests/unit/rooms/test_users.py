@@ -12,7 +12,7 @@ from tests.support.members import FakeMember
 users = st.sampled_from(["1", "2", "toString", "__class__"])
 
 
-class PresenceMachine(RuleBasedStateMachine):
+class UserIndexMachine(RuleBasedStateMachine):
     """A presence, and the list of connections it should equal."""
 
     here = Bundle[FakeMember]("here")
@@ -56,5 +56,5 @@ class PresenceMachine(RuleBasedStateMachine):
             assert self.presence.of(user) == tuple(member for member in self.model if member.user == user)
 
 
-TestPresence: Any = PresenceMachine.TestCase
-TestPresence.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestUserIndex: Any = UserIndexMachine.TestCase
+TestUserIndex.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

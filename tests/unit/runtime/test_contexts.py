@@ -123,9 +123,9 @@ async def test_each_listener_of_an_event_starts_with_the_same_variables(ways: st
         events.on("event", {"s": now, "a": soon, "l": later}[way])
     who.set("given")
     outcome = Outcome(seen.append)  # type: ignore[arg-type]
-    unfinished = call_sync(events.of("event"), (), lambda kind: None, outcome)
-    if unfinished is not None:
-        await asyncio.create_task(unfinished.finish((), lambda kind: None, outcome))
+    rest = call_sync(events.of("event"), lambda listener: listener.handler(), outcome)
+    if rest is not None:
+        await asyncio.create_task(rest.run(lambda listener: listener.handler(), outcome))
     assert who.get() == "given"
     expected = [["given"] if way == "s" else ["given", "still changed"] for way in ways]
     assert seen == [entry for entries in expected for entry in entries]

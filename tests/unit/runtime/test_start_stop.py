@@ -13,11 +13,11 @@ from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run
 from tests.support.aio import run, wait_until
 
 
-class Thing:
+class FakeService:
     """Something with a life that notes what happens to it."""
 
     def __init__(self, begins: Callable[[], asyncio.Future[None]] | None = None) -> None:
-        self.life = StartStop("thing")
+        self.life = StartStop("service")
         self.notes: list[str] = []
         self.gate = asyncio.Event()
 
@@ -53,122 +53,122 @@ class Thing:
 
 
 async def test_it_runs_between_start_and_stop() -> None:
-    thing = Thing()
+    service = FakeService()
     for _ in range(2):
-        assert not thing.life.running
-        await thing.start()
-        assert thing.life.running
+        assert not service.life.running
+        await service.start()
+        assert service.life.running
         with pytest.raises(ConfigError, match="runs already"):
-            await thing.start()
-        await thing.stop()
-        await thing.stop()
-    assert thing.notes == ["begun", "ended"] * 2
+            await service.start()
+        await service.stop()
+        await service.stop()
+    assert service.notes == ["begun", "ended"] * 2
 
 
 @pytest.mark.parametrize("turns", range(4))
 async def test_a_start_that_is_cancelled_is_undone(turns: int) -> None:
-    thing = Thing()
-    starting = asyncio.create_task(thing.start(wait=True))
+    service = FakeService()
+    starting = asyncio.create_task(service.start(wait=True))
     for _ in range(turns):
         await asyncio.sleep(0)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    assert thing.notes in ([], ["beginning", "undone"])
-    await thing.start()
-    await thing.stop()
+    assert service.notes in ([], ["beginning", "undone"])
+    await service.start()
+    await service.stop()
 
 
 @pytest.mark.parametrize("turns", range(1, 4))
 async def test_a_stop_ends_a_start(turns: int) -> None:
-    thing = Thing()
-    starting = asyncio.create_task(thing.start(wait=True))
+    service = FakeService()
+    starting = asyncio.create_task(service.start(wait=True))
     for _ in range(turns):
         await asyncio.sleep(0)
-    await asyncio.gather(thing.stop(), thing.stop())
+    await asyncio.gather(service.stop(), service.stop())
     with pytest.raises(NotConnected, match="was stopped before"):
         await starting
-    assert not thing.life.running
-    assert thing.notes in ([], ["beginning", "undone"])
+    assert not service.life.running
+    assert service.notes in ([], ["beginning", "undone"])
 
 
 async def test_a_second_start_does_not_wait_for_the_first() -> None:
-    thing = Thing()
-    starting = asyncio.create_task(thing.start(wait=True))
-    await wait_until(lambda: thing.notes)
+    service = FakeService()
+    starting = asyncio.create_task(service.start(wait=True))
+    await wait_until(lambda: service.notes)
     with pytest.raises(ConfigError, match="is being started already"):
-        await thing.start()
-    thing.gate.set()
+        await service.start()
+    service.gate.set()
     await starting
-    await thing.stop()
+    await service.stop()
 
 
 async def test_two_stops_are_one() -> None:
-    thing = Thing()
-    await thing.start()
-    stops = [asyncio.create_task(thing.stop(wait=True)) for _ in range(2)]
-    await wait_until(lambda: "ending" in thing.notes)
-    assert not thing.life.running
-    again = asyncio.create_task(thing.start())
+    service = FakeService()
+    await service.start()
+    stops = [asyncio.create_task(service.stop(wait=True)) for _ in range(2)]
+    await wait_until(lambda: "ending" in service.notes)
+    assert not service.life.running
+    again = asyncio.create_task(service.start())
     await asyncio.sleep(0)
     assert not any(each.done() for each in (*stops, again))
-    thing.gate.set()
+    service.gate.set()
     await asyncio.gather(*stops, again)
-    assert thing.notes == ["begun", "ending", "ended", "begun"]
-    await thing.stop()
+    assert service.notes == ["begun", "ending", "ended", "begun"]
+    await service.stop()
 
 
 @pytest.mark.parametrize("turns", range(1, 6))
 async def test_a_stop_that_is_cancelled_is_done_all_the_same(turns: int) -> None:
-    thing = Thing()
-    await thing.start()
-    stopping = asyncio.create_task(thing.stop(wait=True))
+    service = FakeService()
+    await service.start()
+    stopping = asyncio.create_task(service.stop(wait=True))
     for _ in range(turns):
         await asyncio.sleep(0)
     stopping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stopping
-    assert thing.notes == ["begun", "ending", "ended"]
-    await thing.start()
-    await thing.stop()
+    assert service.notes == ["begun", "ending", "ended"]
+    await service.start()
+    await service.stop()
 
 
 async def test_who_is_part_of_a_stop_does_not_wait_for_it() -> None:
-    thing, heard = Thing(), list[str]()
+    service, heard = FakeService(), list[str]()
 
     async def end() -> None:
-        await asyncio.create_task(thing.stop())
+        await asyncio.create_task(service.stop())
         with pytest.raises(UsageError, match="about to stop"):
-            await thing.start()
+            await service.start()
         heard.append("ended")
 
-    await thing.start()
-    await asyncio.wait_for(thing.life.stop(end), 5)
+    await service.start()
+    await asyncio.wait_for(service.life.stop(end), 5)
     assert heard == ["ended"]
 
 
 def test_a_life_belongs_to_its_loop() -> None:
-    thing = Thing()
+    service = FakeService()
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(thing.start())
+    loop.run_until_complete(service.start())
 
     async def elsewhere(error: str) -> None:
         with pytest.raises(UsageError, match=error):
-            await thing.start()
+            await service.start()
         with pytest.raises(UsageError, match=error):
-            await thing.stop()
+            await service.stop()
 
     run(elsewhere("another event loop"))
     loop.close()
-    run(elsewhere("has ended without `await thing.stop\\(\\)`"))
+    run(elsewhere("has ended without `await service.stop\\(\\)`"))
 
 
 def test_after_a_stop_any_loop_will_do() -> None:
-    thing = Thing()
+    service = FakeService()
 
     async def main() -> None:
-        await thing.start()
-        await thing.stop()
+        await service.start()
+        await service.stop()
 
     for _ in range(2):
         run(main())

@@ -15,7 +15,7 @@ from crosswire.runtime.throttled_warnings import MAX_NAMES, PERIOD, ThrottledWar
 from tests.support.aio import wait_until
 
 
-class _Lines(logging.Logger):
+class _RecordingLogger(logging.Logger):
     """Keeps what is logged."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class _Lines(logging.Logger):
         self.lines.append(record.getMessage())
 
 
-class _Clock:
+class _FakeClock:
     def __init__(self) -> None:
         self.now = 0.0
 
@@ -36,7 +36,7 @@ class _Clock:
 
 
 def test_one_line_a_second_and_kind_with_the_number_of_those_left_out() -> None:
-    logger, clock = _Lines(), _Clock()
+    logger, clock = _RecordingLogger(), _FakeClock()
     warnings = ThrottledWarnings(logger, clock)
     for number in range(5):
         warnings.warn("a", "a %d", number)
@@ -47,7 +47,7 @@ def test_one_line_a_second_and_kind_with_the_number_of_those_left_out() -> None:
 
 
 async def test_those_left_out_are_told_even_if_none_follows() -> None:
-    logger = _Lines()
+    logger = _RecordingLogger()
     warnings = ThrottledWarnings(logger)
 
     for number in range(5):
@@ -58,7 +58,7 @@ async def test_those_left_out_are_told_even_if_none_follows() -> None:
 
 
 async def test_a_single_one_left_out_is_told_as_it_is() -> None:
-    logger = _Lines()
+    logger = _RecordingLogger()
     warnings = ThrottledWarnings(logger)
 
     warnings.warn("a", "first")
@@ -68,7 +68,7 @@ async def test_a_single_one_left_out_is_told_as_it_is() -> None:
 
 
 def test_a_loop_that_ended_keeps_no_line_back_for_ever() -> None:
-    logger, clock = _Lines(), _Clock()
+    logger, clock = _RecordingLogger(), _FakeClock()
     warnings = ThrottledWarnings(logger, clock)
 
     async def flood() -> None:
@@ -83,7 +83,7 @@ def test_a_loop_that_ended_keeps_no_line_back_for_ever() -> None:
 
 @given(st.lists(st.floats(0, 3), max_size=60))
 def test_every_one_is_logged_or_counted(pauses: list[float]) -> None:
-    logger, clock = _Lines(), _Clock()
+    logger, clock = _RecordingLogger(), _FakeClock()
     warnings = ThrottledWarnings(logger, clock)
     for pause in pauses:
         clock.now += pause
@@ -96,13 +96,13 @@ def test_every_one_is_logged_or_counted(pauses: list[float]) -> None:
 
 @pytest.mark.parametrize("name", ["x\n2030-01-01 CRITICAL all is lost", "x\r", "\x1b[2J", "\u2028"])
 def test_a_name_forges_no_line(name: str) -> None:
-    logger = _Lines()
+    logger = _RecordingLogger()
     ThrottledWarnings(logger).warn("a", "an event %r was lost", name)
     assert logger.lines[0].isprintable()
 
 
 def test_a_line_for_each_name_once_and_for_no_more_than_a_few() -> None:
-    logger = _Lines()
+    logger = _RecordingLogger()
     warnings = ThrottledWarnings(logger)
     for _ in range(2):
         for number in range(2 * MAX_NAMES):

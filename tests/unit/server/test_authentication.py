@@ -33,7 +33,7 @@ def test_without_a_hook_everybody_is_let_in_under_a_generated_user() -> None:
     assert Authentication().judge(HANDSHAKE) == Verdict(user=None, reject=None, pending=None)
 
 
-def test_a_hook_names_the_user() -> None:
+def test_a_hook_returns_the_user() -> None:
     assert judged(lambda handshake: handshake.query["id"]) == Verdict(user="13")
 
 
@@ -49,7 +49,7 @@ def test_a_hook_may_refuse() -> None:
     assert judged(refuse) == Verdict(reject=reject)
 
 
-def test_what_else_a_hook_raises_is_the_callers_to_handle() -> None:
+def test_other_exceptions_of_a_hook_reach_the_caller() -> None:
     with pytest.raises(KeyError, match="token"):
         judged(lambda handshake: handshake.query["token"])
 
@@ -62,7 +62,7 @@ def test_a_user_is_a_string_and_not_converted(user: Any) -> None:
         checked_user(user)
 
 
-def test_who_returns_something_else_is_told_what_to_write_and_not_what_it_was() -> None:
+def test_a_wrong_return_value_raises_advice_without_the_value() -> None:
     with pytest.raises(UsageError, match=r"not list: if it has an id, return str\(user.id\)") as refused:
         checked_user(["secret"])
     assert "secret" not in str(refused.value)
@@ -89,7 +89,7 @@ class Role(StrEnum):
     ],
 )
 @pytest.mark.parametrize("is_async", [False, True])
-def test_an_annotation_that_is_no_users_is_told_at_registration(returns: Any, is_async: bool) -> None:
+def test_a_hook_annotated_with_a_wrong_return_type_is_refused(returns: Any, is_async: bool) -> None:
     async def later(handshake: Handshake) -> Any: ...
     def at_once(handshake: Handshake) -> Any: ...
 
@@ -109,7 +109,7 @@ def test_an_annotation_that_is_no_users_is_told_at_registration(returns: Any, is
         *("str | None", "Unknown"),
     ],
 )
-def test_an_annotation_that_may_be_a_users_is_left_alone(returns: Any) -> None:
+def test_a_hook_annotated_with_a_possible_user_type_is_accepted(returns: Any) -> None:
     def hook(handshake: Handshake) -> Any:
         return "13"
 
@@ -117,7 +117,7 @@ def test_an_annotation_that_may_be_a_users_is_left_alone(returns: Any) -> None:
     assert judged(hook).user == "13"
 
 
-def test_an_asynchronous_hook_is_left_to_be_run() -> None:
+def test_an_asynchronous_hook_is_pending() -> None:
     began: list[Handshake] = []
 
     async def hook(handshake: Handshake) -> str:
@@ -130,7 +130,7 @@ def test_an_asynchronous_hook_is_left_to_be_run() -> None:
     assert began == [HANDSHAKE]
 
 
-def test_a_function_that_gives_a_coroutine_is_asynchronous_too() -> None:
+def test_a_function_that_returns_a_coroutine_is_pending_too() -> None:
     async def look_up(handshake: Handshake) -> str:
         return handshake.query["id"]
 

@@ -7,7 +7,7 @@ from crosswire.server.backlog import Backlog
 
 
 @given(st.lists(st.integers(0, 1000)))
-def test_what_waits_is_handled_in_order_and_its_size_known(sizes: list[int]) -> None:
+def test_messages_are_handled_in_order_and_their_size_is_known(sizes: list[int]) -> None:
     backlog, handled = Backlog(), list[tuple[int, int]]()
     for number, size in enumerate(sizes):
         before = backlog.size
@@ -20,7 +20,7 @@ def test_what_waits_is_handled_in_order_and_its_size_known(sizes: list[int]) -> 
     assert backlog.size == 0
 
 
-def test_what_is_handled_may_add_to_it_and_clear_it() -> None:
+def test_a_handler_may_add_messages_and_clear_the_backlog() -> None:
     backlog, handled = Backlog(), list[str]()
     backlog.add(1, lambda: backlog.add(1, handled.append, "second"))
     backlog.add(1, handled.append, "first")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crosswire.errors import EventError, NotConnected
-from crosswire.server.calls import ManyAnswers, OneAnswer
+from crosswire.server.calls import PendingPeerCall, PendingPeerGather
 from crosswire.types import Replies
 from tests.support.loops import on_instant_loop
 
@@ -18,7 +18,7 @@ class Asked:
 
 
 async def test_one_answer_is_given() -> None:
-    waiter, asked = OneAnswer(), Asked("13")
+    waiter, asked = PendingPeerCall(), Asked("13")
     waiter.answered(asked, 5)
     waiter.answered(asked, 6)
     waiter.refused(asked, EventError("late"))
@@ -27,7 +27,7 @@ async def test_one_answer_is_given() -> None:
 
 
 async def test_a_refusal_names_who_refused() -> None:
-    waiter, asked = OneAnswer(), Asked("13")
+    waiter, asked = PendingPeerCall(), Asked("13")
     waiter.refused(asked, EventError("full"))
     waiter.answered(asked, 5)
     with pytest.raises(EventError, match="full") as caught:
@@ -36,7 +36,7 @@ async def test_a_refusal_names_who_refused() -> None:
 
 
 async def test_a_lost_connection_is_told_at_once() -> None:
-    waiter = OneAnswer()
+    waiter = PendingPeerCall()
     waiter.lost(Asked("13"))
     with pytest.raises(NotConnected, match="'13'"):
         await waiter.future
@@ -46,7 +46,7 @@ async def gather_answers(users: list[str], connections: list[Asked], *happens: A
     """Ask, let things happen a second apart, and return the replies and how long they took."""
 
     loop = asyncio.get_running_loop()
-    answers = ManyAnswers(users, connections)
+    answers = PendingPeerGather(users, connections)
     for delay, (what, *arguments) in enumerate(happens, 1):
         loop.call_later(delay, getattr(answers, what), *arguments)
     began = loop.time()

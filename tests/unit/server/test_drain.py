@@ -14,7 +14,7 @@ pytestmark = on_instant_loop
 
 
 async def drain_connections(
-    seconds: float, connections: int, *, busy: int = 0, deaf: int = 0
+    seconds: float, connections: int, *, busy: int = 0, unresponsive: int = 0
 ) -> tuple[list[FakeConnection], list[float], float]:
     """Drain a server; return its connections, when each closed, and how long it took.
 
@@ -22,7 +22,7 @@ async def drain_connections(
         seconds: to drain.
         connections: how many there are.
         busy: how many of them have handlers at work.
-        deaf: how many of them do not answer a close.
+        unresponsive: how many of them do not answer a close.
     """
 
     server, made = FakeServer(duplicates="allow"), []
@@ -30,7 +30,7 @@ async def drain_connections(
     for number in range(connections):
         session, connection = server.connect()
         session.work.running = 1 if number < busy else 0
-        connection.answers_close = number >= deaf
+        connection.answers_close = number >= unresponsive
         made.append(connection)
     began = loop.time()
     await server.drain.spread(seconds)
@@ -42,11 +42,11 @@ async def drain_connections(
     return made, [each.closed_at - began for each in made if each.closed_at is not None], took
 
 
-async def test_nobody_connected_takes_no_time() -> None:
+async def test_draining_without_connections_takes_no_time() -> None:
     assert (await drain_connections(10, 0))[2] == pytest.approx(0, abs=1e-3)
 
 
-async def test_without_time_all_are_closed_at_once_with_1001() -> None:
+async def test_without_time_all_connections_are_closed_at_once_with_1001() -> None:
     connections, times, took = await drain_connections(0, 20)
     assert [each.closes for each in connections] == [[(1001, "the server is stopping")]] * 20
     assert max(times) < 0.01
@@ -62,13 +62,13 @@ async def test_closing_is_spread_over_the_time() -> None:
     assert all(30 <= count <= 70 for count in list(a_second.values())[:7])
 
 
-async def test_few_are_spread_too() -> None:
+async def test_closing_few_connections_is_spread_too() -> None:
     _, times, _ = await drain_connections(10, 4)
     assert all(0 <= second - first <= 5 for first, second in pairwise(sorted(times)))
     assert max(times) <= 8.1
 
 
-async def test_those_with_handlers_at_work_are_closed_last() -> None:
+async def test_connections_with_handlers_at_work_are_closed_last() -> None:
     connections, _, _ = await drain_connections(10, 100, busy=10)
     times = [each.closed_at for each in connections]
     busy, idle = [time for time in times[:10] if time], [time for time in times[10:] if time]
@@ -76,13 +76,13 @@ async def test_those_with_handlers_at_work_are_closed_last() -> None:
     assert min(busy) >= max(idle)
 
 
-async def test_who_does_not_answer_the_close_is_dropped_in_the_end() -> None:
-    connections, _, took = await drain_connections(3, 10, deaf=2)
+async def test_a_peer_that_does_not_answer_the_close_is_dropped_at_the_deadline() -> None:
+    connections, _, took = await drain_connections(3, 10, unresponsive=2)
     assert [[close.code for close in each.aborts] for each in connections] == [[1001]] * 2 + [[]] * 8
     assert took == pytest.approx(3, abs=0.1)
 
 
-async def test_a_close_gets_a_moment_even_without_time() -> None:
-    connections, _, took = await drain_connections(0, 1, deaf=1)
+async def test_closing_handshakes_get_a_minimum_of_time() -> None:
+    connections, _, took = await drain_connections(0, 1, unresponsive=1)
     assert len(connections[0].aborts) == 1
     assert took == pytest.approx(MIN_TIME, abs=0.1)

@@ -12,7 +12,7 @@ def handshake(target: str, remote: str = "127.0.0.1") -> Handshake:
     return Handshake(target, Headers([("Host", "example.com")]), remote, "chat")
 
 
-def test_it_keeps_what_it_is_given() -> None:
+def test_headers_and_address_are_kept() -> None:
     made = handshake("/")
     assert (made.headers["host"], made.remote, made.subprotocol) == ("example.com", "127.0.0.1", "chat")
 
@@ -63,7 +63,7 @@ def test_the_query_is_decoded(target: str, query: dict[str, list[str]]) -> None:
         *((f"/?_cw={value}", 0) for value in ["", "x", "-1", "1.5", "%B2", "1" * 5000]),
     ],
 )
-def test_what_the_client_understands_is_the_protocols_own(target: str, understands: int) -> None:
+def test_the_level_of_the_protocol_is_read_and_left_out_of_the_query(target: str, understands: int) -> None:
     assert handshake(target).understands == understands
     assert "_cw" not in handshake(target).query
     assert "_cw" not in handshake(target).query_all

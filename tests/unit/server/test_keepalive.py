@@ -59,7 +59,7 @@ class Peer:
         self.aborts.append((self.loop.time() - self.began, close))
 
 
-def beating(delay: float | None, heartbeat: Heartbeat = HEARTBEAT) -> tuple[Peer, Keepalive, TimerWheel]:
+def make_keepalive(delay: float | None, heartbeat: Heartbeat = HEARTBEAT) -> tuple[Peer, Keepalive, TimerWheel]:
     wheel = TimerWheel()
     wheel.clock = asyncio.get_running_loop().time
     peer = Peer(delay)
@@ -74,8 +74,8 @@ def close_to(times: list[float], expected: list[float]) -> bool:
     )
 
 
-async def test_a_peer_that_answers_is_asked_at_every_interval() -> None:
-    peer, keepalive, _ = beating(0.05)
+async def test_a_peer_that_answers_is_pinged_at_every_interval() -> None:
+    peer, keepalive, _ = make_keepalive(0.05)
     await asyncio.sleep(65)
     keepalive.stop()
     await asyncio.sleep(30)
@@ -84,7 +84,7 @@ async def test_a_peer_that_answers_is_asked_at_every_interval() -> None:
 
 
 async def test_the_round_trip_is_told_in_milliseconds() -> None:
-    _, keepalive, wheel = beating(0.05)
+    _, keepalive, wheel = make_keepalive(0.05)
     before = keepalive.latency
     await asyncio.sleep(25)
     wheel.stop()
@@ -92,8 +92,8 @@ async def test_the_round_trip_is_told_in_milliseconds() -> None:
     assert keepalive.latency == pytest.approx(50, abs=0.01)
 
 
-async def test_a_pong_that_answers_no_ping_only_shows_life() -> None:
-    _, keepalive, wheel = beating(None)
+async def test_a_pong_without_a_ping_is_only_a_sign_of_life() -> None:
+    _, keepalive, wheel = make_keepalive(None)
     await asyncio.sleep(21)
     assert keepalive.heard is False
     keepalive.pong(b"unasked for")
@@ -103,11 +103,11 @@ async def test_a_pong_that_answers_no_ping_only_shows_life() -> None:
 
 @pytest.mark.parametrize("paused_at", [1.0, 19.95, 20.5, 25.0, 29.0])
 async def test_the_silence_of_a_peer_that_is_not_read_means_nothing(paused_at: float) -> None:
-    peer, keepalive, wheel = beating(None)
+    peer, keepalive, wheel = make_keepalive(None)
     await asyncio.sleep(paused_at)
     keepalive.paused = True
     await asyncio.sleep(1000)
-    while_deaf = [close for _, close in peer.aborts]
+    while_paused = [close for _, close in peer.aborts]
     keepalive.paused = False
     keepalive.heard = True
     began = peer.loop.time()
@@ -115,12 +115,12 @@ async def test_the_silence_of_a_peer_that_is_not_read_means_nothing(paused_at: f
     wheel.stop()
     (dropped,) = [at for at, _ in peer.aborts]
     assert HEARTBEAT.timeout <= peer.began + dropped - began <= HEARTBEAT.interval + HEARTBEAT.timeout + 1
-    assert while_deaf == []
+    assert while_paused == []
     assert len(peer.pings) > 40
 
 
 async def test_a_peer_that_is_not_read_answers_a_probe() -> None:
-    _, keepalive, wheel = beating(None)
+    _, keepalive, wheel = make_keepalive(None)
     keepalive.paused = True
     alive = await keepalive.probe(1)
     keepalive.paused = False
@@ -131,7 +131,7 @@ async def test_a_peer_that_is_not_read_answers_a_probe() -> None:
 
 
 async def test_a_peer_that_is_silent_after_a_ping_is_dropped_once() -> None:
-    peer, _, _ = beating(None)
+    peer, _, _ = make_keepalive(None)
     await asyncio.sleep(200)
     assert close_to(peer.pings, [20])
     ((time, close),) = peer.aborts
@@ -140,14 +140,14 @@ async def test_a_peer_that_is_silent_after_a_ping_is_dropped_once() -> None:
 
 
 async def test_a_timeout_longer_than_the_interval_spans_several_pings() -> None:
-    peer, _, _ = beating(None, Heartbeat(interval=10, timeout=25))
+    peer, _, _ = make_keepalive(None, Heartbeat(interval=10, timeout=25))
     await asyncio.sleep(200)
     assert close_to(peer.pings, [10, 20, 30])
     assert [35 <= time <= 36 for time, _ in peer.aborts] == [True]
 
 
-async def test_a_peer_that_talks_is_alive_without_pongs() -> None:
-    peer, keepalive, wheel = beating(None)
+async def test_a_peer_that_sends_messages_is_alive_without_pongs() -> None:
+    peer, keepalive, wheel = make_keepalive(None)
     for _ in range(100):
         await asyncio.sleep(1)
         keepalive.heard = True
@@ -157,7 +157,7 @@ async def test_a_peer_that_talks_is_alive_without_pongs() -> None:
 
 
 async def test_a_late_pong_is_in_time_within_the_timeout() -> None:
-    peer, _, wheel = beating(9.5)
+    peer, _, wheel = make_keepalive(9.5)
     await asyncio.sleep(100)
     wheel.stop()
     await asyncio.sleep(20)
@@ -165,7 +165,7 @@ async def test_a_late_pong_is_in_time_within_the_timeout() -> None:
 
 
 async def test_a_pong_that_waited_to_be_read_while_the_process_stood_still_is_in_time() -> None:
-    peer, keepalive, wheel = beating(None)
+    peer, keepalive, wheel = make_keepalive(None)
     await asyncio.sleep(20.5)
     assert len(peer.pings) == 1
     InstantLoop.stand_still(60)
@@ -177,8 +177,8 @@ async def test_a_pong_that_waited_to_be_read_while_the_process_stood_still_is_in
     assert peer.aborts == []
 
 
-async def test_after_a_stop_nothing_is_asked_and_nobody_dropped() -> None:
-    peer, keepalive, _ = beating(None)
+async def test_after_a_stop_no_ping_is_sent_and_no_peer_dropped() -> None:
+    peer, keepalive, _ = make_keepalive(None)
     await asyncio.sleep(25)
     keepalive.stop()
     await asyncio.sleep(100)
@@ -186,7 +186,7 @@ async def test_after_a_stop_nothing_is_asked_and_nobody_dropped() -> None:
 
 
 async def test_a_peer_whose_message_is_arriving_in_parts_is_alive() -> None:
-    peer, _, _ = beating(None)
+    peer, _, _ = make_keepalive(None)
     for number in range(50):
         await asyncio.sleep(4)
         peer.traffic = Traffic(number, 0)
@@ -196,8 +196,8 @@ async def test_a_peer_whose_message_is_arriving_in_parts_is_alive() -> None:
 
 
 @pytest.mark.parametrize("backlog", [17 * 1024, 1024 * 1024])
-async def test_a_peer_that_takes_what_it_is_sent_is_alive_while_the_ping_waits_behind_it(backlog: int) -> None:
-    peer, _, _ = beating(None)
+async def test_a_peer_that_reads_is_alive_while_the_ping_waits_behind_its_data(backlog: int) -> None:
+    peer, _, _ = make_keepalive(None)
     peer.traffic = Traffic(0, 2 * backlog)
     for number in range(50):  # more comes than leaves now and then
         await asyncio.sleep(1)
@@ -207,8 +207,8 @@ async def test_a_peer_that_takes_what_it_is_sent_is_alive_while_the_ping_waits_b
     assert 50 <= time <= 50 + 2 * HEARTBEAT.timeout + 3 * SLACK
 
 
-async def test_what_is_only_added_to_what_waits_shows_no_life() -> None:
-    peer, _, _ = beating(None)
+async def test_data_added_to_the_queue_is_no_sign_of_life() -> None:
+    peer, _, _ = make_keepalive(None)
     for number in range(100):
         await asyncio.sleep(1)
         peer.traffic = Traffic(0, 20_000 * number)
@@ -217,8 +217,8 @@ async def test_what_is_only_added_to_what_waits_shows_no_life() -> None:
 
 
 @pytest.mark.parametrize(("delay", "alive"), [(0.05, True), (0.9, True), (1.5, False), (None, False)])
-async def test_a_probe_tells_whether_the_peer_answers_in_time(delay: float | None, alive: bool) -> None:
-    peer, keepalive, wheel = beating(delay)
+async def test_a_probe_returns_whether_the_peer_answers_in_time(delay: float | None, alive: bool) -> None:
+    peer, keepalive, wheel = make_keepalive(delay)
     await asyncio.sleep(5)
     began = peer.loop.time()
     answers = await asyncio.gather(keepalive.probe(1), keepalive.probe(1))  # both get the same answer
@@ -231,7 +231,7 @@ async def test_a_probe_tells_whether_the_peer_answers_in_time(delay: float | Non
 
 
 async def test_a_probe_is_answered_by_anything_that_arrives() -> None:
-    peer, keepalive, wheel = beating(None)
+    peer, keepalive, wheel = make_keepalive(None)
     peer.loop.call_later(0.5, setattr, keepalive, "heard", True)
     by_message = await keepalive.probe(1)
     peer.loop.call_later(0.5, setattr, peer, "traffic", Traffic(1, 0))
@@ -240,16 +240,16 @@ async def test_a_probe_is_answered_by_anything_that_arrives() -> None:
     assert [by_message, by_part] == [True, True]
 
 
-async def test_a_probe_of_a_connection_that_ends_is_answered_with_no() -> None:
-    peer, keepalive, wheel = beating(None)
+async def test_a_probe_of_a_connection_that_ends_returns_false() -> None:
+    peer, keepalive, wheel = make_keepalive(None)
     peer.loop.call_later(0.5, keepalive.stop)
     answers = [await keepalive.probe(60), await keepalive.probe(60)]
     wheel.stop()
     assert answers == [False, False]
 
 
-async def test_who_was_probed_is_pinged_and_dropped_as_ever_afterwards() -> None:
-    peer, keepalive, _ = beating(None)
+async def test_after_a_probe_a_peer_is_pinged_and_dropped_as_before() -> None:
+    peer, keepalive, _ = make_keepalive(None)
     assert not await keepalive.probe(1)
     await asyncio.sleep(100)
     ((time, _),) = peer.aborts

@@ -93,7 +93,7 @@ SERVERS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("options", "advice"), SERVERS, ids=range(len(SERVERS)))
-def test_what_can_never_work_is_refused_with_advice(options: dict[str, Any], advice: str) -> None:
+def test_an_option_that_can_never_work_is_refused_with_advice(options: dict[str, Any], advice: str) -> None:
     with pytest.raises(ConfigError, match=advice):
         Server(**options)
     shared = {name: value for name, value in options.items() if name in ("name", "redis", "bus")}
@@ -121,7 +121,7 @@ def test_what_can_never_work_is_refused_with_advice(options: dict[str, Any], adv
         {"reuse_port": True, "port": 0},
     ],
 )
-def test_what_can_work_is_taken(options: dict[str, Any]) -> None:
+def test_an_option_that_can_work_is_accepted(options: dict[str, Any]) -> None:
     Server(**options)
 
 

@@ -55,7 +55,7 @@ PAGE = Response(404, b"nothing here", {"X-A": "b"})
         (None, Response(200, b"null", {"Content-Type": "application/json"})),
     ],
 )
-def test_what_a_handler_returns_is_the_answer(routes: PlainRoutes, returned: Any, answer: Response) -> None:
+def test_the_return_value_of_a_handler_is_the_answer(routes: PlainRoutes, returned: Any, answer: Response) -> None:
     routes.add("/page", lambda: returned)
     assert get(routes, "/page?x=1") == answer
 
@@ -94,7 +94,7 @@ def test_a_path_starts_with_a_slash(routes: PlainRoutes, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/a?b", "/a#b", "/gr%C3%B6%C3%9Fer", "/a%20b"])
-def test_a_path_that_no_request_has_is_refused(routes: PlainRoutes, path: str) -> None:
+def test_a_path_that_can_never_match_is_refused(routes: PlainRoutes, path: str) -> None:
     with pytest.raises(ConfigError, match="can never match"):
         routes.add(path, lambda: "")
 
@@ -108,7 +108,7 @@ def test_a_handler_is_synchronous(routes: PlainRoutes) -> None:
     assert get(routes, "/page").status == 426
 
 
-def test_a_page_without_a_path_is_told_where_it_is_registered() -> None:
+def test_a_page_without_a_path_is_refused_where_it_is_registered() -> None:
     with pytest.raises(ConfigError, match=r"write @server\.get\('/path'\)"):
 
         @Server(port=0).get  # type: ignore[call-overload]

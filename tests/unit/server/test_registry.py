@@ -51,7 +51,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @initialize(duplicates=st.sampled_from(["replace", "refuse", "allow"]))
     def begin(self, duplicates: Duplicates) -> None:
         self.duplicates = duplicates
-        self.registry = registry_that(duplicates)
+        self.registry = make_registry(duplicates)
         self.model: dict[FakeSocket, set[tuple[str, str]]] = {}
 
     def makes_way(self, socket: FakeSocket, user: str) -> bool:
@@ -136,27 +136,27 @@ def connected(registry: Registry[FakeSocket], user: str) -> FakeSocket:
     return socket
 
 
-def registry_that(duplicates: Duplicates) -> Registry[FakeSocket]:
+def make_registry(duplicates: Duplicates) -> Registry[FakeSocket]:
     users: UserIndex[FakeSocket] = UserIndex()
     policy = DuplicatePolicy(duplicates, users, probe_timeout=1)
     return Registry(users, MAX_ROOMS, FanOut(lambda waiting: None), Subscriptions(), policy)
 
 
 def test_the_older_connection_is_replaced_with_its_own_code() -> None:
-    registry = registry_that("replace")
+    registry = make_registry("replace")
     older, newer = connected(registry, "1"), connected(registry, "1")
     assert (older.code, newer.code) == (4012, None)
 
 
-def test_refusing_closes_nobody() -> None:
-    registry = registry_that("refuse")
+def test_refusing_closes_no_connection() -> None:
+    registry = make_registry("refuse")
     older, newer = connected(registry, "1"), connected(registry, "1")
     assert (older.code, newer.code) == (None, None)
     assert registry.users.of("1") == (older,)
 
 
-def test_a_socket_that_may_not_have_a_user_keeps_its_own_and_its_rooms() -> None:
-    registry = registry_that("refuse")
+def test_a_refused_rename_keeps_user_and_rooms() -> None:
+    registry = make_registry("refuse")
     connected(registry, "1")
     socket = connected(registry, "2")
     registry.join(socket, "chat", "1")

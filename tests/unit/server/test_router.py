@@ -11,7 +11,7 @@ from crosswire.core.formats import frame_format
 from crosswire.core.limits import Limits
 from crosswire.core.messages import JSON, MSGPACK
 from crosswire.errors import EventError, InvalidPayload, Reject
-from crosswire.server.calls import OneAnswer
+from crosswire.server.calls import PendingPeerCall
 from crosswire.server.socket import Socket
 from tests.support.fakes import FakeConnection, FakeServer
 from tests.support.loops import on_instant_loop
@@ -72,7 +72,7 @@ ways = pytest.mark.parametrize("way", [lambda handler: handler, later, lambda h:
 
 @on_instant_loop
 @ways
-async def test_what_a_handler_returns_answers_the_call(way: Callable[..., Any]) -> None:
+async def test_the_return_value_of_a_handler_answers_the_call(way: Callable[..., Any]) -> None:
     connection, errors = await route_messages(call("say", 5), say=way(lambda socket, data: [socket.user, data]))
     assert connection.messages == [answered(["13", 5])]
     assert errors == []
@@ -93,13 +93,13 @@ async def test_an_event_is_not_answered(way: Callable[..., Any]) -> None:
 
 @on_instant_loop
 @ways
-async def test_no_value_answers_null(way: Callable[..., Any]) -> None:
+async def test_none_answers_null(way: Callable[..., Any]) -> None:
     assert (await route_messages(call("say"), say=way(lambda socket, data: None)))[0].messages == [answered(None)]
 
 
 @on_instant_loop
 @ways
-async def test_a_refusal_is_told_as_it_is_and_not_reported(way: Callable[..., Any]) -> None:
+async def test_a_refusal_is_sent_as_it_is_and_not_reported(way: Callable[..., Any]) -> None:
     connection, errors = await route_messages(call("say"), say=way(raising(EventError("full", "the room is full"))))
     assert connection.messages == [refused({"code": "full", "message": "the room is full"})]
     assert errors == []
@@ -108,7 +108,9 @@ async def test_a_refusal_is_told_as_it_is_and_not_reported(way: Callable[..., An
 @on_instant_loop
 @ways
 @pytest.mark.parametrize("error", [KeyError("secret"), asyncio.CancelledError("secret")])
-async def test_a_failure_is_reported_and_its_text_stays_here(way: Callable[..., Any], error: BaseException) -> None:
+async def test_a_failure_is_reported_and_its_text_stays_on_the_server(
+    way: Callable[..., Any], error: BaseException
+) -> None:
     connection, errors = await route_messages(
         call("say"), call("other", id="y"), say=way(raising(error)), other=lambda: 1
     )
@@ -155,7 +157,7 @@ async def test_a_payload_is_checked_before_the_handler_runs(handler: Callable[..
 
 
 @on_instant_loop
-async def test_a_payload_nobody_takes_is_not_read() -> None:
+async def test_a_payload_that_no_handler_takes_is_not_decoded() -> None:
     connection, errors = await route_messages('{"event":"say","payload":1e999,"callbackId":"x"}', say=lambda: "fine")
     assert (connection.messages, errors) == ([answered("fine")], [])
 
@@ -184,7 +186,7 @@ async def test_a_call_that_nobody_handles_is_refused_and_an_event_ignored() -> N
 
 @on_instant_loop
 @pytest.mark.parametrize("name", ["connection", "close", "__proto__", "__class__", "toString", "on_connect"])
-async def test_no_name_means_more_than_an_event(name: str) -> None:
+async def test_no_event_name_has_a_special_meaning(name: str) -> None:
     assert (await route_messages(call(name)))[0].messages == [refused(NO_HANDLER)]
     handlers: dict[str, Any] = {name: lambda: 5}
     assert (await route_messages(call(name), **handlers))[0].messages == [answered(5)]
@@ -202,7 +204,7 @@ async def test_no_name_means_more_than_an_event(name: str) -> None:
         '{"event":"say","payload":' + "[" * 100_000 + "]" * 100_000 + ',"callbackId":"x"}',
     ],
 )
-async def test_a_call_that_is_no_message_is_refused(text: str) -> None:
+async def test_an_invalid_message_with_a_call_id_is_refused(text: str) -> None:
     connection, errors = await route_messages(text, say=lambda: 1)
     (message,) = connection.messages
     assert (message["callbackId"], message["error"]["code"]) == ("x", "INVALID_MESSAGE")
@@ -224,7 +226,7 @@ async def test_a_call_that_is_no_message_is_refused(text: str) -> None:
         '{"callId":"nobody waits","error":{"code":"a"}}',
     ],
 )
-async def test_what_is_no_message_and_no_call_is_ignored(text: str) -> None:
+async def test_an_invalid_message_without_a_call_id_is_ignored(text: str) -> None:
     called: list[str] = []
     connection, errors = await route_messages(text, say=lambda: called.append("say"))
     assert (connection.frames, connection.closes, errors, called) == ([], [], [], [])
@@ -261,7 +263,7 @@ async def test_more_handlers_than_the_limit_are_refused(several: bool, way: Call
     assert [str(error) for error in errors] == ["BUSY: too many of your events are still being handled"]
 
 
-async def test_answers_take_the_form_that_was_agreed_on() -> None:
+async def test_answers_have_the_format_that_was_agreed_on() -> None:
     server = FakeServer()
     server.events.on("say", synchronous)
     form = frame_format(msgpack=True, deflate=False)
@@ -283,10 +285,10 @@ async def test_answers_take_the_form_that_was_agreed_on() -> None:
         ('{"callId":"1","payload":1e999}', "INVALID_PAYLOAD"),
     ],
 )
-async def test_a_clients_answer_reaches_who_waits_for_it(text: str, expected: Any) -> None:
+async def test_a_clients_answer_reaches_its_waiter(text: str, expected: Any) -> None:
     server = FakeServer()
     session, _ = server.connect()
-    waiter = OneAnswer()
+    waiter = PendingPeerCall()
     session.peer.expect("1", waiter)
     server.router.receive(session, JSON, text)
     server.router.receive(session, JSON, '{"callId":"1","payload":"again"}')
@@ -303,7 +305,7 @@ async def test_a_clients_answer_reaches_who_waits_for_it(text: str, expected: An
     ("events", "closes"),
     [(["$background"], [4013]), (["$background", "$foreground"], []), (["$foreground"], []), (["$other"], [])],
 )
-async def test_a_client_says_that_it_is_in_the_background_and_back(events: list[str], closes: list[int]) -> None:
+async def test_a_client_in_the_background_is_closed_unless_it_comes_back(events: list[str], closes: list[int]) -> None:
     connection, errors = await route_messages(*(f'{{"event":"{event}","payload":null}}' for event in events))
     assert [code for code, _ in connection.closes] == closes
     assert (connection.messages, errors) == ([], [])

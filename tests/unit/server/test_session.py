@@ -62,7 +62,7 @@ async def test_messages_are_delivered_once_the_user_is_known(verdict: Verdict) -
 @pytest.mark.parametrize(
     "verdict", [Verdict(reject=Reject(4011, "no")), verdict_after(5, Reject(4011, "no"))], ids=["sync", "async"]
 )
-async def test_a_refused_connection_is_closed_and_sees_and_shows_nothing(verdict: Verdict) -> None:
+async def test_a_refused_connection_is_closed_and_no_hook_runs(verdict: Verdict) -> None:
     connection, notes = await run_connection(verdict, SAY)
     assert connection.closes[0] == (4011, "no")
     assert notes == []
@@ -86,7 +86,7 @@ async def test_a_hook_that_takes_too_long_closes_the_connection() -> None:
 
 
 @on_instant_loop
-async def test_a_hook_that_does_not_end_when_it_is_cancelled_keeps_no_connection() -> None:
+async def test_a_hook_that_ignores_its_cancellation_does_not_keep_the_connection() -> None:
     async def stubborn() -> str:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(100)
@@ -99,7 +99,7 @@ async def test_a_hook_that_does_not_end_when_it_is_cancelled_keeps_no_connection
 
 
 @on_instant_loop
-async def test_without_a_user_the_sockets_id_is_it() -> None:
+async def test_without_a_user_the_id_of_the_socket_is_the_user() -> None:
     _, notes = await run_connection(verdict_after(5, None), SAY)
     assert notes[0].removeprefix("connect ") == notes[1].removeprefix("say ") != ""
 
@@ -117,7 +117,7 @@ async def test_messages_wait_for_an_asynchronous_on_connect() -> None:
     assert connection.messages == [{"event": "loaded", "payload": None}]
 
 
-async def test_the_heartbeat_is_echoed_and_no_event() -> None:
+async def test_the_heartbeat_is_echoed_and_is_not_an_event() -> None:
     server = FakeServer(heartbeat=Heartbeat(text="ping"))
     notes: list[str | bytes] = []
     server.hooks.on_heartbeat(lambda socket: notes.append(socket.user))
@@ -130,7 +130,7 @@ async def test_the_heartbeat_is_echoed_and_no_event() -> None:
 
 
 @on_instant_loop
-async def test_a_connection_that_goes_takes_everything_with_it() -> None:
+async def test_a_lost_connection_leaves_nothing_behind() -> None:
     server = FakeServer()
     notes: list[Any] = []
     server.hooks.on_disconnect(lambda socket, close: notes.append((socket.rooms, close)))
@@ -176,7 +176,7 @@ async def test_a_refused_identification_keeps_the_rooms_to_the_end() -> None:
 @pytest.mark.parametrize("size", [0, 100, 900])
 @pytest.mark.parametrize("phase", ["authenticate", "on_connect"])
 @on_instant_loop
-async def test_reading_pauses_beyond_what_is_held_until_the_client_is_let_in(phase: str, size: int) -> None:
+async def test_reading_pauses_when_the_backlog_is_full_until_the_client_is_let_in(phase: str, size: int) -> None:
     server, seen = FakeServer(Limits(max_message=10_000), Heartbeat(interval=0.3, timeout=0.3)), list[int]()
     server.events.on("say", lambda socket, data: seen.append(data[0]))
 
@@ -202,7 +202,7 @@ async def test_reading_pauses_beyond_what_is_held_until_the_client_is_let_in(pha
 
 
 @on_instant_loop
-async def test_what_waited_is_handled_in_turns_and_nothing_overtakes_it() -> None:
+async def test_the_backlog_is_handled_in_parts_and_in_order() -> None:
     server, seen, first = FakeServer(), list[int](), asyncio.Event()
 
     @server.events.on("say")

@@ -36,7 +36,7 @@ async def wait_for_sessions(leaving: dict[str, float], timeout: float) -> tuple[
     return round(took, 3), left
 
 
-def test_sessions_are_there_until_they_are_gone() -> None:
+def test_sessions_are_kept_until_they_are_discarded() -> None:
     sessions, first, second = Sessions(), session("a"), session("b")
     sessions.add(first)
     sessions.add(second)
@@ -68,9 +68,9 @@ async def test_a_wait_that_is_cancelled_as_the_last_one_goes_is_cancelled(turns:
     assert too_late or waiting.cancelled()
 
 
-async def test_nobody_is_not_waited_for() -> None:
+async def test_waiting_without_sessions_ends_at_once() -> None:
     assert await wait_for_sessions({}, timeout=10) == (0, 0)
 
 
-async def test_time_that_is_over_is_not_waited() -> None:
+async def test_a_negative_timeout_ends_at_once() -> None:
     assert await wait_for_sessions({"a": 1}, timeout=-1) == (0, 1)

@@ -12,11 +12,11 @@ class Fake:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-    def drop(self) -> None:
-        self.calls.append("drop")
+    def abort(self) -> None:
+        self.calls.append("abort")
 
-    def end(self) -> None:
-        self.calls.append("end")
+    def close(self) -> None:
+        self.calls.append("close")
 
 
 async def test_what_takes_too_long_is_dropped_and_nothing_else() -> None:
@@ -28,7 +28,7 @@ async def test_what_takes_too_long_is_dropped_and_nothing_else() -> None:
     await wait_until(lambda: slow.calls)
     handshakes.add(later)
     await wait_until(lambda: later.calls)
-    assert (slow.calls, quick.calls, later.calls) == (["drop"], [], ["drop"])
+    assert (slow.calls, quick.calls, later.calls) == (["abort"], [], ["abort"])
 
 
 async def test_nobody_is_dropped_early() -> None:
@@ -48,7 +48,7 @@ async def test_all_are_ended_once(number: int) -> None:
     handshakes, all_there_are = PendingHandshakes(0.01), [Fake() for _ in range(number)]
     for each in all_there_are:
         handshakes.add(each)
-    handshakes.end()
-    handshakes.end()
+    handshakes.close()
+    handshakes.close()
     await asyncio.sleep(0.03)
-    assert [each.calls for each in all_there_are] == [["end"]] * number
+    assert [each.calls for each in all_there_are] == [["close"]] * number

@@ -82,7 +82,7 @@ def read(peer: socket.socket, size: int) -> bytes:
 
 def test_what_the_kernel_takes_leaves_at_once(ends: Ends) -> None:
     transport = FakeTransport(ends[0])
-    gate_over(transport).send(b"hello")
+    gate_over(transport).write_frames(b"hello")
     assert read(ends[1], 5) == b"hello"
     assert not transport.kept
 
@@ -92,10 +92,10 @@ def test_what_the_transport_keeps_leaves_first(ends: Ends) -> None:
     transport = FakeTransport(own)
     gate = gate_over(transport)
     transport.write(b"HTTP/1.1 101 ")
-    gate.send(b"frame")
+    gate.write_frames(b"frame")
     assert gate.waiting == 18
     transport.leave(own)
-    gate.send(b" next")
+    gate.write_frames(b" next")
     assert read(peer, 23) == b"HTTP/1.1 101 frame next"
 
 
@@ -103,9 +103,9 @@ def test_a_partial_write_keeps_the_order(ends: Ends) -> None:
     own, peer = ends
     transport = FakeTransport(own)
     gate, much = gate_over(transport), bytes(index % 251 for index in range(4 * 1024 * 1024))
-    gate.send(much)
+    gate.write_frames(much)
     assert 0 < len(transport.kept) < len(much), "the kernel took a part"
-    gate.send(b"second")
+    gate.write_frames(b"second")
     own.setblocking(True)
     taken = len(much) - len(transport.kept) + 6
     got = read(peer, taken)
@@ -120,7 +120,7 @@ def test_a_kernel_that_takes_nothing_loses_nothing(ends: Ends) -> None:
         while True:
             own.send(bytes(65536))
     transport = FakeTransport(own)
-    gate_over(transport).send(b"later")
+    gate_over(transport).write_frames(b"later")
     assert transport.kept == b"later"
 
 
@@ -129,7 +129,7 @@ def test_nothing_is_written_to_a_connection_that_is_closing(ends: Ends) -> None:
     transport = FakeTransport(own)
     gate = gate_over(transport)
     transport.closing = True
-    gate.send(b"too late")
+    gate.write_frames(b"too late")
     peer.setblocking(False)
     with pytest.raises(BlockingIOError):
         peer.recv(1)
@@ -140,13 +140,13 @@ def test_a_lost_connection_is_not_the_senders_matter(ends: Ends) -> None:
     own, peer = ends
     transport = FakeTransport(own)
     peer.close()
-    gate_over(transport).send(b"hello?")
+    gate_over(transport).write_frames(b"hello?")
     assert not transport.kept
 
 
 def test_tls_is_left_to_the_transport(ends: Ends) -> None:
     transport = FakeTransport(ends[0], tls=True)
-    gate_over(transport).send(b"secret")
+    gate_over(transport).write_frames(b"secret")
     assert transport.kept == b"secret"
 
 

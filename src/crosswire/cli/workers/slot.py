@@ -1,4 +1,4 @@
-"""One of the workers that a supervisor keeps running."""
+"""Slots of workers, which a supervisor keeps filled."""
 
 from __future__ import annotations
 

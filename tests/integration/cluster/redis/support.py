@@ -1,4 +1,4 @@
-"""Ports of one bus, that end with the test."""
+"""Started ports of a Redis bus, and a stopwatch that leaves out standstills."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crosswire.testing.bus_member import CHANNEL, BusMember
 from crosswire.types import GapInfo, LinkStatus
 
 _STANDSTILL = 0.1
-"""Seconds. If a thread that has nothing else to do is not run for longer, no thread of the process is."""
+"""Seconds; an idle thread that is not run for longer shows that no thread of this process was."""
 
 
 class RedisMember(BusMember):
@@ -31,31 +31,31 @@ class RedisMember(BusMember):
 
     @property
     def healthy(self) -> list[bool]:
-        """Of each Redis, whether it is."""
+        """Whether each Redis is healthy."""
         return [status.healthy for status in self.redis.status()]
 
     @property
     def gaps(self) -> list[GapInfo]:
-        """It was told of."""
+        """The values that it was told of."""
         return [value for what, value in self.told if what == "gap" and isinstance(value, GapInfo)]
 
     @property
     def statuses(self) -> list[LinkStatus]:
-        """It was told of."""
+        """The values that it was told of."""
         return [value for what, value in self.told if isinstance(value, LinkStatus)]
 
     def numbers(self, channel: bytes = CHANNEL) -> list[int]:
-        """What came on a channel, where the bodies are numbers."""
+        """The bodies that came on a channel, as numbers."""
         return list(map(int, self.bodies(channel)))
 
     def times(self, what: str) -> int:
-        """How often it was told of something."""
+        """Return how often a callback was called."""
         return sum(each == what for each, _ in self.told)
 
 
 @asynccontextmanager
-async def crew(bus: Redis | Sequence[Redis], count: int = 1) -> AsyncIterator[list[RedisMember]]:
-    """Start ports: so many of one bus, or one of each of several."""
+async def started_members(bus: Redis | Sequence[Redis], count: int = 1) -> AsyncIterator[list[RedisMember]]:
+    """Start ``count`` ports of one bus, or one port of each of several buses."""
     buses = [bus] * count if isinstance(bus, Redis) else bus
     members = [RedisMember(each, f"node {number}") for number, each in enumerate(buses)]
     try:
@@ -67,8 +67,8 @@ async def crew(bus: Redis | Sequence[Redis], count: int = 1) -> AsyncIterator[li
             await member.port.stop()
 
 
-class Watch:
-    """Tells whether something took as long as it may."""
+class Stopwatch:
+    """Measures how long something took, with and without the time in which this process stood still."""
 
     def __init__(self) -> None:
         self._began = self._looked = time.monotonic()
@@ -78,24 +78,24 @@ class Watch:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it was made: what it took at least."""
+        """Seconds since it was made."""
         return time.monotonic() - self._began
 
     @property
     def awake(self) -> float:
-        """Those in which this process did not stand still, as a busy machine lets it: what may be limited."""
+        """Seconds since it was made, without those in which a busy machine did not run this process."""
         self.look()
         return self._looked - self._began - self._stood_still
 
     def look(self) -> None:
-        """Note how long nobody has looked."""
+        """Count the time since the last look as a standstill if it is too long."""
         with self._looking:
             now = time.monotonic()
             self._stood_still += max(0.0, now - self._looked - _STANDSTILL)
             self._looked = now
 
 
-def _look_often(watching: weakref.ref[Watch]) -> None:
+def _look_often(watching: weakref.ref[Stopwatch]) -> None:
     while (watch := watching()) is not None:
         watch.look()
         del watch  # or it would live as long as this thread

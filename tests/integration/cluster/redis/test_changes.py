@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import BusUnavailable, ConfigError, NotConnected
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.redis.support import RedisMember, Watch, crew
+from tests.integration.cluster.redis.support import RedisMember, Stopwatch, started_members
 from tests.support.aio import wait_until
 
 CHANNELS = [b"cw:%d" % number for number in range(20)]
@@ -58,7 +58,7 @@ async def talk(a: RedisMember, b: RedisMember, count: int = SOME) -> None:
 async def test_one_more_is_listened_on_and_published_on_when_everybody_has_it(
     one: RedisProcess, two: RedisProcess
 ) -> None:
-    async with crew(Redis(one.url, ping_interval=30), 2) as (a, b):
+    async with started_members(Redis(one.url, ping_interval=30), 2) as (a, b):
         await b.listen(*CHANNELS)
         a.port.use_paths(b.port.paths)
         await a.redis.add(two.url)
@@ -76,7 +76,7 @@ async def test_one_more_is_listened_on_and_published_on_when_everybody_has_it(
 
 
 async def test_it_may_be_added_twice_and_at_the_same_time(one: RedisProcess, two: RedisProcess) -> None:
-    async with crew(Redis(one.url)) as (a,):
+    async with started_members(Redis(one.url)) as (a,):
         await asyncio.gather(*(a.redis.add(two.url) for _ in range(3)))
         await a.redis.add(two.url)
         await a.redis.add(one.url)
@@ -87,8 +87,8 @@ async def test_it_may_be_added_twice_and_at_the_same_time(one: RedisProcess, two
 async def test_one_that_can_not_be_reached_is_not_added(one: RedisProcess, two: RedisProcess) -> None:
     two.pause()
 
-    async with crew(Redis(one.url)) as (a,):
-        watch = Watch()
+    async with started_members(Redis(one.url)) as (a,):
+        watch = Stopwatch()
         with pytest.raises(BusUnavailable, match="not added"):
             await a.redis.add(two.url)
         assert watch.elapsed > 2.5
@@ -99,8 +99,8 @@ async def test_one_that_can_not_be_reached_is_not_added(one: RedisProcess, two: 
 
 async def test_one_that_refuses_is_an_error_in_the_configuration(one: RedisProcess) -> None:
     with RedisProcess(password="right") as redis:
-        async with crew(Redis(one.url)) as (a,):
-            watch = Watch()
+        async with started_members(Redis(one.url)) as (a,):
+            watch = Stopwatch()
             with pytest.raises(ConfigError, match="WRONGPASS"):
                 await a.redis.add(redis.url.replace("right", "s3cr3t"))
             assert watch.awake < 1
@@ -112,7 +112,7 @@ async def test_one_that_refuses_is_an_error_in_the_configuration(one: RedisProce
 async def test_adding_may_be_cancelled(one: RedisProcess, two: RedisProcess) -> None:
     two.pause()
 
-    async with crew(Redis(one.url)) as (a,):
+    async with started_members(Redis(one.url)) as (a,):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(a.redis.add(two.url), 0.1)
         assert a.redis.urls == [one.url]
@@ -121,7 +121,7 @@ async def test_adding_may_be_cancelled(one: RedisProcess, two: RedisProcess) -> 
 async def test_one_that_is_retired_is_published_on_no_more_and_still_listened_on(
     one: RedisProcess, two: RedisProcess
 ) -> None:
-    async with crew(Redis([one.url, two.url], ping_interval=30), 2) as (a, b):
+    async with started_members(Redis([one.url, two.url], ping_interval=30), 2) as (a, b):
         await b.listen(*CHANNELS)
         await talk(a, b)
         await a.redis.retire(two.url)
@@ -143,7 +143,7 @@ async def test_one_that_is_retired_is_published_on_no_more_and_still_listened_on
 
 
 async def test_one_that_is_removed_by_all_takes_nothing_with_it(one: RedisProcess, two: RedisProcess) -> None:
-    async with crew(Redis([one.url, two.url]), 2) as (a, b):
+    async with started_members(Redis([one.url, two.url]), 2) as (a, b):
         await b.listen(*CHANNELS)
         for number in range(200):
             for channel in CHANNELS:
@@ -167,7 +167,7 @@ async def test_one_that_is_removed_by_all_takes_nothing_with_it(one: RedisProces
 async def test_what_one_that_hangs_did_not_acknowledge_is_published_elsewhere_when_it_is_removed(
     one: RedisProcess, two: RedisProcess
 ) -> None:
-    async with crew(Redis([one.url, two.url], ping_interval=30), 2) as (a, b):
+    async with started_members(Redis([one.url, two.url], ping_interval=30), 2) as (a, b):
         await b.listen(*CHANNELS)
         two.pause()
         for channel in CHANNELS:
@@ -178,7 +178,7 @@ async def test_what_one_that_hangs_did_not_acknowledge_is_published_elsewhere_wh
 
 
 async def test_the_last_one_and_unknown_ones_can_not_be_removed(one: RedisProcess, two: RedisProcess) -> None:
-    async with crew(Redis([one.url, two.url])) as (a,):
+    async with started_members(Redis([one.url, two.url])) as (a,):
         for change in (a.redis.remove, a.redis.retire):
             with pytest.raises(ConfigError, match="not in use"):
                 await change("redis://elsewhere")
@@ -194,7 +194,7 @@ async def test_the_last_one_and_unknown_ones_can_not_be_removed(one: RedisProces
 
 
 async def test_a_redis_may_be_removed_and_added_again(one: RedisProcess, two: RedisProcess) -> None:
-    async with crew(Redis([one.url, two.url]), 2) as (a, b):
+    async with started_members(Redis([one.url, two.url]), 2) as (a, b):
         await b.listen(*CHANNELS)
         for _ in range(3):
             for member in (a, b):
@@ -207,7 +207,7 @@ async def test_a_redis_may_be_removed_and_added_again(one: RedisProcess, two: Re
 
 
 async def test_removing_the_only_one_that_works_is_an_outage(one: RedisProcess, two: RedisProcess) -> None:
-    async with crew(Redis([one.url, two.url])) as (a,):
+    async with started_members(Redis([one.url, two.url])) as (a,):
         two.kill()
         await wait_until(lambda: a.healthy == [True, False])
         await a.redis.remove(one.url)
@@ -219,7 +219,7 @@ async def test_removing_the_only_one_that_works_is_an_outage(one: RedisProcess, 
 
 
 async def test_one_that_was_removed_may_die(one: RedisProcess, two: RedisProcess) -> None:
-    async with crew(Redis([one.url, two.url])) as (a,):
+    async with started_members(Redis([one.url, two.url])) as (a,):
         await a.redis.remove(two.url)
         told = len(a.told)
         two.kill()
@@ -228,7 +228,7 @@ async def test_one_that_was_removed_may_die(one: RedisProcess, two: RedisProcess
 
 
 async def test_what_is_added_again_while_it_is_removed_stays(one: RedisProcess, two: RedisProcess) -> None:
-    async with crew(Redis([one.url, two.url]), 2) as (a, b):
+    async with started_members(Redis([one.url, two.url]), 2) as (a, b):
         await b.listen(*CHANNELS)
         two.pause()  # so that it takes a second until nothing waits to be acknowledged any more
         removing = asyncio.create_task(a.redis.remove(two.url))
@@ -242,7 +242,7 @@ async def test_what_is_added_again_while_it_is_removed_stays(one: RedisProcess, 
 
 
 async def test_a_removal_that_is_cancelled_leaves_all_as_it_was(one: RedisProcess, two: RedisProcess) -> None:
-    async with crew(Redis([one.url, two.url])) as (a,):
+    async with started_members(Redis([one.url, two.url])) as (a,):
         two.pause()
         removing = asyncio.create_task(a.redis.remove(two.url))
         await wait_until(lambda: a.redis._endpoints._all[id_of(two)].retired)
@@ -257,7 +257,7 @@ async def test_a_removal_that_is_cancelled_leaves_all_as_it_was(one: RedisProces
 async def test_what_is_added_while_the_node_stops_is_not_left_behind(
     one: RedisProcess, two: RedisProcess, wait: float
 ) -> None:
-    async with crew(Redis(one.url)) as (a,):
+    async with started_members(Redis(one.url)) as (a,):
         one.pause()  # it does not say goodbye
         try:
             stopping = asyncio.create_task(a.port.stop())
@@ -276,7 +276,7 @@ async def test_what_is_added_while_the_node_stops_is_not_left_behind(
 async def test_who_adds_one_that_does_not_answer_is_told_when_the_node_stops(
     one: RedisProcess, two: RedisProcess
 ) -> None:
-    async with crew(Redis(one.url)) as (a,):
+    async with started_members(Redis(one.url)) as (a,):
         two.pause()
         try:
             adding = asyncio.create_task(a.redis.add(two.url))
@@ -293,7 +293,7 @@ async def test_who_adds_one_that_does_not_answer_is_told_when_the_node_stops(
 async def test_however_changes_overlap_it_works_and_ends(
     one: RedisProcess, two: RedisProcess, steps: list[tuple[str, bool, int]]
 ) -> None:
-    async with crew(Redis(one.url)) as (a,):
+    async with started_members(Redis(one.url)) as (a,):
         changes: list[asyncio.Task[None]] = []
         for what, first, turns in steps:
             url = one.url if first else two.url

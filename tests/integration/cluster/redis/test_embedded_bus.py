@@ -19,7 +19,7 @@ from crosswire.cluster.redis.embedded.database import private_directory
 from crosswire.cluster.redis.embedded.keeper import SOCKET
 from crosswire.cluster.redis.options import Redis
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.redis.support import crew
+from tests.integration.cluster.redis.support import started_members
 from tests.support.aio import wait_until
 
 if not hasattr(socket, "SO_PEERCRED"):
@@ -55,7 +55,7 @@ def parent_of(pid: int) -> int:
 
 
 async def test_nodes_of_a_machine_meet_there(path: Path) -> None:
-    async with crew(Redis("embedded"), 2) as (a, b):
+    async with started_members(Redis("embedded"), 2) as (a, b):
         assert a.redis.urls == b.redis.urls == [HERE]
         assert a.port.paths == (f"unix:{path}",)
         await b.listen()
@@ -64,7 +64,7 @@ async def test_nodes_of_a_machine_meet_there(path: Path) -> None:
 
 
 async def test_it_comes_back_though_its_keeper_is_killed_with_it(path: Path) -> None:
-    async with crew(Redis("embedded"), 2) as (a, b):
+    async with started_members(Redis("embedded"), 2) as (a, b):
         server = server_of(path)
         for pid in (parent_of(server), server):
             os.kill(pid, signal.SIGKILL)
@@ -77,7 +77,7 @@ async def test_it_comes_back_though_its_keeper_is_killed_with_it(path: Path) -> 
 
 async def test_it_may_be_added_and_removed(path: Path) -> None:
     with RedisProcess() as redis:
-        async with crew(Redis(redis.url)) as (a,):
+        async with started_members(Redis(redis.url)) as (a,):
             await a.redis.add("embedded")
             await a.redis.add("embedded")
             assert a.redis.urls == [redis.url, HERE]

@@ -17,7 +17,7 @@ from crosswire.cluster.send_buffer import Budget
 from crosswire.core.envelopes import pack_header
 from crosswire.errors import BusUnavailable
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.redis.support import RedisMember, Watch, crew
+from tests.integration.cluster.redis.support import RedisMember, Stopwatch, started_members
 from tests.support.aio import wait_until
 
 CHANNELS = [b"cw:%d" % number for number in range(20)]
@@ -71,7 +71,7 @@ async def hears_all(b: RedisMember, end: int) -> None:
 async def test_one_that_hangs_loses_duplicates_and_reorders_nothing(
     servers: list[RedisProcess], delivery: Any, strategy: Any
 ) -> None:
-    async with crew(Redis(urls(servers), delivery=delivery, strategy=strategy), 2) as (a, b):
+    async with started_members(Redis(urls(servers), delivery=delivery, strategy=strategy), 2) as (a, b):
         await b.listen(*CHANNELS)
         end = await talk(a, lambda: len(b.got) > 400)
         servers[0].pause()
@@ -89,7 +89,7 @@ async def test_one_that_hangs_loses_duplicates_and_reorders_nothing(
 async def test_redundant_delivery_loses_duplicates_and_reorders_nothing_when_one_dies_and_returns(
     servers: list[RedisProcess], strategy: Any
 ) -> None:
-    async with crew(Redis(urls(servers), delivery="redundant", strategy=strategy), 3) as (a, b, c):
+    async with started_members(Redis(urls(servers), delivery="redundant", strategy=strategy), 3) as (a, b, c):
         await b.listen(*CHANNELS)
         await c.listen(*CHANNELS)
         end = await talk(a, lambda: len(b.got) > 400)
@@ -108,7 +108,7 @@ async def test_redundant_delivery_loses_duplicates_and_reorders_nothing_when_one
 async def test_fast_delivery_through_one_that_dies_keeps_the_order_and_tells_of_the_gap(
     servers: list[RedisProcess],
 ) -> None:
-    async with crew(Redis(urls(servers)), 2) as (a, b):
+    async with started_members(Redis(urls(servers)), 2) as (a, b):
         await b.listen(*CHANNELS)
         end = await talk(a, lambda: len(b.got) > 400)
         servers[0].kill()
@@ -126,7 +126,7 @@ async def test_fast_delivery_through_one_that_dies_keeps_the_order_and_tells_of_
 async def test_the_only_one_dies_and_what_was_published_meanwhile_arrives_when_others_listen_again(
     servers: list[RedisProcess],
 ) -> None:
-    async with crew(WaitingRedis(servers[0].url), 2) as (a, b):
+    async with started_members(WaitingRedis(servers[0].url), 2) as (a, b):
         await b.listen(*CHANNELS)
         a.port.use_paths(b.port.paths)
         servers[0].kill()
@@ -144,7 +144,7 @@ async def test_the_only_one_dies_and_what_was_published_meanwhile_arrives_when_o
 
 
 async def test_they_do_not_wait_for_others_for_ever(servers: list[RedisProcess]) -> None:
-    async with crew(Redis(servers[0].url), 2) as (a, b):
+    async with started_members(Redis(servers[0].url), 2) as (a, b):
         await b.listen()
         servers[0].kill()
         await wait_until(lambda: not a.port.available)
@@ -157,7 +157,7 @@ async def test_they_do_not_wait_for_others_for_ever(servers: list[RedisProcess])
 async def test_messages_under_way_when_a_connection_breaks_are_published_again_and_dropped_as_twins(
     servers: list[RedisProcess],
 ) -> None:
-    async with crew(Redis(servers[0].url), 2) as (a, b):
+    async with started_members(Redis(servers[0].url), 2) as (a, b):
         await b.listen(*CHANNELS)
         end = 0
         for times in range(1, 6):
@@ -172,7 +172,7 @@ async def test_over_the_buffer_messages_are_dropped_counted_and_missed(
     servers: list[RedisProcess], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        async with crew(WaitingRedis(servers[0].url, buffer=10_000), 2) as (a, b):
+        async with started_members(WaitingRedis(servers[0].url, buffer=10_000), 2) as (a, b):
             await b.listen()
             a.port.publish(b"cw:test", b"0")
             await b.receives(b"0")
@@ -198,7 +198,7 @@ async def test_over_the_buffer_messages_are_dropped_counted_and_missed(
 
 
 async def test_over_the_buffer_publishing_raises_if_that_is_wanted(servers: list[RedisProcess]) -> None:
-    async with crew(Redis(servers[0].url, buffer=10_000, overflow="raise")) as (a,):
+    async with started_members(Redis(servers[0].url, buffer=10_000, overflow="raise")) as (a,):
         servers[0].kill()
         await wait_until(lambda: not a.port.available)
         for plain in (False, True):
@@ -214,7 +214,7 @@ def publish_much(a: RedisMember, *, plain: bool) -> None:
 async def test_plain_messages_under_way_are_counted_as_dropped_and_those_that_waited_arrive(
     servers: list[RedisProcess],
 ) -> None:
-    async with crew(WaitingRedis(servers[0].url), 2) as (a, b):
+    async with started_members(WaitingRedis(servers[0].url), 2) as (a, b):
         await b.listen(plain=True)
         servers[0].pause()
         for _ in range(10):
@@ -231,7 +231,7 @@ async def test_plain_messages_under_way_are_counted_as_dropped_and_those_that_wa
 
 
 async def test_announcements_go_over_all_and_come_once(servers: list[RedisProcess]) -> None:
-    async with crew(Redis(urls(servers)), 2) as (a, b):
+    async with started_members(Redis(urls(servers)), 2) as (a, b):
         await b.listen()
         servers[1].pause()
         a.port.announce(b"cw:test", b"1")
@@ -253,13 +253,13 @@ async def test_announcements_go_over_all_and_come_once(servers: list[RedisProces
 
 async def test_what_one_redis_never_hands_on_is_missed_after_a_while(servers: list[RedisProcess]) -> None:
     options = Redis(urls(servers), ping_interval=0.1)
-    async with crew(options) as (a,):
+    async with started_members(options) as (a,):
         await a.listen()
         for number, previous in ((1, 0), (3, 2), (4, 3)):
             message = pack_header(b"somebody", number, previous) + b"%d" % number
             servers[number % 2].command("PUBLISH", "cw:test", message)
             await wait_until(lambda: a.numbers()[:1] == [1])
-        watch = Watch()
+        watch = Stopwatch()
         await wait_until(lambda: a.numbers() == [1, 3, 4])
         assert watch.elapsed > 1
         assert watch.awake < 2

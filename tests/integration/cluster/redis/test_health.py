@@ -16,7 +16,7 @@ from crosswire.errors import ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.testing.proxy import TcpProxy
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.redis.support import RedisMember, Watch, crew
+from tests.integration.cluster.redis.support import RedisMember, Stopwatch, started_members
 from tests.support.aio import wait_until
 
 
@@ -38,17 +38,17 @@ def id_of(redis: RedisProcess) -> str:
 
 def both_ways(redis: RedisProcess, proxy: TcpProxy) -> AbstractAsyncContextManager[list[RedisMember]]:
     """Start two ports: one on the Redis itself, one on the proxy in front of it."""
-    return crew([Redis(redis.url), Redis(f"redis://127.0.0.1:{proxy.port}")])
+    return started_members([Redis(redis.url), Redis(f"redis://127.0.0.1:{proxy.port}")])
 
 
 async def test_one_that_hangs_is_out_within_a_second_and_a_half_and_back_within_two(
     redis: RedisProcess, other: RedisProcess
 ) -> None:
-    async with crew(Redis([redis.url, other.url])) as (a,):
+    async with started_members(Redis([redis.url, other.url])) as (a,):
         assert set(a.port.paths) == {id_of(redis), id_of(other)}
         a.told.clear()
         redis.pause()
-        watch = Watch()
+        watch = Stopwatch()
         await wait_until(lambda: a.port.paths == (id_of(other),))
         assert watch.awake < 1.5
         await wait_until(lambda: len(a.statuses) == 1)
@@ -58,7 +58,7 @@ async def test_one_that_hangs_is_out_within_a_second_and_a_half_and_back_within_
         assert "does not answer" in str(lost.last_error)
         assert a.port.available
         redis.resume()
-        watch = Watch()
+        watch = Stopwatch()
         await wait_until(lambda: len(a.port.paths) == 2)
         assert watch.awake < 2
         (gap,) = a.gaps
@@ -70,19 +70,19 @@ async def test_one_that_hangs_is_out_within_a_second_and_a_half_and_back_within_
 async def test_one_that_is_killed_is_out_at_once_and_back_within_two_seconds_of_its_return(
     redis: RedisProcess, other: RedisProcess
 ) -> None:
-    async with crew(Redis([redis.url, other.url]), 5) as members:
+    async with started_members(Redis([redis.url, other.url]), 5) as members:
         redis.kill()
-        watch = Watch()
+        watch = Stopwatch()
         await wait_until(lambda: all(member.port.paths == (id_of(other),) for member in members))
         assert watch.awake < 0.3
         redis.restart()
-        watch = Watch()
+        watch = Stopwatch()
         await wait_until(lambda: all(len(member.port.paths) == 2 for member in members))
         assert watch.awake < 2
 
 
 async def test_the_only_one_is_unavailable_and_then_restored(redis: RedisProcess) -> None:
-    async with crew(Redis(redis.url)) as (a,):
+    async with started_members(Redis(redis.url)) as (a,):
         assert a.times("restored") == 0
         for times in (1, 2):
             redis.kill()
@@ -98,7 +98,7 @@ async def test_a_subscriber_that_hears_nothing_is_replaced_within_three_seconds(
     async with TcpProxy("127.0.0.1", redis.port) as proxy, both_ways(redis, proxy) as (a, b):
         await b.listen()
         proxy.blackhole(next(link for link in proxy.links if b"SUBSCRIBE" in link.first_bytes))
-        watch = Watch()
+        watch = Stopwatch()
         await wait_until(lambda: b.gaps)
         assert watch.awake < 3
         assert "does not come back" in str(b.redis.status()[0].last_error)
@@ -115,7 +115,7 @@ async def test_a_publisher_that_reaches_nobody_is_replaced(redis: RedisProcess, 
         proxy.blackhole(next(link for link in proxy.links if b":pub" in link.first_bytes), up=up, down=down)
         for number in range(100):
             b.port.publish(b"cw:test", b"%d" % number)
-        watch = Watch()
+        watch = Stopwatch()
         await wait_until(lambda: any(not status.healthy for status in b.statuses))
         assert watch.awake < 1.5
         await wait_until(lambda: b.port.available)
@@ -125,7 +125,7 @@ async def test_a_publisher_that_reaches_nobody_is_replaced(redis: RedisProcess, 
 
 
 async def test_losing_only_the_publisher_is_no_gap(redis: RedisProcess) -> None:
-    async with crew(Redis(redis.url), 2) as (a, b):
+    async with started_members(Redis(redis.url), 2) as (a, b):
         await b.listen()
         redis.command("CLIENT", "KILL", "TYPE", "normal")
         for number in range(100):
@@ -140,12 +140,12 @@ async def test_losing_only_the_publisher_is_no_gap(redis: RedisProcess) -> None:
 async def test_a_redis_behind_a_slow_network_is_healthy_and_its_latency_known(redis: RedisProcess) -> None:
     async with TcpProxy("127.0.0.1", redis.port) as proxy:
         proxy.delay(0.1)
-        async with crew(Redis(f"redis://127.0.0.1:{proxy.port}", ping_interval=0.05)) as (a,):
+        async with started_members(Redis(f"redis://127.0.0.1:{proxy.port}", ping_interval=0.05)) as (a,):
             await wait_until(lambda: a.healthy == [True] and 90 < (a.redis.status()[0].latency or 0) < 500)
 
 
 async def test_a_process_that_stood_still_does_not_blame_redis(redis: RedisProcess) -> None:
-    async with crew(Redis(redis.url, ping_interval=0.05, ping_timeout=0.2), 2) as (a, b):
+    async with started_members(Redis(redis.url, ping_interval=0.05, ping_timeout=0.2), 2) as (a, b):
         await b.listen()
         for _ in range(3):
             time.sleep(0.4)  # noqa: ASYNC251 - it stands still
@@ -160,7 +160,7 @@ async def test_much_at_once_does_not_make_a_redis_unhealthy(redis: RedisProcess)
     redis.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0")  # or it would cut off who reads slowly
 
     options = Redis(redis.url, ping_interval=0.05, ping_timeout=0.3, buffer=256 * 1024 * 1024)
-    async with crew(options, 2) as (a, b):
+    async with started_members(options, 2) as (a, b):
         await b.listen()
         for _ in range(2):
             for _ in range(3000):
@@ -188,9 +188,9 @@ async def test_a_name_that_stands_for_several_independent_redis_is_of_no_use(
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     options = Redis(f"redis://127.0.0.1:{port}", ping_interval=0.05, ping_timeout=0.1)
-    async with server, crew([Redis(other.url), options]) as (a, b):
+    async with server, started_members([Redis(other.url), options]) as (a, b):
         b.subscribe()
-        watch = Watch()
+        watch = Stopwatch()
         while watch.elapsed < 1.5:
             a.port.publish(b"cw:test", b"busy")
             await asyncio.sleep(0.005)
@@ -217,7 +217,7 @@ async def hand_on(
 async def test_a_redis_from_which_much_is_just_arriving_is_healthy(redis: RedisProcess, sizes: list[int]) -> None:
     async with slowly(redis, bytes_a_second=200_000) as url:
         options = Redis(url, ping_interval=0.05, ping_timeout=0.15)
-        async with crew([Redis(redis.url), options]) as (a, b):
+        async with started_members([Redis(redis.url), options]) as (a, b):
             await b.listen()
             for size in sizes:
                 a.port.publish(b"cw:test", b"x" * size)
@@ -230,7 +230,7 @@ async def test_a_redis_from_which_much_is_just_arriving_is_healthy(redis: RedisP
 async def test_one_that_hangs_is_not_healthy_for_what_was_on_its_way(redis: RedisProcess) -> None:
     async with slowly(redis, bytes_a_second=200_000) as url:
         options = Redis(url, ping_interval=0.05, ping_timeout=0.15)
-        async with crew([Redis(redis.url), options]) as (a, b):
+        async with started_members([Redis(redis.url), options]) as (a, b):
             await b.listen()
             a.port.publish(b"cw:test", b"x" * 100_000)
             await a.port.listeners(b"cw:test")  # Redis has sent it
@@ -261,7 +261,7 @@ async def slowly(redis: RedisProcess, *, bytes_a_second: int) -> AsyncIterator[s
 
 async def test_an_outage_is_logged_once(redis: RedisProcess, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        async with crew(Redis(redis.url)) as (a,):
+        async with started_members(Redis(redis.url)) as (a,):
             redis.kill()
             await wait_until(lambda: "refused" in str(a.redis.status()[0].last_error))
             assert len(caplog.records) == 1
@@ -275,7 +275,7 @@ async def test_the_owner_may_fail(redis: RedisProcess, other: RedisProcess, monk
     for name in ("paths_changed", "path_lost", "restored", "gap", "health_changed", "subscription_failed"):
         monkeypatch.setattr(RedisMember, name, fail)
 
-    async with crew(Redis([redis.url, other.url]), 2) as (a, b):
+    async with started_members(Redis([redis.url, other.url]), 2) as (a, b):
         await b.listen()
         redis.kill()
         await wait_until(lambda: b.healthy == [False, True])

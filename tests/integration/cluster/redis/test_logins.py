@@ -14,7 +14,7 @@ import pytest
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import ConfigError
 from crosswire.testing.redis_process import RedisProcess, TlsFiles, servers_here
-from tests.integration.cluster.redis.support import Watch, crew
+from tests.integration.cluster.redis.support import Stopwatch, started_members
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
 
@@ -24,7 +24,7 @@ ALL = "~* &* +@all"
 
 async def converse(url: str) -> None:
     """Let two ports talk over a Redis."""
-    async with crew(Redis(url), 2) as (a, b):
+    async with started_members(Redis(url), 2) as (a, b):
         assert a.healthy == [True]
         await b.listen()
         a.port.publish(b"cw:test", b"hello")
@@ -35,7 +35,7 @@ async def converse(url: str) -> None:
 async def refusal(url: str, **options: Any) -> str:
     """Return the text of the error with which a start fails."""
     with pytest.raises(ConfigError) as error:
-        async with crew(Redis(url, **options)):
+        async with started_members(Redis(url, **options)):
             pass
     return str(error.value)
 
@@ -81,7 +81,7 @@ async def test_a_unix_socket_with_a_password() -> None:
 
 async def test_a_wrong_password_is_an_error_in_the_configuration(caplog: pytest.LogCaptureFixture) -> None:
     with nothing_leaks(caplog), RedisProcess(password="right") as redis:
-        watch = Watch()
+        watch = Stopwatch()
         text = await refusal(redis.url.replace("right", "s3cr3t"))
         assert "WRONGPASS" in text
         assert "s3cr3t" not in text
@@ -113,13 +113,13 @@ async def test_a_user_who_may_not_even_probe_is_one(lacks: str) -> None:
 
 async def test_one_that_refuses_is_an_error_though_the_other_works() -> None:
     with RedisProcess() as one, RedisProcess(password="right") as other, pytest.raises(ConfigError, match="NOAUTH"):
-        async with crew(Redis([one.url, other.url.replace(":right@", "")])):
+        async with started_members(Redis([one.url, other.url.replace(":right@", "")])):
             pass
 
 
 async def test_who_refuses_later_is_asked_again_until_it_does_not() -> None:
     with RedisProcess(users=["user bob on >s3cr3t " + ALL]) as redis:
-        async with crew(Redis(redis.url_as("bob", "s3cr3t"))) as (a,):
+        async with started_members(Redis(redis.url_as("bob", "s3cr3t"))) as (a,):
             redis.command("ACL", "SETUSER", "bob", "resetpass", ">other")
             redis.command("CLIENT", "KILL", "USER", "bob")
             await wait_until(lambda: "WRONGPASS" in str(a.redis.status()[0].last_error))
@@ -131,7 +131,7 @@ async def test_who_refuses_later_is_asked_again_until_it_does_not() -> None:
 @pytest.mark.parametrize("role", ["pub", "sub"])
 async def test_connections_have_the_name_of_their_node(role: str) -> None:
     with RedisProcess() as redis:
-        async with crew(Redis(redis.url)):
+        async with started_members(Redis(redis.url)):
             assert f"name=crosswire:node_0:{role} " in redis.command("CLIENT", "LIST")
 
 
@@ -165,7 +165,7 @@ class TestTls:
         await converse(f"{self.url}?{how.format(self.certificate)}")
 
     async def test_a_certificate_that_is_not_trusted_is_not_accepted(self) -> None:
-        async with crew(Redis(self.url)) as (a,):
+        async with started_members(Redis(self.url)) as (a,):
             await wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in str(a.redis.status()[0].last_error))
             assert a.healthy == [False]
 
@@ -183,6 +183,6 @@ async def test_what_is_no_redis_is_not_used() -> None:
             self.transport.close()
 
     server = await asyncio.get_running_loop().create_server(Other, "127.0.0.1", 0)
-    async with server, crew(Redis(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")) as (a,):
+    async with server, started_members(Redis(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")) as (a,):
         await wait_until(lambda: "protocol" in str(a.redis.status()[0].last_error))
         assert a.healthy == [False]

@@ -14,7 +14,7 @@ from crosswire.errors import ConfigError
 from crosswire.testing.redis_process import RedisProcess
 from crosswire.testing.reserved_port import ReservedPort
 from crosswire.testing.sentinels import SentinelGroup
-from tests.integration.cluster.redis.support import crew
+from tests.integration.cluster.redis.support import started_members
 from tests.integration.cluster.support import client, make_server, running
 from tests.support.aio import wait_until
 
@@ -75,7 +75,7 @@ async def test_when_the_master_is_killed_another_is_found(
 
 
 async def test_a_master_that_hangs_and_comes_back_as_a_replica_is_not_used(mortal: SentinelGroup) -> None:
-    async with crew(Redis(mortal.url), 2) as (a, b):
+    async with started_members(Redis(mortal.url), 2) as (a, b):
         await b.listen()
         master = mortal.master
         master.pause()
@@ -109,7 +109,7 @@ def dead() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize(("down", "up"), [(1, 1), (1, 2), (2, 1)])
 async def test_sentinels_that_are_down_are_left_out(group: SentinelGroup, dead: list[str], down: int, up: int) -> None:
-    async with crew(Redis(with_places(group, *dead[:down], *places(group)[:up]))) as (a,):
+    async with started_members(Redis(with_places(group, *dead[:down], *places(group)[:up]))) as (a,):
         assert a.healthy == [True]
 
 
@@ -117,14 +117,14 @@ async def test_a_sentinel_that_hangs_is_left_out(group: SentinelGroup) -> None:
     group.sentinels[0].pause()
     try:
         for order in (places(group), places(group)[:2]):  # with a majority, and without one
-            async with crew(Redis(with_places(group, *order))) as (a,):
+            async with started_members(Redis(with_places(group, *order))) as (a,):
                 assert a.healthy == [True]
     finally:
         group.sentinels[0].resume()
 
 
 async def test_without_any_sentinel_it_is_unhealthy_and_says_so(group: SentinelGroup, dead: list[str]) -> None:
-    async with crew(Redis(with_places(group, *dead))) as (a,):
+    async with started_members(Redis(with_places(group, *dead))) as (a,):
         assert a.healthy == [False]
         error = str(a.redis.status()[0].last_error)
         assert "'main'" in error
@@ -136,10 +136,10 @@ async def test_a_service_that_no_sentinel_knows_is_an_error_in_the_configuration
 ) -> None:
     unknown = with_places(group, *places(group)).replace("/main", "/mian")
     with pytest.raises(ConfigError, match="'mian'"):
-        async with crew(Redis(unknown)):
+        async with started_members(Redis(unknown)):
             pass
     # If one did not answer, it may be the one that knows.
-    async with crew(Redis(unknown.replace("//", f"//{dead[0]},"))) as (a,):
+    async with started_members(Redis(unknown.replace("//", f"//{dead[0]},"))) as (a,):
         assert a.healthy == [False]
         assert "does not know that service" in str(a.redis.status()[0].last_error)
 
@@ -147,7 +147,7 @@ async def test_a_service_that_no_sentinel_knows_is_an_error_in_the_configuration
 async def test_sentinels_that_do_not_know_us_are_too(mortal: SentinelGroup) -> None:
     for url in (mortal.url.partition("?")[0], mortal.url.replace("=other", "=wrong")):
         with pytest.raises(ConfigError, match=r"NOAUTH|WRONGPASS") as caught:
-            async with crew(Redis(url)):
+            async with started_members(Redis(url)):
                 pass
         assert "wrong" not in str(caught.value)
 
@@ -158,10 +158,10 @@ async def test_what_is_no_master_is_not_used(group: SentinelGroup) -> None:
     (master,) = group.servers
     with RedisProcess(config={"replicaof": f"127.0.0.1 {master.port}"}) as replica:
         async with lying_sentinel(replica.port) as port:
-            async with crew(Redis(with_places(group, f"127.0.0.1:{port}"))) as (a,):
+            async with started_members(Redis(with_places(group, f"127.0.0.1:{port}"))) as (a,):
                 assert a.healthy == [False]
                 assert "slave" in str(a.redis.status()[0].last_error)
-            async with crew(Redis(with_places(group, f"127.0.0.1:{port}", *places(group)))) as (a,):
+            async with started_members(Redis(with_places(group, f"127.0.0.1:{port}", *places(group)))) as (a,):
                 assert a.healthy == [True]  # most know better
 
 
@@ -182,7 +182,7 @@ async def lying_sentinel(port: int) -> AsyncIterator[int]:
 
 async def test_a_service_may_be_added_and_removed(group: SentinelGroup) -> None:
     with RedisProcess() as plain:
-        async with crew(Redis(plain.url), 2) as (a, b):
+        async with started_members(Redis(plain.url), 2) as (a, b):
             url = with_places(group, *places(group))
             for member in (a, b):
                 await member.redis.add(url)

@@ -9,7 +9,7 @@ import pytest
 
 from crosswire.cluster.redis.options import Redis
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.redis.support import Watch, crew
+from tests.integration.cluster.redis.support import Stopwatch, started_members
 from tests.support.aio import wait_until
 
 
@@ -30,8 +30,8 @@ async def test_one_that_can_not_be_reached_does_not_hold_up_the_start_for_long(
 ) -> None:
     redis.kill()
 
-    watch = Watch()
-    async with crew(Redis([redis.url, other.url])) as (a,):
+    watch = Stopwatch()
+    async with started_members(Redis([redis.url, other.url])) as (a,):
         assert watch.elapsed > 0.4
         assert watch.awake < 1.5
         assert a.port.available
@@ -48,8 +48,8 @@ async def test_without_any_redis_a_node_starts_alone_and_says_so(
     redis.kill()
 
     with caplog.at_level(logging.WARNING):
-        watch = Watch()
-        async with crew(Redis(redis.url)) as (a,):
+        watch = Stopwatch()
+        async with started_members(Redis(redis.url)) as (a,):
             assert watch.elapsed > 1.5
             assert watch.awake < 3
             assert not a.port.available
@@ -62,17 +62,17 @@ async def test_without_any_redis_a_node_starts_alone_and_says_so(
 
 
 async def test_all_that_work_make_a_start_quick(redis: RedisProcess, other: RedisProcess) -> None:
-    watch = Watch()
-    async with crew(Redis([redis.url, other.url])) as (a,):
+    watch = Stopwatch()
+    async with started_members(Redis([redis.url, other.url])) as (a,):
         assert watch.awake < 0.3
         assert a.healthy == [True, True]
         assert a.gaps == []
 
 
 async def test_a_stop_does_not_wait_for_one_that_hangs(redis: RedisProcess) -> None:
-    async with crew(Redis(redis.url)) as (a,):
+    async with started_members(Redis(redis.url)) as (a,):
         redis.pause()
         a.port.publish(b"cw:test", b"x")
-        watch = Watch()
+        watch = Stopwatch()
         await a.port.stop()
         assert watch.awake < 1

@@ -15,7 +15,7 @@ from crosswire.errors import BusUnavailable
 from crosswire.testing.proxy import TcpProxy
 from crosswire.testing.redis_process import RedisProcess
 from crosswire.types import SubscriptionFailure
-from tests.integration.cluster.redis.support import Watch, crew
+from tests.integration.cluster.redis.support import Stopwatch, started_members
 from tests.support.aio import wait_until
 
 MANY = 20_000
@@ -41,7 +41,7 @@ async def test_joining_and_leaving_ends_in_what_is_wanted(
     redis: RedisProcess, steps: list[tuple[bool, str, int]]
 ) -> None:
     wanted: set[str] = set()
-    async with crew(Redis(redis.url)) as (a,):
+    async with started_members(Redis(redis.url)) as (a,):
         for join, channel, turns in steps:
             if join:
                 a.subscribe(channel.encode())
@@ -59,7 +59,7 @@ async def test_joining_and_leaving_ends_in_what_is_wanted(
 async def test_under_load_no_subscription_is_lost(redis: RedisProcess) -> None:
     wanted: set[bytes] = set()
     chosen = random.Random(7)
-    async with crew(Redis(redis.url), 2) as (a, b):
+    async with started_members(Redis(redis.url), 2) as (a, b):
         for number in range(20_000):
             channel = b"%d" % chosen.randrange(500)
             if channel in wanted:
@@ -82,10 +82,10 @@ async def test_under_load_no_subscription_is_lost(redis: RedisProcess) -> None:
 
 
 async def test_many_channels_are_subscribed_to_again_quickly(redis: RedisProcess) -> None:
-    async with crew(Redis(redis.url), 2) as (a, b):
+    async with started_members(Redis(redis.url), 2) as (a, b):
         await b.listen(*[b"%d" % number for number in range(MANY)])
         redis.command("CLIENT", "KILL", "TYPE", "pubsub")
-        watch = Watch()
+        watch = Stopwatch()
         await wait_until(lambda: a.gaps and b.gaps)
         assert watch.awake < 2
         assert len(subscribed(redis)) == MANY
@@ -94,7 +94,7 @@ async def test_many_channels_are_subscribed_to_again_quickly(redis: RedisProcess
 
 
 async def test_losing_only_the_subscriber_is_a_gap_and_goes_on_publishing(redis: RedisProcess) -> None:
-    async with crew(Redis(redis.url), 2) as (a, b):
+    async with started_members(Redis(redis.url), 2) as (a, b):
         await b.listen()
         b.port.publish(b"elsewhere", b"x")
         redis.command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -118,7 +118,7 @@ async def test_one_that_reads_too_slowly_for_redis_is_told_of_a_gap() -> None:
     with RedisProcess(config=limits) as redis:
         async with TcpProxy("127.0.0.1", redis.port) as proxy:
             through = Redis(f"redis://127.0.0.1:{proxy.port}", ping_timeout=20)
-            async with crew([Redis(redis.url), through]) as (a, b):
+            async with started_members([Redis(redis.url), through]) as (a, b):
                 await b.listen()
                 subscriber = next(link for link in proxy.links if b"SUBSCRIBE" in link.first_bytes)
                 proxy.hold(subscriber, up=False)
@@ -134,7 +134,7 @@ async def test_one_that_reads_too_slowly_for_redis_is_told_of_a_gap() -> None:
 
 async def test_channels_that_may_not_be_listened_on_do_not_spoil_the_others() -> None:
     with RedisProcess(users=["user bob on >pw +@all &cw:* &good:*"]) as redis:
-        async with crew(Redis(redis.url_as("bob", "pw"))) as (a,), crew(Redis(redis.url)) as (b,):
+        async with started_members(Redis(redis.url_as("bob", "pw"))) as (a,), started_members(Redis(redis.url)) as (b,):
             for channel in (b"good:1", b"bad:\xff", b"good:2"):
                 a.subscribe(channel)
             await a.port.listening(b"good:2")
@@ -161,7 +161,10 @@ async def test_channels_that_may_not_be_listened_on_do_not_spoil_the_others() ->
 
 @pytest.mark.parametrize("auto", [True, False])
 async def test_a_channel_is_left_or_not(redis: RedisProcess, auto: bool) -> None:
-    async with crew(Redis(redis.url, auto_unsubscribe=auto)) as (a,), crew(Redis(redis.url)) as (b,):
+    async with (
+        started_members(Redis(redis.url, auto_unsubscribe=auto)) as (a,),
+        started_members(Redis(redis.url)) as (b,),
+    ):
         await a.listen(b"room", b"other")
         a.port.unsubscribe(b"room")
         assert not a.port.is_listening(b"room")
@@ -180,10 +183,10 @@ async def test_a_channel_is_left_or_not(redis: RedisProcess, auto: bool) -> None
 
 async def test_waiting_to_listen_does_not_outlive_the_redis(redis: RedisProcess) -> None:
     with RedisProcess() as other:
-        async with crew(Redis([redis.url, other.url])) as (a,):
+        async with started_members(Redis([redis.url, other.url])) as (a,):
             other.pause()
             a.subscribe(b"room")
-            watch = Watch()
+            watch = Stopwatch()
             await a.port.listening(b"room")
             assert watch.awake < 2
             assert a.healthy == [True, False]

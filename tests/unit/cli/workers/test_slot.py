@@ -37,7 +37,7 @@ class FakeProcess:
         return await self.code
 
 
-class Starts:
+class StartedProcesses:
     """The processes that were started, in place of real ones."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,11 +68,11 @@ def make_slot(assignment: Assignment) -> Slot:
 
 
 @pytest.fixture
-def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
-    return Starts(monkeypatch)
+def starts(monkeypatch: pytest.MonkeyPatch) -> StartedProcesses:
+    return StartedProcesses(monkeypatch)
 
 
-async def test_a_worker_that_dies_is_started_again(starts: Starts, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_worker_that_dies_is_started_again(starts: StartedProcesses, caplog: pytest.LogCaptureFixture) -> None:
     slot = make_slot(Assignment("chat:server", number=2))
     assert (slot.name, slot.port) == ("worker 2", 0)
     running = asyncio.create_task(slot.run())
@@ -90,7 +90,7 @@ async def test_a_worker_that_dies_is_started_again(starts: Starts, caplog: pytes
         assert f"{text}; it is started again in 0.002 s" in caplog.text
 
 
-async def test_one_that_refuses_is_given_up_with_its_own_words(starts: Starts) -> None:
+async def test_one_that_refuses_is_given_up_with_its_own_words(starts: StartedProcesses) -> None:
     running = asyncio.create_task(make_slot(Assignment("chat:server")).run())
     process = await starts.another(1)
     process.told(StartRefused("no such module", 2))
@@ -101,7 +101,7 @@ async def test_one_that_refuses_is_given_up_with_its_own_words(starts: Starts) -
 
 
 async def test_one_that_refuses_after_it_has_served_is_tried_again(
-    starts: Starts, caplog: pytest.LogCaptureFixture
+    starts: StartedProcesses, caplog: pytest.LogCaptureFixture
 ) -> None:
     slot = make_slot(Assignment("chat:server"))
     running = asyncio.create_task(slot.run())
@@ -120,7 +120,7 @@ async def test_one_that_refuses_after_it_has_served_is_tried_again(
     assert caplog.text.count("can't work") == 1
 
 
-async def test_one_that_never_listens_is_given_up_in_the_end(starts: Starts) -> None:
+async def test_one_that_never_listens_is_given_up_in_the_end(starts: StartedProcesses) -> None:
     running = asyncio.create_task(make_slot(Assignment("chat:server")).run())
     for number in range(1, MAX_FAILED_STARTS + 1):
         (await starts.another(number)).code.set_result(1)
@@ -132,7 +132,7 @@ async def test_one_that_never_listens_is_given_up_in_the_end(starts: Starts) -> 
 
 
 async def test_a_system_without_processes_to_spare_is_tried_again(
-    starts: Starts, caplog: pytest.LogCaptureFixture
+    starts: StartedProcesses, caplog: pytest.LogCaptureFixture
 ) -> None:
     starts.failure = BlockingIOError(11, "Resource temporarily unavailable")
     slot = make_slot(Assignment("chat:server"))
@@ -144,7 +144,7 @@ async def test_a_system_without_processes_to_spare_is_tried_again(
     await running
 
 
-async def test_a_stop_while_it_waits_starts_nothing(starts: Starts, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_stop_while_it_waits_starts_nothing(starts: StartedProcesses, caplog: pytest.LogCaptureFixture) -> None:
     slot = Slot(Assignment("chat:server"), restart_delays=SLOW)
     running = asyncio.create_task(slot.run())
     (await starts.another(1)).code.set_result(1)
@@ -154,14 +154,14 @@ async def test_a_stop_while_it_waits_starts_nothing(starts: Starts, caplog: pyte
     assert len(starts.processes) == 1
 
 
-async def test_a_stop_while_a_process_begins_reaches_it(starts: Starts) -> None:
+async def test_a_stop_while_a_process_begins_reaches_it(starts: StartedProcesses) -> None:
     slot = make_slot(Assignment("chat:server"))
     starts.meanwhile = lambda: slot.stop(signal.SIGTERM)
     await asyncio.wait_for(slot.run(), 5)
     assert starts.processes[0].signals == [signal.SIGTERM]
 
 
-async def test_the_port_of_the_first_is_passed_on(starts: Starts) -> None:
+async def test_the_port_of_the_first_is_passed_on(starts: StartedProcesses) -> None:
     slot = make_slot(Assignment("chat:server", port=0))
     slot.use_port(1234)
     running = asyncio.create_task(slot.run())

@@ -18,10 +18,10 @@ from tests.unit.cluster.redis.fake_redis import FakeRedis
 HEADER = b"#"
 
 
-class Site:
+class FakeSite:
     """One Redis of a scene, and the endpoint for it."""
 
-    def __init__(self, scene: Scene, name: str) -> None:
+    def __init__(self, scene: PoolUnderTest, name: str) -> None:
         self._scene = scene
         dialer = Dialer(parse(f"redis://{name}"), "node", 1)
         self.endpoint = Endpoint(dialer, ProbeTiming(1, 1), b"p:1", set(), {}, scene.budget, scene)
@@ -45,7 +45,7 @@ class Site:
         self._scene.publisher_lost(self.endpoint, self.endpoint.publisher.detach(), was_usable=True)
 
 
-class Scene:
+class PoolUnderTest:
     """A pool with the buffer before it, and as many Redis as are needed."""
 
     def __init__(self, count: int, *, copies: int = 1) -> None:
@@ -54,7 +54,7 @@ class Scene:
         self.pauses = 0
         self.buffer = SendBuffer(self.budget, "drop", self.messages_dropped)
         self.pool = Pool(make_choice("round-robin", copies), self.budget, self)
-        self.sites = [Site(self, f"r{index}") for index in range(count)]
+        self.sites = [FakeSite(self, f"r{index}") for index in range(count)]
         self.use()
 
     def use(self) -> None:
@@ -110,7 +110,7 @@ async def turn() -> None:
 
 
 async def test_messages_of_one_turn_leave_in_one_write_and_are_forgotten_when_acknowledged() -> None:
-    scene = Scene(1)
+    scene = PoolUnderTest(1)
     scene.publish(b"1", b"2", b"3")
     await turn()
     assert scene.published == [[b"1", b"2", b"3"]]
@@ -122,7 +122,7 @@ async def test_messages_of_one_turn_leave_in_one_write_and_are_forgotten_when_ac
 
 
 async def test_what_comes_while_there_is_none_goes_first_when_there_is_one() -> None:
-    scene = Scene(1)
+    scene = PoolUnderTest(1)
     scene.sites[0].drop()
     scene.publish(b"1")
     scene.publish_plain(b"2")
@@ -137,7 +137,7 @@ async def test_what_comes_while_there_is_none_goes_first_when_there_is_one() -> 
 
 
 async def test_what_was_not_acknowledged_is_published_elsewhere_before_anything_newer() -> None:
-    scene = Scene(2)
+    scene = PoolUnderTest(2)
     scene.publish(b"1", b"2", b"3", b"4")
     await turn()
     assert scene.published == [[b"1", b"3"], [b"2", b"4"]]
@@ -149,7 +149,7 @@ async def test_what_was_not_acknowledged_is_published_elsewhere_before_anything_
 
 
 async def test_what_was_not_acknowledged_waits_before_anything_newer_when_there_is_none() -> None:
-    scene = Scene(1)
+    scene = PoolUnderTest(1)
     scene.publish(b"1", b"2")
     scene.sites[0].drop()
     scene.publish(b"3")
@@ -167,7 +167,7 @@ async def test_what_was_not_acknowledged_waits_before_anything_newer_when_there_
 
 
 async def test_plain_messages_are_not_published_again() -> None:
-    scene = Scene(1)
+    scene = PoolUnderTest(1)
     scene.publish(b"1")
     scene.publish_plain(b"2")
     scene.sites[0].drop()
@@ -180,7 +180,7 @@ async def test_plain_messages_are_not_published_again() -> None:
 
 
 async def test_two_copies_and_none_is_replaced_while_the_other_is_left() -> None:
-    scene = Scene(2, copies=2)
+    scene = PoolUnderTest(2, copies=2)
     scene.publish(b"1", b"2", b"3")
     scene.publish_plain(b"plain")
     await turn()
@@ -200,7 +200,7 @@ async def test_two_copies_and_none_is_replaced_while_the_other_is_left() -> None
 
 
 async def test_an_announcement_is_published_everywhere_and_nowhere_later() -> None:
-    scene = Scene(2)
+    scene = PoolUnderTest(2)
     scene.announce(b"here")
     await turn()
     assert scene.published == [[b"here"], [b"here"]]
@@ -214,7 +214,7 @@ async def test_an_announcement_is_published_everywhere_and_nowhere_later() -> No
 
 
 async def test_what_one_refuses_is_published_on_all_others_and_dropped_when_all_have_refused() -> None:
-    scene = Scene(3)
+    scene = PoolUnderTest(3)
     scene.publish(b"1")
     await turn()
     first = next(site for site in scene.sites if site.published)
@@ -232,7 +232,7 @@ async def test_what_one_refuses_is_published_on_all_others_and_dropped_when_all_
 
 
 async def test_what_has_no_number_is_dropped_when_it_is_refused() -> None:
-    scene = Scene(2)
+    scene = PoolUnderTest(2)
     scene.publish_plain(b"1")
     await turn()
     one = next(site for site in scene.sites if site.published)
@@ -244,7 +244,7 @@ async def test_what_has_no_number_is_dropped_when_it_is_refused() -> None:
 
 
 async def test_what_a_redis_refuses_another_publishes_and_so_it_does_what_that_can_not_do_now() -> None:
-    scene = Scene(2)
+    scene = PoolUnderTest(2)
     scene.publish(b"1", b"2", b"3")
     await turn()
     one, two = scene.sites
@@ -263,7 +263,7 @@ async def test_what_a_redis_refuses_another_publishes_and_so_it_does_what_that_c
 
 
 async def test_of_those_that_work_the_common_ones_are_used_or_all_if_none_is_common() -> None:
-    scene = Scene(3)
+    scene = PoolUnderTest(3)
     ids = [site.endpoint.id for site in scene.sites]
 
     async def used(common: Sequence[str] | None) -> list[int]:
@@ -283,7 +283,7 @@ async def test_of_those_that_work_the_common_ones_are_used_or_all_if_none_is_com
 
 @on_instant_loop
 async def test_after_an_outage_messages_wait_for_somebody_to_listen() -> None:
-    scene = Scene(1)
+    scene = PoolUnderTest(1)
     scene.sites[0].drop()
     scene.pool.prefer([])
     scene.publish(b"1")
@@ -300,7 +300,7 @@ async def test_after_an_outage_messages_wait_for_somebody_to_listen() -> None:
 
 @on_instant_loop
 async def test_after_an_outage_they_do_not_wait_for_ever() -> None:
-    scene = Scene(1)
+    scene = PoolUnderTest(1)
     scene.sites[0].drop()
     scene.pool.prefer([])
     scene.publish(b"1")
@@ -311,7 +311,7 @@ async def test_after_an_outage_they_do_not_wait_for_ever() -> None:
 
 @on_instant_loop
 async def test_after_another_outage_they_wait_anew() -> None:
-    scene = Scene(1)
+    scene = PoolUnderTest(1)
     scene.pool.prefer([])
     scene.sites[0].drop()
     scene.sites[0].connect()
@@ -327,7 +327,7 @@ async def test_after_another_outage_they_wait_anew() -> None:
 
 
 async def test_when_closed_it_drops_what_was_to_be_published_again() -> None:
-    scene = Scene(1)
+    scene = PoolUnderTest(1)
     scene.publish(b"1", b"2")
     await turn()
     scene.sites[0].drop()
@@ -338,7 +338,7 @@ async def test_when_closed_it_drops_what_was_to_be_published_again() -> None:
 
 
 async def test_when_closed_it_drops_what_is_lost_later() -> None:
-    scene = Scene(1)
+    scene = PoolUnderTest(1)
     scene.publish(b"1")
     await turn()
     scene.pool.close()
@@ -347,7 +347,7 @@ async def test_when_closed_it_drops_what_is_lost_later() -> None:
 
 
 async def test_it_pauses_once_while_none_can_be_used() -> None:
-    scene = Scene(2)
+    scene = PoolUnderTest(2)
     scene.sites[0].drop()
     assert scene.pauses == 0
     scene.sites[1].drop()

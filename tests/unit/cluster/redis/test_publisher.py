@@ -13,7 +13,7 @@ from tests.unit.cluster.redis.fake_redis import FakeRedis
 MESSAGE = publish(b"c", b"", b"x")
 
 
-class Scene:
+class PublisherUnderTest:
     def __init__(self) -> None:
         self.budget = Budget(1000)
         self.refused: list[tuple[Message, str]] = []
@@ -30,7 +30,7 @@ class Scene:
 
 
 async def test_each_reply_is_for_the_first_that_waits() -> None:
-    scene = Scene()
+    scene = PublisherUnderTest()
     scene.budget.free -= len(MESSAGE) * 2
     scene.publisher.publish(MESSAGE)
     first = scene.publisher.ask(command(b"PING"))
@@ -45,7 +45,7 @@ async def test_each_reply_is_for_the_first_that_waits() -> None:
 
 
 async def test_what_waits_is_returned_in_order_and_questions_have_no_answer() -> None:
-    scene = Scene()
+    scene = PublisherUnderTest()
     shared, plain = RedundantPublish(MESSAGE, 2, again=True), Plain(MESSAGE)
     scene.publisher.publish_as(plain)
     asked = scene.publisher.ask(command(b"PING"))
@@ -59,7 +59,7 @@ async def test_what_waits_is_returned_in_order_and_questions_have_no_answer() ->
 
 
 async def test_an_answer_that_nobody_waits_for_any_more_is_no_trouble() -> None:
-    scene = Scene()
+    scene = PublisherUnderTest()
     asked = scene.publisher.ask(command(b"PING"))
     asked.cancel()
     await asyncio.sleep(0)
@@ -68,13 +68,13 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_no_trouble() -> None:
 
 
 async def test_an_answer_to_nothing_ends_the_connection() -> None:
-    scene = Scene()
+    scene = PublisherUnderTest()
     scene.redis.say(b":1\r\n")
     assert not scene.publisher.line.connected
 
 
 async def test_a_question_may_be_refused() -> None:
-    scene = Scene()
+    scene = PublisherUnderTest()
     asked = scene.publisher.ask(command(b"PUBSUB", b"NUMSUB", b"c"))
     scene.redis.say(b"-NOPERM no\r\n")
     assert isinstance(await asked, hiredis.ReplyError)
@@ -82,7 +82,7 @@ async def test_a_question_may_be_refused() -> None:
 
 
 async def test_a_message_may_be_refused() -> None:
-    scene = Scene()
+    scene = PublisherUnderTest()
     scene.publisher.publish(MESSAGE)
     scene.redis.say(b"-NOPERM no\r\n")
     assert scene.refused == [(MESSAGE, "NOPERM no")]
@@ -90,7 +90,7 @@ async def test_a_message_may_be_refused() -> None:
 
 @pytest.mark.parametrize("error", ["LOADING", "READONLY", "MASTERDOWN"])
 async def test_one_that_can_not_publish_now_loses_nothing(error: str) -> None:
-    scene = Scene()
+    scene = PublisherUnderTest()
     scene.publisher.publish(MESSAGE)
     scene.publisher.publish(MESSAGE)
     scene.redis.say(f"-{error} not now\r\n:1\r\n".encode())

@@ -14,7 +14,7 @@ from tests.unit.cluster.redis.fake_redis import FakeRedis
 PROBE = b"p:1"
 
 
-class Scene:
+class SubscriberUnderTest:
     """A subscriber, what it is told to want, and what it tells."""
 
     def __init__(self) -> None:
@@ -68,8 +68,8 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
-async def connected(*channels: bytes) -> Scene:
-    scene = Scene()
+async def connected(*channels: bytes) -> SubscriberUnderTest:
+    scene = SubscriberUnderTest()
     scene.want(*channels)
     scene.attach()
     await scene.settle()
@@ -77,7 +77,7 @@ async def connected(*channels: bytes) -> Scene:
 
 
 async def test_a_new_connection_subscribes_to_everything_and_to_the_probe_last() -> None:
-    scene = Scene()
+    scene = SubscriberUnderTest()
     scene.want(b"a", b"b")
     ready = scene.attach()
     await turn()
@@ -229,7 +229,7 @@ async def test_a_refused_channel_is_asked_for_again_when_it_is_wanted_again() ->
 
 
 async def test_a_new_connection_is_ready_after_what_was_asked_for_again() -> None:
-    scene = Scene()
+    scene = SubscriberUnderTest()
     scene.redis.forbidden = {b"b"}
     scene.want(b"a", b"b")
     ready = scene.attach()
@@ -272,7 +272,7 @@ async def test_what_is_no_reply_ends_the_connection() -> None:
 
 
 async def test_a_connection_that_is_gone_already_is_not_used() -> None:
-    scene = Scene()
+    scene = SubscriberUnderTest()
     scene.redis.link.connection_lost(None)
     with pytest.raises(Unreachable):
         scene.attach()

@@ -1,4 +1,4 @@
-"""A peer that sends the bytes a test wants and reads to the end of what it gets."""
+"""Connections of raw bytes to a server, and the frames for them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def close_frame(code: int, reason: bytes = b"") -> bytes:
 
 
 class RawConnection:
-    """One TCP connection."""
+    """A TCP connection to a server."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

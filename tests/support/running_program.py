@@ -1,4 +1,4 @@
-"""A program in a process of its own, watched through what it prints."""
+"""Programs in processes of their own, and their output."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 30.0
-"""Seconds that a program may take to print what it is expected to, and to end."""
+PROGRAM_TIMEOUT = 30.0
+"""Seconds in which a program must print what a test waits for, and end."""
 
 
-class Watched:
-    """A running program. What it and the processes that it starts print is kept together."""
+class RunningProgram:
+    """A running program, with the output of its process and of those that it starts."""
 
     def __init__(self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str] | None) -> None:
         self._process = subprocess.Popen(
@@ -36,16 +36,16 @@ class Watched:
 
     @property
     def pid(self) -> int:
-        """The program's, not that of a process it started."""
+        """The process id of the program itself."""
         return self._process.pid
 
     @property
     def output(self) -> str:
-        """What was printed so far."""
+        """The output up to now."""
         with self._changed:
             return "".join(self._lines)
 
-    def wait_for(self, pattern: str, timeout: float = PATIENCE) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = PROGRAM_TIMEOUT) -> re.Match[str]:
         """Wait until the output matches a regular expression; fail if it does not in time, or if all have ended."""
         deadline = time.monotonic() + timeout
         while True:
@@ -63,23 +63,23 @@ class Watched:
         self._process.send_signal(number)
 
     def interrupt(self) -> int:
-        """Press Ctrl-C, and return the exit code."""
+        """Send SIGINT, wait until the program has ended, and return its exit code."""
         self.signal(signal.SIGINT)
         return self.wait()
 
     def wait(self) -> int:
-        """Wait until the program has ended, and all that it started: they hold the other end of what is read.
+        """Wait until the program and all processes that it started have ended: they hold the other end of the pipe.
 
         Returns:
             The program's exit code.
         """
-        code = self._process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        code = self._process.wait(PROGRAM_TIMEOUT)
+        self._reader.join(PROGRAM_TIMEOUT)
         assert not self._reader.is_alive(), f"a process that it started outlived it:\n{self.output}"
         return code
 
     def stop(self) -> None:
-        """End it, however it fares; fail if it leaves a process behind."""
+        """Kill the program if it still runs; fail if it leaves a process behind."""
         if self._process.poll() is None:
             self._process.kill()
         try:

@@ -51,7 +51,7 @@ class Peer:
 
 
 class ProxiedServer:
-    """A server, a proxy before it, and clients of that."""
+    """A server behind a proxy, and the clients of the proxy."""
 
     def __init__(self) -> None:
         self.proxy: TcpProxy
@@ -65,7 +65,7 @@ class ProxiedServer:
         return peer
 
     async def pair(self) -> tuple[Peer, Peer, ProxiedConnection]:
-        """Connect a client; return it, the server's end, and the link between."""
+        """Connect a client; return it, the server's end, and the proxied connection between them."""
         client = await self.client()
         async with asyncio.timeout(DEADLINE):
             server = await self.arrived.get()
@@ -75,9 +75,11 @@ class ProxiedServer:
         self._peers.append(Peer(reader, writer))
         self.arrived.put_nowait(self._peers[-1])
 
-    def end(self) -> None:
+    async def end(self) -> None:
+        """Abort all connections; some may have been reset by the proxy already."""
         for peer in self._peers:
             peer.writer.transport.abort()
+        await asyncio.gather(*(peer.writer.wait_closed() for peer in self._peers), return_exceptions=True)
 
 
 @asynccontextmanager
@@ -88,7 +90,7 @@ async def proxied_server() -> AsyncIterator[ProxiedServer]:
         async with TcpProxy("127.0.0.1", listener.sockets[0].getsockname()[1]) as proxied.proxy:
             yield proxied
     finally:
-        proxied.end()
+        await proxied.end()
         listener.close()
         await listener.wait_closed()
 

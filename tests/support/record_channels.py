@@ -1,4 +1,4 @@
-"""Listens in on a Redis."""
+"""Records what is published in a Redis."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.aio import wait_until
 
 
 @asynccontextmanager
-async def overhear(port: int, pattern: str) -> AsyncIterator[list[tuple[str, bytes]]]:
-    """What is published on the channels of a pattern, as a program hears it that knows nothing of us.
+async def record_channels(port: int, pattern: str) -> AsyncIterator[list[tuple[str, bytes]]]:
+    """Record the messages on the channels of a pattern, with a subscription of its own.
 
     Args:
         port: of the Redis.

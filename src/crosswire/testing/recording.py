@@ -1,4 +1,4 @@
-"""What the contract suite for transports looks through: a receiver that notes all, an acceptor that lets it in."""
+"""A receiver and an acceptor that record their calls, for the contract suite of transports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
-from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.headers import Headers
 from crosswire.transport.inbox import Event, Pong
 from crosswire.transport.interface import Accepted, Connection, HttpRequest, Response
@@ -14,46 +13,46 @@ from crosswire.types import Close
 
 
 class Peer(Protocol):
-    """The other end of a connection under test; ``MemoryClient`` and ``SocketPeer`` are such."""
+    """The other end of a connection under test; ``MessageClient`` is one."""
 
     subprotocol: str | None
     headers: Headers
 
-    def send_text(self, text: str) -> None:
-        """Send a text message."""
+    def send_text(self, text: str) -> None: ...
 
-    def send_binary(self, data: bytes) -> None:
-        """Send a binary message."""
-
-    def ping(self, payload: bytes = b"") -> None:
-        """Send a Ping."""
-
-    def pong(self, payload: bytes = b"") -> None:
-        """Send a Pong."""
+    def send_binary(self, data: bytes) -> None: ...
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Send a Close, with any code; None for an empty one."""
 
     def abort(self) -> None:
-        """Be gone without a word."""
+        """Drop the connection without a Close."""
 
     def pause_reading(self) -> None:
-        """Read no more."""
+        """Stop reading from the connection."""
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Go on reading from the connection."""
 
     async def receive(self, *, timeout: float = 5) -> Event:
         """Return what the server sent next; after the Close, raise ``NotConnected`` once the connection is gone."""
         ...
 
 
+class FramePeer(Peer, Protocol):
+    """The other end of a connection that carries frames; ``MemoryClient`` and ``SocketPeer`` are such."""
+
+    def ping(self, payload: bytes = b"") -> None: ...
+
+    def pong(self, payload: bytes = b"") -> None: ...
+
+
 class Harness:
-    """A transport that listens, as the suite needs it.
+    """A listening transport, for the contract suite.
 
     Args:
-        connect: ask it for a WebSocket, with a target and headers.
-        remote: the address that the acceptor is to see.
+        connect: asks the transport for a WebSocket, with a target and headers.
+        remote: the address that the acceptor must see.
         writes: how often the transport has written to a connection, if that can be observed.
     """
 
@@ -70,18 +69,18 @@ class Harness:
         self.writes_of_a_turn: Collection[int] = (0,) if writes is None else (1,)
 
 
-class Recorder:
-    """A ``Receiver`` that notes all it is told.
+class RecordingReceiver:
+    """A ``Receiver`` that records its calls.
 
     Args:
-        fails_at: the method that raises: "opened", "text", ...
-        ends_with: what it does as soon as it is opened: "close" or "abort", with 4003.
-        pauses_at: the method that pauses reading: "opened", "text", ...
+        fails_at: the name of the method that raises: "opened", "text", ...
+        ends_with: "close" or "abort", to end the connection with 4003 as soon as it is opened.
+        pauses_at: the name of the method that pauses reading: "opened", "text", ...
 
     Attributes:
         log: "opened", messages, Pongs and Closes, in order.
         closes: the Closes.
-        connection: the one it receives from.
+        connection: the connection it receives from.
     """
 
     def __init__(self, *, fails_at: str = "", ends_with: str = "", pauses_at: str = "") -> None:
@@ -93,7 +92,6 @@ class Recorder:
         self.connection: Connection
 
     def opened(self, connection: Connection) -> None:
-        """Note it."""
         self.connection = connection
         self._note("opened", "opened")
         if self._ends_with == "close":
@@ -102,19 +100,15 @@ class Recorder:
             connection.abort(Close(4003))
 
     def text(self, text: str) -> None:
-        """Note it."""
         self._note("text", text)
 
     def binary(self, data: bytes) -> None:
-        """Note it."""
         self._note("binary", data)
 
     def pong(self, payload: bytes) -> None:
-        """Note it."""
         self._note("pong", Pong(payload))
 
     def closed(self, close: Close) -> None:
-        """Note it."""
         self.closes.append(close)
         self._note("closed", close)
 
@@ -126,8 +120,8 @@ class Recorder:
             raise RuntimeError(f"{method} fails, as the test wants it")
 
 
-class Gatekeeper:
-    """An ``Acceptor`` that lets all in to one receiver, or refuses all.
+class RecordingAcceptor:
+    """An ``Acceptor`` that accepts every request for one receiver, or refuses every request; it records them.
 
     Args:
         receiver: of the connection.
@@ -135,15 +129,15 @@ class Gatekeeper:
         subprotocol: granted.
         deflate: granted.
         headers: of the answer.
-        wants: headers that the peer is to send.
+        wants: headers that the peer must send.
 
     Attributes:
-        requests: those that came.
+        requests: the recorded requests.
     """
 
     def __init__(
         self,
-        receiver: Recorder,
+        receiver: RecordingReceiver,
         refusal: Response | None = None,
         *,
         subprotocol: str | None = None,
@@ -157,14 +151,8 @@ class Gatekeeper:
         self._decision = refusal or Accepted(receiver, subprotocol, deflate, headers or {})
 
     def accept(self, request: HttpRequest) -> Accepted | Response:
-        """Decide."""
         self.requests.append(request)
         return self._decision
-
-
-def text_frame(text: str) -> bytes:
-    """Return a text message as it is pushed."""
-    return encode_frame(Opcode.TEXT, text.encode())
 
 
 async def eventually(predicate: Callable[[], object], what: str, *, timeout: float = 10) -> None:

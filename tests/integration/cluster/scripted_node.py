@@ -19,24 +19,24 @@ from crosswire.core.envelopes import Answer, Beat, Envelope, Goodbye, NameTaken
 from crosswire.core.messages import Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError
-from tests.support.ports import Unconcerned
+from tests.support.ignored_events import IgnoredPortEvents
 
 
 class Request(NamedTuple):
-    """What the ghost was asked."""
+    """A request that a scripted node received."""
 
     asker: Asker
     sender: str
     event: str
 
 
-class Ghost:
-    """Says that it is there, notes what it is asked, and answers nothing by itself.
+class ScriptedNode:
+    """A member of the cluster that records what it receives and sends only what the test tells it to.
 
     Attributes:
-        requests: what it was asked.
-        beats: what others said of themselves.
-        taken: what others said of its name.
+        requests: the requests that it received.
+        beats: the beats of other nodes.
+        taken: the answers to its claim of a name.
     """
 
     def __init__(self, bus: Bus, name: str, *, serves: bool = False) -> None:
@@ -45,7 +45,7 @@ class Ghost:
         self.since = time.time()
         self.serves = serves
         self.channels = Channels(bus.prefix)
-        self.port = OrderedPort(bus, Unconcerned(), name, bytes.fromhex(self.incarnation))
+        self.port = OrderedPort(bus, IgnoredPortEvents(), name, bytes.fromhex(self.incarnation))
         self.native = NativeDialect(self.port, self.channels, name, self.incarnation)
         self.requests: list[Request] = []
         self.beats: list[Beat] = []
@@ -64,14 +64,14 @@ class Ghost:
         return Beat(**{**about, **fields})
 
     def say(self, channel: bytes, envelope: Envelope) -> None:
-        """Publish anything anywhere."""
+        """Publish an envelope on any channel."""
         self.port.publish(channel, envelopes.encode(envelope))
 
     def say_goodbye(self) -> None:
         self.native.announce(Goodbye(self.name, self.incarnation, time.time_ns() // 1000))
 
     def answer_as(self, sender: str, asker: str, call_id: str, value: Any) -> None:
-        """Answer in somebody's name, to the incarnation of whoever asked."""
+        """Answer a call in the name of another node."""
         self.say(self.channels.incarnation(asker), Answer(sender, call_id, envelopes.pack(value)))
 
     # EventInbox and ReplyInbox
@@ -97,16 +97,16 @@ class Ghost:
 
 
 @asynccontextmanager
-async def haunted(bus: Bus, name: str = "ghost", *, serves: bool = False) -> AsyncIterator[Ghost]:
-    """A ghost that beats once; if it is to live for more than two seconds, let it beat again."""
-    ghost = Ghost(bus, name, serves=serves)
-    ghost.native.attend(ghost, ghost, ghost)
-    await ghost.port.start()
+async def scripted_node(bus: Bus, name: str = "scripted", *, serves: bool = False) -> AsyncIterator[ScriptedNode]:
+    """Join the cluster with a scripted node that sends one beat; a test of over two seconds must send more."""
+    scripted = ScriptedNode(bus, name, serves=serves)
+    scripted.native.attend(scripted, scripted, scripted)
+    await scripted.port.start()
     try:
-        for channel in ghost.native.own_channels:
-            await ghost.port.listening(channel)
-        ghost.native.announce(ghost.beat_of(asks=True))
-        yield ghost
+        for channel in scripted.native.own_channels:
+            await scripted.port.listening(channel)
+        scripted.native.announce(scripted.beat_of(asks=True))
+        yield scripted
     finally:
-        await ghost.port.stop()
+        await scripted.port.stop()
         await asyncio.sleep(0)

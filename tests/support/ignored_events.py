@@ -5,7 +5,7 @@ from __future__ import annotations
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 
-class Unconcerned:
+class IgnoredPortEvents:
     """Callbacks that do nothing."""
 
     def paths_changed(self) -> None: ...

@@ -8,7 +8,7 @@ from contextvars import Context
 from typing import Any
 
 
-class Work:
+class RunningHandlers:
     """The asynchronous handlers and hooks of one connection, from their start to their end.
 
     Args:

@@ -1,4 +1,4 @@
-"""Whatever waits, whoever leaves when: the life events of a connection come in order, and ``on_disconnect`` once."""
+"""The phases of a connection come in order, and ``on_disconnect`` once, whatever waits and whenever a peer leaves."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Script:
     drains: float = 0
 
 
-class Life:
+class ScriptedServer:
     """A server that notes what begins and ends; connections by number."""
 
     def __init__(self, script: Script) -> None:
@@ -217,19 +217,19 @@ def no_log() -> Iterator[None]:
 @settings(max_examples=60, deadline=None)
 @given(scripts)
 @pytest.mark.usefixtures("no_log")
-async def test_life_events_come_in_order(script: Script) -> None:
-    life = Life(script)
-    await life.play()
-    require_order(life.log)
+async def test_hooks_and_handlers_run_in_the_order_of_the_phases(script: Script) -> None:
+    scripted = ScriptedServer(script)
+    await scripted.play()
+    require_order(scripted.log)
 
 
 async def run_script(*given: tuple[float, int, str], steps: dict[str, Step], stops_at: float = 60) -> list[str]:
     """Play one script; return what began and ended, of connection 1."""
 
-    life = Life(Script(steps, list(given), stops_at=stops_at))
-    await life.play()
-    require_order(life.log)
-    return [f"{name} {what}" for number, name, what in life.log if number == "1" and name != "on_pong"]
+    scripted = ScriptedServer(Script(steps, list(given), stops_at=stops_at))
+    await scripted.play()
+    require_order(scripted.log)
+    return [f"{name} {what}" for number, name, what in scripted.log if number == "1" and name != "on_pong"]
 
 
 GREETED = ["on_connect begins", "on_connect ends"]
@@ -237,26 +237,26 @@ LEFT = ["on_disconnect begins", "on_disconnect ends"]
 
 
 @pytest.mark.parametrize("way", ["leaves", "is lost", "is kicked"])
-async def test_who_leaves_during_on_connect_is_told_of_after_it(way: str) -> None:
+async def test_on_disconnect_waits_for_on_connect(way: str) -> None:
     log = await run_script((0, 1, "comes"), (1, 1, way), steps={"on_connect": Step(3)})
     assert log == [*GREETED, *GREETED, *LEFT]
 
 
 @pytest.mark.parametrize("way", ["leaves", "is lost"])
-async def test_what_came_before_a_peer_left_is_handled_before_on_disconnect(way: str) -> None:
+async def test_messages_from_before_a_peer_left_are_handled_before_on_disconnect(way: str) -> None:
     log = await run_script(
         (0, 1, "comes"), (0.5, 1, "says"), (1, 1, way), steps={"on_connect": Step(2), "say": Step(1)}
     )
     assert log == [*GREETED, *GREETED, "say begins", "say ends", *LEFT]
 
 
-async def test_what_came_before_a_kick_is_not_handled() -> None:
+async def test_messages_from_before_a_close_by_the_server_are_not_handled() -> None:
     log = await run_script((0, 1, "comes"), (0.5, 1, "says"), (1, 1, "is kicked"), steps={"on_connect": Step(2)})
     assert log == [*GREETED, *GREETED, *LEFT]
 
 
 @pytest.mark.parametrize("name", ["on_connect", "say", "on_message", "on_heartbeat"])
-async def test_what_never_ends_is_cancelled_after_a_while(name: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_handler_that_never_ends_is_cancelled_after_linger(name: str, caplog: pytest.LogCaptureFixture) -> None:
     deed = {"on_heartbeat": "beats"}.get(name, "says")
     log = await run_script((0, 1, "comes"), (0.5, 1, deed), (1, 1, "leaves"), steps={name: Step(1000)})
     begins, ends = log.index(f"{name} begins"), len(log) - 1 - log[::-1].index(f"{name} ends")
@@ -265,37 +265,37 @@ async def test_what_never_ends_is_cancelled_after_a_while(name: str, caplog: pyt
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_a_handler_that_will_not_end_is_not_waited_for_for_ever() -> None:
-    life = Life(Script({}, []))
+async def test_a_handler_that_ignores_its_cancellation_is_not_waited_for_forever() -> None:
+    scripted = ScriptedServer(Script({}, []))
     loop, log, gone = asyncio.get_running_loop(), list[str](), asyncio.Event()
 
-    @life.server.events.on("deaf")
-    async def deaf(socket: Socket) -> None:
+    @scripted.server.events.on("stubborn")
+    async def stubborn(socket: Socket) -> None:
         for _ in range(2):
             try:
                 await asyncio.sleep(100)
             except asyncio.CancelledError:
                 log.append("no")
 
-    @life.server.hooks.on_disconnect
+    @scripted.server.hooks.on_disconnect
     def told(socket: Socket) -> None:
         log.append("gone")
         gone.set()
 
-    session, connection = life.server.connect(target="/?n=1")
-    session.text('{"event":"deaf"}')
+    session, connection = scripted.server.connect(target="/?n=1")
+    session.text('{"event":"stubborn"}')
     await asyncio.sleep(1)
     connection.close(1000)
     began = loop.time()
     await gone.wait()
     took = loop.time() - began
-    await life.server.end()
+    await scripted.server.end()
     assert 2 * LIMITS.linger <= took < 2 * LIMITS.linger + 1
     assert log[:2] == ["no", "gone"]
 
 
 @pytest.mark.parametrize("name", ["on_connect", "say"])
-async def test_a_stop_cancels_what_is_at_work_and_tells_on_disconnect(name: str) -> None:
+async def test_a_stop_cancels_handlers_and_calls_on_disconnect(name: str) -> None:
     log = await run_script(
         (0, 1, "comes"), (0.5, 1, "says"), stops_at=1, steps={"on_disconnect": Step(0.2), name: Step(1000)}
     )

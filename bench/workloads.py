@@ -1,4 +1,4 @@
-"""What is measured, and what it is compared with."""
+"""The workloads that are measured, and the formats of their figures."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ Figures = Mapping[str, float]
 
 
 def rate(figures: Figures) -> str:
-    """Say how many a second, and what one costs the server."""
+    """Format the number per second, and the server's CPU time for one."""
     return f"{figures['per_second'] / 1000:,.0f} k/s, {figures['cpu_us']:.2f} µs"
 
 
 def cpu(figures: Figures) -> str:
-    """Say what one costs all processes of the server side."""
+    """Format the CPU time of all processes of the server side for one."""
     return f"{figures['cpu_us']:.2f} µs"
 
 
 def duration(figures: Figures) -> str:
-    """Say how long it took, and what one connection costs the server."""
+    """Format the duration, and the server's CPU time for one connection."""
     return f"{figures['seconds']:.2f} s, {figures['cpu_us']:.0f} µs"
 
 
 def memory(figures: Figures) -> str:
-    """Say what one connection costs in memory."""
+    """Format the memory of one connection."""
     return f"{figures['bytes_per_client'] / 1024:.1f} KiB"
 
 
@@ -33,19 +33,20 @@ TWO_NODES, EIGHT_NODES = "2 nodes", "8 nodes"
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """One row of the table.
+class Workload:
+    """A workload, one row of the table.
 
     Attributes:
-        title: what is done.
-        mode: the mode of the load generator, with its options.
-        show: how the figures of a run are written.
-        figure: the figure that is compared.
-        more_is_better: whether the best of several runs is the one with the most.
-        servers: who does it, by turns; the first one is compared with the second.
-        ports: how many of the servers' ports clients connect to, the first ones; None for all.
-        original: the original's figure in the design notes, measured by their author on another run.
-        target: the project's own budget, which the measured figure is to meet.
+        title: description, for the table.
+        mode: mode of the load generator.
+        options: options of the load generator.
+        show: formats the figures of a run.
+        figure: name of the figure that is compared.
+        more_is_better: whether the run with the largest figure is the best.
+        servers: servers that are measured in alternation; the first one is compared with the second.
+        ports: number of the servers' ports that clients connect to, the first ones; None for all.
+        original: figure of the original in the design notes, measured by their author on another run.
+        target: budget of the project that the measured figure has to meet.
     """
 
     title: str
@@ -65,47 +66,47 @@ class Work:
         return choose(runs, key=lambda figures: figures[self.figure])
 
     def timed(self, seconds: float) -> dict[str, object]:
-        """Return the options of a run that measures for so many seconds, where the mode has a duration."""
+        """Return the options of a run; it measures for so many seconds, if the mode has a duration."""
         return {**self.options, **({"seconds": seconds, "warmup": min(1.0, seconds / 2)} if self.is_timed else {})}
 
     @property
     def is_timed(self) -> bool:
-        """Whether the mode lasts as long as one says."""
+        """Whether the mode has a duration, rather than an amount of work."""
         return self.mode in ("fanout", "calls", "tell")
 
 
 # The figures in `original` are those of the design notes, measured by their author. There a call cost the bare loop
 # 5.6 µs, which is what a call in a write of its own costs; hence the rows that they stand in.
-WORKS = [
-    Work(
+WORKLOADS = [
+    Workload(
         "fan-out to 1,000 clients, 8 messages in flight",
         "fanout",
         {"clients": 1000, "inflight": 8},
         original="88 k/s, 11.8 µs",
         target="400 k/s, ratio 0.8",
     ),
-    Work(
+    Workload(
         "fan-out to 100 clients, one in flight",
         "fanout",
         {"clients": 100, "inflight": 1},
         original="104 k/s",
     ),
-    Work(
+    Workload(
         "calls, 100 clients, 8 in flight each, one write a call",
         "calls",
         {"clients": 100, "inflight": 8, "batch": 0},
         original="60 k/s, 14.4 µs",
         target="120 k/s",
     ),
-    Work(
+    Workload(
         "the same, the handler a coroutine", "calls", {"clients": 100, "inflight": 8, "batch": 0, "event": "say_async"}
     ),
-    Work("calls, 100 clients, 8 in flight each, in one write", "calls", {"clients": 100, "inflight": 8}),
-    Work("the same, the handler a coroutine", "calls", {"clients": 100, "inflight": 8, "event": "say_async"}),
-    Work(
+    Workload("calls, 100 clients, 8 in flight each, in one write", "calls", {"clients": 100, "inflight": 8}),
+    Workload("the same, the handler a coroutine", "calls", {"clients": 100, "inflight": 8, "event": "say_async"}),
+    Workload(
         "connect 9,000 clients", "connect", {"clients": 9000}, duration, "seconds", more_is_better=False, target="2 s"
     ),
-    Work(
+    Workload(
         "memory of an idle connection in a room",
         "idle",
         {"clients": 2000},
@@ -115,7 +116,7 @@ WORKS = [
         servers=(CROSSWIRE,),
         target="12 KiB",
     ),
-    Work(
+    Workload(
         "two nodes and Redis: fan-out to 1,000 clients, 8 in flight",
         "fanout",
         {"each": 500, "inflight": 8},
@@ -123,7 +124,7 @@ WORKS = [
         original="77 k/s",
         target="350 k/s",
     ),
-    Work(
+    Workload(
         "two nodes and Redis: user to user, one write a message",
         "tell",
         {"each": 100, "senders": 1, "inflight": 8, "batch": 0},
@@ -131,7 +132,7 @@ WORKS = [
         original="20 k/s",
         target="70 k/s",
     ),
-    Work(
+    Workload(
         "two nodes and Redis: a client's call answered by another node, one write a call",
         "calls",
         {"clients": 100, "inflight": 8, "batch": 0, "event": "ask", "payload": "[1,2,3]"},
@@ -140,7 +141,7 @@ WORKS = [
         original="7 k/s",
         target="60 k/s",
     ),
-    Work(
+    Workload(
         "user to user with 8 nodes, and with 2: CPU of all processes for one message",
         "tell",
         {"each": 100, "inflight": 8, "batch": 0},

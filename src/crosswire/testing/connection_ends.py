@@ -1,0 +1,77 @@
+"""Both ends of a connection, for the contract suite of transports."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from crosswire.core.formats import frame_format, message_format
+from crosswire.core.frames import Opcode
+from crosswire.core.limits import Limits
+from crosswire.testing.recording import FramePeer, Harness, Peer, RecordingReceiver, eventually
+from crosswire.types import Close
+
+LIMITS = Limits(max_message=256 * 1024, outbox=128 * 1024, close_timeout=5)
+"""Limits of a connection under test, unless the test gives others."""
+CHUNK = 16 * 1024
+"""Characters of a text that :func:`chunk` returns."""
+MUCH = 768 * 1024
+"""Bytes; more than an event loop's transport takes before it pauses the writer, which is 512 KiB over TLS."""
+ROOMY = Limits(outbox=4 * MUCH)
+"""Limits under which a test can fill an outbox without being dropped."""
+_MAX_CHUNKS = 4096
+"""Chunks; more than any kernel buffers for a peer that does not read."""
+_POLL_INTERVAL = 0.001
+"""Seconds between two chunks once some wait."""
+
+
+class ConnectionEnds:
+    """The peer's and the server's end of an open connection."""
+
+    def __init__(self, peer: Peer, receiver: RecordingReceiver, harness: Harness) -> None:
+        self.peer = peer
+        self.receiver = receiver
+        self.connection = receiver.connection
+        self.harness = harness
+        framed = self.connection.framed
+        self._format = frame_format(msgpack=False, deflate=False) if framed else message_format(msgpack=False)
+
+    @property
+    def frame_peer(self) -> FramePeer:
+        """The peer, where the transport carries frames."""
+        return cast(FramePeer, self.peer)
+
+    def push_text(self, text: str) -> None:
+        """Push a text message to the peer."""
+        self.connection.push(self._format.raw(Opcode.TEXT, text.encode()))
+
+    def push_binary(self, data: bytes) -> None:
+        """Push a binary message to the peer."""
+        self.connection.push(self._format.raw(Opcode.BINARY, data))
+
+    async def ended(self) -> Close:
+        """Wait until the receiver is told that the connection has ended; return how."""
+        await eventually(lambda: self.receiver.closes, "the receiver is told of the end")
+        return self.receiver.closes[0]
+
+    async def roundtrip(self) -> None:
+        """Send a message to the peer and wait for it: whatever the peer sent before has arrived by then."""
+        self.push_text("roundtrip")
+        assert await self.peer.receive() == "roundtrip"
+
+
+def chunk(number: int) -> str:
+    """Return a text of ``CHUNK`` characters that begins with its number."""
+    return f"{number} ".ljust(CHUNK)
+
+
+async def fill(ends: ConnectionEnds, *, until: int) -> int:
+    """Push chunks to a peer that does not read until ``until`` bytes wait, or it is dropped; return their number."""
+    ends.peer.pause_reading()
+    for number in range(_MAX_CHUNKS):
+        ends.push_text(chunk(number))
+        await asyncio.sleep(_POLL_INTERVAL if ends.connection.buffered else 0)
+        assert ends.connection.buffered < 2 * MUCH, "more waits than the outbox and the transport may hold"
+        if ends.connection.buffered >= until or ends.receiver.closes:
+            return number + 1
+    raise AssertionError(f"{_MAX_CHUNKS * CHUNK} bytes were sent to a peer that does not read, and none waited")

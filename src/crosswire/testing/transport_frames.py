@@ -1,0 +1,142 @@
+"""The contract of transports that carry frames: Pings, and what RFC 6455 says of Close frames and compression."""
+
+# ruff: noqa: D102 - the name of a test is its sentence
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from crosswire.core.deflate import RESPONSE, compress
+from crosswire.core.frames import Opcode, encode_frame
+from crosswire.errors import NotConnected
+from crosswire.testing.connection_ends import CHUNK, LIMITS, MUCH, ROOMY, ConnectionEnds, fill
+from crosswire.testing.recording import RecordingReceiver, eventually
+from crosswire.testing.transport_base import TransportContractBase
+from crosswire.transport.inbox import Ping, Pong
+from crosswire.types import Close, CloseCode
+
+
+class FrameContract(TransportContractBase):
+    """Tests of connections with frames."""
+
+    def test_a_ping_is_answered_with_its_payload(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            for payload in (b"", b"\x00\xff" * 62):
+                ends.frame_peer.ping(payload)
+                assert await ends.peer.receive() == Pong(payload)
+
+        self.run_with_connection(script)
+
+    def test_the_pong_to_a_ping_goes_to_the_receiver(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            ends.connection.ping(b"are you there")
+            assert await ends.peer.receive() == Ping(b"are you there")
+            await eventually(lambda: Pong(b"are you there") in ends.receiver.log, "the pong arrives")
+
+        self.run_with_connection(script)
+
+    def test_a_pong_that_nobody_asked_for_goes_to_the_receiver_too(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            ends.frame_peer.pong(b"alive")
+            await eventually(lambda: Pong(b"alive") in ends.receiver.log, "the pong arrives")
+
+        self.run_with_connection(script)
+
+    @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2999, 5000])
+    def test_a_close_code_that_must_not_be_sent_is_answered_with_1002(self, code: int) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            ends.peer.close(code)
+            answer = await ends.peer.receive()
+            assert isinstance(answer, Close)
+            assert answer.code == CloseCode.PROTOCOL_ERROR
+            assert (await ends.ended()).code == CloseCode.PROTOCOL_ERROR
+
+        self.run_with_connection(script)
+
+    def test_all_that_waits_and_the_close_reach_a_peer_that_closes_before_it_has_read(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            sent = await fill(ends, until=MUCH)
+            ends.peer.close(1000, "enough")
+            await eventually(lambda: ends.receiver.closes or ends.connection.buffered, "it arrives")
+            ends.peer.resume_reading()
+            for number in range(sent):
+                assert str(await ends.peer.receive()).startswith(f"{number} ")
+            assert await ends.peer.receive() == Close(1000, "enough")
+            assert await ends.ended() == Close(1000, "enough")
+
+        self.run_with_connection(script, limits=ROOMY)
+
+    def test_compressed_frames_are_understood_where_that_was_agreed(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            ends.connection.push(encode_frame(Opcode.TEXT, compress(b"again " * 100), rsv1=True))
+            assert await ends.peer.receive() == "again " * 100
+
+        self.run_with_connection(script, deflate=True, wants={"Sec-WebSocket-Extensions": RESPONSE})
+
+    def test_a_receiver_that_fails_at_a_pong_ends_the_connection_with_1011(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            ends.frame_peer.pong(b"x")
+            close = await ends.peer.receive()
+            assert isinstance(close, Close)
+            assert close.code == CloseCode.INTERNAL_ERROR
+            assert (await ends.ended()).code == CloseCode.INTERNAL_ERROR
+
+        self.run_with_connection(script, receiver=RecordingReceiver(fails_at="pong"))
+
+    def test_pings_and_pongs_keep_the_order_of_messages_and_wait_while_reading_is_paused(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            expected: list[str | bytes | Pong] = []
+            for number in range(300):
+                text = f"{number} ".ljust(number * 37 % 3000)
+                ends.peer.send_text(text)
+                ends.peer.send_binary(b"%d" % number)
+                ends.frame_peer.pong(b"%d" % number)
+                expected += [text, b"%d" % number, Pong(b"%d" % number)]
+            await ends.roundtrip()
+            assert ends.receiver.log == ["opened"]
+            ends.connection.resume_reading()
+            await eventually(lambda: len(ends.receiver.log) > len(expected), "all arrives")
+            assert ends.receiver.log[1:] == expected
+
+        self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="opened"))
+
+    def test_reading_can_be_paused_by_a_pong(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            rounds = 16 * LIMITS.max_message // CHUNK
+            for number in range(rounds):
+                ends.peer.send_text(f"{number} ".ljust(CHUNK))
+                ends.frame_peer.pong(b"%d" % number)
+            await eventually(lambda: len(ends.receiver.log) > 1, "the first arrives")
+            await ends.roundtrip()
+            assert len(ends.receiver.log) / 2 * CHUNK <= 4 * LIMITS.max_message, "a read buffer holds less"
+            while len(ends.receiver.log) <= 2 * rounds:
+                ends.connection.resume_reading()
+                await asyncio.sleep(0)
+            assert [str(text).split()[0] for text in ends.receiver.log[1::2]] == [str(n) for n in range(rounds)]
+            assert ends.receiver.log[2::2] == [Pong(b"%d" % number) for number in range(rounds)]
+
+        self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="pong"))
+
+    def test_a_peer_is_pinged_while_reading_is_paused(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            ends.push_text("hello")
+            ends.connection.ping(b"are you there")
+            assert [await ends.peer.receive(), await ends.peer.receive()] == ["hello", Ping(b"are you there")]
+
+        self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="opened"))
+
+    def test_nothing_is_pinged_or_answered_after_a_close(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            ends.connection.close(4000)
+            ends.connection.ping(b"after")
+            ends.frame_peer.ping(b"late")
+            assert await ends.peer.receive() == Close(4000)
+            with pytest.raises(NotConnected):
+                await ends.peer.receive()
+            await ends.ended()
+            ends.connection.ping(b"hello?")
+            assert ends.receiver.log == ["opened", Close(4000)]
+
+        self.run_with_connection(script)

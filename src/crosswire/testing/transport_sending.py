@@ -1,0 +1,160 @@
+"""The contract of every transport: messages that are sent, and buffered for a peer that does not read."""
+
+# ruff: noqa: D102 - the name of a test is its sentence
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from crosswire.core.limits import Limits
+from crosswire.testing.connection_ends import CHUNK, LIMITS, MUCH, ROOMY, ConnectionEnds, chunk, fill
+from crosswire.testing.recording import eventually
+from crosswire.testing.transport_base import TransportContractBase
+from crosswire.types import Close, CloseCode
+
+
+class SendingContract(TransportContractBase):
+    """Tests of messages that are pushed."""
+
+    def test_frames_leave_in_the_order_they_were_pushed(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            expected = [f"{number} {'x' * (number * 37 % 3000)}" for number in range(300)]
+            for number, text in enumerate(expected):
+                ends.push_text(text)
+                if number % 20 == 0:
+                    await asyncio.sleep(0)
+            assert [await ends.peer.receive() for _ in expected] == expected
+
+        self.run_with_connection(script, limits=ROOMY)
+
+    def test_frames_of_one_turn_leave_in_one_write(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            before = ends.harness.writes()
+            for number in range(100):
+                ends.push_text(str(number))
+            assert [await ends.peer.receive() for _ in range(100)] == [str(number) for number in range(100)]
+            assert ends.harness.writes() - before in ends.harness.writes_of_a_turn
+
+        self.run_with_connection(script)
+
+    def test_buffered_grows_while_the_peer_does_not_read_and_falls_afterwards(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            sent = await fill(ends, until=MUCH)
+            assert ends.connection.buffered >= MUCH
+            ends.peer.resume_reading()
+            for number in range(sent):
+                assert str(await ends.peer.receive()).startswith(f"{number} ")
+            await eventually(lambda: not ends.connection.buffered, "nothing waits any more")
+            assert not ends.receiver.closes
+
+        self.run_with_connection(script, limits=ROOMY)
+
+    def test_a_peer_that_does_not_read_is_dropped_once_the_outbox_overflows(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            await fill(ends, until=LIMITS.outbox * 1000)
+            assert (await ends.ended()).code == CloseCode.TRY_AGAIN_LATER
+
+        self.run_with_connection(script)
+
+    def test_the_receiver_is_never_told_while_something_is_pushed(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            await fill(ends, until=CHUNK)
+            for _ in range((MUCH + LIMITS.outbox) // CHUNK):
+                ends.push_text(chunk(0))
+            assert not ends.receiver.closes
+            await ends.ended()
+
+        self.run_with_connection(script)
+
+    @pytest.mark.parametrize("below", [1, CHUNK, 64 * 1024, MUCH])
+    def test_one_can_wait_until_less_is_buffered(self, below: int) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            sent = await fill(ends, until=MUCH + CHUNK)
+            drained = asyncio.create_task(ends.connection.drained(below))
+            await asyncio.sleep(0)
+            assert not drained.done()
+            ends.peer.resume_reading()
+            numbers = [int(str(await ends.peer.receive()).split()[0]) for _ in range(sent)]
+            assert numbers == list(range(sent))
+            assert await drained
+            ends.push_text("later")
+            assert await ends.peer.receive() == "later"
+
+        self.run_with_connection(script, limits=ROOMY)
+
+    def test_what_is_buffered_falls_under_what_was_waited_for(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            texts: list[str] = []
+
+            async def read() -> None:
+                while not texts or texts[-1] != "end":
+                    texts.append(str(await ends.peer.receive()))
+
+            reading = asyncio.create_task(read())
+            for number in range(4 * MUCH // CHUNK):
+                ends.push_text(chunk(number))
+                if number % 8 == 7:
+                    assert await ends.connection.drained(CHUNK)
+                    assert ends.connection.buffered < CHUNK
+            ends.push_text("end")
+            await reading
+            assert len(texts) == 4 * MUCH // CHUNK + 1
+
+        self.run_with_connection(script, limits=Limits(outbox=16 * CHUNK))
+
+    def test_where_little_is_buffered_nobody_waits(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            async with asyncio.timeout(5):
+                assert await ends.connection.drained(1)
+                ends.push_text("x" * 100)
+                assert await ends.connection.drained(1)
+
+        self.run_with_connection(script)
+
+    def test_several_wait_each_for_its_own_and_one_may_give_up(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            sent = await fill(ends, until=MUCH + CHUNK)
+            marks = (1, CHUNK, MUCH, 1)
+            tasks = [asyncio.create_task(ends.connection.drained(below)) for below in marks]
+            await asyncio.sleep(0)
+            tasks[2].cancel()
+            tasks[0].cancel()
+            await asyncio.wait(tasks[:1])
+            ends.peer.resume_reading()
+            for _ in range(sent):
+                await ends.peer.receive()
+            assert await asyncio.gather(*tasks, return_exceptions=True) != [True] * 4
+            assert [task.cancelled() or task.result() for task in tasks] == [True] * 4
+
+        self.run_with_connection(script, limits=ROOMY)
+
+    @pytest.mark.parametrize("end", ["close", "abort", "overflow", "loss"])
+    def test_who_waits_is_told_that_the_connection_ends(self, end: str) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            await fill(ends, until=MUCH + CHUNK)
+            drained = asyncio.create_task(ends.connection.drained(CHUNK))
+            await asyncio.sleep(0)
+            if end == "close":
+                ends.connection.close(4000)
+            elif end == "abort":
+                ends.connection.abort(Close(4000))
+            elif end == "loss":
+                ends.peer.abort()
+            else:
+                for number in range(4 * MUCH // CHUNK):
+                    ends.push_text(chunk(number))
+            async with asyncio.timeout(10):
+                assert not await drained
+                assert not await ends.connection.drained(CHUNK)
+
+        self.run_with_connection(script, limits=ROOMY)
+
+    def test_a_single_message_over_the_limit_is_sent_if_nothing_waits(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            text = "x" * (LIMITS.outbox * 3)
+            ends.push_text(text)
+            assert await ends.peer.receive() == text
+
+        self.run_with_connection(script)

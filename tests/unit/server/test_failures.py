@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.stop_signals import InterruptedBySignal
+from tests.support.fakes import FakeServer
+from tests.support.loops import on_instant_loop
+
+REFUSAL = EventError("full", "the room is full")
+
+
+async def report(
+    error: BaseException, *, answers: bool = False, stopping: bool = False, hook: bool = True
+) -> list[BaseException]:
+    """Report an error of a handler; return what ``on_error`` was called with."""
+    server, seen = FakeServer(), list[BaseException]()
+    server.hooks.on_error.off()
+    session, _ = server.connect()
+    if hook:
+        server.hooks.on_error(lambda socket, error: seen.append(error))
+    server.failures.stopping = stopping
+    server.failures.report(session, error, "a handler of 'say'", answers=answers)
+    await server.end()
+    return seen
+
+
+@on_instant_loop
+async def test_a_failure_is_logged_and_given_to_on_error(caplog: pytest.LogCaptureFixture) -> None:
+    error = ValueError("wrong")
+    assert await report(error) == [error]
+    (record,) = caplog.records
+    assert (record.getMessage(), record.levelno) == ("a handler of 'say' failed", logging.ERROR)
+
+
+@on_instant_loop
+async def test_a_refusal_that_answers_a_call_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
+    assert await report(REFUSAL, answers=True) == []
+    assert caplog.records == []
+
+
+@on_instant_loop
+@pytest.mark.parametrize("error", [REFUSAL, InvalidPayload("not an int")])
+async def test_a_refusal_without_a_caller_is_given_to_on_error_or_logged(
+    error: EventError, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await report(error) == [error]
+    assert caplog.records == []
+    await report(error, hook=False)
+    (record,) = caplog.records
+    assert "there is no on_error hook" in record.getMessage()
+
+
+@on_instant_loop
+@pytest.mark.parametrize(("error", "stopping"), [(asyncio.CancelledError(), True), (InterruptedBySignal(), False)])
+async def test_a_handler_that_a_stop_ends_has_not_failed(
+    error: BaseException, stopping: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await report(error, stopping=stopping) == []
+    assert caplog.records == []
+
+
+@on_instant_loop
+async def test_a_failure_without_a_connection_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    server = FakeServer()
+    server.failures.report(None, ValueError("wrong"), "authenticate")
+    assert (server.errors, len(caplog.records)) == ([], 1)
+    await server.end()
+
+
+@on_instant_loop
+async def test_a_flood_of_failures_is_logged_in_part_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    server = FakeServer()
+    session, _ = server.connect()
+    for _ in range(100):
+        server.failures.report(session, ValueError("wrong"), "a handler")
+    logged = len(caplog.records)
+    await asyncio.sleep(60)
+    server.failures.report(session, ValueError("wrong"), "a handler")
+    assert logged < 20
+    assert f"({100 - logged} more of these were not logged)" in caplog.records[-1].getMessage()
+    assert len(server.errors) == 101
+    await server.end()
