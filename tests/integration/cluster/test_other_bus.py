@@ -9,7 +9,7 @@ import pytest
 from crosswire import ConfigError, Node
 from crosswire.testing import connect
 from crosswire.types import GapInfo
-from tests.integration.cluster.support import Heard, client, connection_of, make_server, running, some_nodes
+from tests.integration.cluster.support import Heard, client, connection_of, make_server, running, running_nodes
 from tests.support.aio import wait_until
 from tests.support.tcp_bus import tcp_bus
 
@@ -17,7 +17,7 @@ REPLACED = 4012
 
 
 async def test_a_newcomer_does_not_take_the_name_of_a_living_node() -> None:
-    async with tcp_bus() as (bus, _), some_nodes(bus, "holder", "watcher") as (holder, watcher):
+    async with tcp_bus() as (bus, _), running_nodes(bus, "holder", "watcher") as (holder, watcher):
         with pytest.raises(ConfigError, match="holder"):
             await Node("holder", bus=bus).start()
         assert holder.running
@@ -25,14 +25,14 @@ async def test_a_newcomer_does_not_take_the_name_of_a_living_node() -> None:
 
 
 async def test_the_name_of_a_node_that_is_gone_is_free() -> None:
-    async with tcp_bus() as (bus, _), some_nodes(bus, "watcher"):
+    async with tcp_bus() as (bus, _), running_nodes(bus, "watcher"):
         for _ in range(2):
             async with Node("again", bus=bus):
                 pass
 
 
 async def test_calls_are_answered_once_and_messages_come_in_order() -> None:
-    async with tcp_bus() as (bus, _), some_nodes(bus, "a", "b") as (a, b):
+    async with tcp_bus() as (bus, _), running_nodes(bus, "a", "b") as (a, b):
         heard = Heard(answer="yes")
         b.on("x", heard)
         for number in range(100):
@@ -73,7 +73,7 @@ async def test_a_gap_names_the_room_or_the_user_whose_message_is_missing() -> No
 
 
 async def test_what_is_sent_while_the_bus_is_away_arrives_when_it_is_back() -> None:
-    async with tcp_bus() as (bus, broker), some_nodes(bus, "a", "b") as (a, b):
+    async with tcp_bus() as (bus, broker), running_nodes(bus, "a", "b") as (a, b):
         heard, gaps = Heard(), list[GapInfo]()
         b.on("x", heard)
         a.on_gap(gaps.append)
