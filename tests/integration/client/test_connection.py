@@ -8,7 +8,7 @@ import pytest
 from crosswire.client import Client
 from crosswire.client import reconnection as reconnection_module
 from crosswire.errors import NotConnected, Refused
-from crosswire.transport.connector import Target
+from crosswire.transport.connector import ConnectTarget
 from crosswire.types import Close
 from tests.integration.client.fake_server import FakeServer, SilentServer
 from tests.integration.client.helpers import HookRecorder, quick_client
@@ -190,7 +190,7 @@ async def test_a_cancelled_connect_does_not_cancel_another() -> None:
 async def test_a_server_that_does_not_close_its_side_is_dropped() -> None:
     async with FakeServer() as server:
         client = quick_client(server.url)
-        client._targets._template = Target("", close_timeout=0.05)
+        client._targets._template = ConnectTarget("", close_timeout=0.05)
         await client.connect()
         server.last.transport.pause_reading()
         await client.close()
