@@ -17,7 +17,7 @@ from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.loops import loop_factory
 from crosswire.testing import socket_peer
 from crosswire.testing.message_transport import MessageListener
-from crosswire.testing.recording import Harness, Peer
+from crosswire.testing.recording import Harness, TransportPeer
 from crosswire.testing.transport_suite import MessageTransportContract, TransportContract
 from crosswire.transport.interface import Acceptor, Response
 from crosswire.transport.memory import MemoryClient, MemoryListener
@@ -58,7 +58,7 @@ class _OverSockets(_Contract):
         await listener.bind()
         await listener.serve()
 
-        async def connect(target: str, headers: Mapping[str, str]) -> Peer | Response:
+        async def connect(target: str, headers: Mapping[str, str]) -> TransportPeer | Response:
             unix = self.host.startswith(UNIX_PREFIX)
             address = self.host.removeprefix(UNIX_PREFIX) if unix else (self.host, listener.port)
             return await socket_peer.connect(address, target, headers.items(), tls=self.client_tls)
@@ -103,7 +103,7 @@ class TestMemory(_Contract):
     async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:
         listener, peers = MemoryListener(acceptor, limits), []
 
-        async def connect(target: str, headers: Mapping[str, str]) -> Peer | Response:
+        async def connect(target: str, headers: Mapping[str, str]) -> TransportPeer | Response:
             peer = await listener.connect(target, headers.items())
             if isinstance(peer, MemoryClient):
                 peers.append(peer)
@@ -120,7 +120,7 @@ class TestMessages(MessageTransportContract):
     async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:
         listener = MessageListener(acceptor, limits)
 
-        async def connect(target: str, headers: Mapping[str, str]) -> Peer | Response:
+        async def connect(target: str, headers: Mapping[str, str]) -> TransportPeer | Response:
             return await listener.connect(target, headers.items())
 
         yield Harness(connect, remote="memory")

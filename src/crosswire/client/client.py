@@ -32,7 +32,7 @@ from crosswire.core.options import require_count, require_seconds
 from crosswire.core.payloads import payload_type
 from crosswire.errors import NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.transport.connector import Target, connect
+from crosswire.transport.connector import ConnectTarget, connect
 from crosswire.types import ANYTHING, T
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Client:
     ) -> None:
         require_policy(reconnect_policy)
         require_tls(tls, url)
-        template = Target("", subprotocols=require_subprotocols(subprotocols), tls=tls)
+        template = ConnectTarget("", subprotocols=require_subprotocols(subprotocols), tls=tls)
         self._targets = Targets(url, params, headers, template)
         self._ping_text = require_text("ping_text", ping_text)
         self._stable_after = require_seconds("stable_after", stable_after, zero=True)

@@ -13,7 +13,7 @@ from crosswire.client.url import Params, join_params
 from crosswire.core.messages import VERSION_PARAMETER
 from crosswire.errors import NotConnected
 from crosswire.runtime.background_tasks import is_being_cancelled
-from crosswire.transport.connector import Target
+from crosswire.transport.connector import ConnectTarget
 
 T = TypeVar("T")
 Headers = Mapping[str, str]
@@ -21,6 +21,7 @@ Fresh = Callable[[], T | Awaitable[T | None] | None]
 """Function that is called before each attempt; sync or async."""
 
 _VERSION = 1
+"""Version of what this client understands besides the original's protocol: ``$ready``."""
 
 
 class Targets:
@@ -45,7 +46,7 @@ class Targets:
         url: str,
         params: Params | Fresh[Params] | None,
         headers: Headers | Fresh[Headers] | None,
-        template: Target,
+        template: ConnectTarget,
     ) -> None:
         self._url = url
         self._params = _checked("params", params)
@@ -55,7 +56,7 @@ class Targets:
         # Values that are known already are checked at once.
         self._make(None if callable(params) else params, None if callable(headers) else headers)
 
-    async def next(self) -> Target:
+    async def next(self) -> ConnectTarget:
         """Return the target of the next attempt.
 
         Raises:
@@ -63,13 +64,13 @@ class Targets:
         """
         return self._make_or_fail(await _value("params", self._params), await _value("headers", self._headers))
 
-    def _make_or_fail(self, params: Params | None, headers: Headers | None) -> Target:
+    def _make_or_fail(self, params: Params | None, headers: Headers | None) -> ConnectTarget:
         try:
             return self._make(params, headers)
         except Exception as error:  # the application's mapping may raise anything
             raise NotConnected(f"can't connect: what params or headers returned can't be used: {error}") from error
 
-    def _make(self, params: Params | None, headers: Headers | None) -> Target:
+    def _make(self, params: Params | None, headers: Headers | None) -> ConnectTarget:
         url = join_params(join_params(self._url, params), {VERSION_PARAMETER: _VERSION})
         return replace(self._template, url=url, headers=require_headers(headers))
 

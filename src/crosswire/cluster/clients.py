@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from crosswire.cluster.dialect import ClientInbox
-from crosswire.cluster.members import Load
+from crosswire.cluster.members import ClientLoad
 from crosswire.core.audience import Dispatcher, Excluded, Target, ToRoom
 from crosswire.core.envelopes import Claim
 from crosswire.core.formats import Payloads
@@ -14,7 +14,7 @@ from crosswire.core.payloads import PayloadType
 from crosswire.types import Replies, Roster, Tally
 
 
-class Clients(Dispatcher, ClientInbox, Load, Protocol):
+class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
     """Carries out on one node what audiences are asked to do."""
 
     def users(self, target: Target) -> Collection[str]:

@@ -69,7 +69,8 @@ class ClusterConnection:
         self.name = name
         self.incarnation = secrets.token_hex(8)
         self.port = OrderedPort(bus, self, name, bytes.fromhex(self.incarnation))
-        self.native = NativeDialect(self.port, Channels(bus.prefix), name, self.incarnation)
+        self._channels = Channels(bus.prefix)
+        self.native = NativeDialect(self.port, self._channels, name, self.incarnation)
         self.dialect: Dialect = self.native
         self.alone = False
         self.owns_name = False
@@ -92,6 +93,11 @@ class ClusterConnection:
         )
 
     @property
+    def dropped(self) -> int:
+        """Number of messages that were dropped, as no Redis could be reached and the buffer was full."""
+        return self.port.dropped + self.native.dropped
+
+    @property
     def refused(self) -> int:
         """Number of messages that were received and could not be read."""
         return self.port.refused + self.native.refused + (self.compat.refused if self.compat is not None else 0)
@@ -105,13 +111,13 @@ class ClusterConnection:
             ConfigError: the name is a living node's, or the options can't work.
         """
         self._responders.hold()  # until the name is known to be this node's, what comes might be meant for another
-        self.native.attend(self._responders, self._requests, self.members)
+        self.native.listen_to_nodes(self._responders, self._requests, self.members)
         if self.compat is not None:
-            self.compat.attend(self._responders.application, self._requests)
+            self.compat.listen_to_nodes(self._responders.application, self._requests)
         if self._clients.serves:
-            self.native.serve(self._clients)
+            self.native.listen_for_clients(self._clients)
             if self.compat is not None:
-                self.compat.serve(self._clients)
+                self.compat.listen_for_clients(self._clients)
         await self.port.start()
         try:
             if self.port.available:
@@ -122,18 +128,18 @@ class ClusterConnection:
                 raise ConfigError(str(error)) from error
             raise
         self._begin_handling()
-        self._tasks.start(self.members.keep_up(), "crosswire beats")
+        self._tasks.start(self.members.run(), "crosswire beats")
 
     async def _abandon(self) -> None:
         if self.members.announced:
-            self.members.say_goodbye()
+            self.members.announce_leave()
         await self.port.stop()
 
     async def leave(self) -> None:
         """Leave the cluster."""
         self._requests.end_all()
         self.native.flush()
-        self.members.say_goodbye()
+        self.members.announce_leave()
         await self.port.stop()
 
     def _required_channels(self) -> list[bytes]:
@@ -183,7 +189,7 @@ class ClusterConnection:
 
     def paths_changed(self) -> None:
         """This node listens on other Redis than before."""
-        self.members.beat_now()
+        self.members.send_beat()
 
     def path_lost(self, path: str) -> None:
         """A Redis is gone."""
@@ -194,7 +200,9 @@ class ClusterConnection:
         self._tasks.start(self._rejoin(), "crosswire rejoin")
 
     def gap(self, info: GapInfo) -> None:
-        """Messages may have been missed."""
+        """Tell the application that messages may have been missed, and whose they were."""
+        if info.channel is not None:
+            info = info._replace(user=self._channels.user_of(info.channel), room=self._channels.room_of(info.channel))
         self._hooks.fire_gap(info)
 
     def health_changed(self, status: LinkStatus) -> None:
@@ -207,10 +215,10 @@ class ClusterConnection:
 
     async def _rejoin(self) -> None:
         """Find the others again; a node that has never met them sees first that its name is its own."""
-        self.members.excuse()
+        self.members.reset_silence()
         try:
             if self.members.admitted:
-                self.members.beat_now(asks=True)
+                self.members.send_beat(asks=True)
             else:
                 await self._join()
         except ConfigError:

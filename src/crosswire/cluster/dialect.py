@@ -1,4 +1,4 @@
-"""How nodes speak: what is said of clients and between nodes, as messages on channels. Ours, or the original's."""
+"""Protocols of a dialect: how messages for clients and between nodes look, and on which channels they are sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class EventInbox(Protocol):
     """Takes the events and requests of other nodes."""
 
     def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
-        """Take an event."""
+        """Take an event that nobody waits for an answer to."""
 
     def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
         """Take an event that has to be answered."""
@@ -27,10 +27,10 @@ class ReplyInbox(Protocol):
     """Takes the replies of other nodes to this node's requests."""
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
-        """Take an answer."""
+        """Take the answer to a request."""
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
-        """Take a refusal."""
+        """Take the refusal of a request."""
 
 
 class Asker(Protocol):
@@ -50,40 +50,40 @@ class Asker(Protocol):
 
 
 class MemberInbox(Protocol):
-    """Takes what other nodes say of themselves."""
+    """Processes the messages about membership."""
 
     def beat(self, beat: Beat) -> None:
-        """One is there."""
+        """Process the beat of a node."""
 
     def goodbye(self, goodbye: Goodbye) -> None:
-        """One leaves."""
+        """Process the goodbye of a node."""
 
     def name_taken(self, taken: NameTaken) -> None:
-        """This node's name is another's."""
+        """Process the message that this node's name is another's."""
 
 
 class ClientInbox(Protocol):
-    """Takes what other nodes say to clients. A server is one; a node without clients has no use for it."""
+    """Takes the messages of other nodes for this node's clients."""
 
     def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
-        """Pass a message on to those of the target that are connected here.
+        """Deliver a message to the clients of the target that are connected here.
 
         Raises:
-            InvalidPayload: it is no JSON, and some want it as MessagePack.
+            InvalidPayload: the message is no JSON, and some clients want it as MessagePack.
         """
 
     def claimed(self, user: str, claim: Claim) -> None:
-        """Another node has a connection of this user too."""
+        """Process the claim of another node that has a connection of this user too."""
 
 
 class Dialect(Protocol):
-    """What a node can say, and listen to.
+    """The messages of a node, and the channels that they are sent on.
 
     Attributes:
-        label: tells it from others, to other nodes.
-        codec: of the payloads of nodes' events.
-        knows_members: whether all who take part are members, so that who is no member can't answer.
-        echoes: whether what is published on an application's own channel comes back to who published it.
+        label: names the dialect in the beats of nodes.
+        codec: encodes the payloads of nodes' events.
+        knows_members: whether all nodes are members, so that only members can answer.
+        echoes: whether a message on an application's own channel comes back to the node that published it.
     """
 
     label: str
@@ -92,47 +92,55 @@ class Dialect(Protocol):
     echoes: bool
 
     def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
-        """Send a message to clients of other nodes."""
+        """Send a message to the clients of other nodes."""
 
     def pack(self, data: Any) -> RawPayload:
-        """Encode the data of a node's event; raises InvalidPayload."""
+        """Encode the data of an event.
+
+        Raises:
+            InvalidPayload: the data has no form that can be sent.
+        """
         ...
 
     def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
-        """Send other nodes an event; None for all."""
+        """Send an event to other nodes; to all of them if ``to`` is None."""
 
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
-        """Send other nodes a request."""
+        """Send a request to other nodes; to all of them if ``to`` is None."""
 
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
-        """Note that this node answered a request of its own, which was sent to others too."""
+        """Publish this node's answer to its own request, if the dialect shows such an answer to others."""
 
-    def serve(self, clients: ClientInbox) -> None:
-        """Listen for clients."""
+    def listen_for_clients(self, clients: ClientInbox) -> None:
+        """Subscribe to the channels of messages for all clients."""
 
     def subscribe_room(self, namespace: str, id: str) -> None:
-        """Listen for a room."""
+        """Subscribe to the channel of a room.
+
+        Raises:
+            UsageError: the room can't be named in this dialect.
+        """
 
     def unsubscribe_room(self, namespace: str, id: str) -> None:
-        """Listen for a room no more."""
+        """Unsubscribe from the channel of a room."""
 
     def room_channel(self, namespace: str, id: str) -> bytes:
-        """Where messages for a room come."""
+        """Return the channel of a room."""
         ...
 
     def subscribe(self, channel: str, receive: ReceivePublished) -> bytes:
-        """Listen to an application's own channel; return its whole name."""
+        """Subscribe to an application's own channel; return its full name."""
         ...
 
     def unsubscribe(self, channel: str) -> None:
-        """Listen to it no more."""
+        """Unsubscribe from an application's own channel."""
 
     def publish(self, channel: str, payload: RawPayload) -> None:
-        """Publish there."""
+        """Publish on an application's own channel."""
 
 
 class ReceivePublished(Protocol):
-    """Takes what comes on an application's own channel."""
+    """Callback for messages on an application's own channel."""
 
     def __call__(self, sender: str, codec: Codec, payload: RawPayload) -> None:
-        """One message."""
+        """Receive one message of a node, or of another program if the sender is empty."""

@@ -1,4 +1,4 @@
-"""Carries out what audiences are asked to do, on this node and on all others."""
+"""The dispatcher of a node: carries out the methods of audiences on this node and on all others."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from crosswire.core.payloads import ANY, PayloadType
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.types import Replies, Roster, Tally
 
-PATIENCE = 3.0
-"""Seconds that other nodes have to answer; a dead one is found out sooner."""
-_GRACE = 0.5
-"""Seconds that nodes have, once their clients' time is over, to tell what those answered."""
+SERVICE_TIMEOUT = 3.0
+"""Seconds to wait for the answers of other nodes; a dead node is noticed sooner."""
+GATHER_MARGIN = 0.5
+"""Seconds to wait for the answers of other nodes after the timeout of a gather among their clients."""
 
 
 class _Count(msgspec.Struct):
@@ -37,7 +37,7 @@ class _Close(msgspec.Struct):
 
 
 class _Gather(msgspec.Struct):
-    """Asks a node's clients; the data is JSON text, from which all clients' messages are made."""
+    """Request to gather answers of a node's clients; the data is JSON text, of which all their messages are made."""
 
     target: Target
     event: str
@@ -51,11 +51,13 @@ class _Membership(msgspec.Struct):
 
 
 class _Gathered(msgspec.Struct):
-    """What the users of one node answered: each encoded on its own, as one client's answer must not spoil another's.
+    """Answers of the users of one node. Each is encoded on its own, so that one client's can't spoil another's.
 
     Attributes:
-        answers: as MessagePack.
-        large: as JSON, where only that can hold it.
+        answers: the answers as MessagePack.
+        large: as JSON, those that MessagePack can't hold.
+        errors: code and message of each refusal.
+        missing: the users that did not answer.
     """
 
     answers: dict[str, bytes]
@@ -65,21 +67,25 @@ class _Gathered(msgspec.Struct):
 
 
 class ClusterDispatcher:
-    """The ``Dispatcher`` of a node: what is for clients reaches its own directly, and those of others over the bus.
+    """The :class:`~crosswire.core.audience.Dispatcher` of a node. Messages reach this node's clients directly, and
+    those of other nodes over the bus.
 
     Args:
-        clients: of this node.
-        connection: gives the node's part in the cluster; raises where there is none, or from another thread.
+        clients: the clients of this node.
+        connection: returns the node's connection to the cluster; raises where there is none, or from another thread.
+        gather_margin: seconds to wait for other nodes after the timeout of a gather.
     """
 
-    __slots__ = ("_clients", "_connection")
+    __slots__ = ("_clients", "_connection", "_gather_margin")
 
-    def __init__(self, clients: Clients, connection: Callable[[], ClusterConnection]) -> None:
+    def __init__(
+        self, clients: Clients, connection: Callable[[], ClusterConnection], *, gather_margin: float = GATHER_MARGIN
+    ) -> None:
         self._clients = clients
         self._connection = connection
+        self._gather_margin = gather_margin
 
     def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
-        """Send an event."""
         cluster = self._connection()
         if local or cluster.alone:
             self._clients.send(target, event, data, exclude, True)
@@ -90,17 +96,19 @@ class ClusterDispatcher:
         wanted = clients.wants_msgpack or cluster.members.want_msgpack
         payloads = encode(messages.event(event, data), msgpack=wanted)
         if isinstance(target, ToUsers):
-            here, elsewhere = self._sorted(target)
+            here, elsewhere = self._split(target)
             if elsewhere is not None:
                 cluster.dialect.to_clients(elsewhere, payloads, exclude)
             if here is not None:
                 clients.deliver(here, payloads, exclude)
             return
-        cluster.dialect.to_clients(target, payloads, exclude)  # first: it may refuse, and then nobody gets it
+        cluster.dialect.to_clients(
+            target, payloads, exclude
+        )  # first, as it may raise, and then nobody gets the message
         clients.deliver(target, payloads, exclude)
 
-    def _sorted(self, target: ToUsers) -> tuple[ToUsers | None, ToUsers | None]:
-        """Sort users into those who are connected here and those who may be elsewhere; some may be both."""
+    def _split(self, target: ToUsers) -> tuple[ToUsers | None, ToUsers | None]:
+        """Split users into those who are connected here and those who may be connected elsewhere; some may be both."""
         clients = self._clients
         here = clients.users(target)
         if not here:
@@ -113,19 +121,16 @@ class ClusterDispatcher:
         return target, ToUsers(elsewhere) if elsewhere else None
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
-        """Call every user of the target, wherever connected."""
         text = JSON.encode(data)
         own = partial(self._clients.gather, target, event, msgspec.Raw(text), timeout, kind)
-        question = _Gather(target, event, text, timeout)
-        return _merged(*await self._everywhere(own, "gather", question, timeout + _GRACE), kind)
+        request = _Gather(target, event, text, timeout)
+        return _merged(*await self._everywhere(own, "gather", request, timeout + self._gather_margin), kind)
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
-        """Close every connection of the target."""
         own = partial(self._clients.close, target, code, reason)
         return _joined(*await self._everywhere(own, "close", _Close(target, code, reason)))
 
     async def count(self, target: Target) -> Tally:
-        """Count the target's users."""
         own, others = await self._everywhere(partial(_count_here, self._clients, target), "count", _Count(target))
         total, users = 0, set[str]()
         for answer in (own, *others.values()):
@@ -136,57 +141,53 @@ class ClusterDispatcher:
         return Tally(total + len(users), _unanswered(others))
 
     async def members(self, room: ToRoom) -> Roster:
-        """List a room's members."""
         own, others = await self._everywhere(partial(self._clients.members, room), "members", room)
         return Roster(own.users.union(*others.values()), _unanswered(others))
 
     async def add(self, room: ToRoom, user: str) -> Replies:
-        """Let every connection of a user join."""
         own = partial(self._clients.add, room, user)
         return _joined(*await self._everywhere(own, "add", _Membership(room, user)))
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
-        """Let every connection of a user leave."""
         own = partial(self._clients.remove, room, user)
         return _joined(*await self._everywhere(own, "remove", _Membership(room, user)))
 
     async def clear(self, room: ToRoom) -> Replies:
-        """Let all leave."""
         return _joined(*await self._everywhere(partial(self._clients.clear, room), "clear", room))
 
     async def _everywhere(
-        self, own: Callable[[], Coroutine[Any, Any, Any]], name: str, question: Any, timeout: float = PATIENCE
+        self, own: Callable[[], Coroutine[Any, Any, Any]], name: str, request: Any, timeout: float = SERVICE_TIMEOUT
     ) -> tuple[Any, Replies]:
-        """Carry something out here and on all other servers at once; nowhere, where it can't be asked."""
+        """Do something here and on all other servers at the same time; nowhere, if the request can't be sent."""
         cluster = self._connection()
         if cluster.alone:
             return await own(), Replies()
-        asking = cluster.requester.gather_service(name, question, timeout)
-        here, others = await asyncio.gather(own(), asking)
+        elsewhere = cluster.requester.gather_service(name, request, timeout)
+        here, others = await asyncio.gather(own(), elsewhere)
         return here, others
 
 
 def offer_services(services: EventListeners, clients: Clients) -> None:
-    """Let other nodes do to this node's clients what audiences are asked to do."""
+    """Register the services with which other nodes carry out the methods of audiences on this node's clients."""
 
-    async def gather(_sender: str, ask: _Gather) -> _Gathered:
-        replies = await clients.gather(ask.target, ask.event, msgspec.Raw(ask.data), ask.timeout, ANY)
+    async def gather(_sender: str, request: _Gather) -> _Gathered:
+        replies = await clients.gather(request.target, request.event, msgspec.Raw(request.data), request.timeout, ANY)
         return _gathered(replies)
 
-    async def close(_sender: str, ask: _Close) -> int:
-        return _own_answer(await clients.close(ask.target, ask.code, ask.reason))
+    async def close(_sender: str, request: _Close) -> int:
+        return _own_answer(await clients.close(request.target, request.code, request.reason))
 
-    def count(_sender: str, ask: _Count) -> int | list[str]:
-        return _count(clients, ask.target)
+    def count(_sender: str, request: _Count) -> int | list[str]:
+        return _count(clients, request.target)
 
     async def members(_sender: str, room: ToRoom) -> list[str]:
         return list((await clients.members(room)).users)
 
-    async def add(_sender: str, ask: _Membership) -> int:
-        return _own_answer(await clients.add(ask.room, ask.user))
+    async def add(_sender: str, request: _Membership) -> int:
+        return _own_answer(await clients.add(request.room, request.user))
 
-    async def remove(_sender: str, ask: _Membership) -> int:
-        return _own_answer(await clients.remove(ask.room, ask.user))
+    async def remove(_sender: str, request: _Membership) -> int:
+        return _own_answer(await clients.remove(request.room, request.user))
 
     async def clear(_sender: str, room: ToRoom) -> int:
         return _own_answer(await clients.clear(room))
@@ -196,7 +197,7 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
 
 
 def _gathered(replies: Replies) -> _Gathered:
-    """What is told of the answers."""
+    """Encode the replies of this node's users."""
     gathered = _Gathered({}, {}, {}, list(replies.missing))
     for user, answer in replies.items():
         try:
@@ -211,10 +212,10 @@ def _gathered(replies: Replies) -> _Gathered:
 
 
 def _read(gathered: _Gathered, kind: PayloadType) -> tuple[dict[str, Any], dict[str, EventError]]:
-    """What the users of a node answered, and their refusals."""
+    """Decode the answers and the refusals of a node's users."""
     answers: dict[str, Any] = {}
     errors = {user: EventError(*error, sender=user) for user, error in gathered.errors.items()}
-    # What a client said means what it would in JSON, whichever way it came.
+    # A client's answer means what it would mean in JSON, in whichever encoding it came.
     from_msgpack = kind.from_msgpack if kind is ANY else kind.from_client
     for read, encoded in ((from_msgpack, gathered.answers), (kind.from_json, gathered.large)):
         for user, answer in encoded.items():
@@ -226,13 +227,13 @@ def _read(gathered: _Gathered, kind: PayloadType) -> tuple[dict[str, Any], dict[
 
 
 def _count(clients: Clients, target: Target) -> int | list[str]:
-    """Count users, or name them, where each may be connected to several nodes and is to be counted once."""
+    """Count users; or list them, if they may be connected to other nodes too, where each must be counted once."""
     users = clients.users(target)
     return list(users) if clients.users_may_be_elsewhere else len(users)
 
 
 def _own_answer(replies: Replies) -> int:
-    """What one node's clients replied, as one number; a refusal is raised."""
+    """Return the replies of one node's clients as one number; raise the first refusal."""
     for error in replies.errors.values():
         raise error
     return sum(replies.values())
@@ -243,17 +244,17 @@ async def _count_here(clients: Clients, target: Target) -> int | list[str]:
 
 
 def _unanswered(replies: Replies) -> tuple[str, ...]:
-    """Who did not give what was asked for, however that came."""
+    """List the names that did not answer or refused."""
     return (*replies.missing, *replies.errors)
 
 
 def _joined(own: Replies, others: Replies) -> Replies:
-    """Put this node's answer and those of others together."""
+    """Join the replies of this node and of the others."""
     return Replies({**own, **others}, errors={**own.errors, **others.errors}, missing=others.missing)
 
 
 def _merged(own: Replies, others: Replies, kind: PayloadType) -> Replies:
-    """Put the answers of users together: each user once, and missing only who answered nowhere."""
+    """Merge the replies of users on all nodes: each user once, and missing only if the user answered nowhere."""
     answers: dict[str, Any] = dict(own)
     errors: dict[str, EventError] = dict(own.errors)
     silent: dict[str, None] = dict.fromkeys(own.missing)

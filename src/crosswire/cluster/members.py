@@ -1,4 +1,4 @@
-"""Keeps up with who is alive: says that this node is, listens to the others, and notices who falls silent."""
+"""The living nodes of the cluster: this node's beats, the beats of others, and members that fall silent."""
 
 from __future__ import annotations
 
@@ -21,60 +21,63 @@ from crosswire.types import NodeInfo
 
 logger = logging.getLogger("crosswire.cluster")
 
-HOLDER_PATIENCE = 1.0
-"""Seconds that the holder of a name has to say so."""
-WELCOME_PATIENCE = 0.5
-"""Seconds that the members have to answer a newcomer."""
-_STALLED = 1.0
-"""Seconds by which this node's own timer may be late before it holds nobody's silence against them."""
+HOLDER_TIMEOUT = 1.0
+"""Seconds that a node which wants a name waits for an answer of the node that has it."""
+WELCOME_TIMEOUT = 0.5
+"""Seconds that a node which joins waits for the members' beats."""
+MAX_TIMER_DELAY = 1.0
+"""Seconds by which this node's own timer may be late; if it is later, this node stood still, and the others' silence
+does not count."""
 
 
-class Load(Protocol):
-    """What a node tells of its clients."""
+class ClientLoad(Protocol):
+    """The clients of a node, as its beats describe them."""
 
     @property
     def connections(self) -> int:
-        """Clients connected to it."""
+        """Number of clients that are connected to the node."""
         ...
 
     @property
     def serves(self) -> bool:
-        """Whether it is a server."""
+        """Whether the node is a server."""
         ...
 
     @property
     def wants_msgpack(self) -> bool:
-        """Whether it has clients that want MessagePack."""
+        """Whether some of the clients want MessagePack."""
         ...
 
 
 class MembershipEvents(Protocol):
-    """Who is told who comes and goes."""
+    """Callbacks for nodes that join and leave."""
 
     def joined(self, info: NodeInfo) -> None:
-        """A node is there."""
+        """Handle a node that has joined."""
 
     def left(self, info: NodeInfo, reason: str) -> None:
-        """A node is gone; ``reason`` is "goodbye", "timeout" or "replaced"."""
+        """Handle a node that is gone; ``reason`` is "goodbye", "timeout" or "replaced"."""
 
     def replaced(self) -> None:
-        """Another node has this node's name now."""
+        """Handle that another node has taken over this node's name."""
 
 
 class Members:
-    """The members of the cluster, as this node knows them.
+    """The members of the cluster, as one node knows them.
 
     Args:
-        own: this node: its name, incarnation and start.
-        native: speaks for it.
-        port: the node's end of the bus.
-        load: what is told of its clients.
-        owner: is told who comes and goes.
-        clock: gives and takes stamps.
-        dialect: in which this node carries what applications say.
+        own: name, incarnation and start of this node.
+        native: sends this node's beats.
+        port: this node's end of the bus.
+        load: the clients of this node.
+        events: callbacks for nodes that join and leave.
+        clock: makes stamps, and takes those of others.
+        dialect: the label of the dialect of this node's messages for clients and of its events.
+        holder_timeout: seconds to wait for an answer of the node that has this node's name.
+        welcome_timeout: seconds to wait for the members' beats when this node joins.
 
     Attributes:
-        want_msgpack: whether any other member has clients that want MessagePack.
+        want_msgpack: whether another member has clients that want MessagePack.
         admitted: whether the name is this node's, and the others have been told.
     """
 
@@ -83,33 +86,38 @@ class Members:
         own: NodeInfo,
         native: NativeDialect,
         port: OrderedPort,
-        load: Load,
-        owner: MembershipEvents,
+        load: ClientLoad,
+        events: MembershipEvents,
         clock: HybridClock,
         dialect: str,
+        *,
+        holder_timeout: float = HOLDER_TIMEOUT,
+        welcome_timeout: float = WELCOME_TIMEOUT,
     ) -> None:
         self._own = own
         self._native = native
         self._port = port
         self._load = load
-        self._owner = owner
+        self._events = events
         self._clock = clock
         self._dialect = dialect
+        self._holder_timeout = holder_timeout
+        self._welcome_timeout = welcome_timeout
         self._warned: set[str] = set()
         self._members = Membership()
         self.admitted = False
-        self._taken = self._announced = False
-        self._heard: asyncio.Event = asyncio.Event()
+        self._name_taken = self._announced = False
+        self._changes: asyncio.Event = asyncio.Event()
         self.want_msgpack = False
 
     @property
     def announced(self) -> bool:
-        """Whether the others have been told of this node, or are about to be."""
+        """Whether this node has sent its first beat, or is about to."""
         return self._announced
 
     @property
     def nodes(self) -> dict[str, NodeInfo]:
-        """All living members, this node first."""
+        """The living members by name, this node first."""
         own = self._own._replace(connections=self._load.connections)
         return {own.name: own, **{each.beat.name: each.info for each in self._members}}
 
@@ -120,52 +128,52 @@ class Members:
 
     @property
     def servers(self) -> set[str]:
-        """The names of those of them that are servers."""
+        """The names of the other living members that are servers."""
         return {each.beat.name for each in self._members if each.beat.serves}
 
     @property
     def incompatible(self) -> dict[str, str]:
-        """Those of them that speak another dialect than this node, and which."""
-        return {each.beat.name: each.beat.dialect for each in self._members if self._is_strange(each.beat)}
+        """The dialects of the other living members that speak another one than this node, by name."""
+        return {each.beat.name: each.beat.dialect for each in self._members if self._is_incompatible(each.beat)}
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
 
-    # Coming
+    # Joining
 
     async def claim_name(self) -> None:
-        """See that no living node has this node's name.
+        """Check that no living node has this node's name.
 
         Raises:
-            ConfigError: one has.
+            ConfigError: a living node has it.
         """
         self._announced = False
         listeners = await self._port.listeners(self._native.own_channels.name)
-        if listeners is not None and listeners <= 1:  # this node itself is one; where they can't be counted, ask
+        if listeners is not None and listeners <= 1:  # one is this node; if they can't be counted, ask
             return
-        self._native.tell_name(self._own.name, self._beat(asks=True))
-        await self._wait(lambda: self._taken, HOLDER_PATIENCE)
+        self._native.send_to_name(self._own.name, self._beat(asks=True))
+        await self._wait(lambda: self._name_taken, self._holder_timeout)
         self._require_name()
 
     async def introduce(self) -> None:
-        """Tell the others of this node, and wait a little until they have told of themselves.
+        """Send the first beat, and wait a little for the beats of the others.
 
         Raises:
-            ConfigError: one that has started at the same time has the same name.
+            ConfigError: a node that has started at the same time has the same name.
         """
         listeners = await self._port.listeners(self._native.own_channels.all_nodes)
         expected = inf if listeners is None else listeners - 1
-        self._require_name()  # who waited for the holder while it stood still itself may have the answer by now
+        self._require_name()  # if this node stood still while it waited, the holder's answer may be here now
         self._announced = True
         self._native.announce(self._beat(asks=True))
-        await self._wait(lambda: self._taken or len(self._members) >= expected, WELCOME_PATIENCE)
+        await self._wait(lambda: self._name_taken or len(self._members) >= expected, self._welcome_timeout)
         self._require_name()
         self.admitted = True
 
     async def wait_for_all(self) -> None:
-        """Wait for those whom :meth:`introduce` has not waited for: a member that is slow is there all the same.
+        """Wait until all members are known, also those that were too slow for :meth:`introduce`.
 
-        It takes no longer than a silence after which a member is dead.
+        It takes no longer than the silence after which a member counts as dead.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DEAD_AFTER
@@ -179,52 +187,52 @@ class Members:
     def _knows_more_than(self, known: int) -> bool:
         return len(self._members) > known
 
-    def say_goodbye(self) -> None:
-        """Tell the others that this node leaves."""
+    def announce_leave(self) -> None:
+        """Announce to all nodes that this one leaves."""
         self._native.announce(Goodbye(self._own.name, self._own.incarnation, self._clock.stamp()))
 
-    async def _wait(self, condition: Callable[[], bool], patience: float) -> None:
-        with suppress(TimeoutError):  # the caller looks what came of it
-            async with asyncio.timeout(patience):
+    async def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        with suppress(TimeoutError):  # the caller checks the outcome
+            async with asyncio.timeout(timeout):
                 while not condition():
-                    self._heard.clear()
-                    await self._heard.wait()
+                    self._changes.clear()
+                    await self._changes.wait()
 
     def _require_name(self) -> None:
-        if self._taken:
+        if self._name_taken:
             raise ConfigError(f"there is a living node of the name {self._own.name!r} already: choose another name")
 
-    # Staying
+    # Staying alive
 
-    async def keep_up(self) -> None:
-        """Beat, and look twice as often who has fallen silent, until cancelled."""
+    async def run(self) -> None:
+        """Send beats, and check twice as often for members that have fallen silent, until cancelled."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         for turn in count(1):
             due += BEAT_INTERVAL / 2
             await asyncio.sleep(max(due - loop.time(), 0))
             now = loop.time()
-            if now - due > _STALLED or not self._port.available:
+            if now - due > MAX_TIMER_DELAY or not self._port.available:
                 self._members.reset_silence(now)
                 due = now
             if turn % 2 == 0:
-                self.beat_now()
-            self._look_after(now)
+                self.send_beat()
+            self._check_silence(now)
 
-    def beat_now(self, *, asks: bool = False) -> None:
-        """Tell the others of this node at once: something about it changed. With ``asks``, they tell of themselves.
+    def send_beat(self, *, asks: bool = False) -> None:
+        """Send a beat at once, as something about this node changed; with ``asks``, the others send theirs.
 
-        It does nothing before they know of it: its name may still be another's.
+        Does nothing until the others know of this node, as its name may still be another's.
         """
         if self.admitted:
             self._native.announce(self._beat(asks=asks))
 
-    def excuse(self) -> None:
-        """Begin to count everybody's silence anew."""
+    def reset_silence(self) -> None:
+        """Count every member's silence from now on."""
         self._members.reset_silence(asyncio.get_running_loop().time())
 
     def path_lost(self, path: str) -> None:
-        """Don't rely on others listening on a Redis that this node lost, until they say so again."""
+        """Assume that no member listens on a path that this node lost, until it says so again."""
         self._members.lost_path(path)
         self._port.use_paths(self._members.common_paths())
 
@@ -240,10 +248,10 @@ class Members:
             self._dialect,
         )
 
-    def _look_after(self, now: float) -> None:
+    def _check_silence(self, now: float) -> None:
         doubtful, dead = self._members.check_silence(now)
         for member in doubtful:
-            self._native.tell_incarnation(member.beat.incarnation, self._beat(asks=True))
+            self._native.send_to_incarnation(member.beat.incarnation, self._beat(asks=True))
         for member in dead:
             self._members.remove(member.beat.name, member.beat.incarnation)
             self._gone(member, "timeout")
@@ -251,64 +259,64 @@ class Members:
     # MemberInbox
 
     def beat(self, beat: Beat) -> None:
-        """Take a beat."""
-        self._heed(beat)
+        """Process the beat of a node."""
+        self._update_clock(beat)
         if beat.incarnation == self._own.incarnation:
             return
         if beat.name == self._own.name:
-            self._namesake(beat)
+            self._contest_name(beat)
             return
         before = self._members.get(beat.name)
-        heard = self._members.receive(beat, asyncio.get_running_loop().time())
-        if heard is BeatResult.OUTDATED:
-            self._native.tell_incarnation(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced=True))
+        result = self._members.receive(beat, asyncio.get_running_loop().time())
+        if result is BeatResult.OUTDATED:
+            self._native.send_to_incarnation(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced=True))
             return
         if beat.asks:
-            self._native.tell_incarnation(beat.incarnation, self._beat())
-        if heard is BeatResult.REPLACED and before is not None:
+            self._native.send_to_incarnation(beat.incarnation, self._beat())
+        if result is BeatResult.REPLACED and before is not None:
             self._gone(before, "replaced")
-        if heard is BeatResult.KNOWN:
-            self._compare(beat)
+        if result is BeatResult.KNOWN:
+            self._warn_of_other_dialect(beat)
         else:
-            self._owner.joined(self._members_info(beat.name))
+            self._events.joined(self._info_of(beat.name))
         self._changed()
 
     def goodbye(self, goodbye: Goodbye) -> None:
-        """Take a goodbye."""
-        self._heed(goodbye)
+        """Process the goodbye of a node."""
+        self._update_clock(goodbye)
         member = self._members.leave(goodbye)
         if member is not None:
             self._gone(member, "goodbye")
 
     def name_taken(self, taken: NameTaken) -> None:
-        """Take note that this node's name is another's."""
+        """Process the message that this node's name is another's."""
         if taken.incarnation != self._own.incarnation:
             return
         if self._announced and not taken.replaced:
-            return  # it is late: the others have been told that the name is this node's
+            return  # too late: the others know already that the name is this node's
         if self.admitted:
-            self._owner.replaced()
+            self._events.replaced()
         else:
-            self._taken = True
-            self._heard.set()
+            self._name_taken = True
+            self._changes.set()
 
-    def _heed(self, message: Beat | Goodbye) -> None:
-        if not self._clock.update(message.stamp):  # who sent it is alive all the same
+    def _update_clock(self, message: Beat | Goodbye) -> None:
+        if not self._clock.update(message.stamp):  # its sender is alive all the same
             self._native.refuse_message(f"the clock of {message.name!r} is too far ahead")
 
-    def _namesake(self, beat: Beat) -> None:
-        """Another node uses this node's name. The one that has been there keeps it; one that came back from the dead
-        after another took its place does not."""
+    def _contest_name(self, beat: Beat) -> None:
+        """Decide which of two nodes keeps the name: the older one, unless the newer one took it over when this one
+        was silent."""
         older = (self._own.since, self._own.incarnation) < (beat.since, beat.incarnation)
         if self.admitted and older and not beat.asks:
-            return  # it answered nobody when it should have: the other is the rightful one, and says so
+            return  # this node was silent when it was asked; the name is the other's, which says so
         if older or self.admitted:
             replaced = self.admitted and not older
-            self._native.tell_incarnation(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced))
+            self._native.send_to_incarnation(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced))
 
-    def _compare(self, beat: Beat) -> None:
-        """Warn, once, of a member that speaks otherwise; only of one that stays, as `crosswire nodes` does not."""
-        if self._is_strange(beat) and beat.incarnation not in self._warned:
+    def _warn_of_other_dialect(self, beat: Beat) -> None:
+        """Warn once of a member with another dialect; only if it stays, unlike a node of `crosswire nodes`."""
+        if self._is_incompatible(beat) and beat.incarnation not in self._warned:
             self._warned.add(beat.incarnation)
             logger.warning(
                 "node %r speaks %r and this one %r, so they lose each other's messages: "
@@ -318,21 +326,21 @@ class Members:
                 self._dialect,
             )
 
-    def _is_strange(self, beat: Beat) -> bool:
+    def _is_incompatible(self, beat: Beat) -> bool:
         return beat.dialect != self._dialect
 
-    def _members_info(self, name: str) -> NodeInfo:
+    def _info_of(self, name: str) -> NodeInfo:
         member = self._members.get(name)
-        assert member is not None, "it has just been heard"
+        assert member is not None, "its beat has just been processed"
         return member.info
 
     def _gone(self, member: Member, reason: str) -> None:
         self._warned.discard(member.beat.incarnation)
         self._port.forget(bytes.fromhex(member.beat.incarnation))
-        self._owner.left(member.info, reason)
+        self._events.left(member.info, reason)
         self._changed()
 
     def _changed(self) -> None:
         self._port.use_paths(self._members.common_paths())
         self.want_msgpack = any(each.beat.msgpack for each in self._members)
-        self._heard.set()
+        self._changes.set()

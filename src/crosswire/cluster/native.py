@@ -1,4 +1,4 @@
-"""Our own dialect: envelopes on channels that only those concerned listen to."""
+"""Our own dialect: envelopes on a channel for each user, room and node."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
 _INCARNATION = re.compile("[0-9a-f]{16}")
-_MOST_BYTES = 4
-"""Of a character in the name of a channel."""
-_LATEST = 2**62
-"""No stamp of this or the next thousand years is as large."""
+_MAX_BYTES_OF_CHARACTER = 4
+"""Bytes that a character in the name of a channel takes at most."""
+_MAX_STAMP = 2**62
+"""Microseconds since 1970, more than a stamp has for thousands of years."""
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -54,16 +54,16 @@ class NodeChannels(NamedTuple):
 
 
 class NativeDialect:
-    """Speaks for one node.
+    """The :class:`~crosswire.cluster.dialect.Dialect` of Crosswire's own nodes, spoken by one of them.
 
     Args:
         port: the node's end of the bus.
-        channels: their names.
+        channels: the names of the channels.
         name: of the node.
         incarnation: of the node.
 
     Attributes:
-        refused: messages that came and were not what they should be.
+        refused: number of messages that were received and could not be read.
     """
 
     label = "native"
@@ -71,9 +71,7 @@ class NativeDialect:
     knows_members = True
     echoes = False
 
-    def __init__(
-        self, port: OrderedPort, channels: Channels, name: str, incarnation: str, kept: Collection[str] = ()
-    ) -> None:
+    def __init__(self, port: OrderedPort, channels: Channels, name: str, incarnation: str) -> None:
         self._port = port
         self._channels = channels
         self._name = name
@@ -83,17 +81,16 @@ class NativeDialect:
         self._warnings = ThrottledWarnings(logger)
         self.refused = 0
 
-    # Saying
+    # Sending
 
     def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
-        """Publish a message for clients; see :class:`~crosswire.cluster.dialect.Dialect`."""
         users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
         if isinstance(target, ToUsers):
             body = envelopes.encode(ForClients(payloads.json, (), payloads.msgpack, sockets))
             named: Collection[str] = target.users
             if len(named) > 1:
                 named = dict.fromkeys(named)  # each once
-                self._port.require_room([len(user) * _MOST_BYTES + len(body) for user in named])
+                self._port.require_room([len(user) * _MAX_BYTES_OF_CHARACTER + len(body) for user in named])
             for user in named:
                 if user not in users:
                     self._port.publish(self._channels.user(user), body)
@@ -105,126 +102,120 @@ class NativeDialect:
             self._port.publish(self._channels.everyone, body)
 
     def pack(self, data: Any) -> RawPayload:
-        """Encode data as MessagePack."""
         return envelopes.pack(data)
 
     def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
-        """Publish an event."""
-        said, channels = Event(self._name, event, payload), self._channels_of(to)
+        message, channels = Event(self._name, event, payload), self._channels_of(to)
         if len(channels) > 1:
-            size = len(envelopes.encode(said))
+            size = len(envelopes.encode(message))
             self._port.require_room([len(channel) + size for channel in channels])
         for channel in channels:
-            self._batches.publish(channel, said)
+            self._batches.publish(channel, message)
 
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
-        """Publish a request."""
         request = NodeRequest(self._name, self._incarnation, call_id, event, payload)
         for channel in self._channels_of(to):
             self._batches.add(channel, request)
 
     def reply(self, request: NodeRequest, payload: RawPayload) -> None:
-        """Answer a request."""
+        """Answer the request of a node."""
         self._batches.add(self._channels.incarnation(request.asker), Answer(self._name, request.call_id, payload))
 
     def refuse(self, request: NodeRequest, error: EventError) -> None:
-        """Refuse a request; raises InvalidPayload for a text that can't be sent."""
+        """Refuse the request of a node.
+
+        Raises:
+            InvalidPayload: the code or the message has no UTF-8 form.
+        """
         refusal = RequestRefusal(self._name, request.call_id, str(error.code), str(error.message))
-        if not (has_utf8(refusal.code) and has_utf8(refusal.message)):  # later it would spoil what it is joined with
+        if not (has_utf8(refusal.code) and has_utf8(refusal.message)):  # it would spoil the batch that it is sent in
             raise InvalidPayload(f"the refusal {refusal.code!r} has no UTF-8 form")
         self._batches.add(self._channels.incarnation(request.asker), refusal)
 
     def flush(self) -> None:
-        """Publish what waits for the end of the turn."""
+        """Publish the messages that wait for the end of the turn."""
         self._batches.flush()
 
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
-        """Do nothing: others don't hear it."""
+        pass  # other nodes don't receive it
 
     def claim(self, user: str, stamp: int, *, alive: bool) -> None:
-        """Tell other nodes that this one has a connection of a user, and whether its peer has just been heard."""
+        """Announce to other nodes that this one has a connection of a user, and whether its peer has just answered."""
         self._port.announce(self._channels.user(user), envelopes.encode(Claim(self._incarnation, stamp, alive)))
 
     @property
     def dropped(self) -> int:
-        """Requests and answers that found no room while no Redis could be reached."""
+        """Number of requests and answers that were dropped, as the buffer was full while no Redis could be reached."""
         return self._batches.dropped
 
     def announce(self, message: Beat | Goodbye) -> None:
-        """Tell all nodes something about this one."""
+        """Announce a change of this node to all nodes."""
         self._port.announce(self._channels.nodes, envelopes.encode(message))
 
-    def tell_incarnation(self, incarnation: str, message: Beat | NameTaken) -> None:
-        """Tell one run of a node something about this one."""
+    def send_to_incarnation(self, incarnation: str, message: Beat | NameTaken) -> None:
+        """Send a message about membership to one run of a node."""
         self._port.announce(self._channels.incarnation(incarnation), envelopes.encode(message))
 
-    def tell_name(self, name: str, message: Beat) -> None:
-        """Tell whoever has a name something about this node."""
+    def send_to_name(self, name: str, message: Beat) -> None:
+        """Send a beat to the node that has a name."""
         self._port.announce(self._channels.node(name), envelopes.encode(message))
 
     def _channels_of(self, to: Collection[str] | None) -> Collection[bytes]:
         return (self._channels.nodes,) if to is None else [self._channels.node(name) for name in to]
 
-    # Listening
+    # Receiving
 
-    def attend(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox) -> None:
-        """Listen to other nodes, and to what they say of themselves."""
+    def listen_to_nodes(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox) -> None:
+        """Subscribe to the channels of this node."""
         receive = partial(self._from_node, events, replies, members)
         for channel in self.own_channels:
             self._port.subscribe(channel, receive)
 
     @property
     def own_channels(self) -> NodeChannels:
-        """The channels that this node listens on, with or without clients."""
+        """The channels that this node subscribes to, with or without clients."""
         channels = self._channels
         return NodeChannels(channels.nodes, channels.incarnation(self._incarnation), channels.node(self._name))
 
     @property
     def client_channels(self) -> tuple[bytes]:
-        """Those of every server beside these: all clients'."""
+        """The channels that every server subscribes to as well: that of all clients."""
         return (self._channels.everyone,)
 
-    def serve(self, clients: ClientInbox) -> None:
-        """Listen for clients."""
+    def listen_for_clients(self, clients: ClientInbox) -> None:
         self._clients = clients
         self._port.subscribe(self._channels.everyone, partial(self._for_clients, Everyone()))
 
     def subscribe_user(self, user: str) -> None:
-        """Listen on a user's channel."""
+        """Subscribe to the channel of a user."""
         self._port.subscribe(self._channels.user(user), partial(self._for_clients, ToUsers((user,))))
 
     def unsubscribe_user(self, user: str) -> None:
-        """Leave a user's channel."""
+        """Unsubscribe from the channel of a user."""
         self._port.unsubscribe(self._channels.user(user))
 
     def user_channel(self, user: str) -> bytes:
-        """A user's channel."""
+        """Return the channel of a user."""
         return self._channels.user(user)
 
     def subscribe_room(self, namespace: str, id: str) -> None:
-        """Listen on a room's channel."""
         self._port.subscribe(self._channels.room(namespace, id), partial(self._for_clients, ToRoom(namespace, id)))
 
     def unsubscribe_room(self, namespace: str, id: str) -> None:
-        """Leave a room's channel."""
         self._port.unsubscribe(self._channels.room(namespace, id))
 
     def room_channel(self, namespace: str, id: str) -> bytes:
-        """A room's channel."""
         return self._channels.room(namespace, id)
 
     def subscribe(self, channel: str, receive: ReceivePublished) -> bytes:
-        """Listen on an application's own channel."""
         name = self._channels.custom(channel)
         self._port.subscribe(name, partial(self._published, receive))
         return name
 
     def unsubscribe(self, channel: str) -> None:
-        """Leave it."""
         self._port.unsubscribe(self._channels.custom(channel))
 
     def publish(self, channel: str, payload: RawPayload) -> None:
-        """Publish on it."""
         self._port.publish(self._channels.custom(channel), envelopes.encode(Published(self._name, payload)))
 
     def _decode(self, body: bytes) -> Envelope | None:
@@ -235,10 +226,10 @@ class NativeDialect:
             return None
 
     def refuse_message(self, why: object) -> None:
-        """Count a message that is not what it should be."""
+        """Count a message that can't be used, and log why."""
         self.refused += 1
-        said = reason(why) if isinstance(why, BaseException) else shown(str(why))
-        self._warnings.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
+        text = reason(why) if isinstance(why, BaseException) else shown(str(why))
+        self._warnings.warn("refused", "a message that came over the bus was refused, and is lost: %r", text)
 
     def _for_clients(self, target: Target, body: bytes) -> None:
         message = self._decode(body)
@@ -266,10 +257,10 @@ class NativeDialect:
         message = self._decode(body)
         if type(message) is Batch:
             for statement in message.statements:
-                self._hear(events, replies, statement)
+                self._receive_statement(events, replies, statement)
         elif isinstance(message, Statement):
-            self._hear(events, replies, message)
-        elif isinstance(message, Beat | Goodbye) and not _is_sound(message):
+            self._receive_statement(events, replies, message)
+        elif isinstance(message, Beat | Goodbye) and not _is_valid(message):
             self.refuse_message(f"no node says {message}")
         elif isinstance(message, Beat):
             members.beat(message)
@@ -280,15 +271,21 @@ class NativeDialect:
         elif message is not None:
             self.refuse_message(f"{type(message).__name__} is not for nodes")
 
-    def _hear(self, events: EventInbox, replies: ReplyInbox, said: Statement) -> None:
-        if isinstance(said, Answer):
-            replies.answered(said.sender, said.call_id, NODE_MSGPACK, said.payload)
-        elif isinstance(said, NodeRequest):
-            events.request(_NativeAsker(self, said), said.sender, said.event, NODE_MSGPACK, said.payload)
-        elif isinstance(said, Event):
-            events.event(said.sender, said.event, NODE_MSGPACK, said.payload)
+    def _receive_statement(self, events: EventInbox, replies: ReplyInbox, statement: Statement) -> None:
+        if isinstance(statement, Answer):
+            replies.answered(statement.sender, statement.call_id, NODE_MSGPACK, statement.payload)
+        elif isinstance(statement, NodeRequest):
+            events.request(
+                _NativeAsker(self, statement), statement.sender, statement.event, NODE_MSGPACK, statement.payload
+            )
+        elif isinstance(statement, Event):
+            events.event(statement.sender, statement.event, NODE_MSGPACK, statement.payload)
         else:
-            replies.refused(said.sender, said.call_id, EventError(said.code, said.message, sender=said.sender))
+            replies.refused(
+                statement.sender,
+                statement.call_id,
+                EventError(statement.code, statement.message, sender=statement.sender),
+            )
 
 
 def _excluded(message: ForClients) -> Excluded | None:
@@ -296,13 +293,13 @@ def _excluded(message: ForClients) -> Excluded | None:
     return Excluded(users, sockets) if users or sockets else None
 
 
-def _is_sound(message: Beat | Goodbye) -> bool:
-    """Whether it can be a node's at all."""
-    return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp < _LATEST
+def _is_valid(message: Beat | Goodbye) -> bool:
+    """Return whether the incarnation and the stamp can be those of a node."""
+    return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp < _MAX_STAMP
 
 
 class _NativeAsker:
-    """Who asked this node something; it knows its members, and waits for each."""
+    """Sends the answer to the request of a node. Nodes know their members, and wait for each one's answer."""
 
     awaits_node = True
 
@@ -313,9 +310,7 @@ class _NativeAsker:
         self._request = request
 
     def answer(self, value: Any) -> None:
-        """Answer."""
         self._native.reply(self._request, envelopes.pack(value))
 
     def refuse(self, error: EventError) -> None:
-        """Refuse."""
         self._native.refuse(self._request, error)

@@ -20,6 +20,7 @@ from msgspec import UNSET, UnsetType
 from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import ClientInbox, EventInbox, ReceivePublished, ReplyInbox
 from crosswire.cluster.ordered_port import OrderedPort
+from crosswire.cluster.original_codec import OriginalCodec
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.formats import Payloads
 from crosswire.core.messages import ABSENT, JSON, NODE_MSGPACK, Codec
@@ -31,17 +32,16 @@ from crosswire.core.original_channels import (
     is_channel_of_rooms,
     rooms_channel,
 )
-from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.core.payloads import RawPayload
 from crosswire.errors import EventError, InvalidPayload, UsageError
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
 logger = logging.getLogger("crosswire.cluster")
 
-ANSWER = "_Cs_Cb_"
-_OUR_CALL = re.compile("[0-9a-f]{16}-[0-9a-f]+")
-"""What the ids of our nodes' requests look like. The original's have three hyphens."""
-_SAFE = 2**53 - 1
-"""The largest integer that JavaScript's numbers hold exactly."""
+_ANSWER_EVENT = "_Cs_Cb_"
+"""The event of every answer."""
+_OWN_CALL_ID = re.compile("[0-9a-f]{16}-[0-9a-f]+")
+"""Matches the ids of our nodes' requests; the original's have three hyphens."""
 
 
 class _ToAll(msgspec.Struct, rename="camel"):
@@ -70,7 +70,7 @@ class _ToRoom(msgspec.Struct, rename="camel"):
 
 
 class _FromServer(msgspec.Struct, rename="camel"):
-    """Any message for clients, as it comes."""
+    """Any message for clients, as it is received."""
 
     data: str
     sender_server: str = ""
@@ -87,7 +87,7 @@ class _Error(msgspec.Struct):
 
 
 class _OriginalEvent(msgspec.Struct, rename="camel"):
-    """What one server says to others. The later fields are there only where they say something."""
+    """An event, request or answer of a server. The later fields are left out where they say nothing."""
 
     event: str
     sender_server: str
@@ -103,15 +103,15 @@ class _FromBridge(msgspec.Struct):
 
 
 class OriginalDialect:
-    """The dialect of an original server, spoken for one node.
+    """The :class:`~crosswire.cluster.dialect.Dialect` of the original's servers, spoken by one of our nodes.
 
     Args:
         port: the node's end of the bus.
-        options: the same on all servers.
+        options: of the original's servers; the same on all nodes.
         name: of the node.
 
     Attributes:
-        refused: messages that came and were not what they should be.
+        refused: number of messages that were received and could not be read.
     """
 
     knows_members = False
@@ -130,14 +130,14 @@ class OriginalDialect:
         self._from_server = decoders.Decoder(_FromServer)
         self._from_bridge = decoders.Decoder(_FromBridge)
         self.label = "compat-msgpack" if codec.binary else "compat-json"
-        self.codec: Codec = _OriginalCodec(codec)
+        self.codec: Codec = OriginalCodec(codec)
         self._warnings = ThrottledWarnings(logger)
         self.refused = 0
 
-    # Saying
+    # Sending
 
     def check(self, target: Target, exclude: Excluded | None) -> None:
-        """Refuse what the original has no message for, before anybody gets it.
+        """Check that the original has a message for an audience, before anybody gets it.
 
         Raises:
             UsageError: the audience can't be named to original servers.
@@ -148,7 +148,6 @@ class OriginalDialect:
             self.room_channel(target.namespace, target.id)
 
     def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
-        """Publish a message for clients; see :class:`~crosswire.cluster.dialect.Dialect`."""
         data, sender = payloads.json.decode(), self._name
         if isinstance(target, ToRoom):
             channel = self.room_channel(target.namespace, target.id)
@@ -165,36 +164,31 @@ class OriginalDialect:
         self._port.publish(channel, self.codec.encode(message), plain=True)
 
     def pack(self, data: Any) -> RawPayload:
-        """Encode data as the original would; raises InvalidPayload for what JavaScript can't hold."""
         return msgspec.Raw(self.codec.encode(data))
 
     def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
-        """Publish an event."""
-        self._say(_OriginalEvent(event, self._name, payload, list(to or ())))
+        self._publish_event(_OriginalEvent(event, self._name, payload, list(to or ())))
 
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
-        """Publish a request."""
-        self._say(_OriginalEvent(event, self._name, payload, list(to or ()), call_id))
+        self._publish_event(_OriginalEvent(event, self._name, payload, list(to or ()), call_id))
 
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
-        """Publish this node's answer to itself, as the original does."""
         self.answer(call_id, payload)
 
     def answer(self, call_id: str, payload: RawPayload, error: _Error | UnsetType = UNSET) -> None:
-        """Publish an answer."""
-        self._say(_OriginalEvent(ANSWER, self._name, payload, [], call_id, True, error))
+        """Publish an answer to a request."""
+        self._publish_event(_OriginalEvent(_ANSWER_EVENT, self._name, payload, [], call_id, True, error))
 
-    def _say(self, event: _OriginalEvent) -> None:
+    def _publish_event(self, event: _OriginalEvent) -> None:
         self._port.publish(BRIDGE, self.codec.encode(_FromBridge(event)), plain=True)
 
-    # Listening
+    # Receiving
 
-    def attend(self, events: EventInbox, replies: ReplyInbox) -> None:
-        """Listen to other servers."""
+    def listen_to_nodes(self, events: EventInbox, replies: ReplyInbox) -> None:
+        """Subscribe to the events, requests and answers of other servers."""
         self._port.subscribe(BRIDGE, partial(self._bridge, events, replies), plain=True)
 
-    def serve(self, clients: ClientInbox) -> None:
-        """Listen for clients."""
+    def listen_for_clients(self, clients: ClientInbox) -> None:
         self._clients = clients
         for channel in self.client_channels:
             self._port.subscribe(channel, partial(self._message, channel), plain=True)
@@ -202,35 +196,29 @@ class OriginalDialect:
             self.subscribe_room(namespace, "")
 
     def subscribe_room(self, namespace: str, id: str) -> None:
-        """Listen for a namespace."""
         channel = self.room_channel(namespace, id)
         if namespace not in self._rooms:
             self._port.subscribe(channel, partial(self._message, channel), plain=True)
         self._rooms[namespace] = self._rooms.get(namespace, 0) + 1
 
     def unsubscribe_room(self, namespace: str, id: str) -> None:
-        """Listen for a namespace no more, if this was the last of its rooms."""
         self._rooms[namespace] -= 1
         if not self._rooms[namespace]:
             del self._rooms[namespace]
             self._port.unsubscribe(self.room_channel(namespace, id))
 
     def room_channel(self, namespace: str, id: str) -> bytes:
-        """Where messages for the rooms of a namespace come; see :func:`rooms_channel`."""
         return rooms_channel(namespace)
 
     def subscribe(self, channel: str, receive: ReceivePublished) -> bytes:
-        """Listen on an application's own channel."""
         name = custom_channel(channel)
         self._port.subscribe(name, lambda body: receive("", self.codec, msgspec.Raw(body)), plain=True)
         return name
 
     def unsubscribe(self, channel: str) -> None:
-        """Leave it."""
         self._port.unsubscribe(custom_channel(channel))
 
     def publish(self, channel: str, payload: RawPayload) -> None:
-        """Publish on it, the data alone."""
         self._port.publish(custom_channel(channel), bytes(payload), plain=True)
 
     def _message(self, channel: bytes, body: bytes) -> None:
@@ -273,21 +261,21 @@ class OriginalDialect:
         elif call_id is UNSET:
             events.event(sender, message.event, self.codec, message.payload)
         else:
-            # Without a listener an original says nothing, and whoever asked counts whatever is said as an answer.
-            awaits_node = bool(message.target_server) and _OUR_CALL.fullmatch(call_id) is not None
+            # An original without a listener sends no answer; and the one that asked counts everything as an answer.
+            awaits_node = bool(message.target_server) and _OWN_CALL_ID.fullmatch(call_id) is not None
             asker = _OriginalAsker(self, call_id, awaits_node=awaits_node)
             events.request(asker, sender, message.event, self.codec, message.payload)
 
     def _refuse(self, why: object) -> None:
         self.refused += 1
-        said = reason(why) if isinstance(why, BaseException) else shown(str(why))
-        self._warnings.warn("refused", "a message that came over the bus was refused, and is lost: %r", said)
+        text = reason(why) if isinstance(why, BaseException) else shown(str(why))
+        self._warnings.warn("refused", "a message that came over the bus was refused, and is lost: %r", text)
 
 
 class _OriginalAsker:
-    """Who asked this node something: an original server, or one of ours that speaks like one.
+    """Sends the answer to the request of an original server, or of a node of ours that speaks like one.
 
-    The original has no word for a refusal: to it, one is an answer of null. Ours find the error beside it.
+    The original has no refusals: it gets an answer of null. Our nodes find the error beside it.
     """
 
     __slots__ = ("_call_id", "_dialect", "awaits_node")
@@ -298,40 +286,14 @@ class _OriginalAsker:
         self.awaits_node = awaits_node
 
     def answer(self, value: Any) -> None:
-        """Answer."""
         self._dialect.answer(self._call_id, self._dialect.pack(value))
 
     def refuse(self, error: EventError) -> None:
-        """Refuse."""
         self._dialect.answer(self._call_id, self._dialect.pack(None), _Error(str(error.code), str(error.message)))
 
 
-class _OriginalCodec:
-    """JSON or MessagePack with what both JavaScript and Python can hold."""
-
-    __slots__ = ("_codec", "binary", "decode")
-
-    def __init__(self, codec: Codec) -> None:
-        self._codec = codec
-        self.binary = codec.binary
-        self.decode = codec.decode
-
-    def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        """Decode a payload; see :class:`~crosswire.core.messages.Codec`."""
-        value = self._codec.payload(kind, raw)
-        if self.binary and _holds_extension(value):
-            raise InvalidPayload("the data holds a MessagePack extension, which has no meaning here")
-        return value
-
-    def encode(self, message: Any) -> bytes:
-        """Encode data; see :class:`~crosswire.core.messages.Codec`."""
-        if not isinstance(message, msgspec.Struct):
-            message = _for_javascript(message, binary=self.binary)
-        return self._codec.encode(message)
-
-
 def _target(channel: bytes, message: _FromServer) -> Target | None:
-    """Whom a message that came on a channel is for; None where it does not say, or says something else."""
+    """Return the audience of a message that came on a channel; None if the message names none, or a wrong one."""
     if channel == BROADCAST:
         return Everyone()
     if channel == PRIVATE:
@@ -345,41 +307,5 @@ def _target(channel: bytes, message: _FromServer) -> Target | None:
 
 
 def _users(exclude: Excluded | None) -> list[str]:
-    """Name the users who are left out; single connections are this process' own, and unknown to original servers."""
+    """List the users to exclude; single connections can't be named to original servers."""
     return [] if exclude is None else list(exclude.users)
-
-
-def _for_javascript(data: Any, *, binary: bool) -> Any:
-    """Return data as plain types; refuse what would arrive as something else.
-
-    Raises:
-        InvalidPayload: it holds an integer beyond 2**53 - 1, or bytes where JSON is spoken.
-    """
-    try:
-        plain = msgspec.to_builtins(data, builtin_types=(bytes, bytearray, memoryview), str_keys=True)
-    except (TypeError, ValueError, RecursionError, AttributeError) as error:
-        raise InvalidPayload(f"the data has no form that can be sent: {error}") from error
-    for value in _leaves(plain):
-        if isinstance(value, int) and not -_SAFE <= value <= _SAFE:
-            raise InvalidPayload(f"original servers can't hold the integer {value}: send it as a string")
-        if isinstance(value, bytes | bytearray | memoryview) and not binary:
-            raise InvalidPayload("original servers that speak JSON can't take bytes: send them as text")
-    return plain
-
-
-def _holds_extension(value: Any) -> bool:
-    return any(isinstance(each, msgspec.msgpack.Ext) for each in _leaves(value))
-
-
-def _leaves(value: Any) -> list[Any]:
-    """All that is in lists and dicts, however deep."""
-    leaves, pending = [], [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            pending.extend(item.values())
-        elif isinstance(item, list | tuple):
-            pending.extend(item)
-        else:
-            leaves.append(item)
-    return leaves

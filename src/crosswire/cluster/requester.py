@@ -193,12 +193,10 @@ class _OwnAsker:
         self.awaits_node = awaits_node
 
     def answer(self, value: Any) -> None:
-        """Answer; see :class:`~crosswire.cluster.dialect.Asker`."""
         payload = self._dialect.pack(value)
         self._dialect.send_own_answer(self._call_id, payload)
         self._requests.answered(self._name, self._call_id, self._dialect.codec, payload)
 
     def refuse(self, error: EventError) -> None:
-        """Refuse; see :class:`~crosswire.cluster.dialect.Asker`."""
         refusal = EventError(error.code, error.message, sender=self._name)
         self._requests.refused(self._name, self._call_id, refusal)

@@ -34,14 +34,12 @@ class Responders:
         self.services.drop()
 
     def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
-        """Take an event; see :class:`~crosswire.cluster.dialect.EventInbox`."""
         if event.startswith(SERVICE):
             self.services.event(sender, event[len(SERVICE) :], codec, payload)
         else:
             self.application.event(sender, event, codec, payload)
 
     def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
-        """Take a request; see :class:`~crosswire.cluster.dialect.EventInbox`."""
         if event.startswith(SERVICE):
             self.services.request(asker, sender, event[len(SERVICE) :], codec, payload)
         else:

@@ -95,7 +95,7 @@ class Format(Protocol):
         """
         ...
 
-    def join(self, encoded: Iterable[Any]) -> Encoded:
+    def join(self, encoded: Iterable[Any], /) -> Encoded:
         """Return messages that were encoded one by one as one, to be pushed together."""
         ...
 
@@ -157,7 +157,7 @@ class MessageFormat:
     def raw(self, opcode: Opcode, payload: bytes) -> tuple[str | bytes, ...]:
         return (payload.decode() if opcode is Opcode.TEXT else payload,)
 
-    def join(self, encoded: Iterable[tuple[str | bytes, ...]]) -> tuple[str | bytes, ...]:
+    def join(self, encoded: Iterable[tuple[str | bytes, ...]], /) -> tuple[str | bytes, ...]:
         return tuple(chain.from_iterable(encoded))
 
 

@@ -8,7 +8,7 @@ from typing import cast
 from crosswire.core.formats import frame_format, message_format
 from crosswire.core.frames import Opcode
 from crosswire.core.limits import Limits
-from crosswire.testing.recording import FramePeer, Harness, Peer, RecordingReceiver, eventually
+from crosswire.testing.recording import FramePeer, Harness, RecordingReceiver, TransportPeer, eventually
 from crosswire.types import Close
 
 LIMITS = Limits(max_message=256 * 1024, outbox=128 * 1024, close_timeout=5)
@@ -28,7 +28,7 @@ _POLL_INTERVAL = 0.001
 class ConnectionEnds:
     """The peer's and the server's end of an open connection."""
 
-    def __init__(self, peer: Peer, receiver: RecordingReceiver, harness: Harness) -> None:
+    def __init__(self, peer: TransportPeer, receiver: RecordingReceiver, harness: Harness) -> None:
         self.peer = peer
         self.receiver = receiver
         self.connection = receiver.connection

@@ -54,7 +54,7 @@ class MessageListener:
 
 
 class MessageClient:
-    """The peer's side of a connection; a ``Peer`` of the contract suite.
+    """The peer's side of a connection; a ``TransportPeer`` of the contract suite.
 
     Attributes:
         subprotocol: what the server chose, or None.

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 from crosswire.core.headers import Headers
-from crosswire.transport.inbox import Event, Pong
+from crosswire.transport.inbox import PeerEvent, Pong
 from crosswire.transport.interface import Accepted, Connection, HttpRequest, Response
 from crosswire.types import Close
 
 
-class Peer(Protocol):
+class TransportPeer(Protocol):
     """The other end of a connection under test; ``MessageClient`` is one."""
 
     subprotocol: str | None
@@ -34,12 +34,12 @@ class Peer(Protocol):
     def resume_reading(self) -> None:
         """Go on reading from the connection."""
 
-    async def receive(self, *, timeout: float = 5) -> Event:
+    async def receive(self, *, timeout: float = 5) -> PeerEvent:
         """Return what the server sent next; after the Close, raise ``NotConnected`` once the connection is gone."""
         ...
 
 
-class FramePeer(Peer, Protocol):
+class FramePeer(TransportPeer, Protocol):
     """The other end of a connection that carries frames; ``MemoryClient`` and ``SocketPeer`` are such."""
 
     def ping(self, payload: bytes = b"") -> None: ...
@@ -58,7 +58,7 @@ class Harness:
 
     def __init__(
         self,
-        connect: Callable[[str, Mapping[str, str]], Awaitable[Peer | Response]],
+        connect: Callable[[str, Mapping[str, str]], Awaitable[TransportPeer | Response]],
         *,
         remote: str,
         writes: Callable[[], int] | None = None,
@@ -87,7 +87,7 @@ class RecordingReceiver:
         self._fails_at = fails_at
         self._pauses_at = pauses_at
         self._ends_with = ends_with
-        self.log: list[Event] = []
+        self.log: list[PeerEvent] = []
         self.closes: list[Close] = []
         self.connection: Connection
 
@@ -112,7 +112,7 @@ class RecordingReceiver:
         self.closes.append(close)
         self._note("closed", close)
 
-    def _note(self, method: str, event: Event) -> None:
+    def _note(self, method: str, event: PeerEvent) -> None:
         self.log.append(event)
         if method == self._pauses_at:
             self.connection.pause_reading()

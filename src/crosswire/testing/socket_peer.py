@@ -11,7 +11,7 @@ from typing import Any, cast
 from crosswire.core.frames import Opcode, close_payload, encode_frame
 from crosswire.core.headers import Headers
 from crosswire.errors import NotConnected
-from crosswire.transport.inbox import Event, Inbox
+from crosswire.transport.inbox import Inbox, PeerEvent
 from crosswire.transport.interface import Response
 
 KEY = b64encode(bytes(range(16))).decode()
@@ -99,7 +99,7 @@ class SocketPeer(asyncio.Protocol):
         """Go on reading from the connection."""
         self._inbox.resume()
 
-    async def receive(self, *, timeout: float = 5) -> Event:
+    async def receive(self, *, timeout: float = 5) -> PeerEvent:
         """Return the next event from the server; see :meth:`Inbox.receive`."""
         return await self._inbox.receive(timeout=timeout)
 

@@ -41,7 +41,7 @@ _DATA = frozenset({FrameType.TEXT, FrameType.BINARY, FrameType.CONT})
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ConnectTarget:
     """Address of a server, with the options and limits of a connection to it.
 
     Args:
@@ -79,7 +79,7 @@ class ClientReceiver(Protocol):
         """Note that the connection is gone; called once, if ``opened`` was."""
 
 
-async def connect(target: Target, receiver: ClientReceiver) -> ClientConnection:
+async def connect(target: ConnectTarget, receiver: ClientReceiver) -> ClientConnection:
     """Open a connection. There is no timeout: the caller cancels it.
 
     Returns:
@@ -121,7 +121,7 @@ class ClientConnection(asyncio.Protocol):
         announces: whether the server's response says that it will tell when the client is let in.
     """
 
-    def __init__(self, uri: WebSocketURI, target: Target, receiver: ClientReceiver) -> None:
+    def __init__(self, uri: WebSocketURI, target: ConnectTarget, receiver: ClientReceiver) -> None:
         self._loop = asyncio.get_running_loop()
         self._target = target
         self._receiver = receiver

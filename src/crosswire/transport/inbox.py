@@ -35,7 +35,7 @@ class Pong:
     payload: bytes
 
 
-Event = str | bytes | Ping | Pong | Close
+PeerEvent = str | bytes | Ping | Pong | Close
 """Something that a peer receives: a text message, a binary one, a Ping, a Pong, and at the end a Close."""
 
 
@@ -67,7 +67,7 @@ class Inbox:
         self._answer = answer
         self._drained = drained
         self._frames = FrameReader()
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None is the last one
+        self._events: asyncio.Queue[PeerEvent | None] = asyncio.Queue()  # None is the last one
         self._held = 0
         self._paused = False
         self._scheduled = False
@@ -105,7 +105,7 @@ class Inbox:
         self._paused = False
         self._wake()
 
-    async def receive(self, *, timeout: float = 5) -> Event:
+    async def receive(self, *, timeout: float = 5) -> PeerEvent:
         """Return the next event; the last one is a Close, with 1006 if the connection was lost without any.
 
         Raises:
@@ -155,7 +155,7 @@ class Inbox:
         else:
             self._put(payload)
 
-    def _put(self, event: Event) -> None:
+    def _put(self, event: PeerEvent) -> None:
         self._held += _size(event)
         self._events.put_nowait(event)
 
@@ -173,7 +173,7 @@ def parse_close(payload: bytes) -> Close:
     return Close(int.from_bytes(payload[:2], "big"), payload[2:].decode())
 
 
-def _size(event: Event) -> int:
+def _size(event: PeerEvent) -> int:
     if isinstance(event, str | bytes):
         return EVENT_OVERHEAD + len(event)
     return EVENT_OVERHEAD if isinstance(event, Close) else EVENT_OVERHEAD + len(event.payload)

@@ -18,7 +18,7 @@ from crosswire.core.limits import Limits
 from crosswire.errors import ProtocolFailure
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.closing import ClosingHandshake, read_close
-from crosswire.transport.inbox import Event
+from crosswire.transport.inbox import PeerEvent
 from crosswire.transport.interface import Acceptor, HttpRequest, Receiver, Response, Traffic
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.memory_transport import MemoryTransport
@@ -133,7 +133,7 @@ class MemoryClient:
         """Read what the server sends again."""
         self._inbox.resume()
 
-    async def receive(self, *, timeout: float = 5) -> Event:
+    async def receive(self, *, timeout: float = 5) -> PeerEvent:
         """Return the next event from the server; see :meth:`Inbox.receive`."""
         return await self._inbox.receive(timeout=timeout)
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from crosswire.client import Client
-from crosswire.client import reconnection as reconnection_module
 from crosswire.errors import NotConnected, Refused
-from crosswire.transport.connector import Target
+from crosswire.transport.connector import ConnectTarget
 from crosswire.types import Close
 from tests.integration.client.fake_server import FakeServer, SilentServer
 from tests.integration.client.helpers import HookRecorder, quick_client
@@ -118,11 +117,10 @@ async def test_a_server_without_websocket_is_reported_as_such() -> None:
         await client.close()
 
 
-async def test_an_attempt_that_gets_no_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnection_module, "CONNECT_TIMEOUT", 0.05)
-
+async def test_an_attempt_that_gets_no_answer_is_given_up() -> None:
     async with SilentServer() as server:
         client = quick_client(server.url, retry_limit=1)
+        client._reconnection._connect_timeout = 0.05
         with pytest.raises(NotConnected, match="no answer within"):
             await client.connect()
         await wait_until(lambda: server.taken == 2 and server.open == 0)
@@ -190,7 +188,7 @@ async def test_a_cancelled_connect_does_not_cancel_another() -> None:
 async def test_a_server_that_does_not_close_its_side_is_dropped() -> None:
     async with FakeServer() as server:
         client = quick_client(server.url)
-        client._targets._template = Target("", close_timeout=0.05)
+        client._targets._template = ConnectTarget("", close_timeout=0.05)
         await client.connect()
         server.last.transport.pause_reading()
         await client.close()

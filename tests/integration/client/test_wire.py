@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL
-from crosswire.transport.connector import Target
+from crosswire.transport.connector import ConnectTarget
 from tests.integration.client.fake_server import FakeServer
 from tests.integration.client.helpers import HookRecorder, quick_client
 from tests.support.aio import wait_until
@@ -131,7 +131,7 @@ async def test_json_when_the_server_knows_no_msgpack() -> None:
 async def test_a_server_that_does_not_read_is_dropped_before_memory_is_full() -> None:
     async with FakeServer() as server:
         client = quick_client(server.url, retry_limit=0)
-        client._targets._template = Target("", outbox=1 << 20)
+        client._targets._template = ConnectTarget("", outbox=1 << 20)
         recorder = HookRecorder(client)
         await client.connect()
         server.last.transport.pause_reading()

@@ -100,7 +100,7 @@ class ScriptedNode:
 async def scripted_node(bus: Bus, name: str = "scripted", *, serves: bool = False) -> AsyncIterator[ScriptedNode]:
     """Join the cluster with a scripted node that sends one beat; a test of over two seconds must send more."""
     scripted = ScriptedNode(bus, name, serves=serves)
-    scripted.native.attend(scripted, scripted, scripted)
+    scripted.native.listen_to_nodes(scripted, scripted, scripted)
     await scripted.port.start()
     try:
         for channel in scripted.native.own_channels:

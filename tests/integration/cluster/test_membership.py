@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from crosswire import ConfigError, MemoryBus, Node, NodeInfo
-from crosswire.cluster import members
 from crosswire.cluster.interface import Bus
+from crosswire.cluster.members import Members
 from crosswire.core.envelopes import NameTaken
 from crosswire.core.membership import DEAD_AFTER, SUSPECT_AFTER
 from tests.integration.cluster.scripted_node import scripted_node
@@ -22,6 +22,7 @@ from tests.integration.cluster.support import (
     running_servers,
 )
 from tests.support.aio import wait_until
+from tests.support.defaults import set_default
 
 
 class Changes:
@@ -61,7 +62,7 @@ async def test_who_is_there_and_who_comes_and_goes(bus: Bus) -> None:
 
 
 async def test_a_newcomer_knows_all_when_it_has_started(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(members, "WELCOME_PATIENCE", 30)  # it does not wait that long, but until all have answered
+    set_default(monkeypatch, Members, "welcome_timeout", 30)  # it does not wait that long, but until all have answered
     async with running_nodes(bus, *"abcde"), Node("f", bus=bus) as f:
         assert f.nodes.keys() == set("abcdef")
 
@@ -92,7 +93,9 @@ async def test_a_second_node_of_the_name_refuses_to_start(bus: Bus, monkeypatch:
         began = loop.time()
         second: Any
         with monkeypatch.context() as patch:
-            patch.setattr(members, "HOLDER_PATIENCE", 30)  # it does not wait that long, but until the holder answers
+            set_default(
+                patch, Members, "holder_timeout", 30
+            )  # it does not wait that long, but until the holder answers
             for second in (Node("b", bus=bus), make_server("b", bus)):
                 with pytest.raises(ConfigError, match=r"'b'.*choose another name"):
                     await second.start()
@@ -127,7 +130,7 @@ async def test_the_name_of_a_node_that_does_not_answer_is_taken_over(bus: Bus) -
 async def test_while_a_name_may_be_another_ones_nothing_is_handled_for_it(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(members, "HOLDER_PATIENCE", 30)
+    set_default(monkeypatch, Members, "holder_timeout", 30)
     async with running_nodes(bus, "a") as (a,), scripted_node(bus, "b") as holder:
         await wait_until(lambda: "b" in a.nodes)
         second, heard = Node("b", bus=bus), Heard()
@@ -139,7 +142,7 @@ async def test_while_a_name_may_be_another_ones_nothing_is_handled_for_it(
         await wait_until(lambda: holder.requests)
         holder.requests[0].asker.answer("the holder's")
         assert await call == "the holder's"
-        holder.native.tell_incarnation(holder.beats[-1].incarnation, NameTaken("b", holder.beats[-1].incarnation))
+        holder.native.send_to_incarnation(holder.beats[-1].incarnation, NameTaken("b", holder.beats[-1].incarnation))
         with pytest.raises(ConfigError):
             await starting
         assert heard.calls == []
@@ -168,13 +171,15 @@ async def test_what_came_for_a_name_while_it_was_taken_over_is_handled_by_a_node
 async def test_a_server_whose_name_is_another_ones_now_sends_its_clients_away(bus: Bus) -> None:
     async with running_servers(bus, "a") as (a,), client(a, "1") as peer, scripted_node(bus) as scripted:
         incarnation = a.cluster.incarnation
-        scripted.native.tell_incarnation("0" * 16, NameTaken("a", incarnation, replaced=True))  # somebody else is told
-        scripted.native.tell_incarnation(
+        scripted.native.send_to_incarnation(
+            "0" * 16, NameTaken("a", incarnation, replaced=True)
+        )  # somebody else is told
+        scripted.native.send_to_incarnation(
             incarnation, NameTaken("a", "0" * 16, replaced=True)
         )  # it is about somebody else
-        scripted.native.tell_incarnation(incarnation, NameTaken("a", incarnation))  # it is late: the name was free
+        scripted.native.send_to_incarnation(incarnation, NameTaken("a", incarnation))  # it is late: the name was free
         assert await peer.call("hello") == "a"
-        scripted.native.tell_incarnation(incarnation, NameTaken("a", incarnation, replaced=True))
+        scripted.native.send_to_incarnation(incarnation, NameTaken("a", incarnation, replaced=True))
         assert (await peer.closed()).code == 1001
         await wait_until(lambda: not a.running and not a.cluster.running)
 

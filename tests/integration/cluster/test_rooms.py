@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from crosswire import Close, EventError, Limits, Node, Roster
-from crosswire.cluster import dispatcher
+from crosswire.cluster.dispatcher import ClusterDispatcher
 from crosswire.cluster.interface import Bus
 from crosswire.testing import EventClient
 from tests.integration.cluster.scripted_node import scripted_node
 from tests.integration.cluster.support import DETECTION_TIMEOUT, client, clients, received, running, running_servers
 from tests.support.aio import wait_until
+from tests.support.defaults import set_default
 
 
 async def answer_calls(peers: dict[str, EventClient]) -> None:
@@ -136,7 +137,7 @@ async def test_gather_asks_the_clients_of_all_nodes(bus: Bus) -> None:
 async def test_gather_names_who_refused_and_who_was_silent_on_other_nodes(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "_GRACE", 30)  # if all stands still for a moment, the other node is not late
+    set_default(monkeypatch, ClusterDispatcher, "gather_margin", 30)
     async with running_servers(bus, "a", "b") as (a, b), clients({"1": a, "2": b, "3": b}) as peers:
         asking = asyncio.create_task(a.everyone.gather("ask", timeout=1))
         call = await peers["2"].receive("ask")

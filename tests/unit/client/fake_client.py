@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from crosswire.client import Client
 from crosswire.errors import NotConnected
-from crosswire.transport.connector import ClientConnection, ClientReceiver, Target
+from crosswire.transport.connector import ClientConnection, ClientReceiver, ConnectTarget
 from crosswire.types import Close
 
 
@@ -116,7 +116,7 @@ class FakeClient:
     def __init__(self, *, announces: bool = False, **options: Any) -> None:
         FakeClient._youngest = self
         self._announces = announces
-        self.targets: list[Target] = []
+        self.targets: list[ConnectTarget] = []
         self.connections: list[FakeConnection] = []
         self.told: list[list[Any]] = []
         self.client = client = Client("ws://test", **{"ping_interval": None, **options})
@@ -135,11 +135,11 @@ class FakeClient:
         return self.connections[-1]
 
     @classmethod
-    async def dial(cls, target: Target, receiver: ClientReceiver) -> FakeConnection:
+    async def dial(cls, target: ConnectTarget, receiver: ClientReceiver) -> FakeConnection:
         """Stand in for :func:`crosswire.transport.connector.connect`."""
         return await cls._youngest._dial(target, receiver)
 
-    async def _dial(self, target: Target, receiver: ClientReceiver) -> FakeConnection:
+    async def _dial(self, target: ConnectTarget, receiver: ClientReceiver) -> FakeConnection:
         connection = FakeConnection(receiver, announces=self._announces)
         self.targets.append(target)
         self.connections.append(connection)

@@ -139,7 +139,7 @@ async def attempt(fake: FakeClient, how: str, code: int) -> None:
     fake.last.end(Close(1006 if "lost" in how else code))
 
 
-@settings(max_examples=30)  # as in test_life.py
+@settings(max_examples=30)  # as in tests/unit/server/test_phases.py
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(ATTEMPTS)), st.sampled_from(CODES)), min_size=1, max_size=12),
     st.integers(0, 6),

@@ -8,7 +8,7 @@ import pytest
 from crosswire.cluster.clients import NoClients
 from crosswire.cluster.dialect import Asker
 from crosswire.cluster.interface import Bus, BusEvents, Receive
-from crosswire.cluster.members import HOLDER_PATIENCE, WELCOME_PATIENCE, Members
+from crosswire.cluster.members import HOLDER_TIMEOUT, WELCOME_TIMEOUT, Members
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
@@ -67,18 +67,18 @@ class Peer:
         self.members = Members(own, native, self.port, NoClients(), self, clock, dialect)
         self._native = native
         self._kept: list[tuple[bytes, bytes]] = []
-        native.attend(Inbox(), Inbox(), self.members)
+        native.listen_to_nodes(Inbox(), Inbox(), self.members)
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> Peer:
         await self.port.start()
         await self.members.claim_name()
         await self.members.introduce()
-        self._beating = asyncio.create_task(self.members.keep_up())
+        self._beating = asyncio.create_task(self.members.run())
         return self
 
     async def leave(self) -> None:
-        self.members.say_goodbye()
+        self.members.announce_leave()
         await self.die()
 
     async def freeze(self) -> None:
@@ -89,10 +89,10 @@ class Peer:
 
     def thaw(self) -> None:
         """Hear what has come meanwhile, and go on."""
-        self._native.attend(Inbox(), Inbox(), self.members)
+        self._native.listen_to_nodes(Inbox(), Inbox(), self.members)
         for channel, body in self._kept:
             self.port.receivers[channel](body)
-        self._beating = asyncio.create_task(self.members.keep_up())
+        self._beating = asyncio.create_task(self.members.run())
 
     async def die(self) -> None:
         await self._end_beats()
@@ -160,7 +160,7 @@ async def test_a_newcomer_is_not_kept_waiting() -> None:
     await silent.freeze()
     began = loop.time()
     late = await Peer(bus, "late").start()
-    assert loop.time() - began == pytest.approx(WELCOME_PATIENCE, abs=0.1)
+    assert loop.time() - began == pytest.approx(WELCOME_TIMEOUT, abs=0.1)
     for each in (*peers, late):
         await each.leave()
     await silent.port.stop()
@@ -188,7 +188,7 @@ async def test_a_name_that_nobody_answers_for_is_taken_over() -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     successor = await Peer(bus, "a", run=2).start()
-    assert HOLDER_PATIENCE <= loop.time() - began < HOLDER_PATIENCE + WELCOME_PATIENCE + 0.1
+    assert HOLDER_TIMEOUT <= loop.time() - began < HOLDER_TIMEOUT + WELCOME_TIMEOUT + 0.1
     assert other.told == ["+a", "-a replaced", "+a"]
     await holder.port.stop()
     for each in (successor, other):
@@ -201,7 +201,7 @@ async def test_of_a_holder_that_answers_too_late_and_its_successor_one_keeps_the
     bus = MemoryBus()
     other, holder = await Peer(bus, "b").start(), await Peer(bus, "a").start()
     await holder.freeze()
-    asyncio.get_running_loop().call_later(HOLDER_PATIENCE + late, holder.thaw)
+    asyncio.get_running_loop().call_later(HOLDER_TIMEOUT + late, holder.thaw)
     successor = await Peer(bus, "a", run=2).start()
     await asyncio.sleep(10)
     assert other.told == ["+a", "-a replaced", "+a"]
