@@ -58,7 +58,7 @@ class _Room(Generic[MemberT]):
             del self.users[member.user]
 
 
-class RoomIndex(Generic[MemberT]):
+class RoomIndex(RoomQueries, Generic[MemberT]):
     """Index of rooms by namespace and id, and of the rooms of each connection. A room exists while it has members.
 
     Joining, leaving and finding a room's members are O(1) in the number of other rooms, users and connections.
@@ -151,7 +151,6 @@ class RoomIndex(Generic[MemberT]):
         return joined
 
     def has(self, user: str, namespace: str, id: str | None = None) -> bool:
-
         require_name(user, "a user id")
         require_name(namespace, "a room's namespace")
         mine = (self._rooms_of[member].get(namespace) for member in self._rooms_of_user.get(user, ()))
