@@ -93,6 +93,11 @@ class ClusterConnection:
         )
 
     @property
+    def dropped(self) -> int:
+        """Number of messages that were dropped, as no Redis could be reached and the buffer was full."""
+        return self.port.dropped + self.native.dropped
+
+    @property
     def refused(self) -> int:
         """Number of messages that were received and could not be read."""
         return self.port.refused + self.native.refused + (self.compat.refused if self.compat is not None else 0)
