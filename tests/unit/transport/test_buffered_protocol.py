@@ -37,7 +37,7 @@ class FakeProtocol:
             self._transport.protocol = None
 
 
-def test_all_is_fed_in_parts_that_fit() -> None:
+def test_data_is_fed_in_parts_that_fit() -> None:
     transport = FakeTransport()
     protocol = FakeProtocol(transport)
     feed_buffered_protocol(cast(asyncio.Transport, transport), protocol, b"12345678")

@@ -19,7 +19,7 @@ class Fake:
         self.calls.append("close")
 
 
-async def test_what_takes_too_long_is_dropped_and_nothing_else() -> None:
+async def test_only_handshakes_that_take_too_long_are_dropped() -> None:
     handshakes, slow, quick, later = PendingHandshakes(0.05), Fake(), Fake(), Fake()
     handshakes.add(slow)
     handshakes.add(quick)
@@ -31,7 +31,7 @@ async def test_what_takes_too_long_is_dropped_and_nothing_else() -> None:
     assert (slow.calls, quick.calls, later.calls) == (["abort"], [], ["abort"])
 
 
-async def test_nobody_is_dropped_early() -> None:
+async def test_no_handshake_is_dropped_early() -> None:
     loop, handshakes = asyncio.get_running_loop(), PendingHandshakes(0.1)
     first, second, third = Fake(), Fake(), Fake()
     handshakes.add(first)
@@ -44,7 +44,7 @@ async def test_nobody_is_dropped_early() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 3])
-async def test_all_are_ended_once(number: int) -> None:
+async def test_every_handshake_is_ended_once(number: int) -> None:
     handshakes, all_there_are = PendingHandshakes(0.01), [Fake() for _ in range(number)]
     for each in all_there_are:
         handshakes.add(each)

@@ -80,14 +80,14 @@ def read(peer: socket.socket, size: int) -> bytes:
     return bytes(data)
 
 
-def test_what_the_kernel_takes_leaves_at_once(ends: Ends) -> None:
+def test_bytes_that_the_kernel_takes_leave_at_once(ends: Ends) -> None:
     transport = FakeTransport(ends[0])
     gate_over(transport).write_frames(b"hello")
     assert read(ends[1], 5) == b"hello"
     assert not transport.kept
 
 
-def test_what_the_transport_keeps_leaves_first(ends: Ends) -> None:
+def test_bytes_buffered_by_the_transport_leave_first(ends: Ends) -> None:
     own, peer = ends
     transport = FakeTransport(own)
     gate = gate_over(transport)
@@ -136,7 +136,7 @@ def test_nothing_is_written_to_a_connection_that_is_closing(ends: Ends) -> None:
     assert not transport.kept
 
 
-def test_a_lost_connection_is_not_the_senders_matter(ends: Ends) -> None:
+def test_a_write_to_a_lost_connection_does_not_raise(ends: Ends) -> None:
     own, peer = ends
     transport = FakeTransport(own)
     peer.close()
@@ -161,7 +161,7 @@ def test_a_close_of_picows_is_handed_over_with_its_payload(ends: Ends) -> None:
     assert not transport.calls
 
 
-def test_once_closed_nobody_is_told(ends: Ends) -> None:
+def test_nothing_is_reported_after_the_close(ends: Ends) -> None:
     transport, refusals = FakeTransport(ends[0]), Refusals()
     gate = gate_over(transport)
     gate.opened(refusals)
@@ -170,7 +170,7 @@ def test_once_closed_nobody_is_told(ends: Ends) -> None:
     assert not refusals.payloads
 
 
-def test_an_http_answer_is_written_and_the_connection_closed_after_it(ends: Ends) -> None:
+def test_a_connection_is_closed_after_its_http_response(ends: Ends) -> None:
     transport = FakeTransport(ends[0])
     gate = gate_over(transport)
     gate.write(b"HTTP/1.1 404 Not Found\r\n\r\n")
@@ -179,7 +179,7 @@ def test_an_http_answer_is_written_and_the_connection_closed_after_it(ends: Ends
     assert transport.calls == ["close"]
 
 
-def test_picows_sees_no_way_past_the_gate(ends: Ends) -> None:
+def test_picows_can_not_bypass_the_gate(ends: Ends) -> None:
     gate = gate_over(FakeTransport(ends[0]))
     assert gate.get_write_buffer_size() > 0
     assert gate.get_extra_info("peername") is None

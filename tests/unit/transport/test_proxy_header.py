@@ -31,7 +31,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("header", "remote", "tls"), GOOD)
-def test_a_header_is_read_however_it_is_cut(header: bytes, remote: str | None, tls: bool) -> None:
+def test_a_header_is_parsed_however_its_bytes_are_split(header: bytes, remote: str | None, tls: bool) -> None:
     for size in range(len(header)):
         assert parse_proxy_header(header[:size]) is None
     for rest in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"):
@@ -76,7 +76,7 @@ def test_anything_else_is_refused(wrong: bytes) -> None:
 
 
 @given(st.binary())
-def test_rubbish_is_no_header(data: bytes) -> None:
+def test_garbage_is_refused(data: bytes) -> None:
     try:
         found = parse_proxy_header(data)
     except BadProxyHeader:
@@ -86,7 +86,7 @@ def test_rubbish_is_no_header(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_whatever_follows_the_addresses_breaks_nothing_else(fields: bytes) -> None:
+def test_bytes_after_the_addresses_are_ignored(fields: bytes) -> None:
     try:
         found = parse_proxy_header(v2(INET + fields))
     except BadProxyHeader:
