@@ -1,4 +1,4 @@
-"""The contract of buses, kept in memory and by Redis: one and several, whatever the strategy."""
+"""The contract of buses: in memory, over TCP, and over one Redis or several, with each strategy."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from crosswire.runtime.loops import loop_factory
 from crosswire.testing.bus_suite import BusContract
 from crosswire.testing.redis_process import RedisProcess
 from tests.support import aio
+from tests.support.tcp_bus import tcp_bus
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,22 @@ class TestMemory(_Contract):
     @asynccontextmanager
     async def bus(self) -> AsyncIterator[Bus]:
         yield MemoryBus()
+
+
+class TestTcp(_Contract):
+    """A bus that sends messages twice and in another order, and can't count who listens."""
+
+    counts_listeners = False
+
+    @asynccontextmanager
+    async def bus(self) -> AsyncIterator[Bus]:
+        async with tcp_bus() as (bus, _):
+            yield bus
+
+
+class TestTcpOnAsyncio(TestTcp):
+    def run(self, test: Coroutine[Any, Any, None]) -> None:
+        aio.run(test, asyncio.new_event_loop)
 
 
 class _OverRedis(_Contract):

@@ -72,6 +72,13 @@ def test_every_public_method_is_annotated(kind: type) -> None:
             assert unannotated in ([], ["self"]), name
 
 
+@pytest.mark.parametrize("kind", [*APPLICATIONS_USE, crosswire.Client])
+def test_a_timeout_is_given_by_keyword(kind: type) -> None:
+    for name, value in public_methods(kind):
+        parameter = inspect.signature(value).parameters.get("timeout") if inspect.isfunction(value) else None
+        assert parameter is None or parameter.kind is parameter.KEYWORD_ONLY, name
+
+
 def test_importing_the_package_loads_only_what_it_needs() -> None:
     script = "import sys; before = set(sys.modules); import crosswire; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)

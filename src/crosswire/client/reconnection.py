@@ -44,6 +44,7 @@ class Reconnection:
         hooks: of the client.
         renews_credentials: whether each attempt has a token of its own, so that the next may be taken after one was
             refused.
+        connect_timeout: seconds for one attempt.
 
     Attributes:
         loop_binding: refuses calls from another thread or event loop.
@@ -52,7 +53,14 @@ class Reconnection:
     """
 
     def __init__(
-        self, connect: Connect, policy: Policy, retries: Retries, hooks: Hooks, *, renews_credentials: bool = False
+        self,
+        connect: Connect,
+        policy: Policy,
+        retries: Retries,
+        hooks: Hooks,
+        *,
+        renews_credentials: bool = False,
+        connect_timeout: float = CONNECT_TIMEOUT,
     ) -> None:
         self._connect = connect
         self._policy = policy
@@ -60,6 +68,7 @@ class Reconnection:
         self._hooks = hooks
         self._open_close = OpenCloseHooks(hooks)
         self._renews_credentials = renews_credentials
+        self._connect_timeout = connect_timeout
         self._phases = PhaseMachine()
         self._lost = False
         self._was_open = False
@@ -244,10 +253,10 @@ class Reconnection:
 
     async def _dial(self, token: object) -> Session | None:
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT) as self._dialling:
+            async with asyncio.timeout(self._connect_timeout) as self._dialling:
                 return await self._connect(self)
         except TimeoutError:
-            failure = NotConnected(f"can't connect: no answer within {CONNECT_TIMEOUT:g} s", self.last)
+            failure = NotConnected(f"can't connect: no answer within {self._connect_timeout:g} s", self.last)
         except NotConnected as error:
             failure = error
             failure.close = error.close or self.last

@@ -21,6 +21,7 @@ Fresh = Callable[[], T | Awaitable[T | None] | None]
 """Function that is called before each attempt; sync or async."""
 
 _VERSION = 1
+"""Version of what this client understands besides the original's protocol: ``$ready``."""
 
 
 class Targets:

@@ -9,7 +9,7 @@ from crosswire.core.utf8 import has_utf8, well_formed
 from crosswire.errors import ConfigError
 
 Value = str | int | float
-_MEANT = {"http": ": write ws:// instead", "https": ": write wss:// instead"}
+_SCHEME_ADVICE = {"http": ": write ws:// instead", "https": ": write wss:// instead"}
 
 Params = Mapping[str, Value | Sequence[Value]]
 """Query parameters; a sequence gives the same name several times. Numbers are written in decimal, bools as in JSON."""
@@ -60,8 +60,8 @@ def _check(url: object) -> None:
         raise ConfigError(f"the url can't be read: {error}") from error
     if parts.scheme not in ("ws", "wss"):
         given = f"{parts.scheme}://" if "://" in url else "no scheme"
-        meant = _MEANT.get(parts.scheme, "")
-        raise ConfigError(f"the url must begin with ws:// or wss://, and has {given}{meant}")
+        advice = _SCHEME_ADVICE.get(parts.scheme, "")
+        raise ConfigError(f"the url must begin with ws:// or wss://, and has {given}{advice}")
     if port == 0:
         raise ConfigError("the url names port 0, where nothing listens")
     if not host:

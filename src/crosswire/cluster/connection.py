@@ -69,7 +69,8 @@ class ClusterConnection:
         self.name = name
         self.incarnation = secrets.token_hex(8)
         self.port = OrderedPort(bus, self, name, bytes.fromhex(self.incarnation))
-        self.native = NativeDialect(self.port, Channels(bus.prefix), name, self.incarnation)
+        self._channels = Channels(bus.prefix)
+        self.native = NativeDialect(self.port, self._channels, name, self.incarnation)
         self.dialect: Dialect = self.native
         self.alone = False
         self.owns_name = False
@@ -90,6 +91,11 @@ class ClusterConnection:
         self.requester = Requester(
             name, self.port, self.native, self.dialect, self.members, self._requests, responders.application
         )
+
+    @property
+    def dropped(self) -> int:
+        """Number of messages that were dropped, as no Redis could be reached and the buffer was full."""
+        return self.port.dropped + self.native.dropped
 
     @property
     def refused(self) -> int:
@@ -194,7 +200,9 @@ class ClusterConnection:
         self._tasks.start(self._rejoin(), "crosswire rejoin")
 
     def gap(self, info: GapInfo) -> None:
-        """Messages may have been missed."""
+        """Tell the application that messages may have been missed, and whose they were."""
+        if info.channel is not None:
+            info = info._replace(user=self._channels.user_of(info.channel), room=self._channels.room_of(info.channel))
         self._hooks.fire_gap(info)
 
     def health_changed(self, status: LinkStatus) -> None:

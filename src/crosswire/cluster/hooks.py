@@ -91,8 +91,9 @@ class NodeHooks:
 
     def fire_gap(self, info: GapInfo) -> None:
         """Messages may have been missed."""
+        where = f", over {info.url}" if info.url else f", on channel {info.channel!r}" if info.channel else ""
         text = "messages of other nodes may have been missed within %.1f s%s"
-        self._warnings.warn("gap", text, info.until - info.since, f", over {info.url}" if info.url else "")
+        self._warnings.warn("gap", text, info.until - info.since, where)
         self._fire(self.on_gap, info)
 
     def fire_redis_health(self, status: LinkStatus) -> None:

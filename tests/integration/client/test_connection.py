@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from crosswire.client import Client
-from crosswire.client import reconnection as reconnection_module
 from crosswire.errors import NotConnected, Refused
 from crosswire.transport.connector import ConnectTarget
 from crosswire.types import Close
@@ -118,11 +117,10 @@ async def test_a_server_without_websocket_is_reported_as_such() -> None:
         await client.close()
 
 
-async def test_an_attempt_that_gets_no_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnection_module, "CONNECT_TIMEOUT", 0.05)
-
+async def test_an_attempt_that_gets_no_answer_is_given_up() -> None:
     async with SilentServer() as server:
         client = quick_client(server.url, retry_limit=1)
+        client._reconnection._connect_timeout = 0.05
         with pytest.raises(NotConnected, match="no answer within"):
             await client.connect()
         await wait_until(lambda: server.taken == 2 and server.open == 0)

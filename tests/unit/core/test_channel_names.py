@@ -36,6 +36,15 @@ def test_no_name_of_one_kind_names_another_kind(one: str, other: str, room: tupl
     assert len(set(made)) == len(made)
 
 
+@given(_names, _rooms)
+def test_the_channel_of_a_user_or_a_room_tells_whose_it_is(name: str, room: tuple[str, str]) -> None:
+    user_s, room_s = channels.user(name).decode(), channels.room(*room).decode()
+    assert (channels.user_of(user_s), channels.room_of(user_s)) == (name, None)
+    assert (channels.user_of(room_s), channels.room_of(room_s)) == (None, room)
+    for other in (channels.everyone, channels.nodes, channels.node(name), channels.custom(name)):
+        assert (channels.user_of(other.decode()), channels.room_of(other.decode())) == (None, None)
+
+
 _KINDS = (channels.node, channels.incarnation, channels.user, channels.custom)
 
 

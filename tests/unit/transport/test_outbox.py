@@ -80,8 +80,13 @@ async def test_outboxes_are_flushed_in_the_order_they_were_filled() -> None:
     assert order == [tested.writer for tested in reversed(benches)]
 
 
+<<<<<<< HEAD
 async def test_frames_pushed_while_the_turn_ends_leave_at_once() -> None:
     tested = OutboxUnderTest()
+=======
+async def test_a_frame_pushed_while_the_turn_ends_leaves_at_once() -> None:
+    outbox_under_test = OutboxUnderTest()
+>>>>>>> main
 
     class Late:
         def flush(self) -> None:
@@ -92,12 +97,21 @@ async def test_frames_pushed_while_the_turn_ends_leave_at_once() -> None:
     assert tested.writer.writes == [b"a", b"b"]
 
 
+<<<<<<< HEAD
 async def test_many_frames_in_one_turn_are_written_early() -> None:
     tested = OutboxUnderTest(limit=10)
     tested.push(b"12345", b"67890")
     assert tested.writer.writes == []
     tested.push(b"x")
     assert tested.writer.writes == [b"1234567890"]
+=======
+async def test_a_busy_turn_is_written_early_and_drops_no_connection() -> None:
+    outbox_under_test = OutboxUnderTest(limit=10)
+    outbox_under_test.push(b"12345", b"67890")
+    assert outbox_under_test.writer.writes == []
+    outbox_under_test.push(b"x")
+    assert outbox_under_test.writer.writes == [b"1234567890"]
+>>>>>>> main
     await asyncio.sleep(0)
     assert tested.writer.writes == [b"1234567890", b"x"]
     assert tested.events.overflows == 0
@@ -132,8 +146,13 @@ async def test_the_limit_itself_may_wait_and_a_byte_more_overflows() -> None:
     assert tested.writer.writes == []
 
 
+<<<<<<< HEAD
 async def test_the_limit_counts_anew_after_each_write() -> None:
     tested = OutboxUnderTest(limit=10)
+=======
+async def test_after_each_write_the_whole_limit_is_available() -> None:
+    outbox_under_test = OutboxUnderTest(limit=10)
+>>>>>>> main
     for _ in range(5):
         tested.outbox.pause()
         tested.push(bytes(5), bytes(5))
@@ -143,10 +162,17 @@ async def test_the_limit_counts_anew_after_each_write() -> None:
 
 
 async def test_frames_pushed_while_paused_leave_in_one_write() -> None:
+<<<<<<< HEAD
     tested = OutboxUnderTest()
     tested.push(b"a")
     tested.outbox.pause()
     tested.push(b"b")
+=======
+    outbox_under_test = OutboxUnderTest()
+    outbox_under_test.push(b"a")
+    outbox_under_test.outbox.pause()
+    outbox_under_test.push(b"b")
+>>>>>>> main
     await asyncio.sleep(0)
     tested.push(b"c")
     await asyncio.sleep(0)
@@ -157,11 +183,19 @@ async def test_frames_pushed_while_paused_leave_in_one_write() -> None:
     assert tested.writer.writes == [b"abc"]
 
 
+<<<<<<< HEAD
 async def test_a_sealed_outbox_sends_its_frames_and_takes_no_more() -> None:
     tested = OutboxUnderTest()
     tested.push(b"a")
     tested.outbox.seal()
     tested.push(b"b", bytes(1000))
+=======
+async def test_a_sealed_outbox_writes_what_waits_and_takes_no_more() -> None:
+    outbox_under_test = OutboxUnderTest()
+    outbox_under_test.push(b"a")
+    outbox_under_test.outbox.seal()
+    outbox_under_test.push(b"b", bytes(1000))
+>>>>>>> main
     await asyncio.sleep(0)
     tested.push(b"c")
     await asyncio.sleep(0)
@@ -169,6 +203,7 @@ async def test_a_sealed_outbox_sends_its_frames_and_takes_no_more() -> None:
     assert tested.events.overflows == 0
 
 
+<<<<<<< HEAD
 async def test_a_discard_drops_waiting_frames_silently() -> None:
     tested = OutboxUnderTest(limit=10)
     tested.outbox.pause()
@@ -176,11 +211,21 @@ async def test_a_discard_drops_waiting_frames_silently() -> None:
     tested.outbox.discard()
     tested.push(bytes(100))
     tested.outbox.resume()
+=======
+async def test_a_discard_drops_what_waits_without_a_callback() -> None:
+    outbox_under_test = OutboxUnderTest(limit=10)
+    outbox_under_test.outbox.pause()
+    outbox_under_test.push(bytes(10))
+    outbox_under_test.outbox.discard()
+    outbox_under_test.push(bytes(100))
+    outbox_under_test.outbox.resume()
+>>>>>>> main
     await asyncio.sleep(0)
     assert tested.writer.writes == []
     assert tested.events.overflows == 0
 
 
+<<<<<<< HEAD
 async def test_buffered_counts_waiting_frames_here_and_in_the_writer() -> None:
     tested = OutboxUnderTest(limit=1000)
     tested.writer.waiting = 70
@@ -189,10 +234,20 @@ async def test_buffered_counts_waiting_frames_here_and_in_the_writer() -> None:
     assert tested.outbox.buffered == 75
     tested.outbox.resume()
     assert tested.outbox.buffered == 70
+=======
+async def test_buffered_counts_the_bytes_here_and_in_the_writer() -> None:
+    outbox_under_test = OutboxUnderTest(limit=1000)
+    outbox_under_test.writer.waiting = 70
+    outbox_under_test.outbox.pause()
+    outbox_under_test.push(b"abc", b"de")
+    assert outbox_under_test.outbox.buffered == 75
+    outbox_under_test.outbox.resume()
+    assert outbox_under_test.outbox.buffered == 70
+>>>>>>> main
 
 
 @given(st.lists(st.lists(st.binary(max_size=30), max_size=8), max_size=8), st.integers(1, 40))
-def test_all_that_is_pushed_while_nobody_pauses_comes_out_in_order(turns: list[list[bytes]], limit: int) -> None:
+def test_frames_leave_in_order_while_nothing_pauses_the_outbox(turns: list[list[bytes]], limit: int) -> None:
     async def main() -> None:
         tested = OutboxUnderTest(limit)
         for frames in turns:
@@ -206,8 +261,13 @@ def test_all_that_is_pushed_while_nobody_pauses_comes_out_in_order(turns: list[l
         runner.run(main())
 
 
+<<<<<<< HEAD
 def test_a_frame_is_not_queued_without_an_event_loop() -> None:
     tested = OutboxUnderTest(limit=10)
+=======
+def test_a_frame_pushed_outside_an_event_loop_is_not_queued() -> None:
+    outbox_under_test = OutboxUnderTest(limit=10)
+>>>>>>> main
     for _ in range(20):  # more than its limit, all in vain
         with pytest.raises(UsageError, match="no event loop runs"):
             tested.push(b"lost")

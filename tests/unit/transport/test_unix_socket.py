@@ -50,7 +50,7 @@ def test_an_invalid_address_is_refused(host: str) -> None:
         UnixSocket.parse(host)
 
 
-def test_only_the_own_socket_file_is_removed(tmp_path: Path) -> None:
+def test_a_file_that_replaced_ours_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "s"
     place = UnixSocket(str(path))
     assert place.identity() is None
@@ -67,6 +67,6 @@ def test_only_the_own_socket_file_is_removed(tmp_path: Path) -> None:
             assert not path.exists()
 
 
-def test_another_file_is_not_removed(tmp_path: Path) -> None:
+def test_a_file_that_is_no_socket_has_no_identity(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("mine")
     assert UnixSocket(str(tmp_path / "s")).identity() is None

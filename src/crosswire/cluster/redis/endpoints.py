@@ -5,29 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Set
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from crosswire.cluster.interface import PortEvents, Receive
-from crosswire.cluster.redis.address import Address, parse
-from crosswire.cluster.redis.application import application_of, described, is_embedded
+from crosswire.cluster.interface import PortEvents
+from crosswire.cluster.redis.address import parse
+from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.commands import channel_of, command
 from crosswire.cluster.redis.coverage import was_covered
-from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.embedded.database import EmbeddedRedis
-from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
+from crosswire.cluster.redis.endpoint import Endpoint
+from crosswire.cluster.redis.endpoint_factory import EndpointFactory, locate
 from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Message, command_of
-from crosswire.cluster.send_buffer import Budget
 from crosswire.core.channel_names import text_of
 from crosswire.errors import BusUnavailable, ConfigError, NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
-_CONNECT_TIMEOUT = 1.0
 _START = 2.0
 """Seconds that a start takes at most."""
 _FAIR_CHANCE = 0.5
@@ -43,54 +40,29 @@ class Endpoints:
     """The Redis of one port.
 
     Args:
-        node: name of the node.
-        timing: how each is watched.
-        probes: what the names of the probes' channels begin with; this port's own.
-        redundant: whether each message is published on two.
-        wanted: channels to subscribe to; others change it.
-        receivers: who takes the messages of a channel; others change it.
+        factory: makes their endpoints.
         pool: publishes on those that work.
-        budget: of the messages that wait.
         events: called when something happens.
+        redundant: whether each message is published on two.
+
+    Attributes:
+        available: whether one is healthy.
     """
 
-    def __init__(
-        self,
-        node: str,
-        timing: ProbeTiming,
-        probes: bytes,
-        *,
-        redundant: bool,
-        wanted: Set[bytes],
-        receivers: Mapping[bytes, Receive],
-        pool: Pool,
-        budget: Budget,
-        events: PortEvents,
-    ) -> None:
-        self._node = node
-        self._timing = timing
-        self._probes = probes
-        self._redundant = redundant
-        self._wanted = wanted
-        self._receivers = receivers
+    def __init__(self, factory: EndpointFactory, pool: Pool, events: PortEvents, *, redundant: bool) -> None:
+        self._factory = factory
         self._pool = pool
-        self._budget = budget
         self._events = events
+        self._redundant = redundant
         self._all: dict[str, Endpoint] = {}
         self._tasks: dict[str, BackgroundTasks] = {}
         self._closing = BackgroundTasks()
         self._embedded: dict[str, EmbeddedRedis] = {}
-        self._made = 0
         self._news = asyncio.Event()
         self._told: dict[str, LinkStatus] = {}
         self._paths: tuple[str, ...] = ()
         self._warnings = ThrottledWarnings(logger)
-        self._available = self._interrupted = self._stopped = False
-
-    @property
-    def available(self) -> bool:
-        """Whether one is healthy."""
-        return self._available
+        self.available = self._interrupted = self._stopped = False
 
     @property
     def count(self) -> int:
@@ -148,7 +120,7 @@ class Endpoints:
         for endpoint in self._all.values():
             if not endpoint.healthy:
                 endpoint.unheard_since = began
-        if not self._available:
+        if not self.available:
             self._interrupted = True
             logger.warning("no Redis can be reached: this node is on its own until one can")
 
@@ -164,7 +136,7 @@ class Endpoints:
             for endpoint in list(self._all.values()):
                 await self._discard(endpoint)
             await self._closing.wait(_GOODBYE)
-            self._available = False
+            self.available = False
 
     async def add(self, url: str) -> None:
         """Use one more; also one that was retired.
@@ -220,7 +192,7 @@ class Endpoints:
 
     async def _make(self, url: str, *, added: bool = False) -> Endpoint:
         """Connect to one; what is added to others counts for nothing before it works."""
-        embedded, address = await self._located(url)
+        embedded, address = await locate(url)
         known = self._all.get(address.id)
         if embedded is not None and (self._stopped or known is not None):
             embedded.release()
@@ -228,10 +200,7 @@ class Endpoints:
             raise NotConnected(f"the node stops, so {address.shown} is not added")
         if known is not None:  # somebody else was faster
             return known
-        dialer = Dialer(address, self._node, _CONNECT_TIMEOUT, None if embedded is None else embedded.acquire)
-        self._made += 1
-        probe = b"%b:%d" % (self._probes, self._made)
-        endpoint = Endpoint(dialer, self._timing, probe, self._wanted, self._receivers, self._budget, self)
+        endpoint = self._factory.make(address, embedded, self)
         if embedded is not None:
             self._embedded[endpoint.id] = embedded
         endpoint.retired = added
@@ -240,16 +209,6 @@ class Endpoints:
         tasks = self._tasks[endpoint.id] = BackgroundTasks()
         tasks.start(endpoint.run(), f"crosswire redis {address.shown}")
         return endpoint
-
-    @staticmethod
-    async def _located(url: str) -> tuple[EmbeddedRedis | None, Address]:
-        if not is_embedded(url):
-            return None, parse(url)
-        application = application_of(url)
-        embedded = EmbeddedRedis(application)
-        place = parse(await embedded.acquire())
-        logger.info("%s: a Valkey for %s (%s)", application, described(application), place.path)
-        return embedded, replace(place, url=application, alias=application)
 
     async def _discard(self, endpoint: Endpoint) -> None:
         if endpoint.discarded:  # somebody else was faster
@@ -286,8 +245,8 @@ class Endpoints:
         def wrong() -> bool:
             return any(endpoint.denied is not None for endpoint in every)
 
-        await self._until(lambda: self._available or wrong(), _START)
-        if self._available:
+        await self._until(lambda: self.available or wrong(), _START)
+        if self.available:
             await self._until(lambda: all(endpoint.healthy for endpoint in every) or wrong(), _FAIR_CHANCE)
         for endpoint in every:
             if endpoint.denied is not None:
@@ -322,7 +281,7 @@ class Endpoints:
         if endpoint.discarded:
             return
         logger.info("%s is connected", endpoint.address.shown)
-        back, self._available = not self._available and self._interrupted, True
+        back, self.available = not self.available and self._interrupted, True
         self._use()
         self._news.set()
         self._tell_health(endpoint)
@@ -383,8 +342,8 @@ class Endpoints:
 
     def _review(self) -> None:
         """Find out what is left."""
-        available, self._available = self._available, bool(self.healthy)
-        self._interrupted |= available and not self._available
+        available, self.available = self.available, bool(self.healthy)
+        self._interrupted |= available and not self.available
         self._tell_paths()
 
     def _tell_paths(self) -> None:

@@ -11,6 +11,7 @@ from crosswire.cluster.interface import PortEvents, Receive
 from crosswire.cluster.redis.choice import make_choice
 from crosswire.cluster.redis.commands import command, publish
 from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
+from crosswire.cluster.redis.endpoint_factory import EndpointFactory
 from crosswire.cluster.redis.endpoints import Endpoints
 from crosswire.cluster.redis.pool import RETURN_TIME, Pool
 from crosswire.cluster.send_buffer import Budget
@@ -86,17 +87,10 @@ class RedisPort:
         self._pool = Pool(choice, budget, events, return_time)
         self.publish = self._pool.publish
         self.publish_plain = self._pool.publish_plain
-        self._endpoints = Endpoints(
-            name,
-            ProbeTiming(options.ping_interval, options.ping_timeout),
-            f"{options.prefix}p:{origin.hex()}".encode(),
-            redundant=redundant,
-            wanted=self.wanted,
-            receivers=self._receivers,
-            pool=self._pool,
-            budget=budget,
-            events=events,
-        )
+        timing = ProbeTiming(options.ping_interval, options.ping_timeout)
+        probes = f"{options.prefix}p:{origin.hex()}".encode()
+        factory = EndpointFactory(name, timing, probes, self.wanted, self._receivers, budget)
+        self._endpoints = Endpoints(factory, self._pool, events, redundant=redundant)
 
     async def start(self) -> None:
         """Connect. Return when a Redis works and the others had time to, or after 2 seconds without one.

@@ -1,0 +1,71 @@
+"""The parts of a node, and how they are connected."""
+
+from __future__ import annotations
+
+import secrets
+
+from crosswire.cluster.bus_options import compat_options
+from crosswire.cluster.clients import Clients, NoClients
+from crosswire.cluster.connection import ClusterConnection
+from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
+from crosswire.cluster.hooks import NodeHooks
+from crosswire.cluster.interface import Bus
+from crosswire.cluster.lifecycle import NodeLifecycle
+from crosswire.cluster.pubsub import CustomChannels
+from crosswire.cluster.redis.control import RedisControl
+from crosswire.cluster.responder import Responder
+from crosswire.cluster.responders import Responders
+from crosswire.core.audience import Audiences
+from crosswire.core.listeners import EventListeners
+from crosswire.core.options import require_node_name
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.slow_handlers import slow_handler_watch
+
+
+class NodeParts:
+    """Makes and connects the parts of one node.
+
+    Args:
+        name: of the node; random if None.
+        bus: carries the node's messages; None for a node that is alone.
+        clients: the clients of the node; None for a node that is no server.
+        slow_handler: seconds after which a handler that holds the event loop is logged; None to log none.
+
+    Attributes:
+        events: the handlers of nodes' events.
+        hooks: of the application.
+        channels: the application's own channels.
+        redis: control of the Redis in use.
+        lifecycle: starts and stops the node.
+        audiences: users and rooms, wherever they are connected.
+    """
+
+    def __init__(self, name: str | None, bus: Bus | None, clients: Clients | None, slow_handler: float | None) -> None:
+        name = f"node-{secrets.token_hex(4)}" if name is None else require_node_name(name)
+        handlers = BackgroundTasks(slow_handler_watch(slow_handler))
+        self._background = BackgroundTasks()
+        self._clients = clients = NoClients() if clients is None else clients
+        self.events = EventListeners(sender=str)
+        services = EventListeners(sender=str)
+        self._responders = Responders(Responder(self.events, handlers), Responder(services, handlers, own=False))
+        self.channels = CustomChannels(handlers)
+        self.redis = RedisControl(lambda: self.lifecycle.starting_connection())
+        self.hooks = NodeHooks(handlers, lambda: self.lifecycle.replaced(), self.redis.welcome)
+        self.lifecycle = NodeLifecycle(
+            name, bus, self._connect, self._responders, handlers, self._background, self.channels, self.hooks
+        )
+        self.audiences = Audiences(ClusterDispatcher(clients, self.lifecycle.connection))
+        offer_services(services, clients)
+        self.redis.offer(services)
+
+    def _connect(self, name: str, bus: Bus) -> ClusterConnection:
+        return ClusterConnection(
+            name,
+            bus,
+            self._responders,
+            self._clients,
+            self.hooks,
+            self._background,
+            compat=compat_options(bus),
+            holds_events=bool(self.hooks.on_start),
+        )

@@ -1,0 +1,72 @@
+"""How the endpoints of one port are made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Set
+from dataclasses import replace
+
+from crosswire.cluster.interface import Receive
+from crosswire.cluster.redis.address import Address, parse
+from crosswire.cluster.redis.application import application_of, described, is_embedded
+from crosswire.cluster.redis.dialer import Dialer
+from crosswire.cluster.redis.embedded.database import EmbeddedRedis
+from crosswire.cluster.redis.endpoint import Endpoint, EndpointEvents, ProbeTiming
+from crosswire.cluster.send_buffer import Budget
+
+CONNECT_TIMEOUT = 1.0
+"""Seconds that a connection to a Redis, and the login there, may take."""
+
+logger = logging.getLogger("crosswire.redis")
+
+
+class EndpointFactory:
+    """Makes the endpoints of one port.
+
+    Args:
+        node: the name of the node, under which Redis lists its connections.
+        timing: of the probes.
+        probes: the beginning of the names of the probes' channels, which no other port uses.
+        wanted: the channels to subscribe to; others change it.
+        receivers: take the messages of the channels; others change it.
+        budget: of the messages that wait.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        timing: ProbeTiming,
+        probes: bytes,
+        wanted: Set[bytes],
+        receivers: Mapping[bytes, Receive],
+        budget: Budget,
+    ) -> None:
+        self._node = node
+        self._timing = timing
+        self._probes = probes
+        self._wanted = wanted
+        self._receivers = receivers
+        self._budget = budget
+        self._made = 0
+
+    def make(self, address: Address, embedded: EmbeddedRedis | None, events: EndpointEvents) -> Endpoint:
+        """Make the endpoint for an address. If it is an embedded Valkey's, that is started wherever it has ended."""
+        self._made += 1
+        dialer = Dialer(address, self._node, CONNECT_TIMEOUT, None if embedded is None else embedded.acquire)
+        probe = b"%b:%d" % (self._probes, self._made)
+        return Endpoint(dialer, self._timing, probe, self._wanted, self._receivers, self._budget, events)
+
+
+async def locate(url: str) -> tuple[EmbeddedRedis | None, Address]:
+    """Return the address of a Redis. If it is an embedded Valkey, start it, and return it too.
+
+    Raises:
+        ConfigError: the url is none.
+    """
+    if not is_embedded(url):
+        return None, parse(url)
+    application = application_of(url)
+    embedded = EmbeddedRedis(application)
+    place = parse(await embedded.acquire())
+    logger.info("%s: a Valkey for %s (%s)", application, described(application), place.path)
+    return embedded, replace(place, url=application, alias=application)
