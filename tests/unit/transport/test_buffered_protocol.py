@@ -37,11 +37,7 @@ class FakeProtocol:
             self._transport.protocol = None
 
 
-<<<<<<< HEAD
-def test_data_is_fed_in_parts_that_fit() -> None:
-=======
 def test_bytes_are_fed_in_parts_that_fit_the_buffer() -> None:
->>>>>>> main
     transport = FakeTransport()
     protocol = FakeProtocol(transport)
     feed_buffered_protocol(cast(asyncio.Transport, transport), protocol, b"12345678")

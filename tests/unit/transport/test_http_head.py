@@ -42,11 +42,7 @@ def test_http_1_0_needs_no_host() -> None:
 
 
 @given(st.lists(st.integers(0, 200), max_size=6))
-<<<<<<< HEAD
-def test_a_head_is_parsed_however_its_bytes_are_split(cuts: list[int]) -> None:
-=======
 def test_a_request_in_parts_is_read_the_same(cuts: list[int]) -> None:
->>>>>>> main
     data = "GET /?n=ü&m=%C3%BC HTTP/1.1\r\n".encode() + request("", f"{UPGRADE}X: é\r\n")[2:] + b"\x81\x80\0\0\0\0"
     at = sorted({0, *(min(cut, data.index(b"\x81\x80") - 1) for cut in cuts), len(data)})
     head = RequestHead(Limits())
@@ -90,19 +86,11 @@ def test_bytes_beyond_ascii_are_percent_encoded_in_the_target_alone(raw: bytes, 
         ("GET / HTTP/1.1", "Host: a\r\nConnection: upgrade\r\n"),
     ],
 )
-<<<<<<< HEAD
-def test_a_request_for_another_protocol_is_no_upgrade(line: str, fields: str) -> None:
-    assert not read(request(line, fields, "abc")).upgrade
-
-
-def test_an_empty_body_counts_as_none() -> None:
-=======
 def test_an_upgrade_needs_its_conditions(line: str, fields: str) -> None:
     assert not read(request(line, fields, "abc")).upgrade
 
 
 def test_an_empty_body_does_not_prevent_an_upgrade() -> None:
->>>>>>> main
     head = read(request(fields=UPGRADE + "Content-Length: 0\r\n", rest="rest"))
     assert (head.upgrade, head.rest) == (True, b"rest")
 
@@ -110,21 +98,13 @@ def test_an_empty_body_does_not_prevent_an_upgrade() -> None:
 @pytest.mark.parametrize(
     "behind", ["GET / HTTP/1.1\r\nHost: b\r\n\r\n", "\x00\xff", "GET /other HTTP/1.1\r\nHost: a\r\nX: y\r\n"]
 )
-<<<<<<< HEAD
-def test_bytes_after_a_request_do_not_change_it(behind: str) -> None:
-=======
 def test_bytes_behind_a_request_do_not_change_it(behind: str) -> None:
->>>>>>> main
     head = read(request("GET /a HTTP/1.1", rest=behind))
     assert (head.target, dict(head.headers), head.whole) == ("/a", {"host": "a"}, False)
 
 
 @pytest.mark.parametrize("fields", ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"])
-<<<<<<< HEAD
-def test_the_length_of_an_unread_body_is_known(fields: str) -> None:
-=======
 def test_a_request_is_not_whole_before_its_body(fields: str) -> None:
->>>>>>> main
     assert not read(request("POST / HTTP/1.1", "Host: a\r\n" + fields)).whole
 
 
@@ -155,15 +135,6 @@ def test_a_request_is_not_whole_before_its_body(fields: str) -> None:
         request(fields="Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
     ],
 )
-<<<<<<< HEAD
-def test_garbage_is_400(data: bytes) -> None:
-    assert refused(data) == 400
-
-
-def test_unsupported_requests_have_their_own_status() -> None:
-    assert refused(request("FROBNICATE / HTTP/1.1")) == 501
-    assert refused(request("GET / HTTP/2.0")) == 505
-=======
 def test_an_invalid_request_is_400(data: bytes) -> None:
     assert refusal_status(data) == 400
 
@@ -171,7 +142,6 @@ def test_an_invalid_request_is_400(data: bytes) -> None:
 def test_unknown_methods_and_versions_have_their_own_status() -> None:
     assert refusal_status(request("FROBNICATE / HTTP/1.1")) == 501
     assert refusal_status(request("GET / HTTP/2.0")) == 505
->>>>>>> main
 
 
 def test_the_number_of_fields_is_limited() -> None:
@@ -181,11 +151,7 @@ def test_the_number_of_fields_is_limited() -> None:
 
 
 @pytest.mark.parametrize("step", [7, 100, 10_000])
-<<<<<<< HEAD
-def test_the_size_is_limited_however_the_bytes_are_split(step: int) -> None:
-=======
 def test_the_size_is_limited_also_in_parts(step: int) -> None:
->>>>>>> main
     limits = Limits(header_size=1000)
 
     def fed(data: bytes) -> int | None:
@@ -213,10 +179,6 @@ def test_the_size_is_limited_also_in_parts(step: int) -> None:
     assert fed(line(50_000)) == 414
 
 
-<<<<<<< HEAD
-def test_bytes_after_the_head_do_not_count() -> None:
-=======
 def test_bytes_behind_the_head_do_not_count_as_its_size() -> None:
->>>>>>> main
     head = read(request(fields=UPGRADE, rest="x" * 5000), Limits(header_size=300))
     assert head.rest == b"x" * 5000

@@ -24,11 +24,7 @@ def test_a_response_has_its_length_and_closes_the_connection() -> None:
     assert fields[b"Date"].endswith(b" GMT")
 
 
-<<<<<<< HEAD
-def test_a_response_to_head_has_no_body() -> None:
-=======
 def test_a_response_to_head_has_the_same_fields_and_no_body() -> None:
->>>>>>> main
     response = Response(200, b"12345", {"Content-Type": "a/b"})
     assert parsed(response, with_body=False)[1] == parsed(response)[1]
     assert parsed(response, with_body=False)[2] == b""
@@ -72,10 +68,6 @@ def test_fields_of_the_application_replace_ours() -> None:
         Response(200, b"", [("X", "a")]),  # type: ignore[arg-type]
     ],
 )
-<<<<<<< HEAD
-def test_an_invalid_response_is_refused(unsendable: Response) -> None:
-=======
 def test_a_response_that_can_not_be_sent_is_refused(unsendable: Response) -> None:
->>>>>>> main
     with pytest.raises(UsageError, match="Response"):
         require_sendable(unsendable)

@@ -19,13 +19,8 @@ class FakeHandshake:
         self.calls.append("close")
 
 
-<<<<<<< HEAD
-async def test_only_handshakes_that_take_too_long_are_dropped() -> None:
-    handshakes, slow, quick, later = PendingHandshakes(0.05), Fake(), Fake(), Fake()
-=======
 async def test_only_handshakes_that_take_too_long_are_aborted() -> None:
     handshakes, slow, quick, later = PendingHandshakes(0.05), FakeHandshake(), FakeHandshake(), FakeHandshake()
->>>>>>> main
     handshakes.add(slow)
     handshakes.add(quick)
     handshakes.discard(quick)
@@ -36,11 +31,7 @@ async def test_only_handshakes_that_take_too_long_are_aborted() -> None:
     assert (slow.calls, quick.calls, later.calls) == (["abort"], [], ["abort"])
 
 
-<<<<<<< HEAD
-async def test_no_handshake_is_dropped_early() -> None:
-=======
 async def test_no_handshake_is_aborted_early() -> None:
->>>>>>> main
     loop, handshakes = asyncio.get_running_loop(), PendingHandshakes(0.1)
     first, second, third = FakeHandshake(), FakeHandshake(), FakeHandshake()
     handshakes.add(first)
@@ -53,15 +44,9 @@ async def test_no_handshake_is_aborted_early() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 3])
-<<<<<<< HEAD
-async def test_every_handshake_is_ended_once(number: int) -> None:
-    handshakes, all_there_are = PendingHandshakes(0.01), [Fake() for _ in range(number)]
-    for each in all_there_are:
-=======
 async def test_all_are_closed_once(number: int) -> None:
     handshakes, pending = PendingHandshakes(0.01), [FakeHandshake() for _ in range(number)]
     for each in pending:
->>>>>>> main
         handshakes.add(each)
     handshakes.close()
     handshakes.close()

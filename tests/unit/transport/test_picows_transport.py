@@ -80,17 +80,6 @@ def read(peer: socket.socket, size: int) -> bytes:
     return bytes(data)
 
 
-<<<<<<< HEAD
-def test_bytes_that_the_kernel_takes_leave_at_once(ends: Ends) -> None:
-    transport = FakeTransport(ends[0])
-    gate_over(transport).write_frames(b"hello")
-    assert read(ends[1], 5) == b"hello"
-    assert not transport.kept
-
-
-def test_bytes_buffered_by_the_transport_leave_first(ends: Ends) -> None:
-    own, peer = ends
-=======
 def test_bytes_leave_at_once_if_the_kernel_takes_them(sockets: SocketPair) -> None:
     transport = FakeTransport(sockets[0])
     make_transport(transport).write_frames(b"hello")
@@ -100,7 +89,6 @@ def test_bytes_leave_at_once_if_the_kernel_takes_them(sockets: SocketPair) -> No
 
 def test_bytes_that_the_transport_keeps_leave_first(sockets: SocketPair) -> None:
     own, peer = sockets
->>>>>>> main
     transport = FakeTransport(own)
     picows_transport = make_transport(transport)
     transport.write(b"HTTP/1.1 101 ")
@@ -148,13 +136,8 @@ def test_nothing_is_written_to_a_connection_that_is_closing(sockets: SocketPair)
     assert not transport.kept
 
 
-<<<<<<< HEAD
-def test_a_write_to_a_lost_connection_does_not_raise(ends: Ends) -> None:
-    own, peer = ends
-=======
 def test_writing_to_a_lost_connection_does_not_raise(sockets: SocketPair) -> None:
     own, peer = sockets
->>>>>>> main
     transport = FakeTransport(own)
     peer.close()
     make_transport(transport).write_frames(b"hello?")
@@ -178,22 +161,6 @@ def test_a_close_of_picows_goes_to_the_connection_with_its_payload(sockets: Sock
     assert not transport.calls
 
 
-<<<<<<< HEAD
-def test_nothing_is_reported_after_the_close(ends: Ends) -> None:
-    transport, refusals = FakeTransport(ends[0]), Refusals()
-    gate = gate_over(transport)
-    gate.opened(refusals)
-    gate.closed()
-    gate.write(b"\x88\x02\x03\xea")
-    assert not refusals.payloads
-
-
-def test_a_connection_is_closed_after_its_http_response(ends: Ends) -> None:
-    transport = FakeTransport(ends[0])
-    gate = gate_over(transport)
-    gate.write(b"HTTP/1.1 404 Not Found\r\n\r\n")
-    gate.close()
-=======
 def test_after_the_end_no_callback_is_called(sockets: SocketPair) -> None:
     transport, refusals = FakeTransport(sockets[0]), RefusedFrames()
     picows_transport = make_transport(transport)
@@ -208,24 +175,15 @@ def test_an_http_response_is_written_and_the_connection_closed(sockets: SocketPa
     picows_transport = make_transport(transport)
     picows_transport.write(b"HTTP/1.1 404 Not Found\r\n\r\n")
     picows_transport.close()
->>>>>>> main
     assert transport.kept == b"HTTP/1.1 404 Not Found\r\n\r\n"
     assert transport.calls == ["close"]
 
 
-<<<<<<< HEAD
-def test_picows_can_not_bypass_the_gate(ends: Ends) -> None:
-    gate = gate_over(FakeTransport(ends[0]))
-    assert gate.get_write_buffer_size() > 0
-    assert gate.get_extra_info("peername") is None
-    pretended = gate.get_extra_info("socket")
-=======
 def test_picows_can_not_write_to_the_socket_itself(sockets: SocketPair) -> None:
     picows_transport = make_transport(FakeTransport(sockets[0]))
     assert picows_transport.get_write_buffer_size() > 0
     assert picows_transport.get_extra_info("peername") is None
     pretended = picows_transport.get_extra_info("socket")
->>>>>>> main
     pretended.setsockopt(socket.IPPROTO_TCP, 1, 1)
     assert pretended.fileno() == sockets[0].fileno()
     assert pretended.getsockopt(socket.IPPROTO_TCP, 1) == 0
