@@ -62,7 +62,7 @@ def test_it_reads_the_arguments_of_its_process(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        (("nodes",), 2, "crosswire nodes: which cluster? Give --redis URL or --embedded, or set CROSSWIRE_REDIS"),
+        (("nodes",), 2, "crosswire nodes: no cluster is named: give --redis URL or --embedded, or set CROSSWIRE_REDIS"),
         (("nodes", "--prefix", "x:"), 2, "crosswire nodes: --prefix is for a Redis: give --redis URL or --embedded"),
         (
             ("nodes", "--redis", "localhost"),

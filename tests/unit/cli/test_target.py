@@ -88,14 +88,14 @@ def test_a_module_that_runs_its_server_when_imported_is_loaded(
     ],
 )
 def test_an_invalid_target_is_refused(target: str, instead: str) -> None:
-    assert refused(target) == f"{target!r} names no server: write MODULE:ATTRIBUTE, {instead}"
+    assert refused(target) == f"{target!r} is no server: write MODULE:ATTRIBUTE, {instead}"
 
 
 def test_the_suffix_py_of_a_module_is_ignored(directory: Path) -> None:
-    assert refused("cw_app.py:server").endswith("nor installed: leave .py away, and write cw_app")
+    assert refused("cw_app.py:server").endswith("nor installed: write it without .py: cw_app")
     (directory / "cw_package").mkdir()
     (directory / "cw_package" / "inner.py").write_text(MODULE)
-    assert refused("cw_package.inner.py:server").endswith(": leave .py away, and write cw_package.inner")
+    assert refused("cw_package.inner.py:server").endswith(": write it without .py: cw_package.inner")
 
 
 def test_a_misspelled_name_gets_a_suggestion(directory: Path) -> None:
@@ -143,10 +143,10 @@ def test_a_syntax_error_is_reported_with_its_line(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("attribute", "text"),
     [
-        ("text", "cw_app:text is no Server, nor a function that makes one: it is of type str"),
+        ("text", "cw_app:text is neither a Server nor a function that returns one: it is of type str"),
         ("none", "cw_app:none() returned None, not a Server"),
-        ("later", "cw_app:later is asynchronous: a function that makes a Server is a plain one"),
-        ("takes", "cw_app:takes takes arguments: a function that makes a Server has none"),
+        ("later", "cw_app:later is asynchronous: give a plain function that returns a Server"),
+        ("takes", "cw_app:takes takes arguments: give a function without arguments that returns a Server"),
         ("fails", r"cw_app:fails\(\) failed: LookupError: no luck \(.*cw_app.py, line 9\)"),
         ("leaves", r"cw_app:leaves\(\) failed: SystemExit: 3 \(.*cw_app.py, line 10\)"),
         ("serve", r"module 'cw_app' \(.*cw_app.py\) has no 'serve'; its servers: server"),

@@ -126,7 +126,9 @@ async def test_a_worker_that_never_listens_is_given_up(starts: StartedProcesses)
         (await starts.another(number)).code.set_result(1)
     with pytest.raises(CommandFailed) as failure:
         await running
-    assert failure.value.text == "worker 1 (pid 77) ended with exit code 1, as each time before; it has never listened"
+    assert (
+        failure.value.text == "worker 1 (pid 77) ended with exit code 1, as at each start before; it has never listened"
+    )
     assert failure.value.exit_code == 1
     assert len(starts.processes) == MAX_FAILED_STARTS
 
