@@ -75,7 +75,7 @@ def test_invalid_options_are_named(wrong: dict[str, Any]) -> None:
 
 
 def test_original_servers_can_not_have_redundant_delivery() -> None:
-    with pytest.raises(ConfigError, match="twin"):
+    with pytest.raises(ConfigError, match="duplicates"):
         Redis(URL, compat=True, delivery="redundant")
 
 
