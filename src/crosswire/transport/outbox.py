@@ -54,10 +54,10 @@ class Outbox:
         "_events",
         "_flusher",
         "_frames",
+        "_free",
         "_limit",
         "_open",
         "_paused",
-        "_free",
         "_write",
         "_writer",
     )
