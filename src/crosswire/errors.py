@@ -116,7 +116,7 @@ class Reject(CrosswireError):
         if not may_be_sent(close_code):
             raise UsageError(f"the close code {close_code} can't be sent: {SENDABLE}")
         if status is not None and not 400 <= status <= 599:
-            raise UsageError(f"status {status} does not refuse anything: use 400-599")
+            raise UsageError(f"status {status} is no refusal: use 400-599")
         if not isinstance(reason, str):
             raise UsageError(f"the reason of a refusal is a string, not {reason!r}")
         super().__init__(reason or f"rejected with {status or close_code}")
@@ -192,7 +192,7 @@ class NodeGone(CrosswireError, ConnectionError):
     code = "NODE_GONE"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is no living node {name!r}; `nodes` tells who there is")
+        super().__init__(f"there is no living node {name!r}; see `nodes` for the living ones")
         self.name = name
 
 

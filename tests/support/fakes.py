@@ -20,8 +20,8 @@ from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
-from crosswire.server.admission import Admission
 from crosswire.server.authentication import Verdict
+from crosswire.server.connection_setup import ConnectionSetup
 from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
@@ -121,9 +121,11 @@ class FakeServer:
         self.router = Router(self.events, self.hooks, limits, self.workers, self.failures)
         hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
         peers = PeerFactory(self.registry, fanout, subscriptions, policy, heartbeat, self.wheel, CallIds())
-        admission = Admission(self.registry, policy, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures)
+        setup = ConnectionSetup(
+            self.registry, policy, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
+        )
         self.open_session = partial(
-            Session, peers, admission, self.router, hooks, limits, heartbeat, self.wheel, self.sessions
+            Session, peers, setup, self.router, hooks, limits, heartbeat, self.wheel, self.sessions
         )
         self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
         self.errors: list[BaseException] = []

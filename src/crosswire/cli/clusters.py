@@ -123,5 +123,5 @@ def cluster_of(options: argparse.Namespace) -> Redis:
     """
     redis = checked_redis(options)
     if redis is None:
-        raise CommandFailed(f"which cluster? Give --redis URL or --embedded, or set {VARIABLE}", USAGE)
+        raise CommandFailed(f"no cluster is named: give --redis URL or --embedded, or set {VARIABLE}", USAGE)
     return redis if options.compat is None else replace(redis, compat=Compat(compress=options.compat == "msgpack"))

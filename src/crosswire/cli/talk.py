@@ -92,7 +92,7 @@ def _require_running(redis: Redis) -> None:
             if url not in running:
                 others = f"; there are {', '.join(running)} (give one with --redis)" if running else ""
                 raise BusUnavailable(
-                    f"no application uses the Valkey {url}: one that is started in a folder is found from there{others}"
+                    f"no application uses the Valkey {url}; run the command in the folder of the application{others}"
                 )
 
 
@@ -111,8 +111,8 @@ async def _joined(redis: Redis) -> AsyncIterator[Node]:
 def _require_same_dialect(node: Node) -> None:
     """Refuse to send if a member speaks another dialect, and would not understand it."""
     for name, dialect in sorted(node.incompatible_nodes.items()):
-        advice = f"give {_OPTIONS[dialect]}" if dialect in _OPTIONS else "a newer crosswire may know it"
-        raise CommandFailed(f"node {name!r} would not understand: it speaks {dialect!r}; {advice}", USAGE)
+        advice = f"give {_OPTIONS[dialect]}" if dialect in _OPTIONS else "a newer version of crosswire may know it"
+        raise CommandFailed(f"node {name!r} would not understand it, as it speaks {dialect!r}; {advice}", USAGE)
 
 
 def _sender(options: argparse.Namespace, node: Node) -> Callable[[str, Any], None]:
@@ -149,4 +149,4 @@ def _data(text: str | None) -> Any:
         return msgspec.json.decode(read)
     except msgspec.DecodeError as error:
         what = "standard input" if text == "-" else repr(text)
-        raise CommandFailed(f"{what} is no JSON: {error}; a text has quotes of its own: '\"text\"'", USAGE) from None
+        raise CommandFailed(f"{what} is no JSON: {error}; a text needs quotes of its own: '\"text\"'", USAGE) from None

@@ -42,7 +42,7 @@ def load_server(target: str) -> Server:
     """
     name, colon, attribute = target.partition(":")
     if not (colon and attribute and _is_module(name)):
-        raise _failure(f"{target!r} names no server: write MODULE:ATTRIBUTE, {_naming_advice(name, attribute)}")
+        raise _failure(f"{target!r} is no server: write MODULE:ATTRIBUTE, {_naming_advice(name, attribute)}")
     with _run_ignored(name):
         return _found(_import(name), name, attribute)
 
@@ -95,13 +95,13 @@ def _call_factory(maker: Any, target: str) -> Server:
     if isinstance(maker, Node):
         raise _failure(f"{target} is a Node, which accepts no connections: call its run(), or serve a Server")
     if not callable(maker):
-        raise _failure(f"{target} is no Server, nor a function that makes one: it is {_kind(maker)}")
+        raise _failure(f"{target} is neither a Server nor a function that returns one: it is {_kind(maker)}")
     if inspect.iscoroutinefunction(maker):
-        raise _failure(f"{target} is asynchronous: a function that makes a Server is a plain one")
+        raise _failure(f"{target} is asynchronous: give a plain function that returns a Server")
     try:
         inspect.signature(maker).bind()
     except (TypeError, ValueError):  # ValueError: a builtin without a signature
-        raise _failure(f"{target} takes arguments: a function that makes a Server has none") from None
+        raise _failure(f"{target} takes arguments: give a function without arguments that returns a Server") from None
     try:
         made = maker()
     except (Exception, SystemExit) as error:
@@ -136,7 +136,7 @@ def _naming_advice(name: str, attribute: str) -> str:
 def _other_module(name: str, directory: Path) -> str:
     """Return advice for the name of a module that does not exist."""
     if name.endswith(".py"):
-        return f": leave .py away, and write {name.removesuffix('.py')}"
+        return f": write it without .py: {name.removesuffix('.py')}"
     there = [path.stem for path in directory.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()]
     return _did_you_mean(name, there)
 

@@ -34,5 +34,7 @@ def require_event(value: object) -> str:
         return value
     name = require_name(value, "an event's name")
     if name.startswith(RESERVED):
-        raise UsageError(f"the event name {name!r} is reserved: names that start with {RESERVED!r} are the protocol's")
+        raise UsageError(
+            f"the event name {name!r} is reserved: names that start with {RESERVED!r} belong to the protocol"
+        )
     return name

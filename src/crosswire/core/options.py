@@ -131,9 +131,9 @@ def require_node_name(value: object) -> str:
         ConfigError: it is no string, empty, too long to be one, or would break a line of a log.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"name={value!r}: give a string that is not empty, or leave it out for one that is made up")
+        raise ConfigError(f"name={value!r}: give a string that is not empty, or leave it out for a generated name")
     if not has_utf8(value) or not value.isprintable() or len(value) > MAX_NODE_NAME:
-        raise ConfigError(f"name={value!r}: give at most {MAX_NODE_NAME} characters that can be printed, in one line")
+        raise ConfigError(f"name={value!r}: give at most {MAX_NODE_NAME} printable characters, in one line")
     return value
 
 
@@ -148,11 +148,13 @@ def require_host(value: object) -> str:
     if value == "*":
         raise ConfigError("host='*': give '' for all addresses, '0.0.0.0' for all of IPv4")
     if "://" in value:
-        raise ConfigError(f"host={value!r}: give the host alone, without a scheme, and the port as port=")
+        raise ConfigError(f"host={value!r}: give only the host, without a scheme, and the port as port=")
     if value[:1] == "[":
         raise ConfigError(f"host={value!r}: give an IPv6 address without brackets, and the port as port=")
     if any(character.isspace() or not character.isprintable() or character in "/?#@" for character in value):
-        raise ConfigError(f"host={value!r}: an address or a name has no such characters; a Unix socket is 'unix:/path'")
+        raise ConfigError(
+            f"host={value!r}: an address or name can't have such characters; a Unix socket is 'unix:/path'"
+        )
     head, colon, port = value.rpartition(":")
     if colon and ":" not in head and (port.isdigit() or not port):
         raise ConfigError(f"host={value!r}: give the port as port={port or '...'}")

@@ -95,14 +95,14 @@ def _parse(text: str) -> _Origin:
     if not _SCHEME.fullmatch(scheme):
         raise ValueError(f"{scheme!r} is no scheme")
     if scheme in _PAGES_OF:
-        raise ValueError(f"an origin is that of a page: write {_PAGES_OF[scheme]!r} for {scheme!r}")
+        raise ValueError(f"an origin is the address of a page: write {_PAGES_OF[scheme]!r} for {scheme!r}")
     if scheme == "file":
-        raise ValueError("pages of files have the origin 'null'")
+        raise ValueError("pages from files have the origin 'null'")
     rest = rest.removesuffix("/")
     if any(character in rest for character in "/?#\\"):
-        raise ValueError("an origin has no path: leave it away")
+        raise ValueError("an origin has no path: leave it out")
     if "@" in rest:
-        raise ValueError("an origin names no user: leave it away")
+        raise ValueError("an origin has no user: leave it out")
     host, port = _split(rest)
     return _Origin(scheme, _host(host), None if port == _DEFAULT_PORTS.get(scheme) else port)
 
@@ -114,7 +114,7 @@ def _split(text: str) -> tuple[str, int | None]:
     if not port:
         return host, None
     if not (port.isascii() and port.isdigit()) or not 0 < int(port) <= 65535:
-        raise ValueError(f"{port!r} is no port; leave it away for the scheme's own")
+        raise ValueError(f"{port!r} is no port; leave it out for the scheme's default")
     return host, int(port)
 
 
@@ -122,21 +122,21 @@ def _host(host: str) -> str:
     if host.startswith("["):
         return f"[{ipaddress.IPv6Address(host.removeprefix('[').removesuffix(']')).compressed}]"
     if not host:
-        raise ValueError("it names no host")
+        raise ValueError("it has no host")
     if "*" in host:
-        raise ValueError("'*' stands alone, or for the first labels of a host, as in 'https://*.example.com'")
+        raise ValueError("'*' is allowed alone, or as the first label of a host, as in 'https://*.example.com'")
     if not host.isascii():
         host = _ascii(host)
     host = host.lower()
     if not _LABELS.fullmatch(host):
-        raise ValueError(f"{host!r} is no host; an IPv6 address is in brackets")
+        raise ValueError(f"{host!r} is no host; write an IPv6 address in brackets")
     return host
 
 
 def _ascii(host: str) -> str:
     if _DIFFERENT.search(host):
-        raise ValueError("write its host as browsers send it, in ASCII: 'xn--...'")
+        raise ValueError("write the host in ASCII, as browsers send it: 'xn--...'")
     try:
         return host.encode("idna").decode("ascii")
     except UnicodeError:
-        raise ValueError("its host has no form in ASCII") from None
+        raise ValueError("the host can't be written in ASCII") from None

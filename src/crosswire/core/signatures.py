@@ -172,13 +172,15 @@ def _require_function(handler: Any, what: str) -> None:
     if inspect.iscoroutine(handler) or inspect.isasyncgen(handler) or inspect.isgenerator(handler):
         raise ConfigError(f"{handler!r} can't handle {what}: give the function itself, without calling it")
     if isinstance(handler, classmethod):
-        raise ConfigError(f"{name_of(handler)} can't handle {what}: register it once its class is made, from there")
+        raise ConfigError(
+            f"{name_of(handler)} can't handle {what}: register it from outside, when the class is defined"
+        )
     if not callable(handler):
         raise UsageError(f"a handler must be callable, not {type(handler).__name__} ({handler!r})")
     if isinstance(handler, type):
         raise ConfigError(f"the class {name_of(handler)} can't handle {what}: give a function, or one of its methods")
     if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _functions(handler)):
-        raise ConfigError(f"{name_of(handler)} can't handle {what}: it has a yield; a handler answers with return")
+        raise ConfigError(f"{name_of(handler)} can't handle {what}: it has a yield; a handler returns its answer")
 
 
 def _require_arity(parameters: list[Parameter], arguments: Arguments, errors: _HandlerErrors) -> None:
@@ -228,7 +230,7 @@ def _takes(
         raise errors.mismatch(f"would get the {name} as {_declared(parameter)!r}")
     if is_bound and says_nothing and parameter.default is not None:
         raise errors.mismatch(
-            f"would get the {name} as {parameter.name!r}, whose default may be there for something else"
+            f"would get the {name} as {parameter.name!r}, whose default may be meant for something else"
         )
     return True
 
@@ -266,8 +268,8 @@ class _HandlerErrors:
     def unbound_method(self, name: str) -> ConfigError:
         """Return the error for a method that is bound to no object."""
         return ConfigError(
-            f"{self._name} can't handle {self._what}: as a method of no object yet, it would get the first "
-            f"argument as {name!r}; register it where there is an object, such as in __init__: "
+            f"{self._name} can't handle {self._what}: as a method without an object, it would get the first "
+            f"argument as {name!r}; register the method of an object, for example in __init__: "
             f"self.{self._name.rpartition('.')[2]}"
         )
 

@@ -124,6 +124,7 @@ class RoomIndex(Generic[MemberT]):
     # RoomQueries
 
     def members(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> set[str]:
+        """Return the users in a room, or in all rooms of a namespace; see :class:`RoomQueries`."""
 
         users: set[str] = set()
         for room in self._matching(namespace, id, prefix):
@@ -131,16 +132,19 @@ class RoomIndex(Generic[MemberT]):
         return users
 
     def count(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> int:
+        """Return the number of members; see :class:`RoomQueries`."""
 
         if id is not None and not prefix:
             return sum(len(room.users) for room in self._matching(namespace, id, prefix))
         return len(self.members(namespace, id, prefix=prefix))
 
     def ids(self, namespace: str, *, prefix: bool = False) -> set[str]:
+        """Return the ids of a namespace's rooms; see :class:`RoomQueries`."""
 
         return {id_ for rooms in self._namespaces(namespace, prefix) for id_ in rooms}
 
     def joined(self, user: str, namespace_prefix: str | None = None) -> dict[str, set[str]]:
+        """Return the rooms of a user; see :class:`RoomQueries`."""
 
         require_name(user, "a user id")
         joined: dict[str, set[str]] = {}
@@ -151,6 +155,7 @@ class RoomIndex(Generic[MemberT]):
         return joined
 
     def has(self, user: str, namespace: str, id: str | None = None) -> bool:
+        """Return whether a user is in a room; see :class:`RoomQueries`."""
 
         require_name(user, "a user id")
         require_name(namespace, "a room's namespace")

@@ -115,7 +115,7 @@ class BackgroundTasks:
             cancelled |= others
             if (remaining := deadline - loop.time()) <= 0:
                 names = ", ".join(sorted(task.get_name() for task in others))
-                logger.error("background tasks that do not end when they are cancelled are left behind: %s", names)
+                logger.error("background tasks do not end although they are cancelled, and are left behind: %s", names)
                 return
             await asyncio.wait(others, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
 

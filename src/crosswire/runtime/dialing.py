@@ -66,4 +66,4 @@ async def _race(addresses: list[AddrInfoType]) -> socket.socket:
     try:
         return await start_connection(addresses, happy_eyeballs_delay=CONNECTION_ATTEMPT_DELAY, interleave=1)
     except (RuntimeError, IndexError) as error:  # raised by uvloop and aiohappyeyeballs instead of an OSError
-        raise OSError(f"no address could be connected to: {error}") from error
+        raise OSError(f"no address could be reached: {error}") from error

@@ -24,7 +24,7 @@ def wrong_thread(whose: str) -> UsageError:
     Args:
         whose: the object that belongs to the other loop, as in "server 'chat'".
     """
-    return UsageError(f"{whose} belongs to the event loop of another thread, and this call would harm it: {_INSTEAD}")
+    return UsageError(f"{whose} belongs to the event loop of another thread, so it must not be used here: {_INSTEAD}")
 
 
 def running_loop() -> asyncio.AbstractEventLoop:

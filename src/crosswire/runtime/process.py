@@ -110,7 +110,7 @@ async def _end_others(signals: StopSignals) -> None:
         task.cancel()
     if others and (left := (await asyncio.wait(others, timeout=UNDO_TIMEOUT))[1]):
         names = ", ".join(sorted(task.get_name() for task in left))
-        logger.error("tasks that do not end when they are cancelled keep the process from its end: %s", names)
+        logger.error("tasks that do not end although they are cancelled keep the process from ending: %s", names)
         signals.exit_within(LEFT_TASKS_TIMEOUT)
 
 
@@ -150,7 +150,7 @@ async def _cancel_start(starting: asyncio.Task[None], service: Service, signals:
     if (error := starting.exception()) is None:
         await service.stop(0)
     else:
-        logger.info("the start that was broken off ended with %r", error)
+        logger.info("the start that was cancelled ended with %r", error)
 
 
 async def _comes_first(event: asyncio.Event, task: asyncio.Task[None]) -> bool:

@@ -67,13 +67,11 @@ class StartStop:
         self._require_loop("start")
         if self._stopping is not None:
             if self in _being_stopped.get():
-                raise UsageError(
-                    f"the {self._what} is about to stop: start it when `await {self._what}.stop()` is over"
-                )
+                raise UsageError(f"the {self._what} is about to stop: start it after `await {self._what}.stop()`")
             await asyncio.wait({self._stopping})
         if self.running or self._starting is not None:
             state = "runs" if self.running else "is being started"
-            raise ConfigError(f"the {self._what} {state} already: stop it first, or make another one")
+            raise ConfigError(f"the {self._what} {state} already: stop it first, or create another one")
         self._loop = asyncio.get_running_loop()
         task = asyncio.create_task(self._start(begin, then), name=f"crosswire start of the {self._what}")
         self._starting = task
@@ -138,7 +136,7 @@ class StartStop:
         if self._loop.is_closed():
             raise UsageError(
                 f"the event loop in which this {what} was started has ended without `await {what}.stop()`, so it can't "
-                f"be used any more: make another one, and let `async with {what}:` stop it"
+                f"be used any more: create another one, and let `async with {what}:` stop it"
             )
         raise UsageError(
             f"this {what} was started in another event loop: {verb} it there, with "
@@ -215,7 +213,7 @@ async def _hurry(task: asyncio.Task[None]) -> bool:
         if task.done():
             return True
         task.cancel()
-    logger.error("%s does not end though it is cancelled, and is left behind", task.get_name())
+    logger.error("%s does not end although it is cancelled, and is left behind", task.get_name())
     return False
 
 
@@ -257,7 +255,7 @@ async def _run(hook: str, listeners: tuple[Listener, ...], tasks: BackgroundTask
 async def _wait_for_cleanup(task: asyncio.Task[None], hook: str) -> None:
     _, left = await asyncio.wait({task}, timeout=HOOK_CLEANUP_TIMEOUT)
     if left:
-        logger.error("%s does not end though it is cancelled, and is left behind", hook)
+        logger.error("%s does not end although it is cancelled, and is left behind", hook)
 
 
 def _log(hook: str, failures: list[BaseException]) -> None:

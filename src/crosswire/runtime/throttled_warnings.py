@@ -75,7 +75,7 @@ class ThrottledWarnings:
             return
         names.add(name)
         if len(names) > MAX_NAMES:
-            self._logger.warning("more than %d names were logged for which %s: no more are", MAX_NAMES, kind)
+            self._logger.warning("more than %d names were logged for which %s; no more will be", MAX_NAMES, kind)
             return
         self._logger.warning(text, shown(name), *args)
 

@@ -25,8 +25,8 @@ from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
-from crosswire.server.admission import Admission
 from crosswire.server.authentication import Authentication
+from crosswire.server.connection_setup import ConnectionSetup
 from crosswire.server.delivery import LocalDelivery
 from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
@@ -150,9 +150,9 @@ class Server:
         self._routes = PlainRoutes()
         hooks = HookRunner(self._hooks, tasks, limits.handlers, failures)
         peers = PeerFactory(self._registry, fanout, subscriptions, policy, heartbeat, wheel, call_ids)
-        admission = Admission(self._registry, policy, hooks, tasks, wheel, limits.auth_timeout, failures)
+        setup = ConnectionSetup(self._registry, policy, hooks, tasks, wheel, limits.auth_timeout, failures)
         router = Router(self._events, self._hooks, limits, workers, failures)
-        open_session = partial(Session, peers, admission, router, hooks, limits, heartbeat, wheel, sessions)
+        open_session = partial(Session, peers, setup, router, hooks, limits, heartbeat, wheel, sessions)
         self._acceptor = Upgrades(self._routes, self._authentication, terms, sessions, open_session, failures, watch)
         self._listener = make_listener(
             self._acceptor,

@@ -14,9 +14,9 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import JSON, READY, Codec, event
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
-from crosswire.server.admission import Admission
 from crosswire.server.authentication import Verdict
 from crosswire.server.backlog import Backlog
+from crosswire.server.connection_setup import ConnectionSetup
 from crosswire.server.handshake import Handshake
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.peer import Peer
@@ -40,7 +40,7 @@ BUSY_TIMEOUT = 2.0
 """Seconds that messages wait for a handler to end, while as many are at work as may be, before they are refused."""
 
 
-class Phase(Enum):
+class SessionPhase(Enum):
     """Phases of a connection. Each begins when the work of the former has ended, or was cancelled."""
 
     AUTHENTICATING = auto()
@@ -64,7 +64,7 @@ class Session:
 
     Args:
         peers: makes the peer and the socket.
-        admission: lets the connection in.
+        setup: lets the connection in.
         router: handles its messages once it is let in.
         hooks: runs the hooks.
         limits: what the client may use.
@@ -85,7 +85,6 @@ class Session:
     """
 
     __slots__ = (
-        "_admission",
         "_backlog",
         "_busy_timer",
         "_echo_due",
@@ -99,6 +98,7 @@ class Session:
         "_phase",
         "_router",
         "_sessions",
+        "_setup",
         "_teardown",
         "_tells_ready",
         "_verdict",
@@ -113,7 +113,7 @@ class Session:
     def __init__(
         self,
         peers: PeerFactory,
-        admission: Admission,
+        setup: ConnectionSetup,
         router: Router,
         hooks: HookRunner,
         limits: Limits,
@@ -129,14 +129,14 @@ class Session:
         self._format = format
         self._verdict: Verdict | None = verdict
         self._peers = peers
-        self._admission = admission
+        self._setup = setup
         self._router = router
         self._hooks = hooks
         self._limits = limits
         self._heartbeat = heartbeat
         self._wheel = wheel
         self._sessions = sessions
-        self._phase = Phase.AUTHENTICATING
+        self._phase = SessionPhase.AUTHENTICATING
         self._backlog: Backlog | None = None
         self._has_caught_up = False
         self._busy_timer: Timer | None = None
@@ -160,14 +160,14 @@ class Session:
         self._sessions.add(self)
         verdict, self._verdict = self._verdict, None
         assert verdict is not None, "a connection opens once"
-        self._admission.begin(self, verdict)
+        self._setup.begin(self, verdict)
 
     def text(self, text: str) -> None:
         """Take a text message: the heartbeat, or JSON."""
         self.peer.keepalive.heard = True
         if text == self._heartbeat.text:
             self._receive_heartbeat()
-        elif self._phase is Phase.OPEN:
+        elif self._phase is SessionPhase.OPEN:
             self._receive(JSON, text)
         else:
             self._receive_early(JSON, text)
@@ -176,7 +176,7 @@ class Session:
         """Take a binary message: MessagePack if that was agreed on, else JSON."""
         self.peer.keepalive.heard = True
         codec = self._format.codec if self._format.codec.binary else JSON
-        if self._phase is Phase.OPEN:
+        if self._phase is SessionPhase.OPEN:
             self._receive(codec, data)
         else:
             self._receive_early(codec, data)
@@ -191,29 +191,29 @@ class Session:
         left_by_peer = self.peer.is_open
         self._sessions.discard(self)
         self.peer.retire()
-        if self._phase is Phase.AUTHENTICATING:
-            self._phase = Phase.ENDING
+        if self._phase is SessionPhase.AUTHENTICATING:
+            self._phase = SessionPhase.ENDING
             self._backlog = None
             if self.pending is not None:
                 self.pending.cancel()
             return
         if not left_by_peer:
             self._discard_backlog()
-        if self._phase is Phase.OPEN and not self.work.running:
+        if self._phase is SessionPhase.OPEN and not self.work.running:
             self._end(close)
         else:
             self._tear_down(close)
 
-    # Candidate
+    # NewSession
 
     def admitted(self) -> None:
         """Go on to ``on_connect``: the connection has its user."""
-        self._phase = Phase.CONNECTING
+        self._phase = SessionPhase.CONNECTING
 
     def ready(self) -> None:
         """Let the connection in, and handle the messages that waited."""
         self.ready_wait = None
-        self._phase = Phase.CATCHING_UP
+        self._phase = SessionPhase.CATCHING_UP
         if self.peer.is_open:
             if self._tells_ready:
                 self.peer.send_encoded(self._format.encode(READY_MESSAGE))
@@ -225,7 +225,7 @@ class Session:
 
     def _catch_up(self) -> None:
         """Handle messages that waited, not more in a turn and at once than a connection may have handlers."""
-        if self._phase is not Phase.CATCHING_UP:
+        if self._phase is not SessionPhase.CATCHING_UP:
             return
         self._stop_busy_timer()
         for _ in range(CATCH_UP_BATCH):
@@ -241,8 +241,8 @@ class Session:
 
     def hold_if_full(self) -> None:
         """Let messages wait while as many handlers are at work as may be: a burst loses nothing."""
-        if self._phase is Phase.OPEN and self._is_busy:
-            self._phase = Phase.CATCHING_UP
+        if self._phase is SessionPhase.OPEN and self._is_busy:
+            self._phase = SessionPhase.CATCHING_UP
             self._wait_for_handler()
 
     def _wait_for_handler(self) -> None:
@@ -258,7 +258,7 @@ class Session:
 
     def _busy_timed_out(self) -> None:
         """Hand everything to the router, which refuses what is too much."""
-        if self._phase is Phase.CATCHING_UP and self._teardown is None:
+        if self._phase is SessionPhase.CATCHING_UP and self._teardown is None:
             while self._backlog:
                 self._backlog.handle_next()
             self._caught_up()
@@ -270,10 +270,10 @@ class Session:
         self._backlog = None
         self._stop_busy_timer()
         if self._teardown is not None:
-            self._phase = Phase.ENDING
+            self._phase = SessionPhase.ENDING
             self._teardown.wait_for_handlers()
             return
-        self._phase = Phase.OPEN
+        self._phase = SessionPhase.OPEN
         self._has_caught_up = True
         self.peer.resume_reading()
 
@@ -326,7 +326,7 @@ class Session:
 
     def _receive_heartbeat(self) -> None:
         self.peer.keepalive.sends_heartbeats = True
-        if self._tells_ready and self._phase in (Phase.AUTHENTICATING, Phase.CONNECTING):
+        if self._tells_ready and self._phase in (SessionPhase.AUTHENTICATING, SessionPhase.CONNECTING):
             self._echo_due = True
         else:
             self._echo()
@@ -339,7 +339,7 @@ class Session:
         """Run a hook, behind the messages that wait."""
         if not hook:
             return
-        if self._phase is Phase.OPEN:
+        if self._phase is SessionPhase.OPEN:
             self._hooks.run(self, hook)
         else:
             self._keep(0, self._hooks.run, self, hook)
@@ -357,12 +357,12 @@ class Session:
             self._discard_backlog,
             lambda: self._end(close),
         )
-        if self._phase is Phase.OPEN:
-            self._phase = Phase.ENDING
+        if self._phase is SessionPhase.OPEN:
+            self._phase = SessionPhase.ENDING
             self._teardown.wait_for_handlers()
         elif self.ready_wait is not None:
             self.ready_wait.skip_arrival()
 
     def _end(self, close: Close) -> None:
-        self._phase = Phase.ENDING
+        self._phase = SessionPhase.ENDING
         self._hooks.run_on_disconnect(self, close)

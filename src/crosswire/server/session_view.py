@@ -10,7 +10,7 @@ from crosswire.server.socket import Socket
 
 
 class SessionView(Protocol):
-    """Attributes of a session that the router, the failure reporter, the admission and the drain use.
+    """Attributes of a session that the router, the failure reporter, the setup and the drain use.
 
     Attributes:
         peer: the client.

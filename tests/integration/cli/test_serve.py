@@ -196,7 +196,11 @@ async def test_a_worker_that_hangs_ends_with_its_supervisor_too() -> None:
     [
         (("nope:server",), 2, "crosswire serve: there is no module 'nope', neither in "),
         (("app:nope",), 2, "crosswire serve: module 'app' ("),
-        (("app:block",), 2, "crosswire serve: app:block takes arguments: a function that makes a Server has none"),
+        (
+            ("app:block",),
+            2,
+            "crosswire serve: app:block takes arguments: give a function without arguments that returns a Server",
+        ),
         (("app:server", "--workers", "2"), 2, "crosswire serve: 2 workers need a Redis between them to act as one: "),
         (("app:server", "--workers", "2", "--host", "unix:/tmp/cw-x"), 2, "crosswire serve: 2 workers can't share a"),
         (("app:server", "--host", "192.0.2.1"), 1, "CONFIG: can't listen on 192.0.2.1 port 0: "),

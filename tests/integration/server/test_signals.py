@@ -284,7 +284,7 @@ def test_a_task_of_the_application_that_does_not_end_does_not_keep_the_process(k
         it.signal(INT)
         assert quickly(it) == 128 + INT
         assert "on_stop ran" in it.output
-        assert "keep the process from its end: mine" in it.output
+        assert "keep the process from ending: mine" in it.output
 
 
 @pytest.mark.parametrize("how", ["waits", "blocks"])

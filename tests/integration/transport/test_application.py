@@ -22,7 +22,7 @@ def application() -> tuple[Server, list[Any]]:
     server, notes = Server(port=1), list[Any]()  # nobody could listen there
 
     @server.authenticate
-    def who(handshake: Handshake) -> str | None:
+    def authenticate(handshake: Handshake) -> str | None:
         if "bad" in handshake.query:
             raise Reject(status=401)
         return handshake.query.get("id")
@@ -98,7 +98,7 @@ async def test_a_refused_upgrade_raises() -> None:
     assert notes == ["start", "stop"]
 
 
-async def test_a_close_of_the_server_is_told_and_ends_calls() -> None:
+async def test_a_close_of_the_server_is_received_and_ends_calls() -> None:
     server, _ = application()
 
     async with connect(server, "/?id=1") as client:
@@ -127,6 +127,6 @@ def test_a_server_that_runs_is_left_running_and_one_server_serves_many_loops() -
     assert notes.count("start") == notes.count("stop") == 2
 
 
-def test_pytest_is_not_imported_by_what_is_not_a_suite() -> None:
+def test_only_the_contract_suites_import_pytest() -> None:
     program = "import sys, crosswire, crosswire.testing; sys.exit('pytest' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)

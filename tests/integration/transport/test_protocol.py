@@ -36,7 +36,7 @@ async def test_messages_in_front_of_a_broken_frame_are_answered_first_and_nothin
     await expect(A + B + frame(0x83) + frame(TEXT, b"C"), text(b"A"), text(b"B"), code=1002)
 
 
-async def test_what_read_the_request_is_not_kept_for_as_long_as_the_connection() -> None:
+async def test_the_handshake_protocol_is_freed_after_the_upgrade() -> None:
     def handshakes() -> list[HandshakeProtocol]:
         gc.collect()
         return [each for each in gc.get_objects() if isinstance(each, HandshakeProtocol)]
@@ -94,7 +94,7 @@ async def test_a_close_code_that_must_not_be_sent_is_refused(code: int) -> None:
         pytest.param(b"\x82\xff" + b"\xff" * 8 + bytes(4), id="a length of 64 bits"),
     ],
 )
-async def test_what_the_protocol_forbids_ends_it_with_1002(sent: bytes) -> None:
+async def test_a_frame_that_the_protocol_forbids_ends_the_connection_with_1002(sent: bytes) -> None:
     await expect(A + sent + B, text(b"A"), code=1002)
 
 
@@ -108,7 +108,7 @@ async def test_what_the_protocol_forbids_ends_it_with_1002(sent: bytes) -> None:
         pytest.param(close_frame(1000, b"\xff"), id="the reason of a close"),
     ],
 )
-async def test_text_that_is_no_utf8_fails_fast_with_1007(sent: bytes) -> None:
+async def test_text_that_is_not_utf8_fails_fast_with_1007(sent: bytes) -> None:
     await expect(sent, code=1007)
 
 
@@ -118,7 +118,7 @@ async def test_fragments_are_joined_with_pings_between_them() -> None:
     await expect(b"".join([*sent, close_frame(1000)]), Frame(Opcode.PONG, b"1"), text(euro), code=1000)
 
 
-async def test_every_byte_may_come_alone() -> None:
+async def test_frames_are_read_byte_by_byte() -> None:
     async with echo_server() as echo, echo.connect() as raw:
         await raw.upgrade()
         for byte in A + frame(PING, b"x") + close_frame(1000):
@@ -128,11 +128,11 @@ async def test_every_byte_may_come_alone() -> None:
         assert [each.opcode for each in await raw.frames()] == [Opcode.TEXT, Opcode.PONG, Opcode.CLOSE]
 
 
-async def test_too_many_fragments_end_it_with_1009() -> None:
+async def test_too_many_fragments_end_the_connection_with_1009() -> None:
     await expect(frame(FIRST_TEXT, b"x") + frame(MIDDLE, b"x") * 10, code=1009, limits=Limits(fragments=10))
 
 
-async def test_fragments_that_are_too_much_together_end_it_with_1009() -> None:
+async def test_fragments_that_are_too_large_together_end_the_connection_with_1009() -> None:
     await expect(frame(0x02, bytes(60)) + frame(MIDDLE, bytes(60)), code=1009, limits=Limits(max_message=100))
 
 
@@ -147,7 +147,7 @@ async def test_a_peer_that_is_still_sending_gets_the_close_and_no_reset(bad: byt
         await wait_until(lambda: echo.closes)
 
 
-async def test_garbage_after_a_close_of_ours_is_not_collected() -> None:
+async def test_invalid_data_after_our_close_is_discarded() -> None:
     async with echo_server(Limits(close_timeout=3600)) as echo, echo.connect() as raw:
         await raw.upgrade()
         await wait_until(lambda: echo.server.sockets)
@@ -166,14 +166,14 @@ async def test_a_handshake_that_takes_too_long_is_dropped(sent: bytes) -> None:
         assert await raw.send(sent).size_of_rest() == 0
 
 
-async def test_a_peer_that_does_not_read_its_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peer_that_does_not_read_its_response_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     abort, aborted = HandshakeProtocol.abort, []
 
-    def noted(handshake: HandshakeProtocol) -> None:
+    def record(handshake: HandshakeProtocol) -> None:
         aborted.append(handshake)
         abort(handshake)
 
-    monkeypatch.setattr(HandshakeProtocol, "abort", noted)
+    monkeypatch.setattr(HandshakeProtocol, "abort", record)
 
     async with echo_server(Limits(handshake_timeout=1)) as echo, echo.connect() as raw:
         page = bytes(32 * 1024 * 1024)
@@ -184,7 +184,7 @@ async def test_a_peer_that_does_not_read_its_answer_is_dropped(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("how", ["reset", "end"])
-async def test_a_peer_that_is_gone_without_a_word_is_1006(how: str) -> None:
+async def test_a_peer_that_is_gone_without_a_close_is_1006(how: str) -> None:
     async with echo_server() as echo, echo.connect() as raw:
         await raw.upgrade()
         await wait_until(lambda: echo.server.sockets)
@@ -196,7 +196,7 @@ async def test_a_peer_that_is_gone_without_a_word_is_1006(how: str) -> None:
         assert [close.code for close in echo.closes] == [1006]
 
 
-async def test_what_follows_a_plain_request_is_ignored() -> None:
+async def test_bytes_behind_a_plain_request_are_ignored() -> None:
     async with echo_server() as echo, echo.connect() as raw:
         request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
         answer = await raw.send(request + b"\x00garbage" * 100 + request).read_all()

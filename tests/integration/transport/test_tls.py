@@ -27,7 +27,7 @@ async def test_a_context_without_a_certificate_is_refused_at_the_start(version: 
         await Server(port=0, tls=tls).start()
 
 
-async def test_a_context_that_asks_clients_for_a_certificate_is_taken(tmp_path: Path) -> None:
+async def test_a_context_that_asks_clients_for_a_certificate_is_accepted(tmp_path: Path) -> None:
     server_tls, _ = tls_contexts(tmp_path)
     server_tls.verify_mode = ssl.CERT_REQUIRED
     async with Server(port=0, tls=server_tls) as server:

@@ -37,14 +37,14 @@ class FakeProtocol:
             self._transport.protocol = None
 
 
-def test_all_is_fed_in_parts_that_fit() -> None:
+def test_bytes_are_fed_in_parts_that_fit_the_buffer() -> None:
     transport = FakeTransport()
     protocol = FakeProtocol(transport)
     feed_buffered_protocol(cast(asyncio.Transport, transport), protocol, b"12345678")
     assert protocol.received == b"12345678"
 
 
-def test_a_protocol_that_was_replaced_gets_no_more() -> None:
+def test_feeding_stops_when_the_protocol_is_replaced() -> None:
     transport = FakeTransport()
     protocol = FakeProtocol(transport, wanted=6)
     feed_buffered_protocol(cast(asyncio.Transport, transport), protocol, b"12345678")

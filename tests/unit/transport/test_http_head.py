@@ -22,7 +22,7 @@ def read(data: bytes, limits: Limits | None = None) -> RequestHead:
     return head
 
 
-def refused(data: bytes, limits: Limits | None = None) -> int:
+def refusal_status(data: bytes, limits: Limits | None = None) -> int:
     with pytest.raises(BadRequestHead) as caught:
         read(data, limits)
     assert caught.value.reason
@@ -42,7 +42,7 @@ def test_http_1_0_needs_no_host() -> None:
 
 
 @given(st.lists(st.integers(0, 200), max_size=6))
-def test_however_it_is_cut_it_is_the_same(cuts: list[int]) -> None:
+def test_a_request_in_parts_is_read_the_same(cuts: list[int]) -> None:
     data = "GET /?n=ü&m=%C3%BC HTTP/1.1\r\n".encode() + request("", f"{UPGRADE}X: é\r\n")[2:] + b"\x81\x80\0\0\0\0"
     at = sorted({0, *(min(cut, data.index(b"\x81\x80") - 1) for cut in cuts), len(data)})
     head = RequestHead(Limits())
@@ -86,11 +86,11 @@ def test_bytes_beyond_ascii_are_percent_encoded_in_the_target_alone(raw: bytes, 
         ("GET / HTTP/1.1", "Host: a\r\nConnection: upgrade\r\n"),
     ],
 )
-def test_no_other_protocol_without_its_conditions(line: str, fields: str) -> None:
+def test_an_upgrade_needs_its_conditions(line: str, fields: str) -> None:
     assert not read(request(line, fields, "abc")).upgrade
 
 
-def test_an_empty_body_is_none() -> None:
+def test_an_empty_body_does_not_prevent_an_upgrade() -> None:
     head = read(request(fields=UPGRADE + "Content-Length: 0\r\n", rest="rest"))
     assert (head.upgrade, head.rest) == (True, b"rest")
 
@@ -98,13 +98,13 @@ def test_an_empty_body_is_none() -> None:
 @pytest.mark.parametrize(
     "behind", ["GET / HTTP/1.1\r\nHost: b\r\n\r\n", "\x00\xff", "GET /other HTTP/1.1\r\nHost: a\r\nX: y\r\n"]
 )
-def test_what_follows_a_request_changes_nothing_of_it(behind: str) -> None:
+def test_bytes_behind_a_request_do_not_change_it(behind: str) -> None:
     head = read(request("GET /a HTTP/1.1", rest=behind))
     assert (head.target, dict(head.headers), head.whole) == ("/a", {"host": "a"}, False)
 
 
 @pytest.mark.parametrize("fields", ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"])
-def test_a_body_that_is_still_to_come_is_known(fields: str) -> None:
+def test_a_request_is_not_whole_before_its_body(fields: str) -> None:
     assert not read(request("POST / HTTP/1.1", "Host: a\r\n" + fields)).whole
 
 
@@ -135,23 +135,23 @@ def test_a_body_that_is_still_to_come_is_known(fields: str) -> None:
         request(fields="Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
     ],
 )
-def test_rubbish_is_400(data: bytes) -> None:
-    assert refused(data) == 400
+def test_an_invalid_request_is_400(data: bytes) -> None:
+    assert refusal_status(data) == 400
 
 
-def test_what_is_not_known_here_has_a_status_of_its_own() -> None:
-    assert refused(request("FROBNICATE / HTTP/1.1")) == 501
-    assert refused(request("GET / HTTP/2.0")) == 505
+def test_unknown_methods_and_versions_have_their_own_status() -> None:
+    assert refusal_status(request("FROBNICATE / HTTP/1.1")) == 501
+    assert refusal_status(request("GET / HTTP/2.0")) == 505
 
 
 def test_the_number_of_fields_is_limited() -> None:
     limits = Limits(headers=10)
     assert len(read(request(fields="Host: a\r\n" + "X: y\r\n" * 9), limits).headers) == 2
-    assert refused(request(fields="Host: a\r\n" + "X: y\r\n" * 10), limits) == 431
+    assert refusal_status(request(fields="Host: a\r\n" + "X: y\r\n" * 10), limits) == 431
 
 
 @pytest.mark.parametrize("step", [7, 100, 10_000])
-def test_the_size_is_limited_however_it_comes(step: int) -> None:
+def test_the_size_is_limited_also_in_parts(step: int) -> None:
     limits = Limits(header_size=1000)
 
     def fed(data: bytes) -> int | None:
@@ -162,7 +162,7 @@ def test_the_size_is_limited_however_it_comes(step: int) -> None:
                     return None
         except BadRequestHead as bad:
             return bad.status
-        raise AssertionError("neither read nor refused")
+        raise AssertionError("neither read nor refusal_status")
 
     def fields(size: int) -> bytes:
         data = request(fields="Host: a\r\nX: \r\n")
@@ -179,6 +179,6 @@ def test_the_size_is_limited_however_it_comes(step: int) -> None:
     assert fed(line(50_000)) == 414
 
 
-def test_what_follows_the_head_does_not_count() -> None:
+def test_bytes_behind_the_head_do_not_count_as_its_size() -> None:
     head = read(request(fields=UPGRADE, rest="x" * 5000), Limits(header_size=300))
     assert head.rest == b"x" * 5000

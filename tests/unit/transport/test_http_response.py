@@ -15,7 +15,7 @@ def parsed(response: Response, *, with_body: bool = True) -> tuple[bytes, dict[b
     return line, names, body
 
 
-def test_an_answer_says_how_long_it_is_and_that_it_is_the_last() -> None:
+def test_a_response_has_its_length_and_closes_the_connection() -> None:
     line, fields, body = parsed(Response(200, "größer".encode(), {"X-A": "é"}))
     assert (line, body) == (b"HTTP/1.1 200 OK", "größer".encode())
     assert fields[b"Content-Length"] == b"8"
@@ -24,14 +24,14 @@ def test_an_answer_says_how_long_it_is_and_that_it_is_the_last() -> None:
     assert fields[b"Date"].endswith(b" GMT")
 
 
-def test_an_answer_to_head_is_the_same_without_its_body() -> None:
+def test_a_response_to_head_has_the_same_fields_and_no_body() -> None:
     response = Response(200, b"12345", {"Content-Type": "a/b"})
     assert parsed(response, with_body=False)[1] == parsed(response)[1]
     assert parsed(response, with_body=False)[2] == b""
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_that_has_no_body_says_no_length(status: int) -> None:
+def test_a_response_without_a_body_has_no_length(status: int) -> None:
     _, fields, body = parsed(Response(status, b"not sent"))
     assert body == b""
     assert b"Content-Length" not in fields
@@ -41,7 +41,7 @@ def test_an_empty_body_has_a_length() -> None:
     assert parsed(Response(404))[1][b"Content-Length"] == b"0"
 
 
-def test_a_status_without_a_name() -> None:
+def test_a_status_without_a_phrase() -> None:
     assert parsed(Response(599))[0] == b"HTTP/1.1 599 "
 
 
@@ -68,6 +68,6 @@ def test_fields_of_the_application_replace_ours() -> None:
         Response(200, b"", [("X", "a")]),  # type: ignore[arg-type]
     ],
 )
-def test_what_cannot_be_sent_is_refused(unsendable: Response) -> None:
+def test_a_response_that_can_not_be_sent_is_refused(unsendable: Response) -> None:
     with pytest.raises(UsageError, match="Response"):
         require_sendable(unsendable)

@@ -80,7 +80,7 @@ async def test_outboxes_are_flushed_in_the_order_they_were_filled() -> None:
     assert order == [outbox_under_test.writer for outbox_under_test in reversed(benches)]
 
 
-async def test_what_is_pushed_while_the_turn_ends_leaves_at_once() -> None:
+async def test_a_frame_pushed_while_the_turn_ends_leaves_at_once() -> None:
     outbox_under_test = OutboxUnderTest()
 
     class Late:
@@ -92,7 +92,7 @@ async def test_what_is_pushed_while_the_turn_ends_leaves_at_once() -> None:
     assert outbox_under_test.writer.writes == [b"a", b"b"]
 
 
-async def test_a_busy_turn_is_written_early_and_drops_nobody() -> None:
+async def test_a_busy_turn_is_written_early_and_drops_no_connection() -> None:
     outbox_under_test = OutboxUnderTest(limit=10)
     outbox_under_test.push(b"12345", b"67890")
     assert outbox_under_test.writer.writes == []
@@ -132,7 +132,7 @@ async def test_the_limit_itself_may_wait_and_a_byte_more_overflows() -> None:
     assert outbox_under_test.writer.writes == []
 
 
-async def test_the_limit_counts_anew_after_each_write() -> None:
+async def test_after_each_write_the_whole_limit_is_available() -> None:
     outbox_under_test = OutboxUnderTest(limit=10)
     for _ in range(5):
         outbox_under_test.outbox.pause()
@@ -142,7 +142,7 @@ async def test_the_limit_counts_anew_after_each_write() -> None:
     assert outbox_under_test.events.overflows == 0
 
 
-async def test_what_is_pushed_while_paused_waits_and_leaves_in_one_write() -> None:
+async def test_frames_pushed_while_paused_leave_in_one_write() -> None:
     outbox_under_test = OutboxUnderTest()
     outbox_under_test.push(b"a")
     outbox_under_test.outbox.pause()
@@ -157,7 +157,7 @@ async def test_what_is_pushed_while_paused_waits_and_leaves_in_one_write() -> No
     assert outbox_under_test.writer.writes == [b"abc"]
 
 
-async def test_after_a_seal_what_waits_leaves_and_nothing_more_is_taken() -> None:
+async def test_a_sealed_outbox_writes_what_waits_and_takes_no_more() -> None:
     outbox_under_test = OutboxUnderTest()
     outbox_under_test.push(b"a")
     outbox_under_test.outbox.seal()
@@ -169,7 +169,7 @@ async def test_after_a_seal_what_waits_leaves_and_nothing_more_is_taken() -> Non
     assert outbox_under_test.events.overflows == 0
 
 
-async def test_a_discard_drops_what_waits_and_tells_nobody() -> None:
+async def test_a_discard_drops_what_waits_without_a_callback() -> None:
     outbox_under_test = OutboxUnderTest(limit=10)
     outbox_under_test.outbox.pause()
     outbox_under_test.push(bytes(10))
@@ -181,7 +181,7 @@ async def test_a_discard_drops_what_waits_and_tells_nobody() -> None:
     assert outbox_under_test.events.overflows == 0
 
 
-async def test_buffered_is_what_waits_here_and_in_the_writer() -> None:
+async def test_buffered_counts_the_bytes_here_and_in_the_writer() -> None:
     outbox_under_test = OutboxUnderTest(limit=1000)
     outbox_under_test.writer.waiting = 70
     outbox_under_test.outbox.pause()
@@ -192,7 +192,7 @@ async def test_buffered_is_what_waits_here_and_in_the_writer() -> None:
 
 
 @given(st.lists(st.lists(st.binary(max_size=30), max_size=8), max_size=8), st.integers(1, 40))
-def test_all_that_is_pushed_while_nobody_pauses_comes_out_in_order(turns: list[list[bytes]], limit: int) -> None:
+def test_frames_leave_in_order_while_nothing_pauses_the_outbox(turns: list[list[bytes]], limit: int) -> None:
     async def main() -> None:
         outbox_under_test = OutboxUnderTest(limit)
         for frames in turns:
@@ -206,7 +206,7 @@ def test_all_that_is_pushed_while_nobody_pauses_comes_out_in_order(turns: list[l
         runner.run(main())
 
 
-def test_what_can_not_be_scheduled_is_not_queued_and_harms_nothing() -> None:
+def test_a_frame_pushed_outside_an_event_loop_is_not_queued() -> None:
     outbox_under_test = OutboxUnderTest(limit=10)
     for _ in range(20):  # more than its limit, all in vain
         with pytest.raises(UsageError, match="no event loop runs"):

@@ -8,7 +8,7 @@ from crosswire.transport.pending_handshakes import PendingHandshakes
 from tests.support.aio import wait_until
 
 
-class Fake:
+class FakeHandshake:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
@@ -19,8 +19,8 @@ class Fake:
         self.calls.append("close")
 
 
-async def test_what_takes_too_long_is_dropped_and_nothing_else() -> None:
-    handshakes, slow, quick, later = PendingHandshakes(0.05), Fake(), Fake(), Fake()
+async def test_only_handshakes_that_take_too_long_are_aborted() -> None:
+    handshakes, slow, quick, later = PendingHandshakes(0.05), FakeHandshake(), FakeHandshake(), FakeHandshake()
     handshakes.add(slow)
     handshakes.add(quick)
     handshakes.discard(quick)
@@ -31,9 +31,9 @@ async def test_what_takes_too_long_is_dropped_and_nothing_else() -> None:
     assert (slow.calls, quick.calls, later.calls) == (["abort"], [], ["abort"])
 
 
-async def test_nobody_is_dropped_early() -> None:
+async def test_no_handshake_is_aborted_early() -> None:
     loop, handshakes = asyncio.get_running_loop(), PendingHandshakes(0.1)
-    first, second, third = Fake(), Fake(), Fake()
+    first, second, third = FakeHandshake(), FakeHandshake(), FakeHandshake()
     handshakes.add(first)
     await wait_until(lambda: first.calls)
     began = loop.time()
@@ -44,11 +44,11 @@ async def test_nobody_is_dropped_early() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 3])
-async def test_all_are_ended_once(number: int) -> None:
-    handshakes, all_there_are = PendingHandshakes(0.01), [Fake() for _ in range(number)]
-    for each in all_there_are:
+async def test_all_are_closed_once(number: int) -> None:
+    handshakes, pending = PendingHandshakes(0.01), [FakeHandshake() for _ in range(number)]
+    for each in pending:
         handshakes.add(each)
     handshakes.close()
     handshakes.close()
     await asyncio.sleep(0.03)
-    assert [each.calls for each in all_there_are] == [["close"]] * number
+    assert [each.calls for each in pending] == [["close"]] * number

@@ -17,7 +17,7 @@ def test_records_of_picows_are_demoted_to_debug(caplog: pytest.LogCaptureFixture
     ]
 
 
-def test_they_are_not_made_where_debug_is_off(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_records_are_made_where_debug_is_off(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "crosswire.transport"):
         PICOWS_LOG.error("a bad frame")
     assert not caplog.records

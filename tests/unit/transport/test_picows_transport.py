@@ -49,7 +49,7 @@ class FakeTransport:
         self.kept.clear()
 
 
-class Refusals:
+class RefusedFrames:
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
 
@@ -57,11 +57,11 @@ class Refusals:
         self.payloads.append(payload)
 
 
-Ends = tuple[socket.socket, socket.socket]
+SocketPair = tuple[socket.socket, socket.socket]
 
 
 @pytest.fixture
-def ends() -> Iterator[Ends]:
+def sockets() -> Iterator[SocketPair]:
     own, peer = socket.socketpair()
     own.setblocking(False)
     peer.settimeout(5)
@@ -69,7 +69,7 @@ def ends() -> Iterator[Ends]:
         yield own, peer
 
 
-def gate_over(transport: FakeTransport) -> PicowsTransport:
+def make_transport(transport: FakeTransport) -> PicowsTransport:
     return PicowsTransport(cast(asyncio.Transport, transport))
 
 
@@ -80,32 +80,32 @@ def read(peer: socket.socket, size: int) -> bytes:
     return bytes(data)
 
 
-def test_what_the_kernel_takes_leaves_at_once(ends: Ends) -> None:
-    transport = FakeTransport(ends[0])
-    gate_over(transport).write_frames(b"hello")
-    assert read(ends[1], 5) == b"hello"
+def test_bytes_leave_at_once_if_the_kernel_takes_them(sockets: SocketPair) -> None:
+    transport = FakeTransport(sockets[0])
+    make_transport(transport).write_frames(b"hello")
+    assert read(sockets[1], 5) == b"hello"
     assert not transport.kept
 
 
-def test_what_the_transport_keeps_leaves_first(ends: Ends) -> None:
-    own, peer = ends
+def test_bytes_that_the_transport_keeps_leave_first(sockets: SocketPair) -> None:
+    own, peer = sockets
     transport = FakeTransport(own)
-    gate = gate_over(transport)
+    picows_transport = make_transport(transport)
     transport.write(b"HTTP/1.1 101 ")
-    gate.write_frames(b"frame")
-    assert gate.waiting == 18
+    picows_transport.write_frames(b"frame")
+    assert picows_transport.waiting == 18
     transport.leave(own)
-    gate.write_frames(b" next")
+    picows_transport.write_frames(b" next")
     assert read(peer, 23) == b"HTTP/1.1 101 frame next"
 
 
-def test_a_partial_write_keeps_the_order(ends: Ends) -> None:
-    own, peer = ends
+def test_a_partial_write_keeps_the_order(sockets: SocketPair) -> None:
+    own, peer = sockets
     transport = FakeTransport(own)
-    gate, much = gate_over(transport), bytes(index % 251 for index in range(4 * 1024 * 1024))
-    gate.write_frames(much)
+    picows_transport, much = make_transport(transport), bytes(index % 251 for index in range(4 * 1024 * 1024))
+    picows_transport.write_frames(much)
     assert 0 < len(transport.kept) < len(much), "the kernel took a part"
-    gate.write_frames(b"second")
+    picows_transport.write_frames(b"second")
     own.setblocking(True)
     taken = len(much) - len(transport.kept) + 6
     got = read(peer, taken)
@@ -114,86 +114,86 @@ def test_a_partial_write_keeps_the_order(ends: Ends) -> None:
     assert got + rest == much + b"second"
 
 
-def test_a_kernel_that_takes_nothing_loses_nothing(ends: Ends) -> None:
-    own, _ = ends
+def test_nothing_is_lost_when_the_kernel_takes_nothing(sockets: SocketPair) -> None:
+    own, _ = sockets
     with suppress(BlockingIOError):
         while True:
             own.send(bytes(65536))
     transport = FakeTransport(own)
-    gate_over(transport).write_frames(b"later")
+    make_transport(transport).write_frames(b"later")
     assert transport.kept == b"later"
 
 
-def test_nothing_is_written_to_a_connection_that_is_closing(ends: Ends) -> None:
-    own, peer = ends
+def test_nothing_is_written_to_a_connection_that_is_closing(sockets: SocketPair) -> None:
+    own, peer = sockets
     transport = FakeTransport(own)
-    gate = gate_over(transport)
+    picows_transport = make_transport(transport)
     transport.closing = True
-    gate.write_frames(b"too late")
+    picows_transport.write_frames(b"too late")
     peer.setblocking(False)
     with pytest.raises(BlockingIOError):
         peer.recv(1)
     assert not transport.kept
 
 
-def test_a_lost_connection_is_not_the_senders_matter(ends: Ends) -> None:
-    own, peer = ends
+def test_writing_to_a_lost_connection_does_not_raise(sockets: SocketPair) -> None:
+    own, peer = sockets
     transport = FakeTransport(own)
     peer.close()
-    gate_over(transport).write_frames(b"hello?")
+    make_transport(transport).write_frames(b"hello?")
     assert not transport.kept
 
 
-def test_tls_is_left_to_the_transport(ends: Ends) -> None:
-    transport = FakeTransport(ends[0], tls=True)
-    gate_over(transport).write_frames(b"secret")
+def test_with_tls_the_transport_writes(sockets: SocketPair) -> None:
+    transport = FakeTransport(sockets[0], tls=True)
+    make_transport(transport).write_frames(b"secret")
     assert transport.kept == b"secret"
 
 
-def test_a_close_of_picows_is_handed_over_with_its_payload(ends: Ends) -> None:
-    transport, refusals = FakeTransport(ends[0]), Refusals()
-    gate = gate_over(transport)
-    gate.opened(refusals)
-    gate.write(b"\x88\x06\x03\xeabad!")
-    gate.close()
+def test_a_close_of_picows_goes_to_the_connection_with_its_payload(sockets: SocketPair) -> None:
+    transport, refusals = FakeTransport(sockets[0]), RefusedFrames()
+    picows_transport = make_transport(transport)
+    picows_transport.opened(refusals)
+    picows_transport.write(b"\x88\x06\x03\xeabad!")
+    picows_transport.close()
     assert refusals.payloads == [b"\x03\xeabad!"]
     assert not transport.kept
     assert not transport.calls
 
 
-def test_once_closed_nobody_is_told(ends: Ends) -> None:
-    transport, refusals = FakeTransport(ends[0]), Refusals()
-    gate = gate_over(transport)
-    gate.opened(refusals)
-    gate.closed()
-    gate.write(b"\x88\x02\x03\xea")
+def test_after_the_end_no_callback_is_called(sockets: SocketPair) -> None:
+    transport, refusals = FakeTransport(sockets[0]), RefusedFrames()
+    picows_transport = make_transport(transport)
+    picows_transport.opened(refusals)
+    picows_transport.closed()
+    picows_transport.write(b"\x88\x02\x03\xea")
     assert not refusals.payloads
 
 
-def test_an_http_answer_is_written_and_the_connection_closed_after_it(ends: Ends) -> None:
-    transport = FakeTransport(ends[0])
-    gate = gate_over(transport)
-    gate.write(b"HTTP/1.1 404 Not Found\r\n\r\n")
-    gate.close()
+def test_an_http_response_is_written_and_the_connection_closed(sockets: SocketPair) -> None:
+    transport = FakeTransport(sockets[0])
+    picows_transport = make_transport(transport)
+    picows_transport.write(b"HTTP/1.1 404 Not Found\r\n\r\n")
+    picows_transport.close()
     assert transport.kept == b"HTTP/1.1 404 Not Found\r\n\r\n"
     assert transport.calls == ["close"]
 
 
-def test_picows_sees_no_way_past_the_gate(ends: Ends) -> None:
-    gate = gate_over(FakeTransport(ends[0]))
-    assert gate.get_write_buffer_size() > 0
-    assert gate.get_extra_info("peername") is None
-    pretended = gate.get_extra_info("socket")
+def test_picows_can_not_write_to_the_socket_itself(sockets: SocketPair) -> None:
+    picows_transport = make_transport(FakeTransport(sockets[0]))
+    assert picows_transport.get_write_buffer_size() > 0
+    assert picows_transport.get_extra_info("peername") is None
+    pretended = picows_transport.get_extra_info("socket")
     pretended.setsockopt(socket.IPPROTO_TCP, 1, 1)
-    assert pretended.fileno() == ends[0].fileno()
+    assert pretended.fileno() == sockets[0].fileno()
     assert pretended.getsockopt(socket.IPPROTO_TCP, 1) == 0
 
 
-def test_a_connection_that_is_gone_is_not_half_closed(ends: Ends) -> None:
-    transport = FakeTransport(ends[0])
-    gate = gate_over(transport)
-    gate.half_close()
+def test_a_connection_that_is_gone_is_not_half_closed(sockets: SocketPair) -> None:
+    transport = FakeTransport(sockets[0])
+    picows_transport = make_transport(transport)
+    picows_transport.half_close()
     assert transport.calls == ["can_write_eof", "close"]
-    gate.closed()
-    gate.half_close()
+    picows_transport.closed()
+    picows_transport.half_close()
     assert transport.calls == ["can_write_eof", "close"]

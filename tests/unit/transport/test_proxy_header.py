@@ -31,7 +31,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("header", "remote", "tls"), GOOD)
-def test_a_header_is_read_however_it_is_cut(header: bytes, remote: str | None, tls: bool) -> None:
+def test_a_header_in_parts_is_read_the_same(header: bytes, remote: str | None, tls: bool) -> None:
     for size in range(len(header)):
         assert parse_proxy_header(header[:size]) is None
     for rest in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"):
@@ -70,13 +70,13 @@ def test_a_header_is_read_however_it_is_cut(header: bytes, remote: str | None, t
         v2(INET + bytes(5000)),
     ],
 )
-def test_anything_else_is_refused(wrong: bytes) -> None:
+def test_an_invalid_header_is_refused(wrong: bytes) -> None:
     with pytest.raises(BadProxyHeader):
         parse_proxy_header(wrong)
 
 
 @given(st.binary())
-def test_rubbish_is_no_header(data: bytes) -> None:
+def test_random_bytes_raise_no_other_error(data: bytes) -> None:
     try:
         found = parse_proxy_header(data)
     except BadProxyHeader:
@@ -86,7 +86,7 @@ def test_rubbish_is_no_header(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_whatever_follows_the_addresses_breaks_nothing_else(fields: bytes) -> None:
+def test_random_fields_raise_no_other_error(fields: bytes) -> None:
     try:
         found = parse_proxy_header(v2(INET + fields))
     except BadProxyHeader:

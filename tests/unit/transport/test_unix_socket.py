@@ -18,7 +18,7 @@ from crosswire.transport.unix_socket import UnixSocket
         ("unix:/run/app.sock?mode=0777", UnixSocket("/run/app.sock", 0o777)),
     ],
 )
-def test_an_address_is_read(host: str, place: UnixSocket) -> None:
+def test_an_address_is_parsed(host: str, place: UnixSocket) -> None:
     assert UnixSocket.parse(host) == place
 
 
@@ -45,12 +45,12 @@ def test_an_address_is_read(host: str, place: UnixSocket) -> None:
         "unix:/run/a?user=me",
     ],
 )
-def test_an_address_that_cannot_be(host: str) -> None:
+def test_an_invalid_address_is_refused(host: str) -> None:
     with pytest.raises(ConfigError, match="host="):
         UnixSocket.parse(host)
 
 
-def test_only_the_very_file_is_removed(tmp_path: Path) -> None:
+def test_a_file_that_replaced_ours_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "s"
     place = UnixSocket(str(path))
     assert place.identity() is None
@@ -67,6 +67,6 @@ def test_only_the_very_file_is_removed(tmp_path: Path) -> None:
             assert not path.exists()
 
 
-def test_what_is_no_socket_is_not_ours(tmp_path: Path) -> None:
+def test_a_file_that_is_no_socket_has_no_identity(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("mine")
     assert UnixSocket(str(tmp_path / "s")).identity() is None

@@ -118,4 +118,4 @@ class Slot:
     def _give_up(self, end: WorkerExit) -> CommandFailed:
         if end.refusal is not None:
             return CommandFailed(end.refusal.text, end.refusal.exit_code)
-        return CommandFailed(f"{self.name} {end.text}, as each time before; it has never listened", RUNTIME)
+        return CommandFailed(f"{self.name} {end.text}, as at each start before; it has never listened", RUNTIME)

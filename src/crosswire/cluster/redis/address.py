@@ -191,7 +191,7 @@ def _meant(url: str, scheme: str) -> str:
 
 def _tcp(url: str, parts: SplitResult, port: int | None) -> Address:
     if not parts.hostname:
-        raise _unreadable("it names no host")
+        raise _unreadable("it has no host")
     options = _options(parts, (*_TLS_OPTIONS, "db") if parts.scheme == "rediss" else ("db",))
     path = parts.path.removeprefix("/")
     if path and "db" in options:

@@ -23,7 +23,7 @@ from crosswire.server.socket import Socket
 from crosswire.types import CloseCode
 
 
-class Candidate(SessionView, Protocol):
+class NewSession(SessionView, Protocol):
     """A session that is not let in yet.
 
     Attributes:
@@ -41,7 +41,7 @@ class Candidate(SessionView, Protocol):
         """``on_connect`` has ended, and the user can be reached."""
 
 
-class Admission:
+class ConnectionSetup:
     """Lets the connections of a server in, or refuses them.
 
     Args:
@@ -74,7 +74,7 @@ class Admission:
         self._timeout = timeout
         self._failures = failures
 
-    def begin(self, session: Candidate, verdict: Verdict) -> None:
+    def begin(self, session: NewSession, verdict: Verdict) -> None:
         """Let a connection in, refuse it, or run the rest of ``authenticate``."""
         if verdict.reject is not None:
             session.peer.close(verdict.reject.close_code, verdict.reject.reason)
@@ -84,7 +84,7 @@ class Admission:
         else:
             self._admit(session, verdict.user)
 
-    async def _authenticate(self, session: Candidate, hook: Callable[[], Awaitable[Any]]) -> None:
+    async def _authenticate(self, session: NewSession, hook: Callable[[], Awaitable[Any]]) -> None:
         async def ask() -> Any:
             return await hook()
 
@@ -105,7 +105,7 @@ class Admission:
         finally:
             timer.cancel()
 
-    def _authenticate_timed_out(self, session: Candidate) -> None:
+    def _authenticate_timed_out(self, session: NewSession) -> None:
         """Close the connection now: ``authenticate`` might not end when it is cancelled."""
         text = "authenticate did not end within %g s, so %r was not let in"
         self._failures.warnings.warn("slow authenticate", text, self._timeout, session.socket)
@@ -113,7 +113,7 @@ class Admission:
         if session.pending is not None:
             session.pending.cancel()
 
-    def _admit(self, session: Candidate, user: str | None) -> None:
+    def _admit(self, session: NewSession, user: str | None) -> None:
         peer = session.peer
         if not peer.is_open:
             return
@@ -123,14 +123,14 @@ class Admission:
         else:
             self._register(session, known)
 
-    async def _resolve_duplicate(self, session: Candidate, user: str) -> None:
+    async def _resolve_duplicate(self, session: NewSession, user: str) -> None:
         """Find out whether the user's older connection is alive, and keeps this one out."""
         await self._duplicates.drop_dead(user)
         session.pending = None
         if session.peer.is_open:
             self._register(session, user)
 
-    def _register(self, session: Candidate, user: str) -> None:
+    def _register(self, session: NewSession, user: str) -> None:
         if not self._registry.admit(session.peer, user):
             session.peer.close(CloseCode.REPLACED, "the user is connected already")
             return
@@ -146,7 +146,7 @@ class Admission:
                 on_connect, announcement, self._timeout, self._wheel, session.ready, timed_out
             )
 
-    def _on_connect_timed_out(self, session: Candidate) -> None:
+    def _on_connect_timed_out(self, session: NewSession) -> None:
         error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {self._timeout} s")
         self._failures.report(session, error, "on_connect")
         session.peer.close(CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
