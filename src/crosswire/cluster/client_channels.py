@@ -64,7 +64,7 @@ class ClientChannels:
         """Wait until messages to a user, published anywhere, come here.
 
         Raises:
-            BusUnavailable: no Redis lets this server listen for the user.
+            BusUnavailable: the bus refuses the subscription.
         """
         return self._port.listening(self._user_channel(user))
 
@@ -72,7 +72,7 @@ class ClientChannels:
         """Return what waits until messages to a room, published anywhere, come here; None if they do already.
 
         Raises:
-            BusUnavailable: when awaited, if no Redis lets this server listen for the room.
+            BusUnavailable: when awaited, if the bus refuses the subscription.
         """
         channel = self._dialect.room_channel(namespace, id)
         return None if self._port.is_listening(channel) else self._port.listening(channel)

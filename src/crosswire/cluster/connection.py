@@ -94,7 +94,7 @@ class ClusterConnection:
 
     @property
     def dropped(self) -> int:
-        """Number of messages that were dropped, as no Redis could be reached and the buffer was full."""
+        """Number of messages that were dropped, as the send buffer was full."""
         return self.port.dropped + self.native.dropped
 
     @property
@@ -206,11 +206,11 @@ class ClusterConnection:
         self._hooks.fire_gap(info)
 
     def health_changed(self, status: LinkStatus) -> None:
-        """A Redis became healthy, or is not any more."""
-        self._hooks.fire_redis_health(status)
+        """Take note that a link became healthy, or is no longer."""
+        self._hooks.fire_bus_health(status)
 
     def subscription_failed(self, failure: SubscriptionFailure) -> None:
-        """A channel can't be heard on a Redis."""
+        """Take note that a link refuses a subscription."""
         self._hooks.fire_subscription_error(failure)
 
     async def _rejoin(self) -> None:

@@ -96,12 +96,12 @@ class NodeHooks:
         self._warnings.warn("gap", text, info.until - info.since, where)
         self._fire(self.on_gap, info)
 
-    def fire_redis_health(self, status: LinkStatus) -> None:
-        """A Redis became healthy, or is not any more."""
+    def fire_bus_health(self, status: LinkStatus) -> None:
+        """Take note that a link became healthy, or is no longer."""
         self._fire(self.on_bus_health, status)
 
     def fire_subscription_error(self, failure: SubscriptionFailure) -> None:
-        """A channel can't be heard on a Redis."""
+        """Take note that a link refuses a subscription."""
         self._fire(self.on_subscription_error, failure)
 
     def _fire_in_turn(self, name: str, hook: AnyHook, *arguments: object) -> None:

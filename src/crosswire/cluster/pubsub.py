@@ -36,7 +36,7 @@ class CustomChannels:
         """Listen on the bus, for all that has been subscribed; returns when it does.
 
         Raises:
-            ConfigError: no Redis lets this node listen on one.
+            ConfigError: the bus refuses the subscription.
         """
         self._connection = connection
         for name in [self._open(connection, channel) for channel in self._names]:
@@ -54,7 +54,7 @@ class CustomChannels:
         """Call a handler for all that is published; returns when it listens.
 
         Raises:
-            BusUnavailable: no Redis lets this node listen; the handler is not kept.
+            BusUnavailable: the bus refuses the subscription; the handler is not kept.
         """
         tag = next(self._tags)
         self._handlers.on(channel, handler, tag=tag)
