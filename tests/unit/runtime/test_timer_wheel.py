@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -165,3 +167,25 @@ async def test_an_empty_wheel_does_not_turn() -> None:
     wheel.clock = clock
     await asyncio.sleep(60)
     assert turns == 0
+
+
+async def test_a_removed_target_is_forgotten_and_not_called() -> None:
+    wheel, at = wheel_of_this_loop(), list[float]()
+    note = Note(at, wheel.clock)
+    slot = wheel.add(note, 1)
+    reference = weakref.ref(note)
+    slot.pop(note, None)
+    slot.pop(note, None)
+    del note
+    gc.collect()
+    assert reference() is None
+    await asyncio.sleep(5)
+    assert at == []
+
+
+async def test_a_slot_that_is_kept_holds_no_target_that_was_called() -> None:
+    wheel, at = wheel_of_this_loop(), list[float]()
+    slot = wheel.add(Note(at, wheel.clock), 1)
+    await asyncio.sleep(5)
+    assert len(at) == 1
+    assert not slot
