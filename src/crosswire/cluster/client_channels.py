@@ -65,7 +65,7 @@ class ClientChannels:
         """Wait until messages to a user, published anywhere, reach this server.
 
         Raises:
-            BusUnavailable: no Redis lets this server subscribe to the user's channel.
+            BusUnavailable: the bus refuses the subscription.
         """
         return self._port.listening(self._user_channel(user))
 
@@ -73,7 +73,7 @@ class ClientChannels:
         """Return a coroutine that waits until messages to a room reach this server; None if they do already.
 
         Raises:
-            BusUnavailable: when awaited, if no Redis lets this server subscribe to the room's channel.
+            BusUnavailable: when awaited, if the bus refuses the subscription.
         """
         channel = self._dialect.room_channel(namespace, id)
         return None if self._port.is_listening(channel) else self._port.listening(channel)

@@ -94,7 +94,7 @@ class ClusterConnection:
 
     @property
     def dropped(self) -> int:
-        """Number of messages that were dropped, as no Redis could be reached and the buffer was full."""
+        """Number of messages that were dropped, as the send buffer was full."""
         return self.port.dropped + self.native.dropped
 
     @property

@@ -97,7 +97,7 @@ class NodeHooks:
         self._fire(self.on_gap, info)
 
     def fire_bus_health(self, status: LinkStatus) -> None:
-        """Fire ``on_bus_health`` with a Redis that became healthy or unhealthy."""
+        """Fire ``on_bus_health`` with a link that became healthy or unhealthy."""
         self._fire(self.on_bus_health, status)
 
     def fire_subscription_error(self, failure: SubscriptionFailure) -> None:

@@ -145,7 +145,7 @@ class NativeDialect:
 
     @property
     def dropped(self) -> int:
-        """Number of requests and answers that were dropped, as the buffer was full while no Redis could be reached."""
+        """Number of requests and answers that were dropped, as the send buffer was full."""
         return self._batches.dropped
 
     def announce(self, message: Beat | Goodbye) -> None:

@@ -36,7 +36,7 @@ class CustomChannels:
         """Subscribe to all channels that have handlers; return when this node is subscribed.
 
         Raises:
-            ConfigError: no Redis lets this node subscribe to one of them.
+            ConfigError: the bus refuses one of the subscriptions.
         """
         self._connection = connection
         for name in [self._open(connection, channel) for channel in self._names]:
@@ -54,7 +54,7 @@ class CustomChannels:
         """Add a handler to a channel; return when this node is subscribed.
 
         Raises:
-            BusUnavailable: no Redis lets this node subscribe; the handler is not kept.
+            BusUnavailable: the bus refuses the subscription; the handler is not kept.
         """
         tag = next(self._tags)
         self._handlers.on(channel, handler, tag=tag)

@@ -86,7 +86,7 @@ class DuplicatePolicy:
         """Make the user of a connection reachable from all servers, and let them close the user's other connections.
 
         Raises:
-            BusUnavailable: no Redis lets this server listen for the user.
+            BusUnavailable: the bus refuses the subscription.
         """
         channels = self._channels()
         if channels is None:
