@@ -70,7 +70,7 @@ def test_use_after_the_loop_ended_without_a_stop_is_refused(make: Makes) -> None
         assert listener is None or isinstance(listener, PicowsListener)
         listening = None if listener is None else listener._server
     for work in (it.start, it.stop):
-        with pytest.raises(UsageError, match=r"has ended without `await \w+\.stop\(\)`.*make another one"):
+        with pytest.raises(UsageError, match=r"has ended without `await \w+\.stop\(\)`.*create another one"):
             asyncio.run(work())
     with pytest.raises(UsageError, match="has ended without"):
         it.run()
