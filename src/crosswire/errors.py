@@ -8,7 +8,7 @@
   * :exc:`NotConnected`: there is no open connection to send through.
   * :exc:`CallTimeout`: nobody answered in time.
   * :exc:`NodeGone`: the node that was called is not alive, or died before it answered.
-  * :exc:`BusUnavailable`: no Redis can be reached, or none lets this node do what it has to.
+  * :exc:`BusUnavailable`: other nodes can't be reached over the bus, or it refuses what this node has to do.
   * :exc:`EventError`: the peer answered with a refusal; raise it to refuse.
 
     * :exc:`InvalidPayload`: the data does not fit the wire or the handler's type.
@@ -197,7 +197,7 @@ class NodeGone(CrosswireError, ConnectionError):
 
 
 class BusUnavailable(CrosswireError, ConnectionError):
-    """No Redis can be reached, so no other node can: this node's own clients are served; try again later.
+    """The bus is away, so other nodes can't be reached: this node's own clients are served; try again later.
 
     Or every Redis that can be reached refuses what is needed, by its ACL for example: the text names it, and what each
     answered.

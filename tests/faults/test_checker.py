@@ -46,13 +46,13 @@ def test_a_message_is_reordered_if_a_later_one_came_before_it(numbers: list[int]
 
 @unhurried
 @given(st.lists(st.integers(0, 9)))
-def test_whatever_comes_again_is_a_duplicate_and_nothing_else(numbers: list[int]) -> None:
+def test_a_message_that_comes_again_is_only_a_duplicate(numbers: list[int]) -> None:
     finding = examined(10, numbers)
     assert finding.duplicated == len(numbers) - len(set(numbers))
     assert finding.lost == 10 - len(set(numbers))
 
 
-def test_a_late_twin_is_not_reordered_too() -> None:
+def test_a_late_duplicate_is_not_counted_as_reordered() -> None:
     assert examined(3, [0, 1, 2, 0]) == Finding([], 1, 0, 0)
 
 
@@ -60,7 +60,7 @@ def test_what_nobody_published_is_unknown() -> None:
     assert examined(2, [0, 1, 2]) == Finding([], 0, 0, 1)
 
 
-def test_missing_messages_last_from_the_first_one_s_birth_to_the_next_one_s_arrival() -> None:
+def test_a_loss_lasts_from_the_first_missing_message_to_the_next_arrival() -> None:
     assert examined(6, [0, 3, 4]).missing == [
         Missing(first=1, size=2, since=101, last=102, until=201),
         Missing(first=5, size=1, since=105, last=105, until=inf),
@@ -81,11 +81,11 @@ def test_a_gap_covers_what_is_missing_if_they_overlap(gap: Gap, told: bool) -> N
     assert is_signalled(Missing(0, 1, 100, 100, 105), [gap], margin=0.5) is told
 
 
-def test_nothing_is_signalled_without_a_gap() -> None:
+def test_without_a_gap_no_loss_is_reported() -> None:
     assert not is_signalled(Missing(0, 1, 100, 100, inf), [])
 
 
-def test_the_clocks_margin_is_granted_on_both_sides() -> None:
+def test_the_margin_of_the_clocks_applies_on_both_sides() -> None:
     missing = Missing(0, 1, 100, 100, 105)
     assert is_signalled(missing, [Gap(90, 99.5)], margin=0.5)
     assert is_signalled(missing, [Gap(105.5, 106)], margin=0.5)
@@ -97,7 +97,7 @@ def test_only_the_end_of_a_stream_dies_with_its_node() -> None:
     assert not is_tail(Missing(5, 2, 100, 101, 102), end=101, margin=2)
 
 
-def test_late_is_what_took_too_long() -> None:
+def test_messages_that_took_too_long_are_late() -> None:
     assert delays(published(4), [0, 1, 2, 3], [100.5, 103, 104.5, 103.5], late=1) == Delays(2.5, 102)
     assert delays(published(2), [0, 1], [101, 102], late=1) == Delays(1, -inf)
     assert delays([], [], [], late=1) == Delays(0, -inf)

@@ -31,6 +31,6 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
-def test_what_must_hold_does(outcomes: dict[str, Outcome], delivery: str) -> None:
+def test_the_guarantees_hold_under_faults(outcomes: dict[str, Outcome], delivery: str) -> None:
     outcome = outcomes[delivery]
     assert not outcome.problems, outcome

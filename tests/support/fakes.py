@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from crosswire.core.calls import CallIds
 from crosswire.core.formats import JSON_TEXT, Format
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Heartbeat, Limits
-from crosswire.core.listeners import EventListeners
-from crosswire.rooms.fanout import FanOut
-from crosswire.rooms.users import UserIndex
-from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flushable
-from crosswire.runtime.timer_wheel import TimerWheel
-from crosswire.runtime.workers import Workers
 from crosswire.server.authentication import Verdict
-from crosswire.server.connection_setup import ConnectionSetup
-from crosswire.server.drain import Drain
-from crosswire.server.duplicates import DuplicatePolicy, Duplicates
-from crosswire.server.failures import FailureReporter
+from crosswire.server.duplicates import Duplicates
 from crosswire.server.handshake import Handshake
-from crosswire.server.hook_runner import HookRunner
-from crosswire.server.hooks import Hooks
-from crosswire.server.peer import Peer
-from crosswire.server.peer_factory import PeerFactory
-from crosswire.server.registry import Registry
-from crosswire.server.router import Router
+from crosswire.server.server_parts import ServerParts
 from crosswire.server.session import Session
-from crosswire.server.sessions import Sessions
-from crosswire.server.socket import Socket
-from crosswire.server.subscriptions import Subscriptions
 from crosswire.transport.interface import Traffic
 from crosswire.types import Close
 
@@ -108,26 +89,11 @@ class FakeServer:
         def at_end_of_turn(waiting: Flushable) -> None:
             loop.call_soon(waiting.flush)
 
-        fanout = FanOut(at_end_of_turn)
-        self.hooks = Hooks()
-        self.events = EventListeners(socket=object)
-        users: UserIndex[Peer[Socket]] = UserIndex()
-        subscriptions, policy = Subscriptions(), DuplicatePolicy(duplicates, users, heartbeat.probe)
-        self.registry: Registry[Peer[Socket]] = Registry(users, limits.rooms, fanout, subscriptions, policy)
-        self.tasks, self.wheel = BackgroundTasks(), TimerWheel()
-        self.wheel.clock = loop.time
-        self.workers = Workers(self.tasks)
-        self.sessions, self.failures = Sessions(), FailureReporter(self.hooks.on_error, self.tasks, loop.time)
-        self.router = Router(self.events, self.hooks, limits, self.workers, self.failures)
-        hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
-        peers = PeerFactory(self.registry, fanout, subscriptions, policy, heartbeat, self.wheel, CallIds())
-        setup = ConnectionSetup(
-            self.registry, policy, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
-        )
-        self.open_session = partial(
-            Session, peers, setup, self.router, hooks, limits, heartbeat, self.wheel, self.sessions
-        )
-        self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
+        parts = ServerParts(limits, heartbeat, duplicates, at_end_of_turn, clock=loop.time)
+        self.hooks, self.events, self.registry = parts.hooks, parts.events, parts.registry
+        self.tasks, self.workers, self.wheel = parts.tasks, parts.workers, parts.wheel
+        self.failures, self.sessions, self.drain = parts.failures, parts.sessions, parts.drain
+        self.router, self.open_session = parts.router, parts.open_session
         self.errors: list[BaseException] = []
         self.hooks.on_error(lambda socket, error: self.errors.append(error))
 

@@ -30,7 +30,7 @@ def test_links_lead_to_files(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_python_is_python(page: str) -> None:
+def test_code_blocks_of_python_compile(page: str) -> None:
     for block in blocks(page, "python"):
         compile(block, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
@@ -46,5 +46,5 @@ def test_both_readmes_have_the_same_code_and_the_same_links() -> None:
     assert links[0] == links[1]
 
 
-def test_pages_are_found() -> None:
+def test_the_main_pages_are_checked() -> None:
     assert {"README.md", "docs/guide.md", "clients/js/README.md"} <= set(PAGES)

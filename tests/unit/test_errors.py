@@ -21,7 +21,7 @@ from crosswire.errors import (
 from crosswire.types import Close
 
 
-def test_all_are_in_one_tree() -> None:
+def test_all_errors_have_one_base_class() -> None:
     classes = [getattr(errors, name) for name in errors.__all__]
     assert len(classes) == 13
     assert all(issubclass(each, CrosswireError) for each in classes)
@@ -60,7 +60,7 @@ def test_codes_are_stable(error: CrosswireError, code: str) -> None:
         (BusUnavailable, ConnectionError),
     ],
 )
-def test_they_are_caught_as_what_a_python_developer_expects(kind: type[Exception], builtin: type[Exception]) -> None:
+def test_errors_are_subclasses_of_the_builtin_ones(kind: type[Exception], builtin: type[Exception]) -> None:
     with pytest.raises(builtin):
         raise kind("text")
 
@@ -77,7 +77,7 @@ def test_a_refusal_of_a_client_has_the_close_and_the_status() -> None:
     assert Refused(1008, "HTTP 401", status=401).status == 401
 
 
-def test_what_is_not_connected_may_know_the_last_close() -> None:
+def test_not_connected_may_have_the_last_close() -> None:
     assert NotConnected("never").close is None
     assert NotConnected("lost", Close(1006)).close == Close(1006)
 
@@ -102,7 +102,7 @@ def test_an_invalid_payload_can_name_its_sender() -> None:
     assert InvalidPayload("no int", sender="13").sender == "13"
 
 
-def test_an_invalid_message_keeps_the_id_of_the_call_it_meant_to_be() -> None:
+def test_an_invalid_message_keeps_the_id_of_its_call() -> None:
     assert InvalidMessage("no JSON", "a1").callback_id == "a1"
     assert InvalidMessage("no JSON").callback_id is None
 

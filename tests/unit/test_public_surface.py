@@ -51,7 +51,7 @@ def test_public_names_are_in_order_and_once() -> None:
         *("NodeInfo", "LinkStatus", "GapInfo", "SubscriptionFailure"),
     ],
 )
-def test_what_the_design_names_is_public(name: str) -> None:
+def test_the_names_of_the_design_are_public(name: str) -> None:
     assert name in crosswire.__all__
 
 

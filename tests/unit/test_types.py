@@ -10,7 +10,7 @@ def test_a_close_without_a_reason_has_an_empty_one() -> None:
     assert Close(4011) == (4011, "")
 
 
-def test_the_codes_that_keep_a_client_away() -> None:
+def test_codes_after_which_clients_stay_away() -> None:
     assert {int(code) for code in FINAL_CLOSE_CODES} == {1008, 4001, 4010, 4011, 4012}
     assert CloseCode.GOING_AWAY not in FINAL_CLOSE_CODES
 
@@ -56,7 +56,7 @@ def test_a_reply_is_an_answer_or_a_refusal() -> None:
     assert (Reply("1", error=refused).data, Reply("1", error=refused).error) == (None, refused)
 
 
-def test_a_tally_is_an_int_that_tells_who_is_missing() -> None:
+def test_a_tally_is_an_int_with_the_missing_names() -> None:
     tally = Tally(3, ["b"])
     assert tally + 1 == 4
     assert type(tally.total) is int
@@ -65,7 +65,7 @@ def test_a_tally_is_an_int_that_tells_who_is_missing() -> None:
     assert f"{tally} of {tally:02d}" == "3 of 03"
 
 
-def test_a_roster_is_about_its_users() -> None:
+def test_a_roster_is_a_collection_of_its_users() -> None:
     roster = Roster(frozenset({"1", "2"}), ("b",))
     assert set(roster) == {"1", "2"}
     assert len(roster) == 2

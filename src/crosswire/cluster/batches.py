@@ -1,4 +1,4 @@
-"""Joins what is said on one channel in a turn of the event loop, so that one PUBLISH carries it."""
+"""Batches of messages: those for one channel in one turn of the event loop are published as one."""
 
 from __future__ import annotations
 
@@ -6,84 +6,85 @@ import logging
 
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
-from crosswire.core.envelopes import Batch, Statement
+from crosswire.core.envelopes import Batch, EventMessage
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
-_MOST = 64
-"""Statements that are joined at most."""
-_LARGE = 256 * 1024
-"""Bytes of what is joined, above which each is published on its own."""
+MAX_MESSAGES = 64
+"""Messages in one batch."""
+MAX_SIZE = 256 * 1024
+"""Bytes of a batch; the messages of a larger one are published one by one."""
 
 logger = logging.getLogger("crosswire.cluster")
 
 
 class Batches:
-    """What waits for the end of the turn, by channel; in order, as long as all on a channel goes through here.
+    """The messages that are published at the end of the turn, by channel.
 
-    A busy node says many things to another in a turn: joined, they cost Redis and both nodes little more than one.
+    A busy node sends another many messages in a turn. As one batch they cost the bus and both nodes little more than a
+    single message. They keep their order if all messages of a channel are published here.
 
     Args:
-        port: publishes.
+        port: publishes the batches.
 
     Attributes:
-        dropped: statements that found no room while no Redis could be reached.
+        dropped: messages that were lost because the send buffer was full.
     """
 
     __slots__ = ("_held", "_port", "_warnings", "dropped")
 
     def __init__(self, port: OrderedPort) -> None:
         self._port = port
-        self._held: dict[bytes, list[Statement]] = {}
+        self._held: dict[bytes, list[EventMessage]] = {}
         self._warnings = ThrottledWarnings(logger)
         self.dropped = 0
 
-    def add(self, channel: bytes, statement: Statement) -> None:
-        """Publish at the end of the turn."""
+    def add(self, channel: bytes, message: EventMessage) -> None:
+        """Publish a message at the end of the turn."""
         held = self._held
-        statements = held.get(channel)
-        if statements is None:
+        messages = held.get(channel)
+        if messages is None:
             if not held:
                 running_loop().call_soon(self.flush)
-            held[channel] = [statement]
+            held[channel] = [message]
             return
-        statements.append(statement)
-        if len(statements) >= _MOST:
-            self._publish(channel, statements)
+        messages.append(message)
+        if len(messages) >= MAX_MESSAGES:
+            self._publish(channel, messages)
             held[channel] = []
 
-    def publish(self, channel: bytes, statement: Statement) -> None:
-        """Publish at once, behind what waits.
+    def publish(self, channel: bytes, message: EventMessage) -> None:
+        """Publish a message at once, behind those that wait.
 
         Raises:
-            BusUnavailable: no Redis can be reached and too much waits for it, where that is the policy.
+            BusUnavailable: the send buffer is full, and the policy is to raise.
         """
         if waiting := self._held.get(channel):
             self._publish(channel, waiting)
             self._held[channel] = []
-        self._port.publish(channel, envelopes.encode(statement))
+        self._port.publish(channel, envelopes.encode(message))
 
     def flush(self) -> None:
-        """Publish all that waits."""
+        """Publish all messages that wait."""
         held, self._held = self._held, {}
-        for channel, statements in held.items():
+        for channel, messages in held.items():
             try:
-                if statements:
-                    self._publish(channel, statements)
+                if messages:
+                    self._publish(channel, messages)
             except Exception:
-                logger.exception("what nodes say to each other could not be published")  # and on to the next
+                logger.exception("messages to other nodes could not be published")  # and on to the next
 
-    def _publish(self, channel: bytes, statements: list[Statement]) -> None:
+    def _publish(self, channel: bytes, messages: list[EventMessage]) -> None:
         try:
-            if len(statements) > 1:
-                body = envelopes.encode(Batch(statements))
-                if len(body) <= _LARGE:
+            if len(messages) > 1:
+                body = envelopes.encode(Batch(messages))
+                if len(body) <= MAX_SIZE:
                     self._port.publish(channel, body)
                     return
-            for statement in statements:
-                self._port.publish(channel, envelopes.encode(statement))
+            for message in messages:
+                self._port.publish(channel, envelopes.encode(message))
         except BusUnavailable as error:
-            self.dropped += len(statements)
+            self.dropped += len(messages)
             text = "%d requests and answers of nodes are lost: %s"
-            self._warnings.warn("lost", text, len(statements), error)
+            self._warnings.warn("lost", text, len(messages), error)

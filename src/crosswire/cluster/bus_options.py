@@ -1,4 +1,4 @@
-"""Which bus the options of a node name."""
+"""The bus that the options of a node name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The channels of a server's own clients: which users and rooms it listens for, and who claims a user."""
+"""The channels of the users and rooms of one server, and its claims to users."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ class ClientChannels:
 
     Args:
         native: the native dialect, which has the users' channels.
-        dialect: the dialect that messages for clients are carried in; it has the rooms' channels.
+        dialect: the dialect of messages for clients, which has the rooms' channels.
         port: the node's end of the bus.
-        clock: of the stamps.
+        clock: makes the stamps.
         incarnation: of the node.
 
     Attributes:
-        stamp: returns a stamp for a connection that has just come, to compare with those of other servers.
-        subscribe_user: listens on a user's channel.
-        unsubscribe_user: leaves it.
-        subscribe_room: listens on a room's channel; raises UsageError for a room that has no name in this cluster.
-        unsubscribe_room: leaves it.
-        claim: tells the other servers that this one has a connection of a user, with that connection's stamp, and
-            whether its peer has just been heard.
+        stamp: returns the stamp of a new connection, to compare with the stamps of other servers' connections.
+        subscribe_user: subscribes to the channel of a user.
+        unsubscribe_user: unsubscribes from it.
+        subscribe_room: subscribes to the channel of a room; raises UsageError if the room can't be named in this
+            cluster.
+        unsubscribe_room: unsubscribes from it.
+        claim: announces to other servers that this one has a connection of a user, with its stamp, and whether its
+            peer has just answered.
     """
 
     __slots__ = (
@@ -52,7 +53,7 @@ class ClientChannels:
         self._port = port
         self._incarnation = incarnation
         self._user_channel = native.user_channel
-        # Methods of these as they are: each connection needs them, and another call for each is saved.
+        # The methods themselves: a method around each would be another call for every connection.
         self.stamp: Callable[[], int] = clock.stamp
         self.subscribe_user: Callable[[str], None] = native.subscribe_user
         self.unsubscribe_user: Callable[[str], None] = native.unsubscribe_user
@@ -61,24 +62,24 @@ class ClientChannels:
         self.claim = native.claim
 
     def user_ready(self, user: str) -> Coroutine[Any, Any, None]:
-        """Wait until messages to a user, published anywhere, come here.
+        """Wait until messages to a user, published anywhere, reach this server.
 
         Raises:
-            BusUnavailable: no Redis lets this server listen for the user.
+            BusUnavailable: the bus refuses the subscription.
         """
         return self._port.listening(self._user_channel(user))
 
     def room_ready(self, namespace: str, id: str) -> Coroutine[Any, Any, None] | None:
-        """Return what waits until messages to a room, published anywhere, come here; None if they do already.
+        """Return a coroutine that waits until messages to a room reach this server; None if they do already.
 
         Raises:
-            BusUnavailable: when awaited, if no Redis lets this server listen for the room.
+            BusUnavailable: when awaited, if the bus refuses the subscription.
         """
         channel = self._dialect.room_channel(namespace, id)
         return None if self._port.is_listening(channel) else self._port.listening(channel)
 
     async def may_be_elsewhere(self, user: str) -> bool:
-        """Return whether another server may listen for a user, for whom this server listens."""
+        """Return whether another server may have a connection of a user that is connected here."""
         listeners = await self._port.listeners(self._user_channel(user))
         return listeners is None or listeners > 1
 

@@ -13,7 +13,7 @@ from crosswire.errors import ConfigError, UsageError
 
 @dataclass(frozen=True)
 class Compat:
-    """How the original's servers of a cluster are set up: ``Redis(urls, compat=Compat(compress=False))``.
+    """The setup of the original's servers in a cluster: ``Redis(urls, compat=Compat(compress=False))``.
 
     ``Redis(urls, compat=True)`` means ``Compat()``. All servers of the cluster have the same options.
 

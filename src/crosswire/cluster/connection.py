@@ -94,7 +94,7 @@ class ClusterConnection:
 
     @property
     def dropped(self) -> int:
-        """Number of messages that were dropped, as no Redis could be reached and the buffer was full."""
+        """Number of messages that were dropped, as the send buffer was full."""
         return self.port.dropped + self.native.dropped
 
     @property
@@ -108,7 +108,7 @@ class ClusterConnection:
         """Join the cluster, and stay in it.
 
         Raises:
-            ConfigError: the name is a living node's, or the options can't work.
+            ConfigError: a living node has the name, or the options can't work.
         """
         self._responders.hold()  # until the name is known to be this node's, what comes might be meant for another
         self.native.listen_to_nodes(self._responders, self._requests, self.members)
@@ -136,7 +136,7 @@ class ClusterConnection:
         await self.port.stop()
 
     async def leave(self) -> None:
-        """Leave the cluster."""
+        """Leave the cluster, and disconnect from the bus."""
         self._requests.end_all()
         self.native.flush()
         self.members.announce_leave()
@@ -172,49 +172,49 @@ class ClusterConnection:
     # MembershipEvents
 
     def joined(self, info: NodeInfo) -> None:
-        """A node is there."""
+        """Run the application's hook ``on_join``, and tell the newcomer which Redis were added."""
         self._hooks.fire_join(info)
         self._hooks.on_newcomer(info.name)
 
     def left(self, info: NodeInfo, reason: str) -> None:
-        """A node is gone."""
+        """Give up on the node's answers, and run the hook ``on_leave``."""
         self._requests.gone(info.name)
         self._hooks.fire_leave(info, reason)
 
     def replaced(self) -> None:
-        """Another node has this node's name now: two of one name would answer for each other."""
+        """Record that another node has taken over this node's name."""
         self._hooks.on_replaced()
 
     # PortEvents
 
     def paths_changed(self) -> None:
-        """This node listens on other Redis than before."""
+        """Send a beat, which tells the others on which paths this node listens now."""
         self.members.send_beat()
 
     def path_lost(self, path: str) -> None:
-        """A Redis is gone."""
+        """Stop relying on a path that is gone."""
         self.members.path_lost(path)
 
     def restored(self) -> None:
-        """A Redis is back, after none was there."""
+        """Join the cluster again, in the background, after no other node could be reached."""
         self._tasks.start(self._rejoin(), "crosswire rejoin")
 
     def gap(self, info: GapInfo) -> None:
-        """Tell the application that messages may have been missed, and whose they were."""
+        """Run the application's hook ``on_gap``, with the user or the room whose messages might have been missed."""
         if info.channel is not None:
             info = info._replace(user=self._channels.user_of(info.channel), room=self._channels.room_of(info.channel))
         self._hooks.fire_gap(info)
 
     def health_changed(self, status: LinkStatus) -> None:
-        """A Redis became healthy, or is not any more."""
-        self._hooks.fire_redis_health(status)
+        """Run the application's hook ``on_bus_health``."""
+        self._hooks.fire_bus_health(status)
 
     def subscription_failed(self, failure: SubscriptionFailure) -> None:
-        """A channel can't be heard on a Redis."""
+        """Run the application's hook ``on_subscription_error``."""
         self._hooks.fire_subscription_error(failure)
 
     async def _rejoin(self) -> None:
-        """Find the others again; a node that has never met them sees first that its name is its own."""
+        """Send a beat that others answer; a node that has not joined yet does so now."""
         self.members.reset_silence()
         try:
             if self.members.admitted:

@@ -34,19 +34,28 @@ class ReplyInbox(Protocol):
 
 
 class Asker(Protocol):
-    """Waits for the answer to one request.
+    """Sends the answer to one request to the node that made it.
 
     Attributes:
-        awaits_node: whether it waits for this very node, and so wants to be told that there is no handler.
+        awaits_node: whether that node waits for an answer of this very node, and so has to learn that there is no
+            handler.
     """
 
     awaits_node: bool
 
     def answer(self, value: Any) -> None:
-        """Answer; raises InvalidPayload for what can't be sent."""
+        """Send an answer.
+
+        Raises:
+            InvalidPayload: the value has no form that can be sent.
+        """
 
     def refuse(self, error: EventError) -> None:
-        """Refuse; raises InvalidPayload where the refusal can't be sent."""
+        """Send a refusal.
+
+        Raises:
+            InvalidPayload: the code or the message has no form that can be sent.
+        """
 
 
 class MemberInbox(Protocol):

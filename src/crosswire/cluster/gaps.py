@@ -38,7 +38,7 @@ class GapReports:
             self._send()
 
     def stop(self) -> None:
-        """Report no more."""
+        """Stop reporting, also what was noted."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

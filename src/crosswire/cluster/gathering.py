@@ -1,4 +1,4 @@
-"""What several nodes are asked, checked where the application says it."""
+"""Requests to several nodes, checked where the application makes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crosswire.errors import UsageError
 
 
 class GatherRequest(NamedTuple):
-    """What several nodes are asked, checked; ``Node.gather`` says what each means."""
+    """A checked request to several nodes; ``Node.gather`` describes the fields."""
 
     event: str
     data: Any
@@ -32,7 +32,7 @@ def gather_request(
     include_self: bool,
     answer: Any,
 ) -> GatherRequest:
-    """Check what a gather and a stream are given; ``answer`` is the type of one.
+    """Check the arguments of ``gather`` and ``stream``; ``answer`` is the type of an answer.
 
     Raises:
         UsageError: a name, the timeout or ``expect`` can't be used.
@@ -45,7 +45,7 @@ def gather_request(
 
 
 def names_of(to: str | Iterable[str] | None) -> tuple[str, ...] | None:
-    """Check the names of nodes; None stands for all."""
+    """Check the names of nodes, one or several; None means all nodes."""
     if to is None:
         return None
     names = (to,) if isinstance(to, str) else tuple(to)

@@ -1,4 +1,4 @@
-"""The life events of a node that an application can attach to."""
+"""The hooks of a node."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
 HandlerT = TypeVar("HandlerT", bound=Callable[[str, Any], Answer] | Callable[[str], Answer] | Callable[[], Answer])
 """A handler of nodes' events."""
 
-Waiting = deque[tuple[AnyHook, tuple[object, ...]]]
-"""Hooks to be fired one after the other, with their arguments."""
+HookQueue = deque[tuple[AnyHook, tuple[object, ...]]]
+"""Hooks that will be fired one after the other, with their arguments."""
 
-_MOST_WAITING = 100
-"""Comings and goings of one node that wait for a handler."""
+MAX_QUEUED = 100
+"""Calls of ``on_join`` and ``on_leave`` for one node that can wait for a handler."""
 
 logger = logging.getLogger("crosswire.cluster")
 
 
 class NodeHooks:
-    """One :class:`Hook` for each life event; ``Node`` shows them as its own attributes.
+    """The hooks of a node, each a :class:`Hook`; ``Node`` has them as its own attributes.
 
-    What ``on_join`` and ``on_leave`` are told of one node alternates, whatever their handlers await: each is called
-    when the former has ended, or was cancelled.
+    For one node, ``on_join`` and ``on_leave`` are called in turn, whatever their handlers await: each when the handler
+    before it has ended, or was cancelled.
 
     Args:
-        tasks: where asynchronous handlers are run.
+        tasks: where asynchronous handlers run.
 
     Attributes:
-        on_replaced: what the node itself does when another has taken its name.
-        on_newcomer: what the node itself does when another is there.
+        on_replaced: called when another node has taken over this node's name; not for applications.
+        on_newcomer: called when another node has joined; not for applications.
     """
 
     __slots__ = (
+        "_queues",
         "_tasks",
-        "_waiting",
         "_warnings",
         "on_bus_health",
         "on_gap",
@@ -63,7 +63,7 @@ class NodeHooks:
     ) -> None:
         self._tasks = tasks
         self._warnings = ThrottledWarnings(logger)
-        self._waiting: dict[str, Waiting] = {}  # by the name of a node for which a handler is at work
+        self._queues: dict[str, HookQueue] = {}  # by the name of a node for which a handler runs
         self.on_replaced = on_replaced
         self.on_newcomer = on_newcomer
         self.on_join: Hook[[NodeInfo]] = Hook("on_join", Arguments(info=NodeInfo))
@@ -77,57 +77,57 @@ class NodeHooks:
         self.on_stop: Hook[[]] = Hook("on_stop")
 
     def fire_join(self, info: NodeInfo) -> None:
-        """A node is there."""
+        """Fire ``on_join`` when the handlers before it have ended."""
         self._fire_in_turn(info.name, self.on_join, info)
 
     def fire_leave(self, info: NodeInfo, reason: str) -> None:
-        """A node is gone."""
+        """Fire ``on_leave`` when the handlers before it have ended."""
         self._fire_in_turn(info.name, self.on_leave, info, reason)
 
     def drop(self) -> None:
-        """Forget what waits for its turn: this node stops."""
-        for waiting in self._waiting.values():
-            waiting.clear()
+        """Discard the hooks that wait for their turn, as this node stops."""
+        for queue in self._queues.values():
+            queue.clear()
 
     def fire_gap(self, info: GapInfo) -> None:
-        """Messages may have been missed."""
+        """Log that messages might have been missed, and fire ``on_gap``."""
         where = f", over {info.url}" if info.url else f", on channel {info.channel!r}" if info.channel else ""
         text = "messages of other nodes may have been missed within %.1f s%s"
         self._warnings.warn("gap", text, info.until - info.since, where)
         self._fire(self.on_gap, info)
 
-    def fire_redis_health(self, status: LinkStatus) -> None:
-        """A Redis became healthy, or is not any more."""
+    def fire_bus_health(self, status: LinkStatus) -> None:
+        """Fire ``on_bus_health`` with a link that became healthy or unhealthy."""
         self._fire(self.on_bus_health, status)
 
     def fire_subscription_error(self, failure: SubscriptionFailure) -> None:
-        """A channel can't be heard on a Redis."""
+        """Fire ``on_subscription_error`` with a channel that can't be subscribed to."""
         self._fire(self.on_subscription_error, failure)
 
     def _fire_in_turn(self, name: str, hook: AnyHook, *arguments: object) -> None:
-        """Fire a hook when those that were fired for the same node have ended: what awaits is not overtaken."""
-        waiting = self._waiting.get(name)
-        if waiting is None:
+        """Fire a hook when the hooks that were fired for the same node have ended."""
+        queue = self._queues.get(name)
+        if queue is None:
             task = self._fire(hook, *arguments)
             if task is not None and not task.done():
-                waiting = self._waiting[name] = deque()
-                self._tasks.start(self._go_on(name, task, waiting), "crosswire turns of on_join and on_leave")
-        elif len(waiting) < _MOST_WAITING:
-            waiting.append((hook, arguments))
-        else:  # it comes and goes faster than handlers end: of its last coming and going neither is told
-            waiting.pop()
+                queue = self._queues[name] = deque()
+                self._tasks.start(self._fire_queued(name, task, queue), "crosswire queue of on_join and on_leave")
+        elif len(queue) < MAX_QUEUED:
+            queue.append((hook, arguments))
+        else:  # the node joins and leaves faster than handlers end: leave out its last two hooks
+            queue.pop()
             self._warnings.warn("turn", "on_join and on_leave of %r were left out: their handlers are too slow", name)
 
-    async def _go_on(self, name: str, task: asyncio.Task[None], waiting: Waiting) -> None:
+    async def _fire_queued(self, name: str, task: asyncio.Task[None], queue: HookQueue) -> None:
         try:
             await asyncio.wait({task})
-            while waiting:
-                hook, arguments = waiting.popleft()
+            while queue:
+                hook, arguments = queue.popleft()
                 fired = self._fire(hook, *arguments)
                 if fired is not None:
                     await asyncio.wait({fired})
         finally:
-            del self._waiting[name]
+            del self._queues[name]
 
     def _fire(self, hook: AnyHook, *arguments: object) -> asyncio.Task[None] | None:
         def failed(error: BaseException) -> None:

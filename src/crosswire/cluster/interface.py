@@ -160,7 +160,7 @@ class Bus(Protocol):
 
     @property
     def overflow(self) -> Overflow:
-        """What becomes of a message that does not fit in: "drop" counts it, "raise" raises ``BusUnavailable``."""
+        """The policy for a message that does not fit in: "drop" counts it, "raise" raises ``BusUnavailable``."""
         ...
 
     def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> Port:

@@ -21,13 +21,13 @@ from crosswire.core.envelopes import (
     Claim,
     Envelope,
     Event,
+    EventMessage,
     ForClients,
     Goodbye,
     NameTaken,
     NodeRequest,
     Published,
     RequestRefusal,
-    Statement,
 )
 from crosswire.core.formats import Payloads, require_text
 from crosswire.core.messages import NODE_MSGPACK, Codec
@@ -145,7 +145,7 @@ class NativeDialect:
 
     @property
     def dropped(self) -> int:
-        """Number of requests and answers that were dropped, as the buffer was full while no Redis could be reached."""
+        """Number of requests and answers that were dropped, as the send buffer was full."""
         return self._batches.dropped
 
     def announce(self, message: Beat | Goodbye) -> None:
@@ -256,10 +256,10 @@ class NativeDialect:
     def _from_node(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> None:
         message = self._decode(body)
         if type(message) is Batch:
-            for statement in message.statements:
-                self._receive_statement(events, replies, statement)
-        elif isinstance(message, Statement):
-            self._receive_statement(events, replies, message)
+            for each in message.messages:
+                self._receive_event_message(events, replies, each)
+        elif isinstance(message, EventMessage):
+            self._receive_event_message(events, replies, message)
         elif isinstance(message, Beat | Goodbye) and not _is_valid(message):
             self.refuse_message(f"no node says {message}")
         elif isinstance(message, Beat):
@@ -271,20 +271,18 @@ class NativeDialect:
         elif message is not None:
             self.refuse_message(f"{type(message).__name__} is not for nodes")
 
-    def _receive_statement(self, events: EventInbox, replies: ReplyInbox, statement: Statement) -> None:
-        if isinstance(statement, Answer):
-            replies.answered(statement.sender, statement.call_id, NODE_MSGPACK, statement.payload)
-        elif isinstance(statement, NodeRequest):
-            events.request(
-                _NativeAsker(self, statement), statement.sender, statement.event, NODE_MSGPACK, statement.payload
-            )
-        elif isinstance(statement, Event):
-            events.event(statement.sender, statement.event, NODE_MSGPACK, statement.payload)
+    def _receive_event_message(self, events: EventInbox, replies: ReplyInbox, message: EventMessage) -> None:
+        if isinstance(message, Answer):
+            replies.answered(message.sender, message.call_id, NODE_MSGPACK, message.payload)
+        elif isinstance(message, NodeRequest):
+            events.request(_NativeAsker(self, message), message.sender, message.event, NODE_MSGPACK, message.payload)
+        elif isinstance(message, Event):
+            events.event(message.sender, message.event, NODE_MSGPACK, message.payload)
         else:
             replies.refused(
-                statement.sender,
-                statement.call_id,
-                EventError(statement.code, statement.message, sender=statement.sender),
+                message.sender,
+                message.call_id,
+                EventError(message.code, message.message, sender=message.sender),
             )
 
 

@@ -150,7 +150,7 @@ class Node:
         Raises:
             InvalidPayload: ``data`` has no MessagePack form.
             UsageError: a name is empty or no string.
-            BusUnavailable: no Redis can be reached, the buffer is full, and ``Redis(overflow="raise")`` is set.
+            BusUnavailable: the send buffer is full, and ``Redis(overflow="raise")`` is set.
             NotConnected: the node has not been started.
         """
         self._connection().requester.send(names_of(to), require_event(event), data, include_self=include_self)
@@ -172,7 +172,7 @@ class Node:
             CallTimeout: the node did not answer in time.
             EventError: the node refused; :exc:`InvalidPayload` if its answer does not fit; ``sender`` names the node.
             ConfigError: the type can't be decoded.
-            BusUnavailable: no Redis can be reached.
+            BusUnavailable: other nodes can't be reached.
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
         name = require_name(name, "a node's name")
@@ -241,7 +241,7 @@ class Node:
 
         Raises:
             UsageError, ConfigError: as :meth:`on`.
-            BusUnavailable: no Redis lets this node subscribe; the handler is not kept.
+            BusUnavailable: the bus refuses the subscription; the handler is not kept.
             NotConnected: the node has not been started.
         """
         await self._channels.subscribe(self._connection(), channel, handler)
@@ -286,7 +286,7 @@ class Node:
 
     @property
     def dropped(self) -> int:
-        """Number of messages that were dropped, as no Redis could be reached and the buffer was full."""
+        """Number of messages that were dropped, as the send buffer was full."""
         return self._lifecycle.connection_to_read().dropped
 
     @property

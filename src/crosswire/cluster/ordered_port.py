@@ -139,7 +139,7 @@ class OrderedPort:
     # PortEvents
 
     def pause_publishing(self) -> None:
-        """Keep messages until :meth:`resume_publishing`."""
+        """Keep messages until the bus can take them again."""
         self._buffer.paused = True
         self._publish = self._buffer.publish
         self._publish_plain = self._buffer.publish_plain

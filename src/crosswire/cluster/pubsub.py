@@ -1,4 +1,4 @@
-"""The channels that an application uses for itself."""
+"""The application's own channels, to publish and subscribe."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from crosswire.runtime.loop_thread import running_loop
 
 
 class CustomChannels:
-    """Who listens on which channel, on one node.
+    """The handlers of the application's own channels, on one node.
 
     Args:
-        tasks: where asynchronous handlers are run.
+        tasks: where asynchronous handlers run.
     """
 
     __slots__ = ("_connection", "_handlers", "_names", "_responder", "_tags")
@@ -30,13 +30,13 @@ class CustomChannels:
         self._responder = Responder(self._handlers, tasks)
         self._connection: ClusterConnection | None = None
         self._names: set[str] = set()
-        self._tags = count(1)  # numbers the handlers, as one may be given twice
+        self._tags = count(1)  # number the handlers, as one may be added twice
 
     async def attach(self, connection: ClusterConnection) -> None:
-        """Listen on the bus, for all that has been subscribed; returns when it does.
+        """Subscribe to all channels that have handlers; return when this node is subscribed.
 
         Raises:
-            ConfigError: no Redis lets this node listen on one.
+            ConfigError: the bus refuses one of the subscriptions.
         """
         self._connection = connection
         for name in [self._open(connection, channel) for channel in self._names]:
@@ -46,15 +46,15 @@ class CustomChannels:
                 raise ConfigError(str(error)) from error
 
     def detach(self) -> None:
-        """Listen no more, until :meth:`attach`."""
+        """Forget the connection, until the next :meth:`attach`."""
         self._connection = None
         self._responder.drop()
 
     async def subscribe(self, connection: ClusterConnection, channel: str, handler: Handler) -> None:
-        """Call a handler for all that is published; returns when it listens.
+        """Add a handler to a channel; return when this node is subscribed.
 
         Raises:
-            BusUnavailable: no Redis lets this node listen; the handler is not kept.
+            BusUnavailable: the bus refuses the subscription; the handler is not kept.
         """
         tag = next(self._tags)
         self._handlers.on(channel, handler, tag=tag)
@@ -67,7 +67,7 @@ class CustomChannels:
             raise
 
     def unsubscribe(self, channel: str, handler: Handler | int | None) -> None:
-        """Call a handler no more, given itself or by its number; or none."""
+        """Remove a handler from a channel, given itself or by its number; remove all if None."""
         self._handlers.off(channel, handler)
         if channel in self._names and not self._handlers.of(channel):
             self._names.discard(channel)
@@ -75,7 +75,7 @@ class CustomChannels:
                 self._connection.dialect.unsubscribe(channel)
 
     def publish(self, connection: ClusterConnection, channel: str, data: Any) -> None:
-        """Publish; this node's own handlers are called in the next turn."""
+        """Publish a message; this node's own handlers are called in the next turn of the event loop."""
         dialect = connection.dialect
         payload = dialect.pack(data)
         loop = running_loop()

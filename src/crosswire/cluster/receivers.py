@@ -27,7 +27,7 @@ logger = logging.getLogger("crosswire.cluster")
 
 
 class Paths(Protocol):
-    """How messages come; see :class:`~crosswire.cluster.interface.Port`."""
+    """The paths over which messages come; see :class:`~crosswire.cluster.interface.Port`."""
 
     reorders: bool
 
@@ -161,7 +161,7 @@ class Receivers:
 
     Args:
         own: the origin of this node, whose messages are not for itself.
-        paths: how messages come.
+        paths: over which messages come.
         events: called when messages are malformed or missing.
     """
 
@@ -195,7 +195,7 @@ class Receivers:
             self._holding.pop(receiver, None)
 
     def clear(self) -> None:
-        """Drop all receivers."""
+        """Drop the receivers of all channels."""
         for channel in list(self._ordered):
             self.close(channel)
         self._set_timer()

@@ -72,7 +72,7 @@ class Requester:
         call = PendingCall(name, event, timeout, loop, kind)
         if name != self._name:
             if not self._port.available:
-                raise BusUnavailable("no Redis can be reached, so no other node can: try again when one is back")
+                raise BusUnavailable("other nodes can't be reached now: try again when the bus is back")
             if self._dialect.knows_members and name not in self._members:
                 raise NodeGone(name)
         call_id = self._requests.begin(call, timeout)

@@ -165,7 +165,7 @@ class PendingCall:
         return True
 
     def end(self) -> None:
-        """Fail with a timeout."""
+        """Fail with CallTimeout; see :class:`PendingRequest`."""
         self._fail(CallTimeout(f"node {self._name!r} did not answer {self._event!r} within {self._timeout} s"))
 
     def _fail(self, error: Exception) -> None:

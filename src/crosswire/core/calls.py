@@ -41,14 +41,6 @@ class PendingCalls(Generic[WaiterT]):
         """Remove and return the waiter for a call, or None: an answer counts once."""
         return self._waiters.pop(call_id, None)
 
-    def get(self, call_id: str) -> WaiterT | None:
-        """Return the waiter for a call, or None, without removing it."""
-        return self._waiters.get(call_id)
-
-    def items(self) -> list[tuple[str, WaiterT]]:
-        """Return all waiters, with the ids of their calls."""
-        return list(self._waiters.items())
-
     def take_all(self) -> list[WaiterT]:
         """Remove and return all waiters: the connection is gone."""
         waiters = list(self._waiters.values())

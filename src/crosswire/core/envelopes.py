@@ -1,7 +1,7 @@
-"""What nodes say to each other: MessagePack arrays that begin with their kind, and the bus' header in front of them.
+"""The messages between nodes: MessagePack arrays that begin with their kind, and the header in front of them.
 
-Everything is checked when it is decoded, and nothing in it can run code: who can publish on the Redis can at worst
-send messages, not take over a node.
+Everything is checked when it is decoded, and nothing in it can run code: who can publish on the bus can at worst send
+messages, not take over a node.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _VERSION = 1
 HEADER_SIZE = _HEADER.size
 ORIGIN_SIZE = 8
 SERVICE = "$"
-"""What the names of requests begin with that nodes make of each other by themselves."""
+"""The beginning of the names of requests that nodes make of each other by themselves."""
 
 
 pack_header: Callable[[bytes, int, int], bytes] = partial(_HEADER.pack, _VERSION)
-"""Encode a header, which tells where a message stands among those of its sender; fixed size, little-endian.
+"""Encode a header, which gives the place of a message among those of its sender; fixed size, little-endian.
 
-The version comes first, then the incarnation that sent it (8 bytes), the number of the message (an origin's numbers
-grow) and that of the origin's message before it on the same channel (0 where that is not known).
+The version comes first, then the origin (8 bytes: the incarnation of the sender), the number of the message (those of
+an origin grow) and the number of the origin's message before it on the same channel (0 where that is not known).
 """
 
 
@@ -36,7 +36,7 @@ def unpack_header(message: bytes) -> tuple[bytes, int, int]:
     """Decode the header in front of a message: origin, number and previous number.
 
     Raises:
-        InvalidMessage: there is none, or one of a version that is not ours.
+        InvalidMessage: there is no header, or one of another version.
     """
     try:
         version, origin, number, previous = _HEADER.unpack_from(message)
@@ -48,12 +48,12 @@ def unpack_header(message: bytes) -> tuple[bytes, int, int]:
 
 
 class ForClients(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c"):
-    """A message for clients; whose they are, the channel says.
+    """A message for clients: for which ones, the channel says.
 
     Attributes:
-        json: the message as it will be sent.
+        json: the message as it is sent to clients.
         exclude: users who do not get it.
-        msgpack: the same as MessagePack, where a node has clients that want it.
+        msgpack: the same as MessagePack, if a node has clients that want it.
         exclude_sockets: single connections that do not get it.
     """
 
@@ -64,12 +64,12 @@ class ForClients(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c"
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):
-    """A node says that it has a connection of a user, on the user's channel.
+    """The claim of a node, on a user's channel, that it has a connection of the user.
 
     Attributes:
         incarnation: of the node.
-        stamp: when the connection came.
-        alive: whether its peer has just been heard. Other nodes believe it then; else they ask the node to look.
+        stamp: of the connection, taken when it came.
+        alive: whether its peer has just been heard. If so, other nodes believe it; else they ask the node to look.
     """
 
     incarnation: str
@@ -78,7 +78,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="e"):
-    """An event for nodes."""
+    """An event from an application to others."""
 
     sender: str
     event: str
@@ -86,7 +86,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="e"):
 
 
 class NodeRequest(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q"):
-    """An event that is to be answered on the channel of the asker's incarnation."""
+    """An event that asks for an answer, on the channel of the asker's incarnation."""
 
     sender: str
     asker: str
@@ -113,7 +113,7 @@ class RequestRefusal(msgspec.Struct, frozen=True, gc=False, array_like=True, tag
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
-    """A node says that it is there.
+    """The heartbeat of a node.
 
     Attributes:
         name: unique among the living.
@@ -123,9 +123,9 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
         connections: clients connected to it.
         serves: whether it is a server.
         msgpack: whether it has clients that want MessagePack.
-        paths: the Redis that it listens on.
-        asks: whether whoever hears it should answer with a beat of its own, to this incarnation.
-        dialect: in which it carries what applications say.
+        paths: over which it receives, such as the Redis that it listens on.
+        asks: whether nodes that receive it are to answer with a beat of their own, to this incarnation.
+        dialect: in which it carries the messages of applications.
     """
 
     name: str
@@ -141,7 +141,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):
-    """A node leaves; beats of it with a smaller stamp were only late."""
+    """The end of a node. Its beats with a smaller stamp were only late."""
 
     name: str
     incarnation: str
@@ -149,7 +149,7 @@ class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):
 
 
 class NameTaken(msgspec.Struct, frozen=True, array_like=True, tag="t"):
-    """A living node tells another that it uses its name; or, with ``replaced``, that it has taken it over."""
+    """The objection of a node whose name another uses; with ``replaced``, that it has taken over the other's name."""
 
     name: str
     incarnation: str
@@ -157,23 +157,23 @@ class NameTaken(msgspec.Struct, frozen=True, array_like=True, tag="t"):
 
 
 class Published(msgspec.Struct, frozen=True, array_like=True, tag="p"):
-    """A message on an application's own channel."""
+    """A message that an application published on a channel of its own."""
 
     sender: str
     payload: msgspec.Raw
 
 
-Statement = Event | NodeRequest | Answer | RequestRefusal
-"""What applications on two nodes say to each other."""
+EventMessage = Event | NodeRequest | Answer | RequestRefusal
+"""A message between the applications of two nodes."""
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, tag="m"):
-    """Several statements that were made in one turn of an event loop."""
+    """Several messages of one turn of an event loop."""
 
-    statements: list[Statement]
+    messages: list[EventMessage]
 
 
-Envelope = ForClients | Claim | Statement | Batch | Beat | Goodbye | NameTaken | Published
+Envelope = ForClients | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | Published
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
@@ -181,7 +181,7 @@ _UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeE
 
 
 def encode(envelope: Envelope) -> bytes:
-    """Encode an envelope."""
+    """Encode an envelope as MessagePack."""
     return _encoder.encode(envelope)
 
 
@@ -189,7 +189,7 @@ def decode(body: bytes) -> Envelope:
     """Decode an envelope.
 
     Raises:
-        InvalidMessage: it is none.
+        InvalidMessage: the bytes are no envelope.
     """
     try:
         return _decoder.decode(body)
@@ -201,7 +201,7 @@ def pack(data: Any) -> RawPayload:
     """Encode the data of a node's event.
 
     Raises:
-        InvalidPayload: it has no MessagePack form.
+        InvalidPayload: the data has no MessagePack form.
     """
     try:
         return msgspec.Raw(_encoder.encode(data))

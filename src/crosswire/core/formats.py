@@ -70,6 +70,8 @@ class Format(Protocol):
 
     codec: Codec
 
+    def __hash__(self) -> int: ...
+
     def encode(self, message: msgspec.Struct) -> Encoded:
         """Encode a message.
 

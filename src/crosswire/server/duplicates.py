@@ -58,7 +58,7 @@ class DuplicatePolicy:
         return self.mode == "refuse" and any(other is not connection for other in self._users.of(user))
 
     async def drop_dead(self, user: str) -> None:
-        """Drop the connections of a user whose peers do not answer a ping, so that they keep nobody out."""
+        """Drop the connections of a user whose peers do not answer a ping: a dead one must not keep a new one out."""
         await asyncio.gather(*[connection.drop_if_dead() for connection in self._users.of(user)])
 
     def close_older(self, user: str) -> None:
@@ -86,7 +86,7 @@ class DuplicatePolicy:
         """Make the user of a connection reachable from all servers, and let them close the user's other connections.
 
         Raises:
-            BusUnavailable: no Redis lets this server listen for the user.
+            BusUnavailable: the bus refuses the subscription.
         """
         channels = self._channels()
         if channels is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
 from types import TracebackType
 from typing import Any, overload
 
@@ -12,27 +11,16 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
-from crosswire.core.calls import CallIds
 from crosswire.core.limits import Heartbeat, Limits
-from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
+from crosswire.core.listeners import AnyHook, Handler, Tag, remove
 from crosswire.core.names import require_name
-from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomQueries
-from crosswire.rooms.users import UserIndex
 from crosswire.runtime import process
-from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
-from crosswire.runtime.timer_wheel import TimerWheel
-from crosswire.runtime.workers import Workers
 from crosswire.server.authentication import Authentication
-from crosswire.server.connection_setup import ConnectionSetup
-from crosswire.server.delivery import LocalDelivery
-from crosswire.server.drain import Drain
-from crosswire.server.duplicates import DuplicatePolicy, Duplicates
-from crosswire.server.failures import FailureReporter
-from crosswire.server.hook_runner import HookRunner
-from crosswire.server.hooks import HandlerT, Hooks, PageT, UserHookT
+from crosswire.server.duplicates import Duplicates
+from crosswire.server.hooks import HandlerT, PageT, UserHookT
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.options import (
     require_options,
@@ -41,15 +29,9 @@ from crosswire.server.options import (
     require_subprotocols,
     require_tls,
 )
-from crosswire.server.peer import Peer
-from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
-from crosswire.server.registry import Registry
-from crosswire.server.router import Router
-from crosswire.server.session import Session
-from crosswire.server.sessions import Sessions
+from crosswire.server.server_parts import ServerParts
 from crosswire.server.socket import Socket
-from crosswire.server.subscriptions import Subscriptions
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor
 from crosswire.transport.network import make_listener
@@ -132,28 +114,20 @@ class Server:
             require_origins(origins), proxies, require_subprotocols(subprotocols), compression, limits.connections
         )
         self._limits = limits
-        self._hooks = Hooks()
-        self._events = EventListeners(socket=Socket)
         flusher, watch = Flusher(), slow_handler_watch(slow_handler)
-        fanout, wheel, call_ids = FanOut(flusher.schedule), TimerWheel(), CallIds()
-        tasks = BackgroundTasks(watch)
-        workers = Workers(tasks)
-        sessions, failures = Sessions(), FailureReporter(self._hooks.on_error, tasks)
-        users: UserIndex[Peer[Socket]] = UserIndex()
-        subscriptions, policy = Subscriptions(), DuplicatePolicy(duplicates, users, heartbeat.probe)
-        self._registry: Registry[Peer[Socket]] = Registry(users, limits.rooms, fanout, subscriptions, policy)
-        clients = LocalDelivery(lambda: self.name, self._registry, fanout, subscriptions, policy, call_ids)
-        self._cluster = Node(name, redis=redis, bus=bus, clients=clients, slow_handler=slow_handler)
-        subscriptions.attach(self._cluster.client_channels)
-        policy.attach(self._cluster.client_channels, tasks)
+        parts = ServerParts(limits, heartbeat, duplicates, flusher.schedule, watch)
+        self._hooks = parts.hooks
+        self._events = parts.events
+        self._registry = parts.registry
+        self._cluster = Node(
+            name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler
+        )
+        parts.attach(self._cluster)
         self._authentication = Authentication()
         self._routes = PlainRoutes()
-        hooks = HookRunner(self._hooks, tasks, limits.handlers, failures)
-        peers = PeerFactory(self._registry, fanout, subscriptions, policy, heartbeat, wheel, call_ids)
-        setup = ConnectionSetup(self._registry, policy, hooks, tasks, wheel, limits.auth_timeout, failures)
-        router = Router(self._events, self._hooks, limits, workers, failures)
-        open_session = partial(Session, peers, setup, router, hooks, limits, heartbeat, wheel, sessions)
-        self._acceptor = Upgrades(self._routes, self._authentication, terms, sessions, open_session, failures, watch)
+        self._acceptor = Upgrades(
+            self._routes, self._authentication, terms, parts.sessions, parts.open_session, parts.failures, watch
+        )
         self._listener = make_listener(
             self._acceptor,
             limits,
@@ -165,13 +139,7 @@ class Server:
             header_senders=proxies if proxy_protocol else None,
         )
         self._lifecycle = Lifecycle(
-            self._hooks,
-            tasks,
-            failures,
-            Drain(sessions, tasks, workers, wheel),
-            self._acceptor,
-            self._listener,
-            self._cluster,
+            self._hooks, parts.tasks, parts.failures, parts.drain, self._acceptor, self._listener, self._cluster
         )
 
         self.on_connect = self._hooks.on_connect

@@ -6,9 +6,10 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Any
 
-from crosswire.core.formats import Format, message_format
+from crosswire.core.formats import Encoded, Format, message_format
 from crosswire.core.frames import Opcode
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
@@ -333,7 +334,7 @@ class Session:
         self._run_in_turn(self._hooks.on_heartbeat)
 
     def _echo(self) -> None:
-        self.peer.send_encoded(self._format.raw(Opcode.TEXT, self._heartbeat.text.encode()))
+        self.peer.send_encoded(_encode_echo(self._format, self._heartbeat.text))
 
     def _run_in_turn(self, hook: AnyHook) -> None:
         """Run a hook, behind the messages that wait."""
@@ -366,3 +367,9 @@ class Session:
     def _end(self, close: Close) -> None:
         self._phase = SessionPhase.ENDING
         self._hooks.run_on_disconnect(self, close)
+
+
+@lru_cache(maxsize=64)
+def _encode_echo(format: Format, text: str) -> Encoded:
+    """Return a heartbeat as it is echoed; cached, because servers have one text and few formats."""
+    return format.raw(Opcode.TEXT, text.encode())

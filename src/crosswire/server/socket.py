@@ -181,7 +181,7 @@ class Socket:
 
         Raises:
             EventError: ``ROOM_LIMIT``: the connection is in as many rooms as the limit allows.
-            BusUnavailable: no Redis lets this server listen for the room; the socket is not in it.
+            BusUnavailable: the bus refuses the subscription; the socket is not in it.
             NotConnected: the connection is closed.
             UsageError: a name is empty or not a string.
         """
@@ -211,7 +211,7 @@ class Socket:
 
         Raises:
             Reject: the server refuses duplicates and the user is connected already; this socket is closed with 4012.
-            BusUnavailable: no Redis lets this server listen for the user; the socket keeps its former user.
+            BusUnavailable: the bus refuses the subscription; the socket keeps its former user.
             NotConnected: the connection is closed.
             UsageError: the user is empty or not a string.
         """

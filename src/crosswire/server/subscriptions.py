@@ -54,7 +54,7 @@ class Subscriptions:
         """Wait until messages to a room, published anywhere, come here.
 
         Raises:
-            BusUnavailable: no Redis lets this server listen.
+            BusUnavailable: the bus refuses the subscription.
         """
         if (channels := self._channels()) is not None:
             waiting = channels.room_ready(namespace, id)

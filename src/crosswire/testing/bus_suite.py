@@ -1,6 +1,6 @@
-"""The contract of every bus, as tests: each states one sentence of ``crosswire.cluster.interface``.
+"""The contract of buses as tests, each of which states one sentence of ``crosswire.cluster.interface``.
 
-To test a bus, say how to make one::
+To test a bus, define how to make one::
 
     class TestMyBus(BusContract):
         @asynccontextmanager
@@ -349,7 +349,7 @@ class BusContract(ABC):
             await b.listen()
             a.port.publish(CHANNEL, b"1")
             await b.receives(b"1")
-            # Where each message is published twice, its twin must have come too, or it would be taken for a new one.
+            # A duplicate must have come before, or it would be taken for a new message.
             await a.port.listeners(CHANNEL)
             b.port.subscribe(CHANNEL + b"-other", lambda body: None)
             await b.port.listening(CHANNEL + b"-other")

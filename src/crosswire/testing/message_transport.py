@@ -1,6 +1,6 @@
-"""Connections in memory that carry messages instead of WebSocket frames and have no pings, as ASGI servers have them.
+"""Connections in memory that carry messages instead of WebSocket frames and have no pings, as those of ASGI servers.
 
-With them the server, and the contract of transports, are tested on a connection that can do no more than this.
+The server and the contract of transports are tested with them.
 """
 
 from __future__ import annotations

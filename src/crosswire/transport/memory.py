@@ -114,7 +114,7 @@ class MemoryClient:
         self._transport.receive(Opcode.PING, payload[:_MAX_CONTROL])
 
     def pong(self, payload: bytes = b"") -> None:
-        """Send a Pong that nobody asked for."""
+        """Send a Pong without a Ping before it."""
         self._transport.receive(Opcode.PONG, payload[:_MAX_CONTROL])
 
     def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> None:
@@ -208,7 +208,7 @@ class MemoryConnection:
 
     def frame_received(self, opcode: Opcode, payload: bytes) -> None:
         if self._closing is None:
-            self._guard(self._take, opcode, payload)
+            self._guard(self._handle_frame, opcode, payload)
         elif opcode is Opcode.CLOSE:
             self._closing.finish()
 
@@ -227,7 +227,7 @@ class MemoryConnection:
         self._closing.end()
         self._guard(self._receiver.closed, self._closing.close)
 
-    def _take(self, opcode: Opcode, payload: bytes) -> None:
+    def _handle_frame(self, opcode: Opcode, payload: bytes) -> None:
         if opcode is Opcode.CLOSE:
             close = read_close(payload)
             self._start_closing(close, close.code if payload else None).finish()

@@ -117,7 +117,7 @@ class MemoryTransport:
             self.abort()
 
     def half_close(self) -> None:
-        self.hang_up()  # nothing of the peer's is received any more
+        self.hang_up()  # which also discards what the peer sends
 
     def abort(self) -> None:
         if not self._lost:

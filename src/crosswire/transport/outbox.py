@@ -32,7 +32,7 @@ class OutboxEvents(Protocol):
 
 
 _SEALED = float("-inf")
-"""Bytes that may be queued in a sealed outbox: fewer than any frame has."""
+"""Free bytes of a sealed outbox: less than any frame needs."""
 
 
 class Outbox:
@@ -54,10 +54,10 @@ class Outbox:
         "_events",
         "_flusher",
         "_frames",
+        "_free",
         "_limit",
         "_open",
         "_paused",
-        "_room",
         "_write",
         "_writer",
     )
@@ -69,9 +69,8 @@ class Outbox:
         self._limit = limit
         self._events: OutboxEvents | None = events
         self._frames: list[bytes] = []
-        # One number says all that the most travelled path needs to know: how many bytes may still be queued, and below
-        # zero that nothing may, because it is sealed.
-        self._room: float = limit
+        # Bytes that may still be queued. The hottest path looks at this number alone: a sealed outbox has _SEALED.
+        self._free: float = limit
         self._paused = False
         self._open = True  # neither paused nor sealed
         self._drain_waiters: DrainWaiters | None = None
@@ -82,9 +81,9 @@ class Outbox:
         return sum(map(len, self._frames)) + self._writer.waiting
 
     async def drained(self, below: int) -> bool:
-        """Wait until fewer than ``below`` bytes wait; False if the outbox is sealed, or is meanwhile."""
+        """Wait until fewer than ``below`` bytes wait; return False if the outbox is sealed, now or meanwhile."""
         self.flush()
-        if self._room == _SEALED:
+        if self._free == _SEALED:
             return False
         if self.buffered < below:
             return True
@@ -99,8 +98,8 @@ class Outbox:
             self._write(frame)
             return
         if self._open and not frames:
-            flusher.schedule(self)  # before anything is noted: it may raise
-        self._room = room = self._room - len(frame)
+            flusher.schedule(self)  # before anything is changed: it may raise
+        self._free = room = self._free - len(frame)
         if room < 0 and not self._make_room(len(frame)):
             return
         frames.append(frame)
@@ -111,9 +110,9 @@ class Outbox:
         if self._paused or not frames:
             return
         data = frames[0] if len(frames) == 1 else b"".join(frames)
-        frames.clear()  # first: a writer that fails must not make this outbox one that is never flushed again
-        if self._room != _SEALED:
-            self._room = self._limit
+        frames.clear()  # first: after a writer that fails, the outbox must still be flushed again
+        if self._free != _SEALED:
+            self._free = self._limit
         self._write(data)
 
     def pause(self) -> None:
@@ -122,16 +121,16 @@ class Outbox:
         self._open = False
 
     def resume(self) -> None:
-        """Write again, and wake those who wait until less is buffered."""
+        """Write again, and wake coroutines that wait until less is buffered."""
         self._paused = False
-        self._open = self._room != _SEALED
+        self._open = self._free != _SEALED
         self.flush()
         if self._drain_waiters is not None:
             self._drain_waiters.check()
 
     def seal(self) -> None:
         """Take no more frames; those that wait still leave."""
-        self._room = _SEALED
+        self._free = _SEALED
         self._open = False
         if self._drain_waiters is not None:
             self._drain_waiters.end()
@@ -144,13 +143,13 @@ class Outbox:
 
     def _make_room(self, size: int) -> bool:
         """Return whether a frame may be queued that is over the limit; if not, discard everything."""
-        if self._room == _SEALED:
+        if self._free == _SEALED:
             return False
         if not self._frames:
             return True
         if not self._paused:  # a busy turn queued much: the peer might well be reading
             self.flush()
-            self._room = self._limit - size
+            self._free = self._limit - size
             return True
         if self._events is not None:
             asyncio.get_running_loop().call_soon(self._events.overflowed)

@@ -1,7 +1,7 @@
 """WebSocket connections accepted with picows, over TCP, TLS or a Unix socket.
 
-picows parses and unmasks frames, in C. What it leaves to its user is done here: joining fragments, UTF-8, the close
-reply, reserved bits, permessage-deflate, bounded output.
+picows parses and unmasks frames, in C. Everything else is done here: joining fragments, UTF-8, the closing handshake,
+reserved bits, permessage-deflate, bounded output.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PicowsConnection(WSListener):
         self._deflate = deflate
         self._assembler: Assembler | None = None
         self._closing: ClosingHandshake | None = None
-        self._parts = 0  # frames that came and were no message: fragments, Pings
+        self._parts = 0  # number of frames that were no message: fragments, Pings
         self._transport: PicowsTransport
         self._outbox: Outbox
 
@@ -117,7 +117,7 @@ class PicowsConnection(WSListener):
             self._receiver.text(text)
             return
         try:
-            self._take(kind, frame)
+            self._handle_frame(kind, frame)
         except ProtocolFailure as failure:
             self._fail(failure)
 
@@ -126,7 +126,7 @@ class PicowsConnection(WSListener):
         self._outbox.discard()
         self._transport.closed()
         receiver = self._receiver
-        del self._receiver  # it holds us: without this cycle a connection is freed when it ends, not when gc finds it
+        del self._receiver  # it refers to us: without the cycle both are freed now, not by the garbage collector
         if self._closing is None:
             receiver.closed(Close(CloseCode.ABNORMAL, "the connection was lost"))
         else:
@@ -152,9 +152,9 @@ class PicowsConnection(WSListener):
     def overflowed(self) -> None:
         self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_overflow()))
 
-    # Frames that are no whole text message
+    # Frames other than a whole text message
 
-    def _take(self, kind: WSMsgType, frame: WSFrame) -> None:
+    def _handle_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         compressed = bool(frame.rsv1)
         if frame.rsv2 or frame.rsv3 or (compressed and not (self._deflate and kind in (_TEXT, _BINARY))):
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a reserved bit that was not negotiated")
@@ -167,20 +167,20 @@ class PicowsConnection(WSListener):
         elif kind == _PONG:
             self._receiver.pong(payload)
         elif kind == _CONTINUATION:
-            self._continue(payload, bool(frame.fin))
+            self._continue_message(payload, bool(frame.fin))
         else:
-            self._begin(Opcode.TEXT if kind == _TEXT else Opcode.BINARY, payload, bool(frame.fin), compressed)
+            self._begin_message(Opcode.TEXT if kind == _TEXT else Opcode.BINARY, payload, bool(frame.fin), compressed)
 
-    def _begin(self, opcode: Opcode, payload: bytes, final: bool, compressed: bool) -> None:
+    def _begin_message(self, opcode: Opcode, payload: bytes, final: bool, compressed: bool) -> None:
         if self._assembler is None and final:
-            self._whole(opcode, payload, compressed)
+            self._receive_message(opcode, payload, compressed)
             return
         if self._assembler is None:
             limits = self._context.limits
             self._assembler = Assembler(limits.max_message, limits.fragments)
         self._assembler.begin(opcode, payload, compressed=compressed)
 
-    def _continue(self, payload: bytes, final: bool) -> None:
+    def _continue_message(self, payload: bytes, final: bool) -> None:
         if self._assembler is None:
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a continuation of nothing")
         message = self._assembler.add(payload, final=final)
@@ -191,9 +191,9 @@ class PicowsConnection(WSListener):
         if isinstance(message, str):
             self._receiver.text(message)
         else:
-            self._whole(opcode, message, compressed)
+            self._receive_message(opcode, message, compressed)
 
-    def _whole(self, opcode: Opcode, payload: bytes, compressed: bool) -> None:
+    def _receive_message(self, opcode: Opcode, payload: bytes, compressed: bool) -> None:
         if compressed:
             payload = decompress(payload, self._context.limits.max_message)
         if opcode is Opcode.TEXT:
@@ -218,5 +218,5 @@ class PicowsConnection(WSListener):
 
 
 def _forget_headers(transport: WSTransport) -> None:
-    """Drop picows' own copy of the header fields: the receiver has them, and a connection may last for days."""
+    """Drop picows' copy of the header fields: the receiver has them, and a connection might last for days."""
     del transport.request.headers, transport.response.headers

@@ -45,7 +45,7 @@ def test_help_of_a_command_fits_a_screen(command: str, capsys: pytest.CaptureFix
     assert len(text.splitlines()) <= LINES_OF_A_SCREEN
 
 
-def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "--version") == f"crosswire {crosswire.__version__}\n"
 
 
@@ -64,7 +64,7 @@ def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("node",), "did you mean nodes?"),
     ],
 )
-def test_what_is_nearly_right_is_suggested(
+def test_a_misspelled_word_gets_a_suggestion(
     words: tuple[str, ...], meant: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = said(capsys, *words, code=2)
@@ -72,7 +72,7 @@ def test_what_is_nearly_right_is_suggested(
     assert text.count("\n") == 1
 
 
-def test_what_is_nothing_like_it_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_word_gets_no_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean" not in said(capsys, "nodes", "--zzz", code=2)
     assert "use one of serve, nodes, send, call" in said(capsys, "zzz", code=2)
 
@@ -86,7 +86,7 @@ def test_serve_has_defaults() -> None:
     assert (given.host, given.port, given.name, given.redis, given.embedded) == (None, None, None, None, False)
 
 
-def test_serve_takes_all_that_there_is() -> None:
+def test_serve_takes_every_option() -> None:
     given = options(
         *("serve", "--workers", "4", "chat:server", "--host", "", "--port", "0", "--name", "web", "--drain", "2.5"),
         *("--redis", "redis://a", "--redis", "redis://b", "--prefix", "x:"),
@@ -163,7 +163,9 @@ def test_nodes_takes_the_cluster_only() -> None:
         (("serve", "a:b", "--name", "a\udcff"), "crosswire serve: 'a\\udcff' is no UTF-8"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_argument_is_reported_in_one_line(
+    words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = said(capsys, *words, code=2)
     assert text in line
     assert line.endswith(" --help\n")

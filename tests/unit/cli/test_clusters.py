@@ -21,7 +21,7 @@ def urls(*words: str) -> tuple[str, ...]:
     return chosen_urls(parse(["nodes", *words]))
 
 
-def test_without_any_there_is_none() -> None:
+def test_without_options_there_is_no_cluster() -> None:
     assert urls() == ()
     assert redis_of((), None) is None
 
@@ -36,12 +36,12 @@ def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert urls("--redis", "embedded:shop") == ("embedded:shop",)
 
 
-def test_an_empty_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "")
     assert urls() == ()
 
 
-def test_a_prefix_wants_a_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prefix_needs_a_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CommandFailed, match="--prefix is for a Redis") as failure:
         urls("--prefix", "x:")
     assert failure.value.exit_code == 2
@@ -65,6 +65,6 @@ def test_a_bus_keeps_the_other_options_of_the_one_it_replaces() -> None:
     assert redis_of(["redis://a"], "x:", own) == replace(own, urls=["redis://a"], prefix="x:")
 
 
-def test_a_url_that_is_none_is_refused() -> None:
+def test_an_invalid_url_is_refused() -> None:
     with pytest.raises(ConfigError, match="does not begin with redis://"):
         redis_of(["localhost"], None)

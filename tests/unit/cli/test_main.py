@@ -39,7 +39,7 @@ def raising(error: BaseException) -> Callable[[object], int]:
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_what_ends_a_command_is_a_line_and_an_exit_code(
+def test_an_error_becomes_one_line_and_an_exit_code(
     error: BaseException, code: int, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(arguments, "nodes", raising(error))
@@ -47,13 +47,13 @@ def test_what_ends_a_command_is_a_line_and_an_exit_code(
     assert capsys.readouterr() == ("", text)
 
 
-def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arguments, "nodes", raising(LookupError("a bug")))
     with pytest.raises(LookupError):
         main(["nodes"])
 
 
-def test_it_reads_the_words_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_reads_the_arguments_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["crosswire", "nodes"])
     monkeypatch.setattr(arguments, "nodes", lambda _options: 7)
     assert main() == 7
@@ -84,7 +84,7 @@ def test_it_reads_the_words_of_its_process(monkeypatch: pytest.MonkeyPatch) -> N
         (("call", "--all", "a", "1", "2", "--embedded"), 2, "crosswire call: --all takes EVENT [JSON]"),
     ],
 )
-def test_what_can_not_work_is_said_before_anything_starts(
+def test_impossible_options_are_reported_before_anything_starts(
     words: tuple[str, ...], code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{")))
@@ -95,7 +95,7 @@ def test_what_can_not_work_is_said_before_anything_starts(
     assert err.count("\n") == 1
 
 
-def test_a_url_in_the_environment_that_is_none_names_the_variable(
+def test_an_invalid_url_in_the_environment_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(VARIABLE, "redis://a,http://b")

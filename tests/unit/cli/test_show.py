@@ -54,7 +54,7 @@ def test_a_cluster_is_two_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_a_cluster_of_nobody_says_so() -> None:
+def test_an_empty_cluster_is_shown_as_none() -> None:
     assert "(none)" in cluster_as_text([], [UP])
 
 
@@ -93,7 +93,7 @@ def test_replies_tell_who_answered_refused_and_is_missing() -> None:
         (datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), '"2026-01-02T00:00:00Z"'),
     ],
 )
-def test_all_that_messagepack_carries_has_a_json_form(value: object, text: str) -> None:
+def test_all_messagepack_values_have_a_json_form(value: object, text: str) -> None:
     assert as_json(value) == text
 
 

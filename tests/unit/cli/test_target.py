@@ -48,7 +48,7 @@ def refused(target: str) -> str:
 
 
 @pytest.mark.parametrize(("attribute", "name"), [("server", "mine"), ("make", "made"), ("shop.server", "inner")])
-def test_a_server_or_what_makes_one_is_found_in_the_current_directory(attribute: str, name: str) -> None:
+def test_a_server_or_a_factory_is_found_in_the_current_directory(attribute: str, name: str) -> None:
     assert load_server(f"cw_app:{attribute}").name == name
 
 
@@ -59,7 +59,7 @@ def test_a_module_in_a_package_is_found(directory: Path) -> None:
     assert refused("cw_package.other:server").startswith("there is no module 'cw_package.other'")
 
 
-def test_a_module_that_runs_its_server_is_loaded_all_the_same(
+def test_a_module_that_runs_its_server_when_imported_is_loaded(
     directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (directory / "cw_runs.py").write_text(f"{MODULE}\nserver.run(drain=1)\n")
@@ -87,32 +87,32 @@ def test_a_module_that_runs_its_server_is_loaded_all_the_same(
         ("../cw_app.py:shop", "such as cw_app:shop, in the folder .."),
     ],
 )
-def test_what_is_no_target_is_refused(target: str, instead: str) -> None:
+def test_an_invalid_target_is_refused(target: str, instead: str) -> None:
     assert refused(target) == f"{target!r} is no server: write MODULE:ATTRIBUTE, {instead}"
 
 
-def test_a_module_with_py_behind_it_is_one_without(directory: Path) -> None:
+def test_the_suffix_py_of_a_module_is_ignored(directory: Path) -> None:
     assert refused("cw_app.py:server").endswith("nor installed: write it without .py: cw_app")
     (directory / "cw_package").mkdir()
     (directory / "cw_package" / "inner.py").write_text(MODULE)
     assert refused("cw_package.inner.py:server").endswith(": write it without .py: cw_package.inner")
 
 
-def test_a_name_that_is_nearly_right_is_suggested(directory: Path) -> None:
+def test_a_misspelled_name_gets_a_suggestion(directory: Path) -> None:
     assert refused("cw_ap:server").endswith("nor installed; did you mean 'cw_app'?")
     (directory / "cw_made.py").write_text("def create(): ...\n_create_it = print\nother = 1\n")
     assert refused("cw_made:creat").endswith("has no 'creat'; did you mean 'create'?")
     assert refused("cw_made:zzz").endswith("has no 'zzz'")
 
 
-def test_a_node_is_no_server(directory: Path) -> None:
+def test_a_node_is_refused_as_a_server(directory: Path) -> None:
     (directory / "cw_node.py").write_text("from crosswire import Node\nnode = Node()\n")
     assert refused("cw_node:node") == (
         "cw_node:node is a Node, which accepts no connections: call its run(), or serve a Server"
     )
 
 
-def test_a_module_that_is_not_there_is_named(directory: Path) -> None:
+def test_a_missing_module_is_named(directory: Path) -> None:
     assert refused("cw_nowhere:server") == f"there is no module 'cw_nowhere', neither in {directory} nor installed"
     assert refused("cw_app.x:server").startswith("there is no module 'cw_app.x'")
 
@@ -126,14 +126,14 @@ def test_a_module_that_is_not_there_is_named(directory: Path) -> None:
         ("from crosswire import Server\nServer(redis='here')", "ConfigError: Redis(urls), number 1:", 2),
     ],
 )
-def test_a_module_that_fails_is_told_with_the_place(source: str, what: str, line: int, directory: Path) -> None:
+def test_an_import_error_is_reported_with_its_line(source: str, what: str, line: int, directory: Path) -> None:
     (directory / "cw_bad.py").write_text(source)
     text = refused("cw_bad:server")
     assert text.startswith(f"module 'cw_bad' can't be imported: {what}")
     assert text.endswith(f"({directory / 'cw_bad.py'}, line {line})")
 
 
-def test_a_syntax_error_tells_its_place(directory: Path) -> None:
+def test_a_syntax_error_is_reported_with_its_line(directory: Path) -> None:
     (directory / "cw_bad.py").write_text("x =")
     assert refused("cw_bad:server") == (
         "module 'cw_bad' can't be imported: SyntaxError: invalid syntax (cw_bad.py, line 1)"
@@ -153,6 +153,6 @@ def test_a_syntax_error_tells_its_place(directory: Path) -> None:
         ("shop.none", r"module 'cw_app' \(.*cw_app.py\) has no 'shop.none'; its servers: server"),
     ],
 )
-def test_what_is_no_server_is_refused(attribute: str, text: str) -> None:
+def test_an_object_that_is_not_a_server_is_refused(attribute: str, text: str) -> None:
     said = refused(f"cw_app:{attribute}")
     assert said == text or re.fullmatch(text, said)

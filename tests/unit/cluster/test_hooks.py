@@ -74,7 +74,7 @@ WAITS = st.lists(st.one_of(st.none(), st.floats(0, 5)), min_size=1, max_size=3)
     leaving=WAITS,
     stop_after=st.one_of(st.none(), st.floats(0, 10)),
 )
-async def test_comings_and_goings_of_a_name_alternate_whatever_their_handlers_await(
+async def test_joins_and_leaves_of_a_node_alternate_whatever_their_handlers_await(
     steps: list[tuple[str, float]], joining: list[float | None], leaving: list[float | None], stop_after: float | None
 ) -> None:
     told: dict[str, list[str]] = {"b": [], "c": []}
@@ -101,7 +101,7 @@ async def test_comings_and_goings_of_a_name_alternate_whatever_their_handlers_aw
         assert heard == [cycle_of[number % 4] for number in range(len(heard))]
 
 
-async def test_a_handler_that_does_not_end_holds_a_bounded_number_of_others_up(
+async def test_a_handler_that_does_not_end_delays_a_bounded_number_of_calls(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     told: list[str] = []

@@ -121,7 +121,7 @@ class Peer:
 @pytest.mark.parametrize("phase", [0.0, 0.1, 0.2, 0.3, 0.4, 0.499])
 @pytest.mark.parametrize("moment", [0.001, 0.25, 0.499])
 @on_instant_loop
-async def test_a_node_that_dies_is_found_out_in_time_whenever_it_beat_last(phase: float, moment: float) -> None:
+async def test_a_dead_node_is_detected_in_time_whenever_it_sent_its_last_beat(phase: float, moment: float) -> None:
     bus = MemoryBus()
     a = await Peer(bus, "a").start()
     await asyncio.sleep(phase)
@@ -138,7 +138,7 @@ async def test_a_node_that_dies_is_found_out_in_time_whenever_it_beat_last(phase
 
 
 @on_instant_loop
-async def test_nodes_that_live_are_never_given_up() -> None:
+async def test_living_nodes_are_never_given_up() -> None:
     bus = MemoryBus()
     peers = [await Peer(bus, name).start() for name in "abc"]
     await asyncio.sleep(600)
@@ -149,7 +149,7 @@ async def test_nodes_that_live_are_never_given_up() -> None:
 
 
 @on_instant_loop
-async def test_a_newcomer_is_not_kept_waiting() -> None:
+async def test_a_new_node_starts_at_once() -> None:
     bus = MemoryBus()
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -167,7 +167,7 @@ async def test_a_newcomer_is_not_kept_waiting() -> None:
 
 
 @on_instant_loop
-async def test_a_name_that_somebody_answers_for_is_refused_and_nobody_hears_of_it() -> None:
+async def test_a_name_whose_holder_answers_is_refused_and_not_announced() -> None:
     bus = MemoryBus()
     holder, other = await Peer(bus, "a").start(), await Peer(bus, "b").start()
     second = Peer(bus, "a", run=2)
@@ -181,7 +181,7 @@ async def test_a_name_that_somebody_answers_for_is_refused_and_nobody_hears_of_i
 
 
 @on_instant_loop
-async def test_a_name_that_nobody_answers_for_is_taken_over() -> None:
+async def test_a_name_whose_holder_does_not_answer_is_taken_over() -> None:
     bus = MemoryBus()
     other, holder = await Peer(bus, "b").start(), await Peer(bus, "a").start()
     await holder.freeze()
@@ -197,7 +197,7 @@ async def test_a_name_that_nobody_answers_for_is_taken_over() -> None:
 
 @pytest.mark.parametrize("late", [0.01, 0.3, 0.6])
 @on_instant_loop
-async def test_of_a_holder_that_answers_too_late_and_its_successor_one_keeps_the_name(late: float) -> None:
+async def test_one_node_keeps_the_name_if_its_holder_answers_too_late(late: float) -> None:
     bus = MemoryBus()
     other, holder = await Peer(bus, "b").start(), await Peer(bus, "a").start()
     await holder.freeze()
@@ -213,7 +213,7 @@ async def test_of_a_holder_that_answers_too_late_and_its_successor_one_keeps_the
 
 
 @on_instant_loop
-async def test_an_answer_for_a_name_that_is_late_but_comes_before_others_were_told_is_heeded() -> None:
+async def test_a_late_answer_of_the_holder_counts_until_the_name_is_announced() -> None:
     bus = MemoryBus()
     holder, other = await Peer(bus, "a").start(), await Peer(bus, "b").start()
     await holder.freeze()
@@ -233,7 +233,7 @@ async def test_an_answer_for_a_name_that_is_late_but_comes_before_others_were_to
 
 @pytest.mark.parametrize("turns", range(5))
 @on_instant_loop
-async def test_who_introduces_itself_and_is_cancelled_as_the_last_one_answers_is_cancelled(turns: int) -> None:
+async def test_a_start_cancelled_with_the_last_answer_is_cancelled(turns: int) -> None:
     bus = MemoryBus()
     slow, newcomer = await Peer(bus, "a").start(), Peer(bus, "b")
     await slow.freeze()
@@ -251,7 +251,7 @@ async def test_who_introduces_itself_and_is_cancelled_as_the_last_one_answers_is
 
 
 @on_instant_loop
-async def test_a_node_that_stood_still_does_not_take_the_others_for_dead() -> None:
+async def test_a_node_that_stood_still_does_not_give_up_the_others() -> None:
     bus = MemoryBus()
     a, b = await Peer(bus, "a").start(), await Peer(bus, "b").start()
     await asyncio.sleep(1.1)
@@ -263,7 +263,7 @@ async def test_a_node_that_stood_still_does_not_take_the_others_for_dead() -> No
 
 
 @on_instant_loop
-async def test_of_a_member_that_speaks_otherwise_its_hearers_are_warned_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_member_with_another_dialect_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     bus = MemoryBus()
     dialects = {"a": "native", "b": "compat-json", "c": "native"}
     peers = [await Peer(bus, name, dialect=dialect).start() for name, dialect in dialects.items()]
@@ -281,7 +281,7 @@ async def test_of_a_member_that_speaks_otherwise_its_hearers_are_warned_once(cap
 
 
 @on_instant_loop
-async def test_members_of_one_name_that_start_at_once_are_reduced_to_one() -> None:
+async def test_only_one_of_several_nodes_with_one_name_stays() -> None:
     bus = MemoryBus()
     peers = [Peer(bus, "a", run) for run in range(5)]
     results = await asyncio.gather(*(each.start() for each in peers), return_exceptions=True)

@@ -109,7 +109,7 @@ def test_messages_carry_the_number_of_the_one_before_them_on_their_channel() -> 
     assert bus.sent[3] == (b"a", b"", b"plain")
 
 
-def test_what_is_published_before_the_bus_can_take_it_comes_first() -> None:
+def test_messages_published_before_the_bus_is_ready_come_first() -> None:
     bus = Fake()
     port = make(bus, started=False)
     port.publish(b"a", b"1")
@@ -159,7 +159,7 @@ def test_the_receivers_find_out_that_a_message_was_dropped() -> None:
     assert bus.numbers == [(b"c", 1, 0), (b"c", 3, 2)]
 
 
-def test_over_the_limit_it_raises_if_that_is_the_policy_and_no_number_is_missed() -> None:
+def test_with_the_policy_raise_no_number_is_missed_over_the_limit() -> None:
     bus = Fake(buffer=1000, overflow="raise")
     port = make(bus, started=False)
     port.publish(b"c", b"x" * 500)
@@ -190,7 +190,7 @@ async def test_after_the_stop_messages_are_dropped() -> None:
     assert (bus.sent, port.dropped) == ([], 2)
 
 
-async def test_what_comes_is_handed_on_once_and_a_gap_names_its_channel() -> None:
+async def test_messages_are_delivered_once_and_a_gap_names_its_channel() -> None:
     sender, bus = Fake(), Fake()
     publishing = OrderedPort(sender, Gaps(), "other", b"other...")
     sender.events.resume_publishing()
@@ -212,7 +212,7 @@ async def test_what_comes_is_handed_on_once_and_a_gap_names_its_channel() -> Non
     await port.stop()
 
 
-def test_a_node_that_fails_to_take_note_of_a_gap_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_gap_callback_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(IgnoredPortEvents):
         def gap(self, info: GapInfo) -> None:
             raise ValueError(info)

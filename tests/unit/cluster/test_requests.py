@@ -13,7 +13,7 @@ from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.types import Replies
 
 
-async def test_one_answer_ends_a_call_and_others_do_not() -> None:
+async def test_a_call_ends_with_the_answer_of_its_node_only() -> None:
     call = PendingCall("b", "x", 5, asyncio.get_running_loop())
     assert not call.reply("c", "forged", None)
     assert not call.lost("c")
@@ -31,7 +31,7 @@ async def test_one_answer_ends_a_call_and_others_do_not() -> None:
         (lambda call: call.end(), CallTimeout),
     ],
 )
-async def test_a_call_fails(end: Callable[[PendingCall], object], error: type[Exception]) -> None:
+async def test_a_refused_call_raises(end: Callable[[PendingCall], object], error: type[Exception]) -> None:
     call = PendingCall("b", "x", 5, asyncio.get_running_loop())
     end(call)
     with pytest.raises(error):
@@ -50,7 +50,7 @@ async def test_a_gather_ends_with_the_last_node_that_was_asked() -> None:
     assert (dict(replies), list(replies.errors), replies.missing) == ({"a": None}, ["b"], ("c",))
 
 
-async def test_a_gather_of_nobody_ends_at_once() -> None:
+async def test_a_gather_without_nodes_ends_at_once() -> None:
     gather = PendingGather((), None)
     assert gather.settle()
     assert (await gather.future).complete
@@ -81,7 +81,7 @@ async def test_an_answer_that_can_not_be_read_is_an_error_of_its_sender() -> Non
     assert caught.value.sender == "b"
 
 
-async def test_a_node_that_is_gone_is_lost_to_all_requests() -> None:
+async def test_a_node_that_left_is_missing_in_all_requests() -> None:
     requests = PendingRequests()
     one, many = (
         PendingCall("b", "x", 5, asyncio.get_running_loop()),
@@ -97,7 +97,7 @@ async def test_a_node_that_is_gone_is_lost_to_all_requests() -> None:
     assert len(requests) == 0
 
 
-async def test_all_end_when_the_node_stops() -> None:
+async def test_all_requests_end_when_the_node_stops() -> None:
     requests = PendingRequests()
     one, many, stream = (
         PendingCall("b", "x", 5, asyncio.get_running_loop()),

@@ -96,11 +96,11 @@ ANSWERS: list[tuple[list[Callable[..., Any]], Any, Any]] = [
 async def test_a_request_is_answered_once_whatever_the_handler_does(number: int) -> None:
     handlers, data, expected = ANSWERS[number]
 
-    scene = ResponderUnderTest()
+    tested = ResponderUnderTest()
     for handler in handlers:
-        scene.events.on("x", handler)
-    asker = scene.ask(data)
-    await scene.tasks.wait(5)
+        tested.events.on("x", handler)
+    asker = tested.ask(data)
+    await tested.tasks.wait(5)
     assert asker.got == [expected]
 
 
@@ -110,108 +110,106 @@ def test_a_request_without_a_handler_is_left_to_others_if_it_does_not_wait_for_t
 
 
 def test_a_payload_of_the_wrong_type_is_refused() -> None:
-    scene = ResponderUnderTest()
-    scene.events.on("x", wants_int)
-    ((code, _),) = scene.ask("no number").got
+    tested = ResponderUnderTest()
+    tested.events.on("x", wants_int)
+    ((code, _),) = tested.ask("no number").got
     assert code == "INVALID_PAYLOAD"
 
 
 @pytest.mark.parametrize("handler", [refuse, fail, wants_int, refuse_later, fail_later])
-async def test_what_an_event_without_an_asker_comes_to_is_logged(
-    handler: Callable[..., Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    scene = ResponderUnderTest()
-    scene.events.on("x", handler)
-    scene.tell("no number")
-    await scene.tasks.wait(5)
+async def test_the_failure_of_an_event_is_logged(handler: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    tested = ResponderUnderTest()
+    tested.events.on("x", handler)
+    tested.tell("no number")
+    await tested.tasks.wait(5)
     failed = handler in (fail, fail_later)
     assert [record.levelname for record in caplog.records] == ["ERROR" if failed else "WARNING"]
     assert "'x'" in caplog.text
     assert "no number" not in caplog.text
 
 
-def test_a_refusal_that_is_told_to_somebody_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    scene = ResponderUnderTest()
-    scene.events.on("x", refuse)
-    scene.ask()
+def test_a_refusal_that_reaches_its_asker_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    tested = ResponderUnderTest()
+    tested.events.on("x", refuse)
+    tested.ask()
     assert caplog.records == []
 
 
-def test_an_event_that_nobody_handles_is_logged_once_a_name(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_event_without_a_handler_is_logged_once_for_each_name(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    scene = ResponderUnderTest()
+    tested = ResponderUnderTest()
     for _ in range(3):
-        scene.tell()
+        tested.tell()
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert "no handler for the nodes' event 'x'" in record.getMessage()
 
 
 def test_failures_of_the_same_kind_are_not_all_logged(caplog: pytest.LogCaptureFixture) -> None:
-    scene = ResponderUnderTest()
-    scene.events.on("x", fail)
+    tested = ResponderUnderTest()
+    tested.events.on("x", fail)
     for _ in range(1000):
-        scene.tell()
+        tested.tell()
     assert 1 <= len(caplog.records) < 20
 
 
 async def test_handlers_begin_in_the_order_of_their_events() -> None:
-    scene, began = ResponderUnderTest(), list[int]()
+    tested, began = ResponderUnderTest(), list[int]()
 
     async def slow(sender: str, data: int) -> None:
         began.append(data)
         await asyncio.sleep(0)
 
-    scene.events.on("slow", slow)
-    scene.events.on("quick", lambda sender, data: began.append(data))
+    tested.events.on("slow", slow)
+    tested.events.on("quick", lambda sender, data: began.append(data))
     for number in range(20):
-        scene.tell(number, "slow" if number % 3 == 0 else "quick")
-    await scene.tasks.wait(5)
+        tested.tell(number, "slow" if number % 3 == 0 else "quick")
+    await tested.tasks.wait(5)
     assert began == list(range(20))
 
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_too_many_handlers_at_once_are_refused(begun: bool, caplog: pytest.LogCaptureFixture) -> None:
-    scene, end = ResponderUnderTest(max_handlers=2), asyncio.Event()
-    scene.events.on("x", lambda: end.wait())
-    askers = [scene.ask() for _ in range(2)]
+    tested, end = ResponderUnderTest(max_handlers=2), asyncio.Event()
+    tested.events.on("x", lambda: end.wait())
+    askers = [tested.ask() for _ in range(2)]
     for _ in range(5 if begun else 0):
         await asyncio.sleep(0)
-    askers.append(scene.ask())
-    scene.tell()
+    askers.append(tested.ask())
+    tested.tell()
     end.set()
-    await scene.tasks.wait(5)
+    await tested.tasks.wait(5)
     assert [asker.got for asker in askers[:2]] == [[True], [True]]
     assert askers[2].got[0][0] == "BUSY"
     assert "dropped" in caplog.text
-    after = scene.ask()
-    await scene.tasks.wait(5)
+    after = tested.ask()
+    await tested.tasks.wait(5)
     assert after.got == [True]  # there is room again
 
 
-def test_once_is_removed_before_it_is_called() -> None:
-    scene = ResponderUnderTest()
-    scene.events.on("x", lambda sender, data: data, once=True)
-    assert scene.ask(1).got == [1]
-    assert scene.ask(2).got[0][0] == "NO_HANDLER"
+def test_a_handler_added_with_once_is_removed_before_its_call() -> None:
+    tested = ResponderUnderTest()
+    tested.events.on("x", lambda sender, data: data, once=True)
+    assert tested.ask(1).got == [1]
+    assert tested.ask(2).got[0][0] == "NO_HANDLER"
 
 
 async def test_a_handler_that_is_cancelled_answers() -> None:
-    scene, never = ResponderUnderTest(), asyncio.Event()
-    scene.events.on("x", lambda: never.wait())
-    asker = scene.ask()
+    tested, never = ResponderUnderTest(), asyncio.Event()
+    tested.events.on("x", lambda: never.wait())
+    asker = tested.ask()
     await asyncio.sleep(0)
-    await scene.tasks.cancel()
+    await tested.tasks.cancel()
     assert [code for code, _ in asker.got] == ["HANDLER_ERROR"]
 
 
-async def test_events_that_are_dropped_before_they_begin_leave_room_for_others() -> None:
-    scene = ResponderUnderTest(max_handlers=2)
-    scene.events.on("x", later)
+async def test_dropped_events_leave_room_for_others() -> None:
+    tested = ResponderUnderTest(max_handlers=2)
+    tested.events.on("x", later)
     for _ in range(2):
-        scene.ask()
-    scene.responder.drop()
-    await scene.tasks.wait(5)
-    asker = scene.ask(5)
-    await scene.tasks.wait(5)
+        tested.ask()
+    tested.responder.drop()
+    await tested.tasks.wait(5)
+    asker = tested.ask(5)
+    await tested.tasks.wait(5)
     assert asker.got == [5]

@@ -28,7 +28,7 @@ class Scene:
         self.buffer.flush(self)
 
 
-def test_messages_are_published_in_their_order_and_give_back_their_bytes() -> None:
+def test_messages_are_published_in_order_and_free_their_bytes() -> None:
     scene = Scene()
     scene.buffer.publish(b"c", b"#", b"1")
     scene.buffer.publish_plain(b"d", b"2")
@@ -39,7 +39,7 @@ def test_messages_are_published_in_their_order_and_give_back_their_bytes() -> No
     assert scene.budget.free == 1000
 
 
-def test_a_port_that_pauses_again_gets_the_rest_later() -> None:
+def test_a_port_that_pauses_again_gets_the_other_messages_later() -> None:
     scene = Scene()
     for number in range(4):
         scene.buffer.publish(b"c", b"#", b"%d" % number)
@@ -51,7 +51,7 @@ def test_a_port_that_pauses_again_gets_the_rest_later() -> None:
     assert [body for _, _, body in scene.published] == [b"0", b"1", b"2", b"3"]
 
 
-def test_what_does_not_fit_in_is_dropped_with_the_reason() -> None:
+def test_a_message_that_does_not_fit_is_dropped_with_the_reason() -> None:
     scene = Scene()
     scene.buffer.publish(b"c", b"#", b"x" * 500)
     assert not scene.buffer.admits()
@@ -63,7 +63,7 @@ def test_what_does_not_fit_in_is_dropped_with_the_reason() -> None:
     ]
 
 
-def test_what_does_not_fit_in_is_refused_where_that_is_the_policy() -> None:
+def test_a_message_that_does_not_fit_is_refused_with_the_policy_raise() -> None:
     scene = Scene("raise")
     scene.buffer.publish(b"c", b"#", b"x" * 500)
     with pytest.raises(BusUnavailable, match="other nodes can't be reached"):
@@ -86,7 +86,7 @@ def test_several_messages_are_refused_together() -> None:
     Scene("drop").buffer.require_room([10_000])
 
 
-def test_when_closed_it_drops_what_waits_and_what_comes() -> None:
+def test_a_closed_buffer_drops_all_messages() -> None:
     scene = Scene()
     scene.buffer.publish(b"c", b"#", b"1")
     scene.buffer.publish(b"c", b"#", b"2")

@@ -58,7 +58,7 @@ def room(recorder: Recorder) -> Room:
     return Room(LOBBY, cast(Dispatcher, recorder))
 
 
-def test_send_hands_over_what_it_is_given(everyone: Audience, recorder: Recorder) -> None:
+def test_send_passes_its_arguments_to_the_dispatcher(everyone: Audience, recorder: Recorder) -> None:
     everyone.send("news", {"a": 1}, exclude=iter(("3", FakeMember("4"))), local=True)
     everyone.send("news")
     everyone.send("news", exclude=[])
@@ -69,7 +69,7 @@ def test_send_hands_over_what_it_is_given(everyone: Audience, recorder: Recorder
     ]
 
 
-async def test_the_other_verbs_give_the_dispatchers_answer(room: Room, recorder: Recorder) -> None:
+async def test_other_methods_return_the_dispatchers_answer(room: Room, recorder: Recorder) -> None:
     assert [
         await room.gather("ask", 1, timeout=2, type=int),
         await room.gather("ask"),
@@ -106,14 +106,14 @@ async def test_an_events_name_is_checked_at_once(everyone: Audience, recorder: R
 @pytest.mark.parametrize(
     "exclude", ["3", [3], [""], [None], 3, None, FakeMember("3"), ["3", object()], [["3"]], [b"3"]]
 )
-def test_who_is_excluded_is_checked_at_once(everyone: Audience, recorder: Recorder, exclude: Any) -> None:
+def test_the_excluded_members_are_checked_at_once(everyone: Audience, recorder: Recorder, exclude: Any) -> None:
     with pytest.raises(UsageError):
         everyone.send("news", exclude=exclude)
     assert recorder.asked == []
 
 
 @pytest.mark.parametrize("user", ["", 3, None])
-async def test_who_is_added_or_removed_is_checked(room: Room, recorder: Recorder, user: Any) -> None:
+async def test_the_user_to_add_or_remove_is_checked(room: Room, recorder: Recorder, user: Any) -> None:
     with pytest.raises(UsageError, match="a user id"):
         await room.add(user)
     with pytest.raises(UsageError, match="a user id"):

@@ -80,7 +80,7 @@ def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
         '{"error":{}}',
     ],
 )
-def test_what_is_no_message_is_refused(text: str) -> None:
+def test_an_invalid_message_is_refused(text: str) -> None:
     assert recovered(text) is None
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_message_is_refused(text: str) -> None:
     "payload",
     ["[" * DEPTH + "]" * DEPTH, "[" * DEPTH, '{"a":' * DEPTH + "1" + "}" * DEPTH, "1" * MEBIBYTE + "x"],
 )
-def test_what_is_too_deep_or_no_number_is_refused_with_its_id(payload: str) -> None:
+def test_deep_nesting_and_invalid_numbers_are_refused_with_the_id(payload: str) -> None:
     assert recovered('{"event":"e","callbackId":"x","payload":' + payload + "}") == "x"
     assert recovered('{"event":"e","payload":' + payload + ',"callbackId":"x"}') == "x"
 
@@ -127,7 +127,7 @@ def test_an_id_that_is_too_long_is_not_recovered(length: int) -> None:
 
 
 @pytest.mark.parametrize("call_id", ['""', "5", "null", "[]", '"a\\"b"', '"a\\u0062"', '"a\nb"'])
-def test_what_is_no_plain_id_is_not_recovered(call_id: str) -> None:
+def test_an_invalid_id_is_not_recovered(call_id: str) -> None:
     assert recovered('{"event":5,"callbackId":' + call_id + "}") is None
 
 

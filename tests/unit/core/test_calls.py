@@ -26,7 +26,7 @@ def test_an_answer_counts_once() -> None:
     assert calls.take("1") is None
 
 
-def test_an_invented_answer_finds_nothing() -> None:
+def test_an_answer_with_an_unknown_id_finds_no_call() -> None:
     calls: PendingCalls[str] = PendingCalls()
     calls.add("1", "waiter")
     assert calls.take("2") is None
@@ -34,7 +34,7 @@ def test_an_invented_answer_finds_nothing() -> None:
 
 
 @given(st.dictionaries(st.text(min_size=1), st.integers()))
-def test_all_are_taken_in_the_order_they_came(waiting: dict[str, int]) -> None:
+def test_all_calls_are_taken_in_the_order_of_their_start(waiting: dict[str, int]) -> None:
     calls: PendingCalls[int] = PendingCalls()
     for call_id, waiter in waiting.items():
         calls.add(call_id, waiter)

@@ -19,7 +19,7 @@ def code_of(payload: bytes, limit: int) -> int:
 
 
 @given(st.binary(max_size=2000))
-def test_what_is_compressed_can_be_read_back(payload: bytes) -> None:
+def test_compression_can_be_undone(payload: bytes) -> None:
     assert decompress(compress(payload), len(payload)) == payload
 
 
@@ -46,7 +46,7 @@ def test_a_bomb_is_stopped_at_the_limit() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"\xff\xff\xff", b"\x07", b"not deflate"])
-def test_what_is_no_deflate_stream_is_refused(payload: bytes) -> None:
+def test_an_invalid_deflate_stream_is_refused(payload: bytes) -> None:
     assert code_of(payload, 100) == 1007
 
 

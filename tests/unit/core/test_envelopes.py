@@ -50,7 +50,7 @@ def test_there_is_an_example_of_each_kind() -> None:
 
 
 @pytest.mark.parametrize("envelope", EXAMPLES, ids=lambda envelope: type(envelope).__name__)
-def test_what_is_encoded_is_decoded(envelope: Envelope) -> None:
+def test_encoding_can_be_undone(envelope: Envelope) -> None:
     assert envelopes.decode(envelopes.encode(envelope)) == envelope
 
 
@@ -63,7 +63,7 @@ def test_a_field_that_a_later_version_adds_is_ignored(envelope: Envelope) -> Non
 
 
 @pytest.mark.parametrize("envelope", EXAMPLES, ids=lambda envelope: type(envelope).__name__)
-def test_what_is_cut_off_is_refused(envelope: Envelope) -> None:
+def test_truncated_bytes_are_refused(envelope: Envelope) -> None:
     body = envelopes.encode(envelope)
     for length in range(len(body)):
         with pytest.raises(InvalidMessage):
@@ -81,7 +81,7 @@ def test_any_bytes_are_decoded_or_refused(body: bytes) -> None:
     [b"\x91" * 100_000, b"\x93\xa1e\xa1a\xa1x" + b"\x91" * 100_000, b"\x92\xa1p", b"\xdd\xff\xff\xff\xff"],
     ids=["deep", "deep payload", "short", "long"],
 )
-def test_what_is_made_to_exhaust_is_refused(body: bytes) -> None:
+def test_input_made_to_exhaust_memory_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidMessage):
         envelopes.decode(body)
 
@@ -94,7 +94,7 @@ def test_the_header_is_in_front_and_its_size_fixed(origin: bytes, number: int, p
 
 
 @pytest.mark.parametrize("message", [b"", bytes([1]) * (HEADER_SIZE - 1), bytes([2]) * 50, b'{"data":{}}' * 5])
-def test_what_has_no_header_of_ours_is_refused(message: bytes) -> None:
+def test_bytes_without_the_header_are_refused(message: bytes) -> None:
     with pytest.raises(InvalidMessage):
         unpack_header(message)
 
@@ -107,12 +107,12 @@ def test_data_is_packed_as_messagepack(data: Any) -> None:
 @pytest.mark.parametrize(
     "data", [object(), 2**64, {"a": {1, object()}}, "\ud800"], ids=["object", "integer", "nested", "text"]
 )
-def test_data_without_a_messagepack_form_is_told(data: Any) -> None:
+def test_data_without_a_messagepack_form_raises(data: Any) -> None:
     with pytest.raises(InvalidPayload, match="MessagePack"):
         envelopes.pack(data)
 
 
-def test_data_without_an_end_is_told() -> None:
+def test_endless_data_raises() -> None:
     data: list[Any] = []
     data.append(data)
     with pytest.raises(InvalidPayload):

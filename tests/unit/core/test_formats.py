@@ -32,7 +32,7 @@ def test_large_messages_are_compressed_if_that_was_negotiated(msgpack: bool) -> 
 
 
 @pytest.mark.parametrize("msgpack", [False, True])
-def test_what_is_small_or_not_negotiated_is_sent_as_it_is(msgpack: bool) -> None:
+def test_small_messages_are_sent_uncompressed(msgpack: bool) -> None:
     plain, deflated = (frame_format(msgpack=msgpack, deflate=deflate) for deflate in (False, True))
     assert deflated.encode(SMALL) == plain.encode(SMALL)
     assert plain.encode(LARGE)[0] == (0x82 if msgpack else 0x81)
@@ -55,13 +55,13 @@ def test_connections_of_the_same_kind_share_a_format() -> None:
     assert frame_format(msgpack=True, deflate=True) in kinds
 
 
-def test_what_was_encoded_as_json_alone_becomes_messagepack_where_it_is_wanted() -> None:
+def test_encoded_json_is_converted_to_messagepack() -> None:
     form = frame_format(msgpack=True, deflate=False)
     assert form.wrap(Payloads(JSON.encode(SMALL))) == form.encode(SMALL)
 
 
 @pytest.mark.parametrize("json", [b"", b"{", b"no json", b'{"a":1}x', b"NaN", b"[" * 100_000])
-def test_what_is_no_json_does_not_become_messagepack(json: bytes) -> None:
+def test_invalid_json_is_not_converted_to_messagepack(json: bytes) -> None:
     with pytest.raises(InvalidPayload):
         frame_format(msgpack=True, deflate=False).wrap(Payloads(json))
 
@@ -72,7 +72,7 @@ def test_any_text_may_go_into_a_text_frame(text: str) -> None:
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"{}\x80", b"\xed\xa0\x80", b"\xc3", b"\xf8\x88\x80\x80\x80"])
-def test_what_is_no_utf8_may_not(data: bytes) -> None:
+def test_invalid_utf8_may_not_go_into_a_text_frame(data: bytes) -> None:
     with pytest.raises(InvalidPayload, match="no text"):
         require_text(data)
 

@@ -56,7 +56,7 @@ def test_a_token_is_found_in_a_list_in_any_case(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "keep-alive", "upgraded", "up grade", "upgrade;q=1"])
-def test_what_only_resembles_a_token_is_none(value: str) -> None:
+def test_a_part_of_a_token_is_not_found(value: str) -> None:
     assert not Headers([("Connection", value)]).has_token("connection", "upgrade")
 
 

@@ -101,7 +101,7 @@ def test_messagepack_says_what_json_says(data: Any) -> None:
         ([2**64, -(2**63) - 1], [2.0**64, -(2.0**63)]),
     ],
 )
-def test_what_some_values_are(data: Any, value: Any) -> None:
+def test_the_json_form_of_some_values(data: Any, value: Any) -> None:
     assert exactly(msgspec.msgpack.decode(MSGPACK.encode(data))) == exactly(value)
 
 
@@ -118,12 +118,12 @@ def test_what_some_values_are(data: Any, value: Any) -> None:
         (b" [ 1 , 2.0 ] ", [1, 2.0]),
     ],
 )
-def test_what_others_take_for_json_has_a_messagepack_form(text: bytes, value: Any) -> None:
+def test_json_extensions_of_others_have_a_messagepack_form(text: bytes, value: Any) -> None:
     assert exactly(msgspec.msgpack.decode(to_msgpack(text))) == exactly(value)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"NaN", b"[1,]", b"\xff", b'"\x01"', b"1 2", b"-", b"[Infinity]"])
-def test_what_is_no_json_has_none(text: bytes) -> None:
+def test_invalid_json_has_no_messagepack_form(text: bytes) -> None:
     with pytest.raises(InvalidPayload):
         frame_format(msgpack=True, deflate=False).wrap(Payloads(text))
 
@@ -160,7 +160,7 @@ def test_a_handler_cannot_tell_in_which_format_a_client_spoke(annotation: Any, d
 
 
 @given(anything)
-def test_nor_can_one_without_a_type_but_for_bytes(data: Any) -> None:
+def test_an_untyped_handler_can_only_tell_the_format_by_bytes(data: Any) -> None:
     kind = PayloadType(dict[str, Any])
     read = kind.from_client(CLIENT_MSGPACK.encode({"data": data}))
     said = as_javascript_reads(kind.from_json(JSON.encode({"data": data})))
@@ -174,12 +174,12 @@ def test_bytes_stay_bytes_where_nothing_else_is_said(annotation: Any) -> None:
     assert PayloadType(annotation).from_client(wire) == {"a": b"\xff", "1": None, "t": "2024-01-02T00:00:00Z"}
 
 
-def test_in_a_typed_message_too() -> None:
+def test_bytes_stay_bytes_in_a_typed_message_too() -> None:
     wire = msgspec.msgpack.encode({"blob": b"a", "counts": {1: 2}, "more": {"b": [b"c"], "n": math.inf}})
     assert PayloadType(Upload).from_client(wire) == Upload(b"a", None, {1: 2}, {"b": [b"c"], "n": None})
 
 
-def test_a_raw_payload_is_json_whatever_it_came_as() -> None:
+def test_a_raw_payload_is_json_in_either_format() -> None:
     raw = PayloadType(msgspec.Raw).from_client(msgspec.msgpack.encode({"a": b"\xff"}))
     assert bytes(raw) == b'{"a":"/w=="}'
     assert JSON.encode(event("x", raw)) == b'{"event":"x","payload":{"a":"/w=="}}'
@@ -196,12 +196,12 @@ def test_a_raw_payload_is_json_whatever_it_came_as() -> None:
         (Any, {None: b"x"}),
     ],
 )
-def test_what_json_could_not_say_is_refused(annotation: Any, data: Any) -> None:
+def test_values_without_a_json_form_are_refused(annotation: Any, data: Any) -> None:
     with pytest.raises(InvalidPayload):
         PayloadType(annotation).from_client(msgspec.msgpack.encode(data))
 
 
 @pytest.mark.parametrize("wire", [b"", b"\xc1", b"\xa1\xff", b"\x92\xc0", b"\x91" * 100_000 + b"\xc0"])
-def test_what_is_no_messagepack_is_refused(wire: bytes) -> None:
+def test_invalid_messagepack_is_refused(wire: bytes) -> None:
     with pytest.raises(InvalidPayload):
         PayloadType(Any).from_client(wire)

@@ -23,7 +23,7 @@ def test_limits_are_what_the_design_says() -> None:
 
 @pytest.mark.parametrize("name", LIMITS)
 @pytest.mark.parametrize("value", NO_NUMBERS)
-def test_limits_refuse_what_is_no_limit(name: str, value: Any) -> None:
+def test_invalid_limits_are_refused(name: str, value: Any) -> None:
     if (name, value) == ("connections", None):
         assert Limits(connections=None).connections is None
         return
@@ -46,7 +46,7 @@ def test_times_may_be_fractions(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["interval", "timeout", "background"])
 @pytest.mark.parametrize("value", NO_NUMBERS)
-def test_a_heartbeat_refuses_what_is_no_time(name: str, value: Any) -> None:
+def test_invalid_times_of_a_heartbeat_are_refused(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"{name}="):
         Heartbeat(**{name: value})
 
@@ -58,11 +58,11 @@ def test_a_heartbeats_text_is_a_string() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("headers", 4), ("header_size", 255)])
-def test_limits_under_which_no_websocket_could_open(name: str, value: int) -> None:
+def test_limits_too_low_for_an_upgrade_are_refused(name: str, value: int) -> None:
     with pytest.raises(ConfigError, match=f"{name}={value}.*or more"):
         Limits(**{name: value})
 
 
-def test_a_heartbeat_that_cannot_be_sent() -> None:
+def test_a_heartbeat_text_that_cannot_be_sent_is_refused() -> None:
     with pytest.raises(ConfigError, match="surrogate"):
         Heartbeat(text="\ud83d")

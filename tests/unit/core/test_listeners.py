@@ -62,7 +62,7 @@ def test_a_listener_knows_how_it_is_called(events: EventListeners) -> None:
     assert listeners[0].payload.annotation is int
 
 
-def test_one_that_is_to_run_once_is_taken_once(events: EventListeners) -> None:
+def test_a_listener_added_with_once_is_taken_once(events: EventListeners) -> None:
     events.on("say", first, once=True)
     events.on("say", second)
     assert handlers(events.of("say")) == [first, second]
@@ -70,7 +70,7 @@ def test_one_that_is_to_run_once_is_taken_once(events: EventListeners) -> None:
     assert handlers(events.take("say")) == [second]
 
 
-def test_the_last_one_that_ran_once_leaves_nothing(events: EventListeners) -> None:
+def test_the_last_listener_added_with_once_leaves_nothing(events: EventListeners) -> None:
     events.on("say", first, once=True)
     events.take("say")
     assert events.take("say") == ()
@@ -103,7 +103,7 @@ def test_off_removes_all_with_a_tag(events: EventListeners, tag: str | int) -> N
     assert handlers(events.of("say")) == [second, later]
 
 
-def test_off_without_more_removes_all_of_the_event(events: EventListeners) -> None:
+def test_off_with_only_a_name_removes_all_listeners(events: EventListeners) -> None:
     events.on("say", first)
     events.on("say", second)
     events.off("say")
@@ -118,7 +118,7 @@ def test_off_of_what_is_not_there_does_nothing(events: EventListeners) -> None:
     assert handlers(events.of("say")) == [first]
 
 
-def test_what_is_being_delivered_does_not_change(events: EventListeners) -> None:
+def test_changes_during_a_delivery_count_from_the_next(events: EventListeners) -> None:
     events.on("say", first)
     delivered = events.take("say")
     events.on("say", second)

@@ -105,7 +105,7 @@ Cluster.TestCase.settings = settings(max_examples=60, stateful_step_count=30, de
 TestCluster = Cluster.TestCase
 
 
-def test_a_member_tells_what_its_last_beat_said() -> None:
+def test_a_member_has_the_values_of_its_last_beat() -> None:
     members = Membership()
     assert members.receive(beat(stamp=1, connections=1), 0) is BeatResult.JOINED
     assert members.receive(beat(stamp=3, connections=3), 0) is BeatResult.KNOWN
@@ -153,7 +153,7 @@ def test_a_lost_path_is_not_common_until_all_say_so_again() -> None:
 
 
 @pytest.mark.parametrize("late", [1, 50])
-def test_many_that_left_are_remembered(late: int) -> None:
+def test_many_members_that_left_are_remembered(late: int) -> None:
     members = Membership()
     for run in range(100):
         members.leave(goodbye("a", run, stamp=5))

@@ -18,7 +18,7 @@ def test_any_text_but_the_empty_one_is_a_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", NO_STRINGS)
-def test_what_is_no_string_is_refused_and_not_converted(value: Any) -> None:
+def test_other_types_are_refused_and_not_converted(value: Any) -> None:
     with pytest.raises(UsageError, match=f"a user id must be a string, not {type(value).__name__}"):
         require_name(value, "a user id")
     with pytest.raises(UsageError, match="an event's name"):

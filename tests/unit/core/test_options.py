@@ -15,7 +15,7 @@ def test_seconds_are_finite_and_over_zero(value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 0.0, -1, nan, inf, -inf, True, "5", None, [1]])
-def test_what_is_no_number_of_seconds_is_refused(value: Any) -> None:
+def test_an_invalid_number_of_seconds_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match=r"probe=.*: give a number of seconds greater than 0$"):
         require_seconds("probe", value)
 
@@ -28,7 +28,7 @@ def test_zero_seconds_are_allowed_where_they_make_sense() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, nan, True, "5", None])
-def test_what_is_no_count_is_refused(value: Any) -> None:
+def test_an_invalid_count_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match=r"rooms=.*: give a whole number greater than 0$"):
         require_count("rooms", value)
 
@@ -51,13 +51,13 @@ def test_a_timeout_is_any_number_over_zero(value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, nan, True, "5", None])
-def test_what_is_no_time_is_no_timeout(value: Any) -> None:
+def test_an_invalid_timeout_is_refused(value: Any) -> None:
     with pytest.raises(UsageError, match="a timeout is a number of seconds"):
         require_timeout(value)
 
 
 @pytest.mark.parametrize("value", [-1, nan, inf, True, "5", None])
-def test_what_is_no_time_to_stop_in_is_refused(value: Any) -> None:
+def test_an_invalid_time_for_a_drain_is_refused(value: Any) -> None:
     assert (require_drain(0), require_drain(2.5)) == (0, 2.5)
     with pytest.raises(UsageError, match="drain is a number of seconds, 0 or more"):
         require_drain(value)

@@ -63,7 +63,7 @@ def test_one_origin_however_it_is_written(written: str) -> None:
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
     ],
 )
-def test_what_is_written_is_what_browsers_send(written: str, sent: str) -> None:
+def test_an_origin_is_normalised_to_the_form_of_browsers(written: str, sent: str) -> None:
     assert Origins([written]).allows(sent)
     assert not Origins(["https://other.com"]).allows(sent)
 
@@ -130,6 +130,6 @@ def test_subdomains_are_those_below(origin: str, allowed: bool) -> None:
         ("https://" + "a" * 600, "long"),
     ],
 )
-def test_what_can_never_match_is_refused_with_advice(written: str, advice: str) -> None:
+def test_an_origin_that_can_never_match_is_refused_with_advice(written: str, advice: str) -> None:
     with pytest.raises(ConfigError, match=f"origins.*{advice}"):
         Origins(["https://example.com", written])

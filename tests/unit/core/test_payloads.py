@@ -106,13 +106,13 @@ def test_a_payload_that_is_too_deep_is_refused(depth: int) -> None:
 
 
 @pytest.mark.parametrize("wire", [b"", b"NaN", b"[1", b'"\\ud800"', b'"\xff"', b"1e999", b"{1:2}"])
-def test_what_is_no_json_is_refused(wire: bytes) -> None:
+def test_invalid_json_is_refused(wire: bytes) -> None:
     with pytest.raises(InvalidPayload):
         PayloadType(float | str).from_json(wire)
 
 
 @pytest.mark.parametrize("wire", [b"", b"\xc1", b"\xa1\xff", b"\x92\xc0", b"\xc7\x01"])
-def test_what_is_no_messagepack_is_refused(wire: bytes) -> None:
+def test_invalid_messagepack_is_refused(wire: bytes) -> None:
     with pytest.raises(InvalidPayload):
         ANY.from_msgpack(wire)
 

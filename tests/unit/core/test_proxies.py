@@ -31,22 +31,22 @@ def resolved(*fields: tuple[str, str], peer: str = PROXY, scheme: str = "http") 
         ("memory", False),
     ],
 )
-def test_who_is_trusted(address: str, trusted: bool) -> None:
+def test_proxies_are_trusted_by_address_and_network(address: str, trusted: bool) -> None:
     assert TRUSTED.trusts(address) is trusted
 
 
-def test_a_unix_socket_is_trusted_only_if_it_is_said() -> None:
+def test_a_unix_socket_is_trusted_only_if_it_is_named() -> None:
     assert not TrustedProxies(("10.0.0.0/8",)).trusts("")
 
 
 @pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For"])
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\n\0")))
-def test_others_can_say_what_they_like(name: str, value: str) -> None:
+def test_headers_of_untrusted_peers_are_ignored(name: str, value: str) -> None:
     assert resolved((name, value), ("X-Forwarded-Proto", "https"), peer="6.6.6.6") == ("6.6.6.6", "http")
 
 
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\n\0"), max_size=60))
-def test_what_a_client_wrote_itself_is_never_believed(own: str) -> None:
+def test_entries_written_by_the_client_are_ignored(own: str) -> None:
     assert resolved(("X-Forwarded-For", f"{own}, 1.2.3.4"))[0] == "1.2.3.4"
     assert resolved(("X-Forwarded-For", own), ("X-Forwarded-For", "1.2.3.4"))[0] == "1.2.3.4"
     assert resolved(("Forwarded", own), ("Forwarded", "for=1.2.3.4"))[0] == "1.2.3.4"
@@ -123,18 +123,18 @@ def test_x_forwarded_proto_is_the_scheme(protos: str, scheme: str) -> None:
     assert resolved(("X-Forwarded-Proto", protos)) == (PROXY, scheme)
 
 
-def test_of_several_schemes_that_of_the_client_s_own_hop_counts() -> None:
+def test_the_scheme_of_the_client_s_own_hop_counts() -> None:
     schemes = ("X-Forwarded-Proto", "http, https, http")
     assert resolved(("X-Forwarded-For", "6.6.6.6, 1.2.3.4, 10.1.1.1"), schemes) == ("1.2.3.4", "https")
     assert resolved(("X-Forwarded-Proto", "https, http")) == (PROXY, "http")
 
 
-def test_without_a_word_the_connection_s_own_scheme_stays() -> None:
+def test_without_a_header_the_connection_s_own_scheme_stays() -> None:
     assert resolved(("X-Forwarded-For", "1.2.3.4"), scheme="https") == ("1.2.3.4", "https")
     assert resolved(scheme="https") == (PROXY, "https")
 
 
-def test_of_two_that_contradict_each_other_none_is_believed() -> None:
+def test_contradicting_headers_are_ignored() -> None:
     assert resolved(("Forwarded", "for=6.6.6.6"), ("X-Forwarded-For", "1.2.3.4")) == (PROXY, "http")
     assert resolved(("Forwarded", "for=1.2.3.4;proto=https"), ("X-Forwarded-For", "1.2.3.4")) == ("1.2.3.4", "https")
 
@@ -150,6 +150,6 @@ def test_of_two_that_contradict_each_other_none_is_believed() -> None:
         ("*", "address"),
     ],
 )
-def test_what_is_no_network_is_refused(wrong: str, advice: str) -> None:
+def test_an_invalid_network_is_refused(wrong: str, advice: str) -> None:
     with pytest.raises(ConfigError, match=f"trusted_proxies.*{advice}"):
         TrustedProxies((wrong,))

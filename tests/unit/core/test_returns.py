@@ -164,14 +164,14 @@ MISFITS: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.parametrize(("annotation", "value"), FITS)
-def test_what_fits_is_let_through(annotation: Any, value: Any) -> None:
+def test_a_value_that_fits_is_accepted(annotation: Any, value: Any) -> None:
     kind = return_type(annotation)
     assert kind is not None
     kind.require(value)
 
 
 @pytest.mark.parametrize(("annotation", "value"), MISFITS)
-def test_what_does_not_fit_is_told(annotation: Any, value: Any) -> None:
+def test_a_value_that_does_not_fit_is_described(annotation: Any, value: Any) -> None:
     kind = return_type(annotation)
     assert kind is not None
     with pytest.raises(TypeError, match=f"the handler returned {type(value).__name__}, which does not fit"):
@@ -195,20 +195,20 @@ def test_what_does_not_fit_is_told(annotation: Any, value: Any) -> None:
         "int",
     ],
 )
-def test_what_says_nothing_that_can_be_checked_is_left_alone(annotation: Any) -> None:
+def test_annotations_that_cannot_be_checked_are_ignored(annotation: Any) -> None:
     assert return_type(annotation) is None
 
 
 @pytest.mark.parametrize(
     ("annotation", "cls"), [(dict[str, object], dict), (list[object], list), (dict[str, Any], dict)]
 )
-def test_items_that_may_be_anything_are_not_looked_at(annotation: Any, cls: type) -> None:
+def test_items_of_any_type_are_not_checked(annotation: Any, cls: type) -> None:
     returns = return_type(annotation)
     assert returns is not None
     assert returns.sure == (cls,)
 
 
-def test_a_value_is_nothing_for_the_log() -> None:
+def test_the_description_does_not_contain_the_value() -> None:
     kind = return_type(Color)
     assert kind is not None
     with pytest.raises(TypeError) as told:
@@ -216,7 +216,7 @@ def test_a_value_is_nothing_for_the_log() -> None:
     assert "secret" not in str(told.value)
 
 
-def test_what_a_coroutine_gives_is_checked() -> None:
+def test_the_result_of_a_coroutine_is_checked() -> None:
     async def given(value: Any) -> Any:
         return value
 
@@ -252,7 +252,7 @@ json_values = (
 
 
 @given(json_values, st.sampled_from([annotation for annotation, _ in (*FITS, *MISFITS) if annotation is not None]))
-def test_whoever_decodes_an_answer_into_its_annotation_can(value: Any, annotation: Any) -> None:
+def test_an_accepted_answer_can_be_decoded_into_its_annotation(value: Any, annotation: Any) -> None:
     """What is let through has the annotation's form, and what is refused has not: bool and int apart, as in Python."""
     kind = return_type(annotation)
     assert kind is not None

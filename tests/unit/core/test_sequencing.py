@@ -73,7 +73,7 @@ def over_two_paths(draw: st.DrawFn) -> tuple[list[Sent], list[Sent]]:
 
 
 @given(over_two_paths(), st.booleans())
-def test_two_paths_never_duplicate_or_reorder_and_all_that_came_behind_the_first_is_handed_on(
+def test_two_paths_never_duplicate_reorder_or_lose_messages_after_the_first(
     way: tuple[list[Sent], list[Sent]], reorders: bool
 ) -> None:
     _, arrivals = way
@@ -88,7 +88,7 @@ def test_two_paths_never_duplicate_or_reorder_and_all_that_came_behind_the_first
 
 
 @given(messages(), st.data())
-def test_any_order_and_any_repetition_end_in_order_and_once(sent: list[Sent], data: st.DataObject) -> None:
+def test_messages_in_any_order_are_passed_in_order_and_once(sent: list[Sent], data: st.DataObject) -> None:
     arrivals = data.draw(st.lists(st.sampled_from(sent), max_size=20))
     receiver = Receiver(reorders=True)
     for message in arrivals:
@@ -112,7 +112,7 @@ def test_giving_up_at_any_time_never_duplicates_or_reorders(
 
 
 @given(messages(least=2), st.data())
-def test_all_in_any_order_is_handed_on_without_giving_up(sent: list[Sent], data: st.DataObject) -> None:
+def test_all_messages_in_any_order_are_passed_without_giving_up(sent: list[Sent], data: st.DataObject) -> None:
     receiver = Receiver(reorders=True)
     for message in data.draw(st.permutations(sent)):
         receiver.take(message)
@@ -135,7 +135,7 @@ def test_the_first_message_that_comes_is_taken_whatever_was_before_it() -> None:
     assert receiver.got == [9]
 
 
-def test_where_ways_change_the_first_message_waits_a_moment_for_those_before_it() -> None:
+def test_where_paths_change_the_first_message_waits_for_earlier_ones() -> None:
     receiver = Receiver(reorders=True)
     receiver.take(Sent(9, 5), now=1.0)
     assert receiver.got == []
@@ -152,7 +152,7 @@ def test_the_first_message_of_a_sender_does_not_wait() -> None:
     assert receiver.got == [9]
 
 
-def test_a_missing_message_is_waited_for_and_then_missed() -> None:
+def test_a_missing_message_is_waited_for_and_then_given_up() -> None:
     receiver = Receiver()
     first, _, third, fourth = chain(1, 2, 3, 4)
     receiver.take(first, now=3.0)
@@ -165,7 +165,7 @@ def test_a_missing_message_is_waited_for_and_then_missed() -> None:
     assert receiver.missed == [Missed(SENDER, 3.0)]
 
 
-def test_what_is_missing_was_sent_after_the_last_message_before_it_came() -> None:
+def test_a_gap_begins_with_the_last_message_before_it() -> None:
     receiver = Receiver()
     first, second, _, fourth, _, sixth = chain(1, 2, 3, 4, 5, 6)
     receiver.take(first, now=1.0)
@@ -177,7 +177,7 @@ def test_what_is_missing_was_sent_after_the_last_message_before_it_came() -> Non
     assert receiver.missed == [Missed(SENDER, 2.0), Missed(SENDER, 5.0)]
 
 
-def test_a_second_one_that_is_missing_is_waited_for_from_when_that_was_known() -> None:
+def test_a_second_missing_message_is_waited_for_from_its_own_time() -> None:
     receiver = Receiver()
     first, _, third, fourth, fifth = chain(1, 2, 3, 4, 5)
     receiver.take(first)
@@ -190,7 +190,7 @@ def test_a_second_one_that_is_missing_is_waited_for_from_when_that_was_known() -
     assert receiver.got == [1, 3, 4, 5]
 
 
-def test_one_before_that_which_was_taken_for_the_first_is_lost_and_that_is_known_once() -> None:
+def test_a_message_from_before_the_first_is_reported_as_lost_once() -> None:
     receiver = Receiver(reorders=True)
     first, second, third, fourth = chain(1, 2, 3, 4)
     receiver.take(third, now=5.0)
@@ -203,7 +203,7 @@ def test_one_before_that_which_was_taken_for_the_first_is_lost_and_that_is_known
     assert [receiver.sequencer.disproved(SENDER, message.number) for message in late] == [5.0, None, None, None, None]
 
 
-def test_what_came_before_the_first_is_not_lost_where_that_is_known_to_be_the_first() -> None:
+def test_nothing_is_lost_before_a_message_known_to_be_the_first() -> None:
     receiver = Receiver(reorders=True)
     first, second = chain(1, 2)
     receiver.take(first)
@@ -219,7 +219,7 @@ def test_no_hold_time_gives_up_at_once() -> None:
     assert receiver.got == [1, 3]
 
 
-def test_too_much_that_waits_is_given_up_at_once() -> None:
+def test_too_many_waiting_messages_are_passed_at_once() -> None:
     receiver = Receiver()
     sent = chain(*range(1, MAX_HELD + 4))
     receiver.take(sent[0])
@@ -232,7 +232,7 @@ def test_too_much_that_waits_is_given_up_at_once() -> None:
     assert receiver.got == [1, *range(3, MAX_HELD + 4)]
 
 
-def test_what_is_forgotten_is_not_missed() -> None:
+def test_a_forgotten_sender_has_no_missing_messages() -> None:
     receiver = Receiver()
     receiver.take(Sent(1, 0))
     receiver.take(Sent(3, 2))
@@ -242,7 +242,7 @@ def test_what_is_forgotten_is_not_missed() -> None:
     assert receiver.got == [1, 7]
 
 
-def test_numbers_grow_over_all_channels_and_name_the_one_before_on_the_same() -> None:
+def test_numbers_grow_over_all_channels_and_name_the_previous_on_the_same_channel() -> None:
     numbers = Numbers()
     assert [numbers.next(channel) for channel in (b"a", b"b", b"a", b"a", b"b")] == [
         (1, 0),

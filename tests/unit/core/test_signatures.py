@@ -237,7 +237,7 @@ def test_a_type_may_be_defined_in_a_function_around_the_one_that_registers() -> 
     assert events.of("say")[0].payload.annotation is Local
 
 
-def test_a_type_may_be_one_that_the_handler_itself_uses() -> None:
+def test_a_type_may_be_a_variable_that_the_handler_closes_over() -> None:
     def make() -> Callable[..., Any]:
         class Local(msgspec.Struct):
             number: int
@@ -284,7 +284,7 @@ def wait(attempt: float, delay: float) -> None: ...
         (anything, START, 0),
     ],
 )
-def test_what_might_be_right_is_left_alone(handler: Any, arguments: Arguments, arity: int) -> None:
+def test_a_handler_that_might_be_right_is_accepted(handler: Any, arguments: Arguments, arity: int) -> None:
     assert inspect_handler(handler, arguments, "it").arity == arity
 
 
@@ -415,7 +415,7 @@ def test_a_handler_that_cannot_be_right_is_refused(handler: Any, arguments: Argu
     assert text in str(refused.value)
 
 
-def test_a_coroutine_is_no_handler() -> None:
+def test_a_coroutine_object_is_refused() -> None:
     coroutine = later(JoinRoom("1"))
     with pytest.raises(ConfigError, match="without calling it"):
         inspect_handler(coroutine, EVENT, "say")  # type: ignore[arg-type]
@@ -423,12 +423,12 @@ def test_a_coroutine_is_no_handler() -> None:
 
 
 @pytest.mark.parametrize("handler", ["handler", 5, None, property(one), functools.partialmethod(one)])
-def test_what_cannot_be_called_is_no_handler(handler: Any) -> None:
+def test_an_object_that_cannot_be_called_is_refused(handler: Any) -> None:
     with pytest.raises(UsageError, match="must be callable"):
         inspect_handler(handler, EVENT, "say")
 
 
-def test_a_method_is_told_in_its_class_body() -> None:
+def test_a_decorated_method_in_a_class_body_is_refused() -> None:
     events = EventListeners(socket=Socket)
     with pytest.raises(ConfigError, match=r"self\.say"):
 
@@ -446,7 +446,7 @@ def test_a_method_is_told_in_its_class_body() -> None:
     assert [each.arity for each in events.of("say")] == [2]
 
 
-def test_what_is_refused_changes_nothing() -> None:
+def test_a_refused_handler_changes_nothing() -> None:
     events = EventListeners(socket=Socket)
     events.on("say", two)
     for handler in (three, only_data, generator, Unbound.plain):

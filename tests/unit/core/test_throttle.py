@@ -32,7 +32,7 @@ def test_keys_do_not_share_a_burst() -> None:
 
 
 @given(st.integers(1, 5), st.lists(st.floats(0, 3), max_size=60))
-def test_nothing_is_lost_in_the_count(burst: int, pauses: list[float]) -> None:
+def test_every_line_is_counted(burst: int, pauses: list[float]) -> None:
     throttle = Throttle(burst, period=10)
     now, passed, told = 0.0, 0, 0
     for pause in pauses:

@@ -26,7 +26,7 @@ class Typed(msgspec.Struct, tag=True):
 
 
 @given(ANY_TEXT)
-def test_what_is_well_formed_has_a_utf8_form_and_is_as_javascript_makes_it(text: str) -> None:
+def test_well_formed_text_is_the_same_as_in_javascript(text: str) -> None:
     """Against what ``String.prototype.toWellFormed`` does: pairs are characters, halves become U+FFFD."""
     units = text.encode("utf-16-le", "surrogatepass")
     assert well_formed(text) == units.decode("utf-16-le", "replace")
@@ -49,7 +49,7 @@ def test_text_that_has_a_utf8_form_is_left_alone(text: str) -> None:
         lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT, inner),
     )
 )
-def test_data_that_is_mended_can_be_encoded_in_both_formats_and_says_the_same(data: Any) -> None:
+def test_repaired_data_is_the_same_in_both_formats(data: Any) -> None:
     expected = json.loads(
         json.dumps(data, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     )
@@ -72,6 +72,6 @@ def test_typed_data_keeps_its_form() -> None:
     assert well_formed_data({"blob": b"\x00", "half": "\ud83d"}, binary=True) == {"blob": b"\x00", "half": "\ufffd"}
 
 
-def test_what_cannot_be_encoded_is_refused() -> None:
+def test_text_that_cannot_be_encoded_is_refused() -> None:
     with pytest.raises(TypeError):
         well_formed_data({"half": "\ud83d", "object": object()}, binary=False)

@@ -60,7 +60,7 @@ def test_one_frame_is_shared_by_all_recipients(fanout: FanOut, room: list[FakeMe
     assert all(member.pushed[0] is frame for member in room)
 
 
-def test_the_excluded_get_nothing(fanout: FanOut, room: list[FakeMember]) -> None:
+def test_excluded_members_get_nothing(fanout: FanOut, room: list[FakeMember]) -> None:
     fanout.push(fanout.encode(NEWS), room, Excluded(users=("1", "nobody")))
     assert [len(member.pushed) for member in room] == [1, 0, 1]
     fanout.push(fanout.encode(NEWS), room, Excluded(sockets=(room[2].id, "1")))
@@ -70,7 +70,7 @@ def test_the_excluded_get_nothing(fanout: FanOut, room: list[FakeMember]) -> Non
 
 
 @pytest.mark.parametrize("form", [MSGPACK, DEFLATED])
-def test_each_gets_the_form_it_agreed_on(fanout: FanOut, room: list[FakeMember], form: Format) -> None:
+def test_each_member_gets_its_negotiated_format(fanout: FanOut, room: list[FakeMember], form: Format) -> None:
     other = joined(fanout, form)
     fanout.push(fanout.encode(NEWS), [*room, other])
     assert room[0].pushed == [JSON_TEXT.encode(NEWS)]
@@ -96,7 +96,7 @@ def test_data_without_a_json_form_is_refused_before_anything_is_sent(fanout: Fan
         fanout.encode(event("news", data))
 
 
-def test_what_is_held_is_pushed_together_at_the_end_of_the_turn(
+def test_held_messages_are_pushed_together_at_the_end_of_the_turn(
     fanout: FanOut, room: list[FakeMember], turn: Turn
 ) -> None:
     fanout.hold(fanout.encode(NEWS), room)
@@ -109,7 +109,7 @@ def test_what_is_held_is_pushed_together_at_the_end_of_the_turn(
     assert len(room[0].pushed) == 1
 
 
-def test_what_is_held_is_joined_for_each_form(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
+def test_held_messages_are_joined_for_each_format(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
     other = joined(fanout, MSGPACK)
     everyone = [*room, other]
     fanout.hold(fanout.encode(NEWS), everyone)
@@ -147,9 +147,7 @@ def test_order_is_kept_between_rooms(fanout: FanOut, room: list[FakeMember], tur
     assert [member.pushed for member in room] == [frames, frames, [frames[0], frames[2]]]
 
 
-def test_order_is_kept_between_what_is_held_and_what_is_pushed(
-    fanout: FanOut, room: list[FakeMember], turn: Turn
-) -> None:
+def test_order_is_kept_between_held_and_pushed_messages(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
     fanout.hold(fanout.encode(NEWS), room)
     fanout.push(fanout.encode(MORE), room[:1])
     assert room[0].pushed == [JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)]
@@ -166,7 +164,7 @@ def test_a_flush_before_the_turn_ends_pushes_once(fanout: FanOut, room: list[Fak
     assert room[0].pushed == [JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)]
 
 
-def test_not_too_much_is_held(fanout: FanOut, room: list[FakeMember]) -> None:
+def test_held_messages_have_a_limit(fanout: FanOut, room: list[FakeMember]) -> None:
     large = event("news", "x" * 10_000)
     for _ in range(20):
         fanout.hold(fanout.encode(large), room)
@@ -175,7 +173,7 @@ def test_not_too_much_is_held(fanout: FanOut, room: list[FakeMember]) -> None:
     assert pushed >= 12 * 10_000
 
 
-def test_what_can_not_be_scheduled_is_not_held_and_holds_up_nothing(turn: Turn, room: list[FakeMember]) -> None:
+def test_a_message_is_not_held_without_an_event_loop(turn: Turn, room: list[FakeMember]) -> None:
     refuse = [True]
 
     def at_end(what: Flushable) -> None:

@@ -136,7 +136,7 @@ def test_rooms_that_are_empty_take_no_memory() -> None:
         tracemalloc.stop()
 
 
-def test_what_a_query_gives_is_the_askers_own() -> None:
+def test_a_query_returns_a_copy() -> None:
     index: RoomIndex[FakeMember] = RoomIndex()
     index.join(FakeMember("1"), "chat", "10")
     index.members("chat", "10").clear()

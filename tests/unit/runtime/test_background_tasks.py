@@ -70,7 +70,7 @@ async def test_waiting_includes_what_is_started_meanwhile() -> None:
     assert seconds == pytest.approx(2)
 
 
-async def test_waiting_gives_up_at_its_time() -> None:
+async def test_waiting_ends_with_its_timeout() -> None:
     tasks = BackgroundTasks()
     tasks.start(asyncio.sleep(60), "long")
     began = asyncio.get_running_loop().time()
@@ -106,7 +106,7 @@ async def test_cancelling_waits_until_all_have_ended(caplog: pytest.LogCaptureFi
     assert caplog.records == []
 
 
-async def test_a_task_that_waits_for_or_cancels_all_does_not_mean_itself() -> None:
+async def test_a_task_that_waits_for_or_cancels_all_leaves_itself_out() -> None:
     tasks, results = BackgroundTasks(), []
 
     async def owner() -> None:
@@ -118,7 +118,7 @@ async def test_a_task_that_waits_for_or_cancels_all_does_not_mean_itself() -> No
     assert results == [True, True]
 
 
-async def test_a_task_that_swallows_its_cancellation_is_told_of_and_left_behind(
+async def test_a_task_that_ignores_its_cancellation_is_logged_and_left_behind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tasks, stop = BackgroundTasks(), asyncio.Event()

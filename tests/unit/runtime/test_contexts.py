@@ -32,7 +32,7 @@ async def test_a_coroutine_sees_and_changes_the_variables_of_its_context_alone()
     assert (who.get(), context[who]) == ("outside", "inside")
 
 
-async def test_what_it_raises_comes_out_and_what_it_waits_for_fails_in_it() -> None:
+async def test_exceptions_pass_in_both_directions() -> None:
     async def work(future: asyncio.Future[None]) -> None:
         with pytest.raises(KeyError):
             await future
@@ -45,7 +45,7 @@ async def test_what_it_raises_comes_out_and_what_it_waits_for_fails_in_it() -> N
         await run_in(context, work(future))
 
 
-async def test_a_cancellation_and_a_timeout_reach_it() -> None:
+async def test_cancellations_and_timeouts_reach_the_coroutine() -> None:
     seen: list[str] = []
 
     async def work() -> None:
@@ -71,7 +71,7 @@ async def test_a_cancellation_and_a_timeout_reach_it() -> None:
     assert seen == ["given", "given"]
 
 
-def test_a_coroutine_that_is_thrown_away_is_closed() -> None:
+def test_a_discarded_coroutine_is_closed() -> None:
     seen: list[str] = []
 
     async def work() -> None:

@@ -158,7 +158,7 @@ def test_a_continuation_can_be_closed() -> None:
         rest.begun[1].send(None)
 
 
-async def test_a_hook_that_nobody_attached_to_does_nothing() -> None:
+async def test_a_hook_without_listeners_does_nothing() -> None:
     assert fire(Hook("on_connect", Arguments(socket=str)), ("socket",), BackgroundTasks(), lambda error: None) is None
 
 

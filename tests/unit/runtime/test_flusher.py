@@ -27,7 +27,7 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-async def test_what_was_filled_is_flushed_once_when_the_turn_ends() -> None:
+async def test_filled_buffers_are_flushed_once_when_the_turn_ends() -> None:
     flusher, buffer = Flusher(), FakeBuffer()
     flusher.schedule(buffer)
     flushes = [buffer.flushes]
@@ -37,7 +37,7 @@ async def test_what_was_filled_is_flushed_once_when_the_turn_ends() -> None:
     assert flushes == [0, 1, 1]
 
 
-async def test_what_a_flush_fills_is_flushed_in_the_same_turn() -> None:
+async def test_buffers_filled_by_a_flush_are_flushed_in_the_same_turn() -> None:
     flusher, last = Flusher(), FakeBuffer()
     flusher.schedule(FakeBuffer(lambda: flusher.schedule(last)))
     await asyncio.sleep(0)
@@ -54,7 +54,7 @@ async def test_a_flush_that_fails_does_not_keep_others_from_theirs(caplog: pytes
     assert "as the test wants it" in caplog.text
 
 
-def test_a_flush_that_is_broken_off_leaves_a_flusher_that_works() -> None:
+def test_an_interrupted_flush_leaves_a_working_flusher() -> None:
     flusher, buffer = Flusher(), FakeBuffer()
     with contextlib.closing(asyncio.new_event_loop()) as loop:
         loop.call_soon(flusher.schedule, FakeBuffer(interrupt))

@@ -29,7 +29,7 @@ def _handlers() -> Iterator[None]:
 
 @on_every_loop
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_is_caught_and_told(number: signal.Signals) -> None:
+async def test_a_signal_is_queued(number: signal.Signals) -> None:
     with signal_queue() as caught:
         os.kill(os.getpid(), number)
         result = await asyncio.wait_for(caught.get(), 5)
@@ -37,7 +37,7 @@ async def test_a_signal_is_caught_and_told(number: signal.Signals) -> None:
 
 
 @on_every_loop
-async def test_two_signals_are_told_and_more_are_the_same() -> None:
+async def test_at_most_two_signals_are_queued() -> None:
     with signal_queue() as caught:
         for _ in range(4):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -47,7 +47,7 @@ async def test_two_signals_are_told_and_more_are_the_same() -> None:
 
 
 @on_every_loop
-async def test_the_handlers_from_before_are_back_afterwards() -> None:
+async def test_earlier_handlers_are_restored() -> None:
     # A runner's own SIGINT handler is put where Python's default was; here it leaves ours alone.
     with pytest.raises(KeyError), signal_queue():
         raise KeyError

@@ -21,17 +21,17 @@ def watch() -> SlowHandlerWatch:
 
 
 @pytest.mark.parametrize("value", [0, -1, True, "0.1", float("nan"), [1]])
-def test_what_is_no_number_of_seconds_is_refused(value: Any) -> None:
+def test_an_invalid_number_of_seconds_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match="slow_handler"):
         slow_handler_watch(value)
 
 
-def test_none_is_off() -> None:
+def test_none_switches_the_warnings_off() -> None:
     assert slow_handler_watch(None) is None
     assert call_watched(None, "x", lambda value: value, 5) == 5
 
 
-def test_a_call_that_holds_the_loop_is_warned_of_once_a_minute_each(
+def test_each_call_that_blocks_the_loop_is_logged_once_a_minute(
     watch: SlowHandlerWatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for what in ("x", "x", "y\n", "x"):
@@ -93,7 +93,7 @@ def by_watched(work: Any, watch: SlowHandlerWatch) -> Any:
 @pytest.mark.parametrize(
     ("work", "slow"), [(first_step, True), (later_step, True), (step_with_an_exception, True), (waits_long, False)]
 )
-async def test_each_step_is_watched_and_waiting_is_none(
+async def test_each_step_is_measured_without_its_waiting(
     way: Callable[[Any, SlowHandlerWatch], Any],
     work: Callable[[], Any],
     slow: bool,
@@ -105,7 +105,7 @@ async def test_each_step_is_watched_and_waiting_is_none(
 
 
 @pytest.mark.parametrize("way", [by_await, by_watched])
-async def test_it_is_cancelled_as_what_it_watches(
+async def test_a_cancellation_reaches_the_measured_coroutine(
     way: Callable[[Any, SlowHandlerWatch], Any], watch: SlowHandlerWatch
 ) -> None:
     ended: list[str] = []
@@ -125,16 +125,14 @@ async def test_it_is_cancelled_as_what_it_watches(
     assert ended == ["cancelled"]
 
 
-async def test_one_that_is_cancelled_before_its_first_step_leaves_nothing_unawaited(watch: SlowHandlerWatch) -> None:
+async def test_a_cancellation_before_the_first_step_leaves_no_coroutine_unawaited(watch: SlowHandlerWatch) -> None:
     task = asyncio.create_task(WatchedCoroutine(first_step(), "x", watch))
     task.cancel()
     await asyncio.wait({task})
     assert task.cancelled()
 
 
-def test_whoever_calls_what_is_slow_is_not_blamed_for_it(
-    watch: SlowHandlerWatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_caller_of_a_slow_handler_is_not_blamed(watch: SlowHandlerWatch, caplog: pytest.LogCaptureFixture) -> None:
     def calls_two() -> None:
         call_watched(watch, "x", hold)
         call_watched(watch, "y", hold)

@@ -80,7 +80,7 @@ async def test_a_start_that_is_cancelled_is_undone(turns: int) -> None:
 
 
 @pytest.mark.parametrize("turns", range(1, 4))
-async def test_a_stop_ends_a_start(turns: int) -> None:
+async def test_a_stop_cancels_a_start(turns: int) -> None:
     service = FakeService()
     starting = asyncio.create_task(service.start(wait=True))
     for _ in range(turns):
@@ -103,7 +103,7 @@ async def test_a_second_start_does_not_wait_for_the_first() -> None:
     await service.stop()
 
 
-async def test_two_stops_are_one() -> None:
+async def test_two_stops_at_once_stop_it_once() -> None:
     service = FakeService()
     await service.start()
     stops = [asyncio.create_task(service.stop(wait=True)) for _ in range(2)]
@@ -119,7 +119,7 @@ async def test_two_stops_are_one() -> None:
 
 
 @pytest.mark.parametrize("turns", range(1, 6))
-async def test_a_stop_that_is_cancelled_is_done_all_the_same(turns: int) -> None:
+async def test_a_cancelled_stop_is_finished_nevertheless(turns: int) -> None:
     service = FakeService()
     await service.start()
     stopping = asyncio.create_task(service.stop(wait=True))
@@ -133,7 +133,7 @@ async def test_a_stop_that_is_cancelled_is_done_all_the_same(turns: int) -> None
     await service.stop()
 
 
-async def test_who_is_part_of_a_stop_does_not_wait_for_it() -> None:
+async def test_a_task_that_is_part_of_a_stop_does_not_wait_for_it() -> None:
     service, heard = FakeService(), list[str]()
 
     async def end() -> None:
@@ -147,7 +147,7 @@ async def test_who_is_part_of_a_stop_does_not_wait_for_it() -> None:
     assert heard == ["ended"]
 
 
-def test_a_life_belongs_to_its_loop() -> None:
+def test_a_started_service_belongs_to_its_loop() -> None:
     service = FakeService()
     loop = asyncio.new_event_loop()
     loop.run_until_complete(service.start())
@@ -163,7 +163,7 @@ def test_a_life_belongs_to_its_loop() -> None:
     run(elsewhere("has ended without `await service.stop\\(\\)`"))
 
 
-def test_after_a_stop_any_loop_will_do() -> None:
+def test_a_stopped_service_can_start_in_another_loop() -> None:
     service = FakeService()
 
     async def main() -> None:
@@ -174,7 +174,7 @@ def test_after_a_stop_any_loop_will_do() -> None:
         run(main())
 
 
-async def test_all_steps_are_taken_whatever_they_raise(caplog: pytest.LogCaptureFixture) -> None:
+async def test_all_steps_of_a_stop_run_whatever_they_raise(caplog: pytest.LogCaptureFixture) -> None:
     taken = list[int]()
 
     def step(number: int, error: Exception | None) -> Callable[[], asyncio.Task[None]]:
@@ -192,7 +192,7 @@ async def test_all_steps_are_taken_whatever_they_raise(caplog: pytest.LogCapture
     assert "first" not in caplog.text
 
 
-async def test_a_step_that_does_not_end_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_step_of_a_stop_that_does_not_end_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
     taken, free = list[str](), asyncio.Event()
 
     async def refuse() -> None:

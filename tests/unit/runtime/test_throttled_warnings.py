@@ -35,7 +35,7 @@ class _FakeClock:
         return self.now
 
 
-def test_one_line_a_second_and_kind_with_the_number_of_those_left_out() -> None:
+def test_one_line_a_second_of_a_kind_is_logged_with_the_number_of_others() -> None:
     logger, clock = _RecordingLogger(), _FakeClock()
     warnings = ThrottledWarnings(logger, clock)
     for number in range(5):
@@ -46,7 +46,7 @@ def test_one_line_a_second_and_kind_with_the_number_of_those_left_out() -> None:
     assert logger.lines == ["a 0", "b 0", "a 5 (4 more of these were not logged)"]
 
 
-async def test_those_left_out_are_told_even_if_none_follows() -> None:
+async def test_omitted_lines_are_counted_even_if_none_follows() -> None:
     logger = _RecordingLogger()
     warnings = ThrottledWarnings(logger)
 
@@ -57,7 +57,7 @@ async def test_those_left_out_are_told_even_if_none_follows() -> None:
     assert logger.lines[1] == "4 was lost (3 more of these were not logged)"
 
 
-async def test_a_single_one_left_out_is_told_as_it_is() -> None:
+async def test_a_single_omitted_line_is_logged_as_it_is() -> None:
     logger = _RecordingLogger()
     warnings = ThrottledWarnings(logger)
 
@@ -67,7 +67,7 @@ async def test_a_single_one_left_out_is_told_as_it_is() -> None:
     assert logger.lines == ["first", "second"]
 
 
-def test_a_loop_that_ended_keeps_no_line_back_for_ever() -> None:
+def test_lines_kept_back_by_a_loop_that_ended_are_logged() -> None:
     logger, clock = _RecordingLogger(), _FakeClock()
     warnings = ThrottledWarnings(logger, clock)
 
@@ -82,7 +82,7 @@ def test_a_loop_that_ended_keeps_no_line_back_for_ever() -> None:
 
 
 @given(st.lists(st.floats(0, 3), max_size=60))
-def test_every_one_is_logged_or_counted(pauses: list[float]) -> None:
+def test_every_line_is_logged_or_counted(pauses: list[float]) -> None:
     logger, clock = _RecordingLogger(), _FakeClock()
     warnings = ThrottledWarnings(logger, clock)
     for pause in pauses:
@@ -95,13 +95,13 @@ def test_every_one_is_logged_or_counted(pauses: list[float]) -> None:
 
 
 @pytest.mark.parametrize("name", ["x\n2030-01-01 CRITICAL all is lost", "x\r", "\x1b[2J", "\u2028"])
-def test_a_name_forges_no_line(name: str) -> None:
+def test_a_name_with_line_breaks_forges_no_log_line(name: str) -> None:
     logger = _RecordingLogger()
     ThrottledWarnings(logger).warn("a", "an event %r was lost", name)
     assert logger.lines[0].isprintable()
 
 
-def test_a_line_for_each_name_once_and_for_no_more_than_a_few() -> None:
+def test_each_name_is_logged_once_up_to_a_limit() -> None:
     logger = _RecordingLogger()
     warnings = ThrottledWarnings(logger)
     for _ in range(2):

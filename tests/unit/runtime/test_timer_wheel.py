@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -34,7 +36,7 @@ def wheel_of_this_loop() -> TimerWheel:
 
 @settings(max_examples=30)
 @given(st.floats(0, 1), st.lists(delays, min_size=1, max_size=10))
-async def test_everything_is_due_in_time_and_never_early(phase: float, waits: list[float]) -> None:
+async def test_timers_fire_in_time_and_never_early(phase: float, waits: list[float]) -> None:
     wheel = wheel_of_this_loop()
     expected = []
     for wait in waits:
@@ -48,7 +50,7 @@ async def test_everything_is_due_in_time_and_never_early(phase: float, waits: li
         assert -1e-9 <= came - time <= 2 * TICK + 1e-9
 
 
-async def test_what_is_due_earlier_comes_earlier() -> None:
+async def test_earlier_timers_fire_first() -> None:
     wheel, order = wheel_of_this_loop(), []
     for name, delay in (("c", 2.0), ("a", 0.5), ("d", 2.0), ("b", 1.0)):
         wheel.start(delay, lambda name=name: order.append(name))  # type: ignore[misc]
@@ -67,7 +69,7 @@ async def test_a_timer_that_is_cancelled_does_not_call(caplog: pytest.LogCapture
     assert caplog.records == []
 
 
-async def test_one_may_cancel_another_of_the_same_turn() -> None:
+async def test_a_timer_may_cancel_another_of_the_same_turn() -> None:
     wheel, called = wheel_of_this_loop(), []
     wheel.start(1, lambda: timer.cancel())
     timer = wheel.start(1, lambda: called.append("cancelled"))
@@ -75,7 +77,7 @@ async def test_one_may_cancel_another_of_the_same_turn() -> None:
     assert called == []
 
 
-async def test_what_is_due_may_add_itself_again() -> None:
+async def test_a_timer_may_add_itself_again() -> None:
     wheel = wheel_of_this_loop()
     at: list[float] = []
     began = wheel.clock()
@@ -91,7 +93,7 @@ async def test_what_is_due_may_add_itself_again() -> None:
     assert 1 <= first <= second - 1 <= third - 2 <= 1.7
 
 
-async def test_what_is_due_at_once_again_does_not_hold_up_the_turn() -> None:
+async def test_a_timer_that_is_due_again_at_once_does_not_block_the_turn() -> None:
     wheel, turns = wheel_of_this_loop(), 0
 
     def again() -> None:
@@ -106,7 +108,7 @@ async def test_what_is_due_at_once_again_does_not_hold_up_the_turn() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("reason"), asyncio.CancelledError()])
-async def test_one_that_fails_is_logged_and_does_not_stop_the_others(
+async def test_a_failing_timer_is_logged_and_does_not_stop_the_others(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
@@ -140,7 +142,7 @@ async def test_a_late_turn_catches_up_in_order() -> None:
     assert order == ["a", "b", "turned", "c"]
 
 
-async def test_nothing_waits_after_a_stop_and_the_wheel_can_be_used_again() -> None:
+async def test_a_stopped_wheel_has_no_timers_and_can_be_used_again() -> None:
     wheel, called = wheel_of_this_loop(), []
     wheel.start(1, lambda: called.append("forgotten"))
     wheel.stop()
@@ -165,3 +167,25 @@ async def test_an_empty_wheel_does_not_turn() -> None:
     wheel.clock = clock
     await asyncio.sleep(60)
     assert turns == 0
+
+
+async def test_a_removed_target_is_forgotten_and_not_called() -> None:
+    wheel, at = wheel_of_this_loop(), list[float]()
+    note = Note(at, wheel.clock)
+    slot = wheel.add(note, 1)
+    reference = weakref.ref(note)
+    slot.pop(note, None)
+    slot.pop(note, None)
+    del note
+    gc.collect()
+    assert reference() is None
+    await asyncio.sleep(5)
+    assert at == []
+
+
+async def test_a_slot_that_is_kept_holds_no_target_that_was_called() -> None:
+    wheel, at = wheel_of_this_loop(), list[float]()
+    slot = wheel.add(Note(at, wheel.clock), 1)
+    await asyncio.sleep(5)
+    assert len(at) == 1
+    assert not slot

@@ -152,7 +152,7 @@ async def test_context_variables_do_not_leak_between_jobs(wait: bool) -> None:
 
 
 @on_instant_loop
-async def test_a_job_has_the_context_of_who_started_it_like_a_task() -> None:
+async def test_a_job_has_the_context_in_which_it_was_started() -> None:
     seen: list[str] = []
 
     tasks = BackgroundTasks()
@@ -204,7 +204,7 @@ async def test_a_job_that_is_cancelled_by_itself_does_not_stop_the_others() -> N
 
 @pytest.mark.skipif(eager, reason="each begins at once")
 @on_instant_loop
-async def test_a_job_that_raises_after_it_waited_hires_no_second_worker() -> None:
+async def test_a_job_that_raises_after_it_waited_starts_no_second_worker() -> None:
     tasks, counts = BackgroundTasks(), []
     workers = Workers(tasks)
     go = asyncio.Event()
@@ -375,7 +375,7 @@ async def test_dropping_leaves_what_has_begun() -> None:
     assert notes == ["ended"]
 
 
-async def test_a_worker_that_is_thrown_away_closes_its_job() -> None:
+async def test_a_closed_worker_closes_its_job() -> None:
     closed: list[str] = []
 
     @coroutine

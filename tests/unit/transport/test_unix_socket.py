@@ -18,7 +18,7 @@ from crosswire.transport.unix_socket import UnixSocket
         ("unix:/run/app.sock?mode=0777", UnixSocket("/run/app.sock", 0o777)),
     ],
 )
-def test_an_address_is_read(host: str, place: UnixSocket) -> None:
+def test_an_address_is_parsed(host: str, place: UnixSocket) -> None:
     assert UnixSocket.parse(host) == place
 
 

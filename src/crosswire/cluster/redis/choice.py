@@ -1,4 +1,4 @@
-"""On which Redis a message is published."""
+"""Strategies to choose the Redis for a message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from random import choice
 from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
-_MOST_REMEMBERED = 65_536
+MAX_REMEMBERED = 65_536
+"""Channels whose choice is remembered; with one more, all are forgotten."""
 _WORD = 0xFFFFFFFF
 
 
@@ -18,12 +19,12 @@ class Candidate(Protocol):
 
     @property
     def id(self) -> str:
-        """What means the same Redis on every node."""
+        """A name that means the same Redis on every node."""
         ...
 
     @property
     def latency(self) -> float | None:
-        """Milliseconds of its last probe's round trip."""
+        """Milliseconds that the last probe took to come back."""
         ...
 
 
@@ -31,30 +32,30 @@ T = TypeVar("T", bound=Candidate)
 
 
 class Choice(Protocol[T]):
-    """A strategy.
+    """A strategy to choose among the Redis that can be used.
 
     Attributes:
-        ordered: whether all messages of a channel take the same way, as long as the same Redis can be used.
+        ordered: whether all messages of a channel take the same path, as long as the same Redis can be used.
     """
 
     ordered: bool
 
     def use(self, usable: Sequence[T]) -> None:
-        """Choose among these from now on, until told again; at least one."""
+        """Choose among these from now on; there is at least one."""
 
     def measured(self) -> None:
-        """A latency is another; most strategies ask for none."""
+        """Take note that a latency changed; most strategies need none."""
         return
 
     def choose(self, channel: bytes) -> tuple[T, ...]:
-        """Return as many of them as was asked for when this was made, or all if there are fewer; the best first."""
+        """Return as many of them as there are to be copies, or all if there are fewer; the best first."""
         ...
 
 
 class Hash(Choice[T]):
-    """Rendezvous hashing: each channel ranks all Redis its own way, the same on every node.
+    """Rendezvous hashing: for each channel the Redis are ranked in another order, which is the same on every node.
 
-    So when one is lost only its channels move, and when it is back only these move back.
+    So when one is lost, only its channels move, and when it is back, only these move back.
     """
 
     ordered = True
@@ -65,15 +66,13 @@ class Hash(Choice[T]):
         self._chosen: dict[bytes, tuple[T, ...]] = {}
 
     def use(self, usable: Sequence[T]) -> None:
-        """Rank these for every channel anew."""
         self._usable = [(crc32(each.id.encode()), each) for each in usable]
         self._chosen.clear()
 
     def choose(self, channel: bytes) -> tuple[T, ...]:
-        """Return those that the channel ranks highest."""
         chosen = self._chosen.get(channel)
         if chosen is None:
-            if len(self._chosen) >= _MOST_REMEMBERED:
+            if len(self._chosen) >= MAX_REMEMBERED:
                 self._chosen.clear()
             key = crc32(channel)
             ranked = sorted(self._usable, key=lambda each: (_mixed(key ^ each[0]), each[1].id), reverse=True)
@@ -82,7 +81,7 @@ class Hash(Choice[T]):
 
 
 class RoundRobin(Choice[T]):
-    """One after the other."""
+    """Turns: each message takes the next Redis."""
 
     ordered = False
 
@@ -92,7 +91,6 @@ class RoundRobin(Choice[T]):
         self._next = 0
 
     def use(self, usable: Sequence[T]) -> None:
-        """Begin with the first of these."""
         count = len(usable)
         self._turns = [
             tuple(usable[(first + more) % count] for more in range(min(self._copies, count))) for first in range(count)
@@ -100,14 +98,13 @@ class RoundRobin(Choice[T]):
         self._next = 0
 
     def choose(self, channel: bytes) -> tuple[T, ...]:
-        """Return those whose turn it is."""
         turn = self._next
         self._next = turn + 1 if turn + 1 < len(self._turns) else 0
         return self._turns[turn]
 
 
 class Random(Choice[T]):
-    """Any."""
+    """A random Redis for each message."""
 
     ordered = False
 
@@ -116,16 +113,14 @@ class Random(Choice[T]):
         self._picks: list[tuple[T, ...]] = []
 
     def use(self, usable: Sequence[T]) -> None:
-        """Choose among these from now on."""
         self._picks = list(permutations(usable, min(self._copies, len(usable))))
 
     def choose(self, channel: bytes) -> tuple[T, ...]:
-        """Return any."""
         return choice(self._picks)
 
 
 class Fastest(Choice[T]):
-    """The one that answered its last probe soonest."""
+    """The Redis whose last probe came back soonest."""
 
     ordered = False
 
@@ -135,17 +130,14 @@ class Fastest(Choice[T]):
         self._chosen: tuple[T, ...] = ()
 
     def use(self, usable: Sequence[T]) -> None:
-        """Rank these by their latency."""
         self._usable = usable
         self.measured()
 
     def measured(self) -> None:
-        """Rank them anew."""
         ranked = sorted(self._usable, key=lambda each: inf if each.latency is None else each.latency)
         self._chosen = tuple(ranked[: self._copies])
 
     def choose(self, channel: bytes) -> tuple[T, ...]:
-        """Return the fastest."""
         return self._chosen
 
 
@@ -153,13 +145,13 @@ STRATEGIES: dict[str, Any] = {"hash": Hash, "round-robin": RoundRobin, "random":
 
 
 def make_choice(strategy: str, copies: int) -> Choice[Any]:
-    """Make the strategy of that name, one of :data:`STRATEGIES`; it chooses so many Redis for each message."""
+    """Make a strategy of :data:`STRATEGIES` that chooses ``copies`` Redis for each message."""
     made: Choice[Any] = STRATEGIES[strategy](copies)
     return made
 
 
 def _mixed(word: int) -> int:
-    """Spread 32 bits (the finalizer of MurmurHash3): a CRC is linear, so two of them alone would rank alike."""
+    """Spread 32 bits, as the finalizer of MurmurHash3 does: a CRC is linear, so two channels would rank alike."""
     word = (word ^ word >> 16) * 0x85EBCA6B & _WORD
     word = (word ^ word >> 13) * 0xC2B2AE35 & _WORD
     return word ^ word >> 16

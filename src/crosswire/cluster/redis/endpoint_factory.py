@@ -1,4 +1,4 @@
-"""How the endpoints of one port are made."""
+"""Makes the endpoints of one port."""
 
 from __future__ import annotations
 

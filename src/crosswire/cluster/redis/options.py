@@ -16,7 +16,8 @@ from crosswire.core.options import require_bool, require_count, require_one_of, 
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
-_LONGEST_PREFIX = 100
+MAX_PREFIX = 100
+"""Characters of a prefix."""
 
 Strategy = Literal["hash", "round-robin", "random", "fastest"]
 Delivery = Literal["fast", "redundant"]
@@ -37,12 +38,12 @@ class Redis:
             ``sentinel_user`` and ``sentinel_password``. "embedded" is a private Valkey of the application that is
             started in this folder, "embedded:NAME" of all on this machine that give the name. All nodes have the same.
         strategy: on which one a message is published. "hash": that of its channel, so a room's messages all take the
-            same way; "round-robin": one after the other; "random"; "fastest": the one that answered its last probe
+            same path; "round-robin": one after the other; "random"; "fastest": the one that answered its last probe
             soonest. Messages for original servers always go by the hash, as those could not put them in order.
-        delivery: "fast", or "redundant": publish on two, so that no message is lost when one dies; the receiver drops
-            the twin.
+        delivery: "fast", or "redundant": publish on two, so that no message is lost when one dies; receivers drop
+            duplicates.
         prefix: of the names of all channels; different for clusters that share a Redis.
-        ping_interval: seconds between the probes of a Redis: messages to ourselves.
+        ping_interval: seconds between the probes of a Redis, which are messages of a node to itself.
         ping_timeout: seconds that a probe may take to come back while nothing else comes. Then the Redis is unhealthy.
         compat: there are servers of websocket-cross-server-adapter in the cluster: speak their protocol too. True, or
             :class:`~crosswire.Compat` with its options.
@@ -89,7 +90,7 @@ class Redis:
         require_count("Redis(buffer)", self.buffer)
         if self.compat and self.delivery == "redundant":
             raise ConfigError(
-                "Redis(delivery='redundant', compat=True): original servers can't drop the twin of a message, "
+                "Redis(delivery='redundant', compat=True): original servers can't drop duplicates, "
                 "so use delivery='fast'"
             )
         if self.delivery == "redundant" and len(self.all_urls) < 2:
@@ -97,12 +98,12 @@ class Redis:
 
     @property
     def all_urls(self) -> tuple[str, ...]:
-        """The urls, also if it is one."""
+        """The urls as a tuple, also if there is one only."""
         return (self.urls,) if isinstance(self.urls, str) else tuple(self.urls)
 
     @property
     def compat_options(self) -> Compat | None:
-        """The options of ``compat``; None where it is off."""
+        """The options of ``compat``, or None if it is off."""
         if isinstance(self.compat, Compat):
             return self.compat
         return Compat() if self.compat else None
@@ -148,7 +149,7 @@ def _named(url: Any) -> tuple[str, str]:
 def _check_prefix(prefix: object) -> None:
     if not isinstance(prefix, str) or not prefix or not has_utf8(prefix):
         raise ConfigError(f"Redis(prefix={prefix!r}): give a string that is not empty and has a UTF-8 form")
-    if not prefix.isprintable() or " " in prefix or len(prefix) > _LONGEST_PREFIX:
+    if not prefix.isprintable() or " " in prefix or len(prefix) > MAX_PREFIX:
         raise ConfigError(
-            f"Redis(prefix={prefix!r}): give at most {_LONGEST_PREFIX} characters that can be printed, without spaces"
+            f"Redis(prefix={prefix!r}): give at most {MAX_PREFIX} characters that can be printed, without spaces"
         )

@@ -20,10 +20,10 @@ class PoolEvents(Protocol):
     """Callbacks for whether a pool can publish, and for what it could not."""
 
     def pause_publishing(self) -> None:
-        """Publish nothing until :meth:`resume_publishing`."""
+        """Keep messages until :meth:`resume_publishing` is called."""
 
     def resume_publishing(self) -> None:
-        """Publish again."""
+        """Publish messages again, as a Redis can be used."""
 
     def messages_dropped(self, reason: str | None, count: int = 1) -> None:
         """Count messages that are lost; ``reason`` is None if others have logged it."""

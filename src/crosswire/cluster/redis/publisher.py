@@ -1,4 +1,4 @@
-"""The connection to a Redis that publishes: pipelined, and knowing what was not acknowledged yet."""
+"""The connection that publishes on a Redis: pipelined, and aware of what was not acknowledged yet."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import hiredis
 from crosswire.cluster.redis.link import Line, Link, Lost
 from crosswire.cluster.send_buffer import Budget
 
-_UNFIT = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS")
-"""How the refusals begin of a Redis that can't be used, whatever it is asked."""
+_UNUSABLE = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS")
+"""The beginnings of errors of a Redis that can't be used now, whatever the command."""
 
 
 class Plain:
-    """A PUBLISH that is not done again when it is lost: it has no number, so nobody could tell it from its twin."""
+    """A PUBLISH that is not sent again when it is lost: without a number, nobody could tell it from its duplicate."""
 
     __slots__ = ("command",)
 
@@ -25,12 +25,12 @@ class Plain:
 
 
 class RedundantPublish:
-    """A PUBLISH that is done on several Redis.
+    """A PUBLISH that is sent to several Redis.
 
     Attributes:
-        command: its bytes.
-        copies: on how many it was acknowledged or may still be.
-        again: whether it is to be published again when no copy is left.
+        command: the encoded command.
+        copies: the number of Redis that acknowledged it or still may.
+        again: whether to send it again when no copy is left.
     """
 
     __slots__ = ("again", "command", "copies")
@@ -42,7 +42,7 @@ class RedundantPublish:
 
 
 class AwaitedCommand:
-    """A command whose reply somebody waits for."""
+    """A command whose reply is awaited."""
 
     __slots__ = ("reply",)
 
@@ -50,13 +50,13 @@ class AwaitedCommand:
         self.reply = reply
 
     def answer(self, reply: Any) -> None:
-        """Hand over the reply, unless nobody waits any more."""
+        """Set the reply, unless nobody waits for it any more."""
         if not self.reply.done():
             self.reply.set_result(reply)
 
 
 Message = bytes | RedundantPublish | Plain
-"""What is published; plain bytes are a PUBLISH on this Redis alone that is done again elsewhere if it gets lost."""
+"""A message to publish. Bytes are a PUBLISH for this Redis alone, which is sent to another one if it gets lost."""
 
 
 def command_of(message: Message) -> bytes:
@@ -65,37 +65,37 @@ def command_of(message: Message) -> bytes:
 
 
 def size_of(message: Message) -> int:
-    """Return the bytes that a message has taken from the budget."""
+    """Return the bytes that a message took from the budget."""
     return len(command_of(message))
 
 
 class PublisherEvents(Protocol):
-    """Whom a publisher tells."""
+    """Callbacks for messages that a Redis refuses."""
 
     def publish_refused(self, message: Message, error: str) -> None:
-        """The Redis did not publish a message, and would not another time."""
+        """Handle a message that the Redis did not publish, and would not if asked again."""
 
 
 class Publisher:
     """Publishes on one Redis, over one connection after the other.
 
     Args:
-        budget: gets back the bytes of what is acknowledged.
-        owner: told what is refused.
+        budget: gets back the bytes of messages that are acknowledged.
+        events: called when a message is refused.
 
     Attributes:
         line: the connection.
     """
 
-    __slots__ = ("_append", "_budget", "_owner", "_popleft", "_waiting", "_write", "line")
+    __slots__ = ("_append", "_budget", "_events", "_popleft", "_waiting", "_write", "line")
 
-    def __init__(self, budget: Budget, owner: PublisherEvents) -> None:
+    def __init__(self, budget: Budget, events: PublisherEvents) -> None:
         # The replies come in the order of the commands, so each is the answer to the first that waits.
         self._waiting: deque[Message | AwaitedCommand] = deque()
         self._append = self._waiting.append
         self._popleft = self._waiting.popleft
         self._budget = budget
-        self._owner = owner
+        self._events = events
         self.line = Line()
 
     def attach(self, link: Link, lost: Lost) -> None:
@@ -109,7 +109,7 @@ class Publisher:
         self._write = link.send
 
     def detach(self) -> list[Message]:
-        """Forget the connection, which is lost. Return the messages that it did not acknowledge, in their order."""
+        """Forget a lost connection. Return the messages that were not acknowledged, in their order."""
         self.line.link = None
         waiting = list(self._waiting)
         self._waiting.clear()
@@ -119,17 +119,17 @@ class Publisher:
         return [entry for entry in waiting if not isinstance(entry, AwaitedCommand)]
 
     def publish(self, command: bytes) -> None:
-        """Send a PUBLISH. Its bytes have been taken from the budget; it must be connected, here and below."""
+        """Send a PUBLISH, whose bytes have been taken from the budget. The connection must be open, here and below."""
         self._append(command)
         self._write(command)
 
     def publish_as(self, message: RedundantPublish | Plain) -> None:
-        """Send a PUBLISH about which there is more to know."""
+        """Send a PUBLISH that needs more than its bytes to be remembered."""
         self._append(message)
         self._write(message.command)
 
     def ask(self, command: bytes) -> asyncio.Future[Any]:
-        """Send any command. Its reply is the future's result; None if the connection gets lost."""
+        """Send any command. The result of the future is the reply, or None if the connection gets lost."""
         entry = AwaitedCommand(asyncio.get_running_loop().create_future())
         if not self.line.connected:
             entry.answer(None)
@@ -139,7 +139,7 @@ class Publisher:
         return entry.reply
 
     def take(self, reply: Any) -> None:
-        """Take the next reply."""
+        """Take the reply to the first command that waits for one."""
         try:
             entry = self._popleft()
         except IndexError:
@@ -155,9 +155,9 @@ class Publisher:
             entry.answer(reply)
         elif not isinstance(reply, hiredis.ReplyError):
             self._budget.free += size_of(entry)
-        elif str(reply).startswith(_UNFIT):
+        elif str(reply).startswith(_UNUSABLE):
             self._waiting.appendleft(entry)  # what is lost with a connection is published elsewhere
             self.line.drop(str(reply))
         else:
             self._budget.free += size_of(entry)
-            self._owner.publish_refused(entry, str(reply))
+            self._events.publish_refused(entry, str(reply))

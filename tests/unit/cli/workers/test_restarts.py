@@ -12,11 +12,11 @@ def delays(restarts: Restarts, count: int, *, since: float = 0) -> list[float | 
     return given
 
 
-def test_a_worker_that_dies_again_and_again_waits_ever_longer() -> None:
+def test_delays_grow_for_a_worker_that_dies_again_and_again() -> None:
     assert delays(Restarts(), 9) == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10, 10]
 
 
-def test_a_worker_that_served_for_a_while_is_back_quickly() -> None:
+def test_the_delay_is_short_after_a_worker_has_served_for_a_while() -> None:
     restarts = Restarts()
     assert delays(restarts, 4)[-1] == 1.6
     restarts.listening(100)

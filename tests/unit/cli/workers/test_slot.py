@@ -90,7 +90,7 @@ async def test_a_worker_that_dies_is_started_again(starts: StartedProcesses, cap
         assert f"{text}; it is started again in 0.002 s" in caplog.text
 
 
-async def test_one_that_refuses_is_given_up_with_its_own_words(starts: StartedProcesses) -> None:
+async def test_a_worker_that_refuses_to_start_is_given_up_with_its_error(starts: StartedProcesses) -> None:
     running = asyncio.create_task(make_slot(Assignment("chat:server")).run())
     process = await starts.another(1)
     process.told(StartRefused("no such module", 2))
@@ -100,7 +100,7 @@ async def test_one_that_refuses_is_given_up_with_its_own_words(starts: StartedPr
     assert (failure.value.text, failure.value.exit_code) == ("no such module", 2)
 
 
-async def test_one_that_refuses_after_it_has_served_is_tried_again(
+async def test_a_worker_that_refuses_after_it_has_served_is_started_again(
     starts: StartedProcesses, caplog: pytest.LogCaptureFixture
 ) -> None:
     slot = make_slot(Assignment("chat:server"))
@@ -120,7 +120,7 @@ async def test_one_that_refuses_after_it_has_served_is_tried_again(
     assert caplog.text.count("can't work") == 1
 
 
-async def test_one_that_never_listens_is_given_up_in_the_end(starts: StartedProcesses) -> None:
+async def test_a_worker_that_never_listens_is_given_up(starts: StartedProcesses) -> None:
     running = asyncio.create_task(make_slot(Assignment("chat:server")).run())
     for number in range(1, MAX_FAILED_STARTS + 1):
         (await starts.another(number)).code.set_result(1)
@@ -133,7 +133,7 @@ async def test_one_that_never_listens_is_given_up_in_the_end(starts: StartedProc
     assert len(starts.processes) == MAX_FAILED_STARTS
 
 
-async def test_a_system_without_processes_to_spare_is_tried_again(
+async def test_a_process_that_can_not_be_created_is_tried_again(
     starts: StartedProcesses, caplog: pytest.LogCaptureFixture
 ) -> None:
     starts.failure = BlockingIOError(11, "Resource temporarily unavailable")
@@ -146,7 +146,9 @@ async def test_a_system_without_processes_to_spare_is_tried_again(
     await running
 
 
-async def test_a_stop_while_it_waits_starts_nothing(starts: StartedProcesses, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_stop_during_the_delay_starts_no_process(
+    starts: StartedProcesses, caplog: pytest.LogCaptureFixture
+) -> None:
     slot = Slot(Assignment("chat:server"), restart_delays=SLOW)
     running = asyncio.create_task(slot.run())
     (await starts.another(1)).code.set_result(1)
@@ -156,14 +158,14 @@ async def test_a_stop_while_it_waits_starts_nothing(starts: StartedProcesses, ca
     assert len(starts.processes) == 1
 
 
-async def test_a_stop_while_a_process_begins_reaches_it(starts: StartedProcesses) -> None:
+async def test_a_stop_while_a_process_starts_signals_it(starts: StartedProcesses) -> None:
     slot = make_slot(Assignment("chat:server"))
     starts.meanwhile = lambda: slot.stop(signal.SIGTERM)
     await asyncio.wait_for(slot.run(), 5)
     assert starts.processes[0].signals == [signal.SIGTERM]
 
 
-async def test_the_port_of_the_first_is_passed_on(starts: StartedProcesses) -> None:
+async def test_the_port_of_the_first_worker_is_used(starts: StartedProcesses) -> None:
     slot = make_slot(Assignment("chat:server", port=0))
     slot.use_port(1234)
     running = asyncio.create_task(slot.run())

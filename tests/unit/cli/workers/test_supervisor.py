@@ -73,7 +73,7 @@ def send(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-async def test_the_others_start_when_the_first_listens_on_its_port(caplog: pytest.LogCaptureFixture) -> None:
+async def test_other_workers_start_when_the_first_listens_on_its_port(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     first, *others = slots = [FakeSlot(name) for name in "abc"]
     supervising = start(*slots)
@@ -91,7 +91,7 @@ async def test_the_others_start_when_the_first_listens_on_its_port(caplog: pytes
 
 
 @pytest.mark.parametrize("number", [TERM, INT])
-async def test_a_signal_is_passed_to_all(number: signal.Signals) -> None:
+async def test_a_signal_is_passed_to_all_workers(number: signal.Signals) -> None:
     slots = [FakeSlot(name) for name in "ab"]
     supervising = await start_listening(*slots)
     send(number)
@@ -99,7 +99,7 @@ async def test_a_signal_is_passed_to_all(number: signal.Signals) -> None:
     assert [slot.signals for slot in slots] == [[number]] * 2
 
 
-async def test_a_signal_while_they_start_ends_them_too() -> None:
+async def test_a_signal_while_workers_start_stops_them_too() -> None:
     first, second = FakeSlot("a"), FakeSlot("b")
     supervising = start(first, second)
     await begins(first)
@@ -108,7 +108,7 @@ async def test_a_signal_while_they_start_ends_them_too() -> None:
     assert (first.signals, second.running) == ([TERM], False)
 
 
-async def test_a_second_signal_hurries() -> None:
+async def test_a_second_signal_interrupts_the_workers() -> None:
     slot = FakeSlot("a", ends_on=(INT,))
     supervising = await start_listening(slot)
     send(TERM)
@@ -119,7 +119,7 @@ async def test_a_second_signal_hurries() -> None:
 
 
 @pytest.mark.parametrize("number", [TERM, INT])
-async def test_one_that_does_not_end_is_killed(number: signal.Signals) -> None:
+async def test_a_worker_that_does_not_end_is_killed(number: signal.Signals) -> None:
     good, bad = FakeSlot("a"), FakeSlot("b", ends_on=(KILL,))
     supervising = await start_listening(good, bad, drain=0.05 if number == TERM else 60, stop_timeout=0.05)
     send(number)
@@ -140,7 +140,7 @@ async def test_workers_are_killed_soon_after_a_second_signal() -> None:
     assert slot.signals == [TERM, INT, KILL]
 
 
-async def test_a_first_worker_that_fails_ends_it() -> None:
+async def test_a_first_worker_that_fails_ends_the_supervisor() -> None:
     first, second = FakeSlot("a"), FakeSlot("b")
     supervising = start(first, second)
     await begins(first)
@@ -150,7 +150,7 @@ async def test_a_first_worker_that_fails_ends_it() -> None:
     assert not second.running
 
 
-async def test_another_worker_that_fails_ends_all() -> None:
+async def test_another_worker_that_fails_ends_all_workers() -> None:
     first, second, third = slots = [FakeSlot(name) for name in "abc"]
     supervising = start(*slots)
     await begins(first)

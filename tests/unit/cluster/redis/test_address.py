@@ -42,7 +42,7 @@ SECRET = "s3cr3t"
         ),
     ],
 )
-def test_urls_are_read(url: str, expected: Address) -> None:
+def test_urls_are_parsed(url: str, expected: Address) -> None:
     found = parse(url)
     assert found.url == url
     for name in ("host", "port", "path", "db", "user", "password", "tls"):
@@ -58,7 +58,7 @@ def test_urls_are_read(url: str, expected: Address) -> None:
         (f"unix://:{SECRET}@/r.sock?db=1", "unix:/r.sock", "unix:///r.sock?db=1"),
     ],
 )
-def test_what_is_shown_has_no_credentials(url: str, id: str, shown: str) -> None:
+def test_a_shown_url_has_no_credentials(url: str, id: str, shown: str) -> None:
     address = parse(url)
     assert (address.id, address.shown) == (id, shown)
     assert SECRET not in repr(address) + str(address)
@@ -97,14 +97,14 @@ MAIN = SentinelService("main", (Place("h", 26379),))
         ("redis+sentinel://bob@h/main", Address("", user="bob", password="", service=MAIN)),
     ],
 )
-def test_urls_of_services_are_read(url: str, expected: Address) -> None:
+def test_urls_of_services_are_parsed(url: str, expected: Address) -> None:
     found = parse(url)
     assert found.url == url
     for name in ("db", "user", "password", "tls", "service"):
         assert getattr(found, name) == getattr(expected, name), name
 
 
-def test_what_is_shown_of_a_service_has_no_credentials() -> None:
+def test_a_shown_url_of_a_service_has_no_credentials() -> None:
     url = f"redis+sentinel://bob:{SECRET}@a:1,[::1]/my%2Fmain/3?sentinel_user=x&sentinel_password={SECRET}"
     address = parse(url)
     assert address.shown == "redis+sentinel://a:1,[::1]:26379/my%2Fmain/3"
@@ -113,7 +113,7 @@ def test_what_is_shown_of_a_service_has_no_credentials() -> None:
     assert parse("rediss+sentinel://a/main").shown == "rediss+sentinel://a:26379/main"
 
 
-def test_a_service_is_the_same_whichever_of_its_sentinels_are_named() -> None:
+def test_a_service_has_one_id_whichever_sentinels_are_named() -> None:
     ids = {parse(url).id for url in ("redis+sentinel://a,b/main", "redis+sentinel://x:y@c/main/1")}
     assert ids == {"sentinel:main"}
 
@@ -143,13 +143,13 @@ def test_a_service_is_the_same_whichever_of_its_sentinels_are_named() -> None:
         "unix+sentinel://h/main",
     ],
 )
-def test_what_is_no_url_of_a_service_is_refused_and_not_quoted(url: str) -> None:
+def test_an_invalid_url_of_a_service_is_refused_and_not_quoted(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(url)
     assert SECRET not in str(caught.value)
 
 
-def test_the_same_redis_has_one_id_whoever_uses_it() -> None:
+def test_a_redis_has_one_id_whatever_the_user() -> None:
     assert parse("redis://a:b@h/1").id == parse("rediss://H:6379/2").id
 
 
@@ -186,7 +186,7 @@ def test_the_same_redis_has_one_id_whoever_uses_it() -> None:
         "unix:///r.sock?ssl_cert_reqs=none",
     ],
 )
-def test_what_is_no_url_of_a_redis_is_refused(url: str) -> None:
+def test_an_invalid_url_of_a_redis_is_refused(url: str) -> None:
     with pytest.raises(ConfigError):
         parse(url)
 
@@ -228,6 +228,6 @@ def test_tls_checks_the_server_unless_told_otherwise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tls", [Tls(ca_certs="/nowhere.pem"), Tls(certfile="/nowhere.pem")])
-def test_tls_files_that_are_missing_are_named(tls: Tls) -> None:
+def test_missing_tls_files_are_named(tls: Tls) -> None:
     with pytest.raises(ConfigError, match=r"/nowhere\.pem"):
         tls.context()

@@ -13,12 +13,12 @@ from crosswire.errors import ConfigError
 
 
 @pytest.mark.parametrize("url", ["embedded", "embedded:shop", "embedded:/srv/shop", "embedded:"])
-def test_what_is_embedded(url: str) -> None:
+def test_values_that_mean_embedded(url: str) -> None:
     assert is_embedded(url)
 
 
 @pytest.mark.parametrize("url", ["embeded", "embeddedshop", "Embedded", "redis://embedded", None, 5])
-def test_what_is_not(url: object) -> None:
+def test_values_that_do_not_mean_embedded(url: object) -> None:
     assert not is_embedded(url)
 
 
@@ -33,7 +33,7 @@ def test_a_folder_is_the_same_however_it_is_reached(tmp_path: Path, monkeypatch:
     assert found == {f"embedded:{folder.resolve()}"}
 
 
-def test_folders_and_names_share_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_different_folders_and_names_have_different_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places = []
     for name in ("shop", "bank"):
         (tmp_path / name).mkdir()
@@ -42,7 +42,9 @@ def test_folders_and_names_share_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(set(places)) == len({short_name(place) for place in places}) == 5
 
 
-def test_the_folder_is_that_in_which_the_options_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_is_the_working_directory_when_the_options_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     redis = Redis("embedded")
     monkeypatch.chdir("/")
@@ -50,7 +52,7 @@ def test_the_folder_is_that_in_which_the_options_were_made(tmp_path: Path, monke
     assert str(tmp_path.resolve()) in repr(redis)
 
 
-def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     os.rmdir(tmp_path / "gone")
@@ -69,6 +71,6 @@ def test_a_name_is_refused_or_gets_a_short_directory(name: str) -> None:
     assert short_name(application).isalnum()
 
 
-def test_it_is_said_who_shares_it() -> None:
+def test_the_log_says_who_shares_the_embedded_redis() -> None:
     assert described("embedded:/srv/shop") == "what is started in the folder /srv/shop"
     assert described("embedded:shop") == "what is given redis='embedded:shop'"

@@ -27,7 +27,7 @@ def chosen(choice: Choice[Server], channels: list[bytes] = CHANNELS) -> dict[byt
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("copies", [1, 2])
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_as_many_different_ones_as_asked_for_or_as_there_are(strategy: str, copies: int, count: int) -> None:
+def test_a_choice_has_the_wanted_number_of_different_endpoints(strategy: str, copies: int, count: int) -> None:
     choice = make_choice(strategy, copies)
     choice.use(servers(count))
     for channel in CHANNELS[:50]:
@@ -44,14 +44,14 @@ def test_hash_spreads_channels_evenly(count: int) -> None:
     assert all(0.9 * fair < number < 1.1 * fair for number in found.values()), found
 
 
-def test_hash_chooses_the_same_everywhere_whatever_the_order() -> None:
+def test_hash_makes_the_same_choice_whatever_the_order() -> None:
     one, other = make_choice("hash", 2), make_choice("hash", 2)
     one.use(servers(4))
     other.use(servers(4)[::-1])
     assert chosen(one) == chosen(other)
 
 
-def test_hash_moves_only_the_channels_of_one_that_is_lost_and_to_their_second_choice() -> None:
+def test_hash_moves_only_the_channels_of_a_lost_endpoint_to_their_second_choice() -> None:
     one, two = make_choice("hash", 1), make_choice("hash", 2)
     everything = servers(4)
     one.use(everything)
@@ -85,7 +85,7 @@ def test_round_robin_spreads_both_copies() -> None:
     assert set(found.values()) == {20}
 
 
-def test_random_leaves_none_out() -> None:
+def test_random_uses_every_endpoint() -> None:
     choice = make_choice("random", 1)
     choice.use(servers(3))
     found = Counter(choice.choose(b"same")[0].id for _ in range(3000))
@@ -103,5 +103,5 @@ def test_fastest_follows_the_latencies() -> None:
     assert choice.choose(b"any") == (slow, fast)
 
 
-def test_only_hash_keeps_a_channel_on_its_way() -> None:
+def test_only_hash_keeps_a_channel_on_its_endpoint() -> None:
     assert [name for name in STRATEGIES if make_choice(name, 1).ordered] == ["hash"]

@@ -11,7 +11,7 @@ from crosswire.cluster.redis.commands import channel_of, command, publish
 
 
 @given(st.lists(st.binary(), min_size=1))
-def test_commands_are_what_hiredis_makes_of_them(parts: list[bytes]) -> None:
+def test_commands_are_encoded_as_hiredis_encodes_them(parts: list[bytes]) -> None:
     packed: Any = tuple(parts)  # hiredis says that it takes one part only
     assert command(*parts) == hiredis.pack_command(packed)
 

@@ -17,7 +17,7 @@ def connected() -> tuple[FakeRedis, Link, list[Any], list[str]]:
     return redis, redis.link, replies, reasons
 
 
-async def test_what_is_sent_in_a_turn_leaves_in_one_write_in_order() -> None:
+async def test_commands_of_one_turn_leave_in_one_write_in_order() -> None:
     redis, link, _, _ = connected()
     link.send(b"*1\r\n$1\r\na\r\n")
     link.send(b"*1\r\n$1\r\nb\r\n*1\r\n$1\r\nc\r\n")
@@ -30,7 +30,7 @@ async def test_what_is_sent_in_a_turn_leaves_in_one_write_in_order() -> None:
     assert redis.writes == 2
 
 
-async def test_replies_are_given_one_by_one_however_they_come_in_pieces() -> None:
+async def test_replies_are_parsed_however_their_bytes_are_split() -> None:
     redis, link, replies, _ = connected()
     data = b":1\r\n$-1\r\n+OK\r\n*2\r\n$1\r\na\r\n:0\r\n:0\r\n"
     for index in range(len(data)):
@@ -40,7 +40,7 @@ async def test_replies_are_given_one_by_one_however_they_come_in_pieces() -> Non
 
 
 @pytest.mark.parametrize("how", ["close", "loss", "garbage"])
-async def test_the_end_is_told_once_and_nothing_after_it(how: str) -> None:
+async def test_the_end_is_reported_once_and_last(how: str) -> None:
     redis, link, replies, reasons = connected()
     link.send(b"*1\r\n$1\r\na\r\n")
     if how == "close":
@@ -60,7 +60,7 @@ async def test_the_end_is_told_once_and_nothing_after_it(how: str) -> None:
         link.listen(replies.append, reasons.append)
 
 
-async def test_who_takes_a_reply_may_end_it() -> None:
+async def test_a_reply_callback_may_close_the_link() -> None:
     redis, link, _, reasons = connected()
     replies: list[Any] = []
 
@@ -74,7 +74,7 @@ async def test_who_takes_a_reply_may_end_it() -> None:
     await link.closed()
 
 
-async def test_one_that_ends_before_it_is_connected_closes_when_it_is() -> None:
+async def test_a_link_closed_before_it_is_connected_closes_then() -> None:
     link = Link()
     link.close("too slow")
     await link.closed()

@@ -19,12 +19,12 @@ HEADER = b"#"
 
 
 class FakeSite:
-    """One Redis of a scene, and the endpoint for it."""
+    """One Redis of a tested, and the endpoint for it."""
 
-    def __init__(self, scene: PoolUnderTest, name: str) -> None:
-        self._scene = scene
+    def __init__(self, tested: PoolUnderTest, name: str) -> None:
+        self._tested = tested
         dialer = Dialer(parse(f"redis://{name}"), "node", 1)
-        self.endpoint = Endpoint(dialer, ProbeTiming(1, 1), b"p:1", set(), {}, scene.budget, scene)
+        self.endpoint = Endpoint(dialer, ProbeTiming(1, 1), b"p:1", set(), {}, tested.budget, tested)
         self.connect()
 
     def connect(self) -> None:
@@ -42,7 +42,7 @@ class FakeSite:
 
     def _lost(self, reason: str) -> None:
         self.endpoint.usable = False
-        self._scene.publisher_lost(self.endpoint, self.endpoint.publisher.detach(), was_usable=True)
+        self._tested.publisher_lost(self.endpoint, self.endpoint.publisher.detach(), was_usable=True)
 
 
 class PoolUnderTest:
@@ -110,81 +110,81 @@ async def turn() -> None:
 
 
 async def test_messages_of_one_turn_leave_in_one_write_and_are_forgotten_when_acknowledged() -> None:
-    scene = PoolUnderTest(1)
-    scene.publish(b"1", b"2", b"3")
+    tested = PoolUnderTest(1)
+    tested.publish(b"1", b"2", b"3")
     await turn()
-    assert scene.published == [[b"1", b"2", b"3"]]
-    assert scene.sites[0].redis.writes == 1
-    scene.sites[0].redis.answer()
-    assert scene.budget.free == scene.budget.limit
-    scene.sites[0].drop()
-    assert not scene.dropped
+    assert tested.published == [[b"1", b"2", b"3"]]
+    assert tested.sites[0].redis.writes == 1
+    tested.sites[0].redis.answer()
+    assert tested.budget.free == tested.budget.limit
+    tested.sites[0].drop()
+    assert not tested.dropped
 
 
-async def test_what_comes_while_there_is_none_goes_first_when_there_is_one() -> None:
-    scene = PoolUnderTest(1)
-    scene.sites[0].drop()
-    scene.publish(b"1")
-    scene.publish_plain(b"2")
-    scene.publish(b"3")
-    scene.sites[0].connect()
-    scene.use()
-    scene.publish(b"4")
+async def test_messages_buffered_during_an_outage_are_published_first() -> None:
+    tested = PoolUnderTest(1)
+    tested.sites[0].drop()
+    tested.publish(b"1")
+    tested.publish_plain(b"2")
+    tested.publish(b"3")
+    tested.sites[0].connect()
+    tested.use()
+    tested.publish(b"4")
     await turn()
-    assert scene.published == [[b"1", b"2", b"3", b"4"]]
-    scene.sites[0].redis.answer()
-    assert scene.budget.free == scene.budget.limit
+    assert tested.published == [[b"1", b"2", b"3", b"4"]]
+    tested.sites[0].redis.answer()
+    assert tested.budget.free == tested.budget.limit
 
 
-async def test_what_was_not_acknowledged_is_published_elsewhere_before_anything_newer() -> None:
-    scene = PoolUnderTest(2)
-    scene.publish(b"1", b"2", b"3", b"4")
+async def test_unacknowledged_messages_are_published_elsewhere_before_newer_ones() -> None:
+    tested = PoolUnderTest(2)
+    tested.publish(b"1", b"2", b"3", b"4")
     await turn()
-    assert scene.published == [[b"1", b"3"], [b"2", b"4"]]
-    scene.sites[0].redis.answer(1)
-    scene.sites[0].drop()
-    scene.publish(b"5")
+    assert tested.published == [[b"1", b"3"], [b"2", b"4"]]
+    tested.sites[0].redis.answer(1)
+    tested.sites[0].drop()
+    tested.publish(b"5")
     await turn()
-    assert scene.published[1] == [b"2", b"4", b"3", b"5"]
+    assert tested.published[1] == [b"2", b"4", b"3", b"5"]
 
 
-async def test_what_was_not_acknowledged_waits_before_anything_newer_when_there_is_none() -> None:
-    scene = PoolUnderTest(1)
-    scene.publish(b"1", b"2")
-    scene.sites[0].drop()
-    scene.publish(b"3")
-    scene.sites[0].connect()
-    scene.use()
-    scene.publish(b"4")
-    scene.sites[0].drop()
-    scene.publish(b"5")
-    scene.sites[0].connect()
-    scene.use()
+async def test_unacknowledged_messages_wait_before_newer_ones_during_an_outage() -> None:
+    tested = PoolUnderTest(1)
+    tested.publish(b"1", b"2")
+    tested.sites[0].drop()
+    tested.publish(b"3")
+    tested.sites[0].connect()
+    tested.use()
+    tested.publish(b"4")
+    tested.sites[0].drop()
+    tested.publish(b"5")
+    tested.sites[0].connect()
+    tested.use()
     await turn()
-    assert scene.published == [[b"1", b"2", b"3", b"4", b"5"]]
-    scene.sites[0].redis.answer()
-    assert (scene.budget.free, scene.dropped) == (scene.budget.limit, 0)
+    assert tested.published == [[b"1", b"2", b"3", b"4", b"5"]]
+    tested.sites[0].redis.answer()
+    assert (tested.budget.free, tested.dropped) == (tested.budget.limit, 0)
 
 
 async def test_plain_messages_are_not_published_again() -> None:
-    scene = PoolUnderTest(1)
-    scene.publish(b"1")
-    scene.publish_plain(b"2")
-    scene.sites[0].drop()
-    scene.sites[0].connect()
-    scene.use()
+    tested = PoolUnderTest(1)
+    tested.publish(b"1")
+    tested.publish_plain(b"2")
+    tested.sites[0].drop()
+    tested.sites[0].connect()
+    tested.use()
     await turn()
-    assert (scene.published, scene.dropped) == ([[b"1"]], 1)
-    scene.sites[0].redis.answer()
-    assert scene.budget.free == scene.budget.limit
+    assert (tested.published, tested.dropped) == ([[b"1"]], 1)
+    tested.sites[0].redis.answer()
+    assert tested.budget.free == tested.budget.limit
 
 
-async def test_two_copies_and_none_is_replaced_while_the_other_is_left() -> None:
-    scene = PoolUnderTest(2, copies=2)
-    scene.publish(b"1", b"2", b"3")
-    scene.publish_plain(b"plain")
+async def test_a_lost_copy_is_not_replaced_while_the_other_is_left() -> None:
+    tested = PoolUnderTest(2, copies=2)
+    tested.publish(b"1", b"2", b"3")
+    tested.publish_plain(b"plain")
     await turn()
-    one, two = scene.sites
+    one, two = tested.sites
     assert sorted(one.published + two.published) == sorted([b"1", b"2", b"3"] * 2 + [b"plain"])
     two.redis.answer(1)
     one.drop()
@@ -192,62 +192,62 @@ async def test_two_copies_and_none_is_replaced_while_the_other_is_left() -> None
     assert [body for body in two.published if body != b"plain"] == [b"2", b"3"]
     two.drop()
     one.connect()
-    scene.use()
+    tested.use()
     await turn()
     assert one.published == [b"2", b"3"]
     one.redis.answer()
-    assert scene.budget.free == scene.budget.limit
+    assert tested.budget.free == tested.budget.limit
 
 
 async def test_an_announcement_is_published_everywhere_and_nowhere_later() -> None:
-    scene = PoolUnderTest(2)
-    scene.announce(b"here")
+    tested = PoolUnderTest(2)
+    tested.announce(b"here")
     await turn()
-    assert scene.published == [[b"here"], [b"here"]]
-    for site in scene.sites:
+    assert tested.published == [[b"here"], [b"here"]]
+    for site in tested.sites:
         site.drop()
-    scene.sites[0].connect()
-    scene.use()
+    tested.sites[0].connect()
+    tested.use()
     await turn()
-    assert scene.published[0] == []
-    assert scene.budget.free == scene.budget.limit
+    assert tested.published[0] == []
+    assert tested.budget.free == tested.budget.limit
 
 
-async def test_what_one_refuses_is_published_on_all_others_and_dropped_when_all_have_refused() -> None:
-    scene = PoolUnderTest(3)
-    scene.publish(b"1")
+async def test_a_refused_message_is_published_on_the_others_and_dropped_when_all_refuse() -> None:
+    tested = PoolUnderTest(3)
+    tested.publish(b"1")
     await turn()
-    first = next(site for site in scene.sites if site.published)
-    others = [site for site in scene.sites if site is not first]
+    first = next(site for site in tested.sites if site.published)
+    others = [site for site in tested.sites if site is not first]
     first.redis.say(b"-NOPERM no permission\r\n")
     await turn()
     assert [site.published for site in others] == [[b"1"], [b"1"]]
     others[0].redis.say(b"-NOPERM no permission\r\n")
-    assert scene.dropped == 0
+    assert tested.dropped == 0
     others[1].redis.say(b"-NOPERM no permission\r\n")
     await turn()
-    assert scene.dropped == 1
-    assert scene.budget.free == scene.budget.limit
-    assert [len(site.published) for site in scene.sites] == [1, 1, 1]
+    assert tested.dropped == 1
+    assert tested.budget.free == tested.budget.limit
+    assert [len(site.published) for site in tested.sites] == [1, 1, 1]
 
 
-async def test_what_has_no_number_is_dropped_when_it_is_refused() -> None:
-    scene = PoolUnderTest(2)
-    scene.publish_plain(b"1")
+async def test_a_refused_plain_message_is_dropped() -> None:
+    tested = PoolUnderTest(2)
+    tested.publish_plain(b"1")
     await turn()
-    one = next(site for site in scene.sites if site.published)
+    one = next(site for site in tested.sites if site.published)
     one.redis.say(b"-NOPERM no permission\r\n")
     await turn()
-    assert scene.dropped == 1
-    assert sum(len(site.published) for site in scene.sites) == 1
-    assert scene.budget.free == scene.budget.limit
+    assert tested.dropped == 1
+    assert sum(len(site.published) for site in tested.sites) == 1
+    assert tested.budget.free == tested.budget.limit
 
 
-async def test_what_a_redis_refuses_another_publishes_and_so_it_does_what_that_can_not_do_now() -> None:
-    scene = PoolUnderTest(2)
-    scene.publish(b"1", b"2", b"3")
+async def test_a_message_that_one_redis_refuses_is_published_by_another() -> None:
+    tested = PoolUnderTest(2)
+    tested.publish(b"1", b"2", b"3")
     await turn()
-    one, two = scene.sites
+    one, two = tested.sites
     one.redis.asked.clear()
     one.redis.say(b"-NOPERM no permission\r\n")
     assert one.endpoint.last_error == "NOPERM no permission"
@@ -256,22 +256,22 @@ async def test_what_a_redis_refuses_another_publishes_and_so_it_does_what_that_c
     one.redis.say(b"-LOADING Redis is loading the dataset in memory\r\n:1\r\n")
     await turn()
     assert two.published == [b"2", b"1", b"3"]
-    assert scene.dropped == 0
+    assert tested.dropped == 0
     assert not one.endpoint.usable
     two.redis.answer()
-    assert scene.budget.free == scene.budget.limit
+    assert tested.budget.free == tested.budget.limit
 
 
-async def test_of_those_that_work_the_common_ones_are_used_or_all_if_none_is_common() -> None:
-    scene = PoolUnderTest(3)
-    ids = [site.endpoint.id for site in scene.sites]
+async def test_endpoints_that_all_members_have_are_preferred() -> None:
+    tested = PoolUnderTest(3)
+    ids = [site.endpoint.id for site in tested.sites]
 
     async def used(common: Sequence[str] | None) -> list[int]:
-        scene.pool.prefer(common)
-        scene.publish(*[b"x"] * 6)
+        tested.pool.prefer(common)
+        tested.publish(*[b"x"] * 6)
         await turn()
-        counts = [len(site.published) for site in scene.sites]
-        for site in scene.sites:
+        counts = [len(site.published) for site in tested.sites]
+        for site in tested.sites:
             site.redis.answer()
         return counts
 
@@ -282,74 +282,74 @@ async def test_of_those_that_work_the_common_ones_are_used_or_all_if_none_is_com
 
 
 @on_instant_loop
-async def test_after_an_outage_messages_wait_for_somebody_to_listen() -> None:
-    scene = PoolUnderTest(1)
-    scene.sites[0].drop()
-    scene.pool.prefer([])
-    scene.publish(b"1")
-    scene.sites[0].connect()
-    scene.use()
-    scene.publish(b"2")
+async def test_after_an_outage_messages_wait_for_a_subscriber() -> None:
+    tested = PoolUnderTest(1)
+    tested.sites[0].drop()
+    tested.pool.prefer([])
+    tested.publish(b"1")
+    tested.sites[0].connect()
+    tested.use()
+    tested.publish(b"2")
     await turn()
-    assert scene.published == [[]]
-    scene.pool.prefer([scene.sites[0].endpoint.id])
-    scene.publish(b"3")
+    assert tested.published == [[]]
+    tested.pool.prefer([tested.sites[0].endpoint.id])
+    tested.publish(b"3")
     await turn()
-    assert scene.published == [[b"1", b"2", b"3"]]
+    assert tested.published == [[b"1", b"2", b"3"]]
 
 
 @on_instant_loop
-async def test_after_an_outage_they_do_not_wait_for_ever() -> None:
-    scene = PoolUnderTest(1)
-    scene.sites[0].drop()
-    scene.pool.prefer([])
-    scene.publish(b"1")
-    scene.sites[0].connect()
-    scene.use()
-    await wait_until(lambda: scene.published == [[b"1"]])
+async def test_after_an_outage_messages_wait_for_a_limited_time() -> None:
+    tested = PoolUnderTest(1)
+    tested.sites[0].drop()
+    tested.pool.prefer([])
+    tested.publish(b"1")
+    tested.sites[0].connect()
+    tested.use()
+    await wait_until(lambda: tested.published == [[b"1"]])
 
 
 @on_instant_loop
-async def test_after_another_outage_they_wait_anew() -> None:
-    scene = PoolUnderTest(1)
-    scene.pool.prefer([])
-    scene.sites[0].drop()
-    scene.sites[0].connect()
-    scene.use()
-    scene.sites[0].drop()
+async def test_after_another_outage_messages_wait_anew() -> None:
+    tested = PoolUnderTest(1)
+    tested.pool.prefer([])
+    tested.sites[0].drop()
+    tested.sites[0].connect()
+    tested.use()
+    tested.sites[0].drop()
     await asyncio.sleep(60)  # longer than it would have waited
-    scene.publish(b"1")
-    scene.sites[0].connect()
-    scene.use()
+    tested.publish(b"1")
+    tested.sites[0].connect()
+    tested.use()
     await turn()
-    assert scene.published == [[]]
-    await wait_until(lambda: scene.published == [[b"1"]])
+    assert tested.published == [[]]
+    await wait_until(lambda: tested.published == [[b"1"]])
 
 
-async def test_when_closed_it_drops_what_was_to_be_published_again() -> None:
-    scene = PoolUnderTest(1)
-    scene.publish(b"1", b"2")
+async def test_a_closed_pool_drops_messages_to_be_published_again() -> None:
+    tested = PoolUnderTest(1)
+    tested.publish(b"1", b"2")
     await turn()
-    scene.sites[0].drop()
-    before = scene.dropped
-    scene.pool.close()
-    assert (before, scene.dropped) == (0, 2)
-    assert scene.buffer.paused
+    tested.sites[0].drop()
+    before = tested.dropped
+    tested.pool.close()
+    assert (before, tested.dropped) == (0, 2)
+    assert tested.buffer.paused
 
 
-async def test_when_closed_it_drops_what_is_lost_later() -> None:
-    scene = PoolUnderTest(1)
-    scene.publish(b"1")
+async def test_a_closed_pool_drops_messages_that_are_lost_later() -> None:
+    tested = PoolUnderTest(1)
+    tested.publish(b"1")
     await turn()
-    scene.pool.close()
-    scene.sites[0].drop()
-    assert scene.dropped == 1
+    tested.pool.close()
+    tested.sites[0].drop()
+    assert tested.dropped == 1
 
 
-async def test_it_pauses_once_while_none_can_be_used() -> None:
-    scene = PoolUnderTest(2)
-    scene.sites[0].drop()
-    assert scene.pauses == 0
-    scene.sites[1].drop()
-    scene.use()
-    assert scene.pauses == 1
+async def test_a_pool_without_usable_endpoints_pauses_once() -> None:
+    tested = PoolUnderTest(2)
+    tested.sites[0].drop()
+    assert tested.pauses == 0
+    tested.sites[1].drop()
+    tested.use()
+    assert tested.pauses == 1

@@ -29,73 +29,73 @@ class PublisherUnderTest:
         self.lost = self.publisher.detach()
 
 
-async def test_each_reply_is_for_the_first_that_waits() -> None:
-    scene = PublisherUnderTest()
-    scene.budget.free -= len(MESSAGE) * 2
-    scene.publisher.publish(MESSAGE)
-    first = scene.publisher.ask(command(b"PING"))
-    scene.publisher.publish_as(Plain(MESSAGE))
-    second = scene.publisher.ask(command(b"PUBSUB", b"NUMSUB", b"c"))
-    scene.redis.say(b":0\r\n+PONG\r\n")
-    assert scene.budget.free == scene.budget.limit - len(MESSAGE)
+async def test_each_reply_is_for_the_oldest_message() -> None:
+    tested = PublisherUnderTest()
+    tested.budget.free -= len(MESSAGE) * 2
+    tested.publisher.publish(MESSAGE)
+    first = tested.publisher.ask(command(b"PING"))
+    tested.publisher.publish_as(Plain(MESSAGE))
+    second = tested.publisher.ask(command(b"PUBSUB", b"NUMSUB", b"c"))
+    tested.redis.say(b":0\r\n+PONG\r\n")
+    assert tested.budget.free == tested.budget.limit - len(MESSAGE)
     assert await first == b"PONG"
-    scene.redis.say(b":7\r\n*2\r\n$1\r\nc\r\n:3\r\n")
-    assert scene.budget.free == scene.budget.limit
+    tested.redis.say(b":7\r\n*2\r\n$1\r\nc\r\n:3\r\n")
+    assert tested.budget.free == tested.budget.limit
     assert await second == [b"c", 3]
 
 
-async def test_what_waits_is_returned_in_order_and_questions_have_no_answer() -> None:
-    scene = PublisherUnderTest()
+async def test_unacknowledged_messages_are_returned_in_order_and_commands_fail() -> None:
+    tested = PublisherUnderTest()
     shared, plain = RedundantPublish(MESSAGE, 2, again=True), Plain(MESSAGE)
-    scene.publisher.publish_as(plain)
-    asked = scene.publisher.ask(command(b"PING"))
-    scene.publisher.publish(MESSAGE)
-    scene.publisher.publish_as(shared)
-    scene.publisher.line.drop("enough")
-    assert scene.lost == [plain, MESSAGE, shared]
+    tested.publisher.publish_as(plain)
+    asked = tested.publisher.ask(command(b"PING"))
+    tested.publisher.publish(MESSAGE)
+    tested.publisher.publish_as(shared)
+    tested.publisher.line.drop("enough")
+    assert tested.lost == [plain, MESSAGE, shared]
     assert await asked is None
-    assert await scene.publisher.ask(command(b"PING")) is None
-    assert not scene.publisher.line.connected
+    assert await tested.publisher.ask(command(b"PING")) is None
+    assert not tested.publisher.line.connected
 
 
-async def test_an_answer_that_nobody_waits_for_any_more_is_no_trouble() -> None:
-    scene = PublisherUnderTest()
-    asked = scene.publisher.ask(command(b"PING"))
+async def test_a_reply_to_a_cancelled_command_is_ignored() -> None:
+    tested = PublisherUnderTest()
+    asked = tested.publisher.ask(command(b"PING"))
     asked.cancel()
     await asyncio.sleep(0)
-    scene.redis.say(b"+PONG\r\n")
-    assert scene.publisher.line.connected
+    tested.redis.say(b"+PONG\r\n")
+    assert tested.publisher.line.connected
 
 
-async def test_an_answer_to_nothing_ends_the_connection() -> None:
-    scene = PublisherUnderTest()
-    scene.redis.say(b":1\r\n")
-    assert not scene.publisher.line.connected
+async def test_an_unexpected_reply_ends_the_connection() -> None:
+    tested = PublisherUnderTest()
+    tested.redis.say(b":1\r\n")
+    assert not tested.publisher.line.connected
 
 
-async def test_a_question_may_be_refused() -> None:
-    scene = PublisherUnderTest()
-    asked = scene.publisher.ask(command(b"PUBSUB", b"NUMSUB", b"c"))
-    scene.redis.say(b"-NOPERM no\r\n")
+async def test_a_command_may_be_refused() -> None:
+    tested = PublisherUnderTest()
+    asked = tested.publisher.ask(command(b"PUBSUB", b"NUMSUB", b"c"))
+    tested.redis.say(b"-NOPERM no\r\n")
     assert isinstance(await asked, hiredis.ReplyError)
-    assert scene.publisher.line.connected
+    assert tested.publisher.line.connected
 
 
 async def test_a_message_may_be_refused() -> None:
-    scene = PublisherUnderTest()
-    scene.publisher.publish(MESSAGE)
-    scene.redis.say(b"-NOPERM no\r\n")
-    assert scene.refused == [(MESSAGE, "NOPERM no")]
+    tested = PublisherUnderTest()
+    tested.publisher.publish(MESSAGE)
+    tested.redis.say(b"-NOPERM no\r\n")
+    assert tested.refused == [(MESSAGE, "NOPERM no")]
 
 
 @pytest.mark.parametrize("error", ["LOADING", "READONLY", "MASTERDOWN"])
-async def test_one_that_can_not_publish_now_loses_nothing(error: str) -> None:
-    scene = PublisherUnderTest()
-    scene.publisher.publish(MESSAGE)
-    scene.publisher.publish(MESSAGE)
-    scene.redis.say(f"-{error} not now\r\n:1\r\n".encode())
-    assert scene.lost == [MESSAGE, MESSAGE]
-    assert not scene.refused
+async def test_a_publisher_that_can_not_publish_now_loses_nothing(error: str) -> None:
+    tested = PublisherUnderTest()
+    tested.publisher.publish(MESSAGE)
+    tested.publisher.publish(MESSAGE)
+    tested.redis.say(f"-{error} not now\r\n:1\r\n".encode())
+    assert tested.lost == [MESSAGE, MESSAGE]
+    assert not tested.refused
 
 
 def test_the_size_of_messages() -> None:

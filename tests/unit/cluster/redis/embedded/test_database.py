@@ -30,7 +30,7 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(temporary)
 
 
-def test_it_is_made_for_this_user_only(directory: Path) -> None:
+def test_the_directory_is_private_to_its_user(directory: Path) -> None:
     assert private_directory(SHOP) == private_directory(SHOP) == directory
     assert directory.stat().st_mode & 0o777 == 0o700
 
@@ -73,7 +73,7 @@ def test_a_link_and_a_file_are_refused(directory: Path, upper: bool) -> None:
 
 @LEVELS
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
-def test_a_directory_of_somebody_else_is_refused(directory: Path, upper: bool) -> None:
+def test_a_directory_of_another_user_is_refused(directory: Path, upper: bool) -> None:
     refused = _chosen(directory, upper=upper)
     refused.mkdir(mode=0o700)
     os.chown(refused, 12345, -1)
@@ -100,7 +100,7 @@ def test_a_path_too_long_for_a_socket_is_refused(size: int, monkeypatch: pytest.
             private_directory(SHOP)
 
 
-async def test_a_held_lock_is_not_waited_for_for_ever(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_held_lock_is_waited_for_for_a_limited_time(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "_PATIENCE", 0.1)
     private_directory(SHOP)
     for name in (START_LOCK, USERS_LOCK):
@@ -111,7 +111,7 @@ async def test_a_held_lock_is_not_waited_for_for_ever(directory: Path, monkeypat
         os.close(lock)
 
 
-def test_the_package_comes_first_and_is_not_imported() -> None:
+def test_the_packaged_server_comes_first_and_is_not_imported() -> None:
     code = """if True:
         import sys
         from crosswire.cluster.redis.embedded.database import find_server
@@ -132,7 +132,7 @@ async def test_without_a_server_the_error_says_what_to_install(
 
 
 @pytest.mark.parametrize("name", ["valkey-server", "redis-server"])
-def test_a_server_on_the_path_will_do(name: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_on_the_path_is_found(name: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _hide_the_package(monkeypatch)
     monkeypatch.setenv("PATH", str(directory.parent.parent))
     program = directory.parent.parent / name

@@ -1,0 +1,107 @@
+"""The parts of a server that deal with its connections, and how they are connected."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from crosswire.cluster.node import Node
+from crosswire.core.calls import CallIds
+from crosswire.core.limits import Heartbeat, Limits
+from crosswire.core.listeners import EventListeners
+from crosswire.rooms.fanout import FanOut
+from crosswire.rooms.users import UserIndex
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.flusher import Flushable
+from crosswire.runtime.slow_handlers import SlowHandlerWatch
+from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.runtime.workers import Workers
+from crosswire.server.connection_setup import ConnectionSetup
+from crosswire.server.delivery import LocalDelivery
+from crosswire.server.drain import Drain
+from crosswire.server.duplicates import DuplicatePolicy, Duplicates
+from crosswire.server.failures import FailureReporter
+from crosswire.server.hook_runner import HookRunner
+from crosswire.server.hooks import Hooks
+from crosswire.server.peer import Peer
+from crosswire.server.peer_factory import PeerFactory
+from crosswire.server.registry import Registry
+from crosswire.server.router import Router
+from crosswire.server.session import Session
+from crosswire.server.sessions import Sessions
+from crosswire.server.socket import Socket
+from crosswire.server.subscriptions import Subscriptions
+
+
+class ServerParts:
+    """Makes and connects the parts of one server.
+
+    Args:
+        limits: of what clients may use.
+        heartbeat: how dead peers are found.
+        duplicates: which connection of a user stays.
+        at_end_of_turn: calls ``flush`` of its argument at the end of the event loop's turn.
+        watch: warns of handlers and hooks that hold the event loop.
+        clock: returns seconds.
+
+    Attributes:
+        hooks: the application's.
+        events: handlers of clients' events.
+        tasks: where handlers and hooks run.
+        workers: run the asynchronous handlers of events.
+        wheel: has the timers of connections.
+        failures: reports what handlers and hooks raise.
+        sessions: all connections.
+        registry: the connections by user and room.
+        router: hands the messages of clients to the handlers.
+        open_session: makes the session of a new connection.
+        drain: ends the connections when the server stops.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        heartbeat: Heartbeat,
+        duplicates: Duplicates,
+        at_end_of_turn: Callable[[Flushable], None],
+        watch: SlowHandlerWatch | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.hooks = Hooks()
+        self.events = EventListeners(socket=Socket)
+        self.tasks = BackgroundTasks(watch)
+        self.workers = Workers(self.tasks)
+        self.wheel = TimerWheel()
+        self.wheel.clock = clock
+        self.failures = FailureReporter(self.hooks.on_error, self.tasks, clock)
+        self.sessions = Sessions()
+        self._call_ids = CallIds()
+        self._fanout = FanOut(at_end_of_turn)
+        users: UserIndex[Peer[Socket]] = UserIndex()
+        self._subscriptions = Subscriptions()
+        self._duplicates = DuplicatePolicy(duplicates, users, heartbeat.probe)
+        self.registry: Registry[Peer[Socket]] = Registry(
+            users, limits.rooms, self._fanout, self._subscriptions, self._duplicates
+        )
+        self.router = Router(self.events, self.hooks, limits, self.workers, self.failures)
+        hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
+        peers = PeerFactory(
+            self.registry, self._fanout, self._subscriptions, self._duplicates, heartbeat, self.wheel, self._call_ids
+        )
+        setup = ConnectionSetup(
+            self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
+        )
+        self.open_session = partial(
+            Session, peers, setup, self.router, hooks, limits, heartbeat, self.wheel, self.sessions
+        )
+        self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
+
+    def clients(self, name: Callable[[], str]) -> LocalDelivery:
+        """Return the clients of the server for its node; ``name`` returns the name of the server."""
+        return LocalDelivery(name, self.registry, self._fanout, self._subscriptions, self._duplicates, self._call_ids)
+
+    def attach(self, node: Node) -> None:
+        """Use the channels of this node from now on."""
+        self._subscriptions.attach(node.client_channels)
+        self._duplicates.attach(node.client_channels, self.tasks)
