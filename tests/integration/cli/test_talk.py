@@ -212,7 +212,7 @@ def test_what_members_would_not_understand_is_refused(
     code, out, err = mixed.talk(*words, *compat)
     assert (code, out) == (2, "")
     assert err.startswith(
-        f"crosswire {words[0]}: node 'mixed-1' would not understand: it speaks 'compat-msgpack'; give --compat msgpack"
+        f"crosswire {words[0]}: node 'mixed-1' would not understand it, as it speaks 'compat-msgpack'; give --compat msgpack"
     )
 
 
