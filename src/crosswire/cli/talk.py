@@ -92,7 +92,7 @@ def _require_running(redis: Redis) -> None:
             if url not in running:
                 others = f"; there are {', '.join(running)} (give one with --redis)" if running else ""
                 raise BusUnavailable(
-                    f"no application uses the Valkey {url}; run the command in the folder of the application{others}"
+                    f"no application uses the Valkey {url}: run the command in the folder of the application{others}"
                 )
 
 

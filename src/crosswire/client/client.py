@@ -32,7 +32,7 @@ from crosswire.core.options import require_count, require_seconds
 from crosswire.core.payloads import payload_type
 from crosswire.errors import NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.transport.connector import ConnectTarget, connect
+from crosswire.transport.client_connection import ConnectTarget, connect
 from crosswire.types import ANYTHING, T
 
 if TYPE_CHECKING:

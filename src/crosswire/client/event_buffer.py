@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from crosswire.core.messages import Message
-from crosswire.transport.connector import ClientConnection
+from crosswire.transport.client_connection import ClientConnection
 
 MAX_BUFFERED_BYTES = 1024 * 1024
 """Bytes of events in the buffer; over it, nothing more is read from the connection."""

@@ -16,7 +16,7 @@ from crosswire.core import messages
 from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK_SUBPROTOCOL, READY, Codec, Message
 from crosswire.core.payloads import PayloadType
 from crosswire.errors import EventError, InvalidMessage, NotConnected
-from crosswire.transport.connector import ClientConnection
+from crosswire.transport.client_connection import ClientConnection
 from crosswire.types import Close, CloseCode
 
 

@@ -13,7 +13,7 @@ from crosswire.client.url import Params, join_params
 from crosswire.core.messages import VERSION_PARAMETER
 from crosswire.errors import NotConnected
 from crosswire.runtime.background_tasks import is_being_cancelled
-from crosswire.transport.connector import ConnectTarget
+from crosswire.transport.client_connection import ConnectTarget
 
 T = TypeVar("T")
 Headers = Mapping[str, str]

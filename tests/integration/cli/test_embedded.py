@@ -45,7 +45,7 @@ class Machine:
         return [each["name"] for each in told["nodes"]], [each["url"] for each in told["redis"]]
 
 
-def test_two_folders_share_nothing_and_the_workers_of_one_share_all(place: Path) -> None:
+def test_each_folder_has_its_own_embedded_redis_for_all_its_workers(place: Path) -> None:
     machine = Machine(place)
     # The name of a folder may be long, and have any letters: the path of a socket may not.
     shop, bank, other = machine.folder("shop"), machine.folder("b%41nk ?#é" + "x" * 200), machine.folder("other")
@@ -70,7 +70,7 @@ def test_two_folders_share_nothing_and_the_workers_of_one_share_all(place: Path)
             assert f"there are embedded:{bank}, embedded:{shop} " in err
 
 
-def test_a_name_is_shared_by_all_who_give_it(place: Path) -> None:
+def test_processes_with_the_same_name_share_an_embedded_redis(place: Path) -> None:
     machine = Machine(place)
     one, two = machine.folder("one"), machine.folder("two")
     named = ("app:server", "--port", "0", "--redis", "embedded:shop")

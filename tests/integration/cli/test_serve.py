@@ -81,7 +81,7 @@ def test_workers_share_an_embedded_redis_and_the_port_of_the_first() -> None:
             assert served.wait() == 0
 
 
-def test_a_name_that_is_taken_ends_it(redis: RedisProcess) -> None:
+def test_a_name_in_use_ends_serve(redis: RedisProcess) -> None:
     cluster = ("--redis", redis.url, "--prefix", "taken:")
     with serving(*ALONE, "--name", "shop", *cluster) as served:
         served.wait_for("INFO crosswire.serve: listening on port .*: shop-1$")
@@ -114,7 +114,7 @@ async def test_the_port_stays_the_same_when_the_only_worker_dies() -> None:
             assert another.worker == "web-1"
 
 
-def test_a_port_that_is_held_is_for_those_who_share_it_and_gets_no_connections() -> None:
+def test_a_held_port_can_be_shared_and_gets_no_connections() -> None:
     with _held_port() as held, socket.socket() as stranger, socket.socket() as worker:
         address = ("127.0.0.1", held.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
@@ -128,7 +128,7 @@ def test_a_port_that_is_held_is_for_those_who_share_it_and_gets_no_connections()
                 pass
 
 
-def test_a_server_without_a_name_is_called_as_its_module_is() -> None:
+def test_a_server_without_a_name_has_the_name_of_its_module() -> None:
     with serving("app:nameless") as served:
         served.wait_for("INFO crosswire.serve: listening on port .*: app-1$")
 
@@ -150,7 +150,7 @@ async def test_ctrl_c_stops_at_once() -> None:
         assert await asyncio.to_thread(served.wait) == 0
 
 
-async def test_a_second_signal_hurries() -> None:
+async def test_a_second_signal_ends_the_drain() -> None:
     with serving(*ALONE, "--drain", "60") as served:
         port = port_of(served)
         async with guest(port, "1") as stuck, guest(port, "2") as idle:
@@ -206,14 +206,14 @@ async def test_a_worker_that_hangs_ends_with_its_supervisor_too() -> None:
         (("app:server", "--host", "192.0.2.1"), 1, "CONFIG: can't listen on 192.0.2.1 port 0: "),
     ],
 )
-def test_what_can_not_work_ends_it_with_a_line(words: tuple[str, ...], code: int, line: str) -> None:
+def test_impossible_options_end_serve_with_one_line(words: tuple[str, ...], code: int, line: str) -> None:
     ended = crosswire("serve", *words)
     assert (ended.code, ended.out) == (code, "")
     assert ended.err.startswith(line)
     assert ended.err.count("\n") == 1
 
 
-def test_a_port_in_use_ends_it() -> None:
+def test_a_port_in_use_ends_serve() -> None:
     with serving(*ALONE) as served:
         code, out, err = crosswire("serve", "app:nameless", "--port", f"{port_of(served)}")
     assert (code, out) == (1, "")

@@ -39,14 +39,14 @@ def quickly(served: RunningProgram) -> int:
 
 @SIGNALS
 @ENDS
-def test_the_first_ends_a_start(what: str, number: signal.Signals) -> None:
+def test_the_first_signal_ends_a_start(what: str, number: signal.Signals) -> None:
     with hanging(what, "on_start") as served:
         served.wait_for("web-1 hangs in on_start")
         served.signal(number)
         assert quickly(served) == 0
 
 
-def test_the_first_ends_the_start_of_the_first_of_several_and_leaves_the_cluster(redis: RedisProcess) -> None:
+def test_the_first_signal_ends_the_start_of_the_first_worker_and_leaves_the_cluster(redis: RedisProcess) -> None:
     words = ("--workers", "2", "--redis", redis.url, "--prefix", "hanging:")
     with hanging("waits", "on_start", *words) as served:
         served.wait_for("web-1 hangs in on_start")
@@ -56,7 +56,7 @@ def test_the_first_ends_the_start_of_the_first_of_several_and_leaves_the_cluster
         assert redis.command("PUBSUB", "CHANNELS", "hanging:*") == []
 
 
-def test_the_first_lets_go_of_an_embedded_redis() -> None:
+def test_the_first_signal_releases_an_embedded_redis() -> None:
     words = ("on_start", "--workers", "2", "--embedded")
     with (
         tempfile.TemporaryDirectory(prefix="cw", dir="/tmp", ignore_cleanup_errors=True) as directory,
@@ -72,7 +72,7 @@ def test_the_first_lets_go_of_an_embedded_redis() -> None:
 
 
 @SIGNALS
-def test_the_first_ends_an_import(number: signal.Signals) -> None:
+def test_the_first_signal_ends_an_import(number: signal.Signals) -> None:
     with hanging("waits", "on_start", HANG_IMPORT="1") as served:
         served.wait_for("the import hangs")
         served.signal(number)
@@ -82,7 +82,7 @@ def test_the_first_ends_an_import(number: signal.Signals) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="which processes it has started is only known there")
 @SIGNALS
 @pytest.mark.parametrize("delay", [0, 0.1, 0.2])
-def test_a_signal_while_the_worker_begins_prints_no_traceback(number: signal.Signals, delay: float) -> None:
+def test_a_signal_while_a_worker_starts_prints_no_traceback(number: signal.Signals, delay: float) -> None:
     with hanging("waits", "on_start") as served:
         children = Path(f"/proc/{served.pid}/task/{served.pid}/children")
         while not children.read_text():
@@ -94,7 +94,7 @@ def test_a_signal_while_the_worker_begins_prints_no_traceback(number: signal.Sig
 
 @SIGNALS
 @ENDS
-def test_a_second_one_ends_a_stop(what: str, number: signal.Signals) -> None:
+def test_a_second_signal_ends_a_stop(what: str, number: signal.Signals) -> None:
     with hanging(what, "on_stop") as served:
         served.wait_for("INFO crosswire.serve: listening")
         served.signal(TERM)
@@ -104,7 +104,7 @@ def test_a_second_one_ends_a_stop(what: str, number: signal.Signals) -> None:
         assert served.output.count("hangs in on_stop") == 1
 
 
-def test_a_second_one_ends_a_stop_of_several_that_nothing_can_break_off(redis: RedisProcess) -> None:
+def test_a_second_signal_ends_a_stop_of_several_workers_that_can_not_be_cancelled(redis: RedisProcess) -> None:
     words = ("--workers", "2", "--redis", redis.url, "--prefix", "stubborn:")
     with hanging("stubborn", "on_stop", *words) as served:
         served.wait_for("INFO crosswire.serve: listening")

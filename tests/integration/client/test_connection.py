@@ -7,7 +7,7 @@ import pytest
 
 from crosswire.client import Client
 from crosswire.errors import NotConnected, Refused
-from crosswire.transport.connector import ConnectTarget
+from crosswire.transport.client_connection import ConnectTarget
 from crosswire.types import Close
 from tests.integration.client.fake_server import FakeServer, SilentServer
 from tests.integration.client.helpers import HookRecorder, quick_client

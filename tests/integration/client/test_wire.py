@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL
-from crosswire.transport.connector import ConnectTarget
+from crosswire.transport.client_connection import ConnectTarget
 from tests.integration.client.fake_server import FakeServer
 from tests.integration.client.helpers import HookRecorder, quick_client
 from tests.support.aio import wait_until

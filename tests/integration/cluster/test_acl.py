@@ -54,7 +54,7 @@ def failures_of(server: Server) -> list[SubscriptionFailure]:
     return failures
 
 
-async def test_who_can_not_hear_a_room_does_not_join_it(
+async def test_a_join_fails_if_the_channel_of_the_room_is_forbidden(
     one: RedisProcess, two: RedisProcess, user: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     for process in (one, two):
@@ -87,7 +87,7 @@ async def test_who_can_not_hear_a_room_does_not_join_it(
         assert socket.rooms == {"chat": {"r"}}
 
 
-async def test_an_identity_that_can_not_be_heard_is_not_taken(one: RedisProcess, user: str) -> None:
+async def test_identify_fails_if_the_channel_of_the_user_is_forbidden(one: RedisProcess, user: str) -> None:
     allow(one, user, *(each for each in NEEDED if each != "u:*"), "u:bob", "u:1")
     server = make_server("a", bus_of(user, one))
     async with running(server), client(server, "1"):
@@ -101,7 +101,7 @@ async def test_an_identity_that_can_not_be_heard_is_not_taken(one: RedisProcess,
         assert socket.user == "bob"
 
 
-async def test_a_connection_is_served_though_its_user_can_not_be_heard(
+async def test_a_connection_is_served_though_the_channel_of_its_user_is_forbidden(
     one: RedisProcess, user: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     allow(one, user, *(each for each in NEEDED if each != "u:*"))
@@ -113,7 +113,7 @@ async def test_a_connection_is_served_though_its_user_can_not_be_heard(
         assert any(f"{user}:u:1" in each.getMessage() for each in caplog.records)
 
 
-async def test_a_channel_that_can_not_be_heard_keeps_no_handler(one: RedisProcess, user: str) -> None:
+async def test_a_failed_subscription_keeps_no_handler(one: RedisProcess, user: str) -> None:
     allow(one, user, *NEEDED, "c:good")
     node, heard = Node("a", redis=bus_of(user, one)), list[Any]()
     async with running(node):
@@ -129,7 +129,7 @@ async def test_a_channel_that_can_not_be_heard_keeps_no_handler(one: RedisProces
 
 
 @pytest.mark.parametrize("missing", ["a", "n:*", "i:*", "e"])
-async def test_a_node_that_could_hear_nobody_does_not_start(one: RedisProcess, user: str, missing: str) -> None:
+async def test_a_node_does_not_start_without_its_channels(one: RedisProcess, user: str, missing: str) -> None:
     allow(one, user, *(each for each in NEEDED if each != missing))
     server = make_server("a", bus_of(user, one))
     with pytest.raises(ConfigError, match="NOPERM"):
@@ -137,7 +137,7 @@ async def test_a_node_that_could_hear_nobody_does_not_start(one: RedisProcess, u
     assert not server.running
 
 
-async def test_where_nobody_tells_who_listens_names_and_users_are_one_all_the_same(
+async def test_names_and_users_are_unique_without_the_right_to_count_listeners(
     one: RedisProcess, user: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     one.command("ACL", "SETUSER", user, "on", ">pw", "resetchannels", f"&{user}:*", "-@all")
@@ -155,7 +155,7 @@ async def test_where_nobody_tells_who_listens_names_and_users_are_one_all_the_sa
 
 
 @pytest.mark.parametrize("missing", ["csbp:server_bridge", "ws:broadcast", "ws:private_socket"])
-async def test_nor_does_one_among_original_servers(one: RedisProcess, user: str, missing: str) -> None:
+async def test_users_are_unique_among_original_servers_too(one: RedisProcess, user: str, missing: str) -> None:
     allow(one, user, *NEEDED)
     channels = {"csbp:server_bridge", "ws:broadcast", "ws:private_socket"} - {missing}
     one.command("ACL", "SETUSER", user, *(f"&{each}" for each in sorted(channels)))
@@ -186,9 +186,7 @@ async def test_a_room_that_one_redis_refuses_is_heard_over_the_other(
         await wait_until(lambda: len(members._members.common_paths() or ()) == 2)
 
 
-async def test_what_may_not_be_published_is_told(
-    one: RedisProcess, user: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_forbidden_publish_is_reported(one: RedisProcess, user: str, caplog: pytest.LogCaptureFixture) -> None:
     allow(one, user, *NEEDED)
     node = Node("a", redis=bus_of(user, one))
     async with running(node):
@@ -204,7 +202,9 @@ async def test_what_may_not_be_published_is_told(
         assert "secret" not in line
 
 
-async def test_what_one_redis_may_not_publish_another_does(one: RedisProcess, two: RedisProcess, user: str) -> None:
+async def test_a_message_forbidden_on_one_redis_is_published_on_another(
+    one: RedisProcess, two: RedisProcess, user: str
+) -> None:
     writer = f"writer{user}"
     for process in (one, two):
         allow(process, user, *NEEDED, "r:*")

@@ -14,7 +14,7 @@ from tests.support.aio import wait_until
 from tests.support.record_channels import record_channels
 
 
-async def test_every_subscriber_hears_a_publish_and_the_publisher_too(bus: Bus) -> None:
+async def test_every_subscriber_gets_a_message_and_the_publisher_too(bus: Bus) -> None:
     server = make_server("c", bus)
     a, b = Node("a", bus=bus), Node("b", bus=bus)
     async with running(a, b, server):
@@ -39,7 +39,7 @@ async def test_a_publisher_that_does_not_listen_hears_nothing(bus: Bus) -> None:
         assert heard.calls == [("a", 1), ("a", None)]
 
 
-async def test_several_handlers_and_how_they_end(bus: Bus, listened: Callable[[], dict[str, int]]) -> None:
+async def test_several_handlers_of_a_channel_can_be_removed(bus: Bus, listened: Callable[[], dict[str, int]]) -> None:
     async with running_nodes(bus, "a", "b") as (a, b):
         first, second = Heard(), Heard()
         await b.subscribe("orders", first)
@@ -104,7 +104,7 @@ async def test_subscriptions_live_on_after_a_restart_of_the_node(bus: Bus) -> No
             await wait_until(lambda: len(heard.calls) == 2)
 
 
-async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
+async def test_misuse_raises_where_it_happens(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,):
         for channel in ("", "$x", 5):
             with pytest.raises(UsageError):

@@ -51,7 +51,7 @@ def answers(heard: list[Message], format: str) -> list[dict[str, Any]]:
     return [each for each in said if each.get("isCallback")]
 
 
-async def test_whom_messages_of_an_original_reach(redis_process: RedisProcess, format: str) -> None:
+async def test_recipients_of_messages_of_an_original(redis_process: RedisProcess, format: str) -> None:
     bus = compat_bus(redis_process, format)
     b = make_server("b", bus)
     room = {"roomNamespace": "chat", "roomId": "r"}
@@ -76,7 +76,7 @@ async def test_whom_messages_of_an_original_reach(redis_process: RedisProcess, f
         assert b.cluster.refused == 0
 
 
-async def test_what_is_no_message_is_refused_and_counted(redis_process: RedisProcess, format: str) -> None:
+async def test_an_invalid_message_is_refused_and_counted(redis_process: RedisProcess, format: str) -> None:
     bus = compat_bus(redis_process, format)
     b = make_server("b", bus)
     heard = Heard()
@@ -118,7 +118,7 @@ async def test_data_that_is_no_json_is_refused_where_a_client_wants_messagepack(
     assert "refused" in record.message
 
 
-async def test_events_of_originals_and_whom_they_are_for(redis_process: RedisProcess, format: str) -> None:
+async def test_recipients_of_events_of_an_original(redis_process: RedisProcess, format: str) -> None:
     node = Node("b", bus=compat_bus(redis_process, format))
     heard = Heard()
     node.on("x", heard)
@@ -192,7 +192,9 @@ async def test_a_node_without_a_handler_is_no_answer_that_was_expected(
         assert [(each.sender, each.data) async for each in stream] == [("c", "yes")]
 
 
-async def test_originals_are_no_members_so_who_is_asked_must_be_said(redis_process: RedisProcess, format: str) -> None:
+async def test_originals_are_not_members_so_the_expected_answers_must_be_given(
+    redis_process: RedisProcess, format: str
+) -> None:
     node = Node("b", bus=compat_bus(redis_process, format))
     async with running(node):
         with pytest.raises(UsageError, match=r"to=.*expect="):
@@ -205,7 +207,7 @@ async def test_originals_are_no_members_so_who_is_asked_must_be_said(redis_proce
         assert (dict(replies), replies.errors, replies.missing) == ({}, {}, ("b",))
 
 
-async def test_what_an_original_has_no_message_for_is_refused_before_anybody_gets_it(
+async def test_a_message_that_the_original_lacks_is_refused_before_anybody_gets_it(
     redis_process: RedisProcess, format: str
 ) -> None:
     bus = compat_bus(redis_process, format)
@@ -240,7 +242,9 @@ async def test_what_an_original_has_no_message_for_is_refused_before_anybody_get
         assert socket.rooms == {}
 
 
-async def test_an_answer_that_an_original_can_not_hold_is_an_error(redis_process: RedisProcess, format: str) -> None:
+async def test_an_answer_that_the_original_can_not_represent_is_an_error(
+    redis_process: RedisProcess, format: str
+) -> None:
     bus = compat_bus(redis_process, format)
     a, b = Node("a", bus=bus), Node("b", bus=bus)
     async with running(a, b):
@@ -249,7 +253,7 @@ async def test_an_answer_that_an_original_can_not_hold_is_an_error(redis_process
             await a.call("b", "x")
 
 
-async def test_what_we_can_not_hold_is_an_error(redis_process: RedisProcess) -> None:
+async def test_an_answer_of_an_original_that_can_not_be_decoded_is_an_error(redis_process: RedisProcess) -> None:
     node = Node("b", bus=compat_bus(redis_process, "msgpack"))
     node.on("x", Heard())
     strange = msgspec.msgpack.Ext(5, b"?")
@@ -315,7 +319,7 @@ async def test_without_auto_unsubscribe_channels_are_kept(redis_process: RedisPr
         assert (await peer.receive()).event == "news"
 
 
-async def test_among_ours_there_is_more_than_the_original_knows(redis_process: RedisProcess, format: str) -> None:
+async def test_crosswire_nodes_use_more_than_the_original_has(redis_process: RedisProcess, format: str) -> None:
     bus = compat_bus(redis_process, format)
     a, b = make_server("a", bus), make_server("b", bus)
     async with running(a, b), client(a, "1") as old, client(b, "2"):
@@ -327,7 +331,7 @@ async def test_among_ours_there_is_more_than_the_original_knows(redis_process: R
             assert (await old.closed()).code == 4012
 
 
-async def test_a_node_of_another_dialect_is_told_of_and_welcome(
+async def test_a_node_with_another_dialect_is_accepted_with_a_warning(
     redis_process: RedisProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     buses = {format: compat_bus(redis_process, format) for format in FORMATS}

@@ -48,7 +48,7 @@ async def test_a_thousand_users_on_three_nodes_at_once_keep_one_connection_each(
 
 
 @pytest.mark.parametrize(("duplicates", "survivor"), [("replace", "b"), ("refuse", "a")])
-async def test_of_two_that_come_one_after_the_other(bus: Bus, duplicates: str, survivor: str) -> None:
+async def test_the_newer_of_two_connections_of_a_user_stays(bus: Bus, duplicates: str, survivor: str) -> None:
     async with running_servers(bus, "a", "b", duplicates=duplicates) as (a, b), client(a, "1") as first:
         second = await log_in(b, "1")
         close = await (first.closed() if survivor == "b" else second.receive(timeout=5))
@@ -58,7 +58,7 @@ async def test_of_two_that_come_one_after_the_other(bus: Bus, duplicates: str, s
         second.close()
 
 
-async def test_allow_keeps_all(bus: Bus) -> None:
+async def test_allow_keeps_all_connections(bus: Bus) -> None:
     async with (
         running_servers(bus, "a", "b", duplicates="allow") as (a, b),
         client(a, "1") as one,
@@ -98,7 +98,7 @@ async def test_identify_replaces_a_connection_on_another_node(bus: Bus) -> None:
         assert (await renamed.receive()).event == "x"
 
 
-async def test_a_claim_of_an_older_connection_is_answered_with_ones_own(bus: Bus) -> None:
+async def test_the_claim_of_an_older_connection_is_answered_with_the_newer_claim(bus: Bus) -> None:
     async with running_servers(bus, "a") as (a,), client(a, "1") as peer, scripted_node(bus) as scripted:
         bodies: list[bytes] = []
         channel = scripted.channels.user("1")

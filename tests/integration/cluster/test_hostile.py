@@ -175,7 +175,7 @@ async def test_a_stamp_from_the_future_moves_no_clock_and_is_counted(bus: Bus) -
         assert max(each.stamp for each in scripted.beats) < time.time_ns() // 1000 + year // 2
 
 
-async def test_a_node_beats_on_whatever_it_was_told(bus: Bus) -> None:
+async def test_no_message_stops_the_beats_of_a_node(bus: Bus) -> None:
     async with running_servers(bus, "a") as (a,), scripted_node(bus) as scripted:
         for message in HOSTILE:
             scripted.port.publish(scripted.channels.nodes, msgspec.msgpack.encode(message))
@@ -203,7 +203,7 @@ SERVICES: list[tuple[str, Any]] = [
 ]
 
 
-async def test_a_service_that_is_asked_nonsense_answers(bus: Bus) -> None:
+async def test_a_service_answers_an_invalid_request(bus: Bus) -> None:
     async with running_servers(bus, "a") as (a,), scripted_node(bus) as scripted:
         answers: list[bytes] = []
         channel = scripted.channels.incarnation(scripted.incarnation)

@@ -43,7 +43,7 @@ class Changes:
         self.infos.append(info)
 
 
-async def test_who_is_there_and_who_comes_and_goes(bus: Bus) -> None:
+async def test_members_joins_and_leaves_are_reported(bus: Bus) -> None:
     began = time.time()
     async with running_nodes(bus, "a") as (a,):
         changes = Changes(a)
@@ -61,7 +61,7 @@ async def test_who_is_there_and_who_comes_and_goes(bus: Bus) -> None:
         assert list(a.nodes) == ["a"]
 
 
-async def test_a_newcomer_knows_all_when_it_has_started(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_new_node_knows_all_members_when_it_has_started(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     set_default(monkeypatch, Members, "welcome_timeout", 30)  # it does not wait that long, but until all have answered
     async with running_nodes(bus, *"abcde"), Node("f", bus=bus) as f:
         assert f.nodes.keys() == set("abcdef")
@@ -127,9 +127,7 @@ async def test_the_name_of_a_node_that_does_not_answer_is_taken_over(bus: Bus) -
             assert successor.running
 
 
-async def test_while_a_name_may_be_another_ones_nothing_is_handled_for_it(
-    bus: Bus, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_node_handles_nothing_until_its_name_is_its_own(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     set_default(monkeypatch, Members, "holder_timeout", 30)
     async with running_nodes(bus, "a") as (a,), scripted_node(bus, "b") as holder:
         await wait_until(lambda: "b" in a.nodes)
@@ -148,7 +146,7 @@ async def test_while_a_name_may_be_another_ones_nothing_is_handled_for_it(
         assert heard.calls == []
 
 
-async def test_what_came_for_a_name_while_it_was_taken_over_is_handled_by_a_node_that_can_do_its_work(bus: Bus) -> None:
+async def test_events_for_a_name_that_is_taken_over_are_handled_by_the_started_node(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,), scripted_node(bus, "b") as holder:
         await wait_until(lambda: "b" in a.nodes)
         successor, heard = Node("b", bus=bus), Heard()
@@ -168,7 +166,7 @@ async def test_what_came_for_a_name_while_it_was_taken_over_is_handled_by_a_node
         await successor.stop()
 
 
-async def test_a_server_whose_name_is_another_ones_now_sends_its_clients_away(bus: Bus) -> None:
+async def test_a_server_that_lost_its_name_closes_its_clients(bus: Bus) -> None:
     async with running_servers(bus, "a") as (a,), client(a, "1") as peer, scripted_node(bus) as scripted:
         incarnation = a.cluster.incarnation
         scripted.native.send_to_incarnation(
@@ -184,7 +182,7 @@ async def test_a_server_whose_name_is_another_ones_now_sends_its_clients_away(bu
         await wait_until(lambda: not a.running and not a.cluster.running)
 
 
-async def test_a_member_that_is_silent_is_asked_before_it_is_given_up() -> None:
+async def test_a_silent_member_is_asked_before_it_is_given_up() -> None:
     bus = MemoryBus()
     async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
         await wait_until(lambda: "scripted" in a.nodes)
@@ -204,7 +202,7 @@ async def test_a_member_that_is_silent_is_asked_before_it_is_given_up() -> None:
         assert loop.time() - began > SUSPECT_AFTER + DEAD_AFTER - 1  # it lived on after its answer
 
 
-async def test_hooks_that_fail_disturb_nobody(bus: Bus) -> None:
+async def test_failing_hooks_do_not_affect_the_cluster(bus: Bus) -> None:
     def broken(*arguments: object) -> None:
         raise RuntimeError("broken")
 

@@ -80,7 +80,7 @@ def in_thread(call: Callable[[], Any], *, loop: bool) -> BaseException | None:
 
 
 @pytest.mark.parametrize("loop", [False, True], ids=["no loop", "a loop of its own"])
-async def test_calls_from_another_thread_are_refused_and_harm_nothing(bus: Bus, loop: bool) -> None:
+async def test_calls_from_another_thread_are_refused(bus: Bus, loop: bool) -> None:
     server, node = make_server("a", bus), Node("n", bus=bus)
     async with running(server, node), client(server, "1") as one, client(server, "2") as two:
         await one.call("join", ["r", "1"])
@@ -101,14 +101,14 @@ async def test_calls_from_another_thread_are_refused_and_harm_nothing(bus: Bus, 
         assert (await two.receive()).event == "late"
 
 
-async def test_what_the_error_says_helps(bus: Bus) -> None:
+async def test_the_advice_of_the_error_works(bus: Bus) -> None:
     async with running(server := make_server("a", bus)), client(server, "1") as one:
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(lambda: loop.call_soon_threadsafe(server.everyone.send, "news"))
         assert (await one.receive()).event == "news"
 
 
-def test_without_a_running_loop_it_is_refused_too() -> None:
+def test_calls_without_a_running_loop_are_refused_too() -> None:
     server = make_server("a", MemoryBus())
     runner = asyncio.Runner()
     with runner:
@@ -129,7 +129,7 @@ BEFORE = [name for name in CALLS if not name.startswith("socket") and name != "n
 
 
 @pytest.mark.parametrize("name", BEFORE)
-async def test_nothing_vanishes_before_the_start_or_after_the_stop(name: str) -> None:
+async def test_calls_before_the_start_and_after_the_stop_raise(name: str) -> None:
     bus = MemoryBus()
 
     async def use(server: Server, node: Node) -> None:
@@ -168,7 +168,7 @@ BAD = st.tuples(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(GOOD, BAD, st.tuples(st.just("turn"), st.just(""))), max_size=25))
-async def test_whatever_fails_in_between_what_is_right_arrives_once_and_in_order(steps: list[tuple[str, str]]) -> None:
+async def test_valid_messages_between_failures_arrive_once_and_in_order(steps: list[tuple[str, str]]) -> None:
     server = make_server("a", MemoryBus(), limits=Limits(rooms=1))
     async with connect(server, "/?id=1") as one:
         socket = server.socket_of("1")
@@ -245,7 +245,7 @@ async def test_a_handler_that_can_not_subscribe_is_not_kept(bus: Bus) -> None:
         assert not_kept.calls == []
 
 
-async def test_whoever_can_not_join_is_not_in(bus: Bus) -> None:
+async def test_a_socket_whose_join_failed_is_not_in_the_room(bus: Bus) -> None:
     async with running(server := make_server("a", bus)), client(server, "1"):
         socket = server.socket_of("1")
         assert socket is not None
@@ -272,7 +272,7 @@ class Typed(msgspec.Struct):
 
 
 @pytest.mark.parametrize("waits", [False, True])
-async def test_what_comes_to_nothing_does_not_use_up_a_handler_that_is_called_once(bus: Bus, waits: bool) -> None:
+async def test_an_ignored_event_does_not_use_up_a_handler_added_with_once(bus: Bus, waits: bool) -> None:
     got: list[int] = []
 
     async def later(_who: Any, data: Typed) -> None:
@@ -309,7 +309,7 @@ async def test_what_comes_to_nothing_does_not_use_up_a_handler_that_is_called_on
         assert got == [7]
 
 
-async def test_an_event_that_is_dropped_does_not_use_up_a_handler_that_is_called_once() -> None:
+async def test_a_dropped_event_does_not_use_up_a_handler_added_with_once() -> None:
     go, got = asyncio.Event(), list[str]()
 
     async def once(_socket: Socket, data: str) -> None:

@@ -45,7 +45,7 @@ async def test_a_node_that_started_without_redis_finds_its_name_taken_later() ->
         await late.stop()
 
 
-async def test_of_two_that_start_at_once_under_one_name_one_is_left(redis_bus: Redis) -> None:
+async def test_one_of_two_nodes_that_start_at_once_with_one_name_stays(redis_bus: Redis) -> None:
     bus = redis_bus
     twins = [Node("twin", bus=bus) for _ in range(2)]
     results = await asyncio.gather(*(each.start() for each in twins), return_exceptions=True)

@@ -12,7 +12,7 @@ from tests.integration.cluster.support import Heard, client, make_server, runnin
 from tests.support.aio import wait_until
 
 
-async def test_a_node_alone_asks_itself() -> None:
+async def test_a_single_node_gets_its_own_requests() -> None:
     async with Node("a") as node:
         node.on("x", lambda sender, data: [sender, data])
         assert await node.call("a", "x", 1) == ["a", 1]
@@ -30,7 +30,7 @@ async def test_a_node_alone_asks_itself() -> None:
         assert (node.gaps, node.dropped, node.refused) == (0, 0, 0)
 
 
-async def test_a_server_alone_is_a_node_too() -> None:
+async def test_a_single_server_is_a_node_too() -> None:
     server = Server("a", port=0)
     server.cluster.on("x", lambda: 1)
     await server.start(listen=False)
@@ -41,7 +41,7 @@ async def test_a_server_alone_is_a_node_too() -> None:
         server.cluster.send("x")
 
 
-async def test_names_are_made_up_where_none_is_given(bus: Bus) -> None:
+async def test_a_missing_name_is_generated(bus: Bus) -> None:
     one, other = Node(bus=bus), Node(bus=bus)
     async with running(one, other):
         assert one.name != other.name
@@ -97,7 +97,7 @@ async def test_stop_waits_for_handlers_and_cancels_those_that_take_too_long(bus:
             await call
 
 
-async def test_what_is_published_just_before_the_stop_arrives(bus: Bus) -> None:
+async def test_messages_published_just_before_the_stop_arrive(bus: Bus) -> None:
     heard = Heard()
     async with running_servers(bus, "a") as (a,), client(a, "1") as peer:
         a.cluster.on("x", heard)
@@ -142,7 +142,7 @@ BAD: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", BAD, ids=["two buses", "another scheme", "none", "one twice"])
 @pytest.mark.parametrize("kind", [Node, Server])
-def test_options_that_can_not_work_are_told_at_once(kind: type[Node] | type[Server], options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused_at_once(kind: type[Node] | type[Server], options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         kind("a", **options)
 

@@ -45,7 +45,7 @@ async def outage(redis: RedisProcess, *nodes: Node) -> AsyncIterator[None]:
     await asyncio.to_thread(redis.restart)
 
 
-async def test_local_work_goes_on(redis: RedisProcess) -> None:
+async def test_local_delivery_goes_on_during_an_outage(redis: RedisProcess) -> None:
     a = make_server("a", bus_over(redis))
     heard = Heard(answer=1)
     a.cluster.on("x", heard)
@@ -91,7 +91,7 @@ async def test_audiences_name_the_nodes_that_can_not_be_reached(redis: RedisProc
         assert asyncio.get_running_loop().time() - began < 1
 
 
-async def test_what_is_sent_meanwhile_arrives_when_redis_is_back(redis: RedisProcess) -> None:
+async def test_messages_sent_during_an_outage_arrive_afterwards(redis: RedisProcess) -> None:
     bus = bus_over(redis)
     a, b = make_server("a", bus), make_server("b", bus)
     heard = Heard()
@@ -128,7 +128,7 @@ async def test_a_full_buffer_drops_or_raises_and_counts(redis: RedisProcess, ove
         await wait_until(lambda: heard.calls[-1][1] == [100])
 
 
-async def test_what_a_full_buffer_refuses_is_sent_to_nobody_and_leaves_no_gap(redis: RedisProcess) -> None:
+async def test_a_message_refused_by_a_full_buffer_leaves_no_gap(redis: RedisProcess) -> None:
     bus = bus_over(redis, buffer=20_000, overflow="raise")
     a, b = make_server("a", bus), make_server("b", bus)
     heard, gaps = Heard(), list[GapInfo]()
@@ -155,7 +155,7 @@ async def test_what_a_full_buffer_refuses_is_sent_to_nobody_and_leaves_no_gap(re
         assert [gap for gap in gaps[told:] if not gap.url] == []
 
 
-async def test_all_works_again_soon_after_the_return_without_a_restart(redis: RedisProcess) -> None:
+async def test_everything_works_again_soon_after_the_outage(redis: RedisProcess) -> None:
     bus = bus_over(redis)
     a, b = make_server("a", bus), make_server("b", bus)
     b.cluster.on("x", lambda: "again")
@@ -226,7 +226,7 @@ async def test_of_users_that_logged_in_twice_meanwhile_one_connection_is_left(
             assert sum(server.socket_of("1") is not None for server in servers) == 1
 
 
-async def test_a_connection_that_died_meanwhile_keeps_nobody_out_when_redis_is_back(redis: RedisProcess) -> None:
+async def test_a_connection_that_died_during_an_outage_is_dropped_for_a_newer_one(redis: RedisProcess) -> None:
     bus = bus_over(redis)
     servers: list[Server] = [
         make_server(name, bus, duplicates="refuse", heartbeat=Heartbeat(probe=0.5)) for name in "ab"

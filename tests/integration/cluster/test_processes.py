@@ -18,7 +18,7 @@ START = 15.0
 """Seconds for a process to start, on a machine that has other things to do."""
 
 
-async def test_a_killed_node_is_found_out_and_its_successor_takes_the_name(
+async def test_a_killed_node_is_detected_and_its_successor_takes_the_name(
     redis_bus: Redis, redis_process: RedisProcess
 ) -> None:
     async with running_nodes(redis_bus, "a") as (a,):
@@ -47,7 +47,7 @@ async def test_a_killed_node_is_found_out_and_its_successor_takes_the_name(
                 assert await a.call("b", "nodes") == ["b", "a"]
 
 
-async def test_a_frozen_node_is_found_out_and_comes_back(redis_bus: Redis, redis_process: RedisProcess) -> None:
+async def test_a_frozen_node_is_detected_and_comes_back(redis_bus: Redis, redis_process: RedisProcess) -> None:
     async with running_nodes(redis_bus, "a") as (a,):
         changes = Changes(a)
         loop = asyncio.get_running_loop()

@@ -134,7 +134,7 @@ async def test_gather_asks_the_clients_of_all_nodes(bus: Bus) -> None:
         assert await a.user("99").gather("ask") == {}
 
 
-async def test_gather_names_who_refused_and_who_was_silent_on_other_nodes(
+async def test_gather_names_users_on_other_nodes_that_refused_or_were_silent(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_default(monkeypatch, ClusterDispatcher, "gather_margin", 30)

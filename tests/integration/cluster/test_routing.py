@@ -46,7 +46,7 @@ LOCAL_SENDS: list[tuple[Callable[[Server | Node], object], str]] = [
 ]
 
 
-async def test_whom_a_send_reaches_from_each_node(bus: Bus) -> None:
+async def test_recipients_of_a_send_from_each_node(bus: Bus) -> None:
     worker = Node("worker", bus=bus)
     async with (
         running_servers(bus, "a", "b", "c") as (a, b, c),
@@ -153,7 +153,7 @@ async def test_channels_are_listened_on_while_somebody_is_there(bus: Bus, listen
         await wait_until(lambda: listened().keys() == own)
 
 
-async def test_a_node_without_clients_hears_nothing_that_is_for_clients(bus: Bus, listened: Listened) -> None:
+async def test_a_node_without_clients_gets_no_messages_for_clients(bus: Bus, listened: Listened) -> None:
     async with running(node := Node("worker", bus=bus)):
         assert listened().keys() == {"a", "n:worker", f"i:{node.incarnation}"}
 
@@ -184,7 +184,7 @@ async def test_joining_again_during_a_leave_keeps_the_subscription(bus: Bus) -> 
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_after_churn_the_channels_are_those_of_the_model(bus: Bus, listened: Listened, seed: int) -> None:
+async def test_after_many_joins_and_leaves_the_channels_are_right(bus: Bus, listened: Listened, seed: int) -> None:
     choose = random.Random(seed)
     async with running_servers(bus, "a", "b") as (a, b):
         places = {"1": a, "2": a, "3": b, "4": b}
@@ -248,7 +248,7 @@ async def test_another_user_of_a_connection_is_reachable_when_identify_returns(b
         await peer.receive("y")
 
 
-async def test_names_of_rooms_and_users_that_look_alike_are_apart(bus: Bus) -> None:
+async def test_similar_names_of_rooms_and_users_are_separate(bus: Bus) -> None:
     async with running_servers(bus, "a", "b") as (a, b), client(b, "r:1:ab") as odd, client(b, "e") as plain:
         for peer, room in ((odd, ["a", "b:c"]), (plain, ["a:b", "c"])):
             await peer.call("join", room)

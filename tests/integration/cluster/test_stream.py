@@ -56,7 +56,7 @@ async def test_a_refusal_is_an_item_like_any_other(bus: Bus) -> None:
         }
 
 
-async def test_targets_and_the_end(bus: Bus) -> None:
+async def test_a_stream_has_targets_and_ends(bus: Bus) -> None:
     server = make_server("c", bus)
     a, b = Node("a", bus=bus), Node("b", bus=bus)
     for node in (a, b, server.cluster):
@@ -70,7 +70,7 @@ async def test_targets_and_the_end(bus: Bus) -> None:
         assert len([reply async for reply in stream]) == 2
 
 
-async def test_who_is_silent_is_missing_at_the_end(bus: Bus) -> None:
+async def test_a_silent_node_is_missing_at_the_end(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,), scripted_node(bus):
         a.on("x", lambda: 1)
         await wait_until(lambda: "scripted" in a.nodes)
@@ -115,7 +115,7 @@ async def test_replies_that_came_can_be_read_later(bus: Bus) -> None:
         assert {reply.sender async for reply in stream} == set("abc")
 
 
-async def test_misuse_is_told_where_it_happens(bus: Bus) -> None:
+async def test_misuse_raises_where_it_happens(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,):
         with pytest.raises(InvalidPayload):
             a.stream("x", object())

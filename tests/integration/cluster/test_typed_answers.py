@@ -35,7 +35,7 @@ NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ANSWER = {"when": NOON.isoformat(), "counts": {"1": 2}}
 
 
-async def test_nodes(bus: Bus) -> None:
+async def test_answers_of_nodes_are_converted(bus: Bus) -> None:
     async with running_nodes(bus, "a", "b") as (a, b):
         for node, answer in ((a, {"x": 1}), (b, {"x": "1"})):
             node.on("point", lambda sender, data, answer=answer: answer)
@@ -83,7 +83,7 @@ async def test_a_type_that_cannot_be_is_told_before_anything_is_sent(bus: Bus) -
 
 
 @pytest.mark.parametrize("headers", [None, MSGPACK], ids=["json", "msgpack"])
-async def test_clients_wherever_they_are_connected(bus: Bus, headers: dict[str, str] | None) -> None:
+async def test_answers_of_clients_on_any_node_are_converted(bus: Bus, headers: dict[str, str] | None) -> None:
     here, there, worker = make_server("here", bus), make_server("there", bus), Node("worker", bus=bus)
     async with (
         running(here, there, worker),
@@ -104,7 +104,7 @@ async def test_clients_wherever_they_are_connected(bus: Bus, headers: dict[str, 
             assert replies.missing == ()
 
 
-async def test_one_client() -> None:
+async def test_the_answer_of_one_client_is_converted() -> None:
     server = make_server("here", MemoryBus())
     async with running(server), client(server, "1") as peer:
         (socket,) = server.sockets

@@ -12,7 +12,7 @@ SERVER = "examples/cross_server/server.py"
 SENDER = "examples/cross_server/sender.py"
 
 
-def test_one_command_runs_it_to_its_end() -> None:
+def test_one_command_runs_the_example_to_its_end() -> None:
     with running(RUN, "--pace", "0.5") as run:
         run.wait_for(r"serverA \| Done")
         assert run.wait() == 0
@@ -47,7 +47,7 @@ def test_the_programs_meet_in_whatever_order_they_are_started() -> None:
             assert "Traceback" not in server.output + sender.output
 
 
-def test_a_name_in_use_is_said() -> None:
+def test_a_name_in_use_is_reported() -> None:
     with running(SERVER, "--name", "serverB") as first:
         first.wait_for(r"^embedded:cross-server works$")
         with running(RUN) as run:
@@ -57,7 +57,7 @@ def test_a_name_in_use_is_said() -> None:
             assert "Traceback" not in run.output
 
 
-def test_ctrl_c_ends_all(place: EmbeddedPlace) -> None:
+def test_ctrl_c_ends_all_programs(place: EmbeddedPlace) -> None:
     with running(RUN, "--pace", "60") as run:
         run.wait_for(r"serverD \| serverA says: Hello everybody")
         assert run.interrupt() == 0
@@ -66,7 +66,7 @@ def test_ctrl_c_ends_all(place: EmbeddedPlace) -> None:
         place.wait_until_left()
 
 
-def test_nothing_outlives_a_run_that_is_killed(place: EmbeddedPlace) -> None:
+def test_no_process_outlives_a_killed_run(place: EmbeddedPlace) -> None:
     with running(RUN, "--pace", "60") as run:
         run.wait_for(r"serverD \| serverA says: Hello everybody")
         assert place.in_use

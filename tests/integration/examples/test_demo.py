@@ -77,7 +77,7 @@ class Ear:
         return found()[0]
 
 
-def test_it_runs_and_ends_with_ctrl_c() -> None:
+def test_the_demo_runs_and_ends_with_ctrl_c() -> None:
     with running(DEMO, "--port", "0", "--pace", "0.2") as demo:
         demo.wait_for(r"Ada is here")
         demo.wait_for(r"#lobby +Carmen: How does one message get to all of us")
@@ -90,7 +90,7 @@ def test_it_runs_and_ends_with_ctrl_c() -> None:
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_the_page_is_served_with_all_that_it_needs(demo: Script, path: str) -> None:
+def test_the_page_is_served_with_all_its_files(demo: Script, path: str) -> None:
     with urllib.request.urlopen(f"http://{address_of(demo)}{path}", timeout=10) as response:
         body = response.read().decode()
         assert response.headers["Content-Type"] == f"{FILES[path]}; charset=utf-8"
@@ -100,7 +100,7 @@ def test_the_page_is_served_with_all_that_it_needs(demo: Script, path: str) -> N
     assert "innerHTML" not in body  # what strangers write becomes text, never HTML
 
 
-async def test_a_visitor_takes_part(demo: Script) -> None:
+async def test_a_visitor_talks_in_rooms_to_users_and_to_everyone(demo: Script) -> None:
     address = address_of(demo)
 
     client = visitor(address, "Nora")
@@ -162,7 +162,7 @@ async def test_a_room_is_asked_and_hears_the_result(demo: Script) -> None:
         ("ask", {"room": "lobby", "question": "?", "options": ["a", "b"], "seconds": 1}, "NOT_IN_ROOM"),
     ],
 )
-async def test_what_makes_no_sense_is_refused(demo: Script, event: str, data: Any, code: str) -> None:
+async def test_invalid_requests_are_refused(demo: Script, event: str, data: Any, code: str) -> None:
     address = address_of(demo)
 
     async with visitor(address, "Nora") as client:
@@ -183,7 +183,7 @@ async def test_a_name_that_is_taken_on_any_node_or_none_is_refused(demo: Script,
 
 
 @pytest.mark.parametrize("node", ["node-1", "node-2"])
-async def test_who_comes_back_with_the_same_key_keeps_the_name(demo: Script, node: str) -> None:
+async def test_a_visitor_with_the_same_key_keeps_the_name(demo: Script, node: str) -> None:
     name = f"Pia {node}"
 
     closed: asyncio.Queue[Close] = asyncio.Queue()
@@ -293,7 +293,7 @@ async def test_visitors_kill_a_redis_and_a_node_and_nothing_is_lost() -> None:
         assert "Traceback" not in demo.output
 
 
-async def test_a_killed_redis_takes_nothing_along_of_what_the_launcher_says(demo: Script) -> None:
+async def test_news_of_the_launcher_are_published_on_both_redis(demo: Script) -> None:
     """What a Redis took may die with it before it is passed on: it has to have been given to the other one too."""
 
     def has_news(heard: list[tuple[str, bytes]]) -> bool:
@@ -305,7 +305,7 @@ async def test_a_killed_redis_takes_nothing_along_of_what_the_launcher_says(demo
         await aio.wait_until(lambda: has_news(first) and has_news(second), timeout=20)
 
 
-async def test_who_comes_while_no_redis_answers_sees_everybody_when_one_does() -> None:
+async def test_a_visitor_during_an_outage_of_redis_sees_everybody_afterwards() -> None:
     with running(DEMO, "--port", "0", "--pace", "0.2") as demo:
         demo.wait_for(r"Deniz joined")
         address = address_of(demo)
@@ -331,7 +331,7 @@ def names(picture: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ["redis-3", "launcher", "node-9"])
-async def test_nothing_else_is_killed(demo: Script, name: str) -> None:
+async def test_only_nodes_and_redis_can_be_killed(demo: Script, name: str) -> None:
     assert await refusal_of_kill(address_of(demo), name) == "NOT_ALLOWED"
 
 
@@ -365,7 +365,7 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_port_in_use_is_said_with_what_to_do() -> None:
+def test_a_port_in_use_is_reported_with_advice() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()

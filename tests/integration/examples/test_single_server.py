@@ -77,7 +77,7 @@ def test_the_client_gives_up_at_its_limit(server: Script) -> None:
         assert client.output.endswith("Gave up after 1 attempts\n")
 
 
-def test_a_port_in_use_is_said(server: Script) -> None:
+def test_a_port_in_use_is_reported(server: Script) -> None:
     with running(SERVER, "--port", port_of(server)) as second:
         assert second.wait() == 1
         assert "can't listen on" in second.output

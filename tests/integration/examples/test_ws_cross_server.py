@@ -13,7 +13,7 @@ CLIENTS = "examples/ws_cross_server/clients.py"
 CONTROL = "examples/ws_cross_server/control.py"
 
 
-def test_one_command_runs_it_and_checks_who_got_what(place: EmbeddedPlace) -> None:
+def test_one_command_runs_the_example_and_checks_the_recipients(place: EmbeddedPlace) -> None:
     with running(RUN, "--pace", "0") as run:
         run.wait_for(r"^Everybody got what was for them, and nothing else$")
         assert run.wait() == 0
@@ -34,7 +34,7 @@ def test_one_command_runs_it_and_checks_who_got_what(place: EmbeddedPlace) -> No
     assert len(heard) == 50 + 1 + 4 + 10 + 9
 
 
-def test_what_went_wrong_is_in_the_exit_code() -> None:
+def test_a_failed_check_is_in_the_exit_code() -> None:
     with running(SERVER, "--port", "0") as server:
         port = server.wait_for(r"listening on ws://127\.0\.0\.1:(\d+)")[1]
         with running(CLIENTS, "--ports", port, "--clients", "2") as clients:
@@ -49,7 +49,7 @@ def test_what_went_wrong_is_in_the_exit_code() -> None:
         assert "Traceback" not in server.output + clients.output + control.output
 
 
-def test_nothing_outlives_a_run_that_is_killed(place: EmbeddedPlace) -> None:
+def test_no_process_outlives_a_killed_run(place: EmbeddedPlace) -> None:
     with running(RUN, "--pace", "60") as run:
         run.wait_for(r"control \| Said 'Hello everyone'")
         assert place.in_use

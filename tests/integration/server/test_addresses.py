@@ -30,7 +30,7 @@ async def test_port_0_is_a_free_port_that_the_server_tells() -> None:
         assert str(one.port) in repr(one)
 
 
-async def test_ipv6() -> None:
+async def test_listening_on_ipv6() -> None:
     server = make_server(host="::1")
     async with server, connect(server, uri=f"ws://[::1]:{server.port}/?id=6") as peer:
         assert await peer.rest() == []
@@ -38,13 +38,13 @@ async def test_ipv6() -> None:
         assert (socket.user, socket.handshake.remote) == ("6", "::1")
 
 
-async def test_a_name() -> None:
+async def test_listening_on_a_host_name() -> None:
     server = make_server(host="localhost")
     async with server, connect(server, uri=f"ws://localhost:{server.port}/?id=1") as peer:
         assert await peer.rest() == []
 
 
-async def test_all_addresses() -> None:
+async def test_listening_on_all_addresses() -> None:
     server = make_server(host="0.0.0.0")
     async with server, connect(server, "1") as peer:
         assert await peer.rest() == []
@@ -76,7 +76,7 @@ class OfPort:
         return "", self._port
 
 
-async def test_a_free_port_that_is_taken_on_the_other_address_is_not_insisted_on(
+async def test_a_free_port_that_is_taken_on_another_address_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -99,7 +99,7 @@ async def test_a_free_port_that_is_taken_on_the_other_address_is_not_insisted_on
 
 
 @on_every_loop
-async def test_a_unix_socket(tmp_path: Path) -> None:
+async def test_listening_on_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     server = make_server(host=f"unix:{path}")
     server.on("echo", lambda socket, data: data)
@@ -118,7 +118,7 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
 
 
 @on_every_loop
-async def test_tls(tmp_path: Path) -> None:
+async def test_listening_with_tls(tmp_path: Path) -> None:
     of_server, of_client = tls_contexts(tmp_path)
     server = make_server(tls=of_server, limits=Limits(max_message=8_000_000, outbox=64_000_000))
     recorder = HookRecorder(server)
@@ -139,7 +139,7 @@ async def test_tls(tmp_path: Path) -> None:
                 pass
 
 
-async def test_tls_with_a_client_that_breaks_the_protocol_or_goes(tmp_path: Path) -> None:
+async def test_tls_clients_that_break_the_protocol_or_disconnect(tmp_path: Path) -> None:
     of_server, of_client = tls_contexts(tmp_path)
     server = make_server(tls=of_server, limits=Limits(max_message=1000))
     recorder = HookRecorder(server)
@@ -156,7 +156,7 @@ async def test_tls_with_a_client_that_breaks_the_protocol_or_goes(tmp_path: Path
         assert server.sockets == ()
 
 
-async def test_tls_refuses_who_does_not_trust_the_certificate(tmp_path: Path) -> None:
+async def test_a_client_that_does_not_trust_the_certificate_can_not_connect(tmp_path: Path) -> None:
     of_server, _ = tls_contexts(tmp_path)
     server = make_server(tls=of_server)
     async with server:
@@ -185,7 +185,7 @@ async def test_reuse_port_lets_two_servers_share_a_port() -> None:
 
 
 @pytest.mark.parametrize("reuse_port", [False, True])
-async def test_an_address_in_use(reuse_port: bool) -> None:
+async def test_an_address_in_use_is_refused(reuse_port: bool) -> None:
     one = make_server()
     async with one, connect(one, "1") as peer:
         two = make_server(port=one.port, reuse_port=reuse_port)
@@ -199,13 +199,13 @@ async def test_an_address_in_use(reuse_port: bool) -> None:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "unix:/no/such/folder/socket"])
-async def test_an_address_that_is_not_ours(host: str) -> None:
+async def test_an_address_of_another_machine_is_refused(host: str) -> None:
     server = make_server(host=host)
     with pytest.raises(ConfigError):
         await server.start()
 
 
-async def test_origins() -> None:
+async def test_only_allowed_origins_may_connect() -> None:
     server = make_server(origins=["https://example.com", "http://localhost:3000"])
     async with server:
         for origin in ("https://example.com", "http://localhost:3000", None):
@@ -254,13 +254,13 @@ async def test_a_unix_socket_that_was_left_behind_is_taken(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("port", [-1, 65536, "9000", None, True])
-def test_a_port_that_is_none_is_refused_at_once(port: Any) -> None:
+def test_an_invalid_port_is_refused_at_once(port: Any) -> None:
     with pytest.raises(ConfigError, match="65535"):
         Server(port=port)
 
 
 @pytest.mark.parametrize("mode", ["600", "660", "0666"])
-async def test_the_file_of_a_unix_socket_has_the_mode_that_is_said(tmp_path: Path, mode: str) -> None:
+async def test_the_file_of_a_unix_socket_has_the_given_mode(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "socket"
     async with make_server(host=f"unix:{path}?mode={mode}"):
         assert stat.S_IMODE(path.stat().st_mode) == int(mode, 8)
@@ -296,7 +296,7 @@ async def test_the_file_of_a_unix_socket_is_removed_after_a_start_that_failed(tm
     assert not path.exists()
 
 
-async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_socket_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     path.write_text("mine")
     with pytest.raises(ConfigError, match="can't listen"):

@@ -89,7 +89,7 @@ async def test_the_first_value_that_is_not_none_answers(kinds: str) -> None:
         assert calls == [0, 1, 2]
 
 
-async def test_of_a_value_and_a_failure_the_earlier_answers() -> None:
+async def test_the_earlier_of_a_value_and_a_failure_answers() -> None:
     server, calls = make_server(), list[str]()
     recorder = HookRecorder(server)
 
@@ -118,7 +118,7 @@ async def test_of_a_value_and_a_failure_the_earlier_answers() -> None:
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_a_failure_tells_the_caller_nothing_but_that(is_async: bool, several: bool) -> None:
+async def test_a_failure_hides_its_text_from_the_caller(is_async: bool, several: bool) -> None:
     server = make_server()
     recorder = HookRecorder(server)
 
@@ -302,7 +302,7 @@ def returning_a_coroutine(handler: Callable[[], Any]) -> Callable[[], Any]:
     "form", [lambda handler: handler, later, returning_a_coroutine], ids=["sync", "async", "coroutine"]
 )
 @pytest.mark.parametrize("others", [0, 1], ids=["alone", "with another"])
-async def test_an_answer_that_is_not_what_its_handler_says_is_its_failure(
+async def test_an_answer_that_does_not_fit_its_annotation_is_a_failure(
     form: Callable[[Any], Any], others: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = make_server()

@@ -49,7 +49,7 @@ SENDS: list[tuple[Callable[[Server], object], dict[str, int]]] = [
 
 
 @pytest.mark.parametrize("number", range(len(SENDS)))
-async def test_whom_a_send_reaches(number: int) -> None:
+async def test_recipients_of_a_send(number: int) -> None:
     send, expected = SENDS[number]
     async with crowd() as (server, _, peers):
         assert send(server) is None  # a plain function
@@ -82,7 +82,7 @@ async def test_a_single_connection_is_left_out(number: int) -> None:
         assert await reached(peers) == expected
 
 
-async def test_a_user_called_as_a_connection_is_not_left_out_for_it() -> None:
+async def test_a_user_named_like_a_connection_is_not_excluded_with_it() -> None:
     async with crowd() as (server, recorder, peers), connect(server, recorder.connected[0].id) as namesake:
         server.everyone.send("x", exclude=[recorder.connected[0]])
         assert await reached({**peers, "namesake": namesake}) == {"2": 1, "3": 1, "3 again": 1, "namesake": 1}
@@ -90,14 +90,14 @@ async def test_a_user_called_as_a_connection_is_not_left_out_for_it() -> None:
         assert await reached({**peers, "namesake": namesake}) == {"1": 1, "2": 1, "3": 1, "3 again": 1}
 
 
-async def test_who_has_another_user_by_now_is_left_out_all_the_same() -> None:
+async def test_a_connection_that_changed_its_user_is_still_excluded() -> None:
     async with crowd() as (server, recorder, peers):
         await recorder.connected[0].identify("other")
         server.everyone.send("x", exclude=[recorder.connected[0]])
         assert await reached(peers) == {"2": 1, "3": 1, "3 again": 1}
 
 
-async def test_counts() -> None:
+async def test_counts_of_local_audiences() -> None:
     async with crowd() as (server, recorder, _):
         await recorder.connected[0].join("chat", "a")
         await recorder.connected[2].join("chat", "a")
@@ -121,7 +121,7 @@ CLOSES: list[tuple[Callable[[Server], Any], set[str]]] = [
 
 
 @pytest.mark.parametrize("number", range(len(CLOSES)))
-async def test_whom_a_close_reaches(number: int) -> None:
+async def test_connections_that_a_close_reaches(number: int) -> None:
     audience, expected = CLOSES[number]
     async with crowd() as (server, recorder, peers):
         await recorder.connected[1].join("chat", "a")
@@ -138,7 +138,7 @@ async def test_whom_a_close_reaches(number: int) -> None:
         await wait_until(lambda: len(recorder.closes) == len(expected))
 
 
-async def test_a_closed_socket_takes_nothing_and_raises_where_one_waits() -> None:
+async def test_a_closed_socket_drops_events_and_fails_calls() -> None:
     async with crowd() as (server, recorder, peers):
         socket = recorder.connected[0]
         await socket.join("chat", "a")
@@ -157,7 +157,7 @@ async def test_a_closed_socket_takes_nothing_and_raises_where_one_waits() -> Non
         assert not socket.is_open
 
 
-async def test_data_that_cannot_be_sent_is_told_where_it_is_sent_and_reaches_nobody() -> None:
+async def test_data_that_cannot_be_sent_raises_and_reaches_nobody() -> None:
     async with crowd() as (server, recorder, peers):
         for send in (
             server.everyone.send,
@@ -177,7 +177,7 @@ async def test_data_that_cannot_be_sent_is_told_where_it_is_sent_and_reaches_nob
 
 
 @pytest.mark.parametrize("bad", ["", 5, None, b"1"])
-def test_misuse_is_told_where_it_happens(bad: Any) -> None:
+def test_misuse_raises_where_it_happens(bad: Any) -> None:
     server = make_server()
     uses: list[Callable[[], object]] = [
         lambda: server.user(bad),
@@ -192,7 +192,7 @@ def test_misuse_is_told_where_it_happens(bad: Any) -> None:
             use()
 
 
-def test_one_string_is_no_collection_of_users() -> None:
+def test_one_string_is_refused_as_a_collection_of_users() -> None:
     server = make_server()
     with pytest.raises(UsageError):
         server.users("123")

@@ -20,7 +20,7 @@ def server_with(hook: Callable[..., Any]) -> Server:
     return server
 
 
-async def test_the_user_it_returns_is_whose_connection_it_is() -> None:
+async def test_the_returned_user_owns_the_connection() -> None:
     server = server_with(lambda handshake: "user " + handshake.query["id"])
     async with server, connect(server, "7") as peer:
         assert await peer.call("me") == "user 7"
@@ -112,7 +112,7 @@ async def test_a_hook_that_fails_refuses_with_500(error: BaseException, caplog: 
 
 
 @pytest.mark.parametrize("user", [5, "", b"7", ["7"], object()], ids=lambda user: type(user).__name__)
-async def test_a_user_that_is_no_name_refuses_with_500(user: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_invalid_user_refuses_with_500(user: Any, caplog: pytest.LogCaptureFixture) -> None:
     server = server_with(lambda: user)
     async with server:
         with pytest.raises(websockets.InvalidStatus) as refused:
@@ -122,7 +122,7 @@ async def test_a_user_that_is_no_name_refuses_with_500(user: Any, caplog: pytest
     assert "authenticate failed" in caplog.text
 
 
-async def test_what_the_hook_is_told_of_the_handshake() -> None:
+async def test_the_hook_gets_the_handshake() -> None:
     got = list[Handshake]()
 
     def look(handshake: Handshake) -> str:

@@ -129,7 +129,7 @@ async def test_a_timeout_of_the_hooks_own_is_its_failure() -> None:
         assert (await peer.closed()).code == 1011
 
 
-async def test_a_client_that_goes_meanwhile_cancels_the_hook() -> None:
+async def test_a_client_that_disconnects_cancels_the_hook() -> None:
     server, gate, seen = gated()
     recorder = HookRecorder(server)
     async with server:
@@ -144,7 +144,7 @@ async def test_a_client_that_goes_meanwhile_cancels_the_hook() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 100, 100_000])
-async def test_a_burst_waits_as_long_as_it_is_and_nothing_of_it_is_lost(size: int) -> None:
+async def test_a_burst_of_any_length_waits_and_nothing_is_lost(size: int) -> None:
     server, gate, seen = gated(limits=Limits(max_message=200_000), heartbeat=Heartbeat(interval=0.2, timeout=0.2))
     count = 10_000_000 // max(size, 5000)
     async with server, connect(server) as peer, connect(server) as other:
@@ -183,7 +183,7 @@ async def test_a_burst_into_slow_handlers_is_not_refused_as_busy() -> None:
         assert (done, recorder.errors) == (list(range(500)), [])
 
 
-async def test_heartbeats_are_echoed_meanwhile_and_are_not_kept() -> None:
+async def test_heartbeats_are_echoed_during_authentication_and_not_kept() -> None:
     server, gate, _ = gated()
     async with server, connect(server) as peer:
         for _ in range(10):

@@ -70,7 +70,7 @@ def recording_server() -> tuple[Server, HookRecorder, list[Any]]:
 
 
 @pytest.mark.parametrize("name", NO_MESSAGES)
-async def test_what_is_no_message_is_not_dispatched_and_the_connection_stays(name: str) -> None:
+async def test_an_invalid_message_is_not_dispatched_and_the_connection_stays(name: str) -> None:
     server, recorder, got = recording_server()
     async with server, connect(server, "1") as peer:
         await peer.send_text(NO_MESSAGES[name])
@@ -134,7 +134,7 @@ async def test_an_id_inside_the_payload_is_not_the_calls() -> None:
     [LONG_INTEGER, "-" + LONG_INTEGER, "0." + LONG_INTEGER, "1e" + LONG_INTEGER[:1000], '"' + LONG_INTEGER + '"'],
     ids=["integer", "negative", "fraction", "exponent", "string"],
 )
-async def test_long_numbers(payload: str) -> None:
+async def test_long_numbers_are_parsed_or_refused(payload: str) -> None:
     server, _, got = recording_server()
     async with server, connect(server) as peer, connect(server) as other:
         await peer.send_text(f'{{"event":"say","payload":{payload},"callbackId":"c"}}')
@@ -164,7 +164,7 @@ async def test_keys_that_mean_something_elsewhere_are_just_keys(key: str) -> Non
         assert (await peer.receive())["payload"] == 1
 
 
-async def test_of_a_key_that_is_there_twice_the_last_counts() -> None:
+async def test_the_last_of_two_equal_keys_counts() -> None:
     server, _, got = recording_server()
     async with server, connect(server) as peer:
         await peer.send_text('{"event":"no","event":"say","payload":1,"payload":2,"callbackId":"a","callbackId":"b"}')
@@ -172,7 +172,7 @@ async def test_of_a_key_that_is_there_twice_the_last_counts() -> None:
         assert got == [2]
 
 
-async def test_a_message_may_escape_what_it_likes() -> None:
+async def test_any_character_of_a_message_may_be_escaped() -> None:
     server, _, got = recording_server()
     async with server, connect(server) as peer:
         await peer.send_text('{"\\u0065vent":"s\\u0061y","payload":"\\ud83c\\udf89\\u0000","callbackId":"\\u0061"}')
@@ -181,7 +181,7 @@ async def test_a_message_may_escape_what_it_likes() -> None:
 
 
 @pytest.mark.parametrize("payload", [b'"\xff"', b'"\xed\xa0\x80"', b'"\\ud800"'], ids=["bytes", "surrogate", "escape"])
-async def test_what_is_no_text_is_not_passed_on_by_a_handler_that_does_not_decode(payload: bytes) -> None:
+async def test_invalid_text_is_not_forwarded_by_a_handler_that_does_not_decode(payload: bytes) -> None:
     server = make_server()
 
     @server.on("say")

@@ -92,7 +92,7 @@ async def test_several_calls_in_on_connect_are_answered_one_after_the_other() ->
         assert answers == ["0", "1", "2", "3", "4", "5"]
 
 
-async def test_a_refusal_comes_at_once_too() -> None:
+async def test_a_call_in_on_connect_is_refused_at_once_too() -> None:
     server, errors = make_server(), list[BaseException]()
     server.on_error(lambda socket, error: errors.append(error))
 
@@ -111,7 +111,7 @@ async def test_a_refusal_comes_at_once_too() -> None:
 
 
 @pytest.mark.parametrize("payload", ["{", '{"callId": 5}', '{"callId": "nobody"}', "[]", '{"payload": 1}'])
-async def test_what_is_no_answer_does_no_harm_meanwhile(payload: str) -> None:
+async def test_invalid_answers_are_ignored_during_on_connect(payload: str) -> None:
     server, answers = make_server(), list[Any]()
 
     @server.on_connect
@@ -145,7 +145,7 @@ async def test_a_call_in_on_connect_is_answered_behind_a_burst() -> None:
         assert seen == ["me", *range(2000)]
 
 
-async def test_a_call_in_on_connect_is_answered_behind_more_than_is_held() -> None:
+async def test_a_call_in_on_connect_is_answered_behind_a_full_backlog() -> None:
     server, asked, sent = Server("test", port=0, limits=Limits(max_message=5000)), list[Any](), asyncio.Event()
     numbers = list[int]()
 
@@ -178,7 +178,7 @@ async def test_a_call_in_a_handler_is_answered_though_no_more_handlers_may_run()
         assert await peer.receive() == {"payload": "me", "callbackId": "1"}
 
 
-async def test_a_call_in_a_handler_of_what_waited_is_answered() -> None:
+async def test_a_call_in_the_handler_of_a_waiting_event_is_answered() -> None:
     server, go = make_server(limits=Limits(handlers=1)), asyncio.Event()
 
     @server.on_connect

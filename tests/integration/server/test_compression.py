@@ -39,7 +39,7 @@ def deflated(data: bytes) -> bytes:
     return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
-async def test_both_ways() -> None:
+async def test_messages_are_compressed_both_ways() -> None:
     server = make_server(compression=True)
     server.on("echo", lambda socket, data: data)
     async with server, compressing(server, "1") as peer:
@@ -50,7 +50,7 @@ async def test_both_ways() -> None:
         assert await peer.receive_frame() == ""
 
 
-async def test_what_is_long_leaves_compressed_and_what_is_short_does_not() -> None:
+async def test_only_long_messages_are_compressed() -> None:
     server = make_server(compression=True)
     async with server, raw_connect(server, sec_websocket_extensions=OFFER) as peer:
         server.everyone.send("n", "x" * 50_000)
@@ -88,7 +88,7 @@ async def test_audiences_with_and_without_compression() -> None:
     ],
     ids=["9 bits", "any bits", "no takeover", "client takes nothing over"],
 )
-async def test_terms_a_client_may_have(factory: ClientPerMessageDeflateFactory) -> None:
+async def test_accepted_offers_of_clients(factory: ClientPerMessageDeflateFactory) -> None:
     server = make_server(compression=True)
     server.on("echo", lambda socket, data: data)
     async with server, compressing(server, "1", compression=None, extensions=[factory]) as peer:
@@ -144,7 +144,7 @@ async def test_a_decompression_bomb_closes_with_1009(opcode: int, fragments: int
         assert recorder.closes[0][1].code == 1009
 
 
-async def test_just_the_limit_when_decompressed_is_taken() -> None:
+async def test_a_message_of_just_the_limit_when_decompressed_is_taken() -> None:
     server, got = make_server(compression=True, limits=Limits(max_message=10_000)), list[int]()
     server.on_message(lambda socket, raw: got.append(len(raw)))
     async with server, compressing(server, "1") as peer:
@@ -157,7 +157,7 @@ async def test_just_the_limit_when_decompressed_is_taken() -> None:
 
 
 @pytest.mark.parametrize("data", [b"\xff\xff\xff\xff", deflated(b"\xff\xfe")])
-async def test_what_is_no_compressed_text_closes_with_1007(data: bytes) -> None:
+async def test_invalid_compressed_text_closes_with_1007(data: bytes) -> None:
     server = make_server(compression=True)
     async with server, raw_connect(server, sec_websocket_extensions=OFFER) as peer:
         peer.send(TEXT, data, rsv1=True)

@@ -77,7 +77,9 @@ def tenants(set_in: str, way: str) -> Server:
 
 @ways
 @pytest.mark.parametrize("set_in", ["authenticate", "on_connect"])
-async def test_what_is_set_at_the_beginning_is_there_in_every_event_of_that_connection(way: str, set_in: str) -> None:
+async def test_variables_set_during_authentication_are_set_in_every_event_of_the_connection(
+    way: str, set_in: str
+) -> None:
     server = tenants(set_in, way)
     async with server, connect(server, "1") as one, connect(server, "2") as two:
         for event in ("tell", "tell", "twice", "tell"):
@@ -122,7 +124,7 @@ async def test_every_hook_of_a_connection_has_its_variables(way: str) -> None:
 
 
 @ways
-async def test_what_waited_is_handled_with_the_variables_of_its_connection(way: str) -> None:
+async def test_waiting_events_are_handled_with_the_variables_of_their_connection(way: str) -> None:
     server, go, seen = make_server(), asyncio.Event(), list[str]()
 
     @server.on_connect
@@ -140,7 +142,7 @@ async def test_what_waited_is_handled_with_the_variables_of_its_connection(way: 
         assert seen == ["1", "1", "1"]
 
 
-async def test_a_page_keeps_nothing() -> None:
+async def test_variables_set_by_a_page_are_not_kept() -> None:
     server, seen = make_server(), list[str]()
 
     def page() -> str:
@@ -159,7 +161,7 @@ async def test_a_page_keeps_nothing() -> None:
 
 
 @ways
-async def test_a_nodes_handlers_keep_nothing(way: str) -> None:
+async def test_variables_set_by_a_handler_of_a_node_are_not_kept(way: str) -> None:
     bus, seen = MemoryBus(), list[str]()
     one, two = Node("one", bus=bus), Node("two", bus=bus)
 
@@ -180,7 +182,7 @@ async def test_a_nodes_handlers_keep_nothing(way: str) -> None:
 
 
 @ways
-async def test_a_clients_handlers_keep_nothing(way: str) -> None:
+async def test_variables_set_by_a_handler_of_a_client_are_not_kept(way: str) -> None:
     server, seen = make_server(), list[str]()
 
     def tell(*arguments: Any) -> None:

@@ -47,7 +47,7 @@ async def test_closing_is_spread_over_the_time() -> None:
         assert max(sum(1 for end in ends if low <= end < low + 0.4) for low in ends) < 10, ends
 
 
-async def test_a_drain_ends_as_soon_as_all_are_gone() -> None:
+async def test_a_drain_ends_with_the_last_connection() -> None:
     server = make_server()
     loop = asyncio.get_running_loop()
     async with crowd(server, 1) as (peer,):
@@ -57,7 +57,7 @@ async def test_a_drain_ends_as_soon_as_all_are_gone() -> None:
         assert loop.time() - began < 5
 
 
-async def test_running_handlers_end_and_their_answers_arrive() -> None:
+async def test_a_drain_waits_for_handlers_and_their_answers() -> None:
     server, go, ended = make_server(), asyncio.Event(), list[str]()
 
     @server.on("slow")
@@ -79,7 +79,7 @@ async def test_running_handlers_end_and_their_answers_arrive() -> None:
         assert ended == ["0"]
 
 
-async def test_new_connections_are_refused_meanwhile() -> None:
+async def test_new_connections_are_refused_during_a_drain() -> None:
     server, go = make_server(), asyncio.Event()
     server.on("slow", lambda: go.wait())
     await server.start()
@@ -126,7 +126,7 @@ async def test_a_handler_that_never_ends_is_cancelled(drain: float, caplog: pyte
     assert "cancelled" in caplog.text
 
 
-async def test_handlers_of_clients_that_have_gone_are_waited_for_too() -> None:
+async def test_handlers_of_disconnected_clients_are_waited_for_too() -> None:
     server, go, ended = make_server(), asyncio.Event(), list[int]()
 
     @server.on("save")
@@ -165,7 +165,7 @@ async def test_on_disconnect_and_on_stop_have_run_when_it_returns() -> None:
         assert order == ["disconnect", "disconnect", "stop"]
 
 
-async def test_clients_that_do_not_answer_the_close_do_not_hold_it_up() -> None:
+async def test_clients_that_do_not_answer_the_close_do_not_delay_the_stop() -> None:
     server = make_server()
     recorder = HookRecorder(server)
     loop = asyncio.get_running_loop()
@@ -182,7 +182,7 @@ async def test_clients_that_do_not_answer_the_close_do_not_hold_it_up() -> None:
         assert {close.code for _, close in recorder.closes} == {1001}
 
 
-async def test_clients_still_in_authentication_are_sent_away() -> None:
+async def test_clients_in_authentication_are_closed() -> None:
     server, cancelled = Server("test", port=0), list[int]()
 
     @server.authenticate

@@ -74,7 +74,7 @@ async def test_once_is_called_for_one_event_only() -> None:
         assert calls == ["once", "on, once", "on", "decorated", "on"]
 
 
-async def test_once_is_removed_before_its_call() -> None:
+async def test_a_handler_added_with_once_is_removed_before_its_call() -> None:
     server, calls = make_server(), list[str]()
 
     @server.once("say")
@@ -165,7 +165,7 @@ async def test_several_handlers_wait_for_each_other() -> None:
         assert calls == ["first begins", "first ends", "second", "third"]
 
 
-async def test_an_asynchronous_handler_holds_nobody_up() -> None:
+async def test_an_asynchronous_handler_does_not_block_others() -> None:
     server, go = make_server(), asyncio.Event()
 
     @server.on("slow")

@@ -47,7 +47,7 @@ ERRORS = [
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("kind", ["sync", "async", "later", "in a task"])
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-async def test_one_that_raises(error: BaseException, kind: str, several: bool) -> None:
+async def test_a_handler_that_raises(error: BaseException, kind: str, several: bool) -> None:
     if isinstance(error, StopIteration) and kind == "in a task":
         kind = "later"
     server = make_server()
@@ -66,7 +66,7 @@ async def test_one_that_raises(error: BaseException, kind: str, several: bool) -
 
 
 @pytest.mark.parametrize("several", [False, True])
-async def test_one_that_is_cancelled_from_outside(several: bool) -> None:
+async def test_a_handler_that_is_cancelled_from_outside(several: bool) -> None:
     server, tasks = make_server(), list[asyncio.Task[Any]]()
     recorder = HookRecorder(server)
 
@@ -103,7 +103,7 @@ async def test_one_that_is_cancelled_from_outside(several: bool) -> None:
         assert [(await peer.receive())["payload"] for _ in range(20)] == list(range(20))
 
 
-async def test_one_that_is_cancelled_before_it_waited() -> None:
+async def test_a_handler_that_is_cancelled_before_it_waited() -> None:
     server = make_server()
 
     @server.on("cancel")
@@ -148,7 +148,7 @@ async def test_a_handlers_timeout_is_its_own() -> None:
         assert await peer.call("echo", 1) == 1
 
 
-async def test_one_that_never_ends_holds_nobody_up() -> None:
+async def test_a_handler_that_never_ends_does_not_block_others() -> None:
     server, ended = make_server(limits=Limits(linger=0.3)), list[int]()
     recorder = HookRecorder(server)
 
@@ -179,7 +179,7 @@ async def test_one_that_never_ends_holds_nobody_up() -> None:
     assert recorder.errors == []
 
 
-async def test_an_answer_to_a_client_that_has_gone_is_dropped() -> None:
+async def test_an_answer_to_a_disconnected_client_is_dropped() -> None:
     server, go, ended = make_server(), asyncio.Event(), list[int]()
     recorder = HookRecorder(server)
 

@@ -25,7 +25,7 @@ async def test_the_heartbeat_text_is_echoed_and_is_no_event(text: str) -> None:
         assert calls == ["beat"] * 3
 
 
-async def test_only_the_very_text_is_a_heartbeat() -> None:
+async def test_only_the_exact_text_is_a_heartbeat() -> None:
     server, beats = make_server(heartbeat=Heartbeat(text="ping")), list[int]()
     server.on_heartbeat(lambda: beats.append(1))
     async with server, connect(server, heartbeat="ping") as peer:
@@ -93,7 +93,7 @@ async def test_latency_is_the_pings_round_trip() -> None:
         assert pongs == [socket.latency]
 
 
-async def test_a_well_behaved_client_lives_on() -> None:
+async def test_a_client_that_answers_pings_stays_connected() -> None:
     server = make_server(heartbeat=Heartbeat(interval=0.1, timeout=0.5))
     recorder, pongs = HookRecorder(server), list[int]()
     server.on_pong(lambda: pongs.append(1))
@@ -111,7 +111,7 @@ async def test_pings_are_answered() -> None:
             assert await peer.frame() == (PONG, payload)
 
 
-async def test_background_closes_who_stays_away() -> None:
+async def test_a_client_that_stays_in_the_background_is_closed() -> None:
     server = make_server(heartbeat=Heartbeat(background=0.1))
     server.on("away", lambda socket: socket.enter_background())
     server.on("back", lambda socket: socket.enter_foreground())
@@ -136,7 +136,7 @@ async def test_background_closes_who_stays_away() -> None:
         assert [socket.user for socket in server.sockets] == ["not"]
 
 
-async def test_a_client_may_say_itself_that_it_is_in_the_background() -> None:
+async def test_a_client_may_announce_that_it_goes_to_the_background() -> None:
     server = make_server(heartbeat=Heartbeat(background=0.1))
     recorder = HookRecorder(server)
     async with server, connect(server, "away") as away, connect(server, "back") as back:

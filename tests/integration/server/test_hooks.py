@@ -66,7 +66,7 @@ async def test_each_life_event_calls_its_hook(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOOKS)
-async def test_once(name: str) -> None:
+async def test_a_hook_added_with_once_is_called_once(name: str) -> None:
     server, calls = make_server(), list[str]()
     hook: AnyHook = getattr(server, name)
     hook(lambda: calls.append("once"), once=True)
@@ -79,7 +79,7 @@ async def test_once(name: str) -> None:
 @pytest.mark.parametrize("name", HOOKS)
 @pytest.mark.parametrize("form", ["server.off(hook)", "server.off(name)", "hook.off"])
 @pytest.mark.parametrize("what", ["handler", "tag", "all"])
-async def test_off(name: str, form: str, what: str) -> None:
+async def test_off_removes_hooks(name: str, form: str, what: str) -> None:
     server, calls = make_server(), list[str]()
     hook: AnyHook = getattr(server, name)
 
@@ -101,7 +101,7 @@ async def test_off(name: str, form: str, what: str) -> None:
     assert calls[: len(kept) or 1] == kept
 
 
-async def test_what_each_hook_is_given() -> None:
+async def test_arguments_of_each_hook() -> None:
     server, got = make_server(), dict[str, tuple[Any, ...]]()
 
     def note(name: str) -> Callable[..., object]:
@@ -133,7 +133,7 @@ async def test_what_each_hook_is_given() -> None:
     assert got["on_stop"] == ()
 
 
-async def test_on_message_hands_over_frames_of_ones_own_protocol() -> None:
+async def test_on_message_gets_frames_of_the_applications_own_protocol() -> None:
     server, got = make_server(), list[Any]()
     server.on_message(lambda socket, raw: got.append(raw))
     async with server, connect(server) as peer:
@@ -161,7 +161,7 @@ async def test_no_message_of_a_client_triggers_a_hook() -> None:
         assert calls == []
 
 
-async def test_events_and_hooks_of_the_same_name_are_two_things() -> None:
+async def test_events_and_hooks_of_the_same_name_are_separate() -> None:
     server, calls = make_server(), list[str]()
     server.on_connect(lambda: calls.append("hook"))
     server.on("on_connect", lambda: calls.append("event"))
@@ -181,7 +181,7 @@ async def test_events_and_hooks_of_the_same_name_are_two_things() -> None:
         ("protocol error", Close(1002, "")),
     ],
 )
-async def test_on_disconnect_tells_how_it_ended_once(ending: str, close: Close) -> None:
+async def test_on_disconnect_is_called_once_with_the_close(ending: str, close: Close) -> None:
     server = make_server()
     recorder = HookRecorder(server)
     async with server, raw_connect(server, "1") as peer:
@@ -207,7 +207,7 @@ async def test_on_disconnect_tells_how_it_ended_once(ending: str, close: Close) 
         assert server.sockets == ()
 
 
-async def test_a_failed_hook_is_told_to_on_error_and_does_not_stop_the_others(
+async def test_a_failed_hook_is_reported_to_on_error_and_does_not_stop_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server, calls = make_server(), list[str]()

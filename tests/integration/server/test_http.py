@@ -16,7 +16,7 @@ async def get(server: Any, path: str, method: str = "GET") -> tuple[int, dict[st
         return status, headers, await peer.body()
 
 
-async def test_what_a_route_may_answer() -> None:
+async def test_answers_of_a_route() -> None:
     server = make_server()
 
     @server.get("/text")
@@ -43,7 +43,7 @@ async def test_what_a_route_may_answer() -> None:
         assert await peer.rest() == []
 
 
-async def test_a_route_that_fails_answers_500_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_route_that_fails_answers_500_without_details(caplog: pytest.LogCaptureFixture) -> None:
     server = make_server()
 
     def fail() -> str:
@@ -94,7 +94,7 @@ async def test_without_an_upgrade_it_is_426(path: str) -> None:
         ({"sec_websocket_key": "!" * 24}, 400),
     ],
 )
-async def test_an_upgrade_that_is_none(fields: dict[str, str], status: int) -> None:
+async def test_an_invalid_upgrade_is_refused(fields: dict[str, str], status: int) -> None:
     server = make_server()
     async with server, raw_stream(server) as peer:
         answer, headers = await peer.request(upgrade_request(**fields))
@@ -146,7 +146,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("number", range(len(GARBAGE)))
-async def test_what_is_no_request_ends_its_own_connection_only(number: int) -> None:
+async def test_an_invalid_request_ends_its_own_connection_only(number: int) -> None:
     server = make_server()
     async with server, connect(server) as other:
         async with raw_stream(server) as peer:
@@ -156,7 +156,7 @@ async def test_what_is_no_request_ends_its_own_connection_only(number: int) -> N
         assert len(server.sockets) == 1
 
 
-async def test_routes_that_cannot_be() -> None:
+async def test_invalid_routes_are_refused() -> None:
     server = make_server()
 
     async def later() -> str:

@@ -88,7 +88,7 @@ async def test_pages_are_answered_to_head_too() -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "CONNECT"])
 @pytest.mark.parametrize("target", ["/healthz", "/page", "/nothing"])
-async def test_other_methods_are_405_and_told_what_is_allowed(method: str, target: str) -> None:
+async def test_other_methods_are_405_with_the_allowed_ones(method: str, target: str) -> None:
     server = make_server()
     server.get("/page", lambda: "page")
     async with server:
@@ -98,7 +98,7 @@ async def test_other_methods_are_405_and_told_what_is_allowed(method: str, targe
 
 
 @pytest.mark.parametrize("target", ["*", "/healthz", "/nothing"])
-async def test_options_are_told(target: str) -> None:
+async def test_options_lists_the_allowed_methods(target: str) -> None:
     async with make_server() as server:
         status, fields, body = await exchange(server, None, request("OPTIONS", target))
         assert (status, fields["allow"], body) == (204, "GET, HEAD, OPTIONS", b"")
@@ -119,7 +119,7 @@ HALF_A_BODY = request("POST", fields="Host: a\r\nContent-Length: 9\r\n") + b"abc
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", HALF_A_BODY])
-async def test_a_peer_that_is_gone_is_not_waited_for(sent: bytes) -> None:
+async def test_a_disconnected_peer_is_not_waited_for(sent: bytes) -> None:
     async with make_server() as server:
         listener = server._listener
         assert isinstance(listener, PicowsListener)
@@ -152,7 +152,7 @@ async def test_a_peer_that_is_gone_is_not_waited_for(sent: bytes) -> None:
         (upgrade_request(headers=[("Content-Length", "3")]) + b"abc", 426),
     ],
 )
-async def test_what_is_refused_gets_an_answer_and_harms_nobody(sent: bytes, status: int) -> None:
+async def test_a_refused_request_gets_a_response(sent: bytes, status: int) -> None:
     server = make_server()
     async with server, connect(server) as other:
         assert (await exchange(server, None, sent))[0] == status
@@ -196,7 +196,7 @@ async def test_a_query_is_utf8_whether_it_is_percent_encoded_or_not(target: byte
         assert socket.handshake.headers["x"] == "é"
 
 
-async def test_a_target_that_is_no_utf8_is_read_with_the_mark_for_it() -> None:
+async def test_invalid_utf8_in_a_target_becomes_the_replacement_character() -> None:
     server = make_server()
     async with server, raw_stream(server) as peer:
         status, _ = await peer.request(upgrade_request("/TARGET").replace(b"/TARGET", b"/\xff?a=\xfc"))

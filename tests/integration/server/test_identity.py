@@ -56,7 +56,7 @@ async def test_identify_keeps_the_rooms() -> None:
     assert server.local_rooms.members("chat") == set()
 
 
-async def test_identify_as_oneself_changes_nothing() -> None:
+async def test_identify_as_the_same_user_changes_nothing() -> None:
     for mode in ("replace", "refuse", "allow"):
         server, _ = identifying(mode)
         async with server, connect(server, "7") as peer:
@@ -87,7 +87,7 @@ async def test_identify_on_a_closed_socket() -> None:
 
 
 @pytest.mark.parametrize("how", ["connect", "identify"])
-async def test_replace_closes_the_older(how: str) -> None:
+async def test_replace_closes_the_older_connection(how: str) -> None:
     server, recorder = identifying("replace")
     async with server, connect(server, "1") as old, connect(server, "1" if how == "connect" else "2") as new:
         if how == "identify":
@@ -102,7 +102,7 @@ async def test_replace_closes_the_older(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["connect", "identify"])
-async def test_refuse_closes_the_newer(how: str) -> None:
+async def test_refuse_closes_the_newer_connection(how: str) -> None:
     server, recorder = identifying("refuse")
     async with server, connect(server, "1") as old, connect(server, "1" if how == "connect" else "2") as new:
         await old.call("join", "a")
@@ -122,7 +122,7 @@ async def test_refuse_closes_the_newer(how: str) -> None:
             assert await third.call("me") == "1"
 
 
-async def test_refuse_tells_who_identifies_and_forgets_neither_its_rooms_nor_its_user() -> None:
+async def test_a_refused_identify_raises_and_keeps_user_and_rooms() -> None:
     server, recorder = identifying("refuse")
     rooms = list[dict[str, set[str]]]()
     server.on_disconnect(lambda socket: rooms.append(socket.rooms))
@@ -139,7 +139,7 @@ async def test_refuse_tells_who_identifies_and_forgets_neither_its_rooms_nor_its
 
 
 @pytest.mark.parametrize("how", ["connect", "identify"])
-async def test_allow_keeps_both(how: str) -> None:
+async def test_allow_keeps_both_connections(how: str) -> None:
     server, recorder = identifying("allow")
     async with server, connect(server, "1") as old, connect(server, "1" if how == "connect" else "2") as new:
         await new.call("login", "1")
@@ -162,7 +162,7 @@ async def test_allow_keeps_both(how: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ["late close frame", "reset", "silence"])
-async def test_a_late_end_of_the_old_connection_never_touches_the_new(
+async def test_a_late_end_of_the_old_connection_does_not_affect_the_new(
     ending: Literal["late close frame", "reset", "silence"],
 ) -> None:
     server, recorder = identifying("replace")
@@ -189,7 +189,7 @@ async def test_a_late_end_of_the_old_connection_never_touches_the_new(
             assert [message["event"] for message in await new.rest()] == ["room", "user"]
 
 
-async def test_an_old_connection_that_is_replaced_hears_nothing_more() -> None:
+async def test_a_replaced_connection_gets_no_more_messages() -> None:
     server, _ = identifying("replace")
     async with server, raw_connect(server, "1") as old, connect(server, "1"):
         server.user("1").send("for the new one")
@@ -219,6 +219,6 @@ async def test_a_duplicate_takes_over_many_times() -> None:
         assert server.local_rooms.ids("chat") == set()
 
 
-def test_only_three_modes() -> None:
+def test_other_modes_are_refused() -> None:
     with pytest.raises(ConfigError):
         Server(duplicates="kick")  # type: ignore[arg-type] # pyright: ignore

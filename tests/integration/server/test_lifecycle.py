@@ -9,7 +9,7 @@ from tests.integration.server.support import HookRecorder, connect, crowd, make_
 from tests.support.aio import wait_until
 
 
-async def test_starting_twice() -> None:
+async def test_a_second_start_is_refused() -> None:
     server = make_server()
     async with server, connect(server, "1") as peer:
         with pytest.raises(ConfigError):
@@ -17,7 +17,7 @@ async def test_starting_twice() -> None:
         assert await peer.rest() == []
 
 
-async def test_stopping_twice_and_before_the_start() -> None:
+async def test_a_server_may_be_stopped_twice_and_before_the_start() -> None:
     server, stops = make_server(), list[int]()
     server.on_stop(lambda: stops.append(1))
     await server.stop()
@@ -28,7 +28,7 @@ async def test_stopping_twice_and_before_the_start() -> None:
     assert stops == [1]
 
 
-async def test_starting_again_after_a_stop() -> None:
+async def test_a_server_may_start_again_after_a_stop() -> None:
     server = make_server()
     recorder = HookRecorder(server)
     server.on("say", lambda socket, data: data)
@@ -43,7 +43,7 @@ async def test_starting_again_after_a_stop() -> None:
     assert len(recorder.connected) == len(recorder.closes) == 3
 
 
-async def test_nobody_is_let_in_before_on_start_has_ended() -> None:
+async def test_clients_connect_only_after_on_start_has_ended() -> None:
     server, go, order = make_server(), asyncio.Event(), list[str]()
 
     @server.on_start
@@ -161,7 +161,7 @@ async def test_async_with_stops_when_its_body_fails() -> None:
     assert await nobody_listens(server)
 
 
-async def test_a_stop_tells_every_client() -> None:
+async def test_a_stop_closes_every_client_with_1001() -> None:
     server = make_server()
     recorder = HookRecorder(server)
     async with crowd(server, 5) as peers:
@@ -189,7 +189,7 @@ async def test_a_handler_may_stop_the_server() -> None:
 
 
 @pytest.mark.parametrize("drain", [-1, float("nan")])
-async def test_drain_is_a_time(drain: float) -> None:
+async def test_an_invalid_drain_is_refused(drain: float) -> None:
     server = make_server()
     async with server:
         with pytest.raises(UsageError):

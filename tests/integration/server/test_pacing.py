@@ -52,7 +52,7 @@ async def test_a_large_snapshot_reaches_a_slow_client_whole() -> None:
         assert frames[-1] == (TEXT, b'{"event":"whole","payload":null}')
 
 
-async def test_without_it_the_client_is_dropped() -> None:
+async def test_a_client_is_dropped_without_pacing() -> None:
     server = snapshots(paced=False)
     recorder = HookRecorder(server)
     async with server, raw_connect(server, receive_buffer=16 * 1024) as peer:
@@ -76,7 +76,7 @@ async def test_a_snapshot_in_on_connect_is_paced_too() -> None:
 
 
 @pytest.mark.parametrize("end", ["close", "leave", "abort", "stop"])
-async def test_it_says_that_the_connection_ends(end: str) -> None:
+async def test_drained_returns_false_when_the_connection_ends(end: str) -> None:
     errors: list[BaseException] = []
     server = snapshots(paced=True, told=errors.append)
     async with server, raw_connect(server, "1", receive_buffer=16 * 1024) as peer:
@@ -98,7 +98,7 @@ async def test_it_says_that_the_connection_ends(end: str) -> None:
             await socket.drained()
 
 
-async def test_it_may_be_cancelled_and_nothing_is_lost() -> None:
+async def test_drained_may_be_cancelled_and_nothing_is_lost() -> None:
     server, done = make_server(limits=Limits(outbox=16 * 1024 * 1024)), list[Any]()
 
     @server.on("fill")
@@ -136,7 +136,7 @@ async def test_a_client_that_reads_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("below", [0, -1, 1.5, True, "64", None])
-async def test_a_mark_that_is_none_is_refused(below: Any) -> None:
+async def test_an_invalid_mark_is_refused(below: Any) -> None:
     server = make_server()
     async with server, connect(server, "1"):
         await wait_until(lambda: server.sockets)

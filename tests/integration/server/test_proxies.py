@@ -109,7 +109,7 @@ async def test_over_tls_the_scheme_is_https(tmp_path: Path) -> None:
     ("header", "seen"),
     [(V1, "1.2.3.4 http"), (V2, "1.2.3.4 https"), (LOCAL, "127.0.0.1 http"), (b"PROXY UNKNOWN\r\n", "127.0.0.1 http")],
 )
-async def test_the_proxy_protocol(header: bytes, seen: str) -> None:
+async def test_the_proxy_protocol_gives_the_client_s_address(header: bytes, seen: str) -> None:
     async with serving(trusted_proxies=["127.0.0.1"], proxy_protocol=True) as server:
         assert await who(server, header + REQUEST) == seen
         assert await who(server, *(bytes((byte,)) for byte in header + REQUEST)) == seen
@@ -135,20 +135,22 @@ async def test_the_announced_client_may_itself_be_a_proxy() -> None:
 @pytest.mark.parametrize(
     "sent", [REQUEST, b"\x16\x03\x01", b"PROXY TCP4 nonsense\r\n" + REQUEST, V2[:13] + b"\xff" * 50]
 )
-async def test_what_announces_nothing_is_dropped_with_a_warning(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_connection_without_a_proxy_header_is_dropped_with_a_warning(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving(trusted_proxies=["127.0.0.1"], proxy_protocol=True) as server:
         assert await say(server, sent) == b""
         assert await who(server, V1 + REQUEST) == "1.2.3.4 http"
     assert [each.levelname for each in caplog.records if "was dropped" in each.getMessage()] == ["WARNING"]
 
 
-async def test_nobody_else_may_announce(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_proxy_header_of_an_untrusted_peer_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(trusted_proxies=["10.0.0.0/8"], proxy_protocol=True) as server:
         assert await say(server, V1 + REQUEST) == b""
     assert "trusted_proxies" in caplog.text
 
 
-async def test_a_slow_announcement_is_dropped() -> None:
+async def test_a_slow_proxy_header_is_dropped() -> None:
     options = {"trusted_proxies": ["127.0.0.1"], "proxy_protocol": True, "limits": Limits(handshake_timeout=0.1)}
     async with serving(**options) as server:
         assert await say(server, V1[:10]) == b""
@@ -199,7 +201,7 @@ async def test_the_proxy_protocol_comes_before_tls(tmp_path: Path, at_once: bool
         assert answer.endswith(b"1.2.3.4 https")
 
 
-async def test_a_tls_handshake_after_the_announcement_that_takes_too_long_is_dropped(tmp_path: Path) -> None:
+async def test_a_slow_tls_handshake_after_the_proxy_header_is_dropped(tmp_path: Path) -> None:
     server_tls, _ = tls_contexts(tmp_path)
     limits = Limits(handshake_timeout=0.1)
     async with serving(tls=server_tls, trusted_proxies=["127.0.0.1"], proxy_protocol=True, limits=limits) as server:
@@ -217,6 +219,6 @@ async def test_a_tls_handshake_after_the_announcement_that_takes_too_long_is_dro
         ({"trusted_proxies": ["10.0.0.1", "10.0.0.1"]}, "twice"),
     ],
 )
-def test_options_that_cannot_be(options: dict[str, Any], advice: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], advice: str) -> None:
     with pytest.raises(ConfigError, match=advice):
         Server(**options)

@@ -37,7 +37,7 @@ async def test_a_room_reaches_its_members_only() -> None:
         assert await heard(peers) == {"1": ["one"], "2": ["one"], "3": ["two"]}
 
 
-async def test_leaving() -> None:
+async def test_a_socket_that_left_gets_no_messages_of_the_room() -> None:
     async with three_clients() as (server, sockets, peers):
         for room in ("a", "b"):
             await sockets["1"].join("chat", room)
@@ -62,7 +62,7 @@ async def test_joining_twice_is_joining_once() -> None:
         assert server.local_rooms.count("chat") == 0
 
 
-async def test_exclusion() -> None:
+async def test_excluded_members_get_no_message() -> None:
     async with three_clients() as (server, sockets, peers):
         for socket in sockets.values():
             await socket.join("chat", "a")
@@ -94,7 +94,7 @@ async def test_add_and_remove_a_user() -> None:
         assert (await heard(peers))["1"] == []
 
 
-async def test_clear() -> None:
+async def test_clear_empties_a_room() -> None:
     async with three_clients() as (server, sockets, peers):
         for socket in sockets.values():
             await socket.join("chat", "a")
@@ -170,7 +170,7 @@ async def test_what_a_query_returns_is_a_copy() -> None:
         assert server.local_rooms.members("chat", "a") == {"1"}
 
 
-async def test_rooms_go_with_the_connection() -> None:
+async def test_a_lost_connection_leaves_its_rooms() -> None:
     server = make_server()
     rooms = list[dict[str, set[str]]]()
     server.on_disconnect(lambda socket: rooms.append(socket.rooms))

@@ -60,7 +60,7 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str, s
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_well(number: signal.Signals) -> None:
+async def test_a_signal_stops_the_server(number: signal.Signals) -> None:
     async with child(1) as (process, server), connect(server) as one, connect(server) as two:
         assert await one.call("echo", 5) == 5
         await two.rest()
@@ -80,7 +80,7 @@ async def test_sigterm_waits_for_handlers() -> None:
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-async def test_a_second_signal_hurries(second: signal.Signals) -> None:
+async def test_a_second_signal_ends_the_drain(second: signal.Signals) -> None:
     loop = asyncio.get_running_loop()
     async with child(60) as (process, server), connect(server) as peer, connect(server) as idle:
         await peer.send("slow", 60)

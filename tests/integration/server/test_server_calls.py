@@ -52,7 +52,7 @@ async def test_the_clients_refusal_is_raised() -> None:
         assert (refused.value.code, refused.value.message, refused.value.sender) == ("busy", "not now", "1")
 
 
-async def test_no_answer_in_time() -> None:
+async def test_a_call_without_an_answer_times_out() -> None:
     async with one_client() as (_, socket, peer):
         with pytest.raises(CallTimeout) as timeout:
             await socket.call("ask", timeout=0.02)
@@ -66,7 +66,7 @@ async def test_no_answer_in_time() -> None:
 
 
 @pytest.mark.parametrize("ending", ["client closes", "reset", "server closes"])
-async def test_the_connection_is_lost_meanwhile(ending: str) -> None:
+async def test_a_lost_connection_fails_the_call(ending: str) -> None:
     async with one_client() as (_, socket, peer):
         calls = [asyncio.create_task(socket.call("ask")) for _ in range(3)]
         for _ in calls:
@@ -103,7 +103,7 @@ async def test_answers_find_their_calls_in_any_order() -> None:
         assert await asyncio.gather(*calls) == list(range(20))
 
 
-async def test_an_answer_counts_once_and_only_from_who_was_asked() -> None:
+async def test_an_answer_counts_once_and_only_from_the_called_client() -> None:
     async with one_client() as (server, socket, peer), connect(server, "2") as other:
         call = asyncio.create_task(socket.call("ask"))
         asked = await question(peer)
@@ -126,7 +126,7 @@ BAD_ANSWERS = [
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS)
-async def test_an_answer_that_is_none_is_ignored(answer: str) -> None:
+async def test_an_invalid_answer_is_ignored(answer: str) -> None:
     async with one_client() as (_, socket, peer):
         call = asyncio.create_task(socket.call("ask"))
         asked = await question(peer)
@@ -175,7 +175,7 @@ async def test_gather_has_every_users_answer() -> None:
         assert (replies.missing, replies.complete) == ((), True)
 
 
-async def test_gather_tells_who_is_missing() -> None:
+async def test_gather_names_missing_users() -> None:
     server = make_server()
     async with server, connect(server, "1") as one, connect(server, "2"):
         gathering = asyncio.create_task(server.users(["1", "2", "nobody"]).gather("ask", timeout=1))
@@ -185,7 +185,7 @@ async def test_gather_tells_who_is_missing() -> None:
         assert (set(replies.missing), replies.complete) == ({"2", "nobody"}, False)
 
 
-async def test_gather_does_not_wait_for_who_is_not_there_or_goes() -> None:
+async def test_gather_does_not_wait_for_absent_or_disconnecting_users() -> None:
     server = make_server()
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -227,7 +227,7 @@ async def test_gather_of_a_room() -> None:
         assert await two.rest() == []
 
 
-async def test_who_identifies_while_asked_answers_as_who_was_asked() -> None:
+async def test_a_user_that_identifies_during_a_gather_answers_as_before() -> None:
     async with one_client() as (server, socket, peer):
         gathering = asyncio.create_task(server.user("1").gather("ask", timeout=5))
         asked = await question(peer)
@@ -236,7 +236,7 @@ async def test_who_identifies_while_asked_answers_as_who_was_asked() -> None:
         assert dict(await gathering) == {"1": "still me"}
 
 
-async def test_who_identifies_while_asked_and_goes_is_missing_at_once() -> None:
+async def test_a_user_that_identifies_and_leaves_during_a_gather_is_missing_at_once() -> None:
     async with one_client() as (server, socket, peer):
         gathering = asyncio.create_task(server.user("1").gather("ask", timeout=60))
         await question(peer)

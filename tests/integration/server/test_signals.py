@@ -165,7 +165,7 @@ KINDS = pytest.mark.parametrize("kind", ["server", "node"])
 @KINDS
 @pytest.mark.parametrize("number", [INT, TERM])
 @pytest.mark.parametrize("how", ["waits", "blocks", "blocks_later", "cleans_up"])
-def test_the_first_ends_a_start(kind: str, how: str, number: signal.Signals) -> None:
+def test_the_first_signal_ends_a_start(kind: str, how: str, number: signal.Signals) -> None:
     with running(kind, "on_start", how) as it:
         it.wait_for("on_start began")
         it.signal(number)
@@ -178,7 +178,7 @@ def test_the_first_ends_a_start(kind: str, how: str, number: signal.Signals) -> 
 
 @KINDS
 @pytest.mark.parametrize("number", [INT, TERM])
-def test_the_first_ends_a_start_that_it_does_not_wake(kind: str, number: signal.Signals) -> None:
+def test_the_first_signal_ends_a_start_that_blocks_the_main_thread(kind: str, number: signal.Signals) -> None:
     with running(kind, "on_start", "blocks_while_another_thread_takes_signals") as it:
         it.wait_for("blocked")
         it.signal(number)
@@ -188,7 +188,7 @@ def test_the_first_ends_a_start_that_it_does_not_wake(kind: str, number: signal.
 
 
 @pytest.mark.parametrize("how", ["uses_a_thread", "is_stubborn", "is_very_stubborn"])
-def test_the_first_ends_a_start_that_nothing_can_break_off(how: str) -> None:
+def test_the_first_signal_ends_a_start_that_can_not_be_cancelled(how: str) -> None:
     with running("server", "on_start", how) as it:
         it.wait_for("on_start began")
         it.signal(TERM)
@@ -196,7 +196,7 @@ def test_the_first_ends_a_start_that_nothing_can_break_off(how: str) -> None:
         assert "exits" in it.output
 
 
-def test_a_second_one_hurries_that() -> None:
+def test_a_second_signal_ends_such_a_start_at_once() -> None:
     with running("node", "on_start", "is_stubborn") as it:
         it.wait_for("on_start began")
         it.signal(INT)
@@ -204,7 +204,7 @@ def test_a_second_one_hurries_that() -> None:
         assert quickly(it) in (0, 128 + INT)
 
 
-def test_a_start_that_fails_when_it_is_broken_off_ends_too() -> None:
+def test_a_start_that_fails_when_it_is_cancelled_ends_too() -> None:
     with running("server", "on_start", "fails_when_cancelled") as it:
         it.wait_for("on_start began")
         it.signal(INT)
@@ -213,7 +213,7 @@ def test_a_start_that_fails_when_it_is_broken_off_ends_too() -> None:
 
 
 @KINDS
-def test_a_start_that_is_broken_off_leaves_the_cluster(kind: str, redis: RedisProcess) -> None:
+def test_a_cancelled_start_leaves_the_cluster(kind: str, redis: RedisProcess) -> None:
     with running(kind, "on_start", "waits", redis.url) as it:
         it.wait_for("on_start began")
         assert redis.command("PUBSUB", "CHANNELS", "cw:*")
@@ -223,7 +223,7 @@ def test_a_start_that_is_broken_off_leaves_the_cluster(kind: str, redis: RedisPr
 
 
 @pytest.mark.parametrize("number", [INT, TERM])
-def test_a_start_that_waits_for_a_redis_ends(number: signal.Signals, redis: RedisProcess) -> None:
+def test_a_signal_ends_a_start_that_waits_for_redis(number: signal.Signals, redis: RedisProcess) -> None:
     redis.pause()
     try:
         with running("server", "on_start", "waits", redis.url) as it:
@@ -238,7 +238,7 @@ def test_a_start_that_waits_for_a_redis_ends(number: signal.Signals, redis: Redi
 @KINDS
 @pytest.mark.parametrize("second", [INT, TERM])
 @pytest.mark.parametrize("how", ["waits", "blocks", "blocks_later", "cleans_up"])
-def test_a_second_one_ends_a_stop(kind: str, how: str, second: signal.Signals) -> None:
+def test_a_second_signal_ends_a_stop(kind: str, how: str, second: signal.Signals) -> None:
     with running(kind, "on_stop", how) as it:
         it.wait_for("^started")
         time.sleep(0.3)
@@ -253,7 +253,7 @@ def test_a_second_one_ends_a_stop(kind: str, how: str, second: signal.Signals) -
 
 @KINDS
 @pytest.mark.parametrize("second", [INT, TERM])
-def test_a_second_one_ends_a_stop_that_it_does_not_wake(kind: str, second: signal.Signals) -> None:
+def test_a_second_signal_ends_a_stop_that_blocks_the_main_thread(kind: str, second: signal.Signals) -> None:
     with running(kind, "on_stop", "blocks_while_another_thread_takes_signals") as it:
         it.wait_for("^started")
         time.sleep(0.3)
@@ -266,7 +266,7 @@ def test_a_second_one_ends_a_stop_that_it_does_not_wake(kind: str, second: signa
 
 
 @pytest.mark.parametrize("how", ["uses_a_thread", "is_stubborn", "is_very_stubborn"])
-def test_a_second_one_ends_a_stop_that_nothing_can_break_off(how: str) -> None:
+def test_a_second_signal_ends_a_stop_that_can_not_be_cancelled(how: str) -> None:
     with running("server", "on_stop", how) as it:
         it.wait_for("^started")
         it.wait_for("listening on")
@@ -299,7 +299,7 @@ def test_on_listening_that_hangs_does_not_hold_up_a_stop(how: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["on_start", "on_stop"])
-def test_what_is_broken_off_has_time_to_clean_up(when: str) -> None:
+def test_a_cancelled_hook_has_time_to_clean_up(when: str) -> None:
     with running("server", when, "cleans_up_in_its_own_time") as it:
         if when == "on_stop":
             it.wait_for("listening on")
@@ -312,21 +312,21 @@ def test_what_is_broken_off_has_time_to_clean_up(when: str) -> None:
 
 @KINDS
 @pytest.mark.parametrize("how", ["exits", "exits_later"])
-def test_an_exit_in_on_start_ends_the_process_without_noise(kind: str, how: str) -> None:
+def test_an_exit_in_on_start_ends_the_process_silently(kind: str, how: str) -> None:
     with running(kind, "on_start", how) as it:
         assert quickly(it) == 3
         assert it.output == "on_start began\n"
 
 
 @pytest.mark.parametrize("how", ["exits", "exits_later"])
-def test_an_exit_while_it_runs_stops_it_first(how: str) -> None:
+def test_an_exit_while_the_server_runs_stops_it_first(how: str) -> None:
     with running("server", "on_listening", how) as it:
         assert quickly(it) == 3
         assert it.output.count("on_stop ran") == 1
         assert "ERROR" not in it.output
 
 
-def test_a_process_that_is_forked_takes_signals_as_if_nothing_was_there() -> None:
+def test_a_forked_process_has_the_default_signal_handlers() -> None:
     with running("server", "on_listening", "forks") as it:
         it.wait_for(f"the child ended with {-TERM}")
         it.signal(INT)

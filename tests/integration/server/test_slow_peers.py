@@ -59,7 +59,7 @@ def as_pings(_step: int) -> bytes:
 
 @pytest.mark.parametrize("place", [tcp, unix])
 @pytest.mark.parametrize("part", [in_one_frame, in_fragments, as_pings])
-async def test_a_message_that_is_long_on_its_way_shows_life_until_it_stalls(
+async def test_a_slow_upload_is_a_sign_of_life_until_it_stalls(
     place: Place, part: Callable[[int], bytes], tmp_path: Path
 ) -> None:
     server = make_server(heartbeat=IMPATIENT, **({"host": f"unix:{tmp_path}/s"} if place is unix else {}))
@@ -73,7 +73,7 @@ async def test_a_message_that_is_long_on_its_way_shows_life_until_it_stalls(
         assert recorder.closes[0][1].code == 1006
 
 
-async def test_a_client_that_takes_long_for_what_it_is_sent_is_alive_until_it_stops() -> None:
+async def test_a_slow_download_is_a_sign_of_life_until_it_stalls() -> None:
     server = make_server(heartbeat=IMPATIENT)
     recorder = HookRecorder(server)
     async with server, raw_connect(server, "1", receive_buffer=4096) as peer:

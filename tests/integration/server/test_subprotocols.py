@@ -91,7 +91,9 @@ async def test_authenticate_may_choose_one_that_the_server_does_not_name_message
 
 
 @pytest.mark.parametrize("chosen", ["v3.chat", "", "V1.chat", "v1.chat, token.abc", 5])
-async def test_choosing_one_that_was_not_offered_is_told(chosen: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_choosing_a_subprotocol_that_was_not_offered_raises(
+    chosen: str, caplog: pytest.LogCaptureFixture
+) -> None:
     server = Server(port=0, subprotocols=["v1.chat"])
 
     @server.authenticate
@@ -108,7 +110,7 @@ async def test_choosing_one_that_was_not_offered_is_told(chosen: str, caplog: py
     assert "token.abc" not in caplog.text.replace("'v1.chat, token.abc'", "")
 
 
-async def test_after_the_upgrade_it_stays() -> None:
+async def test_the_subprotocol_can_not_change_after_the_upgrade() -> None:
     server = Server(port=0, subprotocols=["v1.chat"])
     told: list[str] = []
 
@@ -123,7 +125,7 @@ async def test_after_the_upgrade_it_stays() -> None:
         await wait_until(lambda: told)
 
 
-async def test_our_client_offers_them() -> None:
+async def test_the_client_offers_subprotocols() -> None:
     server = make_server(subprotocols=["v2.chat"])
     got: list[str | None] = []
 
@@ -136,6 +138,6 @@ async def test_our_client_offers_them() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["v2.chat", ["v2 chat"], ["a,b"], [""], [5], ["a", "a"], None, 5, [b"a"]])
-def test_names_that_cannot_be(wrong: list[str]) -> None:
+def test_invalid_names_are_refused(wrong: list[str]) -> None:
     with pytest.raises(ConfigError, match="subprotocols"):
         Server(subprotocols=wrong)

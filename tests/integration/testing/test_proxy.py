@@ -36,7 +36,7 @@ async def test_what_is_sent_before_the_server_is_connected_is_not_lost() -> None
         ]
 
 
-async def test_much_passes_whole_to_a_slow_reader() -> None:
+async def test_large_data_arrives_complete_at_a_slow_reader() -> None:
     async with proxied_server() as proxied:
         client, server, _ = await proxied.pair()
         data = b"".join(number.to_bytes(4, "big") for number in range(2_000_000))
@@ -46,7 +46,7 @@ async def test_much_passes_whole_to_a_slow_reader() -> None:
             assert await receiver.rest() == data
 
 
-async def test_a_reader_that_does_not_read_holds_the_sender_back() -> None:
+async def test_a_peer_that_does_not_read_blocks_the_sender() -> None:
     async with proxied_server() as proxied:
         client, server, _ = await proxied.pair()
         for sender, receiver in ((client, server), (server, client)):
@@ -119,7 +119,7 @@ async def test_delayed_bytes_of_the_server_come_later_and_in_order() -> None:
         assert await client.rest() == b"two three"
 
 
-async def test_links_made_later_are_delayed_too_and_what_is_under_way_is_limited() -> None:
+async def test_later_links_are_delayed_too_and_the_bytes_on_the_way_are_limited() -> None:
     async with proxied_server() as proxied:
         proxied.proxy.delay(3600)
         client, server, link = await proxied.pair()
@@ -132,7 +132,7 @@ async def test_links_made_later_are_delayed_too_and_what_is_under_way_is_limited
 # The end
 
 
-async def test_nothing_is_left_of_links_in_any_state() -> None:
+async def test_links_in_any_state_are_closed_at_the_end() -> None:
     async with proxied_server() as proxied:
         faults: list[Callable[[ProxiedConnection], None]] = [
             lambda link: None,
@@ -181,7 +181,7 @@ async def test_the_connection_of_a_subscriber_can_be_chosen() -> None:
             other.writer.transport.abort()
 
 
-async def test_it_stands_before_a_server_that_goes_and_comes_back() -> None:
+async def test_the_proxy_survives_a_restart_of_the_server() -> None:
     with RedisProcess() as redis:
         async with TcpProxy("127.0.0.1", redis.port) as proxy:
             client = Peer(*await asyncio.open_connection("127.0.0.1", proxy.port))

@@ -10,7 +10,7 @@ from tests.integration.testing.proxied_server import DEADLINE, proxied_server, s
 # Black holes
 
 
-async def test_a_black_hole_takes_all_and_ends_nothing() -> None:
+async def test_a_black_hole_discards_all_bytes_and_keeps_connections_open() -> None:
     async with proxied_server() as proxied:
         client, server, link = await proxied.pair()
         client.send(b"before")
@@ -45,7 +45,7 @@ async def test_one_direction_can_be_a_black_hole() -> None:
         assert await server.receive(5) == b"heard"
 
 
-async def test_a_black_hole_spares_other_links_and_those_made_later() -> None:
+async def test_a_black_hole_does_not_affect_other_and_later_links() -> None:
     async with proxied_server() as proxied:
         _, _, chosen = await proxied.pair()
         spared = await proxied.pair()
@@ -79,7 +79,7 @@ async def test_an_end_is_lost_in_a_black_hole_too(how: str) -> None:
         await eventually(lambda: not proxied.proxy.links, "the link is over")
 
 
-async def test_what_was_held_or_stuck_falls_into_the_black_hole() -> None:
+async def test_held_bytes_are_discarded_by_a_black_hole() -> None:
     async with proxied_server() as proxied:
         client, server, link = await proxied.pair()
         sent_up = await send_until_stuck(client)  # as the server does not read
@@ -95,7 +95,7 @@ async def test_what_was_held_or_stuck_falls_into_the_black_hole() -> None:
 # Back-pressure
 
 
-async def test_held_links_hold_senders_back_and_lose_nothing() -> None:
+async def test_held_links_block_senders_and_lose_nothing() -> None:
     async with proxied_server() as proxied:
         client, server, link = await proxied.pair()
         proxied.proxy.hold()
@@ -153,7 +153,7 @@ async def test_a_cut_resets_both_ends() -> None:
         assert await other_client.is_reset()
 
 
-async def test_a_cut_in_order_delivers_what_was_taken() -> None:
+async def test_a_cut_in_order_delivers_all_bytes_read_before() -> None:
     async with proxied_server() as proxied:
         client, server, link = await proxied.pair()
         server.send(b"the end")

@@ -54,7 +54,7 @@ def directory_of(server: RedisProcess) -> Path:
 # What it answers
 
 
-def test_there_is_a_server_to_test_with() -> None:
+def test_a_server_for_the_tests_is_installed() -> None:
     assert SERVERS
 
 
@@ -67,7 +67,7 @@ def test_commands_are_answered_with_decoded_values(redis: RedisProcess) -> None:
     assert redis.command("LRANGE", "list", 0, -1) == [b"\xff".decode(errors="surrogateescape"), "1.5"]
 
 
-def test_subscriptions_can_be_looked_at(redis: RedisProcess) -> None:
+def test_subscriptions_can_be_listed(redis: RedisProcess) -> None:
     assert redis.command("PUBSUB", "CHANNELS") == []
     with connect(redis) as subscriber:
         subscriber.sendall(b"SUBSCRIBE room\r\n")
@@ -149,7 +149,7 @@ def test_the_port_of_a_killed_server_is_kept_from_others(redis: RedisProcess) ->
         other.bind(("127.0.0.1", redis.port))
 
 
-def test_a_paused_server_accepts_and_says_nothing_until_it_goes_on(redis: RedisProcess) -> None:
+def test_a_paused_server_accepts_connections_and_answers_after_resume(redis: RedisProcess) -> None:
     with connect(redis) as before:
         redis.pause()
         redis.pause()
@@ -164,7 +164,7 @@ def test_a_paused_server_accepts_and_says_nothing_until_it_goes_on(redis: RedisP
         assert ping(before) == b"+PONG\r\n"
 
 
-def test_it_can_be_paused_again(redis: RedisProcess) -> None:
+def test_a_server_can_be_paused_again(redis: RedisProcess) -> None:
     for _ in range(20):
         redis.pause()
         state = Path(f"/proc/{redis.pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -172,7 +172,7 @@ def test_it_can_be_paused_again(redis: RedisProcess) -> None:
         assert state == "T"
 
 
-def test_what_does_not_run_has_no_id_and_can_not_be_paused(redis: RedisProcess) -> None:
+def test_a_stopped_server_has_no_pid_and_can_not_be_paused(redis: RedisProcess) -> None:
     redis.kill()
     redis.resume()
     with pytest.raises(UsageError, match="does not run"):
@@ -183,7 +183,7 @@ def test_what_does_not_run_has_no_id_and_can_not_be_paused(redis: RedisProcess) 
 
 @pytest.mark.parametrize("paused", [False, True])
 @pytest.mark.parametrize("binary", SERVERS, ids=str)
-def test_nothing_is_left_at_the_end(binary: Path, paused: bool) -> None:
+def test_nothing_is_left_after_the_context(binary: Path, paused: bool) -> None:
     with RedisProcess(binary) as redis:
         pid, directory = redis.pid, directory_of(redis)
         assert directory.stat().st_mode & 0o077 == 0
@@ -241,7 +241,7 @@ def test_a_password_is_demanded_and_part_of_the_url(binary: Path) -> None:
 
 
 @pytest.mark.parametrize("binary", SERVERS, ids=str)
-def test_users_of_an_acl_may_do_what_they_may(binary: Path) -> None:
+def test_users_have_the_rights_of_their_acl(binary: Path) -> None:
     with RedisProcess(binary, users=["user bob on >pw ~* &* -@all +ping", "user eve off"]) as redis:
         assert redis.command("ACL", "USERS") == ["bob", "default", "eve"]
         assert redis.url_as("bob", "p/w") == f"redis://bob:p%2Fw@127.0.0.1:{redis.port}"
@@ -254,7 +254,7 @@ def test_users_of_an_acl_may_do_what_they_may(binary: Path) -> None:
 
 
 @pytest.mark.parametrize("binary", SERVERS, ids=str)
-def test_a_unix_socket_can_be_all_it_listens_on(binary: Path) -> None:
+def test_a_server_can_listen_on_a_unix_socket_only(binary: Path) -> None:
     with RedisProcess(binary, unix_socket=True, password="pw") as redis:
         path = urlsplit(redis.url).path
         assert redis.url == f"unix://:pw@{path}"
@@ -276,7 +276,7 @@ def tls_files(directory: Path) -> tuple[TlsFiles, ssl.SSLContext]:
 
 @pytest.mark.skipif(not WITH_TLS, reason="no server here was built with TLS")
 @pytest.mark.parametrize("config", [{}, {"tls-auth-clients": "yes"}], ids=["anyone", "with a certificate"])
-def test_tls_is_all_it_speaks(tmp_path: Path, config: dict[str, str]) -> None:
+def test_a_server_with_tls_refuses_plain_connections(tmp_path: Path, config: dict[str, str]) -> None:
     files, client = tls_files(tmp_path)
     if config:
         client.load_cert_chain(files.certificate, files.key)
@@ -330,7 +330,7 @@ def test_a_server_that_does_not_start_says_why_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_program_that_is_none_is_an_error_too() -> None:
+def test_an_invalid_program_is_an_error_too() -> None:
     with pytest.raises(ConfigError, match="nowhere"):
         RedisProcess("/nowhere/redis-server").start()
 

@@ -17,7 +17,7 @@ def listen(port: int) -> socket.socket:
     return socket.create_server(("127.0.0.1", port))
 
 
-def test_who_names_it_may_listen_there_again_and_again() -> None:
+def test_a_server_may_listen_on_a_reserved_port_again_and_again() -> None:
     reserved = ReservedPort()
     for _ in range(2):
         listen(reserved.number).close()
@@ -25,7 +25,7 @@ def test_who_names_it_may_listen_there_again_and_again() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port is only found to be free")
-def test_it_is_taken_for_all_who_do_not_share_addresses_until_it_is_closed_or_forgotten() -> None:
+def test_a_port_is_reserved_until_it_is_closed_or_collected() -> None:
     reserved = ReservedPort()
     number = reserved.number
     with socket.socket() as other, pytest.raises(OSError, match=TAKEN):

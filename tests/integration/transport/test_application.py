@@ -67,7 +67,7 @@ async def test_calls_events_and_the_close() -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Sec-WebSocket-Protocol": "crosswire.msgpack"}], ids=["JSON", "MessagePack"])
-async def test_calls_at_once_each_get_their_own_answer(headers: dict[str, str]) -> None:
+async def test_concurrent_calls_get_their_own_answers(headers: dict[str, str]) -> None:
     server, _ = application()
 
     async with connect(server, "/?id=1", headers) as client:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from crosswire.client import Client
 from crosswire.errors import NotConnected
-from crosswire.transport.connector import ClientConnection, ClientReceiver, ConnectTarget
+from crosswire.transport.client_connection import ClientConnection, ClientReceiver, ConnectTarget
 from crosswire.types import Close
 
 
@@ -136,7 +136,7 @@ class FakeClient:
 
     @classmethod
     async def dial(cls, target: ConnectTarget, receiver: ClientReceiver) -> FakeConnection:
-        """Stand in for :func:`crosswire.transport.connector.connect`."""
+        """Stand in for :func:`crosswire.transport.client_connection.connect`."""
         return await cls._youngest._dial(target, receiver)
 
     async def _dial(self, target: ConnectTarget, receiver: ClientReceiver) -> FakeConnection:

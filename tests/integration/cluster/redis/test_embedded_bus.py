@@ -54,7 +54,7 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-async def test_nodes_of_a_machine_meet_there(path: Path) -> None:
+async def test_nodes_of_one_machine_share_the_embedded_redis(path: Path) -> None:
     async with started_members(Redis("embedded"), 2) as (a, b):
         assert a.redis.urls == b.redis.urls == [HERE]
         assert a.port.paths == (f"unix:{path}",)
@@ -63,7 +63,7 @@ async def test_nodes_of_a_machine_meet_there(path: Path) -> None:
         await b.receives(b"x")
 
 
-async def test_it_comes_back_though_its_keeper_is_killed_with_it(path: Path) -> None:
+async def test_an_embedded_redis_comes_back_after_it_is_killed_with_its_keeper(path: Path) -> None:
     async with started_members(Redis("embedded"), 2) as (a, b):
         server = server_of(path)
         for pid in (parent_of(server), server):
@@ -75,7 +75,7 @@ async def test_it_comes_back_though_its_keeper_is_killed_with_it(path: Path) -> 
         await b.receives(b"x")
 
 
-async def test_it_may_be_added_and_removed(path: Path) -> None:
+async def test_an_embedded_redis_may_be_added_and_removed(path: Path) -> None:
     with RedisProcess() as redis:
         async with started_members(Redis(redis.url)) as (a,):
             await a.redis.add("embedded")

@@ -68,7 +68,7 @@ async def hears_all(b: RedisMember, end: int) -> None:
 
 @pytest.mark.parametrize("strategy", ["hash", "round-robin"])
 @pytest.mark.parametrize("delivery", ["fast", "redundant"])
-async def test_one_that_hangs_loses_duplicates_and_reorders_nothing(
+async def test_a_redis_that_hangs_causes_no_loss_duplicates_or_reordering(
     servers: list[RedisProcess], delivery: Any, strategy: Any
 ) -> None:
     async with started_members(Redis(urls(servers), delivery=delivery, strategy=strategy), 2) as (a, b):
@@ -86,7 +86,7 @@ async def test_one_that_hangs_loses_duplicates_and_reorders_nothing(
 
 
 @pytest.mark.parametrize("strategy", ["hash", "round-robin", "random"])
-async def test_redundant_delivery_loses_duplicates_and_reorders_nothing_when_one_dies_and_returns(
+async def test_redundant_delivery_survives_the_death_and_return_of_a_redis(
     servers: list[RedisProcess], strategy: Any
 ) -> None:
     async with started_members(Redis(urls(servers), delivery="redundant", strategy=strategy), 3) as (a, b, c):
@@ -105,7 +105,7 @@ async def test_redundant_delivery_loses_duplicates_and_reorders_nothing_when_one
         assert a.port.dropped == 0
 
 
-async def test_fast_delivery_through_one_that_dies_keeps_the_order_and_tells_of_the_gap(
+async def test_fast_delivery_keeps_the_order_and_reports_a_gap_when_a_redis_dies(
     servers: list[RedisProcess],
 ) -> None:
     async with started_members(Redis(urls(servers)), 2) as (a, b):
@@ -123,7 +123,7 @@ async def test_fast_delivery_through_one_that_dies_keeps_the_order_and_tells_of_
         assert b.gaps
 
 
-async def test_the_only_one_dies_and_what_was_published_meanwhile_arrives_when_others_listen_again(
+async def test_messages_published_during_an_outage_arrive_once_others_listen_again(
     servers: list[RedisProcess],
 ) -> None:
     async with started_members(WaitingRedis(servers[0].url), 2) as (a, b):
@@ -143,7 +143,7 @@ async def test_the_only_one_dies_and_what_was_published_meanwhile_arrives_when_o
         assert a.port.dropped == 0
 
 
-async def test_they_do_not_wait_for_others_for_ever(servers: list[RedisProcess]) -> None:
+async def test_messages_of_an_outage_wait_for_listeners_for_a_limited_time(servers: list[RedisProcess]) -> None:
     async with started_members(Redis(servers[0].url), 2) as (a, b):
         await b.listen()
         servers[0].kill()
@@ -154,7 +154,7 @@ async def test_they_do_not_wait_for_others_for_ever(servers: list[RedisProcess])
         await b.receives(b"x")
 
 
-async def test_messages_under_way_when_a_connection_breaks_are_published_again_and_dropped_as_twins(
+async def test_messages_published_again_after_a_broken_connection_arrive_once(
     servers: list[RedisProcess],
 ) -> None:
     async with started_members(Redis(servers[0].url), 2) as (a, b):
@@ -197,7 +197,7 @@ async def test_over_the_buffer_messages_are_dropped_counted_and_missed(
             assert b.gaps[-1].url == ""
 
 
-async def test_over_the_buffer_publishing_raises_if_that_is_wanted(servers: list[RedisProcess]) -> None:
+async def test_over_the_buffer_publishing_raises_with_that_policy(servers: list[RedisProcess]) -> None:
     async with started_members(Redis(servers[0].url, buffer=10_000, overflow="raise")) as (a,):
         servers[0].kill()
         await wait_until(lambda: not a.port.available)
@@ -230,7 +230,7 @@ async def test_plain_messages_under_way_are_counted_as_dropped_and_those_that_wa
         await wait_until(lambda: b"waited" in b.bodies())
 
 
-async def test_announcements_go_over_all_and_come_once(servers: list[RedisProcess]) -> None:
+async def test_announcements_are_published_on_every_redis_and_arrive_once(servers: list[RedisProcess]) -> None:
     async with started_members(Redis(urls(servers)), 2) as (a, b):
         await b.listen()
         servers[1].pause()
@@ -251,7 +251,7 @@ async def test_announcements_go_over_all_and_come_once(servers: list[RedisProces
         await b.receives(b"1", b"2", b"3", b"4")
 
 
-async def test_what_one_redis_never_hands_on_is_missed_after_a_while(servers: list[RedisProcess]) -> None:
+async def test_a_message_that_a_redis_never_delivers_is_reported_as_missed(servers: list[RedisProcess]) -> None:
     options = Redis(urls(servers), ping_interval=0.1)
     async with started_members(options) as (a,):
         await a.listen()

@@ -41,7 +41,7 @@ def both_ways(redis: RedisProcess, proxy: TcpProxy) -> AbstractAsyncContextManag
     return started_members([Redis(redis.url), Redis(f"redis://127.0.0.1:{proxy.port}")])
 
 
-async def test_one_that_hangs_is_out_within_a_second_and_a_half_and_back_within_two(
+async def test_a_redis_that_hangs_is_unhealthy_within_1_5_seconds_and_back_within_2(
     redis: RedisProcess, other: RedisProcess
 ) -> None:
     async with started_members(Redis([redis.url, other.url])) as (a,):
@@ -67,7 +67,7 @@ async def test_one_that_hangs_is_out_within_a_second_and_a_half_and_back_within_
         assert a.times("restored") == 0
 
 
-async def test_one_that_is_killed_is_out_at_once_and_back_within_two_seconds_of_its_return(
+async def test_a_killed_redis_is_unhealthy_at_once_and_back_within_2_seconds(
     redis: RedisProcess, other: RedisProcess
 ) -> None:
     async with started_members(Redis([redis.url, other.url]), 5) as members:
@@ -81,7 +81,7 @@ async def test_one_that_is_killed_is_out_at_once_and_back_within_two_seconds_of_
         assert watch.awake < 2
 
 
-async def test_the_only_one_is_unavailable_and_then_restored(redis: RedisProcess) -> None:
+async def test_an_outage_of_the_only_redis_is_reported_and_its_end(redis: RedisProcess) -> None:
     async with started_members(Redis(redis.url)) as (a,):
         assert a.times("restored") == 0
         for times in (1, 2):
@@ -94,7 +94,7 @@ async def test_the_only_one_is_unavailable_and_then_restored(redis: RedisProcess
             assert a.port.gaps == times
 
 
-async def test_a_subscriber_that_hears_nothing_is_replaced_within_three_seconds(redis: RedisProcess) -> None:
+async def test_a_subscriber_that_receives_nothing_is_replaced_within_3_seconds(redis: RedisProcess) -> None:
     async with TcpProxy("127.0.0.1", redis.port) as proxy, both_ways(redis, proxy) as (a, b):
         await b.listen()
         proxy.blackhole(next(link for link in proxy.links if b"SUBSCRIBE" in link.first_bytes))
@@ -109,7 +109,7 @@ async def test_a_subscriber_that_hears_nothing_is_replaced_within_three_seconds(
 
 
 @pytest.mark.parametrize(("up", "down"), [(True, False), (False, True), (True, True)])
-async def test_a_publisher_that_reaches_nobody_is_replaced(redis: RedisProcess, up: bool, down: bool) -> None:
+async def test_a_publisher_without_replies_is_replaced(redis: RedisProcess, up: bool, down: bool) -> None:
     async with TcpProxy("127.0.0.1", redis.port) as proxy, both_ways(redis, proxy) as (a, b):
         await a.listen()
         proxy.blackhole(next(link for link in proxy.links if b":pub" in link.first_bytes), up=up, down=down)
@@ -144,7 +144,7 @@ async def test_a_redis_behind_a_slow_network_is_healthy_and_its_latency_known(re
             await wait_until(lambda: a.healthy == [True] and 90 < (a.redis.status()[0].latency or 0) < 500)
 
 
-async def test_a_process_that_stood_still_does_not_blame_redis(redis: RedisProcess) -> None:
+async def test_a_standstill_of_the_process_does_not_make_a_redis_unhealthy(redis: RedisProcess) -> None:
     async with started_members(Redis(redis.url, ping_interval=0.05, ping_timeout=0.2), 2) as (a, b):
         await b.listen()
         for _ in range(3):
@@ -156,7 +156,7 @@ async def test_a_process_that_stood_still_does_not_blame_redis(redis: RedisProce
             assert member.gaps == []
 
 
-async def test_much_at_once_does_not_make_a_redis_unhealthy(redis: RedisProcess) -> None:
+async def test_a_burst_does_not_make_a_redis_unhealthy(redis: RedisProcess) -> None:
     redis.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0")  # or it would cut off who reads slowly
 
     options = Redis(redis.url, ping_interval=0.05, ping_timeout=0.3, buffer=256 * 1024 * 1024)
@@ -172,9 +172,7 @@ async def test_much_at_once_does_not_make_a_redis_unhealthy(redis: RedisProcess)
             assert member.gaps == []
 
 
-async def test_a_name_that_stands_for_several_independent_redis_is_of_no_use(
-    redis: RedisProcess, other: RedisProcess
-) -> None:
+async def test_a_host_name_of_several_independent_redis_is_unusable(redis: RedisProcess, other: RedisProcess) -> None:
     """They do not hand on each other's messages, though each of the two connections is busy."""
     ports, links = cycle([redis.port, other.port]), BackgroundTasks()
 
@@ -214,7 +212,7 @@ async def hand_on(
 
 
 @pytest.mark.parametrize("sizes", [[400_000], [4000] * 100], ids=["one", "many"])
-async def test_a_redis_from_which_much_is_just_arriving_is_healthy(redis: RedisProcess, sizes: list[int]) -> None:
+async def test_a_redis_that_is_sending_much_is_healthy(redis: RedisProcess, sizes: list[int]) -> None:
     async with slowly(redis, bytes_a_second=200_000) as url:
         options = Redis(url, ping_interval=0.05, ping_timeout=0.15)
         async with started_members([Redis(redis.url), options]) as (a, b):
@@ -227,7 +225,7 @@ async def test_a_redis_from_which_much_is_just_arriving_is_healthy(redis: RedisP
             assert b.gaps == []
 
 
-async def test_one_that_hangs_is_not_healthy_for_what_was_on_its_way(redis: RedisProcess) -> None:
+async def test_a_redis_that_hangs_is_unhealthy_in_spite_of_bytes_on_the_way(redis: RedisProcess) -> None:
     async with slowly(redis, bytes_a_second=200_000) as url:
         options = Redis(url, ping_interval=0.05, ping_timeout=0.15)
         async with started_members([Redis(redis.url), options]) as (a, b):
@@ -268,7 +266,9 @@ async def test_an_outage_is_logged_once(redis: RedisProcess, caplog: pytest.LogC
             assert redis.url in caplog.text
 
 
-async def test_the_owner_may_fail(redis: RedisProcess, other: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failing_callbacks_do_not_stop_the_port(
+    redis: RedisProcess, other: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise ConfigError("the application's")
 

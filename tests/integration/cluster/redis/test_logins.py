@@ -47,39 +47,39 @@ def nothing_leaks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert "s3cr3t" not in caplog.text
 
 
-async def test_a_password(caplog: pytest.LogCaptureFixture) -> None:
+async def test_login_with_a_password(caplog: pytest.LogCaptureFixture) -> None:
     with nothing_leaks(caplog), RedisProcess(password=SECRET) as redis:
         await converse(redis.url)
 
 
-async def test_a_user_with_a_password(caplog: pytest.LogCaptureFixture) -> None:
+async def test_login_as_a_user_with_a_password(caplog: pytest.LogCaptureFixture) -> None:
     with nothing_leaks(caplog), RedisProcess(users=["user bob on >s3cr3t " + ALL]) as redis:
         await converse(redis.url_as("bob", "s3cr3t"))
 
 
-async def test_a_user_who_needs_no_password() -> None:
+async def test_login_as_a_user_without_a_password() -> None:
     with RedisProcess(users=["user bob on nopass " + ALL]) as redis:
         await converse(redis.url_as("bob", "").replace(":@", "@"))
 
 
-async def test_a_user_who_may_do_only_what_is_needed() -> None:
+async def test_login_as_a_user_with_the_documented_rights() -> None:
     needed = "&cw:* -@all +publish +subscribe +unsubscribe +pubsub|numsub +ping"
     with RedisProcess(users=["user bob on >s3cr3t " + needed]) as redis:
         await converse(redis.url_as("bob", "s3cr3t"))
 
 
 @pytest.mark.parametrize("unix_socket", [False, True])
-async def test_a_database(unix_socket: bool) -> None:
+async def test_login_to_a_database(unix_socket: bool) -> None:
     with RedisProcess(unix_socket=unix_socket) as redis:
         await converse(redis.url + ("?db=3" if unix_socket else "/3"))
 
 
-async def test_a_unix_socket_with_a_password() -> None:
+async def test_login_over_a_unix_socket() -> None:
     with RedisProcess(unix_socket=True, password=SECRET) as redis:
         await converse(redis.url)
 
 
-async def test_a_wrong_password_is_an_error_in_the_configuration(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wrong_password_is_a_configuration_error(caplog: pytest.LogCaptureFixture) -> None:
     with nothing_leaks(caplog), RedisProcess(password="right") as redis:
         watch = Stopwatch()
         text = await refusal(redis.url.replace("right", "s3cr3t"))
@@ -88,36 +88,36 @@ async def test_a_wrong_password_is_an_error_in_the_configuration(caplog: pytest.
         assert watch.awake < 1
 
 
-async def test_a_missing_password_is_one() -> None:
+async def test_a_missing_password_is_a_configuration_error() -> None:
     with RedisProcess(password="right") as redis:
         assert "NOAUTH" in await refusal(redis.url.replace(":right@", ""))
 
 
-async def test_a_password_for_a_redis_that_has_none_is_one() -> None:
+async def test_a_password_for_a_redis_without_one_is_a_configuration_error() -> None:
     with RedisProcess() as redis:
         assert "AUTH" in await refusal(redis.url.replace("//", "//:s3cr3t@"))
 
 
-async def test_a_database_that_does_not_exist_is_one() -> None:
+async def test_a_missing_database_is_a_configuration_error() -> None:
     with RedisProcess() as redis:
         assert "SELECT" in await refusal(redis.url + "/99")
 
 
 @pytest.mark.parametrize("lacks", ["-publish", "-subscribe", "resetchannels &other:*"])
-async def test_a_user_who_may_not_even_probe_is_one(lacks: str) -> None:
+async def test_a_user_without_the_right_to_probe_is_a_configuration_error(lacks: str) -> None:
     with RedisProcess(users=[f"user bob on >s3cr3t {ALL} {lacks}"]) as redis:
         text = await refusal(redis.url_as("bob", "s3cr3t"))
         assert "NOPERM" in text
         assert "s3cr3t" not in text
 
 
-async def test_one_that_refuses_is_an_error_though_the_other_works() -> None:
+async def test_a_redis_that_refuses_is_an_error_though_the_other_works() -> None:
     with RedisProcess() as one, RedisProcess(password="right") as other, pytest.raises(ConfigError, match="NOAUTH"):
         async with started_members(Redis([one.url, other.url.replace(":right@", "")])):
             pass
 
 
-async def test_who_refuses_later_is_asked_again_until_it_does_not() -> None:
+async def test_a_redis_that_refuses_later_is_tried_again() -> None:
     with RedisProcess(users=["user bob on >s3cr3t " + ALL]) as redis:
         async with started_members(Redis(redis.url_as("bob", "s3cr3t"))) as (a,):
             redis.command("ACL", "SETUSER", "bob", "resetpass", ">other")
@@ -135,7 +135,7 @@ async def test_connections_have_the_name_of_their_node(role: str) -> None:
             assert f"name=crosswire:node_0:{role} " in redis.command("CLIENT", "LIST")
 
 
-async def test_a_name_may_be_refused() -> None:
+async def test_a_redis_may_refuse_the_connection_name() -> None:
     with RedisProcess(users=[f"user bob on >s3cr3t {ALL} -client"]) as redis:
         await converse(redis.url_as("bob", "s3cr3t"))
 
@@ -161,7 +161,7 @@ class TestTls:
     @pytest.mark.parametrize(
         "how", ["ssl_ca_certs={}", "ssl_ca_certs={}&ssl_check_hostname=false", "ssl_cert_reqs=none"]
     )
-    async def test_it_speaks_tls(self, how: str) -> None:
+    async def test_login_over_tls(self, how: str) -> None:
         await converse(f"{self.url}?{how.format(self.certificate)}")
 
     async def test_a_certificate_that_is_not_trusted_is_not_accepted(self) -> None:
@@ -169,11 +169,11 @@ class TestTls:
             await wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in str(a.redis.status()[0].last_error))
             assert a.healthy == [False]
 
-    async def test_files_that_are_missing_are_an_error_in_the_configuration(self) -> None:
+    async def test_missing_files_are_a_configuration_error(self) -> None:
         assert "/nowhere" in await refusal(f"{self.url}?ssl_ca_certs=/nowhere")
 
 
-async def test_what_is_no_redis_is_not_used() -> None:
+async def test_another_server_than_redis_is_not_used() -> None:
     class Other(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             self.transport = cast(asyncio.Transport, transport)

@@ -45,7 +45,7 @@ def places(group: SentinelGroup) -> list[str]:
     return [f"127.0.0.1:{each.port}" for each in group.sentinels]
 
 
-async def test_when_the_master_is_killed_another_is_found(
+async def test_after_a_failover_the_new_master_is_found(
     mortal: SentinelGroup, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
@@ -123,7 +123,7 @@ async def test_a_sentinel_that_hangs_is_left_out(group: SentinelGroup) -> None:
         group.sentinels[0].resume()
 
 
-async def test_without_any_sentinel_it_is_unhealthy_and_says_so(group: SentinelGroup, dead: list[str]) -> None:
+async def test_without_any_sentinel_the_service_is_unhealthy(group: SentinelGroup, dead: list[str]) -> None:
     async with started_members(Redis(with_places(group, *dead))) as (a,):
         assert a.healthy == [False]
         error = str(a.redis.status()[0].last_error)
@@ -131,9 +131,7 @@ async def test_without_any_sentinel_it_is_unhealthy_and_says_so(group: SentinelG
         assert all(f"{place}: " in error for place in dead)
 
 
-async def test_a_service_that_no_sentinel_knows_is_an_error_in_the_configuration(
-    group: SentinelGroup, dead: list[str]
-) -> None:
+async def test_an_unknown_service_is_a_configuration_error(group: SentinelGroup, dead: list[str]) -> None:
     unknown = with_places(group, *places(group)).replace("/main", "/mian")
     with pytest.raises(ConfigError, match="'mian'"):
         async with started_members(Redis(unknown)):
@@ -144,7 +142,7 @@ async def test_a_service_that_no_sentinel_knows_is_an_error_in_the_configuration
         assert "does not know that service" in str(a.redis.status()[0].last_error)
 
 
-async def test_sentinels_that_do_not_know_us_are_too(mortal: SentinelGroup) -> None:
+async def test_sentinels_that_refuse_the_login_are_a_configuration_error(mortal: SentinelGroup) -> None:
     for url in (mortal.url.partition("?")[0], mortal.url.replace("=other", "=wrong")):
         with pytest.raises(ConfigError, match=r"NOAUTH|WRONGPASS") as caught:
             async with started_members(Redis(url)):
@@ -152,7 +150,7 @@ async def test_sentinels_that_do_not_know_us_are_too(mortal: SentinelGroup) -> N
         assert "wrong" not in str(caught.value)
 
 
-async def test_what_is_no_master_is_not_used(group: SentinelGroup) -> None:
+async def test_a_server_that_is_not_the_master_is_not_used(group: SentinelGroup) -> None:
     """A sentinel that is cut off names the master of yesterday."""
 
     (master,) = group.servers

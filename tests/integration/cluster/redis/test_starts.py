@@ -25,7 +25,7 @@ def other() -> Iterator[RedisProcess]:
         yield process
 
 
-async def test_one_that_can_not_be_reached_does_not_hold_up_the_start_for_long(
+async def test_an_unreachable_redis_delays_the_start_for_a_limited_time(
     redis: RedisProcess, other: RedisProcess
 ) -> None:
     redis.kill()
@@ -42,7 +42,7 @@ async def test_one_that_can_not_be_reached_does_not_hold_up_the_start_for_long(
         assert a.times("restored") == 0
 
 
-async def test_without_any_redis_a_node_starts_alone_and_says_so(
+async def test_without_any_redis_a_node_starts_alone_with_a_warning(
     redis: RedisProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis.kill()
@@ -61,7 +61,7 @@ async def test_without_any_redis_a_node_starts_alone_and_says_so(
             assert a.times("restored") == 1
 
 
-async def test_all_that_work_make_a_start_quick(redis: RedisProcess, other: RedisProcess) -> None:
+async def test_a_start_is_quick_when_every_redis_answers(redis: RedisProcess, other: RedisProcess) -> None:
     watch = Stopwatch()
     async with started_members(Redis([redis.url, other.url])) as (a,):
         assert watch.awake < 0.3
@@ -69,7 +69,7 @@ async def test_all_that_work_make_a_start_quick(redis: RedisProcess, other: Redi
         assert a.gaps == []
 
 
-async def test_a_stop_does_not_wait_for_one_that_hangs(redis: RedisProcess) -> None:
+async def test_a_stop_does_not_wait_for_a_redis_that_hangs(redis: RedisProcess) -> None:
     async with started_members(Redis(redis.url)) as (a,):
         redis.pause()
         a.port.publish(b"cw:test", b"x")

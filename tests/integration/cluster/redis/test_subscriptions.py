@@ -37,7 +37,7 @@ def subscribed(redis: RedisProcess) -> set[str]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-async def test_joining_and_leaving_ends_in_what_is_wanted(
+async def test_subscribing_and_unsubscribing_ends_in_the_wanted_channels(
     redis: RedisProcess, steps: list[tuple[bool, str, int]]
 ) -> None:
     wanted: set[str] = set()
@@ -93,7 +93,7 @@ async def test_many_channels_are_subscribed_to_again_quickly(redis: RedisProcess
         await b.receives(b"x", channel=b"%d" % (MANY - 1))
 
 
-async def test_losing_only_the_subscriber_is_a_gap_and_goes_on_publishing(redis: RedisProcess) -> None:
+async def test_losing_only_the_subscriber_is_a_gap_and_publishing_goes_on(redis: RedisProcess) -> None:
     async with started_members(Redis(redis.url), 2) as (a, b):
         await b.listen()
         b.port.publish(b"elsewhere", b"x")
@@ -112,7 +112,7 @@ async def test_losing_only_the_subscriber_is_a_gap_and_goes_on_publishing(redis:
         await b.receives(b"x")
 
 
-async def test_one_that_reads_too_slowly_for_redis_is_told_of_a_gap() -> None:
+async def test_a_subscriber_that_reads_too_slowly_gets_a_gap() -> None:
     limits = {"client-output-buffer-limit": "pubsub 256kb 128kb 1"}
 
     with RedisProcess(config=limits) as redis:
@@ -132,7 +132,7 @@ async def test_one_that_reads_too_slowly_for_redis_is_told_of_a_gap() -> None:
                 assert len(b.got) < 100
 
 
-async def test_channels_that_may_not_be_listened_on_do_not_spoil_the_others() -> None:
+async def test_forbidden_channels_do_not_affect_the_others() -> None:
     with RedisProcess(users=["user bob on >pw +@all &cw:* &good:*"]) as redis:
         async with started_members(Redis(redis.url_as("bob", "pw"))) as (a,), started_members(Redis(redis.url)) as (b,):
             for channel in (b"good:1", b"bad:\xff", b"good:2"):
@@ -160,7 +160,7 @@ async def test_channels_that_may_not_be_listened_on_do_not_spoil_the_others() ->
 
 
 @pytest.mark.parametrize("auto", [True, False])
-async def test_a_channel_is_left_or_not(redis: RedisProcess, auto: bool) -> None:
+async def test_unsubscribing_may_keep_the_subscription(redis: RedisProcess, auto: bool) -> None:
     async with (
         started_members(Redis(redis.url, auto_unsubscribe=auto)) as (a,),
         started_members(Redis(redis.url)) as (b,),

@@ -16,7 +16,7 @@ MIB = 1024 * 1024
 
 
 @on_every_loop
-async def test_a_client_that_does_not_read_is_dropped_and_hurts_nobody() -> None:
+async def test_a_client_that_does_not_read_is_dropped_and_others_are_served() -> None:
     server = make_server(limits=Limits(outbox=MIB))
     recorder = HookRecorder(server)
     async with server, connect(server, "good") as good, raw_connect(server, "deaf", receive_buffer=4096):
@@ -141,7 +141,7 @@ async def test_many_calls_in_flight_are_answered_in_order() -> None:
             assert answers == [(TEXT, b'{"payload":%d,"callbackId":"%d"}' % (n, n)) for n in range(2_000)]
 
 
-async def test_what_is_sent_in_one_turn_arrives_in_that_order_whatever_the_way() -> None:
+async def test_messages_of_one_turn_arrive_in_order_however_they_were_sent() -> None:
     server = make_server()
     recorder = HookRecorder(server)
     async with server, connect(server, "1") as one, connect(server, "2") as two, connect(server, "3") as three:
@@ -173,7 +173,7 @@ async def test_what_is_sent_in_one_turn_arrives_in_that_order_whatever_the_way()
         assert [message["payload"] for message in await three.rest()] == [0, 2, 10, 11, 13, 14]
 
 
-async def test_an_answer_comes_after_what_its_handler_sent() -> None:
+async def test_an_answer_comes_after_the_events_of_its_handler() -> None:
     server = make_server()
 
     @server.on("say")
@@ -201,7 +201,7 @@ async def test_mutable_data_is_sent_as_it_was_when_it_was_sent() -> None:
         assert [message["payload"] for message in await peer.rest()] == [[1], [1, 2]]
 
 
-async def test_a_sender_that_does_not_stop_is_answered_as_others_are() -> None:
+async def test_a_client_that_never_stops_sending_is_answered_like_others() -> None:
     server = make_server()
     server.on("echo", lambda socket, data: data)
     async with server, raw_connect(server, "flood") as flood, connect(server, "calm") as calm:

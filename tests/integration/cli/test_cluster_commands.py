@@ -86,7 +86,7 @@ def test_the_environment_names_the_redis(redis: RedisProcess) -> None:
     assert redis.url in out
 
 
-def test_a_redis_that_is_down_is_shown_by_the_other(cluster: Cluster, redis: RedisProcess) -> None:
+def test_a_redis_that_is_down_is_shown_as_down(cluster: Cluster, redis: RedisProcess) -> None:
     code, out, err = cluster.talk("nodes", "--redis", "redis://127.0.0.1:1")
     assert (code, err) == (0, "")
     assert "DOWN" in out
@@ -160,14 +160,14 @@ def test_call_all_prints_every_answer(cluster: Cluster) -> None:
     assert json.loads(out) == {"answers": {"web-1": 8, "web-2": 8}, "errors": {}, "missing": []}
 
 
-def test_call_all_tells_who_refused(cluster: Cluster) -> None:
+def test_call_all_names_nodes_that_refused(cluster: Cluster) -> None:
     code, out, err = cluster.talk("call", "double", "13", "--all")
     assert (code, err) == (1, "")
     refusal = {"code": "unlucky", "message": "not that one"}
     assert json.loads(out) == {"answers": {}, "errors": {"web-1": refusal, "web-2": refusal}, "missing": []}
 
 
-def test_call_all_tells_who_is_missing(cluster: Cluster) -> None:
+def test_call_all_names_missing_nodes(cluster: Cluster) -> None:
     code, out, err = cluster.talk("call", "--all", "never", "--timeout", "0.2")
     assert (code, err) == (1, "")
     shown: dict[str, Any] = json.loads(out)
@@ -206,17 +206,18 @@ def test_a_node_that_is_no_member_may_be_an_original(mixed: Cluster) -> None:
 
 @pytest.mark.parametrize("words", [("send", "x", "--everyone"), ("call", "mixed-1", "double", "1")])
 @pytest.mark.parametrize("compat", [(), ("--compat", "json")])
-def test_what_members_would_not_understand_is_refused(
+def test_another_dialect_than_that_of_the_members_is_refused(
     mixed: Cluster, words: tuple[str, ...], compat: tuple[str, ...]
 ) -> None:
     code, out, err = mixed.talk(*words, *compat)
     assert (code, out) == (2, "")
     assert err.startswith(
-        f"crosswire {words[0]}: node 'mixed-1' would not understand it, as it speaks 'compat-msgpack'; give --compat msgpack"
+        f"crosswire {words[0]}: node 'mixed-1' would not understand it, as it speaks 'compat-msgpack'; "
+        "give --compat msgpack"
     )
 
 
-def test_nodes_shows_whoever_is_there_and_disturbs_nobody(mixed: Cluster) -> None:
+def test_nodes_shows_members_of_any_dialect_without_a_warning(mixed: Cluster) -> None:
     for compat in ((), ("--compat", "json")):
         code, out, err = mixed.talk("nodes", *compat)
         assert (code, err) == (0, "")
@@ -238,14 +239,14 @@ def test_nodes_shows_whoever_is_there_and_disturbs_nobody(mixed: Cluster) -> Non
         (("send", "poke", "1", "--to", "web-1", "--to", "web-9"), "NODE_GONE: there is no living node 'web-9'"),
     ],
 )
-def test_a_failure_is_its_code_and_a_line(cluster: Cluster, words: tuple[str, ...], line: str) -> None:
+def test_a_failure_is_an_exit_code_and_one_line(cluster: Cluster, words: tuple[str, ...], line: str) -> None:
     code, out, err = cluster.talk(*words)
     assert (code, out) == (1, "")
     assert err.startswith(line)
     assert err.count("\n") == 1
 
 
-def test_a_redis_that_nobody_can_reach_is_told() -> None:
+def test_an_unreachable_redis_is_reported() -> None:
     code, out, err = crosswire("nodes", "--redis", "redis://127.0.0.1:1")
     assert (code, out) == (1, "")
     assert err.startswith("BUS_UNAVAILABLE: no Redis can be reached: redis://127.0.0.1:1: ")

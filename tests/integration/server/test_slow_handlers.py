@@ -95,7 +95,7 @@ async def test_a_page_is_watched(caplog: pytest.LogCaptureFixture) -> None:
     assert "'GET /page'" in told(caplog)[0]
 
 
-async def test_none_is_off(caplog: pytest.LogCaptureFixture) -> None:
+async def test_none_switches_the_warnings_off(caplog: pytest.LogCaptureFixture) -> None:
     server = make_server(slow_handler=None)
     server.on("slow", lambda: hold())
     async with connect(server, "/?id=1") as client:
@@ -123,7 +123,7 @@ async def test_a_node_s_handlers_hooks_and_channels_are_watched(handler: Any, ca
 
 
 @pytest.mark.parametrize("value", [0, -0.1, True, "fast"])
-def test_a_limit_that_is_none_is_refused(value: Any) -> None:
+def test_an_invalid_limit_is_refused(value: Any) -> None:
     for make in (Server, Node):
         with pytest.raises(ConfigError, match="slow_handler"):
             make(slow_handler=value)

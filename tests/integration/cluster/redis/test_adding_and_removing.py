@@ -55,9 +55,7 @@ async def talk(a: RedisMember, b: RedisMember, count: int = SOME) -> None:
         assert b.numbers(channel) == list(range(count))
 
 
-async def test_one_more_is_listened_on_and_published_on_when_everybody_has_it(
-    one: RedisProcess, two: RedisProcess
-) -> None:
+async def test_an_added_redis_is_published_on_once_all_members_have_it(one: RedisProcess, two: RedisProcess) -> None:
     async with started_members(Redis(one.url, ping_interval=30), 2) as (a, b):
         await b.listen(*CHANNELS)
         a.port.use_paths(b.port.paths)
@@ -75,7 +73,7 @@ async def test_one_more_is_listened_on_and_published_on_when_everybody_has_it(
         assert a.times("paths changed") == 2
 
 
-async def test_it_may_be_added_twice_and_at_the_same_time(one: RedisProcess, two: RedisProcess) -> None:
+async def test_a_redis_may_be_added_twice_at_the_same_time(one: RedisProcess, two: RedisProcess) -> None:
     async with started_members(Redis(one.url)) as (a,):
         await asyncio.gather(*(a.redis.add(two.url) for _ in range(3)))
         await a.redis.add(two.url)
@@ -84,7 +82,7 @@ async def test_it_may_be_added_twice_and_at_the_same_time(one: RedisProcess, two
         assert two.command("CLIENT", "LIST").count("crosswire:") == 2
 
 
-async def test_one_that_can_not_be_reached_is_not_added(one: RedisProcess, two: RedisProcess) -> None:
+async def test_an_unreachable_redis_is_not_added(one: RedisProcess, two: RedisProcess) -> None:
     two.pause()
 
     async with started_members(Redis(one.url)) as (a,):
@@ -97,7 +95,7 @@ async def test_one_that_can_not_be_reached_is_not_added(one: RedisProcess, two: 
         assert a.times("path lost") == 0
 
 
-async def test_one_that_refuses_is_an_error_in_the_configuration(one: RedisProcess) -> None:
+async def test_a_redis_that_refuses_is_a_configuration_error(one: RedisProcess) -> None:
     with RedisProcess(password="right") as redis:
         async with started_members(Redis(one.url)) as (a,):
             watch = Stopwatch()
@@ -118,9 +116,7 @@ async def test_adding_may_be_cancelled(one: RedisProcess, two: RedisProcess) -> 
         assert a.redis.urls == [one.url]
 
 
-async def test_one_that_is_retired_is_published_on_no_more_and_still_listened_on(
-    one: RedisProcess, two: RedisProcess
-) -> None:
+async def test_a_retired_redis_is_only_listened_on(one: RedisProcess, two: RedisProcess) -> None:
     async with started_members(Redis([one.url, two.url], ping_interval=30), 2) as (a, b):
         await b.listen(*CHANNELS)
         await talk(a, b)
@@ -142,7 +138,7 @@ async def test_one_that_is_retired_is_published_on_no_more_and_still_listened_on
         assert published(two) - before >= SOME
 
 
-async def test_one_that_is_removed_by_all_takes_nothing_with_it(one: RedisProcess, two: RedisProcess) -> None:
+async def test_removing_a_redis_loses_no_message(one: RedisProcess, two: RedisProcess) -> None:
     async with started_members(Redis([one.url, two.url]), 2) as (a, b):
         await b.listen(*CHANNELS)
         for number in range(200):
@@ -164,7 +160,7 @@ async def test_one_that_is_removed_by_all_takes_nothing_with_it(one: RedisProces
         await talk(a, b)
 
 
-async def test_what_one_that_hangs_did_not_acknowledge_is_published_elsewhere_when_it_is_removed(
+async def test_removing_a_redis_that_hangs_publishes_its_messages_elsewhere(
     one: RedisProcess, two: RedisProcess
 ) -> None:
     async with started_members(Redis([one.url, two.url], ping_interval=30), 2) as (a, b):
@@ -177,7 +173,7 @@ async def test_what_one_that_hangs_did_not_acknowledge_is_published_elsewhere_wh
         assert a.port.dropped == 0
 
 
-async def test_the_last_one_and_unknown_ones_can_not_be_removed(one: RedisProcess, two: RedisProcess) -> None:
+async def test_the_last_and_unknown_redis_can_not_be_removed(one: RedisProcess, two: RedisProcess) -> None:
     async with started_members(Redis([one.url, two.url])) as (a,):
         for change in (a.redis.remove, a.redis.retire):
             with pytest.raises(ConfigError, match="not in use"):
@@ -218,7 +214,7 @@ async def test_removing_the_only_one_that_works_is_an_outage(one: RedisProcess, 
         await wait_until(lambda: a.times("restored") == 1)
 
 
-async def test_one_that_was_removed_may_die(one: RedisProcess, two: RedisProcess) -> None:
+async def test_a_removed_redis_may_die(one: RedisProcess, two: RedisProcess) -> None:
     async with started_members(Redis([one.url, two.url])) as (a,):
         await a.redis.remove(two.url)
         told = len(a.told)
@@ -227,7 +223,7 @@ async def test_one_that_was_removed_may_die(one: RedisProcess, two: RedisProcess
         assert len(a.told) == told
 
 
-async def test_what_is_added_again_while_it_is_removed_stays(one: RedisProcess, two: RedisProcess) -> None:
+async def test_a_redis_added_again_during_its_removal_stays(one: RedisProcess, two: RedisProcess) -> None:
     async with started_members(Redis([one.url, two.url]), 2) as (a, b):
         await b.listen(*CHANNELS)
         two.pause()  # so that it takes a second until nothing waits to be acknowledged any more
@@ -241,7 +237,7 @@ async def test_what_is_added_again_while_it_is_removed_stays(one: RedisProcess, 
         await talk(a, b)
 
 
-async def test_a_removal_that_is_cancelled_leaves_all_as_it_was(one: RedisProcess, two: RedisProcess) -> None:
+async def test_a_cancelled_removal_changes_nothing(one: RedisProcess, two: RedisProcess) -> None:
     async with started_members(Redis([one.url, two.url])) as (a,):
         two.pause()
         removing = asyncio.create_task(a.redis.remove(two.url))
@@ -254,9 +250,7 @@ async def test_a_removal_that_is_cancelled_leaves_all_as_it_was(one: RedisProces
 
 
 @pytest.mark.parametrize("wait", [0, 0.01, 0.1])
-async def test_what_is_added_while_the_node_stops_is_not_left_behind(
-    one: RedisProcess, two: RedisProcess, wait: float
-) -> None:
+async def test_a_redis_added_while_the_node_stops_is_closed(one: RedisProcess, two: RedisProcess, wait: float) -> None:
     async with started_members(Redis(one.url)) as (a,):
         one.pause()  # it does not say goodbye
         try:
@@ -273,7 +267,7 @@ async def test_what_is_added_while_the_node_stops_is_not_left_behind(
         assert "crosswire" not in two.command("CLIENT", "LIST")
 
 
-async def test_who_adds_one_that_does_not_answer_is_told_when_the_node_stops(
+async def test_adding_a_redis_that_does_not_answer_fails_when_the_node_stops(
     one: RedisProcess, two: RedisProcess
 ) -> None:
     async with started_members(Redis(one.url)) as (a,):
@@ -290,7 +284,7 @@ async def test_who_adds_one_that_does_not_answer_is_told_when_the_node_stops(
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "cancel"]), st.booleans(), st.integers(0, 3)), max_size=12))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_however_changes_overlap_it_works_and_ends(
+async def test_overlapping_changes_leave_a_working_bus(
     one: RedisProcess, two: RedisProcess, steps: list[tuple[str, bool, int]]
 ) -> None:
     async with started_members(Redis(one.url)) as (a,):

@@ -21,7 +21,7 @@ KINDS = pytest.mark.parametrize("make", [lambda: Server(port=0), lambda: Node()]
 
 
 @KINDS
-async def test_run_in_a_running_loop_names_start(make: Makes) -> None:
+async def test_the_error_of_run_in_a_running_loop_names_start(make: Makes) -> None:
     it = make()
     what = type(it).__name__.lower()
 
@@ -32,7 +32,7 @@ async def test_run_in_a_running_loop_names_start(make: Makes) -> None:
 
 
 @KINDS
-def test_run_in_another_thread_says_what_to_do(make: Makes) -> None:
+def test_the_error_of_run_in_another_thread_says_what_to_do(make: Makes) -> None:
     errors: list[BaseException] = []
 
     def attempt() -> None:
@@ -51,7 +51,7 @@ def test_run_in_another_thread_says_what_to_do(make: Makes) -> None:
 
 
 @KINDS
-def test_it_runs_in_a_loop_of_another_thread(make: Makes) -> None:
+def test_a_server_or_node_runs_in_the_loop_of_another_thread(make: Makes) -> None:
     async def main() -> None:
         async with make() as it:
             assert it.running
@@ -62,7 +62,7 @@ def test_it_runs_in_a_loop_of_another_thread(make: Makes) -> None:
 
 
 @KINDS
-def test_a_loop_that_ended_without_a_stop(make: Makes) -> None:
+def test_use_after_the_loop_ended_without_a_stop_is_refused(make: Makes) -> None:
     it = make()
     with asyncio.Runner() as runner:
         runner.run(it.start())
@@ -70,7 +70,7 @@ def test_a_loop_that_ended_without_a_stop(make: Makes) -> None:
         assert listener is None or isinstance(listener, PicowsListener)
         listening = None if listener is None else listener._server
     for work in (it.start, it.stop):
-        with pytest.raises(UsageError, match=r"has ended without `await \w+\.stop\(\)`.*make another one"):
+        with pytest.raises(UsageError, match=r"has ended without `await \w+\.stop\(\)`.*create another one"):
             asyncio.run(work())
     with pytest.raises(UsageError, match="has ended without"):
         it.run()
@@ -79,7 +79,7 @@ def test_a_loop_that_ended_without_a_stop(make: Makes) -> None:
 
 
 @KINDS
-def test_another_loop_that_still_runs(make: Makes) -> None:
+def test_use_in_another_loop_is_refused(make: Makes) -> None:
     it = make()
     with asyncio.Runner() as runner:
         runner.run(it.start())
@@ -90,7 +90,7 @@ def test_another_loop_that_still_runs(make: Makes) -> None:
 
 
 @KINDS
-def test_stopped_well_it_starts_in_another_loop(make: Makes) -> None:
+def test_after_a_stop_it_starts_in_another_loop(make: Makes) -> None:
     it = make()
 
     async def main() -> None:
@@ -101,7 +101,7 @@ def test_stopped_well_it_starts_in_another_loop(make: Makes) -> None:
         run(main())
 
 
-def test_drain_of_run_is_a_time() -> None:
+def test_an_invalid_drain_of_run_is_refused() -> None:
     with pytest.raises(UsageError, match="drain"):
         Server(port=0).run(drain=-1)
     with pytest.raises(UsageError, match="drain"):
@@ -120,7 +120,7 @@ def program(code: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_a_port_in_use_is_one_line() -> None:
+def test_a_port_in_use_is_reported_in_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -139,14 +139,14 @@ def test_a_port_in_use_is_one_line() -> None:
         "host='a..b', port=0",
     ],
 )
-def test_an_address_that_can_not_be_used_is_one_line(options: str) -> None:
+def test_an_unusable_address_is_reported_in_one_line(options: str) -> None:
     code, err = program(f"Server({options}).run()")
     assert (code, err.count("\n")) == (1, 1), err
     assert err.startswith("CONFIG: can't listen on ")
 
 
 @pytest.mark.parametrize("kind", ["Server('a', port=0,", "Node('a',"])
-def test_a_redis_that_refuses_is_one_line(kind: str) -> None:
+def test_a_redis_that_refuses_is_reported_in_one_line(kind: str) -> None:
     with RedisProcess(password="secret") as redis:
         code, err = program(f"{kind} redis={redis.url_as('default', 'wrong')!r}).run()")
     assert code == 1
@@ -157,7 +157,7 @@ def test_a_redis_that_refuses_is_one_line(kind: str) -> None:
     assert ":wrong@" not in err
 
 
-async def test_a_name_that_is_taken_is_one_line() -> None:
+async def test_a_name_in_use_is_reported_in_one_line() -> None:
     with RedisProcess() as redis:
         async with Node("a", redis=redis.url):
             code, err = await asyncio.to_thread(program, f"Node('a', redis={redis.url!r}).run()")
@@ -175,7 +175,7 @@ def test_a_mistake_in_the_program_keeps_its_traceback() -> None:
     assert err.endswith("OSError: no database\n")
 
 
-def test_what_on_stop_raises_keeps_its_traceback_and_all_is_stopped() -> None:
+def test_an_error_in_on_stop_keeps_its_traceback_and_everything_is_stopped() -> None:
     code, err = program(
         "import logging, os, signal\nserver = Server(port=0)\n@server.on_stop\ndef f(): raise OSError('too late')\n"
         "server.on_listening(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
@@ -251,7 +251,7 @@ async def test_a_node_whose_on_start_fails_has_not_started() -> None:
     assert stops == [1]
 
 
-async def test_what_others_ask_waits_until_on_start_has_ended() -> None:
+async def test_requests_wait_until_on_start_has_ended() -> None:
     bus, ready, go = MemoryBus(), list[int](), asyncio.Event()
     async with Node("other", bus=bus) as other:
         node = Node("a", bus=bus)

@@ -17,7 +17,7 @@ PROBE = Heartbeat(probe=0.5)
 LOCKED_OUT = Close(4012, "the user is connected already")
 
 
-async def test_who_is_alive_elsewhere_keeps_a_newer_connection_out(bus: Bus) -> None:
+async def test_a_living_connection_on_another_server_refuses_a_newer_one(bus: Bus) -> None:
     async with running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b), client(a, "1") as old:
         greeted: list[str] = []
         b.on("said", lambda: greeted.append("said"))
@@ -29,7 +29,7 @@ async def test_who_is_alive_elsewhere_keeps_a_newer_connection_out(bus: Bus) -> 
         assert greeted == []  # it was never let in
 
 
-async def test_who_is_dead_elsewhere_is_dropped_and_the_newer_one_let_in(bus: Bus) -> None:
+async def test_a_dead_connection_on_another_server_is_dropped_for_a_newer_one(bus: Bus) -> None:
     async with running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b), client(a, "1") as old:
         old.peer.pause_reading()  # and answers no ping
         async with connect(b, "/?id=1") as new:
@@ -40,7 +40,7 @@ async def test_who_is_dead_elsewhere_is_dropped_and_the_newer_one_let_in(bus: Bu
             assert (await new.receive("news")).event == "news"
 
 
-async def test_who_died_as_it_came_is_dropped_too(bus: Bus) -> None:
+async def test_a_connection_that_died_at_once_is_dropped_too(bus: Bus) -> None:
     """What it says of itself as it comes may reach the newer one's server after it has died."""
     servers = running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE)
     async with servers as (a, b), connect(a, "/?id=1") as old:
@@ -52,7 +52,7 @@ async def test_who_died_as_it_came_is_dropped_too(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("alive", [True, False])
-async def test_identify_finds_out_too(bus: Bus, alive: bool) -> None:
+async def test_identify_probes_the_older_connection_too(bus: Bus, alive: bool) -> None:
     async with (
         running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b),
         client(a, "1") as old,
@@ -72,7 +72,7 @@ async def test_identify_finds_out_too(bus: Bus, alive: bool) -> None:
             await wait_until(lambda: not a.sockets)
 
 
-async def test_of_two_who_come_at_once_to_two_servers_one_stays(bus: Bus) -> None:
+async def test_one_of_two_connections_that_come_at_once_to_two_servers_stays(bus: Bus) -> None:
     async with running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE) as (a, b):
         for user in map(str, range(5)):
             async with connect(a, f"/?id={user}") as one, connect(b, f"/?id={user}") as two:
@@ -81,7 +81,7 @@ async def test_of_two_who_come_at_once_to_two_servers_one_stays(bus: Bus) -> Non
                 assert len(a.sockets) + len(b.sockets) == 1
 
 
-async def test_without_an_older_connection_nobody_waits(bus: Bus) -> None:
+async def test_without_an_older_connection_there_is_no_probe(bus: Bus) -> None:
     patient = Heartbeat(probe=30)
     async with running_servers(bus, "a", "b", duplicates="refuse", heartbeat=patient) as (_, b), client(b, "1") as peer:
         assert await peer.call("hello") == "b"

@@ -43,7 +43,7 @@ async def all_frames(peer: Peer) -> list[str | bytes]:
 
 
 @pytest.mark.parametrize("path", ["/?_cw=1", "/?id=1&_cw=2"])
-async def test_a_client_that_understands_it_is_told_that_it_is_let_in(path: str) -> None:
+async def test_a_client_that_supports_it_gets_ready(path: str) -> None:
     server = make_server()
     server.on_connect(lambda socket: socket.send("welcome"))
     async with server, connect(server, path=path) as peer:
@@ -52,14 +52,14 @@ async def test_a_client_that_understands_it_is_told_that_it_is_let_in(path: str)
 
 
 @pytest.mark.parametrize("path", ["/", "/?id=1", "/?_cw=0", "/?_cw=", "/?_cw=one", "/?cw=1"])
-async def test_others_are_told_nothing(path: str) -> None:
+async def test_other_clients_do_not_get_ready(path: str) -> None:
     server = make_server()
     async with server, connect(server, path=path) as peer:
         await wait_until(lambda: server.sockets)
         assert await peer.rest() == []
 
 
-async def test_it_is_messagepack_for_a_client_of_messagepack() -> None:
+async def test_ready_is_messagepack_for_a_client_of_messagepack() -> None:
     server = make_server()
     async with server, connect(server, path="/?_cw=1", subprotocols=["crosswire.msgpack"]) as peer:
         frame = await peer.receive_frame()
@@ -68,7 +68,7 @@ async def test_it_is_messagepack_for_a_client_of_messagepack() -> None:
 
 
 @pytest.mark.parametrize("hook", ["authenticate", "on_connect"])
-async def test_it_comes_first_then_one_echo_then_what_was_asked_before(hook: str) -> None:
+async def test_ready_comes_first_then_an_echo_then_earlier_answers(hook: str) -> None:
     held = HeldServer(hook)
     async with held.server as server, connect(server, path="/?_cw=1") as peer, connect(server) as other:
         await peer.send_text("")
@@ -83,7 +83,7 @@ async def test_it_comes_first_then_one_echo_then_what_was_asked_before(hook: str
 
 
 @pytest.mark.parametrize("how", ["sync authenticate", "async authenticate", "on_connect", "async on_connect"])
-async def test_one_that_is_refused_is_never_told_it(how: str) -> None:
+async def test_a_refused_client_does_not_get_ready(how: str) -> None:
     server = Server("test", port=0)
 
     def refuse() -> None:
@@ -103,7 +103,7 @@ async def test_one_that_is_refused_is_never_told_it(how: str) -> None:
         assert await all_frames(peer) == []
 
 
-async def test_whoever_closes_in_on_connect_does_not_let_in() -> None:
+async def test_a_client_closed_in_on_connect_does_not_get_ready() -> None:
     server = make_server()
     recorder = HookRecorder(server)
 
@@ -118,7 +118,7 @@ async def test_whoever_closes_in_on_connect_does_not_let_in() -> None:
         await wait_until(lambda: recorder.closes)
 
 
-async def test_what_the_client_understands_is_no_parameter_of_the_application() -> None:
+async def test_the_level_of_the_protocol_is_hidden_from_the_application() -> None:
     server, seen = Server("test", port=0), list[Any]()
 
     @server.authenticate
@@ -129,7 +129,7 @@ async def test_what_the_client_understands_is_no_parameter_of_the_application() 
         assert seen == [{"a": "1"}, {"a": ["1"]}]
 
 
-async def test_the_answer_to_the_upgrade_says_that_it_is_a_server_of_ours() -> None:
+async def test_the_response_to_the_upgrade_names_crosswire() -> None:
     server = make_server()
     async with server, raw_stream(server) as peer:
         status, fields = await peer.request(upgrade_request())

@@ -81,7 +81,7 @@ async def test_a_refusal_without_a_caller_goes_to_on_error_or_else_to_the_log(
     assert hooked or "full: the room is full" in warnings(caplog)[0]
 
 
-async def test_a_refusal_that_answers_a_call_is_told_to_the_caller_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refusal_of_a_call_is_reported_to_the_caller_only(caplog: pytest.LogCaptureFixture) -> None:
     server = make_server()
     server.on("x", refuse)
     recorder = HookRecorder(server)
@@ -107,9 +107,7 @@ async def test_a_refusal_that_answers_a_call_is_told_to_the_caller_alone(caplog:
         ('{"event":"typed","payload":"' + SECRET + '"}', "INVALID_PAYLOAD"),
     ],
 )
-async def test_a_message_that_comes_to_nothing_is_logged(
-    message: str, says: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_ignored_message_is_logged(message: str, says: str, caplog: pytest.LogCaptureFixture) -> None:
     server = make_server()
     server.on("x", lambda socket, data: None)
 
@@ -126,7 +124,9 @@ async def test_a_message_that_comes_to_nothing_is_logged(
     assert SECRET not in caplog.text
 
 
-async def test_an_unhandled_event_is_logged_once_a_name_of_a_bounded_number(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unhandled_event_is_logged_once_for_each_of_a_limited_number_of_names(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     server = make_server()
     async with server, connect(server, "1") as peer:
         for _ in range(3):
@@ -143,9 +143,7 @@ async def test_an_unhandled_event_is_logged_once_a_name_of_a_bounded_number(capl
 
 
 @pytest.mark.parametrize("message", ["no json", '{"event":"typo"}', '{"payload":1}'])
-async def test_with_a_protocol_of_the_application_s_own_no_message_is_lost(
-    message: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_with_on_message_no_ignored_message_is_logged(message: str, caplog: pytest.LogCaptureFixture) -> None:
     server = make_server()
     raw: list[str | bytes] = []
     server.on_message(lambda socket, data: raw.append(data))
@@ -156,7 +154,7 @@ async def test_with_a_protocol_of_the_application_s_own_no_message_is_lost(
     assert warnings(caplog) == []
 
 
-async def test_a_flood_of_losses_is_a_line_a_second_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_flood_of_losses_is_logged_in_one_line_a_second(caplog: pytest.LogCaptureFixture) -> None:
     server = make_server()
     async with server, connect(server, "1") as peer:
         for _ in range(500):
@@ -168,7 +166,7 @@ async def test_a_flood_of_losses_is_a_line_a_second_with_their_number(caplog: py
 
 
 @pytest.mark.parametrize("hooked", [True, False], ids=["on_error", "no on_error"])
-async def test_an_event_that_is_dropped_because_too_many_are_at_work_is_told(
+async def test_an_event_dropped_by_the_limit_of_handlers_is_reported(
     hooked: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = make_server(limits=Limits(handlers=1))
@@ -212,7 +210,7 @@ async def test_an_upgrade_that_authenticate_refuses_is_logged(
     assert SECRET not in caplog.text
 
 
-async def test_an_upgrade_is_logged_that_is_refused_for_its_origin_or_for_want_of_room(
+async def test_an_upgrade_refused_for_its_origin_or_the_limit_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = make_server(origins=["https://a.example"], limits=Limits(connections=1))
@@ -252,7 +250,7 @@ async def test_an_authenticate_that_fails_is_logged_whatever_it_raises(
 )
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("path", ["/chat", "/healthz"])
-async def test_an_upgrade_that_a_proxy_took_away_is_logged(
+async def test_an_upgrade_whose_header_a_proxy_removed_is_logged(
     caplog: pytest.LogCaptureFixture, fields: str, version: str, path: str
 ) -> None:
     async with make_server() as server:
@@ -287,7 +285,7 @@ async def test_a_client_that_does_not_read_and_is_dropped_is_logged(caplog: pyte
     assert "does not read" in warnings(caplog)[0]
 
 
-async def test_an_error_in_on_stop_keeps_the_node_from_nothing() -> None:
+async def test_an_error_in_on_stop_does_not_keep_the_node_from_stopping() -> None:
     server = make_server()
     server.on_stop(refuse)
     await server.start()

@@ -113,7 +113,7 @@ def of_socket(server: Server) -> dict[str, Say]:
 
 
 @pytest.mark.parametrize("headers", [None, MSGPACK], ids=["json", "msgpack"])
-async def test_whoever_sends_it(any_bus: Bus, headers: dict[str, str] | None) -> None:
+async def test_data_is_the_same_whoever_sends_it(any_bus: Bus, headers: dict[str, str] | None) -> None:
     here, there, worker = make_server("here", any_bus), make_server("there", any_bus), Node("worker", bus=any_bus)
     large = LARGE_AS_FLOATS if headers else LARGE_VALUE
     here.on("echo", lambda: {**AWKWARD, **LARGE})
@@ -129,7 +129,7 @@ async def test_whoever_sends_it(any_bus: Bus, headers: dict[str, str] | None) ->
 
 
 @pytest.mark.parametrize("name", ["user", "users", "everyone", "room", "gather"])
-async def test_however_long_ago_the_client_came(any_bus: Bus, name: str) -> None:
+async def test_data_is_the_same_for_new_and_old_clients(any_bus: Bus, name: str) -> None:
     here, there = make_server("here", any_bus), make_server("there", any_bus)
     expected = repr({**VALUE, **LARGE_AS_FLOATS})
     async with running(here, there):
@@ -176,7 +176,7 @@ async def test_one_clients_answer_does_not_spoil_anothers(bus: Bus) -> None:
             assert replies.missing == ()
 
 
-async def test_what_clients_say_does_not_depend_on_the_format() -> None:
+async def test_data_of_clients_does_not_depend_on_their_format() -> None:
     server, heard = make_server("a", MemoryBus()), list[Any]()
     server.on("any", lambda socket, data: heard.append(data))
 
@@ -199,7 +199,7 @@ async def test_what_clients_say_does_not_depend_on_the_format() -> None:
 # Between nodes: what a node says to itself is what it says to others.
 
 
-async def test_a_node_hears_of_itself_what_others_hear(bus: Bus) -> None:
+async def test_a_node_gets_its_own_data_as_others_get_it(bus: Bus) -> None:
     async with running_nodes(bus, "a", "b") as (a, b):
         heard: dict[str, list[Any]] = {"a": [], "b": []}
         for node in (a, b):
@@ -218,7 +218,7 @@ async def test_a_node_hears_of_itself_what_others_hear(bus: Bus) -> None:
         assert len({repr(each) for each in answers}) == 1
 
 
-async def test_what_a_client_is_sent_is_what_it_was_when_it_was_sent(bus: Bus) -> None:
+async def test_mutable_data_is_sent_as_it_was_at_the_time(bus: Bus) -> None:
     async with running(server := make_server("a", bus)), client(server, "1") as peer:
         data = {"list": [1]}
         server.everyone.send("x", data)

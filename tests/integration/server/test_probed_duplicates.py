@@ -20,7 +20,7 @@ def refusing() -> tuple[Server, HookRecorder]:
     return server, HookRecorder(server)
 
 
-async def test_who_is_alive_keeps_a_newer_connection_out_at_once() -> None:
+async def test_a_living_connection_refuses_a_newer_one_at_once() -> None:
     server, recorder = refusing()
     async with server, connect(server, "1") as old, connect(server, "1") as new:
         assert (await new.closed())[:2] == LOCKED_OUT
@@ -28,7 +28,7 @@ async def test_who_is_alive_keeps_a_newer_connection_out_at_once() -> None:
         assert [socket.user for socket in recorder.connected] == ["1"]
 
 
-async def test_who_is_dead_is_dropped_and_the_newer_one_let_in() -> None:
+async def test_a_dead_connection_is_dropped_for_a_newer_one() -> None:
     server, recorder = refusing()
     async with server, raw_connect(server, "1"), connect(server, "1") as new:
         assert await new.call("hello") == "hi"
@@ -37,7 +37,7 @@ async def test_who_is_dead_is_dropped_and_the_newer_one_let_in() -> None:
         assert [socket.user for socket in server.sockets] == ["1"]
 
 
-async def test_a_message_instead_of_a_pong_keeps_the_newer_one_out_too() -> None:
+async def test_a_message_instead_of_a_pong_shows_that_the_older_one_lives() -> None:
     server, _ = refusing()
     async with server, raw_connect(server, "1") as old, connect(server, "1") as new:
         assert (await old.frame())[0] == PING
@@ -45,7 +45,7 @@ async def test_a_message_instead_of_a_pong_keeps_the_newer_one_out_too() -> None
         assert (await new.closed())[:2] == LOCKED_OUT
 
 
-async def test_a_long_message_on_its_way_keeps_the_newer_one_out_too() -> None:
+async def test_a_part_of_a_message_shows_that_the_older_one_lives() -> None:
     server, _ = refusing()
     async with server, raw_connect(server, "1") as old, connect(server, "1") as new:
         assert (await old.frame())[0] == PING
@@ -53,7 +53,7 @@ async def test_a_long_message_on_its_way_keeps_the_newer_one_out_too() -> None:
         assert (await new.closed())[:2] == LOCKED_OUT
 
 
-async def test_of_several_who_come_while_a_dead_one_is_probed_one_stays() -> None:
+async def test_one_of_several_that_come_during_a_probe_stays() -> None:
     server, recorder = refusing()
     async with (
         server,
@@ -68,7 +68,7 @@ async def test_of_several_who_come_while_a_dead_one_is_probed_one_stays() -> Non
         assert len(recorder.connected) == 2  # the dead one, and the one that stays
 
 
-async def test_who_leaves_while_the_older_one_is_probed_leaves_nothing_behind() -> None:
+async def test_a_connection_that_ends_during_the_probe_leaves_nothing_behind() -> None:
     server, recorder = refusing()
     async with server, raw_connect(server, "1"):
         async with connect(server, "1"):
@@ -80,7 +80,7 @@ async def test_who_leaves_while_the_older_one_is_probed_leaves_nothing_behind() 
 
 
 @pytest.mark.parametrize("alive", [True, False])
-async def test_identify_finds_out_too(alive: bool) -> None:
+async def test_identify_probes_the_older_connection_too(alive: bool) -> None:
     server, recorder = refusing()
     outcomes: list[object] = []
 
