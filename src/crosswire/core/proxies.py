@@ -25,7 +25,7 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Requester(NamedTuple):
+class RequestSource(NamedTuple):
     """The sender of a request, as far as trusted proxies know it.
 
     Attributes:
@@ -61,7 +61,7 @@ class TrustedProxies:
         found = _address(address)
         return found is not None and any(found in network for network in self._networks)
 
-    def resolve(self, peer: str, scheme: str, headers: Headers) -> Requester:
+    def resolve(self, peer: str, scheme: str, headers: Headers) -> RequestSource:
         """Return the sender of a request.
 
         Each proxy appends the address it got the request from. So the list is read from its end, for as long as the
@@ -74,16 +74,16 @@ class TrustedProxies:
                 both are given and name different clients, one of them was sent by the client, and both are ignored.
         """
         if not self.trusts(peer):
-            return Requester(peer, scheme)
+            return RequestSource(peer, scheme)
         standard = self._walk(peer, scheme, _forwarded(headers)) if "forwarded" in headers else None
         usual = None
         if "x-forwarded-for" in headers or "x-forwarded-proto" in headers:
             usual = self._walk(peer, scheme, _x_forwarded(headers))
         if standard is None or usual is None:
-            return standard or usual or Requester(peer, scheme)
-        return standard if standard.remote == usual.remote else Requester(peer, scheme)
+            return standard or usual or RequestSource(peer, scheme)
+        return standard if standard.remote == usual.remote else RequestSource(peer, scheme)
 
-    def _walk(self, peer: str, scheme: str, hops: Iterator[_Hop]) -> Requester:
+    def _walk(self, peer: str, scheme: str, hops: Iterator[_Hop]) -> RequestSource:
         for _, hop in zip(range(_MAX_HOPS), hops, strict=False):
             scheme = hop.scheme or scheme
             if hop.client is None:
@@ -91,7 +91,7 @@ class TrustedProxies:
             peer = hop.client
             if not self.trusts(peer):
                 break
-        return Requester(peer, scheme)
+        return RequestSource(peer, scheme)
 
 
 class _Hop(NamedTuple):

@@ -339,6 +339,7 @@ async def test_a_node_with_another_dialect_is_accepted_with_a_warning(
     nodes.append(Node("native", bus=Redis(redis_process.url)))
     async with running(*nodes):
         await wait_until(lambda: len(caplog.records) == 6)
+        assert nodes[0].incompatible_nodes == {"msgpack": "compat-msgpack", "native": "native"}
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert "node 'native' speaks 'native' and this one 'compat-json'" in caplog.text
 

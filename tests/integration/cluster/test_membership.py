@@ -67,6 +67,24 @@ async def test_a_new_node_knows_all_members_when_it_has_started(bus: Bus, monkey
         assert f.nodes.keys() == set("abcdef")
 
 
+async def test_a_member_that_was_slow_to_answer_is_waited_for(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_default(monkeypatch, Members, "welcome_timeout", 0.01)
+    async with scripted_node(bus) as scripted, Node("a", bus=bus) as a:
+        waiting = asyncio.create_task(a.wait_for_members())
+        await wait_until(lambda: any(beat.name == "a" for beat in scripted.beats))
+        scripted.native.announce(scripted.beat_of())
+        await asyncio.wait_for(waiting, DEAD_AFTER + 1)
+        assert a.nodes.keys() == {"a", "scripted"}
+
+
+async def test_a_node_learns_that_its_name_was_taken_over(bus: Bus) -> None:
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
+        waiting = asyncio.create_task(a.wait_until_replaced())
+        taken = NameTaken("a", a.incarnation, replaced=True)
+        scripted.native.send_to_incarnation(a.incarnation, taken)
+        await asyncio.wait_for(waiting, DETECTION_TIMEOUT)
+
+
 async def test_many_that_start_at_once_know_each_other(bus: Bus) -> None:
     nodes = [Node(f"node {number}", bus=bus) for number in range(10)]
     await asyncio.gather(*(node.start() for node in nodes))
