@@ -10,10 +10,10 @@ from math import inf
 from typing import NamedTuple, NoReturn
 
 import crosswire
-from crosswire.cli.clusters import VARIABLE, add_cluster_options
+from crosswire.cli.cluster_commands import call, nodes, send
+from crosswire.cli.cluster_options import VARIABLE, add_cluster_options
 from crosswire.cli.failures import USAGE
 from crosswire.cli.serve import serve
-from crosswire.cli.talk import call, nodes, send
 from crosswire.core.utf8 import has_utf8
 
 _MAX_WIDTH = 100

@@ -9,7 +9,7 @@ import socket
 import sys
 from contextlib import ExitStack, suppress
 
-from crosswire.cli.clusters import checked_redis, chosen_urls
+from crosswire.cli.cluster_options import checked_redis, chosen_urls
 from crosswire.cli.failures import USAGE, CommandFailed
 from crosswire.cli.workers.link import Assignment
 from crosswire.cli.workers.slot import Slot

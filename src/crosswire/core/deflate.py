@@ -13,6 +13,7 @@ from crosswire.errors import ProtocolFailure
 from crosswire.types import CloseCode
 
 _TAIL = b"\x00\x00\xff\xff"
+"""End of a flushed block, which is left out of a message (RFC 7692, section 7.2.1)."""
 _RAW = -zlib.MAX_WBITS
 MIN_SIZE = 256
 """Shorter messages, in bytes, are sent as they are: compressing them costs more than it saves."""

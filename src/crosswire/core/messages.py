@@ -138,7 +138,8 @@ _LEADING_ID = re.compile(
     r'\A\s*\{\s*(?:"event"\s*:\s*(?:"[^"\\]{0,256}"|[\d.eE+-]{1,32}|true|false|null)\s*,\s*)?'
     r'"callbackId"\s*:\s*"([^"\\\x00-\x1f]{1,64})"'
 )
-_TAIL = 256
+_SEARCHED_TAIL = 256
+"""Characters at the end of a message in which its id is looked for."""
 _UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)  # the last: a field that is unset
 
 
@@ -243,7 +244,7 @@ class NodeMsgpackCodec(_Msgpack):
 
 def _find_callback_id(text: str) -> str | None:
     """Find the id in a call that can't be decoded, so that the caller need not wait for the timeout."""
-    found = _TRAILING_ID.search(text[-_TAIL:]) or _LEADING_ID.match(text)
+    found = _TRAILING_ID.search(text[-_SEARCHED_TAIL:]) or _LEADING_ID.match(text)
     return found[1] if found else None
 
 

@@ -15,6 +15,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _LABELS = re.compile(r"[a-z0-9_~!$&'()*+,;=-]+(\.[a-z0-9_~!$&'()*+,;=-]+)*\.?")
 _DIFFERENT = re.compile("[ßς\u200c\u200d]")  # browsers (IDNA 2008) and Python (IDNA 2003) write these differently
 _MAX_ORIGIN = 500
+"""Characters of an origin."""
 
 _NULL = "null"
 _ANY = "*"

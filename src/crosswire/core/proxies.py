@@ -12,6 +12,7 @@ from crosswire.errors import ConfigError
 
 UNIX = "unix"
 _MAX_HOPS = 100
+"""Entries of proxies that are read."""
 
 # RFC 7239, section 4: a pair is a token, "=", and a token or a quoted string; `;` joins pairs, `,` elements.
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"

@@ -17,7 +17,7 @@ logger = logging.getLogger("crosswire.server")
 
 Frames = dict[Format, Any]
 """Frames of a message, by format."""
-_MAX_HELD = 64 * 1024
+MAX_HELD_BYTES = 64 * 1024
 """Bytes of messages that are held back to be pushed together."""
 
 
@@ -91,7 +91,7 @@ class FanOut:
             self._members = members
         self._held.append(frames)
         self._size += sum(map(len, frames.values()))  # a format without frames hardly counts, but JSON is always there
-        if self._size > _MAX_HELD:
+        if self._size > MAX_HELD_BYTES:
             self.flush()
 
     def flush(self) -> None:

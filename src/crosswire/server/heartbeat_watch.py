@@ -56,7 +56,7 @@ class HeartbeatWatch:
         self.heard = True
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching: the connection is closing or gone."""
         self._connection = None
 
     async def probe(self, timeout: float) -> bool:

@@ -6,8 +6,8 @@ import pytest
 
 import crosswire
 from crosswire.cli.arguments import COMMANDS, parse
+from crosswire.cli.cluster_commands import call, nodes, send
 from crosswire.cli.serve import serve
-from crosswire.cli.talk import call, nodes, send
 
 LINES_OF_A_SCREEN = 45
 

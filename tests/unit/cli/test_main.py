@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from crosswire.cli import arguments
-from crosswire.cli.clusters import VARIABLE
+from crosswire.cli.cluster_options import VARIABLE
 from crosswire.cli.failures import CommandFailed
 from crosswire.cli.main import main
 from crosswire.errors import BusUnavailable, ConfigError, EventError, InvalidPayload, UsageError

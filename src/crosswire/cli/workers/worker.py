@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 
-from crosswire.cli.clusters import redis_of
+from crosswire.cli.cluster_options import redis_of
 from crosswire.cli.failures import INTERRUPTED, RUNTIME, USAGE, CommandFailed, described
 from crosswire.cli.target import load_server
 from crosswire.cli.workers.link import Assignment, Listening, Started, StartRefused, WorkerLink

@@ -7,7 +7,7 @@ import time
 import msgspec
 import pytest
 
-from crosswire.cli.show import as_json, cluster_as_data, cluster_as_text, duration, replies_as_data, table
+from crosswire.cli.output import as_json, cluster_as_data, cluster_as_text, duration, replies_as_data, table
 from crosswire.errors import EventError
 from crosswire.types import LinkStatus, NodeInfo, Replies
 

@@ -7,7 +7,7 @@ import pytest
 
 from crosswire import Compat, Redis
 from crosswire.cli.arguments import parse
-from crosswire.cli.clusters import VARIABLE, chosen_urls, redis_of
+from crosswire.cli.cluster_options import VARIABLE, chosen_urls, redis_of
 from crosswire.cli.failures import CommandFailed
 from crosswire.errors import ConfigError
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from crosswire.cli.clusters import cluster_of
+from crosswire.cli.cluster_options import cluster_of
 from crosswire.cli.failures import RUNTIME, USAGE, CommandFailed
-from crosswire.cli.show import as_json, cluster_as_data, cluster_as_text, replies_as_data
+from crosswire.cli.output import as_json, cluster_as_data, cluster_as_text, replies_as_data
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.application import is_embedded
 from crosswire.cluster.redis.embedded.database import running_applications
