@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import Context, copy_context
+from functools import partial
 from time import monotonic
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
@@ -99,7 +100,7 @@ class SharedWork:
 
 
 class _Event(msgspec.Struct, Generic[SenderT, CallT]):
-    """Arguments of :meth:`Answerer.handle`, for what is not finished at once."""
+    """Arguments of :meth:`Answerer.handle`, for an event with several handlers."""
 
     name: str
     subject: object
@@ -112,6 +113,18 @@ class _Event(msgspec.Struct, Generic[SenderT, CallT]):
     def invoke(self, listener: Listener) -> Any:
         """Call a handler; raises InvalidPayload if it takes data that does not fit."""
         return _invoke(listener, self.subject, self.codec, self.payload)
+
+
+class _AnswerOutcome(Outcome):
+    """Outcome that reports with each exception whether it is the answer."""
+
+    __slots__ = ()
+
+    def raised(self, error: BaseException) -> None:
+        told = self.value is None and self.error is None
+        if told:
+            self.error = error
+        self._report(error, told=told)
 
 
 class Answerer(Generic[SenderT, CallT]):
@@ -167,8 +180,8 @@ class Answerer(Generic[SenderT, CallT]):
             return self._handle_any(_Event(name, subject, codec, payload, sender, call, work), listeners)
         context = work.copy_context()
         if listener.is_async or self._waiting:  # behind those that came before and have not begun
-            event = _Event(name, subject, codec, payload, sender, call, work)
-            return self._start(event, self._finish_one(event, listener), context)
+            job = self._finish_one(listener, name, subject, codec, payload, sender, call, work)
+            return self._start(job, name, sender, call, work, context)
         watch = self._watch
         began = 0.0 if watch is None else monotonic()
         try:  # one plain function, which is the rule and the fastest
@@ -180,80 +193,41 @@ class Answerer(Generic[SenderT, CallT]):
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
-            self._fail(_Event(name, subject, codec, payload, sender, call, work), error)
+            self._fail(name, sender, call, error)
             return False
         if type(value) is CoroutineType:
-            return self._await(_Event(name, subject, codec, payload, sender, call, work), value, context)
-        if call is not None:
+            job = self._finish_one(value, name, subject, codec, payload, sender, call, work)
+            if self._start(job, name, sender, call, work, context):
+                return True
+            value.close()
+        elif call is not None:
             try:
                 self._answer(sender, call, value)
             except InvalidPayload as error:
-                self._fail(
-                    _Event(name, subject, codec, payload, sender, call, work), _unsendable("return value", error)
-                )
+                self._fail(name, sender, call, _unsendable("return value", error))
         return False
 
     def _handle_any(self, event: _Event[SenderT, CallT], listeners: tuple[Listener, ...]) -> bool:
         """Call several handlers, or one that is called once; return whether one was started that may go on."""
+        name, work = event.name, event.work
         for listener in listeners:
             if listener.once:
-                self._use_up(event, listeners)
+                reached = _reached(listeners, event.codec, event.payload, busy=work.running >= self._limit)
+                self._handlers.remove_once(name, reached)
                 break
-        outcome = Outcome(lambda error: self._report(event, error, told=error is outcome.error))
-        new_context = event.work.copy_context
+        outcome = _AnswerOutcome(partial(self._report, name, event.sender, event.call))
         if self._waiting:
-            rest: Continuation | None = Continuation(None, listeners, new_context)
+            rest: Continuation | None = Continuation(None, listeners, work.copy_context)
         else:
-            rest = call_sync(listeners, event.invoke, outcome, new_context, self._watch, event.name)
+            rest = call_sync(listeners, event.invoke, outcome, work.copy_context, self._watch, name)
         if rest is None:
             self._settle(event, outcome)
             return False
-        started = self._start(event, self._finish_several(event, rest, outcome), new_context())
-        if not started:
-            rest.close()
-        return started
-
-    def _await(self, event: _Event[SenderT, CallT], begun: CoroutineType[Any, Any, Any], context: Context) -> bool:
-        """Await the coroutine that a synchronous handler returned; return whether that was started."""
-        started = self._start(event, self._finish_one(event, begun), context)
-        if not started:
-            begun.close()
-        return started
-
-    def _start(self, event: _Event[SenderT, CallT], job: Job, context: Context) -> bool:
-        """Run the rest of an event in the background, unless too many handlers are at work; return whether it runs."""
-        work = event.work
-        if work.running >= self._limit:
-            job.close()
-            self._fail(event, self._askers.busy(event.name))
-            return False
-        work.running += 1
-        self._workers.start(job, context, work, event.name)
-        return True
-
-    async def _finish_one(
-        self, event: _Event[SenderT, CallT], handler: Listener | CoroutineType[Any, Any, Any]
-    ) -> None:
-        """Call the one handler of an event, or await the coroutine that it returned already, and answer."""
-        try:
-            if isinstance(handler, Listener):
-                value = _invoke(handler, event.subject, event.codec, event.payload)
-                if hasattr(value, "__await__"):
-                    value = await value
-                if (returns := handler.returns) is not None and not isinstance(value, returns.sure):
-                    returns.require(value)
-            else:
-                value = await handler
-        except asyncio.CancelledError as error:
-            self._fail(event, error)
-            if is_being_cancelled():
-                raise
-        except Exception as error:  # noqa: BLE001 - as above
-            self._fail(event, error)
-        else:
-            self._reply(event, value)
-        finally:
-            event.work.ended()
+        job = self._finish_several(event, rest, outcome)
+        if self._start(job, name, event.sender, event.call, work, work.copy_context()):
+            return True
+        rest.close()
+        return False
 
     async def _finish_several(self, event: _Event[SenderT, CallT], rest: Continuation, outcome: Outcome) -> None:
         try:
@@ -262,42 +236,81 @@ class Answerer(Generic[SenderT, CallT]):
             event.work.ended()
             self._settle(event, outcome)
 
-    def _use_up(self, event: _Event[SenderT, CallT], listeners: tuple[Listener, ...]) -> None:
-        """Remove the handlers added with ``once`` that are about to be called."""
-        busy = event.work.running >= self._limit
-        self._handlers.remove_once(event.name, _reached(event, listeners, busy=busy))
-
     def _settle(self, event: _Event[SenderT, CallT], outcome: Outcome) -> None:
+        if event.call is None:
+            return
         if outcome.error is None:
-            self._reply(event, outcome.value)
+            self._reply(event.name, event.sender, event.call, outcome.value)
         else:
-            self._refuse(event, outcome.error)
+            self._refuse(event.name, event.sender, event.call, outcome.error)
 
-    def _reply(self, event: _Event[SenderT, CallT], value: Any) -> None:
-        if event.call is None:
-            return
+    def _start(self, job: Job, name: str, sender: SenderT, call: CallT | None, work: Work, context: Context) -> bool:
+        """Run the rest of an event in the background, unless too many handlers are at work; return whether it runs."""
+        if work.running >= self._limit:
+            job.close()
+            self._fail(name, sender, call, self._askers.busy(name))
+            return False
+        work.running += 1
+        self._workers.start(job, context, work, name)
+        return True
+
+    async def _finish_one(
+        self,
+        handler: Listener | CoroutineType[Any, Any, Any],
+        name: str,
+        subject: object,
+        codec: Codec,
+        payload: RawPayload,
+        sender: SenderT,
+        call: CallT | None,
+        work: Work,
+    ) -> None:
+        """Call the one handler of an event, or await the coroutine that it returned already, and answer."""
         try:
-            self._answer(event.sender, event.call, value)
+            if isinstance(handler, Listener):
+                value = _invoke(handler, subject, codec, payload)
+                if hasattr(value, "__await__"):
+                    value = await value
+                if (returns := handler.returns) is not None and not isinstance(value, returns.sure):
+                    returns.require(value)
+            else:
+                value = await handler
+        except asyncio.CancelledError as error:
+            self._fail(name, sender, call, error)
+            if is_being_cancelled():
+                raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(name, sender, call, error)
+        else:
+            if call is not None:
+                self._reply(name, sender, call, value)
+        finally:
+            work.ended()
+
+    def _reply(self, name: str, sender: SenderT, call: CallT, value: Any) -> None:
+        try:
+            self._answer(sender, call, value)
         except InvalidPayload as error:
-            self._fail(event, _unsendable("return value", error))
+            self._fail(name, sender, call, _unsendable("return value", error))
 
-    def _fail(self, event: _Event[SenderT, CallT], error: BaseException) -> None:
-        self._report(event, error)
-        self._refuse(event, error)
+    def _fail(self, name: str, sender: SenderT, call: CallT | None, error: BaseException) -> None:
+        self._report(name, sender, call, error)
+        if call is not None:
+            self._refuse(name, sender, call, error)
 
-    def _refuse(self, event: _Event[SenderT, CallT], error: BaseException) -> None:
+    def _refuse(self, name: str, sender: SenderT, call: CallT, error: BaseException) -> None:
         """Refuse with an EventError as it is; of any other error the sender is told only that there was one."""
-        if event.call is None:
-            return
         try:
-            self._askers.refuse(event.sender, event.call, error if isinstance(error, EventError) else HANDLER_ERROR)
+            self._askers.refuse(sender, call, error if isinstance(error, EventError) else HANDLER_ERROR)
         except InvalidPayload as reason:
-            self._report(event, _unsendable("refusal", reason))
-            self._askers.refuse(event.sender, event.call, HANDLER_ERROR)
+            self._report(name, sender, call, _unsendable("refusal", reason))
+            self._askers.refuse(sender, call, HANDLER_ERROR)
 
-    def _report(self, event: _Event[SenderT, CallT], error: BaseException, *, told: bool = True) -> None:
-        awaited = event.call is not None
-        self._askers.report(event.sender, event.name, error, awaited=awaited, told=told and awaited)
+    def _report(
+        self, name: str, sender: SenderT, call: CallT | None, error: BaseException, *, told: bool = True
+    ) -> None:
+        awaited = call is not None
+        self._askers.report(sender, name, error, awaited=awaited, told=told and awaited)
 
 
 def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:
@@ -309,7 +322,7 @@ def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPaylo
     return listener.handler(*(subject,)[: listener.arity])
 
 
-def _reached(event: _Event[Any, Any], listeners: tuple[Listener, ...], *, busy: bool) -> list[Listener]:
+def _reached(listeners: tuple[Listener, ...], codec: Codec, payload: RawPayload, *, busy: bool) -> list[Listener]:
     """Return the handlers that an event is about to reach: one that comes to nothing uses up no handler.
 
     Left out are those whose data does not fit, and if ``busy`` all from the first asynchronous one on.
@@ -320,7 +333,7 @@ def _reached(event: _Event[Any, Any], listeners: tuple[Listener, ...], *, busy: 
             break
         try:
             if listener.once and listener.takes_data:
-                event.codec.payload(listener.payload, event.payload)
+                codec.payload(listener.payload, payload)
         except InvalidPayload:
             continue
         reached.append(listener)

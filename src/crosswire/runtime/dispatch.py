@@ -34,7 +34,7 @@ class Outcome:
 
     __slots__ = ("_report", "error", "value")
 
-    def __init__(self, report: ReportFailure) -> None:
+    def __init__(self, report: Callable[..., None]) -> None:
         self._report = report
         self.value: Any = None
         self.error: BaseException | None = None

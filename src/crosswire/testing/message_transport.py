@@ -68,11 +68,11 @@ class MessageClient:
         self.headers = headers
 
     def send_text(self, text: str) -> None:
-        """Send a text message."""
+        """Send a text message to the server."""
         self._connection.receive(text)
 
     def send_binary(self, data: bytes) -> None:
-        """Send a binary message."""
+        """Send a binary message to the server."""
         self._connection.receive(data)
 
     def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> None:
@@ -124,7 +124,7 @@ class MessageInbox:
         return not self.paused and self._size < CAPACITY
 
     def put(self, message: str | bytes | Close) -> None:
-        """Add a message."""
+        """Add a message from the server."""
         self._closed = isinstance(message, Close)
         self._size += _size(message)
         self._messages.put_nowait(message)
@@ -175,7 +175,7 @@ class MessageConnection:
         self._timer: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
-        """Tell the receiver that the upgrade is done."""
+        """Call ``opened`` of the receiver: the upgrade is done."""
         self._guard(self._receiver.opened, self)
 
     # Connection
@@ -196,7 +196,7 @@ class MessageConnection:
             self._start_closing(Close(code, reason))
 
     def abort(self, close: Close) -> None:
-        """Drop the connection."""
+        """Drop the connection without a handshake."""
         self._close = self._close or close
         self.end()
 

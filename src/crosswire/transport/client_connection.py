@@ -233,7 +233,7 @@ class ClientConnection(asyncio.Protocol):
         self._handle_events()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the receiver how the connection ended, or fail the upgrade."""
+        """Call ``closed`` of the receiver, or fail the upgrade."""
         if self._close_timer is not None:
             self._close_timer.cancel()
         if not self.upgraded.done():

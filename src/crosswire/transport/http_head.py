@@ -122,7 +122,7 @@ class RequestHead:
         self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header field."""
+        """Add a header field of the request."""
         if not self._complete:  # else it is one behind a body in chunks
             self._fields += (name.lower(), b"\0", value.strip(), b"\n")
 

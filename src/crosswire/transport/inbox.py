@@ -36,7 +36,7 @@ class Pong:
 
 
 PeerEvent = str | bytes | Ping | Pong | Close
-"""Something that a peer receives: a text message, a binary one, a Ping, a Pong, and at the end a Close."""
+"""Message, Ping or Pong that a peer receives, and at the end a Close."""
 
 
 class Inbox:
@@ -97,7 +97,7 @@ class Inbox:
         self._wake()
 
     def pause(self) -> None:
-        """Stop parsing what arrives."""
+        """Stop parsing the bytes that arrive."""
         self._paused = True
 
     def resume(self) -> None:

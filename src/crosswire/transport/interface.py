@@ -69,7 +69,7 @@ class Traffic(NamedTuple):
 
 
 class Connection(Protocol):
-    """One open WebSocket, seen from the server. None of its methods raises for a peer that is gone."""
+    """Open WebSocket, seen from the server. None of its methods raises for a peer that is gone."""
 
     @property
     def framed(self) -> bool:
@@ -198,7 +198,7 @@ class NetworkListener(Protocol):
         """
 
     async def serve(self) -> None:
-        """Accept connections."""
+        """Accept connections from now on."""
 
     async def stop(self) -> None:
         """Accept no more connections; open ones stay, and requests on them are still decided."""

@@ -102,11 +102,11 @@ class MemoryClient:
         return self._transport.writes
 
     def send_text(self, text: str) -> None:
-        """Send a text message."""
+        """Send a text message to the server."""
         self._transport.receive(Opcode.TEXT, text.encode())
 
     def send_binary(self, data: bytes) -> None:
-        """Send a binary message."""
+        """Send a binary message to the server."""
         self._transport.receive(Opcode.BINARY, data)
 
     def ping(self, payload: bytes = b"") -> None:
@@ -163,7 +163,7 @@ class MemoryConnection:
         self._closing: ClosingHandshake | None = None
 
     def open(self) -> None:
-        """Tell the receiver that the upgrade is done."""
+        """Call ``opened`` of the receiver: the upgrade is done."""
         self._guard(self._receiver.opened, self)
 
     # Connection

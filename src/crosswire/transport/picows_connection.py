@@ -28,7 +28,7 @@ _CLOSE, _PING, _PONG = WSMsgType.CLOSE, WSMsgType.PING, WSMsgType.PONG
 
 
 class PicowsConnection(WSListener):
-    """One WebSocket; see ``Connection`` in interface.py."""
+    """WebSocket that picows reads; a ``Connection``, see interface.py."""
 
     __slots__ = (
         "_assembler",
@@ -122,7 +122,7 @@ class PicowsConnection(WSListener):
             self._fail(failure)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Tell the receiver that the connection is gone."""
+        """Call ``closed`` of the receiver: the connection is gone."""
         self._outbox.discard()
         self._transport.closed()
         receiver = self._receiver

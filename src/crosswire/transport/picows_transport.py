@@ -162,7 +162,7 @@ class _DiscardingProtocol(asyncio.BufferedProtocol):
         return self._discarded
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Discard what has arrived."""
+        """Discard the bytes that have arrived."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._protocol.connection_lost(exc)
@@ -188,7 +188,7 @@ class _Descriptor:
         return self._number
 
     def setsockopt(self, *_args: object) -> None:
-        """Ignore an option."""
+        """Ignore an option of the socket."""
 
     def getsockopt(self, *_args: object) -> int:
         return 0

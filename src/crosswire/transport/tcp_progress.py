@@ -1,4 +1,4 @@
-"""Tells whether bytes still move on a TCP connection, as far as the platform knows."""
+"""Movement of bytes on a TCP connection, as far as the platform can tell."""
 
 from __future__ import annotations
 

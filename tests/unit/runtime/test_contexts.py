@@ -122,7 +122,7 @@ async def test_each_listener_of_an_event_starts_with_the_same_variables(ways: st
     for way in ways:
         events.on("event", {"s": now, "a": soon, "l": later}[way])
     who.set("given")
-    outcome = Outcome(seen.append)  # type: ignore[arg-type]
+    outcome = Outcome(seen.append)
     rest = call_sync(events.of("event"), lambda listener: listener.handler(), outcome)
     if rest is not None:
         await asyncio.create_task(rest.run(lambda listener: listener.handler(), outcome))
