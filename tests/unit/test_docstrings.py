@@ -60,7 +60,6 @@ PENDING = (
     "runtime/answering",
     "runtime/dispatch",
     "server/",
-    "testing/",
     "transport/",
 )
 """Files whose docstrings are still being rewritten."""
