@@ -19,7 +19,7 @@ class ReplyStream(AsyncIterator[Reply[T_co]]):
     Leaving the loop early forgets those that have not come.
 
     Attributes:
-        missing: when the stream has ended, who did not answer.
+        missing: the names that did not answer, once the stream has ended.
     """
 
     def __init__(self, pending: PendingStream, forget: Callable[[], None]) -> None:
@@ -28,7 +28,7 @@ class ReplyStream(AsyncIterator[Reply[T_co]]):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Names of those who have not answered, while it goes on; of those who did not, when it has ended."""
+        """The names that have not answered yet; once the stream has ended, those that did not answer."""
         return self._pending.missing
 
     def __aiter__(self) -> ReplyStream[T_co]:

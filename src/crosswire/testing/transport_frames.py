@@ -21,6 +21,13 @@ from crosswire.types import Close, CloseCode
 class FrameContract(TransportContractBase):
     """Tests of connections with frames."""
 
+    def test_the_connection_says_that_it_has_frames_and_pings(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            assert ends.connection.framed
+            assert ends.connection.can_ping
+
+        self.run_with_connection(script)
+
     def test_a_ping_is_answered_with_its_payload(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             for payload in (b"", b"\x00\xff" * 62):

@@ -95,13 +95,17 @@ async def test_a_heartbeat_is_echoed(server: Server) -> None:
 
 
 async def test_a_client_whose_heartbeats_stop_is_dropped() -> None:
-    server, closes = make_server(Heartbeat(interval=0.1, timeout=0.1)), list[Close]()
-    server.on_disconnect(lambda _socket, close: closes.append(close))
-    async with connect(server), connect_unframed(server) as client:
+    server, codes = make_server(Heartbeat(interval=0.1, timeout=0.1)), dict[str, int]()
+
+    @server.on_disconnect
+    def note(socket: Socket, close: Close) -> None:
+        codes[socket.user] = close.code
+
+    async with connect(server), connect_unframed(server, "1") as client:
         client.peer.send_text("")
         assert await client.peer.receive() == ""
-        await wait_until(lambda: closes)
-        assert closes[0].code == 1006
+        await wait_until(lambda: "1" in codes)
+        assert codes["1"] == 1006
 
 
 async def test_a_close_reaches_the_client_behind_what_was_sent(server: Server) -> None:
