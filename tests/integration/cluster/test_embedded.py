@@ -34,7 +34,7 @@ from crosswire.errors import ConfigError
 from tests.support import aio
 
 SHOP = "embedded:shop"
-_LONGEST = 107 if sys.platform == "linux" else 103
+_MAX_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 
 _USER = """
 import asyncio, sys
@@ -171,16 +171,16 @@ async def test_a_queue_of_starts_may_take_longer_than_the_timeout_of_one(
         await aio.wait_until(lambda: looks >= enough)
 
     path = private_directory(SHOP) / START_LOCK
-    held = await database._lock(path, fcntl.LOCK_EX)
-    unlucky = asyncio.create_task(database._lock(path, fcntl.LOCK_EX))
+    held = await database._lock(path, fcntl.LOCK_EX, database.STEP_TIMEOUT)
+    unlucky = asyncio.create_task(database._lock(path, fcntl.LOCK_EX, database.STEP_TIMEOUT))
     for _ in range(3):
         await two_looks()
         os.close(held)
-        held = await database._lock(path, fcntl.LOCK_EX)  # another one was quicker
+        held = await database._lock(path, fcntl.LOCK_EX, database.STEP_TIMEOUT)  # another one was quicker
         await two_looks()
-        now += database._PATIENCE * 0.9
+        now += database.STEP_TIMEOUT * 0.9
     await two_looks()
-    now += database._PATIENCE
+    now += database.STEP_TIMEOUT
     with pytest.raises(ConfigError, match="somebody has held"):
         await unlucky
     os.close(held)
@@ -263,7 +263,6 @@ def test_a_keeper_that_is_told_to_end_while_it_starts_takes_its_server_along(dir
 
 
 async def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_PATIENCE", 0.2)
     with _user():
         orphan = _running(directory)
         os.kill(orphan.keeper, signal.SIGKILL)
@@ -271,7 +270,7 @@ async def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: py
         try:
             _wait_for(lambda: _try_lock(directory / KEEPER_LOCK))
             with pytest.raises(ConfigError, match="neither answers nor ends"):
-                await EmbeddedRedis(SHOP).acquire()
+                await EmbeddedRedis(SHOP, timeout=0.2).acquire()
         finally:
             os.kill(orphan.pid, signal.SIGKILL)
             _wait_for(lambda: not _lives(orphan.pid))
@@ -320,7 +319,9 @@ def _impatient_clock(log: Path) -> float:
 
 async def test_the_longest_path_with_unusual_characters_works(monkeypatch: pytest.MonkeyPatch) -> None:
     start = f"{tempfile.gettempdir()}/%41 ?#é"
-    temporary = start + "x" * (_LONGEST - len(f"{start}/crosswire-{os.geteuid()}/{short_name(SHOP)}/{SOCKET}".encode()))
+    temporary = start + "x" * (
+        _MAX_SOCKET_PATH - len(f"{start}/crosswire-{os.geteuid()}/{short_name(SHOP)}/{SOCKET}".encode())
+    )
     os.mkdir(temporary)
     monkeypatch.setattr(tempfile, "tempdir", temporary)
 

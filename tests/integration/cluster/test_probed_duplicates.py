@@ -1,4 +1,4 @@
-"""As in server/test_locked_out.py, with the older connection on another server."""
+"""As in server/test_probed_duplicates.py, with the older connection on another server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a Redis is, and as whom to talk to it: what a URL says."""
+"""Parsing of the URL of a Redis."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How to make sure of a server, and how to prove who we are. The names in a URL are those of redis-py.
+    """Options of TLS. Their names in a URL are those of redis-py.
 
     Attributes:
         ca_certs: file of the authorities that are trusted (``ssl_ca_certs``); None for the system's.
-        certfile: file of our certificate (``ssl_certfile``), or None.
+        certfile: file of the client's certificate (``ssl_certfile``), or None.
         keyfile: file of its key (``ssl_keyfile``), or None if it is in the same file.
         verify: whether the server needs a certificate that is trusted (``ssl_cert_reqs``: required or none).
         check_hostname: whether its certificate must be for the host of the URL (``ssl_check_hostname``).
@@ -43,10 +43,10 @@ class Tls:
     check_hostname: bool = True
 
     def context(self) -> ssl.SSLContext:
-        """Read the files.
+        """Load the files into a context.
 
         Raises:
-            ConfigError: one can't be read.
+            ConfigError: a file can't be read.
         """
         try:
             context = ssl.create_default_context(cafile=self.ca_certs)
@@ -61,7 +61,7 @@ class Tls:
 
 
 class Place(NamedTuple):
-    """Where something listens.
+    """Host and port of a server.
 
     Attributes:
         host: name or IP address.
@@ -73,19 +73,19 @@ class Place(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """``host:port``."""
+        """Host and port as text, ``host:port``."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SentinelService:
-    """A Redis whose place sentinels know.
+    """A Redis whose master is found with sentinels.
 
     Attributes:
-        name: that the sentinels know it by.
-        places: of the sentinels.
-        user: to authenticate at the sentinels as (``sentinel_user``); None for the default one.
-        password: there (``sentinel_password``); None to not authenticate.
+        name: the name of the service.
+        places: host and port of each sentinel.
+        user: the user for the sentinels (``sentinel_user``); None for the default one.
+        password: the password for the sentinels (``sentinel_password``); None to not authenticate.
     """
 
     name: str
@@ -96,19 +96,19 @@ class SentinelService:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Address:
-    """A Redis and our credentials there; make it with :func:`parse`. Its ``repr`` shows no password.
+    """The address of a Redis, with credentials; made by :func:`parse`. Its ``repr`` shows no password.
 
     Attributes:
-        url: what was parsed, password and all.
+        url: the parsed URL, with the password.
         host: name or IP address; empty for a Unix socket.
         port: TCP port.
         path: of a Unix socket; empty for TCP.
-        db: number of the database. Channels have nothing to do with it, but a user may be kept from the others.
-        user: to authenticate as; None for the default one.
-        password: None to not authenticate.
-        tls: None for plain TCP.
-        service: which sentinels are asked where the Redis is, instead of ``host`` and ``port``; or None.
-        alias: what people know it by, if not by its URL.
+        db: number of the database. Channels don't depend on it, but an ACL may.
+        user: the user; None for the default one.
+        password: the password; None to not authenticate.
+        tls: the options of TLS; None for plain TCP.
+        service: the service that sentinels are asked for, instead of ``host`` and ``port``; or None.
+        alias: the name that is shown instead of the URL, or None.
     """
 
     url: str
@@ -124,14 +124,14 @@ class Address:
 
     @property
     def id(self) -> str:
-        """What means the same Redis on every node: ``host:port``, ``unix:/path`` or ``sentinel:service``."""
+        """The name of the Redis, the same on every node: ``host:port``, ``unix:/path`` or ``sentinel:service``."""
         if self.service is not None:
             return f"sentinel:{self.service.name}"
         return f"unix:{self.path}" if self.path else Place(self.host, self.port).shown
 
     @property
     def shown(self) -> str:
-        """The URL without credentials, or what people know it by."""
+        """The URL without credentials, or the alias."""
         if self.alias is not None:
             return self.alias
         if self.path:
@@ -148,7 +148,7 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Read the URL of a Redis.
+    """Parse the URL of a Redis.
 
     Args:
         url: ``redis://[user[:password]@]host[:port][/db]``; ``rediss://`` the same over TLS, with the query options
@@ -157,11 +157,11 @@ def parse(url: str) -> Address:
             options of :class:`SentinelService`. User, password, path and service are percent-decoded.
 
     Raises:
-        ConfigError: it is none; the text says why and never quotes what could be a password.
+        ConfigError: the URL can't be used; the text gives the reason and never quotes a possible password.
     """
     if not isinstance(url, str):
         raise ConfigError(f"the url of a Redis must be a string, not {type(url).__name__}")
-    # urlsplit would silently drop some of these, and connect elsewhere than what was read.
+    # urlsplit silently drops some of these, so that the host would be another.
     if any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
         raise ConfigError("the url of a Redis contains a space or a control character: percent-encode it")
     if url.partition("://")[0].lower() in _SENTINEL:
@@ -169,7 +169,7 @@ def parse(url: str) -> Address:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # its text quotes what it could not read
+    except ValueError:  # its text quotes the URL
         raise _unreadable("its host or port can't be read; percent-encode a user's or password's / ? # @ :") from None
     if "#" in url:
         raise _unreadable("it has a fragment: percent-encode '#' as %23")
@@ -182,7 +182,7 @@ def parse(url: str) -> Address:
 
 
 def _meant(url: str, scheme: str) -> str:
-    """What a url could be that has no scheme of ours; nothing of it is quoted, but what we know."""
+    """Return a suggestion for a URL with an unknown scheme, which is not quoted."""
     bare = "://" not in url
     if near := suggestion(url.partition(":")[0], ("embedded",)) if bare else suggestion(scheme, _SCHEMES):
         return f".{near}"
@@ -265,7 +265,7 @@ def _known_options(scheme: str, query: str, known: tuple[str, ...]) -> dict[str,
     found: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
-            # An unknown name may be a piece of a password whose '?' was not encoded.
+            # An unknown name may be a part of a password whose '?' was not encoded.
             raise _unreadable(f"it has an option that {scheme}:// does not know: use {', '.join(known)}")
         if name in found:
             raise _unreadable(f"it gives {name} twice")
@@ -303,7 +303,7 @@ def _decoded(text: str | None) -> str | None:
 
 
 def _password(parts: SplitResult) -> str | None:
-    # A user without a password logs in too: an ACL can let him in with any (``nopass``).
+    # A user without a password logs in too, as an ACL may accept any password (``nopass``).
     return _decoded(parts.password) or ("" if parts.username else None)
 
 

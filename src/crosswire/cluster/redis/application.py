@@ -1,4 +1,4 @@
-"""Whose an embedded Valkey is: what ``embedded`` and ``embedded:NAME`` mean."""
+"""The application that an embedded Valkey belongs to: the meaning of ``embedded`` and ``embedded:NAME``."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _FORMS = "'embedded' (it belongs to the current folder), 'embedded:NAME' or 'emb
 
 
 def is_embedded(url: object) -> bool:
-    """Whether a url of a Redis means an embedded one."""
+    """Return whether a URL means an embedded Redis."""
     return isinstance(url, str) and (url == EMBEDDED or url.startswith(_NAMED))
 
 
 def application_of(url: str) -> str:
-    """Return the url that says whose an embedded Valkey is in every folder: ``embedded:/srv/shop``, ``embedded:shop``.
+    """Return the URL that names the application in every folder, such as ``embedded:/srv/shop`` or ``embedded:shop``.
 
-    A folder is the same however it is reached: symbolic links are resolved.
+    Symbolic links of a folder are resolved.
 
     Args:
-        url: one that :func:`is_embedded`.
+        url: a URL for which :func:`is_embedded` is true.
 
     Raises:
-        ConfigError: the name is none, or there is no current folder.
+        ConfigError: the name can't be used, or there is no current folder.
     """
     name = url.removeprefix(EMBEDDED).removeprefix(":")
     if url == EMBEDDED:
@@ -46,11 +46,11 @@ def application_of(url: str) -> str:
 
 
 def described(application: str) -> str:
-    """Return in words who shares the embedded Valkey of an application."""
+    """Return a text for logs that says which programs share the embedded Valkey of an application."""
     name = application.removeprefix(_NAMED)
     return f"what is started in the folder {name}" if name.startswith("/") else f"what is given redis={application!r}"
 
 
 def short_name(application: str) -> str:
-    """Return a name for the application's directory, as short and plain as the path of a Unix socket has to be."""
+    """Return the name of the application's directory, short enough for the path of a Unix socket."""
     return hashlib.sha256(os.fsencode(application)).hexdigest()[:16]

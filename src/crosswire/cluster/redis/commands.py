@@ -1,4 +1,4 @@
-"""Commands as bytes (RESP)."""
+"""Encoding of commands in RESP."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ _PUBLISH = b"*3\r\n$7\r\nPUBLISH\r\n$"
 
 
 def command(*parts: bytes) -> bytes:
-    """Encode any command."""
+    """Encode a command and its arguments."""
     return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
 
 
 def publish(channel: bytes, header: bytes, body: bytes) -> bytes:
-    """Encode the PUBLISH of a message, which is given in two parts so that its body is copied only once."""
+    """Encode a PUBLISH; the message is given in two parts, so that its body is copied only once."""
     return b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b%b\r\n" % (
         len(channel),
         channel,
@@ -24,7 +24,7 @@ def publish(channel: bytes, header: bytes, body: bytes) -> bytes:
 def channel_of(command: bytes) -> bytes:
     """Return the channel of an encoded PUBLISH.
 
-    A command that must be published again, which is rare, so need not be kept together with its channel.
+    So commands need not be kept together with their channels: it is only needed when one is published again.
     """
     end = command.index(b"\r\n", len(_PUBLISH))
     start = end + 2

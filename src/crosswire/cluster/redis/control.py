@@ -1,4 +1,4 @@
-"""The Redis of a running node: to look at, to add and to remove."""
+"""Adding and removing the Redis of a running cluster."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from crosswire.types import LinkStatus, Replies
 
 logger = logging.getLogger("crosswire.cluster")
 
-PATIENCE = 5.0
-"""Seconds that all nodes have to listen on a Redis that is added."""
+NODES_TIMEOUT = 5.0
+"""Seconds in which all nodes must answer that they have added or removed a Redis."""
 
 
 class RedisControl:
-    """The Redis of a running node, as ``node.redis`` offers them.
+    """The Redis of a running node; an application finds it as ``node.redis``.
 
     Args:
-        connection: gives the node's part in the cluster.
+        connection: returns the connection of the node to its cluster.
     """
 
     __slots__ = ("_added", "_connection")
@@ -33,7 +33,7 @@ class RedisControl:
         self._added: set[str] = set()
 
     def status(self) -> list[LinkStatus]:
-        """Return how each Redis is, seen from this node.
+        """Return the health of each Redis, as this node sees it.
 
         Raises:
             NotConnected: the node has not been started.
@@ -41,64 +41,64 @@ class RedisControl:
         return self._port().status()
 
     async def add(self, url: str) -> Replies:
-        """Let all nodes use one more Redis. It may be said on any node, and twice.
+        """Add a Redis on all nodes. It may be called on any node, and again.
 
-        Nothing is lost: nobody publishes there before all living members listen.
+        No message is lost, as nobody publishes there before all living members listen.
 
         Returns:
-            True by the name of each node that listens; in ``errors`` who can't reach it, in ``missing`` who did not
-            say. As long as there are such, it is not published to.
+            True by the name of each node that listens; in ``errors`` the nodes that can't reach it, in ``missing``
+            those that did not answer. As long as there are any, nobody publishes there.
 
         Raises:
             BusUnavailable: this node can't reach it.
-            ConfigError: the url is none.
+            ConfigError: the URL can't be used.
         """
-        url = _everywhere_the_same(url)
+        url = _absolute_url(url)
         await self.add_here(url)
-        return await self._everywhere("redis.add", url)
+        return await self._on_all_nodes("redis.add", url)
 
     async def remove(self, url: str) -> Replies:
-        """Let all nodes do without a Redis. Nothing is lost: they leave it when nobody publishes there any more.
+        """Remove a Redis on all nodes. No message is lost, as they leave it when nobody publishes there any more.
 
         Raises:
-            ConfigError: it is not in use, or the last one.
+            ConfigError: the Redis is not in use, or the last one.
         """
-        url = _everywhere_the_same(url)
+        url = _absolute_url(url)
         await self.retire_here(url)
-        await self._everywhere("redis.retire", url)
+        await self._on_all_nodes("redis.retire", url)
         await self.remove_here(url)
-        return await self._everywhere("redis.remove", url)
+        return await self._on_all_nodes("redis.remove", url)
 
     # For the other nodes
 
     async def add_here(self, url: str) -> bool:
-        """Use one more Redis on this node."""
+        """Add a Redis on this node only."""
         await self._port().add(url)
         self._added.add(url)
         return True
 
     async def retire_here(self, url: str) -> bool:
-        """Publish on a Redis no more."""
+        """Stop publishing on a Redis on this node."""
         await self._port().retire(url)
         return True
 
     async def remove_here(self, url: str) -> bool:
-        """Leave a Redis."""
+        """Disconnect this node from a Redis."""
         self._added.discard(url)
         await self._port().remove(url)
         return True
 
     def welcome(self, name: str) -> None:
-        """Tell a node that has just come which Redis were added since the others started."""
+        """Send a new node the URLs of the Redis that were added at run time."""
         native = self._connection().native
         for url in self._added:
             try:
                 native.send_event((name,), f"{SERVICE}redis.add", native.pack(url))
-            except BusUnavailable as error:  # who comes is to be known of all the same
+            except BusUnavailable as error:  # the node has joined nevertheless
                 logger.warning("node %r is not told of a Redis that was added: %s", name, error)
 
     def offer(self, services: EventListeners) -> None:
-        """Let other nodes add and remove a Redis on this one."""
+        """Register the services with which other nodes add and remove a Redis on this one."""
 
         async def add(_sender: str, url: str) -> bool:
             return await self.add_here(url)
@@ -112,9 +112,9 @@ class RedisControl:
         for service in (add, retire, remove):
             services.on(f"redis.{service.__name__}", service)
 
-    async def _everywhere(self, name: str, url: str) -> Replies:
+    async def _on_all_nodes(self, name: str, url: str) -> Replies:
         connection = self._connection()
-        others = await connection.requester.gather_service(name, url, PATIENCE, servers=False)
+        others = await connection.requester.gather_service(name, url, NODES_TIMEOUT, servers=False)
         return Replies({connection.name: True, **others}, errors=others.errors, missing=others.missing)
 
     def _port(self) -> RedisPort:
@@ -124,6 +124,6 @@ class RedisControl:
         return port
 
 
-def _everywhere_the_same(url: str) -> str:
-    """A url that means the same in every folder."""
+def _absolute_url(url: str) -> str:
+    """Return a URL that means the same in every folder."""
     return application_of(url) if is_embedded(url) else url

@@ -1,4 +1,4 @@
-"""Makes connections to one Redis, and logs in."""
+"""Connecting and logging in to a Redis."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ import hiredis
 
 from crosswire.cluster.redis.address import Address, SentinelService
 from crosswire.cluster.redis.commands import command
-from crosswire.cluster.redis.exchange import FOR_NOW, exchange
-from crosswire.cluster.redis.link import Denied, Link, Silent, Unreachable, text_of
+from crosswire.cluster.redis.exchange import TEMPORARY_ERRORS, exchange
+from crosswire.cluster.redis.link import Denied, Link, Unreachable, Unresponsive, text_of
 from crosswire.cluster.redis.sentinel import find_master
 from crosswire.errors import ConfigError
 from crosswire.runtime.dialing import dial
 
 Revive = Callable[[], Awaitable[object]]
 
-_NOT_IN_A_NAME = re.compile(r"[^!-~]")  # CLIENT SETNAME takes nothing else
+_INVALID_IN_NAME = re.compile(r"[^!-~]")
+"""Characters that CLIENT SETNAME refuses."""
 
 
 class Dialer:
-    """Connects to one Redis.
+    """Opens connections to a Redis.
 
     Args:
         address: of the Redis.
-        node: name of the node, for whoever looks at ``CLIENT LIST``.
-        timeout: seconds to connect and to log in.
-        revive: called before every connection: starts the Redis if it does not run, where that is ours to do.
+        node: name of the node, shown by ``CLIENT LIST``.
+        timeout: seconds in which a connection must be made and logged in.
+        revive: called before every connection; starts an embedded Redis that does not run.
 
     Raises:
-        ConfigError: the files that its TLS needs can't be read.
+        ConfigError: the files for TLS can't be read.
     """
 
     def __init__(self, address: Address, node: str, timeout: float, revive: Revive | None = None) -> None:
         self.address = address
         self._tls = None if address.tls is None else address.tls.context()
-        self._name = _NOT_IN_A_NAME.sub("_", f"crosswire:{node}").encode()
+        self._name = _INVALID_IN_NAME.sub("_", f"crosswire:{node}").encode()
         self._timeout = timeout
         self._revive = revive
 
@@ -48,8 +49,8 @@ class Dialer:
             role: ``pub`` or ``sub``; a part of the connection's name.
 
         Raises:
-            Denied: the Redis refuses us.
-            Unreachable: it can't be used now.
+            Denied: the Redis refuses this node.
+            Unreachable: the Redis can't be used now.
         """
         link = Link()
         try:
@@ -61,7 +62,7 @@ class Dialer:
         except BaseException as error:
             link.close("it was not opened")
             if isinstance(error, TimeoutError):
-                raise Silent(f"it does not answer within {self._timeout:g} s") from error
+                raise Unresponsive(f"it does not answer within {self._timeout:g} s") from error
             if isinstance(error, OSError | ConfigError) and not isinstance(error, Unreachable):
                 raise Unreachable(text_of(error)) from error
             raise
@@ -84,17 +85,17 @@ class Dialer:
             raise Unreachable(f"the master at {master.shown}: {text_of(error)}") from error
 
     async def _log_in(self, link: Link, role: str) -> None:
-        commands = self._first_commands(role)
+        commands = self._login_commands(role)
         replies, reason = await exchange(link, [command(*parts) for parts in commands])
         for (name, *_), reply in zip(commands, replies, strict=False):
             if isinstance(reply, hiredis.ReplyError):
-                _judge(name, str(reply))
+                _raise_refusal(name, str(reply))
             elif name == b"ROLE" and reply[0] != b"master":
                 raise Unreachable(f"what the sentinels name as the master is a {reply[0].decode()}")
         if reason is not None:
             raise Unreachable(reason)
 
-    def _first_commands(self, role: str) -> list[tuple[bytes, ...]]:
+    def _login_commands(self, role: str) -> list[tuple[bytes, ...]]:
         address, commands = self.address, list[tuple[bytes, ...]]()
         if address.password is not None:
             user = () if address.user is None else (address.user.encode(),)
@@ -103,19 +104,19 @@ class Dialer:
             commands.append((b"SELECT", b"%d" % address.db))
         commands.append((b"CLIENT", b"SETNAME", self._name + b":" + role.encode()))
         if address.service is not None:
-            commands.append((b"ROLE",))  # a sentinel may name the master of yesterday
+            commands.append((b"ROLE",))  # a sentinel may name a former master
         return commands
 
 
-def _judge(name: bytes, refusal: str) -> None:
-    """Raise what a refusal means.
+def _raise_refusal(name: bytes, refusal: str) -> None:
+    """Raise the error for a refused command.
 
     Raises:
-        Denied: it will not change its mind.
-        Unreachable: it may.
+        Denied: the Redis refuses until somebody changes the configuration.
+        Unreachable: the Redis refuses for the moment.
     """
-    if refusal.startswith(FOR_NOW):
+    if refusal.startswith(TEMPORARY_ERRORS):
         raise Unreachable(refusal)
     if name == b"CLIENT" and not refusal.startswith(("NOAUTH", "DENIED")):
-        return  # then the connection has no name, and works
+        return  # the connection works without a name
     raise Denied(f"{name.decode()} was refused: {refusal}")

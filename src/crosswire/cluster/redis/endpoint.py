@@ -1,4 +1,4 @@
-"""One Redis: its two connections, kept up, and whether what is published there comes back."""
+"""A Redis of a port: its two connections, and the probes that measure its health."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import hiredis
 
 from crosswire.cluster.redis.commands import publish
 from crosswire.cluster.redis.dialer import Dialer
-from crosswire.cluster.redis.link import Denied, Silent, Unreachable
+from crosswire.cluster.redis.link import Denied, Unreachable, Unresponsive
 from crosswire.cluster.redis.publisher import Message, Publisher
 from crosswire.cluster.redis.subscriber import Subscriber
 from crosswire.cluster.send_buffer import Budget
@@ -22,21 +22,21 @@ from crosswire.core.backoff import Backoff
 from crosswire.types import LinkStatus
 
 _BACKOFF = Backoff(fast_retries=1, fast_interval=0.05, max_interval=1)
-_STABLE = 1.0
-"""Seconds that a Redis must have worked for to be tried again without a delay."""
+_STABLE_TIME = 1.0
+"""Seconds for which a Redis must have worked to be connected again without a delay."""
 
-_STEPS = 3
-"""Looks at the clock while a probe is awaited. A process that stands still, and so can't hear any answer, misses one
-look however long it does."""
+_CHECKS = 3
+"""Checks for a sign of life within the timeout of a probe. While the process stands still and can't read an
+answer, only one check is missed, however long that takes."""
 
-_LONGEST = 3
-"""Timeouts after which it is found out what becomes of a probe, if all the time something else comes."""
+_MAX_BUSY_TIMEOUTS = 3
+"""Timeouts of a probe after which it is decided on, although other replies keep arriving."""
 
 logger = logging.getLogger("crosswire.redis")
 
 
 class ProbeTiming(NamedTuple):
-    """How a Redis is watched.
+    """The interval and timeout of probes.
 
     Attributes:
         interval: seconds between the probes.
@@ -48,61 +48,66 @@ class ProbeTiming(NamedTuple):
 
 
 class EndpointEvents(Protocol):
-    """Whom an endpoint tells. Nothing that it does may raise."""
+    """Callbacks of an endpoint. None of them may raise."""
 
     def endpoint_works(self, endpoint: Endpoint, since: float | None) -> None:
-        """It became healthy; it was not since ``since``, in seconds of real time, or None if nobody counted on it."""
+        """Handle an endpoint that became healthy.
+
+        Args:
+            endpoint: the endpoint.
+            since: seconds of real time since which messages may have been missed; None if none were.
+        """
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
-        """Its health, or that of a connection, is another; or it was tried in vain."""
+        """Handle a change of the health of an endpoint or its connections, or a failed attempt to connect."""
 
     def endpoint_measured(self, endpoint: Endpoint) -> None:
-        """Its latency is another."""
+        """Handle a new latency, that of the last probe."""
 
     def publisher_lost(self, endpoint: Endpoint, messages: list[Message], *, was_usable: bool) -> None:
-        """It can't be published on; these messages were not acknowledged, and will not be."""
+        """Take back the messages that were not acknowledged when the publisher was lost."""
 
     def publish_refused(self, endpoint: Endpoint, message: Message, error: str) -> None:
-        """It did not publish a message, and would not another time."""
+        """Handle a message that the Redis refused to publish, and would refuse again."""
 
     def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None:
-        """It does not let us listen on a channel."""
+        """Handle a channel to which the Redis does not let this node subscribe."""
 
     def all_subscribed(self, endpoint: Endpoint) -> None:
-        """It does on all of them now."""
+        """Handle the end of the last refusal of a subscription."""
 
 
-class _NotHeard(Unreachable):
-    """What was published does not come back, though it was acknowledged: we don't hear, and others may."""
+class _EchoMissing(Unreachable):
+    """A probe was acknowledged, but did not come back: the subscriber is at fault."""
 
 
 class Endpoint:
-    """One Redis.
+    """A Redis that a port uses: connects to it, probes it, and reports its health.
 
     Args:
-        dialer: connects to it.
-        timing: how it is watched.
-        probe: a channel of this endpoint's own.
+        dialer: connects to the Redis.
+        timing: interval and timeout of the probes.
+        probe: the channel of the probes, which nobody else uses.
         wanted: channels to subscribe to.
-        receivers: who takes the messages of a channel.
-        budget: of the messages that wait.
-        owner: told what happens.
+        receivers: callbacks for the messages of the channels.
+        budget: limits the messages that wait.
+        events: the callbacks.
 
     Attributes:
-        id: what means the same Redis on every node.
-        healthy: whether all that was published there came back in time.
-        usable: whether it can be published on; it may be while it can't be listened on.
-        retired: nothing is to be published on it.
-        discarded: it is in use no more.
-        latency: milliseconds of the last probe's round trip.
-        last_error: what went wrong last.
-        denied: why it refuses us for good, as far as it is up to it.
-        unheard_since: until when everything published there was heard for sure, in seconds of real time, if since then
-            something may not have been; None if nothing was missed or nobody counted on it.
-        listens_since: since when it is healthy, in seconds of the event loop's time; None while it is not.
-        lost_at: when that last ended.
-        publisher: publishes there.
-        subscriber: listens there.
+        id: the name of the Redis, the same on every node.
+        healthy: whether the last probe came back in time.
+        usable: whether it can be published on, perhaps without a working subscriber.
+        retired: whether nothing must be published on it any more.
+        discarded: whether it is no longer in use.
+        latency: milliseconds of the round trip of the last probe.
+        last_error: the text of the last error.
+        denied: the reason for which the Redis refuses this node until somebody changes the configuration.
+        unheard_since: seconds of real time up to which every message was received, if later ones may have been missed;
+            None if none were.
+        listens_since: loop time since which it is healthy; None while it is not.
+        lost_at: loop time at which it was last healthy.
+        publisher: its publishing connection.
+        subscriber: its subscribing connection.
     """
 
     def __init__(
@@ -113,7 +118,7 @@ class Endpoint:
         wanted: Set[bytes],
         receivers: Mapping[bytes, Callable[[bytes], None]],
         budget: Budget,
-        owner: EndpointEvents,
+        events: EndpointEvents,
     ) -> None:
         self.address = dialer.address
         self.id = dialer.address.id
@@ -129,84 +134,84 @@ class Endpoint:
         self._dialer = dialer
         self._timing = timing
         self._channel = probe
-        self._owner = owner
-        self._good_until: float | None = None
+        self._events = events
+        self._heard_until: float | None = None
         self._probes = 0
-        self._sent = 0.0
-        self._complained = self._is_busy = False
+        self._probe_sent = 0.0
+        self._failure_logged = self._is_busy = False
         loop = asyncio.get_running_loop()
         self._echo: asyncio.Future[None] = loop.create_future()
         self._broken: asyncio.Future[None] = loop.create_future()  # a connection that was there is lost
 
     @property
     def status(self) -> LinkStatus:
-        """How it is."""
+        """The health of the Redis, for applications."""
         return LinkStatus(
             url=self.address.shown,
             healthy=self.healthy,
             latency=self.latency,
             last_error=self.last_error,
-            publisher=self.publisher.line.connected,
-            subscriber=self.subscriber.line.connected,
+            publisher=self.publisher.connection.connected,
+            subscriber=self.subscriber.connection.connected,
         )
 
     async def run(self) -> None:
-        """Keep it connected, and watch it, until cancelled."""
+        """Connect and probe the Redis, again after each failure, until cancelled."""
         attempt = 0
         while True:
-            attempt = 0 if await self._work() > _STABLE else attempt + 1
+            attempt = 0 if await self._run_once() > _STABLE_TIME else attempt + 1
             if attempt:
                 await asyncio.sleep(_BACKOFF.delay(attempt, random.random))
 
     async def close(self) -> None:
-        """End the connections, after ``run`` was cancelled."""
-        self._complained = True  # nothing is wrong
-        await self.publisher.line.close()
-        await self.subscriber.line.close()
+        """Close the connections, after ``run`` was cancelled."""
+        self._failure_logged = True  # the end is not a failure
+        await self.publisher.connection.close()
+        await self.subscriber.connection.close()
 
-    # One life
+    # One connection
 
-    async def _work(self) -> float:
-        """Connect, and watch it until something is wrong. Return how many seconds it worked."""
+    async def _run_once(self) -> float:
+        """Connect, and probe the Redis until that fails. Return the seconds for which it worked."""
         began: float | None = None
         try:
-            await self._open()
+            await self._connect()
             began = self._time()
             await self._watch()
         except Unreachable as error:
-            self._failed(error)
+            self._fail(error)
         except Exception as error:  # if it ended the task, this Redis would be given up for ever
             logger.exception("watching %s failed", self.address.shown)
-            self._failed(Unreachable(repr(error)))
+            self._fail(Unreachable(repr(error)))
         return 0.0 if began is None else self._time() - began
 
-    async def _open(self) -> None:
-        """Connect what is not connected, and see a probe come back.
+    async def _connect(self) -> None:
+        """Open the missing connections, and wait for the echo of a probe.
 
         Raises:
-            Unreachable: it did not work.
+            Unreachable: a connection or the probe failed.
         """
         self._broken = asyncio.get_running_loop().create_future()
-        if not self.publisher.line.connected:
+        if not self.publisher.connection.connected:
             self.publisher.attach(await self._dialer.open("pub"), self._publisher_lost)
-        if not self.subscriber.line.connected:
+        if not self.subscriber.connection.connected:
             link = await self._dialer.open("sub")
             subscribed = self.subscriber.attach(link, self._subscriber_lost)
-            if not await self._comes(subscribed, lambda: self.subscriber.line.heard):
-                raise self._fault(Unreachable("it does not confirm the subscriptions"))
+            if not await self._wait_while_alive(subscribed, lambda: self.subscriber.connection.heard):
+                raise self._cause_of(Unreachable("it does not confirm the subscriptions"))
         await self._probe()
         self.healthy = self.usable = True
         self.denied = None
-        self._complained = False
+        self._failure_logged = False
         self.listens_since = self._time()
         since, self.unheard_since = self.unheard_since, None
-        self._owner.endpoint_works(self, since)
+        self._events.endpoint_works(self, since)
 
     async def _watch(self) -> None:
-        """Probe it until a connection is lost, or only the subscriber does not hear the probe.
+        """Send probes until a connection is lost, or until the subscriber alone misses one.
 
         Raises:
-            Unreachable: there was no answer.
+            Unreachable: the Redis did not answer.
         """
         due = self._time()
         while True:
@@ -217,150 +222,150 @@ class Endpoint:
             try:
                 await self._probe()
             except Unreachable as error:
-                if isinstance(error, _NotHeard):
-                    self.subscriber.line.drop(str(error))
+                if isinstance(error, _EchoMissing):
+                    self.subscriber.connection.drop(str(error))
                 elif not self._broken.done():
                     raise
                 return
 
     async def _probe(self) -> None:
-        """Publish something and see it come back.
+        """Publish a probe and wait until it comes back.
 
         Raises:
-            Unreachable: it did not, and the error says whose fault that is.
+            Unreachable: it did not; an ``_EchoMissing`` if only the subscriber is at fault.
         """
         self._probes += 1
         echo = self._echo = asyncio.get_running_loop().create_future()
-        self._sent, real = time.perf_counter(), time.time()
+        self._probe_sent, real = time.perf_counter(), time.time()
         acknowledged = self.publisher.ask(publish(self._channel, b"", b"%d" % self._probes))
         acknowledged.add_done_callback(self._acknowledged)
 
         def heard() -> object:
-            return self.subscriber.line.heard if acknowledged.done() else self.publisher.line.heard
+            return self.subscriber.connection.heard if acknowledged.done() else self.publisher.connection.heard
 
         within = f"within {self._timing.timeout:g} s"
-        if not await self._comes_back(echo, acknowledged, heard):
+        if not await self._wait_for_echo(echo, acknowledged, heard):
             if not acknowledged.done():
-                raise self._fault(Unreachable(f"it does not answer {within}"))
-            raise self._fault(_NotHeard(f"what is published does not come back {within}"))
-        self._good_until = real
-        if not await self._comes(acknowledged, heard):
-            self.publisher.line.drop(f"what is published is not acknowledged {within}")
-            raise self._fault(Unreachable("it is lost"))
-        self._owner.endpoint_measured(self)
+                raise self._cause_of(Unreachable(f"it does not answer {within}"))
+            raise self._cause_of(_EchoMissing(f"a published message does not come back {within}"))
+        self._heard_until = real
+        if not await self._wait_while_alive(acknowledged, heard):
+            self.publisher.connection.drop(f"a PUBLISH is not acknowledged {within}")
+            raise self._cause_of(Unreachable("the connection is lost"))
+        self._events.endpoint_measured(self)
 
-    async def _comes_back(
+    async def _wait_for_echo(
         self, echo: asyncio.Future[None], acknowledged: asyncio.Future[Any], heard: Callable[[], object]
     ) -> bool:
-        """Wait for the echo of a probe, however much stands before it; tell whether it came."""
-        while not (came := await self._comes(echo, heard, _LONGEST)) and not self._broken.done():
+        """Wait for the echo of a probe while other messages arrive; return whether it came."""
+        while not (came := await self._wait_while_alive(echo, heard, _MAX_BUSY_TIMEOUTS)) and not self._broken.done():
             if not self._is_busy:
                 break
             if acknowledged.done():
-                # It stands before what is asked for now; unless it is another Redis that we listen to.
-                await self._comes(self.subscriber.mark(), heard)
+                # The echo comes before the reply to this PING, unless the subscriber is connected to another Redis.
+                await self._wait_while_alive(self.subscriber.ping(), heard)
                 came = echo.done() and not self._broken.done()
                 break
         return came
 
-    async def _comes(
+    async def _wait_while_alive(
         self, awaited: asyncio.Future[Any], heard: Callable[[], object], longest: float = math.inf
     ) -> bool:
-        """Wait, as long as the connections last and anything is heard; under load an answer may be far behind.
+        """Wait for a future while the connections last and replies arrive; return whether it is done.
 
         Args:
-            awaited: is waited for.
-            heard: changes when something comes.
-            longest: timeouts after which it ends all the same, and ``_is_busy`` is true.
+            awaited: the future.
+            heard: returns a value that changes with each read.
+            longest: timeouts after which the wait ends with ``_is_busy`` set, although replies still arrive.
         """
-        quiet, before, pace, looks = 0, heard(), self._timing.timeout / _STEPS, 0
-        while quiet < _STEPS and looks < _STEPS * longest:
+        quiet, before, pace, looks = 0, heard(), self._timing.timeout / _CHECKS, 0
+        while quiet < _CHECKS and looks < _CHECKS * longest:
             await asyncio.wait((awaited, self._broken), timeout=pace, return_when=asyncio.FIRST_COMPLETED)
             if awaited.done() or self._broken.done():
                 break
             quiet, before = (quiet + 1, before) if heard() == before else (0, heard())
             looks += 1
-        self._is_busy = quiet < _STEPS
+        self._is_busy = quiet < _CHECKS
         return awaited.done() and not self._broken.done()
 
-    # What happens meanwhile
+    # Callbacks of the connections
 
     def _acknowledged(self, acknowledged: asyncio.Future[Any]) -> None:
         reply = acknowledged.result()
         if isinstance(reply, hiredis.ReplyError):
-            self._failed(_refusal("a probe can't be published", str(reply)))
+            self._fail(_refusal_error("a probe can't be published", str(reply)))
 
     def echoed(self, body: bytes) -> None:
-        """A probe came back."""
+        """Measure the latency of a probe that came back."""
         if body == b"%d" % self._probes and not self._echo.done():
-            self.latency = (time.perf_counter() - self._sent) * 1000  # the event loop's time is too coarse for it
+            self.latency = (time.perf_counter() - self._probe_sent) * 1000  # the event loop's time is too coarse for it
             self._echo.set_result(None)
 
     def subscription_refused(self, channel: bytes, error: str) -> None:
-        """It does not let us listen on a channel."""
+        """Report a refused channel; without the channel of the probes the Redis can't be used."""
         if channel == self._channel:
-            self._failed(_refusal("the channel of the probes can't be subscribed to", error))
+            self._fail(_refusal_error("the channel of the probes can't be subscribed to", error))
         else:
             self.last_error = error
-            self._owner.subscription_refused(self, channel, error)
+            self._events.subscription_refused(self, channel, error)
 
     def all_subscribed(self) -> None:
-        """It lets us listen on all channels now."""
-        self._owner.all_subscribed(self)
+        """Report that no subscription is refused any more."""
+        self._events.all_subscribed(self)
 
     def publish_refused(self, message: Message, error: str) -> None:
-        """It did not publish a message."""
+        """Report a message that the Redis refused to publish."""
         self.last_error = error
-        self._owner.publish_refused(self, message, error)
+        self._events.publish_refused(self, message, error)
 
     def _publisher_lost(self, reason: str) -> None:
         was_usable, self.usable = self.usable, False
         messages = self.publisher.detach()
-        self._broke(reason)
-        self._owner.publisher_lost(self, messages, was_usable=was_usable)
+        self._mark_broken(reason)
+        self._events.publisher_lost(self, messages, was_usable=was_usable)
 
     def _subscriber_lost(self, reason: str) -> None:
         self.subscriber.detach()
-        self.unheard_since = self.unheard_since or self._good_until
-        self._broke(reason)
-        self._owner.endpoint_changed(self)
+        self.unheard_since = self.unheard_since or self._heard_until
+        self._mark_broken(reason)
+        self._events.endpoint_changed(self)
 
-    def _broke(self, reason: str) -> None:
-        self._complain(reason)
+    def _mark_broken(self, reason: str) -> None:
+        self._log_failure(reason)
         if self.healthy:
             self.healthy = False
             self.listens_since, self.lost_at = None, self._time()
         if not self._broken.done():
             self._broken.set_result(None)
 
-    def _failed(self, error: Unreachable) -> None:
-        """It can't be used: begin anew."""
+    def _fail(self, error: Unreachable) -> None:
+        """Close the connections after an error, so that they are opened again."""
         reason = str(error)
         if isinstance(error, Denied):
             self.denied = reason
-        self._complain(reason)
-        # If only the publisher is lost, and another one could not be opened at once, the subscriber may well be all
-        # right. The next probe will tell.
-        both = self.publisher.line.connected or isinstance(error, Silent)
-        self.publisher.line.drop(reason)
+        self._log_failure(reason)
+        # If only the publisher was lost, and could not be opened again at once, the subscriber may still work: the
+        # next probe decides.
+        both = self.publisher.connection.connected or isinstance(error, Unresponsive)
+        self.publisher.connection.drop(reason)
         if both:
-            self.subscriber.line.drop(reason)
-        self._owner.endpoint_changed(self)
+            self.subscriber.connection.drop(reason)
+        self._events.endpoint_changed(self)
 
-    def _complain(self, reason: str) -> None:
+    def _log_failure(self, reason: str) -> None:
         self.last_error = reason
-        if not self._complained:
-            self._complained = True
+        if not self._failure_logged:
+            self._failure_logged = True
             logger.warning("%s can't be used: %s", self.address.shown, reason)
 
-    def _fault(self, error: Unreachable) -> Unreachable:
-        """Return an error, or what was the matter before it."""
+    def _cause_of(self, error: Unreachable) -> Unreachable:
+        """Return the error, or the reason of a lost connection that caused it."""
         return Unreachable(self.last_error or "a connection was lost") if self._broken.done() else error
 
     def _time(self) -> float:
         return asyncio.get_running_loop().time()
 
 
-def _refusal(what: str, error: str) -> Unreachable:
+def _refusal_error(what: str, error: str) -> Unreachable:
     kind = Denied if error.startswith(("NOPERM", "NOAUTH")) else Unreachable
     return kind(f"{what}: {error}")

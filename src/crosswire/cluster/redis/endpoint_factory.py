@@ -15,7 +15,7 @@ from crosswire.cluster.redis.endpoint import Endpoint, EndpointEvents, ProbeTimi
 from crosswire.cluster.send_buffer import Budget
 
 CONNECT_TIMEOUT = 1.0
-"""Seconds that a connection to a Redis, and the login there, may take."""
+"""Seconds in which a connection to a Redis must be made and logged in."""
 
 logger = logging.getLogger("crosswire.redis")
 
@@ -26,7 +26,7 @@ class EndpointFactory:
     Args:
         node: the name of the node, under which Redis lists its connections.
         timing: of the probes.
-        probes: the beginning of the names of the probes' channels, which no other port uses.
+        probes: prefix of the channels of the probes, which no other port uses.
         wanted: the channels to subscribe to; others change it.
         receivers: take the messages of the channels; others change it.
         budget: of the messages that wait.
@@ -50,7 +50,7 @@ class EndpointFactory:
         self._made = 0
 
     def make(self, address: Address, embedded: EmbeddedRedis | None, events: EndpointEvents) -> Endpoint:
-        """Make the endpoint for an address. If it is an embedded Valkey's, that is started wherever it has ended."""
+        """Make the endpoint for an address. An embedded Valkey is started before each connection if it has ended."""
         self._made += 1
         dialer = Dialer(address, self._node, CONNECT_TIMEOUT, None if embedded is None else embedded.acquire)
         probe = b"%b:%d" % (self._probes, self._made)
@@ -61,7 +61,7 @@ async def locate(url: str) -> tuple[EmbeddedRedis | None, Address]:
     """Return the address of a Redis. If it is an embedded Valkey, start it, and return it too.
 
     Raises:
-        ConfigError: the url is none.
+        ConfigError: the URL can't be used.
     """
     if not is_embedded(url):
         return None, parse(url)

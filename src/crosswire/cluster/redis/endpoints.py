@@ -1,4 +1,4 @@
-"""All the Redis of one port: which there are, which of them work, and who is told of it."""
+"""The Redis endpoints of a port: adding and removing them, and their health."""
 
 from __future__ import annotations
 
@@ -25,28 +25,31 @@ from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
-_START = 2.0
-"""Seconds that a start takes at most."""
-_FAIR_CHANCE = 0.5
-"""Seconds that the others get when one Redis works."""
-_ADD = 3.0
-_RETIRE = 1.0
-_GOODBYE = 0.5
+START_TIMEOUT = 2.0
+"""Seconds in which a start waits for the first Redis to work."""
+OTHERS_TIMEOUT = 0.5
+"""Seconds in which a start waits for the other Redis once one works."""
+ADD_TIMEOUT = 3.0
+"""Seconds in which an added Redis must work."""
+RETIRE_TIMEOUT = 1.0
+"""Seconds in which a retired Redis must acknowledge the last messages."""
+CLOSE_TIMEOUT = 0.5
+"""Seconds in which a stop waits for acknowledgements, and then for the connections to close."""
 
 logger = logging.getLogger("crosswire.redis")
 
 
 class Endpoints:
-    """The Redis of one port.
+    """The endpoints of a port, by the id of their Redis.
 
     Args:
-        factory: makes their endpoints.
-        pool: publishes on those that work.
-        events: called when something happens.
-        redundant: whether each message is published on two.
+        factory: makes the endpoints.
+        pool: publishes on the usable ones.
+        events: the callbacks of the port.
+        redundant: whether each message is published on two Redis.
 
     Attributes:
-        available: whether one is healthy.
+        available: whether at least one is healthy.
     """
 
     def __init__(self, factory: EndpointFactory, pool: Pool, events: PortEvents, *, redundant: bool) -> None:
@@ -58,8 +61,8 @@ class Endpoints:
         self._tasks: dict[str, BackgroundTasks] = {}
         self._closing = BackgroundTasks()
         self._embedded: dict[str, EmbeddedRedis] = {}
-        self._news = asyncio.Event()
-        self._told: dict[str, LinkStatus] = {}
+        self._changed = asyncio.Event()
+        self._reported: dict[str, LinkStatus] = {}
         self._paths: tuple[str, ...] = ()
         self._warnings = ThrottledWarnings(logger)
         self.available = self._interrupted = self._stopped = False
@@ -71,49 +74,49 @@ class Endpoints:
 
     @property
     def healthy(self) -> list[Endpoint]:
-        """Those that are."""
+        """The endpoints whose last probe came back in time."""
         return [endpoint for endpoint in self._all.values() if endpoint.healthy]
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The ids of those on which this port hears all it wants to, or else of all that are healthy."""
+        """The ids of the healthy endpoints that refuse no subscription, or of all healthy ones if there are none."""
         healthy = self.healthy
         whole = [endpoint for endpoint in healthy if not endpoint.subscriber.refusals]
         return tuple(endpoint.id for endpoint in whole or healthy)
 
     @property
     def connected(self) -> list[Endpoint]:
-        """Those that can be published on, though perhaps in vain."""
-        return [each for each in self._all.values() if each.publisher.line.connected and not each.retired]
+        """The endpoints with a publishing connection, be they healthy or not, except retired ones."""
+        return [each for each in self._all.values() if each.publisher.connection.connected and not each.retired]
 
     @property
     def urls(self) -> list[str]:
-        """Of all, with their passwords."""
+        """The URLs of all endpoints, with their passwords."""
         return [endpoint.address.url for endpoint in self._all.values()]
 
     @property
     def statuses(self) -> list[LinkStatus]:
-        """How they are."""
+        """The health of all endpoints, for applications."""
         return [endpoint.status for endpoint in self._all.values()]
 
     def changed(self, channel: bytes) -> None:
-        """A channel is wanted, or not any more."""
+        """Subscribe every endpoint to a channel that is wanted now, or unsubscribe them from one that is not."""
         for endpoint in self._all.values():
             endpoint.subscriber.change(channel)
 
-    # Which there are
+    # Adding and removing
 
     async def start(self, urls: tuple[str, ...]) -> None:
-        """Connect to all of these, and wait a while for it.
+        """Connect to all URLs, and wait for a limited time.
 
         Raises:
-            ConfigError: one can't be used as it is configured.
+            ConfigError: a URL can't be used, or a Redis refuses this node.
         """
         began, self._stopped = time.time(), False
         try:
             for url in urls:
-                await self._make(url)
-            await self._settle()
+                await self._create(url)
+            await self._wait_for_start()
         except BaseException:
             await self.stop()
             raise
@@ -125,44 +128,46 @@ class Endpoints:
             logger.warning("no Redis can be reached: this node is on its own until one can")
 
     async def stop(self) -> None:
-        """Disconnect, when what was published is acknowledged, or soon."""
+        """Wait for acknowledgements for a limited time, and disconnect."""
         self._stopped = True
         asked = [endpoint.publisher.ask(command(b"PING")) for endpoint in self.connected]
         try:
             if asked:
-                await asyncio.wait(asked, timeout=_GOODBYE)
-        finally:  # who is cancelled does not wait for them, and disconnects all the same
+                await asyncio.wait(asked, timeout=CLOSE_TIMEOUT)
+        finally:  # a cancelled stop does not wait, but disconnects
             self._pool.close()
             for endpoint in list(self._all.values()):
                 await self._discard(endpoint)
-            await self._closing.wait(_GOODBYE)
+            await self._closing.wait(CLOSE_TIMEOUT)
             self.available = False
 
     async def add(self, url: str) -> None:
-        """Use one more; also one that was retired.
+        """Use one more Redis, or again one that was retired.
 
         Raises:
-            BusUnavailable: it can't be reached; it is not used then.
-            ConfigError: it can't be used at all.
+            BusUnavailable: the Redis can't be reached, so it is not used.
+            ConfigError: the URL can't be used, or the Redis refuses this node.
             NotConnected: the node stops.
         """
         known = self._find(url)
-        endpoint = known if known is not None else await self._make(url, added=True)
+        endpoint = known if known is not None else await self._create(url, added=True)
         try:
-            await self._until(lambda: endpoint.healthy or endpoint.denied is not None or endpoint.discarded, _ADD)
+            await self._wait_until(
+                lambda: endpoint.healthy or endpoint.denied is not None or endpoint.discarded, ADD_TIMEOUT
+            )
             self._require_working(endpoint)
         except BaseException:
-            if known is None and endpoint.retired:  # else somebody else has added it meanwhile
+            if known is None and endpoint.retired:  # else another call has added it meanwhile
                 await self._discard(endpoint)
             raise
         endpoint.retired = False
-        self._use()
+        self._update_pool()
 
     async def retire(self, url: str) -> None:
-        """Publish no more on one, and wait until it has acknowledged everything, or for a second.
+        """Stop publishing on a Redis, and wait for its acknowledgements for a limited time.
 
         Raises:
-            ConfigError: it is unknown, or no other is left.
+            ConfigError: the Redis is unknown, or the last one.
         """
         endpoint = self._find(url)
         if endpoint is None:
@@ -170,56 +175,56 @@ class Endpoints:
         if all(each.retired for each in self._all.values() if each is not endpoint):
             raise ConfigError(f"{endpoint.address.shown} is the last Redis: add another one before you remove it")
         before, endpoint.retired = endpoint.retired, True
-        self._use()
+        self._update_pool()
         try:
-            await asyncio.wait((endpoint.publisher.ask(command(b"PING")),), timeout=_RETIRE)
+            await asyncio.wait((endpoint.publisher.ask(command(b"PING")),), timeout=RETIRE_TIMEOUT)
         except BaseException:
             endpoint.retired = before
-            self._use()
+            self._update_pool()
             raise
 
     async def remove(self, url: str) -> None:
-        """Use one no more.
+        """Retire a Redis and disconnect from it.
 
         Raises:
-            ConfigError: it is unknown, or the last one.
+            ConfigError: the Redis is unknown, or the last one.
         """
         await self.retire(url)
         endpoint = self._find(url)
-        if endpoint is not None and endpoint.retired:  # nobody else was faster, or has added it again
+        if endpoint is not None and endpoint.retired:  # no other call has removed it, or added it again
             await self._discard(endpoint)
-            self._review()
+            self._update_availability()
 
-    async def _make(self, url: str, *, added: bool = False) -> Endpoint:
-        """Connect to one; what is added to others counts for nothing before it works."""
+    async def _create(self, url: str, *, added: bool = False) -> Endpoint:
+        """Create the endpoint of a URL and run it; an added one stays retired until it works."""
         embedded, address = await locate(url)
         known = self._all.get(address.id)
         if embedded is not None and (self._stopped or known is not None):
             embedded.release()
         if self._stopped:
             raise NotConnected(f"the node stops, so {address.shown} is not added")
-        if known is not None:  # somebody else was faster
+        if known is not None:  # another call was faster
             return known
         endpoint = self._factory.make(address, embedded, self)
         if embedded is not None:
             self._embedded[endpoint.id] = embedded
         endpoint.retired = added
         self._all[endpoint.id] = endpoint
-        self._told[endpoint.id] = endpoint.status
+        self._reported[endpoint.id] = endpoint.status
         tasks = self._tasks[endpoint.id] = BackgroundTasks()
         tasks.start(endpoint.run(), f"crosswire redis {address.shown}")
         return endpoint
 
     async def _discard(self, endpoint: Endpoint) -> None:
-        if endpoint.discarded:  # somebody else was faster
+        if endpoint.discarded:  # another call was faster
             return
         endpoint.discarded = True
         tasks, embedded = self._tasks.pop(endpoint.id), self._embedded.pop(endpoint.id, None)
-        del self._all[endpoint.id], self._told[endpoint.id]
-        self._use()
-        self._news.set()
+        del self._all[endpoint.id], self._reported[endpoint.id]
+        self._update_pool()
+        self._changed.set()
         closing = self._closing.start(self._close(endpoint, tasks, embedded), "crosswire redis close")
-        await asyncio.shield(closing)  # who is cancelled leaves nothing half closed
+        await asyncio.shield(closing)  # a cancelled caller leaves no connection open
 
     @staticmethod
     async def _close(endpoint: Endpoint, tasks: BackgroundTasks, embedded: EmbeddedRedis | None) -> None:
@@ -234,31 +239,31 @@ class Endpoints:
             return next((each for each in self._all.values() if each.address.alias == application), None)
         return self._all.get(parse(url).id)
 
-    async def _settle(self) -> None:
-        """Wait for a start.
+    async def _wait_for_start(self) -> None:
+        """Wait for the endpoints of a start for a limited time.
 
         Raises:
-            ConfigError: one can't be used as it is configured.
+            ConfigError: a Redis refuses this node.
         """
         every = self._all.values()
 
-        def wrong() -> bool:
+        def denied() -> bool:
             return any(endpoint.denied is not None for endpoint in every)
 
-        await self._until(lambda: self.available or wrong(), _START)
+        await self._wait_until(lambda: self.available or denied(), START_TIMEOUT)
         if self.available:
-            await self._until(lambda: all(endpoint.healthy for endpoint in every) or wrong(), _FAIR_CHANCE)
+            await self._wait_until(lambda: all(endpoint.healthy for endpoint in every) or denied(), OTHERS_TIMEOUT)
         for endpoint in every:
             if endpoint.denied is not None:
                 raise _denied(endpoint)
 
-    async def _until(self, predicate: Callable[[], bool], timeout: float) -> None:
-        """Wait until something holds, or the time is over."""
+    async def _wait_until(self, predicate: Callable[[], bool], timeout: float) -> None:
+        """Wait until ``predicate()`` is true, or for ``timeout`` seconds; it is checked at each change."""
         try:
             async with asyncio.timeout(timeout):
                 while not predicate():
-                    self._news.clear()
-                    await self._news.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
             pass
 
@@ -270,50 +275,45 @@ class Endpoints:
             raise _denied(endpoint)
         if not endpoint.healthy:
             raise BusUnavailable(
-                f"{endpoint.address.shown} can't be reached within {_ADD:g} s, so it is not added: "
+                f"{endpoint.address.shown} can't be reached within {ADD_TIMEOUT:g} s, so it is not added: "
                 f"{endpoint.last_error or 'it does not answer'}"
             )
 
     # EndpointEvents
 
     def endpoint_works(self, endpoint: Endpoint, since: float | None) -> None:
-        """It became healthy."""
         if endpoint.discarded:
             return
         logger.info("%s is connected", endpoint.address.shown)
         back, self.available = not self.available and self._interrupted, True
-        self._use()
-        self._news.set()
-        self._tell_health(endpoint)
-        self._tell_paths()
+        self._update_pool()
+        self._changed.set()
+        self._report_health(endpoint)
+        self._report_paths()
         if since is not None and not (self._redundant and was_covered(endpoint, self._all.values())):
-            self._tell(partial(self._events.gap, GapInfo(endpoint.address.shown, since, time.time())))
+            self._report(partial(self._events.gap, GapInfo(endpoint.address.shown, since, time.time())))
         if back:
-            self._tell(self._events.restored)
+            self._report(self._events.restored)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
-        """Its health, or that of a connection, is another."""
-        self._news.set()
+        self._changed.set()
         if endpoint.discarded:
             return
-        self._review()
-        # In a later turn: the other connection is often lost in this one too.
-        asyncio.get_running_loop().call_soon(self._tell_health, endpoint)
+        self._update_availability()
+        # In the next turn, as the other connection is often lost in this one too.
+        asyncio.get_running_loop().call_soon(self._report_health, endpoint)
 
     def endpoint_measured(self, endpoint: Endpoint) -> None:
-        """Its latency is another."""
         self._pool.measured()
 
     def publisher_lost(self, endpoint: Endpoint, messages: list[Message], *, was_usable: bool) -> None:
-        """It can't be published on."""
-        self._use()
+        self._update_pool()
         self._pool.lost(messages)
         if was_usable and not endpoint.discarded:
-            self._tell(partial(self._events.path_lost, endpoint.id))
+            self._report(partial(self._events.path_lost, endpoint.id))
         self.endpoint_changed(endpoint)
 
     def publish_refused(self, endpoint: Endpoint, message: Message, error: str) -> None:
-        """A message was not published."""
         elsewhere = self._pool.refused(endpoint, message)
         self._warnings.warn(
             "publish",
@@ -325,46 +325,44 @@ class Endpoints:
         )
 
     def subscription_refused(self, endpoint: Endpoint, channel: bytes, error: str) -> None:
-        """A channel can't be heard."""
         name, shown = text_of(channel), endpoint.address.shown
         self._warnings.warn(
             "subscribe", "%s does not let this node listen on %r: %s. Check its ACL", shown, name, error
         )
-        self._tell(partial(self._events.subscription_failed, SubscriptionFailure(shown, name, error)))
-        self._tell_paths()
+        self._report(partial(self._events.subscription_failed, SubscriptionFailure(shown, name, error)))
+        self._report_paths()
 
     def all_subscribed(self, endpoint: Endpoint) -> None:
-        """All channels can be heard."""
-        self._tell_paths()
+        self._report_paths()
 
-    def _use(self) -> None:
+    def _update_pool(self) -> None:
         self._pool.use([each for each in self._all.values() if each.usable and not each.retired])
 
-    def _review(self) -> None:
-        """Find out what is left."""
+    def _update_availability(self) -> None:
+        """Update ``available`` after a change, and report the paths."""
         available, self.available = self.available, bool(self.healthy)
         self._interrupted |= available and not self.available
-        self._tell_paths()
+        self._report_paths()
 
-    def _tell_paths(self) -> None:
+    def _report_paths(self) -> None:
         paths, self._paths = self._paths, self.paths
         if paths != self._paths:
-            self._tell(self._events.paths_changed)
+            self._report(self._events.paths_changed)
 
-    def _tell_health(self, endpoint: Endpoint) -> None:
+    def _report_health(self, endpoint: Endpoint) -> None:
         if endpoint.discarded:
             return
-        before, now = self._told[endpoint.id], endpoint.status
-        self._told[endpoint.id] = now
+        before, now = self._reported[endpoint.id], endpoint.status
+        self._reported[endpoint.id] = now
         if (before.healthy, before.publisher, before.subscriber) != (now.healthy, now.publisher, now.subscriber):
-            self._tell(partial(self._events.health_changed, now))
+            self._report(partial(self._events.health_changed, now))
 
     @staticmethod
-    def _tell(what: Callable[[], Any]) -> None:
+    def _report(what: Callable[[], Any]) -> None:
         try:
             what()
         except Exception:
-            logger.exception("telling of a Redis failed")
+            logger.exception("a callback for the state of a Redis failed")
 
 
 def _denied(endpoint: Endpoint) -> ConfigError:

@@ -1,4 +1,4 @@
-"""The first words on a connection: a few commands, and their answers."""
+"""The first commands on a connection, and their replies."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from typing import Any
 
 from crosswire.cluster.redis.link import Link
 
-FOR_NOW = ("LOADING", "BUSY", "MASTERDOWN", "ERR max number of clients")
-"""How refusals begin that will be over some time."""
+TEMPORARY_ERRORS = ("LOADING", "BUSY", "MASTERDOWN", "ERR max number of clients")
+"""Beginnings of errors that will be over after a while."""
 
 
 async def exchange(link: Link, commands: list[bytes]) -> tuple[list[Any], str | None]:
-    """Send commands over a new connection.
+    """Send commands over a new connection, and wait for the replies.
 
-    What refuses a connection as a whole, such as too many of them, is said in place of the first answer.
+    An error that refuses the whole connection, such as too many clients, comes in place of the first reply.
 
     Returns:
-        The answers, and None; or those that came before the connection was lost, and why it was.
+        The replies, and None; or those that came before the connection was lost, and the reason.
 
     Raises:
-        Unreachable: it is lost already.
+        Unreachable: the connection is lost already.
     """
-    answers = _Answers(len(commands))
-    link.listen(answers.take, answers.lost)
+    collected = _Replies(len(commands))
+    link.listen(collected.take, collected.lost)
     link.send(b"".join(commands))
-    reason = await answers.ended
-    return answers.replies, reason
+    reason = await collected.ended
+    return collected.replies, reason
 
 
-class _Answers:
-    """Waits for the answers.
+class _Replies:
+    """Collects the replies.
 
     Attributes:
-        replies: that came so far.
-        ended: resolved when all are there, or, with the reason, when the connection is gone.
+        replies: the replies up to now.
+        ended: done with None when all have come, or with the reason when the connection is lost.
     """
 
     def __init__(self, expected: int) -> None:

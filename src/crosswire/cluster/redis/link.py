@@ -1,4 +1,4 @@
-"""One connection to a Redis."""
+"""Connections to Redis."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Unreachable(ConnectionError):
     """A Redis can't be used now; the text says why."""
 
 
-class Silent(Unreachable):
-    """It does not say anything."""
+class Unresponsive(Unreachable):
+    """A Redis does not answer."""
 
 
 class Denied(Unreachable):
-    """It refuses us, and will go on to until somebody changes the configuration, here or there."""
+    """A Redis refuses this node until somebody changes the configuration of one of them."""
 
 
 class Link(asyncio.Protocol):
-    """A connection: what is sent in one turn of the event loop leaves in one write, and nothing waits for an answer.
+    """A connection: commands sent in one turn of the event loop leave in one write, and no reply is waited for.
 
     Attributes:
-        heard: how often something came; when it changes, the other end is alive.
+        heard: the number of reads; a change shows that the other end is alive.
     """
 
     def __init__(self) -> None:
@@ -47,14 +47,14 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def listen(self, take: Take, lost: Lost) -> None:
-        """Use it.
+        """Set the callbacks.
 
         Args:
-            take: given each reply from now on; an error reply is a ``hiredis.ReplyError``.
-            lost: told why, once, when the connection has ended, whoever ended it.
+            take: called with each reply; an error reply is a ``hiredis.ReplyError``.
+            lost: called once with the reason when the connection has ended, on either side.
 
         Raises:
-            Unreachable: it has ended already.
+            Unreachable: the connection has ended already.
         """
         if self._ended is not None:
             raise Unreachable(self._ended)
@@ -67,7 +67,7 @@ class Link(asyncio.Protocol):
         self._out.append(data)
 
     def close(self, reason: str) -> None:
-        """End it at once; what is not written yet is dropped. May be said again."""
+        """Abort the connection; commands that are not written yet are dropped. A second call does nothing."""
         if self._ended is not None:
             return
         lost, self._ended = self._lost, reason
@@ -79,13 +79,13 @@ class Link(asyncio.Protocol):
         lost(reason)
 
     async def closed(self) -> None:
-        """Wait until its socket is closed."""
+        """Wait until the socket is closed."""
         await asyncio.wait((self._gone,))
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Keep the transport, or abort it if the link was closed meanwhile."""
         self._transport = cast(asyncio.Transport, transport)
         if self._ended is not None:
             self._transport.abort()
@@ -95,7 +95,7 @@ class Link(asyncio.Protocol):
             own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
-        """Take the replies that are complete now."""
+        """Parse the replies that are complete, and pass them on."""
         self.heard += 1
         reader = self._reader
         try:
@@ -107,7 +107,7 @@ class Link(asyncio.Protocol):
             self.close(f"it does not speak the protocol of Redis: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell."""
+        """Close the link with the reason."""
         self.close("it closed the connection" if exc is None else f"the connection was lost: {text_of(exc)}")
         if not self._gone.done():
             self._gone.set_result(None)
@@ -118,11 +118,11 @@ class Link(asyncio.Protocol):
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
 
-class Line:
-    """A connection that may be lost and come again.
+class RedisConnection:
+    """A connection to a Redis that may be lost and opened again.
 
     Attributes:
-        link: what it is now; None while there is none.
+        link: the current link; None while there is none.
     """
 
     __slots__ = ("link",)
@@ -132,32 +132,32 @@ class Line:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection."""
+        """Whether there is a link."""
         return self.link is not None
 
     @property
     def heard(self) -> int:
-        """Changes when something comes."""
+        """The number of reads of the current link; a change shows that the other end is alive."""
         return self.link.heard if self.link is not None else 0
 
     def drop(self, reason: str) -> None:
-        """End the connection, if there is one."""
+        """Abort the link, if there is one."""
         if self.link is not None:
             self.link.close(reason)
 
     async def close(self) -> None:
-        """End the connection and wait until its socket is closed."""
+        """Abort the link, if there is one, and wait until its socket is closed."""
         if (link := self.link) is not None:
             link.close("closed")
             await link.closed()
 
 
 def text_of(error: BaseException) -> str:
-    """Return what an exception says, in the operating system's words if it is of that: event loops differ in theirs."""
+    """Return the text of an exception; that of the operating system for its errors, as event loops differ in theirs."""
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
         return os.strerror(error.errno)
     return str(error) or type(error).__name__
 
 
 def _ignore(_: object) -> None:
-    """Nobody is interested."""
+    """Ignore a reply or a reason."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import hiredis
 
-from crosswire.cluster.redis.link import Line, Link, Lost
+from crosswire.cluster.redis.link import Link, Lost, RedisConnection
 from crosswire.cluster.send_buffer import Budget
 
 _UNUSABLE = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS")
@@ -84,10 +84,10 @@ class Publisher:
         events: called when a message is refused.
 
     Attributes:
-        line: the connection.
+        connection: the connection, which may be lost and opened again.
     """
 
-    __slots__ = ("_append", "_budget", "_events", "_popleft", "_waiting", "_write", "line")
+    __slots__ = ("_append", "_budget", "_events", "_popleft", "_waiting", "_write", "connection")
 
     def __init__(self, budget: Budget, events: PublisherEvents) -> None:
         # The replies come in the order of the commands, so each is the answer to the first that waits.
@@ -96,7 +96,7 @@ class Publisher:
         self._popleft = self._waiting.popleft
         self._budget = budget
         self._events = events
-        self.line = Line()
+        self.connection = RedisConnection()
 
     def attach(self, link: Link, lost: Lost) -> None:
         """Publish over a new connection.
@@ -105,12 +105,12 @@ class Publisher:
             Unreachable: it is gone already.
         """
         link.listen(self.take, lost)
-        self.line.link = link
+        self.connection.link = link
         self._write = link.send
 
     def detach(self) -> list[Message]:
         """Forget a lost connection. Return the messages that were not acknowledged, in their order."""
-        self.line.link = None
+        self.connection.link = None
         waiting = list(self._waiting)
         self._waiting.clear()
         for entry in waiting:
@@ -131,7 +131,7 @@ class Publisher:
     def ask(self, command: bytes) -> asyncio.Future[Any]:
         """Send any command. The result of the future is the reply, or None if the connection gets lost."""
         entry = AwaitedCommand(asyncio.get_running_loop().create_future())
-        if not self.line.connected:
+        if not self.connection.connected:
             entry.answer(None)
         else:
             self._append(entry)
@@ -143,7 +143,7 @@ class Publisher:
         try:
             entry = self._popleft()
         except IndexError:
-            self.line.drop("it answered what it was not asked")
+            self.connection.drop("it sent an unexpected reply")
             return
         if type(entry) is bytes and type(reply) is int:
             self._budget.free += len(entry)
@@ -157,7 +157,7 @@ class Publisher:
             self._budget.free += size_of(entry)
         elif str(reply).startswith(_UNUSABLE):
             self._waiting.appendleft(entry)  # what is lost with a connection is published elsewhere
-            self.line.drop(str(reply))
+            self.connection.drop(str(reply))
         else:
             self._budget.free += size_of(entry)
             self._events.publish_refused(entry, str(reply))

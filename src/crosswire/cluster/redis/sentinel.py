@@ -1,4 +1,4 @@
-"""Asks sentinels where the master of a service is."""
+"""Finding the master of a service with Redis Sentinel."""
 
 from __future__ import annotations
 
@@ -11,66 +11,66 @@ import hiredis
 
 from crosswire.cluster.redis.address import Place, SentinelService
 from crosswire.cluster.redis.commands import command
-from crosswire.cluster.redis.exchange import FOR_NOW, exchange
+from crosswire.cluster.redis.exchange import TEMPORARY_ERRORS, exchange
 from crosswire.cluster.redis.link import Denied, Link, Unreachable, text_of
 from crosswire.runtime.dialing import dial
 
-_ANSWER = 0.5
-"""Seconds that a sentinel has to answer; one that does not is left out."""
+_ANSWER_TIMEOUT = 0.5
+"""Seconds in which a sentinel must answer; one that does not is left out."""
 
 
-class _No(Exception):
-    """A sentinel answered, and knows no master or refuses us."""
+class _MasterUnknown(Exception):
+    """A sentinel knows no master, or refuses this node."""
 
 
 async def find_master(service: SentinelService, tls: ssl.SSLContext | None = None) -> Place:
-    """Ask all sentinels at once, over TLS if it is given, and return what most of those that answer say.
+    """Ask all sentinels at once, over TLS if it is given, and return the master that most of them name.
 
-    As soon as more than half of all agree, nobody else is waited for: one that is cut off from the others may still
-    name the master of yesterday.
+    The others are not waited for once more than half of all agree. A single sentinel that is cut off from the others
+    may still name a former master.
 
     Raises:
-        Denied: all answered, and none knows the service or lets us ask.
-        Unreachable: none that answered knows a master, or none answered.
+        Denied: all answered, and none knows the service or lets this node ask.
+        Unreachable: no sentinel named a master.
     """
     asked = {asyncio.ensure_future(_ask(service, place, tls)): place for place in service.places}
     votes: Counter[Place] = Counter()
-    said: dict[Place, BaseException] = {}
+    errors: dict[Place, BaseException] = {}
     try:
         for answer in asyncio.as_completed(asked):
             try:
                 votes[await answer] += 1
-            except (OSError, _No):
+            except (OSError, _MasterUnknown):
                 continue
             if max(votes.values()) > len(asked) / 2:
                 break
         else:
-            said = {place: error for each, place in asked.items() if (error := each.exception()) is not None}
+            errors = {place: error for each, place in asked.items() if (error := each.exception()) is not None}
     finally:
         for each in asked:
             each.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
     if votes:
         return votes.most_common(1)[0][0]
-    reasons = "; ".join(f"{place.shown}: {error}" for place, error in said.items())
-    kind = Denied if all(isinstance(error, _No) for error in said.values()) else Unreachable
+    reasons = "; ".join(f"{place.shown}: {error}" for place, error in errors.items())
+    kind = Denied if all(isinstance(error, _MasterUnknown) for error in errors.values()) else Unreachable
     raise kind(f"no sentinel names a master of {service.name!r}: {reasons}")
 
 
 async def _ask(service: SentinelService, place: Place, tls: ssl.SSLContext | None) -> Place:
-    """Ask one sentinel.
+    """Ask a sentinel for the master.
 
     Raises:
-        _No: it knows no master, or refuses us.
-        OSError: it can't be asked.
+        _MasterUnknown: the sentinel knows no master, or refuses this node.
+        OSError: the sentinel can't be reached.
     """
     link = Link()
     try:
-        async with asyncio.timeout(_ANSWER):
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
             await dial(lambda: link, place.host, place.port, tls)
             replies, reason = await exchange(link, _commands(service))
     except TimeoutError as error:
-        raise Unreachable(f"it does not answer within {_ANSWER:g} s") from error
+        raise Unreachable(f"it does not answer within {_ANSWER_TIMEOUT:g} s") from error
     except OSError as error:
         raise Unreachable(text_of(error)) from error
     finally:
@@ -89,12 +89,12 @@ def _commands(service: SentinelService) -> list[bytes]:
 def _master(replies: list[Any], reason: str | None) -> Place:
     for reply in replies:
         if isinstance(reply, hiredis.ReplyError):
-            raise (Unreachable if str(reply).startswith(FOR_NOW) else _No)(str(reply))
+            raise (Unreachable if str(reply).startswith(TEMPORARY_ERRORS) else _MasterUnknown)(str(reply))
     if reason is not None:
         raise Unreachable(reason)
     match replies[-1]:
         case None:
-            raise _No("it does not know that service")
+            raise _MasterUnknown("it does not know that service")
         case [bytes(host), bytes(port)] if port.isdigit():
             return Place(host.decode(errors="replace"), int(port))
         case other:

@@ -1,4 +1,4 @@
-"""The connection to a Redis that listens, and what it is subscribed to."""
+"""The subscribing connection to a Redis, and its subscriptions."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any, Protocol
 import hiredis
 
 from crosswire.cluster.redis.commands import command
-from crosswire.cluster.redis.link import Line, Link, Lost
+from crosswire.cluster.redis.link import Link, Lost, RedisConnection
 
-MOST_AT_ONCE = 1000
-"""Channels in one command: many more would keep a Redis busy for too long."""
+MAX_CHANNELS_PER_COMMAND = 1000
+"""Channels in one SUBSCRIBE: many more would block a Redis for too long."""
 
 
 class SubscriberEvents(Protocol):
-    """Whom a subscriber tells."""
+    """Callbacks for probes and refused subscriptions."""
 
     def echoed(self, body: bytes) -> None:
-        """A message came on the probe channel."""
+        """Handle a message on the channel of the probes."""
 
     def subscription_refused(self, channel: bytes, error: str) -> None:
-        """The Redis does not let us listen on a channel."""
+        """Handle a channel to which the Redis does not let this node subscribe."""
 
     def all_subscribed(self) -> None:
-        """No channel that is wanted is refused any more."""
+        """Handle the end of the last refusal."""
 
 
 class _Request:
-    """A command that was sent; its answer is one reply for every channel, or one error for all of them."""
+    """A command that was sent; Redis sends a reply for each channel, or one error for all of them."""
 
     __slots__ = ("channels", "left", "subscribes")
 
@@ -40,39 +40,39 @@ class _Request:
         self.subscribes = subscribes
 
 
-class _Mark(_Request):
-    """A command whose answer, whatever it is, only tells that all before it has come."""
+class _Ping(_Request):
+    """A PING; its reply shows that all replies before it have arrived."""
 
-    __slots__ = ("passed",)
+    __slots__ = ("answered",)
 
     def __init__(self) -> None:
         super().__init__([], subscribes=False)
-        self.passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def pass_by(self) -> None:
-        """It has come."""
-        if not self.passed.done():
-            self.passed.set_result(None)
+    def resolve(self) -> None:
+        """Resolve the future of the PING."""
+        if not self.answered.done():
+            self.answered.set_result(None)
 
 
 _UNKNOWN = object()
 
 
 class Subscriber:
-    """Listens on one Redis, over one connection after the other.
+    """The subscriptions to a Redis, renewed on each new connection.
 
-    Which channels are wanted is written down elsewhere, and this only told where that changed: so whatever was asked
-    for in a turn, in any order, the difference to what was sent before is sent, and nothing else.
+    The set of wanted channels is kept elsewhere, and :meth:`change` names a channel that was added or removed. At the
+    end of the turn only the difference to the subscriptions is sent.
 
     Args:
-        wanted: the channels; others change it.
-        receivers: who takes the messages of a channel; others change it.
-        probe: a channel of this subscriber's own. It is subscribed to after all others.
-        owner: told what happens.
+        wanted: the channels to subscribe to; others change it.
+        receivers: callbacks for the messages of the channels; others change it.
+        probe: the channel of the probes. It is subscribed to after all others.
+        events: the callbacks.
 
     Attributes:
-        line: the connection.
-        refusals: the channels that are wanted and that the Redis does not let us listen on, and what it said.
+        connection: the connection, which may be lost and opened again.
+        refusals: the errors of the wanted channels to which the Redis does not let this node subscribe.
     """
 
     def __init__(
@@ -80,84 +80,86 @@ class Subscriber:
         wanted: Set[bytes],
         receivers: Mapping[bytes, Callable[[bytes], None]],
         probe: bytes,
-        owner: SubscriberEvents,
+        events: SubscriberEvents,
     ) -> None:
         self._wanted = wanted
         self._receiver = receivers.get
         self._probe = probe
-        self._owner = owner
-        self.line = Line()
+        self._events = events
+        self.connection = RedisConnection()
         self.refusals: dict[bytes, str] = {}
         self._changed: dict[bytes, None] = {}
-        # Channel -> the request that subscribes to it, or None once that was answered. Those are here that the Redis
-        # will be subscribed to when it has done all that was sent.
+        # Channel -> the request that subscribes to it, or None once that was answered. It has the channels to which
+        # this connection will be subscribed once Redis has handled all requests.
         self._state: dict[bytes, _Request | None] = {}
         self._requests: deque[_Request] = deque()  # answered in this order
         self._waiters: dict[bytes, list[asyncio.Future[None]]] = {}
 
     def attach(self, link: Link, lost: Lost) -> asyncio.Future[None]:
-        """Listen over a new connection: subscribe to everything, and to the probe channel last.
+        """Use a new connection: subscribe to all wanted channels, and to that of the probes last.
 
         Returns:
-            What is resolved when all that was answered, or the connection is lost.
+            A future that is done when all replies have arrived, or the connection is lost.
 
         Raises:
-            Unreachable: it is gone already.
+            Unreachable: the connection is lost already.
         """
         link.listen(self.take, lost)
-        self.line.link = link
+        self.connection.link = link
         self._send(list(self._wanted), subscribes=True)
         self._send([self._probe], subscribes=True)
         return self._waiter(self._probe)
 
-    def mark(self) -> asyncio.Future[None]:
-        """Return what is resolved when all that the Redis has sent by then is here, or the connection is lost."""
-        mark = _Mark()
-        if self.line.link is None:
-            mark.pass_by()
+    def ping(self) -> asyncio.Future[None]:
+        """Send a PING; return a future that is done with its reply, or when the connection is lost."""
+        ping = _Ping()
+        if self.connection.link is None:
+            ping.resolve()
         else:
-            self._requests.append(mark)
-            self.line.link.send(command(b"PING"))
-        return mark.passed
+            self._requests.append(ping)
+            self.connection.link.send(command(b"PING"))
+        return ping.answered
 
     def detach(self) -> None:
-        """Forget the connection, which is lost. Nobody waits for it any more."""
-        self.line.link = None
+        """Forget a lost connection, and end all waiting for its replies."""
+        self.connection.link = None
         self._state.clear()
         self.refusals.clear()
         for request in self._requests:
-            if isinstance(request, _Mark):
-                request.pass_by()
+            if isinstance(request, _Ping):
+                request.resolve()
         self._requests.clear()
         self._changed.clear()
         for channel in list(self._waiters):
             self._wake(channel)
 
     def change(self, channel: bytes) -> None:
-        """Note that a channel is wanted now, or not any more."""
-        if not self.line.connected:
+        """Send a change of the wanted channels at the end of the turn."""
+        if not self.connection.connected:
             return
         if not self._changed:
-            asyncio.get_running_loop().call_soon(self._catch_up)
+            asyncio.get_running_loop().call_soon(self._send_changes)
         self._changed[channel] = None
 
     def listens(self, channel: bytes) -> bool:
-        """Whether the Redis has confirmed the subscription, and was not told to end it."""
+        """Return whether a subscription is confirmed and not ended."""
         return self._state.get(channel, _UNKNOWN) is None
 
     async def listening(self, channel: bytes) -> str | None:
-        """Wait until it has, or never will: until it refuses, the connection is lost or the channel not wanted.
+        """Wait until a subscription is confirmed or refused, the connection is lost, or the channel is not wanted.
+
+        A refused subscription is tried again, as the ACL may have changed.
 
         Returns:
-            What it said, if it refused. One that refused before is asked again, as its ACL may be another by now.
+            The error, if it was refused.
         """
-        if channel in self.refusals and channel not in self._state and self.line.connected:
+        if channel in self.refusals and channel not in self._state and self.connection.connected:
             self._send([channel], subscribes=True)
         if not self.listens(channel) and (channel in self._changed or self._state.get(channel)):
-            await self._answered(channel)
+            await self._wait_for_answer(channel)
         return self.refusals.get(channel)
 
-    async def _answered(self, channel: bytes) -> None:
+    async def _wait_for_answer(self, channel: bytes) -> None:
         waiter = self._waiter(channel)
         try:
             await waiter
@@ -169,35 +171,35 @@ class Subscriber:
                     del self._waiters[channel]
 
     def take(self, reply: Any) -> None:
-        """Take a message, or the next answer."""
+        """Handle a message, or the reply to the oldest request."""
         if type(reply) is list and reply[0] == b"message":
             _, channel, message = reply
             receive = self._receiver(channel)
             if receive is not None:
                 receive(message)
             elif channel == self._probe:
-                self._owner.echoed(message)
+                self._events.echoed(message)
         elif not self._requests:
-            self.line.drop(f"it answered what it was not asked: {str(reply)[:100]}")
-        elif isinstance(request := self._requests[0], _Mark):
+            self.connection.drop(f"it sent an unexpected reply: {str(reply)[:100]}")
+        elif isinstance(request := self._requests[0], _Ping):
             self._requests.popleft()
-            request.pass_by()
+            request.resolve()
         elif isinstance(reply, hiredis.ReplyError):
             self._refused(self._requests.popleft(), str(reply))
         else:
             self._confirmed(reply[1])
 
-    def _catch_up(self) -> None:
-        """Send the difference."""
+    def _send_changes(self) -> None:
+        """Subscribe to channels that are wanted now, and unsubscribe from those that are not."""
         changed, self._changed = self._changed, {}
-        if not self.line.connected:
+        if not self.connection.connected:
             return
         wanted, state = self._wanted, self._state
         leave = [channel for channel in changed if channel in state and channel not in wanted]
         join = [channel for channel in changed if channel in wanted and channel not in state]
         for channel in changed:
             if channel not in wanted:
-                self._admit(channel)
+                self._clear_refusal(channel)
         self._send(leave, subscribes=False)
         self._send(join, subscribes=True)
         for channel in self._waiters.keys() & changed.keys():
@@ -205,7 +207,7 @@ class Subscriber:
                 self._wake(channel)
 
     def _send(self, channels: list[bytes], *, subscribes: bool) -> None:
-        for some in _portions(channels):
+        for some in _batches(channels):
             request = _Request(some, subscribes=subscribes)
             self._requests.append(request)
             for channel in some:
@@ -213,28 +215,28 @@ class Subscriber:
                     self._state[channel] = request
                 else:
                     del self._state[channel]
-            assert self.line.link is not None  # whoever calls has looked
-            self.line.link.send(command(b"SUBSCRIBE" if subscribes else b"UNSUBSCRIBE", *some))
+            assert self.connection.link is not None  # callers have checked
+            self.connection.link.send(command(b"SUBSCRIBE" if subscribes else b"UNSUBSCRIBE", *some))
 
     def _confirmed(self, channel: bytes) -> None:
         request = self._requests[0]
         request.left -= 1
         if not request.left:
             self._requests.popleft()
-        # If it is another request's, the channel was left meanwhile, or joined again: then that one's answer counts.
+        # If the channel was left and joined again meanwhile, the reply to the later request counts.
         if request.subscribes and self._state.get(channel) is request:
             self._state[channel] = None
-            self._admit(channel)
+            self._clear_refusal(channel)
             self._wake(channel)
 
-    def _admit(self, channel: bytes) -> None:
-        """Note that a channel is not refused any more."""
+    def _clear_refusal(self, channel: bytes) -> None:
+        """Forget the refusal of a channel."""
         if self.refusals.pop(channel, None) is not None and not self.refusals:
-            self._owner.all_subscribed()
+            self._events.all_subscribed()
 
     def _refused(self, request: _Request, error: str) -> None:
         if not request.subscribes:
-            return  # it goes on to send what nobody listens to
+            return  # its messages will be ignored
         channels = [channel for channel in request.channels if self._state.get(channel) is request]
         if len(request.channels) == 1:
             for channel in channels:
@@ -242,9 +244,9 @@ class Subscriber:
                 if channel in self._wanted:
                     self.refusals[channel] = error
                 self._wake(channel)
-                self._owner.subscription_refused(channel, error)
+                self._events.subscription_refused(channel, error)
             return
-        # One of them spoiled it for all.
+        # Redis refuses all channels of a command if it refuses one.
         for channel in channels:
             self._send([channel], subscribes=True)
         if channels and not self.listens(self._probe):
@@ -261,6 +263,6 @@ class Subscriber:
                 waiter.set_result(None)
 
 
-def _portions(channels: list[bytes]) -> Iterator[list[bytes]]:
-    for start in range(0, len(channels), MOST_AT_ONCE):
-        yield channels[start : start + MOST_AT_ONCE]
+def _batches(channels: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(channels), MAX_CHANNELS_PER_COMMAND):
+        yield channels[start : start + MAX_CHANNELS_PER_COMMAND]

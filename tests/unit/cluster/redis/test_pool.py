@@ -38,7 +38,7 @@ class FakeSite:
         return [command[2].removeprefix(HEADER) for command in self.redis.asked]
 
     def drop(self) -> None:
-        self.endpoint.publisher.line.drop("enough")
+        self.endpoint.publisher.connection.drop("enough")
 
     def _lost(self, reason: str) -> None:
         self.endpoint.usable = False

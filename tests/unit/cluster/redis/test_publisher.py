@@ -51,11 +51,11 @@ async def test_unacknowledged_messages_are_returned_in_order_and_commands_fail()
     asked = tested.publisher.ask(command(b"PING"))
     tested.publisher.publish(MESSAGE)
     tested.publisher.publish_as(shared)
-    tested.publisher.line.drop("enough")
+    tested.publisher.connection.drop("enough")
     assert tested.lost == [plain, MESSAGE, shared]
     assert await asked is None
     assert await tested.publisher.ask(command(b"PING")) is None
-    assert not tested.publisher.line.connected
+    assert not tested.publisher.connection.connected
 
 
 async def test_a_reply_to_a_cancelled_command_is_ignored() -> None:
@@ -64,13 +64,13 @@ async def test_a_reply_to_a_cancelled_command_is_ignored() -> None:
     asked.cancel()
     await asyncio.sleep(0)
     tested.redis.say(b"+PONG\r\n")
-    assert tested.publisher.line.connected
+    assert tested.publisher.connection.connected
 
 
 async def test_an_unexpected_reply_ends_the_connection() -> None:
     tested = PublisherUnderTest()
     tested.redis.say(b":1\r\n")
-    assert not tested.publisher.line.connected
+    assert not tested.publisher.connection.connected
 
 
 async def test_a_command_may_be_refused() -> None:
@@ -78,7 +78,7 @@ async def test_a_command_may_be_refused() -> None:
     asked = tested.publisher.ask(command(b"PUBSUB", b"NUMSUB", b"c"))
     tested.redis.say(b"-NOPERM no\r\n")
     assert isinstance(await asked, hiredis.ReplyError)
-    assert tested.publisher.line.connected
+    assert tested.publisher.connection.connected
 
 
 async def test_a_message_may_be_refused() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.cluster.redis.link import Unreachable
-from crosswire.cluster.redis.subscriber import MOST_AT_ONCE, Subscriber
+from crosswire.cluster.redis.subscriber import MAX_CHANNELS_PER_COMMAND, Subscriber
 from tests.unit.cluster.redis.fake_redis import FakeRedis
 
 PROBE = b"p:1"
@@ -94,10 +94,10 @@ async def test_a_new_connection_subscribes_to_everything_and_to_the_probe_last()
 
 async def test_changes_of_a_turn_are_one_command_unless_they_are_many() -> None:
     tested = await connected()
-    many = [b"%d" % index for index in range(MOST_AT_ONCE + 1)]
+    many = [b"%d" % index for index in range(MAX_CHANNELS_PER_COMMAND + 1)]
     tested.want(*many)
     await turn()
-    assert [len(command) - 1 for command in tested.redis.asked] == [MOST_AT_ONCE, 1]
+    assert [len(command) - 1 for command in tested.redis.asked] == [MAX_CHANNELS_PER_COMMAND, 1]
     await tested.settle()
     tested.leave(b"1", b"2")
     await turn()
@@ -161,10 +161,10 @@ async def test_waiters_end_when_the_connection_is_lost() -> None:
     await turn()
     waiting = asyncio.ensure_future(tested.subscriber.listening(b"a"))
     await turn()
-    tested.subscriber.line.drop("enough")
+    tested.subscriber.connection.drop("enough")
     await waiting
     assert tested.lost == ["enough"]
-    assert not tested.subscriber.line.connected
+    assert not tested.subscriber.connection.connected
     assert not tested.subscriber.listens(b"a")
     await tested.subscriber.listening(b"a")
 
@@ -305,7 +305,7 @@ async def test_subscribing_and_unsubscribing_in_any_order_loses_no_subscription(
         elif step == "answer":
             tested.redis.answer(min(1, len(tested.redis.asked)))
         else:
-            tested.subscriber.line.drop("again")
+            tested.subscriber.connection.drop("again")
             tested.redis = FakeRedis()
             tested.attach()
         for each in (b"a", b"b", b"c"):

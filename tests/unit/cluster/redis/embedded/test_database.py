@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from crosswire.cluster.redis.application import short_name
-from crosswire.cluster.redis.embedded import database
 from crosswire.cluster.redis.embedded.database import START_LOCK, EmbeddedRedis, find_server, private_directory
 from crosswire.cluster.redis.embedded.keeper import SOCKET, USERS_LOCK
 from crosswire.errors import ConfigError
 
 SHOP = "embedded:shop"
-_LONGEST = 107 if sys.platform == "linux" else 103
+_MAX_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 
 
 @pytest.fixture(autouse=True)
@@ -87,13 +86,13 @@ def test_a_directory_that_cannot_be_made_is_named(directory: Path, monkeypatch: 
         private_directory(SHOP)
 
 
-@pytest.mark.parametrize("size", [_LONGEST, _LONGEST + 1])
+@pytest.mark.parametrize("size", [_MAX_SOCKET_PATH, _MAX_SOCKET_PATH + 1])
 def test_a_path_too_long_for_a_socket_is_refused(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     start = f"{tempfile.gettempdir()}/é"
     temporary = start + "x" * (size - len(f"{start}/crosswire-{os.geteuid()}/{short_name(SHOP)}/{SOCKET}".encode()))
     Path(temporary).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", temporary)
-    if size <= _LONGEST:
+    if size <= _MAX_SOCKET_PATH:
         assert len(os.fsencode(private_directory(SHOP) / SOCKET)) == size
     else:
         with pytest.raises(ConfigError, match=rf"{size} bytes.*TMPDIR"):
@@ -101,13 +100,12 @@ def test_a_path_too_long_for_a_socket_is_refused(size: int, monkeypatch: pytest.
 
 
 async def test_a_held_lock_is_waited_for_for_a_limited_time(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_PATIENCE", 0.1)
     private_directory(SHOP)
     for name in (START_LOCK, USERS_LOCK):
         lock = os.open(directory / name, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ConfigError, match=f"held {name}"):
-            await EmbeddedRedis(SHOP).acquire()
+            await EmbeddedRedis(SHOP, timeout=0.1).acquire()
         os.close(lock)
 
 
