@@ -29,9 +29,9 @@ else:
 class Watchdog:
     """Watches the event loop of the main thread, from a thread of its own.
 
-    While the loop is held, the main thread is interrupted by ``WAKE_SIGNAL``, more often once there is a deadline. Python
-    runs the handlers of signals only between two instructions. A signal may come just before a system call that blocks, or to another
-    thread; then its handler would not run until that call returns.
+    While the loop is held, the main thread is interrupted by ``WAKE_SIGNAL``, more often once there is a deadline.
+    Python runs the handlers of signals only between two instructions. A signal may come just before a system call that
+    blocks, or to another thread; then its handler would not run until that call returns.
 
     All methods are called from the main thread, also from a handler of a signal, which interrupts it anywhere. So there
     are no locks here, and none of :mod:`threading`'s.
