@@ -12,7 +12,7 @@ from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import Codec, Message
 from crosswire.core.names import RESERVED
 from crosswire.errors import EventError
-from crosswire.runtime.answering import Answerer, SharedWork
+from crosswire.runtime.answering import Answerer, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.workers import Workers
 
@@ -35,7 +35,7 @@ class Router:
         tasks: where asynchronous handlers run.
     """
 
-    __slots__ = ("_answerer", "_events", "_hooks", "_server", "_work", "_workers")
+    __slots__ = ("_answerer", "_count", "_events", "_hooks", "_server", "_workers")
 
     def __init__(self, events: EventListeners, hooks: Hooks, tasks: BackgroundTasks) -> None:
         self._events = events
@@ -43,7 +43,7 @@ class Router:
         self._server = _Server(hooks)
         self._workers = Workers(tasks)
         self._answerer = Answerer(self._server, events, self._workers, MAX_HANDLERS)
-        self._work = SharedWork()
+        self._count = SharedHandlerCount()
 
     def receive(self, message: Message, codec: Codec, reply: Reply) -> None:
         """Handle an event or a call.
@@ -56,7 +56,7 @@ class Router:
         event = str(message.event)
         call = None if message.call_id is None else (message.call_id, codec, reply)
         if listeners := self._events.of(event):
-            self._answerer.handle(event, listeners, None, codec, message.payload, None, call, self._work)
+            self._answerer.handle(event, listeners, None, codec, message.payload, None, call, self._count)
         elif call is not None:
             self._server.refuse(None, call, EventError("NO_HANDLER", f"no handler for {event!r}"))
         elif event[:1] != RESERVED and not self._hooks.on_message:
@@ -74,7 +74,7 @@ _ServerCall = tuple[str, Codec, Reply]
 
 
 class _Server:
-    """Implements :class:`crosswire.runtime.answering.Askers`; handlers get the data alone."""
+    """Implements :class:`crosswire.runtime.answering.Callers`; handlers get the data alone."""
 
     __slots__ = ("_hooks",)
 
@@ -82,12 +82,12 @@ class _Server:
         self._hooks = hooks
 
     @staticmethod
-    def answer(_sender: None, call: _ServerCall, value: Any) -> None:
+    def answer(sender: None, call: _ServerCall, value: Any) -> None:
         call_id, codec, reply = call
         reply(encode(codec, messages.server_call_answer(call_id, value)))
 
     @staticmethod
-    def refuse(_sender: None, call: _ServerCall, error: EventError) -> None:
+    def refuse(sender: None, call: _ServerCall, error: EventError) -> None:
         call_id, codec, reply = call
         reply(encode(codec, messages.server_call_refusal(call_id, error)))
 
@@ -95,6 +95,6 @@ class _Server:
     def busy(event: str) -> EventError:
         return EventError("BUSY", f"{event!r} was not handled: {MAX_HANDLERS} handlers are still running")
 
-    def report(self, _sender: None, _event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
+    def report(self, sender: None, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
         if not (told and isinstance(error, EventError)):
             self._hooks.report(error)

@@ -73,7 +73,7 @@ class Port(Protocol):
 
     @property
     def hold_time(self) -> float:
-        """Seconds in which a missing message may still come over another path; 0 if messages have one path."""
+        """Seconds in which a missing message may still come, as over another path; 0 if none comes late."""
         ...
 
     @property

@@ -16,7 +16,7 @@ from crosswire.core.messages import Codec
 from crosswire.core.payloads import RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError
-from crosswire.runtime.answering import Answerer, SharedWork
+from crosswire.runtime.answering import Answerer, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
@@ -54,7 +54,7 @@ class Responder:
         self._workers = Workers(tasks)
         self._failures = _FailureLog()
         self._answerer = Answerer(_Nodes(self._failures), events, self._workers, max_handlers)
-        self._work = SharedWork()
+        self._count = SharedHandlerCount()
         self._held: deque[Callable[[], None]] | None = None
 
     def hold(self) -> None:
@@ -72,7 +72,7 @@ class Responder:
         if self._held is not None:
             self._hold(self._held, partial(self.event, sender, event, codec, payload))
         elif listeners := self._events.of(event):
-            self._answerer.handle(event, listeners, sender, codec, payload, sender, None, self._work)
+            self._answerer.handle(event, listeners, sender, codec, payload, sender, None, self._count)
         elif self._own:
             self._failures.unhandled(sender, event)
 
@@ -86,7 +86,7 @@ class Responder:
         if self._held is not None:
             self._hold(self._held, partial(self.request, asker, sender, event, codec, payload))
         elif listeners := self._events.of(event):
-            self._answerer.handle(event, listeners, sender, codec, payload, sender, asker, self._work)
+            self._answerer.handle(event, listeners, sender, codec, payload, sender, asker, self._count)
         elif asker.awaits_node:
             asker.refuse(_NO_HANDLER)
 
@@ -101,7 +101,7 @@ class Responder:
 
 
 class _Nodes:
-    """Implements :class:`crosswire.runtime.answering.Askers`: a call is an :class:`Asker`."""
+    """Implements :class:`crosswire.runtime.answering.Callers`: a call is an :class:`Asker`."""
 
     __slots__ = ("_failures",)
 
@@ -109,18 +109,18 @@ class _Nodes:
         self._failures = failures
 
     @staticmethod
-    def answer(_sender: str, asker: Asker, value: Any) -> None:
+    def answer(sender: str, asker: Asker, value: Any) -> None:
         asker.answer(value)
 
     @staticmethod
-    def refuse(_sender: str, asker: Asker, error: EventError) -> None:
+    def refuse(sender: str, asker: Asker, error: EventError) -> None:
         asker.refuse(error)
 
     @staticmethod
-    def busy(_event: str) -> EventError:
+    def busy(event: str) -> EventError:
         return _BUSY
 
-    def report(self, _sender: str, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
+    def report(self, sender: str, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
         self._failures.add(event, error, awaited=awaited)
 
 

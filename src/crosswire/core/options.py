@@ -64,13 +64,15 @@ def require_timeout(value: object) -> float:
 
 
 def require_drain(value: object) -> float:
-    """Return the time to stop in if it is a finite number of seconds, 0 or more.
+    """Return the time to stop in if it is a number of seconds, 0 or more, which may be infinite.
 
     Raises:
         UsageError: it is not.
     """
     if is_seconds(value, zero=True):
         return value
+    if value == inf:
+        return inf
     raise UsageError(f"drain is a number of seconds, 0 or more, not {value!r}")
 
 

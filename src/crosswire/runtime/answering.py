@@ -33,10 +33,11 @@ CallT = TypeVar("CallT")
 CallT_contra = TypeVar("CallT_contra", contravariant=True)
 
 
-class Askers(Protocol[SenderT_contra, CallT_contra]):
-    """Senders of events and calls of one kind: how calls are answered, and failures reported.
+class Callers(Protocol[SenderT_contra, CallT_contra]):
+    """Peers of one kind, whose calls are answered, and whose events may fail.
 
-    A call is what ties an answer to it, such as its id.
+    A ``sender`` is one of them, and a ``call`` what ties an answer to the call, such as its id: each implementation
+    says what it uses for both.
     """
 
     def answer(self, sender: SenderT_contra, call: CallT_contra, value: Any, /) -> None:
@@ -46,7 +47,7 @@ class Askers(Protocol[SenderT_contra, CallT_contra]):
         """Send a refusal of a call; raises InvalidPayload for an error that can't be sent."""
 
     def busy(self, event: str, /) -> EventError:
-        """Return the error for an event for which no handler can be started, as too many are at work."""
+        """Return the error for an event for which no handler can be started, as too many are at count."""
         ...
 
     def report(self, sender: SenderT_contra, event: str, error: BaseException, /, *, awaited: bool, told: bool) -> None:
@@ -61,7 +62,7 @@ class Askers(Protocol[SenderT_contra, CallT_contra]):
         """
 
 
-class Work(JobEvents, Protocol):
+class HandlerCount(JobEvents, Protocol):
     """Count of the asynchronous handlers that are bounded together, such as those of one connection.
 
     Attributes:
@@ -76,7 +77,7 @@ class Work(JobEvents, Protocol):
         """Count a handler as ended."""
 
 
-class SharedWork:
+class SharedHandlerCount:
     """Count of the asynchronous handlers of all senders; each runs in a copy of the current context."""
 
     __slots__ = ("running",)
@@ -93,10 +94,10 @@ class SharedWork:
     dropped = ended
 
     def waits(self, task: asyncio.Task[None]) -> None:
-        """Do nothing: its tasks are cancelled with all others."""
+        """Ignore the task: it is cancelled with all others."""
 
     def released(self, task: asyncio.Task[None]) -> None:
-        """Do nothing."""
+        """Ignore the task, as before."""
 
 
 class _Event(msgspec.Struct, Generic[SenderT, CallT]):
@@ -108,7 +109,7 @@ class _Event(msgspec.Struct, Generic[SenderT, CallT]):
     payload: RawPayload
     sender: SenderT
     call: CallT | None
-    work: Work
+    count: HandlerCount
 
     def invoke(self, listener: Listener) -> Any:
         """Call a handler; raises InvalidPayload if it takes data that does not fit."""
@@ -128,24 +129,26 @@ class _AnswerOutcome(Outcome):
 
 
 class Answerer(Generic[SenderT, CallT]):
-    """Calls the handlers of events, and answers calls with the outcome.
+    """Calls handlers of events, and answers calls with what they return or raise.
 
     A call is always answered: with the first value that is not None, with None, or with an error. Handlers begin in
     the order in which their events came. A synchronous one is called at once, if none is in front of it; an
     asynchronous one waits without holding up others.
 
     Args:
-        askers: get the answers.
+        callers: send the events, and get the answers.
         handlers: by event; those added with ``once`` are removed here.
         workers: run the asynchronous handlers.
-        limit: maximum number of asynchronous handlers of one :class:`Work`.
+        limit: maximum number of asynchronous handlers of one :class:`HandlerCount`.
     """
 
-    __slots__ = ("_answer", "_askers", "_handlers", "_limit", "_waiting", "_watch", "_workers")
+    __slots__ = ("_answer", "_callers", "_handlers", "_limit", "_waiting", "_watch", "_workers")
 
-    def __init__(self, askers: Askers[SenderT, CallT], handlers: EventListeners, workers: Workers, limit: int) -> None:
-        self._askers = askers
-        self._answer = askers.answer  # bound once
+    def __init__(
+        self, callers: Callers[SenderT, CallT], handlers: EventListeners, workers: Workers, limit: int
+    ) -> None:
+        self._callers = callers
+        self._answer = callers.answer  # bound once
         self._handlers = handlers
         self._workers = workers
         self._waiting = workers.waiting
@@ -161,7 +164,7 @@ class Answerer(Generic[SenderT, CallT]):
         payload: RawPayload,
         sender: SenderT,
         call: CallT | None,
-        work: Work,
+        count: HandlerCount,
     ) -> bool:
         """Call the handlers of an event; return whether one was started that may go on.
 
@@ -171,17 +174,17 @@ class Answerer(Generic[SenderT, CallT]):
             subject: their first argument, if they take any but the data.
             codec: decodes the data.
             payload: the data.
-            sender: who gets the answer, as the askers know it.
-            call: what ties the answer to the call; None if no answer is wanted.
-            work: counts the asynchronous handlers.
+            sender: as ``callers`` knows it.
+            call: as ``callers`` knows it; None for an event that needs no answer.
+            count: of the asynchronous handlers.
         """
         listener = listeners[0]
         if len(listeners) > 1 or listener.once:
-            return self._handle_any(_Event(name, subject, codec, payload, sender, call, work), listeners)
-        context = work.copy_context()
+            return self._handle_any(_Event(name, subject, codec, payload, sender, call, count), listeners)
+        context = count.copy_context()
         if listener.is_async or self._waiting:  # behind those that came before and have not begun
-            job = self._finish_one(listener, name, subject, codec, payload, sender, call, work)
-            return self._start(job, name, sender, call, work, context)
+            job = self._finish_one(listener, name, subject, codec, payload, sender, call, count)
+            return self._start(job, name, sender, call, count, context)
         watch = self._watch
         began = 0.0 if watch is None else monotonic()
         try:  # one plain function, which is the rule and the fastest
@@ -196,8 +199,8 @@ class Answerer(Generic[SenderT, CallT]):
             self._fail(name, sender, call, error)
             return False
         if type(value) is CoroutineType:
-            job = self._finish_one(value, name, subject, codec, payload, sender, call, work)
-            if self._start(job, name, sender, call, work, context):
+            job = self._finish_one(value, name, subject, codec, payload, sender, call, count)
+            if self._start(job, name, sender, call, count, context):
                 return True
             value.close()
         elif call is not None:
@@ -209,22 +212,22 @@ class Answerer(Generic[SenderT, CallT]):
 
     def _handle_any(self, event: _Event[SenderT, CallT], listeners: tuple[Listener, ...]) -> bool:
         """Call several handlers, or one that is called once; return whether one was started that may go on."""
-        name, work = event.name, event.work
+        name, count = event.name, event.count
         for listener in listeners:
             if listener.once:
-                reached = _reached(listeners, event.codec, event.payload, busy=work.running >= self._limit)
+                reached = _reached(listeners, event.codec, event.payload, busy=count.running >= self._limit)
                 self._handlers.remove_once(name, reached)
                 break
         outcome = _AnswerOutcome(partial(self._report, name, event.sender, event.call))
         if self._waiting:
-            rest: Continuation | None = Continuation(None, listeners, work.copy_context)
+            rest: Continuation | None = Continuation(None, listeners, count.copy_context)
         else:
-            rest = call_sync(listeners, event.invoke, outcome, work.copy_context, self._watch, name)
+            rest = call_sync(listeners, event.invoke, outcome, count.copy_context, self._watch, name)
         if rest is None:
             self._settle(event, outcome)
             return False
         job = self._finish_several(event, rest, outcome)
-        if self._start(job, name, event.sender, event.call, work, work.copy_context()):
+        if self._start(job, name, event.sender, event.call, count, count.copy_context()):
             return True
         rest.close()
         return False
@@ -233,7 +236,7 @@ class Answerer(Generic[SenderT, CallT]):
         try:
             await rest.run(event.invoke, outcome)
         finally:
-            event.work.ended()
+            event.count.ended()
             self._settle(event, outcome)
 
     def _settle(self, event: _Event[SenderT, CallT], outcome: Outcome) -> None:
@@ -244,14 +247,16 @@ class Answerer(Generic[SenderT, CallT]):
         else:
             self._refuse(event.name, event.sender, event.call, outcome.error)
 
-    def _start(self, job: Job, name: str, sender: SenderT, call: CallT | None, work: Work, context: Context) -> bool:
-        """Run the rest of an event in the background, unless too many handlers are at work; return whether it runs."""
-        if work.running >= self._limit:
+    def _start(
+        self, job: Job, name: str, sender: SenderT, call: CallT | None, count: HandlerCount, context: Context
+    ) -> bool:
+        """Run the rest of an event in the background, unless too many handlers are at count; return whether it runs."""
+        if count.running >= self._limit:
             job.close()
-            self._fail(name, sender, call, self._askers.busy(name))
+            self._fail(name, sender, call, self._callers.busy(name))
             return False
-        work.running += 1
-        self._workers.start(job, context, work, name)
+        count.running += 1
+        self._workers.start(job, context, count, name)
         return True
 
     async def _finish_one(
@@ -263,7 +268,7 @@ class Answerer(Generic[SenderT, CallT]):
         payload: RawPayload,
         sender: SenderT,
         call: CallT | None,
-        work: Work,
+        count: HandlerCount,
     ) -> None:
         """Call the one handler of an event, or await the coroutine that it returned already, and answer."""
         try:
@@ -285,7 +290,7 @@ class Answerer(Generic[SenderT, CallT]):
             if call is not None:
                 self._reply(name, sender, call, value)
         finally:
-            work.ended()
+            count.ended()
 
     def _reply(self, name: str, sender: SenderT, call: CallT, value: Any) -> None:
         try:
@@ -301,16 +306,16 @@ class Answerer(Generic[SenderT, CallT]):
     def _refuse(self, name: str, sender: SenderT, call: CallT, error: BaseException) -> None:
         """Refuse with an EventError as it is; of any other error the sender is told only that there was one."""
         try:
-            self._askers.refuse(sender, call, error if isinstance(error, EventError) else HANDLER_ERROR)
+            self._callers.refuse(sender, call, error if isinstance(error, EventError) else HANDLER_ERROR)
         except InvalidPayload as reason:
             self._report(name, sender, call, _unsendable("refusal", reason))
-            self._askers.refuse(sender, call, HANDLER_ERROR)
+            self._callers.refuse(sender, call, HANDLER_ERROR)
 
     def _report(
         self, name: str, sender: SenderT, call: CallT | None, error: BaseException, *, told: bool = True
     ) -> None:
         awaited = call is not None
-        self._askers.report(sender, name, error, awaited=awaited, told=told and awaited)
+        self._callers.report(sender, name, error, awaited=awaited, told=told and awaited)
 
 
 def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:

@@ -17,6 +17,8 @@ TICK = 0.1
 """Seconds between two looks at the event loop."""
 HELD_AFTER = 0.3
 """Seconds without an answer of the event loop after which it counts as held by code that does not wait."""
+WAKE_INTERVAL = 1.0
+"""Seconds between two interruptions of code that holds the event loop, as long as no signal is known that ends it."""
 
 if sys.platform == "win32":
     WAKE_SIGNAL = signal.SIGBREAK
@@ -27,9 +29,9 @@ else:
 class Watchdog:
     """Watches the event loop of the main thread, from a thread of its own.
 
-    While the loop is held, the main thread is interrupted by ``WAKE_SIGNAL`` again and again. Python runs the handlers
-    of signals only between two instructions. A signal may come just before a system call that blocks, or to another
-    thread; then its handler would not run until that call returns.
+    While the loop is held, the main thread is interrupted by ``WAKE_SIGNAL``, more often once there is a deadline.
+    Python runs the handlers of signals only between two instructions. A signal may come just before a system call that
+    blocks, or to another thread; then its handler would not run until that call returns.
 
     All methods are called from the main thread, also from a handler of a signal, which interrupts it anywhere. So there
     are no locks here, and none of :mod:`threading`'s.
@@ -87,11 +89,15 @@ class Watchdog:
     # In the thread
 
     def _run(self, watch: object) -> None:
+        woken = -inf
         while self._watch is watch:
-            if (remaining := self._deadline - time.monotonic()) <= 0:
+            now = time.monotonic()
+            if (remaining := self._deadline - now) <= 0:
                 self._exit()
             if self.loop_is_held():
-                self._wake_main_thread()
+                if remaining < inf or now - woken >= WAKE_INTERVAL:
+                    woken = now
+                    self._wake_main_thread()
             elif self._asked is None:
                 self._ask()
             time.sleep(min(TICK, remaining))

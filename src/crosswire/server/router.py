@@ -36,7 +36,7 @@ class Router:
         failures: told of what handlers raised, and of messages that are dropped.
     """
 
-    __slots__ = ("_answerer", "_clients", "_events", "_failures", "_hooks", "_nearly_full")
+    __slots__ = ("_answerer", "_clients", "_events", "_failures", "_hold_at", "_hooks")
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Router:
         self._failures = failures
         self._clients = _Clients(failures)
         self._answerer = Answerer(self._clients, events, workers, limits.handlers)
-        self._nearly_full = limits.handlers - 1
+        self._hold_at = limits.handlers - 1  # one message may start a handler and a hook
 
     def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
         """Handle one message of a client, whatever it is."""
@@ -71,7 +71,7 @@ class Router:
             started = self._answerer.handle(
                 message.event, listeners, session.socket, codec, message.payload, session, callback_id, work
             )
-            if started and work.running >= self._nearly_full:
+            if started and work.running >= self._hold_at:
                 session.hold_if_full()
         else:
             self._unhandled(session, message)
@@ -138,7 +138,7 @@ class Router:
 
 
 class _Clients:
-    """Implements :class:`crosswire.runtime.answering.Askers`: a call is the id that its answer carries."""
+    """Implements :class:`crosswire.runtime.answering.Callers`: a call is the id that its answer carries."""
 
     __slots__ = ("_failures",)
 
@@ -156,7 +156,7 @@ class _Clients:
         peer.send_encoded(peer.format.encode(messages.refusal(callback_id, error)))
 
     @staticmethod
-    def busy(_event: str) -> EventError:
+    def busy(event: str) -> EventError:
         return EventError("BUSY", "too many of your events are still being handled")
 
     def report(self, session: SessionView, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:

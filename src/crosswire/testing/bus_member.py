@@ -18,22 +18,22 @@ class BusMember:
 
     Attributes:
         port: the member's connection to the bus.
-        got: channel and body of each message, in the order in which they came.
-        told: each event, by its name and with its value.
+        received: channel and body of each message, in the order in which they came.
+        events: name and value of each event, in their order.
     """
 
     def __init__(self, bus: Bus, name: str) -> None:
-        self.got: list[tuple[bytes, bytes]] = []
-        self.told: list[tuple[str, object]] = []
+        self.received: list[tuple[bytes, bytes]] = []
+        self.events: list[tuple[str, object]] = []
         self.port = OrderedPort(bus, self, name, secrets.token_bytes(ORIGIN_SIZE))
 
     def bodies(self, channel: bytes = CHANNEL) -> list[bytes]:
         """Return the bodies that came on a channel."""
-        return [body for where, body in self.got if where == channel]
+        return [body for where, body in self.received if where == channel]
 
     def subscribe(self, channel: bytes = CHANNEL, *, plain: bool = False) -> None:
         """Record the messages of a channel."""
-        self.port.subscribe(channel, lambda body: self.got.append((channel, body)), plain=plain)
+        self.port.subscribe(channel, lambda body: self.received.append((channel, body)), plain=plain)
 
     async def listen(self, *channels: bytes, plain: bool = False) -> None:
         """Record the messages of channels; return when the port listens there."""
@@ -50,19 +50,19 @@ class BusMember:
     # BusEvents
 
     def paths_changed(self) -> None:
-        self.told.append(("paths changed", self.port.paths))
+        self.events.append(("paths changed", self.port.paths))
 
     def path_lost(self, path: str) -> None:
-        self.told.append(("path lost", path))
+        self.events.append(("path lost", path))
 
     def restored(self) -> None:
-        self.told.append(("restored", None))
+        self.events.append(("restored", None))
 
     def gap(self, info: GapInfo) -> None:
-        self.told.append(("gap", info))
+        self.events.append(("gap", info))
 
     def health_changed(self, status: LinkStatus) -> None:
-        self.told.append(("health changed", status))
+        self.events.append(("health changed", status))
 
     def subscription_failed(self, failure: SubscriptionFailure) -> None:
-        self.told.append(("subscription failed", failure))
+        self.events.append(("subscription failed", failure))

@@ -47,31 +47,31 @@ class BusContract(ABC):
         """Run a test to its end; override it to use another event loop, or to check more."""
         loops.run(test)
 
-    def play(self, script: Callable[..., Awaitable[None]], members: int = 2, *, start: bool = True) -> None:
+    def run_with_members(self, script: Callable[..., Awaitable[None]], count: int = 2, *, start: bool = True) -> None:
         """Run ``script(*members)`` with members of one bus; fail if one of them reported trouble."""
 
         async def main() -> None:
             async with self.bus() as bus:
-                crew = [BusMember(bus, f"node {number}") for number in range(members)]
+                members = [BusMember(bus, f"node {number}") for number in range(count)]
                 try:
-                    for member in crew if start else ():
+                    for member in members if start else ():
                         await member.port.start()
-                    await script(*crew)
+                    await script(*members)
                 finally:
-                    for member in crew:
+                    for member in members:
                         await member.port.stop()
-                for member in crew:
-                    trouble = [each for each in member.told if each[0] not in ("paths changed", "health changed")]
+                for member in members:
+                    trouble = [each for each in member.events if each[0] not in ("paths changed", "health changed")]
                     assert not trouble
                     assert (member.port.dropped, member.port.refused, member.port.gaps) == (0, 0, 0)
 
         self.run(main())
 
-    async def counts(self, member: BusMember, expected: int, channel: bytes = CHANNEL) -> None:
+    async def check_listeners(self, member: BusMember, expected: int, channel: bytes = CHANNEL) -> None:
         """Check the number of listeners on a channel; None where the bus can't know it."""
         assert await member.port.listeners(channel) == (expected if self.counts_listeners else None)
 
-    # Who gets a message
+    # Recipients
 
     def test_a_message_reaches_every_port_that_listens_except_its_publisher(self) -> None:
         async def script(a: BusMember, b: BusMember, c: BusMember) -> None:
@@ -79,25 +79,25 @@ class BusContract(ABC):
                 await member.listen()
             a.port.publish(CHANNEL, b"1")
             b.port.publish(CHANNEL, b"2")
-            await eventually(lambda: len(c.got) == 2, "both arrive")
+            await eventually(lambda: len(c.received) == 2, "both arrive")
             await a.receives(b"2")
             await b.receives(b"1")
             assert sorted(c.bodies()) == [b"1", b"2"]
 
-        self.play(script, members=3)
+        self.run_with_members(script, count=3)
 
-    def test_a_message_reaches_nobody_who_listens_on_another_channel(self) -> None:
+    def test_a_message_reaches_only_its_own_channel(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
             names = [CHANNEL, CHANNEL + b"2", CHANNEL[:-1], CHANNEL.upper(), b"*", CHANNEL + b"*"]
             await b.listen(*names)
             for name in names:
                 a.port.publish(name, name)
-            await eventually(lambda: len(b.got) == len(names), "they arrive")
-            assert all(channel == body for channel, body in b.got)
+            await eventually(lambda: len(b.received) == len(names), "they arrive")
+            assert all(channel == body for channel, body in b.received)
 
-        self.play(script)
+        self.run_with_members(script)
 
-    def test_messages_on_a_channel_that_nobody_listens_on_are_gone(self) -> None:
+    def test_messages_on_a_channel_without_listeners_are_gone(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
             a.port.publish(CHANNEL, b"1")
             await a.listen(b"later")
@@ -107,7 +107,7 @@ class BusContract(ABC):
             a.port.publish(CHANNEL, b"2")
             await b.receives(b"2")
 
-        self.play(script)
+        self.run_with_members(script)
 
     def test_a_plain_message_is_its_body_alone_and_reaches_its_publisher_too(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
@@ -117,7 +117,7 @@ class BusContract(ABC):
             await b.receives(_BYTES)
             await a.receives(_BYTES)
 
-        self.play(script)
+        self.run_with_members(script)
 
     def test_an_announcement_reaches_every_other_port_once(self) -> None:
         async def script(a: BusMember, b: BusMember, c: BusMember) -> None:
@@ -127,13 +127,13 @@ class BusContract(ABC):
             a.port.publish(CHANNEL, b"end")
             await b.receives(b"here", b"end")
             await c.receives(b"here", b"end")
-            assert a.got == []
+            assert a.received == []
 
-        self.play(script, members=3)
+        self.run_with_members(script, count=3)
 
     # Order
 
-    def test_each_message_comes_once_and_those_of_one_publisher_on_one_channel_in_order(self) -> None:
+    def test_messages_of_one_publisher_on_one_channel_come_once_and_in_order(self) -> None:
         async def script(*members: BusMember) -> None:
             *publishers, receiver = members
             channels = [b"%d" % number for number in range(5)]
@@ -144,13 +144,13 @@ class BusContract(ABC):
                         publisher.port.publish(channel, b"%d %d" % (index, number))
                 if number % 10 == 0:
                     await asyncio.sleep(0)
-            await eventually(lambda: len(receiver.got) == 1500, "all arrive")
+            await eventually(lambda: len(receiver.received) == 1500, "all arrive")
             for channel in channels:
                 for index in range(3):
                     mine = [body for body in receiver.bodies(channel) if body.startswith(b"%d " % index)]
                     assert mine == [b"%d %d" % (index, number) for number in range(100)]
 
-        self.play(script, members=4)
+        self.run_with_members(script, count=4)
 
     def test_announcements_and_messages_keep_their_order(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
@@ -162,17 +162,17 @@ class BusContract(ABC):
                     await asyncio.sleep(0)
             await b.receives(*expected)
 
-        self.play(script)
+        self.run_with_members(script)
 
     def test_nothing_is_received_while_something_is_published(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
             await b.listen()
             for number in range(10):
                 a.port.publish(CHANNEL, b"%d" % number)
-                assert b.got == []
+                assert b.received == []
             await b.receives(*[b"%d" % number for number in range(10)])
 
-        self.play(script)
+        self.run_with_members(script)
 
     def test_a_receiver_may_publish(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
@@ -183,9 +183,9 @@ class BusContract(ABC):
             a.port.publish(CHANNEL, b"2")
             await a.receives(b"1!", b"2!")
 
-        self.play(script)
+        self.run_with_members(script)
 
-    # What a message may be
+    # Messages and channels
 
     @pytest.mark.parametrize("size", [0, 1, 1000, 1_000_000])
     @pytest.mark.parametrize("plain", [False, True])
@@ -197,7 +197,7 @@ class BusContract(ABC):
             a.port.publish(CHANNEL, b"end", plain=plain)
             await b.receives(body, b"end")
 
-        self.play(script)
+        self.run_with_members(script)
 
     @pytest.mark.parametrize("channel", [b"", b" ", b"\r\n", b"\0", _BYTES, "ü".encode(), b"x" * 10_000, b"[a-z]?*"])
     def test_channels_may_be_any_bytes(self, channel: bytes) -> None:
@@ -205,13 +205,13 @@ class BusContract(ABC):
             await b.listen(channel)
             a.port.publish(channel, b"x")
             await b.receives(b"x", channel=channel)
-            await self.counts(a, 1, channel)
+            await self.check_listeners(a, 1, channel)
 
-        self.play(script)
+        self.run_with_members(script)
 
     # Listening
 
-    def test_it_is_known_whether_a_port_listens(self) -> None:
+    def test_is_listening_follows_subscribe_and_unsubscribe(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
             assert not b.port.is_listening(CHANNEL)
             await b.listen()
@@ -219,7 +219,7 @@ class BusContract(ABC):
             b.port.unsubscribe(CHANNEL)
             assert not b.port.is_listening(CHANNEL)
 
-        self.play(script)
+        self.run_with_members(script)
 
     def test_nothing_comes_after_unsubscribe(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
@@ -231,9 +231,9 @@ class BusContract(ABC):
             await b.receives(b"end", channel=b"other")
             assert b.bodies() == []
 
-        self.play(script)
+        self.run_with_members(script)
 
-    def test_unsubscribing_from_what_is_not_subscribed_does_nothing(self) -> None:
+    def test_unsubscribing_without_a_subscription_does_nothing(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
             b.port.unsubscribe(CHANNEL)
             await b.listen()
@@ -241,16 +241,16 @@ class BusContract(ABC):
             a.port.publish(CHANNEL, b"x")
             await b.receives(b"x")
 
-        self.play(script)
+        self.run_with_members(script)
 
-    def test_a_channel_has_one_receiver_the_last(self) -> None:
+    def test_the_last_receiver_of_a_channel_gets_its_messages(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
             b.port.subscribe(CHANNEL, lambda _body: pytest.fail("the first one got it"))
             await b.listen()
             a.port.publish(CHANNEL, b"x")
             await b.receives(b"x")
 
-        self.play(script)
+        self.run_with_members(script)
 
     @pytest.mark.parametrize("turns", [0, 1, 3])
     def test_leaving_and_joining_at_any_speed_does_not_lose_the_subscription(self, turns: int) -> None:
@@ -265,33 +265,33 @@ class BusContract(ABC):
             await b.listen()
             a.port.publish(CHANNEL, b"x")
             await b.receives(b"x")
-            await self.counts(a, 1)
+            await self.check_listeners(a, 1)
 
-        self.play(script)
+        self.run_with_members(script)
 
-    def test_waiting_for_what_is_not_subscribed_ends(self) -> None:
+    def test_listening_returns_for_a_channel_that_is_not_subscribed(self) -> None:
         async def script(a: BusMember) -> None:
             await asyncio.wait_for(a.port.listening(CHANNEL), 1)
 
-        self.play(script, members=1)
+        self.run_with_members(script, count=1)
 
-    def test_those_who_listen_are_counted(self) -> None:
+    def test_listeners_counts_the_ports_that_listen(self) -> None:
         async def script(a: BusMember, b: BusMember, c: BusMember) -> None:
-            await self.counts(a, 0)
+            await self.check_listeners(a, 0)
             for member in (a, b, c):
                 await member.listen()
-            await self.counts(a, 3)
+            await self.check_listeners(a, 3)
             await c.port.stop()
             if self.counts_listeners:
                 async with asyncio.timeout(10):  # that another one is gone may be learned after the next question
                     while await a.port.listeners(CHANNEL) != 2:  # noqa: ASYNC110 - no event tells of it
                         await asyncio.sleep(0.001)
 
-        self.play(script, members=3)
+        self.run_with_members(script, count=3)
 
     # Life
 
-    def test_what_is_subscribed_before_the_start_is_listened_on_after_it(self) -> None:
+    def test_a_subscription_before_the_start_works_after_it(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
             b.subscribe()
             assert not b.port.available
@@ -302,9 +302,9 @@ class BusContract(ABC):
             a.port.publish(CHANNEL, b"x")
             await b.receives(b"x")
 
-        self.play(script, start=False)
+        self.run_with_members(script, start=False)
 
-    def test_what_was_published_before_the_stop_arrives(self) -> None:
+    def test_messages_published_before_the_stop_arrive(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
             await b.listen()
             for number in range(100):
@@ -313,7 +313,7 @@ class BusContract(ABC):
             assert not a.port.available
             await b.receives(*[b"%d" % number for number in range(100)])
 
-        self.play(script)
+        self.run_with_members(script)
 
     def test_a_port_that_has_stopped_receives_nothing(self) -> None:
         async def script(a: BusMember, b: BusMember, c: BusMember) -> None:
@@ -322,19 +322,19 @@ class BusContract(ABC):
             await b.port.stop()
             a.port.publish(CHANNEL, b"x")
             await c.receives(b"x")
-            assert b.got == []
+            assert b.received == []
             assert not b.port.is_listening(CHANNEL)
 
-        self.play(script, members=3)
+        self.run_with_members(script, count=3)
 
     def test_a_port_may_be_stopped_twice_and_without_a_start(self) -> None:
         async def script(a: BusMember) -> None:
             await a.port.stop()
             await a.port.stop()
 
-        self.play(script, members=1, start=False)
+        self.run_with_members(script, count=1, start=False)
 
-    def test_whatever_ways_are_preferred_messages_arrive(self) -> None:
+    def test_messages_arrive_whatever_paths_are_preferred(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
             await b.listen()
             for number, paths in enumerate([None, (), a.port.paths, ("elsewhere",), (*b.port.paths, "elsewhere")]):
@@ -342,9 +342,9 @@ class BusContract(ABC):
                 a.port.publish(CHANNEL, b"%d" % number)
             await b.receives(b"0", b"1", b"2", b"3", b"4")
 
-        self.play(script)
+        self.run_with_members(script)
 
-    def test_who_is_forgotten_is_still_heard(self) -> None:
+    def test_messages_of_a_forgotten_port_still_arrive(self) -> None:
         async def script(a: BusMember, b: BusMember) -> None:
             await b.listen()
             a.port.publish(CHANNEL, b"1")
@@ -357,4 +357,4 @@ class BusContract(ABC):
             a.port.publish(CHANNEL, b"2")
             await b.receives(b"1", b"2")
 
-        self.play(script)
+        self.run_with_members(script)

@@ -56,8 +56,8 @@ def test_an_invalid_timeout_is_refused(value: Any) -> None:
         require_timeout(value)
 
 
-@pytest.mark.parametrize("value", [-1, nan, inf, True, "5", None])
+@pytest.mark.parametrize("value", [-1, nan, -inf, True, "5", None])
 def test_an_invalid_time_for_a_drain_is_refused(value: Any) -> None:
-    assert (require_drain(0), require_drain(2.5)) == (0, 2.5)
+    assert (require_drain(0), require_drain(2.5), require_drain(inf)) == (0, 2.5, inf)
     with pytest.raises(UsageError, match="drain is a number of seconds, 0 or more"):
         require_drain(value)

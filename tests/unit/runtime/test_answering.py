@@ -10,7 +10,7 @@ import pytest
 from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import JSON
 from crosswire.errors import EventError, InvalidPayload
-from crosswire.runtime.answering import Answerer, SharedWork
+from crosswire.runtime.answering import Answerer, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.workers import Workers
 from tests.support.loops import on_instant_loop
@@ -19,7 +19,7 @@ FULL = EventError("full", "no room")
 Handler = Callable[..., Any]
 
 
-class RecordingAskers:
+class RecordingCallers:
     """Records the answers and refusals of calls by their id, and what is reported; values must be JSON."""
 
     def __init__(self) -> None:
@@ -48,21 +48,21 @@ class Scene:
         self.events = EventListeners(**kinds or {"subject": str})
         for handler in handlers:
             self.events.on("x", handler)
-        self.askers = RecordingAskers()
+        self.callers = RecordingCallers()
         self.tasks = BackgroundTasks()
         self.workers = Workers(self.tasks)
-        self.work = SharedWork()
-        self.answerer: Answerer[str, str] = Answerer(self.askers, self.events, self.workers, limit)
+        self.count = SharedHandlerCount()
+        self.answerer: Answerer[str, str] = Answerer(self.callers, self.events, self.workers, limit)
 
     def handle(self, call: str | None = "1", payload: bytes = b"5") -> bool:
         listeners = self.events.of("x")
         raw = msgspec.Raw(payload)
-        return self.answerer.handle("x", listeners, "subject", JSON, raw, "sender", call, self.work)
+        return self.answerer.handle("x", listeners, "subject", JSON, raw, "sender", call, self.count)
 
     async def end(self) -> tuple[list[tuple[str, Any]], list[tuple[BaseException, bool, bool]]]:
         assert await self.tasks.wait(60)
-        assert self.work.running == 0
-        return self.askers.got, self.askers.reported
+        assert self.count.running == 0
+        return self.callers.got, self.callers.reported
 
 
 def now(handler: Handler) -> Handler:
@@ -218,7 +218,7 @@ async def test_handlers_begin_in_the_order_of_their_events() -> None:
     for number in range(4):
         payload = msgspec.Raw(str(number).encode())
         listeners = scene.events.of("y" if number % 2 else "x")
-        scene.answerer.handle("any", listeners, "subject", JSON, payload, "sender", None, scene.work)
+        scene.answerer.handle("any", listeners, "subject", JSON, payload, "sender", None, scene.count)
     await scene.end()
     assert began == ["slow 0", "quick 1", "slow 2", "quick 3"]
 
@@ -252,10 +252,10 @@ async def test_an_event_that_is_dropped_as_too_many_are_at_work_uses_up_no_handl
     seen: list[Any] = []
     scene = Scene(limit=1)
     scene.events.on("x", once_text(seen, later=True), once=True)
-    scene.work.running = 1
+    scene.count.running = 1
     scene.handle(None, b'"text"')
     assert scene.events.of("x")
-    scene.work.running = 0
+    scene.count.running = 0
     scene.handle(None, b'"text"')
     await scene.end()
     assert seen == ["text"]

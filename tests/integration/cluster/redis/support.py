@@ -37,12 +37,12 @@ class RedisMember(BusMember):
     @property
     def gaps(self) -> list[GapInfo]:
         """The values that it was told of."""
-        return [value for what, value in self.told if what == "gap" and isinstance(value, GapInfo)]
+        return [value for what, value in self.events if what == "gap" and isinstance(value, GapInfo)]
 
     @property
     def statuses(self) -> list[LinkStatus]:
         """The values that it was told of."""
-        return [value for what, value in self.told if isinstance(value, LinkStatus)]
+        return [value for what, value in self.events if isinstance(value, LinkStatus)]
 
     def numbers(self, channel: bytes = CHANNEL) -> list[int]:
         """The bodies that came on a channel, as numbers."""
@@ -50,7 +50,7 @@ class RedisMember(BusMember):
 
     def times(self, what: str) -> int:
         """Return how often a callback was called."""
-        return sum(each == what for each, _ in self.told)
+        return sum(each == what for each, _ in self.events)
 
 
 @asynccontextmanager

@@ -44,13 +44,13 @@ def published(redis: RedisProcess) -> int:
 
 async def talk(a: RedisMember, b: RedisMember, count: int = SOME) -> None:
     """Publish on all channels, and see that it arrives in order."""
-    b.got.clear()
+    b.received.clear()
     for number in range(count):
         for channel in CHANNELS:
             a.port.publish(channel, b"%d" % number)
         if number % 10 == 0:
             await asyncio.sleep(0)
-    await wait_until(lambda: len(b.got) >= count * len(CHANNELS))
+    await wait_until(lambda: len(b.received) >= count * len(CHANNELS))
     for channel in CHANNELS:
         assert b.numbers(channel) == list(range(count))
 
@@ -126,7 +126,7 @@ async def test_a_retired_redis_is_only_listened_on(one: RedisProcess, two: Redis
         a.port.announce(CHANNELS[0], b"100")
         await wait_until(lambda: b.numbers(CHANNELS[0])[-1] == 100)
         assert published(two) - before < FEW
-        b.got.clear()
+        b.received.clear()
         for channel in CHANNELS:
             b.port.publish(channel, b"x")
         await a.listen(*CHANNELS)
@@ -148,7 +148,7 @@ async def test_removing_a_redis_loses_no_message(one: RedisProcess, two: RedisPr
             await member.redis.retire(two.url)
         for member in (a, b):
             await member.redis.remove(two.url)
-        await wait_until(lambda: len(b.got) == 200 * len(CHANNELS))
+        await wait_until(lambda: len(b.received) == 200 * len(CHANNELS))
         for channel in CHANNELS:
             assert b.numbers(channel) == list(range(200))
         for member in (a, b):
@@ -169,7 +169,7 @@ async def test_removing_a_redis_that_hangs_publishes_its_messages_elsewhere(
         for channel in CHANNELS:
             a.port.publish(channel, b"1")
         await a.redis.remove(two.url)
-        await wait_until(lambda: len(b.got) == len(CHANNELS))
+        await wait_until(lambda: len(b.received) == len(CHANNELS))
         assert a.port.dropped == 0
 
 
@@ -209,7 +209,7 @@ async def test_removing_the_only_one_that_works_is_an_outage(one: RedisProcess, 
         await a.redis.remove(one.url)
         assert not a.port.available
         assert a.port.paths == ()
-        assert a.told[-1] == ("paths changed", ())
+        assert a.events[-1] == ("paths changed", ())
         two.restart()
         await wait_until(lambda: a.times("restored") == 1)
 
@@ -217,10 +217,10 @@ async def test_removing_the_only_one_that_works_is_an_outage(one: RedisProcess, 
 async def test_a_removed_redis_may_die(one: RedisProcess, two: RedisProcess) -> None:
     async with started_members(Redis([one.url, two.url])) as (a,):
         await a.redis.remove(two.url)
-        told = len(a.told)
+        told = len(a.events)
         two.kill()
         await asyncio.sleep(0.05)
-        assert len(a.told) == told
+        assert len(a.events) == told
 
 
 async def test_a_redis_added_again_during_its_removal_stays(one: RedisProcess, two: RedisProcess) -> None:

@@ -61,7 +61,7 @@ async def talk(
 
 async def hears_all(b: RedisMember, end: int) -> None:
     """Wait until everything arrived, and see that it is everything, once and in order."""
-    await wait_until(lambda: len(b.got) >= end * len(CHANNELS))
+    await wait_until(lambda: len(b.received) >= end * len(CHANNELS))
     for channel in CHANNELS:
         assert b.numbers(channel) == list(range(end))
 
@@ -73,10 +73,10 @@ async def test_a_redis_that_hangs_causes_no_loss_duplicates_or_reordering(
 ) -> None:
     async with started_members(Redis(urls(servers), delivery=delivery, strategy=strategy), 2) as (a, b):
         await b.listen(*CHANNELS)
-        end = await talk(a, lambda: len(b.got) > 400)
+        end = await talk(a, lambda: len(b.received) > 400)
         servers[0].pause()
         end = await talk(a, lambda: a.healthy == b.healthy == [False, True], end)
-        end = await talk(a, lambda: len(b.got) > (end - 1) * len(CHANNELS), end)
+        end = await talk(a, lambda: len(b.received) > (end - 1) * len(CHANNELS), end)
         servers[0].resume()
         end = await talk(a, lambda: a.healthy == b.healthy == [True, True], end)
         end = await talk(a, iter([False] * 50 + [True]).__next__, end)
@@ -92,7 +92,7 @@ async def test_redundant_delivery_survives_the_death_and_return_of_a_redis(
     async with started_members(Redis(urls(servers), delivery="redundant", strategy=strategy), 3) as (a, b, c):
         await b.listen(*CHANNELS)
         await c.listen(*CHANNELS)
-        end = await talk(a, lambda: len(b.got) > 400)
+        end = await talk(a, lambda: len(b.received) > 400)
         for server in servers:
             server.kill()
             end = await talk(a, lambda: not all(a.healthy), end)
@@ -110,7 +110,7 @@ async def test_fast_delivery_keeps_the_order_and_reports_a_gap_when_a_redis_dies
 ) -> None:
     async with started_members(Redis(urls(servers)), 2) as (a, b):
         await b.listen(*CHANNELS)
-        end = await talk(a, lambda: len(b.got) > 400)
+        end = await talk(a, lambda: len(b.received) > 400)
         servers[0].kill()
         end = await talk(a, lambda: a.healthy == b.healthy == [False, True], end, listener=b)
         servers[0].restart()
@@ -136,9 +136,9 @@ async def test_messages_published_during_an_outage_arrive_once_others_listen_aga
         servers[0].restart()
         await wait_until(lambda: a.port.available and b.port.available)
         end = await talk(a, iter([False] * 5 + [True]).__next__, end)
-        assert b.got == []
+        assert b.received == []
         a.port.use_paths(b.port.paths)
-        end = await talk(a, lambda: len(b.got) > 1000, end)
+        end = await talk(a, lambda: len(b.received) > 1000, end)
         await hears_all(b, end)
         assert a.port.dropped == 0
 
@@ -188,10 +188,10 @@ async def test_over_the_buffer_messages_are_dropped_counted_and_missed(
             await wait_until(lambda: b.port.is_listening(b"cw:test") and a.port.available)
             kept = 200 - a.port.dropped
             a.port.use_paths(b.port.paths)
-            await wait_until(lambda: len(b.got) == kept + 1)
+            await wait_until(lambda: len(b.received) == kept + 1)
             gaps = len(b.gaps)
             a.port.publish(b"cw:test", b"1000")
-            await wait_until(lambda: len(b.got) == kept + 2)
+            await wait_until(lambda: len(b.received) == kept + 2)
             assert b.numbers() == [*range(kept + 1), 1000]
             await wait_until(lambda: len(b.gaps) > gaps)
             assert b.gaps[-1].url == ""

@@ -46,13 +46,13 @@ async def test_a_redis_that_hangs_is_unhealthy_within_1_5_seconds_and_back_withi
 ) -> None:
     async with started_members(Redis([redis.url, other.url])) as (a,):
         assert set(a.port.paths) == {id_of(redis), id_of(other)}
-        a.told.clear()
+        a.events.clear()
         redis.pause()
         watch = Stopwatch()
         await wait_until(lambda: a.port.paths == (id_of(other),))
         assert watch.awake < 1.5
         await wait_until(lambda: len(a.statuses) == 1)
-        assert a.told[:2] == [("path lost", id_of(redis)), ("paths changed", (id_of(other),))]
+        assert a.events[:2] == [("path lost", id_of(redis)), ("paths changed", (id_of(other),))]
         (lost,) = a.statuses
         assert (lost.healthy, lost.publisher, lost.subscriber) == (False, False, False)
         assert "does not answer" in str(lost.last_error)
@@ -120,7 +120,7 @@ async def test_a_publisher_without_replies_is_replaced(redis: RedisProcess, up: 
         assert watch.awake < 1.5
         await wait_until(lambda: b.port.available)
         b.port.publish(b"cw:test", b"100")
-        await wait_until(lambda: len(a.got) == 101)
+        await wait_until(lambda: len(a.received) == 101)
         assert a.numbers() == list(range(101))
 
 
@@ -166,7 +166,7 @@ async def test_a_burst_does_not_make_a_redis_unhealthy(redis: RedisProcess) -> N
             for _ in range(3000):
                 a.port.publish(b"cw:test", b"x" * 20_000)
             await asyncio.sleep(0)
-        await wait_until(lambda: len(b.got) == 6000, timeout=15)
+        await wait_until(lambda: len(b.received) == 6000, timeout=15)
         for member in (a, b):
             assert member.times("path lost") == 0
             assert member.gaps == []

@@ -78,7 +78,7 @@ async def test_under_load_no_subscription_is_lost(redis: RedisProcess) -> None:
             a.port.publish(b"%d" % number, b"y")
         a.port.publish(min(wanted), b"end")
         await wait_until(lambda: b.bodies(min(wanted))[-1:] == [b"end"])
-        assert {channel for channel, body in b.got if body == b"y"} == wanted
+        assert {channel for channel, body in b.received if body == b"y"} == wanted
 
 
 async def test_many_channels_are_subscribed_to_again_quickly(redis: RedisProcess) -> None:
@@ -129,7 +129,7 @@ async def test_a_subscriber_that_reads_too_slowly_gets_a_gap() -> None:
                 await wait_until(lambda: b.gaps)
                 # What still comes when it listens again may show the gap before a probe has shown that all is well.
                 await wait_until(lambda: b.port.is_listening(b"cw:test"))
-                assert len(b.got) < 100
+                assert len(b.received) < 100
 
 
 async def test_forbidden_channels_do_not_affect_the_others() -> None:
@@ -138,7 +138,7 @@ async def test_forbidden_channels_do_not_affect_the_others() -> None:
             for channel in (b"good:1", b"bad:\xff", b"good:2"):
                 a.subscribe(channel)
             await a.port.listening(b"good:2")
-            (failure,) = [value for _, value in a.told if isinstance(value, SubscriptionFailure)]
+            (failure,) = [value for _, value in a.events if isinstance(value, SubscriptionFailure)]
             assert (failure.url, failure.channel) == (redis.url, "bad:\\xff")
             assert "NOPERM" in failure.error
             with pytest.raises(BusUnavailable, match=r"bad:.*NOPERM"):
