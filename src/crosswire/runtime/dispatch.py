@@ -22,7 +22,7 @@ ReportFailure = Callable[[BaseException], None]
 
 
 class Outcome:
-    """What the listeners of one event gave: the first value that is not None, or the first failure.
+    """Outcome of the listeners of one event: the first value that is not None, or the first failure.
 
     Args:
         report: called with every exception that a listener raised.
