@@ -119,7 +119,7 @@ class Keepalive:
             self._is_last_check = False
 
     def _has_traffic(self, connection: Connection) -> bool:
-        """Whether bytes arrived or left since the last check."""
+        """Return whether bytes arrived or left since the last check."""
         before, self._traffic = self._traffic, connection.traffic
         arrived, unsent = self._traffic
         return before is not None and (arrived != before.arrived or unsent < before.unsent)

@@ -313,7 +313,7 @@ class Session:
             self.peer.pause_reading(self._resume_if_not_full)
 
     def _is_backlog_full(self) -> bool:
-        """Whether reading has to pause; later while the client is called, as its answer may be behind what waits."""
+        """Return whether reading must pause; later while the client is called, as its answer may be in the backlog."""
         times = CALLED_BACKLOGS if self.peer.awaits_answers else 1
         return self._backlog is not None and self._backlog.size > times * self._limits.max_message
 
