@@ -46,7 +46,12 @@ class Responder:
     """
 
     def __init__(
-        self, events: EventListeners, tasks: BackgroundTasks, *, warn_unhandled: bool = True, max_handlers: int = MAX_HANDLERS
+        self,
+        events: EventListeners,
+        tasks: BackgroundTasks,
+        *,
+        warn_unhandled: bool = True,
+        max_handlers: int = MAX_HANDLERS,
     ) -> None:
         self._events = events
         self._warn_unhandled = warn_unhandled
