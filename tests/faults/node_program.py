@@ -28,12 +28,12 @@ _STALLED = 0.5
 """Seconds of standing still that are not made up for with a burst of messages."""
 
 
-def say(what: str, **more: Any) -> None:
+def print_line(what: str, **more: Any) -> None:
     """Print a line for the test."""
     print(json.dumps({"what": what, "at": time.time(), **more}), flush=True)
 
 
-class Speaker:
+class Publisher:
     """Publishes numbered messages at a steady rate.
 
     Args:
@@ -111,19 +111,19 @@ def make_server(node: int, redis: Redis) -> Server:
 
     @server.cluster.on_join
     def joined(info: NodeInfo) -> None:
-        say("join", name=info.name)
+        print_line("join", name=info.name)
 
     @server.cluster.on_leave
     def left(info: NodeInfo, reason: str) -> None:
-        say("leave", name=info.name, reason=reason)
+        print_line("leave", name=info.name, reason=reason)
 
     @server.cluster.on_gap
     def gap(info: GapInfo) -> None:
-        say("gap", **info._asdict())
+        print_line("gap", **info._asdict())
 
     @server.cluster.on_bus_health
     def health(status: LinkStatus) -> None:
-        say("health", **status._asdict())
+        print_line("health", **status._asdict())
 
     return server
 
@@ -131,18 +131,18 @@ def make_server(node: int, redis: Redis) -> Server:
 async def main(options: dict[str, Any]) -> None:
     """Serve until stdin is closed."""
     server = make_server(options["node"], Redis(options["urls"], delivery=options["delivery"]))
-    speaker = Speaker(server, options["node"], Workload(**options["workload"]), Path(options["log"]))
+    speaker = Publisher(server, options["node"], Workload(**options["workload"]), Path(options["log"]))
     async with server:
-        say("ready", port=server.port)
+        print_line("ready", port=server.port)
         async for command in stdin_lines():
             if command == "publish":
                 speaker.start()
             elif command == "pause":
                 await speaker.stop()
-                say("paused")
+                print_line("paused")
             elif command == "report":
                 cluster = server.cluster
-                say("report", gaps=cluster.gaps, dropped=cluster.dropped, refused=cluster.refused)
+                print_line("report", gaps=cluster.gaps, dropped=cluster.dropped, refused=cluster.refused)
         await speaker.stop()
 
 

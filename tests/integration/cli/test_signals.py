@@ -30,7 +30,7 @@ def hanging(what: str, hook: str, *words: str, **environment: str) -> Iterator[R
         yield served
 
 
-def quickly(served: RunningProgram) -> int:
+def exit_code_soon(served: RunningProgram) -> int:
     began = time.monotonic()
     code = served.wait()
     assert time.monotonic() - began < SOON, served.output
@@ -43,7 +43,7 @@ def test_the_first_signal_ends_a_start(what: str, number: signal.Signals) -> Non
     with hanging(what, "on_start") as served:
         served.wait_for("web-1 hangs in on_start")
         served.signal(number)
-        assert quickly(served) == 0
+        assert exit_code_soon(served) == 0
 
 
 def test_the_first_signal_ends_the_start_of_the_first_worker_and_leaves_the_cluster(redis: RedisProcess) -> None:
@@ -52,7 +52,7 @@ def test_the_first_signal_ends_the_start_of_the_first_worker_and_leaves_the_clus
         served.wait_for("web-1 hangs in on_start")
         assert redis.command("PUBSUB", "CHANNELS", "hanging:*")
         served.signal(TERM)
-        assert quickly(served) == 0
+        assert exit_code_soon(served) == 0
         assert redis.command("PUBSUB", "CHANNELS", "hanging:*") == []
 
 
@@ -64,7 +64,7 @@ def test_the_first_signal_releases_an_embedded_redis() -> None:
     ):
         served.wait_for("web-1 hangs in on_start")
         served.signal(INT)
-        assert quickly(served) == 0
+        assert exit_code_soon(served) == 0
         deadline = time.monotonic() + SOON
         while list(Path(directory).rglob("redis.sock")):
             assert time.monotonic() < deadline
@@ -76,7 +76,7 @@ def test_the_first_signal_ends_an_import(number: signal.Signals) -> None:
     with hanging("waits", "on_start", HANG_IMPORT="1") as served:
         served.wait_for("the import hangs")
         served.signal(number)
-        assert quickly(served) == 0
+        assert exit_code_soon(served) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="which processes it has started is only known there")
@@ -89,7 +89,7 @@ def test_a_signal_while_a_worker_starts_prints_no_traceback(number: signal.Signa
             time.sleep(0.001)
         time.sleep(delay)  # whatever it does then
         served.signal(number)
-        assert quickly(served) == 0
+        assert exit_code_soon(served) == 0
 
 
 @SIGNALS
@@ -100,7 +100,7 @@ def test_a_second_signal_ends_a_stop(what: str, number: signal.Signals) -> None:
         served.signal(TERM)
         served.wait_for("web-1 hangs in on_stop")
         served.signal(number)
-        assert quickly(served) in (0, 1)
+        assert exit_code_soon(served) in (0, 1)
         assert served.output.count("hangs in on_stop") == 1
 
 
@@ -112,5 +112,5 @@ def test_a_second_signal_ends_a_stop_of_several_workers_that_can_not_be_cancelle
         served.wait_for("web-1 hangs in on_stop")
         served.wait_for("web-2 hangs in on_stop")
         served.signal(INT)
-        assert quickly(served) in (0, 1)
+        assert exit_code_soon(served) in (0, 1)
         assert served.output.count("hangs in on_stop") == 2

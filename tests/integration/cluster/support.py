@@ -105,7 +105,7 @@ async def received(peer: EventClient, last: str = "end") -> list[Any]:
     return events
 
 
-class Heard:
+class RecordingHandler:
     """A handler of nodes' events or of a hook that notes its calls."""
 
     def __init__(self, answer: Any = None) -> None:

@@ -9,7 +9,7 @@ import pytest
 from crosswire import ConfigError, InvalidPayload, Node, Redis, UsageError
 from crosswire.cluster.interface import Bus
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.support import Heard, make_server, running, running_nodes
+from tests.integration.cluster.support import RecordingHandler, make_server, running, running_nodes
 from tests.support.aio import wait_until
 from tests.support.record_channels import record_channels
 
@@ -18,7 +18,7 @@ async def test_every_subscriber_gets_a_message_and_the_publisher_too(bus: Bus) -
     server = make_server("c", bus)
     a, b = Node("a", bus=bus), Node("b", bus=bus)
     async with running(a, b, server):
-        heard = {name: Heard() for name in "abc"}
+        heard = {name: RecordingHandler() for name in "abc"}
         for node in (a, b, server.cluster):
             assert await node.subscribe("orders", heard[node.name]) is heard[node.name]
         for node in (a, b, server.cluster):  # whoever publishes: all listen when subscribe has returned
@@ -30,7 +30,7 @@ async def test_every_subscriber_gets_a_message_and_the_publisher_too(bus: Bus) -
 
 async def test_a_publisher_that_does_not_listen_hears_nothing(bus: Bus) -> None:
     async with running_nodes(bus, "a", "b") as (a, b):
-        heard = Heard()
+        heard = RecordingHandler()
         await b.subscribe("orders", heard)
         a.publish("orders", 1)
         a.publish("other", 2)
@@ -41,7 +41,7 @@ async def test_a_publisher_that_does_not_listen_hears_nothing(bus: Bus) -> None:
 
 async def test_several_handlers_of_a_channel_can_be_removed(bus: Bus, listened: Callable[[], dict[str, int]]) -> None:
     async with running_nodes(bus, "a", "b") as (a, b):
-        first, second = Heard(), Heard()
+        first, second = RecordingHandler(), RecordingHandler()
         await b.subscribe("orders", first)
         await b.subscribe("orders", second)
         b.unsubscribe("orders", first)
@@ -60,7 +60,7 @@ async def test_several_handlers_of_a_channel_can_be_removed(bus: Bus, listened: 
 
 async def test_subscribing_again_during_an_unsubscribe_keeps_listening(bus: Bus) -> None:
     async with running_nodes(bus, "a", "b") as (a, b):
-        heard = Heard()
+        heard = RecordingHandler()
         for number in range(50):
             await b.subscribe("orders", heard)
             b.unsubscribe("orders")
@@ -94,7 +94,7 @@ async def test_handlers_may_be_asynchronous_typed_and_broken(bus: Bus) -> None:
 
 async def test_subscriptions_live_on_after_a_restart_of_the_node(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,):
-        heard = Heard()
+        heard = RecordingHandler()
         b = Node("b", bus=bus)
         async with running(b):
             await b.subscribe("orders", heard)
@@ -110,7 +110,7 @@ async def test_misuse_raises_where_it_happens(bus: Bus) -> None:
             with pytest.raises(UsageError):
                 a.publish(channel)  # type: ignore[arg-type]
             with pytest.raises(UsageError):
-                await a.subscribe(channel, Heard())  # type: ignore[arg-type]
+                await a.subscribe(channel, RecordingHandler())  # type: ignore[arg-type]
         with pytest.raises(InvalidPayload):
             a.publish("orders", object())
         with pytest.raises(ConfigError):

@@ -20,7 +20,7 @@ from tests.integration.cluster.original import (
     encoded,
     foreign,
 )
-from tests.integration.cluster.support import Heard, client, clients, make_server, received, running
+from tests.integration.cluster.support import RecordingHandler, client, clients, make_server, received, running
 from tests.support.aio import wait_until
 from tests.support.record_channels import record_channels
 
@@ -79,7 +79,7 @@ async def test_recipients_of_messages_of_an_original(redis_process: RedisProcess
 async def test_an_invalid_message_is_refused_and_counted(redis_process: RedisProcess, format: str) -> None:
     bus = compat_bus(redis_process, format)
     b = make_server("b", bus)
-    heard = Heard()
+    heard = RecordingHandler()
     b.cluster.on("x", heard)
     bad: list[tuple[str, dict[str, Any]]] = [
         ("ws:private_socket", {}),  # for nobody
@@ -120,7 +120,7 @@ async def test_data_that_is_no_json_is_refused_where_a_client_wants_messagepack(
 
 async def test_recipients_of_events_of_an_original(redis_process: RedisProcess, format: str) -> None:
     node = Node("b", bus=compat_bus(redis_process, format))
-    heard = Heard()
+    heard = RecordingHandler()
     node.on("x", heard)
     async with running(node):
         publish_event(redis_process, format, payload="all")
@@ -226,7 +226,7 @@ async def test_a_message_that_the_original_lacks_is_refused_before_anybody_gets_
             with pytest.raises(UsageError, match=channel):
                 b.cluster.publish(channel)
             with pytest.raises(UsageError, match=channel):
-                await b.cluster.subscribe(channel, Heard())
+                await b.cluster.subscribe(channel, RecordingHandler())
         for data in (2**53, {"a": [-(2**53)]}, object()):
             with pytest.raises(InvalidPayload):
                 b.cluster.send("x", data)
@@ -255,7 +255,7 @@ async def test_an_answer_that_the_original_can_not_represent_is_an_error(
 
 async def test_an_answer_of_an_original_that_can_not_be_decoded_is_an_error(redis_process: RedisProcess) -> None:
     node = Node("b", bus=compat_bus(redis_process, "msgpack"))
-    node.on("x", Heard())
+    node.on("x", RecordingHandler())
     strange = msgspec.msgpack.Ext(5, b"?")
     async with running(node), record_channels(redis_process.port, BRIDGE) as heard:
         publish_event(redis_process, "msgpack", payload=strange, callbackId="c1")
@@ -349,7 +349,7 @@ async def test_handlers_of_channels_hear_what_originals_publish_and_their_own(
 ) -> None:
     bus = compat_bus(redis_process, format)
     a, b = Node("a", bus=bus), Node("b", bus=bus)
-    heard = {"a": Heard(), "b": Heard()}
+    heard = {"a": RecordingHandler(), "b": RecordingHandler()}
     async with running(a, b):
         for node in (a, b):
             await node.subscribe("orders", heard[node.name])

@@ -24,7 +24,7 @@ from tests.integration.cluster.original import (
     recorded,
     without_ids,
 )
-from tests.integration.cluster.support import Heard, client, received, running
+from tests.integration.cluster.support import RecordingHandler, client, received, running
 from tests.support.aio import wait_until
 from tests.support.record_channels import record_channels
 
@@ -126,7 +126,7 @@ async def test_what_the_original_published_reaches_our_clients(redis_process: Re
 async def test_what_the_original_published_reaches_our_node(redis_process: RedisProcess, format: str) -> None:
     bus = compat_bus(redis_process, format)
     b = adding_server("serverB", bus)
-    notes, orders = Heard(), Heard()
+    notes, orders = RecordingHandler(), RecordingHandler()
     b.cluster.on("note", notes)
     messages = [(channel, body) for channel, body in recorded(format) if channel in (BRIDGE, "orders")]
     asked = [each for each in messages if each[0] == BRIDGE and _sender(each, format) == "serverA"]

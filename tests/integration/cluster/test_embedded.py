@@ -303,7 +303,7 @@ async def test_the_redis_of_the_system_is_used_without_the_package(
 async def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _hide_the_package(monkeypatch)
     monkeypatch.setenv("PATH", str(directory.parent.parent))
-    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: _impatient_clock(directory / LOG)))
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: _clock_after_timeouts(directory / LOG)))
     program = directory.parent.parent / "redis-server"
     program.write_text("#!/bin/sh\necho no memory today\nexit 3\n")
     program.chmod(0o700)
@@ -311,7 +311,7 @@ async def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypat
         await EmbeddedRedis(SHOP).acquire()
 
 
-def _impatient_clock(log: Path) -> float:
+def _clock_after_timeouts(log: Path) -> float:
     """Return a time after all timeouts, once there is a log to quote."""
     over = log.exists() and "ended with 3" in log.read_text()
     return time.monotonic() + (1000 if over else 0)

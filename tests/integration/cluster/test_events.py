@@ -20,7 +20,14 @@ from crosswire import (
 from crosswire.cluster.interface import Bus
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.scripted_node import scripted_node
-from tests.integration.cluster.support import Heard, client, make_server, running, running_nodes, running_servers
+from tests.integration.cluster.support import (
+    RecordingHandler,
+    client,
+    make_server,
+    running,
+    running_nodes,
+    running_servers,
+)
 from tests.support.aio import wait_until
 from tests.support.record_channels import record_channels
 
@@ -54,7 +61,7 @@ async def test_recipients_of_an_event(bus: Bus) -> None:
             got.append(name)
 
         node.on("x", note)
-    ended = Heard()
+    ended = RecordingHandler()
     async with running(a, b, server):
         for node in (a, b, server.cluster):
             node.on("end", ended)
@@ -204,7 +211,7 @@ async def test_an_answer_of_another_node_is_ignored(bus: Bus) -> None:
 async def test_local_handlers_run_in_the_next_turn_and_without_redis(
     redis_bus: Redis, redis_process: RedisProcess
 ) -> None:
-    heard = Heard(answer="here")
+    heard = RecordingHandler(answer="here")
     async with running_nodes(redis_bus, "a") as (a,):
         a.on("x", heard)
         redis_process.pause()
@@ -252,7 +259,7 @@ MISUSE: list[Callable[[Node], Any]] = [
 AWAITED_MISUSE: list[Callable[[Node], Any]] = [
     lambda node: node.call("", "x"),
     lambda node: node.call("\ud800", "x"),
-    lambda node: node.subscribe("\ud800", Heard()),
+    lambda node: node.subscribe("\ud800", RecordingHandler()),
     lambda node: node.call("b", ""),
     lambda node: node.call("b", "$x"),
     lambda node: node.call("b", "x", timeout=-1),
@@ -270,7 +277,7 @@ async def test_misuse_raises_where_it_happens(bus: Bus) -> None:
             with pytest.raises(UsageError):
                 await use(a)
         with pytest.raises(UsageError):
-            a.on("$x", Heard())
+            a.on("$x", RecordingHandler())
         for work in (lambda: a.send("x", object()), lambda: a.stream("x", object()), lambda: a.send("x", 2**65)):
             with pytest.raises(InvalidPayload):
                 work()
@@ -280,11 +287,15 @@ async def test_misuse_raises_where_it_happens(bus: Bus) -> None:
 
 async def test_a_node_that_does_not_run_raises(bus: Bus) -> None:
     node = Node("a", bus=bus)
-    node.on("x", Heard())
+    node.on("x", RecordingHandler())
     for work in (lambda: node.send("x"), lambda: node.nodes, lambda: node.stream("x"), lambda: node.publish("x")):
         with pytest.raises(NotConnected, match="'a' has not been started"):
             work()
-    for waiting in (lambda: node.call("a", "x"), lambda: node.gather("x"), lambda: node.subscribe("x", Heard())):
+    for waiting in (
+        lambda: node.call("a", "x"),
+        lambda: node.gather("x"),
+        lambda: node.subscribe("x", RecordingHandler()),
+    ):
         with pytest.raises(NotConnected):
             await waiting()
     await node.stop()

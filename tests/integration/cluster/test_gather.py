@@ -8,7 +8,7 @@ import pytest
 from crosswire import EventError, InvalidPayload, Node, NodeGone
 from crosswire.cluster.interface import Bus
 from tests.integration.cluster.scripted_node import scripted_node
-from tests.integration.cluster.support import DETECTION_TIMEOUT, Heard, make_server, running, running_nodes
+from tests.integration.cluster.support import DETECTION_TIMEOUT, RecordingHandler, make_server, running, running_nodes
 from tests.support.aio import wait_until
 
 # Who answers what a asks: nodes a, b and server c; and who is missing.
@@ -179,7 +179,7 @@ async def test_many_gathers_at_the_same_time(bus: Bus) -> None:
 
 async def test_data_that_cannot_be_sent_leaves_nothing_waiting(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,):
-        heard = Heard()
+        heard = RecordingHandler()
         a.on("x", heard)
         with pytest.raises(InvalidPayload):
             await a.gather("x", object())

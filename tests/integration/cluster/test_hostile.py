@@ -31,7 +31,7 @@ from crosswire.core.envelopes import (
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.scripted_node import ScriptedNode, scripted_node
-from tests.integration.cluster.support import Heard, client, running_servers
+from tests.integration.cluster.support import RecordingHandler, client, running_servers
 from tests.support.aio import wait_until
 
 _NOTHING = envelopes.pack(None)
@@ -54,12 +54,12 @@ async def check_undisturbed(bus: Bus, disturb: Callable[[ScriptedNode, list[byte
     """Let a scripted node disturb a server, check that the server works, and return how much it refused."""
     async with running_servers(bus, "a", "b") as (a, b), client(a, "1") as peer, scripted_node(bus) as scripted:
         await peer.call("join", ["chat", "r"])
-        orders = Heard()
+        orders = RecordingHandler()
         await a.cluster.subscribe("orders", orders)
         a.cluster.on("x", lambda: "still here")
         disturb(scripted, all_channels(scripted.channels, a.cluster))
         scripted.say(scripted.channels.node("a"), Event("scripted", "last", _NOTHING))
-        last = Heard()
+        last = RecordingHandler()
         a.cluster.on("last", last)
         await wait_until(lambda: last.calls)
         assert await b.cluster.call("a", "x") == "still here"

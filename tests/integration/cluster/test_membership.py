@@ -14,7 +14,7 @@ from crosswire.core.membership import DEAD_AFTER, SUSPECT_AFTER
 from tests.integration.cluster.scripted_node import scripted_node
 from tests.integration.cluster.support import (
     DETECTION_TIMEOUT,
-    Heard,
+    RecordingHandler,
     client,
     make_server,
     running,
@@ -149,7 +149,7 @@ async def test_a_node_handles_nothing_until_its_name_is_its_own(bus: Bus, monkey
     set_default(monkeypatch, Members, "holder_timeout", 30)
     async with running_nodes(bus, "a") as (a,), scripted_node(bus, "b") as holder:
         await wait_until(lambda: "b" in a.nodes)
-        second, heard = Node("b", bus=bus), Heard()
+        second, heard = Node("b", bus=bus), RecordingHandler()
         second.on("x", heard)
         starting = asyncio.create_task(second.start())
         await wait_until(lambda: len(holder.beats) > 1 and holder.beats[-1].name == "b")  # it asks for its name
@@ -167,7 +167,7 @@ async def test_a_node_handles_nothing_until_its_name_is_its_own(bus: Bus, monkey
 async def test_events_for_a_name_that_is_taken_over_are_handled_by_the_started_node(bus: Bus) -> None:
     async with running_nodes(bus, "a") as (a,), scripted_node(bus, "b") as holder:
         await wait_until(lambda: "b" in a.nodes)
-        successor, heard = Node("b", bus=bus), Heard()
+        successor, heard = Node("b", bus=bus), RecordingHandler()
         successor.on("nodes", lambda: sorted(successor.nodes))
         successor.on("tell", lambda: successor.send("told", to="a"))
         successor.on("publish", lambda: successor.publish("orders"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from crosswire import EventError, InvalidPayload, Limits, MemoryBus, Node, NotConnected, Server, Socket, UsageError
 from crosswire.cluster.interface import Bus
 from crosswire.testing import connect
-from tests.integration.cluster.support import Heard, client, connection_of, make_server, running
+from tests.integration.cluster.support import RecordingHandler, client, connection_of, make_server, running
 from tests.support import aio
 
 Call = Callable[[Server, Node, Socket], Any]
@@ -48,7 +48,7 @@ CALLS: dict[str, Call] = {
     "node.gather": lambda server, node, socket: node.gather("x"),
     "node.stream": lambda server, node, socket: node.stream("x"),
     "node.publish": lambda server, node, socket: node.publish("x"),
-    "node.subscribe": lambda server, node, socket: node.subscribe("x", Heard()),
+    "node.subscribe": lambda server, node, socket: node.subscribe("x", RecordingHandler()),
     "node.unsubscribe": lambda server, node, socket: node.unsubscribe("x"),
 }
 
@@ -227,7 +227,7 @@ async def _wrong(server: Server, socket: Socket, what: str) -> None:
 
 async def test_a_handler_that_can_not_subscribe_is_not_kept(bus: Bus) -> None:
     async with running(node := Node("n", bus=bus)):
-        kept, not_kept = Heard(), Heard()
+        kept, not_kept = RecordingHandler(), RecordingHandler()
         await node.subscribe("c", kept)
 
         async def fails(*_args: object) -> None:

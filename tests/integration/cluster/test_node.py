@@ -8,7 +8,14 @@ import pytest
 from crosswire import ConfigError, EventError, MemoryBus, Node, NodeGone, NotConnected, Redis, Server, UsageError
 from crosswire.cluster.interface import Bus
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.support import Heard, client, make_server, running, running_nodes, running_servers
+from tests.integration.cluster.support import (
+    RecordingHandler,
+    client,
+    make_server,
+    running,
+    running_nodes,
+    running_servers,
+)
 from tests.support.aio import wait_until
 
 
@@ -21,7 +28,7 @@ async def test_a_single_node_gets_its_own_requests() -> None:
         assert list(node.nodes) == ["a"]
         with pytest.raises(NodeGone):
             await node.call("b", "x")
-        heard = Heard()
+        heard = RecordingHandler()
         await node.subscribe("orders", heard)
         node.publish("orders", 4)
         await wait_until(lambda: heard.calls == [("a", 4)])
@@ -98,7 +105,7 @@ async def test_stop_waits_for_handlers_and_cancels_those_that_take_too_long(bus:
 
 
 async def test_messages_published_just_before_the_stop_arrive(bus: Bus) -> None:
-    heard = Heard()
+    heard = RecordingHandler()
     async with running_servers(bus, "a") as (a,), client(a, "1") as peer:
         a.cluster.on("x", heard)
         for number in range(10):

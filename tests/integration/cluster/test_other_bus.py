@@ -9,7 +9,14 @@ import pytest
 from crosswire import ConfigError, Node
 from crosswire.testing import connect
 from crosswire.types import GapInfo
-from tests.integration.cluster.support import Heard, client, connection_of, make_server, running, running_nodes
+from tests.integration.cluster.support import (
+    RecordingHandler,
+    client,
+    connection_of,
+    make_server,
+    running,
+    running_nodes,
+)
 from tests.support.aio import wait_until
 from tests.support.tcp_bus import tcp_bus
 
@@ -33,7 +40,7 @@ async def test_the_name_of_a_node_that_is_gone_is_free() -> None:
 
 async def test_calls_are_answered_once_and_messages_come_in_order() -> None:
     async with tcp_bus() as (bus, _), running_nodes(bus, "a", "b") as (a, b):
-        heard = Heard(answer="yes")
+        heard = RecordingHandler(answer="yes")
         b.on("x", heard)
         for number in range(100):
             a.send("x", number, to="b")
@@ -74,7 +81,7 @@ async def test_a_gap_names_the_room_or_the_user_whose_message_is_missing() -> No
 
 async def test_what_is_sent_while_the_bus_is_away_arrives_when_it_is_back() -> None:
     async with tcp_bus() as (bus, broker), running_nodes(bus, "a", "b") as (a, b):
-        heard, gaps = Heard(), list[GapInfo]()
+        heard, gaps = RecordingHandler(), list[GapInfo]()
         b.on("x", heard)
         a.on_gap(gaps.append)
         broker.disconnect(b"tcp.n:a")

@@ -13,7 +13,7 @@ import pytest
 from crosswire import BusUnavailable, GapInfo, Heartbeat, LinkStatus, Node, Redis, Server
 from crosswire.core.membership import DEAD_AFTER
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.cluster.support import Heard, client, make_server, running, running_nodes
+from tests.integration.cluster.support import RecordingHandler, client, make_server, running, running_nodes
 from tests.support.aio import wait_until
 
 RECOVERY = 2.0
@@ -47,7 +47,7 @@ async def outage(redis: RedisProcess, *nodes: Node) -> AsyncIterator[None]:
 
 async def test_local_delivery_goes_on_during_an_outage(redis: RedisProcess) -> None:
     a = make_server("a", bus_over(redis))
-    heard = Heard(answer=1)
+    heard = RecordingHandler(answer=1)
     a.cluster.on("x", heard)
     async with running(a), client(a, "1") as peer, outage(redis, a.cluster):
         a.user("1").send("u")
@@ -94,7 +94,7 @@ async def test_audiences_name_the_nodes_that_can_not_be_reached(redis: RedisProc
 async def test_messages_sent_during_an_outage_arrive_afterwards(redis: RedisProcess) -> None:
     bus = bus_over(redis)
     a, b = make_server("a", bus), make_server("b", bus)
-    heard = Heard()
+    heard = RecordingHandler()
     b.cluster.on("x", heard)
     async with running(a, b), client(b, "1") as peer:
         async with outage(redis, a.cluster, b.cluster):
@@ -109,7 +109,7 @@ async def test_messages_sent_during_an_outage_arrive_afterwards(redis: RedisProc
 @pytest.mark.parametrize("overflow", ["drop", "raise"])
 async def test_a_full_buffer_drops_or_raises_and_counts(redis: RedisProcess, overflow: str) -> None:
     bus = bus_over(redis, buffer=20_000, overflow=overflow)
-    heard = Heard()
+    heard = RecordingHandler()
     async with running_nodes(bus, "a", "b") as (a, b):
         b.on("x", heard)
         raised = 0
@@ -131,7 +131,7 @@ async def test_a_full_buffer_drops_or_raises_and_counts(redis: RedisProcess, ove
 async def test_a_message_refused_by_a_full_buffer_leaves_no_gap(redis: RedisProcess) -> None:
     bus = bus_over(redis, buffer=20_000, overflow="raise")
     a, b = make_server("a", bus), make_server("b", bus)
-    heard, gaps = Heard(), list[GapInfo]()
+    heard, gaps = RecordingHandler(), list[GapInfo]()
     b.cluster.on("x", heard)
     b.cluster.on_gap(gaps.append)
     everybody = ["own", *map(str, range(10))]
@@ -165,7 +165,7 @@ async def test_everything_works_again_soon_after_the_outage(redis: RedisProcess)
     a.cluster.on_gap(gaps.append)
     loop = asyncio.get_running_loop()
     async with running(a, b), client(b, "1") as peer:
-        await b.cluster.subscribe("orders", orders := Heard())
+        await b.cluster.subscribe("orders", orders := RecordingHandler())
         await peer.call("join", ["chat", "r"])
         incarnations = {name: info.incarnation for name, info in a.cluster.nodes.items()}
         async with outage(redis, a.cluster, b.cluster):

@@ -8,7 +8,7 @@ import pytest
 from crosswire import EventError, InvalidPayload, Node, Reply
 from crosswire.cluster.interface import Bus
 from tests.integration.cluster.scripted_node import scripted_node
-from tests.integration.cluster.support import Heard, make_server, running, running_nodes
+from tests.integration.cluster.support import RecordingHandler, make_server, running, running_nodes
 from tests.support.aio import wait_until
 
 # Who answers what a asks: nodes a, b and server c; and who is missing.
@@ -106,7 +106,7 @@ async def test_a_node_that_answers_twice_counts_once(bus: Bus) -> None:
 
 async def test_replies_that_came_can_be_read_later(bus: Bus) -> None:
     async with running_nodes(bus, "a", "b", "c") as nodes:
-        heard = Heard(answer=1)
+        heard = RecordingHandler(answer=1)
         for node in nodes:
             node.on("x", heard)
         stream = nodes[0].stream("x")

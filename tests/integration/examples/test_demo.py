@@ -61,7 +61,7 @@ def visitor(address: str, name: str, key: str = "mine") -> Client:
     return Client(f"ws://{address}", params={"name": name, "key": key})
 
 
-class Ear:
+class EventRecorder:
     """Notes what a client hears, by event."""
 
     def __init__(self, client: Client, *events: str) -> None:
@@ -104,9 +104,9 @@ async def test_a_visitor_talks_in_rooms_to_users_and_to_everyone(demo: Script) -
     address = address_of(demo)
 
     client = visitor(address, "Nora")
-    ear = Ear(client, "welcome", "said", "poll", "polled", "joined")
+    recorder = EventRecorder(client, "welcome", "said", "poll", "polled", "joined")
     async with client:
-        welcome = await ear.wait_for("welcome", you="Nora")
+        welcome = await recorder.wait_for("welcome", you="Nora")
         vitals = welcome["vitals"]
         assert vitals["node"] == "node-1"
         assert {"name": "Ada", "bot": True, "node": "node-1"} in welcome["people"]
@@ -121,13 +121,13 @@ async def test_a_visitor_talks_in_rooms_to_users_and_to_everyone(demo: Script) -
         joined = await client.call("join", {"room": "lobby"})
         assert {"Ada", "Nora"} <= set(joined["members"])
 
-        await ear.wait_for("said", to="room", name="lobby")  # the talk goes on
-        await ear.wait_for("said", to="user", **{"from": "Ada"})  # she welcomes us
+        await recorder.wait_for("said", to="room", name="lobby")  # the talk goes on
+        await recorder.wait_for("said", to="user", **{"from": "Ada"})  # she welcomes us
         await client.call("say", {"to": "user", "name": "Basho", "text": "Are you there?"})
-        answer = await ear.wait_for("said", to="user", **{"from": "Basho"})
+        answer = await recorder.wait_for("said", to="user", **{"from": "Basho"})
         assert "Nora" in answer["text"]
         await client.call("say", {"to": "everyone", "text": "Hello!\x1b[2J"})
-        await ear.wait_for("said", to="everyone", **{"from": "Nora"})
+        await recorder.wait_for("said", to="everyone", **{"from": "Nora"})
     demo.wait_for(r"private +Nora to Basho, 14 characters")  # its text stays between the two
     demo.wait_for(r"everyone +Nora: Hello!\ufffd\[2J")  # a terminal would obey the escape
     demo.wait_for(r"Nora is gone")
@@ -138,13 +138,13 @@ async def test_a_room_is_asked_and_hears_the_result(demo: Script) -> None:
 
     voter, silent = visitor(address, "Nora"), visitor(address_of(demo, "node-2"), "Omar")
     voter.on("poll", lambda poll: poll["options"][1])
-    ear = Ear(voter, "polled")
+    recorder = EventRecorder(voter, "polled")
     async with voter, silent:
         for client in (voter, silent):
             await client.call("join", {"room": "quiet corner"})
         question = {"room": "quiet corner", "question": "Stay?", "options": ["No", "Yes"], "seconds": 2}
         assert await voter.call("ask", question) == {"No": 0, "Yes": 1}
-        polled = await ear.wait_for("polled", room="quiet corner")
+        polled = await recorder.wait_for("polled", room="quiet corner")
         assert (polled["votes"], polled["silent"]) == ({"No": 0, "Yes": 1}, 1)
     demo.wait_for(r"#quiet corner +Stay\? No 0, Yes 1 +1 did not answer")
 
@@ -189,9 +189,9 @@ async def test_a_visitor_with_the_same_key_keeps_the_name(demo: Script, node: st
     closed: asyncio.Queue[Close] = asyncio.Queue()
     first, second = visitor(address_of(demo), name), visitor(address_of(demo, node), name)
     first.on_close(closed.put_nowait)
-    ear = Ear(first, "welcome")
+    recorder = EventRecorder(first, "welcome")
     async with first:
-        await ear.wait_for("welcome")  # the newer connection is the one that is let in later
+        await recorder.wait_for("welcome")  # the newer connection is the one that is let in later
         async with second:
             result = await asyncio.wait_for(closed.get(), 20)
     assert result.code == 4012
@@ -203,19 +203,19 @@ async def test_people_on_different_nodes_meet(demo: Script) -> None:
     addresses = [address_of(demo, node) for node in NODES]
 
     people = [visitor(address, f"Guest {number}") for number, address in enumerate(addresses)]
-    ears = [Ear(person, "said", "joined", "went") for person in people]
+    recorders = [EventRecorder(person, "said", "joined", "went") for person in people]
     async with people[0], people[2]:
         async with people[1]:
             joined = [await person.call("join", {"room": "attic"}) for person in people]
             assert set(joined[-1]["members"]) == {"Guest 0", "Guest 1", "Guest 2"}
             await people[1].call("say", {"to": "room", "name": "attic", "text": "Up here!"})
             await people[1].call("say", {"to": "user", "name": "Guest 2", "text": "Psst"})
-        for ear in ears:
-            await ear.wait_for("said", name="attic", text="Up here!", **{"from": "Guest 1"})
-        await ears[2].wait_for("said", to="user", text="Psst")
-        for ear in (ears[0], ears[2]):
-            await ear.wait_for("went", name="Guest 1", node="node-2")
-        assert "Psst" not in {said["text"] for said in ears[0].heard["said"]}
+        for recorder in recorders:
+            await recorder.wait_for("said", name="attic", text="Up here!", **{"from": "Guest 1"})
+        await recorders[2].wait_for("said", to="user", text="Psst")
+        for recorder in (recorders[0], recorders[2]):
+            await recorder.wait_for("went", name="Guest 1", node="node-2")
+        assert "Psst" not in {said["text"] for said in recorders[0].heard["said"]}
 
 
 async def test_a_node_that_is_killed_loses_nobody_and_comes_back() -> None:
@@ -224,41 +224,41 @@ async def test_a_node_that_is_killed_loses_nobody_and_comes_back() -> None:
         node_1, node_2 = place_of(demo, "node-1"), place_of(demo, "node-2")
 
         watcher, moving = visitor(node_1.address, "Vera"), visitor(node_2.address, "Milan")
-        ear = Ear(watcher, "welcome", "said", "arrived", "vitals")
+        recorder = EventRecorder(watcher, "welcome", "said", "arrived", "vitals")
         lost = asyncio.Event()
         moving.on_close(lost.set)
         async with watcher:
-            await ear.wait_for("welcome", you="Vera")
+            await recorder.wait_for("welcome", you="Vera")
             async with moving:
                 await moving.call("say", {"to": "everyone", "text": "I was on node-2"})
-                await ear.wait_for("said", text="I was on node-2")
+                await recorder.wait_for("said", text="I was on node-2")
                 os.kill(node_2.pid, signal.SIGKILL)
                 await asyncio.wait_for(lost.wait(), 20)
-            await ear.wait_for("arrived", name="Basho", node="node-3")  # a bot goes to the next node
+            await recorder.wait_for("arrived", name="Basho", node="node-3")  # a bot goes to the next node
             async with visitor(node_1.address, "Milan"):
-                await ear.wait_for("arrived", name="Milan", node="node-1")
-            await aio.wait_until(lambda: restarted(ear, node_2), timeout=20)
+                await recorder.wait_for("arrived", name="Milan", node="node-1")
+            await aio.wait_until(lambda: restarted(recorder, node_2), timeout=20)
         assert int(demo.wait_for(r"node-2 is back at http://\S+ +pid (\d+)")[1]) != node_2.pid
         assert "node-2 ended with SIGKILL" in demo.output
 
         # Visit the node that is back.
         watcher, late = visitor(node_1.address, "Vera"), visitor(node_2.address, "Late")
-        ear, welcomed = Ear(watcher, "welcome", "said"), Ear(late, "welcome")
+        recorder, welcomed = EventRecorder(watcher, "welcome", "said"), EventRecorder(late, "welcome")
         async with watcher, late:
-            await ear.wait_for("welcome", you="Vera")
+            await recorder.wait_for("welcome", you="Vera")
             welcome = await welcomed.wait_for("welcome", you="Late")
             assert welcome["vitals"]["node"] == "node-2"
             assert "I was on node-2" in {said["text"] for said in welcome["recent"]}  # the others kept it
             assert {person["node"] for person in welcome["people"]} == set(NODES)
             await late.call("say", {"to": "everyone", "text": "And I am again"})
-            await ear.wait_for("said", text="And I am again", **{"from": "Late"})
+            await recorder.wait_for("said", text="And I am again", **{"from": "Late"})
         assert demo.interrupt() == 0
         assert "Traceback" not in demo.output
 
 
-def restarted(ear: Ear, before: Place) -> bool:
+def restarted(recorder: EventRecorder, before: Place) -> bool:
     """Whether a node that was killed is said to be there again, where it was."""
-    nodes = [node for vitals in ear.heard["vitals"] for node in vitals["nodes"]]
+    nodes = [node for vitals in recorder.heard["vitals"] for node in vitals["nodes"]]
     return any(node["port"] == before.port and node["pid"] != before.pid for node in nodes)
 
 
@@ -268,21 +268,21 @@ async def test_visitors_kill_a_redis_and_a_node_and_nothing_is_lost() -> None:
         node_1, node_2 = place_of(demo, "node-1"), place_of(demo, "node-2")
 
         killer, hearer = visitor(node_1.address, "Vera"), visitor(place_of(demo, "node-3").address, "Milan")
-        ear = Ear(hearer, "welcome", "said", "vitals")
+        recorder = EventRecorder(hearer, "welcome", "said", "vitals")
 
         def healthy() -> list[bool]:
-            return [redis["healthy"] for redis in ear.heard["vitals"][-1]["redis"]]
+            return [redis["healthy"] for redis in recorder.heard["vitals"][-1]["redis"]]
 
         async with killer, hearer:
-            await ear.wait_for("welcome", you="Milan")
+            await recorder.wait_for("welcome", you="Milan")
             await killer.call("kill", {"name": "redis-1"})
-            await aio.wait_until(lambda: ear.heard["vitals"] and healthy() == [False, True], timeout=20)
+            await aio.wait_until(lambda: recorder.heard["vitals"] and healthy() == [False, True], timeout=20)
             await killer.call("say", {"to": "everyone", "text": "By the other one"})
-            await ear.wait_for("said", text="By the other one")
+            await recorder.wait_for("said", text="By the other one")
             await aio.wait_until(lambda: healthy() == [True, True], timeout=20)
             for _ in range(2):  # by two visitors at once, say
                 await killer.call("kill", {"name": "node-2"})
-            await aio.wait_until(lambda: restarted(ear, node_2), timeout=20)
+            await aio.wait_until(lambda: restarted(recorder, node_2), timeout=20)
             for name in REDIS:  # none is left to answer through
                 await killer.call("kill", {"name": name})
             await aio.wait_until(lambda: healthy() == [False, False], timeout=20)
@@ -312,17 +312,17 @@ async def test_a_visitor_during_an_outage_of_redis_sees_everybody_afterwards() -
         valkeys = [place_of(demo, name).pid for name in REDIS]
 
         client = visitor(address, "Vera")
-        ear = Ear(client, "welcome", "picture")
+        recorder = EventRecorder(client, "welcome", "picture")
         for pid in valkeys:
             os.kill(pid, signal.SIGSTOP)
         async with client:
             try:
-                await ear.wait_for("welcome", you="Vera")
+                await recorder.wait_for("welcome", you="Vera")
             finally:
                 for pid in valkeys:
                     os.kill(pid, signal.SIGCONT)
             await aio.wait_until(
-                lambda: any({"Vera", "Ada", "Basho"} <= names(each) for each in ear.heard["picture"]), timeout=20
+                lambda: any({"Vera", "Ada", "Basho"} <= names(each) for each in recorder.heard["picture"]), timeout=20
             )
 
 

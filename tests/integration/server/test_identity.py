@@ -13,7 +13,7 @@ REPLACED = Close(4012, "replaced by a newer connection of the same user")
 REFUSED = Close(4012, "the user is connected already")
 
 
-def identifying(duplicates: str = "replace") -> tuple[Server, HookRecorder]:
+def identifying_server(duplicates: str = "replace") -> tuple[Server, HookRecorder]:
     server = make_server(duplicates=duplicates)
 
     @server.on("login")
@@ -31,7 +31,7 @@ def identifying(duplicates: str = "replace") -> tuple[Server, HookRecorder]:
 
 
 async def test_identify_makes_the_socket_reachable_under_its_user() -> None:
-    server, recorder = identifying()
+    server, recorder = identifying_server()
     async with server, connect(server) as peer:
         before = await peer.call("me")
         assert await peer.call("login", "7") == "7"
@@ -44,7 +44,7 @@ async def test_identify_makes_the_socket_reachable_under_its_user() -> None:
 
 
 async def test_identify_keeps_the_rooms() -> None:
-    server, _ = identifying()
+    server, _ = identifying_server()
     async with server, connect(server, "1") as peer:
         await peer.call("join", "a")
         await peer.call("login", "7")
@@ -58,7 +58,7 @@ async def test_identify_keeps_the_rooms() -> None:
 
 async def test_identify_as_the_same_user_changes_nothing() -> None:
     for mode in ("replace", "refuse", "allow"):
-        server, _ = identifying(mode)
+        server, _ = identifying_server(mode)
         async with server, connect(server, "7") as peer:
             await peer.call("join", "a")
             assert await peer.call("login", "7") == "7"
@@ -68,7 +68,7 @@ async def test_identify_as_the_same_user_changes_nothing() -> None:
 
 @pytest.mark.parametrize("user", ["", 5, None, b"x"])
 async def test_identify_takes_a_name(user: Any) -> None:
-    server, recorder = identifying()
+    server, recorder = identifying_server()
     async with server, connect(server, "1"):
         with pytest.raises(UsageError):
             await recorder.connected[0].identify(user)
@@ -76,7 +76,7 @@ async def test_identify_takes_a_name(user: Any) -> None:
 
 
 async def test_identify_on_a_closed_socket() -> None:
-    server, recorder = identifying()
+    server, recorder = identifying_server()
     async with server:
         async with connect(server, "1"):
             pass
@@ -88,7 +88,7 @@ async def test_identify_on_a_closed_socket() -> None:
 
 @pytest.mark.parametrize("how", ["connect", "identify"])
 async def test_replace_closes_the_older_connection(how: str) -> None:
-    server, recorder = identifying("replace")
+    server, recorder = identifying_server("replace")
     async with server, connect(server, "1") as old, connect(server, "1" if how == "connect" else "2") as new:
         if how == "identify":
             await new.call("login", "1")
@@ -103,7 +103,7 @@ async def test_replace_closes_the_older_connection(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["connect", "identify"])
 async def test_refuse_closes_the_newer_connection(how: str) -> None:
-    server, recorder = identifying("refuse")
+    server, recorder = identifying_server("refuse")
     async with server, connect(server, "1") as old, connect(server, "1" if how == "connect" else "2") as new:
         await old.call("join", "a")
         if how == "identify":
@@ -123,7 +123,7 @@ async def test_refuse_closes_the_newer_connection(how: str) -> None:
 
 
 async def test_a_refused_identify_raises_and_keeps_user_and_rooms() -> None:
-    server, recorder = identifying("refuse")
+    server, recorder = identifying_server("refuse")
     rooms = list[dict[str, set[str]]]()
     server.on_disconnect(lambda socket: rooms.append(socket.rooms))
     async with server, connect(server, "1"), connect(server, "2") as new:
@@ -140,7 +140,7 @@ async def test_a_refused_identify_raises_and_keeps_user_and_rooms() -> None:
 
 @pytest.mark.parametrize("how", ["connect", "identify"])
 async def test_allow_keeps_both_connections(how: str) -> None:
-    server, recorder = identifying("allow")
+    server, recorder = identifying_server("allow")
     async with server, connect(server, "1") as old, connect(server, "1" if how == "connect" else "2") as new:
         await new.call("login", "1")
         server.user("1").send("hi")
@@ -165,7 +165,7 @@ async def test_allow_keeps_both_connections(how: str) -> None:
 async def test_a_late_end_of_the_old_connection_does_not_affect_the_new(
     ending: Literal["late close frame", "reset", "silence"],
 ) -> None:
-    server, recorder = identifying("replace")
+    server, recorder = identifying_server("replace")
     async with server, raw_connect(server, "1") as old:
         old.send_event("join", "a", callbackId="j")
         assert (await old.frame())[0] == 1
@@ -190,14 +190,14 @@ async def test_a_late_end_of_the_old_connection_does_not_affect_the_new(
 
 
 async def test_a_replaced_connection_gets_no_more_messages() -> None:
-    server, _ = identifying("replace")
+    server, _ = identifying_server("replace")
     async with server, raw_connect(server, "1") as old, connect(server, "1"):
         server.user("1").send("for the new one")
         assert await old.until_close() == (4012, [])
 
 
 async def test_calls_to_the_old_connection_end_when_it_is_replaced() -> None:
-    server, recorder = identifying("replace")
+    server, recorder = identifying_server("replace")
     async with server, raw_connect(server, "1"):
         call = asyncio.create_task(recorder.connected[0].call("ask"))
         await asyncio.sleep(0)
@@ -207,7 +207,7 @@ async def test_calls_to_the_old_connection_end_when_it_is_replaced() -> None:
 
 
 async def test_a_duplicate_takes_over_many_times() -> None:
-    server, recorder = identifying("replace")
+    server, recorder = identifying_server("replace")
     async with server:
         for _ in range(20):
             async with connect(server, "1") as peer, connect(server, "1") as newer:

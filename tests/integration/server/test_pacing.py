@@ -17,7 +17,7 @@ PART, PARTS = "x" * 64 * 1024, 190
 LIMITS = Limits(outbox=256 * 1024)
 
 
-def snapshots(*, paced: bool, told: Callable[[BaseException], object] = print) -> Server:
+def snapshot_server(*, paced: bool, told: Callable[[BaseException], object] = print) -> Server:
     """A server that sends 12 MB to who asks for it."""
     server = make_server(limits=LIMITS)
 
@@ -44,7 +44,7 @@ async def read_slowly(peer: RawPeer) -> list[tuple[int, bytes]]:
 
 
 async def test_a_large_snapshot_reaches_a_slow_client_whole() -> None:
-    server = snapshots(paced=True)
+    server = snapshot_server(paced=True)
     async with server, raw_connect(server, receive_buffer=16 * 1024) as peer:
         peer.send_event("snapshot")
         frames = await read_slowly(peer)
@@ -53,7 +53,7 @@ async def test_a_large_snapshot_reaches_a_slow_client_whole() -> None:
 
 
 async def test_a_client_is_dropped_without_pacing() -> None:
-    server = snapshots(paced=False)
+    server = snapshot_server(paced=False)
     recorder = HookRecorder(server)
     async with server, raw_connect(server, receive_buffer=16 * 1024) as peer:
         peer.send_event("snapshot")
@@ -78,7 +78,7 @@ async def test_a_snapshot_in_on_connect_is_paced_too() -> None:
 @pytest.mark.parametrize("end", ["close", "leave", "abort", "stop"])
 async def test_drained_returns_false_when_the_connection_ends(end: str) -> None:
     errors: list[BaseException] = []
-    server = snapshots(paced=True, told=errors.append)
+    server = snapshot_server(paced=True, told=errors.append)
     async with server, raw_connect(server, "1", receive_buffer=16 * 1024) as peer:
         peer.send_event("snapshot")
         (socket,) = server.sockets

@@ -14,14 +14,14 @@ PROBE = Heartbeat(probe=0.5)
 LOCKED_OUT = (4012, "the user is connected already")
 
 
-def refusing() -> tuple[Server, HookRecorder]:
+def refusing_server() -> tuple[Server, HookRecorder]:
     server = make_server(duplicates="refuse", heartbeat=PROBE)
     server.on("hello", lambda: "hi")
     return server, HookRecorder(server)
 
 
 async def test_a_living_connection_refuses_a_newer_one_at_once() -> None:
-    server, recorder = refusing()
+    server, recorder = refusing_server()
     async with server, connect(server, "1") as old, connect(server, "1") as new:
         assert (await new.closed())[:2] == LOCKED_OUT
         assert await old.call("hello") == "hi"
@@ -29,7 +29,7 @@ async def test_a_living_connection_refuses_a_newer_one_at_once() -> None:
 
 
 async def test_a_dead_connection_is_dropped_for_a_newer_one() -> None:
-    server, recorder = refusing()
+    server, recorder = refusing_server()
     async with server, raw_connect(server, "1"), connect(server, "1") as new:
         assert await new.call("hello") == "hi"
         await wait_until(lambda: recorder.closes)
@@ -38,7 +38,7 @@ async def test_a_dead_connection_is_dropped_for_a_newer_one() -> None:
 
 
 async def test_a_message_instead_of_a_pong_shows_that_the_older_one_lives() -> None:
-    server, _ = refusing()
+    server, _ = refusing_server()
     async with server, raw_connect(server, "1") as old, connect(server, "1") as new:
         assert (await old.frame())[0] == PING
         old.send_event("hello")
@@ -46,7 +46,7 @@ async def test_a_message_instead_of_a_pong_shows_that_the_older_one_lives() -> N
 
 
 async def test_a_part_of_a_message_shows_that_the_older_one_lives() -> None:
-    server, _ = refusing()
+    server, _ = refusing_server()
     async with server, raw_connect(server, "1") as old, connect(server, "1") as new:
         assert (await old.frame())[0] == PING
         old.writer.write(client_frame(TEXT, b"x" * 1000)[:100])
@@ -54,7 +54,7 @@ async def test_a_part_of_a_message_shows_that_the_older_one_lives() -> None:
 
 
 async def test_one_of_several_that_come_during_a_probe_stays() -> None:
-    server, recorder = refusing()
+    server, recorder = refusing_server()
     async with (
         server,
         raw_connect(server, "1"),
@@ -69,7 +69,7 @@ async def test_one_of_several_that_come_during_a_probe_stays() -> None:
 
 
 async def test_a_connection_that_ends_during_the_probe_leaves_nothing_behind() -> None:
-    server, recorder = refusing()
+    server, recorder = refusing_server()
     async with server, raw_connect(server, "1"):
         async with connect(server, "1"):
             pass
@@ -81,7 +81,7 @@ async def test_a_connection_that_ends_during_the_probe_leaves_nothing_behind() -
 
 @pytest.mark.parametrize("alive", [True, False])
 async def test_identify_probes_the_older_connection_too(alive: bool) -> None:
-    server, recorder = refusing()
+    server, recorder = refusing_server()
     outcomes: list[object] = []
 
     @server.on("become")
@@ -108,7 +108,7 @@ async def test_identify_probes_the_older_connection_too(alive: bool) -> None:
 
 
 async def test_the_same_user_again_by_identify_is_no_duplicate() -> None:
-    server, _ = refusing()
+    server, _ = refusing_server()
     async with server, connect(server, "1") as peer:
         assert await peer.call("hello") == "hi"
         (socket,) = server.sockets

@@ -151,7 +151,7 @@ def running(kind: str, when: str, how: str, redis: str = "") -> Iterator[Running
         watched.stop()
 
 
-def quickly(watched: RunningProgram) -> int:
+def exit_code_soon(watched: RunningProgram) -> int:
     """Wait for its end, which must not take long, and return the exit code."""
     began = time.monotonic()
     code = watched.wait()
@@ -169,7 +169,7 @@ def test_the_first_signal_ends_a_start(kind: str, how: str, number: signal.Signa
     with running(kind, "on_start", how) as it:
         it.wait_for("on_start began")
         it.signal(number)
-        assert quickly(it) == 0
+        assert exit_code_soon(it) == 0
         assert it.output.endswith("after run\n")
         assert "Traceback" not in it.output
         assert "on_stop ran" not in it.output
@@ -182,7 +182,7 @@ def test_the_first_signal_ends_a_start_that_blocks_the_main_thread(kind: str, nu
     with running(kind, "on_start", "blocks_while_another_thread_takes_signals") as it:
         it.wait_for("blocked")
         it.signal(number)
-        assert quickly(it) == 0
+        assert exit_code_soon(it) == 0
         assert it.output.endswith("after run\n")
         assert "Traceback" not in it.output
 
@@ -192,7 +192,7 @@ def test_the_first_signal_ends_a_start_that_can_not_be_cancelled(how: str) -> No
     with running("server", "on_start", how) as it:
         it.wait_for("on_start began")
         it.signal(TERM)
-        assert quickly(it) == 128 + TERM
+        assert exit_code_soon(it) == 128 + TERM
         assert "exits" in it.output
 
 
@@ -201,14 +201,14 @@ def test_a_second_signal_ends_such_a_start_at_once() -> None:
         it.wait_for("on_start began")
         it.signal(INT)
         it.signal(INT)
-        assert quickly(it) in (0, 128 + INT)
+        assert exit_code_soon(it) in (0, 128 + INT)
 
 
 def test_a_start_that_fails_when_it_is_cancelled_ends_too() -> None:
     with running("server", "on_start", "fails_when_cancelled") as it:
         it.wait_for("on_start began")
         it.signal(INT)
-        assert quickly(it) == 0
+        assert exit_code_soon(it) == 0
         assert "it can't be undone" in it.output
 
 
@@ -218,7 +218,7 @@ def test_a_cancelled_start_leaves_the_cluster(kind: str, redis: RedisProcess) ->
         it.wait_for("on_start began")
         assert redis.command("PUBSUB", "CHANNELS", "cw:*")
         it.signal(TERM)
-        assert quickly(it) == 0
+        assert exit_code_soon(it) == 0
         assert redis.command("PUBSUB", "CHANNELS", "cw:*") == []
 
 
@@ -230,7 +230,7 @@ def test_a_signal_ends_a_start_that_waits_for_redis(number: signal.Signals, redi
             it.wait_for("")
             time.sleep(0.5)
             it.signal(number)
-            assert quickly(it) in (0, -number)  # it may not have come as far as to hear of it
+            assert exit_code_soon(it) in (0, -number)  # it may not have come as far as to hear of it
     finally:
         redis.resume()
 
@@ -245,7 +245,7 @@ def test_a_second_signal_ends_a_stop(kind: str, how: str, second: signal.Signals
         it.signal(TERM)
         it.wait_for("on_stop began")
         it.signal(second)
-        assert quickly(it) == 0
+        assert exit_code_soon(it) == 0
         for hook in ("on_stop began", "another on_stop", "the last on_stop"):
             assert it.output.count(hook) == 1
         assert it.output.endswith("after run\n")
@@ -260,7 +260,7 @@ def test_a_second_signal_ends_a_stop_that_blocks_the_main_thread(kind: str, seco
         it.signal(TERM)
         it.wait_for("blocked")
         it.signal(second)
-        assert quickly(it) == 0
+        assert exit_code_soon(it) == 0
         assert it.output.count("another on_stop") == 1
         assert it.output.endswith("after run\n")
 
@@ -273,7 +273,7 @@ def test_a_second_signal_ends_a_stop_that_can_not_be_cancelled(how: str) -> None
         it.signal(TERM)
         it.wait_for("on_stop began")
         it.signal(INT)
-        assert quickly(it) == 128 + TERM
+        assert exit_code_soon(it) == 128 + TERM
 
 
 @KINDS
@@ -282,7 +282,7 @@ def test_a_task_of_the_application_that_does_not_end_does_not_keep_the_process(k
         it.wait_for("on_start began")
         time.sleep(0.3)  # a node does not tell that it has started
         it.signal(INT)
-        assert quickly(it) == 128 + INT
+        assert exit_code_soon(it) == 128 + INT
         assert "on_stop ran" in it.output
         assert "keep the process from ending: mine" in it.output
 
@@ -292,7 +292,7 @@ def test_on_listening_that_hangs_does_not_hold_up_a_stop(how: str) -> None:
     with running("server", "on_listening", how) as it:
         it.wait_for("on_listening began")
         it.signal(TERM)
-        assert quickly(it) == 0
+        assert exit_code_soon(it) == 0
         assert "on_stop took its time" in it.output  # nothing hurries it
         assert "on_stop ran" in it.output
         assert "ERROR" not in it.output
@@ -306,7 +306,7 @@ def test_a_cancelled_hook_has_time_to_clean_up(when: str) -> None:
             it.signal(TERM)
         it.wait_for(f"{when} began")
         it.signal(INT)
-        assert quickly(it) == 0
+        assert exit_code_soon(it) == 0
         assert "cleaned up" in it.output
 
 
@@ -314,14 +314,14 @@ def test_a_cancelled_hook_has_time_to_clean_up(when: str) -> None:
 @pytest.mark.parametrize("how", ["exits", "exits_later"])
 def test_an_exit_in_on_start_ends_the_process_silently(kind: str, how: str) -> None:
     with running(kind, "on_start", how) as it:
-        assert quickly(it) == 3
+        assert exit_code_soon(it) == 3
         assert it.output == "on_start began\n"
 
 
 @pytest.mark.parametrize("how", ["exits", "exits_later"])
 def test_an_exit_while_the_server_runs_stops_it_first(how: str) -> None:
     with running("server", "on_listening", how) as it:
-        assert quickly(it) == 3
+        assert exit_code_soon(it) == 3
         assert it.output.count("on_stop ran") == 1
         assert "ERROR" not in it.output
 
@@ -330,5 +330,5 @@ def test_a_forked_process_has_the_default_signal_handlers() -> None:
     with running("server", "on_listening", "forks") as it:
         it.wait_for(f"the child ended with {-TERM}")
         it.signal(INT)
-        assert quickly(it) == 0
+        assert exit_code_soon(it) == 0
         assert "Traceback" not in it.output

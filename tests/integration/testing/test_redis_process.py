@@ -335,7 +335,7 @@ def test_an_invalid_program_is_an_error_too() -> None:
         RedisProcess("/nowhere/redis-server").start()
 
 
-def thief(monkeypatch: pytest.MonkeyPatch, most: int) -> list[socket.socket]:
+def other_listener(monkeypatch: pytest.MonkeyPatch, most: int) -> list[socket.socket]:
     """Let somebody listen on the first ports, after they were found free and before the server can."""
     stolen: list[socket.socket] = []
 
@@ -351,7 +351,7 @@ def thief(monkeypatch: pytest.MonkeyPatch, most: int) -> list[socket.socket]:
 
 @pytest.mark.parametrize("binary", SERVERS, ids=str)
 def test_a_port_that_was_taken_is_left_for_another(binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stolen = thief(monkeypatch, 2)
+    stolen = other_listener(monkeypatch, 2)
     with RedisProcess(binary) as redis:
         assert redis.port not in {each.getsockname()[1] for each in stolen}
         assert redis.command("PING") == "PONG"
@@ -363,7 +363,7 @@ def test_a_port_that_was_taken_is_left_for_another(binary: Path, monkeypatch: py
 def test_a_restart_never_moves_to_another_port(monkeypatch: pytest.MonkeyPatch) -> None:
     with RedisProcess(SERVERS[0]) as redis:
         redis.stop()
-        stolen = thief(monkeypatch, 1)
+        stolen = other_listener(monkeypatch, 1)
         with pytest.raises(ConfigError, match="Address already in use"):
             redis.restart()
         stolen[0].close()

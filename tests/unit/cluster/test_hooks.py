@@ -39,7 +39,7 @@ def test_a_gap_is_logged_with_and_without_a_hook(
 NODE = NodeInfo("b", "0" * 16, 0.0)
 
 
-def noting(
+def recording_hook(
     what: str, told: dict[str, list[str]], waits: list[float | None]
 ) -> Callable[[NodeInfo], Coroutine[Any, Any, None]]:
     durations = cycle(waits)
@@ -53,7 +53,7 @@ def noting(
     return note
 
 
-async def come_and_go(hooks: NodeHooks, steps: list[tuple[str, float]]) -> None:
+async def join_and_leave(hooks: NodeHooks, steps: list[tuple[str, float]]) -> None:
     there = {"b": False, "c": False}
     for name, pause in steps:
         info = NODE._replace(name=name)
@@ -81,9 +81,9 @@ async def test_joins_and_leaves_of_a_node_alternate_whatever_their_handlers_awai
 
     tasks = BackgroundTasks()
     hooks = NodeHooks(tasks, lambda: None, lambda name: None)
-    hooks.on_join(noting("join", told, joining))
-    hooks.on_leave(noting("leave", told, leaving))
-    coming = asyncio.create_task(come_and_go(hooks, steps))
+    hooks.on_join(recording_hook("join", told, joining))
+    hooks.on_leave(recording_hook("leave", told, leaving))
+    coming = asyncio.create_task(join_and_leave(hooks, steps))
     if stop_after is None:
         await coming
         assert await tasks.wait(1000)

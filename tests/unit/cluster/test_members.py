@@ -40,7 +40,7 @@ class Inbox:
     def refused(self, sender: str, call_id: str, error: EventError) -> None: ...
 
 
-class NotingPort(OrderedPort):
+class RecordingPort(OrderedPort):
     """A port that notes the receiver of each channel."""
 
     def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes) -> None:
@@ -60,7 +60,7 @@ class Peer:
         incarnation = f"{run:08x}{name.encode().hex():0>8}"
         self.name = name
         self.told: list[str] = []
-        self.port = NotingPort(bus, IgnoredPortEvents(), name, bytes.fromhex(incarnation))
+        self.port = RecordingPort(bus, IgnoredPortEvents(), name, bytes.fromhex(incarnation))
         native = NativeDialect(self.port, Channels(bus.prefix), name, incarnation)
         clock = HybridClock(lambda: int(loop.time() * 1_000_000))
         own = NodeInfo(name, incarnation, loop.time())

@@ -16,7 +16,7 @@ from tests.support.ignored_events import IgnoredPortEvents
 ORIGIN = b"12345678"
 
 
-class Fake:
+class FakePort:
     """A bus and its only port: takes messages, and acknowledges none."""
 
     prefix = "cw:"
@@ -33,7 +33,7 @@ class Fake:
         self.sent = []
         self.receivers: dict[bytes, Receive] = {}
 
-    def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> Fake:
+    def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> FakePort:
         self.events = events
         self.budget = budget
         return self
@@ -91,7 +91,7 @@ class Gaps(IgnoredPortEvents):
         self.gaps.append(info)
 
 
-def make(bus: Fake, *, started: bool = True) -> OrderedPort:
+def make(bus: FakePort, *, started: bool = True) -> OrderedPort:
     port = OrderedPort(bus, Gaps(), "node", ORIGIN)
     if started:
         bus.events.resume_publishing()
@@ -99,7 +99,7 @@ def make(bus: Fake, *, started: bool = True) -> OrderedPort:
 
 
 def test_messages_carry_the_number_of_the_one_before_them_on_their_channel() -> None:
-    bus = Fake()
+    bus = FakePort()
     port = make(bus)
     for channel in (b"a", b"b", b"a"):
         port.publish(channel, b"x")
@@ -110,7 +110,7 @@ def test_messages_carry_the_number_of_the_one_before_them_on_their_channel() -> 
 
 
 def test_messages_published_before_the_bus_is_ready_come_first() -> None:
-    bus = Fake()
+    bus = FakePort()
     port = make(bus, started=False)
     port.publish(b"a", b"1")
     port.publish(b"a", b"2", plain=True)
@@ -125,7 +125,7 @@ def test_messages_published_before_the_bus_is_ready_come_first() -> None:
 
 
 def test_an_announcement_that_reaches_nobody_is_not_missed() -> None:
-    bus = Fake()
+    bus = FakePort()
     port = make(bus)
     port.publish(b"a", b"1")
     bus.connected = False
@@ -138,7 +138,7 @@ def test_an_announcement_that_reaches_nobody_is_not_missed() -> None:
 def test_over_the_limit_messages_are_dropped_and_counted_and_it_is_logged_why(
     paused: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus = Fake(buffer=5000)
+    bus = FakePort(buffer=5000)
     port = make(bus, started=not paused)
     with caplog.at_level(logging.WARNING):
         for _ in range(60):
@@ -150,7 +150,7 @@ def test_over_the_limit_messages_are_dropped_and_counted_and_it_is_logged_why(
 
 
 def test_the_receivers_find_out_that_a_message_was_dropped() -> None:
-    bus = Fake(buffer=1000)
+    bus = FakePort(buffer=1000)
     port = make(bus)
     port.publish(b"c", b"x" * 800)
     port.publish(b"c", b"x" * 800)
@@ -160,7 +160,7 @@ def test_the_receivers_find_out_that_a_message_was_dropped() -> None:
 
 
 def test_with_the_policy_raise_no_number_is_missed_over_the_limit() -> None:
-    bus = Fake(buffer=1000, overflow="raise")
+    bus = FakePort(buffer=1000, overflow="raise")
     port = make(bus, started=False)
     port.publish(b"c", b"x" * 500)
     for plain in (False, True):
@@ -174,7 +174,7 @@ def test_with_the_policy_raise_no_number_is_missed_over_the_limit() -> None:
 
 
 def test_a_message_larger_than_the_limit_is_taken_if_nothing_waits() -> None:
-    bus = Fake(buffer=1000)
+    bus = FakePort(buffer=1000)
     port = make(bus)
     port.publish(b"c", b"x" * 5000)
     port.publish(b"c", b"2")
@@ -182,7 +182,7 @@ def test_a_message_larger_than_the_limit_is_taken_if_nothing_waits() -> None:
 
 
 async def test_after_the_stop_messages_are_dropped() -> None:
-    bus = Fake()
+    bus = FakePort()
     port = make(bus, started=False)
     port.publish(b"c", b"1")
     await port.stop()
@@ -191,7 +191,7 @@ async def test_after_the_stop_messages_are_dropped() -> None:
 
 
 async def test_messages_are_delivered_once_and_a_gap_names_its_channel() -> None:
-    sender, bus = Fake(), Fake()
+    sender, bus = FakePort(), FakePort()
     publishing = OrderedPort(sender, Gaps(), "other", b"other...")
     sender.events.resume_publishing()
     events = Gaps()
@@ -217,7 +217,7 @@ def test_a_failing_gap_callback_is_logged(caplog: pytest.LogCaptureFixture) -> N
         def gap(self, info: GapInfo) -> None:
             raise ValueError(info)
 
-    bus = Fake()
+    bus = FakePort()
     port = OrderedPort(bus, Failing(), "node", ORIGIN)
     with caplog.at_level(logging.ERROR):
         bus.events.gap(GapInfo("", 0, 0))

@@ -6,7 +6,7 @@ from crosswire.cluster.send_buffer import OVERHEAD, Budget, Overflow, SendBuffer
 from crosswire.errors import BusUnavailable
 
 
-class Scene:
+class SendBufferUnderTest:
     """A buffer, the port behind it, and what was dropped."""
 
     def __init__(self, overflow: Overflow = "drop", limit: int = 1000) -> None:
@@ -29,67 +29,67 @@ class Scene:
 
 
 def test_messages_are_published_in_order_and_free_their_bytes() -> None:
-    scene = Scene()
-    scene.buffer.publish(b"c", b"#", b"1")
-    scene.buffer.publish_plain(b"d", b"2")
-    scene.buffer.publish(b"c", b"#", b"3")
-    assert scene.budget.free == 1000 - 3 * (OVERHEAD + 2)
-    scene.flush()
-    assert scene.published == [(b"c", b"#", b"1"), (b"d", b"2"), (b"c", b"#", b"3")]
-    assert scene.budget.free == 1000
+    tested = SendBufferUnderTest()
+    tested.buffer.publish(b"c", b"#", b"1")
+    tested.buffer.publish_plain(b"d", b"2")
+    tested.buffer.publish(b"c", b"#", b"3")
+    assert tested.budget.free == 1000 - 3 * (OVERHEAD + 2)
+    tested.flush()
+    assert tested.published == [(b"c", b"#", b"1"), (b"d", b"2"), (b"c", b"#", b"3")]
+    assert tested.budget.free == 1000
 
 
 def test_a_port_that_pauses_again_gets_the_other_messages_later() -> None:
-    scene = Scene()
+    tested = SendBufferUnderTest()
     for number in range(4):
-        scene.buffer.publish(b"c", b"#", b"%d" % number)
-    scene.pauses_after = 2
-    scene.flush()
-    assert len(scene.published) == 2
-    scene.pauses_after = 10
-    scene.flush()
-    assert [body for _, _, body in scene.published] == [b"0", b"1", b"2", b"3"]
+        tested.buffer.publish(b"c", b"#", b"%d" % number)
+    tested.pauses_after = 2
+    tested.flush()
+    assert len(tested.published) == 2
+    tested.pauses_after = 10
+    tested.flush()
+    assert [body for _, _, body in tested.published] == [b"0", b"1", b"2", b"3"]
 
 
 def test_a_message_that_does_not_fit_is_dropped_with_the_reason() -> None:
-    scene = Scene()
-    scene.buffer.publish(b"c", b"#", b"x" * 500)
-    assert not scene.buffer.admits()
-    scene.buffer.paused = False
-    assert not scene.buffer.admits()
-    assert [reason.partition(",")[0] for reason, _ in scene.dropped] == [
+    tested = SendBufferUnderTest()
+    tested.buffer.publish(b"c", b"#", b"x" * 500)
+    assert not tested.buffer.admits()
+    tested.buffer.paused = False
+    assert not tested.buffer.admits()
+    assert [reason.partition(",")[0] for reason, _ in tested.dropped] == [
         "other nodes can't be reached",
         "the bus does not keep up",
     ]
 
 
 def test_a_message_that_does_not_fit_is_refused_with_the_policy_raise() -> None:
-    scene = Scene("raise")
-    scene.buffer.publish(b"c", b"#", b"x" * 500)
+    tested = SendBufferUnderTest("raise")
+    tested.buffer.publish(b"c", b"#", b"x" * 500)
     with pytest.raises(BusUnavailable, match="other nodes can't be reached"):
-        scene.buffer.admits()
-    assert not scene.dropped
+        tested.buffer.admits()
+    assert not tested.dropped
 
 
 def test_a_message_larger_than_the_limit_is_taken_if_nothing_waits() -> None:
-    assert Scene("raise").buffer.admits()
+    assert SendBufferUnderTest("raise").buffer.admits()
 
 
 def test_several_messages_are_refused_together() -> None:
-    scene = Scene("raise")
-    scene.buffer.require_room([100, 100])
+    tested = SendBufferUnderTest("raise")
+    tested.buffer.require_room([100, 100])
     with pytest.raises(BusUnavailable):
-        scene.buffer.require_room([100] * 6)
-    scene.budget.copies = 3
+        tested.buffer.require_room([100] * 6)
+    tested.budget.copies = 3
     with pytest.raises(BusUnavailable):
-        scene.buffer.require_room([100, 100])
-    Scene("drop").buffer.require_room([10_000])
+        tested.buffer.require_room([100, 100])
+    SendBufferUnderTest("drop").buffer.require_room([10_000])
 
 
 def test_a_closed_buffer_drops_all_messages() -> None:
-    scene = Scene()
-    scene.buffer.publish(b"c", b"#", b"1")
-    scene.buffer.publish(b"c", b"#", b"2")
-    scene.buffer.close()
-    scene.buffer.publish(b"c", b"#", b"3")
-    assert [count for _, count in scene.dropped] == [2, 1]
+    tested = SendBufferUnderTest()
+    tested.buffer.publish(b"c", b"#", b"1")
+    tested.buffer.publish(b"c", b"#", b"2")
+    tested.buffer.close()
+    tested.buffer.publish(b"c", b"#", b"3")
+    assert [count for _, count in tested.dropped] == [2, 1]

@@ -17,7 +17,7 @@ NEWS = event("news", {"a": 1})
 MORE = event("more", {"b": 2})
 
 
-class Turn:
+class FakeTurn:
     """A turn of the loop, which ends when the test says so."""
 
     def __init__(self) -> None:
@@ -30,12 +30,12 @@ class Turn:
 
 
 @pytest.fixture
-def turn() -> Turn:
-    return Turn()
+def turn() -> FakeTurn:
+    return FakeTurn()
 
 
 @pytest.fixture
-def fanout(turn: Turn) -> FanOut:
+def fanout(turn: FakeTurn) -> FanOut:
     return FanOut(turn.waiting.append)
 
 
@@ -97,7 +97,7 @@ def test_data_without_a_json_form_is_refused_before_anything_is_sent(fanout: Fan
 
 
 def test_held_messages_are_pushed_together_at_the_end_of_the_turn(
-    fanout: FanOut, room: list[FakeMember], turn: Turn
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
 ) -> None:
     fanout.hold(fanout.encode(NEWS), room)
     fanout.hold(fanout.encode(MORE), room)
@@ -109,7 +109,7 @@ def test_held_messages_are_pushed_together_at_the_end_of_the_turn(
     assert len(room[0].pushed) == 1
 
 
-def test_held_messages_are_joined_for_each_format(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
+def test_held_messages_are_joined_for_each_format(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
     other = joined(fanout, MSGPACK)
     everyone = [*room, other]
     fanout.hold(fanout.encode(NEWS), everyone)
@@ -120,7 +120,7 @@ def test_held_messages_are_joined_for_each_format(fanout: FanOut, room: list[Fak
 
 
 def test_a_connection_without_frames_gets_the_messages_that_were_held(
-    fanout: FanOut, room: list[FakeMember], turn: Turn
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
 ) -> None:
     other = joined(fanout, MESSAGES)
     everyone = [*room, other]
@@ -131,14 +131,14 @@ def test_a_connection_without_frames_gets_the_messages_that_were_held(
     assert room[0].pushed == [JSON_TEXT.encode(NEWS) + JSON_TEXT.encode(MORE)]
 
 
-def test_one_message_is_held_without_a_copy(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
+def test_one_message_is_held_without_a_copy(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
     frames = fanout.encode(NEWS)
     fanout.hold(frames, room)
     turn.end()
     assert room[0].pushed[0] is frames[JSON_TEXT]
 
 
-def test_order_is_kept_between_rooms(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
+def test_order_is_kept_between_rooms(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
     other_room = room[:2]
     for members, message in ((room, NEWS), (other_room, MORE), (room, NEWS)):
         fanout.hold(fanout.encode(message), members)
@@ -147,7 +147,7 @@ def test_order_is_kept_between_rooms(fanout: FanOut, room: list[FakeMember], tur
     assert [member.pushed for member in room] == [frames, frames, [frames[0], frames[2]]]
 
 
-def test_order_is_kept_between_held_and_pushed_messages(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
+def test_order_is_kept_between_held_and_pushed_messages(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
     fanout.hold(fanout.encode(NEWS), room)
     fanout.push(fanout.encode(MORE), room[:1])
     assert room[0].pushed == [JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)]
@@ -155,7 +155,7 @@ def test_order_is_kept_between_held_and_pushed_messages(fanout: FanOut, room: li
     assert [len(member.pushed) for member in room] == [2, 1, 1]
 
 
-def test_a_flush_before_the_turn_ends_pushes_once(fanout: FanOut, room: list[FakeMember], turn: Turn) -> None:
+def test_a_flush_before_the_turn_ends_pushes_once(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
     fanout.hold(fanout.encode(NEWS), room)
     fanout.flush()
     assert room[0].pushed == [JSON_TEXT.encode(NEWS)]
@@ -173,7 +173,7 @@ def test_held_messages_have_a_limit(fanout: FanOut, room: list[FakeMember]) -> N
     assert pushed >= 12 * 10_000
 
 
-def test_a_message_is_not_held_without_an_event_loop(turn: Turn, room: list[FakeMember]) -> None:
+def test_a_message_is_not_held_without_an_event_loop(turn: FakeTurn, room: list[FakeMember]) -> None:
     refuse = [True]
 
     def at_end(what: Flushable) -> None:
@@ -190,7 +190,7 @@ def test_a_message_is_not_held_without_an_event_loop(turn: Turn, room: list[Fake
 
 
 def test_a_member_that_fails_keeps_the_message_from_nobody_else(
-    turn: Turn, fanout: FanOut, room: list[FakeMember], caplog: pytest.LogCaptureFixture
+    turn: FakeTurn, fanout: FanOut, room: list[FakeMember], caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(_frame: Encoded) -> None:
         raise RuntimeError("out of order")

@@ -41,7 +41,7 @@ class RecordingCallers:
         self.reported.append((error, awaited, told))
 
 
-class Scene:
+class AnsweringUnderTest:
     """An answerer, its handlers, and the events that are handed to it."""
 
     def __init__(self, *handlers: Handler, limit: int = 100, **kinds: type) -> None:
@@ -96,28 +96,28 @@ async def test_a_handler_gets_as_many_arguments_as_it_takes() -> None:
     seen: list[Any] = []
     handlers: list[Handler] = [lambda: seen.append(()), lambda s: seen.append((s,)), lambda s, d: seen.append((s, d))]
     for handler in handlers:
-        Scene(handler).handle()
-    Scene(*handlers).handle()
+        AnsweringUnderTest(handler).handle()
+    AnsweringUnderTest(*handlers).handle()
     assert seen == [(), ("subject",), ("subject", 5)] * 2
 
 
 def test_a_handler_of_events_without_a_subject_gets_the_data_alone() -> None:
     seen: list[Any] = []
-    scene = Scene()
-    scene.events = EventListeners()
-    scene.events.on("x", lambda: seen.append(()))
-    scene.events.on("x", lambda data: seen.append((data,)))
-    scene.handle()
+    tested = AnsweringUnderTest()
+    tested.events = EventListeners()
+    tested.events.on("x", lambda: seen.append(()))
+    tested.events.on("x", lambda data: seen.append((data,)))
+    tested.handle()
     assert seen == [(), (5,)]
 
 
 @ways
 @on_instant_loop
 async def test_a_call_is_answered_and_an_event_is_not(way: Callable[[Handler], Handler]) -> None:
-    scene = Scene(way(lambda subject, data: [subject, data]))
-    scene.handle()
-    scene.handle(call=None)
-    assert await scene.end() == ([("1", ["subject", 5])], [])
+    tested = AnsweringUnderTest(way(lambda subject, data: [subject, data]))
+    tested.handle()
+    tested.handle(call=None)
+    assert await tested.end() == ([("1", ["subject", 5])], [])
 
 
 @ways
@@ -127,12 +127,12 @@ async def test_a_refusal_is_passed_on_and_of_a_failure_only_that_there_was_one(
 ) -> None:
     failure = KeyError("secret")
     for error, code in ((FULL, "full"), (failure, "HANDLER_ERROR")):
-        scene = Scene(way(raising(error)))
-        scene.handle()
-        assert await scene.end() == ([("1", code)], [(error, True, True)])
-        scene = Scene(way(raising(error)))
-        scene.handle(call=None)
-        assert await scene.end() == ([], [(error, False, False)])
+        tested = AnsweringUnderTest(way(raising(error)))
+        tested.handle()
+        assert await tested.end() == ([("1", code)], [(error, True, True)])
+        tested = AnsweringUnderTest(way(raising(error)))
+        tested.handle(call=None)
+        assert await tested.end() == ([], [(error, False, False)])
 
 
 @ways
@@ -140,9 +140,9 @@ async def test_a_refusal_is_passed_on_and_of_a_failure_only_that_there_was_one(
 async def test_a_value_or_a_refusal_that_can_not_be_sent_is_a_failure(way: Callable[[Handler], Handler]) -> None:
     odd = EventError(object(), "text")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     for handler, reports in ((lambda subject, data: object(), 1), (raising(odd), 2)):
-        scene = Scene(way(handler))
-        scene.handle()
-        got, reported = await scene.end()
+        tested = AnsweringUnderTest(way(handler))
+        tested.handle()
+        got, reported = await tested.end()
         assert got == [("1", "HANDLER_ERROR")]
         assert len(reported) == reports
         assert isinstance(reported[-1][0], TypeError)
@@ -157,9 +157,9 @@ async def test_data_that_does_not_fit_is_refused(way: Callable[[Handler], Handle
     async def wants_text_later(subject: str, data: str) -> str:
         return data
 
-    scene = Scene(wants_text if way is now else wants_text_later)
-    scene.handle()
-    got, [(error, *answered)] = await scene.end()
+    tested = AnsweringUnderTest(wants_text if way is now else wants_text_later)
+    tested.handle()
+    got, [(error, *answered)] = await tested.end()
     assert got == [("1", "INVALID_PAYLOAD")]
     assert isinstance(error, InvalidPayload)
     assert answered == [True, True]
@@ -169,11 +169,11 @@ async def test_data_that_does_not_fit_is_refused(way: Callable[[Handler], Handle
 @on_instant_loop
 async def test_several_handlers_give_one_answer(way: Callable[[Handler], Handler]) -> None:
     called: list[str] = []
-    scene = Scene(
+    tested = AnsweringUnderTest(
         lambda: None, way(lambda subject, data: "first"), raising(FULL), lambda subject: called.append("last")
     )
-    scene.handle()
-    got, reported = await scene.end()
+    tested.handle()
+    got, reported = await tested.end()
     assert got == [("1", "first")]
     assert reported == [(FULL, True, False)]  # the caller has its answer already
     assert called == ["last"]
@@ -182,9 +182,9 @@ async def test_several_handlers_give_one_answer(way: Callable[[Handler], Handler
 @ways
 @on_instant_loop
 async def test_the_first_refusal_of_several_handlers_is_told(way: Callable[[Handler], Handler]) -> None:
-    scene = Scene(lambda: None, way(raising(FULL)), lambda: "late")
-    scene.handle()
-    assert await scene.end() == ([("1", "full")], [(FULL, True, True)])
+    tested = AnsweringUnderTest(lambda: None, way(raising(FULL)), lambda: "late")
+    tested.handle()
+    assert await tested.end() == ([("1", "full")], [(FULL, True, True)])
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -194,15 +194,15 @@ async def test_more_asynchronous_handlers_than_the_limit_are_refused(
     several: bool, way: Callable[[Handler], Handler]
 ) -> None:
     handler = way(lambda subject, data: data)
-    scene = Scene(*([lambda: None, handler] if several else [handler]), limit=2)
-    assert [scene.handle(str(number)) for number in range(3)] == [True, True, False]
-    scene.handle(None)
-    got, [(first, *call), (second, *event)] = await scene.end()
+    tested = AnsweringUnderTest(*([lambda: None, handler] if several else [handler]), limit=2)
+    assert [tested.handle(str(number)) for number in range(3)] == [True, True, False]
+    tested.handle(None)
+    got, [(first, *call), (second, *event)] = await tested.end()
     assert got == [("2", "BUSY"), ("0", 5), ("1", 5)]
     assert (str(first), str(second)) == ("BUSY: x", "BUSY: x")
     assert (call, event) == ([True, True], [False, False])
-    assert scene.handle("after")
-    assert (await scene.end())[0][-1] == ("after", 5)
+    assert tested.handle("after")
+    assert (await tested.end())[0][-1] == ("after", 5)
 
 
 @on_instant_loop
@@ -213,13 +213,13 @@ async def test_handlers_begin_in_the_order_of_their_events() -> None:
         began.append(f"slow {data}")
         await asyncio.sleep(1)
 
-    scene = Scene(slow)
-    scene.events.on("y", lambda subject, data: began.append(f"quick {data}"))
+    tested = AnsweringUnderTest(slow)
+    tested.events.on("y", lambda subject, data: began.append(f"quick {data}"))
     for number in range(4):
         payload = msgspec.Raw(str(number).encode())
-        listeners = scene.events.of("y" if number % 2 else "x")
-        scene.answerer.handle("any", listeners, "subject", JSON, payload, "sender", None, scene.count)
-    await scene.end()
+        listeners = tested.events.of("y" if number % 2 else "x")
+        tested.answerer.handle("any", listeners, "subject", JSON, payload, "sender", None, tested.count)
+    await tested.end()
     assert began == ["slow 0", "quick 1", "slow 2", "quick 3"]
 
 
@@ -237,27 +237,27 @@ def once_text(seen: list[Any], *, later: bool) -> Handler:
 @on_instant_loop
 async def test_a_handler_added_with_once_is_used_up_by_an_event_that_reaches_it(later: bool) -> None:
     seen: list[Any] = []
-    scene = Scene()
-    scene.events.on("x", once_text(seen, later=later), once=True)
-    scene.handle(None)  # the data does not fit
-    assert scene.events.of("x")
-    scene.handle(None, b'"text"')
-    assert not scene.events.of("x")
-    await scene.end()
+    tested = AnsweringUnderTest()
+    tested.events.on("x", once_text(seen, later=later), once=True)
+    tested.handle(None)  # the data does not fit
+    assert tested.events.of("x")
+    tested.handle(None, b'"text"')
+    assert not tested.events.of("x")
+    await tested.end()
     assert seen == ["text"]
 
 
 @on_instant_loop
 async def test_an_event_that_is_dropped_as_too_many_are_at_work_uses_up_no_handler() -> None:
     seen: list[Any] = []
-    scene = Scene(limit=1)
-    scene.events.on("x", once_text(seen, later=True), once=True)
-    scene.count.running = 1
-    scene.handle(None, b'"text"')
-    assert scene.events.of("x")
-    scene.count.running = 0
-    scene.handle(None, b'"text"')
-    await scene.end()
+    tested = AnsweringUnderTest(limit=1)
+    tested.events.on("x", once_text(seen, later=True), once=True)
+    tested.count.running = 1
+    tested.handle(None, b'"text"')
+    assert tested.events.of("x")
+    tested.count.running = 0
+    tested.handle(None, b'"text"')
+    await tested.end()
     assert seen == ["text"]
 
 
@@ -267,11 +267,11 @@ async def test_a_handler_that_is_cancelled_answers(count: int) -> None:
     async def never(subject: str) -> None:
         await asyncio.Event().wait()
 
-    scene = Scene(*[never] * count)
-    scene.handle()
+    tested = AnsweringUnderTest(*[never] * count)
+    tested.handle()
     await asyncio.sleep(1)
-    await scene.tasks.cancel()
-    got, [(error, *answered)] = await scene.end()
+    await tested.tasks.cancel()
+    got, [(error, *answered)] = await tested.end()
     assert got == [("1", "HANDLER_ERROR")]
     assert isinstance(error, asyncio.CancelledError)
     assert answered == [True, True]
@@ -284,6 +284,6 @@ async def test_a_plain_function_may_return_any_awaitable_if_it_says_so() -> None
         asyncio.get_running_loop().call_later(1, future.set_result, data)
         return future
 
-    scene = Scene(soon)
-    scene.handle()
-    assert await scene.end() == ([("1", 5)], [])
+    tested = AnsweringUnderTest(soon)
+    tested.handle()
+    assert await tested.end() == ([("1", 5)], [])

@@ -17,7 +17,7 @@ pytestmark = on_instant_loop
 delays = st.floats(0, 3, allow_nan=False) | st.integers(0, 30).map(lambda tenths: tenths / 10)
 
 
-class Note:
+class RecordingTimer:
     """Notes when it is due."""
 
     def __init__(self, at: list[float], clock: Callable[[], float]) -> None:
@@ -42,7 +42,7 @@ async def test_timers_fire_in_time_and_never_early(phase: float, waits: list[flo
     for wait in waits:
         await asyncio.sleep(phase)
         at: list[float] = []
-        wheel.add(Note(at, wheel.clock), wait)
+        wheel.add(RecordingTimer(at, wheel.clock), wait)
         expected.append((wheel.clock() + wait, at))
     await asyncio.sleep(10)
     for time, at in expected:
@@ -171,7 +171,7 @@ async def test_an_empty_wheel_does_not_turn() -> None:
 
 async def test_a_removed_target_is_forgotten_and_not_called() -> None:
     wheel, at = wheel_of_this_loop(), list[float]()
-    note = Note(at, wheel.clock)
+    note = RecordingTimer(at, wheel.clock)
     slot = wheel.add(note, 1)
     reference = weakref.ref(note)
     slot.pop(note, None)
@@ -185,7 +185,7 @@ async def test_a_removed_target_is_forgotten_and_not_called() -> None:
 
 async def test_a_slot_that_is_kept_holds_no_target_that_was_called() -> None:
     wheel, at = wheel_of_this_loop(), list[float]()
-    slot = wheel.add(Note(at, wheel.clock), 1)
+    slot = wheel.add(RecordingTimer(at, wheel.clock), 1)
     await asyncio.sleep(5)
     assert len(at) == 1
     assert not slot

@@ -18,13 +18,13 @@ HANDSHAKE = Handshake("/?id=13", Headers(), "127.0.0.1")
 reject = Reject(4011, "Auth failure")
 
 
-def judged(hook: Callable[..., Any]) -> Verdict:
+def verdict_of(hook: Callable[..., Any]) -> Verdict:
     authentication = Authentication()
     authentication.use(hook)
     return authentication.judge(HANDSHAKE)
 
 
-async def settled(verdict: Verdict) -> Any:
+async def settle(verdict: Verdict) -> Any:
     assert verdict.pending is not None
     return await verdict.pending()
 
@@ -34,30 +34,30 @@ def test_without_a_hook_everybody_is_let_in_under_a_generated_user() -> None:
 
 
 def test_a_hook_returns_the_user() -> None:
-    assert judged(lambda handshake: handshake.query["id"]) == Verdict(user="13")
+    assert verdict_of(lambda handshake: handshake.query["id"]) == Verdict(user="13")
 
 
 @pytest.mark.parametrize("hook", [lambda: None, lambda handshake: None])
 def test_a_hook_may_leave_the_user_to_be_generated(hook: Callable[..., Any]) -> None:
-    assert judged(hook) == Verdict()
+    assert verdict_of(hook) == Verdict()
 
 
 def test_a_hook_may_refuse() -> None:
     def refuse(handshake: Handshake) -> str:
         raise reject
 
-    assert judged(refuse) == Verdict(reject=reject)
+    assert verdict_of(refuse) == Verdict(reject=reject)
 
 
 def test_other_exceptions_of_a_hook_reach_the_caller() -> None:
     with pytest.raises(KeyError, match="token"):
-        judged(lambda handshake: handshake.query["token"])
+        verdict_of(lambda handshake: handshake.query["token"])
 
 
 @pytest.mark.parametrize("user", [13, "", True, b"13", ["13"]])
 def test_a_user_is_a_string_and_not_converted(user: Any) -> None:
     with pytest.raises(UsageError, match="the user that authenticate returns"):
-        judged(lambda: user)
+        verdict_of(lambda: user)
     with pytest.raises(UsageError, match="the user that authenticate returns"):
         checked_user(user)
 
@@ -114,7 +114,7 @@ def test_a_hook_annotated_with_a_possible_user_type_is_accepted(returns: Any) ->
         return "13"
 
     hook.__annotations__["return"] = returns
-    assert judged(hook).user == "13"
+    assert verdict_of(hook).user == "13"
 
 
 def test_an_asynchronous_hook_is_pending() -> None:
@@ -124,9 +124,9 @@ def test_an_asynchronous_hook_is_pending() -> None:
         began.append(handshake)
         return "13"
 
-    verdict = judged(hook)
+    verdict = verdict_of(hook)
     assert (verdict.user, verdict.reject, began) == (None, None, [])
-    assert run(settled(verdict)) == "13"
+    assert run(settle(verdict)) == "13"
     assert began == [HANDSHAKE]
 
 
@@ -134,9 +134,9 @@ def test_a_function_that_returns_a_coroutine_is_pending_too() -> None:
     async def look_up(handshake: Handshake) -> str:
         return handshake.query["id"]
 
-    verdict = judged(lambda handshake: look_up(handshake))
+    verdict = verdict_of(lambda handshake: look_up(handshake))
     assert verdict.user is None
-    assert run(settled(verdict)) == "13"
+    assert run(settle(verdict)) == "13"
 
 
 def test_there_is_one_hook() -> None:

@@ -66,7 +66,7 @@ class FakeChannels:
         return (claim.stamp, claim.incarnation) > (stamp, "b")
 
 
-class Scene:
+class DuplicatesUnderTest:
     """A policy with one connection of the user, which came at 5."""
 
     def __init__(self, mode: Duplicates, *, alive: bool = True, elsewhere: bool = False) -> None:
@@ -95,59 +95,59 @@ async def test_alone_nothing_is_announced() -> None:
 
 @pytest.mark.parametrize(("mode", "kept_out"), [("replace", False), ("refuse", True), ("allow", False)])
 async def test_an_older_connection_here_keeps_a_newer_one_out_only_in_refuse(mode: Duplicates, kept_out: bool) -> None:
-    scene = Scene(mode)
-    assert scene.policy.keeps_out(FakeConnection(6), "13") == kept_out
-    assert not scene.policy.keeps_out(scene.connection, "13")
-    scene.policy.close_older("13")
-    assert bool(scene.connection.closes) == (mode == "replace")
+    tested = DuplicatesUnderTest(mode)
+    assert tested.policy.keeps_out(FakeConnection(6), "13") == kept_out
+    assert not tested.policy.keeps_out(tested.connection, "13")
+    tested.policy.close_older("13")
+    assert bool(tested.connection.closes) == (mode == "replace")
 
 
 @pytest.mark.parametrize(("mode", "claims"), [("replace", [(5, False)]), ("refuse", [(5, False)]), ("allow", [])])
 async def test_a_connection_is_claimed_when_it_is_announced(mode: Duplicates, claims: list[tuple[int, bool]]) -> None:
-    scene = Scene(mode)
-    await scene.policy.announce(scene.connection)
-    assert scene.channels.claims == claims
-    scene.policy.claim_again()
-    assert scene.channels.claims == 2 * claims
+    tested = DuplicatesUnderTest(mode)
+    await tested.policy.announce(tested.connection)
+    assert tested.channels.claims == claims
+    tested.policy.claim_again()
+    assert tested.channels.claims == 2 * claims
 
 
 async def test_replace_closes_the_older_of_two_on_different_servers() -> None:
-    scene = Scene("replace")
-    await scene.claim(4)
-    assert scene.channels.claims == [(5, True)]
-    assert not scene.connection.closes
-    await scene.claim(6)
-    assert scene.connection.closes == [4012]
+    tested = DuplicatesUnderTest("replace")
+    await tested.claim(4)
+    assert tested.channels.claims == [(5, True)]
+    assert not tested.connection.closes
+    await tested.claim(6)
+    assert tested.connection.closes == [4012]
 
 
 @pytest.mark.parametrize("alive", [True, False])
 async def test_refuse_keeps_a_newer_one_out_if_the_peer_of_the_older_answers(alive: bool) -> None:
-    scene = Scene("refuse", alive=alive)
-    await scene.claim(6)
-    assert scene.connection.probes == 1
-    assert scene.channels.claims == ([(5, True)] if alive else [])
-    assert scene.connection.is_open == alive
+    tested = DuplicatesUnderTest("refuse", alive=alive)
+    await tested.claim(6)
+    assert tested.connection.probes == 1
+    assert tested.channels.claims == ([(5, True)] if alive else [])
+    assert tested.connection.is_open == alive
 
 
 async def test_refuse_closes_the_newer_one_once_the_older_was_heard() -> None:
-    scene = Scene("refuse")
-    await scene.claim(4)
-    assert scene.channels.claims == [(5, True)], "the other server then pings its own"
-    assert not scene.connection.closes
-    await scene.claim(4, alive=True)
-    assert scene.connection.closes == [4012]
+    tested = DuplicatesUnderTest("refuse")
+    await tested.claim(4)
+    assert tested.channels.claims == [(5, True)], "the other server then pings its own"
+    assert not tested.connection.closes
+    await tested.claim(4, alive=True)
+    assert tested.connection.closes == [4012]
 
 
 async def test_a_newer_one_waits_for_objections_until_the_timeout_or_its_end() -> None:
-    scene, loop = Scene("refuse", elsewhere=True), asyncio.get_running_loop()
+    tested, loop = DuplicatesUnderTest("refuse", elsewhere=True), asyncio.get_running_loop()
     began = loop.time()
-    await scene.policy.announce(scene.connection)
+    await tested.policy.announce(tested.connection)
     assert loop.time() - began == pytest.approx(2.5, abs=0.1)
-    waiting = asyncio.create_task(scene.policy.announce(scene.connection))
+    waiting = asyncio.create_task(tested.policy.announce(tested.connection))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not waiting.done()
     began = loop.time()
-    scene.policy.withdraw(scene.connection)
+    tested.policy.withdraw(tested.connection)
     await waiting
     assert loop.time() - began < 0.1

@@ -12,13 +12,13 @@ from tests.support.loops import on_instant_loop
 pytestmark = on_instant_loop
 
 
-class Named:
+class FakeSession:
     def __init__(self, name: str) -> None:
         self.name = name
 
 
 def session(name: str) -> Session:
-    return cast(Session, Named(name))
+    return cast(Session, FakeSession(name))
 
 
 async def wait_for_sessions(leaving: dict[str, float], timeout: float) -> tuple[float, int]:

@@ -59,7 +59,7 @@ async def talk(
     return number
 
 
-async def hears_all(b: RedisMember, end: int) -> None:
+async def receives_all(b: RedisMember, end: int) -> None:
     """Wait until everything arrived, and see that it is everything, once and in order."""
     await wait_until(lambda: len(b.received) >= end * len(CHANNELS))
     for channel in CHANNELS:
@@ -80,7 +80,7 @@ async def test_a_redis_that_hangs_causes_no_loss_duplicates_or_reordering(
         servers[0].resume()
         end = await talk(a, lambda: a.healthy == b.healthy == [True, True], end)
         end = await talk(a, iter([False] * 50 + [True]).__next__, end)
-        await hears_all(b, end)
+        await receives_all(b, end)
         assert a.port.dropped == 0
         assert (b.gaps == []) == (delivery == "redundant")
 
@@ -100,8 +100,8 @@ async def test_redundant_delivery_survives_the_death_and_return_of_a_redis(
             end = await talk(a, lambda: all([*a.healthy, *b.healthy, *c.healthy]), end)
             # Of the second, nobody knows whether everybody publishes on the first again.
             assert server is servers[1] or b.gaps == c.gaps == []
-        await hears_all(b, end)
-        await hears_all(c, end)
+        await receives_all(b, end)
+        await receives_all(c, end)
         assert a.port.dropped == 0
 
 
@@ -139,7 +139,7 @@ async def test_messages_published_during_an_outage_arrive_once_others_listen_aga
         assert b.received == []
         a.port.use_paths(b.port.paths)
         end = await talk(a, lambda: len(b.received) > 1000, end)
-        await hears_all(b, end)
+        await receives_all(b, end)
         assert a.port.dropped == 0
 
 
@@ -164,7 +164,7 @@ async def test_messages_published_again_after_a_broken_connection_arrive_once(
             end = await talk(a, iter([False] * 20 + [True]).__next__, end)
             servers[0].command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             end = await talk(a, lambda times=times: a.times("restored") == times, end)  # type: ignore[misc]
-        await hears_all(b, end)
+        await receives_all(b, end)
         assert b.gaps == []
 
 

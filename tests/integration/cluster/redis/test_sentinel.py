@@ -31,7 +31,7 @@ def group() -> Iterator[SentinelGroup]:
 
 
 @pytest.fixture
-def mortal() -> Iterator[SentinelGroup]:
+def killable_group() -> Iterator[SentinelGroup]:
     """A group whose master may be killed, with passwords."""
     with SentinelGroup(password=SECRET, sentinel_password="other") as group:
         yield group
@@ -46,16 +46,16 @@ def places(group: SentinelGroup) -> list[str]:
 
 
 async def test_after_a_failover_the_new_master_is_found(
-    mortal: SentinelGroup, caplog: pytest.LogCaptureFixture
+    killable_group: SentinelGroup, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        bus = Redis(mortal.url)
+        bus = Redis(killable_group.url)
         one, two, worker = make_server("one", bus), make_server("two", bus), Node("worker", redis=bus)
         async with running(one, two, worker), client(two, "1") as peer:
             await peer.call("join", ["chat", "r"])
             one.room("chat", "r").send("x", 0)
             assert (await peer.receive("x")).data == 0
-            master = mortal.master
+            master = killable_group.master
             master.kill()
             nodes = (one.cluster, two.cluster, worker)
             await wait_until(lambda: not any(node.redis.status()[0].healthy for node in nodes))
@@ -63,26 +63,26 @@ async def test_after_a_failover_the_new_master_is_found(
                 one.room("chat", "r").send("x", number)
                 worker.user("1").send("y", number)
             await wait_until(lambda: all(node.redis.status()[0].healthy for node in nodes), FAILOVER)
-            assert mortal.master is not master
+            assert killable_group.master is not master
             assert [(await peer.receive("x")).data for _ in range(5)] == [1, 2, 3, 4, 5]
             assert [(await peer.receive("y")).data for _ in range(5)] == [1, 2, 3, 4, 5]
             (status,) = worker.redis.status()
-            assert status.url == with_places(mortal, *places(mortal))
+            assert status.url == with_places(killable_group, *places(killable_group))
             assert worker.dropped == 0
             await wait_until(lambda: {"one", "two"} <= worker.nodes.keys())
             assert "s3cr3t" not in caplog.text
             assert "sentinel_password" not in caplog.text + repr(bus) + repr(status)
 
 
-async def test_a_master_that_hangs_and_comes_back_as_a_replica_is_not_used(mortal: SentinelGroup) -> None:
-    async with started_members(Redis(mortal.url), 2) as (a, b):
+async def test_a_master_that_hangs_and_comes_back_as_a_replica_is_not_used(killable_group: SentinelGroup) -> None:
+    async with started_members(Redis(killable_group.url), 2) as (a, b):
         await b.listen()
-        master = mortal.master
+        master = killable_group.master
         master.pause()
         await wait_until(lambda: a.healthy == b.healthy == [False])
         await wait_until(lambda: a.healthy == b.healthy == [True], FAILOVER)
         master.resume()
-        assert mortal.master is not master
+        assert killable_group.master is not master
         await wait_until(lambda: is_replica(master), FAILOVER)
         await wait_until(lambda: a.healthy == b.healthy == [True])
         assert "crosswire" not in master.command("CLIENT", "LIST")
@@ -99,7 +99,7 @@ def is_replica(redis: RedisProcess) -> bool:
 
 
 @pytest.fixture
-def dead() -> Iterator[list[str]]:
+def refusing_places() -> Iterator[list[str]]:
     """Addresses on which no server listens."""
     ports = [ReservedPort() for _ in range(2)]
     yield [f"127.0.0.1:{port.number}" for port in ports]
@@ -108,8 +108,10 @@ def dead() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize(("down", "up"), [(1, 1), (1, 2), (2, 1)])
-async def test_sentinels_that_are_down_are_left_out(group: SentinelGroup, dead: list[str], down: int, up: int) -> None:
-    async with started_members(Redis(with_places(group, *dead[:down], *places(group)[:up]))) as (a,):
+async def test_sentinels_that_are_down_are_left_out(
+    group: SentinelGroup, refusing_places: list[str], down: int, up: int
+) -> None:
+    async with started_members(Redis(with_places(group, *refusing_places[:down], *places(group)[:up]))) as (a,):
         assert a.healthy == [True]
 
 
@@ -123,27 +125,27 @@ async def test_a_sentinel_that_hangs_is_left_out(group: SentinelGroup) -> None:
         group.sentinels[0].resume()
 
 
-async def test_without_any_sentinel_the_service_is_unhealthy(group: SentinelGroup, dead: list[str]) -> None:
-    async with started_members(Redis(with_places(group, *dead))) as (a,):
+async def test_without_any_sentinel_the_service_is_unhealthy(group: SentinelGroup, refusing_places: list[str]) -> None:
+    async with started_members(Redis(with_places(group, *refusing_places))) as (a,):
         assert a.healthy == [False]
         error = str(a.redis.status()[0].last_error)
         assert "'main'" in error
-        assert all(f"{place}: " in error for place in dead)
+        assert all(f"{place}: " in error for place in refusing_places)
 
 
-async def test_an_unknown_service_is_a_configuration_error(group: SentinelGroup, dead: list[str]) -> None:
+async def test_an_unknown_service_is_a_configuration_error(group: SentinelGroup, refusing_places: list[str]) -> None:
     unknown = with_places(group, *places(group)).replace("/main", "/mian")
     with pytest.raises(ConfigError, match="'mian'"):
         async with started_members(Redis(unknown)):
             pass
     # If one did not answer, it may be the one that knows.
-    async with started_members(Redis(unknown.replace("//", f"//{dead[0]},"))) as (a,):
+    async with started_members(Redis(unknown.replace("//", f"//{refusing_places[0]},"))) as (a,):
         assert a.healthy == [False]
         assert "does not know that service" in str(a.redis.status()[0].last_error)
 
 
-async def test_sentinels_that_refuse_the_login_are_a_configuration_error(mortal: SentinelGroup) -> None:
-    for url in (mortal.url.partition("?")[0], mortal.url.replace("=other", "=wrong")):
+async def test_sentinels_that_refuse_the_login_are_a_configuration_error(killable_group: SentinelGroup) -> None:
+    for url in (killable_group.url.partition("?")[0], killable_group.url.replace("=other", "=wrong")):
         with pytest.raises(ConfigError, match=r"NOAUTH|WRONGPASS") as caught:
             async with started_members(Redis(url)):
                 pass
@@ -155,7 +157,7 @@ async def test_a_server_that_is_not_the_master_is_not_used(group: SentinelGroup)
 
     (master,) = group.servers
     with RedisProcess(config={"replicaof": f"127.0.0.1 {master.port}"}) as replica:
-        async with lying_sentinel(replica.port) as port:
+        async with sentinel_that_names(replica.port) as port:
             async with started_members(Redis(with_places(group, f"127.0.0.1:{port}"))) as (a,):
                 assert a.healthy == [False]
                 assert "slave" in str(a.redis.status()[0].last_error)
@@ -164,7 +166,7 @@ async def test_a_server_that_is_not_the_master_is_not_used(group: SentinelGroup)
 
 
 @asynccontextmanager
-async def lying_sentinel(port: int) -> AsyncIterator[int]:
+async def sentinel_that_names(port: int) -> AsyncIterator[int]:
     """Let something name a server as the master, whoever asks; give its port."""
     answer = b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(port)), port)
 
