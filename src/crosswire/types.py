@@ -185,7 +185,7 @@ class NodeInfo(NamedTuple):
 
 
 class LinkStatus(NamedTuple):
-    """State of a Redis, as one node sees it.
+    """State of a link of the bus, such as a Redis, as one node sees it.
 
     Attributes:
         url: URL without the password.
@@ -225,10 +225,10 @@ class GapInfo(NamedTuple):
 
 
 class SubscriptionFailure(NamedTuple):
-    """A Redis refused a subscription.
+    """A subscription that a link of the bus, such as a Redis, refused.
 
     Attributes:
-        url: URL of the Redis, without the password.
+        url: URL of the link, without the password.
         channel: channel that was refused.
         error: text with which it was refused.
     """

@@ -19,14 +19,14 @@ from crosswire.core.envelopes import (
     Batch,
     Beat,
     Claim,
+    ClientMessage,
     Envelope,
     Event,
     EventMessage,
-    ForClients,
     Goodbye,
     NameTaken,
     NodeRequest,
-    Published,
+    PublishedMessage,
     RequestRefusal,
 )
 from crosswire.core.formats import Payloads, require_text
@@ -86,7 +86,7 @@ class NativeDialect:
     def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
         users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
         if isinstance(target, ToUsers):
-            body = envelopes.encode(ForClients(payloads.json, (), payloads.msgpack, sockets))
+            body = envelopes.encode(ClientMessage(payloads.json, (), payloads.msgpack, sockets))
             named: Collection[str] = target.users
             if len(named) > 1:
                 named = dict.fromkeys(named)  # each once
@@ -95,7 +95,7 @@ class NativeDialect:
                 if user not in users:
                     self._port.publish(self._channels.user(user), body)
             return
-        body = envelopes.encode(ForClients(payloads.json, users, payloads.msgpack, sockets))
+        body = envelopes.encode(ClientMessage(payloads.json, users, payloads.msgpack, sockets))
         if isinstance(target, ToRoom):
             self._port.publish(self._channels.room(target.namespace, target.id), body)
         else:
@@ -216,7 +216,7 @@ class NativeDialect:
         self._port.unsubscribe(self._channels.custom(channel))
 
     def publish(self, channel: str, payload: RawPayload) -> None:
-        self._port.publish(self._channels.custom(channel), envelopes.encode(Published(self._name, payload)))
+        self._port.publish(self._channels.custom(channel), envelopes.encode(PublishedMessage(self._name, payload)))
 
     def _decode(self, body: bytes) -> Envelope | None:
         try:
@@ -235,7 +235,7 @@ class NativeDialect:
         message = self._decode(body)
         if self._clients is None:
             return
-        if type(message) is ForClients:
+        if type(message) is ClientMessage:
             try:
                 payloads = Payloads(require_text(message.json), message.msgpack)
                 self._clients.deliver(target, payloads, _excluded(message))
@@ -248,7 +248,7 @@ class NativeDialect:
 
     def _published(self, receive: ReceivePublished, body: bytes) -> None:
         message = self._decode(body)
-        if isinstance(message, Published):
+        if isinstance(message, PublishedMessage):
             receive(message.sender, NODE_MSGPACK, message.payload)
         elif message is not None:
             self.refuse_message(f"{type(message).__name__} was not published by an application")
@@ -286,7 +286,7 @@ class NativeDialect:
             )
 
 
-def _excluded(message: ForClients) -> Excluded | None:
+def _excluded(message: ClientMessage) -> Excluded | None:
     users, sockets = message.exclude, message.exclude_sockets
     return Excluded(users, sockets) if users or sockets else None
 

@@ -10,7 +10,7 @@ from crosswire.cluster.interface import Bus, BusEvents, Receive
 from crosswire.cluster.receivers import Receivers
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core.envelopes import pack_header
-from crosswire.core.sequencing import Numbers
+from crosswire.core.sequencing import MessageNumbers
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo
 
@@ -51,7 +51,7 @@ class OrderedPort:
         self.health_changed = events.health_changed
         self.subscription_failed = events.subscription_failed
         self._warnings = ThrottledWarnings(logger)
-        self._numbers = Numbers()
+        self._numbers = MessageNumbers()
         self._next = self._numbers.next
         self._budget = Budget(bus.buffer)
         self._buffer = SendBuffer(self._budget, bus.overflow, self.messages_dropped)

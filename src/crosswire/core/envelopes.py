@@ -18,8 +18,11 @@ from crosswire.errors import InvalidMessage, InvalidPayload
 
 _HEADER = struct.Struct("<B8sQQ")
 _VERSION = 1
+"""The version of headers and envelopes; nodes refuse messages of any other."""
 HEADER_SIZE = _HEADER.size
+"""Bytes of a header, at the beginning of a message."""
 ORIGIN_SIZE = 8
+"""Bytes of an origin, within a header."""
 SERVICE = "$"
 """The beginning of the names of requests that nodes make of each other by themselves."""
 
@@ -47,7 +50,7 @@ def unpack_header(message: bytes) -> tuple[bytes, int, int]:
     return origin, number, previous
 
 
-class ForClients(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c"):
+class ClientMessage(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c"):
     """A message for clients: for which ones, the channel says.
 
     Attributes:
@@ -156,7 +159,7 @@ class NameTaken(msgspec.Struct, frozen=True, array_like=True, tag="t"):
     replaced: bool = False
 
 
-class Published(msgspec.Struct, frozen=True, array_like=True, tag="p"):
+class PublishedMessage(msgspec.Struct, frozen=True, array_like=True, tag="p"):
     """A message that an application published on a channel of its own."""
 
     sender: str
@@ -173,7 +176,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag="m"):
     messages: list[EventMessage]
 
 
-Envelope = ForClients | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | Published
+Envelope = ClientMessage | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | PublishedMessage
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)

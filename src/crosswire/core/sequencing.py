@@ -11,7 +11,7 @@ MAX_HELD = 1000
 """Messages of one sender that are held on a channel; with one more, the missing ones are given up."""
 
 
-class Missed(NamedTuple):
+class MissedMessages(NamedTuple):
     """Messages of one sender that did not come.
 
     Attributes:
@@ -23,7 +23,7 @@ class Missed(NamedTuple):
     since: float
 
 
-class _Held(NamedTuple):
+class _HeldMessage(NamedTuple):
     """A message that came too early. Of two, the one with the smaller number comes first."""
 
     number: int
@@ -32,7 +32,7 @@ class _Held(NamedTuple):
     body: bytes
 
 
-class _Stream:
+class _SenderStream:
     """The messages of one sender on a channel.
 
     Attributes:
@@ -51,12 +51,12 @@ class _Stream:
         self.last = last
         self.heard = heard
         self.fresh = fresh
-        self.held: list[_Held] | None = None
+        self.held: list[_HeldMessage] | None = None
         self.since = inf
         self.guess: tuple[int, float] | None = None
         self._numbers: set[int] = set()
 
-    def hold(self, message: _Held) -> None:
+    def hold(self, message: _HeldMessage) -> None:
         """Hold a message, unless it is held already."""
         if self.held is None:
             self.held, self.since = [], message.arrived
@@ -101,7 +101,7 @@ class Sequencer:
     __slots__ = ("_reorders", "_streams")
 
     def __init__(self, *, reorders: bool = False) -> None:
-        self._streams: dict[bytes, _Stream] = {}
+        self._streams: dict[bytes, _SenderStream] = {}
         self._reorders = reorders
 
     def accept(self, origin: bytes, number: int, previous: int, now: float) -> bool:
@@ -109,7 +109,7 @@ class Sequencer:
         stream = self._streams.get(origin)
         if stream is None:
             fresh = self._reorders and previous > 0
-            self._streams[origin] = _Stream(0 if fresh else number, now, fresh=fresh)
+            self._streams[origin] = _SenderStream(0 if fresh else number, now, fresh=fresh)
             return not fresh
         if previous <= stream.last < number and stream.held is None:
             stream.last = number
@@ -122,7 +122,7 @@ class Sequencer:
         stream = self._streams[origin]
         if number <= stream.last:
             return False
-        stream.hold(_Held(number, previous, now, body))
+        stream.hold(_HeldMessage(number, previous, now, body))
         return True
 
     def ready(self, origin: bytes) -> Iterator[bytes]:
@@ -138,7 +138,7 @@ class Sequencer:
 
     def give_up(
         self, now: float, hold_time: float, first_hold_time: float
-    ) -> Iterator[tuple[Missed | None, list[bytes]]]:
+    ) -> Iterator[tuple[MissedMessages | None, list[bytes]]]:
         """Yield messages that were held for long enough, or are too many: those missing before them do not come.
 
         Args:
@@ -151,7 +151,7 @@ class Sequencer:
             if stream.due(hold_time, first_hold_time) > now:
                 continue
             fresh = stream.fresh
-            missed = None if fresh else Missed(origin, stream.heard)
+            missed = None if fresh else MissedMessages(origin, stream.heard)
             bodies, body = list[bytes](), stream.next(skip=True)
             if fresh:
                 stream.guess = stream.last, stream.heard
@@ -176,7 +176,7 @@ class Sequencer:
         self._streams.pop(origin, None)
 
 
-class Numbers:
+class MessageNumbers:
     """Numbers the messages of one sender, and remembers the last number on each channel.
 
     The last numbers of channels that were not used for long are forgotten. Then the receivers of the next message can't

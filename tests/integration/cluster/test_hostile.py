@@ -1,4 +1,4 @@
-"""What comes over the bus is checked, whoever sent it, and counted when it is refused."""
+"""Messages of the bus are checked, whoever sent them, and counted if they are refused."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from crosswire.core.channel_names import Channels
 from crosswire.core.envelopes import (
     Beat,
     Claim,
+    ClientMessage,
     Envelope,
     Event,
-    ForClients,
     Goodbye,
     NameTaken,
     NodeRequest,
-    Published,
+    PublishedMessage,
 )
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.testing.redis_process import RedisProcess
@@ -38,7 +38,7 @@ _NOTHING = envelopes.pack(None)
 
 
 def all_channels(channels: Channels, node: Node) -> list[bytes]:
-    """One of each kind that a server listens on, whose user 1 is in room r; it has subscribed to orders."""
+    """Return a channel of each kind that a server subscribes to, with user 1 in room r and a handler of orders."""
     return [
         channels.everyone,
         channels.nodes,
@@ -96,8 +96,8 @@ async def test_bytes_without_our_header_are_refused_and_counted(redis_bus: Redis
 
 
 async def test_sound_messages_where_they_do_not_belong_are_refused_and_counted(bus: Bus) -> None:
-    for_clients, claim = ForClients(b"{}"), Claim("0" * 16, 1)
-    published, event = Published("scripted", _NOTHING), Event("scripted", "none", _NOTHING)
+    for_clients, claim = ClientMessage(b"{}"), Claim("0" * 16, 1)
+    published, event = PublishedMessage("scripted", _NOTHING), Event("scripted", "none", _NOTHING)
     misplaced: list[tuple[int, Envelope]] = [
         *((place, each) for place in (0, 4, 5) for each in (published, event, NameTaken("a", "0" * 16))),
         *((place, each) for place in (1, 2, 3) for each in (for_clients, claim, published)),
@@ -154,9 +154,9 @@ async def test_a_message_for_clients_that_breaks_their_protocol_is_refused_and_c
             (channels.everyone, channels.user("1"), channels.everyone, channels.user("2"))
         ):
             body = b'{"event":"\xff"}' if number < 2 else b"no json"
-            scripted.say(channel, ForClients(body, (), None if number >= 2 else b"\x80"))
+            scripted.say(channel, ClientMessage(body, (), None if number >= 2 else b"\x80"))
             await wait_until(lambda: a.cluster.refused == number + 1)  # noqa: B023 - it is called here
-        scripted.say(channels.everyone, ForClients('{"event":"é"}'.encode()))
+        scripted.say(channels.everyone, ClientMessage('{"event":"é"}'.encode()))
         assert [(await each.receive()).event for each in (peer, other)] == ["é", "é"]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert "a message that came over the bus was refused" in caplog.text
@@ -233,7 +233,7 @@ _sound: list[st.SearchStrategy[Any]] = [
     st.builds(Beat, _ids, _ids, st.floats(), _stamps, st.integers(-5, 5), st.booleans(), asks=st.booleans()),
     st.builds(Goodbye, _ids, _ids, _stamps),
     st.builds(Claim, _ids, st.integers(-(2**63), 0)),
-    st.builds(ForClients, st.just(b'{"event":"odd"}'), st.tuples(_ids)),  # what is in it is for the clients to check
+    st.builds(ClientMessage, st.just(b'{"event":"odd"}'), st.tuples(_ids)),  # what is in it is for the clients to check
     st.builds(NameTaken, st.just("a"), _ids, st.booleans()),
     st.builds(NodeRequest, _ids, _ids, _ids, st.sampled_from(["x", "none", "$count", "$members"]), st.just(_NOTHING)),
 ]

@@ -15,13 +15,13 @@ from crosswire.core.envelopes import (
     Batch,
     Beat,
     Claim,
+    ClientMessage,
     Envelope,
     Event,
-    ForClients,
     Goodbye,
     NameTaken,
     NodeRequest,
-    Published,
+    PublishedMessage,
     RequestRefusal,
     pack_header,
     unpack_header,
@@ -30,8 +30,8 @@ from crosswire.errors import InvalidMessage, InvalidPayload
 
 _PAYLOAD = envelopes.pack({"a": [1, None]})
 EXAMPLES: list[Envelope] = [
-    ForClients(b'{"event":"x"}', ("1",), b"\x81"),
-    ForClients(b"{}"),
+    ClientMessage(b'{"event":"x"}', ("1",), b"\x81"),
+    ClientMessage(b"{}"),
     Claim("ab", 5),
     Event("a", "x", _PAYLOAD),
     NodeRequest("a", "ab", "1", "x", _PAYLOAD),
@@ -41,7 +41,7 @@ EXAMPLES: list[Envelope] = [
     Beat("a", "ab", 1.5, 7, 3, True, False, ("redis://h",), True, "native"),
     Goodbye("a", "ab", 8),
     NameTaken("a", "ab", True),
-    Published("a", _PAYLOAD),
+    PublishedMessage("a", _PAYLOAD),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.sequencing import MAX_HELD, Missed, Numbers, Sequencer
+from crosswire.core.sequencing import MAX_HELD, MessageNumbers, MissedMessages, Sequencer
 
 SENDER = b"sender.."
 HOLD_TIME, FIRST_HOLD_TIME = 2.0, 0.1
@@ -29,7 +29,7 @@ class Receiver:
     def __init__(self, *, reorders: bool = False) -> None:
         self.sequencer = Sequencer(reorders=reorders)
         self.got: list[int] = []
-        self.missed: list[Missed | None] = []
+        self.missed: list[MissedMessages | None] = []
 
     def take(self, sent: Sent, now: float = 0.0, sender: bytes = SENDER) -> None:
         if self.sequencer.accept(sender, *sent, now):
@@ -60,7 +60,7 @@ def messages(draw: st.DrawFn, least: int = 1) -> list[Sent]:
 
 @st.composite
 def over_two_paths(draw: st.DrawFn) -> tuple[list[Sent], list[Sent]]:
-    """What was sent, and how it arrives: each message took one of two paths or both, and may have been lost on each."""
+    """Generate sent messages and their arrivals over two paths, each of which may lose some."""
     sent = draw(messages())
     paths: list[list[Sent]] = [
         [message for message in sent if draw(st.booleans()) or draw(st.booleans())] for _ in range(2)
@@ -162,7 +162,7 @@ def test_a_missing_message_is_waited_for_and_then_given_up() -> None:
     assert receiver.got == [1]
     receiver.give_up(5.0 + HOLD_TIME)
     assert receiver.got == [1, 3, 4]
-    assert receiver.missed == [Missed(SENDER, 3.0)]
+    assert receiver.missed == [MissedMessages(SENDER, 3.0)]
 
 
 def test_a_gap_begins_with_the_last_message_before_it() -> None:
@@ -174,7 +174,7 @@ def test_a_gap_begins_with_the_last_message_before_it() -> None:
     receiver.take(sixth, now=6.0)
     receiver.give_up(8.0)
     receiver.give_up(8.0)
-    assert receiver.missed == [Missed(SENDER, 2.0), Missed(SENDER, 5.0)]
+    assert receiver.missed == [MissedMessages(SENDER, 2.0), MissedMessages(SENDER, 5.0)]
 
 
 def test_a_second_missing_message_is_waited_for_from_its_own_time() -> None:
@@ -243,7 +243,7 @@ def test_a_forgotten_sender_has_no_missing_messages() -> None:
 
 
 def test_numbers_grow_over_all_channels_and_name_the_previous_on_the_same_channel() -> None:
-    numbers = Numbers()
+    numbers = MessageNumbers()
     assert [numbers.next(channel) for channel in (b"a", b"b", b"a", b"a", b"b")] == [
         (1, 0),
         (2, 0),
@@ -255,7 +255,7 @@ def test_numbers_grow_over_all_channels_and_name_the_previous_on_the_same_channe
 
 @pytest.mark.parametrize("remembered", [1, 5])
 def test_numbers_remember_as_many_channels_as_they_are_told_to(remembered: int) -> None:
-    numbers = Numbers(remembered)
+    numbers = MessageNumbers(remembered)
     for index in range(100):
         numbers.next(b"%d" % index)
     assert [numbers.next(b"%d" % index)[1] for index in range(100 - remembered, 100)] == [

@@ -12,6 +12,7 @@ from zlib import crc32
 MAX_REMEMBERED = 65_536
 """Channels whose choice is remembered; with one more, all are forgotten."""
 _WORD = 0xFFFFFFFF
+"""Mask of 32 bits, the size of a CRC."""
 
 
 class Candidate(Protocol):
@@ -52,7 +53,7 @@ class Choice(Protocol[T]):
         ...
 
 
-class Hash(Choice[T]):
+class HashChoice(Choice[T]):
     """Rendezvous hashing: for each channel the Redis are ranked in another order, which is the same on every node.
 
     So when one is lost, only its channels move, and when it is back, only these move back.
@@ -80,7 +81,7 @@ class Hash(Choice[T]):
         return chosen
 
 
-class RoundRobin(Choice[T]):
+class RoundRobinChoice(Choice[T]):
     """Turns: each message takes the next Redis."""
 
     ordered = False
@@ -103,7 +104,7 @@ class RoundRobin(Choice[T]):
         return self._turns[turn]
 
 
-class Random(Choice[T]):
+class RandomChoice(Choice[T]):
     """A random Redis for each message."""
 
     ordered = False
@@ -119,7 +120,7 @@ class Random(Choice[T]):
         return choice(self._picks)
 
 
-class Fastest(Choice[T]):
+class FastestChoice(Choice[T]):
     """The Redis whose last probe came back soonest."""
 
     ordered = False
@@ -141,7 +142,12 @@ class Fastest(Choice[T]):
         return self._chosen
 
 
-STRATEGIES: dict[str, Any] = {"hash": Hash, "round-robin": RoundRobin, "random": Random, "fastest": Fastest}
+STRATEGIES: dict[str, Any] = {
+    "hash": HashChoice,
+    "round-robin": RoundRobinChoice,
+    "random": RandomChoice,
+    "fastest": FastestChoice,
+}
 
 
 def make_choice(strategy: str, copies: int) -> Choice[Any]:

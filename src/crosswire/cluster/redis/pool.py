@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from crosswire.cluster.redis.choice import Choice, Hash
+from crosswire.cluster.redis.choice import Choice, HashChoice
 from crosswire.cluster.redis.commands import channel_of, publish
 from crosswire.cluster.redis.endpoint import Endpoint
-from crosswire.cluster.redis.publisher import Message, Plain, RedundantPublish, size_of
+from crosswire.cluster.redis.publisher import Message, PlainPublish, RedundantPublish, size_of
 from crosswire.cluster.send_buffer import Budget
 
 RETURN_TIME = 1.5
@@ -43,7 +43,7 @@ class Pool:
         self, choice: Choice[Endpoint], budget: Budget, events: PoolEvents, return_time: float = RETURN_TIME
     ) -> None:
         self._choice = choice
-        self._plain_choice: Hash[Endpoint] = Hash(1)  # only on one path they stay in order without numbers
+        self._plain_choice: HashChoice[Endpoint] = HashChoice(1)  # only on one path they stay in order without numbers
         self._budget = budget
         self._events = events
         self._return_time = return_time
@@ -70,7 +70,7 @@ class Pool:
 
     def publish_plain(self, channel: bytes, body: bytes) -> None:
         """Publish a message without a header, once at most."""
-        message = Plain(publish(channel, b"", body))
+        message = PlainPublish(publish(channel, b"", body))
         self._budget.free -= len(message.command)
         self._plain_choice.choose(channel)[0].publisher.publish_as(message)
 
@@ -99,7 +99,7 @@ class Pool:
             self._budget.free += size_of(message)
             if isinstance(message, bytes):
                 again.append(message)
-            elif isinstance(message, Plain):
+            elif isinstance(message, PlainPublish):
                 self._events.messages_dropped("the connection was lost before Redis had acknowledged it")
             else:
                 message.copies -= 1

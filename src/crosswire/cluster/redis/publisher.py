@@ -15,7 +15,7 @@ _UNUSABLE = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS")
 """The beginnings of errors of a Redis that can't be used now, whatever the command."""
 
 
-class Plain:
+class PlainPublish:
     """A PUBLISH that is not sent again when it is lost: without a number, nobody could tell it from its duplicate."""
 
     __slots__ = ("command",)
@@ -55,7 +55,7 @@ class AwaitedCommand:
             self.reply.set_result(reply)
 
 
-Message = bytes | RedundantPublish | Plain
+Message = bytes | RedundantPublish | PlainPublish
 """A message to publish. Bytes are a PUBLISH for this Redis alone, which is sent to another one if it gets lost."""
 
 
@@ -123,7 +123,7 @@ class Publisher:
         self._append(command)
         self._write(command)
 
-    def publish_as(self, message: RedundantPublish | Plain) -> None:
+    def publish_as(self, message: RedundantPublish | PlainPublish) -> None:
         """Send a PUBLISH that needs more than its bytes to be remembered."""
         self._append(message)
         self._write(message.command)

@@ -6,7 +6,7 @@ import hiredis
 import pytest
 
 from crosswire.cluster.redis.commands import command, publish
-from crosswire.cluster.redis.publisher import Message, Plain, Publisher, RedundantPublish, size_of
+from crosswire.cluster.redis.publisher import Message, PlainPublish, Publisher, RedundantPublish, size_of
 from crosswire.cluster.send_buffer import Budget
 from tests.unit.cluster.redis.fake_redis import FakeRedis
 
@@ -34,7 +34,7 @@ async def test_each_reply_is_for_the_oldest_message() -> None:
     tested.budget.free -= len(MESSAGE) * 2
     tested.publisher.publish(MESSAGE)
     first = tested.publisher.ask(command(b"PING"))
-    tested.publisher.publish_as(Plain(MESSAGE))
+    tested.publisher.publish_as(PlainPublish(MESSAGE))
     second = tested.publisher.ask(command(b"PUBSUB", b"NUMSUB", b"c"))
     tested.redis.say(b":0\r\n+PONG\r\n")
     assert tested.budget.free == tested.budget.limit - len(MESSAGE)
@@ -46,7 +46,7 @@ async def test_each_reply_is_for_the_oldest_message() -> None:
 
 async def test_unacknowledged_messages_are_returned_in_order_and_commands_fail() -> None:
     tested = PublisherUnderTest()
-    shared, plain = RedundantPublish(MESSAGE, 2, again=True), Plain(MESSAGE)
+    shared, plain = RedundantPublish(MESSAGE, 2, again=True), PlainPublish(MESSAGE)
     tested.publisher.publish_as(plain)
     asked = tested.publisher.ask(command(b"PING"))
     tested.publisher.publish(MESSAGE)
@@ -100,5 +100,8 @@ async def test_a_publisher_that_can_not_publish_now_loses_nothing(error: str) ->
 
 def test_the_size_of_messages() -> None:
     assert (
-        size_of(MESSAGE) == size_of(Plain(MESSAGE)) == size_of(RedundantPublish(MESSAGE, 2, again=True)) == len(MESSAGE)
+        size_of(MESSAGE)
+        == size_of(PlainPublish(MESSAGE))
+        == size_of(RedundantPublish(MESSAGE, 2, again=True))
+        == len(MESSAGE)
     )
