@@ -62,7 +62,7 @@ def add_notes(server: Server) -> None:
 
     @server.on("noted")
     def tell_noted() -> list[Any]:
-        """What was noted since the last time."""
+        """Return the notes since the last call."""
         told = noted.copy()
         noted.clear()
         return told

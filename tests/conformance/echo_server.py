@@ -32,7 +32,7 @@ def echo_server(*, compression: bool) -> Server:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the echo server until it is interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--compression", action="store_true", help="negotiate permessage-deflate")
     echo_server(compression=parser.parse_args().compression).run()

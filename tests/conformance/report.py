@@ -65,7 +65,7 @@ class ReportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What one case showed.
+    """Result of a case of the suite.
 
     Attributes:
         name: its number, for example ``6.4.3``.
@@ -90,7 +90,7 @@ class Case:
 
     @property
     def order(self) -> tuple[int, ...]:
-        """Sorts 2.10 behind 2.9."""
+        """Return a key that sorts 2.10 behind 2.9."""
         return tuple(int(part) for part in self.name.split("."))
 
     @property

@@ -1,4 +1,4 @@
-"""Tells what was lost, came twice or came out of order, and whether somebody was told of it. It is pure."""
+"""Pure functions that find lost, duplicate, reordered and late messages, and losses without a gap."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Missing(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a client got of a stream.
+    """Result of the check of a stream at a client.
 
     Attributes:
         missing: what it did not get.
@@ -52,12 +52,12 @@ class Finding(NamedTuple):
 
     @property
     def lost(self) -> int:
-        """How many messages are missing."""
+        """Number of missing messages."""
         return sum(each.size for each in self.missing)
 
 
 class Delays(NamedTuple):
-    """How long messages took.
+    """Statistics of the delays of messages.
 
     Attributes:
         longest: seconds from a message's publication to its arrival.
@@ -107,7 +107,7 @@ def is_tail(missing: Missing, end: float, margin: float) -> bool:
 
 
 def delays(published: Sequence[float], numbers: Sequence[int], times: Sequence[float], late: float) -> Delays:
-    """Tell how long messages took.
+    """Return the statistics of the delays of messages.
 
     Args:
         published: as for :func:`examine`, as are the next two.

@@ -87,15 +87,15 @@ class Cluster:
     # What was written down
 
     def published(self) -> dict[int, list[float]]:
-        """When each message of each stream was published."""
+        """Times at which the messages of each stream were published."""
         return read_published([self._published_log(node) for node in range(NODES)])
 
     def received(self) -> dict[tuple[int, int], Arrivals]:
-        """What each client received of each stream."""
+        """Arrivals of each client, by stream."""
         return read_received(self._received_log)
 
     def expected(self) -> int:
-        """How many messages all clients of living nodes have to get, of what was published so far."""
+        """Number of messages that the clients of living nodes must have received by now."""
         counts = {stream: len(times) for stream, times in self.published().items()}
         of_target = [
             sum(counts.get(self.workload.stream(node, target), 0) for node in range(NODES))

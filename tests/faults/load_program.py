@@ -55,7 +55,7 @@ class Log:
 
 
 class Client(WSListener):  # type: ignore[misc,unused-ignore]  # it is compiled
-    """One client."""
+    """A client that logs each message."""
 
     def __init__(self, number: int, log: Log) -> None:
         super().__init__()
@@ -64,14 +64,14 @@ class Client(WSListener):  # type: ignore[misc,unused-ignore]  # it is compiled
         self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take a frame."""
+        """Log a message, or note the answer to a call."""
         if frame.msg_type != WSMsgType.TEXT:
             transport.disconnect()
         elif not self._log.take(self._number, frame.get_payload_as_bytes()) and not self.joined.done():
             self.joined.set_result(None)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Note it."""
+        """Note that the connection has ended."""
         self._log.lost.append(self._number)
 
 
@@ -115,7 +115,7 @@ async def serve(workload: Workload, ports: list[int], file: BinaryIO) -> None:
 
 
 def main(options: dict[str, Any]) -> None:
-    """Run."""
+    """Connect the clients and log until the test ends them."""
     with Path(options["log"]).open("xb") as file:
         loops.run(serve(Workload(**options["workload"]), options["ports"], file))
 

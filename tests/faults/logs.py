@@ -1,4 +1,4 @@
-"""What the processes of a run write down about each message: small records of a fixed size, in their order."""
+"""Logs of the processes of a run: a record of fixed size for each message, in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RECEIVED = Struct("<IIId")
 
 
 class Arrivals:
-    """What one client received of one stream, in order.
+    """Messages of a stream that a client received, in order.
 
     Attributes:
         numbers: of the messages.

@@ -29,7 +29,7 @@ _STALLED = 0.5
 
 
 def say(what: str, **more: Any) -> None:
-    """Tell the test something."""
+    """Print a line for the test."""
     print(json.dumps({"what": what, "at": time.time(), **more}), flush=True)
 
 
@@ -53,11 +53,11 @@ class Speaker:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start publishing the streams of this node."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """End."""
+        """Stop publishing, and raise the error of a publisher that failed."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))

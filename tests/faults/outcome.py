@@ -1,4 +1,4 @@
-"""What a run showed, and what of it must not be."""
+"""Results of a run, and the faults among them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DYING = 1.0
 
 
 class Outcome(msgspec.Struct):
-    """What was measured.
+    """Measurements of a run, and its faults.
 
     Attributes:
         delivery: of the nodes.
@@ -93,7 +93,7 @@ class Judge:
         self._gaps = [[Gap(line["since"], line["until"]) for line in node.all("gap")] for node in cluster.nodes]
 
     def judge(self, lost_connections: list[int]) -> None:
-        """Fill in the outcome."""
+        """Compute the outcome from the logs."""
         outcome, cluster = self._outcome, self._cluster
         outcome.published = sum(map(len, self._published.values()))
         outcome.disconnected = len(set(lost_connections).intersection(cluster.living_clients))
@@ -183,7 +183,7 @@ class Judge:
             self._outcome.returned = self._told(victim, "join", self._ended)
 
     def _told(self, victim: int, what: str, since: float) -> float:
-        """How long it took until all others were told of a node."""
+        """Return the seconds until all others were told of a node."""
         others = [node for number, node in enumerate(self._cluster.nodes) if number != victim]
         return max(_first(node.all(what), node_name(victim), since) for node in others)
 

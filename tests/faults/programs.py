@@ -57,12 +57,12 @@ class Program:
         return cls(module, process, errors)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send the process a signal."""
         self.killed |= number == signal.SIGKILL
         self._process.send_signal(number)
 
     def command(self, text: str) -> None:
-        """Give it a command."""
+        """Write a command to the process's standard input."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{text}\n".encode())
 

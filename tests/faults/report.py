@@ -35,7 +35,7 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 
 def page(outcomes: Sequence[Outcome], length: Length, date: str, machine: Mapping[str, str]) -> str:
-    """Return the page."""
+    """Return the text of the page."""
     failed = sum(bool(outcome.problems) for outcome in outcomes)
     verdict = "everything below held" if not failed else f"in {failed} of {len(outcomes)} runs something did not hold"
     parts = [_INTRODUCTION.format(date=date, verdict=verdict), _faults(), _promises(), _results(outcomes, length)]

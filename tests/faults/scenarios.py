@@ -17,7 +17,7 @@ DELIVERIES = ("redundant", "fast")
 
 
 class Length(NamedTuple):
-    """How long and how large a run is.
+    """Length and size of a run.
 
     Attributes:
         workload: of the cluster.
@@ -65,7 +65,7 @@ class Scenario(NamedTuple):
 
 
 async def _nothing(_cluster: Cluster) -> None:
-    """It is not undone."""
+    """Leave the fault as it is."""
 
 
 async def _kill_redis(cluster: Cluster) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(180)
 
 @pytest.fixture(scope="module", params=SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
 def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    """What each delivery made of a fault; two clusters at a time, as most of it is waiting."""
+    """Run a fault with each delivery, two clusters at a time, and return the outcomes."""
     scenario: Scenario = request.param
     directories = [tmp_path_factory.mktemp(f"{scenario.name}-{delivery}") for delivery in DELIVERIES]
 

@@ -1,4 +1,4 @@
-"""Who publishes what, and who has to get it; worked out in the same way by every process of a run."""
+"""The streams of a run: publishers and recipients, computed in the same way by every process."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Workload:
 
     @property
     def rooms(self) -> int:
-        """How many there are; each client is in one."""
+        """Number of rooms; each client is in one."""
         return self.clients * NODES // _ROOM_SIZE
 
     @property
     def targets(self) -> int:
-        """How many there are: rooms first, then users, then everyone."""
+        """Number of targets: rooms first, then users, then everyone."""
         return self.rooms + _USERS + 1
 
     @property
     def streams(self) -> int:
-        """How many there are; node by node."""
+        """Number of streams, node by node."""
         return self.targets * NODES
 
     def node_of(self, client: int) -> int:
@@ -78,7 +78,7 @@ class Workload:
         return [*chain.from_iterable([*range(self.rooms), *users] for _ in range(_ROUNDS)), self.targets - 1]
 
     def encode(self) -> dict[str, Any]:
-        """As keyword arguments that JSON can carry."""
+        """Return keyword arguments that JSON can carry."""
         return asdict(self)
 
 

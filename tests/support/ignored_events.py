@@ -6,7 +6,7 @@ from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 
 class IgnoredPortEvents:
-    """Callbacks that do nothing."""
+    """Callbacks of a port that do nothing."""
 
     def paths_changed(self) -> None: ...
 

@@ -123,7 +123,7 @@ class TcpBus:
 
 
 class TcpPort:
-    """One node's connection to the broker, made again when it is lost."""
+    """A node's connection to the broker, opened again when it is lost."""
 
     reorders = True
     hold_time = 1.0

@@ -47,7 +47,9 @@ class NodeParts:
         self._clients = clients = NoClients() if clients is None else clients
         self.events = EventListeners(sender=str)
         services = EventListeners(sender=str)
-        self._responders = Responders(Responder(self.events, handlers), Responder(services, handlers, own=False))
+        self._responders = Responders(
+            Responder(self.events, handlers), Responder(services, handlers, warn_unhandled=False)
+        )
         self.channels = CustomChannels(handlers)
         self.redis = RedisControl(lambda: self.lifecycle.starting_connection())
         self.hooks = NodeHooks(handlers, lambda: self.lifecycle.replaced(), self.redis.welcome)

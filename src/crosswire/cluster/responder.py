@@ -41,15 +41,20 @@ class Responder:
     Args:
         events: the handlers, called with ``(sender, data)``.
         tasks: where the asynchronous ones are run.
-        own: whether the handlers are the application's, which is to know what it has none for.
+        warn_unhandled: whether events without a handler are logged.
         max_handlers: number of asynchronous handlers that may be at work, and of events that are held.
     """
 
     def __init__(
-        self, events: EventListeners, tasks: BackgroundTasks, *, own: bool = True, max_handlers: int = MAX_HANDLERS
+        self,
+        events: EventListeners,
+        tasks: BackgroundTasks,
+        *,
+        warn_unhandled: bool = True,
+        max_handlers: int = MAX_HANDLERS,
     ) -> None:
         self._events = events
-        self._own = own
+        self._warn_unhandled = warn_unhandled
         self._max_held = max_handlers
         self._workers = Workers(tasks)
         self._failures = _FailureLog()
@@ -73,7 +78,7 @@ class Responder:
             self._hold(self._held, partial(self.event, sender, event, codec, payload))
         elif listeners := self._events.of(event):
             self._answerer.handle(event, listeners, sender, codec, payload, sender, None, self._count)
-        elif self._own:
+        elif self._warn_unhandled:
             self._failures.unhandled(sender, event)
 
     def own_event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:

@@ -1,4 +1,4 @@
-"""What the tests serve: run from this directory as ``app:server``."""
+"""Servers of the tests of ``crosswire serve``, which is run in this directory with ``app:server``."""
 
 from __future__ import annotations
 

@@ -39,11 +39,11 @@ class Guest:
         self.worker, self.pid = await self.client.call("where")
 
     async def hears(self) -> tuple[str, Any]:
-        """The next event."""
+        """Return the next event that arrives."""
         return await asyncio.wait_for(self._heard.get(), WAIT_TIMEOUT)
 
     async def closed(self) -> Close:
-        """How the connection was closed."""
+        """Wait for the end of the connection; return its code and reason."""
         return await asyncio.wait_for(asyncio.shield(self._closed), WAIT_TIMEOUT)
 
     def _keeper(self, event: str) -> Callable[[Any], None]:
@@ -59,7 +59,7 @@ class Guest:
 
 @asynccontextmanager
 async def guest(port: int, user: str = "me") -> AsyncIterator[Guest]:
-    """One client."""
+    """Connect a client for as long as the context lasts."""
     async with AsyncExitStack() as stack:
         one = Guest(port, user)
         stack.push_async_callback(one.client.close)

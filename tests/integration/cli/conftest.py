@@ -16,7 +16,7 @@ def redis() -> Iterator[RedisProcess]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Windows has no SO_REUSEPORT."""
+    """Skip the tests of this folder on Windows, which has no SO_REUSEPORT."""
     for item in items:
         if sys.platform == "win32" and "integration/cli" in item.nodeid:
             item.add_marker(pytest.mark.skip(reason="serve needs a POSIX system"))

@@ -1,4 +1,4 @@
-"""What the tests of signals serve: ``hanging:<what hangs>``. The variable HANG names the hook that does."""
+"""Servers whose hooks hang, for tests of signals: ``hanging:<what hangs>``. The variable HANG names the hook."""
 
 from __future__ import annotations
 

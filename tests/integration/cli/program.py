@@ -21,7 +21,7 @@ _PROGRAM = [sys.executable, "-m", "crosswire"]
 
 
 class Result(NamedTuple):
-    """What a command that ended said."""
+    """Exit code and output of a command that ended."""
 
     code: int
     out: str
@@ -55,7 +55,7 @@ def serving(*words: str, environment: dict[str, str] | None = None, folder: Path
 
 
 def port_of(served: RunningProgram) -> int:
-    """Where the workers listen, once all do."""
+    """Wait until all workers listen, and return their port."""
     return int(served.wait_for(r"INFO crosswire.serve: listening on port (\d+)")[1])
 
 

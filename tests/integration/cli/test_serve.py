@@ -22,7 +22,7 @@ ALONE = ("app:server", "--port", "0")
 
 
 def incarnations(*cluster: str) -> dict[str, str]:
-    """The living nodes."""
+    """Return the incarnation of each living node."""
     code, out, err = crosswire("nodes", "--json", *cluster)
     assert (code, err) == (0, "")
     return {node["name"]: node["incarnation"] for node in json.loads(out)["nodes"]}

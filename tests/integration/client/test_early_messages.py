@@ -1,4 +1,4 @@
-"""What a client says before it is let in, and what it is asked."""
+"""Messages and calls of a client before it is let in."""
 
 from __future__ import annotations
 

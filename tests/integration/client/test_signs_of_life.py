@@ -1,4 +1,4 @@
-"""What moves on a connection is a sign of life; what does not is found out."""
+"""Bytes that move on a connection are signs of life; a connection without them is dropped."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def bus(request: pytest.FixtureRequest) -> Bus:
 
 @pytest.fixture
 def listened(bus: Bus, request: pytest.FixtureRequest) -> Callable[[], dict[str, int]]:
-    """Tells the channels that somebody listens on, and how many do."""
+    """Return a function that counts the listeners of each channel."""
     if isinstance(bus, MemoryBus):
         return lambda: listener_counts(bus)
     process: RedisProcess = request.getfixturevalue("redis_process")

@@ -17,7 +17,7 @@ _END = 10.0
 
 
 class Program:
-    """The process, from outside."""
+    """The process of a node, as the test controls it."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process

@@ -78,7 +78,7 @@ def adding_server(name: str, bus: Redis) -> Server:
 
 
 def foreign(heard: list[Message], bus: Redis) -> list[Message]:
-    """What was published on channels that an original server could listen on."""
+    """Return the messages on channels to which an original server could subscribe."""
     return [each for each in heard if not each[0].startswith(bus.prefix)]
 
 

@@ -1,4 +1,4 @@
-"""What the ACL of a Redis does not let a node do is told to whoever asked for it, and to the log."""
+"""Refusals by the ACL of a Redis reach the caller and the log."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def publish_event(redis: RedisProcess, format: str, **event: Any) -> None:
 
 
 def answers(heard: list[Message], format: str) -> list[dict[str, Any]]:
-    """Those of our nodes."""
+    """Return the answers of Crosswire nodes."""
     said = [decoded(each, format)[1]["data"] for each in heard]
     return [each for each in said if each.get("isCallback")]
 

@@ -51,7 +51,7 @@ def send_as_recorded(server: Server) -> None:
 
 
 async def ask_as_recorded(server: Server) -> None:
-    """Nodes, from server A."""
+    """Ask all nodes from server A, as in the recording."""
     cluster = server.cluster
     cluster.send("note", {"content": "hello"})
     assert await cluster.call("serverB", "sum", {"a": 1, "b": 2}) == {"total": 3, "by": "serverB"}

@@ -312,7 +312,7 @@ async def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypat
 
 
 def _impatient_clock(log: Path) -> float:
-    """Tells a time when all patience is over, once there is something to quote."""
+    """Return a time after all timeouts, once there is a log to quote."""
     over = log.exists() and "ended with 3" in log.read_text()
     return time.monotonic() + (1000 if over else 0)
 
@@ -368,7 +368,7 @@ def _end(user: _User) -> None:
 
 
 class _Server(NamedTuple):
-    """One run of a server."""
+    """Process ids of a running server and its keeper."""
 
     run_id: str
     pid: int
@@ -411,7 +411,7 @@ def _is_over(directory: Path) -> bool:
 
 
 def _status(pid: int) -> list[str]:
-    """Returns state and parent."""
+    """Return state and parent of a process."""
     command = ["ps", "-o", "stat=,ppid=", "-p", str(pid)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
 

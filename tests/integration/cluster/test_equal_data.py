@@ -81,7 +81,7 @@ def any_bus(request: pytest.FixtureRequest) -> Bus:
 
 
 async def gets(peer: EventClient, say: Say, data: Any) -> Any:
-    """What a client gets when something is said; a call is answered."""
+    """Return the data that a client gets when something is sent; calls are answered."""
     said = say(data)
     asking = asyncio.ensure_future(said) if said is not None else None
     call = await peer.receive("x")

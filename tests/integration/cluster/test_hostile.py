@@ -1,4 +1,4 @@
-"""What comes over the bus is checked, whoever sent it, and counted when it is refused."""
+"""Messages of the bus are checked, whoever sent them, and counted if they are refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NOTHING = envelopes.pack(None)
 
 
 def all_channels(channels: Channels, node: Node) -> list[bytes]:
-    """One of each kind that a server listens on, whose user 1 is in room r; it has subscribed to orders."""
+    """Return a channel of each kind that a server subscribes to, with user 1 in room r and a handler of orders."""
     return [
         channels.everyone,
         channels.nodes,

@@ -1,4 +1,4 @@
-"""What is called in the wrong place, or fails half way, changes nothing: not what was, and not what comes."""
+"""Calls in the wrong place, or that fail half way, change nothing."""
 
 from __future__ import annotations
 

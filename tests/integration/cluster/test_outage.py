@@ -23,7 +23,7 @@ _SLACK = 2.0
 
 @pytest.fixture
 def redis() -> Iterator[RedisProcess]:
-    """One to kill."""
+    """A Redis that the test may kill."""
     with RedisProcess() as process:
         yield process
 

@@ -1,4 +1,4 @@
-"""As in server/test_probed_duplicates.py, with the older connection on another server."""
+"""Duplicate connections of a user with the older one on another server, as in server/test_probed_duplicates.py."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _END_TIMEOUT = 20.0
 
 
 class EmbeddedPlace:
-    """Where the embedded Redis of the examples is. It ends with the last process that uses it."""
+    """Directory of the embedded Redis of the examples, which ends with its last user."""
 
     def __init__(self, temporary: str) -> None:
         self._place = Path(temporary, f"crosswire-{os.geteuid()}")

@@ -38,7 +38,7 @@ def demo() -> Iterator[Script]:
 
 
 class Place(NamedTuple):
-    """Where a node or a Redis is, as the terminal tells."""
+    """Address and process of a node or Redis, as the terminal shows them."""
 
     address: str
     pid: int

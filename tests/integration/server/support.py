@@ -219,7 +219,7 @@ class RawPeer:
 
 @asynccontextmanager
 async def raw_stream(server: Server, *, receive_buffer: int | None = None) -> AsyncIterator[RawPeer]:
-    """Open a TCP connection."""
+    """Open a TCP connection to a server."""
     sock = socket.socket()
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

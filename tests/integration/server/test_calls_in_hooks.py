@@ -1,4 +1,4 @@
-"""What the application waits for in a hook or a handler never waits for that hook or handler."""
+"""Calls in hooks and handlers, whose answers must not wait for the hook or handler itself."""
 
 from __future__ import annotations
 

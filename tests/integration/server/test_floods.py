@@ -189,7 +189,7 @@ async def test_no_token_and_no_payload_is_logged(caplog: pytest.LogCaptureFixtur
         raise ValueError("broken")
 
     def typed(socket: Socket, data: int) -> None:
-        """Never called."""
+        """Take a payload that the test never sends."""
 
     server.get("/page", fail_in_a_page)
     server.on("fail", fail)

@@ -28,7 +28,7 @@ class Entry(TypedDict):
 
 
 class Odd:
-    """Nothing that a payload could be made into."""
+    """A class that no payload can be decoded into."""
 
 
 def a_struct(socket: Socket, data: Point) -> Any:
@@ -187,10 +187,10 @@ def test_a_type_that_cannot_be_decoded_is_told_at_once() -> None:
     server = make_server()
 
     def wants_odd(socket: Socket, data: Odd) -> None:
-        """Never called."""
+        """Take a payload of an impossible type."""
 
     def wants_three(socket: Socket, data: Any, more: Any) -> None:
-        """Never called."""
+        """Take more arguments than an event has."""
 
     for handler in (wants_odd, wants_three):
         with pytest.raises(ConfigError):

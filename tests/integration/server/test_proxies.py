@@ -157,7 +157,7 @@ async def test_a_slow_proxy_header_is_dropped() -> None:
 
 
 def tls_exchange(client_tls: ssl.SSLContext, port: int, header: bytes, *, at_once: bool) -> bytes:
-    """As a proxy that passes TLS through: the header in the clear, then the client's TLS; with blocking sockets."""
+    """Send a proxy header and then TLS, as a proxy that passes TLS through, over a blocking socket."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = client_tls.wrap_bio(incoming, outgoing, server_hostname="localhost")
     with socket.create_connection(("127.0.0.1", port), timeout=WAIT_TIMEOUT) as raw:

@@ -34,7 +34,7 @@ class HeldServer:
 
 
 async def all_frames(peer: Peer) -> list[str | bytes]:
-    """What came before the connection was closed, and was not received yet."""
+    """Return the frames that arrived before the close and were not received yet."""
     frames = []
     with suppress(websockets.ConnectionClosed):
         while True:

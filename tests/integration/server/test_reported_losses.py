@@ -1,4 +1,4 @@
-"""Nothing that is lost is lost in silence: who learns of it, and what is in no log."""
+"""Messages that are lost or refused are reported, to the caller, ``on_error`` or the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where ``run()`` and ``start()`` can't work, and what they say about it."""
+"""``run()`` and ``start()`` in places where they can't work, and their errors."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ TOO_MUCH = 64 * 1024 * 1024
 
 
 class Peer:
-    """One end of a connection."""
+    """A client or server at an end of a proxied connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader

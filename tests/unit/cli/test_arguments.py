@@ -13,7 +13,7 @@ LINES_OF_A_SCREEN = 45
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
-    """What it says before it ends."""
+    """Return the output of a command line that ends at once."""
     with pytest.raises(SystemExit) as end:
         parse(words)
     assert end.value.code == code

@@ -44,13 +44,13 @@ class FakeConnection:
     # What the server does
 
     def open(self) -> None:
-        """Agree to the upgrade."""
+        """Accept the upgrade as the server."""
         self._opened.set_result(None)
         self._receiver.opened(cast(ClientConnection, self))
         self.was_wanted = not self._aborting
 
     def fail(self) -> None:
-        """Let the attempt fail."""
+        """Let the attempt to connect fail."""
         self._opened.set_exception(NotConnected("can't connect: as the case says"))
 
     def receive(self, text: str) -> None:
@@ -67,7 +67,7 @@ class FakeConnection:
 
     @property
     def ending(self) -> Close | None:
-        """How it ends, while it does."""
+        """Close that the server has sent, if any."""
         return self.closing
 
     def send_text(self, data: bytes) -> bool:
@@ -78,7 +78,7 @@ class FakeConnection:
         return True
 
     def ask(self, data: bytes) -> None:
-        """Note a heartbeat."""
+        """Note a heartbeat that was sent."""
         self.sent.append(data.decode())
 
     def pause(self) -> None:
@@ -90,11 +90,11 @@ class FakeConnection:
         self.paused = False
 
     def moved(self) -> bool:
-        """Tell that nothing comes but what the test says."""
+        """Return False, as nothing moves but what the test sends."""
         return False
 
     def close(self, code: int, reason: str = "") -> None:
-        """Shake hands at once."""
+        """Complete the closing handshake in the next turn."""
         self.abort(Close(code, reason))
 
     def abort(self, close: Close) -> None:
@@ -131,12 +131,12 @@ class FakeClient:
 
     @property
     def last(self) -> FakeConnection:
-        """The youngest connection."""
+        """The connection that was opened last."""
         return self.connections[-1]
 
     @classmethod
     async def dial(cls, target: ConnectTarget, receiver: ClientReceiver) -> FakeConnection:
-        """Stand in for :func:`crosswire.transport.client_connection.connect`."""
+        """Replace :func:`crosswire.transport.client_connection.connect` in tests."""
         return await cls._youngest._dial(target, receiver)
 
     async def _dial(self, target: ConnectTarget, receiver: ClientReceiver) -> FakeConnection:

@@ -82,7 +82,7 @@ class Fake:
 
 
 class Gaps(IgnoredPortEvents):
-    """Callbacks that note gaps."""
+    """Callbacks that record the gaps."""
 
     def __init__(self) -> None:
         self.gaps: list[GapInfo] = []

@@ -69,7 +69,7 @@ def as_javascript_reads(value: Any) -> Any:
 
 
 def exactly(value: Any) -> str:
-    """What tells 1 from 1.0 and True, and -0.0 from 0.0."""
+    """Return a text that differs for 1, 1.0 and True, and for 0.0 and -0.0."""
     return repr(value)
 
 

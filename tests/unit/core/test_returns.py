@@ -1,4 +1,4 @@
-"""What a handler returns is kept to what its annotation says."""
+"""Return values of handlers are checked against their annotations."""
 
 from __future__ import annotations
 

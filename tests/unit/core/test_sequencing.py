@@ -60,7 +60,7 @@ def messages(draw: st.DrawFn, least: int = 1) -> list[Sent]:
 
 @st.composite
 def over_two_paths(draw: st.DrawFn) -> tuple[list[Sent], list[Sent]]:
-    """What was sent, and how it arrives: each message took one of two paths or both, and may have been lost on each."""
+    """Generate sent messages and their arrivals over two paths, each of which may lose some."""
     sent = draw(messages())
     paths: list[list[Sent]] = [
         [message for message in sent if draw(st.booleans()) or draw(st.booleans())] for _ in range(2)

@@ -1,4 +1,4 @@
-"""What a handler takes: those that are right, each with how it is called, and those that can't be right."""
+"""Signatures of handlers: accepted ones with their arguments, and refused ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Socket:
-    """Stands for the server's."""
+    """A stand-in for the server's class."""
 
 
 class Special(Socket):
@@ -142,7 +142,7 @@ def test_a_handlers_signature_says_what_it_takes(handler: Any, arity: int, annot
 
 
 def hands_on(inner: Callable[..., Any]) -> Callable[..., Any]:
-    """As a decorator that may add arguments."""
+    """Decorate a handler with one that takes any arguments, and might add some."""
 
     @wraps(inner)
     def outer(*args: Any, **kwargs: Any) -> Any:
@@ -152,7 +152,7 @@ def hands_on(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def passes_two(inner: Callable[..., Any], outer: Callable[..., Any] | None = None) -> Callable[..., Any]:
-    """As a decorator that takes a socket and data, and gives others; or the arguments of ``outer``."""
+    """Decorate a handler with one that takes a socket and data, or the arguments of ``outer``."""
 
     def usual(socket, data): ...  # type: ignore[no-untyped-def]
 

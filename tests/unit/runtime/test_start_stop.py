@@ -14,7 +14,7 @@ from tests.support.aio import run, wait_until
 
 
 class FakeService:
-    """Something with a life that notes what happens to it."""
+    """A service that notes its starts and stops."""
 
     def __init__(self, begins: Callable[[], asyncio.Future[None]] | None = None) -> None:
         self.life = StartStop("service")

@@ -16,7 +16,7 @@ from tests.support.aio import wait_until
 
 
 class _RecordingLogger(logging.Logger):
-    """Keeps what is logged."""
+    """A logger that keeps its lines."""
 
     def __init__(self) -> None:
         super().__init__("lines")

@@ -35,7 +35,7 @@ LIMITS = Limits(auth_timeout=4, linger=3, handlers=3, max_message=2000, close_ti
 
 @dataclass(frozen=True)
 class Step:
-    """What one hook or handler does: waits so many seconds (None: it is synchronous), then this."""
+    """Duration of a hook or handler in seconds (None if it is synchronous), and its action at the end."""
 
     seconds: float | None = None
     then: str = ""
@@ -43,7 +43,7 @@ class Step:
 
 @dataclass
 class Script:
-    """What the hooks of a server do, and what happens at which second."""
+    """Steps of the hooks of a server, and events by the second at which they happen."""
 
     hooks: dict[str, Step]
     acts: list[tuple[float, int, str]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Which Redis a port uses may change while it runs."""
+"""Adding and removing Redis while ports use them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SOME = 100
 
 
 def published(redis: RedisProcess) -> int:
-    """How often something was published there."""
+    """Return how often messages were published on a Redis."""
     found = [line for line in redis.command("INFO", "commandstats").splitlines() if line.startswith("cmdstat_publish:")]
     return int(found[0].split("calls=")[1].split(",")[0]) if found else 0
 

@@ -1,4 +1,4 @@
-"""What becomes of messages when a Redis dies, hangs or comes back."""
+"""Messages while a Redis dies, hangs or comes back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is noticed of a Redis that dies, hangs, comes back or can't be heard, and how soon."""
+"""Detection of a Redis that dies, hangs, comes back or can't be heard, within its time."""
 
 from __future__ import annotations
 

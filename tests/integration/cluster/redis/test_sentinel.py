@@ -25,14 +25,14 @@ FAILOVER = 40.0
 
 @pytest.fixture(scope="module")
 def group() -> Iterator[SentinelGroup]:
-    """One whose master nobody kills."""
+    """A group whose master is never killed."""
     with SentinelGroup(replicas=0) as group:
         yield group
 
 
 @pytest.fixture
 def mortal() -> Iterator[SentinelGroup]:
-    """One whose master may be killed, with passwords."""
+    """A group whose master may be killed, with passwords."""
     with SentinelGroup(password=SECRET, sentinel_password="other") as group:
         yield group
 
@@ -91,7 +91,7 @@ async def test_a_master_that_hangs_and_comes_back_as_a_replica_is_not_used(morta
 
 
 def is_replica(redis: RedisProcess) -> bool:
-    """Tell whether a server is a replica; one that is just becoming one resets the connection that asks."""
+    """Return whether a server is a replica; one that is just becoming one resets the connection that asks."""
     try:
         return bool(redis.command("ROLE")[0] == "slave")
     except ConnectionResetError:
@@ -100,7 +100,7 @@ def is_replica(redis: RedisProcess) -> bool:
 
 @pytest.fixture
 def dead() -> Iterator[list[str]]:
-    """Places where nothing listens."""
+    """Addresses on which no server listens."""
     ports = [ReservedPort() for _ in range(2)]
     yield [f"127.0.0.1:{port.number}" for port in ports]
     for port in ports:

@@ -1,4 +1,4 @@
-"""How long a start and a stop take, and what they find."""
+"""Time and result of a start and a stop."""
 
 from __future__ import annotations
 

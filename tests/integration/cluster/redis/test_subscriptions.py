@@ -1,4 +1,4 @@
-"""What a real Redis is subscribed to, whatever happens to the connection that listens."""
+"""Subscriptions of a real Redis, whatever happens to the subscribing connection."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ HEADER = b"#"
 
 
 class FakeSite:
-    """One Redis of a tested, and the endpoint for it."""
+    """A fake Redis and the endpoint for it."""
 
     def __init__(self, tested: PoolUnderTest, name: str) -> None:
         self._tested = tested
