@@ -1,23 +1,23 @@
-// The servers that act as one, and the Redis between them: which there are, how they are, and where to connect.
+// The servers and the Redis of the cluster: their health, and the server to connect to.
 
 import { $, element, enable, isEnabled, keyed, shown, write } from "/view.js";
 
-const COMPLAINT = 10_000; // milliseconds that it is shown
+const COMPLAINT = 10_000; // milliseconds that an error is shown
 
 export class Cluster {
-  #nodes = new Map(); // name -> what the server told of it last, and `up`
+  #nodes = new Map(); // name -> its last state, and `up`
   #redis = [];
   #seenFrom = "";
-  #isLeft = false; // all our clients have left: nothing is known of it
-  #alert = 0; // the timer that takes it away
+  #isLeft = false; // all our clients have left, so nothing is known
+  #alert = 0; // the timer that hides the error
   #kill;
 
-  /** @param kill asks a server to kill the node or the Redis of that name; a promise */
+  /** @param kill asks a server to kill the node or the Redis with a name; returns a promise */
   constructor(kill) {
     this.#kill = kill;
   }
 
-  /** How the cluster is, as one of its nodes sees it. */
+  /** Shows the state of the cluster, as one of its nodes sees it. */
   learn({ node, nodes, redis }) {
     this.#seenFrom = node;
     this.#isLeft = false;
@@ -40,13 +40,13 @@ export class Cluster {
     this.#show();
   }
 
-  /** Nobody tells us any more, as we have gone. */
+  /** Shows that the state is unknown, because the user has left. */
   leave() {
     this.#isLeft = true;
     this.#show();
   }
 
-  /** Nobody tells us any more, though we ask. */
+  /** Shows that the state is unknown, because no node answers. */
   lose() {
     for (const each of this.#nodes.values()) each.up = false;
     for (const each of this.#redis) each.healthy = false;
@@ -61,7 +61,7 @@ export class Cluster {
     return this.#nodes.get(name)?.up ?? false;
   }
 
-  /** The node to try after that one: those that are up come first. */
+  /** Returns the node to try after a node: nodes that are up come first. */
   after(name) {
     const names = this.names;
     const at = names.indexOf(name) + 1;
@@ -69,7 +69,7 @@ export class Cluster {
     return others.find((each) => this.isUp(each)) ?? others[0] ?? name;
   }
 
-  /** Where a node is; before we know of any, where this page came from. */
+  /** Returns the URL of a node; as long as none is known, the one of this page. */
   url(name) {
     const url = new URL("/", location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";

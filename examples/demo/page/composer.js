@@ -1,4 +1,4 @@
-// The line to write in, with whom it goes to and whom that reaches.
+// The input line, with the receiver of the message and the users that it reaches.
 
 import { element, enable, isEnabled, write } from "/view.js";
 
@@ -11,8 +11,8 @@ export class Composer {
   #known = "";
 
   /**
-   * @param pane the element that it is in
-   * @param say sends {to, name, text}; a promise, which is rejected if that fails
+   * @param pane the element that contains it
+   * @param say sends {to, name, text}; returns a promise, which is rejected if that fails
    * @param turned called when another receiver was chosen
    */
   constructor(pane, say, turned) {
@@ -26,7 +26,7 @@ export class Composer {
     };
   }
 
-  /** Whom the next message is for: {to, name}. */
+  /** The receiver of the next message: {to, name}. */
   get receiver() {
     const key = this.#to.value;
     if (key.startsWith("#")) return { to: "room", name: key.slice(1) };
@@ -37,7 +37,7 @@ export class Composer {
     if ([...this.#to.options].some(({ value }) => value === key)) this.#to.value = key;
   }
 
-  /** Offer receivers. The chosen one stays, even if it is gone: a word for one must not go to everyone. */
+  /** Offers receivers. The chosen one stays, even if it is gone: a private message must not go to everyone. */
   offer(rooms, people) {
     const { to, name } = this.receiver;
     const offered = {
@@ -56,7 +56,7 @@ export class Composer {
     this.choose(chosen);
   }
 
-  /** Show whom it reaches: [[node, names]]. */
+  /** Shows the users that the message reaches: [[node, names]]. */
   show(reach, me) {
     const terms = reach.flatMap(([node, names]) => [
       element("dt", {}, node),
@@ -85,7 +85,7 @@ export class Composer {
   }
 }
 
-/** Names with commas between them; one that is written from right to left leaves the others where they are. */
+/** Returns names with commas between them; one that is written from right to left does not move the others. */
 function listed(names) {
   return names.flatMap((name, index) => [index ? ", " : "", element("bdi", {}, name)]);
 }

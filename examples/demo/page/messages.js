@@ -1,8 +1,8 @@
-// How a message, a note and a question to a room look.
+// Elements for a message, a note and a question to a room.
 
 import { element, enable, isEnabled, shown } from "/view.js";
 
-/** A message, for the one of that name on that node; `took` are the milliseconds it was on its way, if we know. */
+/** Returns a message, for the user with that name on that node; `took` is its latency in milliseconds, if known. */
 export function drawSaid({ from, node, to, name, text, at }, { me, here, took }) {
   const badge = { everyone: "everyone", room: `#${name}`, user: from === me ? `only ${name}` : "only you" }[to];
   const way = node === here ? node : `${node} → ${here}`;
@@ -26,7 +26,7 @@ export function drawNote(text) {
   return element("li", { class: "note" }, text);
 }
 
-/** A question of the server, with a button for each answer. */
+/** Returns a question of the server, with a button for each answer. */
 export function drawPoll(poll, choose) {
   const options = poll.options.map((option) => {
     const button = element("button", { type: "button", dir: "auto" }, option);
@@ -43,7 +43,7 @@ export function drawPoll(poll, choose) {
   return item;
 }
 
-/** Its result. */
+/** Returns the result of a question. */
 export function drawVotes(poll) {
   const answers = Object.values(poll.votes).reduce((sum, votes) => sum + votes, 0);
   const options = poll.options.map((option) => {

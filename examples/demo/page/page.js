@@ -1,4 +1,4 @@
-// The page: three panes, each a client that is at home on another node, and the cluster as the first of them sees it.
+// The page: three panes, each a client of another node, and the cluster as the first of them sees it.
 
 import { Cluster } from "/cluster.js";
 import { Pane } from "/pane.js";
@@ -20,7 +20,7 @@ function add(name, home) {
   pane.start(home);
 }
 
-/** On a phone one pane is shown at a time; elsewhere they all are. */
+/** Shows one pane at a time on a phone, elsewhere all of them. */
 function show(pane) {
   readAloud(pane);
   for (const [index, each] of panes.entries()) {
@@ -29,26 +29,26 @@ function show(pane) {
   }
 }
 
-/** Of the panes, one is read aloud: that with the focus, or the last that had it. */
+/** Lets a screen reader announce only one pane: the one with the focus, or the last that had it. */
 function readAloud(pane) {
   for (const each of panes) each.isAloud = each === pane;
 }
 
-/** The pane through which we see the cluster. */
+/** Returns the pane whose node shows the cluster. */
 function eyes() {
   return panes.find(({ isOpen }) => isOpen);
 }
 
 async function kill(name) {
   const open = panes.filter(({ isOpen }) => isOpen);
-  const asker = open.find(({ node }) => node !== name) ?? open[0]; // who is killed can't answer
+  const asker = open.find(({ node }) => node !== name) ?? open[0]; // the victim can't answer
   if (!asker) throw new Error("No server is there to ask.");
   await asker.kill(name);
 }
 
 function told(pane, vitals) {
   write($("tabs").children[panes.indexOf(pane)], `${pane.name}\n${pane.node}`);
-  if (pane !== eyes()) return; // two nodes may see it differently for a moment
+  if (pane !== eyes()) return; // for a moment, two nodes may see different states
   cluster.learn(vitals);
   if (panes.length > 1) return;
   const others = NAMES.slice(1, vitals.nodes.length);
@@ -63,7 +63,7 @@ function tick() {
   const pane = eyes();
   if (!pane && panes.every(({ isOff }) => isOff)) cluster.leave();
   else if (!pane) cluster.lose();
-  pane?.askForVitals().catch(() => {}); // lost meanwhile: the next one is asked
+  pane?.askForVitals().catch(() => {}); // the connection was lost: the next pane is asked
   for (const each of panes) each.comeHome();
 }
 

@@ -1,4 +1,4 @@
-// One pane: what a client hears and knows, and the controls to take part.
+// A pane: the messages and the knowledge of a client, and its controls.
 
 import { Composer } from "/composer.js";
 import { drawNote, drawPoll, drawSaid, drawVotes } from "/messages.js";
@@ -6,10 +6,10 @@ import { Picture } from "/picture.js";
 import { Seat } from "/seat.js";
 import { $, element, follow, insert, keyed, randomWord, shown, sparkline, write } from "/view.js";
 
-const MESSAGES = 150; // kept
-const IDS = 500; // of messages, to know those that come twice
+const MESSAGES = 150; // messages that are kept
+const IDS = 500; // ids of messages that are kept, to recognise duplicates
 const FRAMES = 60;
-const REMEMBERED = 10_000; // milliseconds that a message may take to every pane
+const REMEMBERED = 10_000; // milliseconds that a message may take to reach every pane
 const ENDS = { 4001: "You have left.", 4012: "This name came in from another window." };
 
 const sent = new Map(); // mark of a message -> when a pane of this page sent it
@@ -21,22 +21,22 @@ export class Pane {
   #composer;
   #picture = new Picture();
   #mine = new Set(["lobby"]); // rooms to be in, now and after a reconnection
-  #nodes = new Set(); // that are alive
+  #nodes = new Set(); // living nodes
   #here = ""; // the node that has welcomed us
-  #early = null; // what to do after the welcome, which is older
+  #early = null; // events to handle after the welcome, which is older
   #seen = new Set(); // ids of messages
-  #polls = new Map(); // room -> the question that it is being asked, as it is shown
+  #polls = new Map(); // room -> the element of its open question
   #latencies = [];
   #tries = 1;
-  #base; // of the names to try
-  #chosen = false; // whether somebody has chosen another
+  #base; // beginning of the names to try
+  #chosen = false; // whether the user has chosen another name
   #ahead = 0; // seconds that the server's clock is ahead of ours
-  #unshown; // the call that this page asks by itself, again and again
+  #unshown; // id of the call that this page repeats by itself
 
   /**
-   * @param name of the user, to begin with; a reload of the page keeps the one it has then
+   * @param name first name of the user; a reload of the page keeps the current one
    * @param cluster the servers
-   * @param told called with the pane, and with what its node says of the cluster
+   * @param told called with the pane, and with the state of the cluster as its node sees it
    */
   constructor(name, cluster, told) {
     this.#base = name;
@@ -75,17 +75,17 @@ export class Pane {
     return this.#seat.node;
   }
 
-  /** Whether it has left, or was sent away for good. */
+  /** Whether the user has left, or was refused for good. */
   get isOff() {
     return this.element.dataset.state === "off";
   }
 
-  /** Let a screen reader tell what is said here, or not: most of it is said in every pane. */
+  /** Lets a screen reader announce new messages, or not: most of them are the same in every pane. */
   set isAloud(yes) {
     this.#part(".log").setAttribute("aria-live", yes ? "polite" : "off");
   }
 
-  /** Connect, for good: to the node of that name, or the one this page came from. */
+  /** Connects, and stays connected: to the node with that name, or the one that this page is from. */
   start(home = "") {
     this.#seat.home = home;
     this.#seat.connect();
@@ -103,7 +103,7 @@ export class Pane {
     this.#vitals(await this.#seat.call("vitals"));
   }
 
-  // What the server tells
+  // Events of the server
 
   #events() {
     const picture = (event) => (data) => this.#picture[event](data);
@@ -119,14 +119,14 @@ export class Pane {
       picture: picture("take"),
     };
     const handlers = Object.entries(late).map(([event, handler]) => [event, this.#afterWelcome(handler)]);
-    // The server calls this one: the promise is kept when somebody presses a button. Without, that is no answer.
+    // A call of the server: the promise is fulfilled when the user presses a button; else there is no answer.
     const poll = (data) => new Promise((answer) => this.#poll(data, answer));
     return { ...Object.fromEntries(handlers), poll, welcome: (data) => this.#welcome(data) };
   }
 
   #poll(poll, answer) {
     const item = drawPoll(poll, answer);
-    this.#polls.set(poll.room, item); // one at a time, the server sees to that
+    this.#polls.set(poll.room, item); // the server allows one at a time
     this.#log(item, poll.at);
   }
 
@@ -162,7 +162,7 @@ export class Pane {
     for (const handle of early) handle();
     this.#render();
     await Promise.all([...this.#mine].map((room) => this.#enter(room)));
-    if (this.isOpen) this.#status("on", ""); // before, it could not speak in its rooms
+    if (this.isOpen) this.#status("on", ""); // before this, the rooms were not joined
   }
 
   #vitals(vitals) {
@@ -201,7 +201,7 @@ export class Pane {
     }
   }
 
-  // What the user does
+  // Actions of the user
 
   #listen() {
     this.#part(".name").onchange = ({ target }) => {
@@ -255,7 +255,7 @@ export class Pane {
     if (!(await this.#call("say", { ...message, mark }))) throw new Error("it was not sent");
   }
 
-  /** Ask the server; what it refuses is shown, and there is no answer. */
+  /** Calls the server; a refusal is shown, and the result is null. */
   async #call(event, data) {
     try {
       this.#complain(null);
@@ -275,7 +275,7 @@ export class Pane {
     write(this.#part(".alert"), error ? error.message : "");
   }
 
-  // How it looks
+  // Rendering
 
   #render() {
     const rooms = this.#picture.roomNames(this.#mine);
@@ -337,7 +337,7 @@ export class Pane {
     if (list.children.length > FRAMES) list.lastElementChild.remove();
   }
 
-  /** Whether it asks or answers how the cluster is, which would soon push out all that somebody has done here. */
+  /** Returns whether a frame is about the state of the cluster; these would soon push out all others. */
   #isOwnQuestion(direction, { event, callbackId }) {
     if (direction === "out" && event === "vitals") this.#unshown = callbackId;
     return callbackId !== undefined && callbackId === this.#unshown;

@@ -1,4 +1,4 @@
-// What one client knows of the chat: who is on which node, and who is in which room.
+// The chat as one client knows it: the users on each node, and the members of each room.
 
 const ALWAYS = ["lobby", "music", "games"];
 
@@ -6,19 +6,19 @@ export class Picture {
   people = new Map(); // name -> {name, bot, node}
   rooms = new Map(ALWAYS.map((room) => [room, new Set()])); // name -> names of the members
 
-  /** The whole picture, after every connection and after an outage; changes follow. */
+  /** Replaces the whole picture, after every connection and after an outage; only changes follow. */
   take({ people, rooms }) {
     this.people = new Map(people.map((person) => [person.name, person]));
     this.rooms = new Map(Object.entries(rooms).map(([room, members]) => [room, new Set(members)]));
   }
 
   arrived(person) {
-    this.#leaveRooms(person.name); // who moved to another node joins its rooms again
+    this.#leaveRooms(person.name); // a user on a new node joins the rooms again
     this.people.set(person.name, person);
   }
 
   went({ name, node }) {
-    if (this.people.get(name)?.node !== node) return; // on another node meanwhile
+    if (this.people.get(name)?.node !== node) return; // the user is on another node by now
     this.people.delete(name);
     this.#leaveRooms(name);
   }
@@ -31,18 +31,18 @@ export class Picture {
     this.rooms.get(room)?.delete(name);
   }
 
-  /** A node is dead, and with it the connections that were there. */
+  /** Removes the users of a node that is dead. */
   lost(node) {
     for (const person of [...this.people.values()]) if (person.node === node) this.went(person);
   }
 
-  /** Rooms to show: those that somebody is in, and the fixed ones first. */
+  /** Returns the rooms to show: the fixed ones first, then others that have members. */
   roomNames(mine) {
     const others = [...this.rooms.keys()].filter((room) => this.rooms.get(room).size || mine.has(room));
     return [...new Set([...ALWAYS, ...others.sort()])];
   }
 
-  /** Whom a message would reach: node -> names. */
+  /** Returns the users that a message would reach: node -> names. */
   reach({ to, name }) {
     const names = { everyone: () => this.people.keys(), room: () => this.rooms.get(name) ?? [], user: () => [name] };
     const nodes = new Map();

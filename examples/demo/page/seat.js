@@ -1,8 +1,8 @@
-// One client, with a node where it is at home. When that is gone it goes on at another, and comes home when it can.
+// A client with a home node. When that is gone, it connects to another node, and returns home when it can.
 
 const { Client, NotConnected, reconnectsUnlessFinal } = window.Crosswire;
 
-const AWAY = 4_000; // milliseconds before it looks whether its home is back; by then a dead node is known to be dead
+const AWAY = 4_000; // milliseconds before it may return home; by then a dead node is known to be dead
 const LONGEST_DELAY = 5_000;
 
 export class Seat {
@@ -13,14 +13,14 @@ export class Seat {
   #attempt = 0;
   #lostAt = 0;
   isOpen = false;
-  node = ""; // where it is, or tries to be
+  node = ""; // the node that it is connected to, or tries to be
   home = "";
 
   /**
-   * @param name of the user
-   * @param key proves, after a loss, that the name is ours
-   * @param cluster tells where the nodes are
-   * @param on what to call: connecting(), opened(), closed({code, reason, again}), latency(milliseconds),
+   * @param name name of the user
+   * @param key proves, after a loss of the connection, that the name is ours
+   * @param cluster knows the URLs of the nodes
+   * @param on callbacks: connecting(), opened(), closed({code, reason, again}), latency(milliseconds),
    *   wire(direction, text); and `events`, an object of handlers by event
    */
   constructor(name, key, cluster, on) {
@@ -36,11 +36,11 @@ export class Seat {
     this.isOpen = false;
     const before = this.#client;
     this.#client = this.#makeClient(node);
-    before?.close(); // it is somebody else's from now on: what it still tells is not heard
+    before?.close(); // its events are ignored from now on
     this.#on.connecting();
   }
 
-  /** Go, until `connect` is called again. */
+  /** Disconnects, until `connect` is called again. */
   leave() {
     clearTimeout(this.#retry);
     const client = this.#client;
@@ -53,7 +53,7 @@ export class Seat {
     return this.#client.call(event, data);
   }
 
-  /** Come home, if there is a home to come to again. */
+  /** Returns to the home node, if it is up again. */
   comeHome() {
     const away = this.isOpen && this.node !== this.home && performance.now() - this.#lostAt > AWAY;
     if (away && this.#cluster.isUp(this.home)) this.connect();
@@ -65,7 +65,7 @@ export class Seat {
       params: { name: this.name, key: this.key },
       pingInterval: 1,
       pongTimeout: 3,
-      reconnectPolicy: () => false, // it would come back to the same node: this goes to the next one
+      reconnectPolicy: () => false, // reconnect to the next node, not to the same
       backgroundNotice: false, // a demo may go on behind other windows
       WebSocket: tapped(wire),
     });
@@ -98,7 +98,7 @@ export class Seat {
     this.#on.closed({ code, reason, again });
   }
 
-  /** Try the next node: soon at first, and at a random moment, so that those who were lost together do not come together. */
+  /** Tries the next node, after a random delay: clients that were lost together must not reconnect together. */
   #goOn() {
     this.#attempt += 1;
     this.node = this.#cluster.after(this.node);
@@ -107,7 +107,7 @@ export class Seat {
   }
 }
 
-/** The browser's WebSocket, with an ear for what is sent; what is received a client tells by itself. */
+/** The browser's WebSocket, with a callback for sent frames; for received ones the client has its own. */
 function tapped(wire) {
   return class extends WebSocket {
     send(data) {

@@ -1,8 +1,8 @@
-// Small helpers to put things on the page. Text goes in as text nodes: there is no way to make HTML of it here.
+// Helpers for elements of the page. Text is inserted as text nodes only, never as HTML.
 
 export const $ = (id) => document.getElementById(id);
 
-/** An element with attributes and children; `name` colours it after somebody's name. */
+/** Returns an element with attributes and children; `name` gives it the colour of a user. */
 export function element(tag, { name, ...attributes } = {}, ...children) {
   const made = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -11,17 +11,17 @@ export function element(tag, { name, ...attributes } = {}, ...children) {
   return made;
 }
 
-/** Change a text only if it changes: a screen reader tells of changes. */
+/** Sets a text only if it differs: a screen reader announces changes. */
 export function write(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-/** Let a button do something, or not now. `disabled` would take the focus from who has just pressed it. */
+/** Enables or disables a button. The attribute `disabled` would take the focus from it. */
 export const enable = (button, yes) => button.setAttribute("aria-disabled", String(!yes));
 
 export const isEnabled = (button) => button.getAttribute("aria-disabled") !== "true";
 
-/** Make a list show these items, in order, changing as little as possible, so that the focus stays where it is. */
+/** Makes a list show these items, in order, with as few changes as possible, so that the focus stays. */
 export function keyed(list, items, make, refresh) {
   const before = new Map([...list.children].map((child) => [child.dataset.key, child]));
   items.forEach((item, index) => {
@@ -37,16 +37,16 @@ export function keyed(list, items, make, refresh) {
   for (const child of before.values()) child.remove();
 }
 
-/** Keep the end of a list in view, whatever comes and however its box changes, unless its reader has scrolled away. */
+/** Keeps the end of a list in view when it grows or its box changes, unless the user has scrolled away. */
 export function follow(list) {
   const box = list.parentElement;
-  let seen = { height: 0, room: 0 }; // what the reader sees, which may be less than is there already
+  let seen = { height: 0, room: 0 }; // the visible part, which may be less than the list by now
   let atEnd;
   const isEnd = ({ height, room }) => height - box.scrollTop - room < 60;
   const now = () => ({ height: box.scrollHeight, room: box.clientHeight });
   const stay = (yes) => {
     atEnd = yes;
-    box.style.overflowAnchor = atEnd ? "none" : ""; // else what is seen stays in view when the oldest is removed
+    box.style.overflowAnchor = atEnd ? "none" : ""; // otherwise the visible items stay in view when the oldest is removed
   };
   stay(true);
   box.addEventListener("scroll", () => stay(isEnd(seen) || isEnd(now())));
@@ -54,11 +54,11 @@ export function follow(list) {
     seen = now();
     if (atEnd) box.scrollTop = box.scrollHeight;
   });
-  resized.observe(box); // which is also told when a hidden pane is shown
+  resized.observe(box); // also called when a hidden pane is shown
   resized.observe(list);
 }
 
-/** Put an item into a list that is in the order of `data-at`. */
+/** Inserts an item into a list that is ordered by `data-at`. */
 export function insert(list, item, at, most) {
   item.dataset.at = at;
   let next = null;
@@ -69,7 +69,7 @@ export function insert(list, item, at, most) {
   while (list.children.length > most) list.firstElementChild.remove();
 }
 
-/** The points of a little curve through the values. */
+/** Returns the points of a small curve through the values. */
 export function sparkline(values, width, height) {
   const most = Math.max(...values, 1);
   const step = width / Math.max(values.length - 1, 1);
@@ -77,10 +77,10 @@ export function sparkline(values, width, height) {
   return values.map((value, index) => `${(index * step).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
 }
 
-/** Milliseconds, as exact as it makes sense to read them. */
+/** Formats milliseconds with a sensible precision. */
 export const shown = (milliseconds) => (milliseconds < 10 ? milliseconds.toFixed(1) : String(Math.round(milliseconds)));
 
-/** A word that nobody guesses. `crypto.randomUUID` would want https. */
+/** Returns a random word. `crypto.randomUUID` would need https. */
 export function randomWord() {
   return Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -72,21 +72,24 @@ class _HoldEvents(Protocol):
 
 
 class OrderedReceiver:
-    """Takes the messages of one channel, and hands them on in order and each once."""
+    """Takes the messages of one channel, and hands them on in order and each once.
 
-    __slots__ = ("_channel", "_events", "_own", "_receive", "_sequencer")
+    Args:
+        channel: its name.
+        own: the origin of this node, whose messages are not for itself.
+        receive: takes the bodies of the messages.
+        sequencer: puts them in order.
+        events: called when a message can't be handed on at once.
+    """
+
+    __slots__ = ("_events", "_own", "_receive", "_sequencer", "channel")
 
     def __init__(self, channel: bytes, own: bytes, receive: Receive, sequencer: Sequencer, events: _HoldEvents) -> None:
-        self._channel = channel
+        self.channel = channel
         self._own = own
         self._receive = receive
         self._sequencer = sequencer
         self._events = events
-
-    @property
-    def channel(self) -> bytes:
-        """The name of the channel."""
-        return self._channel
 
     def take(self, message: bytes) -> None:
         """Take a message with its header."""
@@ -109,7 +112,7 @@ class OrderedReceiver:
                 self._hand_on(ready)
             self._events.hold(self)
         elif (first := self._sequencer.disproved(origin, number)) is not None:
-            self._events.came_late(self._channel, first)
+            self._events.came_late(self.channel, first)
 
     def replace(self, receive: Receive) -> None:
         """Hand messages on to another receiver from now on."""

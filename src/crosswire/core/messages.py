@@ -60,7 +60,7 @@ class Message(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "ca
     error: Refusal | None = None
 
 
-class _Event(msgspec.Struct, gc=False):
+class _EventMessage(msgspec.Struct, gc=False):
     event: str
     payload: Any
 
@@ -256,7 +256,7 @@ NODE_MSGPACK = NodeMsgpackCodec()
 
 def event(name: str, payload: Any) -> msgspec.Struct:
     """Return an event, for either direction."""
-    return _Event(name, payload)
+    return _EventMessage(name, payload)
 
 
 def client_call(name: str, payload: Any, call_id: str) -> msgspec.Struct:
