@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from crosswire.cluster.bus_options import chosen_bus
 from crosswire.cluster.clients import Clients
-from crosswire.cluster.gathering import gather_request, names_of
+from crosswire.cluster.gather_request import gather_request, names_of
 from crosswire.cluster.hooks import HandlerT
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.node_parts import NodeParts

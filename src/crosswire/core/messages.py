@@ -153,7 +153,6 @@ class JsonCodec:
         self._encoder = msgspec.json.Encoder()
 
     def decode(self, data: str | bytes) -> Message:
-        """Decode a message; see :class:`Codec`."""
         try:
             # The payload stays raw, and a handler may pass it on: bytes that are no text must be refused here.
             return self._decoder.decode(data if isinstance(data, str) else data.decode())
@@ -162,11 +161,9 @@ class JsonCodec:
             raise InvalidMessage(str(error), _find_callback_id(text)) from error
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        """Decode a payload; see :class:`Codec`."""
         return kind.from_json(_JSON_NULL if raw is ABSENT else raw)
 
     def encode(self, message: Any) -> bytes:
-        """Encode a message; see :class:`Codec`."""
         try:
             return self._encoder.encode(message)
         except _UNENCODABLE as error:
@@ -183,7 +180,6 @@ class _Msgpack:
         self._encoder = msgspec.msgpack.Encoder()
 
     def decode(self, data: str | bytes) -> Message:
-        """Decode a message; see :class:`Codec`."""
         try:
             return self._decoder.decode(data.encode() if isinstance(data, str) else data)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
@@ -197,11 +193,9 @@ class MsgpackCodec(_Msgpack):
     """
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        """Decode a payload; see :class:`Codec`."""
         return kind.from_client(_MSGPACK_NIL if raw is ABSENT else raw)
 
     def encode(self, message: Any) -> bytes:
-        """Encode a message; see :class:`Codec`."""
         return self.from_json(JSON.encode(message))
 
     def from_json(self, text: bytes) -> bytes:
@@ -220,7 +214,6 @@ class ClientMsgpackCodec(MsgpackCodec):
     """Codec of a client's messages as MessagePack: bytes stay bytes, everything else is as in JSON."""
 
     def encode(self, message: Any) -> bytes:
-        """Encode a message; see :class:`Codec`."""
         try:
             return self._encoder.encode(to_json_types(message))
         except _UNENCODABLE as error:
@@ -231,11 +224,9 @@ class NodeMsgpackCodec(_Msgpack):
     """Codec of messages between nodes as MessagePack, with all its types."""
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        """Decode a payload; see :class:`Codec`."""
         return kind.from_msgpack(_MSGPACK_NIL if raw is ABSENT else raw)
 
     def encode(self, message: Any) -> bytes:
-        """Encode a message; see :class:`Codec`."""
         try:
             return self._encoder.encode(message)
         except _UNENCODABLE as error:
