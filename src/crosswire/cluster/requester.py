@@ -7,7 +7,7 @@ from collections.abc import Collection, Coroutine
 from typing import Any
 
 from crosswire.cluster.dialect import Dialect
-from crosswire.cluster.gathering import GatherRequest
+from crosswire.cluster.gather_request import GatherRequest
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
