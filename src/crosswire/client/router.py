@@ -95,6 +95,6 @@ class _Server:
     def busy(event: str) -> EventError:
         return EventError("BUSY", f"{event!r} was not handled: {MAX_HANDLERS} handlers are still running")
 
-    def report(self, sender: None, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
-        if not (told and isinstance(error, EventError)):
+    def report(self, sender: None, event: str, error: BaseException, *, awaited: bool, is_answer: bool) -> None:
+        if not (is_answer and isinstance(error, EventError)):
             self._hooks.report(error)

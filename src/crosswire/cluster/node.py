@@ -286,12 +286,16 @@ class Node:
 
     @property
     def dropped(self) -> int:
-        """Number of messages that were dropped, as the send buffer was full."""
+        """Number of messages to other nodes that are lost.
+
+        The send buffer was full, a Redis refused them or was lost before it acknowledged them, or the node was stopped
+        while they waited.
+        """
         return self._lifecycle.connection_to_read().dropped
 
     @property
     def refused(self) -> int:
-        """Number of messages that were received over the bus and could not be read."""
+        """Number of messages from the bus that could not be read."""
         return self._lifecycle.connection_to_read().refused
 
     # Audiences

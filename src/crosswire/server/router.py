@@ -159,11 +159,11 @@ class _Clients:
     def busy(event: str) -> EventError:
         return EventError("BUSY", "too many of your events are still being handled")
 
-    def report(self, session: SessionView, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
+    def report(self, session: SessionView, event: str, error: BaseException, *, awaited: bool, is_answer: bool) -> None:
         if isinstance(error, Reject):
             session.client.close(error.close_code, error.reason)
         elif session.client.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
-            # one that is cancelled because its connection is gone, or the server stops, has not failed
+            # A handler that is cancelled because its connection is gone, or the server stops, has not failed.
             self._failures.report(session, error, f"a handler of {event!r}", answers=awaited)
 
 

@@ -37,8 +37,8 @@ class RecordingCallers:
     def busy(self, event: str) -> EventError:
         return EventError("BUSY", event)
 
-    def report(self, sender: str, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
-        self.reported.append((error, awaited, told))
+    def report(self, sender: str, event: str, error: BaseException, *, awaited: bool, is_answer: bool) -> None:
+        self.reported.append((error, awaited, is_answer))
 
 
 class AnsweringUnderTest:
