@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from crosswire.core.messages import Codec
-from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.core.payload_types import PayloadType, RawPayload
 from crosswire.errors import InvalidPayload
 
 _MAX_SAFE_INTEGER = 2**53 - 1

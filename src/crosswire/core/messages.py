@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from crosswire.core.json_types import to_json_types, to_msgpack
-from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.core.payload_types import PayloadType, RawPayload
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 
 MAX_CALL_ID = 64

@@ -17,7 +17,7 @@ from crosswire.core import envelopes
 from crosswire.core.channel_names import Channels
 from crosswire.core.envelopes import Answer, Beat, Envelope, Goodbye, NameTaken
 from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
 from tests.support.ignored_events import IgnoredPortEvents
 

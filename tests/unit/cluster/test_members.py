@@ -16,7 +16,7 @@ from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.errors import ConfigError, EventError
 from crosswire.types import NodeInfo
 from tests.support.aio import wait_until

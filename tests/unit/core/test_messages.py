@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from crosswire.core import messages
 from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK, NODE_MSGPACK, Codec
-from crosswire.core.payloads import ANY, PayloadType
+from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 
 scalars = (
