@@ -20,7 +20,7 @@ HURRIED_STOP_TIMEOUT = 1.0
 
 
 class Supervisor:
-    """Runs the workers of one command.
+    """Supervisor of the workers of one command.
 
     The first worker is started alone: an error of the application is reported once, and the others get its port.
 
