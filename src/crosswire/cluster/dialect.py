@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from crosswire.core.audience import Excluded, Target
+from crosswire.core.codecs import Codec
 from crosswire.core.envelopes import Beat, Claim, Goodbye, NameTaken
 from crosswire.core.formats import EncodedMessage
-from crosswire.core.messages import Codec
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
 

@@ -13,9 +13,9 @@ from crosswire.cluster.clients import Clients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.core import envelopes, messages
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
+from crosswire.core.codecs import JSON
 from crosswire.core.formats import encode
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import JSON
 from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.types import Replies, Roster, Tally

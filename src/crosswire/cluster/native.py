@@ -14,6 +14,7 @@ from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.channel_names import Channels
+from crosswire.core.codecs import NODE_MSGPACK, Codec
 from crosswire.core.envelopes import (
     Answer,
     Batch,
@@ -30,7 +31,6 @@ from crosswire.core.envelopes import (
     RequestRefusal,
 )
 from crosswire.core.formats import EncodedMessage, require_text
-from crosswire.core.messages import NODE_MSGPACK, Codec
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload

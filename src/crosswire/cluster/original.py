@@ -22,8 +22,9 @@ from crosswire.cluster.dialect import ClientInbox, EventInbox, ReceivePublished,
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.original_codec import OriginalCodec
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
+from crosswire.core.codecs import JSON, NODE_MSGPACK, Codec
 from crosswire.core.formats import EncodedMessage
-from crosswire.core.messages import ABSENT, JSON, NODE_MSGPACK, Codec
+from crosswire.core.messages import ABSENT
 from crosswire.core.original_channels import (
     BRIDGE,
     BROADCAST,

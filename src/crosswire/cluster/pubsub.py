@@ -7,8 +7,8 @@ from typing import Any
 
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.responder import Responder
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners, Handler
-from crosswire.core.messages import Codec
 from crosswire.core.names import require_event
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import BusUnavailable, ConfigError

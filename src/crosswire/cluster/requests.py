@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from crosswire.core.messages import Codec
+from crosswire.core.codecs import Codec
 from crosswire.core.payload_types import ANY, PayloadType, RawPayload
 from crosswire.core.replies import GatheredReplies
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone

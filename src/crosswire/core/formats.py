@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from crosswire.core.codecs import JSON, MSGPACK, Codec
 from crosswire.core.deflate import MIN_SIZE, compress
 from crosswire.core.frames import Opcode, encode_frame
-from crosswire.core.messages import JSON, MSGPACK, Codec
 from crosswire.errors import InvalidPayload
 
 

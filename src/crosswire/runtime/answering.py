@@ -14,8 +14,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.messages import Codec
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.background_tasks import is_being_cancelled

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosswire.core.codecs import JSON, MSGPACK
 from crosswire.core.deflate import MIN_SIZE, decompress
 from crosswire.core.formats import JSON_TEXT, EncodedMessage, encode, frame_format, message_format, require_text
 from crosswire.core.frames import Opcode, encode_frame
-from crosswire.core.messages import JSON, MSGPACK, event
+from crosswire.core.messages import event
 from crosswire.errors import InvalidPayload
 
 SMALL = event("say", 1)

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosswire.core.codecs import CLIENT_MSGPACK, JSON, MSGPACK
 from crosswire.core.formats import EncodedMessage, encode, frame_format
 from crosswire.core.json_types import holds_bytes, to_msgpack
-from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK, event
+from crosswire.core.messages import event
 from crosswire.core.payload_types import PayloadType
 from crosswire.errors import InvalidPayload
 
