@@ -36,9 +36,9 @@ ANYTHING: Any = Any
 
 
 class CloseCode(IntEnum):
-    """The close codes Crosswire sends. 1xxx: RFC 6455, section 7.4.1; 4xxx: ours and the original's.
+    """Close codes that Crosswire sends. 1xxx: RFC 6455, section 7.4.1; 4xxx: Crosswire's own and the original's.
 
-    A client stays away after those in :attr:`FINAL`; after any other it reconnects.
+    A client does not reconnect after a code in :data:`FINAL_CLOSE_CODES`. After any other code it does.
     """
 
     NORMAL = 1000

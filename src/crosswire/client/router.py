@@ -8,8 +8,9 @@ from typing import Any
 from crosswire.client.encoding import encode
 from crosswire.client.hooks import Hooks
 from crosswire.core import messages
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import Codec, Message
+from crosswire.core.messages import Message
 from crosswire.core.names import RESERVED
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, SharedHandlerCount
@@ -95,6 +96,6 @@ class _Server:
     def busy(event: str) -> EventError:
         return EventError("BUSY", f"{event!r} was not handled: {MAX_HANDLERS} handlers are still running")
 
-    def report(self, sender: None, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
-        if not (told and isinstance(error, EventError)):
+    def report(self, sender: None, event: str, error: BaseException, *, awaited: bool, is_answer: bool) -> None:
+        if not (is_answer and isinstance(error, EventError)):
             self._hooks.report(error)

@@ -39,12 +39,12 @@ class ClusterConnection:
         hooks: of the application.
         tasks: where background tasks run.
         compat: the options of the original's servers in the cluster; None if there are none.
-        holds_events: whether the application's events are held until :meth:`release_events`, instead of until the name
-            is known to be this node's.
+        holds_events: whether the application's events are held until :meth:`release_events`. If not, they are held
+            only until the name is known to be this node's.
 
     Attributes:
         port: the node's end of the bus.
-        native: our own dialect, for what members say of themselves and for requests to services.
+        native: Crosswire's own dialect; beats and requests to services always use it.
         compat: the original's dialect; None if there are no original servers.
         dialect: the dialect of messages for clients and of the application's events: the native one or the original's.
         members: the living nodes.
@@ -94,7 +94,7 @@ class ClusterConnection:
 
     @property
     def dropped(self) -> int:
-        """Number of messages that were dropped, as the send buffer was full."""
+        """Number of messages to other nodes that are lost, for any reason."""
         return self.port.dropped + self.native.dropped
 
     @property
@@ -110,7 +110,7 @@ class ClusterConnection:
         Raises:
             ConfigError: a living node has the name, or the options can't work.
         """
-        self._responders.hold()  # until the name is known to be this node's, what comes might be meant for another
+        self._responders.hold()  # until the name is known to be this node's: requests may be meant for another node
         self.native.listen_to_nodes(self._responders, self._requests, self.members)
         if self.compat is not None:
             self.compat.listen_to_nodes(self._responders.application, self._requests)
@@ -158,26 +158,26 @@ class ClusterConnection:
         await self.members.introduce()
 
     def _begin_handling(self) -> None:
-        """Handle what comes from now on, as other nodes may know of this one."""
+        """Handle events and requests from now on, as other nodes may know of this node."""
         self.owns_name = True
         self._responders.services.release()
         if not self._holds_events:
             self._responders.application.release()
 
     def release_events(self) -> None:
-        """Handle the application's events that were held, and those that come from now on."""
+        """Handle the application's events that were held, and from now on new ones at once."""
         self._holds_events = False
         self._responders.application.release()
 
     # MembershipEvents
 
     def joined(self, info: NodeInfo) -> None:
-        """Run the application's hook ``on_join``, and tell the newcomer which Redis were added."""
+        """Run the application's hook ``on_join``, and send the new node the list of the Redis that were added."""
         self._hooks.fire_join(info)
         self._hooks.on_newcomer(info.name)
 
     def left(self, info: NodeInfo, reason: str) -> None:
-        """Give up on the node's answers, and run the hook ``on_leave``."""
+        """Fail the requests that wait for the node's answers, and run the hook ``on_leave``."""
         self._requests.gone(info.name)
         self._hooks.fire_leave(info, reason)
 
@@ -185,10 +185,10 @@ class ClusterConnection:
         """Record that another node has taken over this node's name."""
         self._hooks.on_replaced()
 
-    # PortEvents
+    # BusEvents
 
     def paths_changed(self) -> None:
-        """Send a beat, which tells the others on which paths this node listens now."""
+        """Send a beat, which tells other nodes on which paths this node listens now."""
         self.members.send_beat()
 
     def path_lost(self, path: str) -> None:
@@ -214,7 +214,7 @@ class ClusterConnection:
         self._hooks.fire_subscription_error(failure)
 
     async def _rejoin(self) -> None:
-        """Send a beat that others answer; a node that has not joined yet does so now."""
+        """Send a beat that other nodes answer, or join the cluster if that was not possible before."""
         self.members.reset_silence()
         try:
             if self.members.admitted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from crosswire.cluster.bus_options import chosen_bus
 from crosswire.cluster.clients import Clients
-from crosswire.cluster.gathering import gather_request, names_of
+from crosswire.cluster.gather_request import gather_request, names_of
 from crosswire.cluster.hooks import HandlerT
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.node_parts import NodeParts
@@ -19,7 +19,7 @@ from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_node_name, require_timeout
-from crosswire.core.payloads import payload_type
+from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
 from crosswire.types import ANYTHING, NodeInfo, Replies, T
@@ -286,12 +286,16 @@ class Node:
 
     @property
     def dropped(self) -> int:
-        """Number of messages that were dropped, as the send buffer was full."""
+        """Number of messages to other nodes that are lost.
+
+        The send buffer was full, a Redis refused them or was lost before it acknowledged them, or the node was stopped
+        while they waited.
+        """
         return self._lifecycle.connection_to_read().dropped
 
     @property
     def refused(self) -> int:
-        """Number of messages that were received over the bus and could not be read."""
+        """Number of messages from the bus that could not be read."""
         return self._lifecycle.connection_to_read().refused
 
     # Audiences

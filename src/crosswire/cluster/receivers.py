@@ -111,7 +111,7 @@ class OrderedReceiver:
             for ready in self._sequencer.ready(origin):
                 self._hand_on(ready)
             self._events.hold(self)
-        elif (first := self._sequencer.disproved(origin, number)) is not None:
+        elif (first := self._sequencer.correct_first(origin, number)) is not None:
             self._events.came_late(self.channel, first)
 
     def replace(self, receive: Receive) -> None:

@@ -1,4 +1,4 @@
-"""From an event or a request of a node to the handlers, and back to the node with their answer."""
+"""Handling of the events and requests of other nodes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from crosswire.cluster.dialect import Asker
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, SharedHandlerCount
@@ -35,12 +35,12 @@ _NO_HANDLER = EventError("NO_HANDLER", "the node has no handler for this event")
 class Responder:
     """Hands the events and requests of other nodes to the handlers of one node.
 
-    An event without a handler is ignored. A request is always answered, unless it has no handler here and its sender
-    does not wait for this very node: then it is left to others.
+    An event without a handler is ignored. A request without a handler is refused if its sender waits for this node;
+    if the sender waits for any node, this one stays silent, as another node may have a handler.
 
     Args:
         events: the handlers, called with ``(sender, data)``.
-        tasks: where the asynchronous ones are run.
+        tasks: run the asynchronous handlers.
         warn_unhandled: whether events without a handler are logged.
         max_handlers: number of asynchronous handlers that may be at work, and of events that are held.
     """
@@ -63,17 +63,17 @@ class Responder:
         self._held: deque[Callable[[], None]] | None = None
 
     def hold(self) -> None:
-        """Keep what comes until :meth:`release`; if it is too much, the oldest is dropped."""
+        """Keep events and requests until :meth:`release`; if there are too many, the oldest are dropped."""
         self._held = deque(maxlen=self._max_held)
 
     def release(self) -> None:
-        """Handle what was kept, and from now on what comes."""
+        """Handle the events and requests that were kept, and from now on new ones at once."""
         held, self._held = self._held, None
         for handle in held or ():
             handle()
 
     def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
-        """Handle an event; without a handler nothing is done, and that is logged."""
+        """Handle an event; log an event that has no handler."""
         if self._held is not None:
             self._hold(self._held, partial(self.event, sender, event, codec, payload))
         elif listeners := self._events.of(event):
@@ -82,7 +82,10 @@ class Responder:
             self._failures.unhandled(sender, event)
 
     def own_event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
-        """Handle an event that this node sent to all; the handlers may be on other nodes only."""
+        """Handle an event that this node has sent to all nodes, itself included.
+
+        Nothing is logged without a handler: other nodes may have one.
+        """
         if self._events.of(event):
             self.event(sender, event, codec, payload)
 
@@ -125,12 +128,12 @@ class _Nodes:
     def busy(event: str) -> EventError:
         return _BUSY
 
-    def report(self, sender: str, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
+    def report(self, sender: str, event: str, error: BaseException, *, awaited: bool, is_answer: bool) -> None:
         self._failures.add(event, error, awaited=awaited)
 
 
 class _FailureLog:
-    """Logs what became of nodes' events, a few of a kind at a time."""
+    """Logs events of nodes that failed or were lost; repetitions are logged from time to time."""
 
     __slots__ = ("_throttle", "_warnings")
 
@@ -139,12 +142,13 @@ class _FailureLog:
         self._throttle = Throttle()
 
     def add(self, event: str, error: BaseException, *, awaited: bool) -> None:
-        """Log what a handler raised.
+        """Log an exception of a handler.
 
         Args:
             event: the event it handles.
-            error: the exception. A refusal is no failure, nor is what a stop or a signal breaks off.
-            awaited: whether a node waits for an answer, which a refusal is.
+            error: the exception. An EventError that answers a request is not logged, nor is a handler that a stop or a
+                signal breaks off.
+            awaited: whether a node waits for an answer.
         """
         if isinstance(error, EventError):
             if not awaited:

@@ -1,4 +1,4 @@
-"""Delays between attempts to connect: a fast phase, then exponential backoff, all with full jitter."""
+"""Growing delays between attempts: a fast phase, then exponential backoff."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays between attempts to connect.
+    """Delays between attempts to connect, or to start a process.
 
     Args:
-        fast_retries: attempts of the fast phase.
-        fast_interval: seconds; the longest delay of the fast phase and the base of the later ones.
-        max_interval: seconds; no delay is longer.
-
-    Full jitter: every delay is drawn evenly from zero to its bound, so that a thousand clients of a restarted server
-    do not come back together.
+        fast_retries: number of attempts in the fast phase.
+        fast_interval: seconds before each attempt of the fast phase; doubled for each attempt after it.
+        max_interval: maximum of a delay, in seconds.
     """
 
     fast_retries: int = 3
@@ -24,7 +21,7 @@ class Backoff:
     max_interval: float = 120
 
     def bound(self, attempt: int) -> float:
-        """Return the longest delay, in seconds, before attempt ``attempt`` (1 is the first)."""
+        """Return the delay in seconds before attempt ``attempt`` (1 is the first), without jitter."""
         if attempt <= self.fast_retries:
             return min(self.fast_interval, self.max_interval)
         # After 64 doublings every base is above any maximum; more might overflow.
@@ -32,5 +29,12 @@ class Backoff:
         return min(self.fast_interval * 2.0**doublings, self.max_interval)
 
     def delay(self, attempt: int, random: Callable[[], float]) -> float:
-        """Return a delay in seconds before attempt ``attempt``; ``random`` returns a number in [0, 1)."""
+        """Return the delay in seconds before attempt ``attempt``, with full jitter: between 0 and :meth:`bound`.
+
+        So a thousand clients of a restarted server do not come back together.
+
+        Args:
+            attempt: 1 is the first.
+            random: returns a number in [0, 1).
+        """
         return self.bound(attempt) * random()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from crosswire.core.names import require_event
-from crosswire.core.payloads import PayloadType, payload_type
+from crosswire.core.payload_types import PayloadType, payload_type
 from crosswire.core.returns import return_type
 from crosswire.core.signatures import NO_ARGUMENTS, Arguments, inspect_handler, is_async
 
@@ -29,21 +29,21 @@ class Listener:
 
     Args:
         handler: function or method of the application.
-        arguments: the arguments that there are for it.
+        arguments: the arguments that the event or the hook offers.
         what: what it handles, for errors: "the event 'say'".
         once: whether it is removed before its first call.
         tag: the user's label for ``off``.
 
     Raises:
         UsageError: the handler can't be called.
-        ConfigError: it can't be right; the text says what to write instead.
+        ConfigError: its parameters can't be right; the text says what to write instead.
 
     Attributes:
         handler: as given.
         arity: number of arguments to call it with.
-        takes_data: whether the last of them is the data of an event.
-        payload: type that its last argument is validated against, for a handler of an event.
-        returns: type that its answers are checked against, for a handler of an event whose annotation can be checked.
+        takes_data: whether the last of these arguments is the data of an event.
+        payload: for a handler of an event, the type that the data is validated against.
+        returns: for a handler of an event, the type that its answers are checked against; None if they are not checked.
         is_async: whether calling it returns an awaitable.
         once: whether it is removed before its first call.
         tag: the user's label for ``off``.
@@ -65,7 +65,7 @@ class Listener:
         self.tag = tag
 
     def matches(self, handler_or_tag: Handler | Tag | None) -> bool:
-        """Return whether ``off`` with this argument removes this listener; None removes all."""
+        """Return whether ``off`` with this argument removes this listener; ``off(None)`` removes every listener."""
         if handler_or_tag is None:
             return True
         return self.handler == handler_or_tag or (self.tag is not None and self.tag == handler_or_tag)
@@ -81,7 +81,7 @@ class EventListeners:
     delivered, with effect from the next event on.
 
     Args:
-        kinds: arguments that handlers get before the data: names and classes.
+        kinds: names and classes of the arguments that handlers get before the data.
     """
 
     __slots__ = ("_arguments", "_by_event")
@@ -97,7 +97,7 @@ class EventListeners:
         self, event: str, handler: None = None, *, once: bool = False, tag: Tag | None = None
     ) -> Callable[[HandlerT], HandlerT]: ...
     def on(self, event: str, handler: Any = None, *, once: bool = False, tag: Tag | None = None) -> Any:
-        """Add a handler, or give a decorator that does; it returns the handler."""
+        """Add a handler and return it; without a handler, return a decorator that adds one."""
         require_event(event)
         if handler is None:
             return lambda function: self.on(event, function, once=once, tag=tag)
@@ -106,7 +106,7 @@ class EventListeners:
         return handler
 
     def off(self, event: str, handler_or_tag: Handler | Tag | None = None) -> None:
-        """Remove an event's handlers: the given one, those with the tag, or all."""
+        """Remove handlers of an event: the given handler, the handlers with the given tag, or all."""
         require_event(event)
         kept = tuple(each for each in self.of(event) if not each.matches(handler_or_tag))
         self._replace(event, kept)
@@ -157,7 +157,8 @@ class Hook(Generic[P, Fewer]):
         server.on_connect(greet, once=True, tag="greeting")
         server.on_connect.off("greeting")
 
-    Its type parameters are the arguments of a handler, and those of a handler that leaves out the last of two.
+    The first type parameter stands for all the arguments of a handler. The second stands for the arguments of a handler
+    that takes only the first of two.
 
     Args:
         name: name of the hook.
@@ -165,7 +166,7 @@ class Hook(Generic[P, Fewer]):
 
     Attributes:
         name: as given.
-        listeners: attached handlers, in order; testing it is faster than testing the hook.
+        listeners: attached handlers, in order; ``if hook.listeners`` is faster than ``if hook``.
     """
 
     __slots__ = ("_arguments", "listeners", "name")
@@ -188,11 +189,11 @@ class Hook(Generic[P, Fewer]):
         self, handler: None = None, *, once: bool = False, tag: Tag | None = None
     ) -> HookDecorator[P, Fewer]: ...
     def __call__(self, handler: Any = None, *, once: bool = False, tag: Tag | None = None) -> Any:
-        """HookDecorator a handler, or give a decorator that does; it returns the handler.
+        """Attach a handler and return it; without a handler, return a decorator that attaches one.
 
         Raises:
             UsageError: the handler can't be called.
-            ConfigError: it can't be right.
+            ConfigError: its parameters can't be right.
         """
         if handler is None:
             return lambda function: self(function, once=once, tag=tag)
@@ -201,7 +202,7 @@ class Hook(Generic[P, Fewer]):
         return handler
 
     def off(self, handler_or_tag: Handler | Tag | None = None) -> None:
-        """Remove the given handler, those with the tag, or all."""
+        """Remove the given handler, the handlers with the given tag, or all handlers."""
         self.listeners = tuple(each for each in self.listeners if not each.matches(handler_or_tag))
 
     def take(self) -> tuple[Listener, ...]:
@@ -221,11 +222,11 @@ AnyHook = Hook[..., ...]
 
 
 def remove(event: str | AnyHook, handler_or_tag: Handler | Tag | None, events: EventListeners, hooks: object) -> None:
-    """Remove handlers of an event, and of a hook of that name: ``off`` of an object that has both.
+    """Remove handlers of an event and of the hook that has the same name, for the ``off`` of an object with both.
 
     Args:
-        event: name of an event, a hook, or name of a hook.
-        handler_or_tag: handler, or tag with which handlers were added; None for all.
+        event: name of an event or a hook, or the hook itself.
+        handler_or_tag: a handler, or the tag of some handlers; None for all handlers.
         events: handlers of events.
         hooks: object that has the hooks as attributes.
     """

@@ -1,4 +1,4 @@
-"""The order of the messages of each sender on one channel, though they come over several paths, or twice."""
+"""Restoring the order of each sender's messages on one channel, where they may come over several paths, or twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import inf
 from typing import NamedTuple
 
 MAX_HELD = 1000
-"""Messages of one sender that are held on a channel; with one more, the missing ones are given up."""
+"""Maximum number of messages of one sender that are held on a channel; beyond it, missing messages are given up."""
 
 
 class MissedMessages(NamedTuple):
@@ -16,7 +16,7 @@ class MissedMessages(NamedTuple):
 
     Attributes:
         origin: the sender.
-        since: when the last one before them came, in seconds of the clock given.
+        since: arrival of the last message before the missing ones, in seconds of the caller's clock.
     """
 
     origin: bytes
@@ -24,7 +24,7 @@ class MissedMessages(NamedTuple):
 
 
 class _HeldMessage(NamedTuple):
-    """A message that came too early. Of two, the one with the smaller number comes first."""
+    """A message that came too early. A heap sorts messages by number."""
 
     number: int
     previous: int
@@ -36,13 +36,13 @@ class _SenderStream:
     """The messages of one sender on a channel.
 
     Attributes:
-        last: the number of the last message that was handed on; from now on only larger ones are.
-        heard: when that message came.
-        fresh: whether none was handed on yet, and it is not known which one is the first.
-        held: a heap of the messages that came too early; None while there are none, which is the rule.
-        since: when the first of them came.
-        guess: the number of the first message that was handed on, and when it came, if it was only supposed to be the
-            first.
+        last: the number of the last message that was handed on; messages with smaller numbers are not handed on.
+        heard: arrival of the message ``last``.
+        fresh: whether no message was handed on yet, and it is not known which message is the sender's first.
+        held: a heap of the messages that came too early; None while there are none, which is the usual case.
+        since: arrival of the first message in ``held``.
+        guess: number and arrival of the message that was handed on as the sender's first, if it was not certain that no
+            others came before it; else None.
     """
 
     __slots__ = ("_numbers", "fresh", "guess", "heard", "held", "last", "since")
@@ -65,7 +65,7 @@ class _SenderStream:
             heappush(self.held, message)
 
     def next(self, *, skip: bool = False) -> bytes | None:
-        """Take the first held message if none is missing before it, or if ``skip`` is set."""
+        """Take the first held message if no message is missing before it, or if ``skip`` is set; else return None."""
         held = self.held
         if not held or (held[0].previous > self.last and not skip):
             return None
@@ -75,13 +75,13 @@ class _SenderStream:
         return message.body
 
     def settle(self) -> None:
-        """Note since when the messages that are held now are held."""
+        """Update ``since`` and ``held`` after some of the held messages were taken."""
         self.since = min((message.arrived for message in self.held or ()), default=inf)
         if not self.held:
             self.held = None
 
     def due(self, hold_time: float, first_hold_time: float) -> float:
-        """Return when the held messages are handed on at the latest; minus infinity if they are too many."""
+        """Return the time at which the missing messages are given up; minus infinity if too many are held."""
         if self.held is None:
             return inf
         return -inf if len(self.held) > MAX_HELD else self.since + (first_hold_time if self.fresh else hold_time)
@@ -90,12 +90,12 @@ class _SenderStream:
 class Sequencer:
     """Puts the messages of a channel in order.
 
-    A message carries the number of its sender's message before it, so it is known at once whether one is missing. Then
-    the later ones are held until the missing one comes over another path, or until :meth:`give_up`.
+    Each message carries the number of its sender's message before it, so a missing message is noticed at once. Later
+    messages are held until the missing message comes over another path, or until :meth:`give_up`.
 
     Args:
-        reorders: whether messages of a sender overtake each other in everyday operation. Then the first one that comes
-            might not be the first one that was sent, so it is held too, unless it says that there was none before it.
+        reorders: whether messages of a sender overtake each other in everyday operation. Then the first message to come
+            is not always the first that was sent. So it is held too, unless it says that no message was before it.
     """
 
     __slots__ = ("_reorders", "_streams")
@@ -105,7 +105,7 @@ class Sequencer:
         self._reorders = reorders
 
     def accept(self, origin: bytes, number: int, previous: int, now: float) -> bool:
-        """Return whether a message is the next one, and none is held, as is the rule; else :meth:`hold` it."""
+        """Return whether a message can be handed on at once. If not, the caller must :meth:`hold` it."""
         stream = self._streams.get(origin)
         if stream is None:
             fresh = self._reorders and previous > 0
@@ -118,7 +118,11 @@ class Sequencer:
         return False
 
     def hold(self, origin: bytes, number: int, previous: int, body: bytes, now: float) -> bool:
-        """Hold a message that was not accepted, and return true: see :meth:`ready`. Return false for a duplicate."""
+        """Hold a message that was not accepted, until :meth:`ready` yields it.
+
+        Returns:
+            Whether the message is held; not if it is a duplicate, or was given up.
+        """
         stream = self._streams[origin]
         if number <= stream.last:
             return False
@@ -126,26 +130,28 @@ class Sequencer:
         return True
 
     def ready(self, origin: bytes) -> Iterator[bytes]:
-        """Yield the held messages of a sender before which none is missing any more."""
+        """Yield the held messages of a sender, up to the next missing message."""
         stream = self._streams[origin]
         while (body := stream.next()) is not None:
             yield body
         stream.settle()
 
     def due(self, hold_time: float, first_hold_time: float) -> float:
-        """Return when :meth:`give_up` will have something to do; infinity if no message is held."""
+        """Return the time at which :meth:`give_up` must be called; infinity if no message is held."""
         return min((stream.due(hold_time, first_hold_time) for stream in self._streams.values()), default=inf)
 
     def give_up(
         self, now: float, hold_time: float, first_hold_time: float
     ) -> Iterator[tuple[MissedMessages | None, list[bytes]]]:
-        """Yield messages that were held for long enough, or are too many: those missing before them do not come.
+        """Give up missing messages; yield these, and the held messages that waited for them.
+
+        Messages are given up when later ones were held for long enough, or too many are held. For the first messages of
+        a sender, None is yielded in place of the missing ones: perhaps there were no others.
 
         Args:
             now: seconds.
             hold_time: seconds for which messages are held.
-            first_hold_time: seconds for which the first messages of a sender are held. None is yielded with them, as it
-                is only supposed that others came before them.
+            first_hold_time: seconds for which the first messages of a sender are held.
         """
         for origin, stream in list(self._streams.items()):
             if stream.due(hold_time, first_hold_time) > now:
@@ -161,14 +167,17 @@ class Sequencer:
             stream.settle()
             yield missed, bodies
 
-    def disproved(self, origin: bytes, number: int) -> float | None:
-        """Return when the message came that was supposed to be a sender's first, if a message that was not held now
-        proves that it was not: that message is lost. Else return None."""
+    def correct_first(self, origin: bytes, number: int) -> float | None:
+        """Check whether a message that came too late was sent before the message taken for the sender's first.
+
+        Returns:
+            If so, the arrival of the message that was taken for the first: the late message is lost. Else None.
+        """
         stream = self._streams[origin]
         if stream.guess is None or number >= stream.guess[0]:
             return None
         came = stream.guess[1]
-        stream.guess = number, came  # its duplicate must not be reported again
+        stream.guess = number, came  # a duplicate of this message must not be reported again
         return came
 
     def forget(self, origin: bytes) -> None:
@@ -179,11 +188,11 @@ class Sequencer:
 class MessageNumbers:
     """Numbers the messages of one sender, and remembers the last number on each channel.
 
-    The last numbers of channels that were not used for long are forgotten. Then the receivers of the next message can't
-    know whether one is missing before it, and take it.
+    The last numbers of channels that were not used for long are forgotten. The receivers of the next message on such a
+    channel can't know whether a message before it is missing, and hand it on.
 
     Args:
-        remembered: the number of channels that are remembered at least.
+        remembered: minimum number of channels that are remembered.
     """
 
     __slots__ = ("_count", "_old", "_recent", "_remembered")
@@ -205,5 +214,10 @@ class MessageNumbers:
         return number, previous
 
     def take_back(self, channel: bytes, previous: int) -> None:
-        """Forget the last number of a channel, whose message was not published; ``previous`` was the one before it."""
+        """Forget the last number of a channel, as its message was not published.
+
+        Args:
+            channel: name of the channel.
+            previous: the number before it.
+        """
         self._recent[channel] = previous

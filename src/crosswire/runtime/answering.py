@@ -1,6 +1,6 @@
-"""Answers the calls of peers with what their handlers give: a value, or an error.
+"""Handling of events and calls: calls handlers, and answers a call with a handler's value or error.
 
-Servers, nodes and clients differ in how a message is decoded and an answer encoded. What lies between is the same.
+Servers, nodes and clients use it alike. They differ in how they decode messages and encode answers.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory
@@ -34,10 +34,10 @@ CallT_contra = TypeVar("CallT_contra", contravariant=True)
 
 
 class Callers(Protocol[SenderT_contra, CallT_contra]):
-    """Peers of one kind, whose calls are answered, and whose events may fail.
+    """Sends answers and refusals to peers of one kind, and reports errors of the handlers of their events.
 
-    A ``sender`` is one of them, and a ``call`` what ties an answer to the call, such as its id: each implementation
-    says what it uses for both.
+    A ``sender`` is one of the peers. A ``call`` is what an answer needs to find its call, such as the id. Each
+    implementation says which types it uses for both.
     """
 
     def answer(self, sender: SenderT_contra, call: CallT_contra, value: Any, /) -> None:
@@ -47,18 +47,21 @@ class Callers(Protocol[SenderT_contra, CallT_contra]):
         """Send a refusal of a call; raises InvalidPayload for an error that can't be sent."""
 
     def busy(self, event: str, /) -> EventError:
-        """Return the error for an event for which no handler can be started, as too many are at count."""
+        """Return the error for an event that is refused because too many handlers are running."""
         ...
 
-    def report(self, sender: SenderT_contra, event: str, error: BaseException, /, *, awaited: bool, told: bool) -> None:
-        """Report what a handler raised.
+    def report(
+        self, sender: SenderT_contra, event: str, error: BaseException, /, *, awaited: bool, is_answer: bool
+    ) -> None:
+        """Report an exception of a handler.
 
         Args:
-            sender: of the event.
+            sender: the sender of the event.
             event: its name.
             error: the exception.
             awaited: whether the sender waits for an answer.
-            told: whether the error is that answer, as far as it is an EventError: not if there was another one before.
+            is_answer: whether the call is refused with this error. False if there is no call, or if another handler has
+                answered or failed before.
         """
 
 
@@ -97,7 +100,7 @@ class SharedHandlerCount:
         """Ignore the task: it is cancelled with all others."""
 
     def released(self, task: asyncio.Task[None]) -> None:
-        """Ignore the task, as before."""
+        """Ignore the end of the job."""
 
 
 class _Event(msgspec.Struct, Generic[SenderT, CallT]):
@@ -122,18 +125,18 @@ class _AnswerOutcome(Outcome):
     __slots__ = ()
 
     def raised(self, error: BaseException) -> None:
-        told = self.value is None and self.error is None
-        if told:
+        is_answer = self.value is None and self.error is None
+        if is_answer:
             self.error = error
-        self._report(error, told=told)
+        self._report(error, is_answer=is_answer)
 
 
 class Answerer(Generic[SenderT, CallT]):
     """Calls handlers of events, and answers calls with what they return or raise.
 
     A call is always answered: with the first value that is not None, with None, or with an error. Handlers begin in
-    the order in which their events came. A synchronous one is called at once, if none is in front of it; an
-    asynchronous one waits without holding up others.
+    the order in which their events came. A synchronous handler is called at once, unless an earlier event still waits
+    for its handler to begin. An asynchronous handler does not hold up the handlers of later events.
 
     Args:
         callers: send the events, and get the answers.
@@ -166,12 +169,12 @@ class Answerer(Generic[SenderT, CallT]):
         call: CallT | None,
         count: HandlerCount,
     ) -> bool:
-        """Call the handlers of an event; return whether one was started that may go on.
+        """Call the handlers of an event; return whether a handler may still be running.
 
         Args:
             name: of the event.
             listeners: its handlers, one at least.
-            subject: their first argument, if they take any but the data.
+            subject: the first argument of handlers that take more than the data.
             codec: decodes the data.
             payload: the data.
             sender: as ``callers`` knows it.
@@ -211,7 +214,7 @@ class Answerer(Generic[SenderT, CallT]):
         return False
 
     def _handle_any(self, event: _Event[SenderT, CallT], listeners: tuple[Listener, ...]) -> bool:
-        """Call several handlers, or one that is called once; return whether one was started that may go on."""
+        """Call several handlers, or one that was added with ``once``; return whether a handler may still be running."""
         name, count = event.name, event.count
         for listener in listeners:
             if listener.once:
@@ -250,7 +253,7 @@ class Answerer(Generic[SenderT, CallT]):
     def _start(
         self, job: Job, name: str, sender: SenderT, call: CallT | None, count: HandlerCount, context: Context
     ) -> bool:
-        """Run the rest of an event in the background, unless too many handlers are at count; return whether it runs."""
+        """Run ``job`` in the background, unless too many handlers are running; return whether it was started."""
         if count.running >= self._limit:
             job.close()
             self._fail(name, sender, call, self._callers.busy(name))
@@ -270,7 +273,7 @@ class Answerer(Generic[SenderT, CallT]):
         call: CallT | None,
         count: HandlerCount,
     ) -> None:
-        """Call the one handler of an event, or await the coroutine that it returned already, and answer."""
+        """Call the only handler of an event, or await the coroutine that it has returned, and answer."""
         try:
             if isinstance(handler, Listener):
                 value = _invoke(handler, subject, codec, payload)
@@ -284,7 +287,7 @@ class Answerer(Generic[SenderT, CallT]):
             self._fail(name, sender, call, error)
             if is_being_cancelled():
                 raise
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is reported
             self._fail(name, sender, call, error)
         else:
             if call is not None:
@@ -304,7 +307,7 @@ class Answerer(Generic[SenderT, CallT]):
             self._refuse(name, sender, call, error)
 
     def _refuse(self, name: str, sender: SenderT, call: CallT, error: BaseException) -> None:
-        """Refuse with an EventError as it is; of any other error the sender is told only that there was one."""
+        """Refuse a call with an EventError; any other error stays here, and the sender gets ``HANDLER_ERROR``."""
         try:
             self._callers.refuse(sender, call, error if isinstance(error, EventError) else HANDLER_ERROR)
         except InvalidPayload as reason:
@@ -312,25 +315,26 @@ class Answerer(Generic[SenderT, CallT]):
             self._callers.refuse(sender, call, HANDLER_ERROR)
 
     def _report(
-        self, name: str, sender: SenderT, call: CallT | None, error: BaseException, *, told: bool = True
+        self, name: str, sender: SenderT, call: CallT | None, error: BaseException, *, is_answer: bool = True
     ) -> None:
         awaited = call is not None
-        self._callers.report(sender, name, error, awaited=awaited, told=told and awaited)
+        self._callers.report(sender, name, error, awaited=awaited, is_answer=is_answer and awaited)
 
 
 def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:
     """Call a handler with as many of ``(subject, data)`` as it takes; its data is decoded first."""
     if listener.arity == 2:
         return listener.handler(subject, codec.payload(listener.payload, payload))
-    if listener.takes_data:  # it was offered no subject
+    if listener.takes_data:  # handlers of this kind get no subject
         return listener.handler(codec.payload(listener.payload, payload))
     return listener.handler(*(subject,)[: listener.arity])
 
 
 def _reached(listeners: tuple[Listener, ...], codec: Codec, payload: RawPayload, *, busy: bool) -> list[Listener]:
-    """Return the handlers that an event is about to reach: one that comes to nothing uses up no handler.
+    """Return the handlers that an event will really reach, so that no others lose their ``once``.
 
-    Left out are those whose data does not fit, and if ``busy`` all from the first asynchronous one on.
+    Left out are handlers whose data does not fit. If ``busy``, the first asynchronous handler and all after it are left
+    out too.
     """
     reached: list[Listener] = []
     for listener in listeners:

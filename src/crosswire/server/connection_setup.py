@@ -12,10 +12,10 @@ from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancell
 from crosswire.runtime.contexts import run_in
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.authentication import Verdict, checked_user
+from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hook_runner import HookRunner
-from crosswire.server.peer import Peer
 from crosswire.server.ready_wait import ReadyWait
 from crosswire.server.registry import Registry
 from crosswire.server.session_view import SessionView
@@ -58,7 +58,7 @@ class ConnectionSetup:
 
     def __init__(
         self,
-        registry: Registry[Peer[Socket]],
+        registry: Registry[ConnectedClient[Socket]],
         duplicates: DuplicatePolicy,
         hooks: HookRunner,
         tasks: BackgroundTasks,
@@ -77,7 +77,7 @@ class ConnectionSetup:
     def begin(self, session: NewSession, verdict: Verdict) -> None:
         """Let a connection in, refuse it, or run the rest of ``authenticate``."""
         if verdict.reject is not None:
-            session.peer.close(verdict.reject.close_code, verdict.reject.reason)
+            session.client.close(verdict.reject.close_code, verdict.reject.reason)
         elif verdict.pending is not None:
             work = self._authenticate(session, verdict.pending)
             session.pending = self._tasks.start(work, "crosswire authenticate", "authenticate")
@@ -92,13 +92,13 @@ class ConnectionSetup:
         try:
             user = checked_user(await run_in(session.work.context(), ask()))
         except Reject as reject:
-            session.peer.close(reject.close_code, reject.reason)
+            session.client.close(reject.close_code, reject.reason)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                session.peer.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+                session.client.close(CloseCode.INTERNAL_ERROR, "authentication failed")
                 raise
             self._failures.report(None, error, "authenticate")
-            session.peer.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+            session.client.close(CloseCode.INTERNAL_ERROR, "authentication failed")
         else:
             session.pending = None
             self._admit(session, user)
@@ -109,16 +109,16 @@ class ConnectionSetup:
         """Close the connection now: ``authenticate`` might not end when it is cancelled."""
         text = "authenticate did not end within %g s, so %r was not let in"
         self._failures.warnings.warn("slow authenticate", text, self._timeout, session.socket)
-        session.peer.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
+        session.client.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
         if session.pending is not None:
             session.pending.cancel()
 
     def _admit(self, session: NewSession, user: str | None) -> None:
-        peer = session.peer
-        if not peer.is_open:
+        client = session.client
+        if not client.is_open:
             return
-        known = peer.id if user is None else user
-        if self._duplicates.keeps_out(peer, known):
+        known = client.id if user is None else user
+        if self._duplicates.keeps_out(client, known):
             session.pending = self._tasks.start(self._resolve_duplicate(session, known), "crosswire duplicate")
         else:
             self._register(session, known)
@@ -127,16 +127,16 @@ class ConnectionSetup:
         """Find out whether the user's older connection is alive, and keeps this one out."""
         await self._duplicates.drop_dead(user)
         session.pending = None
-        if session.peer.is_open:
+        if session.client.is_open:
             self._register(session, user)
 
     def _register(self, session: NewSession, user: str) -> None:
-        if not self._registry.admit(session.peer, user):
-            session.peer.close(CloseCode.REPLACED, "the user is connected already")
+        if not self._registry.admit(session.client, user):
+            session.client.close(CloseCode.REPLACED, "the user is connected already")
             return
         session.admitted()
         on_connect = self._hooks.run_on_connect(session)
-        announcing = self._duplicates.announcement(session.peer)
+        announcing = self._duplicates.announcement(session.client)
         announcement = None if announcing is None else self._tasks.start(announcing, "crosswire announcement")
         if on_connect is None and (announcement is None or announcement.done()):
             session.ready()
@@ -149,4 +149,4 @@ class ConnectionSetup:
     def _on_connect_timed_out(self, session: NewSession) -> None:
         error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {self._timeout} s")
         self._failures.report(session, error, "on_connect")
-        session.peer.close(CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
+        session.client.close(CloseCode.TRY_AGAIN_LATER, "on_connect took too long")

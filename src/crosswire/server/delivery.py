@@ -7,15 +7,15 @@ from typing import Any
 
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
-from crosswire.core.calls import CallIds
 from crosswire.core.envelopes import Claim
-from crosswire.core.formats import Payloads, encode
-from crosswire.core.payloads import PayloadType
+from crosswire.core.formats import EncodedMessage, encode
+from crosswire.core.payload_types import PayloadType
+from crosswire.core.pending_calls import CallIds
 from crosswire.errors import BusUnavailable, EventError
 from crosswire.rooms.fanout import FanOut
-from crosswire.server.calls import PendingPeerGather
+from crosswire.server.client_calls import PendingClientGather
+from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
-from crosswire.server.peer import Peer
 from crosswire.server.registry import Registry
 from crosswire.server.socket import Socket
 from crosswire.server.subscriptions import Subscriptions
@@ -39,7 +39,7 @@ class LocalDelivery:
     def __init__(
         self,
         name: Callable[[], str],
-        registry: Registry[Peer[Socket]],
+        registry: Registry[ConnectedClient[Socket]],
         fanout: FanOut,
         subscriptions: Subscriptions,
         duplicates: DuplicatePolicy,
@@ -85,18 +85,18 @@ class LocalDelivery:
     def restored(self) -> None:
         self._duplicates.claim_again()
 
-    def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
+    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
         recipients = self._recipients(target)
         if not recipients:
             return
         fanout = self._fanout
         if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
-            for peer in recipients:
-                peer.send_encoded(peer.format.wrap(payloads))
+            for client in recipients:
+                client.send_encoded(client.format.wrap(message))
         elif exclude is not None or isinstance(target, ToUsers):
-            fanout.push(fanout.frames(payloads), recipients, exclude)
+            fanout.push(fanout.frames(message), recipients, exclude)
         else:
-            fanout.hold(fanout.frames(payloads), recipients)
+            fanout.hold(fanout.frames(message), recipients)
 
     # Dispatcher
 
@@ -107,21 +107,21 @@ class LocalDelivery:
         call_id = self._call_ids.next()
         frames = self._fanout.encode(messages.server_call(event, data, call_id))
         asked = list(self._recipients(target))
-        answers = PendingPeerGather(self._users(target), asked, kind)
+        answers = PendingClientGather(self._users(target), asked, kind)
         try:
-            for peer in asked:
-                peer.expect(call_id, answers)
+            for client in asked:
+                client.expect(call_id, answers)
             self._fanout.push(frames, asked)
             return await answers.wait(timeout)
         finally:
-            for peer in asked:
-                peer.forget(call_id)
+            for client in asked:
+                client.forget(call_id)
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
-        peers = list(self._recipients(target))
-        for peer in peers:
-            peer.close(code, reason)
-        return Replies({self._name(): len(peers)})
+        clients = list(self._recipients(target))
+        for client in clients:
+            client.close(code, reason)
+        return Replies({self._name(): len(clients)})
 
     async def count(self, target: Target) -> Tally:
         return Tally(len(self.users(target)))
@@ -130,11 +130,11 @@ class LocalDelivery:
         return Roster(frozenset(self._rooms.members(room.namespace, room.id)))
 
     async def add(self, room: ToRoom, user: str) -> Replies:
-        joined: list[Peer[Socket]] = []
+        joined: list[ConnectedClient[Socket]] = []
         try:
-            for peer in self._users_here.of(user):
-                if self._registry.join(peer, room.namespace, room.id):
-                    joined.append(peer)  # noqa: PERF401 - the list is complete even if the next one is refused
+            for client in self._users_here.of(user):
+                if self._registry.join(client, room.namespace, room.id):
+                    joined.append(client)  # noqa: PERF401 - the list is complete even if the next one is refused
             if joined:
                 await self._subscriptions.room_ready(room.namespace, room.id)
         except BaseException as error:
@@ -153,18 +153,18 @@ class LocalDelivery:
     async def clear(self, room: ToRoom) -> Replies:
         return self._leave(room, list(self._rooms.in_room(room.namespace, room.id)))
 
-    def _leave(self, room: ToRoom, peers: Collection[Peer[Socket]]) -> Replies:
-        left = sum(self._registry.leave(peer, room.namespace, room.id) for peer in peers)
+    def _leave(self, room: ToRoom, clients: Collection[ConnectedClient[Socket]]) -> Replies:
+        left = sum(self._registry.leave(client, room.namespace, room.id) for client in clients)
         return Replies({self._name(): left})
 
-    def _recipients(self, target: Target) -> Collection[Peer[Socket]]:
+    def _recipients(self, target: Target) -> Collection[ConnectedClient[Socket]]:
         if isinstance(target, ToRoom):
             return self._rooms.in_room(target.namespace, target.id)
         if isinstance(target, Everyone):
             return self._users_here.members
         if len(target.users) == 1:
             return self._users_here.of(target.users[0])
-        return [peer for user in dict.fromkeys(target.users) for peer in self._users_here.of(user)]
+        return [client for user in dict.fromkeys(target.users) for client in self._users_here.of(user)]
 
     def _users(self, target: Target) -> Collection[str]:
         if isinstance(target, Everyone):

@@ -9,7 +9,7 @@ from typing import Any
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
-from crosswire.server.peer import Peer
+from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.types import Close, CloseCode
@@ -51,24 +51,24 @@ class Drain:
         sessions = self._sessions
         steps, total = int(seconds * CLOSING_SHARE / STEP_INTERVAL), len(sessions)
         for steps_left in range(steps - 1, -1, -1):
-            waiting = [session for session in sessions if session.peer.is_open]
+            waiting = [session for session in sessions if session.client.is_open]
             if not waiting:
                 break
             due = max(len(waiting) - total * steps_left // steps, 0)
             idle = [session for session in waiting if not session.work.running]
             for session in idle[:due]:
-                _close(session.peer)
+                _close(session.client)
             await asyncio.sleep(STEP_INTERVAL)
 
     async def close_all(self, deadline: float) -> None:
         """Close the remaining connections with 1001, and drop those still there at ``deadline`` of the loop's clock."""
         try:
             for session in list(self._sessions):
-                _close(session.peer)
+                _close(session.client)
             await self._sessions.wait_gone(deadline - asyncio.get_running_loop().time())
         finally:
             for session in list(self._sessions):
-                session.peer.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
+                session.client.abort(Close(CloseCode.GOING_AWAY, "the server stopped"))
 
     async def wait_for_handlers(self, deadline: float, caller: asyncio.Task[Any] | None) -> None:
         """Wait for handlers and hooks to end until ``deadline``; not for ``caller``, a task that waits for the stop."""
@@ -102,6 +102,6 @@ class Drain:
             self._wheel.stop()
 
 
-def _close(peer: Peer[Socket]) -> None:
-    if peer.is_open:
-        peer.close(CloseCode.GOING_AWAY, "the server is stopping")
+def _close(client: ConnectedClient[Socket]) -> None:
+    if client.is_open:
+        client.close(CloseCode.GOING_AWAY, "the server is stopping")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from crosswire.cluster.client_channels import ClientChannels
 from crosswire.core.envelopes import Claim
 from crosswire.errors import BusUnavailable
+from crosswire.rooms.recipient import Recipient
 from crosswire.rooms.users import UserIndex
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.server.subscriptions import GetChannels, no_channels
-from crosswire.server.user_connection import UserConnection
 from crosswire.types import CloseCode
 
 CLAIM_ROUND_TRIP = 0.5
@@ -21,6 +21,26 @@ CLAIM_ROUND_TRIP = 0.5
 
 Duplicates = Literal["replace", "refuse", "allow"]
 """Name of a policy: close the older connection of a user, refuse the newer one, or allow both."""
+
+
+class UserConnection(Recipient, Protocol):
+    """A connection that belongs to a user, as the registry and the duplicate policy see it.
+
+    Attributes:
+        stamp: time of its user's claim, to compare with connections to other servers.
+    """
+
+    stamp: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be sent to."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake, and leave user and rooms at once."""
+
+    async def drop_if_dead(self) -> bool:
+        """Ping the peer, and drop the connection if it shows no sign of life; tell whether it is still there."""
 
 
 class DuplicatePolicy:

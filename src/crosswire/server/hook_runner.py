@@ -85,7 +85,7 @@ class HookRunner:
 
     def _failed(self, session: SessionView, error: BaseException) -> None:
         if isinstance(error, Reject):
-            session.peer.close(error.close_code, error.reason)
-        elif session.peer.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            session.client.close(error.close_code, error.reason)
+        elif session.client.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # a hook that is cancelled because its connection is gone, or the server stops, has not failed
             self._failures.report(session, error, "a hook")

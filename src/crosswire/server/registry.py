@@ -8,9 +8,8 @@ from crosswire.errors import EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomIndex
 from crosswire.rooms.users import UserIndex
-from crosswire.server.duplicates import DuplicatePolicy
+from crosswire.server.duplicates import DuplicatePolicy, UserConnection
 from crosswire.server.subscriptions import Subscriptions
-from crosswire.server.user_connection import UserConnection
 
 ConnectionT = TypeVar("ConnectionT", bound=UserConnection)
 

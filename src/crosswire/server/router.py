@@ -7,9 +7,10 @@ import logging
 from typing import Any
 
 from crosswire.core import messages
+from crosswire.core.codecs import Codec
 from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Codec, Message
+from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Message
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.answering import Answerer
 from crosswire.runtime.background_tasks import is_being_cancelled
@@ -98,10 +99,10 @@ class Router:
         """Act on an event of the protocol itself, or warn that there is no handler."""
         event, callback_id = str(message.event), message.callback_id
         if callback_id is None and event == BACKGROUND:
-            session.peer.enter_background()
+            session.client.enter_background()
             return
         if callback_id is None and event == FOREGROUND:
-            session.peer.enter_foreground()
+            session.client.enter_foreground()
             return
         if not self._hooks.on_message:
             text = "there is no handler for the event %r, which %r sent: nothing is done (logged once for each name)"
@@ -122,19 +123,19 @@ class Router:
         if message.call_id is None:
             self._dropped("no event", "%r sent a message without an event, and it was dropped", session.socket)
             return
-        peer = session.peer
-        waiter = peer.forget(message.call_id)
+        client = session.client
+        waiter = client.forget(message.call_id)
         if waiter is None:
             logger.debug("%r sent an answer that nobody waits for any more", session.socket)
         elif message.error is not None:
-            waiter.refused(peer, EventError(message.error.code, message.error.message))
+            waiter.refused(client, EventError(message.error.code, message.error.message))
         else:
             try:
                 answer = codec.payload(waiter.kind, message.payload)
             except InvalidPayload as error:
-                waiter.refused(peer, error)
+                waiter.refused(client, error)
             else:
-                waiter.answered(peer, answer)
+                waiter.answered(client, answer)
 
 
 class _Clients:
@@ -147,23 +148,23 @@ class _Clients:
 
     @staticmethod
     def answer(session: SessionView, callback_id: str, value: Any) -> None:
-        peer = session.peer
-        peer.send_encoded(peer.format.encode(messages.answer(callback_id, value)))
+        client = session.client
+        client.send_encoded(client.format.encode(messages.answer(callback_id, value)))
 
     @staticmethod
     def refuse(session: SessionView, callback_id: str, error: EventError) -> None:
-        peer = session.peer
-        peer.send_encoded(peer.format.encode(messages.refusal(callback_id, error)))
+        client = session.client
+        client.send_encoded(client.format.encode(messages.refusal(callback_id, error)))
 
     @staticmethod
     def busy(event: str) -> EventError:
         return EventError("BUSY", "too many of your events are still being handled")
 
-    def report(self, session: SessionView, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
+    def report(self, session: SessionView, event: str, error: BaseException, *, awaited: bool, is_answer: bool) -> None:
         if isinstance(error, Reject):
-            session.peer.close(error.close_code, error.reason)
-        elif session.peer.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
-            # one that is cancelled because its connection is gone, or the server stops, has not failed
+            session.client.close(error.close_code, error.reason)
+        elif session.client.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
+            # A handler that is cancelled because its connection is gone, or the server stops, has not failed.
             self._failures.report(session, error, f"a handler of {event!r}", answers=awaited)
 
 

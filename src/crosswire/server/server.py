@@ -271,12 +271,12 @@ class Server:
     @property
     def sockets(self) -> Collection[Socket]:
         """Snapshot of the open connections of this server that have been let in."""
-        return tuple([peer.socket for peer in self._registry.users.members])
+        return tuple([client.socket for client in self._registry.users.members])
 
     def socket_of(self, user: str) -> Socket | None:
         """Return a user's connection to this server, the newest of several, or None."""
-        peers = self._registry.users.of(require_name(user, "a user id"))
-        return peers[-1].socket if peers else None
+        clients = self._registry.users.of(require_name(user, "a user id"))
+        return clients[-1].socket if clients else None
 
     # Life
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 
 from crosswire.cluster.node import Node
-from crosswire.core.calls import CallIds
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
+from crosswire.core.pending_calls import CallIds
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.users import UserIndex
 from crosswire.runtime.background_tasks import BackgroundTasks
@@ -17,6 +17,8 @@ from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
+from crosswire.server.client_factory import ClientFactory
+from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.connection_setup import ConnectionSetup
 from crosswire.server.delivery import LocalDelivery
 from crosswire.server.drain import Drain
@@ -24,8 +26,6 @@ from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
-from crosswire.server.peer import Peer
-from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.registry import Registry
 from crosswire.server.router import Router
 from crosswire.server.session import Session
@@ -78,22 +78,22 @@ class ServerParts:
         self.sessions = Sessions()
         self._call_ids = CallIds()
         self._fanout = FanOut(at_end_of_turn)
-        users: UserIndex[Peer[Socket]] = UserIndex()
+        users: UserIndex[ConnectedClient[Socket]] = UserIndex()
         self._subscriptions = Subscriptions()
         self._duplicates = DuplicatePolicy(duplicates, users, heartbeat.probe)
-        self.registry: Registry[Peer[Socket]] = Registry(
+        self.registry: Registry[ConnectedClient[Socket]] = Registry(
             users, limits.rooms, self._fanout, self._subscriptions, self._duplicates
         )
         self.router = Router(self.events, self.hooks, limits, self.workers, self.failures)
         hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
-        peers = PeerFactory(
+        client_factory = ClientFactory(
             self.registry, self._fanout, self._subscriptions, self._duplicates, heartbeat, self.wheel, self._call_ids
         )
         setup = ConnectionSetup(
             self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
         )
         self.open_session = partial(
-            Session, peers, setup, self.router, hooks, limits, heartbeat, self.wheel, self.sessions
+            Session, client_factory, setup, self.router, hooks, limits, heartbeat, self.wheel, self.sessions
         )
         self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
 

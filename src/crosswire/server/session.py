@@ -9,19 +9,20 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Any
 
+from crosswire.core.codecs import JSON, Codec
 from crosswire.core.formats import Encoded, Format, message_format
 from crosswire.core.frames import Opcode
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
-from crosswire.core.messages import JSON, READY, Codec, event
+from crosswire.core.messages import READY, event
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.authentication import Verdict
 from crosswire.server.backlog import Backlog
+from crosswire.server.client_factory import ClientFactory
+from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.connection_setup import ConnectionSetup
 from crosswire.server.handshake import Handshake
 from crosswire.server.hook_runner import HookRunner
-from crosswire.server.peer import Peer
-from crosswire.server.peer_factory import PeerFactory
 from crosswire.server.ready_wait import ReadyWait
 from crosswire.server.router import Router
 from crosswire.server.running_handlers import RunningHandlers
@@ -64,7 +65,7 @@ class Session:
     is held back.
 
     Args:
-        peers: makes the peer and the socket.
+        client_factory: makes the client and the socket.
         setup: lets the connection in.
         router: handles its messages once it is let in.
         hooks: runs the hooks.
@@ -78,7 +79,7 @@ class Session:
         variables: its context variables.
 
     Attributes:
-        peer: the client; from ``opened`` on.
+        client: the connected client; from ``opened`` on.
         socket: the application's view of the connection; from ``opened`` on.
         work: handlers and hooks at work for it.
         pending: the task that finds out whether it is let in.
@@ -88,6 +89,7 @@ class Session:
     __slots__ = (
         "_backlog",
         "_busy_timer",
+        "_client_factory",
         "_echo_due",
         "_format",
         "_handshake",
@@ -95,7 +97,6 @@ class Session:
         "_heartbeat",
         "_hooks",
         "_limits",
-        "_peers",
         "_phase",
         "_router",
         "_sessions",
@@ -104,7 +105,7 @@ class Session:
         "_tells_ready",
         "_verdict",
         "_wheel",
-        "peer",
+        "client",
         "pending",
         "ready_wait",
         "socket",
@@ -113,7 +114,7 @@ class Session:
 
     def __init__(
         self,
-        peers: PeerFactory,
+        client_factory: ClientFactory,
         setup: ConnectionSetup,
         router: Router,
         hooks: HookRunner,
@@ -129,7 +130,7 @@ class Session:
         self._handshake = handshake
         self._format = format
         self._verdict: Verdict | None = verdict
-        self._peers = peers
+        self._client_factory = client_factory
         self._setup = setup
         self._router = router
         self._hooks = hooks
@@ -147,7 +148,7 @@ class Session:
         self.pending: asyncio.Task[None] | None = None
         self.ready_wait: ReadyWait | None = None
         self.work = RunningHandlers(variables)
-        self.peer: Peer[Socket]
+        self.client: ConnectedClient[Socket]
         self.socket: Socket
 
     # Receiver
@@ -156,8 +157,8 @@ class Session:
         """Begin: let the connection in, refuse it, or authenticate it."""
         if not connection.framed:
             self._format = message_format(msgpack=self._format.codec.binary)
-        self.peer = self._peers.make(connection, self._format, self._handshake)
-        self.socket = self.peer.socket
+        self.client = self._client_factory.make(connection, self._format, self._handshake)
+        self.socket = self.client.socket
         self._sessions.add(self)
         verdict, self._verdict = self._verdict, None
         assert verdict is not None, "a connection opens once"
@@ -165,7 +166,7 @@ class Session:
 
     def text(self, text: str) -> None:
         """Take a text message: the heartbeat, or JSON."""
-        self.peer.keepalive.heard = True
+        self.client.keepalive.heard = True
         if text == self._heartbeat.text:
             self._receive_heartbeat()
         elif self._phase is SessionPhase.OPEN:
@@ -175,7 +176,7 @@ class Session:
 
     def binary(self, data: bytes) -> None:
         """Take a binary message: MessagePack if that was agreed on, else JSON."""
-        self.peer.keepalive.heard = True
+        self.client.keepalive.heard = True
         codec = self._format.codec if self._format.codec.binary else JSON
         if self._phase is SessionPhase.OPEN:
             self._receive(codec, data)
@@ -184,21 +185,21 @@ class Session:
 
     def pong(self, payload: bytes) -> None:
         """Take a pong, and run ``on_pong``."""
-        self.peer.keepalive.pong(payload)
+        self.client.keepalive.pong(payload)
         self._run_in_turn(self._hooks.on_pong)
 
     def closed(self, close: Close) -> None:
         """End: the connection is gone, whoever closed it."""
-        left_by_peer = self.peer.is_open
+        left_by_client = self.client.is_open
         self._sessions.discard(self)
-        self.peer.retire()
+        self.client.retire()
         if self._phase is SessionPhase.AUTHENTICATING:
             self._phase = SessionPhase.ENDING
             self._backlog = None
             if self.pending is not None:
                 self.pending.cancel()
             return
-        if not left_by_peer:
+        if not left_by_client:
             self._discard_backlog()
         if self._phase is SessionPhase.OPEN and not self.work.running:
             self._end(close)
@@ -215,9 +216,9 @@ class Session:
         """Let the connection in, and handle the messages that waited."""
         self.ready_wait = None
         self._phase = SessionPhase.CATCHING_UP
-        if self.peer.is_open:
+        if self.client.is_open:
             if self._tells_ready:
-                self.peer.send_encoded(self._format.encode(READY_MESSAGE))
+                self.client.send_encoded(self._format.encode(READY_MESSAGE))
             if self._echo_due:
                 self._echo()
         self._catch_up()
@@ -276,12 +277,12 @@ class Session:
             return
         self._phase = SessionPhase.OPEN
         self._has_caught_up = True
-        self.peer.resume_reading()
+        self.client.resume_reading()
 
     @property
     def _is_closed_here(self) -> bool:
         """Whether the application or the server closed it; what a client sent before it left is handled to the end."""
-        return self._teardown is None and not self.peer.is_open
+        return self._teardown is None and not self.client.is_open
 
     @property
     def _is_busy(self) -> bool:
@@ -299,7 +300,7 @@ class Session:
 
     def _receive_early(self, codec: Codec, data: str | bytes) -> None:
         """Take a message while others wait that it must not overtake: an answer now, any other in its turn."""
-        if self.peer.awaits_answers and self._router.answered(self, codec, data):
+        if self.client.awaits_answers and self._router.answered(self, codec, data):
             if hook := self._hooks.on_message:
                 self._keep(len(data), self._hooks.run, self, hook, data)
         else:
@@ -310,23 +311,23 @@ class Session:
             self._backlog = Backlog()
         self._backlog.add(size, handle, *arguments)
         if self._is_backlog_full():
-            self.peer.pause_reading(self._resume_if_not_full)
+            self.client.pause_reading(self._resume_if_not_full)
 
     def _is_backlog_full(self) -> bool:
         """Return whether reading must pause; later while the client is called, as its answer may be in the backlog."""
-        times = CALLED_BACKLOGS if self.peer.awaits_answers else 1
+        times = CALLED_BACKLOGS if self.client.awaits_answers else 1
         return self._backlog is not None and self._backlog.size > times * self._limits.max_message
 
     def _resume_if_not_full(self) -> None:
         if not self._is_backlog_full():
-            self.peer.resume_reading()
+            self.client.resume_reading()
 
     def _discard_backlog(self) -> None:
         if self._backlog is not None:
             self._backlog.clear()
 
     def _receive_heartbeat(self) -> None:
-        self.peer.keepalive.sends_heartbeats = True
+        self.client.keepalive.sends_heartbeats = True
         if self._tells_ready and self._phase in (SessionPhase.AUTHENTICATING, SessionPhase.CONNECTING):
             self._echo_due = True
         else:
@@ -334,7 +335,7 @@ class Session:
         self._run_in_turn(self._hooks.on_heartbeat)
 
     def _echo(self) -> None:
-        self.peer.send_encoded(_encode_echo(self._format, self._heartbeat.text))
+        self.client.send_encoded(_encode_echo(self._format, self._heartbeat.text))
 
     def _run_in_turn(self, hook: AnyHook) -> None:
         """Run a hook, behind the messages that wait."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from crosswire.server.peer import Peer
+from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.socket import Socket
 
@@ -13,12 +13,12 @@ class SessionView(Protocol):
     """Attributes of a session that the router, the failure reporter, the setup and the drain use.
 
     Attributes:
-        peer: the client.
+        client: the connected client.
         socket: its connection, as the application sees it.
         work: handlers and hooks at work for it.
     """
 
-    peer: Peer[Socket]
+    client: ConnectedClient[Socket]
     socket: Socket
     work: RunningHandlers
 

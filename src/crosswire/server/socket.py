@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
 from crosswire.core.audience import require_close_code, require_reason, room_of
-from crosswire.core.calls import CallIds
 from crosswire.core.frames import Opcode
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_timeout
-from crosswire.core.payloads import payload_type
+from crosswire.core.payload_types import payload_type
+from crosswire.core.pending_calls import CallIds
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
-from crosswire.server.calls import PendingPeerCall
+from crosswire.runtime.throttled_warnings import shown
+from crosswire.server.client_calls import PendingClientCall
+from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
-from crosswire.server.peer import Peer
 from crosswire.server.registry import Registry
 from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import ANYTHING, CloseCode, T
@@ -37,8 +38,8 @@ class Socket:
     __slots__ = (
         "__weakref__",
         "_call_ids",
+        "_client",
         "_duplicates",
-        "_peer",
         "_registry",
         "_subscriptions",
         "_thread",
@@ -48,9 +49,9 @@ class Socket:
 
     def __init__(
         self,
-        peer: Peer[Socket],
+        client: ConnectedClient[Socket],
         handshake: Handshake,
-        registry: Registry[Peer[Socket]],
+        registry: Registry[ConnectedClient[Socket]],
         subscriptions: Subscriptions,
         duplicates: DuplicatePolicy,
         call_ids: CallIds,
@@ -58,7 +59,7 @@ class Socket:
     ) -> None:
         self.handshake = handshake
         self.data: dict[str, Any] = {}
-        self._peer = peer
+        self._client = client
         self._registry = registry
         self._subscriptions = subscriptions
         self._duplicates = duplicates
@@ -66,38 +67,38 @@ class Socket:
         self._thread = thread
 
     def __repr__(self) -> str:
-        return repr(self._peer)
+        return f"<Socket {self.id} user={shown(self.user)!r}{'' if self.is_open else ' closed'}>"
 
     @property
     def id(self) -> str:
         """Id that no other connection has."""
-        return self._peer.id
+        return self._client.id
 
     @property
     def user(self) -> str:
         """User of the connection; its id until ``authenticate`` or :meth:`identify` gives another."""
-        return self._peer.user
+        return self._client.user
 
     @property
     def is_open(self) -> bool:
         """Whether the connection can still be sent to."""
-        return self._peer.is_open
+        return self._client.is_open
 
     @property
     def rooms(self) -> dict[str, set[str]]:
         """Rooms it is in, namespace -> ids, as a copy; after the close, the rooms it was in last."""
-        return self._peer.rooms
+        return self._client.rooms
 
     @property
     def latency(self) -> float | None:
         """Milliseconds of the last ping's round trip; None before the first pong."""
-        return self._peer.keepalive.latency
+        return self._client.keepalive.latency
 
     @property
     def buffered(self) -> int:
         """Number of bytes that wait to be sent."""
         self._require_thread()
-        return self._peer.buffered
+        return self._client.buffered
 
     async def drained(self, below: int = 64 * 1024) -> None:
         """Wait until fewer than ``below`` bytes wait to be sent, to send much data as fast as the client reads it.
@@ -107,9 +108,9 @@ class Socket:
             UsageError: ``below`` is not a whole number greater than 0.
         """
         _require_size(below)
-        self._peer.require_open()
+        self._client.require_open()
         self._require_thread()
-        if not await self._peer.drained(below):
+        if not await self._client.drained(below):
             raise NotConnected(f"the connection of user {self.user!r} was closed before all was sent")
 
     def send(self, event: str, data: Any = None) -> None:
@@ -122,8 +123,8 @@ class Socket:
         """
         if get_ident() != self._thread:
             raise self._wrong_thread()
-        peer = self._peer
-        peer.send_encoded(peer.format.encode(messages.event(require_event(event), data)))
+        client = self._client
+        client.send_encoded(client.format.encode(messages.event(require_event(event), data)))
 
     def send_raw(self, message: str | bytes) -> None:
         """Send a message of your own protocol: text for a str, binary for bytes.
@@ -133,15 +134,15 @@ class Socket:
             UsageError: as :meth:`send`, for the thread.
         """
         self._require_thread()
-        peer = self._peer
+        client = self._client
         if not isinstance(message, str):
-            peer.send_encoded(peer.format.raw(Opcode.BINARY, bytes(message)))
+            client.send_encoded(client.format.raw(Opcode.BINARY, bytes(message)))
             return
         try:
             text = message.encode()
         except UnicodeEncodeError as error:
             raise InvalidPayload(f"the message has no UTF-8 form: {error}") from error
-        peer.send_encoded(peer.format.raw(Opcode.TEXT, text))
+        client.send_encoded(client.format.raw(Opcode.TEXT, text))
 
     async def call(self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING) -> T:
         """Call the client and return its answer.
@@ -162,19 +163,19 @@ class Socket:
         """
         self._require_thread()
         require_timeout(timeout)
-        waiter, peer = PendingPeerCall(payload_type(type)), self._peer
+        waiter, client = PendingClientCall(payload_type(type)), self._client
         call_id = self._call_ids.next()
-        frame = peer.format.encode(messages.server_call(require_event(event), data, call_id))
-        peer.expect(call_id, waiter)
+        frame = client.format.encode(messages.server_call(require_event(event), data, call_id))
+        client.expect(call_id, waiter)
         try:
-            peer.send_encoded(frame)
+            client.send_encoded(frame)
             async with asyncio.timeout(timeout):
                 answer: T = await waiter.future
                 return answer
         except TimeoutError:
             raise CallTimeout(f"user {self.user!r} did not answer {event!r} within {timeout} s") from None
         finally:
-            peer.forget(call_id)
+            client.forget(call_id)
 
     async def join(self, namespace: str, id: str) -> None:
         """Join a room; when it returns, messages to the room reach this socket.
@@ -186,14 +187,14 @@ class Socket:
             UsageError: a name is empty or not a string.
         """
         self._require_thread()
-        room, peer = room_of(namespace, id), self._peer
-        peer.require_open()
-        joined = self._registry.join(peer, room.namespace, room.id)
+        room, client = room_of(namespace, id), self._client
+        client.require_open()
+        joined = self._registry.join(client, room.namespace, room.id)
         try:
             await self._subscriptions.room_ready(room.namespace, room.id)
         except BaseException:
             if joined:  # a caller that gets an error, or stops waiting, is not in the room
-                self._registry.leave(peer, room.namespace, room.id)
+                self._registry.leave(client, room.namespace, room.id)
             raise
 
     async def leave(self, namespace: str, id: str) -> None:
@@ -204,7 +205,7 @@ class Socket:
         """
         self._require_thread()
         room = room_of(namespace, id)
-        self._registry.leave(self._peer, room.namespace, room.id)
+        self._registry.leave(self._client, room.namespace, room.id)
 
     async def identify(self, user: str) -> None:
         """Change the user of the connection, which keeps its rooms.
@@ -217,23 +218,23 @@ class Socket:
         """
         self._require_thread()
         require_name(user, "a user id")
-        peer, registry, duplicates = self._peer, self._registry, self._duplicates
-        peer.require_open()
-        before = peer.user
-        if duplicates.keeps_out(peer, user):
+        client, registry, duplicates = self._client, self._registry, self._duplicates
+        client.require_open()
+        before = client.user
+        if duplicates.keeps_out(client, user):
             await duplicates.drop_dead(user)
-            peer.require_open()
-        if not registry.rename(peer, user):
+            client.require_open()
+        if not registry.rename(client, user):
             refused = Reject(CloseCode.REPLACED, "the user is connected already")
-            peer.close(refused.close_code, refused.reason)
+            client.close(refused.close_code, refused.reason)
             raise refused
         try:
-            await duplicates.announce(peer)
+            await duplicates.announce(client)
         except BaseException:
-            if peer.is_open and peer.user == user:
-                registry.rename(peer, before)
+            if client.is_open and client.user == user:
+                registry.rename(client, before)
             raise
-        if not peer.is_open and duplicates.mode == "refuse":
+        if not client.is_open and duplicates.mode == "refuse":
             raise Reject(CloseCode.REPLACED, "the user is connected already")
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -243,7 +244,7 @@ class Socket:
             UsageError: the code can't be sent, or the reason is not a string.
         """
         self._require_thread()
-        self._peer.close(require_close_code(code), require_reason(reason))
+        self._client.close(require_close_code(code), require_reason(reason))
 
     def enter_background(self) -> None:
         """Close the connection with 4013 after ``Heartbeat.background`` seconds, unless it enters the foreground.
@@ -251,12 +252,12 @@ class Socket:
         The client's application went to the background.
         """
         self._require_thread()
-        self._peer.enter_background()
+        self._client.enter_background()
 
     def enter_foreground(self) -> None:
         """Keep the connection open: the client's application is in the foreground again."""
         self._require_thread()
-        self._peer.enter_foreground()
+        self._client.enter_foreground()
 
     def _require_thread(self) -> None:
         if get_ident() != self._thread:

@@ -87,7 +87,7 @@ async def test_drained_returns_false_when_the_connection_ends(end: str) -> None:
             server.user("1").send("more")
             await server.user("1").close(4000)
         elif end == "abort":
-            socket._peer.abort(Close(4000))
+            socket._client.abort(Close(4000))
         elif end == "leave":
             peer.writer.transport.abort()
         else:

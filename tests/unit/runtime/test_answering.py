@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from crosswire.core.codecs import JSON
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import JSON
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.answering import Answerer, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks
@@ -37,8 +37,8 @@ class RecordingCallers:
     def busy(self, event: str) -> EventError:
         return EventError("BUSY", event)
 
-    def report(self, sender: str, event: str, error: BaseException, *, awaited: bool, told: bool) -> None:
-        self.reported.append((error, awaited, told))
+    def report(self, sender: str, event: str, error: BaseException, *, awaited: bool, is_answer: bool) -> None:
+        self.reported.append((error, awaited, is_answer))
 
 
 class AnsweringUnderTest:

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from crosswire.core.codecs import JSON, MSGPACK
 from crosswire.core.formats import frame_format
 from crosswire.core.limits import Limits
-from crosswire.core.messages import JSON, MSGPACK
 from crosswire.errors import EventError, InvalidPayload, Reject
-from crosswire.server.calls import PendingPeerCall
+from crosswire.server.client_calls import PendingClientCall
 from crosswire.server.socket import Socket
 from tests.support.fakes import FakeConnection, FakeServer
 from tests.support.loops import on_instant_loop
@@ -288,8 +288,8 @@ async def test_answers_have_the_format_that_was_agreed_on() -> None:
 async def test_a_clients_answer_reaches_its_waiter(text: str, expected: Any) -> None:
     server = FakeServer()
     session, _ = server.connect()
-    waiter = PendingPeerCall()
-    session.peer.expect("1", waiter)
+    waiter = PendingClientCall()
+    session.client.expect("1", waiter)
     server.router.receive(session, JSON, text)
     server.router.receive(session, JSON, '{"callId":"1","payload":"again"}')
     await server.end()

@@ -156,7 +156,7 @@ async def test_a_late_close_of_an_old_connection_does_not_touch_the_new_one() ->
     old.closed(Close(4012))
     await server.end()
     registry = server.registry
-    assert registry.users.of("13") == (new.peer,)
+    assert registry.users.of("13") == (new.client,)
     members, sessions = list(registry.rooms.in_room("chat", "1")), len(server.sessions)
     assert (len(members), sessions) == (1, 1)
 

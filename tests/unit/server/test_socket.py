@@ -38,10 +38,10 @@ def test_a_socket_has_no_public_attributes_but_the_documented_ones() -> None:
 async def test_the_server_finds_the_socket_of_a_peer_until_it_closes() -> None:
     server = FakeServer()
     session, _ = server.connect()
-    (peer,) = server.registry.users.of("13")
-    assert peer.socket is session.socket
+    (client,) = server.registry.users.of("13")
+    assert client.socket is session.socket
     session.socket.close()
-    assert not hasattr(peer, "socket")
+    assert not hasattr(client, "socket")
     assert (session.socket.user, session.socket.is_open) == ("13", False)
     await server.end()
 

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from crosswire.errors import EventError, NotConnected
-from crosswire.server.calls import PendingPeerCall, PendingPeerGather
+from crosswire.server.client_calls import PendingClientCall, PendingClientGather
 from crosswire.types import Replies
 from tests.support.loops import on_instant_loop
 
 
 @dataclass(eq=False)
-class FakePeer:
+class FakeClient:
     user: str
 
 
 async def test_one_answer_is_given() -> None:
-    waiter, asked = PendingPeerCall(), FakePeer("13")
+    waiter, asked = PendingClientCall(), FakeClient("13")
     waiter.answered(asked, 5)
     waiter.answered(asked, 6)
     waiter.refused(asked, EventError("late"))
@@ -27,7 +27,7 @@ async def test_one_answer_is_given() -> None:
 
 
 async def test_a_refusal_names_who_refused() -> None:
-    waiter, asked = PendingPeerCall(), FakePeer("13")
+    waiter, asked = PendingClientCall(), FakeClient("13")
     waiter.refused(asked, EventError("full"))
     waiter.answered(asked, 5)
     with pytest.raises(EventError, match="full") as caught:
@@ -36,17 +36,17 @@ async def test_a_refusal_names_who_refused() -> None:
 
 
 async def test_a_lost_connection_is_told_at_once() -> None:
-    waiter = PendingPeerCall()
-    waiter.lost(FakePeer("13"))
+    waiter = PendingClientCall()
+    waiter.lost(FakeClient("13"))
     with pytest.raises(NotConnected, match="'13'"):
         await waiter.future
 
 
-async def gather_answers(users: list[str], connections: list[FakePeer], *happens: Any) -> tuple[Replies, float]:
+async def gather_answers(users: list[str], connections: list[FakeClient], *happens: Any) -> tuple[Replies, float]:
     """Ask, let things happen a second apart, and return the replies and how long they took."""
 
     loop = asyncio.get_running_loop()
-    answers = PendingPeerGather(users, connections)
+    answers = PendingClientGather(users, connections)
     for delay, (what, *arguments) in enumerate(happens, 1):
         loop.call_later(delay, getattr(answers, what), *arguments)
     began = loop.time()
@@ -56,7 +56,7 @@ async def gather_answers(users: list[str], connections: list[FakePeer], *happens
 
 @on_instant_loop
 async def test_all_answers_are_gathered_by_user() -> None:
-    a, b = FakePeer("a"), FakePeer("b")
+    a, b = FakeClient("a"), FakeClient("b")
     replies, seconds = await gather_answers(["a", "b"], [a, b], ("answered", b, None), ("answered", a, 5))
     assert replies == {"a": 5, "b": None}
     assert replies.complete
@@ -65,7 +65,7 @@ async def test_all_answers_are_gathered_by_user() -> None:
 
 @on_instant_loop
 async def test_the_first_answer_of_a_user_counts() -> None:
-    first, second, b = FakePeer("a"), FakePeer("a"), FakePeer("b")
+    first, second, b = FakeClient("a"), FakeClient("a"), FakeClient("b")
     replies, seconds = await gather_answers(
         ["a", "b"], [first, second, b], ("answered", second, 1), ("answered", first, 2), ("answered", b, 3)
     )
@@ -74,7 +74,7 @@ async def test_the_first_answer_of_a_user_counts() -> None:
 
 @on_instant_loop
 async def test_a_refusal_is_an_answer_that_names_its_user() -> None:
-    a, again = FakePeer("a"), FakePeer("a")
+    a, again = FakeClient("a"), FakeClient("a")
     refused = EventError("full")
     replies, seconds = await gather_answers(["a"], [a, again], ("refused", a, refused), ("answered", again, 1))
     assert (dict(replies), replies.errors, replies.complete, seconds) == ({}, {"a": refused}, True, 1)
@@ -83,42 +83,42 @@ async def test_a_refusal_is_an_answer_that_names_its_user() -> None:
 
 @on_instant_loop
 async def test_who_does_not_answer_in_time_is_missing() -> None:
-    a, b = FakePeer("a"), FakePeer("b")
+    a, b = FakeClient("a"), FakeClient("b")
     replies, seconds = await gather_answers(["a", "b"], [a, b], ("answered", a, 1))
     assert (dict(replies), replies.missing, seconds) == ({"a": 1}, ("b",), 50)
 
 
 @on_instant_loop
 async def test_who_is_lost_is_missing_without_being_waited_for() -> None:
-    a, b = FakePeer("a"), FakePeer("b")
+    a, b = FakeClient("a"), FakeClient("b")
     replies, seconds = await gather_answers(["a", "b"], [a, b], ("answered", a, 1), ("lost", b))
     assert (dict(replies), replies.missing, seconds) == ({"a": 1}, ("b",), 2)
 
 
 @on_instant_loop
 async def test_a_user_may_answer_on_the_connection_that_is_left() -> None:
-    first, second = FakePeer("a"), FakePeer("a")
+    first, second = FakeClient("a"), FakeClient("a")
     replies, seconds = await gather_answers(["a"], [first, second], ("lost", first), ("answered", second, 1))
     assert (dict(replies), replies.missing, seconds) == ({"a": 1}, (), 2)
 
 
 @on_instant_loop
 async def test_a_user_who_lost_all_connections_is_missing() -> None:
-    first, second = FakePeer("a"), FakePeer("a")
+    first, second = FakeClient("a"), FakeClient("a")
     replies, seconds = await gather_answers(["a"], [first, second], ("lost", second), ("lost", first))
     assert (dict(replies), replies.missing, seconds) == ({}, ("a",), 2)
 
 
 @on_instant_loop
 async def test_losing_a_connection_after_the_answer_changes_nothing() -> None:
-    a, b = FakePeer("a"), FakePeer("b")
+    a, b = FakeClient("a"), FakeClient("b")
     replies, seconds = await gather_answers(["a", "b"], [a, b], ("answered", a, 1), ("lost", a), ("answered", b, 2))
     assert (dict(replies), seconds) == ({"a": 1, "b": 2}, 3)
 
 
 @on_instant_loop
 async def test_users_without_a_connection_are_missing_and_hold_up_nobody() -> None:
-    a = FakePeer("a")
+    a = FakeClient("a")
     replies, seconds = await gather_answers(["a", "away"], [a], ("answered", a, 1))
     assert (dict(replies), replies.missing, seconds) == ({"a": 1}, ("away",), 1)
 

@@ -1,4 +1,4 @@
-"""Calls that wait for their answers, by id. Pure: the caller has the clock and gives up."""
+"""Ids of calls, and the calls that wait for an answer. Timeouts are left to the users of this module."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CallIds:
 
 
 class PendingCalls(Generic[WaiterT]):
-    """Waiters for answers, by id of the call. A late, repeated or forged answer finds none."""
+    """Waiters for answers, by id of the call. There is none for a late, repeated or forged answer."""
 
     __slots__ = ("_waiters",)
 
@@ -38,11 +38,11 @@ class PendingCalls(Generic[WaiterT]):
         self._waiters[call_id] = waiter
 
     def take(self, call_id: str) -> WaiterT | None:
-        """Remove and return the waiter for a call, or None: an answer counts once."""
+        """Remove and return the waiter for a call; None if there is none, as after the first answer."""
         return self._waiters.pop(call_id, None)
 
     def take_all(self) -> list[WaiterT]:
-        """Remove and return all waiters: the connection is gone."""
+        """Remove and return all waiters, as when the connection is gone."""
         waiters = list(self._waiters.values())
         self._waiters.clear()
         return waiters

@@ -1,19 +1,19 @@
-"""Makes the peer and the socket of each connection."""
+"""Makes the client and the socket of each connection."""
 
 from __future__ import annotations
 
 import os
 from base64 import urlsafe_b64encode
 
-from crosswire.core.calls import CallIds
 from crosswire.core.formats import Format
 from crosswire.core.limits import Heartbeat
+from crosswire.core.pending_calls import CallIds
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
-from crosswire.server.peer import Peer
 from crosswire.server.registry import Registry
 from crosswire.server.socket import Socket
 from crosswire.server.subscriptions import Subscriptions
@@ -25,8 +25,8 @@ IDS_AT_ONCE = 64
 """Number of ids that are made with one system call."""
 
 
-class PeerFactory:
-    """Makes the peer and the socket of each connection, with the parts of the server that they use.
+class ClientFactory:
+    """Makes the client and the socket of each connection, with the parts of the server that they use.
 
     Args:
         registry: the connections by user and room.
@@ -52,7 +52,7 @@ class PeerFactory:
 
     def __init__(
         self,
-        registry: Registry[Peer[Socket]],
+        registry: Registry[ConnectedClient[Socket]],
         fanout: FanOut,
         subscriptions: Subscriptions,
         duplicates: DuplicatePolicy,
@@ -70,17 +70,17 @@ class PeerFactory:
         self._ids = SocketIds()
         self._thread: int | None = None
 
-    def make(self, connection: Connection, format: Format, handshake: Handshake) -> Peer[Socket]:
-        """Return the peer of a new connection, with its socket; to be called in the event loop's thread."""
+    def make(self, connection: Connection, format: Format, handshake: Handshake) -> ConnectedClient[Socket]:
+        """Return the client of a new connection, with its socket; to be called in the event loop's thread."""
         if (thread := self._thread) is None:
             thread = self._thread = get_ident()
-        peer: Peer[Socket] = Peer(
+        client: ConnectedClient[Socket] = ConnectedClient(
             self._ids.next(), connection, format, self._registry, self._fanout, self._heartbeat, self._wheel
         )
-        peer.socket = Socket(
-            peer, handshake, self._registry, self._subscriptions, self._duplicates, self._call_ids, thread
+        client.socket = Socket(
+            client, handshake, self._registry, self._subscriptions, self._duplicates, self._call_ids, thread
         )
-        return peer
+        return client
 
 
 class SocketIds:

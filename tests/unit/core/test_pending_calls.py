@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.calls import CallIds, PendingCalls, base36
 from crosswire.core.messages import MAX_CALL_ID
+from crosswire.core.pending_calls import CallIds, PendingCalls, base36
 
 
 @given(st.integers(min_value=0))

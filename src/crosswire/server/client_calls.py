@@ -6,19 +6,19 @@ import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
-from crosswire.core.payloads import ANY, PayloadType
+from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.core.replies import GatheredReplies
 from crosswire.errors import EventError, NotConnected
 from crosswire.types import Replies
 
 
-class CalledPeer(Protocol):
+class CalledClient(Protocol):
     """A connection that was called, as far as a call knows it."""
 
     user: str
 
 
-class PendingPeerRequest(Protocol):
+class PendingClientRequest(Protocol):
     """A request that waits for answers from one connection or several.
 
     Attributes:
@@ -27,17 +27,17 @@ class PendingPeerRequest(Protocol):
 
     kind: PayloadType
 
-    def answered(self, by: CalledPeer, payload: Any, /) -> None:
+    def answered(self, by: CalledClient, payload: Any, /) -> None:
         """Take the answer of a connection."""
 
-    def refused(self, by: CalledPeer, error: EventError) -> None:
+    def refused(self, by: CalledClient, error: EventError) -> None:
         """Take the refusal of a connection."""
 
-    def lost(self, by: CalledPeer, /) -> None:
+    def lost(self, by: CalledClient, /) -> None:
         """Give up on the answer of a connection that is gone."""
 
 
-class PendingPeerCall:
+class PendingClientCall:
     """A call to one connection.
 
     Args:
@@ -53,18 +53,18 @@ class PendingPeerCall:
         self.kind = kind
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    def answered(self, _by: CalledPeer, payload: Any) -> None:
-        """Set the answer; see :class:`PendingPeerRequest`."""
+    def answered(self, _by: CalledClient, payload: Any) -> None:
+        """Set the answer; see :class:`PendingClientRequest`."""
         if not self.future.done():
             self.future.set_result(payload)
 
-    def refused(self, by: CalledPeer, error: EventError) -> None:
-        """Fail with the refusal; see :class:`PendingPeerRequest`."""
+    def refused(self, by: CalledClient, error: EventError) -> None:
+        """Fail with the refusal; see :class:`PendingClientRequest`."""
         error.sender = by.user
         self._fail(error)
 
-    def lost(self, by: CalledPeer) -> None:
-        """Fail with NotConnected; see :class:`PendingPeerRequest`."""
+    def lost(self, by: CalledClient) -> None:
+        """Fail with NotConnected; see :class:`PendingClientRequest`."""
         self._fail(NotConnected(f"the connection of user {by.user!r} was closed before it answered"))
 
     def _fail(self, error: Exception) -> None:
@@ -72,21 +72,21 @@ class PendingPeerCall:
             self.future.set_exception(error)
 
 
-class PendingPeerGather:
+class PendingClientGather:
     """A request to users. The first answer of each counts, over whichever of the user's connections.
 
     Args:
         users: the users that are asked, with or without a connection.
-        peers: their connections.
+        clients: their connections.
         kind: the type of an answer.
     """
 
     __slots__ = ("_done", "_replies", "_user_of", "kind")
 
-    def __init__(self, users: Iterable[str], peers: Collection[CalledPeer], kind: PayloadType = ANY) -> None:
+    def __init__(self, users: Iterable[str], clients: Collection[CalledClient], kind: PayloadType = ANY) -> None:
         self.kind = kind
         # A connection may have another user by the time it answers; its answer is that of the user who was asked.
-        self._user_of = {peer: peer.user for peer in peers}
+        self._user_of = {client: client.user for client in clients}
         ways = dict.fromkeys(users, 0)
         for user in self._user_of.values():
             ways[user] = ways.get(user, 0) + 1
@@ -103,16 +103,16 @@ class PendingPeerGather:
             pass  # the users that did not answer are in `missing`
         return self._replies.result()
 
-    def answered(self, by: CalledPeer, payload: Any) -> None:
-        """Take the answer of a connection as its user's; see :class:`PendingPeerRequest`."""
+    def answered(self, by: CalledClient, payload: Any) -> None:
+        """Take the answer of a connection as its user's; see :class:`PendingClientRequest`."""
         self._settle(self._replies.answered(self._user_of[by], payload))
 
-    def refused(self, by: CalledPeer, error: EventError) -> None:
-        """Take the refusal of a connection as its user's; see :class:`PendingPeerRequest`."""
+    def refused(self, by: CalledClient, error: EventError) -> None:
+        """Take the refusal of a connection as its user's; see :class:`PendingClientRequest`."""
         self._settle(self._replies.refused(self._user_of[by], error))
 
-    def lost(self, by: CalledPeer) -> None:
-        """Give up on the user if this was the last connection; see :class:`PendingPeerRequest`."""
+    def lost(self, by: CalledClient) -> None:
+        """Give up on the user if this was the last connection; see :class:`PendingClientRequest`."""
         self._settle(self._replies.lost(self._user_of[by]))
 
     def _settle(self, complete: bool) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from crosswire.core.calls import PendingCalls
 from crosswire.core.formats import Encoded, Format, Push
 from crosswire.core.limits import Heartbeat
+from crosswire.core.pending_calls import PendingCalls
 from crosswire.errors import NotConnected
 from crosswire.rooms.fanout import FanOut
-from crosswire.runtime.throttled_warnings import shown
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
-from crosswire.server.calls import PendingPeerRequest
+from crosswire.server.client_calls import PendingClientRequest
 from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
 from crosswire.server.registry import Registry
@@ -23,7 +22,7 @@ SocketT = TypeVar("SocketT")
 """Type of the application's view, the Socket, which is built on this."""
 
 
-class Peer(Generic[SocketT]):
+class ConnectedClient(Generic[SocketT]):
     """A connected client: takes frames, keeps pending calls, and undoes all when the connection ends.
 
     Args:
@@ -69,7 +68,7 @@ class Peer(Generic[SocketT]):
         id: str,
         connection: Connection,
         format: Format,
-        registry: Registry[Peer[SocketT]],
+        registry: Registry[ConnectedClient[SocketT]],
         fanout: FanOut,
         heartbeat: Heartbeat,
         wheel: TimerWheel,
@@ -87,13 +86,13 @@ class Peer(Generic[SocketT]):
         self._fanout = fanout
         self._heartbeat = heartbeat
         self._wheel = wheel
-        self._calls: PendingCalls[PendingPeerRequest] | None = None
+        self._calls: PendingCalls[PendingClientRequest] | None = None
         self._background: Timer | None = None
         self._rooms_left: dict[str, set[str]] | None = None
         self._on_called: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Socket {self.id} user={shown(self.user)!r}{'' if self.is_open else ' closed'}>"
+        return f"<ConnectedClient {self.id}>"
 
     @property
     def is_open(self) -> bool:
@@ -128,7 +127,7 @@ class Peer(Generic[SocketT]):
 
     # Calls
 
-    def expect(self, call_id: str, waiter: PendingPeerRequest) -> None:
+    def expect(self, call_id: str, waiter: PendingClientRequest) -> None:
         """Give the answer to a call to ``waiter`` when it comes.
 
         Raises:
@@ -141,7 +140,7 @@ class Peer(Generic[SocketT]):
         if self._on_called is not None:
             self._on_called()
 
-    def forget(self, call_id: str) -> PendingPeerRequest | None:
+    def forget(self, call_id: str) -> PendingClientRequest | None:
         """Stop waiting for the answer to a call; return its waiter, or None if the call is not pending."""
         return self._calls.take(call_id) if self._calls is not None else None
 
