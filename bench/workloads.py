@@ -75,8 +75,8 @@ class Workload:
         return self.mode in ("fanout", "calls", "tell")
 
 
-# The figures in `original` are those of the design notes, measured by their author. There a call cost the bare loop
-# 5.6 µs, which is what a call in a write of its own costs; hence the rows that they stand in.
+# The figures in `original` are those of the design notes, measured by their author. There, a call cost the bare loop
+# 5.6 µs, as it does with one write for each call; so they are in the rows for one write a call.
 WORKLOADS = [
     Workload(
         "fan-out to 1,000 clients, 8 messages in flight",

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from crosswire.client.hooks import Hooks
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import Hook
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.core.payload_types import PayloadType, RawPayload
 from crosswire.core.pending_calls import CallIds, PendingCalls
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected
 from crosswire.types import Close

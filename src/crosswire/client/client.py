@@ -28,7 +28,7 @@ from crosswire.core.backoff import Backoff
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
 from crosswire.core.names import require_event
 from crosswire.core.options import require_count, require_seconds
-from crosswire.core.payloads import payload_type
+from crosswire.core.payload_types import payload_type
 from crosswire.core.pending_calls import CallIds
 from crosswire.errors import NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crosswire.core.messages import Codec
+from crosswire.core.codecs import Codec
 from crosswire.core.utf8 import well_formed_data
 from crosswire.errors import InvalidPayload
 

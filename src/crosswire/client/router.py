@@ -8,8 +8,9 @@ from typing import Any
 from crosswire.client.encoding import encode
 from crosswire.client.hooks import Hooks
 from crosswire.core import messages
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import Codec, Message
+from crosswire.core.messages import Message
 from crosswire.core.names import RESERVED
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, SharedHandlerCount

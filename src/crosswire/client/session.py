@@ -13,8 +13,9 @@ from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import Hooks
 from crosswire.client.router import Router
 from crosswire.core import messages
-from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK_SUBPROTOCOL, READY, Codec, Message
-from crosswire.core.payloads import PayloadType
+from crosswire.core.codecs import CLIENT_MSGPACK, JSON, Codec
+from crosswire.core.messages import MSGPACK_SUBPROTOCOL, READY, Message
+from crosswire.core.payload_types import PayloadType
 from crosswire.errors import EventError, InvalidMessage, NotConnected
 from crosswire.transport.client_connection import ClientConnection
 from crosswire.types import Close, CloseCode

@@ -9,8 +9,8 @@ from crosswire.cluster.dialect import ClientInbox
 from crosswire.cluster.members import ClientLoad
 from crosswire.core.audience import Dispatcher, Excluded, Target, ToRoom
 from crosswire.core.envelopes import Claim
-from crosswire.core.formats import Payloads
-from crosswire.core.payloads import PayloadType
+from crosswire.core.formats import EncodedMessage
+from crosswire.core.payload_types import PayloadType
 from crosswire.types import Replies, Roster, Tally
 
 
@@ -41,7 +41,7 @@ class NoClients:
     def users(self, target: Target) -> Collection[str]:
         return ()
 
-    def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
+    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
         pass
 
     def claimed(self, user: str, claim: Claim) -> None:

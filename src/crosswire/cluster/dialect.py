@@ -6,10 +6,10 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from crosswire.core.audience import Excluded, Target
+from crosswire.core.codecs import Codec
 from crosswire.core.envelopes import Beat, Claim, Goodbye, NameTaken
-from crosswire.core.formats import Payloads
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.formats import EncodedMessage
+from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
 
 
@@ -74,7 +74,7 @@ class MemberInbox(Protocol):
 class ClientInbox(Protocol):
     """Takes the messages of other nodes for this node's clients."""
 
-    def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
+    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
         """Deliver a message to the clients of the target that are connected here.
 
         Raises:
@@ -100,7 +100,7 @@ class Dialect(Protocol):
     knows_members: bool
     echoes: bool
 
-    def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
+    def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
         """Send a message to the clients of other nodes."""
 
     def pack(self, data: Any) -> RawPayload:

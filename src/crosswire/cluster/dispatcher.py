@@ -13,10 +13,10 @@ from crosswire.cluster.clients import Clients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.core import envelopes, messages
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
+from crosswire.core.codecs import JSON
 from crosswire.core.formats import encode
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import JSON
-from crosswire.core.payloads import ANY, PayloadType
+from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.types import Replies, Roster, Tally
 
@@ -94,18 +94,16 @@ class ClusterDispatcher:
             cluster.compat.check(target, exclude)
         clients = self._clients
         wanted = clients.wants_msgpack or cluster.members.want_msgpack
-        payloads = encode(messages.event(event, data), msgpack=wanted)
+        message = encode(messages.event(event, data), msgpack=wanted)
         if isinstance(target, ToUsers):
             here, elsewhere = self._split(target)
             if elsewhere is not None:
-                cluster.dialect.to_clients(elsewhere, payloads, exclude)
+                cluster.dialect.to_clients(elsewhere, message, exclude)
             if here is not None:
-                clients.deliver(here, payloads, exclude)
+                clients.deliver(here, message, exclude)
             return
-        cluster.dialect.to_clients(
-            target, payloads, exclude
-        )  # first, as it may raise, and then nobody gets the message
-        clients.deliver(target, payloads, exclude)
+        cluster.dialect.to_clients(target, message, exclude)  # first, as it may raise, and then nobody gets the message
+        clients.deliver(target, message, exclude)
 
     def _split(self, target: ToUsers) -> tuple[ToUsers | None, ToUsers | None]:
         """Split users into those who are connected here and those who may be connected elsewhere; some may be both."""

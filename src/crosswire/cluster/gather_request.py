@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_timeout
-from crosswire.core.payloads import PayloadType, payload_type
+from crosswire.core.payload_types import PayloadType, payload_type
 from crosswire.errors import UsageError
 
 

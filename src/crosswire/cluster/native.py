@@ -14,6 +14,7 @@ from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.channel_names import Channels
+from crosswire.core.codecs import NODE_MSGPACK, Codec
 from crosswire.core.envelopes import (
     Answer,
     Batch,
@@ -29,9 +30,8 @@ from crosswire.core.envelopes import (
     PublishedMessage,
     RequestRefusal,
 )
-from crosswire.core.formats import Payloads, require_text
-from crosswire.core.messages import NODE_MSGPACK, Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.formats import EncodedMessage, require_text
+from crosswire.core.payload_types import RawPayload
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
@@ -83,10 +83,10 @@ class NativeDialect:
 
     # Sending
 
-    def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
+    def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
         users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
         if isinstance(target, ToUsers):
-            body = envelopes.encode(ClientMessage(payloads.json, (), payloads.msgpack, sockets))
+            body = envelopes.encode(ClientMessage(message.json, (), message.msgpack, sockets))
             named: Collection[str] = target.users
             if len(named) > 1:
                 named = dict.fromkeys(named)  # each once
@@ -95,7 +95,7 @@ class NativeDialect:
                 if user not in users:
                     self._port.publish(self._channels.user(user), body)
             return
-        body = envelopes.encode(ClientMessage(payloads.json, users, payloads.msgpack, sockets))
+        body = envelopes.encode(ClientMessage(message.json, users, message.msgpack, sockets))
         if isinstance(target, ToRoom):
             self._port.publish(self._channels.room(target.namespace, target.id), body)
         else:
@@ -237,8 +237,8 @@ class NativeDialect:
             return
         if type(message) is ClientMessage:
             try:
-                payloads = Payloads(require_text(message.json), message.msgpack)
-                self._clients.deliver(target, payloads, _excluded(message))
+                encoded = EncodedMessage(require_text(message.json), message.msgpack)
+                self._clients.deliver(target, encoded, _excluded(message))
             except InvalidPayload as error:
                 self.refuse_message(error)
         elif isinstance(message, Claim) and isinstance(target, ToUsers):

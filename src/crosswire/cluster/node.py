@@ -19,7 +19,7 @@ from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_node_name, require_timeout
-from crosswire.core.payloads import payload_type
+from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
 from crosswire.types import ANYTHING, NodeInfo, Replies, T

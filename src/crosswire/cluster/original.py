@@ -22,8 +22,9 @@ from crosswire.cluster.dialect import ClientInbox, EventInbox, ReceivePublished,
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.original_codec import OriginalCodec
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
-from crosswire.core.formats import Payloads
-from crosswire.core.messages import ABSENT, JSON, NODE_MSGPACK, Codec
+from crosswire.core.codecs import JSON, NODE_MSGPACK, Codec
+from crosswire.core.formats import EncodedMessage
+from crosswire.core.messages import ABSENT
 from crosswire.core.original_channels import (
     BRIDGE,
     BROADCAST,
@@ -32,7 +33,7 @@ from crosswire.core.original_channels import (
     is_channel_of_rooms,
     rooms_channel,
 )
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload, UsageError
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
@@ -147,21 +148,21 @@ class OriginalDialect:
         if isinstance(target, ToRoom):
             self.room_channel(target.namespace, target.id)
 
-    def to_clients(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
-        data, sender = payloads.json.decode(), self._name
+    def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
+        data, sender = message.json.decode(), self._name
         if isinstance(target, ToRoom):
             channel = self.room_channel(target.namespace, target.id)
-            message: msgspec.Struct = _ToRoom(data, target.namespace, target.id, sender, _users(exclude))
+            envelope: msgspec.Struct = _ToRoom(data, target.namespace, target.id, sender, _users(exclude))
         elif isinstance(target, ToUsers):
             excluded = _users(exclude)
             users = [user for user in dict.fromkeys(target.users) if user not in excluded]
             if not users:
                 return
             channel = PRIVATE
-            message = _ToOne(data, users[0], sender) if target.one else _ToMany(data, users, sender)
+            envelope = _ToOne(data, users[0], sender) if target.one else _ToMany(data, users, sender)
         else:
-            channel, message = BROADCAST, _ToAll(data, sender)
-        self._port.publish(channel, self.codec.encode(message), plain=True)
+            channel, envelope = BROADCAST, _ToAll(data, sender)
+        self._port.publish(channel, self.codec.encode(envelope), plain=True)
 
     def pack(self, data: Any) -> RawPayload:
         return msgspec.Raw(self.codec.encode(data))
@@ -235,7 +236,7 @@ class OriginalDialect:
         else:
             try:
                 users = tuple(message.exclude_socket_ids or ())
-                self._clients.deliver(target, Payloads(message.data.encode()), Excluded(users) if users else None)
+                self._clients.deliver(target, EncodedMessage(message.data.encode()), Excluded(users) if users else None)
             except InvalidPayload as error:
                 self._refuse(error)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.core.codecs import Codec
+from crosswire.core.payload_types import PayloadType, RawPayload
 from crosswire.errors import InvalidPayload
 
 _MAX_SAFE_INTEGER = 2**53 - 1
@@ -15,7 +15,7 @@ _MAX_SAFE_INTEGER = 2**53 - 1
 
 
 class OriginalCodec:
-    """A :class:`~crosswire.core.messages.Codec` that refuses values which would arrive as something else.
+    """A :class:`~crosswire.core.codecs.Codec` that refuses values which would arrive as something else.
 
     Args:
         codec: JSON or MessagePack.

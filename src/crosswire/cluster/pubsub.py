@@ -7,10 +7,10 @@ from typing import Any
 
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.responder import Responder
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners, Handler
-from crosswire.core.messages import Codec
 from crosswire.core.names import require_event
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.loop_thread import running_loop

@@ -15,7 +15,7 @@ from crosswire.cluster.requests import PendingCall, PendingGather, PendingReques
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.streams import PendingStream, ReplyStream
 from crosswire.core.envelopes import SERVICE
-from crosswire.core.payloads import PayloadType, RawPayload
+from crosswire.core.payload_types import PayloadType, RawPayload
 from crosswire.errors import BusUnavailable, EventError, NodeGone, UsageError
 from crosswire.runtime.loop_thread import running_loop
 from crosswire.types import Replies

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import ANY, PayloadType, RawPayload
+from crosswire.core.codecs import Codec
+from crosswire.core.payload_types import ANY, PayloadType, RawPayload
 from crosswire.core.replies import GatheredReplies
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.runtime.timer_wheel import TimerWheel

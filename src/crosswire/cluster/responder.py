@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from crosswire.cluster.dialect import Asker
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, SharedHandlerCount

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from crosswire.cluster.dialect import Asker
 from crosswire.cluster.responder import Responder
+from crosswire.core.codecs import Codec
 from crosswire.core.envelopes import SERVICE
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 
 
 class Responders:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
-from crosswire.core.payloads import ANY, PayloadType
+from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.core.replies import AwaitedReplies
 from crosswire.errors import EventError
 from crosswire.types import Reply, T_co

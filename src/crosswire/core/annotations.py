@@ -1,4 +1,4 @@
-"""Annotations of handlers, resolved and looked into."""
+"""Resolution and analysis of the annotations of handlers."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import msgspec
 
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_timeout
-from crosswire.core.payloads import PayloadType, payload_type
+from crosswire.core.payload_types import PayloadType, payload_type
 from crosswire.errors import SENDABLE, UsageError, may_be_sent
 from crosswire.types import ANYTHING, Replies, Roster, T, Tally
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.errors import InvalidMessage, InvalidPayload
 
 _HEADER = struct.Struct("<B8sQQ")

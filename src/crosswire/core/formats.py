@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 import msgspec
 
+from crosswire.core.codecs import JSON, MSGPACK, Codec
 from crosswire.core.deflate import MIN_SIZE, compress
 from crosswire.core.frames import Opcode, encode_frame
-from crosswire.core.messages import JSON, MSGPACK, Codec
 from crosswire.errors import InvalidPayload
 
 
-class Payloads(msgspec.Struct, frozen=True, gc=False):
+class EncodedMessage(msgspec.Struct, frozen=True, gc=False):
     """An encoded message, as it travels to the servers whose clients get it.
 
     Attributes:
@@ -26,14 +26,14 @@ class Payloads(msgspec.Struct, frozen=True, gc=False):
     msgpack: bytes | None = None
 
 
-def encode(message: msgspec.Struct, *, msgpack: bool) -> Payloads:
+def encode(message: msgspec.Struct, *, msgpack: bool) -> EncodedMessage:
     """Encode a message as JSON and, if anybody wants it, as MessagePack.
 
     Raises:
         InvalidPayload: its data has no such form.
     """
     text = JSON.encode(message)
-    return Payloads(text, MSGPACK.from_json(text) if msgpack else None)
+    return EncodedMessage(text, MSGPACK.from_json(text) if msgpack else None)
 
 
 def require_text(data: bytes) -> bytes:
@@ -80,7 +80,7 @@ class Format(Protocol):
         """
         ...
 
-    def wrap(self, payloads: Payloads) -> Encoded:
+    def wrap(self, message: EncodedMessage) -> Encoded:
         """Return a message that is encoded as JSON, and perhaps as MessagePack, in this format.
 
         Raises:
@@ -123,11 +123,11 @@ class FrameFormat:
         payload = self.codec.encode(message)
         return self.raw(self._opcode, payload) if self._deflate else encode_frame(self._opcode, payload)
 
-    def wrap(self, payloads: Payloads) -> bytes:
+    def wrap(self, message: EncodedMessage) -> bytes:
         if not self.codec.binary:
-            return self.raw(self._opcode, payloads.json)
+            return self.raw(self._opcode, message.json)
         # The first client that wants MessagePack might just have connected, and the sender did not know.
-        return self.raw(self._opcode, payloads.msgpack or MSGPACK.from_json(payloads.json))
+        return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
 
     def raw(self, opcode: Opcode, payload: bytes) -> bytes:
         if self._deflate and len(payload) >= MIN_SIZE:
@@ -151,10 +151,10 @@ class MessageFormat:
     def encode(self, message: msgspec.Struct) -> tuple[str | bytes, ...]:
         return self.raw(self._opcode, self.codec.encode(message))
 
-    def wrap(self, payloads: Payloads) -> tuple[str | bytes, ...]:
+    def wrap(self, message: EncodedMessage) -> tuple[str | bytes, ...]:
         if not self.codec.binary:
-            return self.raw(self._opcode, payloads.json)
-        return self.raw(self._opcode, payloads.msgpack or MSGPACK.from_json(payloads.json))
+            return self.raw(self._opcode, message.json)
+        return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
 
     def raw(self, opcode: Opcode, payload: bytes) -> tuple[str | bytes, ...]:
         return (payload.decode() if opcode is Opcode.TEXT else payload,)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from crosswire.core.names import require_event
-from crosswire.core.payloads import PayloadType, payload_type
+from crosswire.core.payload_types import PayloadType, payload_type
 from crosswire.core.returns import return_type
 from crosswire.core.signatures import NO_ARGUMENTS, Arguments, inspect_handler, is_async
 

@@ -7,14 +7,11 @@ An event is ``{"event", "payload"}``. A client's call adds ``"callbackId"`` and 
 
 from __future__ import annotations
 
-import re
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from crosswire.core.json_types import to_json_types, to_msgpack
-from crosswire.core.payloads import PayloadType, RawPayload
-from crosswire.errors import EventError, InvalidMessage, InvalidPayload
+from crosswire.errors import EventError
 
 MAX_CALL_ID = 64
 """The longest id of a call, in characters."""
@@ -95,154 +92,6 @@ class _ServerCallAnswer(msgspec.Struct, gc=False, rename={"call_id": "callId"}):
 class _ServerCallRefusal(msgspec.Struct, gc=False, rename={"call_id": "callId"}):
     call_id: str
     error: Refusal
-
-
-class Codec(Protocol):
-    """Encoding of messages as payloads of frames, and decoding."""
-
-    @property
-    def binary(self) -> bool:
-        """Whether the messages are bytes, for binary frames."""
-        ...
-
-    def decode(self, data: str | bytes) -> Message:
-        """Decode a message, but not its payload.
-
-        Raises:
-            InvalidMessage: it is none.
-        """
-        ...
-
-    def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        """Decode a message's payload into a type; an absent payload is None.
-
-        Raises:
-            InvalidPayload: it is not of this type.
-        """
-        ...
-
-    def encode(self, message: Any) -> bytes:
-        """Encode a message.
-
-        Raises:
-            InvalidPayload: its data can't be encoded.
-        """
-        ...
-
-
-_JSON_NULL = msgspec.Raw(b"null")
-_MSGPACK_NIL = msgspec.Raw(b"\xc0")
-# Valid JSON ends in the outermost object's brace: an id right before it is the message's own, however deep its payload.
-_TRAILING_ID = re.compile(r'[{,]\s*"callbackId"\s*:\s*"([^"\\\x00-\x1f]{1,64})"\s*\}\s*\Z')
-_LEADING_ID = re.compile(
-    r'\A\s*\{\s*(?:"event"\s*:\s*(?:"[^"\\]{0,256}"|[\d.eE+-]{1,32}|true|false|null)\s*,\s*)?'
-    r'"callbackId"\s*:\s*"([^"\\\x00-\x1f]{1,64})"'
-)
-_SEARCHED_TAIL = 256
-"""Characters at the end of a message in which its id is looked for."""
-_UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)  # the last: a field that is unset
-
-
-class JsonCodec:
-    """Codec of messages as JSON text."""
-
-    binary = False
-
-    def __init__(self) -> None:
-        self._decoder = msgspec.json.Decoder(Message)
-        self._encoder = msgspec.json.Encoder()
-
-    def decode(self, data: str | bytes) -> Message:
-        try:
-            # The payload stays raw, and a handler may pass it on: bytes that are no text must be refused here.
-            return self._decoder.decode(data if isinstance(data, str) else data.decode())
-        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            text = data if isinstance(data, str) else data.decode("utf-8", "replace")
-            raise InvalidMessage(str(error), _find_callback_id(text)) from error
-
-    def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        return kind.from_json(_JSON_NULL if raw is ABSENT else raw)
-
-    def encode(self, message: Any) -> bytes:
-        try:
-            return self._encoder.encode(message)
-        except _UNENCODABLE as error:
-            raise InvalidPayload(f"the data has no JSON form: {error}") from error
-
-
-class _Msgpack:
-    """Base of the codecs of MessagePack, which differ in how they convert data."""
-
-    binary = True
-
-    def __init__(self) -> None:
-        self._decoder = msgspec.msgpack.Decoder(Message)
-        self._encoder = msgspec.msgpack.Encoder()
-
-    def decode(self, data: str | bytes) -> Message:
-        try:
-            return self._decoder.decode(data.encode() if isinstance(data, str) else data)
-        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            raise InvalidMessage(str(error)) from error
-
-
-class MsgpackCodec(_Msgpack):
-    """Codec of a server's messages as MessagePack, for the subprotocol ``crosswire.msgpack``: of their JSON form.
-
-    So every client gets the same value, in each format, even if the sender did not know the client's format.
-    """
-
-    def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        return kind.from_client(_MSGPACK_NIL if raw is ABSENT else raw)
-
-    def encode(self, message: Any) -> bytes:
-        return self.from_json(JSON.encode(message))
-
-    def from_json(self, text: bytes) -> bytes:
-        """Encode a message that is already encoded as JSON.
-
-        Raises:
-            InvalidPayload: it is no JSON.
-        """
-        try:
-            return to_msgpack(text)
-        except (ValueError, RecursionError) as error:
-            raise InvalidPayload(f"the message is no JSON: {error}") from error
-
-
-class ClientMsgpackCodec(MsgpackCodec):
-    """Codec of a client's messages as MessagePack: bytes stay bytes, everything else is as in JSON."""
-
-    def encode(self, message: Any) -> bytes:
-        try:
-            return self._encoder.encode(to_json_types(message))
-        except _UNENCODABLE as error:
-            raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
-
-
-class NodeMsgpackCodec(_Msgpack):
-    """Codec of messages between nodes as MessagePack, with all its types."""
-
-    def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        return kind.from_msgpack(_MSGPACK_NIL if raw is ABSENT else raw)
-
-    def encode(self, message: Any) -> bytes:
-        try:
-            return self._encoder.encode(message)
-        except _UNENCODABLE as error:
-            raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
-
-
-def _find_callback_id(text: str) -> str | None:
-    """Find the id in a call that can't be decoded, so that the caller need not wait for the timeout."""
-    found = _TRAILING_ID.search(text[-_SEARCHED_TAIL:]) or _LEADING_ID.match(text)
-    return found[1] if found else None
-
-
-JSON = JsonCodec()
-MSGPACK = MsgpackCodec()
-CLIENT_MSGPACK = ClientMsgpackCodec()
-NODE_MSGPACK = NodeMsgpackCodec()
 
 
 def event(name: str, payload: Any) -> msgspec.Struct:

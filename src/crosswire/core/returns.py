@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from crosswire.core.payloads import PayloadType, payload_type
+from crosswire.core.payload_types import PayloadType, payload_type
 from crosswire.errors import ConfigError, InvalidPayload
 
 

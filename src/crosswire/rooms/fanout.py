@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from crosswire.core.audience import Excluded
-from crosswire.core.formats import JSON_TEXT, Format, Payloads, encode
+from crosswire.core.formats import JSON_TEXT, EncodedMessage, Format, encode
 from crosswire.rooms.recipient import Recipient
 from crosswire.runtime.flusher import Flushable
 
@@ -66,9 +66,9 @@ class FanOut:
         """
         return self.frames(encode(message, msgpack=self.wants_msgpack))
 
-    def frames(self, payloads: Payloads) -> Frames:
+    def frames(self, message: EncodedMessage) -> Frames:
         """Return an encoded message as a frame of each format in use."""
-        return {form: form.wrap(payloads) for form in self.formats}
+        return {form: form.wrap(message) for form in self.formats}
 
     def push(self, frames: Frames, members: Iterable[Recipient], exclude: Excluded | None = None) -> None:
         """Push a message to members at once, except for excluded users and sockets."""

@@ -14,9 +14,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory

@@ -42,8 +42,8 @@ class StopSignals:
 
     Attributes:
         number: the first signal, once there was one.
-        first: set when the event loop hears of it.
-        second: set when it hears of another one.
+        first: set in the event loop after the first signal.
+        second: set in the event loop after the second one.
     """
 
     def __init__(self) -> None:

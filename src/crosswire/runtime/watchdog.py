@@ -27,7 +27,7 @@ else:
 
 
 class Watchdog:
-    """Watches the event loop of the main thread, from a thread of its own.
+    """Monitor of the main thread's event loop, in a thread of its own.
 
     While the loop is held, the main thread is interrupted by ``WAKE_SIGNAL``, more often once there is a deadline.
     Python runs the handlers of signals only between two instructions. A signal may come just before a system call that
@@ -63,7 +63,7 @@ class Watchdog:
         self._deadline = inf
 
     def exit_within(self, seconds: float, exit_code: int) -> None:
-        """End the process after so many seconds, or earlier if it was told so before."""
+        """Let the process exit after so many seconds, or earlier if there is a deadline already."""
         self._exit_code = exit_code
         self._deadline = min(self._deadline, time.monotonic() + seconds)
         self.start()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
-from crosswire.core.payloads import ANY, PayloadType
+from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.core.replies import GatheredReplies
 from crosswire.errors import EventError, NotConnected
 from crosswire.types import Replies

@@ -8,8 +8,8 @@ from typing import Any
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim
-from crosswire.core.formats import Payloads, encode
-from crosswire.core.payloads import PayloadType
+from crosswire.core.formats import EncodedMessage, encode
+from crosswire.core.payload_types import PayloadType
 from crosswire.core.pending_calls import CallIds
 from crosswire.errors import BusUnavailable, EventError
 from crosswire.rooms.fanout import FanOut
@@ -85,18 +85,18 @@ class LocalDelivery:
     def restored(self) -> None:
         self._duplicates.claim_again()
 
-    def deliver(self, target: Target, payloads: Payloads, exclude: Excluded | None) -> None:
+    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
         recipients = self._recipients(target)
         if not recipients:
             return
         fanout = self._fanout
         if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
             for client in recipients:
-                client.send_encoded(client.format.wrap(payloads))
+                client.send_encoded(client.format.wrap(message))
         elif exclude is not None or isinstance(target, ToUsers):
-            fanout.push(fanout.frames(payloads), recipients, exclude)
+            fanout.push(fanout.frames(message), recipients, exclude)
         else:
-            fanout.hold(fanout.frames(payloads), recipients)
+            fanout.hold(fanout.frames(message), recipients)
 
     # Dispatcher
 

@@ -8,8 +8,8 @@ from contextvars import copy_context
 from typing import Any
 from urllib.parse import unquote
 
+from crosswire.core.codecs import JSON
 from crosswire.core.listeners import Listener
-from crosswire.core.messages import JSON
 from crosswire.core.signatures import Arguments
 from crosswire.errors import ConfigError, InvalidPayload
 from crosswire.server.handshake import Handshake

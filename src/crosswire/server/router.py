@@ -7,9 +7,10 @@ import logging
 from typing import Any
 
 from crosswire.core import messages
+from crosswire.core.codecs import Codec
 from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Codec, Message
+from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Message
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.answering import Answerer
 from crosswire.runtime.background_tasks import is_being_cancelled

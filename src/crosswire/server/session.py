@@ -9,11 +9,12 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Any
 
+from crosswire.core.codecs import JSON, Codec
 from crosswire.core.formats import Encoded, Format, message_format
 from crosswire.core.frames import Opcode
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
-from crosswire.core.messages import JSON, READY, Codec, event
+from crosswire.core.messages import READY, event
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.authentication import Verdict
 from crosswire.server.backlog import Backlog

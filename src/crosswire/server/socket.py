@@ -10,7 +10,7 @@ from crosswire.core.audience import require_close_code, require_reason, room_of
 from crosswire.core.frames import Opcode
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_timeout
-from crosswire.core.payloads import payload_type
+from crosswire.core.payload_types import payload_type
 from crosswire.core.pending_calls import CallIds
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.loop_thread import get_ident, wrong_thread

@@ -11,9 +11,10 @@ from weakref import WeakKeyDictionary
 
 from crosswire import errors
 from crosswire.core import messages
-from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK_SUBPROTOCOL, Message
+from crosswire.core.codecs import CLIENT_MSGPACK, JSON
+from crosswire.core.messages import MSGPACK_SUBPROTOCOL, Message
 from crosswire.core.names import require_event
-from crosswire.core.payloads import ANY
+from crosswire.core.payload_types import ANY
 from crosswire.core.pending_calls import CallIds
 from crosswire.errors import CallTimeout, EventError, NotConnected
 from crosswire.server.server import Server

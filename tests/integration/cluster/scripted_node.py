@@ -15,9 +15,9 @@ from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.channel_names import Channels
+from crosswire.core.codecs import Codec
 from crosswire.core.envelopes import Answer, Beat, Envelope, Goodbye, NameTaken
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
 from tests.support.ignored_events import IgnoredPortEvents
 

@@ -7,8 +7,8 @@ import msgspec
 
 from crosswire.client.hooks import Hooks
 from crosswire.client.router import Router
+from crosswire.core.codecs import JSON
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import JSON
 from crosswire.runtime.background_tasks import BackgroundTasks
 from tests.support.loops import on_instant_loop
 

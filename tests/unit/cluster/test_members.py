@@ -14,9 +14,9 @@ from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
+from crosswire.core.codecs import Codec
 from crosswire.core.membership import BEAT_INTERVAL
-from crosswire.core.messages import Codec
-from crosswire.core.payloads import RawPayload
+from crosswire.core.payload_types import RawPayload
 from crosswire.errors import ConfigError, EventError
 from crosswire.types import NodeInfo
 from tests.support.aio import wait_until

@@ -8,7 +8,7 @@ import pytest
 from crosswire.cluster.requests import PendingCall, PendingGather, PendingRequests
 from crosswire.cluster.streams import PendingStream
 from crosswire.core import envelopes
-from crosswire.core.messages import MSGPACK
+from crosswire.core.codecs import MSGPACK
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.types import Replies
 

@@ -9,8 +9,8 @@ import pytest
 
 from crosswire.cluster.responder import Responder
 from crosswire.core import envelopes
+from crosswire.core.codecs import MSGPACK
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import MSGPACK
 from crosswire.errors import EventError
 from crosswire.runtime.background_tasks import BackgroundTasks
 

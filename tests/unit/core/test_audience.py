@@ -19,7 +19,7 @@ from crosswire.core.audience import (
     room_of,
     user_ids,
 )
-from crosswire.core.payloads import ANY, payload_type
+from crosswire.core.payload_types import ANY, payload_type
 from crosswire.errors import UsageError
 from tests.support.members import FakeMember
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.messages import JSON, MAX_CALL_ID, MSGPACK, Codec, Message
+from crosswire.core.codecs import JSON, MSGPACK, Codec
+from crosswire.core.messages import MAX_CALL_ID, Message
 from crosswire.errors import InvalidMessage
 
 MEBIBYTE = 1 << 20

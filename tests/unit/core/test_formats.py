@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosswire.core.codecs import JSON, MSGPACK
 from crosswire.core.deflate import MIN_SIZE, decompress
-from crosswire.core.formats import JSON_TEXT, Payloads, encode, frame_format, message_format, require_text
+from crosswire.core.formats import JSON_TEXT, EncodedMessage, encode, frame_format, message_format, require_text
 from crosswire.core.frames import Opcode, encode_frame
-from crosswire.core.messages import JSON, MSGPACK, event
+from crosswire.core.messages import event
 from crosswire.errors import InvalidPayload
 
 SMALL = event("say", 1)
@@ -57,13 +58,13 @@ def test_connections_of_the_same_kind_share_a_format() -> None:
 
 def test_encoded_json_is_converted_to_messagepack() -> None:
     form = frame_format(msgpack=True, deflate=False)
-    assert form.wrap(Payloads(JSON.encode(SMALL))) == form.encode(SMALL)
+    assert form.wrap(EncodedMessage(JSON.encode(SMALL))) == form.encode(SMALL)
 
 
 @pytest.mark.parametrize("json", [b"", b"{", b"no json", b'{"a":1}x', b"NaN", b"[" * 100_000])
 def test_invalid_json_is_not_converted_to_messagepack(json: bytes) -> None:
     with pytest.raises(InvalidPayload):
-        frame_format(msgpack=True, deflate=False).wrap(Payloads(json))
+        frame_format(msgpack=True, deflate=False).wrap(EncodedMessage(json))
 
 
 @given(st.text())
@@ -82,11 +83,11 @@ def test_a_connection_without_frames_gets_text_as_str_and_messagepack_as_bytes()
     assert message_format(msgpack=True).encode(SMALL) == (MSGPACK.encode(SMALL),)
 
 
-@pytest.mark.parametrize("payloads", [encode(SMALL, msgpack=True), encode(SMALL, msgpack=False)])
-def test_an_encoded_message_is_the_same_without_frames(payloads: Payloads) -> None:
+@pytest.mark.parametrize("message", [encode(SMALL, msgpack=True), encode(SMALL, msgpack=False)])
+def test_an_encoded_message_is_the_same_without_frames(message: EncodedMessage) -> None:
     for msgpack in (False, True):
         form = message_format(msgpack=msgpack)
-        assert form.wrap(payloads) == form.encode(SMALL)
+        assert form.wrap(message) == form.encode(SMALL)
 
 
 def test_raw_messages_without_frames_keep_their_kind() -> None:

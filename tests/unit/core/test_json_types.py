@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.formats import Payloads, encode, frame_format
+from crosswire.core.codecs import CLIENT_MSGPACK, JSON, MSGPACK
+from crosswire.core.formats import EncodedMessage, encode, frame_format
 from crosswire.core.json_types import holds_bytes, to_msgpack
-from crosswire.core.messages import CLIENT_MSGPACK, JSON, MSGPACK, event
-from crosswire.core.payloads import PayloadType
+from crosswire.core.messages import event
+from crosswire.core.payload_types import PayloadType
 from crosswire.errors import InvalidPayload
 
 OFFSETS = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(
@@ -125,7 +126,7 @@ def test_json_extensions_of_others_have_a_messagepack_form(text: bytes, value: A
 @pytest.mark.parametrize("text", [b"", b"{", b"NaN", b"[1,]", b"\xff", b'"\x01"', b"1 2", b"-", b"[Infinity]"])
 def test_invalid_json_has_no_messagepack_form(text: bytes) -> None:
     with pytest.raises(InvalidPayload):
-        frame_format(msgpack=True, deflate=False).wrap(Payloads(text))
+        frame_format(msgpack=True, deflate=False).wrap(EncodedMessage(text))
 
 
 # The other way: from clients.

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from crosswire.core.codecs import JSON
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import JSON
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.answering import Answerer, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks

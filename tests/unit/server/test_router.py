@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from crosswire.core.codecs import JSON, MSGPACK
 from crosswire.core.formats import frame_format
 from crosswire.core.limits import Limits
-from crosswire.core.messages import JSON, MSGPACK
 from crosswire.errors import EventError, InvalidPayload, Reject
 from crosswire.server.client_calls import PendingClientCall
 from crosswire.server.socket import Socket

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import msgspec
 import pytest
 
-from crosswire.core.payloads import ANY, PayloadType, payload_type
+from crosswire.core.payload_types import ANY, PayloadType, payload_type
 from crosswire.errors import ConfigError, InvalidPayload
 
 
