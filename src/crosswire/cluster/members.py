@@ -305,7 +305,7 @@ class Members:
 
     def _update_clock(self, message: Beat | Goodbye) -> None:
         if not self._clock.update(message.stamp):  # its sender is alive all the same
-            self._native.refuse_message(f"the clock of {message.name!r} is too far ahead")
+            self._native.note_unreadable(f"the clock of {message.name!r} is too far ahead")
 
     def _contest_name(self, beat: Beat) -> None:
         """Tell a node with this node's name that it can't have the name, if that is so.

@@ -294,9 +294,9 @@ class Node:
         return self._lifecycle.connection_for_any_thread().dropped
 
     @property
-    def refused(self) -> int:
+    def unreadable(self) -> int:
         """Number of messages from the bus that could not be read."""
-        return self._lifecycle.connection_for_any_thread().refused
+        return self._lifecycle.connection_for_any_thread().unreadable
 
     # Audiences
 
