@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from crosswire.runtime.watchdog import WAKE_SIGNAL, Watchdog
 from tests.support.aio import wait_until
 
@@ -23,10 +21,10 @@ def handling(handler: Callable[[], None]) -> Iterator[None]:
         signal.signal(WAKE_SIGNAL, before)
 
 
-@pytest.fixture
-async def watchdog() -> Watchdog:
+def make_watchdog(loop: asyncio.AbstractEventLoop | None = None) -> Watchdog:
+    """Make a watchdog of an event loop, by default of the running one."""
     watchdog = Watchdog()
-    watchdog.attach(asyncio.get_running_loop())
+    watchdog.attach(asyncio.get_running_loop() if loop is None else loop)
     return watchdog
 
 
@@ -38,7 +36,8 @@ def hold_until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-async def test_code_that_holds_the_event_loop_is_interrupted(watchdog: Watchdog) -> None:
+async def test_code_that_holds_the_event_loop_is_interrupted() -> None:
+    watchdog = make_watchdog()
     held: list[bool] = []
     with handling(lambda: held.append(watchdog.loop_is_held())):
         watchdog.start()
@@ -50,7 +49,8 @@ async def test_code_that_holds_the_event_loop_is_interrupted(watchdog: Watchdog)
             watchdog.stop()
 
 
-async def test_the_event_loop_may_be_held_for_as_long_as_is_allowed(watchdog: Watchdog) -> None:
+async def test_the_event_loop_may_be_held_for_as_long_as_is_allowed() -> None:
+    watchdog = make_watchdog()
     woken: list[float] = []
     with handling(lambda: woken.append(time.monotonic())):
         watchdog.start()
@@ -65,7 +65,8 @@ async def test_the_event_loop_may_be_held_for_as_long_as_is_allowed(watchdog: Wa
             watchdog.stop()
 
 
-async def test_it_watches_in_one_thread_until_it_is_stopped(watchdog: Watchdog) -> None:
+async def test_it_watches_in_one_thread_until_it_is_stopped() -> None:
+    watchdog = make_watchdog()
     threads = _thread._count()
     watchdog.start()
     watchdog.start()
@@ -74,10 +75,10 @@ async def test_it_watches_in_one_thread_until_it_is_stopped(watchdog: Watchdog) 
     await wait_until(lambda: _thread._count() == threads)
 
 
-async def test_an_event_loop_that_is_closed_is_not_held(watchdog: Watchdog) -> None:
+async def test_an_event_loop_that_is_closed_is_not_held() -> None:
     closed = asyncio.new_event_loop()
     closed.close()
-    watchdog.attach(closed)
+    watchdog = make_watchdog(closed)
     woken: list[None] = []
     with handling(lambda: woken.append(None)):
         watchdog.start()
