@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-import _thread
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from crosswire.runtime.watchdog import WAKE_SIGNAL, Watchdog
 from tests.support.aio import wait_until
@@ -34,6 +35,18 @@ def hold_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def count_threads(watchdog: Watchdog) -> int:
+    """Return how many threads watch for a watchdog."""
+    running = (frame for top in sys._current_frames().values() for frame in callers(top))
+    return sum(frame.f_code is Watchdog._run.__code__ and frame.f_locals["self"] is watchdog for frame in running)
+
+
+def callers(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 async def test_code_that_holds_the_event_loop_is_interrupted() -> None:
@@ -67,12 +80,11 @@ async def test_the_event_loop_may_be_held_for_as_long_as_is_allowed() -> None:
 
 async def test_it_watches_in_one_thread_until_it_is_stopped() -> None:
     watchdog = make_watchdog()
-    threads = _thread._count()
     watchdog.start()
     watchdog.start()
-    await wait_until(lambda: _thread._count() == threads + 1)
+    await wait_until(lambda: count_threads(watchdog) == 1)
     watchdog.stop()
-    await wait_until(lambda: _thread._count() == threads)
+    await wait_until(lambda: count_threads(watchdog) == 0)
 
 
 async def test_an_event_loop_that_is_closed_is_not_held() -> None:
