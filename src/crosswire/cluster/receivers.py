@@ -56,10 +56,10 @@ class ReceiverEvents(Protocol):
 class _HoldEvents(Protocol):
     """Callbacks of a receiver that can't hand on a message at once."""
 
-    def refuse(self) -> None:
-        """Refuse a message without a valid header."""
+    def message_unreadable(self) -> None:
+        """Take note of a message without a valid header."""
 
-    def hold(self, receiver: OrderedReceiver) -> None:
+    def limit_hold_time(self, receiver: OrderedReceiver) -> None:
         """Set a limit to the time for which a receiver holds messages."""
 
     def came_late(self, channel: bytes, first: float) -> None:
@@ -96,7 +96,7 @@ class OrderedReceiver:
         try:
             origin, number, previous = unpack_header(message)
         except InvalidMessage:
-            self._events.refuse()
+            self._events.message_unreadable()
             return
         if origin == self._own:
             return
@@ -110,7 +110,7 @@ class OrderedReceiver:
         if self._sequencer.hold(origin, number, previous, message, now):
             for ready in self._sequencer.ready(origin):
                 self._hand_on(ready)
-            self._events.hold(self)
+            self._events.limit_hold_time(self)
         elif (first := self._sequencer.correct_first(origin, number)) is not None:
             self._events.came_late(self.channel, first)
 
@@ -208,11 +208,11 @@ class Receivers:
         for receiver in self._ordered.values():
             receiver.forget(origin)
 
-    def refuse(self) -> None:
-        """Refuse a message without a valid header."""
+    def message_unreadable(self) -> None:
+        """Take note of a message without a valid header."""
         self._events.message_unreadable()
 
-    def hold(self, receiver: OrderedReceiver) -> None:
+    def limit_hold_time(self, receiver: OrderedReceiver) -> None:
         """Set a limit to the time for which a receiver holds messages."""
         self._holding[receiver] = None
         hold_time = self._paths.hold_time

@@ -76,7 +76,7 @@ class HandlerCount(JobEvents, Protocol):
     running: int
     copy_context: ContextFactory
 
-    def ended(self) -> None:
+    def handler_ended(self) -> None:
         """Count a handler as ended."""
 
 
@@ -90,16 +90,16 @@ class SharedHandlerCount:
     def __init__(self) -> None:
         self.running = 0
 
-    def ended(self) -> None:
+    def handler_ended(self) -> None:
         """Count a handler as ended."""
         self.running -= 1
 
-    dropped = ended
+    job_dropped = handler_ended
 
-    def waits(self, task: asyncio.Task[None]) -> None:
+    def task_waits(self, task: asyncio.Task[None]) -> None:
         """Ignore the task: it is cancelled with all others."""
 
-    def released(self, task: asyncio.Task[None]) -> None:
+    def task_released(self, task: asyncio.Task[None]) -> None:
         """Ignore the end of the job."""
 
 
@@ -239,7 +239,7 @@ class Answerer(Generic[SenderT, CallT]):
         try:
             await rest.run(event.invoke, outcome)
         finally:
-            event.count.ended()
+            event.count.handler_ended()
             self._settle(event, outcome)
 
     def _settle(self, event: _Event[SenderT, CallT], outcome: Outcome) -> None:
@@ -293,7 +293,7 @@ class Answerer(Generic[SenderT, CallT]):
             if call is not None:
                 self._reply(name, sender, call, value)
         finally:
-            count.ended()
+            count.handler_ended()
 
     def _reply(self, name: str, sender: SenderT, call: CallT, value: Any) -> None:
         try:

@@ -20,13 +20,13 @@ _TASK_NAME = "crosswire worker"
 class JobEvents(Protocol):
     """Callbacks for the life of a job. They name the task to cancel if the job has to be cancelled."""
 
-    def waits(self, task: asyncio.Task[None], /) -> None:
+    def task_waits(self, task: asyncio.Task[None], /) -> None:
         """Note the task of a job that waits for the first time; ``task`` runs no other jobs until the job has ended."""
 
-    def released(self, task: asyncio.Task[None], /) -> None:
+    def task_released(self, task: asyncio.Task[None], /) -> None:
         """Note the end of the job that was alone in ``task``."""
 
-    def dropped(self) -> None:
+    def job_dropped(self) -> None:
         """Note that a job was discarded before it has begun."""
 
 
@@ -90,7 +90,7 @@ class Workers:
             job, _, events, _ = self.waiting.popleft()
             job.close()
             if events is not None:
-                events.dropped()
+                events.job_dropped()
         self._takers = 0
 
     def _add_worker(self) -> None:
@@ -141,7 +141,7 @@ class Workers:
         job, _, events, what = entry
         watch = self.watch
         if events is not None:
-            events.waits(task)
+            events.task_waits(task)
         try:
             if watch is None:
                 yield from job
@@ -157,7 +157,7 @@ class Workers:
             yield from resume(job, waits_for, None, watch, what)
         finally:
             if events is not None:
-                events.released(task)
+                events.task_released(task)
 
     def _end_turn(self) -> None:
         self._turn = None
@@ -196,12 +196,12 @@ class Workers:
         self._jobs_wait = True
         self._stop_taking()
         if events is not None:
-            events.waits(task)
+            events.task_waits(task)
         try:
             yield from resume(job, waits_for, context, watch, what)
         finally:
             if events is not None:
-                events.released(task)
+                events.task_released(task)
         return True
 
 

@@ -90,7 +90,7 @@ class ConnectionSetup:
 
         timer = self._wheel.start(self._timeout, partial(self._authenticate_timed_out, session))
         try:
-            user = checked_user(await run_in(session.work.context(), ask()))
+            user = checked_user(await run_in(session.handlers.context(), ask()))
         except Reject as reject:
             session.client.close(reject.close_code, reject.reason)
         except (Exception, asyncio.CancelledError) as error:

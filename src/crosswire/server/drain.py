@@ -55,7 +55,7 @@ class Drain:
             if not waiting:
                 break
             due = max(len(waiting) - total * steps_left // steps, 0)
-            idle = [session for session in waiting if not session.work.running]
+            idle = [session for session in waiting if not session.handlers.running]
             for session in idle[:due]:
                 _close(session.client)
             await asyncio.sleep(STEP_INTERVAL)

@@ -86,7 +86,7 @@ class FailureReporter:
         if len(self._tasks) >= MAX_TASKS:
             self._log(error, "a handler, and on_error is too slow to be told: it")
             return
-        fire(self._on_error, (session.socket, error), self._tasks, self._log_failed_hook, session.work.copy_context)
+        fire(self._on_error, (session.socket, error), self._tasks, self._log_failed_hook, session.handlers.copy_context)
 
     def _log_failed_hook(self, error: BaseException) -> None:
         self._log(error, "on_error")

@@ -55,33 +55,33 @@ class HookRunner:
         """Run a hook that the client can trigger as often as it likes, within the limit on running handlers."""
         if not hook:
             return
-        work = session.work
-        if work.running >= self._max_handlers:
+        handlers = session.handlers
+        if handlers.running >= self._max_handlers:
             text = "%s was left out for %r: as many handlers as it may have are still at work"
             self._failures.warnings.warn(f"hook {hook.name}", text, hook.name, session.socket)
             return
         failed = partial(self._failed, session)
-        task = fire(hook, (session.socket, *arguments), self._tasks, failed, work.copy_context)
+        task = fire(hook, (session.socket, *arguments), self._tasks, failed, handlers.copy_context)
         if task is not None:
-            work.follow(task)
-            session.hold_if_full()
+            handlers.follow(task)
+            session.hold_messages_if_busy()
 
     def run_on_connect(self, session: SessionView) -> asyncio.Task[None] | None:
         """Run ``on_connect`` in the context of the connection itself; return its task if it is not done."""
         if not self._on_connect:
             return None
         failed = partial(self._failed, session)
-        task = fire(self._on_connect, (session.socket,), self._tasks, failed, session.work.context)
+        task = fire(self._on_connect, (session.socket,), self._tasks, failed, session.handlers.context)
         if task is None or task.done():
             return None
-        session.work.follow(task)
+        session.handlers.follow(task)
         return task
 
     def run_on_disconnect(self, session: SessionView, close: Close) -> None:
         """Run ``on_disconnect``, which no limit leaves out."""
         if self._on_disconnect:
             failed = partial(self._failed, session)
-            fire(self._on_disconnect, (session.socket, close), self._tasks, failed, session.work.copy_context)
+            fire(self._on_disconnect, (session.socket, close), self._tasks, failed, session.handlers.copy_context)
 
     def _failed(self, session: SessionView, error: BaseException) -> None:
         if isinstance(error, Reject):

@@ -68,12 +68,12 @@ class Router:
         elif message.event is None:
             self._answered(session, codec, message)
         elif listeners := self._events.of(message.event):
-            work = session.work
+            handlers = session.handlers
             started = self._answerer.handle(
-                message.event, listeners, session.socket, codec, message.payload, session, callback_id, work
+                message.event, listeners, session.socket, codec, message.payload, session, callback_id, handlers
             )
-            if started and work.running >= self._hold_at:
-                session.hold_if_full()
+            if started and handlers.running >= self._hold_at:
+                session.hold_messages_if_busy()
         else:
             self._unhandled(session, message)
 

@@ -32,7 +32,7 @@ class RunningHandlers:
         """Return the context itself, which keeps changes; only one hook at a time may run in it."""
         return self._context
 
-    def ended(self) -> None:
+    def handler_ended(self) -> None:
         """Count a handler as ended; :attr:`running` was incremented when it was started."""
         self.running -= 1
         then = self._next
@@ -40,7 +40,7 @@ class RunningHandlers:
             self._next = None
             then()
 
-    dropped = ended
+    job_dropped = handler_ended
 
     def when_one_ends(self, then: Callable[[], None]) -> None:
         """Call ``then``, once, when the next handler ends."""
@@ -50,21 +50,21 @@ class RunningHandlers:
         """Count the task of a hook as at work until it ends."""
         if not task.done():
             self.running += 1
-            self.waits(task)
+            self.task_waits(task)
             task.add_done_callback(self._done)
 
-    def waits(self, task: asyncio.Task[None]) -> None:
+    def task_waits(self, task: asyncio.Task[None]) -> None:
         """Note that a handler waits for something, and that its task runs nothing else."""
         if self._waiting is None:
             self._waiting = set()
         self._waiting.add(task)
 
-    def released(self, task: asyncio.Task[None]) -> None:
+    def task_released(self, task: asyncio.Task[None]) -> None:
         """Note that the handler of such a task has ended."""
-        assert self._waiting is not None, "waits was called first"
+        assert self._waiting is not None, "task_waits was called first"
         self._waiting.discard(task)
 
-    def has(self, task: asyncio.Task[Any] | None) -> bool:
+    def is_waiting(self, task: asyncio.Task[Any] | None) -> bool:
         """Return whether a task belongs to a handler that waits."""
         return self._waiting is not None and task in self._waiting
 
@@ -75,5 +75,5 @@ class RunningHandlers:
                 task.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self.released(task)
-        self.ended()
+        self.task_released(task)
+        self.handler_ended()

@@ -81,7 +81,7 @@ class Session:
     Attributes:
         client: the connected client; from ``opened`` on.
         socket: the application's view of the connection; from ``opened`` on.
-        work: handlers and hooks at work for it.
+        handlers: handlers and hooks at work for it.
         pending: the task that finds out whether it is let in.
         ready_wait: what is waited for before it is let in.
     """
@@ -106,10 +106,10 @@ class Session:
         "_verdict",
         "_wheel",
         "client",
+        "handlers",
         "pending",
         "ready_wait",
         "socket",
-        "work",
     )
 
     def __init__(
@@ -147,7 +147,7 @@ class Session:
         self._teardown: Teardown | None = None
         self.pending: asyncio.Task[None] | None = None
         self.ready_wait: ReadyWait | None = None
-        self.work = RunningHandlers(variables)
+        self.handlers = RunningHandlers(variables)
         self.client: ConnectedClient[Socket]
         self.socket: Socket
 
@@ -201,7 +201,7 @@ class Session:
             return
         if not left_by_client:
             self._discard_backlog()
-        if self._phase is SessionPhase.OPEN and not self.work.running:
+        if self._phase is SessionPhase.OPEN and not self.handlers.running:
             self._end(close)
         else:
             self._tear_down(close)
@@ -233,7 +233,7 @@ class Session:
         for _ in range(CATCH_UP_BATCH):
             if not self._backlog or self._is_closed_by_server:
                 self._caught_up()
-                self.hold_if_full()  # the last message may be at work
+                self.hold_messages_if_busy()  # the last message may be at work
                 return
             if self._is_busy:
                 self._wait_for_handler()
@@ -241,7 +241,7 @@ class Session:
             self._backlog.handle_next()
         self._catch_up_soon()
 
-    def hold_if_full(self) -> None:
+    def hold_messages_if_busy(self) -> None:
         """Let messages wait while the limit on running handlers is reached, so that a burst loses nothing."""
         if self._phase is SessionPhase.OPEN and self._is_busy:
             self._phase = SessionPhase.CATCHING_UP
@@ -251,7 +251,7 @@ class Session:
         """Go on when a handler has ended; once the connection was let in, messages wait no longer than the timeout."""
         if self._has_caught_up:
             self._busy_timer = self._wheel.start(BUSY_TIMEOUT, self._busy_timed_out)
-        self.work.when_one_ends(self._catch_up_soon)
+        self.handlers.when_one_ends(self._catch_up_soon)
 
     def _stop_busy_timer(self) -> None:
         if self._busy_timer is not None:
@@ -266,7 +266,7 @@ class Session:
             self._caught_up()
 
     def _catch_up_soon(self) -> None:
-        asyncio.get_running_loop().call_soon(self._catch_up, context=self.work.copy_context())
+        asyncio.get_running_loop().call_soon(self._catch_up, context=self.handlers.copy_context())
 
     def _caught_up(self) -> None:
         self._backlog = None
@@ -291,7 +291,7 @@ class Session:
     def _is_busy(self) -> bool:
         """Whether the next message might start more handlers than the limit allows."""
         at_once = 2 if self._hooks.on_message else 1
-        return 0 < self.work.running > self._limits.handlers - at_once
+        return 0 < self.handlers.running > self._limits.handlers - at_once
 
     # Messages
 
@@ -355,7 +355,7 @@ class Session:
         """Let handlers end, and messages that have come be handled, before ``on_disconnect``."""
         self._teardown = Teardown(
             self.socket,
-            self.work,
+            self.handlers,
             self._wheel,
             self._limits.linger,
             self._sessions.teardowns,

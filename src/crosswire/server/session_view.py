@@ -15,12 +15,12 @@ class SessionView(Protocol):
     Attributes:
         client: the connected client.
         socket: its connection, as the application sees it.
-        work: handlers and hooks at work for it.
+        handlers: handlers and hooks at work for it.
     """
 
     client: ConnectedClient[Socket]
     socket: Socket
-    work: RunningHandlers
+    handlers: RunningHandlers
 
-    def hold_if_full(self) -> None:
+    def hold_messages_if_busy(self) -> None:
         """Let messages wait while as many handlers are at work for the client as may be."""

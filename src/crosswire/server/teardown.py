@@ -21,7 +21,7 @@ class Teardown:
 
     Args:
         socket: of the connection.
-        work: its handlers.
+        handlers: its handlers.
         wheel: for the timers.
         linger: seconds, twice.
         unfinished: the teardowns of the server; this one is in it until it has finished.
@@ -29,12 +29,12 @@ class Teardown:
         finished: calls ``on_disconnect``; called once.
     """
 
-    __slots__ = ("_discard_backlog", "_finished", "_linger", "_socket", "_timer", "_unfinished", "_wheel", "_work")
+    __slots__ = ("_discard_backlog", "_finished", "_handlers", "_linger", "_socket", "_timer", "_unfinished", "_wheel")
 
     def __init__(
         self,
         socket: Socket,
-        work: RunningHandlers,
+        handlers: RunningHandlers,
         wheel: TimerWheel,
         linger: float,
         unfinished: set[Teardown],
@@ -42,7 +42,7 @@ class Teardown:
         finished: Callable[[], None],
     ) -> None:
         self._socket = socket
-        self._work = work
+        self._handlers = handlers
         self._wheel = wheel
         self._linger = linger
         self._unfinished = unfinished
@@ -53,8 +53,8 @@ class Teardown:
 
     def wait_for_handlers(self) -> None:
         """Finish once no handler is at work; every message has been handed to one."""
-        if self._work.running:
-            self._work.when_one_ends(self.wait_for_handlers)
+        if self._handlers.running:
+            self._handlers.when_one_ends(self.wait_for_handlers)
         else:
             self.finish()
 
@@ -62,12 +62,12 @@ class Teardown:
         """Cancel the handlers at work, but not the task ``besides``, and give them ``linger`` seconds to clean up."""
         self._timer.cancel()
         self._timer = self._wheel.start(self._linger, self.finish)
-        self._work.cancel(besides)
+        self._handlers.cancel(besides)
         self._discard_backlog()
 
     def finish(self, besides: asyncio.Task[Any] | None = None) -> None:
         """Finish, unless that was done before, or the task ``besides`` is at work for the connection."""
-        if self._work.has(besides):
+        if self._handlers.is_waiting(besides):
             return
         finished, self._finished = self._finished, None
         if finished is not None:
@@ -76,5 +76,5 @@ class Teardown:
             finished()
 
     def _expired(self) -> None:
-        logger.warning("%d handlers of %r were still at work and are cancelled", self._work.running, self._socket)
+        logger.warning("%d handlers of %r were still at work and are cancelled", self._handlers.running, self._socket)
         self.cancel_handlers()

@@ -29,7 +29,7 @@ async def drain_connections(
     loop = asyncio.get_running_loop()
     for number in range(connections):
         session, connection = server.connect()
-        session.work.running = 1 if number < busy else 0
+        session.handlers.running = 1 if number < busy else 0
         connection.answers_close = number >= unresponsive
         made.append(connection)
     began = loop.time()

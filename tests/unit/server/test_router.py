@@ -33,7 +33,7 @@ async def route_messages(
     for text in texts:
         server.router.receive(session, JSON, text)
     await asyncio.sleep(60)
-    assert session.work.running == len(server.tasks)
+    assert session.handlers.running == len(server.tasks)
     frames, errors = connection.frames.copy(), server.errors.copy()
     await server.end()
     connection.frames = frames  # without what the end of the test told those who still waited
