@@ -17,7 +17,7 @@ from crosswire.server.duplicates import Duplicates
 from crosswire.server.handshake import Handshake
 from crosswire.server.server_parts import ServerParts
 from crosswire.server.session import Session
-from crosswire.transport.interface import Traffic
+from crosswire.transport.interface import TrafficSnapshot
 from crosswire.types import Close
 
 ADMITTED = Verdict(user="13")
@@ -39,7 +39,7 @@ class FakeConnection:
         self.answers_close = True
         self.buffered = 0
         self.reading = True
-        self.traffic = Traffic(0, 0)
+        self.traffic = TrafficSnapshot(0, 0)
 
     @property
     def messages(self) -> list[Any]:

@@ -48,3 +48,11 @@ def test_both_readmes_have_the_same_code_and_the_same_links() -> None:
 
 def test_the_main_pages_are_checked() -> None:
     assert {"README.md", "docs/guide.md", "clients/js/README.md"} <= set(PAGES)
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/where-to-change.md"])
+def test_files_that_are_named_exist(page: str) -> None:
+    named = set(re.findall(r"`((?:[\w*]+/)+(?:[\w*]+(?:\.\w+)?)?|\.importlinter)`", (ROOT / page).read_text()))
+    assert len(named) > 30
+    missing = {path for path in named if not any([*ROOT.glob(path), *(ROOT / "src/crosswire").glob(path)])}
+    assert missing == set()

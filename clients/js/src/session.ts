@@ -67,7 +67,7 @@ export interface SessionEvents {
   _opened(): void;
   /** The server has let the client in, as far as can be told. */
   _letIn(): void;
-  /** Another message has come since: the connection is a good one. */
+  /** A message has come after `_letIn`: the connection works, so the delays of reconnection start anew. */
   _stable(): void;
   /** The connection is gone, or the attempt failed. */
   _closed(session: Session, close: Close): void;
@@ -76,20 +76,20 @@ export interface SessionEvents {
 /** One connection, from the attempt to its end. */
 export interface Session {
   /**
-   * Send a message, or return nothing true if that can't be done now; throws InvalidPayload. `gently`: not if half of
-   * `MAX_OUTBOX` is in use; `_flush` is called soon.
+   * Send a message, and return true; return a false value if it can't be sent now. Throws InvalidPayload. With `gently`
+   * it is not sent while half of `MAX_OUTBOX` is in use, and `_flush` of the parts is called when it may be tried again.
    */
   _send(message: unknown, gently?: boolean): unknown;
   /** Start the closing handshake; resolves when it is done. Calls fail now, and nothing more is sent or received. */
   _close(close: Close): Promise<void>;
   /**
-   * As `_close`, but the connection counts as gone at once, and the handshake goes on by itself. Without a code the
-   * connection is cut off, with a WebSocket that can do that.
+   * As `_close`, but the connection counts as gone at once, while the handshake goes on. Without a code the connection
+   * is cut off, if the WebSocket can do that.
    */
   _abort(reason: string, code?: number): void;
 }
 
-/** Away: not open yet, or no longer in use. Open: in use. Ready: and the server has let the client in. */
+/** Away: not open yet, or no longer in use. Open: in use. Ready: in use, and the server has let the client in. */
 const enum State {
   Away,
   Open,

@@ -11,8 +11,8 @@ from contextlib import ExitStack, suppress
 
 from crosswire.cli.cluster_options import checked_redis, chosen_urls
 from crosswire.cli.failures import USAGE, CommandFailed
+from crosswire.cli.workers.kept_worker import KeptWorker
 from crosswire.cli.workers.link import Assignment
-from crosswire.cli.workers.slot import Slot
 from crosswire.cli.workers.supervisor import Supervisor
 
 
@@ -52,7 +52,7 @@ def serve(options: argparse.Namespace) -> int:
 
 
 async def _supervise(assignments: list[Assignment], drain: float) -> None:
-    await Supervisor([Slot(each) for each in assignments], drain).run()
+    await Supervisor([KeptWorker(each) for each in assignments], drain).run()
 
 
 def _held_port() -> socket.socket:

@@ -48,7 +48,7 @@ class EventBuffer:
         if self.is_full:
             self._connection.pause()
 
-    def drain(self) -> deque[Arrival]:
+    def take_all(self) -> deque[Arrival]:
         """Return the buffered events, and read from the connection again."""
         if self._timer is not None:
             self._timer.cancel()

@@ -113,7 +113,7 @@ class Session:
         """Start the closing handshake. Calls that wait fail now, and nothing more is sent or received."""
         self._stop_use(reason, Close(code, reason))
         if self._buffer is not None:
-            self._buffer.drain().clear()
+            self._buffer.take_all().clear()
         if self._connection is not None:
             self._connection.close(code, reason)
 
@@ -145,7 +145,7 @@ class Session:
         """Handle the events that have come while ``on_open`` ran, and from now on each at once."""
         buffer, self._buffer = self._buffer, None
         if buffer is not None:
-            arrivals = buffer.drain()
+            arrivals = buffer.take_all()
             while arrivals:
                 self._handle(*arrivals.popleft())
 

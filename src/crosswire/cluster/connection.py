@@ -98,9 +98,11 @@ class ClusterConnection:
         return self.port.dropped + self.native.dropped
 
     @property
-    def refused(self) -> int:
+    def unreadable(self) -> int:
         """Number of messages that were received and could not be read."""
-        return self.port.refused + self.native.refused + (self.compat.refused if self.compat is not None else 0)
+        return (
+            self.port.unreadable + self.native.unreadable + (self.compat.unreadable if self.compat is not None else 0)
+        )
 
     # Life
 

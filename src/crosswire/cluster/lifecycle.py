@@ -28,13 +28,13 @@ MIN_DRAIN = 1.0
 
 
 class NodeLifecycle:
-    """Starts and stops a node, and has its connection to the cluster meanwhile.
+    """Starts and stops a node, and keeps its connection to the cluster between.
 
     Args:
         name: of the node.
         bus: carries the node's messages; None for a node that is alone.
         connect: makes a connection to the cluster.
-        responders: of the node; dropped when it stops.
+        responders: of the node; their waiting events are discarded when the node stops.
         handlers: the tasks of the application's handlers.
         background: the tasks of the connection.
         channels: the application's own; attached while the node runs.
@@ -87,7 +87,7 @@ class NodeLifecycle:
         self.bus = self.bus if bus is None else bus
 
     def connection(self) -> ClusterConnection:
-        """Return the connection, to use it.
+        """Return the connection, for code in the event loop of the node.
 
         Raises:
             NotConnected: the node has not been started, or was stopped.
@@ -95,18 +95,18 @@ class NodeLifecycle:
         """
         connection = self._connection
         if connection is None or get_ident() != self._thread:
-            connection = self.connection_to_read()
+            connection = self.connection_for_any_thread()
             if get_ident() != self._thread:
                 raise wrong_thread(f"node {self.name!r}")
         return connection
 
-    def connection_to_read(self) -> ClusterConnection:
-        """Return the connection, to read its counters, from any thread.
+    def connection_for_any_thread(self) -> ClusterConnection:
+        """Return the connection, for code in any thread, which must only read counters and names.
 
         Raises:
             NotConnected: the node has not been started, or was stopped.
         """
-        connection = self._current()
+        connection = self._joined_connection()
         if connection is None:
             raise NotConnected(
                 f"{self.name!r} has not been started, or was stopped: first `await start()` it, or enter it with "
@@ -114,17 +114,17 @@ class NodeLifecycle:
             )
         return connection
 
-    def starting_connection(self) -> ClusterConnection:
-        """Return the connection, also while the node is starting, as other nodes may then ask for something already."""
+    def connection_or_starting(self) -> ClusterConnection:
+        """Return the connection, even one that is still being started: other nodes may send requests that early."""
         return self.connection() if self._starting is None else self._starting
 
     def client_channels(self) -> ClientChannels | None:
         """Return the channels of this node's clients; None if it does not run, or there can be no other nodes."""
-        connection = None if self.bus is None else self._current()
+        connection = None if self.bus is None else self._joined_connection()
         return None if connection is None else connection.client_channels
 
-    def _current(self) -> ClusterConnection | None:
-        """Return the connection, while the node is starting only once other nodes may ask it for something."""
+    def _joined_connection(self) -> ClusterConnection | None:
+        """Return the connection, from the moment when the node has its name; None before and after."""
         starting = self._starting
         return starting if starting is not None and starting.owns_name else self._connection
 

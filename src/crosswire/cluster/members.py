@@ -26,8 +26,8 @@ HOLDER_TIMEOUT = 1.0
 WELCOME_TIMEOUT = 0.5
 """Seconds that a node which joins waits for the members' beats."""
 MAX_TIMER_DELAY = 1.0
-"""Seconds by which this node's own timer may be late; if it is later, this node stood still, and the others' silence
-does not count."""
+"""Seconds by which this node's own timer may be late. Beyond that this process stood still, and the silence of other
+nodes does not count."""
 
 
 class ClientLoad(Protocol):
@@ -71,14 +71,14 @@ class Members:
         port: this node's end of the bus.
         load: the clients of this node.
         events: callbacks for nodes that join and leave.
-        clock: makes stamps, and takes those of others.
+        clock: makes this node's stamps, and reads the stamps of other nodes.
         dialect: the label of the dialect of this node's messages for clients and of its events.
         holder_timeout: seconds to wait for an answer of the node that has this node's name.
         welcome_timeout: seconds to wait for the members' beats when this node joins.
 
     Attributes:
         want_msgpack: whether another member has clients that want MessagePack.
-        admitted: whether the name is this node's, and the others have been told.
+        admitted: whether this node has its name, and other nodes know of it.
     """
 
     def __init__(
@@ -149,14 +149,14 @@ class Members:
         """
         self._announced = False
         listeners = await self._port.listeners(self._native.own_channels.name)
-        if listeners is not None and listeners <= 1:  # one is this node; if they can't be counted, ask
+        if listeners is not None and listeners <= 1:  # this node is one; if listeners can't be counted, ask
             return
         self._native.send_to_name(self._own.name, self._beat(asks=True))
         await self._wait(lambda: self._name_taken, self._holder_timeout)
         self._require_name()
 
     async def introduce(self) -> None:
-        """Send the first beat, and wait a little for the beats of the others.
+        """Send the first beat, and wait a little for the beats of the other nodes.
 
         Raises:
             ConfigError: a node that has started at the same time has the same name.
@@ -220,9 +220,12 @@ class Members:
             self._check_silence(now)
 
     def send_beat(self, *, asks: bool = False) -> None:
-        """Send a beat at once, as something about this node changed; with ``asks``, the others send theirs.
+        """Send a beat at once, as something about this node changed.
 
-        Does nothing until the others know of this node, as its name may still be another's.
+        Does nothing until this node has joined, as another node may still have its name.
+
+        Args:
+            asks: whether other nodes answer with their beats.
         """
         if self.admitted:
             self._native.announce(self._beat(asks=asks))
@@ -232,7 +235,7 @@ class Members:
         self._members.reset_silence(asyncio.get_running_loop().time())
 
     def path_lost(self, path: str) -> None:
-        """Assume that no member listens on a path that this node lost, until it says so again."""
+        """Assume that no member listens on a path that this node lost, until a beat of the member says so."""
         self._members.lost_path(path)
         self._port.use_paths(self._members.common_paths())
 
@@ -289,11 +292,11 @@ class Members:
             self._gone(member, "goodbye")
 
     def name_taken(self, taken: NameTaken) -> None:
-        """Process the message that this node's name is another's."""
+        """Process the message that another node has this node's name."""
         if taken.incarnation != self._own.incarnation:
             return
         if self._announced and not taken.replaced:
-            return  # too late: the others know already that the name is this node's
+            return  # too late: other nodes know already that the name is this node's
         if self.admitted:
             self._events.replaced()
         else:
@@ -302,20 +305,22 @@ class Members:
 
     def _update_clock(self, message: Beat | Goodbye) -> None:
         if not self._clock.update(message.stamp):  # its sender is alive all the same
-            self._native.refuse_message(f"the clock of {message.name!r} is too far ahead")
+            self._native.note_unreadable(f"the clock of {message.name!r} is too far ahead")
 
     def _contest_name(self, beat: Beat) -> None:
-        """Decide which of two nodes keeps the name: the older one, unless the newer one took it over when this one
-        was silent."""
+        """Tell a node with this node's name that it can't have the name, if that is so.
+
+        The older node keeps the name, unless it did not answer in time when the newer one started.
+        """
         older = (self._own.since, self._own.incarnation) < (beat.since, beat.incarnation)
         if self.admitted and older and not beat.asks:
-            return  # this node was silent when it was asked; the name is the other's, which says so
+            return  # this node did not answer in time: the other node has joined with the name, and sends NameTaken
         if older or self.admitted:
             replaced = self.admitted and not older
             self._native.send_to_incarnation(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced))
 
     def _warn_of_other_dialect(self, beat: Beat) -> None:
-        """Warn once of a member with another dialect; only if it stays, unlike a node of `crosswire nodes`."""
+        """Warn once of a member with another dialect, at its second beat: `crosswire nodes` joins only for a moment."""
         if self._is_incompatible(beat) and beat.incarnation not in self._warned:
             self._warned.add(beat.incarnation)
             logger.warning(

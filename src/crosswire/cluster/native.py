@@ -63,7 +63,7 @@ class NativeDialect:
         incarnation: of the node.
 
     Attributes:
-        refused: number of messages that were received and could not be read.
+        unreadable: number of messages that were received and could not be read.
     """
 
     label = "native"
@@ -79,7 +79,7 @@ class NativeDialect:
         self._clients: ClientInbox | None = None
         self._batches = Batches(port)
         self._warnings = ThrottledWarnings(logger)
-        self.refused = 0
+        self.unreadable = 0
 
     # Sending
 
@@ -222,14 +222,14 @@ class NativeDialect:
         try:
             return envelopes.decode(body)
         except InvalidMessage as error:
-            self.refuse_message(error)
+            self.note_unreadable(error)
             return None
 
-    def refuse_message(self, why: object) -> None:
+    def note_unreadable(self, why: object) -> None:
         """Count a message that can't be used, and log why."""
-        self.refused += 1
+        self.unreadable += 1
         text = reason(why) if isinstance(why, BaseException) else shown(str(why))
-        self._warnings.warn("refused", "a message that came over the bus was refused, and is lost: %r", text)
+        self._warnings.warn("unreadable", "a message that came over the bus could not be read, and is lost: %r", text)
 
     def _for_clients(self, target: Target, body: bytes) -> None:
         message = self._decode(body)
@@ -240,18 +240,18 @@ class NativeDialect:
                 encoded = EncodedMessage(require_text(message.json), message.msgpack)
                 self._clients.deliver(target, encoded, _excluded(message))
             except InvalidPayload as error:
-                self.refuse_message(error)
+                self.note_unreadable(error)
         elif isinstance(message, Claim) and isinstance(target, ToUsers):
             self._clients.claimed(target.users[0], message)
         elif message is not None:
-            self.refuse_message(f"{type(message).__name__} is not for clients")
+            self.note_unreadable(f"{type(message).__name__} is not for clients")
 
     def _published(self, receive: ReceivePublished, body: bytes) -> None:
         message = self._decode(body)
         if isinstance(message, PublishedMessage):
             receive(message.sender, NODE_MSGPACK, message.payload)
         elif message is not None:
-            self.refuse_message(f"{type(message).__name__} was not published by an application")
+            self.note_unreadable(f"{type(message).__name__} was not published by an application")
 
     def _from_node(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> None:
         message = self._decode(body)
@@ -261,7 +261,7 @@ class NativeDialect:
         elif isinstance(message, EventMessage):
             self._receive_event_message(events, replies, message)
         elif isinstance(message, Beat | Goodbye) and not _is_valid(message):
-            self.refuse_message(f"no node says {message}")
+            self.note_unreadable(f"no node says {message}")
         elif isinstance(message, Beat):
             members.beat(message)
         elif isinstance(message, Goodbye):
@@ -269,7 +269,7 @@ class NativeDialect:
         elif isinstance(message, NameTaken):
             members.name_taken(message)
         elif message is not None:
-            self.refuse_message(f"{type(message).__name__} is not for nodes")
+            self.note_unreadable(f"{type(message).__name__} is not for nodes")
 
     def _receive_event_message(self, events: EventInbox, replies: ReplyInbox, message: EventMessage) -> None:
         if isinstance(message, Answer):

@@ -97,7 +97,7 @@ class Node:
     @property
     def incarnation(self) -> str:
         """A text that is unique to this run of the node."""
-        return self._lifecycle.connection_to_read().incarnation
+        return self._lifecycle.connection_for_any_thread().incarnation
 
     # Events
 
@@ -282,7 +282,7 @@ class Node:
     @property
     def gaps(self) -> int:
         """Number of times that messages might have been missed; ``on_gap`` has the details."""
-        return self._lifecycle.connection_to_read().port.gaps
+        return self._lifecycle.connection_for_any_thread().port.gaps
 
     @property
     def dropped(self) -> int:
@@ -291,12 +291,12 @@ class Node:
         The send buffer was full, a Redis refused them or was lost before it acknowledged them, or the node was stopped
         while they waited.
         """
-        return self._lifecycle.connection_to_read().dropped
+        return self._lifecycle.connection_for_any_thread().dropped
 
     @property
-    def refused(self) -> int:
+    def unreadable(self) -> int:
         """Number of messages from the bus that could not be read."""
-        return self._lifecycle.connection_to_read().refused
+        return self._lifecycle.connection_for_any_thread().unreadable
 
     # Audiences
 

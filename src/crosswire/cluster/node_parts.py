@@ -51,7 +51,7 @@ class NodeParts:
             Responder(self.events, handlers), Responder(services, handlers, warn_unhandled=False)
         )
         self.channels = CustomChannels(handlers)
-        self.redis = RedisControl(lambda: self.lifecycle.starting_connection())
+        self.redis = RedisControl(lambda: self.lifecycle.connection_or_starting())
         self.hooks = NodeHooks(handlers, lambda: self.lifecycle.replaced(), self.redis.welcome)
         self.lifecycle = NodeLifecycle(
             name, bus, self._connect, self._responders, handlers, self._background, self.channels, self.hooks

@@ -33,7 +33,7 @@ class OrderedPort:
     Attributes:
         bus_port: the bus' own port.
         dropped: messages that were published and are lost.
-        refused: messages that came without a valid header.
+        unreadable: messages that came without a valid header.
         gaps: how often messages may have been missed.
         use_paths, is_listening, listening, listeners: as of :class:`~crosswire.cluster.interface.Port`.
         forget: forgets what came from an origin that is gone.
@@ -42,7 +42,7 @@ class OrderedPort:
 
     def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes) -> None:
         self.origin = origin
-        self.dropped = self.refused = self.gaps = 0
+        self.dropped = self.unreadable = self.gaps = 0
         self._events = events
         # The callbacks of a port that need nothing from here are the node's own.
         self.paths_changed = events.paths_changed
@@ -172,10 +172,10 @@ class OrderedPort:
 
     # ReceiverEvents
 
-    def message_refused(self) -> None:
+    def message_unreadable(self) -> None:
         """Count a message without a valid header."""
-        self.refused += 1
-        self._warnings.warn("refused", "a message that came over the bus has no header of ours, and is lost")
+        self.unreadable += 1
+        self._warnings.warn("unreadable", "a message that came over the bus has no header of ours, and is lost")
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
         """Report that messages did not come, and later ones did."""

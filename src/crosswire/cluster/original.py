@@ -112,7 +112,7 @@ class OriginalDialect:
         name: of the node.
 
     Attributes:
-        refused: number of messages that were received and could not be read.
+        unreadable: number of messages that were received and could not be read.
     """
 
     knows_members = False
@@ -133,7 +133,7 @@ class OriginalDialect:
         self.label = "compat-msgpack" if codec.binary else "compat-json"
         self.codec: Codec = OriginalCodec(codec)
         self._warnings = ThrottledWarnings(logger)
-        self.refused = 0
+        self.unreadable = 0
 
     # Sending
 
@@ -226,32 +226,32 @@ class OriginalDialect:
         try:
             message = self._from_server.decode(body)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            self._refuse(error)
+            self._note_unreadable(error)
             return
         if message.sender_server == self._name or self._clients is None:
             return
         target = _target(channel, message)
         if target is None:
-            self._refuse(f"a message on {channel!r} that is for nobody there")
+            self._note_unreadable(f"a message on {channel!r} that is for nobody there")
         else:
             try:
                 users = tuple(message.exclude_socket_ids or ())
                 self._clients.deliver(target, EncodedMessage(message.data.encode()), Excluded(users) if users else None)
             except InvalidPayload as error:
-                self._refuse(error)
+                self._note_unreadable(error)
 
     def _bridge(self, events: EventInbox, replies: ReplyInbox, body: bytes) -> None:
         try:
             message = self._from_bridge.decode(body).data
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            self._refuse(error)
+            self._note_unreadable(error)
             return
         sender, call_id = message.sender_server, message.callback_id
         if sender == self._name:
             return
         if message.is_callback:
             if call_id is UNSET:
-                self._refuse("an answer to nothing")
+                self._note_unreadable("an answer to nothing")
             elif message.error is not UNSET:
                 refusal = EventError(message.error.code, message.error.message, sender=sender)
                 replies.refused(sender, call_id, refusal)
@@ -267,10 +267,10 @@ class OriginalDialect:
             asker = _OriginalAsker(self, call_id, awaits_node=awaits_node)
             events.request(asker, sender, message.event, self.codec, message.payload)
 
-    def _refuse(self, why: object) -> None:
-        self.refused += 1
+    def _note_unreadable(self, why: object) -> None:
+        self.unreadable += 1
         text = reason(why) if isinstance(why, BaseException) else shown(str(why))
-        self._warnings.warn("refused", "a message that came over the bus was refused, and is lost: %r", text)
+        self._warnings.warn("unreadable", "a message that came over the bus could not be read, and is lost: %r", text)
 
 
 class _OriginalAsker:

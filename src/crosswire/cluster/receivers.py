@@ -40,7 +40,7 @@ class Paths(Protocol):
 class ReceiverEvents(Protocol):
     """Callbacks for malformed and missing messages."""
 
-    def message_refused(self) -> None:
+    def message_unreadable(self) -> None:
         """Take note of a message without a valid header."""
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
@@ -210,7 +210,7 @@ class Receivers:
 
     def refuse(self) -> None:
         """Refuse a message without a valid header."""
-        self._events.message_refused()
+        self._events.message_unreadable()
 
     def hold(self, receiver: OrderedReceiver) -> None:
         """Set a limit to the time for which a receiver holds messages."""

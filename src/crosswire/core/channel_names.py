@@ -1,7 +1,8 @@
-"""The names of the channels of a bus. No two things have the same one, whatever they are called.
+"""The names of the channels of a bus.
 
-After the prefix comes a letter for the kind of thing, and a colon. Then follows one whole name, or for a room two, the
-first with its length in front: so no user, namespace or room id can be chosen to name another's channel.
+A name is the prefix, a letter for the kind of channel, a colon, and the name of the node, user or room. For a room the
+namespace comes first, with its length in front. So two channels never have the same name, whatever names a user, a
+namespace or a room has.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class Channels:
         nodes: for announcements and events of nodes; every node listens on it.
     """
 
-    __slots__ = ("_custom", "_incarnation", "_node", "_room", "_user", "everyone", "nodes")
+    __slots__ = ("_custom", "_incarnation", "_node", "_probes", "_room", "_user", "everyone", "nodes")
 
     def __init__(self, prefix: str) -> None:
         start = prefix.encode()
@@ -29,9 +30,10 @@ class Channels:
         self._user = start + b"u:"
         self._room = start + b"r:"
         self._custom = start + b"c:"
+        self._probes = start + b"p:"
 
     def node(self, name: str) -> bytes:
-        """Return the channel for messages to the node of that name."""
+        """Return the channel for messages to the node with this name."""
         return self._node + name.encode()
 
     def incarnation(self, id: str) -> bytes:
@@ -48,16 +50,20 @@ class Channels:
         return b"%b%d:%b%b" % (self._room, len(space), space, id.encode())
 
     def custom(self, name: str) -> bytes:
-        """Return the channel that an application uses under that name."""
+        """Return the channel that an application knows under this name."""
         return self._custom + name.encode()
 
+    def probes(self, origin: str) -> bytes:
+        """Return the beginning of the channels on which a node sends itself probes, which measure the bus."""
+        return self._probes + origin.encode()
+
     def user_of(self, channel: str) -> str | None:
-        """Return the user whose channel this is, if it is a user's."""
+        """Return the user whose channel this is; None if it is no user's."""
         start = self._user.decode()
         return channel.removeprefix(start) if channel.startswith(start) else None
 
     def room_of(self, channel: str) -> tuple[str, str] | None:
-        """Return the namespace and the id of the room whose channel this is, if it is a room's."""
+        """Return the namespace and the id of the room whose channel this is; None if it is no room's."""
         start = self._room.decode()
         if not channel.startswith(start):
             return None

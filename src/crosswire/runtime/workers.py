@@ -1,4 +1,4 @@
-"""Runs many short coroutines without a task for each."""
+"""Running many short coroutines without a task for each."""
 
 from __future__ import annotations
 
@@ -18,38 +18,37 @@ _TASK_NAME = "crosswire worker"
 
 
 class JobEvents(Protocol):
-    """Callbacks for what becomes of a job, for whoever may have to cancel it."""
+    """Callbacks for the life of a job. They name the task to cancel if the job has to be cancelled."""
 
     def waits(self, task: asyncio.Task[None], /) -> None:
-        """Called when a job waits for the first time: it has this task for itself from now on."""
+        """Note the task of a job that waits for the first time; ``task`` runs no other jobs until the job has ended."""
 
     def released(self, task: asyncio.Task[None], /) -> None:
-        """Called when the job that had this task for itself has ended."""
+        """Note the end of the job that was alone in ``task``."""
 
     def dropped(self) -> None:
-        """Called when a job is discarded before it has begun."""
+        """Note that a job was discarded before it has begun."""
 
 
 _Entry = tuple[Job, Context, JobEvents | None, str]
-"""Arguments of :meth:`Workers.start` for a job that has not begun; a tuple is the cheapest there is."""
+"""Arguments of :meth:`Workers.start` for a job that has not begun; nothing is made faster than a tuple."""
 
 
 class Workers:
-    """Runs coroutines in the order they came, in tasks that are made only when one of them has to wait.
+    """Runs coroutines, the jobs, in the order in which they were started. Only a job that has to wait costs a task.
 
-    A worker is a task that runs one job after the other. The job that waits for something keeps the worker's task
-    for itself, and the jobs behind it go on in a new worker: so to every job it looks as if it had a task of its own,
-    with its own context variables, but a job that never waits costs none.
+    A worker is a task that runs one job after the other. A job that waits for something keeps the worker's task for
+    itself, and a new worker runs the jobs behind it. So every job seems to have its own task and context variables.
 
-    Jobs tend to do as those before them did. So after one that waited, each that comes gets a worker at once: they then
-    begin in the same turn of the event loop, and what they send leaves together.
+    Jobs often do as the jobs before them did. So after a job that waited, each new job gets a worker at once. Such jobs
+    begin in the same turn of the event loop, and the messages that they send leave together.
 
     Args:
-        tasks: where the workers are run.
+        tasks: run the workers.
 
     Attributes:
-        watch: warns of steps of jobs that take too long; that of the tasks.
-        waiting: the jobs that have not begun; for others to look at, whether there are any.
+        watch: warns of steps of jobs that take too long; the same as that of ``tasks``.
+        waiting: the jobs that have not begun. Other classes only test whether there are any.
     """
 
     __slots__ = ("_jobs_wait", "_takers", "_tasks", "_turn", "waiting", "watch")
@@ -59,17 +58,17 @@ class Workers:
         self.watch = tasks.watch
         self.waiting: deque[_Entry] = deque()
         self._takers = 0  # workers that take jobs from the queue, or are about to
-        self._jobs_wait = False  # whether jobs wait for something, as far as the last ones tell
-        self._turn: object | None = None  # of the event loop, in which jobs with a worker of their own began
+        self._jobs_wait = False  # whether the last jobs had to wait, so that the next ones probably have to
+        self._turn: object | None = None  # a mark of this turn of the event loop, if jobs with their own workers began
 
     def start(self, job: Job, context: Context, events: JobEvents | None = None, what: str = "") -> None:
-        """Run a job soon, behind those that were started before.
+        """Run a job soon, behind the jobs that were started before.
 
         Args:
-            job: handles its own errors. The number of jobs is to be bounded by the caller.
-            context: the job's own.
-            events: told what becomes of it.
-            what: the event that it handles, for a warning of a step that takes too long.
+            job: handles its own errors. The caller bounds the number of jobs.
+            context: the job's own context.
+            events: callbacks for the life of the job.
+            what: the event that the job handles, for a warning of a step that takes too long.
         """
         entry = (job, context, events, what)
         self.waiting.append(entry)
@@ -104,16 +103,19 @@ class Workers:
 
     def _stop_taking(self) -> None:
         """Note that a worker takes no more jobs from the queue, and add another if none does."""
-        if self._takers:  # those from before a drop are not counted
+        if self._takers:  # drop() has set it to 0, and workers from before a drop are not counted
             self._takers -= 1
         if self.waiting and not self._takers:
             for _ in range(len(self.waiting) if self._jobs_wait else 1):
                 self._add_worker()
 
     async def _run_with_own_worker(self, entry: _Entry, begun: list[asyncio.Task[None]]) -> None:
-        """Run one job, whose context is that of this task, if it is the next in the queue; else what comes first.
+        """Run the job of ``entry`` if it is the first in the queue; if not, run the queue up to it.
 
-        ``begun`` holds this task, unless its first step runs at once: to ask for it takes long before Python 3.12.
+        Args:
+            entry: its context is the context of this task.
+            begun: this task, in a list; empty if its first step runs at once. The list saves a call of
+                ``current_task``, which is slow before Python 3.12.
         """
         queue, task = self.waiting, begun[0] if begun else _current()
         try:
@@ -135,7 +137,7 @@ class Workers:
 
     @coroutine
     def _run_own(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
-        """Run a job in a worker of its own, whose context is the job's."""
+        """Run a job in a worker of its own, which was made with the job's context."""
         job, _, events, what = entry
         watch = self.watch
         if events is not None:
@@ -161,7 +163,7 @@ class Workers:
         self._turn = None
 
     async def _run_queue(self, own: _Entry | None = None) -> None:
-        """Run the jobs in the queue until one waits; ``own`` is the one whose context this task has already."""
+        """Run the jobs in the queue until one waits; ``own`` is the job whose context is the context of this task."""
         task = _current()
         while self.waiting:
             entry = self.waiting.popleft()
@@ -171,13 +173,13 @@ class Workers:
                 return
             if await self._run_next(entry, task):
                 return
-            if task.cancelling():  # the job that just ended was meant, not the next
+            if task.cancelling():  # the job that has just ended was cancelled, not the next one
                 break
         self._stop_taking()
 
     @coroutine
     def _run_next(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, bool]:
-        """Run a job to its end; return whether it had to wait, and the queue therefore has other workers now."""
+        """Run a job to its end; return whether it had to wait. If so, other workers run the queue now."""
         job, context, events, what = entry
         watch = self.watch
         began = 0.0 if watch is None else monotonic()

@@ -19,28 +19,28 @@ from crosswire.transport.interface import Connection
 from crosswire.types import Close, CloseCode
 
 SocketT = TypeVar("SocketT")
-"""Type of the application's view, the Socket, which is built on this."""
+"""Type of the application's view of a client: the class ``Socket``, which this module can't import."""
 
 
 class ConnectedClient(Generic[SocketT]):
-    """A connected client: takes frames, keeps pending calls, and undoes all when the connection ends.
+    """A connected client: queues messages for it, and keeps its user, rooms and pending calls until the end.
 
     Args:
         id: unique to the connection.
         connection: carries the messages.
         format: how messages to it are encoded.
-        registry: has it under its user and its rooms.
-        fanout: flushed before each message, so that messages to many are not overtaken.
+        registry: knows the connections of each user and room.
+        fanout: flushed before each message, so that it does not overtake earlier messages to many clients.
         heartbeat: times of the pings.
         wheel: for the timers.
 
     Attributes:
         id: as given.
-        user: whose connection it is; the id until it has another.
+        user: id of the user whose connection it is; at first the same as ``id``.
         format: as given.
-        push: queues what ``format`` has encoded; for a fan-out, everything else uses :meth:`send_encoded`.
-        stamp: time of its user's claim, to compare with connections to other servers.
-        keepalive: pings it, or watches its heartbeats; told when anything arrives.
+        push: queues an encoded message, for the fan-out only; all other code uses :meth:`send_encoded`.
+        stamp: time at which the connection came, to compare it with the user's connections to other servers.
+        keepalive: finds out whether the client is alive, by pings or by its heartbeats.
         socket: the application's view of the connection; deleted when the connection closes.
     """
 
@@ -96,7 +96,7 @@ class ConnectedClient(Generic[SocketT]):
 
     @property
     def is_open(self) -> bool:
-        """Whether it can still be sent to."""
+        """Whether messages can still be sent to it."""
         return self._rooms_left is None
 
     @property
@@ -108,7 +108,7 @@ class ConnectedClient(Generic[SocketT]):
     # Sending
 
     def send_encoded(self, encoded: Encoded) -> None:
-        """Queue what ``format`` has encoded, behind messages that were sent to many before."""
+        """Queue a message that ``format`` has encoded, behind earlier messages to many clients."""
         self._fanout.flush()
         self.push(encoded)
 
@@ -152,10 +152,10 @@ class ConnectedClient(Generic[SocketT]):
     # Reading
 
     def pause_reading(self, on_called: Callable[[], None]) -> None:
-        """Stop reading from the connection; silence is no sign of a dead peer meanwhile.
+        """Stop reading from the connection. Until it is read again, silence does not mean that the client is dead.
 
         Args:
-            on_called: called when the server calls the client, whose answer would not be read.
+            on_called: called when the server calls the client, so that reading can go on for the answer.
         """
         if self._on_called is not None:
             return
@@ -212,7 +212,10 @@ class ConnectedClient(Generic[SocketT]):
         self._connection.abort(close)
 
     def retire(self) -> None:
-        """Leave user and rooms, and fail the pending calls: the connection is closing or gone. Does so once."""
+        """Leave user and rooms, and fail the pending calls, as the connection is closing or gone.
+
+        Does nothing when it is called again.
+        """
         if self._rooms_left is not None:
             return
         self._rooms_left = self._registry.drop(self)

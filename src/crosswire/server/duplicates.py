@@ -17,7 +17,7 @@ from crosswire.server.subscriptions import GetChannels, no_channels
 from crosswire.types import CloseCode
 
 CLAIM_ROUND_TRIP = 0.5
-"""Seconds in which a claim reaches another server and the answer comes back, with some to spare."""
+"""Seconds that a claim and its answer take to another server and back, at most."""
 
 Duplicates = Literal["replace", "refuse", "allow"]
 """Name of a policy: close the older connection of a user, refuse the newer one, or allow both."""
@@ -44,7 +44,7 @@ class UserConnection(Recipient, Protocol):
 
 
 class DuplicatePolicy:
-    """Closes or refuses connections of a user who has another one, here or on another server.
+    """Closes or refuses connections of a user who has another connection, to this server or to another.
 
     Args:
         mode: which connection stays.
@@ -63,8 +63,8 @@ class DuplicatePolicy:
         self._probe_timeout = probe_timeout
         self._channels: GetChannels = no_channels
         self._tasks: BackgroundTasks
-        self._contested: dict[UserConnection, asyncio.Future[None]] = {}  # an older one might keep these out
-        self._probed: set[UserConnection] = set()  # their peers have been pinged and have not answered yet
+        self._contested: dict[UserConnection, asyncio.Future[None]] = {}  # connections that an older one may keep out
+        self._probed: set[UserConnection] = set()  # connections whose peers were pinged and have not answered yet
 
     def attach(self, channels: GetChannels, tasks: BackgroundTasks) -> None:
         """Use these channels of the cluster from now on, and ping older connections in these tasks."""
@@ -74,11 +74,11 @@ class DuplicatePolicy:
     # On this server
 
     def keeps_out(self, connection: UserConnection, user: str) -> bool:
-        """Return whether another connection of a user keeps this one from becoming the user's."""
+        """Return whether ``connection`` is refused because the user has another connection."""
         return self.mode == "refuse" and any(other is not connection for other in self._users.of(user))
 
     async def drop_dead(self, user: str) -> None:
-        """Drop the connections of a user whose peers do not answer a ping: a dead one must not keep a new one out."""
+        """Drop a user's connections whose peers do not answer a ping, so that they keep no new connection out."""
         await asyncio.gather(*[connection.drop_if_dead() for connection in self._users.of(user)])
 
     def close_older(self, user: str) -> None:
@@ -90,16 +90,16 @@ class DuplicatePolicy:
     # On other servers
 
     def stamp(self) -> int:
-        """Return a stamp for a connection that has just come, to compare with those of other servers."""
+        """Return a stamp for a new connection, to find out which of a user's connections is newer."""
         channels = self._channels()
         return 0 if channels is None else channels.stamp()
 
     def announcement(self, connection: UserConnection) -> Coroutine[Any, Any, None] | None:
-        """Return :meth:`announce`, ready to be awaited, without its exception; None if the server is alone."""
+        """Return a coroutine that runs :meth:`announce` and ignores ``BusUnavailable``; None without other servers."""
         return None if self._channels() is None else self._announce_if_possible(connection)
 
     async def _announce_if_possible(self, connection: UserConnection) -> None:
-        with suppress(BusUnavailable):  # it was logged; clients are served all the same while there is no Redis
+        with suppress(BusUnavailable):  # it was logged; without a Redis, clients are served all the same
             await self.announce(connection)
 
     async def announce(self, connection: UserConnection) -> None:
@@ -114,14 +114,14 @@ class DuplicatePolicy:
         await channels.user_ready(connection.user)
         if not connection.is_open or self.mode == "allow":
             return
-        # The others are told only now, so that of two servers that claim a user at the same time at least one hears
-        # the other. Until they hear it the peer might be dead: the server with the newer connection has it pinged.
+        # The claim is sent after the subscription: of two servers that claim a user at the same time, at least one
+        # hears the other. It does not say that the peer is alive: a server with a newer connection makes us ping first.
         channels.claim(connection.user, connection.stamp, alive=False)
         if self.mode == "refuse" and await channels.may_be_elsewhere(connection.user):
             await self._wait_for_objection(connection)
 
     async def _wait_for_objection(self, connection: UserConnection) -> None:
-        """Wait while a server with an older connection of the user finds out whether its peer still answers."""
+        """Wait until a server with an older connection of the user has had time to ping it and to object."""
         if not connection.is_open:
             return
         withdrawn = self._contested[connection] = asyncio.get_running_loop().create_future()
@@ -134,12 +134,12 @@ class DuplicatePolicy:
             del self._contested[connection]
 
     def withdraw(self, connection: UserConnection) -> None:
-        """Stop waiting for objections to a connection that does not belong to its user any more."""
+        """Stop waiting for objections to a connection, as it does not belong to its user any more."""
         if (waiting := self._contested.get(connection)) is not None and not waiting.done():
             waiting.set_result(None)
 
     def claimed(self, user: str, claim: Claim) -> None:
-        """Compare this server's connections of a user with one on another server, and close the loser."""
+        """Compare the connections of a user with one that another server claims, and close those that must go."""
         channels = self._channels()
         if channels is None or self.mode == "allow":
             return
@@ -152,7 +152,7 @@ class DuplicatePolicy:
             elif claim.alive:
                 connection.close(CloseCode.REPLACED, "the user is connected already")
             else:
-                channels.claim(connection.user, connection.stamp, alive=True)  # the other server then pings its own
+                channels.claim(connection.user, connection.stamp, alive=True)  # makes the other server ping its own
 
     def _replace(self, channels: ClientChannels, connection: UserConnection, *, newer: bool) -> None:
         if newer:
@@ -166,7 +166,7 @@ class DuplicatePolicy:
             self._tasks.start(self._probe(channels, connection), "crosswire probe")
 
     async def _probe(self, channels: ClientChannels, connection: UserConnection) -> None:
-        """Keep a newer connection out if the peer of this one answers a ping; else drop this one."""
+        """Ping the peer of ``connection``. Keep the newer connection out if it answers; else drop ``connection``."""
         try:
             alive = await connection.drop_if_dead()
         finally:
@@ -175,7 +175,7 @@ class DuplicatePolicy:
             channels.claim(connection.user, connection.stamp, alive=True)
 
     def claim_again(self) -> None:
-        """Claim the users of all connections again: other servers could not be told of them for a while."""
+        """Claim the users of all connections again, after other servers could not be reached for a while."""
         channels = self._channels()
         if channels is not None and self.mode != "allow":
             for connection in tuple(self._users.members):

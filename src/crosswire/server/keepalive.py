@@ -7,7 +7,7 @@ from math import inf
 
 from crosswire.core.limits import Heartbeat
 from crosswire.runtime.timer_wheel import TICK, TimerWheel
-from crosswire.transport.interface import Connection, Traffic
+from crosswire.transport.interface import Connection, TrafficSnapshot
 from crosswire.types import Close, CloseCode
 
 SLOW_BACKLOG = 16 * 1024
@@ -60,7 +60,7 @@ class Keepalive:
         self._last_ping = wheel.clock()
         self._unanswered_since: float | None = None  # time of the first ping after the last sign of life
         self._is_last_check = False  # whether the timeout has passed, and arrived data is read once more
-        self._traffic: Traffic | None = None  # as of the last check
+        self._traffic: TrafficSnapshot | None = None  # as of the last check
         self._probe: asyncio.Future[bool] | None = None
         self.paused = False
         self.heard = False

@@ -35,15 +35,15 @@ from crosswire.types import Close
 READY_MESSAGE = event(READY, None)
 """Message to a client that understands it: the connection is let in."""
 CATCH_UP_BATCH = 100
-"""Number of messages that waited and are handled in one turn of the event loop."""
+"""Number of waiting messages that are handled in one turn of the event loop."""
 CALLED_BACKLOGS = 16
-"""Multiple of ``Limits.max_message`` that may wait while the client is called: its answer may be behind it."""
+"""Multiple of ``Limits.max_message`` that may wait while the client is called: its answer may come behind all that."""
 BUSY_TIMEOUT = 2.0
-"""Seconds that messages wait for a handler to end, while as many are at work as may be, before they are refused."""
+"""Seconds that messages wait for a handler to end, at the limit on running handlers, before they are refused."""
 
 
 class SessionPhase(Enum):
-    """Phases of a connection. Each begins when the work of the former has ended, or was cancelled."""
+    """Phases of a connection. Each begins when the work of the phase before it has ended, or was cancelled."""
 
     AUTHENTICATING = auto()
     """The connection has no user yet, or was refused."""
@@ -189,7 +189,7 @@ class Session:
         self._run_in_turn(self._hooks.on_pong)
 
     def closed(self, close: Close) -> None:
-        """End: the connection is gone, whoever closed it."""
+        """End the session, as the connection is gone."""
         left_by_client = self.client.is_open
         self._sessions.discard(self)
         self.client.retire()
@@ -226,12 +226,12 @@ class Session:
     # Catching up
 
     def _catch_up(self) -> None:
-        """Handle messages that waited, not more in a turn and at once than a connection may have handlers."""
+        """Handle waiting messages, at most ``CATCH_UP_BATCH`` in a turn, within the limit on running handlers."""
         if self._phase is not SessionPhase.CATCHING_UP:
             return
         self._stop_busy_timer()
         for _ in range(CATCH_UP_BATCH):
-            if not self._backlog or self._is_closed_here:
+            if not self._backlog or self._is_closed_by_server:
                 self._caught_up()
                 self.hold_if_full()  # the last message may be at work
                 return
@@ -242,7 +242,7 @@ class Session:
         self._catch_up_soon()
 
     def hold_if_full(self) -> None:
-        """Let messages wait while as many handlers are at work as may be: a burst loses nothing."""
+        """Let messages wait while the limit on running handlers is reached, so that a burst loses nothing."""
         if self._phase is SessionPhase.OPEN and self._is_busy:
             self._phase = SessionPhase.CATCHING_UP
             self._wait_for_handler()
@@ -259,7 +259,7 @@ class Session:
             self._busy_timer = None
 
     def _busy_timed_out(self) -> None:
-        """Hand everything to the router, which refuses what is too much."""
+        """Hand all waiting messages to the router, which refuses those beyond the limit."""
         if self._phase is SessionPhase.CATCHING_UP and self._teardown is None:
             while self._backlog:
                 self._backlog.handle_next()
@@ -280,8 +280,11 @@ class Session:
         self.client.resume_reading()
 
     @property
-    def _is_closed_here(self) -> bool:
-        """Whether the application or the server closed it; what a client sent before it left is handled to the end."""
+    def _is_closed_by_server(self) -> bool:
+        """Whether this server or the application has closed the connection. Its last messages are then not handled.
+
+        If the client has closed it, the messages that it sent before are handled.
+        """
         return self._teardown is None and not self.client.is_open
 
     @property
@@ -299,7 +302,7 @@ class Session:
         self._router.receive(self, codec, data)
 
     def _receive_early(self, codec: Codec, data: str | bytes) -> None:
-        """Take a message while others wait that it must not overtake: an answer now, any other in its turn."""
+        """Take a message while earlier ones wait: handle an answer at once, and queue any other message."""
         if self.client.awaits_answers and self._router.answered(self, codec, data):
             if hook := self._hooks.on_message:
                 self._keep(len(data), self._hooks.run, self, hook, data)
@@ -314,7 +317,7 @@ class Session:
             self.client.pause_reading(self._resume_if_not_full)
 
     def _is_backlog_full(self) -> bool:
-        """Return whether reading must pause; later while the client is called, as its answer may be in the backlog."""
+        """Return whether reading must pause; the limit is higher while the client is called, whose answer is needed."""
         times = CALLED_BACKLOGS if self.client.awaits_answers else 1
         return self._backlog is not None and self._backlog.size > times * self._limits.max_message
 

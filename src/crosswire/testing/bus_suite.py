@@ -63,7 +63,7 @@ class BusContract(ABC):
                 for member in members:
                     trouble = [each for each in member.events if each[0] not in ("paths changed", "health changed")]
                     assert not trouble
-                    assert (member.port.dropped, member.port.refused, member.port.gaps) == (0, 0, 0)
+                    assert (member.port.dropped, member.port.unreadable, member.port.gaps) == (0, 0, 0)
 
         self.run(main())
 

@@ -16,7 +16,7 @@ from crosswire.core.limits import Limits
 from crosswire.errors import NotConnected
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.drain_waiters import DrainWaiters
-from crosswire.transport.interface import Acceptor, Receiver, Response, Traffic
+from crosswire.transport.interface import Acceptor, Receiver, Response, TrafficSnapshot
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.memory import make_upgrade_request
 from crosswire.types import Close, CloseCode
@@ -159,7 +159,7 @@ class MessageConnection:
 
     framed = False
     can_ping = False
-    traffic = Traffic(0, 0)
+    traffic = TrafficSnapshot(0, 0)
 
     def __init__(self, receiver: Receiver, context: ListenerContext) -> None:
         self._receiver = receiver

@@ -1,7 +1,7 @@
-"""The interface of a transport; the contract suite in ``crosswire.testing`` says the rest.
+"""The interface of a transport. The contract suite in ``crosswire.testing`` checks it in detail.
 
-A listener hands every HTTP request to an :class:`Acceptor`. One that is accepted becomes a :class:`Connection`, and
-everything that arrives on it goes to the :class:`Receiver` that the acceptor named.
+A listener hands every HTTP request to an :class:`Acceptor`. A request that is accepted becomes a :class:`Connection`.
+The acceptor names the :class:`Receiver` of its messages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HttpRequest:
         headers: its header fields.
         remote: the peer's address: an IP address, or an empty string on a Unix socket.
         method: its method.
-        upgrade: whether its Connection field asks for another protocol, and nothing else of it forbids one.
+        upgrade: whether its Connection field asks for another protocol, and the rest of the request allows that.
         secure: whether it came over TLS.
     """
 
@@ -56,12 +56,14 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Traffic(NamedTuple):
-    """Movement of bytes that the receiver is not told of; two values, compared, show whether any moved in between.
+class TrafficSnapshot(NamedTuple):
+    """Counters of a connection's bytes, for signs of life that the receiver gets no callback for.
+
+    Bytes have moved since an earlier snapshot if ``arrived`` differs, or if ``unsent`` is smaller.
 
     Attributes:
-        arrived: a number that changes whenever a part of a message arrives, or a Ping.
-        unsent: bytes that have left the outbox and that the peer's system has not taken yet, as far as that is known.
+        arrived: a number that changes whenever a part of a message, or a Ping, arrives.
+        unsent: bytes that have left the outbox, without those that the peer's system is known to have received.
     """
 
     arrived: int
@@ -93,20 +95,20 @@ class Connection(Protocol):
         """Send a Ping, where ``can_ping``; the Pong goes to the receiver."""
 
     def close(self, code: int, reason: str = "") -> None:
-        """Start the closing handshake; what was pushed before still leaves first. The first close counts."""
+        """Start the closing handshake, after the messages that were pushed before. Later calls do nothing."""
 
     def abort(self, close: Close) -> None:
         """Drop the connection without a handshake; ``close`` is what the receiver will be told."""
 
     def pause_reading(self) -> None:
-        """Stop reading, so that the peer is held back; what has been read already still reaches the receiver.
+        """Stop reading, so that the peer is held back.
 
-        That is not more than a read buffer holds. The end of a peer may be noticed only when reading goes on, which
-        it does of itself when the connection is closed from here.
+        Bytes that were read already, up to a read buffer, still reach the receiver. While reading is paused, the end of
+        the peer may go unnoticed. :meth:`close` resumes reading.
         """
 
     def resume_reading(self) -> None:
-        """Read again; what arrived meanwhile reaches the receiver in a later turn, in order."""
+        """Read again. Messages that arrived meanwhile reach the receiver in a later turn of the loop, in order."""
 
     @property
     def buffered(self) -> int:
@@ -118,8 +120,8 @@ class Connection(Protocol):
         ...
 
     @property
-    def traffic(self) -> Traffic:
-        """Movement of bytes, where ``can_ping``; cheap enough to be asked for at every Ping."""
+    def traffic(self) -> TrafficSnapshot:
+        """Snapshot of the counters of bytes, where ``can_ping``. It must be cheap: it is read at every Ping."""
         ...
 
 
@@ -201,7 +203,7 @@ class NetworkListener(Protocol):
         """Accept connections from now on."""
 
     async def stop(self) -> None:
-        """Accept no more connections; open ones stay, and requests on them are still decided."""
+        """Accept no more connections. Connections stay open, and their requests are still handed to the acceptor."""
 
     async def end(self) -> None:
         """Close the connections that have not become WebSockets."""

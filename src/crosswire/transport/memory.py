@@ -19,7 +19,7 @@ from crosswire.errors import ProtocolFailure
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.closing import ClosingHandshake, read_close
 from crosswire.transport.inbox import PeerEvent
-from crosswire.transport.interface import Acceptor, HttpRequest, Receiver, Response, Traffic
+from crosswire.transport.interface import Acceptor, HttpRequest, Receiver, Response, TrafficSnapshot
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.memory_transport import MemoryTransport
 from crosswire.transport.outbox import Outbox
@@ -196,8 +196,10 @@ class MemoryConnection:
         return await self._outbox.drained(below)
 
     @property
-    def traffic(self) -> Traffic:
-        return Traffic(self._pings, self.transport.inbox.unread)  # messages are whole here: only Pings come unnoticed
+    def traffic(self) -> TrafficSnapshot:
+        return TrafficSnapshot(
+            self._pings, self.transport.inbox.unread
+        )  # messages are whole here: only Pings come unnoticed
 
     # OutboxEvents
 

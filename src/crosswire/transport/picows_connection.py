@@ -17,7 +17,7 @@ from crosswire.core.formats import Push
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.errors import ProtocolFailure
 from crosswire.transport.closing import ClosingHandshake, read_close
-from crosswire.transport.interface import Receiver, Traffic
+from crosswire.transport.interface import Receiver, TrafficSnapshot
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.outbox import Outbox
 from crosswire.transport.picows_transport import PicowsTransport
@@ -88,8 +88,8 @@ class PicowsConnection(WSListener):
         return await self._outbox.drained(below)
 
     @property
-    def traffic(self) -> Traffic:
-        return Traffic((self._parts << 32) + self._transport.unparsed, self._transport.unsent)
+    def traffic(self) -> TrafficSnapshot:
+        return TrafficSnapshot((self._parts << 32) + self._transport.unparsed, self._transport.unsent)
 
     # WSListener
 

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, Protocol
 
-from crosswire.transport.send_queue import send_queue_size
+from crosswire.transport.kernel_buffer import bytes_in_kernel
 
 _CLOSE_FRAME = 0x88
 _write = os.write
@@ -58,7 +58,7 @@ class PicowsTransport:
     @property
     def unsent(self) -> int:
         """Bytes that the transport keeps, and those that the kernel does until the peer's has them."""
-        return self.waiting + (send_queue_size(self._fd) if self._fd >= 0 else 0)
+        return self.waiting + (bytes_in_kernel(self._fd) if self._fd >= 0 else 0)
 
     @property
     def unparsed(self) -> int:

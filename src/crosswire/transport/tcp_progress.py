@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from crosswire.transport.send_queue import send_queue_size
+from crosswire.transport.kernel_buffer import bytes_in_kernel
 
 
 class TcpProgress:
@@ -47,5 +47,5 @@ def unsent(transport: asyncio.Transport) -> int:
         transport: of a TCP connection, with or without TLS.
     """
     own = transport.get_extra_info("socket")
-    in_kernel = 0 if own is None or own.fileno() < 0 else send_queue_size(own.fileno())
+    in_kernel = 0 if own is None or own.fileno() < 0 else bytes_in_kernel(own.fileno())
     return transport.get_write_buffer_size() + in_kernel

@@ -204,7 +204,7 @@ async def test_messages_are_delivered_once_and_a_gap_names_its_channel() -> None
     for message in (first, first, third, b"no header"):
         bus.receivers[b"c"](message)
     assert got == [b"1", b"3"]
-    assert (port.gaps, port.refused) == (1, 1)
+    assert (port.gaps, port.unreadable) == (1, 1)
     assert [gap.channel for gap in events.gaps] == ["c"]
     assert len(first) == HEADER_SIZE + 1
     port.unsubscribe(b"c")

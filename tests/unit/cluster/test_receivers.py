@@ -25,7 +25,7 @@ class ReceiversUnderTest:
         self.receivers = Receivers(OWN, self, self)
         self.takes: dict[bytes, Receive] = {}
         self.got: list[bytes] = []
-        self.refused = 0
+        self.unreadable = 0
         self.missed: list[float] = []
         self.missed_on: list[set[bytes]] = []
         self.open(CHANNEL, self.got.append)
@@ -33,8 +33,8 @@ class ReceiversUnderTest:
     def open(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
         self.takes[channel] = self.receivers.open(channel, receive, plain=plain)
 
-    def message_refused(self) -> None:
-        self.refused += 1
+    def message_unreadable(self) -> None:
+        self.unreadable += 1
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
         self.missed.append(since)
@@ -65,7 +65,7 @@ def test_own_messages_are_ignored() -> None:
 def test_a_message_without_a_header_is_counted(message: bytes) -> None:
     tested = ReceiversUnderTest()
     tested.take_bytes(message)
-    assert (tested.got, tested.refused) == ([], 1)
+    assert (tested.got, tested.unreadable) == ([], 1)
 
 
 def test_a_plain_channel_passes_every_message() -> None:

@@ -45,7 +45,7 @@ def test_the_channel_of_a_user_or_a_room_tells_whose_it_is(name: str, room: tupl
         assert (channels.user_of(other.decode()), channels.room_of(other.decode())) == (None, None)
 
 
-_KINDS = (channels.node, channels.incarnation, channels.user, channels.custom)
+_KINDS = (channels.node, channels.incarnation, channels.user, channels.custom, channels.probes)
 
 
 @given(st.text(min_size=1, max_size=6).filter(lambda prefix: not prefix.startswith("cw:")), _names)
@@ -66,6 +66,7 @@ def test_all_begin_with_the_prefix(prefix: str, name: str) -> None:
         (channels.room("chat", "1000"), b"cw:r:4:chat1000"),
         (channels.room("é", "1"), "cw:r:2:é1".encode()),
         (channels.custom("orders"), b"cw:c:orders"),
+        (channels.probes("00ff"), b"cw:p:00ff"),
     ],
 )
 def test_nodes_of_other_versions_make_the_same_names(made: bytes, expected: bytes) -> None:

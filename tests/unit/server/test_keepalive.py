@@ -7,7 +7,7 @@ import pytest
 from crosswire.core.limits import Heartbeat
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.keepalive import Keepalive
-from crosswire.transport.interface import Traffic
+from crosswire.transport.interface import TrafficSnapshot
 from crosswire.types import Close
 from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
@@ -32,7 +32,7 @@ class Peer:
         self.aborts: list[tuple[float, Close]] = []
         self.began = self.loop.time()
         self.buffered = 0
-        self.traffic = Traffic(0, 0)
+        self.traffic = TrafficSnapshot(0, 0)
 
     def push(self, frame: bytes, /) -> None:
         raise AssertionError("a keepalive sends pings only")
@@ -189,7 +189,7 @@ async def test_a_peer_whose_message_is_arriving_in_parts_is_alive() -> None:
     peer, _, _ = make_keepalive(None)
     for number in range(50):
         await asyncio.sleep(4)
-        peer.traffic = Traffic(number, 0)
+        peer.traffic = TrafficSnapshot(number, 0)
     await asyncio.sleep(60)
     ((time, _),) = peer.aborts
     assert 200 <= time <= 200 + 2 * HEARTBEAT.timeout + 3 * SLACK
@@ -198,10 +198,10 @@ async def test_a_peer_whose_message_is_arriving_in_parts_is_alive() -> None:
 @pytest.mark.parametrize("backlog", [17 * 1024, 1024 * 1024])
 async def test_a_peer_that_reads_is_alive_while_the_ping_waits_behind_its_data(backlog: int) -> None:
     peer, _, _ = make_keepalive(None)
-    peer.traffic = Traffic(0, 2 * backlog)
+    peer.traffic = TrafficSnapshot(0, 2 * backlog)
     for number in range(50):  # more comes than leaves now and then
         await asyncio.sleep(1)
-        peer.traffic = Traffic(0, 2 * backlog + (number % 5) * 100 - number)
+        peer.traffic = TrafficSnapshot(0, 2 * backlog + (number % 5) * 100 - number)
     await asyncio.sleep(60)
     ((time, _),) = peer.aborts
     assert 50 <= time <= 50 + 2 * HEARTBEAT.timeout + 3 * SLACK
@@ -211,7 +211,7 @@ async def test_data_added_to_the_queue_is_no_sign_of_life() -> None:
     peer, _, _ = make_keepalive(None)
     for number in range(100):
         await asyncio.sleep(1)
-        peer.traffic = Traffic(0, 20_000 * number)
+        peer.traffic = TrafficSnapshot(0, 20_000 * number)
     ((time, _),) = peer.aborts
     assert 30 <= time <= 30 + 3 * SLACK
 
@@ -234,7 +234,7 @@ async def test_a_probe_is_answered_by_anything_that_arrives() -> None:
     peer, keepalive, wheel = make_keepalive(None)
     peer.loop.call_later(0.5, setattr, keepalive, "heard", True)
     by_message = await keepalive.probe(1)
-    peer.loop.call_later(0.5, setattr, peer, "traffic", Traffic(1, 0))
+    peer.loop.call_later(0.5, setattr, peer, "traffic", TrafficSnapshot(1, 0))
     by_part = await keepalive.probe(1)
     wheel.stop()
     assert [by_message, by_part] == [True, True]

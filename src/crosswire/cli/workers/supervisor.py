@@ -8,7 +8,7 @@ import signal
 from collections.abc import Sequence
 
 from crosswire.cli.failures import CommandFailed
-from crosswire.cli.workers.slot import Slot
+from crosswire.cli.workers.kept_worker import KeptWorker
 from crosswire.runtime.signal_queue import signal_before, signal_queue
 
 logger = logging.getLogger("crosswire.serve")
@@ -25,13 +25,13 @@ class Supervisor:
     The first worker is started alone: an error of the application is reported once, and the others get its port.
 
     Args:
-        slots: slots of the workers.
+        workers: the workers to keep running.
         drain: seconds that workers take to end after a SIGTERM.
         stop_timeout: seconds, in addition to the drain, after which they are killed.
     """
 
-    def __init__(self, slots: Sequence[Slot], drain: float, *, stop_timeout: float = STOP_TIMEOUT) -> None:
-        self._slots = slots
+    def __init__(self, workers: Sequence[KeptWorker], drain: float, *, stop_timeout: float = STOP_TIMEOUT) -> None:
+        self._workers = workers
         self._drain = drain
         self._stop_timeout = stop_timeout
         self._runs: list[asyncio.Task[None]] = []
@@ -56,26 +56,26 @@ class Supervisor:
 
     async def _work(self) -> None:
         """Start all workers; return only when one of them has failed."""
-        first, *others = self._slots
+        first, *others = self._workers
         self._launch(first)
         if not await self._listens(first):
             return
-        for slot in others:
-            slot.use_port(first.port)
-            self._launch(slot)
-        for slot in others:
-            if not await self._listens(slot):
+        for worker in others:
+            worker.use_port(first.port)
+            self._launch(worker)
+        for worker in others:
+            if not await self._listens(worker):
                 return
         where = f"port {first.port}" if first.port else "a Unix socket"
-        logger.info("listening on %s: %s", where, ", ".join(slot.name for slot in self._slots))
+        logger.info("listening on %s: %s", where, ", ".join(worker.name for worker in self._workers))
         await asyncio.wait(self._runs, return_when=asyncio.FIRST_COMPLETED)
 
-    def _launch(self, slot: Slot) -> None:
-        self._runs.append(asyncio.create_task(slot.run(), name=f"crosswire {slot.name}"))
+    def _launch(self, worker: KeptWorker) -> None:
+        self._runs.append(asyncio.create_task(worker.run(), name=f"crosswire {worker.name}"))
 
-    async def _listens(self, slot: Slot) -> bool:
+    async def _listens(self, worker: KeptWorker) -> bool:
         """Wait until a worker listens; return False if any worker has failed before."""
-        listening = asyncio.create_task(_wait(slot.listening))
+        listening = asyncio.create_task(_wait(worker.listening))
         try:
             await asyncio.wait([listening, *self._runs], return_when=asyncio.FIRST_COMPLETED)
             return listening.done()
@@ -91,18 +91,18 @@ class Supervisor:
 
     async def _kill(self) -> list[str]:
         """Kill the workers that still run; return their names."""
-        left = [slot for slot, run in zip(self._slots, self._runs, strict=False) if not run.done()]
-        for slot in left:
-            slot.stop(signal.SIGKILL)
+        left = [worker for worker, run in zip(self._workers, self._runs, strict=False) if not run.done()]
+        for worker in left:
+            worker.stop(signal.SIGKILL)
         await asyncio.wait(self._runs)
-        return [slot.name for slot in left]
+        return [worker.name for worker in left]
 
     async def _wait_for_end(self, timeout: float) -> None:
         await asyncio.wait(self._runs, timeout=timeout)
 
     def _signal(self, number: signal.Signals) -> None:
-        for slot in self._slots:
-            slot.stop(number)
+        for worker in self._workers:
+            worker.stop(number)
 
 
 async def _wait(event: asyncio.Event) -> None:

@@ -15,7 +15,7 @@ from crosswire.cluster.redis.endpoint_factory import EndpointFactory
 from crosswire.cluster.redis.endpoints import Endpoints
 from crosswire.cluster.redis.pool import RETURN_TIME, Pool
 from crosswire.cluster.send_buffer import Budget
-from crosswire.core.channel_names import text_of
+from crosswire.core.channel_names import Channels, text_of
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.types import LinkStatus
@@ -88,7 +88,7 @@ class RedisPort:
         self.publish = self._pool.publish
         self.publish_plain = self._pool.publish_plain
         timing = ProbeTiming(options.ping_interval, options.ping_timeout)
-        probes = f"{options.prefix}p:{origin.hex()}".encode()
+        probes = Channels(options.prefix).probes(origin.hex())
         factory = EndpointFactory(name, timing, probes, self.wanted, self._receivers, budget)
         self._endpoints = Endpoints(factory, self._pool, events, redundant=redundant)
 

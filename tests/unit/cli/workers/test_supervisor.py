@@ -9,15 +9,15 @@ from typing import cast
 import pytest
 
 from crosswire.cli.failures import CommandFailed
-from crosswire.cli.workers.slot import Slot
+from crosswire.cli.workers.kept_worker import KeptWorker
 from crosswire.cli.workers.supervisor import Supervisor
 from tests.support.aio import wait_until
 
 TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 
 
-class FakeSlot:
-    """The place of a worker that ends on the signals that the test says."""
+class FakeWorker:
+    """A kept worker that ends on the signals that the test says."""
 
     def __init__(self, name: str, *, ends_on: Sequence[signal.Signals] = (TERM, INT, KILL)) -> None:
         self.name = name
@@ -53,19 +53,19 @@ class FakeSlot:
             raise self._failure
 
 
-def start(*slots: FakeSlot, drain: float = 60, stop_timeout: float = 5) -> asyncio.Task[None]:
-    return asyncio.create_task(Supervisor(cast(list[Slot], slots), drain, stop_timeout=stop_timeout).run())
+def start(*workers: FakeWorker, drain: float = 60, stop_timeout: float = 5) -> asyncio.Task[None]:
+    return asyncio.create_task(Supervisor(cast(list[KeptWorker], workers), drain, stop_timeout=stop_timeout).run())
 
 
-async def begins(slot: FakeSlot) -> None:
-    await wait_until(lambda: slot.running)
+async def begins(worker: FakeWorker) -> None:
+    await wait_until(lambda: worker.running)
 
 
-async def start_listening(*slots: FakeSlot, drain: float = 60, stop_timeout: float = 5) -> asyncio.Task[None]:
-    task = start(*slots, drain=drain, stop_timeout=stop_timeout)
-    for slot in slots:
-        await begins(slot)
-        slot.listen()
+async def start_listening(*workers: FakeWorker, drain: float = 60, stop_timeout: float = 5) -> asyncio.Task[None]:
+    task = start(*workers, drain=drain, stop_timeout=stop_timeout)
+    for worker in workers:
+        await begins(worker)
+        worker.listen()
     return task
 
 
@@ -75,16 +75,16 @@ def send(number: signal.Signals) -> None:
 
 async def test_other_workers_start_when_the_first_listens_on_its_port(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    first, *others = slots = [FakeSlot(name) for name in "abc"]
-    supervising = start(*slots)
+    first, *others = workers = [FakeWorker(name) for name in "abc"]
+    supervising = start(*workers)
     await begins(first)
-    assert not any(slot.running for slot in others)
+    assert not any(worker.running for worker in others)
     first.listen(1234)
-    for slot in others:
-        await begins(slot)
-        assert slot.port == 1234
+    for worker in others:
+        await begins(worker)
+        assert worker.port == 1234
         assert "listening" not in caplog.text
-        slot.listen(1234)
+        worker.listen(1234)
     await wait_until(lambda: "listening on port 1234: a, b, c" in caplog.text)
     send(TERM)
     await supervising
@@ -92,15 +92,15 @@ async def test_other_workers_start_when_the_first_listens_on_its_port(caplog: py
 
 @pytest.mark.parametrize("number", [TERM, INT])
 async def test_a_signal_is_passed_to_all_workers(number: signal.Signals) -> None:
-    slots = [FakeSlot(name) for name in "ab"]
-    supervising = await start_listening(*slots)
+    workers = [FakeWorker(name) for name in "ab"]
+    supervising = await start_listening(*workers)
     send(number)
     await supervising
-    assert [slot.signals for slot in slots] == [[number]] * 2
+    assert [worker.signals for worker in workers] == [[number]] * 2
 
 
 async def test_a_signal_while_workers_start_stops_them_too() -> None:
-    first, second = FakeSlot("a"), FakeSlot("b")
+    first, second = FakeWorker("a"), FakeWorker("b")
     supervising = start(first, second)
     await begins(first)
     send(TERM)
@@ -109,18 +109,18 @@ async def test_a_signal_while_workers_start_stops_them_too() -> None:
 
 
 async def test_a_second_signal_interrupts_the_workers() -> None:
-    slot = FakeSlot("a", ends_on=(INT,))
-    supervising = await start_listening(slot)
+    worker = FakeWorker("a", ends_on=(INT,))
+    supervising = await start_listening(worker)
     send(TERM)
-    await wait_until(lambda: slot.signals)
+    await wait_until(lambda: worker.signals)
     send(TERM)
     await supervising
-    assert slot.signals == [TERM, INT]
+    assert worker.signals == [TERM, INT]
 
 
 @pytest.mark.parametrize("number", [TERM, INT])
 async def test_a_worker_that_does_not_end_is_killed(number: signal.Signals) -> None:
-    good, bad = FakeSlot("a"), FakeSlot("b", ends_on=(KILL,))
+    good, bad = FakeWorker("a"), FakeWorker("b", ends_on=(KILL,))
     supervising = await start_listening(good, bad, drain=0.05 if number == TERM else 60, stop_timeout=0.05)
     send(number)
     with pytest.raises(CommandFailed, match="b did not end and had to be killed") as failure:
@@ -130,18 +130,18 @@ async def test_a_worker_that_does_not_end_is_killed(number: signal.Signals) -> N
 
 
 async def test_workers_are_killed_soon_after_a_second_signal() -> None:
-    slot = FakeSlot("a", ends_on=(KILL,))
-    supervising = await start_listening(slot, drain=60, stop_timeout=0.05)
+    worker = FakeWorker("a", ends_on=(KILL,))
+    supervising = await start_listening(worker, drain=60, stop_timeout=0.05)
     send(TERM)
-    await wait_until(lambda: slot.signals)
+    await wait_until(lambda: worker.signals)
     send(INT)
     with pytest.raises(CommandFailed, match="a did not end"):
         await supervising
-    assert slot.signals == [TERM, INT, KILL]
+    assert worker.signals == [TERM, INT, KILL]
 
 
 async def test_a_first_worker_that_fails_ends_the_supervisor() -> None:
-    first, second = FakeSlot("a"), FakeSlot("b")
+    first, second = FakeWorker("a"), FakeWorker("b")
     supervising = start(first, second)
     await begins(first)
     first.fail("no such module")
@@ -151,8 +151,8 @@ async def test_a_first_worker_that_fails_ends_the_supervisor() -> None:
 
 
 async def test_another_worker_that_fails_ends_all_workers() -> None:
-    first, second, third = slots = [FakeSlot(name) for name in "abc"]
-    supervising = start(*slots)
+    first, second, third = workers = [FakeWorker(name) for name in "abc"]
+    supervising = start(*workers)
     await begins(first)
     first.listen()
     await begins(third)

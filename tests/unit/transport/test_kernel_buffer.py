@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crosswire.transport.send_queue import send_queue_size
+from crosswire.transport.kernel_buffer import bytes_in_kernel
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is sure to tell")
 
@@ -14,13 +14,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is s
 def test_bytes_that_the_peer_has_not_read_are_counted() -> None:
     writer, reader = socket.socketpair()
     with writer, reader:
-        assert send_queue_size(writer.fileno()) == 0
+        assert bytes_in_kernel(writer.fileno()) == 0
         writer.send(bytes(1000))
-        assert send_queue_size(writer.fileno()) >= 1000
+        assert bytes_in_kernel(writer.fileno()) >= 1000
         reader.recv(1000)
-        assert send_queue_size(writer.fileno()) == 0
+        assert bytes_in_kernel(writer.fileno()) == 0
 
 
 def test_a_descriptor_that_can_not_tell_has_none(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
-        assert send_queue_size(file.fileno()) == 0
+        assert bytes_in_kernel(file.fileno()) == 0

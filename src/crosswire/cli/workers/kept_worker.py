@@ -1,4 +1,4 @@
-"""Slots of workers, which a supervisor keeps filled."""
+"""A worker that the supervisor keeps running."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class WorkerExit(NamedTuple):
     refusal: StartRefused | None = None
 
 
-class Slot:
-    """Slot of a worker: starts it, and again whenever it ends, until the slot is stopped.
+class KeptWorker:
+    """A worker that is kept running: started, and started again whenever it ends, until it is stopped.
 
     Args:
         assignment: configuration of the worker.
@@ -90,7 +90,7 @@ class Slot:
             self._process = process = await WorkerProcess.start(self._assignment, self._handle_report)
         except OSError as error:
             return WorkerExit(f"can't be started: {error}")
-        if self._signal is not None:  # the slot was stopped while the process was started
+        if self._signal is not None:  # it was stopped while the process was started
             self._signal_process(process, self._signal)
         code = await process.ended()
         self._process = None

@@ -12,7 +12,7 @@ if sys.platform != "win32":
 _COUNT = struct.Struct("i")
 
 
-def send_queue_size(descriptor: int) -> int:
+def bytes_in_kernel(descriptor: int) -> int:
     """Return the bytes that were written to a socket and that the peer's kernel has not confirmed.
 
     See tcp(7), SIOCOUTQ. The result is 0 where the platform can't tell.
