@@ -1,4 +1,4 @@
-"""The server that the TypeScript client's tests talk to. Prints its port; ends when its standard input does.
+"""The server of the TypeScript client's tests. It prints its port, and ends with its standard input.
 
 Run: python -m tests.browser.server_program [PORT]
 """

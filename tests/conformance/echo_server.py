@@ -1,4 +1,4 @@
-"""A Crosswire server that sends every message back, for the Autobahn test suite to attack.
+"""A Crosswire server that echoes every message, for the Autobahn test suite.
 
 It prints ``PORT n`` when it listens, and runs until SIGINT or SIGTERM.
 """

@@ -1,4 +1,4 @@
-"""Finds a Python 2.7 and keeps a virtual environment with the Autobahn test suite, which runs on nothing newer."""
+"""Finds a Python 2.7 and makes a virtual environment for the Autobahn test suite, which needs that version."""
 
 from __future__ import annotations
 

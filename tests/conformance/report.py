@@ -1,4 +1,4 @@
-"""Reads what wstest reports and tells it: as a table for the terminal and as a page for the documentation."""
+"""Reads the results of wstest; makes a table for the terminal and a page for the documentation."""
 
 from __future__ import annotations
 

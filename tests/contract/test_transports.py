@@ -1,4 +1,4 @@
-"""The contract of transports, kept by picows over TCP, TLS and a Unix socket, in memory, and without frames."""
+"""The contract of transports: picows over TCP, TLS and a Unix socket, in memory, and without frames."""
 
 from __future__ import annotations
 

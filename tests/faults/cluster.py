@@ -14,9 +14,10 @@ from tests.faults.programs import Program
 from tests.faults.workload import NODES, Workload, node_name
 
 REDIS = 2
-_QUIET = 3.0
-"""Seconds without any message after which none will come: longer than messages are held back for missing ones."""
-_POLL = 0.1
+_QUIET_TIME = 3.0
+"""Seconds without a message after which no more will come; messages wait less long for missing ones."""
+_POLL_INTERVAL = 0.1
+"""Seconds between two looks at the logs."""
 
 
 class Cluster:
@@ -67,13 +68,13 @@ class Cluster:
         await asyncio.gather(*[node.ask("pause", "paused") for node in self.nodes if not node.killed])
         loop = asyncio.get_running_loop()
         expected, before, quiet_since = self.expected(), -1, loop.time()
-        while loop.time() - quiet_since < _QUIET:
+        while loop.time() - quiet_since < _QUIET_TIME:
             count = (await self.load.ask("count", "count"))["count"]
             if count == expected:
                 return
             if count != before:
                 before, quiet_since = count, loop.time()
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(_POLL_INTERVAL)
 
     async def finish(self) -> list[int]:
         """Ask for the last reports and let all processes end. Return which clients had lost their connection."""

@@ -1,4 +1,4 @@
-"""The commands that a program of a run is given."""
+"""The commands to a program of a run, from its standard input."""
 
 from __future__ import annotations
 

@@ -21,8 +21,10 @@ from tests.faults.lines import stdin_lines
 from tests.faults.logs import RECEIVED
 from tests.faults.workload import Workload, user
 
-_AT_ONCE = 20
-_PATIENCE = 20.0
+_CONCURRENT_CONNECTS = 20
+"""Clients that connect at the same time."""
+_CONNECT_TIMEOUT = 20.0
+"""Seconds in which a client must connect and join its room."""
 
 
 class _Frame(msgspec.Struct):
@@ -78,17 +80,19 @@ class Client(WSListener):  # type: ignore[misc,unused-ignore]  # it is compiled
 async def connect(client: int, port: int, room: int, log: Log) -> WSTransport:
     """Connect a client, and return when it is in its room."""
     url = f"ws://127.0.0.1:{port}/?id={user(client)}"
-    transport, listener = await ws_connect(lambda: Client(client, log), url, websocket_handshake_timeout=_PATIENCE)
+    transport, listener = await ws_connect(
+        lambda: Client(client, log), url, websocket_handshake_timeout=_CONNECT_TIMEOUT
+    )
     assert isinstance(listener, Client)
     call = {"event": "join", "payload": str(room), "callbackId": "1"}
     transport.send(WSMsgType.TEXT, msgspec.json.encode(call))
-    await asyncio.wait_for(listener.joined, _PATIENCE)
+    await asyncio.wait_for(listener.joined, _CONNECT_TIMEOUT)
     return transport
 
 
 async def connect_all(workload: Workload, ports: list[int], log: Log) -> list[WSTransport]:
     """Connect all clients, some at a time."""
-    free = asyncio.Semaphore(_AT_ONCE)
+    free = asyncio.Semaphore(_CONCURRENT_CONNECTS)
 
     async def one(client: int) -> WSTransport:
         async with free:

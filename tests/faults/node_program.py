@@ -23,9 +23,10 @@ from tests.faults.lines import stdin_lines
 from tests.faults.logs import PUBLISHED
 from tests.faults.workload import NODES, ROOM, Workload, node_name, user
 
-_TICK = 0.01
-_STALLED = 0.5
-"""Seconds of standing still that are not made up for with a burst of messages."""
+_TICK_INTERVAL = 0.01
+"""Seconds between two rounds of publishing."""
+_STALL_TIME = 0.5
+"""Seconds of a standstill after which the missed messages are not published in a burst."""
 
 
 def print_line(what: str, **more: Any) -> None:
@@ -69,9 +70,9 @@ class Publisher:
         loop = asyncio.get_running_loop()
         began, said = loop.time(), 0
         while True:
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_TICK_INTERVAL)
             due = int((loop.time() - began) * self._rate)
-            if due - said > _STALLED * self._rate:
+            if due - said > _STALL_TIME * self._rate:
                 began, said = loop.time(), 0
                 continue
             self._say(due - said)

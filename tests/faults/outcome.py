@@ -14,16 +14,16 @@ from tests.faults.logs import Arrivals
 from tests.faults.scenarios import Scenario
 from tests.faults.workload import NODES, node_name
 
-LATE = 1.0
-"""Seconds after which a message is late: many times what it takes as a rule."""
-RECOVERY = 3.0
-"""Seconds after the end of a fault within which everything flows again."""
-NOTICE = 3.0
-"""Seconds within which the others notice that a node is gone."""
+LATE_AFTER = 1.0
+"""Seconds after which a message is late: many times its usual delay."""
+RECOVERY_TIMEOUT = 3.0
+"""Seconds after the end of a fault within which all messages must arrive in time again."""
+NOTICE_TIMEOUT = 3.0
+"""Seconds within which the others must notice that a node is gone."""
 _SLACK = 1.5
 """Seconds more that a busy machine may take for either."""
-_DYING = 1.0
-"""Seconds before its death of which a node's last messages may be lost with it: they had not left the process."""
+_FINAL_TIME = 1.0
+"""Seconds before the death of a node in which published messages may be lost, as they had not left the process."""
 
 
 class Outcome(msgspec.Struct):
@@ -126,7 +126,7 @@ class Judge:
         outcome.reordered += finding.reordered
         outcome.unknown += finding.unknown
         self._judge_missing(client, stream, finding)
-        took = delays(published, came.numbers, came.times, LATE)
+        took = delays(published, came.numbers, came.times, LATE_AFTER)
         outcome.longest = max(outcome.longest, took.longest)
         self._note_disruption(took.last_late, *[each.last for each in finding.missing if not self._died(stream, each)])
 
@@ -145,7 +145,7 @@ class Judge:
         """Whether messages died with their node, of which the others are told by ``on_leave``."""
         killed = self._scenario.victim is not None and not self._scenario.returns
         from_victim = self._cluster.workload.origin(stream) == self._scenario.victim
-        return killed and from_victim and is_tail(missing, self._began, _DYING)
+        return killed and from_victim and is_tail(missing, self._began, _FINAL_TIME)
 
     def _note_disruption(self, *moments: float) -> None:
         """Take note of messages published then that were late or lost."""
@@ -204,9 +204,9 @@ class Judge:
             if count:
                 yield f"{count} {what}"
         limits: list[tuple[str, float | None, float]] = [
-            ("everything flows again", outcome.recovered, RECOVERY),
-            ("the node's end is noticed", outcome.noticed, NOTICE),
-            ("its return is noticed", outcome.returned, RECOVERY),
+            ("everything flows again", outcome.recovered, RECOVERY_TIMEOUT),
+            ("the node's end is noticed", outcome.noticed, NOTICE_TIMEOUT),
+            ("its return is noticed", outcome.returned, RECOVERY_TIMEOUT),
         ]
         for what, measured, limit in limits:
             if measured is not None and measured > limit + _SLACK:

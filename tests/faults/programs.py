@@ -1,4 +1,4 @@
-"""Processes of a run, as the test sees them: what they say, and what can be done to them."""
+"""Processes of a run, as the test controls them."""
 
 from __future__ import annotations
 

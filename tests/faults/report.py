@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tests.faults.outcome import LATE, NOTICE, RECOVERY, Outcome
+from tests.faults.outcome import LATE_AFTER, NOTICE_TIMEOUT, RECOVERY_TIMEOUT, Outcome
 from tests.faults.scenarios import SCENARIOS, SHORT, Length
 from tests.faults.workload import NODES
 
@@ -43,7 +43,7 @@ def page(outcomes: Sequence[Outcome], length: Length, date: str, machine: Mappin
         f"- {outcome.scenario}, {outcome.delivery}: {problem}" for outcome in outcomes for problem in outcome.problems
     )
     parts += [f"What did not hold:\n\n{problems}\n"] if problems else []
-    parts += [_READING.format(late=LATE), _how(length), _made_on(machine)]
+    parts += [_READING.format(late=LATE_AFTER), _how(length), _made_on(machine)]
     return "\n".join(parts)
 
 
@@ -98,6 +98,7 @@ def _faults() -> str:
 
 def _promises() -> str:
     lossless = ", ".join(each.name for each in SCENARIOS if each.lossless)
+    recovery, notice = RECOVERY_TIMEOUT, NOTICE_TIMEOUT
     return f"""\
 ## What must hold
 
@@ -109,7 +110,7 @@ For every client whose server lives on:
   counted in `gaps`. What a server had not handed to its sockets when it was killed dies with it; of that the others are
   told by `on_leave`.
 - It keeps its connection.
-- {RECOVERY:g} s after the end of the fault, everything flows as before. The others know within {NOTICE:g} s that a
+- {recovery:g} s after the end of the fault, everything flows as before. The others know within {notice:g} s that a
   server is gone, and take it in again when it is back. None that lives is taken for dead.
 """
 

@@ -1,4 +1,4 @@
-"""The faults: what is done to which process, and what must hold all the same."""
+"""The faults: the process and the action, and what must hold in spite of it."""
 
 from __future__ import annotations
 

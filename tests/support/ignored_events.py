@@ -1,4 +1,4 @@
-"""The callbacks of a port, for tests that are about something else."""
+"""Callbacks of a port for tests that need none of them."""
 
 from __future__ import annotations
 

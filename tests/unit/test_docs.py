@@ -1,4 +1,4 @@
-"""README.md, docs/ and the other pages: links lead somewhere, code is code, and the two READMEs say the same."""
+"""README.md, docs/ and the other pages: links work, code compiles, and the two READMEs agree."""
 
 from __future__ import annotations
 

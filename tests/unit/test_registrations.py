@@ -1,4 +1,4 @@
-"""Registrations that are right and some that can't be: at runtime, and for type checkers.
+"""Right and wrong registrations of handlers, at runtime and for type checkers.
 
 `make lint` has mypy and pyright check this file, and both complain of a `type: ignore` that is not needed: so each line
 with one is refused by both, and each other accepted.

@@ -11,12 +11,12 @@ from crosswire import Client
 from crosswire.types import Close
 from tests.integration.cli.program import WAIT_TIMEOUT
 
-_MOST = 64
-"""Connections to try until every worker has one: the kernel spreads them by their ports, as good as at random."""
+_MAX_ATTEMPTS = 64
+"""Connections to try until every worker has one, as the kernel distributes them by their ports."""
 
 
 class Guest:
-    """A client that keeps what it hears, and does not come back once it is closed."""
+    """A client that keeps its events, and does not reconnect."""
 
     def __init__(self, port: int, user: str) -> None:
         self.client = Client(
@@ -72,11 +72,11 @@ async def guests_of_all(port: int, workers: Collection[str], user: str = "guest"
     """A client of each worker, by the worker's name; there may be more clients than these."""
     async with AsyncExitStack() as stack:
         found: dict[str, Guest] = {}
-        for number in range(_MOST):
+        for number in range(_MAX_ATTEMPTS):
             one = await stack.enter_async_context(guest(port, f"{user}-{number}"))
             if one.worker not in found:
                 found[one.worker] = one
             if set(workers) <= set(found):
                 yield found
                 return
-        raise AssertionError(f"no connection out of {_MOST} came to one of {workers}: {found}")
+        raise AssertionError(f"no connection out of {_MAX_ATTEMPTS} came to one of {workers}: {found}")

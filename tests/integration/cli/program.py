@@ -1,4 +1,4 @@
-"""Runs the program ``crosswire`` as its user would."""
+"""Runs the program ``crosswire`` as a user does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose an embedded Valkey is: applications in folders of their own, in processes of their own."""
+"""The embedded Valkey of an application: folders and names, in processes of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``crosswire serve``: what becomes of its workers."""
+"""``crosswire serve``, and its workers."""
 
 from __future__ import annotations
 

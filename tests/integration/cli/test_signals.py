@@ -17,7 +17,7 @@ from tests.integration.cli.program import serving
 from tests.support.running_program import RunningProgram
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
-SOON = 10.0
+EXIT_TIMEOUT = 10.0
 """Seconds for what takes a part of one, on a machine that is busy."""
 
 SIGNALS = pytest.mark.parametrize("number", [INT, TERM])
@@ -33,7 +33,7 @@ def hanging(what: str, hook: str, *words: str, **environment: str) -> Iterator[R
 def exit_code_soon(served: RunningProgram) -> int:
     began = time.monotonic()
     code = served.wait()
-    assert time.monotonic() - began < SOON, served.output
+    assert time.monotonic() - began < EXIT_TIMEOUT, served.output
     return code
 
 
@@ -65,7 +65,7 @@ def test_the_first_signal_releases_an_embedded_redis() -> None:
         served.wait_for("web-1 hangs in on_start")
         served.signal(INT)
         assert exit_code_soon(served) == 0
-        deadline = time.monotonic() + SOON
+        deadline = time.monotonic() + EXIT_TIMEOUT
         while list(Path(directory).rglob("redis.sock")):
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A server of the client protocol that does what a test tells it, also what no server should."""
+"""A server of the client protocol that a test controls; it can break the protocol too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connected means let in: against servers of ours, and others."""
+"""A client is connected once it is let in, by a server that sends ``$ready`` or one that does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client, and the event loops it is used in."""
+"""A client in several event loops and threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node in a process of its own, to be killed and stopped: ``python -m ... NAME URL PREFIX``."""
+"""A node in a process of its own, which tests kill and stop: ``python -m ... NAME URL PREFIX``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from crosswire import Node, Redis
 from crosswire.testing.redis_process import RedisProcess
 
-_END = 10.0
+_EXIT_TIMEOUT = 10.0
 
 
 class Program:
@@ -42,7 +42,7 @@ def program(name: str, redis: RedisProcess, bus: Redis) -> Iterator[Program]:
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(_END)
+        process.wait(_EXIT_TIMEOUT)
 
 
 def main(name: str, url: str, prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""The original's recorded traffic, and what is needed to play its part on a Redis."""
+"""The recorded traffic of the original, and helpers to play its part on a Redis."""
 
 from __future__ import annotations
 

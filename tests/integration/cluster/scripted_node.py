@@ -1,4 +1,4 @@
-"""A member of the cluster that does nothing but what a test tells it."""
+"""A member of the cluster that a test controls."""
 
 from __future__ import annotations
 

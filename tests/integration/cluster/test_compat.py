@@ -1,4 +1,4 @@
-"""Servers of ours among original ones: what the recorded traffic does not show."""
+"""Crosswire servers among original ones, beyond the recorded traffic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same calls as those that were recorded: we publish what the original published, and understand what it did."""
+"""The recorded calls again: Crosswire publishes the same messages, and understands those of the original."""
 
 from __future__ import annotations
 

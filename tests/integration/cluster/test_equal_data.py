@@ -1,4 +1,4 @@
-"""Every client of a format gets the same value of a message: whoever sent it, how, and whenever the client came."""
+"""Every client of a format gets equal data of a message, whoever sent it and whenever the client connected."""
 
 from __future__ import annotations
 

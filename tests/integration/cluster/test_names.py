@@ -1,4 +1,4 @@
-"""A name belongs to one living node, and finding that out disturbs nobody else."""
+"""A name belongs to one living node, and a refused start is not announced."""
 
 from __future__ import annotations
 

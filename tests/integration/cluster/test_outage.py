@@ -1,4 +1,4 @@
-"""No Redis can be reached: what goes on, what waits, what fails, and how it ends."""
+"""An outage of all Redis: local delivery, waiting messages, errors, and the recovery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import RecordingHandler, client, make_server, running, running_nodes
 from tests.support.aio import wait_until
 
-RECOVERY = 2.0
+RECOVERY_TIMEOUT = 2.0
 """Seconds after the return of a Redis within which all works again."""
 _SLACK = 2.0
 
@@ -181,7 +181,7 @@ async def test_everything_works_again_soon_after_the_outage(redis: RedisProcess)
             except BusUnavailable:
                 await asyncio.sleep(0.01)
         await wait_until(lambda: all(status.healthy for status in b.cluster.redis.status()))
-        assert loop.time() - began < RECOVERY + _SLACK
+        assert loop.time() - began < RECOVERY_TIMEOUT + _SLACK
         for room in ("r", "joined meanwhile"):
             a.room("chat", room).send(room)
             await peer.receive(room)
@@ -260,5 +260,5 @@ async def test_a_redis_that_hangs_for_longer_than_a_node_may_be_silent_costs_no_
         began = loop.time()
         await wait_until(lambda: all(status.healthy for node in (a, b) for status in node.redis.status()))
         assert await a.call("b", "x") == "again"
-        assert loop.time() - began < RECOVERY + _SLACK
+        assert loop.time() - began < RECOVERY_TIMEOUT + _SLACK
         assert left == []

@@ -14,7 +14,7 @@ from tests.integration.cluster.support import DETECTION_TIMEOUT, running_nodes
 from tests.integration.cluster.test_membership import Changes
 from tests.support.aio import wait_until
 
-START = 15.0
+START_TIMEOUT = 15.0
 """Seconds for a process to start, on a machine that has other things to do."""
 
 
@@ -25,7 +25,7 @@ async def test_a_killed_node_is_detected_and_its_successor_takes_the_name(
         changes = Changes(a)
         loop = asyncio.get_running_loop()
         with program("b", redis_process, redis_bus) as b:
-            await wait_until(lambda: changes.told == ["+b"], START)
+            await wait_until(lambda: changes.told == ["+b"], START_TIMEOUT)
             assert await a.call("b", "echo", 1) == ["b", 1]
             call = asyncio.create_task(a.call("b", "hang", timeout=60))
             gathering = asyncio.create_task(a.gather("hang", to="b", timeout=60))
@@ -39,10 +39,10 @@ async def test_a_killed_node_is_detected_and_its_successor_takes_the_name(
             assert changes.told == ["+b", "-b timeout"]
             changes.told.clear()
         with program("b", redis_process, redis_bus) as first:
-            await wait_until(lambda: changes.told == ["+b"], START)
+            await wait_until(lambda: changes.told == ["+b"], START_TIMEOUT)
             first.signal(signal.SIGKILL)
             with program("b", redis_process, redis_bus):
-                await wait_until(lambda: changes.told.count("+b") == 2, START)
+                await wait_until(lambda: changes.told.count("+b") == 2, START_TIMEOUT)
                 assert changes.told[1] in ("-b replaced", "-b timeout")
                 assert await a.call("b", "nodes") == ["b", "a"]
 
@@ -52,7 +52,7 @@ async def test_a_frozen_node_is_detected_and_comes_back(redis_bus: Redis, redis_
         changes = Changes(a)
         loop = asyncio.get_running_loop()
         with program("b", redis_process, redis_bus) as b:
-            await wait_until(lambda: changes.told == ["+b"], START)
+            await wait_until(lambda: changes.told == ["+b"], START_TIMEOUT)
             began = loop.time()
             b.freeze()
             with pytest.raises(NodeGone):
@@ -70,7 +70,7 @@ async def test_a_frozen_node_that_lost_its_name_ends_when_it_wakes_up(
     async with running_nodes(redis_bus, "a") as (a,):
         changes = Changes(a)
         with program("b", redis_process, redis_bus) as old:
-            await wait_until(lambda: changes.told == ["+b"], START)
+            await wait_until(lambda: changes.told == ["+b"], START_TIMEOUT)
             old.freeze()
             async with running_nodes(redis_bus, "b") as (new,):
                 await wait_until(lambda: (b := a.nodes.get("b")) and b.incarnation == new.incarnation)
@@ -85,7 +85,7 @@ async def test_a_node_that_is_told_to_end_says_goodbye(redis_bus: Redis, redis_p
     async with running_nodes(redis_bus, "a") as (a,):
         changes = Changes(a)
         with program("b", redis_process, redis_bus) as b:
-            await wait_until(lambda: changes.told == ["+b"], START)
+            await wait_until(lambda: changes.told == ["+b"], START_TIMEOUT)
             b.signal(signal.SIGTERM)
             await wait_until(lambda: changes.told == ["+b", "-b goodbye"])
             await wait_until(lambda: b.ended() == 0)

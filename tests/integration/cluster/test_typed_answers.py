@@ -1,4 +1,4 @@
-"""``call``, ``gather`` and ``stream`` with ``type=``: answers become what was asked for, or are refused."""
+"""``call``, ``gather`` and ``stream`` with ``type=``: answers are converted, or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gives the examples a place of their own, and sees that none of their processes is left there."""
+"""A private directory for the examples, and a check that none of their processes is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs an example as its user would."""
+"""Runs an example as a user does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""examples/cross_server: its one command runs it for real, and each program does what it says."""
+"""examples/cross_server: its one command runs it, and each program does what its documentation says."""
 
 from __future__ import annotations
 

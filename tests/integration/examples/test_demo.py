@@ -1,4 +1,4 @@
-"""examples/demo: the chat of `make demo` lives, takes strangers in, survives the kill of a node, and ends cleanly."""
+"""examples/demo: the chat of `make demo` has visitors, survives the kill of a node, and ends cleanly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""examples/single_server: both programs do what they say, in the way a user starts them."""
+"""examples/single_server: both programs do what their documentation says, started as by a user."""
 
 from __future__ import annotations
 

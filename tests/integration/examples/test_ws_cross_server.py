@@ -1,4 +1,4 @@
-"""examples/ws_cross_server: its one command runs five servers and fifty clients for real, and checks who got what."""
+"""examples/ws_cross_server: its one command runs five servers and fifty clients, and checks the recipients."""
 
 from __future__ import annotations
 

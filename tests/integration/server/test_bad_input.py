@@ -1,4 +1,4 @@
-"""Whatever a client sends: nothing is dispatched that should not be, a call gets an error, the connection stays."""
+"""Bad input of a client: it is not dispatched, a call gets an error, and the connection stays."""
 
 from __future__ import annotations
 

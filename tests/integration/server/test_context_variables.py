@@ -1,4 +1,4 @@
-"""A handler starts with the context variables of its connection, and what it sets is nobody else's."""
+"""A handler starts with the context variables of its connection, and changes only its own."""
 
 from __future__ import annotations
 

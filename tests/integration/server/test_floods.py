@@ -1,4 +1,4 @@
-"""Floods of bad input: few log records, no more memory; and what is never logged."""
+"""Floods of bad input: few log records, flat memory, and no secrets in the log."""
 
 from __future__ import annotations
 

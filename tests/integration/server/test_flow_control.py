@@ -1,4 +1,4 @@
-"""Much data, slow readers, and order."""
+"""Large data, slow readers, and the order of messages."""
 
 from __future__ import annotations
 

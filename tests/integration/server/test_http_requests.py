@@ -1,4 +1,4 @@
-"""Requests that are no WebSocket's, byte by byte: over TCP, TLS and a Unix socket."""
+"""HTTP requests without an upgrade, byte by byte: over TCP, TLS and a Unix socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages to the same recipients are joined within a turn of the event loop; nobody may be able to tell."""
+"""Messages to the same recipients are joined within a turn of the event loop, in order."""
 
 from __future__ import annotations
 

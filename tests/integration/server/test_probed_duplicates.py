@@ -1,4 +1,4 @@
-"""With duplicates="refuse" a user's older connection keeps a newer one out only while its peer is alive."""
+"""With duplicates="refuse" an older connection of a user keeps a newer one out only while its peer is alive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients behind proxies: what the server makes of the proxies' word, over sockets."""
+"""Clients behind proxies: addresses and schemes from headers and the PROXY protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that asks for it is told when it is let in; others are told nothing that the original does not say."""
+"""A client that supports it gets ``$ready`` when it is let in; others get only what the original sends."""
 
 from __future__ import annotations
 

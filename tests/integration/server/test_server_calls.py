@@ -1,4 +1,4 @@
-"""The server asks: ``socket.call`` and ``audience.gather``."""
+"""Calls of the server: ``socket.call`` and ``audience.gather``."""
 
 from __future__ import annotations
 

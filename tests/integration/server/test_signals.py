@@ -15,7 +15,7 @@ from crosswire.testing.redis_process import RedisProcess
 from tests.support.running_program import RunningProgram
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
-SOON = 10.0
+EXIT_TIMEOUT = 10.0
 """Seconds for what takes a part of one, on a machine that is busy."""
 
 PROGRAM = """
@@ -155,7 +155,7 @@ def exit_code_soon(watched: RunningProgram) -> int:
     """Wait for its end, which must not take long, and return the exit code."""
     began = time.monotonic()
     code = watched.wait()
-    assert time.monotonic() - began < SOON, watched.output
+    assert time.monotonic() - began < EXIT_TIMEOUT, watched.output
     return code
 
 

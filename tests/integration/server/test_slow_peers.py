@@ -1,4 +1,4 @@
-"""Peers on slow lines: what is long on its way is no silence."""
+"""Peers on slow lines: a slow transfer is a sign of life."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.support.aio import wait_until
 
 Place = Callable[[Server, Path], AbstractAsyncContextManager[RawPeer]]
 
-IMPATIENT = Heartbeat(interval=0.3, timeout=0.6)
-LONG = 2.5
-"""Seconds on the way: several times the patience."""
+SHORT_HEARTBEAT = Heartbeat(interval=0.3, timeout=0.6)
+TRANSFER_TIME = 2.5
+"""Seconds of a transfer: several times the timeout of the heartbeat."""
 
 
 @asynccontextmanager
@@ -62,19 +62,19 @@ def as_pings(_step: int) -> bytes:
 async def test_a_slow_upload_is_a_sign_of_life_until_it_stalls(
     place: Place, part: Callable[[int], bytes], tmp_path: Path
 ) -> None:
-    server = make_server(heartbeat=IMPATIENT, **({"host": f"unix:{tmp_path}/s"} if place is unix else {}))
+    server = make_server(heartbeat=SHORT_HEARTBEAT, **({"host": f"unix:{tmp_path}/s"} if place is unix else {}))
     recorder = HookRecorder(server)
     async with server, place(server, tmp_path) as peer:
         for step in range(50):
             peer.writer.write(part(step))
-            await asyncio.sleep(LONG / 50)
+            await asyncio.sleep(TRANSFER_TIME / 50)
         assert not recorder.closes
         await wait_until(lambda: recorder.closes)
         assert recorder.closes[0][1].code == 1006
 
 
 async def test_a_slow_download_is_a_sign_of_life_until_it_stalls() -> None:
-    server = make_server(heartbeat=IMPATIENT)
+    server = make_server(heartbeat=SHORT_HEARTBEAT)
     recorder = HookRecorder(server)
     async with server, raw_connect(server, "1", receive_buffer=4096) as peer:
         socket: Socket = recorder.connected[0]
@@ -82,7 +82,7 @@ async def test_a_slow_download_is_a_sign_of_life_until_it_stalls() -> None:
             socket.send("part", "x" * 65_000)
         for _ in range(50):
             await peer.reader.read(10_000)
-            await asyncio.sleep(LONG / 50)
+            await asyncio.sleep(TRANSFER_TIME / 50)
         assert not recorder.closes
         await wait_until(lambda: recorder.closes)
         assert recorder.closes[0][1].code == 1006

@@ -1,4 +1,4 @@
-"""Recorded traffic of the original: its clients' frames are accepted, and ours are the same bytes."""
+"""Recorded traffic of the original: frames of its clients are accepted, and those of Crosswire are the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server, a proxy before it and its clients, for the tests of the proxy."""
+"""A server behind a proxy, and its clients, for tests of the proxy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 
-DEADLINE = 10
-TOO_MUCH = 64 * 1024 * 1024
+WAIT_TIMEOUT = 10
+MAX_BUFFERED = 64 * 1024 * 1024
 """Bytes that no buffers on the way take."""
 
 
@@ -26,11 +26,11 @@ class Peer:
         self.writer.write(data)
 
     async def receive(self, size: int) -> bytes:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             return await self.reader.readexactly(size)
 
     async def rest(self) -> bytes:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             return await self.reader.read()
 
     async def is_reset(self) -> bool:
@@ -59,7 +59,7 @@ class ProxiedServer:
         self._peers: list[Peer] = []
 
     async def client(self) -> Peer:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             peer = Peer(*await asyncio.open_connection("127.0.0.1", self.proxy.port))
         self._peers.append(peer)
         return peer
@@ -67,7 +67,7 @@ class ProxiedServer:
     async def pair(self) -> tuple[Peer, Peer, ProxiedConnection]:
         """Connect a client; return it, the server's end, and the proxied connection between them."""
         client = await self.client()
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             server = await self.arrived.get()
         return client, server, self.proxy.links[-1]
 
@@ -101,6 +101,6 @@ async def send_until_stuck(sender: Peer) -> int:
     while sender.waiting == 0:
         sender.send(bytes(1024 * 1024))
         sent += 1024 * 1024
-        assert sent < TOO_MUCH, "something takes all that is sent"
+        assert sent < MAX_BUFFERED, "something takes all that is sent"
         await asyncio.sleep(0)
     return sent

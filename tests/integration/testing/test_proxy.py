@@ -10,7 +10,7 @@ import pytest
 from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 from crosswire.testing.recording import eventually
 from crosswire.testing.redis_process import RedisProcess
-from tests.integration.testing.proxied_server import DEADLINE, Peer, proxied_server, send_until_stuck
+from tests.integration.testing.proxied_server import WAIT_TIMEOUT, Peer, proxied_server, send_until_stuck
 
 # Without faults
 
@@ -150,7 +150,7 @@ async def test_links_in_any_state_are_closed_at_the_end() -> None:
             pairs.append((client, server))
         await proxied.client()  # perhaps not yet connected to the server
         proxy = proxied.proxy
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await proxy.__aexit__()
         assert not proxy.links
         for client, server in pairs:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from crosswire.testing.recording import eventually
-from tests.integration.testing.proxied_server import DEADLINE, proxied_server, send_until_stuck
+from tests.integration.testing.proxied_server import WAIT_TIMEOUT, proxied_server, send_until_stuck
 
 # Black holes
 
@@ -19,7 +19,7 @@ async def test_a_black_hole_discards_all_bytes_and_keeps_connections_open() -> N
         size = 32 * 1024 * 1024
         for sender in (client, server):
             sender.send(bytes(size))
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await client.writer.drain()
             await server.writer.drain()
         await eventually(lambda: link.bytes_lost == 2 * size, "all is lost")

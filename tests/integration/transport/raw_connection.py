@@ -14,7 +14,7 @@ from crosswire.core.frame_reader import Frame, FrameReader
 from crosswire.core.frames import Opcode
 from crosswire.testing.socket_peer import upgrade_request
 
-DEADLINE = 10
+WAIT_TIMEOUT = 10
 _NO_HEARTBEAT = Heartbeat(interval=3600, timeout=3600, text="\0")
 
 
@@ -46,7 +46,7 @@ class RawConnection:
         return self
 
     async def drain(self) -> None:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await self._writer.drain()
 
     async def upgrade(self, more: bytes = b"") -> None:
@@ -55,19 +55,19 @@ class RawConnection:
         assert head == b"HTTP/1.1 101 Switching Protocols", head
 
     async def read_until(self, end: bytes) -> bytes:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             return await self._reader.readuntil(end)
 
     async def read_all(self) -> bytes:
         """Read to the end of the connection; raises ConnectionResetError if it was no orderly end."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             return await self._reader.read()
 
     async def size_of_rest(self) -> int:
         """Read to the end of the connection, orderly or not; return how many bytes came."""
         size = 0
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 while data := await self._reader.read(65536):
                     size += len(data)
         except ConnectionResetError:

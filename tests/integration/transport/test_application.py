@@ -1,4 +1,4 @@
-"""``crosswire.testing.connect``: an application's tests without sockets."""
+"""``crosswire.testing.connect``: tests of an application without sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corners of RFC 6455, byte by byte, against a server."""
+"""RFC 6455, byte by byte, against a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client without a network: the test is its server."""
+"""A client whose server is the test, without a network."""
 
 from __future__ import annotations
 

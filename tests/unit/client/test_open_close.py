@@ -1,4 +1,4 @@
-"""Openings and closes are told in turn, whatever awaits and whoever closes when."""
+"""``on_open`` and ``on_close`` alternate, whatever their handlers await."""
 
 from __future__ import annotations
 

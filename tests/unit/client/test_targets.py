@@ -1,4 +1,4 @@
-"""Parameters and headers that are made anew for each attempt."""
+"""``params`` and ``headers`` that are functions are called for each attempt."""
 
 from __future__ import annotations
 

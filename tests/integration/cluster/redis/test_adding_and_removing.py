@@ -30,9 +30,9 @@ def two() -> Iterator[RedisProcess]:
         yield process
 
 
-FEW = 20
-"""Fewer are only the first probes of the ports, of a bus that makes no others while the test lasts."""
-SOME = 100
+MAX_PROBES = 20
+"""More messages on a Redis than this are not only probes."""
+MESSAGES = 100
 """What ``talk`` says on one channel. How many channels a Redis has depends on its port, by the hash: at least one."""
 
 
@@ -42,7 +42,7 @@ def published(redis: RedisProcess) -> int:
     return int(found[0].split("calls=")[1].split(",")[0]) if found else 0
 
 
-async def talk(a: RedisMember, b: RedisMember, count: int = SOME) -> None:
+async def talk(a: RedisMember, b: RedisMember, count: int = MESSAGES) -> None:
     """Publish on all channels, and see that it arrives in order."""
     b.received.clear()
     for number in range(count):
@@ -63,12 +63,12 @@ async def test_an_added_redis_is_published_on_once_all_members_have_it(one: Redi
         assert a.redis.urls == [one.url, two.url]
         assert len(a.port.paths) == 2
         await talk(a, b)
-        assert published(two) < FEW
+        assert published(two) < MAX_PROBES
         await b.redis.add(two.url)
         assert all(b.port.is_listening(channel) for channel in CHANNELS)
         a.port.use_paths(b.port.paths)
         await talk(a, b)
-        assert published(two) >= SOME
+        assert published(two) >= MESSAGES
         assert a.gaps == b.gaps == []
         assert a.times("paths changed") == 2
 
@@ -125,17 +125,17 @@ async def test_a_retired_redis_is_only_listened_on(one: RedisProcess, two: Redis
         await talk(a, b)
         a.port.announce(CHANNELS[0], b"100")
         await wait_until(lambda: b.numbers(CHANNELS[0])[-1] == 100)
-        assert published(two) - before < FEW
+        assert published(two) - before < MAX_PROBES
         b.received.clear()
         for channel in CHANNELS:
             b.port.publish(channel, b"x")
         await a.listen(*CHANNELS)
         await talk(b, a)
-        assert published(two) - before >= SOME
+        assert published(two) - before >= MESSAGES
         await a.redis.add(two.url)
         before = published(two)
         await talk(a, b)
-        assert published(two) - before >= SOME
+        assert published(two) - before >= MESSAGES
 
 
 async def test_removing_a_redis_loses_no_message(one: RedisProcess, two: RedisProcess) -> None:

@@ -1,4 +1,4 @@
-"""A Redis' name has several addresses, and not all of them work."""
+"""A host name of a Redis with several addresses, some of which don't work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``redis="embedded"``, as a bus uses it."""
+"""A bus with ``redis="embedded"``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom a Redis lets in, over what, and what is said of those it does not."""
+"""Logins to a Redis, and the errors of refused ones."""
 
 from __future__ import annotations
 

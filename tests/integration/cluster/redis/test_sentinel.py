@@ -1,4 +1,4 @@
-"""A Redis whose place sentinels know: found at every connect, and again after a failover."""
+"""A Redis behind sentinels: found at every connect, and again after a failover."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.cluster.support import client, make_server, running
 from tests.support.aio import wait_until
 
 SECRET = "s3cr3t p@ss/w?rd,1"
-FAILOVER = 40.0
+FAILOVER_TIMEOUT = 40.0
 """Seconds that a failover may take on a busy machine; it takes two."""
 
 
@@ -62,7 +62,7 @@ async def test_after_a_failover_the_new_master_is_found(
             for number in range(1, 6):  # they wait, as while a Redis is away that comes back
                 one.room("chat", "r").send("x", number)
                 worker.user("1").send("y", number)
-            await wait_until(lambda: all(node.redis.status()[0].healthy for node in nodes), FAILOVER)
+            await wait_until(lambda: all(node.redis.status()[0].healthy for node in nodes), FAILOVER_TIMEOUT)
             assert killable_group.master is not master
             assert [(await peer.receive("x")).data for _ in range(5)] == [1, 2, 3, 4, 5]
             assert [(await peer.receive("y")).data for _ in range(5)] == [1, 2, 3, 4, 5]
@@ -80,10 +80,10 @@ async def test_a_master_that_hangs_and_comes_back_as_a_replica_is_not_used(killa
         master = killable_group.master
         master.pause()
         await wait_until(lambda: a.healthy == b.healthy == [False])
-        await wait_until(lambda: a.healthy == b.healthy == [True], FAILOVER)
+        await wait_until(lambda: a.healthy == b.healthy == [True], FAILOVER_TIMEOUT)
         master.resume()
         assert killable_group.master is not master
-        await wait_until(lambda: is_replica(master), FAILOVER)
+        await wait_until(lambda: is_replica(master), FAILOVER_TIMEOUT)
         await wait_until(lambda: a.healthy == b.healthy == [True])
         assert "crosswire" not in master.command("CLIENT", "LIST")
         a.port.publish(b"cw:test", b"x")

@@ -1,4 +1,4 @@
-"""A Redis at the other end of a link, that answers when the test wants it to."""
+"""A Redis at the other end of a link that answers when the test says so."""
 
 from __future__ import annotations
 
