@@ -23,4 +23,4 @@ class SessionView(Protocol):
     work: RunningHandlers
 
     def hold_if_full(self) -> None:
-        """Let messages wait while as many handlers are at work for the client as may be."""
+        """Let messages wait while the limit on running handlers is reached."""
