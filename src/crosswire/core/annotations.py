@@ -17,19 +17,19 @@ _UNRESOLVED = (NameError, AttributeError, SyntaxError, TypeError)
 
 
 def resolved(handler: Callable[..., Any], name: str, annotation: Any) -> Any:
-    """Return an annotation of a handler as an object, if it is a string.
+    """Return an annotation of a handler; if it is a string, evaluate it.
 
     Args:
-        handler: whose annotation it is.
-        name: of the parameter, or "return".
-        annotation: as it was found.
+        handler: the handler.
+        name: the name of the parameter, or "return".
+        annotation: the annotation in the handler's signature.
 
     Raises:
         NameError, AttributeError, SyntaxError, TypeError: it can't be resolved.
     """
     if not isinstance(annotation, str):
         return annotation
-    # This annotation alone: the others may use names that are imported for type checkers only.
+    # Only this annotation is evaluated: others may use names that are imported for type checkers only.
     wanted: Any = SimpleNamespace(__annotations__={name: annotation})
     return get_type_hints(wanted, *_names_around(handler), include_extras=True)[name]
 
@@ -100,7 +100,7 @@ def _names_around(handler: Callable[..., Any]) -> tuple[dict[str, Any], dict[str
 
 
 def _names_of_class(owner: object, found: dict[str, Any]) -> dict[str, Any]:
-    """Return what the class of a method defines and the module does not: types that its annotations may use."""
+    """Return the names that the class of a method defines and ``found`` lacks: its annotations may use them."""
     bases = getattr(owner if isinstance(owner, type) else type(owner), "__mro__", ())
     return {name: value for base in reversed(bases) for name, value in vars(base).items() if name not in found}
 
@@ -119,10 +119,10 @@ def _names_of_frames(functions: set[str], found: dict[str, Any]) -> dict[str, An
 
 
 def _names_of_closure(function: Any) -> dict[str, Any]:
-    """Return the names that a function uses from the functions around it, as far as they have values by now."""
+    """Return the variables of enclosing functions that a function uses, if they have a value yet."""
     names = {}
     if isinstance(function, FunctionType):
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            with suppress(ValueError):  # it has none yet
+            with suppress(ValueError):  # the variable has no value yet
                 names[name] = cell.cell_contents
     return names

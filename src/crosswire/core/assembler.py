@@ -42,10 +42,10 @@ class Assembler:
         return self._count > 0
 
     def begin(self, opcode: Opcode, payload: bytes, *, compressed: bool = False) -> None:
-        """Take the first fragment of a message that has more.
+        """Take the first fragment of a message that has more fragments.
 
         Raises:
-            ProtocolFailure: another message has not ended yet, or it is refused as in :meth:`add`.
+            ProtocolFailure: another message has not ended yet (1002), or as for :meth:`add`.
         """
         if self.active:
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a new message began inside a fragmented one")
@@ -56,7 +56,7 @@ class Assembler:
         self._take(payload, final=False)
 
     def add(self, payload: bytes, *, final: bool) -> str | bytes | None:
-        """Take a continuation; return the message when this ends it: text as str, anything else as bytes.
+        """Take a further fragment; return the message after its last one, text as str and anything else as bytes.
 
         Raises:
             ProtocolFailure: nothing had begun (1002), too many bytes or fragments (1009), or no UTF-8 (1007).

@@ -26,7 +26,7 @@ class ToUsers(msgspec.Struct, frozen=True, tag="users"):
 
     Attributes:
         users: their ids.
-        one: whether a single user was named, rather than a list that has one in it.
+        one: whether a single user was named, rather than a list with one user.
     """
 
     users: tuple[str, ...]
@@ -70,7 +70,7 @@ class Excluded(msgspec.Struct, frozen=True, gc=False):
 
 
 class Dispatcher(Protocol):
-    """Carries out what an audience is asked to do. Arguments have been checked."""
+    """Carries out the methods of audiences, which have checked the arguments."""
 
     def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
         """Send an event; raises ``InvalidPayload`` if the data can't be encoded."""
@@ -119,13 +119,13 @@ class Audience:
     def send(
         self, event: str, data: Any = None, *, exclude: Iterable[str | Excludable] = (), local: bool = False
     ) -> None:
-        """Send an event to all of them. Never waits.
+        """Send an event to all users of the audience. Never waits.
 
         Args:
             event: its name.
             data: anything with a JSON form: builtin types, dataclasses, msgspec Structs, datetimes, ...
             exclude: user ids (with all their connections) and single sockets that are left out.
-            local: only those connected to this server.
+            local: send only to users that are connected to this server.
 
         Raises:
             InvalidPayload: ``data`` has no JSON form.
@@ -142,7 +142,7 @@ class Audience:
     async def gather(
         self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING
     ) -> Replies[T]:
-        """Call all of them and wait for their answers, at most ``timeout`` seconds.
+        """Call all users of the audience and wait for their answers, at most ``timeout`` seconds.
 
         Args:
             event: its name.
@@ -161,7 +161,7 @@ class Audience:
         return await self._dispatcher.gather(self.target, require_event(event), data, require_timeout(timeout), kind)
 
     async def close(self, code: int = 1000, reason: str = "") -> Replies:
-        """Close all their connections with a WebSocket close code.
+        """Close all connections of these users with a WebSocket close code.
 
         Returns:
             How many connections each node closed, by its name.
@@ -254,7 +254,7 @@ def user_ids(users: Iterable[str], what: str) -> tuple[str, ...]:
 
 
 def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
-    """Sort what is excluded from a message into users and sockets; return None if there are none.
+    """Sort the items of ``exclude`` into users and sockets; return None if there are none.
 
     Raises:
         UsageError: it is a single string or socket, or something in it is neither a user id nor a socket.

@@ -1,4 +1,4 @@
-"""A hybrid logical clock: orders events on different machines, as far as anybody could know their order."""
+"""A hybrid logical clock: stamps that order events on different machines."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ seconds off, which must not matter; a minute means a wrong clock or a forged sta
 class HybridClock:
     """Source of stamps that grow with real time and never run behind a stamp that was received.
 
-    Nodes receive each other's stamps with every beat. So a stamp that is taken after another one was received is larger
-    than it, even if the machines' clocks disagree. Of two stamps that nobody could order, all nodes see the same one as
-    larger (after Kulkarni et al., Logical Physical Clocks, 2014, with the counter in the low bits of the time).
+    Nodes receive each other's stamps with every beat. A new stamp is larger than every stamp that was received before,
+    even if the machines' clocks disagree. All nodes agree which of two stamps is the larger (after Kulkarni et al.,
+    Logical Physical Clocks, 2014, with the counter in the low bits of the time).
 
     A stamp that is further ahead than :data:`MAX_DRIFT` is ignored: otherwise a single one would set the clocks of the
     whole cluster forward, for good. While a machine's clock is that wrong, what happens there counts as later than what

@@ -24,7 +24,7 @@ RESPONSE = "permessage-deflate; server_no_context_takeover; client_no_context_ta
 _ACCEPTABLE_PARAMETER = re.compile(
     r'(?:(?:server|client)_no_context_takeover|client_max_window_bits(?:\s*=\s*"?(?:[89]|1[0-5])"?)?)', re.ASCII
 )
-"""Parameters that an acceptable offer may have; one that is unknown, invalid or repeated spoils it (section 7.1)."""
+"""A parameter of an acceptable offer; with one that is unknown, invalid or repeated, it is declined (section 7.1)."""
 
 
 def offered(headers: Headers) -> bool:

@@ -1,7 +1,7 @@
 """The messages between nodes: MessagePack arrays that begin with their kind, and the header in front of them.
 
-Everything is checked when it is decoded, and nothing in it can run code: who can publish on the bus can at worst send
-messages, not take over a node.
+Messages are checked when they are decoded, and can't run code. So a stranger who can publish on the bus can send false
+messages, but can't take over a node.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from crosswire.errors import InvalidMessage, InvalidPayload
 
 _HEADER = struct.Struct("<B8sQQ")
 _VERSION = 1
-"""The version of headers and envelopes; nodes refuse messages of any other."""
+"""The version of headers and envelopes; nodes refuse messages of other versions."""
 HEADER_SIZE = _HEADER.size
 """Bytes of a header, at the beginning of a message."""
 ORIGIN_SIZE = 8
@@ -51,13 +51,13 @@ def unpack_header(message: bytes) -> tuple[bytes, int, int]:
 
 
 class ClientMessage(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c"):
-    """A message for clients: for which ones, the channel says.
+    """A message for clients, on the channel of a user, of a room, or of all clients.
 
     Attributes:
         json: the message as it is sent to clients.
         exclude: users who do not get it.
-        msgpack: the same as MessagePack, if a node has clients that want it.
-        exclude_sockets: single connections that do not get it.
+        msgpack: the message as MessagePack, if a node has clients that want MessagePack.
+        exclude_sockets: ids of single connections that do not get it.
     """
 
     json: bytes
@@ -72,7 +72,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):
     Attributes:
         incarnation: of the node.
         stamp: of the connection, taken when it came.
-        alive: whether its peer has just been heard. If so, other nodes believe it; else they ask the node to look.
+        alive: whether its peer has just shown a sign of life. Only then it keeps out a newer connection.
     """
 
     incarnation: str
@@ -89,7 +89,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="e"):
 
 
 class NodeRequest(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q"):
-    """An event that asks for an answer, on the channel of the asker's incarnation."""
+    """An event that is answered, on the channel of the incarnation that ``asker`` names."""
 
     sender: str
     asker: str
@@ -144,7 +144,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):
-    """The end of a node. Its beats with a smaller stamp were only late."""
+    """The message of a node that leaves. Beats of the node with a smaller stamp may arrive later, and mean nothing."""
 
     name: str
     incarnation: str
@@ -152,7 +152,14 @@ class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):
 
 
 class NameTaken(msgspec.Struct, frozen=True, array_like=True, tag="t"):
-    """The objection of a node whose name another uses; with ``replaced``, that it has taken over the other's name."""
+    """A message to a node that has no right to its name.
+
+    Attributes:
+        name: the name.
+        incarnation: the node that must give it up.
+        replaced: whether another node has taken over the name; False if the node has just started with a name that is
+            in use.
+    """
 
     name: str
     incarnation: str

@@ -19,7 +19,7 @@ class EncodedMessage(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         json: JSON text.
-        msgpack: the same as MessagePack, or None if no client was known to want that.
+        msgpack: the message as MessagePack; None if no client was known to want MessagePack.
     """
 
     json: bytes
@@ -58,7 +58,7 @@ class Push(Protocol):
     """Function that queues what a format has encoded for a connection of that format."""
 
     def __call__(self, encoded: Any, /) -> None:
-        """Queue it for the connection."""
+        """Queue an encoded message."""
 
 
 class Format(Protocol):
@@ -84,7 +84,7 @@ class Format(Protocol):
         """Return a message that is encoded as JSON, and perhaps as MessagePack, in this format.
 
         Raises:
-            InvalidPayload: it came as JSON that is none, and must be MessagePack.
+            InvalidPayload: it must be converted to MessagePack, and its JSON is invalid.
         """
         ...
 
@@ -98,7 +98,7 @@ class Format(Protocol):
         ...
 
     def join(self, encoded: Iterable[Any], /) -> Encoded:
-        """Return messages that were encoded one by one as one, to be pushed together."""
+        """Join messages that were encoded one by one, to push them together."""
         ...
 
 
@@ -136,7 +136,7 @@ class FrameFormat:
 
 
 class MessageFormat:
-    """Format of a connection that carries messages, as an ASGI server does, and makes frames of them elsewhere.
+    """Format of a connection that takes whole messages. A program below it makes the frames, such as an ASGI server.
 
     Args:
         codec: JSON or MessagePack.

@@ -1,4 +1,4 @@
-"""The members of a cluster as one node knows them. Pure: the caller passes the time and what was received."""
+"""The members of a cluster as one node knows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUSPECT_AFTER = 3 * BEAT_INTERVAL
 DEAD_AFTER = 5 * BEAT_INTERVAL
 """Seconds of silence after which a member counts as dead."""
 _MAX_REMEMBERED = 100
-"""Nodes that have left whose late beats are recognised."""
+"""Maximum number of nodes that have left and whose late beats are recognised."""
 
 
 class BeatResult(Enum):
@@ -34,10 +34,10 @@ class Member:
     """State of another node.
 
     Attributes:
-        beat: the last one received.
-        last_heard: when that was, in seconds of the caller's clock.
-        suspected: whether it has been silent for too long, and has been asked.
-        paths: the Redis that it is known to listen on.
+        beat: the last beat that was received.
+        last_heard: arrival of the last beat, in seconds of the caller's clock.
+        suspected: whether the node has been silent for too long, and was asked for a beat.
+        paths: the Redis that the node is known to listen on.
     """
 
     __slots__ = ("beat", "last_heard", "paths", "suspected")
@@ -55,7 +55,7 @@ class Member:
 
 
 def age(beat: Beat) -> tuple[float, str]:
-    """Return the key by which runs of one name are compared: the latest has the name."""
+    """Return the key that orders the runs of one name: the name belongs to the run with the largest."""
     return beat.since, beat.incarnation
 
 
@@ -85,7 +85,7 @@ class Membership:
         """Process a beat, and return what it means. A run that was ``REPLACED`` is no member any more."""
         member = self._members.get(beat.name)
         if member is not None and member.beat.incarnation == beat.incarnation:
-            if beat.stamp >= member.beat.stamp:  # over several Redis, an older one may arrive later
+            if beat.stamp >= member.beat.stamp:  # over several Redis, an older beat may arrive later
                 member.beat = beat
                 member.paths = frozenset(beat.paths)
             member.last_heard = max(member.last_heard, now)
@@ -118,13 +118,13 @@ class Membership:
         return doubtful, [each for each in self if now - each.last_heard >= DEAD_AFTER]
 
     def reset_silence(self, now: float) -> None:
-        """Count every member's silence from now on: for a while this node could not receive anything."""
+        """Count every member's silence from now on, after this node could not receive anything for a while."""
         for each in self:
             each.last_heard = now
             each.suspected = False
 
     def lost_path(self, path: str) -> None:
-        """Assume that no member listens on a Redis that went away, until it says so again."""
+        """Assume that no member listens on a Redis that went away, until a beat of the member says so."""
         for each in self:
             each.paths -= {path}
 

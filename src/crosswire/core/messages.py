@@ -29,7 +29,7 @@ SERVER_HEADER = "Crosswire"
 """Header field in the response to the upgrade: the server knows :data:`VERSION_PARAMETER`."""
 
 READY = "$ready"
-"""Event for such a client: it is let in, its events are handled from now on, and its user is reachable."""
+"""Event for a client of version 1: it is let in, its events are handled from now on, and its user is reachable."""
 
 BACKGROUND = "$background"
 FOREGROUND = "$foreground"

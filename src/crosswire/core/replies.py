@@ -1,4 +1,4 @@
-"""The replies to a request that several were asked."""
+"""The replies of several nodes or users to one request."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from crosswire.types import Replies
 
 
 class AwaitedReplies:
-    """The names whose replies to one request are still waited for.
+    """The names of the nodes or users whose replies to one request are still waited for.
 
     Args:
         ways: how many connections each name can reply over: one for a node, none for a user who is not connected.
-        expect: how many replies are enough, from whichever names; None for one from each name that can reply.
+        expect: how many replies are enough; None for one from each name that can reply.
 
     Attributes:
         complete: whether no more replies are waited for.
@@ -30,7 +30,7 @@ class AwaitedReplies:
         self.complete = expect is None and not self._ways
 
     def replied(self, name: str) -> bool:
-        """Record a reply; return whether it counts: the first one of a name that was asked."""
+        """Record a reply; return whether it is the first reply of a name that was asked, and so counts."""
         expect = self._expect
         if expect is None:
             if self._ways.pop(name, None) is None:
@@ -45,7 +45,7 @@ class AwaitedReplies:
         return True
 
     def lost(self, name: str) -> None:
-        """Record that a name can't reply over one of its connections any more."""
+        """Record that one of the connections over which a name can reply is lost."""
         ways = self._ways.get(name)
         if ways is None:
             return
@@ -59,7 +59,7 @@ class AwaitedReplies:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The names that did not reply; none, if enough did."""
+        """The names that did not reply; empty if there were ``expect`` replies."""
         if self._expect is not None and self.complete:
             return ()
         return (*self._lost, *self._ways)

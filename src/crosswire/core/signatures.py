@@ -73,13 +73,13 @@ def inspect_handler(handler: Callable[..., Any], arguments: Arguments, what: str
 
     Args:
         handler: function or method of the application.
-        arguments: the arguments that there are for it.
+        arguments: the arguments that the event or the hook offers.
         what: what it handles, for the error: "the event 'say'".
 
     Raises:
         UsageError: it can't be called.
-        ConfigError: it can't be right: it takes more or other arguments, is no plain or asynchronous function, or the
-            annotation of its data can't be resolved.
+        ConfigError: it takes more or other arguments, is no plain or asynchronous function, or the annotation of its
+            data can't be resolved.
     """
     _require_function(handler, what)
     try:

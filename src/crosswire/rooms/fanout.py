@@ -25,8 +25,8 @@ class FanOut:
     """Fan-out of messages to members, each message encoded once for each format.
 
     Successive messages to the same members within a turn of the event loop are joined, so that every member is visited
-    once for all of them. Nobody notices, as long as nothing else happens to the members meanwhile: code that sends to
-    one of them directly, or changes who is in a room, calls :meth:`flush` first.
+    once for all of them. To keep the order of messages, code that sends to a single member, or changes the members of a
+    room, calls :meth:`flush` first.
 
     Args:
         at_end_of_turn: calls ``flush`` of its argument at the end of the turn.

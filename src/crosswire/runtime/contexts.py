@@ -1,4 +1,4 @@
-"""Runs code with context variables of its own: what one handler sets, no other one sees."""
+"""Runs code with context variables of its own, so that no handler sees what another has set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls listeners in order, the synchronous at once, and collects what they return or raise."""
+"""Calls listeners in order, the synchronous ones at once, and collects their values and errors."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def call_sync(
     watch: SlowHandlerWatch | None = None,
     what: str = "",
 ) -> Continuation | None:
-    """Call the listeners up to the first that has to be awaited; return what is left to do, if anything.
+    """Call the listeners up to the first that has to be awaited; return the rest of the work, or None.
 
     Args:
         listeners: what to call, in order.

@@ -1,4 +1,4 @@
-"""Starts and stops: one at a time, undone if they are cancelled, all in one event loop."""
+"""The start and the stop of a server or node: never at the same time, in one event loop, nothing left half done."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StartStop:
     """State of a server or node between its start and its stop.
 
     A start that is cancelled, or interrupted by a stop, is undone. A stop that is cancelled is hurried, but completed.
-    So nothing is left half done. Cancelling either a second time leaves behind what still keeps it.
+    So nothing is left half done. After a second cancellation, a step that has not ended is left behind.
 
     Args:
         what: "server" or "node", for errors.

@@ -116,7 +116,7 @@ class StopSignals:
             if self._starting:
                 self.exit_within(START_EXIT_TIMEOUT)
             else:
-                self.watch()  # for the second one
+                self.watch()  # for the second signal
         elif not self._hurried:
             self._hurried = True
             self.exit_within(HURRIED_EXIT_TIMEOUT)

@@ -48,8 +48,8 @@ class Timer:
 class TimerWheel:
     """Timers that share one of the event loop's. Adding or removing one touches no other, however many there are.
 
-    Every connection always has a timer, and so has every call; with the loop's own timers, each change would be one of
-    its heap.
+    Every connection always has a timer, and so has every call. Each of the event loop's own timers would be a change of
+    a large heap.
     """
 
     __slots__ = ("_handle", "_next", "_slots", "clock")

@@ -13,7 +13,7 @@ from crosswire.types import Replies
 
 
 class CalledClient(Protocol):
-    """A connection that was called, as far as a call knows it."""
+    """The attributes of a called connection that a call uses."""
 
     user: str
 
@@ -73,7 +73,7 @@ class PendingClientCall:
 
 
 class PendingClientGather:
-    """A request to users. The first answer of each counts, over whichever of the user's connections.
+    """A request to users. For each user, the first answer over any of the connections counts.
 
     Args:
         users: the users that are asked, with or without a connection.
@@ -85,7 +85,7 @@ class PendingClientGather:
 
     def __init__(self, users: Iterable[str], clients: Collection[CalledClient], kind: PayloadType = ANY) -> None:
         self.kind = kind
-        # A connection may have another user by the time it answers; its answer is that of the user who was asked.
+        # A connection may have another user by the time it answers: its answer counts for the user who was asked.
         self._user_of = {client: client.user for client in clients}
         ways = dict.fromkeys(users, 0)
         for user in self._user_of.values():

@@ -86,8 +86,8 @@ class ClientFactory:
 class SocketIds:
     """Ids that nobody can guess: 96 bits from the operating system's generator.
 
-    They are made for many connections at once, as the system call is a good part of what one costs; and not before
-    the first one is needed, so that processes which are forked before they serve have none in common.
+    One system call makes many ids, to save time. The first ids are made only when one is needed: processes that are
+    forked before they serve must not have the same ids.
     """
 
     __slots__ = ("_left",)

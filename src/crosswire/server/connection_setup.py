@@ -28,7 +28,7 @@ class NewSession(SessionView, Protocol):
 
     Attributes:
         pending: the task that finds out whether it is let in; cancelled by the session if the connection ends.
-        ready_wait: what is waited for once it has its user; None if that has ended, or nothing had to be waited for.
+        ready_wait: the wait for ``on_connect`` and for other servers; None if there is nothing to wait for.
     """
 
     pending: asyncio.Task[None] | None
@@ -46,7 +46,7 @@ class ConnectionSetup:
 
     Args:
         registry: gives a connection its user, unless another connection keeps it out.
-        duplicates: decides which connection of a user stays, and tells other servers of this one.
+        duplicates: decides which connection of a user stays, and announces the connection to other servers.
         hooks: runs ``on_connect``.
         tasks: where ``authenticate`` runs.
         wheel: for timeouts.

@@ -1,4 +1,4 @@
-"""Reports what the application's own code raised, and what clients sent that came to nothing."""
+"""Reports of errors that the application's own code raised, and of messages of clients that were not handled."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FailureReporter:
         clock: gives seconds.
 
     Attributes:
-        warnings: of events that are lost without anybody being told.
+        warnings: log of events that are lost and reported nowhere else.
         stopping: set while the server stops; handlers that are cancelled then have not failed.
     """
 
@@ -52,17 +52,17 @@ class FailureReporter:
         self.stopping = False
 
     def report(self, session: SessionView | None, error: BaseException, what: str, *, answers: bool = False) -> None:
-        """Report what the application's own code raised.
+        """Report an error that the application's own code raised.
 
-        A refusal is not a failure: where it answers a call, the caller is told; otherwise ``on_error`` is, or the log
-        if there is no such hook. The same holds for data of a client that does not fit. A handler that is cancelled by
-        a stop, or interrupted by a signal, has not failed.
+        An ``EventError`` is not a failure. If it answers a call, it is not reported. If nobody waits for it, it goes to
+        ``on_error``, or to the log without such a hook. For data of a client that does not fit, ``on_error`` is called
+        in both cases. A handler that is cancelled by a stop, or interrupted by a signal, has not failed.
 
         Args:
             session: of the connection whose event it was, or None.
-            error: what was raised.
+            error: the exception.
             what: the code that raised it, for the log.
-            answers: whether a caller is told of a refusal.
+            answers: whether a client waits for an answer, and so gets a refusal.
         """
         if isinstance(error, InterruptedBySignal) or (self.stopping and isinstance(error, asyncio.CancelledError)):
             return
@@ -75,7 +75,7 @@ class FailureReporter:
             self.report_refused(session, error, what, answers=answers)
 
     def report_refused(self, session: SessionView, error: EventError, what: str, *, answers: bool = False) -> None:
-        """Report that a client's event was refused: to ``on_error``, or without a hook and a caller to the log."""
+        """Report that a client's event was refused, to ``on_error``. Without a hook, log it if no client waits."""
         if self._on_error:
             self._call_hook(session, error)
         elif not answers:

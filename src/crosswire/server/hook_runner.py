@@ -87,5 +87,5 @@ class HookRunner:
         if isinstance(error, Reject):
             session.client.close(error.close_code, error.reason)
         elif session.client.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
-            # a hook that is cancelled because its connection is gone, or the server stops, has not failed
+            # A hook that is cancelled because its connection is gone, or the server stops, has not failed.
             self._failures.report(session, error, "a hook")

@@ -1,4 +1,4 @@
-"""Pings the peer of a connection: finds out whether it is still there, and the latency."""
+"""Pings to the peer of a connection, to find out whether it is alive, and the latency."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Keepalive:
         wheel: for the timers.
 
     Attributes:
-        paused: set while nothing is read from the peer, whose silence means nothing then.
+        paused: set while reading is paused, so that silence is no sign of a dead peer.
         heard: set when anything arrives: a peer that sends is alive while its pong is queued behind its data.
         latency: milliseconds from the last answered ping to its pong, or None before the first.
-        sends_heartbeats: set when a heartbeat arrives; pings do without, but :class:`HeartbeatWatch` does not.
+        sends_heartbeats: set when a heartbeat arrives; only :class:`HeartbeatWatch` uses it.
     """
 
     __slots__ = (
@@ -110,7 +110,7 @@ class Keepalive:
         self._wheel.add(self, self._delay(now))
 
     def _note_life(self, connection: Connection, now: float) -> None:
-        """Note a sign of life since the last check; a part of a message is no answer, but restarts the timeout."""
+        """Note a sign of life since the last check. After a part of a message, only the timeout starts again."""
         if self.heard or self.paused:
             self._unanswered_since = None
             self._is_last_check = False

@@ -14,10 +14,10 @@ class ReadyWait:
     Args:
         on_connect: the task of the hook, or None if it has ended.
         arrival: the task that makes the user reachable, or None if there is nothing to do.
-        timeout: seconds. After that the other servers are no longer waited for, and ``on_connect`` is cancelled.
+        timeout: seconds. After that, waiting for other servers ends, and ``on_connect`` is cancelled.
         wheel: for the timeout.
         ready: called once when there is nothing to wait for any more.
-        timed_out: called before that if ``on_connect`` had to be cancelled.
+        timed_out: called before ``ready`` if ``on_connect`` had to be cancelled.
     """
 
     __slots__ = ("_arrival", "_on_connect", "_ready", "_timed_out", "_timer")
@@ -41,7 +41,7 @@ class ReadyWait:
                 task.add_done_callback(self._check)
 
     def skip_arrival(self) -> None:
-        """Wait for ``on_connect`` only, and without a timeout: the connection is gone, and nobody need reach it."""
+        """Wait for ``on_connect`` only, without a timeout, as the connection is gone and need not be reachable."""
         self._arrival = None
         self._timer.cancel()
         self._check()

@@ -1,4 +1,4 @@
-"""From a client's message to the handlers, and back to the client with their answer."""
+"""Handling of the messages of clients: events and calls go to handlers, answers to the code that waits for them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger("crosswire.events")
 
 
 class Router:
-    """Hands the events and calls of clients to the handlers, and the answers of clients to those who wait for them.
+    """Hands events and calls of clients to handlers, and answers of clients to the calls that wait for them.
 
     An event without a handler is ignored; a call is always answered. ``Limits.handlers`` bounds how many asynchronous
     handlers one connection may have at work.
@@ -111,7 +111,7 @@ class Router:
             self._clients.refuse(session, callback_id, _NO_HANDLER)
 
     def _dropped(self, kind: str, text: str, *args: object) -> None:
-        """Warn of a message that is lost, unless ``on_message`` has got it: it may be of the application's protocol."""
+        """Warn of a message that is lost, but not if ``on_message`` got it: it may be of the application's protocol."""
         if not self._hooks.on_message:
             self._failures.warnings.warn(kind, text, *args)
 

@@ -23,4 +23,4 @@ class SessionView(Protocol):
     handlers: RunningHandlers
 
     def hold_messages_if_busy(self) -> None:
-        """Let messages wait while as many handlers are at work for the client as may be."""
+        """Let messages wait while the limit on running handlers is reached."""

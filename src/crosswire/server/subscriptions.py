@@ -7,7 +7,7 @@ from collections.abc import Callable
 from crosswire.cluster.client_channels import ClientChannels
 
 GetChannels = Callable[[], ClientChannels | None]
-"""Function that returns the channels of the run of the node that goes on; None if the server is alone."""
+"""Returns the channels of the server's clients; None if the server does not run, or can have no other servers."""
 
 
 def no_channels() -> None:

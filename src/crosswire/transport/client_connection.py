@@ -174,13 +174,16 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def ask(self, data: bytes) -> None:
-        """Send a text message that the server answers; :meth:`moved` tells whether the answer might still come."""
+        """Send a text message that the server answers. Then :meth:`moved` shows whether the connection still works."""
         if self.send_text(data) and self._transport is not None:
             self._flush()
             self._progress.asked(self._transport)
 
     def moved(self) -> bool:
-        """Return whether bytes arrived, or left in front of the question, since this or :meth:`ask` was last called."""
+        """Return whether bytes moved since the last call of this method or of :meth:`ask`.
+
+        Bytes that arrive count, and bytes that leave if they were sent before the message of :meth:`ask`.
+        """
         return self._transport is not None and self._progress.moved(self._transport)
 
     def pause(self) -> None:
@@ -318,7 +321,7 @@ class ClientConnection(asyncio.Protocol):
         writes = self._protocol.data_to_send()
         if not writes or self._transport is None or self._transport.is_closing():
             return
-        # A single message larger than the limit is still sent when nothing waits in front of it.
+        # A single message that is larger than the limit is sent if nothing waits in front of it.
         if self._transport.get_write_buffer_size() > self._target.outbox:
             self._overflow()
             return

@@ -197,9 +197,8 @@ class MemoryConnection:
 
     @property
     def traffic(self) -> TrafficSnapshot:
-        return TrafficSnapshot(
-            self._pings, self.transport.inbox.unread
-        )  # messages are whole here: only Pings come unnoticed
+        # Whole messages reach the receiver by themselves: only Pings have to be counted.
+        return TrafficSnapshot(self._pings, self.transport.inbox.unread)
 
     # OutboxEvents
 

@@ -8,9 +8,9 @@ from crosswire.transport.kernel_buffer import bytes_in_kernel
 
 
 class TcpProgress:
-    """Movement of bytes since a question was sent: those that arrived, and those that had to leave before it.
+    """Movement of bytes since a question was sent: bytes that arrived, and bytes that had to leave before it.
 
-    Bytes that leave after the question are no sign of life: the kernel of a server whose process hangs takes them too.
+    Bytes that leave after the question are no sign of life: if a server's process hangs, its kernel still takes bytes.
 
     Attributes:
         arrived: bytes that have arrived so far.
