@@ -85,7 +85,7 @@ class Publisher:
             messages.append((self._streams[target], self._numbers[target]))
             self._numbers[target] += 1
         now = time.time()
-        # Before they are published: a process that is killed in between has said less than it wrote, not more.
+        # Logged before they are published: a process that is killed in between has sent less than it logged, not more.
         os.write(self._log, b"".join([PUBLISHED.pack(*message, now) for message in messages]))
         for target, message in zip(chosen, messages, strict=True):
             self._targets[target].send("n", message)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.faults.checker import Delays, Finding, Gap, Missing, delays, examine, is_signalled, is_tail
 
 COUNTS = st.integers(0, 30)
-# A machine that stands still for a moment is no failure.
+# A short standstill of the machine is not a failure.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

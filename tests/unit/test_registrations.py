@@ -286,7 +286,7 @@ async def asks(node: Node, client: Client, socket: Socket) -> None:
     async for reply in node.stream("x", type=Point):
         assert_type(reply, Reply[Point])
         assert_type(reply.data, Point)
-    replies: Replies = await node.gather("x")  # with nothing said, an answer may be anything
+    replies: Replies = await node.gather("x")  # without a type, an answer may be anything
     assert_type(replies["a"], Any)
     number: int = await socket.call("x")
     number = await socket.call("x", type=str)  # type: ignore[arg-type]

@@ -55,7 +55,7 @@ class FakeServer:
         self.connections: list[ServerConnection] = []
         self.messages: list[Any] = []
         self.heartbeats = 0
-        self._place = ReservedPort()  # nobody else's while this server has stopped
+        self._place = ReservedPort()  # reserved while this server is stopped
         self.port = self._place.number
         self._tls = tls
         self._subprotocols = [MSGPACK] if msgpack else None

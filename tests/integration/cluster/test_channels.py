@@ -21,7 +21,7 @@ async def test_every_subscriber_gets_a_message_and_the_publisher_too(bus: Bus) -
         heard = {name: RecordingHandler() for name in "abc"}
         for node in (a, b, server.cluster):
             assert await node.subscribe("orders", heard[node.name]) is heard[node.name]
-        for node in (a, b, server.cluster):  # whoever publishes: all listen when subscribe has returned
+        for node in (a, b, server.cluster):  # subscribe has returned, so messages of every node arrive
             node.publish("orders", {"by": node.name})
             await wait_until(lambda: all(len(each.calls) == 1 for each in heard.values()))
             for each in heard.values():

@@ -82,7 +82,7 @@ async def test_an_invalid_message_is_refused_and_counted(redis_process: RedisPro
     heard = RecordingHandler()
     b.cluster.on("x", heard)
     bad: list[tuple[str, dict[str, Any]]] = [
-        ("ws:private_socket", {}),  # for nobody
+        ("ws:private_socket", {}),  # without recipients
         ("ws:private_socket", {"socketId": 1}),
         ("ws:private_socket", {"socketIds": "12"}),
         ("ws:chat", {"roomNamespace": "other", "roomId": "r"}),

@@ -42,7 +42,7 @@ async def test_a_thousand_users_on_three_nodes_at_once_keep_one_connection_each(
         await wait_until(lambda: len(gone) == 2 * USERS, timeout=10)
         assert Counter(user for user, _ in gone) == Counter(dict.fromkeys(users, 2))
         assert {close.code for _, close in gone} == {REPLACED}
-        assert connections(servers) == Counter(users)  # and nobody lost the last one
+        assert connections(servers) == Counter(users)  # and no user lost the last one
         reached = await servers[0].everyone.count()
         assert (reached, reached.missing) == (USERS, ())
 

@@ -99,7 +99,7 @@ async def test_a_node_that_answers_twice_counts_once(bus: Bus) -> None:
             asker.refuse(EventError("third"))
             scripted.say(
                 scripted.channels.nodes, scripted.beat_of(connections=turn)
-            )  # what was said before is heard before it
+            )  # messages sent before it arrive before it
             await wait_until(lambda: a.nodes["scripted"].connections == turn)  # noqa: B023 - it is called here
             assert not asking.done()
             answer.set()

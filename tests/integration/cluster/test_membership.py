@@ -187,12 +187,8 @@ async def test_events_for_a_name_that_is_taken_over_are_handled_by_the_started_n
 async def test_a_server_that_lost_its_name_closes_its_clients(bus: Bus) -> None:
     async with running_servers(bus, "a") as (a,), client(a, "1") as peer, scripted_node(bus) as scripted:
         incarnation = a.cluster.incarnation
-        scripted.native.send_to_incarnation(
-            "0" * 16, NameTaken("a", incarnation, replaced=True)
-        )  # somebody else is told
-        scripted.native.send_to_incarnation(
-            incarnation, NameTaken("a", "0" * 16, replaced=True)
-        )  # it is about somebody else
+        scripted.native.send_to_incarnation("0" * 16, NameTaken("a", incarnation, replaced=True))  # for another node
+        scripted.native.send_to_incarnation(incarnation, NameTaken("a", "0" * 16, replaced=True))  # about another node
         scripted.native.send_to_incarnation(incarnation, NameTaken("a", incarnation))  # it is late: the name was free
         assert await peer.call("hello") == "a"
         scripted.native.send_to_incarnation(incarnation, NameTaken("a", incarnation, replaced=True))

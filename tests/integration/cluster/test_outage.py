@@ -187,7 +187,9 @@ async def test_everything_works_again_soon_after_the_outage(redis: RedisProcess)
             await peer.receive(room)
         a.cluster.publish("orders", 1)
         await wait_until(lambda: orders.calls)
-        assert {name: info.incarnation for name, info in a.cluster.nodes.items()} == incarnations  # nobody was given up
+        assert {
+            name: info.incarnation for name, info in a.cluster.nodes.items()
+        } == incarnations  # no node was given up
         assert a.cluster.gaps == len(gaps) >= 1
         assert gaps[0].since < gaps[0].until
 

@@ -116,7 +116,7 @@ async def test_arguments_of_each_hook() -> None:
             assert got["on_connect"] == (socket,)
             await peer.rest()
             assert got["on_heartbeat"] == (socket,)
-            assert "on_message" not in got  # the heartbeat is no message
+            assert "on_message" not in got  # the heartbeat is not a message
             await peer.send_text("raw text")
             await peer.ws.pong()
             await peer.rest()

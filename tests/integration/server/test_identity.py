@@ -172,7 +172,7 @@ async def test_a_late_end_of_the_old_connection_does_not_affect_the_new(
         async with connect(server, "1") as new:
             await new.call("join", "a")
             assert (await old.frame())[0] == CLOSE
-            # What the old one still says is no event of the user's any more.
+            # Events that the old connection still sends are not dispatched.
             old.send_event("join", "b")
             if ending == "late close frame":
                 old.send(CLOSE, (4012).to_bytes(2, "big"))

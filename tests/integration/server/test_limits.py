@@ -70,7 +70,7 @@ async def test_handlers_beyond_the_limit_are_busy() -> None:
         assert [(await peer.receive())["payload"] for _ in range(3)] == [0, 1, 2]
         assert (await other.receive())["payload"] == 7
         assert await peer.call("slow", 5) == 5
-        # A refused event is told of, as nobody else would learn of it.
+        # A refused event is reported to on_error, as the client is not told.
         assert {getattr(error, "code", None) for error in recorder.errors} == {"BUSY"}
 
 

@@ -54,7 +54,7 @@ async def say(server: Server, *parts: bytes, path: str = "") -> bytes:
             while got := await reader.read(65536):
                 answer += got
     except ConnectionError:
-        pass  # dropped: what it had said is what counts
+        pass  # dropped by the server; only its answer counts
     finally:
         writer.close()
     return answer

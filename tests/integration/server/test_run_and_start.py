@@ -108,7 +108,7 @@ def test_an_invalid_drain_of_run_is_refused() -> None:
         Node().run(drain=float("nan"))
 
 
-# What whoever starts it can mend: one line
+# Errors that the user can fix: one line each
 
 
 def program(code: str) -> tuple[int, str]:

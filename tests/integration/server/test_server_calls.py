@@ -57,7 +57,7 @@ async def test_a_call_without_an_answer_times_out() -> None:
         with pytest.raises(CallTimeout) as timeout:
             await socket.call("ask", timeout=0.02)
         assert timeout.value.code == "CALLBACK_TIMEOUT"
-        # The late answer finds nobody, and hurts nobody.
+        # The late answer is ignored.
         await reply(peer, await question(peer), payload="late")
         assert await peer.rest() == []
         call = asyncio.create_task(socket.call("again"))

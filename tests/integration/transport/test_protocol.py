@@ -162,7 +162,7 @@ async def test_invalid_data_after_our_close_is_discarded() -> None:
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "], ids=["silent", "half a request"])
 async def test_a_handshake_that_takes_too_long_is_dropped(sent: bytes) -> None:
     async with echo_server(Limits(handshake_timeout=0.1)) as echo, echo.connect() as raw:
-        # Half a request that it had not read yet would make the end a reset.
+        # Unread bytes of a request would turn the end into a reset.
         assert await raw.send(sent).size_of_rest() == 0
 
 

@@ -247,7 +247,7 @@ async def test_a_process_that_stood_still_reads_its_sockets_first() -> None:
 
     def stall() -> None:
         stand_still(0.3)
-        asyncio.get_running_loop().call_later(0.01, tested.take, 2, 1)  # it had come meanwhile
+        asyncio.get_running_loop().call_later(0.01, tested.take, 2, 1)  # it arrived during the standstill
 
     asyncio.get_running_loop().call_soon(stall)
     await wait_until(lambda: len(tested.got) == 3)

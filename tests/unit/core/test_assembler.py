@@ -79,7 +79,7 @@ def test_bad_text_is_refused_at_the_fragment_it_is_in() -> None:
     assembler.begin(Opcode.TEXT, b"\xce")
     assembler.add(b"\xba\xf4", final=False)
     with pytest.raises(ProtocolFailure) as caught:
-        assembler.add(b"\x90", final=False)  # past U+10FFFF: no continuation can mend it
+        assembler.add(b"\x90", final=False)  # past U+10FFFF: no continuation can make it valid
     assert caught.value.close_code == 1007
 
 

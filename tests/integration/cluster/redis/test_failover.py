@@ -98,7 +98,7 @@ async def test_redundant_delivery_survives_the_death_and_return_of_a_redis(
             end = await talk(a, lambda: not all(a.healthy), end)
             server.restart()
             end = await talk(a, lambda: all([*a.healthy, *b.healthy, *c.healthy]), end)
-            # Of the second, nobody knows whether everybody publishes on the first again.
+            # While the second is down, it is unknown whether all nodes publish on the first again.
             assert server is servers[1] or b.gaps == c.gaps == []
         await receives_all(b, end)
         await receives_all(c, end)

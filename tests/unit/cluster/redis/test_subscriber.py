@@ -309,7 +309,7 @@ async def test_subscribing_and_unsubscribing_in_any_order_loses_no_subscription(
             tested.redis = FakeRedis()
             tested.attach()
         for each in (b"a", b"b", b"c"):
-            # It may only be said that it is listened on if Redis will not end that with what it was sent.
+            # A channel may only count as subscribed if no command on the way ends the subscription.
             if tested.subscriber.listens(each) and each in tested.wanted:
                 assert each in tested.redis.channels
                 assert not any(command[0] == b"UNSUBSCRIBE" and each in command for command in tested.redis.asked)
