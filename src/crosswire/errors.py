@@ -96,8 +96,8 @@ class Reject(CrosswireError):
     """Refuse a connection: raise it from ``authenticate`` or from an event handler.
 
     Args:
-        close_code: WebSocket close code. After the default, 4011, clients do not come back; it is 1013, after which
-            they do, if ``status`` says that another time the answer may differ: 408, 425, 429 or 5xx.
+        close_code: WebSocket close code. The default is 4011, after which clients do not come back. With a ``status``
+            of 408, 425, 429 or 5xx, the default is 1013, after which clients try again.
         reason: at most 123 bytes of UTF-8; longer text is cut.
         status: HTTP status 400-599 that refuses the upgrade itself. Only a synchronous ``authenticate`` runs
             before the upgrade; anywhere else the connection is closed with ``close_code``.
@@ -197,10 +197,10 @@ class NodeGone(CrosswireError, ConnectionError):
 
 
 class BusUnavailable(CrosswireError, ConnectionError):
-    """The bus is away, so other nodes can't be reached: this node's own clients are served; try again later.
+    """Other nodes can't be reached over the bus. This node's own clients are served; try again later.
 
-    Or every Redis that can be reached refuses what is needed, by its ACL for example: the text names it, and what each
-    answered.
+    It is also raised if every Redis that can be reached refuses a command, for example by its ACL. The text names each
+    Redis, and its answer.
     """
 
     code = "BUS_UNAVAILABLE"

@@ -71,13 +71,13 @@ FINAL_CLOSE_CODES = frozenset(
 
 
 class Replies(Mapping[str, T_co]):
-    """Answers of many: a mapping from name (of a node or user) to answer; None is an answer too.
+    """Answers of several nodes or users, by name; None is an answer too.
 
     Its type parameter is the type of an answer: ``Replies[Answer]``.
 
     Attributes:
-        errors: name -> :class:`EventError`, for those who refused.
-        missing: names of those who did not answer in time, or went away before.
+        errors: the :class:`EventError` of each node or user that refused, by name.
+        missing: names of the nodes or users that did not answer in time, or went away before.
         expected: number of answers that were expected, if only their number was known.
     """
 
@@ -189,7 +189,7 @@ class LinkStatus(NamedTuple):
 
     Attributes:
         url: URL without the password.
-        healthy: whether what is published there came back in time.
+        healthy: whether the last probe that was published on it came back in time.
         latency: milliseconds of the last probe's round trip; None before the first.
         last_error: text of the last error, or None.
         publisher: whether the connection that publishes works.
@@ -212,8 +212,8 @@ class GapInfo(NamedTuple):
         since: when the link was up last, or when the last message before the missing ones came; seconds of real time.
         until: when the link was up again, or when it was known that messages are missing.
         channel: the channel on the bus whose messages are missing; None if not known, or if there are several.
-        user: the user whose channel that is, if it is a user's.
-        room: the namespace and the id of the room whose channel that is, if it is a room's.
+        user: the user whose channel it is; None if it is no user's.
+        room: the namespace and the id of the room whose channel it is; None if it is no room's.
     """
 
     url: str

@@ -228,11 +228,11 @@ class TcpPort:
         confirmed = self._confirmed.get(channel)
         return channel in self._receivers and confirmed is not None and confirmed.is_set()
 
-    async def listening(self, channel: bytes) -> None:
+    async def wait_listening(self, channel: bytes) -> None:
         if channel in self._receivers and self.available:
             await self._confirmed.setdefault(channel, asyncio.Event()).wait()
 
-    async def listeners(self, channel: bytes) -> int | None:
+    async def count_listeners(self, channel: bytes) -> int | None:
         return None
 
 

@@ -1,1 +1,1 @@
-"""The command line: runs servers in processes that share a port, and talks to those that run."""
+"""The command line: runs servers in processes that share a port, and talks to the nodes of a cluster."""

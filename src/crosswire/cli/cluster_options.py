@@ -55,7 +55,7 @@ def add_cluster_options(parser: argparse.ArgumentParser, *, serves: bool) -> Non
 
 
 def chosen_urls(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the URLs that the options name, or else the environment; none if neither does.
+    """Return the URLs that the options name, or if they name none, the environment.
 
     Raises:
         CommandFailed: there is a prefix, but no Redis.

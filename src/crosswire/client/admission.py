@@ -9,7 +9,7 @@ from typing import Protocol
 ASSUME_READY_AFTER = 1.0
 """Seconds without a close after which a server that announces nothing counts as having let the client in."""
 READY_TIMEOUT = 60.0
-"""Seconds that a server which announces it has to let the client in or close; then the attempt has failed."""
+"""Seconds for a server that announces ``$ready`` to let the client in or to close; then the attempt has failed."""
 
 
 class AdmissionEvents(Protocol):
@@ -19,7 +19,7 @@ class AdmissionEvents(Protocol):
         """Note that the server has let the client in, as far as can be told."""
 
     def stable(self) -> None:
-        """Note that the connection has lasted for long enough to be a good one."""
+        """Note that the connection is stable: it has lasted for a while, or a message came after ``let_in``."""
 
     def admission_timed_out(self) -> None:
         """End the connection: the server neither let the client in nor closed in time."""
@@ -32,8 +32,8 @@ class Admission:
 
     Args:
         owner: callbacks.
-        announced: whether the server has said that it will tell when it lets the client in. If it has not, its first
-            message or a short time without a close counts as much.
+        announced: whether the server has said that it sends ``$ready`` when it lets the client in. If not, its first
+            message counts as that, or a short time without a close.
         stable_after: seconds after which a connection that was let in is stable, if no message comes before.
     """
 
@@ -51,7 +51,7 @@ class Admission:
         )
 
     def ready(self) -> None:
-        """Let the client in: the server says so, or nothing speaks against it."""
+        """Let the client in, as the server says so or has not closed the connection."""
         if self.is_ready or self._timer is None:
             return
         self.is_ready = True

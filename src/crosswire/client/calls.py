@@ -51,7 +51,7 @@ class Calls:
         """Send a call by ``send(call_id)`` and wait for its answer, which is decoded into ``kind``.
 
         Raises:
-            CallTimeout: none came within ``timeout`` seconds.
+            CallTimeout: no answer came within ``timeout`` seconds.
             EventError: the server refused, or its answer does not fit.
             NotConnected: the connection was lost.
         """
@@ -74,7 +74,7 @@ class Calls:
                 timer.cancel()
 
     def answered(self, call_id: str, codec: Codec, raw: RawPayload) -> None:
-        """Give an answer to its call, if that still waits."""
+        """Give an answer to its call, if the call still waits."""
         waiter = self._pending.take(call_id)
         if waiter is None or waiter.answer.done():
             return
@@ -86,13 +86,13 @@ class Calls:
             waiter.answer.set_result(value)
 
     def failed(self, call_id: str, error: Exception) -> None:
-        """Fail a call, if it still waits."""
+        """Fail a call with an error, if it still waits."""
         waiter = self._pending.take(call_id)
         if waiter is not None and not waiter.answer.done():
             waiter.answer.set_exception(error)
 
     def lost(self, why: str, close: Close) -> None:
-        """Fail all calls that wait: no answer can come any more."""
+        """Fail all calls that wait, as no answer can come any more."""
         for waiter in self._pending.take_all():
             if not waiter.answer.done():
                 waiter.answer.set_exception(NotConnected(why, close))

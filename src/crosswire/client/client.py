@@ -60,9 +60,9 @@ class Client:
         ping_text: the heartbeat's text; it must be the server's.
         call_timeout: seconds that :meth:`call` waits for an answer by default.
         pending_after: seconds after which :meth:`call` calls ``on_pending`` by default.
-        fast_retries: attempts that come soon after a loss.
-        fast_interval: seconds of the longest delay before each of those, doubled for every attempt after them.
-        max_interval: seconds of the longest delay of all. Every delay is drawn evenly from 0 to its bound.
+        fast_retries: number of attempts that come soon after a loss.
+        fast_interval: maximum of the delay before each of these attempts, in seconds; doubled for every later attempt.
+        max_interval: maximum of every delay, in seconds. A delay is drawn evenly from 0 to its maximum.
         retry_limit: attempts in a row, or None for no limit. A stable connection starts the count at 0.
         stable_after: seconds after which a connection on which the client was let in is stable. The next message of
             the server makes it stable before that.
@@ -166,9 +166,9 @@ class Client:
     async def connect(self) -> None:
         """Wait until the server has let the client in; return at once if it has already.
 
-        A Crosswire server tells when it does. With another one, such as an original server, the first message counts,
-        or a second without a close. A server that can't be reached is tried again as after a loss. If all calls of
-        ``connect`` that wait for the first connection are cancelled, the attempts end.
+        A Crosswire server sends a message when it lets the client in. With another server, such as an original one, its
+        first message counts as that, or a second without a close. A server that can't be reached is tried again as
+        after a loss. If all calls of ``connect`` that wait for the first connection are cancelled, the attempts end.
 
         Raises:
             Refused: the server did not let the client in, by a close or by an HTTP status such as 401, and the policy

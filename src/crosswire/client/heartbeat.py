@@ -15,7 +15,7 @@ CHECKS_PER_TIMEOUT = 4
 class HeartbeatTimer:
     """Heartbeat of a client, with at most one ping on its way, and one timer.
 
-    Anything that moves on the connection while an echo is awaited is a sign of life: the echo may be queued behind it.
+    Bytes that move on the connection while an echo is awaited are a sign of life: the echo may be queued behind them.
 
     Args:
         interval: seconds between two heartbeats, or None for none at all.
@@ -70,7 +70,7 @@ class HeartbeatTimer:
         Args:
             send: sends a heartbeat.
             give_up: called once, when an echo does not come in time.
-            moved: tells whether anything moved on the connection since the heartbeat, or since it was asked last.
+            moved: returns whether bytes moved on the connection since the heartbeat, or since its last call.
         """
         self._send = send
         self._give_up = give_up

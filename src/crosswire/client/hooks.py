@@ -50,7 +50,7 @@ class Hooks:
         return fire(hook, arguments, self._tasks, self.report)
 
     def report(self, error: BaseException) -> None:
-        """Give a handler's failure to ``on_error``, or log it if that has no handler."""
+        """Give a handler's failure to ``on_error``; log it if ``on_error`` has no handler."""
         if isinstance(error, asyncio.CancelledError):
             logger.info("a handler was cancelled before it ended")
         elif self.on_error:
@@ -59,7 +59,7 @@ class Hooks:
             logger.error("a handler failed: %r", error, exc_info=error)
 
     def report_attempt(self, error: NotConnected) -> None:
-        """Give a failed attempt to ``on_error``, or log it in one line: its traceback would not help."""
+        """Give a failed attempt to connect to ``on_error``; without a handler, log it without a traceback."""
         if self.on_error:
             self._call_on_error(error)
         else:

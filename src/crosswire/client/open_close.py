@@ -1,4 +1,4 @@
-"""Calls ``on_open`` and ``on_close`` in turn, each when the handlers of the other have ended."""
+"""Calls ``on_open`` and ``on_close`` one after the other, each when the handlers of the hook before have ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crosswire.types import Close
 logger = logging.getLogger("crosswire.client")
 
 SLOW_HOOK_TIME = 10.0
-"""Seconds after which a warning tells of a hook that others wait for; and that a cancelled one has to end."""
+"""Seconds after which a hook that holds up others is logged; also the time that a cancelled hook has to end."""
 MAX_WAITING = 100
 """Openings and closes that wait for a hook to end; over it, a connection that came and went is left out."""
 
@@ -50,7 +50,7 @@ class OpenCloseHooks:
     def closed(self, close: Close) -> None:
         """Call ``on_close`` in its turn."""
         if len(self._queue) >= MAX_WAITING:
-            # Its opening is the last that waits: neither is told.
+            # The opening of the same connection still waits: leave out both hooks.
             self._queue.pop().then()
             self._hooks.warnings.warn(
                 "life",

@@ -1,4 +1,4 @@
-"""Phases of a client, from its first attempt to its last, and the transitions between them. Pure: no event loop."""
+"""Phases of a client, from its first attempt to connect to its last, and the transitions between them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Phase] = {
     (Phase.READY, Trigger.LOST): Phase.WAITING,
     (Phase.READY, Trigger.STOPPED): Phase.IDLE,
 }
-"""Phase that follows, by the phase before and the trigger. Nothing else can happen."""
+"""The next phase, by the present phase and the trigger. No other combination can occur."""
 
 
 class PhaseMachine:

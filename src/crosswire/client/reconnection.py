@@ -22,7 +22,7 @@ CONNECT_TIMEOUT = 10.0
 _RETRIED_STATUSES = frozenset({403, 404})
 """HTTP statuses that are tried again once there was a connection: a proxy may have no server behind it for a while."""
 _RENEWED_STATUS = 401
-"""HTTP status that is tried again as well where each attempt has a token of its own: the last one has expired."""
+"""HTTP status that is tried again as well if each attempt has a token of its own, as the last token has expired."""
 
 _BY_CLIENT = Close(CloseCode.CLIENT_CLOSED, "closed by the client")
 
@@ -38,12 +38,12 @@ class Reconnection:
 
     Args:
         connect: makes a session.
-        policy: decides from a :class:`Close` whether to try again. An attempt that failed is put to it as 1006, or as
-            1008 where HTTP says that trying again is of no use.
+        policy: decides from a :class:`Close` whether to try again. For an attempt that failed, the code is 1006, or
+            1008 if the HTTP status shows that another attempt would fail too.
         retries: number and delays of the attempts.
         hooks: of the client.
-        renews_credentials: whether each attempt has a token of its own, so that the next may be taken after one was
-            refused.
+        renews_credentials: whether each attempt has a token of its own, so that the next token may be accepted after
+            one was refused.
         connect_timeout: seconds for one attempt.
 
     Attributes:
@@ -77,7 +77,7 @@ class Reconnection:
         self._run_task: asyncio.Task[None] | None = None
         self._run_token: object | None = None
         self._waiters: set[asyncio.Future[NotConnected | None]] = set()
-        self._begun_by_connect = False  # and nobody was let in since
+        self._begun_by_connect = False  # whether connect() has begun the run, and the client was not let in since
         self._failure = NotConnected("never connected")
         self._at_once = False
         self._dialling: asyncio.Timeout | None = None
@@ -92,7 +92,7 @@ class Reconnection:
         return self._lost and (self._at_once or not self._phases.is_open)
 
     async def connect(self) -> None:
-        """Wait until the server has let the client in; start a run if there is none.
+        """Wait until the server has let the client in; start to connect if that is not under way.
 
         Raises:
             Refused: the server did not let the client in, and the policy takes that as final.
@@ -112,7 +112,7 @@ class Reconnection:
             failure = await waiter
         except asyncio.CancelledError:
             self._waiters.discard(waiter)
-            # Nobody is left who waits for the attempts that such a call began.
+            # All calls that began the run and waited for it were cancelled.
             if self._begun_by_connect and not self._waiters:
                 await self.stop()
             raise

@@ -1,4 +1,4 @@
-"""Decides whether a client tries again, and after which delay. Pure: no clock, no event loop."""
+"""Decides whether a client tries to connect again, and after which delay."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class Retries:
         """Return the next attempt, or None when the limit is reached.
 
         Args:
-            at_once: the application asked for it: it counts, but has no delay, and the limit does not refuse it.
+            at_once: whether the application asked for the attempt: it counts, but it has no delay, and is made even
+                beyond the limit.
         """
         if not at_once and self.limit is not None and self._attempt >= self.limit:
             return None

@@ -1,4 +1,4 @@
-"""From an event or a call of the server to the handlers, and back to the server with their answer."""
+"""Handling of the events and calls of the server."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Router:
 
         Args:
             message: has an event.
-            codec: of the connection that it came on.
-            reply: sends the answer there.
+            codec: of the connection that the message came on.
+            reply: sends the answer on the same connection.
         """
         event = str(message.event)
         call = None if message.call_id is None else (message.call_id, codec, reply)

@@ -25,7 +25,7 @@ class SessionEvents(Protocol):
     """Callbacks for the life of a session."""
 
     def session_opened(self, session: Session) -> bool:
-        """Take a session that can send, or return False if it is not wanted any more.
+        """Use a session that can send from now on; return False if it is not wanted any more.
 
         The owner calls :meth:`Session.release_events` when the handlers of ``on_open`` have ended.
         """
@@ -35,7 +35,7 @@ class SessionEvents(Protocol):
         """Note that the server has let the client in."""
 
     def session_stable(self, session: Session) -> None:
-        """Note that the session has lasted for long enough to be a good one."""
+        """Note that the connection is stable."""
 
     def session_closed(self, session: Session, close: Close) -> None:
         """Note the end of a session that was wanted."""
@@ -142,7 +142,7 @@ class Session:
             self.abort(Close(CloseCode.CLIENT_CLOSED, "closed by the client"))
 
     def release_events(self) -> None:
-        """Handle the events that have come while ``on_open`` ran, and from now on each at once."""
+        """Handle the events that have come while ``on_open`` ran, and from now on new ones at once."""
         buffer, self._buffer = self._buffer, None
         if buffer is not None:
             arrivals = buffer.take_all()
@@ -178,7 +178,7 @@ class Session:
         self._owner.session_let_in(self)
 
     def stable(self) -> None:
-        """Report to the owner that the connection is a good one."""
+        """Report to the owner that the connection is stable."""
         self._admission = None
         self._owner.session_stable(self)
 

@@ -34,8 +34,8 @@ class Targets:
         template: the rest of each target; its url and its headers are replaced.
 
     Attributes:
-        renews_credentials: whether a function is called for each attempt, so that the next may be taken after one was
-            refused.
+        renews_credentials: whether a function is called for each attempt, so that the next token may be accepted after
+            one was refused.
 
     Raises:
         ConfigError: the url, parameters or headers can't be used.
@@ -53,7 +53,7 @@ class Targets:
         self._headers = _checked("headers", headers)
         self._template = template
         self.renews_credentials = callable(params) or callable(headers)
-        # Values that are known already are checked at once.
+        # Values that no function returns are checked at once.
         self._make(None if callable(params) else params, None if callable(headers) else headers)
 
     async def next(self) -> ConnectTarget:

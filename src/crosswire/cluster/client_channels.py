@@ -67,7 +67,7 @@ class ClientChannels:
         Raises:
             BusUnavailable: the bus refuses the subscription.
         """
-        return self._port.listening(self._user_channel(user))
+        return self._port.wait_listening(self._user_channel(user))
 
     def room_ready(self, namespace: str, id: str) -> Coroutine[Any, Any, None] | None:
         """Return a coroutine that waits until messages to a room reach this server; None if they do already.
@@ -76,11 +76,11 @@ class ClientChannels:
             BusUnavailable: when awaited, if the bus refuses the subscription.
         """
         channel = self._dialect.room_channel(namespace, id)
-        return None if self._port.is_listening(channel) else self._port.listening(channel)
+        return None if self._port.is_listening(channel) else self._port.wait_listening(channel)
 
     async def may_be_elsewhere(self, user: str) -> bool:
         """Return whether another server may have a connection of a user that is connected here."""
-        listeners = await self._port.listeners(self._user_channel(user))
+        listeners = await self._port.count_listeners(self._user_channel(user))
         return listeners is None or listeners > 1
 
     def is_newer(self, claim: Claim, stamp: int) -> bool:

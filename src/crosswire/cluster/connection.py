@@ -154,7 +154,7 @@ class ClusterConnection:
 
     async def _join(self) -> None:
         for channel in self._required_channels():
-            await self.port.listening(channel)
+            await self.port.wait_listening(channel)
         await self.members.claim_name()
         self._begin_handling()
         await self.members.introduce()

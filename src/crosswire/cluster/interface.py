@@ -133,14 +133,14 @@ class Port(Protocol):
         """Return whether messages published by any node reach this port now."""
         ...
 
-    async def listening(self, channel: bytes) -> None:
+    async def wait_listening(self, channel: bytes) -> None:
         """Wait until they do, over every path that works; return at once if none does.
 
         Raises:
             BusUnavailable: every path that works refuses the subscription.
         """
 
-    async def listeners(self, channel: bytes) -> int | None:
+    async def count_listeners(self, channel: bytes) -> int | None:
         """Count the ports, of any node, that listen on a channel; None if the bus can't know."""
         ...
 

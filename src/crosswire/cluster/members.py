@@ -148,7 +148,7 @@ class Members:
             ConfigError: a living node has it.
         """
         self._announced = False
-        listeners = await self._port.listeners(self._native.own_channels.name)
+        listeners = await self._port.count_listeners(self._native.own_channels.name)
         if listeners is not None and listeners <= 1:  # this node is one; if listeners can't be counted, ask
             return
         self._native.send_to_name(self._own.name, self._beat(asks=True))
@@ -161,7 +161,7 @@ class Members:
         Raises:
             ConfigError: a node that has started at the same time has the same name.
         """
-        listeners = await self._port.listeners(self._native.own_channels.all_nodes)
+        listeners = await self._port.count_listeners(self._native.own_channels.all_nodes)
         expected = inf if listeners is None else listeners - 1
         self._require_name()  # if this node stood still while it waited, the holder's answer may be here now
         self._announced = True
@@ -179,7 +179,7 @@ class Members:
         deadline = loop.time() + DEAD_AFTER
         while (remaining := deadline - loop.time()) > 0:
             known = len(self._members)
-            listeners = await self._port.listeners(self._native.own_channels.all_nodes)
+            listeners = await self._port.count_listeners(self._native.own_channels.all_nodes)
             if listeners is not None and known >= listeners - 1:
                 return
             await self._wait(partial(self._knows_more_than, known), min(remaining, BEAT_INTERVAL))

@@ -95,7 +95,7 @@ class MemoryPort:
     def is_listening(self, channel: bytes) -> bool:
         return self.available and channel in self._receivers
 
-    async def listening(self, channel: bytes) -> None: ...
+    async def wait_listening(self, channel: bytes) -> None: ...
 
-    async def listeners(self, channel: bytes) -> int:
+    async def count_listeners(self, channel: bytes) -> int:
         return len(self._bus.ports.get(channel, ()))

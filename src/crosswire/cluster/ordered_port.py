@@ -35,7 +35,7 @@ class OrderedPort:
         dropped: messages that were published and are lost.
         unreadable: messages that came without a valid header.
         gaps: how often messages may have been missed.
-        use_paths, is_listening, listening, listeners: as of :class:`~crosswire.cluster.interface.Port`.
+        use_paths, is_listening, wait_listening, count_listeners: as of :class:`~crosswire.cluster.interface.Port`.
         forget: forgets what came from an origin that is gone.
         require_room: see :meth:`~crosswire.cluster.send_buffer.SendBuffer.require_room`.
     """
@@ -64,8 +64,8 @@ class OrderedPort:
         self.forget = self._receivers.forget
         self.use_paths = port.use_paths
         self.is_listening = port.is_listening
-        self.listening = port.listening
-        self.listeners = port.listeners
+        self.wait_listening = port.wait_listening
+        self.count_listeners = port.count_listeners
 
     @property
     def available(self) -> bool:

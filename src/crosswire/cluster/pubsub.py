@@ -41,7 +41,7 @@ class CustomChannels:
         self._connection = connection
         for name in [self._open(connection, channel) for channel in self._names]:
             try:
-                await connection.port.listening(name)
+                await connection.port.wait_listening(name)
             except BusUnavailable as error:
                 raise ConfigError(str(error)) from error
 
@@ -61,7 +61,7 @@ class CustomChannels:
         try:
             name = self._open(connection, channel)
             self._names.add(channel)
-            await connection.port.listening(name)
+            await connection.port.wait_listening(name)
         except BaseException:
             self.unsubscribe(channel, tag)
             raise

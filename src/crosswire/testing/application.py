@@ -28,7 +28,7 @@ _users: WeakKeyDictionary[Server, int] = WeakKeyDictionary()
 
 
 class Refused(errors.Refused):
-    """The server answered with plain HTTP instead of a WebSocket: ``status`` is that of its answer.
+    """The server answered with plain HTTP instead of a WebSocket; ``status`` is the HTTP status.
 
     Attributes:
         response: its answer.
@@ -63,8 +63,8 @@ async def connect(
 ) -> AsyncIterator[EventClient]:
     """Connect to a server in memory, for as long as the context is entered.
 
-    A server that does not run is started, without listening, for as long as one is connected: its ``on_start`` and
-    ``on_stop`` hooks run, no port is taken.
+    A server that does not run is started, and stopped when its last client is gone: its ``on_start`` and ``on_stop``
+    hooks run, and no port is taken.
 
     Args:
         server: the application's, with its handlers.
@@ -142,7 +142,7 @@ class EventClient:
         """Call the server and return its answer.
 
         Raises:
-            CallTimeout: there was none within ``timeout`` seconds.
+            CallTimeout: there was no answer within ``timeout`` seconds.
             EventError: the server refused.
             NotConnected: the connection was closed before.
             UsageError, InvalidPayload: it can't be sent.
@@ -163,7 +163,7 @@ class EventClient:
         return self._codec.payload(ANY, message.payload)
 
     async def receive(self, event: str | None = None, *, timeout: float = 5) -> Received:
-        """Return the next event, or the next of that name; others are kept for later.
+        """Return the next event, or the next event of that name; other events are kept for later.
 
         Raises:
             TimeoutError: there was none within ``timeout`` seconds.

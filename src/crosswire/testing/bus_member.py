@@ -40,7 +40,7 @@ class BusMember:
         for channel in channels or (CHANNEL,):
             self.subscribe(channel, plain=plain)
         for channel in channels or (CHANNEL,):
-            await self.port.listening(channel)
+            await self.port.wait_listening(channel)
 
     async def receives(self, *bodies: bytes, channel: bytes = CHANNEL) -> None:
         """Wait for as many messages on a channel; fail if they are not these."""

@@ -69,7 +69,7 @@ class BusContract(ABC):
 
     async def check_listeners(self, member: BusMember, expected: int, channel: bytes = CHANNEL) -> None:
         """Check the number of listeners on a channel; None where the bus can't know it."""
-        assert await member.port.listeners(channel) == (expected if self.counts_listeners else None)
+        assert await member.port.count_listeners(channel) == (expected if self.counts_listeners else None)
 
     # Recipients
 
@@ -178,7 +178,7 @@ class BusContract(ABC):
         async def script(a: BusMember, b: BusMember) -> None:
             await a.listen()
             b.port.subscribe(CHANNEL, lambda body: b.port.publish(CHANNEL, body + b"!"))
-            await b.port.listening(CHANNEL)
+            await b.port.wait_listening(CHANNEL)
             a.port.publish(CHANNEL, b"1")
             a.port.publish(CHANNEL, b"2")
             await a.receives(b"1!", b"2!")
@@ -271,7 +271,7 @@ class BusContract(ABC):
 
     def test_listening_returns_for_a_channel_that_is_not_subscribed(self) -> None:
         async def script(a: BusMember) -> None:
-            await asyncio.wait_for(a.port.listening(CHANNEL), 1)
+            await asyncio.wait_for(a.port.wait_listening(CHANNEL), 1)
 
         self.run_with_members(script, count=1)
 
@@ -284,7 +284,7 @@ class BusContract(ABC):
             await c.port.stop()
             if self.counts_listeners:
                 async with asyncio.timeout(10):  # that another one is gone may be learned after the next question
-                    while await a.port.listeners(CHANNEL) != 2:  # noqa: ASYNC110 - no event tells of it
+                    while await a.port.count_listeners(CHANNEL) != 2:  # noqa: ASYNC110 - no event tells of it
                         await asyncio.sleep(0.001)
 
         self.run_with_members(script, count=3)
@@ -297,7 +297,7 @@ class BusContract(ABC):
             assert not b.port.available
             await b.port.start()
             await a.port.start()
-            await b.port.listening(CHANNEL)
+            await b.port.wait_listening(CHANNEL)
             assert b.port.available
             a.port.publish(CHANNEL, b"x")
             await b.receives(b"x")
@@ -350,9 +350,9 @@ class BusContract(ABC):
             a.port.publish(CHANNEL, b"1")
             await b.receives(b"1")
             # A duplicate must have come before, or it would be taken for a new message.
-            await a.port.listeners(CHANNEL)
+            await a.port.count_listeners(CHANNEL)
             b.port.subscribe(CHANNEL + b"-other", lambda body: None)
-            await b.port.listening(CHANNEL + b"-other")
+            await b.port.wait_listening(CHANNEL + b"-other")
             b.port.forget(a.port.origin)
             a.port.publish(CHANNEL, b"2")
             await b.receives(b"1", b"2")

@@ -23,7 +23,8 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class TcpProxy:
     """A proxy in front of a server, on a free port of the loopback interface, while its context is entered.
 
-    Faults for all links apply to the existing ones; later links work. A client is reset if its server can't be reached.
+    A fault for all links applies to the links that exist; later links work. A client is reset if the server can't be
+    reached.
 
     Args:
         host: of the server; resolved and connected to for every link, so the server may stop and start again.
@@ -73,7 +74,7 @@ class TcpProxy:
         return list(self._links)
 
     def blackhole(self, link: ProxiedConnection | None = None, *, up: bool = True, down: bool = True) -> None:
-        """Discard all bytes of a link, or of all, from now on, and leave the connections open.
+        """Discard all bytes of a link, or of all links, from now on, and leave the connections open.
 
         Bytes that arrive are read and discarded, so writes of the sender succeed for ever. The end of a connection is
         discarded too: the other end is not told. It can't be undone, as bytes of the stream are missing: cut the link.
@@ -89,7 +90,7 @@ class TcpProxy:
             each.go_on()
 
     def hold(self, link: ProxiedConnection | None = None, *, up: bool = True, down: bool = True) -> None:
-        """Stop reading from a link, or from all: the buffers of the kernels fill up, until the senders can't send.
+        """Stop reading from a link, or from all links: the kernels' buffers fill up, until the senders can't send.
 
         Nothing is lost. A connection that its end closes or resets meanwhile is noticed at the release.
 
@@ -104,13 +105,13 @@ class TcpProxy:
             each.go_on()
 
     def release(self, link: ProxiedConnection | None = None) -> None:
-        """Read again from a held link, or from all."""
+        """Read again from a held link, or from all links."""
         for each in self._chosen(link):
             each.client.held = each.server.held = False
             each.go_on()
 
     def cut(self, link: ProxiedConnection | None = None, *, reset: bool = True) -> None:
-        """Close both connections of a link, or of all.
+        """Close both connections of a link, or of all links.
 
         Args:
             link: None for all that there are.
@@ -165,7 +166,7 @@ class ProxiedConnection:
 
     Attributes:
         index: counts the links of the proxy, from 0.
-        client: the end that the client is connected to; the proxy's to command, as is the other.
+        client: the end that the client is connected to.
         server: the end that is connected to the server.
     """
 

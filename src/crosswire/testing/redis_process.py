@@ -73,7 +73,8 @@ class RedisProcess:
     """A server process that listens on the loopback interface, saves nothing to disk, and ends with its context.
 
     Its methods block, usually for milliseconds; use ``asyncio.to_thread`` where the event loop must not be blocked, as
-    by a :meth:`command` that a paused server does not answer. All but ``command`` can be called again, without effect.
+    by a :meth:`command` that a paused server does not answer. To start, pause, resume, kill or stop it again has no
+    effect.
     A process that is not stopped is killed when its object is collected and when Python exits, but not if Python
     itself is killed.
 
@@ -313,7 +314,7 @@ class RedisProcess:
             try:
                 self.command("PING", timeout=_ANSWER_TIMEOUT)
                 if ours in self.command("INFO", "server", timeout=_ANSWER_TIMEOUT):
-                    return True  # else somebody else was quicker to listen there, and ours is about to end
+                    return True  # if not, another program listens on the port, and our server is about to end
             except CommandError as error:
                 if error.code != "LOADING":
                     return True

@@ -12,9 +12,9 @@ _HOST = "127.0.0.1"
 class ReservedPort:
     """Binds a port of loopback without listening on it, until it is closed or forgotten.
 
-    Meanwhile Linux gives the port to nobody who does not name it: neither to a listener on any port nor to a
-    connection, which could even find itself at its other end. A server that does name it and sets SO_REUSEADDR as well
-    may listen on it. Elsewhere it could not, so there the port is only found to be free.
+    Meanwhile Linux does not choose the port for a listener on any free port, or for an outgoing connection. A server
+    that names the port and sets SO_REUSEADDR can still listen on it. On other systems it can't, so there the port is
+    only checked to be free, and released at once.
 
     Args:
         number: of the port; 0 for any.

@@ -14,7 +14,7 @@ from crosswire.testing.redis_process import RedisProcess, quoted
 _START_TIMEOUT = 15.0
 """Seconds in which replicas and sentinels must know each other."""
 _POLL_INTERVAL = 0.02
-"""Seconds between two looks whether they do."""
+"""Seconds between two checks whether replicas and sentinels know each other."""
 _SENTINEL_PERIODS = ("INFO-PERIOD", "PUBLISH-PERIOD", "PING-PERIOD", "ASK-PERIOD", "TILT-PERIOD")
 """Periods of a sentinel that are set to a tenth of a second, so that a failover is quick. The last one is the time for
 which a sentinel does nothing (TILT) after its process stood still, as happens on a busy machine."""

@@ -207,7 +207,7 @@ async def test_a_cancelled_close_drops_the_connection() -> None:
 
 
 async def test_the_end_of_the_loop_drops_the_connection() -> None:
-    """A program that forgets to close."""
+    """A program that ends without closing the client."""
 
     async def forgetful(server: FakeServer, watches: list[HookRecorder]) -> None:
         client = quick_client(server.url)

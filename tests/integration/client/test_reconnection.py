@@ -289,7 +289,7 @@ async def test_a_refusal_while_reconnecting_is_final() -> None:
 
 @pytest.mark.parametrize("how", ["final close", "given up"])
 async def test_a_handler_may_connect_again_after_the_end(how: str) -> None:
-    """With a new token, say."""
+    """A handler of the end connects again, for example with a new token."""
 
     async with FakeServer() as server:
         client = quick_client(server.url, retry_limit=0)

@@ -60,7 +60,7 @@ async def small_messages(connection: ServerConnection) -> None:
 
 @pytest.mark.parametrize("slowly", [one_large_message, fragments, pings, small_messages])
 async def test_arriving_bytes_are_a_sign_of_life(slowly: object) -> None:
-    """The server reads no heartbeat before it has said what it has to say."""
+    """The server does not read heartbeats until it has sent a long message."""
 
     arrived: list[object] = []
     async with FakeServer() as server:
@@ -125,7 +125,7 @@ async def slow_line(port: int, rate: int) -> AsyncIterator[int]:
 
 
 async def test_leaving_bytes_are_a_sign_of_life() -> None:
-    """A heartbeat that stands behind a long message has to wait until it has left."""
+    """A heartbeat behind a long message waits until that has left."""
 
     async with FakeServer() as server, slow_line(server.port, 1_000_000) as port:
         server.answers["upload"] = "done"
@@ -138,7 +138,7 @@ async def test_leaving_bytes_are_a_sign_of_life() -> None:
 
 
 async def test_bytes_sent_after_the_heartbeat_are_no_sign_of_life() -> None:
-    """A kernel takes what is sent to a process that hangs."""
+    """The kernel accepts bytes for a process that hangs."""
 
     async with FakeServer() as server, TcpProxy("127.0.0.1", server.port) as proxy:
         client = quick_client(f"ws://127.0.0.1:{proxy.port}/", ping_interval=0.05, pong_timeout=TIMEOUT, retry_limit=0)

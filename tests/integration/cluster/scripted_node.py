@@ -104,7 +104,7 @@ async def scripted_node(bus: Bus, name: str = "scripted", *, serves: bool = Fals
     await scripted.port.start()
     try:
         for channel in scripted.native.own_channels:
-            await scripted.port.listening(channel)
+            await scripted.port.wait_listening(channel)
         scripted.native.announce(scripted.beat_of(asks=True))
         yield scripted
     finally:

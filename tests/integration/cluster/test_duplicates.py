@@ -103,7 +103,7 @@ async def test_the_claim_of_an_older_connection_is_answered_with_the_newer_claim
         bodies: list[bytes] = []
         channel = scripted.channels.user("1")
         scripted.port.subscribe(channel, bodies.append)
-        await scripted.port.listening(channel)
+        await scripted.port.wait_listening(channel)
         scripted.say(channel, Claim(scripted.incarnation, 1))
         await wait_until(lambda: bodies)
         assert await peer.call("hello") == "a"

@@ -41,7 +41,7 @@ async def test_a_dead_connection_on_another_server_is_dropped_for_a_newer_one(bu
 
 
 async def test_a_connection_that_died_at_once_is_dropped_too(bus: Bus) -> None:
-    """What it says of itself as it comes may reach the newer one's server after it has died."""
+    """The claim of the dead connection may reach the server of the newer one after its death."""
     servers = running_servers(bus, "a", "b", duplicates="refuse", heartbeat=PROBE)
     async with servers as (a, b), connect(a, "/?id=1") as old:
         old.peer.pause_reading()

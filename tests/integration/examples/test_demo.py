@@ -294,7 +294,7 @@ async def test_visitors_kill_a_redis_and_a_node_and_nothing_is_lost() -> None:
 
 
 async def test_news_of_the_launcher_are_published_on_both_redis(demo: Script) -> None:
-    """What a Redis took may die with it before it is passed on: it has to have been given to the other one too."""
+    """A killed Redis may lose a message before it is passed on, so the other one must have got it too."""
 
     def has_news(heard: list[tuple[str, bytes]]) -> bool:
         return any(b" are connected to " in body for _, body in heard)

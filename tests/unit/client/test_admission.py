@@ -145,7 +145,7 @@ async def attempt(fake: FakeClient, how: str, code: int) -> None:
     st.integers(0, 6),
 )
 async def test_attempts_count_until_a_connection_is_stable(schedule: list[tuple[str, int]], limit: int) -> None:
-    """Against a model: delays double with each attempt in a row, and the limit ends them."""
+    """Compare with a model: delays double with each attempt in a row, and the limit ends them."""
 
     fake = FakeClient(announces=True, fast_retries=1, fast_interval=1, max_interval=16, retry_limit=limit)
     fake.client.reconnect(reset=True)

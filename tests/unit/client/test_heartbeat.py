@@ -129,7 +129,7 @@ async def test_a_loop_that_was_held_up_gives_the_echo_another_chance() -> None:
 )
 @on_instant_loop
 async def test_anything_that_moves_is_a_sign_of_life(moves: list[bool], seconds: float) -> None:
-    """A look a second; after four in a row that saw nothing the connection is given up."""
+    """The connection is checked once a second, and given up after four checks in a row without a sign of life."""
 
     server = Server(interval=10, timeout=4)
     server.moves = iter(moves)

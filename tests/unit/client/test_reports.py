@@ -135,7 +135,7 @@ async def test_a_failing_on_error_logs_both_failures(caplog: pytest.LogCaptureFi
 
 
 async def test_what_is_sent_while_the_server_closes_is_refused() -> None:
-    """Not dropped: the connection has said goodbye, though it is not gone yet."""
+    """The message is refused, not dropped, as the connection is closing."""
 
     async with connected() as fake:
         fake.last.closing = Close(1001, "restart")

@@ -66,9 +66,9 @@ class FakePort:
     def is_listening(self, channel: bytes) -> bool:
         return channel in self.receivers
 
-    async def listening(self, channel: bytes) -> None: ...
+    async def wait_listening(self, channel: bytes) -> None: ...
 
-    async def listeners(self, channel: bytes) -> int | None:
+    async def count_listeners(self, channel: bytes) -> int | None:
         return None
 
     @property

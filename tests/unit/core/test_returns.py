@@ -253,7 +253,7 @@ json_values = (
 
 @given(json_values, st.sampled_from([annotation for annotation, _ in (*FITS, *MISFITS) if annotation is not None]))
 def test_an_accepted_answer_can_be_decoded_into_its_annotation(value: Any, annotation: Any) -> None:
-    """What is let through has the annotation's form, and what is refused has not: bool and int apart, as in Python."""
+    """An accepted value has the form of the annotation, a refused one has not; bool and int differ, as in Python."""
     kind = return_type(annotation)
     assert kind is not None
     try:

@@ -505,7 +505,7 @@ NAMES = ["socket", "data", "x", "message", "close"]
 
 @given(st.lists(st.sampled_from(NAMES), max_size=4, unique=True), st.sampled_from([None, Socket, dict, JoinRoom, Any]))
 def test_a_handler_gets_what_it_was_offered_or_is_refused(names: list[str], annotation: Any) -> None:
-    """Whatever its parameters are, a handler that is taken can be called, and none gets the socket as its data."""
+    """An accepted handler can be called, whatever its parameters are, and none gets the socket as its data."""
     namespace: dict[str, Any] = {}
     exec(f"def handler({', '.join(names)}): return locals()", namespace)
     handler = namespace["handler"]

@@ -27,7 +27,7 @@ class Typed(msgspec.Struct, tag=True):
 
 @given(ANY_TEXT)
 def test_well_formed_text_is_the_same_as_in_javascript(text: str) -> None:
-    """Against what ``String.prototype.toWellFormed`` does: pairs are characters, halves become U+FFFD."""
+    """Compare with ``String.prototype.toWellFormed``: pairs are characters, halves become U+FFFD."""
     units = text.encode("utf-16-le", "surrogatepass")
     assert well_formed(text) == units.decode("utf-16-le", "replace")
     well_formed(text).encode()

@@ -28,7 +28,7 @@ class WorkerExit(NamedTuple):
 
 
 class KeptWorker:
-    """A worker that is kept running: started, and started again whenever it ends, until it is stopped.
+    """A worker that is started, and started again whenever its process ends, until it is stopped.
 
     Args:
         assignment: configuration of the worker.
@@ -73,7 +73,7 @@ class KeptWorker:
             await self._wait_before_restart(delay)
 
     def stop(self, number: signal.Signals) -> None:
-        """Start no other worker, and send a signal to the one that runs."""
+        """Send a signal to the worker's process, and do not start it again."""
         self._stopping.set()
         self._signal = number
         if self._process is not None:

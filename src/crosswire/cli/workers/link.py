@@ -87,7 +87,7 @@ class WorkerLink:
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
-        self._socket.set_inheritable(False)  # what the application starts has nothing to do with it
+        self._socket.set_inheritable(False)  # processes that the application starts must not have it
         self._lines = self._socket.makefile("rb")
 
     def assignment(self) -> Assignment:

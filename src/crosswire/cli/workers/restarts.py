@@ -15,7 +15,7 @@ RESTART_DELAYS = Backoff(fast_retries=0, fast_interval=0.1, max_interval=10)
 
 
 class Restarts:
-    """Deaths of one worker, and the delays before its restarts. Times are those of any clock, in seconds.
+    """Deaths of one worker, and the delays before its restarts. Times are in seconds, of any one clock.
 
     Args:
         delays: delays before restarts, by number of deaths in a row.

@@ -149,7 +149,7 @@ class RedisPort:
         healthy = self._endpoints.healthy
         return bool(healthy) and all(endpoint.subscriber.listens(channel) for endpoint in healthy)
 
-    async def listening(self, channel: bytes) -> None:
+    async def wait_listening(self, channel: bytes) -> None:
         """Wait until every healthy Redis has confirmed the subscription, or is not healthy any more.
 
         Raises:
@@ -157,7 +157,7 @@ class RedisPort:
         """
         refusals: dict[Endpoint, str] = {}
         for endpoint in self._endpoints.healthy:
-            if (error := await endpoint.subscriber.listening(channel)) is not None:
+            if (error := await endpoint.subscriber.wait_listening(channel)) is not None:
                 refusals[endpoint] = error
         if refusals and all(endpoint in refusals for endpoint in self._endpoints.healthy):
             said = "; ".join(f"{endpoint.address.shown} says {error}" for endpoint, error in refusals.items())
@@ -166,7 +166,7 @@ class RedisPort:
                 f"{said}. Check the ACL of the user that it logs in as"
             )
 
-    async def listeners(self, channel: bytes) -> int | None:
+    async def count_listeners(self, channel: bytes) -> int | None:
         """Count the subscribers of a channel on the Redis that has most; None if one does not tell."""
         healthy = self._endpoints.healthy
         if not healthy:

@@ -145,7 +145,7 @@ class Subscriber:
         """Return whether a subscription is confirmed and not ended."""
         return self._state.get(channel, _UNKNOWN) is None
 
-    async def listening(self, channel: bytes) -> str | None:
+    async def wait_listening(self, channel: bytes) -> str | None:
         """Wait until a subscription is confirmed or refused, the connection is lost, or the channel is not wanted.
 
         A refused subscription is tried again, as the ACL may have changed.

@@ -305,7 +305,7 @@ async def test_overlapping_changes_leave_a_working_bus(
         await wait_until(lambda: a.port.available and all(a.healthy))
         assert any(not each.retired for each in a.redis._endpoints._all.values())
         await a.listen()
-        assert await a.port.listeners(b"cw:test") == 1
+        assert await a.port.count_listeners(b"cw:test") == 1
     for process in (one, two):
         assert "crosswire" not in process.command("CLIENT", "LIST")
 

@@ -173,7 +173,7 @@ async def test_a_burst_does_not_make_a_redis_unhealthy(redis: RedisProcess) -> N
 
 
 async def test_a_host_name_of_several_independent_redis_is_unusable(redis: RedisProcess, other: RedisProcess) -> None:
-    """They do not hand on each other's messages, though each of the two connections is busy."""
+    """Independent Redis do not pass on each other's messages, though both connections are busy."""
     ports, links = cycle([redis.port, other.port]), BackgroundTasks()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -231,7 +231,7 @@ async def test_a_redis_that_hangs_is_unhealthy_in_spite_of_bytes_on_the_way(redi
         async with started_members([Redis(redis.url), options]) as (a, b):
             await b.listen()
             a.port.publish(b"cw:test", b"x" * 100_000)
-            await a.port.listeners(b"cw:test")  # Redis has sent it
+            await a.port.count_listeners(b"cw:test")  # Redis has sent it
             redis.pause()
             try:
                 await wait_until(lambda: not b.port.available)

@@ -153,7 +153,7 @@ async def test_sentinels_that_refuse_the_login_are_a_configuration_error(killabl
 
 
 async def test_a_server_that_is_not_the_master_is_not_used(group: SentinelGroup) -> None:
-    """A sentinel that is cut off names the master of yesterday."""
+    """A sentinel that is cut off from the others names a former master."""
 
     (master,) = group.servers
     with RedisProcess(config={"replicaof": f"127.0.0.1 {master.port}"}) as replica:

@@ -55,7 +55,7 @@ async def test_without_any_redis_a_node_starts_alone_with_a_warning(
             assert not a.port.available
             assert "this node is on its own" in caplog.text
             await a.listen()
-            assert await a.port.listeners(b"cw:test") == 0
+            assert await a.port.count_listeners(b"cw:test") == 0
             redis.restart()
             await wait_until(lambda: a.port.is_listening(b"cw:test"))
             assert a.times("restored") == 1

@@ -72,7 +72,7 @@ async def test_under_load_no_subscription_is_lost(redis: RedisProcess) -> None:
             if number % 50 == 0:
                 await asyncio.sleep(0)
         for channel in wanted:
-            await b.port.listening(channel)
+            await b.port.wait_listening(channel)
         assert subscribed(redis) == {channel.decode() for channel in wanted}
         for number in range(500):
             a.port.publish(b"%d" % number, b"y")
@@ -137,12 +137,12 @@ async def test_forbidden_channels_do_not_affect_the_others() -> None:
         async with started_members(Redis(redis.url_as("bob", "pw"))) as (a,), started_members(Redis(redis.url)) as (b,):
             for channel in (b"good:1", b"bad:\xff", b"good:2"):
                 a.subscribe(channel)
-            await a.port.listening(b"good:2")
+            await a.port.wait_listening(b"good:2")
             (failure,) = [value for _, value in a.events if isinstance(value, SubscriptionFailure)]
             assert (failure.url, failure.channel) == (redis.url, "bad:\\xff")
             assert "NOPERM" in failure.error
             with pytest.raises(BusUnavailable, match=r"bad:.*NOPERM"):
-                await a.port.listening(b"bad:\xff")
+                await a.port.wait_listening(b"bad:\xff")
             assert "NOPERM" in str(a.redis.status()[0].last_error)
             assert a.healthy == [True]
             assert [a.port.is_listening(channel) for channel in (b"good:1", b"bad:\xff", b"good:2")] == [
@@ -169,14 +169,14 @@ async def test_unsubscribing_may_keep_the_subscription(redis: RedisProcess, auto
         a.port.unsubscribe(b"room")
         assert not a.port.is_listening(b"room")
         await a.listen(b"another")
-        assert (await b.port.listeners(b"room")) == (0 if auto else 1)
+        assert (await b.port.count_listeners(b"room")) == (0 if auto else 1)
         b.port.publish(b"room", b"1")
         b.port.publish(b"other", b"x")
         await a.receives(b"x", channel=b"other")
         assert a.bodies(b"room") == []
         a.subscribe(b"room")
         assert a.port.is_listening(b"room") is not auto
-        await a.port.listening(b"room")
+        await a.port.wait_listening(b"room")
         b.port.publish(b"room", b"2")
         await a.receives(b"2", channel=b"room")
 
@@ -187,7 +187,7 @@ async def test_waiting_to_listen_does_not_outlive_the_redis(redis: RedisProcess)
             other.pause()
             a.subscribe(b"room")
             watch = Stopwatch()
-            await a.port.listening(b"room")
+            await a.port.wait_listening(b"room")
             assert watch.awake < 2
             assert a.healthy == [True, False]
             assert a.port.is_listening(b"room")

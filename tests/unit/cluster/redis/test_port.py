@@ -11,7 +11,7 @@ async def test_the_bus_describes_itself() -> None:
     assert options.prefix == "mine:"
     assert (port.available, port.paths) == (False, ())
     assert not port.is_listening(b"c")
-    assert await port.listeners(b"c") == 0
+    assert await port.count_listeners(b"c") == 0
 
 
 async def test_unsubscribing_may_keep_the_subscription() -> None:

@@ -119,7 +119,7 @@ async def test_a_waiter_ends_with_the_confirmation_of_the_last_subscription() ->
     for change in (tested.want, tested.leave, tested.want):
         change(b"a")
         await turn()
-    waiting = asyncio.ensure_future(tested.subscriber.listening(b"a"))
+    waiting = asyncio.ensure_future(tested.subscriber.wait_listening(b"a"))
     for _ in range(2):
         tested.redis.answer(1)
         await turn()
@@ -132,11 +132,11 @@ async def test_a_waiter_ends_with_the_confirmation_of_the_last_subscription() ->
 
 async def test_waiters_end_when_the_channel_is_not_wanted_any_more() -> None:
     tested = await connected()
-    await tested.subscriber.listening(b"never wanted")
+    await tested.subscriber.wait_listening(b"never wanted")
     tested.want(b"a")
-    early = asyncio.ensure_future(tested.subscriber.listening(b"a"))
+    early = asyncio.ensure_future(tested.subscriber.wait_listening(b"a"))
     await turn()
-    late = asyncio.ensure_future(tested.subscriber.listening(b"a"))
+    late = asyncio.ensure_future(tested.subscriber.wait_listening(b"a"))
     await turn()
     tested.leave(b"a")
     await asyncio.gather(early, late)
@@ -146,7 +146,7 @@ async def test_waiters_end_when_the_channel_is_not_wanted_any_more() -> None:
 async def test_a_waiter_may_be_cancelled() -> None:
     tested = await connected()
     tested.want(b"a")
-    waits = [asyncio.ensure_future(tested.subscriber.listening(b"a")) for _ in range(2)]
+    waits = [asyncio.ensure_future(tested.subscriber.wait_listening(b"a")) for _ in range(2)]
     await turn()
     waits[0].cancel()
     await turn()
@@ -159,14 +159,14 @@ async def test_waiters_end_when_the_connection_is_lost() -> None:
     tested = await connected()
     tested.want(b"a")
     await turn()
-    waiting = asyncio.ensure_future(tested.subscriber.listening(b"a"))
+    waiting = asyncio.ensure_future(tested.subscriber.wait_listening(b"a"))
     await turn()
     tested.subscriber.connection.drop("enough")
     await waiting
     assert tested.lost == ["enough"]
     assert not tested.subscriber.connection.connected
     assert not tested.subscriber.listens(b"a")
-    await tested.subscriber.listening(b"a")
+    await tested.subscriber.wait_listening(b"a")
 
 
 async def test_a_refused_channel_does_not_affect_the_others() -> None:
@@ -174,7 +174,7 @@ async def test_a_refused_channel_does_not_affect_the_others() -> None:
     tested.redis.forbidden = {b"b"}
     tested.want(b"a", b"b", b"c")
     await turn()
-    waits = [asyncio.ensure_future(tested.subscriber.listening(channel)) for channel in (b"a", b"b", b"c")]
+    waits = [asyncio.ensure_future(tested.subscriber.wait_listening(channel)) for channel in (b"a", b"b", b"c")]
     await tested.settle()
     refusals = await asyncio.gather(*waits)
     assert [refusal is None for refusal in refusals] == [True, False, True]
@@ -191,7 +191,7 @@ async def test_a_waiter_for_a_refused_channel_subscribes_again() -> None:
     tested.want(b"b")
     await tested.settle()
     for expected in (True, True, False):
-        waiting = asyncio.gather(*[tested.subscriber.listening(b"b") for _ in range(2)])
+        waiting = asyncio.gather(*[tested.subscriber.wait_listening(b"b") for _ in range(2)])
         await tested.settle()
         assert [refusal is not None for refusal in await waiting] == [expected] * 2
         if len(tested.refused) == 3:
@@ -212,7 +212,7 @@ async def test_a_refused_channel_that_is_not_wanted_is_not_reported() -> None:
     tested.leave(b"b")
     await tested.settle()
     assert (tested.whole, list(tested.subscriber.refusals)) == (1, [])
-    assert await tested.subscriber.listening(b"b") is None
+    assert await tested.subscriber.wait_listening(b"b") is None
 
 
 async def test_a_refused_channel_is_subscribed_again_when_it_is_wanted_again() -> None:
@@ -297,7 +297,7 @@ async def test_subscribing_and_unsubscribing_in_any_order_loses_no_subscription(
     for step, channel in steps:
         if step == "want":
             tested.want(channel)
-            waits.append(asyncio.ensure_future(tested.subscriber.listening(channel)))
+            waits.append(asyncio.ensure_future(tested.subscriber.wait_listening(channel)))
         elif step == "leave":
             tested.leave(channel)
         elif step == "turn":
