@@ -26,7 +26,6 @@ RIDDLES = frozenset(
         "that",
         "they",
         "them",
-        "tell",
         "tells",
         "and",
         "but",

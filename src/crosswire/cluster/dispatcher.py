@@ -45,7 +45,7 @@ class _Gather(msgspec.Struct):
     timeout: float
 
 
-class _Membership(msgspec.Struct):
+class _RoomAndUser(msgspec.Struct):
     room: ToRoom
     user: str
 
@@ -144,11 +144,11 @@ class ClusterDispatcher:
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         own = partial(self._clients.add, room, user)
-        return _joined(*await self._everywhere(own, "add", _Membership(room, user)))
+        return _joined(*await self._everywhere(own, "add", _RoomAndUser(room, user)))
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
         own = partial(self._clients.remove, room, user)
-        return _joined(*await self._everywhere(own, "remove", _Membership(room, user)))
+        return _joined(*await self._everywhere(own, "remove", _RoomAndUser(room, user)))
 
     async def clear(self, room: ToRoom) -> Replies:
         return _joined(*await self._everywhere(partial(self._clients.clear, room), "clear", room))
@@ -181,10 +181,10 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
     async def members(_sender: str, room: ToRoom) -> list[str]:
         return list((await clients.members(room)).users)
 
-    async def add(_sender: str, request: _Membership) -> int:
+    async def add(_sender: str, request: _RoomAndUser) -> int:
         return _own_answer(await clients.add(request.room, request.user))
 
-    async def remove(_sender: str, request: _Membership) -> int:
+    async def remove(_sender: str, request: _RoomAndUser) -> int:
         return _own_answer(await clients.remove(request.room, request.user))
 
     async def clear(_sender: str, room: ToRoom) -> int:

@@ -134,7 +134,7 @@ class Port(Protocol):
         ...
 
     async def wait_listening(self, channel: bytes) -> None:
-        """Wait until they do, over every path that works; return at once if none does.
+        """Wait until messages reach this port over every path that works; return at once if no path works.
 
         Raises:
             BusUnavailable: every path that works refuses the subscription.

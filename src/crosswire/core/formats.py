@@ -58,7 +58,7 @@ class Push(Protocol):
     """Function that queues what a format has encoded for a connection of that format."""
 
     def __call__(self, encoded: Any, /) -> None:
-        """Queue an encoded message."""
+        """Queue an encoded message for the connection."""
 
 
 class Format(Protocol):

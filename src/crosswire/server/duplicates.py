@@ -35,12 +35,14 @@ class UserConnection(Recipient, Protocol):
     @property
     def is_open(self) -> bool:
         """Whether it can still be sent to."""
+        ...
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake, and leave user and rooms at once."""
 
     async def drop_if_dead(self) -> bool:
-        """Ping the peer, and drop the connection if it shows no sign of life; tell whether it is still there."""
+        """Ping the peer, and drop the connection if it shows no sign of life; return whether it is still there."""
+        ...
 
 
 class DuplicatePolicy:

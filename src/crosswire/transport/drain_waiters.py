@@ -14,14 +14,14 @@ class DrainWaiters:
 
     Args:
         buffered: returns the bytes in the buffer.
-        watch: requests a call of :meth:`check` once so many bytes or fewer are left to write; None: no more calls.
+        set_low_water_mark: requests a call of :meth:`check` once so many bytes or fewer are left; None: no more calls.
     """
 
-    __slots__ = ("_buffered", "_waiting", "_watch")
+    __slots__ = ("_buffered", "_set_low_water_mark", "_waiting")
 
-    def __init__(self, buffered: Callable[[], int], watch: Callable[[int | None], None]) -> None:
+    def __init__(self, buffered: Callable[[], int], set_low_water_mark: Callable[[int | None], None]) -> None:
         self._buffered = buffered
-        self._watch = watch
+        self._set_low_water_mark = set_low_water_mark
         self._waiting: list[tuple[int, asyncio.Future[bool]]] = []
 
     async def wait(self, below: int) -> bool:
@@ -29,12 +29,12 @@ class DrainWaiters:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         waiting = below, future
         self._waiting.append(waiting)
-        self._watch_for_next()
+        self._set_next_mark()
         try:
             return await future
         finally:
             self._waiting.remove(waiting)
-            self._watch_for_next()
+            self._set_next_mark()
 
     def check(self) -> None:
         """Wake those whose mark the buffer has fallen below."""
@@ -49,6 +49,6 @@ class DrainWaiters:
             if not future.done():
                 future.set_result(False)
 
-    def _watch_for_next(self) -> None:
+    def _set_next_mark(self) -> None:
         marks = [below for below, future in self._waiting if not future.done()]
-        self._watch(min(max(marks), MAX_WATERMARK) - 1 if marks else None)
+        self._set_low_water_mark(min(max(marks), MAX_WATERMARK) - 1 if marks else None)

@@ -61,7 +61,7 @@ class MemoryTransport:
         self.inbox.feed(data)
         self._pause_if_full()
 
-    def watch(self, low: int | None) -> None:
+    def set_low_water_mark(self, low: int | None) -> None:
         self._low = low or 0
         self._pause_if_full()
 

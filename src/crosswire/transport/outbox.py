@@ -20,7 +20,7 @@ class Writer(Protocol):
         """Bytes that the writer keeps."""
         ...
 
-    def watch(self, low: int | None) -> None:
+    def set_low_water_mark(self, low: int | None) -> None:
         """Pause the outbox while more than ``low`` bytes are kept, and resume it then; None: as the writer sees fit."""
 
 
@@ -88,7 +88,7 @@ class Outbox:
         if self.buffered < below:
             return True
         if self._drain_waiters is None:
-            self._drain_waiters = DrainWaiters(lambda: self.buffered, self._writer.watch)
+            self._drain_waiters = DrainWaiters(lambda: self.buffered, self._writer.set_low_water_mark)
         return await self._drain_waiters.wait(below)
 
     def push(self, frame: bytes) -> None:

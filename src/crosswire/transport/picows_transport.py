@@ -86,7 +86,7 @@ class PicowsTransport:
             data = data[sent:]
         transport.write(data)
 
-    def watch(self, low: int | None) -> None:
+    def set_low_water_mark(self, low: int | None) -> None:
         """Pause the outbox while the transport keeps more than ``low`` bytes; None: while the transport is full."""
         if self._transport.is_closing():
             return

@@ -17,14 +17,14 @@ class FakeWriter:
         self.writes: list[bytes] = []
         self.order: list[FakeWriter] = []
         self.waiting = 0
-        self.watched: list[int | None] = []
+        self.low_water_marks: list[int | None] = []
 
     def write_frames(self, data: bytes) -> None:
         self.writes.append(data)
         self.order.append(self)
 
-    def watch(self, low: int | None) -> None:
-        self.watched.append(low)
+    def set_low_water_mark(self, low: int | None) -> None:
+        self.low_water_marks.append(low)
 
 
 class FakeEvents:
