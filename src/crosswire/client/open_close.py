@@ -100,7 +100,7 @@ class OpenCloseHooks:
                 task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if task is not self._running:  # it was left behind
+        if task is not self._running:  # the hook was left behind
             return
         if self._warning is not None:
             self._warning.cancel()

@@ -1,4 +1,4 @@
-"""Batches of messages: those for one channel in one turn of the event loop are published as one."""
+"""Batches of messages: the messages for one channel in one turn of the event loop are published as one."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ logger = logging.getLogger("crosswire.cluster")
 class Batches:
     """The messages that are published at the end of the turn, by channel.
 
-    A busy node sends another many messages in a turn. As one batch they cost the bus and both nodes little more than a
-    single message. They keep their order if all messages of a channel are published here.
+    A busy node sends many messages to another node in one turn. As one batch they cost the bus and both nodes little
+    more than a single message. They keep their order if all messages of a channel are published by this object.
 
     Args:
         port: publishes the batches.
@@ -55,7 +55,7 @@ class Batches:
             held[channel] = []
 
     def publish(self, channel: bytes, message: EventMessage) -> None:
-        """Publish a message at once, behind those that wait.
+        """Publish a message at once, behind the messages that wait.
 
         Raises:
             BusUnavailable: the send buffer is full, and the policy is to raise.

@@ -79,7 +79,7 @@ class ClientChannels:
         return None if self._port.is_listening(channel) else self._port.wait_listening(channel)
 
     async def may_be_elsewhere(self, user: str) -> bool:
-        """Return whether another server may have a connection of a user that is connected here."""
+        """Return whether another server may have a connection of a user that is connected to this server."""
         listeners = await self._port.count_listeners(self._user_channel(user))
         return listeners is None or listeners > 1
 

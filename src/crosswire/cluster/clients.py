@@ -1,4 +1,4 @@
-"""The clients of one node, as its connection to the cluster sees them. A server has some, another node has none."""
+"""The clients of one node, as its connection to the cluster uses them. Only a server has clients."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
     """Carries out the methods of audiences on the clients of one node."""
 
     def users(self, target: Target) -> Collection[str]:
-        """Return the users of a target that are connected here, each once."""
+        """Return the users of a target that are connected to this node, each once."""
         ...
 
     @property
     def users_may_be_elsewhere(self) -> bool:
-        """Whether a user that is connected here may be connected to other nodes too."""
+        """Whether a user that is connected to this node may be connected to other nodes too."""
         ...
 
     def restored(self) -> None:

@@ -79,7 +79,7 @@ class ClusterConnection:
         self._hooks = hooks
         self._tasks = tasks
         self._holds_events = holds_events
-        # The original publishes answers to everybody: there, an id of ours must be nobody else's.
+        # The original publishes answers to everybody: among original servers, ids must be unique in the cluster.
         self._requests = PendingRequests("" if compat is None else f"{self.incarnation}-")
         self.compat: OriginalDialect | None = None
         if compat is not None:

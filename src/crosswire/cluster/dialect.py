@@ -17,7 +17,7 @@ class EventInbox(Protocol):
     """Takes the events and requests of other nodes."""
 
     def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
-        """Take an event that nobody waits for an answer to."""
+        """Take an event that needs no answer."""
 
     def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
         """Take an event that has to be answered."""
@@ -37,7 +37,7 @@ class Asker(Protocol):
     """Sends the answer to one request to the node that made it.
 
     Attributes:
-        awaits_node: whether that node waits for an answer of this very node, and so has to learn that there is no
+        awaits_node: whether the node waits for this node's own answer, so that this node must refuse if it has no
             handler.
     """
 
@@ -68,17 +68,17 @@ class MemberInbox(Protocol):
         """Process the goodbye of a node."""
 
     def name_taken(self, taken: NameTaken) -> None:
-        """Process the message that this node's name is another's."""
+        """Process the message that another node has this node's name."""
 
 
 class ClientInbox(Protocol):
     """Takes the messages of other nodes for this node's clients."""
 
     def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
-        """Deliver a message to the clients of the target that are connected here.
+        """Deliver a message to the clients of the target that are connected to this node.
 
         Raises:
-            InvalidPayload: the message is no JSON, and some clients want it as MessagePack.
+            InvalidPayload: the message is no JSON, and must be converted to MessagePack for some clients.
         """
 
     def claimed(self, user: str, claim: Claim) -> None:
@@ -91,7 +91,7 @@ class Dialect(Protocol):
     Attributes:
         label: names the dialect in the beats of nodes.
         codec: encodes the payloads of nodes' events.
-        knows_members: whether all nodes are members, so that only members can answer.
+        knows_members: whether all nodes of the dialect are members, so that only members can answer.
         echoes: whether a message on an application's own channel comes back to the node that published it.
     """
 

@@ -37,7 +37,7 @@ class _Close(msgspec.Struct):
 
 
 class _Gather(msgspec.Struct):
-    """Request to gather answers of a node's clients; the data is JSON text, of which all their messages are made."""
+    """Request to gather answers of a node's clients; the data is JSON text, from which their messages are made."""
 
     target: Target
     event: str
@@ -51,11 +51,11 @@ class _RoomAndUser(msgspec.Struct):
 
 
 class _Gathered(msgspec.Struct):
-    """Answers of the users of one node. Each is encoded on its own, so that one client's can't spoil another's.
+    """Answers of the users of one node. Each is encoded by itself, so that an invalid answer spoils no other.
 
     Attributes:
         answers: the answers as MessagePack.
-        large: as JSON, those that MessagePack can't hold.
+        large: the answers that MessagePack can't hold, as JSON.
         errors: code and message of each refusal.
         missing: the users that did not answer.
     """
@@ -67,12 +67,12 @@ class _Gathered(msgspec.Struct):
 
 
 class ClusterDispatcher:
-    """The :class:`~crosswire.core.audience.Dispatcher` of a node. Messages reach this node's clients directly, and
-    those of other nodes over the bus.
+    """The :class:`~crosswire.core.audience.Dispatcher` of a node. Messages reach this node's clients directly, and the
+    clients of other nodes over the bus.
 
     Args:
         clients: the clients of this node.
-        connection: returns the node's connection to the cluster; raises where there is none, or from another thread.
+        connection: returns the node's connection to the cluster; raises if there is none, or in another thread.
         gather_margin: seconds to wait for other nodes after the timeout of a gather.
     """
 
@@ -106,7 +106,7 @@ class ClusterDispatcher:
         clients.deliver(target, message, exclude)
 
     def _split(self, target: ToUsers) -> tuple[ToUsers | None, ToUsers | None]:
-        """Split users into those who are connected here and those who may be connected elsewhere; some may be both."""
+        """Return the users that are connected to this node, and those that other nodes may have; they may overlap."""
         clients = self._clients
         here = clients.users(target)
         if not here:
@@ -156,7 +156,7 @@ class ClusterDispatcher:
     async def _everywhere(
         self, own: Callable[[], Coroutine[Any, Any, Any]], name: str, request: Any, timeout: float = SERVICE_TIMEOUT
     ) -> tuple[Any, Replies]:
-        """Do something here and on all other servers at the same time; nowhere, if the request can't be sent."""
+        """Run ``own`` and the service of all other servers at the same time; neither if the request can't be sent."""
         cluster = self._connection()
         if cluster.alone:
             return await own(), Replies()
@@ -213,7 +213,7 @@ def _read(gathered: _Gathered, kind: PayloadType) -> tuple[dict[str, Any], dict[
     """Decode the answers and the refusals of a node's users."""
     answers: dict[str, Any] = {}
     errors = {user: EventError(*error, sender=user) for user, error in gathered.errors.items()}
-    # A client's answer means what it would mean in JSON, in whichever encoding it came.
+    # An answer that came as MessagePack means the same as its JSON form.
     from_msgpack = kind.from_msgpack if kind is ANY else kind.from_client
     for read, encoded in ((from_msgpack, gathered.answers), (kind.from_json, gathered.large)):
         for user, answer in encoded.items():
@@ -225,13 +225,13 @@ def _read(gathered: _Gathered, kind: PayloadType) -> tuple[dict[str, Any], dict[
 
 
 def _count(clients: Clients, target: Target) -> int | list[str]:
-    """Count users; or list them, if they may be connected to other nodes too, where each must be counted once."""
+    """Count users. If they may be connected to other nodes too, list them, so that each is counted only once."""
     users = clients.users(target)
     return list(users) if clients.users_may_be_elsewhere else len(users)
 
 
 def _own_answer(replies: Replies) -> int:
-    """Return the replies of one node's clients as one number; raise the first refusal."""
+    """Return the sum of the answers in replies; raise the first refusal."""
     for error in replies.errors.values():
         raise error
     return sum(replies.values())
@@ -247,12 +247,12 @@ def _unanswered(replies: Replies) -> tuple[str, ...]:
 
 
 def _joined(own: Replies, others: Replies) -> Replies:
-    """Join the replies of this node and of the others."""
+    """Join the replies of this node and of the other nodes."""
     return Replies({**own, **others}, errors={**own.errors, **others.errors}, missing=others.missing)
 
 
 def _merged(own: Replies, others: Replies, kind: PayloadType) -> Replies:
-    """Merge the replies of users on all nodes: each user once, and missing only if the user answered nowhere."""
+    """Merge the replies of users on all nodes. A user is missing only if no node has an answer of the user."""
     answers: dict[str, Any] = dict(own)
     errors: dict[str, EventError] = dict(own.errors)
     silent: dict[str, None] = dict.fromkeys(own.missing)

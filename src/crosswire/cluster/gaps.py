@@ -12,11 +12,11 @@ from crosswire.core.channel_names import text_of
 from crosswire.types import GapInfo
 
 GAP_REPORT_INTERVAL = 0.5
-"""Seconds. Messages found missing on many channels within this time are reported as one gap."""
+"""Seconds in which messages that are found missing, on any number of channels, are reported as one gap."""
 
 
 class GapReports:
-    """Reports missing messages at once, and then not too often: after an outage every channel may find some.
+    """Reports missing messages: the first at once, further ones together after ``interval``, as after an outage.
 
     Args:
         report: called with each report.
@@ -31,14 +31,14 @@ class GapReports:
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, channels: Collection[bytes], since: float) -> None:
-        """Note that messages of channels are missing since a moment, in seconds of the monotonic clock."""
+        """Note that messages on channels are missing since ``since``, in seconds of the monotonic clock."""
         self._since = min(self._since, since)
-        self._channels.update(islice(channels, 2))  # of several, none is named
+        self._channels.update(islice(channels, 2))  # a gap names a channel only if there is no second one
         if self._timer is None:
             self._send()
 
     def stop(self) -> None:
-        """Stop reporting, also what was noted."""
+        """Stop reporting. Messages that were noted are not reported either."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -32,8 +32,8 @@ logger = logging.getLogger("crosswire.cluster")
 class NodeHooks:
     """The hooks of a node, each a :class:`Hook`; ``Node`` has them as its own attributes.
 
-    For one node, ``on_join`` and ``on_leave`` are called in turn, whatever their handlers await: each when the handler
-    before it has ended, or was cancelled.
+    For each node that joins and leaves, ``on_join`` and ``on_leave`` are called one after the other: a hook is called
+    only when the handlers of the hook before have ended or were cancelled.
 
     Args:
         tasks: where asynchronous handlers run.
@@ -114,7 +114,7 @@ class NodeHooks:
                 self._tasks.start(self._fire_queued(name, task, queue), "crosswire queue of on_join and on_leave")
         elif len(queue) < MAX_QUEUED:
             queue.append((hook, arguments))
-        else:  # the node joins and leaves faster than handlers end: leave out its last two hooks
+        else:  # the node joins and leaves faster than handlers end: leave out the last two hooks
             queue.pop()
             self._warnings.warn("turn", "on_join and on_leave of %r were left out: their handlers are too slow", name)
 

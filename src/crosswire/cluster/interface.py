@@ -1,9 +1,9 @@
 """The interface of a bus, which carries messages between nodes.
 
 An application passes a :class:`Bus`: a :class:`~crosswire.cluster.memory.MemoryBus`, or the options of a Redis. Each
-node attaches to it once, and gets a :class:`Port`. Numbers, order, duplicates, missing messages and the buffer are the
-same for every bus, so none of them has to care: :class:`~crosswire.cluster.ordered_port.OrderedPort` adds them to a
-port. docs/cluster.md describes what a new bus has to do; the contract suite in ``crosswire.testing`` checks it.
+node attaches to it once, and gets a :class:`Port`. Numbers, order, duplicates, missing messages and the buffer are no
+concern of a port: :class:`~crosswire.cluster.ordered_port.OrderedPort` adds them to any port. docs/cluster.md describes
+what a new bus has to do; the contract suite in ``crosswire.testing`` checks it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Receive = Callable[[bytes], None]
 
 
 class BusEvents(Protocol):
-    """Callbacks for what a node has to know of its bus."""
+    """Callbacks for events of a bus that concern the node."""
 
     def paths_changed(self) -> None:
         """Take note that :attr:`Port.paths` changed."""
 
     def path_lost(self, path: str) -> None:
-        """Take note that a path is gone; others who listened on it may have lost it too."""
+        """Take note that a path is gone; other nodes may have lost it too."""
 
     def restored(self) -> None:
         """Take note that other nodes can be reached again after an outage."""
@@ -47,7 +47,7 @@ class PortEvents(BusEvents, Protocol):
         """Keep messages until :meth:`resume_publishing`. A port that has just been made is paused."""
 
     def resume_publishing(self) -> None:
-        """Publish what was kept, and from now on everything at once."""
+        """Publish the messages that were kept, and from now on new ones at once."""
 
     def messages_dropped(self, reason: str | None, count: int = 1) -> None:
         """Count messages that were handed to the port and are lost.
@@ -61,8 +61,8 @@ class PortEvents(BusEvents, Protocol):
 class Port(Protocol):
     """The connection of one node to a bus. Only the coroutines wait.
 
-    A message that is published reaches every port that listens on its channel. It may come to the port that published
-    it too. It may come twice, too late, or never, except where :attr:`reorders` and :attr:`hold_time` say otherwise.
+    A published message reaches every port that listens on its channel, perhaps also the port that published it. A
+    message may come twice, too late, or never, except where :attr:`reorders` and :attr:`hold_time` say otherwise.
 
     Attributes:
         reorders: whether messages of one sender on one channel overtake each other in everyday operation, as when they
@@ -73,7 +73,7 @@ class Port(Protocol):
 
     @property
     def hold_time(self) -> float:
-        """Seconds in which a missing message may still come, as over another path; 0 if none comes late."""
+        """Seconds in which a missing message may still come, as over another path; 0 if messages never come late."""
         ...
 
     @property
@@ -83,9 +83,9 @@ class Port(Protocol):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The paths over which this port receives, such as several servers that know nothing of each other.
+        """The names of the paths over which this port receives. Each of several independent Redis is a path.
 
-        A path has the same name on every node. A bus that has one path only needs no name for it.
+        A path has the same name on every node. A bus with a single path needs no name for it.
         """
         ...
 
@@ -100,13 +100,13 @@ class Port(Protocol):
         """Send what was published, if that is possible soon, and disconnect. It may be called twice."""
 
     def use_paths(self, common: Collection[str] | None) -> None:
-        """Publish only over the working ones of these paths, if there is one; None for no preference."""
+        """Publish only over paths in ``common`` that work. If none of them works, or with None, use any path."""
 
     def publish(self, channel: bytes, header: bytes, body: bytes) -> None:
-        """Send ``header + body`` to all who listen on a channel.
+        """Send ``header + body`` to all ports that listen on a channel.
 
-        Nobody calls it while the port is paused. What the port sends again, because it may have been lost, may come
-        twice.
+        It is not called while the port is paused. The port may send a message again if it may have been lost; then it
+        may come twice.
         """
 
     def publish_plain(self, channel: bytes, body: bytes) -> None:
@@ -124,7 +124,7 @@ class Port(Protocol):
         ...
 
     def subscribe(self, channel: bytes, receive: Receive) -> None:
-        """Listen on a channel, soon. A channel has one receiver, the last one."""
+        """Begin to listen on a channel, without waiting. A later call replaces the receiver of the channel."""
 
     def unsubscribe(self, channel: bytes) -> None:
         """Leave a channel. Its receiver is not called any more."""

@@ -133,7 +133,7 @@ class Members:
 
     @property
     def incompatible(self) -> dict[str, str]:
-        """The dialects of the other living members that speak another one than this node, by name."""
+        """The dialects of the living members that do not speak this node's dialect, by name."""
         return {each.beat.name: each.beat.dialect for each in self._members if self._is_incompatible(each.beat)}
 
     def __contains__(self, name: object) -> bool:
@@ -163,7 +163,7 @@ class Members:
         """
         listeners = await self._port.count_listeners(self._native.own_channels.all_nodes)
         expected = inf if listeners is None else listeners - 1
-        self._require_name()  # if this node stood still while it waited, the holder's answer may be here now
+        self._require_name()  # if this node stood still, NameTaken may have come only after the timeout
         self._announced = True
         self._native.announce(self._beat(asks=True))
         await self._wait(lambda: self._name_taken or len(self._members) >= expected, self._welcome_timeout)
@@ -188,7 +188,7 @@ class Members:
         return len(self._members) > known
 
     def announce_leave(self) -> None:
-        """Announce to all nodes that this one leaves."""
+        """Announce to all nodes that this node leaves."""
         self._native.announce(Goodbye(self._own.name, self._own.incarnation, self._clock.stamp()))
 
     async def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
@@ -304,7 +304,7 @@ class Members:
             self._changes.set()
 
     def _update_clock(self, message: Beat | Goodbye) -> None:
-        if not self._clock.update(message.stamp):  # its sender is alive all the same
+        if not self._clock.update(message.stamp):  # the message still shows that its sender is alive
             self._native.note_unreadable(f"the clock of {message.name!r} is too far ahead")
 
     def _contest_name(self, beat: Beat) -> None:

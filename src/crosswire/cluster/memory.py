@@ -10,7 +10,7 @@ from crosswire.runtime.loop_thread import running_loop
 
 
 class MemoryBus:
-    """Carries messages between the nodes that are given the same one.
+    """Carries messages between the nodes that are given the same ``MemoryBus``.
 
     Example::
 

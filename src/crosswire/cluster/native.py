@@ -46,7 +46,7 @@ logger = logging.getLogger("crosswire.cluster")
 
 
 class NodeChannels(NamedTuple):
-    """The channels that every node listens on: that of all nodes, that of its run, and that of its name."""
+    """The channels that every node listens on: one for all nodes, one for this run of the node, one for its name."""
 
     all_nodes: bytes
     incarnation: bytes
@@ -118,7 +118,7 @@ class NativeDialect:
             self._batches.add(channel, request)
 
     def reply(self, request: NodeRequest, payload: RawPayload) -> None:
-        """Answer the request of a node."""
+        """Send the answer to the request of a node."""
         self._batches.add(self._channels.incarnation(request.asker), Answer(self._name, request.call_id, payload))
 
     def refuse(self, request: NodeRequest, error: EventError) -> None:
@@ -128,7 +128,7 @@ class NativeDialect:
             InvalidPayload: the code or the message has no UTF-8 form.
         """
         refusal = RequestRefusal(self._name, request.call_id, str(error.code), str(error.message))
-        if not (has_utf8(refusal.code) and has_utf8(refusal.message)):  # it would spoil the batch that it is sent in
+        if not (has_utf8(refusal.code) and has_utf8(refusal.message)):  # the whole batch would be invalid
             raise InvalidPayload(f"the refusal {refusal.code!r} has no UTF-8 form")
         self._batches.add(self._channels.incarnation(request.asker), refusal)
 
@@ -140,7 +140,7 @@ class NativeDialect:
         pass  # other nodes don't receive it
 
     def claim(self, user: str, stamp: int, *, alive: bool) -> None:
-        """Announce to other nodes that this one has a connection of a user, and whether its peer has just answered."""
+        """Announce to other nodes that this node has a connection of a user, and whether its peer has just answered."""
         self._port.announce(self._channels.user(user), envelopes.encode(Claim(self._incarnation, stamp, alive)))
 
     @property
@@ -179,7 +179,7 @@ class NativeDialect:
 
     @property
     def client_channels(self) -> tuple[bytes]:
-        """The channels that every server subscribes to as well: that of all clients."""
+        """The channels that every server subscribes to as well: the channel for all clients."""
         return (self._channels.everyone,)
 
     def listen_for_clients(self, clients: ClientInbox) -> None:
@@ -297,7 +297,7 @@ def _is_valid(message: Beat | Goodbye) -> bool:
 
 
 class _NativeAsker:
-    """Sends the answer to the request of a node. Nodes know their members, and wait for each one's answer."""
+    """Sends the answer to the request of a node, which always waits for the answer of each member that it asks."""
 
     awaits_node = True
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Node:
-    """A member of a cluster: sends events and requests to other nodes, and reaches users and rooms on all servers.
+    """A member of a cluster: sends events and requests to other nodes, and messages to users and rooms on all servers.
 
     Args:
         name: unique among the living members; random if not given.
@@ -133,7 +133,7 @@ class Node:
         return self._events.on(event, handler, once=True, tag=tag)
 
     def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
-        """Remove a handler of an event, or of a hook, given itself or by name; remove all handlers if none is given."""
+        """Remove a handler, or without one all handlers, of an event or a hook. A hook is given itself or by name."""
         remove(event, handler_or_tag, self._events, self._hooks)
 
     def send(
@@ -197,10 +197,11 @@ class Node:
             event: its name.
             data: as for :meth:`send`.
             to: names of nodes; None for all.
-            timeout: seconds; a node that has not answered by then is ``missing``; one that dies is so at once.
+            timeout: seconds; a node that has not answered by then, or that dies, is in ``missing``.
             expect: how many answers are enough; None for one from each node that is asked and alive.
             include_self: whether this node is asked too.
-            type: each answer is decoded into it; one that does not fit is in ``errors``, as :exc:`InvalidPayload`.
+            type: each answer is decoded into it; an answer that does not fit is in ``errors``, as
+                :exc:`InvalidPayload`.
 
         Returns:
             The answers by the nodes' names.
@@ -250,7 +251,7 @@ class Node:
     def unsubscribe(self, channel: str, handler: Handler | None = None) -> None:
         """Remove a handler from a channel, or all of its handlers."""
         if self.running:
-            self._connection()  # from here, and not from another thread
+            self._connection()  # raises in another thread
         self._channels.unsubscribe(channel, handler)
 
     def publish(self, channel: str, data: Any = None) -> None:
@@ -322,8 +323,8 @@ class Node:
     async def start(self) -> None:
         """Join the cluster, and run the ``on_start`` hooks; events of other nodes wait until these have ended.
 
-        If cancelled, the node leaves again. If no Redis can be reached, the node starts all the same, and joins when
-        one is back.
+        If cancelled, the node leaves again. If no Redis can be reached, the node starts all the same, and joins as soon
+        as a Redis can be reached.
 
         Raises:
             ConfigError: a living node has the name, an option can't work, or the node runs already.
@@ -371,18 +372,18 @@ class Node:
 
     @property
     def incompatible_nodes(self) -> dict[str, str]:
-        """The living members that speak another dialect than this node, by name: each misses the other's messages."""
+        """The dialects of the living members that do not understand this node's messages, by name."""
         return self._connection().members.incompatible
 
     async def wait_for_members(self) -> None:
-        """Wait until all members are known, also those that were slow to answer when this node came.
+        """Wait until all members are known, also members that were slow to answer when this node joined.
 
         It takes no longer than the silence after which a member counts as dead.
         """
         await self._connection().members.wait_for_all()
 
     async def wait_until_replaced(self) -> None:
-        """Wait until another node has taken over this node's name; this one must stop then."""
+        """Wait until another node has taken over this node's name; then this node must stop."""
         await self._lifecycle.wait_until_replaced()
 
     @property

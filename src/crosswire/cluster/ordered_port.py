@@ -18,11 +18,11 @@ logger = logging.getLogger("crosswire.cluster")
 
 
 class OrderedPort:
-    """Carries a node's messages so that each comes once, and those of one sender on one channel in order.
+    """Carries a node's messages so that each comes once, and the messages of one sender on one channel in order.
 
-    It numbers what a node publishes, and keeps it while the bus can't take it. Of what comes it drops duplicates, holds
-    back what came too early, and reports what is missing. All the rest is done by the bus' own
-    :class:`~crosswire.cluster.interface.Port`.
+    It numbers the messages that a node publishes, and keeps them while the bus can't take them. Of received messages it
+    drops duplicates, holds back those that came too early, and reports missing ones. All the rest is done by the bus'
+    own :class:`~crosswire.cluster.interface.Port`.
 
     Args:
         bus: carries the messages.
@@ -36,7 +36,7 @@ class OrderedPort:
         unreadable: messages that came without a valid header.
         gaps: how often messages may have been missed.
         use_paths, is_listening, wait_listening, count_listeners: as of :class:`~crosswire.cluster.interface.Port`.
-        forget: forgets what came from an origin that is gone.
+        forget: forgets the messages of an origin that is gone.
         require_room: see :meth:`~crosswire.cluster.send_buffer.SendBuffer.require_room`.
     """
 
@@ -44,7 +44,7 @@ class OrderedPort:
         self.origin = origin
         self.dropped = self.unreadable = self.gaps = 0
         self._events = events
-        # The callbacks of a port that need nothing from here are the node's own.
+        # Callbacks that need nothing of this object go to the node directly.
         self.paths_changed = events.paths_changed
         self.path_lost = events.path_lost
         self.restored = events.restored
@@ -111,7 +111,7 @@ class OrderedPort:
         """
         if len(channel) + len(body) + OVERHEAD > self._budget.free and not self._buffer.admits():
             if not plain:
-                self._next(channel)  # so that receivers find out that one is missing
+                self._next(channel)  # uses up a number, so that receivers find out that a message is missing
             return
         if plain:
             self._publish_plain(channel, body)
@@ -120,15 +120,18 @@ class OrderedPort:
         self._publish(channel, pack_header(self.origin, number, previous), body)
 
     def announce(self, channel: bytes, body: bytes) -> None:
-        """Publish over all paths that are connected now, and never later."""
+        """Publish a message over all paths that are connected now; if there are none, drop it."""
         number, previous = self._next(channel)
         if not self.bus_port.announce(channel, pack_header(self.origin, number, previous), body):
-            self._numbers.take_back(channel, previous)  # else the next message would wait for this one in vain
+            self._numbers.take_back(channel, previous)  # or receivers would wait in vain for the dropped message
 
     # Listening
 
     def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
-        """Listen on a channel, soon. A channel has one receiver, the last one; ``plain`` as for :meth:`publish`."""
+        """Begin to listen on a channel, without waiting; ``plain`` as for :meth:`publish`.
+
+        A later call replaces the receiver of the channel.
+        """
         self.bus_port.subscribe(channel, self._receivers.open(channel, receive, plain=plain))
 
     def unsubscribe(self, channel: bytes) -> None:
@@ -145,7 +148,7 @@ class OrderedPort:
         self._publish_plain = self._buffer.publish_plain
 
     def resume_publishing(self) -> None:
-        """Publish what was kept, and then everything at once."""
+        """Publish the messages that were kept, and from now on new ones at once."""
         self._buffer.paused = False
         self._buffer.flush(self.bus_port)
         if not self._buffer.paused:
@@ -153,7 +156,7 @@ class OrderedPort:
             self._publish_plain = self.bus_port.publish_plain
 
     def messages_dropped(self, reason: str | None, count: int = 1) -> None:
-        """Count messages that are lost; ``reason`` is None if others have logged it."""
+        """Count messages that are lost; ``reason`` is None if the port has logged it."""
         self.dropped += count
         if reason is None:
             return
@@ -178,5 +181,5 @@ class OrderedPort:
         self._warnings.warn("unreadable", "a message that came over the bus has no header of ours, and is lost")
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
-        """Report that messages did not come, and later ones did."""
+        """Report that messages on ``channels`` did not come, though later ones did."""
         self._gap_reports.note(channels, since)

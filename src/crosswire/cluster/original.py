@@ -1,9 +1,9 @@
 """The dialect of the original's servers (``websocket-cross-server-adapter``), to work in one cluster with them.
 
 Broadcasts are published on ``ws:broadcast``, messages for users on ``ws:private_socket`` and for rooms on
-``ws:<namespace>``; every server sorts out what concerns its own clients. Events between servers and their answers are
-published on ``csbp:server_bridge``, to all. A message is a MessagePack or JSON map, the data for clients in it always
-the JSON text that is sent to them.
+``ws:<namespace>``; every server finds out which messages concern its own clients. Events between servers and their
+answers are published on ``csbp:server_bridge``, for all servers. A message is a MessagePack or JSON map. The data for
+clients in it is always the JSON text that is sent to them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ logger = logging.getLogger("crosswire.cluster")
 _ANSWER_EVENT = "_Cs_Cb_"
 """The event of every answer."""
 _OWN_CALL_ID = re.compile("[0-9a-f]{16}-[0-9a-f]+")
-"""Matches the ids of our nodes' requests; the original's have three hyphens."""
+"""Matches the ids of our nodes' requests; ids of original servers have three hyphens."""
 
 
 class _ToAll(msgspec.Struct, rename="camel"):
@@ -88,7 +88,7 @@ class _Error(msgspec.Struct):
 
 
 class _OriginalEvent(msgspec.Struct, rename="camel"):
-    """An event, request or answer of a server. The later fields are left out where they say nothing."""
+    """An event, request or answer of a server. Fields that are UNSET are left out of the message."""
 
     event: str
     sender_server: str
@@ -274,9 +274,9 @@ class OriginalDialect:
 
 
 class _OriginalAsker:
-    """Sends the answer to the request of an original server, or of a node of ours that speaks like one.
+    """Sends the answer to the request of an original server, or of a Crosswire node that speaks the original's dialect.
 
-    The original has no refusals: it gets an answer of null. Our nodes find the error beside it.
+    The original has no refusals: it gets an answer of null. Crosswire nodes find the error in a field of their own.
     """
 
     __slots__ = ("_call_id", "_dialect", "awaits_node")
@@ -308,5 +308,5 @@ def _target(channel: bytes, message: _FromServer) -> Target | None:
 
 
 def _users(exclude: Excluded | None) -> list[str]:
-    """List the users to exclude; single connections can't be named to original servers."""
+    """List the users to exclude; original servers can't exclude single connections."""
     return [] if exclude is None else list(exclude.users)

@@ -67,7 +67,7 @@ class CustomChannels:
             raise
 
     def unsubscribe(self, channel: str, handler: Handler | int | None) -> None:
-        """Remove a handler from a channel, given itself or by its number; remove all if None."""
+        """Remove a handler from a channel, given itself or by its number; with None, remove all handlers."""
         self._handlers.off(channel, handler)
         if channel in self._names and not self._handlers.of(channel):
             self._names.discard(channel)

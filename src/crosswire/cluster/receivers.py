@@ -1,4 +1,4 @@
-"""The receivers of one node's channels: they drop duplicates, restore the order, and find out what is missing."""
+"""The receivers of one node's channels: they drop duplicates, restore the order, and notice missing messages."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from crosswire.core.sequencing import Sequencer
 from crosswire.errors import InvalidMessage
 
 FIRST_HOLD_TIME = 0.25
-"""Seconds for which the first messages of a sender are held where others may have been sent before them: by so much one
-Redis is ahead of another on busy machines, and it is still little for those who wait."""
+"""Seconds for which the first messages of a sender are held if others may have been sent before them. On busy machines,
+one Redis may be ahead of another by that much; the receivers hardly notice the delay."""
 
 STALL_TIME = 0.2
-"""Seconds by which a timer is late if the process stood still; then missing messages may be in the sockets."""
+"""Seconds by which a timer must be late to show that the process stood still. Then the sockets are read first."""
 
 _FAILED = "the receiver of a message failed"
 
@@ -44,12 +44,12 @@ class ReceiverEvents(Protocol):
         """Take note of a message without a valid header."""
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
-        """Take note that messages did not come, and later ones did.
+        """Take note that messages did not come, though later ones did.
 
         Args:
             channels: on which they were published.
-            since: when the last message before them came, or else a while before the first one did, in seconds of the
-                monotonic clock.
+            since: time of the monotonic clock, in seconds, after which they were sent: the arrival of the last message
+                before them, or if there was none, a while before the first message.
         """
 
 
@@ -63,20 +63,20 @@ class _HoldEvents(Protocol):
         """Set a limit to the time for which a receiver holds messages."""
 
     def came_late(self, channel: bytes, first: float) -> None:
-        """Report a message as missed that came after later ones had been taken for the sender's first.
+        """Report a message as missed that came too late: later messages had been taken for the sender's first.
 
         Args:
             channel: on which it came.
-            first: when those had come.
+            first: arrival of the message that was taken for the first.
         """
 
 
 class OrderedReceiver:
-    """Takes the messages of one channel, and hands them on in order and each once.
+    """Takes the messages of one channel, and hands each on once, in order.
 
     Args:
         channel: its name.
-        own: the origin of this node, whose messages are not for itself.
+        own: the origin of this node, whose own messages are ignored.
         receive: takes the bodies of the messages.
         sequencer: puts them in order.
         events: called when a message can't be handed on at once.
@@ -123,11 +123,15 @@ class OrderedReceiver:
         self._sequencer.forget(origin)
 
     def due(self, hold_time: float) -> float:
-        """Return when held messages are handed on at the latest; infinity if none are held."""
+        """Return the time at which :meth:`give_up` must be called; infinity if no messages are held."""
         return self._sequencer.due(hold_time, min(hold_time, FIRST_HOLD_TIME))
 
     def give_up(self, now: float, hold_time: float) -> float:
-        """Hand on what is due. Return since when messages are missing; infinity if none are."""
+        """Hand on the messages that were held for long enough.
+
+        Returns:
+            The time since when messages before them are missing; infinity if none are missing.
+        """
         earliest = inf
         for missed, messages in self._sequencer.give_up(now, hold_time, min(hold_time, FIRST_HOLD_TIME)):
             if missed is not None:
@@ -144,7 +148,7 @@ class OrderedReceiver:
 
 
 class PlainReceiver:
-    """Takes the messages of a channel as they come, because other programs publish there."""
+    """Takes the messages of a channel as they come: other programs publish on it, without numbers."""
 
     __slots__ = ("_receive",)
 
@@ -163,7 +167,7 @@ class Receivers:
     """The receivers of one node's channels.
 
     Args:
-        own: the origin of this node, whose messages are not for itself.
+        own: the origin of this node, whose own messages are ignored.
         paths: over which messages come.
         events: called when messages are malformed or missing.
     """
@@ -176,10 +180,10 @@ class Receivers:
         self._holding: dict[OrderedReceiver, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = inf
-        self._not_before = -inf  # after the process stood still, until the sockets have been read
+        self._not_before = -inf  # time until which nothing is given up: after a standstill the sockets are read first
 
     def open(self, channel: bytes, receive: Receive, *, plain: bool) -> Receive:
-        """Make ``receive`` the receiver of a channel. Return what takes the messages as they come."""
+        """Make ``receive`` the receiver of a channel. Return a function that takes the messages as they come."""
         if plain:
             self._ordered.pop(channel, None)
             return PlainReceiver(receive).take
@@ -188,11 +192,11 @@ class Receivers:
             sequencer = Sequencer(reorders=self._paths.reorders)
             receiver = self._ordered[channel] = OrderedReceiver(channel, self._own, receive, sequencer, self)
         else:
-            receiver.replace(receive)  # and go on with what is known of the senders
+            receiver.replace(receive)  # the numbers of the senders stay known
         return receiver.take
 
     def close(self, channel: bytes) -> None:
-        """Drop the receiver of a channel, and what it holds."""
+        """Drop the receiver of a channel, and the messages that it holds."""
         if (receiver := self._ordered.pop(channel, None)) is not None:
             receiver.replace(_ignore)
             self._holding.pop(receiver, None)
@@ -219,12 +223,12 @@ class Receivers:
         due = receiver.due(hold_time)
         if not hold_time or due == -inf:
             self._give_up()
-        elif max(due, self._not_before) < self._due:  # one that is overdue is left to the timer, which knows why
+        elif max(due, self._not_before) < self._due:  # a timer that is late finds out why
             self._set_timer()
 
     def came_late(self, channel: bytes, first: float) -> None:
-        """Report a message as missed that was sent before the first one that was handed on."""
-        # Messages that were on their way for longer are not counted on.
+        """Report a message as missed that was sent before the first message that was handed on."""
+        # Messages are assumed to be on their way for no longer than that.
         self._events.messages_missed((channel,), first - max(self._paths.hold_time, FIRST_HOLD_TIME))
 
     def _give_up(self) -> None:

@@ -1,4 +1,4 @@
-"""The asking side of a node: sends events and requests to nodes, and waits for their answers."""
+"""Sending of events and requests to nodes, and waiting for their answers."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Requester:
         """Send a request to a service of all other servers, or of all other nodes, and return their answers.
 
         Raises:
-            InvalidPayload: the data has no form that can be sent; raised at once, before anybody is asked.
+            InvalidPayload: the data has no form that can be sent; raised at once, before the request is sent.
         """
         nodes = self._members.servers if servers else self._members.names
         return self._gather_service(nodes, SERVICE + name, self._native.pack(data), timeout)

@@ -24,7 +24,7 @@ class PendingRequest(Protocol):
     kind: PayloadType
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
-        """Take a reply; return whether no more are waited for."""
+        """Take a reply; return whether no more replies are waited for."""
         ...
 
     def lost(self, name: str) -> bool:
@@ -32,7 +32,7 @@ class PendingRequest(Protocol):
         ...
 
     def end(self) -> None:
-        """Stop waiting, with the replies that came: the time is over, or the node stops."""
+        """Stop waiting, and keep the replies that came, as the time is over or the node stops."""
 
 
 class _TimedRequest:
@@ -89,7 +89,7 @@ class PendingRequests:
         return True
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
-        """Pass an answer to its request; ignore it if none waits for it."""
+        """Pass an answer to its request; ignore it if no request waits for it."""
         pending = self._pending.get(call_id)
         if pending is None:
             return
@@ -102,13 +102,13 @@ class PendingRequests:
             self.forget(call_id)
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
-        """Pass a refusal to its request; ignore it if none waits for it."""
+        """Pass a refusal to its request; ignore it if no request waits for it."""
         pending = self._pending.get(call_id)
         if pending is not None and pending.request.reply(sender, None, error):
             self.forget(call_id)
 
     def gone(self, name: str) -> None:
-        """Give up on the answers of a node that is gone."""
+        """Stop waiting for answers of a node that is gone."""
         for call_id, pending in list(self._pending.items()):
             if pending.request.lost(name):
                 self.forget(call_id)
@@ -147,7 +147,7 @@ class PendingCall:
         self.future: asyncio.Future[Any] = loop.create_future()
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
-        """Take the node's reply; those of others are ignored, as they were not asked."""
+        """Take the reply of the node that was asked; ignore replies of other nodes."""
         if sender != self._name:
             return False
         if not self.future.done():
@@ -158,7 +158,7 @@ class PendingCall:
         return True
 
     def lost(self, name: str) -> bool:
-        """Fail if it was this node that is gone."""
+        """Fail if the node that was asked is gone."""
         if name != self._name:
             return False
         self._fail(NodeGone(name))
@@ -178,7 +178,7 @@ class PendingGather:
 
     Args:
         names: of the nodes that are asked, as far as they are known.
-        expect: how many answers are enough, from whichever nodes; None for one from each.
+        expect: how many answers are enough; None for one from each node.
         kind: the type of an answer.
 
     Attributes:

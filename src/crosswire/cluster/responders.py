@@ -1,4 +1,4 @@
-"""The two responders of a node, and which of them takes what comes."""
+"""The two responders of a node, one for the application's events and one for services."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Responders:
 
     Args:
         application: handles the application's events.
-        services: handles what nodes ask each other by themselves.
+        services: handles the requests with which nodes carry out the methods of audiences.
     """
 
     __slots__ = ("application", "services")
@@ -24,12 +24,12 @@ class Responders:
         self.services = services
 
     def hold(self) -> None:
-        """Keep what comes until each responder is released."""
+        """Keep events and requests until each responder is released."""
         self.application.hold()
         self.services.hold()
 
     def drop(self) -> None:
-        """Forget what has not begun."""
+        """Discard the events whose handlers have not begun."""
         self.application.drop()
         self.services.drop()
 

@@ -1,4 +1,4 @@
-"""The messages of a node that wait until its bus can take them, and the limit of all that wait."""
+"""The messages of a node that wait until its bus can take them, and the limit on their size."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from crosswire.errors import BusUnavailable
 Overflow = Literal["drop", "raise"]
 
 OVERHEAD = 72
-"""Bytes, at most, that a message takes beside its channel and its body: the header, and what a bus adds."""
+"""Maximum of the bytes that a message takes besides its channel and body: its header, and bytes that a bus adds."""
 
 
 class Budget:
-    """Bytes that may wait, in all the queues of one node together.
+    """Bytes of messages that may wait, in all the queues of one node together.
 
     Attributes:
-        limit: how many.
-        free: how many more.
+        limit: maximum of the bytes.
+        free: bytes that are left.
         copies: how often each message is counted, as the bus sends it over several paths.
     """
 
@@ -45,11 +45,11 @@ class SendBuffer:
 
     Args:
         budget: of the messages that wait, here and in the bus.
-        overflow: what becomes of a message that does not fit in.
+        overflow: the policy for a message that does not fit in.
         dropped: called with the reason and the number of messages that are dropped.
 
     Attributes:
-        paused: whether messages are to be kept.
+        paused: whether messages are kept, as the bus can't take them.
     """
 
     __slots__ = ("_budget", "_closed", "_dropped", "_held", "_raises", "paused")
@@ -75,7 +75,7 @@ class SendBuffer:
         self.publish(channel, b"", body)
 
     def flush(self, port: Publishes) -> None:
-        """Publish what was kept, until the port pauses again."""
+        """Publish the messages that were kept, until the port pauses again."""
         held = self._held
         while held and not self.paused:
             channel, header, body = held.popleft()
@@ -89,7 +89,7 @@ class SendBuffer:
         """Decide about a message that does not fit in: return whether to take it.
 
         Raises:
-            BusUnavailable: it is refused.
+            BusUnavailable: the message is refused.
         """
         budget = self._budget
         if budget.free == budget.limit:  # it is larger than the limit, and nothing else waits
@@ -106,13 +106,13 @@ class SendBuffer:
             sizes: of each message's channel and body together, in bytes.
 
         Raises:
-            BusUnavailable: one of them would be.
+            BusUnavailable: one of them would be refused.
         """
         if self._raises and self._budget.copies * sum(size + OVERHEAD for size in sizes) > self._budget.free:
             raise self._refusal()
 
     def close(self) -> None:
-        """Drop what was kept, and what comes from now on."""
+        """Drop the messages that were kept, and new ones from now on."""
         self._closed = self.paused = True
         if self._held:
             self._dropped("the node stops, and other nodes can't be reached", len(self._held))

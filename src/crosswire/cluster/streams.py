@@ -1,4 +1,4 @@
-"""The replies to a ``stream``, each as it comes."""
+"""Iteration over the replies to a request, as they come."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crosswire.types import Reply, T_co
 class ReplyStream(AsyncIterator[Reply[T_co]]):
     """The replies to a ``stream``, each as it comes.
 
-    Leaving the loop early forgets those that have not come.
+    After a loop that is left early, further replies are ignored.
 
     Attributes:
         missing: the names that did not answer, once the stream has ended.
@@ -28,7 +28,7 @@ class ReplyStream(AsyncIterator[Reply[T_co]]):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The names that have not answered yet; once the stream has ended, those that did not answer."""
+        """The names of the nodes that have not answered; final once the stream has ended."""
         return self._pending.missing
 
     def __aiter__(self) -> ReplyStream[T_co]:
@@ -42,7 +42,7 @@ class ReplyStream(AsyncIterator[Reply[T_co]]):
         return reply
 
     async def aclose(self) -> None:
-        """Forget the replies that have not come."""
+        """End the stream; further replies are ignored."""
         self._pending.end()
         self._forget()
 
@@ -56,7 +56,7 @@ class PendingStream:
 
     Args:
         names: of the nodes that are asked, as far as they are known.
-        expect: how many answers are enough, from whichever nodes; None for one from each.
+        expect: how many answers are enough; None for one from each node.
         kind: the type of an answer.
     """
 
@@ -102,6 +102,6 @@ class PendingStream:
         return self._ended
 
     def end(self) -> None:
-        """Take no more replies; those that came can still be read."""
+        """Take no more replies; replies that have come can still be read."""
         self._ended = True
         self._came.set()

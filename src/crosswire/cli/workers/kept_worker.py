@@ -90,7 +90,7 @@ class KeptWorker:
             self._process = process = await WorkerProcess.start(self._assignment, self._handle_report)
         except OSError as error:
             return WorkerExit(f"can't be started: {error}")
-        if self._signal is not None:  # it was stopped while the process was started
+        if self._signal is not None:  # the worker was stopped while its process was started
             self._signal_process(process, self._signal)
         code = await process.ended()
         self._process = None

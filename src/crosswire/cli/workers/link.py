@@ -104,7 +104,7 @@ class WorkerLink:
         threading.Thread(target=self._wait_for_end, name="crosswire supervisor's end", daemon=True).start()
 
     def _wait_for_end(self) -> None:
-        self._lines.read()  # until the socket is closed: the supervisor sends nothing else
+        self._lines.read()  # returns when the socket is closed: the supervisor sends nothing else
         logger.warning("the supervisor is gone, so this worker stops")
         # At once, without a drain: the names are needed when the supervisor is started again.
         os.kill(os.getpid(), signal.SIGINT)
