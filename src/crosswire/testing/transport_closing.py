@@ -20,7 +20,7 @@ class ClosingContract(TransportContractBase):
     @pytest.mark.parametrize(
         "close", [Close(1000, "bye"), Close(1001), Close(1011, "ü" * 61), Close(3000), Close(4999, "x")]
     )
-    def test_a_close_of_the_peer_is_told_and_answered(self, close: Close) -> None:
+    def test_a_close_of_the_peer_is_reported_and_answered(self, close: Close) -> None:
         async def script(ends: ConnectionEnds) -> None:
             ends.peer.close(close.code, close.reason)
             assert await ends.peer.receive() == close
@@ -45,7 +45,7 @@ class ClosingContract(TransportContractBase):
 
         self.run_with_connection(script)
 
-    def test_what_was_pushed_before_a_close_leaves_first_and_nothing_after_it(self) -> None:
+    def test_messages_pushed_before_a_close_are_sent_and_none_after_it(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             ends.push_text("before")
             ends.connection.close(4000, "enough")
@@ -86,7 +86,7 @@ class ClosingContract(TransportContractBase):
 
         self.run_with_connection(script, limits=Limits(close_timeout=0.05))
 
-    def test_an_abort_tells_the_receiver_what_it_was_given_and_the_peer_nothing(self) -> None:
+    def test_an_abort_reports_its_close_to_the_receiver_and_sends_none_to_the_peer(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             ends.peer.send_text("never read")
             ends.connection.abort(Close(4002, "gone"))
@@ -97,7 +97,7 @@ class ClosingContract(TransportContractBase):
         self.run_with_connection(script)
 
     @pytest.mark.parametrize("how", ["close", "abort"])
-    def test_it_can_be_ended_while_it_opens(self, how: str) -> None:
+    def test_a_connection_can_be_ended_while_it_opens(self, how: str) -> None:
         async def script(ends: ConnectionEnds) -> None:
             ends.peer.send_text("too late")
             close = await ends.peer.receive()
@@ -108,7 +108,7 @@ class ClosingContract(TransportContractBase):
 
         self.run_with_connection(script, receiver=RecordingReceiver(ends_with=how))
 
-    def test_nothing_raises_when_the_peer_is_gone(self) -> None:
+    def test_no_method_raises_when_the_peer_is_gone(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             ends.peer.abort()
             await ends.ended()

@@ -21,7 +21,7 @@ from crosswire.types import Close, CloseCode
 class FrameContract(TransportContractBase):
     """Tests of connections with frames."""
 
-    def test_the_connection_says_that_it_has_frames_and_pings(self) -> None:
+    def test_the_connection_has_frames_and_pings(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             assert ends.connection.framed
             assert ends.connection.can_ping
@@ -44,7 +44,7 @@ class FrameContract(TransportContractBase):
 
         self.run_with_connection(script)
 
-    def test_a_pong_that_nobody_asked_for_goes_to_the_receiver_too(self) -> None:
+    def test_an_unsolicited_pong_goes_to_the_receiver_too(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             ends.frame_peer.pong(b"alive")
             await eventually(lambda: Pong(b"alive") in ends.receiver.log, "the pong arrives")
@@ -62,7 +62,7 @@ class FrameContract(TransportContractBase):
 
         self.run_with_connection(script)
 
-    def test_all_that_waits_and_the_close_reach_a_peer_that_closes_before_it_has_read(self) -> None:
+    def test_waiting_messages_and_the_close_reach_a_peer_that_closes_before_it_has_read(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             sent = await fill(ends, until=MUCH)
             ends.peer.close(1000, "enough")
@@ -75,7 +75,7 @@ class FrameContract(TransportContractBase):
 
         self.run_with_connection(script, limits=ROOMY)
 
-    def test_compressed_frames_are_understood_where_that_was_agreed(self) -> None:
+    def test_compressed_frames_are_accepted_if_that_was_negotiated(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             ends.connection.push(encode_frame(Opcode.TEXT, compress(b"again " * 100), rsv1=True))
             assert await ends.peer.receive() == "again " * 100
@@ -109,7 +109,7 @@ class FrameContract(TransportContractBase):
 
         self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="opened"))
 
-    def test_reading_can_be_paused_by_a_pong(self) -> None:
+    def test_reading_can_be_paused_while_a_pong_is_received(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             rounds = 16 * LIMITS.max_message // CHUNK
             for number in range(rounds):

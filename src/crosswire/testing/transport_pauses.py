@@ -36,7 +36,7 @@ class PauseContract(TransportContractBase):
         self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="opened"))
 
     @pytest.mark.parametrize("moment", ["text", "binary"])
-    def test_reading_can_be_paused_by_what_arrives(self, moment: str) -> None:
+    def test_reading_can_be_paused_while_a_message_is_received(self, moment: str) -> None:
         async def script(ends: ConnectionEnds) -> None:
             rounds = 16 * LIMITS.max_message // CHUNK
             for number in range(rounds):
@@ -53,14 +53,14 @@ class PauseContract(TransportContractBase):
 
         self.run_with_connection(script, receiver=RecordingReceiver(pauses_at=moment))
 
-    def test_a_peer_is_sent_to_while_reading_is_paused(self) -> None:
+    def test_messages_are_sent_while_reading_is_paused(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             ends.push_text("hello")
             assert await ends.peer.receive() == "hello"
 
         self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="opened"))
 
-    def test_pausing_and_resuming_may_be_said_again(self) -> None:
+    def test_pausing_and_resuming_may_be_repeated(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             ends.connection.pause_reading()
             ends.peer.send_text("one")
@@ -77,7 +77,7 @@ class PauseContract(TransportContractBase):
 
         self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="opened"))
 
-    def test_a_peer_that_closes_while_reading_is_paused_is_heard_in_its_turn(self) -> None:
+    def test_a_close_of_the_peer_while_reading_is_paused_comes_after_its_messages(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             ends.peer.send_text("last words")
             ends.peer.close(4000, "bye")
@@ -89,7 +89,7 @@ class PauseContract(TransportContractBase):
 
         self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="opened"))
 
-    def test_a_close_from_here_ends_the_pause_and_is_answered(self) -> None:
+    def test_a_close_of_the_server_ends_the_pause_and_is_answered(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             for _ in range(100):
                 ends.peer.send_text("never read".ljust(CHUNK))

@@ -13,7 +13,7 @@ from crosswire.transport.interface import HttpRequest, Response
 class RequestContract(TransportContractBase):
     """Tests of accepted and refused requests."""
 
-    def test_the_acceptor_is_told_target_headers_and_remote(self) -> None:
+    def test_the_acceptor_gets_target_headers_and_remote(self) -> None:
         async def main() -> None:
             acceptor = RecordingAcceptor(RecordingReceiver())
             async with self.harness(acceptor, LIMITS) as harness:
@@ -40,7 +40,7 @@ class RequestContract(TransportContractBase):
 
         self.run(main())
 
-    def test_the_subprotocol_is_handed_through(self) -> None:
+    def test_the_accepted_subprotocol_reaches_the_peer(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             assert ends.peer.subprotocol == "b.two"
 

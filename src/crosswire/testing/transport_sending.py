@@ -58,7 +58,7 @@ class SendingContract(TransportContractBase):
 
         self.run_with_connection(script)
 
-    def test_the_receiver_is_never_told_while_something_is_pushed(self) -> None:
+    def test_no_callback_runs_during_a_push(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             await fill(ends, until=CHUNK)
             for _ in range((MUCH + LIMITS.outbox) // CHUNK):
@@ -69,7 +69,7 @@ class SendingContract(TransportContractBase):
         self.run_with_connection(script)
 
     @pytest.mark.parametrize("below", [1, CHUNK, 64 * 1024, MUCH])
-    def test_one_can_wait_until_less_is_buffered(self, below: int) -> None:
+    def test_drained_waits_until_less_is_buffered(self, below: int) -> None:
         async def script(ends: ConnectionEnds) -> None:
             sent = await fill(ends, until=MUCH + CHUNK)
             drained = asyncio.create_task(ends.connection.drained(below))
@@ -84,7 +84,7 @@ class SendingContract(TransportContractBase):
 
         self.run_with_connection(script, limits=ROOMY)
 
-    def test_what_is_buffered_falls_under_what_was_waited_for(self) -> None:
+    def test_less_is_buffered_when_drained_returns(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             texts: list[str] = []
 
@@ -104,7 +104,7 @@ class SendingContract(TransportContractBase):
 
         self.run_with_connection(script, limits=Limits(outbox=16 * CHUNK))
 
-    def test_where_little_is_buffered_nobody_waits(self) -> None:
+    def test_drained_returns_at_once_if_little_is_buffered(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             async with asyncio.timeout(5):
                 assert await ends.connection.drained(1)
@@ -113,7 +113,7 @@ class SendingContract(TransportContractBase):
 
         self.run_with_connection(script)
 
-    def test_several_wait_each_for_its_own_and_one_may_give_up(self) -> None:
+    def test_several_tasks_may_wait_in_drained_and_be_cancelled(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             sent = await fill(ends, until=MUCH + CHUNK)
             marks = (1, CHUNK, MUCH, 1)
@@ -131,7 +131,7 @@ class SendingContract(TransportContractBase):
         self.run_with_connection(script, limits=ROOMY)
 
     @pytest.mark.parametrize("end", ["close", "abort", "overflow", "loss"])
-    def test_who_waits_is_told_that_the_connection_ends(self, end: str) -> None:
+    def test_drained_returns_false_when_the_connection_ends(self, end: str) -> None:
         async def script(ends: ConnectionEnds) -> None:
             await fill(ends, until=MUCH + CHUNK)
             drained = asyncio.create_task(ends.connection.drained(CHUNK))
