@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
 MAX_REMEMBERED = 65_536
-"""Channels whose choice is remembered; with one more, all are forgotten."""
+"""Maximum number of channels whose choice is remembered; beyond it, all are forgotten."""
 _WORD = 0xFFFFFFFF
 """Mask of 32 bits, the size of a CRC."""
 
@@ -33,7 +33,7 @@ T = TypeVar("T", bound=Candidate)
 
 
 class Choice(Protocol[T]):
-    """A strategy to choose among the Redis that can be used.
+    """A strategy to choose the Redis for each message.
 
     Attributes:
         ordered: whether all messages of a channel take the same path, as long as the same Redis can be used.
@@ -42,10 +42,10 @@ class Choice(Protocol[T]):
     ordered: bool
 
     def use(self, usable: Sequence[T]) -> None:
-        """Choose among these from now on; there is at least one."""
+        """Choose among these candidates from now on; there is at least one."""
 
     def measured(self) -> None:
-        """Take note that a latency changed; most strategies need none."""
+        """Take note that a latency changed. Most strategies ignore it."""
         return
 
     def choose(self, channel: bytes) -> tuple[T, ...]:
@@ -54,9 +54,9 @@ class Choice(Protocol[T]):
 
 
 class HashChoice(Choice[T]):
-    """Rendezvous hashing: for each channel the Redis are ranked in another order, which is the same on every node.
+    """Rendezvous hashing: each channel has its own ranking of the Redis, the same on every node.
 
-    So when one is lost, only its channels move, and when it is back, only these move back.
+    So when a Redis is lost, only its channels move, and when it is back, only these move back.
     """
 
     ordered = True
@@ -82,7 +82,7 @@ class HashChoice(Choice[T]):
 
 
 class RoundRobinChoice(Choice[T]):
-    """Turns: each message takes the next Redis."""
+    """The next Redis for each message, in turn."""
 
     ordered = False
 
@@ -157,7 +157,7 @@ def make_choice(strategy: str, copies: int) -> Choice[Any]:
 
 
 def _mixed(word: int) -> int:
-    """Spread 32 bits, as the finalizer of MurmurHash3 does: a CRC is linear, so two channels would rank alike."""
+    """Mix the bits of a CRC, as the finalizer of MurmurHash3 does: a CRC alone would rank similar channels alike."""
     word = (word ^ word >> 16) * 0x85EBCA6B & _WORD
     word = (word ^ word >> 13) * 0xC2B2AE35 & _WORD
     return word ^ word >> 16

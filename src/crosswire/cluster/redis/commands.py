@@ -24,7 +24,7 @@ def publish(channel: bytes, header: bytes, body: bytes) -> bytes:
 def channel_of(command: bytes) -> bytes:
     """Return the channel of an encoded PUBLISH.
 
-    So commands need not be kept together with their channels: it is only needed when one is published again.
+    So the channel of a command need not be kept: it is needed only if the command is sent again.
     """
     end = command.index(b"\r\n", len(_PUBLISH))
     start = end + 2

@@ -43,14 +43,14 @@ class RedisControl:
     async def add(self, url: str) -> Replies:
         """Add a Redis on all nodes. It may be called on any node, and again.
 
-        No message is lost, as nobody publishes there before all living members listen.
+        No message is lost, as nodes publish on the Redis only when all living members listen on it.
 
         Returns:
-            True by the name of each node that listens; in ``errors`` the nodes that can't reach it, in ``missing``
-            those that did not answer. As long as there are any, nobody publishes there.
+            True by the name of each node that listens; in ``errors`` the nodes that can't reach the Redis, in
+            ``missing`` the nodes that did not answer. As long as there are such nodes, no node publishes on it.
 
         Raises:
-            BusUnavailable: this node can't reach it.
+            BusUnavailable: this node can't reach the Redis.
             ConfigError: the URL can't be used.
         """
         url = _absolute_url(url)
@@ -58,7 +58,7 @@ class RedisControl:
         return await self._on_all_nodes("redis.add", url)
 
     async def remove(self, url: str) -> Replies:
-        """Remove a Redis on all nodes. No message is lost, as they leave it when nobody publishes there any more.
+        """Remove a Redis on all nodes. No message is lost: all nodes stop publishing on it before any node leaves it.
 
         Raises:
             ConfigError: the Redis is not in use, or the last one.
@@ -98,7 +98,7 @@ class RedisControl:
                 logger.warning("node %r is not told of a Redis that was added: %s", name, error)
 
     def offer(self, services: EventListeners) -> None:
-        """Register the services with which other nodes add and remove a Redis on this one."""
+        """Register the services with which other nodes add and remove a Redis on this node."""
 
         async def add(_sender: str, url: str) -> bool:
             return await self.add_here(url)

@@ -1,4 +1,4 @@
-"""Deciding whether messages missed on one Redis came over another, with redundant delivery."""
+"""Finding out, with redundant delivery, whether messages that one Redis did not deliver came over another."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterable
 from crosswire.cluster.redis.endpoint import Endpoint
 
 _SPREAD_TIME = 5.0
-"""Seconds after which every node knows that a Redis was lost or is back, and publishes accordingly."""
+"""Seconds in which all nodes notice that a Redis was lost or is back, and choose the Redis for messages anew."""
 
 
 def was_covered(endpoint: Endpoint, every: Iterable[Endpoint]) -> bool:
-    """Return whether all messages that a Redis got while it was lost came over another one too."""
+    """Return whether this node has received all messages that were published on ``endpoint`` while it was lost.
+
+    That is so if another Redis delivered its messages all the time, and no third one was lost shortly before: both
+    copies of a message may have been published on the two that were lost.
+    """
     if endpoint.lost_at is None:
         return False
     others = [each for each in every if each is not endpoint]
@@ -24,8 +28,8 @@ def was_covered(endpoint: Endpoint, every: Iterable[Endpoint]) -> bool:
 
 
 def _heard_all_since(endpoint: Endpoint, moment: float) -> bool:
-    """Return whether this Redis has delivered all its messages since a moment, also those of the lost one."""
+    """Return whether a Redis has delivered, since ``moment``, a copy of each message."""
     if endpoint.listens_since is None:
         return False
-    # After this node has connected to it again, others may still publish on the lost one only.
+    # For a while after a Redis is back, other nodes may still publish without it.
     return endpoint.listens_since <= moment - (0 if endpoint.lost_at is None else _SPREAD_TIME)

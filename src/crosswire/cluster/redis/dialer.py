@@ -104,7 +104,7 @@ class Dialer:
             commands.append((b"SELECT", b"%d" % address.db))
         commands.append((b"CLIENT", b"SETNAME", self._name + b":" + role.encode()))
         if address.service is not None:
-            commands.append((b"ROLE",))  # a sentinel may name a former master
+            commands.append((b"ROLE",))  # to check that it is the master: a sentinel may name a former one
         return commands
 
 
@@ -118,5 +118,5 @@ def _raise_refusal(name: bytes, refusal: str) -> None:
     if refusal.startswith(TEMPORARY_ERRORS):
         raise Unreachable(refusal)
     if name == b"CLIENT" and not refusal.startswith(("NOAUTH", "DENIED")):
-        return  # the connection works without a name
+        return  # CLIENT SETNAME was refused; the connection works without a name
     raise Denied(f"{name.decode()} was refused: {refusal}")

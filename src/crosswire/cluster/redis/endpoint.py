@@ -26,11 +26,11 @@ _STABLE_TIME = 1.0
 """Seconds for which a Redis must have worked to be connected again without a delay."""
 
 _CHECKS = 3
-"""Checks for a sign of life within the timeout of a probe. While the process stands still and can't read an
-answer, only one check is missed, however long that takes."""
+"""Number of checks for a sign of life within the timeout of a probe. If the process stands still for a while, it misses
+only one check, not all."""
 
 _MAX_BUSY_TIMEOUTS = 3
-"""Timeouts of a probe after which it is decided on, although other replies keep arriving."""
+"""Number of timeouts after which a probe counts as lost even if other replies still arrive."""
 
 logger = logging.getLogger("crosswire.redis")
 
@@ -87,7 +87,7 @@ class Endpoint:
     Args:
         dialer: connects to the Redis.
         timing: interval and timeout of the probes.
-        probe: the channel of the probes, which nobody else uses.
+        probe: the channel of the probes, which no other endpoint uses.
         wanted: channels to subscribe to.
         receivers: callbacks for the messages of the channels.
         budget: limits the messages that wait.
@@ -97,13 +97,12 @@ class Endpoint:
         id: the name of the Redis, the same on every node.
         healthy: whether the last probe came back in time.
         usable: whether it can be published on, perhaps without a working subscriber.
-        retired: whether nothing must be published on it any more.
-        discarded: whether it is no longer in use.
+        retired: whether no more messages are published on it.
+        discarded: whether it was removed.
         latency: milliseconds of the round trip of the last probe.
         last_error: the text of the last error.
         denied: the reason for which the Redis refuses this node until somebody changes the configuration.
-        unheard_since: seconds of real time up to which every message was received, if later ones may have been missed;
-            None if none were.
+        missed_since: seconds of real time since which messages may have been missed; None if none were.
         listens_since: loop time since which it is healthy; None while it is not.
         lost_at: loop time at which it was last healthy.
         publisher: its publishing connection.
@@ -126,7 +125,7 @@ class Endpoint:
         self.latency: float | None = None
         self.last_error: str | None = None
         self.denied: str | None = None
-        self.unheard_since: float | None = None
+        self.missed_since: float | None = None
         self.listens_since: float | None = None
         self.lost_at: float | None = None
         self.publisher = Publisher(budget, self)
@@ -135,13 +134,13 @@ class Endpoint:
         self._timing = timing
         self._channel = probe
         self._events = events
-        self._heard_until: float | None = None
+        self._received_until: float | None = None
         self._probes = 0
         self._probe_sent = 0.0
         self._failure_logged = self._is_busy = False
         loop = asyncio.get_running_loop()
         self._echo: asyncio.Future[None] = loop.create_future()
-        self._broken: asyncio.Future[None] = loop.create_future()  # a connection that was there is lost
+        self._broken: asyncio.Future[None] = loop.create_future()  # done when an open connection is lost
 
     @property
     def status(self) -> LinkStatus:
@@ -180,7 +179,7 @@ class Endpoint:
             await self._watch()
         except Unreachable as error:
             self._fail(error)
-        except Exception as error:  # if it ended the task, this Redis would be given up for ever
+        except Exception as error:  # must not end the task, or this Redis would never be used again
             logger.exception("watching %s failed", self.address.shown)
             self._fail(Unreachable(repr(error)))
         return 0.0 if began is None else self._time() - began
@@ -204,7 +203,7 @@ class Endpoint:
         self.denied = None
         self._failure_logged = False
         self.listens_since = self._time()
-        since, self.unheard_since = self.unheard_since, None
+        since, self.missed_since = self.missed_since, None
         self._events.endpoint_works(self, since)
 
     async def _watch(self) -> None:
@@ -232,7 +231,7 @@ class Endpoint:
         """Publish a probe and wait until it comes back.
 
         Raises:
-            Unreachable: it did not; an ``_EchoMissing`` if only the subscriber is at fault.
+            Unreachable: the probe did not come back; an ``_EchoMissing`` if only the subscriber is at fault.
         """
         self._probes += 1
         echo = self._echo = asyncio.get_running_loop().create_future()
@@ -248,7 +247,7 @@ class Endpoint:
             if not acknowledged.done():
                 raise self._cause_of(Unreachable(f"it does not answer {within}"))
             raise self._cause_of(_EchoMissing(f"a published message does not come back {within}"))
-        self._heard_until = real
+        self._received_until = real
         if not await self._wait_while_alive(acknowledged, heard):
             self.publisher.connection.drop(f"a PUBLISH is not acknowledged {within}")
             raise self._cause_of(Unreachable("the connection is lost"))
@@ -269,17 +268,18 @@ class Endpoint:
         return came
 
     async def _wait_while_alive(
-        self, awaited: asyncio.Future[Any], heard: Callable[[], object], longest: float = math.inf
+        self, awaited: asyncio.Future[Any], heard: Callable[[], object], max_timeouts: float = math.inf
     ) -> bool:
         """Wait for a future while the connections last and replies arrive; return whether it is done.
 
         Args:
             awaited: the future.
             heard: returns a value that changes with each read.
-            longest: timeouts after which the wait ends with ``_is_busy`` set, although replies still arrive.
+            max_timeouts: number of timeouts after which the wait ends, with ``_is_busy`` set, even if replies still
+                arrive.
         """
         quiet, before, pace, looks = 0, heard(), self._timing.timeout / _CHECKS, 0
-        while quiet < _CHECKS and looks < _CHECKS * longest:
+        while quiet < _CHECKS and looks < _CHECKS * max_timeouts:
             await asyncio.wait((awaited, self._broken), timeout=pace, return_when=asyncio.FIRST_COMPLETED)
             if awaited.done() or self._broken.done():
                 break
@@ -298,7 +298,7 @@ class Endpoint:
     def echoed(self, body: bytes) -> None:
         """Measure the latency of a probe that came back."""
         if body == b"%d" % self._probes and not self._echo.done():
-            self.latency = (time.perf_counter() - self._probe_sent) * 1000  # the event loop's time is too coarse for it
+            self.latency = (time.perf_counter() - self._probe_sent) * 1000  # the event loop's clock is too coarse
             self._echo.set_result(None)
 
     def subscription_refused(self, channel: bytes, error: str) -> None:
@@ -326,7 +326,7 @@ class Endpoint:
 
     def _subscriber_lost(self, reason: str) -> None:
         self.subscriber.detach()
-        self.unheard_since = self.unheard_since or self._heard_until
+        self.missed_since = self.missed_since or self._received_until
         self._mark_broken(reason)
         self._events.endpoint_changed(self)
 

@@ -26,9 +26,9 @@ class EndpointFactory:
     Args:
         node: the name of the node, under which Redis lists its connections.
         timing: of the probes.
-        probes: prefix of the channels of the probes, which no other port uses.
-        wanted: the channels to subscribe to; others change it.
-        receivers: take the messages of the channels; others change it.
+        probes: the beginning of the names of the channels of the probes, which no other port uses.
+        wanted: the channels to subscribe to; the port changes it.
+        receivers: take the messages of the channels; the port changes it.
         budget: of the messages that wait.
     """
 
@@ -58,7 +58,7 @@ class EndpointFactory:
 
 
 async def locate(url: str) -> tuple[EmbeddedRedis | None, Address]:
-    """Return the address of a Redis. If it is an embedded Valkey, start it, and return it too.
+    """Return the address of a Redis. If it is an embedded Valkey, start the Valkey, and return it too.
 
     Raises:
         ConfigError: the URL can't be used.

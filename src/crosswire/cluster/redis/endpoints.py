@@ -79,7 +79,7 @@ class Endpoints:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The ids of the healthy endpoints that refuse no subscription, or of all healthy ones if there are none."""
+        """The ids of the healthy endpoints that refuse no subscription; if all refuse one, of all healthy endpoints."""
         healthy = self.healthy
         whole = [endpoint for endpoint in healthy if not endpoint.subscriber.refusals]
         return tuple(endpoint.id for endpoint in whole or healthy)
@@ -100,7 +100,7 @@ class Endpoints:
         return [endpoint.status for endpoint in self._all.values()]
 
     def changed(self, channel: bytes) -> None:
-        """Subscribe every endpoint to a channel that is wanted now, or unsubscribe them from one that is not."""
+        """Let every endpoint subscribe to a channel, or unsubscribe from it if it is not wanted any more."""
         for endpoint in self._all.values():
             endpoint.subscriber.change(channel)
 
@@ -122,7 +122,7 @@ class Endpoints:
             raise
         for endpoint in self._all.values():
             if not endpoint.healthy:
-                endpoint.unheard_since = began
+                endpoint.missed_since = began
         if not self.available:
             self._interrupted = True
             logger.warning("no Redis can be reached: this node is on its own until one can")
@@ -142,7 +142,7 @@ class Endpoints:
             self.available = False
 
     async def add(self, url: str) -> None:
-        """Use one more Redis, or again one that was retired.
+        """Use one more Redis, or use a retired Redis again.
 
         Raises:
             BusUnavailable: the Redis can't be reached, so it is not used.
@@ -157,7 +157,7 @@ class Endpoints:
             )
             self._require_working(endpoint)
         except BaseException:
-            if known is None and endpoint.retired:  # else another call has added it meanwhile
+            if known is None and endpoint.retired:  # if not, another call has added it meanwhile
                 await self._discard(endpoint)
             raise
         endpoint.retired = False
@@ -196,7 +196,7 @@ class Endpoints:
             self._update_availability()
 
     async def _create(self, url: str, *, added: bool = False) -> Endpoint:
-        """Create the endpoint of a URL and run it; an added one stays retired until it works."""
+        """Create the endpoint of a URL and run it; an endpoint that is added later stays retired until it works."""
         embedded, address = await locate(url)
         known = self._all.get(address.id)
         if embedded is not None and (self._stopped or known is not None):
@@ -300,7 +300,7 @@ class Endpoints:
         if endpoint.discarded:
             return
         self._update_availability()
-        # In the next turn, as the other connection is often lost in this one too.
+        # In the next turn of the loop, as the other connection is often lost in this turn too.
         asyncio.get_running_loop().call_soon(self._report_health, endpoint)
 
     def endpoint_measured(self, endpoint: Endpoint) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from crosswire.cluster.redis.link import Link
 
 TEMPORARY_ERRORS = ("LOADING", "BUSY", "MASTERDOWN", "ERR max number of clients")
-"""Beginnings of errors that will be over after a while."""
+"""Beginnings of the texts of temporary errors."""
 
 
 async def exchange(link: Link, commands: list[bytes]) -> tuple[list[Any], str | None]:
@@ -17,7 +17,7 @@ async def exchange(link: Link, commands: list[bytes]) -> tuple[list[Any], str | 
     An error that refuses the whole connection, such as too many clients, comes in place of the first reply.
 
     Returns:
-        The replies, and None; or those that came before the connection was lost, and the reason.
+        All replies, and None; or the replies that came before the connection was lost, and the reason of the loss.
 
     Raises:
         Unreachable: the connection is lost already.
@@ -34,7 +34,7 @@ class _Replies:
 
     Attributes:
         replies: the replies up to now.
-        ended: done with None when all have come, or with the reason when the connection is lost.
+        ended: done with None when all replies have come, or with the reason when the connection is lost.
     """
 
     def __init__(self, expected: int) -> None:

@@ -24,11 +24,11 @@ class Unresponsive(Unreachable):
 
 
 class Denied(Unreachable):
-    """A Redis refuses this node until somebody changes the configuration of one of them."""
+    """A Redis refuses this node until somebody changes the configuration of the Redis or of the node."""
 
 
 class Link(asyncio.Protocol):
-    """A connection: commands sent in one turn of the event loop leave in one write, and no reply is waited for.
+    """A connection. Commands of one turn of the event loop leave in one write, without waiting for replies.
 
     Attributes:
         heard: the number of reads; a change shows that the other end is alive.
@@ -51,7 +51,7 @@ class Link(asyncio.Protocol):
 
         Args:
             take: called with each reply; an error reply is a ``hiredis.ReplyError``.
-            lost: called once with the reason when the connection has ended, on either side.
+            lost: called once, with the reason, when either side has ended the connection.
 
         Raises:
             Unreachable: the connection has ended already.
@@ -153,7 +153,7 @@ class RedisConnection:
 
 
 def text_of(error: BaseException) -> str:
-    """Return the text of an exception; that of the operating system for its errors, as event loops differ in theirs."""
+    """Return the text of an exception. For an OSError, that of the operating system, as texts of event loops differ."""
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
         return os.strerror(error.errno)
     return str(error) or type(error).__name__

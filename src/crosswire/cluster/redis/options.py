@@ -25,10 +25,10 @@ Delivery = Literal["fast", "redundant"]
 
 @dataclass(frozen=True, repr=False)
 class Redis:
-    """Connects nodes through Redis or Valkey servers that know nothing of each other. Its ``repr`` shows no password.
+    """Connects nodes through one or several independent Redis or Valkey servers. Its ``repr`` shows no password.
 
-    Every node listens on all of them, and publishes each message on one that all nodes listen on. One that does not
-    answer is left out at once, and what it did not acknowledge is published on another.
+    Every node listens on all servers, and publishes each message on a server that all nodes listen on. A server that
+    does not answer is left out at once. Messages that it did not acknowledge are published on another server.
 
     Args:
         urls: one, or several: ``redis://[user[:password]@]host[:port][/db]``, ``rediss://`` for TLS (with the query
@@ -36,21 +36,24 @@ class Redis:
             ``ssl_check_hostname=false``), ``unix:///path``, or
             ``redis+sentinel://[user[:password]@]host:26379,host:26379/service[/db]`` with the query options
             ``sentinel_user`` and ``sentinel_password``. "embedded" is a private Valkey of the application that is
-            started in this folder, "embedded:NAME" of all on this machine that give the name. All nodes have the same.
-        strategy: on which one a message is published. "hash": that of its channel, so a room's messages all take the
-            same path; "round-robin": one after the other; "random"; "fastest": the one that answered its last probe
-            soonest. Messages for original servers always go by the hash, as those could not put them in order.
-        delivery: "fast", or "redundant": publish on two, so that no message is lost when one dies; receivers drop
-            duplicates.
+            started in this folder, "embedded:NAME" of all on this machine that give the name. Give all nodes the same
+            urls.
+        strategy: the choice of the server for a message. "hash": by its channel, so all messages of a room take the
+            same path; "round-robin": in turn; "random"; "fastest": the server whose last probe came back soonest.
+            Messages for original servers always use "hash", as these servers can't restore an order.
+        delivery: "fast", or "redundant": publish each message on two servers, so that no message is lost when one dies;
+            receivers drop duplicates.
         prefix: of the names of all channels; different for clusters that share a Redis.
         ping_interval: seconds between the probes of a Redis, which are messages of a node to itself.
-        ping_timeout: seconds that a probe may take to come back while nothing else comes. Then the Redis is unhealthy.
-        compat: there are servers of websocket-cross-server-adapter in the cluster: speak their protocol too. True, or
+        ping_timeout: seconds that a probe may take to come back while nothing else arrives. After that the Redis counts
+            as unhealthy.
+        compat: speak the protocol of websocket-cross-server-adapter too, as servers of it are in the cluster. True, or
             :class:`~crosswire.Compat` with its options.
-        auto_unsubscribe: whether a channel is unsubscribed from when nobody listens to it any more. If not, its
-            messages come and are dropped, which is less work where rooms come and go quickly.
+        auto_unsubscribe: whether a node unsubscribes from a channel that it does not need any more. If not, it drops
+            the messages of the channel, which is less work if rooms come and go quickly.
         buffer: bytes of messages that may wait: to be acknowledged, or, while no Redis can be reached, to be published.
-        overflow: what becomes of a message that does not fit in: "drop" counts it, "raise" raises ``BusUnavailable``.
+        overflow: the policy for a message that does not fit into the buffer: "drop" drops and counts it, "raise" raises
+            ``BusUnavailable``.
 
     Raises:
         ConfigError: an option can't be used; the text says what to change.
@@ -75,7 +78,7 @@ class Redis:
     def __post_init__(self) -> None:
         _check_urls(self.urls)
         if any(is_embedded(url) for url in self.all_urls):
-            # Now, as the process may have changed its folder by the time it starts.
+            # Resolved now: the process may change its folder before the node starts.
             urls = tuple(application_of(url) if is_embedded(url) else url for url in self.all_urls)
             object.__setattr__(self, "urls", urls)
         require_one_of("Redis(strategy)", self.strategy, get_args(Strategy))
@@ -98,7 +101,7 @@ class Redis:
 
     @property
     def all_urls(self) -> tuple[str, ...]:
-        """The urls as a tuple, also if there is one only."""
+        """The urls as a tuple, even if only one was given."""
         return (self.urls,) if isinstance(self.urls, str) else tuple(self.urls)
 
     @property

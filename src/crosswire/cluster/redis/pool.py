@@ -1,4 +1,4 @@
-"""The choice of a Redis for each message, and what becomes of messages that a Redis did not take."""
+"""The choice of a Redis for each message, and sending messages again that a Redis did not take."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from crosswire.cluster.redis.publisher import Message, PlainPublish, RedundantPu
 from crosswire.cluster.send_buffer import Budget
 
 RETURN_TIME = 1.5
-"""Seconds that other nodes have after an outage to tell that they listen again."""
+"""Seconds that other nodes have after an outage to announce that they listen again."""
 
 
 class PoolEvents(Protocol):
-    """Callbacks for whether a pool can publish, and for what it could not."""
+    """Callbacks for whether a pool can publish, and for messages that it lost."""
 
     def pause_publishing(self) -> None:
         """Keep messages until :meth:`resume_publishing` is called."""
@@ -26,40 +26,40 @@ class PoolEvents(Protocol):
         """Publish messages again, as a Redis can be used."""
 
     def messages_dropped(self, reason: str | None, count: int = 1) -> None:
-        """Count messages that are lost; ``reason`` is None if others have logged it."""
+        """Count messages that are lost; ``reason`` is None if the loss was logged already."""
 
 
 class Pool:
-    """Publishes each message on one of the Redis that can be used, or on several of them.
+    """Publishes each message on one or several of the Redis that can be used.
 
     Args:
-        choice: the strategy for messages with a header; plain ones go by the hash of their channel.
+        choice: the strategy for messages with a header; messages without one always use :class:`HashChoice`.
         budget: of the messages that wait to be acknowledged, or to be published again.
         events: called when it can publish, or can't, and for messages that are lost.
-        return_time: seconds that other nodes have after an outage to tell that they listen again.
+        return_time: seconds that other nodes have after an outage to announce that they listen again.
     """
 
     def __init__(
         self, choice: Choice[Endpoint], budget: Budget, events: PoolEvents, return_time: float = RETURN_TIME
     ) -> None:
         self._choice = choice
-        self._plain_choice: HashChoice[Endpoint] = HashChoice(1)  # only on one path they stay in order without numbers
+        self._plain_choice: HashChoice[Endpoint] = HashChoice(1)  # messages without numbers must all take one path
         self._budget = budget
         self._events = events
         self._return_time = return_time
         self._common: Collection[str] | None = None
         self._working: Sequence[Endpoint] = ()
         self._usable: Sequence[Endpoint] = ()
-        self._only: Callable[[bytes], None] | None = None  # publishes on the one that is usable, if it is one
-        self._unsent: list[bytes] = []  # lost with a Redis while no other was usable
-        self._outage = True  # since the last time that one was usable, none worked
+        self._only: Callable[[bytes], None] | None = None  # publishes on the only usable Redis, if there is only one
+        self._unsent: list[bytes] = []  # messages that were lost with a Redis while no other was usable
+        self._outage = True  # whether no Redis has worked since one was usable last
         self._waiting: asyncio.TimerHandle | None = None
         self._closed = False
 
     # What is published
 
     def publish(self, channel: bytes, header: bytes, body: bytes) -> None:
-        """Publish a message with a header: it is published again if it may have been lost, so it may come twice."""
+        """Publish a message with a header. If it may have been lost, it is published again, so it may come twice."""
         command = publish(channel, header, body)
         only = self._only
         if only is not None:
@@ -75,11 +75,11 @@ class Pool:
         self._plain_choice.choose(channel)[0].publisher.publish_as(message)
 
     def announce(self, command: bytes, endpoints: Sequence[Endpoint]) -> None:
-        """Publish on all of these Redis, which are connected, and nowhere else if they fail."""
+        """Publish a command on all of these Redis, which are connected; if they fail, it is not published elsewhere."""
         self._share(command, endpoints, again=False)
 
     def refused(self, endpoint: Endpoint, message: Message) -> bool:
-        """Publish elsewhere what a Redis refused to publish; return whether it may still arrive."""
+        """Publish a message that one Redis has refused on the others, if allowed; return whether it may arrive."""
         if isinstance(message, RedundantPublish):
             message.copies -= 1
             if message.copies:
@@ -87,13 +87,13 @@ class Pool:
             if not message.again:
                 return False
         elif isinstance(message, bytes) and (others := [each for each in self._usable if each is not endpoint]):
-            self._share(message, others)  # on all of them: others may refuse it too
+            self._share(message, others)  # on all others, as some of them may refuse it too
             return True
         self._events.messages_dropped(None)
         return False
 
     def lost(self, messages: list[Message]) -> None:
-        """Publish again, before anything newer, what a Redis did not acknowledge. It can't be used any more."""
+        """Publish the messages again that a lost Redis did not acknowledge, before newer messages."""
         again: list[bytes] = []
         for message in messages:
             self._budget.free += size_of(message)
@@ -117,12 +117,12 @@ class Pool:
     # Where it goes
 
     def use(self, working: Sequence[Endpoint]) -> None:
-        """Publish on these Redis from now on: all that work."""
+        """Publish on these Redis from now on, which are all that work."""
         self._working = working
         self._decide()
 
     def prefer(self, common: Collection[str] | None) -> None:
-        """Publish only on the working ones of the Redis with these ids, if there is one; None for no preference."""
+        """Publish only on Redis with these ids that work. If none of them works, or with None, use any Redis."""
         self._common = common
         self._decide()
 
@@ -131,7 +131,7 @@ class Pool:
         self._choice.measured()
 
     def close(self) -> None:
-        """Drop what is to be published again, and publish no more."""
+        """Drop the messages that wait to be published again, and publish no more."""
         self._closed = True
         if self._unsent:
             self._events.messages_dropped("the node stops, and no Redis can be reached", len(self._unsent))
@@ -148,7 +148,7 @@ class Pool:
         elif not self._outage:
             usable = list(working)
         elif self._waiting is None:
-            # Nobody is known to listen there. The others have lost it as this node has, and are about to be back.
+            # No other node is known to listen on it. They probably lost it too, and are about to connect again.
             self._waiting = asyncio.get_running_loop().call_later(self._return_time, self._waited)
         if self._waiting is not None and (usable or not working):
             self._waiting.cancel()
@@ -189,7 +189,7 @@ class Pool:
         self._share(command, chosen)
 
     def _share(self, command: bytes, endpoints: Sequence[Endpoint], *, again: bool = True) -> None:
-        """Publish on all of these Redis; ``again`` as for :class:`RedundantPublish`."""
+        """Publish a message on all of these Redis; ``again`` as for :class:`RedundantPublish`."""
         self._budget.free -= len(command) * len(endpoints)
         message = RedundantPublish(command, len(endpoints), again=again)
         for endpoint in endpoints:

@@ -21,10 +21,10 @@ from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.types import LinkStatus
 
 COUNT_TIMEOUT = 1.0
-"""Seconds that a Redis has to tell how many listen on a channel."""
+"""Seconds that a Redis has to answer how many connections listen on a channel."""
 
 FAILOVER_TIME = 0.5
-"""Seconds, after a Redis that hangs was noticed, in which the messages that it did not take come over another one."""
+"""Seconds in which messages come over another Redis, after it was noticed that their Redis hangs."""
 
 logger = logging.getLogger("crosswire.redis")
 
@@ -63,7 +63,7 @@ class RedisPort:
         name: of the node.
         origin: 8 bytes, unique.
         budget: of the messages that wait.
-        return_time: seconds that other nodes have after an outage to tell that they listen again.
+        return_time: seconds that other nodes have after an outage to announce that they listen again.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class RedisPort:
         self._endpoints = Endpoints(factory, self._pool, events, redundant=redundant)
 
     async def start(self) -> None:
-        """Connect. Return when a Redis works and the others had time to, or after 2 seconds without one.
+        """Connect. Return when a Redis works and the others have had a little time, or after 2 seconds if none works.
 
         Raises:
             ConfigError: a Redis refuses the user or password, or its TLS files can't be read.
@@ -101,7 +101,7 @@ class RedisPort:
         await self._endpoints.start(self._options.all_urls)
 
     async def stop(self) -> None:
-        """Wait for what was published to be acknowledged, for half a second at most, and disconnect."""
+        """Wait half a second at most for the acknowledgements of published messages, and disconnect."""
         await self._endpoints.stop()
         self.wanted.clear()
         self._receivers.clear()
@@ -136,14 +136,14 @@ class RedisPort:
         self._endpoints.changed(channel)
 
     def unsubscribe(self, channel: bytes) -> None:
-        """Leave a channel; without ``auto_unsubscribe``, only ignore its messages."""
+        """Unsubscribe from a channel; without ``auto_unsubscribe``, only ignore its messages."""
         if self._options.auto_unsubscribe:
             self.wanted.discard(channel)
         self._receivers.pop(channel, None)
         self._endpoints.changed(channel)
 
     def is_listening(self, channel: bytes) -> bool:
-        """Return whether a Redis is healthy, and every healthy one has confirmed the subscription."""
+        """Return whether at least one Redis is healthy, and every healthy Redis has confirmed the subscription."""
         if channel not in self._receivers:
             return False
         healthy = self._endpoints.healthy
@@ -153,7 +153,7 @@ class RedisPort:
         """Wait until every healthy Redis has confirmed the subscription, or is not healthy any more.
 
         Raises:
-            BusUnavailable: every healthy one refuses it.
+            BusUnavailable: every healthy Redis refuses it.
         """
         refusals: dict[Endpoint, str] = {}
         for endpoint in self._endpoints.healthy:
@@ -167,10 +167,10 @@ class RedisPort:
             )
 
     async def count_listeners(self, channel: bytes) -> int | None:
-        """Count the subscribers of a channel on the Redis that has most; None if one does not tell."""
+        """Count the subscribers of a channel, on the Redis with the most; None if a Redis does not answer."""
         healthy = self._endpoints.healthy
         if not healthy:
-            return 0  # as far as they can be reached
+            return 0  # no subscriber can be reached
         question = command(b"PUBSUB", b"NUMSUB", channel)
         asked = [endpoint.publisher.ask(question) for endpoint in healthy]
         await asyncio.wait(asked, timeout=COUNT_TIMEOUT)
@@ -179,7 +179,7 @@ class RedisPort:
         return known if known > 1 or None not in counts else None
 
     def _count(self, asked: asyncio.Future[object]) -> int | None:
-        """Read the reply to PUBSUB NUMSUB; return None if there is none, or a refusal."""
+        """Read the reply to PUBSUB NUMSUB; return None if there is no reply, or it is a refusal."""
         reply = asked.result() if asked.done() else None
         if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[1], int):
             return reply[1]
@@ -204,11 +204,11 @@ class RedisPort:
     async def add(self, url: str) -> None:
         """Use one more Redis, and return when this node listens on it. It may be in use already.
 
-        With other nodes about, it is published on from the moment that :meth:`use_paths` names it.
+        If there are other nodes, messages are published on it only when :meth:`use_paths` names it.
 
         Raises:
             BusUnavailable: it can't be reached within 3 seconds.
-            ConfigError: the URL is none, or the Redis refuses this node.
+            ConfigError: the URL is invalid, or the Redis refuses this node.
         """
         await self._endpoints.add(url)
 

@@ -1,4 +1,4 @@
-"""The connection that publishes on a Redis: pipelined, and aware of what was not acknowledged yet."""
+"""The connection that publishes on a Redis. It is pipelined, and keeps the messages that are not acknowledged yet."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from crosswire.cluster.redis.link import Link, Lost, RedisConnection
 from crosswire.cluster.send_buffer import Budget
 
 _UNUSABLE = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS")
-"""The beginnings of errors of a Redis that can't be used now, whatever the command."""
+"""The beginnings of errors of a Redis that can't be used now for any command."""
 
 
 class PlainPublish:
-    """A PUBLISH that is not sent again when it is lost: without a number, nobody could tell it from its duplicate."""
+    """A PUBLISH that is not sent again when it is lost: it has no number, so receivers could not drop a duplicate."""
 
     __slots__ = ("command",)
 
@@ -29,8 +29,8 @@ class RedundantPublish:
 
     Attributes:
         command: the encoded command.
-        copies: the number of Redis that acknowledged it or still may.
-        again: whether to send it again when no copy is left.
+        copies: the number of Redis that have acknowledged it, or may still do so.
+        again: whether it is sent again when ``copies`` is 0.
     """
 
     __slots__ = ("again", "command", "copies")
@@ -50,13 +50,13 @@ class AwaitedCommand:
         self.reply = reply
 
     def answer(self, reply: Any) -> None:
-        """Set the reply, unless nobody waits for it any more."""
+        """Set the reply, unless the waiting was cancelled."""
         if not self.reply.done():
             self.reply.set_result(reply)
 
 
 Message = bytes | RedundantPublish | PlainPublish
-"""A message to publish. Bytes are a PUBLISH for this Redis alone, which is sent to another one if it gets lost."""
+"""A message to publish. Bytes are a PUBLISH that is sent to one Redis, and to another if it gets lost."""
 
 
 def command_of(message: Message) -> bytes:
@@ -73,7 +73,7 @@ class PublisherEvents(Protocol):
     """Callbacks for messages that a Redis refuses."""
 
     def publish_refused(self, message: Message, error: str) -> None:
-        """Handle a message that the Redis did not publish, and would not if asked again."""
+        """Handle a message that the Redis refused to publish, and would refuse again."""
 
 
 class Publisher:
@@ -90,7 +90,7 @@ class Publisher:
     __slots__ = ("_append", "_budget", "_events", "_popleft", "_waiting", "_write", "connection")
 
     def __init__(self, budget: Budget, events: PublisherEvents) -> None:
-        # The replies come in the order of the commands, so each is the answer to the first that waits.
+        # Replies come in the order of the commands: a reply belongs to the first command that waits.
         self._waiting: deque[Message | AwaitedCommand] = deque()
         self._append = self._waiting.append
         self._popleft = self._waiting.popleft
@@ -102,7 +102,7 @@ class Publisher:
         """Publish over a new connection.
 
         Raises:
-            Unreachable: it is gone already.
+            Unreachable: the connection is lost already.
         """
         link.listen(self.take, lost)
         self.connection.link = link
@@ -119,17 +119,17 @@ class Publisher:
         return [entry for entry in waiting if not isinstance(entry, AwaitedCommand)]
 
     def publish(self, command: bytes) -> None:
-        """Send a PUBLISH, whose bytes have been taken from the budget. The connection must be open, here and below."""
+        """Send a PUBLISH, whose bytes have been taken from the budget. The connection must be open."""
         self._append(command)
         self._write(command)
 
     def publish_as(self, message: RedundantPublish | PlainPublish) -> None:
-        """Send a PUBLISH that needs more than its bytes to be remembered."""
+        """Send a PUBLISH with more attributes than its bytes. The connection must be open."""
         self._append(message)
         self._write(message.command)
 
     def ask(self, command: bytes) -> asyncio.Future[Any]:
-        """Send any command. The result of the future is the reply, or None if the connection gets lost."""
+        """Send any command. The result of the future is the reply, or None if the connection is lost."""
         entry = AwaitedCommand(asyncio.get_running_loop().create_future())
         if not self.connection.connected:
             entry.answer(None)
@@ -156,7 +156,7 @@ class Publisher:
         elif not isinstance(reply, hiredis.ReplyError):
             self._budget.free += size_of(entry)
         elif str(reply).startswith(_UNUSABLE):
-            self._waiting.appendleft(entry)  # what is lost with a connection is published elsewhere
+            self._waiting.appendleft(entry)  # as not acknowledged: the pool publishes it on another Redis
             self.connection.drop(str(reply))
         else:
             self._budget.free += size_of(entry)

@@ -16,7 +16,7 @@ from crosswire.cluster.redis.link import Denied, Link, Unreachable, text_of
 from crosswire.runtime.dialing import dial
 
 _ANSWER_TIMEOUT = 0.5
-"""Seconds in which a sentinel must answer; one that does not is left out."""
+"""Seconds in which a sentinel must answer to be counted."""
 
 
 class _MasterUnknown(Exception):
@@ -26,8 +26,8 @@ class _MasterUnknown(Exception):
 async def find_master(service: SentinelService, tls: ssl.SSLContext | None = None) -> Place:
     """Ask all sentinels at once, over TLS if it is given, and return the master that most of them name.
 
-    The others are not waited for once more than half of all agree. A single sentinel that is cut off from the others
-    may still name a former master.
+    It waits until more than half of all sentinels agree, or all have answered or failed: a sentinel that is cut off
+    from the others may still name a former master.
 
     Raises:
         Denied: all answered, and none knows the service or lets this node ask.

@@ -13,7 +13,7 @@ from crosswire.cluster.redis.commands import command
 from crosswire.cluster.redis.link import Link, Lost, RedisConnection
 
 MAX_CHANNELS_PER_COMMAND = 1000
-"""Channels in one SUBSCRIBE: many more would block a Redis for too long."""
+"""Maximum number of channels in one SUBSCRIBE: many more would block a Redis for too long."""
 
 
 class SubscriberEvents(Protocol):
@@ -61,13 +61,13 @@ _UNKNOWN = object()
 class Subscriber:
     """The subscriptions to a Redis, renewed on each new connection.
 
-    The set of wanted channels is kept elsewhere, and :meth:`change` names a channel that was added or removed. At the
-    end of the turn only the difference to the subscriptions is sent.
+    The port changes the set of wanted channels, and then calls :meth:`change` with the channel. At the end of the turn
+    only the difference to the subscriptions is sent.
 
     Args:
-        wanted: the channels to subscribe to; others change it.
-        receivers: callbacks for the messages of the channels; others change it.
-        probe: the channel of the probes. It is subscribed to after all others.
+        wanted: the channels to subscribe to; the port changes it.
+        receivers: callbacks for the messages of the channels; the port changes it.
+        probe: the channel of the probes, the last one that is subscribed to.
         events: the callbacks.
 
     Attributes:
@@ -96,7 +96,7 @@ class Subscriber:
         self._waiters: dict[bytes, list[asyncio.Future[None]]] = {}
 
     def attach(self, link: Link, lost: Lost) -> asyncio.Future[None]:
-        """Use a new connection: subscribe to all wanted channels, and to that of the probes last.
+        """Use a new connection: subscribe to all wanted channels, and at last to the channel of the probes.
 
         Returns:
             A future that is done when all replies have arrived, or the connection is lost.
@@ -121,7 +121,7 @@ class Subscriber:
         return ping.answered
 
     def detach(self) -> None:
-        """Forget a lost connection, and end all waiting for its replies."""
+        """Forget a lost connection, and end all waits for its replies."""
         self.connection.link = None
         self._state.clear()
         self.refusals.clear()
@@ -165,7 +165,7 @@ class Subscriber:
             await waiter
         finally:
             waiters = self._waiters.get(channel, [])
-            if waiter in waiters:  # it was cancelled
+            if waiter in waiters:  # the wait was cancelled
                 waiters.remove(waiter)
                 if not waiters:
                     del self._waiters[channel]
@@ -190,7 +190,7 @@ class Subscriber:
             self._confirmed(reply[1])
 
     def _send_changes(self) -> None:
-        """Subscribe to channels that are wanted now, and unsubscribe from those that are not."""
+        """Subscribe to channels that are wanted now, and unsubscribe from channels that are not wanted any more."""
         changed, self._changed = self._changed, {}
         if not self.connection.connected:
             return
@@ -250,7 +250,7 @@ class Subscriber:
         for channel in channels:
             self._send([channel], subscribes=True)
         if channels and not self.listens(self._probe):
-            self._send([self._probe], subscribes=True)  # so that it stays the last of all
+            self._send([self._probe], subscribes=True)  # so that it stays the last one
 
     def _waiter(self, channel: bytes) -> asyncio.Future[None]:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
