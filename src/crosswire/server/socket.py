@@ -32,18 +32,17 @@ class Socket:
 
     Attributes:
         handshake: the HTTP request it began with.
-        data: yours, for what belongs to the connection.
     """
 
     __slots__ = (
         "__weakref__",
         "_call_ids",
         "_client",
+        "_data",
         "_duplicates",
         "_registry",
         "_subscriptions",
         "_thread",
-        "data",
         "handshake",
     )
 
@@ -58,8 +57,8 @@ class Socket:
         thread: int,
     ) -> None:
         self.handshake = handshake
-        self.data: dict[str, Any] = {}
         self._client = client
+        self._data: dict[str, Any] | None = None  # until it is used: an empty one takes 64 bytes
         self._registry = registry
         self._subscriptions = subscriptions
         self._duplicates = duplicates
@@ -78,6 +77,17 @@ class Socket:
     def user(self) -> str:
         """User of the connection; its id until ``authenticate`` or :meth:`identify` gives another."""
         return self._client.user
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Dict of yours, for what belongs to the connection."""
+        if self._data is None:
+            self._data = {}
+        return self._data
+
+    @data.setter
+    def data(self, data: dict[str, Any]) -> None:
+        self._data = data
 
     @property
     def is_open(self) -> bool:

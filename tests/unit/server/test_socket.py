@@ -54,3 +54,15 @@ async def test_the_identity_of_a_socket_cannot_be_set(name: str) -> None:
     with pytest.raises(AttributeError):
         setattr(cast(Any, session.socket), name, "14")
     await server.end()
+
+
+@on_instant_loop
+async def test_the_data_of_a_socket_is_one_dict_and_can_be_set() -> None:
+    server = FakeServer()
+    socket = server.connect()[0].socket
+    socket.data["name"] = "Ann"
+    assert socket.data == {"name": "Ann"}
+    data: dict[str, Any] = {}
+    socket.data = data
+    assert socket.data is data
+    await server.end()
