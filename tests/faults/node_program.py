@@ -143,7 +143,7 @@ async def main(options: dict[str, Any]) -> None:
                 print_line("paused")
             elif command == "report":
                 cluster = server.cluster
-                print_line("report", gaps=cluster.gaps, dropped=cluster.dropped, unreadable=cluster.unreadable)
+                print_line("report", gaps=cluster.gaps, dropped=cluster.dropped, refused=cluster.refused)
         await speaker.stop()
 
 

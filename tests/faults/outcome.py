@@ -167,8 +167,8 @@ class Judge:
                 outcome.dropped += report["dropped"]
                 if report["gaps"] != signalled:
                     outcome.problems.append(f"node {number} counts {report['gaps']} gaps and told of {signalled}")
-                if report["unreadable"]:
-                    outcome.problems.append(f"node {number} could not read {report['unreadable']} messages")
+                if report["refused"]:
+                    outcome.problems.append(f"node {number} refused {report['refused']} messages")
 
     def _judge_membership(self) -> None:
         victim = self._scenario.victim

@@ -295,8 +295,8 @@ class Node:
         return self._lifecycle.connection_for_any_thread().dropped
 
     @property
-    def unreadable(self) -> int:
-        """Number of messages from the bus that could not be read."""
+    def refused(self) -> int:
+        """Number of messages that came over the bus and were not used, as they are not what they should be."""
         return self._lifecycle.connection_for_any_thread().unreadable
 
     # Audiences

@@ -73,7 +73,7 @@ async def test_recipients_of_messages_of_an_original(redis_process: RedisProcess
             publish(redis_process, format, "ws:broadcast", data='{"event":"end"}')
             reached = [user for user, peer in peers.items() if await received(peer) == [("news", 1)]]
             assert "".join(reached) == expected, (channel, fields)
-        assert b.cluster.unreadable == 0
+        assert b.cluster.refused == 0
 
 
 async def test_an_invalid_message_is_refused_and_counted(redis_process: RedisProcess, format: str) -> None:
@@ -101,7 +101,7 @@ async def test_an_invalid_message_is_refused_and_counted(redis_process: RedisPro
         await wait_until(lambda: heard.calls)
         b.everyone.send("end")
         assert await received(peer) == []
-        assert b.cluster.unreadable == len(bad) + 5 + 2
+        assert b.cluster.refused == len(bad) + 5 + 2
 
 
 async def test_data_that_is_no_json_is_refused_where_a_client_wants_messagepack(
@@ -112,7 +112,7 @@ async def test_data_that_is_no_json_is_refused_where_a_client_wants_messagepack(
         publish(redis_process, format, "ws:broadcast", data="no json")
         publish(redis_process, format, "ws:broadcast")
         assert (await peer.receive()).event == "news"
-        assert b.cluster.unreadable == 1
+        assert b.cluster.refused == 1
     (record,) = caplog.records  # a line for the log, and nothing that failed
     assert record.levelname == "WARNING"
     assert "could not be read" in record.message

@@ -128,7 +128,7 @@ async def test_late_answers_are_ignored(bus: Bus) -> None:
         scripted.requests[0].asker.answer("late")
         a.on("x", lambda: "in time")
         assert dict(await a.gather("x", to="a")) == {"a": "in time"}
-        assert a.unreadable == 0
+        assert a.refused == 0
 
 
 async def test_a_node_that_dies_while_asked_is_missing_before_the_timeout(bus: Bus) -> None:

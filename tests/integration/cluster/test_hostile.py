@@ -68,7 +68,7 @@ async def check_undisturbed(bus: Bus, disturb: Callable[[ScriptedNode, list[byte
         b.user("1").send("z")
         assert [(await peer.receive(event)).event for event in ("y", "z")] == ["y", "z"]
         await wait_until(lambda: orders.calls == [("b", 1)])
-        return a.cluster.unreadable
+        return a.cluster.refused
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -135,7 +135,7 @@ async def test_messages_with_impossible_values_are_refused_and_counted(bus: Bus)
     async with running_servers(bus, "a") as (a,), scripted_node(bus) as scripted:
         for number, message in enumerate(HOSTILE, 1):
             scripted.port.publish(scripted.channels.nodes, msgspec.msgpack.encode(message))
-            await wait_until(lambda: a.cluster.unreadable == number, 2)  # noqa: B023 - it is called here
+            await wait_until(lambda: a.cluster.refused == number, 2)  # noqa: B023 - it is called here
         assert a.cluster.nodes.keys() == {"a", "scripted"}
 
 
@@ -155,7 +155,7 @@ async def test_a_message_for_clients_that_breaks_their_protocol_is_refused_and_c
         ):
             body = b'{"event":"\xff"}' if number < 2 else b"no json"
             scripted.say(channel, ClientMessage(body, (), None if number >= 2 else b"\x80"))
-            await wait_until(lambda: a.cluster.unreadable == number + 1)  # noqa: B023 - it is called here
+            await wait_until(lambda: a.cluster.refused == number + 1)  # noqa: B023 - it is called here
         scripted.say(channels.everyone, ClientMessage('{"event":"é"}'.encode()))
         assert [(await each.receive()).event for each in (peer, other)] == ["é", "é"]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
@@ -168,7 +168,7 @@ async def test_a_stamp_from_the_future_moves_no_clock_and_is_counted(bus: Bus) -
         beat = scripted.beat_of(stamp=time.time_ns() // 1000 + year)
         scripted.native.announce(beat)
         scripted.native.announce(Goodbye("nobody", "0" * 16, beat.stamp))
-        await wait_until(lambda: (a.cluster.unreadable, b.cluster.unreadable) == (2, 2))
+        await wait_until(lambda: (a.cluster.refused, b.cluster.refused) == (2, 2))
         assert "scripted" in a.cluster.nodes
         scripted.beats.clear()
         await wait_until(lambda: {each.name for each in scripted.beats} == {"a", "b"})

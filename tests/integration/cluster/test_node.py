@@ -34,7 +34,7 @@ async def test_a_single_node_gets_its_own_requests() -> None:
         await wait_until(lambda: heard.calls == [("a", 4)])
         node.everyone.send("x")
         assert await node.everyone.count() == 0
-        assert (node.gaps, node.dropped, node.unreadable) == (0, 0, 0)
+        assert (node.gaps, node.dropped, node.refused) == (0, 0, 0)
 
 
 async def test_a_single_server_is_a_node_too() -> None:
