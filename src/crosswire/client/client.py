@@ -81,8 +81,8 @@ class Client:
     Attributes:
         on_open: ``()``; the connection is open, the first time and after every loss. Events wait until its handlers
             have ended, for 10 seconds at most. The server may still refuse the client: then :meth:`connect` raises.
-        on_close: ``(close)``; an open connection ended. :attr:`reconnecting` tells whether another will be tried. It
-            waits for the handlers of ``on_open``, and the next ``on_open`` waits for its handlers.
+        on_close: ``(close)``; an open connection ended. :attr:`reconnecting` tells whether another will be tried. The
+            hook is called when the handlers of ``on_open`` have ended, and the next ``on_open`` when its handlers have.
         on_error: ``(exc)``; a handler or an attempt to connect failed.
         on_message: ``(raw)``; every message but heartbeats, as str or bytes, before its handlers.
         on_ping: ``()``; a heartbeat was sent.
@@ -188,7 +188,7 @@ class Client:
         await self._reconnection.finish_hooks(HANDLER_TIMEOUT)
         if self._reconnection.has_stopped:
             await self._tasks.wait(HANDLER_TIMEOUT)
-        if self._reconnection.has_stopped:  # else they belong to a new connection
+        if self._reconnection.has_stopped:  # if not, the running handlers belong to a new connection
             self._router.drop()
             await self._tasks.cancel()
 

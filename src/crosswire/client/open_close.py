@@ -29,7 +29,7 @@ class _HookCall(NamedTuple):
 
 
 class OpenCloseHooks:
-    """Queue of a client's openings and closes, each told when the asynchronous handlers of the one before have ended.
+    """Queue of calls of ``on_open`` and ``on_close``, each made when the handlers of the call before have ended.
 
     Args:
         hooks: of the client.

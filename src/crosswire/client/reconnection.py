@@ -157,7 +157,7 @@ class Reconnection:
         return self._phases.is_idle
 
     async def finish_hooks(self, timeout: float) -> None:
-        """Wait for handlers of ``on_open`` and ``on_close``; cancel one that takes more than ``timeout`` seconds."""
+        """Wait for handlers of ``on_open`` and ``on_close``; cancel them after ``timeout`` seconds each."""
         while self.has_stopped and self._open_close.has_running_hook:
             await self._open_close.finish_hook(timeout)
 
@@ -169,7 +169,7 @@ class Reconnection:
             return False
         self._phases.move(Trigger.OPENED)
         self.session = session
-        self._was_open = self._lost = True  # from now on, what is not open is lost
+        self._was_open = self._lost = True  # from now on, every phase without a connection is a loss
         self._at_once = False
         self._open_close.opened(session.release_events)
         return True
@@ -262,16 +262,16 @@ class Reconnection:
             failure.close = error.close or self.last
         finally:
             self._dialling = None
-        if self._run_token is token and self._phases.phase is not Phase.WAITING:  # else its session was lost meanwhile
+        if self._run_token is token and self._phases.phase is not Phase.WAITING:  # the session was not lost meanwhile
             self._failed(failure)
         return None
 
     def _failed(self, error: NotConnected) -> None:
         self._phases.move(Trigger.LOST)
-        self.session = None  # it may have opened in the moment in which its time was over
+        self.session = None  # it may have opened just when the timeout was over
         if isinstance(error, Refused):
             self.last = error.close
-        if not self._at_once:  # else retry_now cut it short
+        if not self._at_once:  # if set, retry_now has ended the attempt
             self._failure = error
             self._hooks.report_attempt(error)
         if not (self._at_once or self._allows(self._as_close(error))):

@@ -171,7 +171,7 @@ class Members:
         self.admitted = True
 
     async def wait_for_all(self) -> None:
-        """Wait until all members are known, also those that were too slow for :meth:`introduce`.
+        """Wait until all members are known, also members that were too slow for :meth:`introduce`.
 
         It takes no longer than the silence after which a member counts as dead.
         """

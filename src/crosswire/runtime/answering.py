@@ -24,7 +24,7 @@ from crosswire.runtime.dispatch import Continuation, Outcome, call_sync, checked
 from crosswire.runtime.workers import Job, JobEvents, Workers
 
 HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
-"""Refusal of a call whose handler failed: its text stays where the handler is."""
+"""Refusal of a call whose handler failed. The text of the exception is not sent."""
 
 
 SenderT = TypeVar("SenderT")
@@ -140,7 +140,7 @@ class Answerer(Generic[SenderT, CallT]):
 
     Args:
         callers: send the events, and get the answers.
-        handlers: by event; those added with ``once`` are removed here.
+        handlers: the handlers by event; handlers added with ``once`` are removed from it.
         workers: run the asynchronous handlers.
         limit: maximum number of asynchronous handlers of one :class:`HandlerCount`.
     """
@@ -185,12 +185,12 @@ class Answerer(Generic[SenderT, CallT]):
         if len(listeners) > 1 or listener.once:
             return self._handle_any(_Event(name, subject, codec, payload, sender, call, count), listeners)
         context = count.copy_context()
-        if listener.is_async or self._waiting:  # behind those that came before and have not begun
+        if listener.is_async or self._waiting:  # behind handlers of earlier events that have not begun
             job = self._finish_one(listener, name, subject, codec, payload, sender, call, count)
             return self._start(job, name, sender, call, count, context)
         watch = self._watch
         began = 0.0 if watch is None else monotonic()
-        try:  # one plain function, which is the rule and the fastest
+        try:  # one plain function, the usual case and the fastest
             try:
                 value = context.run(_invoke, listener, subject, codec, payload)
             finally:

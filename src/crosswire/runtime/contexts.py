@@ -20,8 +20,8 @@ def run_in(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any
     """Await a coroutine in a context, in the present task.
 
     Args:
-        context: whose variables the coroutine sees, and that keeps what it sets. It may run other code between two
-            steps, but no code that is in it already.
+        context: the context of the coroutine, which keeps the variables that it sets. Other code may run in the context
+            between two steps.
         work: the coroutine.
 
     Returns:
@@ -45,10 +45,10 @@ def resume(
 
     Args:
         work: the coroutine.
-        waits_for: what it yielded.
-        context: that it runs in; None for the one of the present task.
+        waits_for: the future that it yielded.
+        context: the context of the coroutine; None for the context of the present task.
         watch: warns of a step that takes too long; it costs half of what ``WatchedCoroutine`` does.
-        what: the event, for such a warning.
+        what: the event, for the warning.
     """
     while True:
         try:

@@ -75,10 +75,10 @@ def call_sync(
 
     Args:
         listeners: what to call, in order.
-        call: calls one.
-        outcome: takes what they return and raise.
-        new_context: returns the context that the next one runs in.
-        watch: warns of one that takes too long.
+        call: calls a listener.
+        outcome: takes their values and errors.
+        new_context: returns the context for the next listener.
+        watch: warns of a listener that takes too long.
         what: the event or hook, for such a warning.
     """
     for index, listener in enumerate(listeners):
@@ -108,8 +108,8 @@ class Continuation(NamedTuple):
 
     Attributes:
         begun: a coroutine that a synchronous listener returned, and its context.
-        listeners: those still to be called.
-        new_context: returns the context that the next one runs in.
+        listeners: the listeners that are still to be called.
+        new_context: returns the context for the next listener.
     """
 
     begun: tuple[Context, CoroutineType[Any, Any, Any]] | None

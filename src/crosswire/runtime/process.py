@@ -27,7 +27,7 @@ class Service(Protocol):
     """Server or node that a process runs."""
 
     async def start(self) -> None:
-        """Start the service; if that is cancelled, undo what was done."""
+        """Start the service; if the start is cancelled, undo it."""
 
     async def stop(self, drain: float) -> None:
         """Stop the service within ``drain`` seconds; if that is cancelled, at once."""

@@ -109,7 +109,7 @@ class StartStop:
             self._starting.cancel()
             await asyncio.wait({self._starting})
         if self._stopping is not None:
-            if self not in _being_stopped.get():  # else it would wait for itself
+            if self not in _being_stopped.get():  # a stop that is called by its own handlers must not wait for itself
                 await asyncio.wait({self._stopping})
             return
         if not self.running:
@@ -164,7 +164,7 @@ async def _wait_through(task: asyncio.Task[None]) -> None:
 
 
 def _has_begun(task: asyncio.Task[None]) -> bool:
-    """Return whether a task has run its first step; one that is cancelled before does nothing at all."""
+    """Return whether a task has run its first step. A task that is cancelled before runs nothing at all."""
     return inspect.getcoroutinestate(cast("CoroutineType[Any, Any, None]", task.get_coro())) != inspect.CORO_CREATED
 
 

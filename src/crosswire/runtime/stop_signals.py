@@ -13,7 +13,7 @@ from crosswire.runtime.watchdog import WAKE_SIGNAL, Watchdog
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 START_EXIT_TIMEOUT = 3.0
-"""Seconds after which a process exits whose start was interrupted, whatever still keeps it, such as a thread."""
+"""Seconds after which a process whose start was interrupted exits, even if a thread still keeps it."""
 HURRIED_EXIT_TIMEOUT = 1.0
 """Seconds after which a process exits after a second signal."""
 CLEANUP_TIME = 0.5

@@ -1,4 +1,4 @@
-"""Throttled warnings of what is lost: one line a second and kind, with the number of those left out."""
+"""Throttled warnings of losses: at most one line a second and kind, with the number of lines that were left out."""
 
 from __future__ import annotations
 

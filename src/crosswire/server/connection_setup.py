@@ -51,7 +51,7 @@ class ConnectionSetup:
         tasks: where ``authenticate`` runs.
         wheel: for timeouts.
         timeout: seconds that an asynchronous ``authenticate`` has, and as many again for ``on_connect``.
-        failures: told of hooks that fail.
+        failures: reports hooks that fail.
     """
 
     __slots__ = ("_duplicates", "_failures", "_hooks", "_registry", "_tasks", "_timeout", "_wheel")
@@ -124,7 +124,7 @@ class ConnectionSetup:
             self._register(session, known)
 
     async def _resolve_duplicate(self, session: NewSession, user: str) -> None:
-        """Find out whether the user's older connection is alive, and keeps this one out."""
+        """Let the connection in if no older connection of the user is alive; else refuse it."""
         await self._duplicates.drop_dead(user)
         session.pending = None
         if session.client.is_open:

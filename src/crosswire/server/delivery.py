@@ -30,7 +30,7 @@ class LocalDelivery:
         registry: the connections by user and room.
         fanout: pushes messages to many.
         subscriptions: of this server.
-        duplicates: told of connections that other servers have.
+        duplicates: handles the claims of other servers.
         call_ids: ids for calls to clients.
     """
 

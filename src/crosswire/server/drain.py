@@ -43,7 +43,7 @@ class Drain:
         self._workers = workers
 
     async def spread(self, seconds: float) -> None:
-        """Close connections with 1001 within ``seconds``, those with handlers at work as late as possible.
+        """Close connections with 1001 within ``seconds``; connections with running handlers as late as possible.
 
         Clients that are closed together reconnect together, to servers that have just taken over: so they are closed
         one after the other.
@@ -61,7 +61,7 @@ class Drain:
             await asyncio.sleep(STEP_INTERVAL)
 
     async def close_all(self, deadline: float) -> None:
-        """Close the remaining connections with 1001, and drop those still there at ``deadline`` of the loop's clock."""
+        """Close the remaining connections with 1001, and drop those that are left at ``deadline``, in loop time."""
         try:
             for session in list(self._sessions):
                 _close(session.client)

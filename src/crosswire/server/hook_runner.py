@@ -16,13 +16,13 @@ from crosswire.types import Close
 
 
 class HookRunner:
-    """Runs the hooks of connections; one that raises closes its connection or is reported.
+    """Runs the hooks of connections. A hook that raises closes its connection or is reported.
 
     Args:
         hooks: the application's.
         tasks: where asynchronous hooks run.
         max_handlers: number of handlers and hooks at work for a connection beyond which its hooks are left out.
-        failures: told of hooks that fail.
+        failures: reports hooks that fail.
 
     Attributes:
         on_heartbeat: the application's hook, to be given to :meth:`run`.

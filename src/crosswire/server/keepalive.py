@@ -69,7 +69,7 @@ class Keepalive:
         wheel.add(self, heartbeat.interval)
 
     def pong(self, payload: bytes) -> None:
-        """Take a pong; one that does not answer the last ping is only a sign of life."""
+        """Take a pong. If it does not answer the last ping, it is only a sign of life."""
         self.heard = True
         if payload == _ping_payload(self._last_ping):
             self.latency = (self._wheel.clock() - self._last_ping) * 1000

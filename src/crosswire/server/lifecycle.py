@@ -27,7 +27,7 @@ class Lifecycle:
     Args:
         hooks: ``on_start``, ``on_listening`` and ``on_stop`` are called here.
         tasks: where hooks run.
-        failures: told of hooks that fail, and of the stop.
+        failures: reports hooks that fail; its ``stopping`` is set during the stop.
         drain: ends the connections.
         upgrades: refuses new connections from the stop on.
         listener: where connections come from.
@@ -81,7 +81,7 @@ class Lifecycle:
     async def start(self, *, listen: bool = True) -> None:
         """Join the cluster, call ``on_start``, and listen; or serve only connections that come through the acceptor.
 
-        If it is cancelled, or the server is stopped meanwhile, what was done is undone.
+        If the start is cancelled, or the server is stopped meanwhile, the start is undone.
 
         Raises:
             ConfigError: the address can't be used, or the server runs already.
@@ -94,7 +94,7 @@ class Lifecycle:
     async def stop(self, drain: float) -> None:
         """Refuse new connections, end the others, and leave no task behind. Does nothing if the server does not run.
 
-        If it is cancelled, it skips the waiting.
+        If the stop is cancelled, it skips the waiting.
         """
         require_drain(drain)
         if self.running:

@@ -1,4 +1,4 @@
-"""Checks the options of a server: those that can't be used are refused when it is made."""
+"""Checks the options of a server when it is made."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Registry(Generic[ConnectionT]):
         users: index of the connections by user.
         max_rooms: rooms of one connection.
         fanout: flushed before users or rooms change, as it holds messages for the members that they had.
-        subscriptions: told of the first and the last connection of each user and room.
+        subscriptions: changed with the first and the last connection of each user and room.
         duplicates: decides which connection of a user stays.
 
     Attributes:

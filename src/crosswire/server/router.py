@@ -34,7 +34,7 @@ class Router:
         hooks: the application's.
         limits: the server's.
         workers: run the asynchronous handlers.
-        failures: told of what handlers raised, and of messages that are dropped.
+        failures: reports exceptions of handlers, and messages that are dropped.
     """
 
     __slots__ = ("_answerer", "_clients", "_events", "_failures", "_hold_at", "_hooks")

@@ -44,9 +44,9 @@ class Server:
         name: unique among the nodes that work together; made up if there is none.
         host: address to listen on: IPv4, IPv6, a name, "" for all, or ``unix:/path`` for a Unix socket, with
             ``?mode=660`` for the mode of its file.
-        port: 0 for a free one; :attr:`port` tells it after the start.
-        redis: URL of a Redis or Valkey, several independent ones, or :class:`Redis` with its options. Servers that
-            are given the same act as one. "embedded" starts one for all servers and nodes started in this folder,
+        port: 0 for a free one; after the start it is in :attr:`port`.
+        redis: URL of a Redis or Valkey, several independent ones, or :class:`Redis` with its options. Servers with the
+            same Redis act as one. "embedded" starts one for all servers and nodes started in this folder,
             "embedded:NAME" for all that give that name. None: it works alone.
         bus: carries messages between servers instead of Redis, such as a :class:`MemoryBus`.
         tls: context for ``wss`` with your certificate.
@@ -54,13 +54,13 @@ class Server:
             ``https://*.example.com`` for its subdomains; None for any.
         trusted_proxies: addresses and networks of proxies that are trusted about their clients, in ``Forwarded`` or
             ``X-Forwarded-For`` and ``-Proto``; "unix" for all that connect to a Unix socket.
-        proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2; one that does not,
-            or is not from one of ``trusted_proxies``, is dropped.
+        proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2. Connections without
+            it, or not from one of ``trusted_proxies``, are dropped.
         subprotocols: WebSocket subprotocols of your own; the first that a client offers is agreed on.
         limits: what clients may use.
         heartbeat: how dead peers are found.
-        duplicates: what a second connection of the same user does, on any server: "replace" closes the older one
-            with 4012, "refuse" the newer one, "allow" keeps both. The same on all servers.
+        duplicates: the policy for a second connection of the same user, to any server: "replace" closes the older one
+            with 4012, "refuse" the newer one, "allow" keeps both. Give all servers the same.
         compression: grant permessage-deflate (RFC 7692) to clients that offer it.
         reuse_port: let several processes listen on the port.
         slow_handler: seconds; a handler or hook that holds the event loop for longer is warned of, once a minute.
@@ -199,7 +199,7 @@ class Server:
         return self._events.on(event, handler, once=True, tag=tag)
 
     def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
-        """Remove handlers: the given one, those with the tag, or all.
+        """Remove the given handler, the handlers with the given tag, or all handlers.
 
         Args:
             event: an event's name, or a hook: ``server.off(server.on_connect, handler)``, or by its name,
@@ -327,9 +327,9 @@ class Server:
         await self._lifecycle.start(listen=listen)
 
     async def stop(self, drain: float = 0) -> None:
-        """Take no more connections, close those there are with 1001, wait for handlers, and run the ``on_stop`` hooks.
+        """Take no more connections, close all with 1001, wait for handlers, and run the ``on_stop`` hooks.
 
-        A server that is being started is stopped too. If it is cancelled, it skips the waiting.
+        A server that is being started is stopped too. If the stop is cancelled, it skips the waiting.
 
         Args:
             drain: seconds over which the closing is spread, so that clients do not all reconnect at once.

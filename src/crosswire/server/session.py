@@ -33,7 +33,7 @@ from crosswire.transport.interface import Connection
 from crosswire.types import Close
 
 READY_MESSAGE = event(READY, None)
-"""Message to a client that understands it: the connection is let in."""
+"""Message to a client of version 1 of the protocol: the connection is let in."""
 CATCH_UP_BATCH = 100
 """Number of waiting messages that are handled in one turn of the event loop."""
 CALLED_BACKLOGS = 16
@@ -67,15 +67,15 @@ class Session:
     Args:
         client_factory: makes the client and the socket.
         setup: lets the connection in.
-        router: handles its messages once it is let in.
+        router: handles the messages once the connection is let in.
         hooks: runs the hooks.
         limits: what the client may use.
         heartbeat: has the text that is echoed.
         wheel: for timers.
-        sessions: the connections of the server; this one is in it from ``opened`` to ``closed``.
-        handshake: the request it began with.
-        format: how messages to it are encoded.
-        verdict: whose connection it is.
+        sessions: all sessions of the server; this session is among them from ``opened`` to ``closed``.
+        handshake: the request that the connection began with.
+        format: how messages to the client are encoded.
+        verdict: the outcome of ``authenticate``, with the user.
         variables: its context variables.
 
     Attributes:
@@ -83,7 +83,7 @@ class Session:
         socket: the application's view of the connection; from ``opened`` on.
         handlers: handlers and hooks at work for it.
         pending: the task that finds out whether it is let in.
-        ready_wait: what is waited for before it is let in.
+        ready_wait: the wait for ``on_connect`` and for other servers.
     """
 
     __slots__ = (

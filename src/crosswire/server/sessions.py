@@ -45,6 +45,7 @@ class Sessions:
         if not self._all:
             return
         self._empty = asyncio.Event()
-        with suppress(TimeoutError):  # the caller sees which are left
-            async with asyncio.timeout(timeout):  # wait_for would swallow a cancellation as the last one goes
+        with suppress(TimeoutError):  # the caller sees which sessions are left
+            # wait_for would swallow a cancellation that comes with the end of the last session.
+            async with asyncio.timeout(timeout):
                 await self._empty.wait()

@@ -24,7 +24,7 @@ class Teardown:
         handlers: its handlers.
         wheel: for the timers.
         linger: seconds, twice.
-        unfinished: the teardowns of the server; this one is in it until it has finished.
+        unfinished: the teardowns of the server; this teardown is among them until it has finished.
         discard_backlog: discards the messages that no handler has begun with.
         finished: calls ``on_disconnect``; called once.
     """

@@ -65,7 +65,7 @@ class Upgrades:
         terms: conditions for an upgrade.
         sessions: of the connections, for their number.
         open_session: makes the session of a new connection.
-        failures: told of a hook that fails, and of refusals.
+        failures: reports a hook that fails, and refusals.
         watch: warns of hooks and pages that take too long.
 
     Attributes:

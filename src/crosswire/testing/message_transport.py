@@ -88,7 +88,7 @@ class MessageClient:
         self._inbox.paused = True
 
     def resume_reading(self) -> None:
-        """Take what waits, and what comes."""
+        """Take the messages that wait, and new ones from now on."""
         self._inbox.paused = False
         self._connection.send_waiting()
 
@@ -181,7 +181,7 @@ class MessageConnection:
     # Connection
 
     def push(self, messages: tuple[str | bytes, ...]) -> None:
-        """Queue messages; those of one turn leave when it ends."""
+        """Queue messages, which leave at the end of the turn."""
         for message in messages:
             if self._close is None:
                 self._queue(message)
@@ -191,7 +191,7 @@ class MessageConnection:
         raise AssertionError("this connection has no pings")
 
     def close(self, code: int, reason: str = "") -> None:
-        """Close the connection behind what waits."""
+        """Close the connection after the messages that wait."""
         if self._close is None:
             self._start_closing(Close(code, reason))
 
@@ -207,7 +207,7 @@ class MessageConnection:
             self._held = self._held or deque()
 
     def resume_reading(self) -> None:
-        """Take what the client has sent, and what it sends."""
+        """Take the messages that the client has sent, and new ones from now on."""
         if not self._reading:
             self._reading = True
             asyncio.get_running_loop().call_soon(self._read_held)
@@ -298,7 +298,7 @@ class MessageConnection:
         self._timer = asyncio.get_running_loop().call_later(self._context.limits.close_timeout, self.end)
 
     def end(self) -> None:
-        """Drop the connection; the receiver is told in the next turn."""
+        """Drop the connection; ``closed`` of the receiver is called in the next turn."""
         if self._ended:
             return
         self._ended = True

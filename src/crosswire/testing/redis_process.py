@@ -137,7 +137,7 @@ class RedisProcess:
     @cache
     def supports_tls(binary: str | Path) -> bool:
         """Return whether a server's program was built with TLS."""
-        # One that was goes on to miss its certificate; no version tells in `--version` how it was built.
+        # A server with TLS complains of a missing certificate next; `--version` does not show how it was built.
         options = ["--port", "0", "--tls-port", "1", "--save", ""]
         asked = subprocess.run([binary, *options], capture_output=True, text=True, timeout=_START_TIMEOUT, check=False)
         return "Failed to configure TLS" in asked.stdout + asked.stderr
@@ -213,7 +213,7 @@ class RedisProcess:
         if self._paused and self.running:
             return
         os.kill(self.pid, signal.SIGSTOP)
-        os.waitpid(self.pid, os.WUNTRACED)  # or it could still answer what is asked after this returns
+        os.waitpid(self.pid, os.WUNTRACED)  # wait until it stands still: no command after this call may be answered
         self._paused = True
 
     def resume(self) -> None:
@@ -337,7 +337,7 @@ def _packaged() -> Path | None:
     try:
         return find_server()
     except ConfigError:
-        return None  # there is none, and that is what is asked for
+        return None  # no server is installed
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

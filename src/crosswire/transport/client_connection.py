@@ -197,16 +197,16 @@ class ClientConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def close(self, code: int, reason: str = "") -> None:
-        """Start the closing handshake; what was sent before still leaves first."""
+        """Start the closing handshake, after the messages that were sent before."""
         if self._usable:
             self._protocol.send_close(code, reason)
             self._flush()
             self._drop_later()
 
     def abort(self, close: Close) -> None:
-        """Drop the connection without waiting for anything; ``close`` is what the receiver will be told.
+        """Drop the connection without waiting for anything; ``closed`` of the receiver gets ``close``.
 
-        The server is told too if ``close`` has a code that may be sent and the network takes it at once.
+        The server gets a Close frame if ``close`` has a code that may be sent and the network takes it at once.
         """
         if self._usable:
             self._aborted = close

@@ -32,7 +32,7 @@ class ClosingHandshake:
     """End of one connection; made when the end begins.
 
     Args:
-        close: code and reason, as the receiver is told.
+        close: code and reason, for ``closed`` of the receiver.
         outbox: takes the Close frame as its last one.
         transport: is closed after that.
 

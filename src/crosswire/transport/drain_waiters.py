@@ -37,14 +37,14 @@ class DrainWaiters:
             self._set_next_mark()
 
     def check(self) -> None:
-        """Wake those whose mark the buffer has fallen below."""
+        """Wake the coroutines that wait for fewer bytes than their mark, if the buffer has fallen below it."""
         buffered = self._buffered()
         for below, future in self._waiting:
             if buffered < below and not future.done():
                 future.set_result(True)
 
     def end(self) -> None:
-        """Wake all, and let them return False: nothing more will be written."""
+        """Wake all coroutines, and let them return False, as nothing more will be written."""
         for _, future in self._waiting:
             if not future.done():
                 future.set_result(False)

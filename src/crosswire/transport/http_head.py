@@ -123,7 +123,7 @@ class RequestHead:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header field of the request."""
-        if not self._complete:  # else it is one behind a body in chunks
+        if not self._complete:  # if not, it is a trailer behind a chunked body
             self._fields += (name.lower(), b"\0", value.strip(), b"\n")
 
     def on_headers_complete(self) -> None:

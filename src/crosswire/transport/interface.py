@@ -98,7 +98,7 @@ class Connection(Protocol):
         """Start the closing handshake, after the messages that were pushed before. Later calls do nothing."""
 
     def abort(self, close: Close) -> None:
-        """Drop the connection without a handshake; ``close`` is what the receiver will be told."""
+        """Drop the connection without a handshake; ``closed`` of the receiver gets ``close``."""
 
     def pause_reading(self) -> None:
         """Stop reading, so that the peer is held back.
@@ -155,7 +155,7 @@ class Accepted:
         receiver: gets what arrives.
         subprotocol: the one chosen from the client's offer, or None.
         deflate: whether permessage-deflate is used (RFC 7692, no context is kept in either direction).
-        headers: fields of the answer besides those of the protocol.
+        headers: fields of the answer besides the fields of the protocol.
     """
 
     receiver: Receiver

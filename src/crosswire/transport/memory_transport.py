@@ -20,7 +20,7 @@ class MemoryTransportEvents(Protocol):
         """Take a whole message or a control frame."""
 
     def pause_writing(self) -> None:
-        """Hold back what is written: the peer does not read."""
+        """Hold back bytes, as the peer does not read."""
 
     def resume_writing(self) -> None:
         """Write again: the peer has read."""

@@ -38,15 +38,15 @@ _SEALED = float("-inf")
 class Outbox:
     """Bounded queue of the frames of one connection.
 
-    Frames of one turn leave in one write. While the peer does not read, they wait here, up to ``limit`` bytes; then
-    everything is discarded and ``events`` is told, once, in a later turn, so that a fan-out is never disturbed. A frame
-    is always taken if nothing waits in front of it.
+    Frames of one turn leave in one write. While the peer does not read, they wait, up to ``limit`` bytes. Over the
+    limit everything is discarded, and ``events`` is called once, in a later turn, so that a fan-out is never disturbed.
+    A frame is always taken if nothing waits in front of it.
 
     Args:
         writer: gets the frames.
         flusher: shared by the connections of an event loop.
         limit: bytes that may wait.
-        events: told that the limit was exceeded.
+        events: callback for a full outbox.
     """
 
     __slots__ = (
@@ -116,7 +116,7 @@ class Outbox:
         self._write(data)
 
     def pause(self) -> None:
-        """Hold back what is pushed: the writer's own buffer is full."""
+        """Hold back frames, as the writer's own buffer is full."""
         self._paused = True
         self._open = False
 
@@ -129,14 +129,14 @@ class Outbox:
             self._drain_waiters.check()
 
     def seal(self) -> None:
-        """Take no more frames; those that wait still leave."""
+        """Take no more frames; waiting frames still leave."""
         self._free = _SEALED
         self._open = False
         if self._drain_waiters is not None:
             self._drain_waiters.end()
 
     def discard(self) -> None:
-        """Take no more frames, and discard those that wait."""
+        """Take no more frames, and discard the waiting frames."""
         self.seal()
         self._events = None
         self._frames.clear()

@@ -36,7 +36,7 @@ class HandshakeProtocol(asyncio.Protocol):
     Args:
         acceptor: decides about the request.
         context: of the listener.
-        handshakes: of the listener; this one is among them while it is pending.
+        handshakes: the pending handshakes of the listener, with this one.
         proxy_header: header that a proxy sent in front, or None.
     """
 

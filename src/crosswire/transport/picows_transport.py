@@ -57,7 +57,7 @@ class PicowsTransport:
 
     @property
     def unsent(self) -> int:
-        """Bytes that the transport keeps, and those that the kernel does until the peer's has them."""
+        """Bytes that the transport keeps, and bytes that the kernel keeps until the peer's kernel has them."""
         return self.waiting + (bytes_in_kernel(self._fd) if self._fd >= 0 else 0)
 
     @property

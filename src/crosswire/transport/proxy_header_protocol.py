@@ -25,7 +25,7 @@ class ProxyHeaderProtocol(asyncio.Protocol):
 
     Args:
         proxies: peers that may send the header; a connection of another peer is closed.
-        handshakes: of the listener; this one is among them while it is pending.
+        handshakes: the pending handshakes of the listener, with this one.
         warnings: of connections that are closed.
         tls: options for TLS, which begins after the header.
         make_next: makes the protocol that reads the request.

@@ -10,7 +10,7 @@ _MAX_STEPS = 4
 
 
 def has_certificate(context: ssl.SSLContext) -> bool:
-    """Return whether a server's context has a certificate, by a handshake in memory: no attribute of it tells.
+    """Return whether a server's context has a certificate, by a handshake in memory, as no attribute shows it.
 
     The result is True for a context that chooses a certificate by host name, and if the handshake fails for another
     reason.

@@ -50,7 +50,7 @@ class UnixSocket:
         return UnixSocket(path, int(mode, 8))
 
     async def is_served(self) -> bool:
-        """Return whether a process listens there; the file alone might be left of one that has ended."""
+        """Return whether a process listens on the socket: the file may be left over from a process that has ended."""
         try:
             _, writer = await asyncio.open_unix_connection(self.path)
         except OSError:

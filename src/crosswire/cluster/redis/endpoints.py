@@ -86,7 +86,7 @@ class Endpoints:
 
     @property
     def connected(self) -> list[Endpoint]:
-        """The endpoints with a publishing connection, be they healthy or not, except retired ones."""
+        """The endpoints with a publishing connection, healthy or not, except retired ones."""
         return [each for each in self._all.values() if each.publisher.connection.connected and not each.retired]
 
     @property

@@ -52,7 +52,7 @@ class Keeper:
         with self._launching:
             self._stopping.set()
             if self._process is not None:
-                self._process.kill()  # it has nothing to save, and SIGKILL ends one that hangs too
+                self._process.kill()  # it has nothing to save, and SIGKILL also ends a process that hangs
         if self._thread.is_alive():  # a thread that was not started starts no process any more
             self._thread.join()
 
