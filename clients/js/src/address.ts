@@ -4,13 +4,13 @@ import { joinParams, type Params } from "./url.js";
 export type Given<Value> = Value | (() => Value | PromiseLike<Value>);
 
 /**
- * Return a function that gives the URL of the next attempt, or a promise of it if it has to ask the application. A URL and
- * parameters that are known already are checked at once; throws ConfigError.
+ * Return a function that returns the URL of the next attempt, or a promise of it if the application gave a function. A URL
+ * and parameters that are no functions are checked at once; throws ConfigError.
  */
 export function makeAddress(url: Given<string>, params?: Given<Params>): () => string | Promise<string> {
   // The version of what this client understands besides the original's protocol. Quoted, so that the build keeps the name.
   const join = (base: string, query?: Params) => joinParams(base, { ...query, ["_cw"]: 1 });
-  const known = typeof url !== "function" && join(url, params as Params); // of a function, the parameters are not known
+  const known = typeof url !== "function" && join(url, params as Params); // with a function, only the URL is checked
   if (known && typeof params !== "function") return () => known;
   return async () => join(await given(url), await given(params));
 }

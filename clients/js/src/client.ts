@@ -32,7 +32,7 @@ export interface CallOptions {
  *     await client.connect();
  *     const answer = await client.call("say", { msg: "hello" });
  *
- * What a handler throws goes to `onError`, or to the console if nobody listens there.
+ * Errors of handlers go to `onError`, or to the console if `onError` has no handler.
  */
 export class Client<ServerEvents extends object = AnyEvents, ClientEvents extends object = AnyEvents> implements Hooks {
   readonly onOpen: Hooks["onOpen"] = makeListeners();
@@ -45,7 +45,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
   readonly onReconnect: Hooks["onReconnect"] = makeListeners();
   readonly onGiveUp: Hooks["onGiveUp"] = makeListeners();
 
-  /** The subprotocol that the server chose of those offered, the last time; "" for none, undefined before the first. */
+  /** The subprotocol that the server chose for the last connection; "" for none, undefined before the first connection. */
   declare readonly subprotocol: string | undefined;
 
   private readonly _settings: Settings;
@@ -92,8 +92,8 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
   /**
    * Resolves when the server has let the client in: at once if it has. A server that can't be reached is tried again as after
    * a loss. If the server closed with 4013 and the page is hidden, it waits until the page is shown; `reconnect` does not. An
-   * original server does not tell when it has let a client in: the echo of the first heartbeat counts, or, without heartbeats,
-   * its first message or a second.
+   * original server sends no message when it lets a client in: the echo of the first heartbeat counts as that, or without
+   * heartbeats its first message, or a second without a close.
    *
    * Rejected with Refused when the server closed the connection instead, and the policy forbids another attempt; with
    * NotConnected when `retryLimit` was reached, an attempt failed and the policy forbids another one, or `close` was called.
@@ -156,7 +156,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
    * Ask the server; resolves to its answer.
    *
    * Rejected with EventError if the server refused, CallTimeout if no answer came in time, NotConnected if there is no
-   * open connection or it was lost, and as `send` throws.
+   * open connection or it was lost, and with the errors that `send` throws.
    */
   async call<E extends Name<ClientEvents>>(
     event: E,
@@ -178,17 +178,17 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     return this._router._of(event)(handler, options);
   }
 
-  /** As `on`, for the next time only. */
+  /** As `on`, for the next event only. */
   once<E extends Name<ServerEvents>>(event: E, handler: Handler<ServerEvents[E]>, options?: ListenOptions): () => void {
     return this.on(event, handler, { ...options, once: true });
   }
 
-  /** Remove an event's handlers: the given one, those with the tag, or all. */
+  /** Remove handlers of an event: the given handler, the handlers with the given tag, or all. */
   off<E extends Name<ServerEvents>>(event: E, handlerOrTag?: Handler<ServerEvents[E]> | Tag): void {
     this._router._of(event).off(handlerOrTag);
   }
 
-  /** Send a message now, or queue it behind others; a call only now, after what is queued. */
+  /** Send a message now, or queue it behind queued messages. A call is never queued, and is sent after queued messages. */
   private _hand(message: Message): void {
     const { _queue, _reconnection } = this;
     const call = message.callbackId;

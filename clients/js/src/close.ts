@@ -1,4 +1,4 @@
-/** How a connection ended: a WebSocket close code, and the reason given with it. */
+/** The end of a connection: a WebSocket close code, and the reason given with it. */
 export interface Close {
   /** RFC 6455, section 7.4. 1005: the server gave no code; 1006: the connection was lost without one. */
   readonly code: number;

@@ -1,9 +1,9 @@
 import type { AnyHandler } from "./listeners.js";
 
-/** Called with what a handler returned, or what it threw. */
+/** Called with the value that a handler returned, or the error that it threw. */
 export type OnResult = (result: unknown, failed?: boolean) => void;
 
-/** Call handlers one after the other, each when the promise of the one before is settled. Returns a promise if one did. */
+/** Call handlers one after the other, each when the last one's promise is settled. Returns a promise if a handler did. */
 export function callAll(handlers: AnyHandler[], args: unknown[], told: OnResult): Promise<void> | void {
   const raised = (error: unknown) => told(error, true);
   for (let index = 0; index < handlers.length;) {

@@ -28,7 +28,7 @@ export class ConfigError extends coded("CONFIG") {}
 
 /** There is no open connection: it was never made, was lost, or is closing. */
 export class NotConnected extends CrosswireError<string | number> {
-  /** @param close how the last connection ended, or the last attempt (1006); null before there was any */
+  /** @param close the end of the last connection, or of the last attempt (1006); null before the first */
   constructor(
     readonly close: Close | null = null,
     message = "not connected",
@@ -43,7 +43,7 @@ export class Refused extends NotConnected {
   declare readonly code: number;
   declare readonly reason: string;
 
-  /** @param reason what the server gave as its reason */
+  /** @param reason the server's reason */
   constructor(code: number, reason: string) {
     super({ code, reason });
     Object.assign(this, this.close);
@@ -56,8 +56,8 @@ export class CallTimeout extends coded("CALLBACK_TIMEOUT") {}
 /** A refusal: throw it in a handler and the caller's `call` throws the same. */
 export class EventError extends CrosswireError {
   /**
-   * @param code what a program compares, such as `"full"`
-   * @param message what a person reads; it crosses the network, so no secrets in it
+   * @param code for programs, such as `"full"`
+   * @param message text for people; it crosses the network, so it must contain no secrets
    */
   constructor(code: string, message = "") {
     super(message, code);

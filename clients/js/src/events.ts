@@ -19,14 +19,14 @@ export type Data<Member> = Member extends (...args: infer Args) => any ? Args[0]
 /** A value as it arrives: on the wire there is no undefined, but null. */
 type Arrived<Value> = Value extends undefined | void ? null : Value;
 
-/** What a call of an event is answered with. */
+/** The answer to a call of an event. */
 export type Answer<Member> = Member extends (...args: any[]) => infer Result ? Arrived<Awaited<Result>> : any;
 
-/** A handler of the server's events; for those that are called, what it returns, or its promise, is the answer. */
+/** A handler of the server's events. If the server calls, the return value, or what its promise resolves to, is the answer. */
 export type Handler<Member> = (
   data: Arrived<Data<Member>>,
 ) => Member extends (...args: any[]) => infer Result ? Awaited<Result> | PromiseLike<Awaited<Result>> : unknown;
 
-/** Data, which may be left out where undefined is a value of it, followed by more arguments. */
+/** Arguments that begin with the data, which may be left out if its type allows undefined. */
 export type WithData<Member, Rest extends unknown[] = []> =
   undefined extends Data<Member> ? [data?: Data<Member>, ...rest: Rest] : [data: Data<Member>, ...rest: Rest];

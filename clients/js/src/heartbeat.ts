@@ -1,7 +1,7 @@
 import type { HookCaller } from "./hooks.js";
 import { after } from "./timers.js";
 
-/** Detects that the server is gone, and measures the time there and back. At most one heartbeat is on its way. */
+/** Detects that the server is gone, and measures the round trip. At most one heartbeat is on its way. */
 export type Heartbeat = ReturnType<typeof makeHeartbeat>;
 
 export interface HeartbeatOptions {
@@ -30,7 +30,7 @@ export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, {
     clearTimeout(timer);
     timer = after(pongTimeout, () => {
       const now = performance.now();
-      // A late timer was held up by the page, or by a computer that slept: the echo may still wait to be read.
+      // If the timer is late, the page was busy or the computer slept: the echo may still wait to be read.
       if (moved(pongTimeout) || now - begun > pongTimeout * 1500) return wait(now);
       heartbeat._stop();
       giveUp();
@@ -41,7 +41,7 @@ export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, {
     /** Milliseconds of the last echo of the present connection, or null. */
     _latency: null as number | null,
 
-    /** Seconds between two, or null for none. */
+    /** Seconds between two heartbeats, or null for none. */
     _interval: pingInterval,
 
     /** Set a new interval, which counts from now. */
@@ -51,13 +51,13 @@ export function makeHeartbeat({ pingInterval, pongTimeout }: HeartbeatOptions, {
     },
 
     /**
-     * Begin on a new connection. `sender` sends a heartbeat and returns whether it could; `giver` is called when no echo comes
-     * in time. `looker` returns whether anything came or went in the last seconds: the echo may be queued behind it.
+     * Begin on a new connection. `sendBeat` sends a heartbeat and returns whether it could; `onNoEcho` is called when no echo
+     * comes in time. `hasMoved` returns whether bytes came or went in the last seconds: the echo may be queued behind them.
      */
-    _start(sender: () => unknown, giver: () => void, looker: (seconds: number) => unknown): void {
-      send = sender;
-      giveUp = giver;
-      moved = looker;
+    _start(sendBeat: () => unknown, onNoEcho: () => void, hasMoved: (seconds: number) => unknown): void {
+      send = sendBeat;
+      giveUp = onNoEcho;
+      moved = hasMoved;
       schedule();
     },
 

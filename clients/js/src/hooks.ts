@@ -7,7 +7,7 @@ import type { Encoded } from "./messages.js";
 export interface Hook<Args extends unknown[]> {
   /** Attach a handler; returns a function that removes it. */
   (handler: (...args: Args) => unknown, options?: ListenOptions): () => void;
-  /** Remove the given handler, those with the tag, or all. */
+  /** Remove the given handler, the handlers with the given tag, or all. */
   off(handlerOrTag?: ((...args: Args) => unknown) | Tag): void;
 }
 
@@ -39,7 +39,7 @@ export interface HookCaller {
   _fire<Name extends keyof Hooks>(hook: Name, ...args: Parameters<Parameters<Hooks[Name]>[0]>): unknown;
   /** Call a function of the application as a hook's handlers are. */
   _call(handler: AnyHandler): void;
-  /** Give a failure to `onError`, or log it if that has no handler. */
+  /** Give a failure to `onError`; log it if `onError` has no handler. */
   _report(error: unknown): void;
 }
 

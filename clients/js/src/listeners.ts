@@ -17,7 +17,7 @@ type Listener = ListenOptions & { handler: AnyHandler };
 export interface Listeners {
   /** Add a handler; returns a function that removes it. */
   (handler: AnyHandler, options?: ListenOptions): () => void;
-  /** Remove the given handler, those with the tag, or all. */
+  /** Remove the given handler, the handlers with the given tag, or all. */
   off(handlerOrTag?: AnyHandler | Tag): void;
   /** The handlers to call now; those added with `once` are removed. @internal */
   _take(): AnyHandler[];
@@ -27,7 +27,7 @@ export interface Listeners {
 
 /** @param emptied called when no handler is left */
 export function makeListeners(emptied: () => unknown = () => {}): Listeners {
-  // Replaced, never changed: a handler may add and remove handlers while others are being called, from the next event on.
+  // Replaced, never changed: if a handler adds or removes handlers, that takes effect with the next event.
   let all: Listener[] = [];
   const keep = (kept: (listener: Listener) => unknown) => {
     all = all.filter(kept);
@@ -38,7 +38,7 @@ export function makeListeners(emptied: () => unknown = () => {}): Listeners {
     const remove = () => keep((each) => each !== listener);
     all = [...all, listener];
     if (typeof handler === "function") return remove;
-    remove(); // and with it the list, if there is nothing else in it
+    remove(); // calls `emptied` if it was the only one
     throw new UsageError("no function");
   };
   add.off = (which) => keep(({ handler, tag }) => which !== undefined && handler !== which && tag !== which);

@@ -17,9 +17,9 @@ export interface Message {
 /** A message in the form it travels in: text, or bytes for a binary frame. */
 export type Encoded = string | Uint8Array;
 
-/** Turns messages into what a frame carries, and back. Both ways throw for what has no such form. */
+/** Encodes messages for frames, and decodes them. Both throw if that is not possible. */
 export interface Codec {
-  /** The WebSocket subprotocol that asks for it; "" for JSON, which needs none. */
+  /** The WebSocket subprotocol of the codec; "" for JSON, which needs none. */
   readonly subprotocol: string;
   encode(message: unknown): Encoded;
   decode(raw: Encoded): unknown;
@@ -32,7 +32,7 @@ export const JSON_CODEC: Codec = {
   decode: (raw) => JSON.parse(typeof raw === "string" ? raw : new TextDecoder().decode(raw)),
 };
 
-/** Return the name if it can be an event's. */
+/** Return the name of an event if it is valid. */
 export function requireEvent(name: string): string {
   if (typeof name !== "string" || !/^[^$]/.test(name)) {
     throw new UsageError(`event: ${name} can't be used`);

@@ -21,7 +21,7 @@ export interface Options {
   pingInterval?: number | null | undefined;
   /**
    * Seconds to wait for a heartbeat's echo while nothing else comes or leaves; then the connection counts as lost. A browser
-   * shows a message only when all of it is there: this must be longer than the largest one takes. Default 2.
+   * shows a message only when it is complete: the time must be longer than the largest message takes. Default 2.
    */
   pongTimeout?: number | undefined;
   /** The heartbeat's text; it must be the server's. Default "". */
@@ -32,15 +32,15 @@ export interface Options {
   pendingAfter?: number | undefined;
   /** Attempts that come soon after a loss. Default 3. */
   fastRetries?: number | undefined;
-  /** Seconds of the longest delay before each of those, doubled for every attempt after them. Default 3. */
+  /** Maximum of the delay before each of these attempts, in seconds; doubled for every later attempt. Default 3. */
   fastInterval?: number | undefined;
-  /** Seconds of the longest delay of all. Every delay is drawn evenly from 0 to its bound. Default 120. */
+  /** Maximum of every delay, in seconds. A delay is drawn evenly from 0 to its maximum. Default 120. */
   maxInterval?: number | undefined;
-  /** Attempts in a row, or null, the default, for no limit. A good connection starts the count anew: see `stableAfter`. */
+  /** Attempts in a row, or null, the default, for no limit. A stable connection starts the count anew: see `stableAfter`. */
   retryLimit?: number | null | undefined;
   /**
-   * Seconds that a connection must last after the client was let in, unless a message comes before. One that ends sooner
-   * counts as an attempt that failed. Default 5.
+   * Seconds after which a connection on which the client was let in is stable; a message makes it stable before. If it ends
+   * sooner, it counts as a failed attempt. Default 5.
    */
   stableAfter?: number | undefined;
   /**
@@ -56,8 +56,8 @@ export interface Options {
   /** Policy of a full queue: "refuse", the default, throws NotConnected; "drop-oldest" drops the oldest message. */
   queuePolicy?: QueuePolicy | undefined;
   /**
-   * Whether to tell the server that nobody can see the page. It closes the connection with 4013 if that lasts longer than
-   * its `Heartbeat.background`; the client comes back when the page is shown. Default true, in browsers.
+   * Whether to tell the server when the page is hidden. The server closes the connection with 4013 if the page stays hidden
+   * longer than `Heartbeat.background`; the client comes back when the page is shown. Default true, in browsers.
    */
   backgroundNotice?: boolean | undefined;
   /** The class of WebSocket to use, such as that of the package `ws`. Default: that of the platform. */
@@ -101,7 +101,7 @@ export function checked(url: Given<string>, { params, ...options }: Options): Se
     settings[name] = value;
   }
   FULL: if (!settings.WebSocket) throw new ConfigError("no WebSocket");
-  // Each once and well-formed (RFC 6455, section 4.1): a WebSocket refuses others at every attempt.
+  // Each must be well-formed and given once (RFC 6455, section 4.1), or a WebSocket would fail at every attempt.
   let offered = ([] as string[]).concat(settings.codec.subprotocol, settings.subprotocols).filter((name) => name);
   FULL: offered = [...new Set(offered)];
   FULL: if (/[^!#-'*+.\w^`|~-]/.test(offered.join(""))) throw new ConfigError(`subprotocols: ${offered} can't be used`);

@@ -1,13 +1,13 @@
-/** The document, where there is one: a worker has none, nor has Node.js; elsewhere it may have no events. */
+/** The document. Workers and Node.js have none; on other platforms it may have no events. */
 const { document: page = {} as Partial<Document> } = globalThis as Partial<typeof globalThis>;
 
-/** Whether nobody can see the page now. */
+/** Whether the page is hidden. */
 export function isHidden(): boolean | undefined {
   return page.hidden;
 }
 
 /**
- * Begin or end to listen for moments at which an attempt to connect may succeed. Doing either twice does it once.
+ * Begin or end to listen for events after which an attempt to connect may succeed. A repeated call changes nothing.
  *
  * @param online the network is back
  * @param turned the page was shown or hidden

@@ -1,6 +1,6 @@
 import { type Codec, encode, type Message } from "./messages.js";
 
-/** What a full queue does with a message: refuse it with NotConnected, or drop the oldest one for it. */
+/** The policy of a full queue: refuse a message with NotConnected, or drop the oldest message. */
 export type QueuePolicy = "refuse" | "drop-oldest";
 
 export interface QueueOptions {
@@ -11,7 +11,7 @@ export interface QueueOptions {
   readonly codec: Codec;
 }
 
-/** Keeps messages that are sent while the client is not let in, and sends them in their order when it is. */
+/** Keeps messages that are sent while the client is not let in, and sends them in order when it is let in. */
 export function makeQueue({ queueLimit: limit, queuePolicy, codec }: QueueOptions) {
   let waiting: Message[] = [];
   return {
@@ -33,7 +33,7 @@ export function makeQueue({ queueLimit: limit, queuePolicy, codec }: QueueOption
       for (let sent: unknown = 1; sent && waiting[0];) {
         const [first] = waiting;
         call(() => (sent = send(first)));
-        if (sent && first === waiting[0]) waiting.shift(); // else it was dropped meanwhile
+        if (sent && first === waiting[0]) waiting.shift(); // if not, it was dropped meanwhile
       }
     },
 

@@ -10,7 +10,7 @@ import { after } from "./timers.js";
 /** Seconds for one attempt: name resolution, TCP, TLS and the upgrade together. */
 const CONNECT_TIMEOUT = 10;
 
-/** What a reconnection calls of its client. */
+/** Callbacks of a reconnection to its client. */
 export interface ReconnectionCallbacks {
   /** Make a session and let it connect; may throw. */
   _dial(owner: SessionEvents, url: string): Session;
@@ -33,14 +33,14 @@ export interface ReconnectionOptions {
   readonly queueLimit?: number | undefined;
 }
 
-/** What tests add, to be told of each phase that is entered. The script leaves it out. */
+/** A callback for each phase that is entered, which tests add. The script leaves it out. */
 interface Watched {
   _watch?(phase: Phase): void;
 }
 
 /**
  * The lasting connection of a client, over one session after the other: connects, and connects again after a loss, until
- * it is told to stop.
+ * it is stopped.
  */
 export type Reconnection = ReturnType<typeof makeReconnection>;
 
@@ -51,18 +51,18 @@ export function makeReconnection(
   { _fire, _report }: HookCaller,
 ) {
   let phase = Phase.Idle;
-  let current: Session | null; // also while its attempt is under way
-  let lost = false; // once there was a connection, or `reconnect` was called: what is not open is lost
+  let current: Session | null; // the open session, or the one that is connecting
+  let lost = false; // whether there was a connection, or `reconnect` was called
   let atOnce = false;
-  let planned: unknown; // while waiting: handlers have heard of the next attempt, and it may begin
+  let planned: unknown; // whether the next attempt was announced to handlers, and may begin
   let timer: ReturnType<typeof setTimeout> | undefined;
   const waiters: [resolve: () => void, reject: (error: NotConnected) => void][] = [];
-  let last: Close | null = null; // how a connection or an attempt ended
+  let last: Close | null = null; // the end of the last connection or attempt
   let closing: Promise<void> | undefined;
-  // Number of beginnings and ends so far: a handler may end the attempts, and begin others.
+  // Counts starts and ends of attempts: it shows whether a handler has ended the attempts, or started new ones.
   let run = 0;
 
-  // Hooks that a handler brings about are called when all handlers of the first have been: so openings and ends alternate.
+  // A hook that a handler of another hook causes is called after the other's handlers: so onOpen and onClose alternate.
   const due: [hook: "onOpen" | "onClose", ...args: any[]][] = [];
   const tell = (...notice: (typeof due)[0]) => {
     if (due.push(notice) < 2) for (; due[0]; due.shift()) _fire(...(due[0] as ["onOpen"]));
@@ -75,7 +75,7 @@ export function makeReconnection(
     planned = 0;
   };
 
-  /** Make no more attempts. Others may begin at once. */
+  /** Make no more attempts. New ones may be started at once. */
   const end = (why: NotConnected) => {
     clearTimeout(timer);
     run++;
@@ -96,7 +96,7 @@ export function makeReconnection(
     last = close;
     const began = ++run;
     let again;
-    // Decided at once, so that handlers of onClose see `reconnecting`.
+    // Decided before onClose is called, so that its handlers see `reconnecting`.
     try {
       again = atOnce || policy(close);
     } catch (error) {
@@ -104,9 +104,9 @@ export function makeReconnection(
     }
     if (began === run && !again) end(why);
     if (was >= Phase.Open) tell("onClose", close);
-    else if (!atOnce) _report(why); // else _retryNow cut it short
+    else if (!atOnce) _report(why); // if set, _retryNow has ended the attempt
     if (began !== run) return;
-    // Closed because it was in the background: it comes back when the page is shown, and _wake is called.
+    // Closed because the page was hidden: _wake is called when the page is shown.
     if (close.code === BACKGROUND && !atOnce && isHidden()) planned = 1;
     else plan();
   };
@@ -121,7 +121,7 @@ export function makeReconnection(
     }
     const began = run;
     _fire("onReconnect", retry.attempt, retry.delay);
-    if (began !== run) return; // a handler has ended it
+    if (began !== run) return; // a handler has ended the attempts
     planned = 1;
     if (atOnce) dial();
     else timer = after(retry.delay, dial);
@@ -173,8 +173,8 @@ export function makeReconnection(
 
   const reconnection = {
     /**
-     * Send a message, or return false if there is no connection that can; throws InvalidPayload. `early`: before the client
-     * is let in too, where messages can wait for that.
+     * Send a message, or return false if that is not possible now; throws InvalidPayload. With `early`, also send before the
+     * client is let in. Without it that is done only if there is no queue.
      */
     _send: (message: unknown, early?: unknown, gently?: boolean) =>
       phase >= (early || !queueLimit ? Phase.Open : Phase.Ready) && current!._send(message, gently),
@@ -185,10 +185,10 @@ export function makeReconnection(
     /** Whether a connection was lost and the next one is still to come. */
     _reconnecting: () => lost && phase < Phase.Open,
 
-    /** Wait until let in; start if nothing is under way. */
+    /** Wait until the client is let in; start to connect if that is not under way. */
     _connect(): Promise<void> {
       const connected = new Promise<void>((...settle) => waiters.push(settle));
-      connected.catch(() => {}); // onError, onClose and onGiveUp tell who does not wait for it
+      connected.catch(() => {}); // no error of an unhandled promise: onError, onClose and onGiveUp are called too
       if (phase === Phase.Ready) release();
       if (phase === Phase.Idle) {
         retries._reset();
@@ -206,7 +206,7 @@ export function makeReconnection(
       else if (phase !== Phase.Waiting) {
         enter(Phase.Waiting);
         plan();
-      } // else it is being planned, and will be due at once
+      } // if not, the attempt is being planned, and will be made at once
     },
 
     /** Make the next attempt now: the page is shown, or the network is back. */
@@ -223,7 +223,7 @@ export function makeReconnection(
       if (open) {
         last = close;
         closing = was!._close(close);
-        tell("onClose", close); // now: a new connection does not wait for the handshake
+        tell("onClose", close); // at once, as a new connection does not wait for the handshake
       } else if (was) was._abort(close.reason);
       return closing;
     },

@@ -1,16 +1,16 @@
-/** The bounds of the delays, in seconds: some short ones, then exponential backoff, all with full jitter. */
+/** Maximums of the delays, in seconds: a fast phase, then exponential backoff, all with full jitter. */
 export interface Backoff {
-  /** Attempts that come soon. */
+  /** Number of attempts in the fast phase. */
   readonly fastRetries: number;
-  /** The longest delay of those, and the base of the later ones. */
+  /** Maximum of the delays of the fast phase; doubled for each later attempt. */
   readonly fastInterval: number;
-  /** No delay is longer. */
+  /** Maximum of every delay. */
   readonly maxInterval: number;
 }
 
-/** The longest delay, in seconds, before attempt `attempt` (1 is the first). */
+/** Return the maximum of the delay, in seconds, before attempt `attempt` (1 is the first). */
 export function bound({ fastRetries, fastInterval, maxInterval }: Backoff, attempt: number): number {
-  // Doubled too often it is infinite, which is over any maximum; 0 times infinity is NaN, and becomes 0.
+  // After many doublings the product is infinite, and the maximum counts; 0 times infinity is NaN, which becomes 0.
   return Math.min(fastInterval * 2 ** Math.max(attempt - fastRetries, 0) || 0, maxInterval);
 }
 
@@ -30,7 +30,7 @@ export type Retries = ReturnType<typeof makeRetries>;
 export function makeRetries(backoff: Backoff, limit: number | null | undefined, random: () => number) {
   let attempt = 0;
   return {
-    /** Return the next attempt, if the limit allows one. One made at once counts, but has no delay and no limit. */
+    /** Return the next attempt, if the limit allows it. An attempt at once counts, but has no delay and no limit. */
     _next(atOnce?: boolean): Retry | undefined {
       if (!atOnce && limit != null && attempt >= limit) return undefined;
       attempt++;

@@ -5,8 +5,8 @@ import { type Listeners, makeListeners } from "./listeners.js";
 import { requireEvent } from "./messages.js";
 
 /**
- * Asynchronous handlers running at once; over it, events are dropped and reported, and calls refused with `BUSY`, unless no
- * handler of the event was ever asynchronous.
+ * Maximum number of asynchronous handlers running at once; over it, events are dropped and reported, and calls refused with
+ * `BUSY`, unless all handlers of the event were always synchronous.
  */
 const MAX_RUNNING = 1000;
 
@@ -16,7 +16,7 @@ export type Reply = (refusal: EventError | false | undefined, value?: unknown) =
 /** Calls the handlers of the server's events, and answers the server's calls with their outcome. */
 export type Router = ReturnType<typeof makeRouter>;
 
-/** Names of events without a handler that are logged, each once. */
+/** Maximum number of names of events without a handler that are logged, each once. */
 const MAX_UNHANDLED = 100;
 
 export function makeRouter({ _report }: HookCaller) {
@@ -29,7 +29,7 @@ export function makeRouter({ _report }: HookCaller) {
     try {
       reply(failed && (outcome instanceof EventError ? outcome : failure), outcome);
     } catch (unsendable) {
-      _report(unsendable); // the handler's mistake, not the caller's
+      _report(unsendable); // the caller does not get the error: it is a mistake of the handler
       reply(failure);
     }
   };
@@ -38,20 +38,20 @@ export function makeRouter({ _report }: HookCaller) {
     // The answer: the first value that is not null or undefined, or the first failure.
     let outcome: unknown;
     let failed: boolean | undefined;
-    const told: OnResult = (result, fails) => {
+    const settle: OnResult = (result, fails) => {
       const counts = !failed && outcome == null;
       if (counts) {
         outcome = result;
         failed = fails;
       }
-      // The caller gets a refusal that is the answer. Any other failure is reported here.
+      // A refusal that is the answer is sent to the caller. Any other failure is reported.
       if (fails && !(reply && counts && result instanceof EventError)) _report(result);
     };
     const done = () => {
       running.delete(rest);
       if (reply) answer(outcome, failed, reply);
     };
-    const rest = callAll(listeners._take(), [data], told);
+    const rest = callAll(listeners._take(), [data], settle);
     if (!rest) return done();
     listeners._isAsync = true;
     running.add(rest);
@@ -61,7 +61,7 @@ export function makeRouter({ _report }: HookCaller) {
   return {
     /** The listeners of an event. */
     _of(event: string): Listeners {
-      // Forgotten with its last handler: an application may make up new names all the time.
+      // Removed with the last handler: an application may use new names all the time.
       const forget = () => events.get(event) === listeners && events.delete(event);
       const listeners: Listeners = events.get(requireEvent(event)) || makeListeners(forget);
       events.set(event, listeners);

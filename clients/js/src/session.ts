@@ -19,15 +19,15 @@ const SLOWEST_RATE = 2 ** 14;
 /** Bytes in the largest of these buffers: 64 seconds at that rate. */
 const MAX_SYSTEM_BUFFER = 2 ** 20;
 
-/** Seconds between two looks whether half of `MAX_OUTBOX` is free: no WebSocket tells when. */
+/** Seconds between two checks whether half of `MAX_OUTBOX` is free: a WebSocket has no event for that. */
 const DRAIN_INTERVAL = 0.1;
 
 /**
- * Seconds after which the client counts as let in. Before that, an original server has echoed a first heartbeat, and ours
- * has sent `$ready` or closed the connection.
+ * Seconds after which the client counts as let in. Before that, an original server has echoed the first heartbeat, and a
+ * Crosswire server has sent `$ready` or closed the connection.
  */
 const ASSUME_READY_AFTER = 12;
-/** The same without heartbeats, where a server may have nothing to say. */
+/** Seconds after which the client counts as let in without heartbeats, where a server may have nothing to send. */
 const ASSUME_READY_AFTER_SILENCE = 1;
 
 /** Seconds to wait for the server's part of the closing handshake; then the connection counts as gone. */
@@ -102,12 +102,12 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
   const { _router, _calls, _heartbeat, _hookCaller } = parts;
   let codec = JSON_CODEC;
   let state = State.Away;
-  let ours: boolean | undefined; // whether the server sends $ready; undefined where the WebSocket does not show that
-  let asking: unknown; // waiting for the echo of the first heartbeat, which only tells that the client is let in
-  let heard: unknown; // a message came since the last look
+  let ours: boolean | undefined; // whether the server sends $ready; undefined if the WebSocket does not show the server's header
+  let asking: unknown; // waiting for the first heartbeat's echo or for $ready: the client is then let in
+  let heard: unknown; // whether a message came since the last check
   let sent = 0; // bytes in all, each character of a text counted as one
-  let gone = 0; // bytes that had left the WebSocket at the last look
-  let read = 0; // bytes that had come at the last look
+  let gone = 0; // bytes that had left the WebSocket at the last check
+  let read = 0; // bytes that had come at the last check
   let before = 0; // bytes sent before the last heartbeat
   let ahead = 0; // bytes of these that may still be in the buffers of the system
   let why = "lost";
@@ -131,16 +131,16 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
   };
   // From the server's Close frame until `onclose`, a WebSocket discards what it is given and says nothing.
   const canSend = () => socket.readyState === OPEN;
-  /** Whether anything came or went since the last look, `seconds` ago, or may still be in the buffers of the system. */
+  /** Whether bytes came or went since the last check, `seconds` ago, or may still be in the buffers of the system. */
   const hasMoved = (seconds: number) => {
     const { bufferedAmount } = socket;
     const left = sent - bufferedAmount;
-    // What has left the WebSocket may be no further than the system.
+    // Bytes that have left the WebSocket may still be in the buffers of the system.
     const result = heard || (bufferedAmount && left > gone) || (ahead -= SLOWEST_RATE * seconds) > 0;
     heard = 0;
     gone = left;
     FULL: if (socket._socket) {
-      const { bytesRead } = socket._socket; // bytes of an incomplete message count too
+      const { bytesRead } = socket._socket; // counts bytes of incomplete messages too
       if (bytesRead > read) return (read = bytesRead);
     }
     return result;
@@ -152,7 +152,7 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
     sent += encoded.length;
     return true;
   };
-  const say = (message: unknown) => transmit(encode(codec, message));
+  const sendMessage = (message: unknown) => transmit(encode(codec, message));
   // The package `ws` would wait for the server's part of the handshake, and keep the process alive for 30 seconds.
   const cut = () => {
     if (socket.terminate) socket.terminate();
@@ -176,13 +176,13 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
       asking = 0; // the first echo would have come by now
       ahead = Math.min(sent - before, MAX_SYSTEM_BUFFER);
       before = sent;
-      hasMoved(0); // what moved before is no sign of life
+      hasMoved(0); // bytes that moved before are no sign of life
       return transmit(pingText);
     };
     _heartbeat._start(beat, noEcho, hasMoved);
     owner._letIn();
   };
-  const said = () => (state > State.Open ? owner._stable() : asking || enter());
+  const messageCame = () => (state > State.Open ? owner._stable() : asking || enter());
   const receive = ({ data }: { data: string | ArrayBuffer }) => {
     if (!state) return;
     heard = 1;
@@ -191,7 +191,7 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
         asking = 0;
         return enter();
       }
-      said();
+      messageCame();
       return _heartbeat._echoed();
     }
     const raw = typeof data === "string" ? data : new Uint8Array(data);
@@ -205,14 +205,14 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
     }
     const { event, callbackId, callId, error, payload } = message;
     if (event === "$ready") return enter();
-    said();
+    messageCame();
     const value = orNull(payload);
-    // An answer takes the connection that the call came on; if that is gone, nobody waits for it.
+    // An answer is sent on the connection that the call came on; if it is gone, nobody waits for the answer.
     const reply: Reply = (refusal, result) => {
       const answer = refusal
         ? { callId, error: { code: refusal.code, message: refusal.message } }
         : { callId, payload: orNull(result) };
-      say(answer);
+      sendMessage(answer);
     };
     if (typeof event === "string") {
       if (callId == null) _router._deliver(event, value);
@@ -230,7 +230,7 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
     state = State.Open;
     if ((parts.subprotocol = socket.protocol) === offered.subprotocol) codec = offered;
     asking = _heartbeat._interval && transmit(pingText);
-    FULL: if (ours !== undefined) asking = ours; // the answer to the upgrade has told
+    FULL: if (ours !== undefined) asking = ours; // known from the answer to the upgrade
     late = after(asking ? ASSUME_READY_AFTER : ASSUME_READY_AFTER_SILENCE, () => {
       asking = 0;
       enter();
@@ -256,7 +256,7 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
         late = after(DRAIN_INTERVAL, () => parts._flush());
         return false;
       }
-      return say(message);
+      return sendMessage(message);
     },
     _close({ code, reason }) {
       abort(reason, code);
