@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from crosswire.core.listeners import AnyHook, Hook
-from crosswire.core.returns import Answer
+from crosswire.core.return_types import Answer
 from crosswire.core.signatures import Arguments
 from crosswire.errors import NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.runtime.dispatch import fire
+from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import Close
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, ov
 
 from crosswire.core.names import require_event
 from crosswire.core.payload_types import PayloadType, payload_type
-from crosswire.core.returns import return_type
+from crosswire.core.return_types import return_type
 from crosswire.core.signatures import NO_ARGUMENTS, Arguments, inspect_handler, is_async
 
 Handler = Callable[..., Any]

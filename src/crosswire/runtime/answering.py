@@ -20,7 +20,7 @@ from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory
-from crosswire.runtime.dispatch import Continuation, Outcome, call_sync, checked
+from crosswire.runtime.handler_calls import Continuation, Outcome, call_sync, checked
 from crosswire.runtime.workers import Job, JobEvents, Workers
 
 HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")

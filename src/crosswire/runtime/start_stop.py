@@ -15,7 +15,7 @@ from typing import Any, cast
 from crosswire.core.listeners import Hook, Listener
 from crosswire.errors import ConfigError, NotConnected, UsageError
 from crosswire.runtime.background_tasks import BackgroundTasks, ends_loop
-from crosswire.runtime.dispatch import fire_some
+from crosswire.runtime.handler_calls import fire_some
 
 logger = logging.getLogger("crosswire.life")
 

@@ -11,7 +11,7 @@ from crosswire.core.listeners import Hook
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.runtime.dispatch import fire
+from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.server.session_view import SessionView

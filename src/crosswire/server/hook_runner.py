@@ -8,7 +8,7 @@ from functools import partial
 from crosswire.core.listeners import AnyHook
 from crosswire.errors import Reject
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
-from crosswire.runtime.dispatch import fire
+from crosswire.runtime.handler_calls import fire
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
 from crosswire.server.session_view import SessionView

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from crosswire.core.listeners import Hook
-from crosswire.core.returns import Answer, Sendable
+from crosswire.core.return_types import Answer, Sendable
 from crosswire.core.signatures import Arguments
 from crosswire.server.handshake import Handshake
 from crosswire.server.socket import Socket

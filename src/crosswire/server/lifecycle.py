@@ -10,7 +10,7 @@ from typing import Any
 from crosswire.cluster.node import Node
 from crosswire.core.options import require_drain
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.runtime.dispatch import fire
+from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
 from crosswire.server.drain import MIN_TIME, Drain
 from crosswire.server.failures import FailureReporter

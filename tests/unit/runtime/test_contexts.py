@@ -8,7 +8,7 @@ import pytest
 
 from crosswire.core.listeners import EventListeners
 from crosswire.runtime.contexts import run_in
-from crosswire.runtime.dispatch import Outcome, call_sync
+from crosswire.runtime.handler_calls import Outcome, call_sync
 from tests.support.aio import run
 from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop

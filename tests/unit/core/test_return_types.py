@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.core.listeners import EventListeners, Hook
-from crosswire.core.returns import return_type
+from crosswire.core.return_types import return_type
 from crosswire.errors import InvalidPayload
 from tests.support.aio import run
 

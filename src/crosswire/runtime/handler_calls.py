@@ -11,7 +11,7 @@ from types import CoroutineType
 from typing import Any, NamedTuple
 
 from crosswire.core.listeners import AnyHook, Listener
-from crosswire.core.returns import ReturnType
+from crosswire.core.return_types import ReturnType
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory, run_in
 from crosswire.runtime.slow_handlers import SlowHandlerWatch

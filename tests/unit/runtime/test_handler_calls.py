@@ -10,7 +10,7 @@ from crosswire.core.listeners import EventListeners, Hook, Listener
 from crosswire.core.signatures import Arguments
 from crosswire.errors import EventError
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.runtime.dispatch import Outcome, call_sync, fire
+from crosswire.runtime.handler_calls import Outcome, call_sync, fire
 from tests.support.loops import on_instant_loop
 
 Result = tuple[Any, BaseException | None]
