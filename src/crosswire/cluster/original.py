@@ -262,7 +262,7 @@ class OriginalDialect:
         elif call_id is UNSET:
             events.event(sender, message.event, self.codec, message.payload)
         else:
-            # An original without a listener sends no answer; and the one that asked counts everything as an answer.
+            # An original server without a handler sends no answer: the server that asked would take any message as one.
             awaits_node = bool(message.target_server) and _OWN_CALL_ID.fullmatch(call_id) is not None
             asker = _OriginalAsker(self, call_id, awaits_node=awaits_node)
             events.request(asker, sender, message.event, self.codec, message.payload)

@@ -44,7 +44,7 @@ class SendBuffer:
     """Keeps messages, in their order, while a bus can't take them.
 
     Args:
-        budget: of the messages that wait, here and in the bus.
+        budget: of the messages that wait, in this buffer and in the bus.
         overflow: the policy for a message that does not fit in.
         dropped: called with the reason and the number of messages that are dropped.
 

@@ -17,8 +17,8 @@ class HybridClock:
     Logical Physical Clocks, 2014, with the counter in the low bits of the time).
 
     A stamp that is further ahead than :data:`MAX_DRIFT` is ignored: otherwise a single one would set the clocks of the
-    whole cluster forward, for good. While a machine's clock is that wrong, what happens there counts as later than what
-    happens elsewhere, whichever was first.
+    whole cluster forward, for good. While a machine's clock is that far ahead, its events count as later than all
+    others.
 
     Args:
         now: returns the real time in microseconds.

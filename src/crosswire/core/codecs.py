@@ -70,7 +70,7 @@ class JsonCodec:
 
     def decode(self, data: str | bytes) -> Message:
         try:
-            # The payload stays raw, and a handler may pass it on: bytes that are no text must be refused here.
+            # The payload stays raw, and a handler may pass it on: so bytes that are no UTF-8 are refused at once.
             return self._decoder.decode(data if isinstance(data, str) else data.decode())
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             text = data if isinstance(data, str) else data.decode("utf-8", "replace")

@@ -16,7 +16,7 @@ _MIN_HEADER_SIZE = 256
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on what clients of one server may use, and what happens to those who exceed them.
+    """Limits on what clients of one server may use, and the consequences for clients that exceed them.
 
     Attributes:
         max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
@@ -35,9 +35,9 @@ class Limits:
             (a single message larger than this is still sent to a connection that has nothing waiting).
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
-        handlers: asynchronous handlers running at once for one connection. What comes beyond waits until one ends; if
-            none does for 2 seconds, a call is refused with ``BUSY``, an event is dropped and reported to ``on_error``,
-            a hook like ``on_message`` is left out.
+        handlers: asynchronous handlers running at once for one connection. Further messages wait until a handler ends.
+            If none ends for 2 seconds, a call is refused with ``BUSY``, an event is dropped and reported to
+            ``on_error``, a hook like ``on_message`` is left out.
         close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
     """
 
@@ -75,8 +75,8 @@ class Heartbeat:
         timeout: seconds to wait for any sign of life after a ping; then the connection is dropped.
         text: the client's own heartbeat message, which is echoed and is no event.
         background: seconds a client may stay away after ``enter_background``; then it is closed with 4013.
-        probe: seconds that a user's older connection has to answer a ping before it keeps a newer one out, with
-            ``Server(duplicates="refuse")``; one that shows no life is dropped.
+        probe: seconds that a user's older connection has to answer a ping, with ``Server(duplicates="refuse")``. If it
+            does, it keeps a newer connection out; if not, it is dropped.
     """
 
     interval: float = 20

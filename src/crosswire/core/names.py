@@ -1,4 +1,4 @@
-"""Checks of names of users, rooms and events: misuse is raised where it is called."""
+"""Checks of the names of users, rooms and events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def require_name(value: object, what: str) -> str:
     """Return ``value`` if it is a non-empty string that has a UTF-8 form.
 
     Raises:
-        UsageError: it is anything else; numbers are refused, not converted.
+        UsageError: it is anything else. Numbers are not converted.
     """
     if not isinstance(value, str):
         raise UsageError(f"{what} must be a string, not {type(value).__name__} ({value!r}): convert it yourself")

@@ -1,4 +1,4 @@
-"""Checks of options and arguments: what can never work is refused where it is given, with advice."""
+"""Checks of options and arguments. Errors contain advice."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def require_host(value: object) -> str:
     """Return the address or name of a host to listen on.
 
     Raises:
-        ConfigError: it is none, or something else is in it; the text says what to do.
+        ConfigError: it is no host, or contains other parts of a URL; the text says what to do.
     """
     if not isinstance(value, str):
         raise ConfigError(f"host={value!r}: give a string: an address, a name, '' for all addresses, or 'unix:/path'")

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 
 class Throttle:
-    """Rate limit per key: a key passes ``burst`` times in a period; what is held back is counted.
+    """Rate limit per key: a key passes ``burst`` times in a period; further records are held back and counted.
 
     Args:
         burst: how often a key may pass in one period.

@@ -1,4 +1,4 @@
-"""Text without a UTF-8 form: with half of a surrogate pair in it, as is left by cutting a string of UTF-16."""
+"""Text without a UTF-8 form: it contains half of a surrogate pair, as after cutting a string of UTF-16."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KEPT = (bytes, bytearray, memoryview)
 
 def has_utf8(text: str) -> bool:
     """Return whether a string can be sent as text at all."""
-    if text.isascii():  # many times faster than to try
+    if text.isascii():  # many times faster than encoding
         return True
     try:
         text.encode()

@@ -97,7 +97,7 @@ class SharedHandlerCount:
     job_dropped = handler_ended
 
     def task_waits(self, task: asyncio.Task[None]) -> None:
-        """Ignore the task: it is cancelled with all others."""
+        """Ignore the task: it is cancelled with all other tasks."""
 
     def task_released(self, task: asyncio.Task[None]) -> None:
         """Ignore the end of the job."""

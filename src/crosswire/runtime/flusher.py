@@ -1,4 +1,4 @@
-"""Calls ``flush`` at the end of a turn of the event loop, once for all that was filled in it."""
+"""Calls ``flush`` of buffers at the end of a turn of the event loop."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Flushable(Protocol):
     """Buffer that is flushed at the end of a turn of the event loop."""
 
     def flush(self) -> None:
-        """Pass on all that the buffer holds."""
+        """Pass on everything that the buffer holds."""
 
 
 class Flusher:
-    """Flushes, at the end of a turn of the event loop, what was filled in it.
+    """Flushes buffers at the end of the turn of the event loop in which they were filled.
 
     Attributes:
         ending: whether the turn is at its end, and nothing has to wait for it any more.
@@ -31,7 +31,7 @@ class Flusher:
         self.ending = False
 
     def schedule(self, filled: Flushable) -> None:
-        """Flush ``filled`` when this turn ends; what a flush fills in its turn is flushed right after it."""
+        """Flush ``filled`` when this turn ends. A buffer that a flush fills is flushed right after it."""
         if not self._filled:
             running_loop().call_soon(self._flush)
         self._filled.append(filled)

@@ -14,7 +14,7 @@ from crosswire.runtime import loops
 from crosswire.runtime.stop_signals import StopSignals
 
 UNDO_TIMEOUT = 1.0
-"""Seconds to undo a start that a signal interrupts, or to stop when the event loop ends; then that is hurried."""
+"""Seconds to undo a start that a signal interrupts, or to stop when the event loop ends. After that it is hurried."""
 
 LEFT_TASKS_TIMEOUT = 0.5
 """Seconds after which the process exits if tasks of the application do not end."""
@@ -30,7 +30,7 @@ class Service(Protocol):
         """Start the service; if the start is cancelled, undo it."""
 
     async def stop(self, drain: float) -> None:
-        """Stop the service within ``drain`` seconds; if that is cancelled, at once."""
+        """Stop the service within ``drain`` seconds; at once if the stop is cancelled."""
 
     async def wait_until_replaced(self) -> None:
         """Wait until another service has taken over its name."""
@@ -50,7 +50,7 @@ def run(what: str, service: Service, drain: float) -> None:
         drain: seconds that a stop after SIGTERM may take.
 
     Raises:
-        UsageError: it can't be run in this place.
+        UsageError: an event loop runs already, or this is not the main thread.
         SystemExit: its configuration does not work; Python prints the text, which says why. The exit code is 1.
         Exception: an error of the application's own code.
     """
@@ -62,7 +62,7 @@ def run(what: str, service: Service, drain: float) -> None:
         with StopSignals() as signals, loops.runner() as runner:
             runner.run(_run_to_the_end(service, drain, signals))
     except ConfigError as error:
-        # A traceback would not help whoever can correct the configuration.
+        # To correct the configuration, a traceback is of no use.
         raise SystemExit(f"{error.code}: {error}") from error
 
 

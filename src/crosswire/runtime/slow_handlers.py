@@ -1,4 +1,4 @@
-"""Warnings of handlers that hold the event loop for so long that everybody else waits."""
+"""Warnings of handlers that hold the event loop for too long."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class SlowHandlerWatch:
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
-        self._slow: list[tuple[float, float]] = []  # the last slow calls: when each began, and seconds
-        self._warned: dict[str, float] = {}  # event or hook -> when
+        self._slow: list[tuple[float, float]] = []  # start and duration of the last slow calls
+        self._warned: dict[str, float] = {}  # event or hook -> time of the last warning
 
     def report(self, what: str, began: float) -> None:
         """Log a warning of a slow call, unless there was one for the same handler within the last minute.
@@ -45,7 +45,7 @@ class SlowHandlerWatch:
         """
         now = monotonic()
         took = now - began
-        while self._slow and self._slow[-1][0] >= began:  # the time of other handlers that it called is theirs
+        while self._slow and self._slow[-1][0] >= began:  # a handler that this one called: its time does not count
             took -= self._slow.pop()[1]
         if took <= self.limit:
             return
@@ -109,7 +109,7 @@ class WatchedCoroutine(Coroutine[Any, Any, Any]):
         return self
 
     def __next__(self) -> Any:
-        began = monotonic()  # as in send, without another call
+        began = monotonic()  # as send does; calling it would cost time
         try:
             return self._work.send(None)
         finally:

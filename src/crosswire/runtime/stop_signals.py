@@ -27,7 +27,7 @@ _NOT_OF_APPLICATION = (
 
 
 class InterruptedBySignal(asyncio.CancelledError):
-    """Raised in code of the application that a signal interrupts; it did not fail."""
+    """Raised in code of the application that a signal interrupts. It is not a failure of that code."""
 
 
 class StopSignals:
@@ -35,10 +35,10 @@ class StopSignals:
 
     Both are handled at every moment. Where the application's code holds the event loop while a start is to be
     interrupted, or a stop to be hurried, :exc:`InterruptedBySignal` is raised in that code. If something else keeps the
-    process from its end, such as a thread, it exits, with 128 plus the number of the signal, as a shell reports a
-    process that was killed by it.
+    process from its end, such as a thread, the process exits, with 128 plus the number of the signal, as a shell
+    reports a process that was killed by it.
 
-    A process that is forked meanwhile, as :mod:`multiprocessing` does, handles signals as this one did before.
+    A process that is forked meanwhile, as by :mod:`multiprocessing`, handles signals as its parent did before.
 
     Attributes:
         number: the first signal, once there was one.
@@ -72,7 +72,7 @@ class StopSignals:
 
     def _restore_handlers(self) -> None:
         for number, handler in self._before.items():
-            # None: it was not set from Python, and can't be set from Python again.
+            # None is a handler that was not set from Python, so it can't be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -83,11 +83,11 @@ class StopSignals:
         self._notify()
 
     def watch(self) -> None:
-        """See that signals are handled while code holds the event loop; called for a start and for a stop."""
+        """Let signals be handled even while code holds the event loop, during a start and during a stop."""
         self._watchdog.start()
 
     def started(self) -> None:
-        """Let the first signal interrupt nothing from now on, also if it has just come."""
+        """Let the first signal interrupt no more code from now on, even if it has just come."""
         self._starting = False
         if not self._hurried:
             self._interrupting = False
@@ -123,7 +123,7 @@ class StopSignals:
         self._notify()
 
     def _interrupt(self, frame: FrameType | None) -> None:
-        """End what holds the event loop, if it is to be ended and if it is the application's."""
+        """Interrupt the code that holds the event loop, if it is the application's and must be interrupted."""
         if self._interrupting and self._watchdog.loop_is_held() and _is_of_application(frame):
             self._watchdog.allow(CLEANUP_TIME)
             raise InterruptedBySignal("a signal ends this")

@@ -1,4 +1,4 @@
-"""A thread that sees whether the event loop is held, and ends a process that does not end by itself."""
+"""A thread that checks whether the event loop is held, and ends a process that does not end by itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from math import inf
 from typing import NoReturn
 
 TICK = 0.1
-"""Seconds between two looks at the event loop."""
+"""Seconds between two checks of the event loop."""
 HELD_AFTER = 0.3
 """Seconds without an answer of the event loop after which it counts as held by code that does not wait."""
 WAKE_INTERVAL = 1.0
@@ -34,7 +34,7 @@ class Watchdog:
     blocks, or to another thread; then its handler would not run until that call returns.
 
     All methods are called from the main thread, also from a handler of a signal, which interrupts it anywhere. So there
-    are no locks here, and none of :mod:`threading`'s.
+    are no locks in this class, not even those in objects of :mod:`threading`.
     """
 
     def __init__(self) -> None:

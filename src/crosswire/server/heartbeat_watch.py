@@ -12,7 +12,7 @@ class HeartbeatWatch:
     """Watch over one connection without pings; takes the place of a :class:`Keepalive`.
 
     A client that has sent a heartbeat has to go on: if nothing at all arrives for ``interval`` and ``timeout``
-    together, the connection is dropped at the next look, of which there is one each ``interval``. A client without
+    together, the connection is dropped at the next check, one of which is made every ``interval``. A client without
     heartbeats may be silent: only the server that carries the connection can tell whether its peer is alive.
 
     Args:

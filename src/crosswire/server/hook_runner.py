@@ -21,7 +21,7 @@ class HookRunner:
     Args:
         hooks: the application's.
         tasks: where asynchronous hooks run.
-        max_handlers: number of handlers and hooks at work for a connection beyond which its hooks are left out.
+        max_handlers: maximum number of running handlers and hooks of a connection; beyond it, its hooks are left out.
         failures: reports hooks that fail.
 
     Attributes:

@@ -52,7 +52,7 @@ class Teardown:
         unfinished.add(self)
 
     def wait_for_handlers(self) -> None:
-        """Finish once no handler is at work; every message has been handed to one."""
+        """Finish once no handler is running; every message has been handed to its handlers."""
         if self._handlers.running:
             self._handlers.when_one_ends(self.wait_for_handlers)
         else:

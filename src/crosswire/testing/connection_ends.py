@@ -50,7 +50,7 @@ class ConnectionEnds:
         self.connection.push(self._format.raw(Opcode.BINARY, data))
 
     async def ended(self) -> Close:
-        """Wait until the receiver is told that the connection has ended; return how."""
+        """Wait for the receiver's ``closed``; return its close."""
         await eventually(lambda: self.receiver.closes, "the receiver is told of the end")
         return self.receiver.closes[0]
 

@@ -15,7 +15,7 @@ class PicowsLogAdapter(logging.LoggerAdapter[logging.Logger]):
     """
 
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
-        """Log at DEBUG, or at the level given if there is an exception."""
+        """Log at DEBUG, or for an exception at the given level."""
         super().log(level if kwargs.get("exc_info") else logging.DEBUG, msg, *args, **kwargs)
 
     def info(self, msg: object, *args: Any, **kwargs: Any) -> None:

@@ -177,7 +177,7 @@ class _DiscardingProtocol(asyncio.BufferedProtocol):
 class _Descriptor:
     """Socket that ignores the TCP options that picows sets.
 
-    The event loop has set the one that matters (TCP_NODELAY), and a Unix socket has none. Setting and logging six
+    The event loop has set the important one (TCP_NODELAY), and a Unix socket has none. Setting and logging six
     options takes a fifth of the time of accepting a connection.
     """
 

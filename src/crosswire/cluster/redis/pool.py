@@ -56,7 +56,7 @@ class Pool:
         self._waiting: asyncio.TimerHandle | None = None
         self._closed = False
 
-    # What is published
+    # Messages
 
     def publish(self, channel: bytes, header: bytes, body: bytes) -> None:
         """Publish a message with a header. If it may have been lost, it is published again, so it may come twice."""
@@ -114,7 +114,7 @@ class Pool:
             self._budget.free -= sum(map(len, again))
             self._unsent[:0] = again
 
-    # Where it goes
+    # The Redis to choose from
 
     def use(self, working: Sequence[Endpoint]) -> None:
         """Publish on these Redis from now on, which are all that work."""
@@ -174,7 +174,7 @@ class Pool:
         if paused:
             self._events.resume_publishing()
 
-    # How it goes there
+    # Sending
 
     def _place_all(self, commands: Collection[bytes]) -> None:
         for command in commands:

@@ -223,7 +223,7 @@ class Subscriber:
         request.left -= 1
         if not request.left:
             self._requests.popleft()
-        # If the channel was left and joined again meanwhile, the reply to the later request counts.
+        # If the channel was unsubscribed and subscribed to again meanwhile, the reply to the later request counts.
         if request.subscribes and self._state.get(channel) is request:
             self._state[channel] = None
             self._clear_refusal(channel)

@@ -1,10 +1,10 @@
 """``redis="embedded"``: a private Valkey, shared by the processes of one application, gone with the last one.
 
 An application is named by the folder in which its processes are started, or by a name (application.py); each user has
-applications of its own. The processes of one share a directory with three lock files. ``start.lock`` is held by a
-process while it looks for a server or starts one, ``users.lock`` is shared by all processes that use it, and
-``keeper.lock`` is held by the keeper, the process that runs the server (keeper.py). They are locked with flock, so the
-kernel releases them however a process ends.
+applications of its own. The processes of an application share a directory with three lock files. ``start.lock`` is held
+by a process while it looks for a server or starts one, ``users.lock`` is shared by all processes that use the server,
+and ``keeper.lock`` is held by the keeper, the process that runs the server (keeper.py). The files are locked with
+flock, so the kernel releases the locks however a process ends.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _MAX_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 """Bytes of the path of a Unix socket that fit into a ``sockaddr_un``."""
 
 STEP_TIMEOUT = 10.0
-"""Seconds in which a lock must be released, the keeper be started and the server answer, each."""
+"""Seconds for each of these: a lock must be released, the keeper be started, the server answer."""
 
 _POLL_INTERVAL = 0.01
-"""Seconds between two looks at a lock or the server."""
+"""Seconds between two checks of a lock or the server."""
 _PING_TIMEOUT = 1.0
 """Seconds in which a server must answer a PING."""
 
@@ -77,7 +77,7 @@ class EmbeddedRedis:
 
     Args:
         application: returned by :func:`~crosswire.cluster.redis.application.application_of`.
-        timeout: seconds in which a lock must be released, the keeper be started and the server answer, each.
+        timeout: seconds for each step, see :data:`STEP_TIMEOUT`.
     """
 
     __slots__ = ("_application", "_timeout", "_users")
@@ -185,17 +185,17 @@ async def _start_lock(directory: Path, timeout: float) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        fcntl.flock(lock, fcntl.LOCK_UN)  # closing does not release it if this process was forked meanwhile
+        fcntl.flock(lock, fcntl.LOCK_UN)  # closing does not release the lock if this process was forked meanwhile
         os.close(lock)
 
 
 async def _lock(path: Path, operation: int, timeout: float) -> int:
-    """Lock a file and return its descriptor; its time of modification shows the others that the lock changes hands."""
+    """Lock a file and return its descriptor; its time of modification shows waiting processes that the queue moves."""
     lock = _open(path)
     deadline, holder = time.monotonic() + timeout, os.fstat(lock).st_mtime_ns
     try:
         while not _try_lock(lock, operation):
-            if (now_held := os.fstat(lock).st_mtime_ns) != holder:  # a long queue that moves is no failure
+            if (now_held := os.fstat(lock).st_mtime_ns) != holder:  # however long the queue is, it moves
                 deadline, holder = time.monotonic() + timeout, now_held
             if time.monotonic() > deadline:
                 raise _failure(path.parent, f"somebody has held {path.name} for {timeout:g} s")
@@ -212,7 +212,7 @@ async def _ensure_server(directory: Path, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     started = False
     while True:
-        # The lock of a killed keeper may be released after that of the users: one look is not enough.
+        # The lock of a killed keeper may be released after the users' lock: one check is not enough.
         started = started or await asyncio.to_thread(_start_keeper, directory, timeout)
         if await asyncio.to_thread(_answers, directory / SOCKET):
             return
@@ -229,7 +229,7 @@ def _start_keeper(directory: Path, timeout: float) -> bool:
             return False
         server = find_server()
         _end_orphan(directory, timeout)
-        # The keeper inherits the held lock, so that no other one can be started meanwhile.
+        # The keeper inherits the held lock, so that no other keeper can be started meanwhile.
         command = [sys.executable, "-I", "-S", keeper.__file__, str(directory), str(server), str(lock)]
         _run_detached(command, directory, lock, timeout)
         return True
@@ -275,7 +275,7 @@ def _end_orphan(directory: Path, timeout: float) -> None:
             while connection.recv(1024):  # the server closes it when it ends
                 pass
     except (FileNotFoundError, ConnectionError):
-        return  # there was none, or it has just ended
+        return  # there was no server, or it has just ended
     except OSError as error:
         raise _failure(directory, "there is a server that neither answers nor ends: kill it") from error
 

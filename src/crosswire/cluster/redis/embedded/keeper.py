@@ -1,8 +1,8 @@
-"""The process that runs the Valkey of ``redis="embedded"``: it restarts it, and ends it with the last user.
+"""The process that runs the Valkey of ``redis="embedded"``: restarts it when it dies, and ends it with its last user.
 
 It is run as ``python keeper.py DIRECTORY SERVER LOCK``. It imports only the standard library and is started from its
-file, without site-packages: so it is ready in 0.05 s, needs a third of the memory, and does not depend on how the
-program that starts it finds its modules.
+file, without site-packages. So it is ready in 0.05 s, needs a third of the memory, and does not depend on the module
+path of the program that starts it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if sys.platform != "win32":
 
 SOCKET = "redis.sock"
 USERS_LOCK = "users.lock"
-"""File with a shared lock of each user of the server; the kernel releases that of a process that dies."""
+"""File with a shared lock of each user of the server. The kernel releases the lock of a process that dies."""
 
 _MIN_DELAY, _MAX_DELAY = 0.05, 2.0
 """Seconds before a server that died is started again: the first time, and at most."""
 
 _STABLE_TIME = 10.0
-"""Seconds that a server must run for the delay to begin with the shortest again."""
+"""Seconds that a server must run for the next delay to be the shortest again."""
 
 _MAX_LOG_SIZE = 1 << 20
 """Bytes after which the log is emptied."""
@@ -109,7 +109,7 @@ def keep(directory: Path, server: Path, lock: int) -> None:
     users = os.open(directory / USERS_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     supervisor = Keeper(server_command(directory, server))
     try:
-        # Set before the server is started, which would be left behind.
+        # Set before the server is started: a signal in between would leave the server behind.
         signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit())
         supervisor.start()
         fcntl.flock(users, fcntl.LOCK_EX)
@@ -117,7 +117,7 @@ def keep(directory: Path, server: Path, lock: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         supervisor.stop()
         (directory / SOCKET).unlink(missing_ok=True)
-        # Released before the lock of the users: a process that gets that one must not find a keeper.
+        # Released before the users' lock: a process that gets the users' lock must not find a keeper.
         fcntl.flock(lock, fcntl.LOCK_UN)
 
 
@@ -130,7 +130,7 @@ def _log(text: str) -> None:
 
 
 def _main(directory: str, server: str, lock: str) -> None:
-    # The starter waits for this process only; its child has no parent that must reap it.
+    # The starter waits for this process only. The child goes on without a parent, so that the system reaps it.
     if os.fork():
         os._exit(0)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # signals that the starter blocked are blocked here too
