@@ -65,7 +65,7 @@ export interface SessionParts {
 /** Callbacks for the life of a session. */
 export interface SessionEvents {
   _opened(): void;
-  /** The server has let the client in, as far as can be told. */
+  /** The server has let the client in, or probably has. */
   _letIn(): void;
   /** A message has come after `_letIn`: the connection works, so the delays of reconnection start anew. */
   _stable(): void;

@@ -16,7 +16,7 @@ class AdmissionEvents(Protocol):
     """Callbacks for the steps of a connection's admission."""
 
     def let_in(self) -> None:
-        """Note that the server has let the client in, as far as can be told."""
+        """Note that the server has let the client in, or probably has."""
 
     def stable(self) -> None:
         """Note that the connection is stable: it has lasted for a while, or a message came after ``let_in``."""

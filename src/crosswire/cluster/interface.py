@@ -168,7 +168,7 @@ class Bus(Protocol):
 
         Args:
             events: called when something happens to the port.
-            name: of the node, for people who look at the connections.
+            name: of the node, to be shown in the bus' list of connections.
             origin: 8 bytes, unique to this run of the node.
             budget: of the messages that wait. A port that keeps messages until they are acknowledged takes their bytes
                 from it, and gives them back afterwards.

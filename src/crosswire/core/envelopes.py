@@ -24,14 +24,14 @@ HEADER_SIZE = _HEADER.size
 ORIGIN_SIZE = 8
 """Bytes of an origin, within a header."""
 SERVICE = "$"
-"""The beginning of the names of requests that nodes make of each other by themselves."""
+"""The beginning of the names of requests to services, which nodes send without the application."""
 
 
 pack_header: Callable[[bytes, int, int], bytes] = partial(_HEADER.pack, _VERSION)
-"""Encode a header, which gives the place of a message among those of its sender; fixed size, little-endian.
+"""Encode a header, which gives the place of a message in the order of its sender's messages; fixed size, little-endian.
 
-The version comes first, then the origin (8 bytes: the incarnation of the sender), the number of the message (those of
-an origin grow) and the number of the origin's message before it on the same channel (0 where that is not known).
+First comes the version, then the origin (8 bytes: the incarnation of the sender), the number of the message (the next
+one of its origin has a larger number), and the number of the origin's last message on the same channel (0 if unknown).
 """
 
 

@@ -22,7 +22,7 @@ def rooms_channel(namespace: str) -> bytes:
     """
     if namespace in _RESERVED:
         raise UsageError(f"a room's namespace can't be {namespace!r} among original servers: choose another")
-    if namespace.startswith("ws:"):  # to the original this is the channel too, so it is also that of what follows
+    if namespace.startswith("ws:"):  # the original adds no second "ws:": the rest would be a namespace on this channel
         raise UsageError(
             f"a room's namespace can't be {namespace!r} among original servers: names that begin with ws: are channels "
             "to them, so rename it on all servers"
@@ -36,10 +36,10 @@ def is_channel_of_rooms(channel: bytes, namespace: str) -> bool:
 
 
 def custom_channel(name: str) -> bytes:
-    """Return the channel of an application, which has the name that the application gives it.
+    """Return the channel of an application. It has the name that the application gives it.
 
     Raises:
-        UsageError: the name begins as those of the original's own channels do.
+        UsageError: the name begins like those of the original's own channels.
     """
     if name.startswith(("ws:", "csbp:")):
         raise UsageError(f"the channel {name!r} is the original's own: names that start with ws: or csbp: are")

@@ -50,8 +50,8 @@ Answer = Sendable | Awaitable[Any]
 class ReturnType:
     """Check of a handler's answers against its return annotation.
 
-    An instance of an annotated class fits. Other values, and containers whose items have a type, are converted to find
-    out: a value fits if its encoded form is that of the annotated type.
+    An instance of an annotated class fits. Other values, and containers whose items have a type, are converted: a value
+    fits if that succeeds, or if its JSON form can be decoded into the annotated type.
 
     Args:
         kind: type that the annotation names.
@@ -96,7 +96,7 @@ class ReturnType:
                 ) from None
 
     def _has_its_form(self, value: Any) -> bool:
-        """Return whether the encoded form of a value is one of the annotated type."""
+        """Return whether the JSON form of a value can be decoded into the annotated type."""
         try:
             self._kind.from_json(msgspec.json.encode(value))
         except (InvalidPayload, TypeError, ValueError, RecursionError, OverflowError, AttributeError):
@@ -128,7 +128,7 @@ def return_type(annotation: Any) -> ReturnType | None:
 
 
 def _settled(annotation: Any) -> tuple[Any, ...]:
-    """Return the alternatives of an annotation, those of an awaitable being the alternatives of its result."""
+    """Return the alternatives of an annotation. An awaitable stands for the alternatives of its result."""
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
         return tuple(each for member in get_args(annotation) for each in _settled(member))

@@ -90,7 +90,7 @@ class BackgroundTasks:
         logger.error("background task %s failed", name, exc_info=error)
 
     async def wait(self, timeout: float, besides: asyncio.Task[Any] | None = None) -> bool:
-        """Wait up to ``timeout`` seconds for all tasks, also those started meanwhile; return whether all have ended.
+        """Wait up to ``timeout`` seconds for all tasks, even new ones; return whether all have ended.
 
         The current task is left out, and so is ``besides``, a task that waits for the current one.
         """
@@ -103,7 +103,7 @@ class BackgroundTasks:
         return True
 
     async def cancel(self, besides: asyncio.Task[Any] | None = None) -> None:
-        """Cancel all tasks, also those they start meanwhile, and wait until they have ended, but not forever.
+        """Cancel all tasks, even new ones that they start, and wait until they have ended, but not forever.
 
         The current task is left out, and so is ``besides``, a task that waits for the current one.
         """

@@ -94,7 +94,7 @@ class StopSignals:
             self._watchdog.stop()
 
     def exit_within(self, seconds: float) -> None:
-        """Let the process exit after so many seconds, if it has not ended by then; after a signal."""
+        """Let the process exit after ``seconds`` if it has not ended by then. Called only after a signal."""
         assert self.number is not None
         self._interrupting = True
         self._watchdog.exit_within(seconds, 128 + self.number)

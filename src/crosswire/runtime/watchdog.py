@@ -39,7 +39,7 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._asked: float | None = None  # when the loop was asked for an answer that it still owes
+        self._asked: float | None = None  # time of the question that the loop has not answered yet
         self._deadline = inf
         self._exit_code = 0
         self._watch: object | None = None  # names the thread that watches; another one ends
@@ -63,7 +63,7 @@ class Watchdog:
         self._deadline = inf
 
     def exit_within(self, seconds: float, exit_code: int) -> None:
-        """Let the process exit after so many seconds, or earlier if there is a deadline already."""
+        """Let the process exit after ``seconds``, or earlier if there is an earlier deadline already."""
         self._exit_code = exit_code
         self._deadline = min(self._deadline, time.monotonic() + seconds)
         self.start()
@@ -74,7 +74,7 @@ class Watchdog:
         return asked is not None and time.monotonic() - asked > HELD_AFTER
 
     def allow(self, seconds: float) -> None:
-        """Let the event loop be held for so many seconds more."""
+        """Let the event loop be held for ``seconds`` more."""
         self._asked = time.monotonic() + seconds
 
     def is_wake_up(self, number: int) -> bool:

@@ -98,7 +98,7 @@ class Lifecycle:
         """
         require_drain(drain)
         if self.running:
-            self._upgrades.draining = True  # in this turn of the loop: whoever connects now is refused
+            self._upgrades.draining = True  # set in this turn of the loop, to refuse connections from now on
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
     async def wait_until_replaced(self) -> None:

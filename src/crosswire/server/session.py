@@ -48,7 +48,7 @@ class SessionPhase(Enum):
     AUTHENTICATING = auto()
     """The connection has no user yet, or was refused."""
     CONNECTING = auto()
-    """``on_connect`` runs, or other servers are being told of the user."""
+    """``on_connect`` runs, or the user is being announced to other servers."""
     CATCHING_UP = auto()
     """The connection is let in, and messages that waited are handled, or wait for handlers to end."""
     OPEN = auto()

@@ -138,7 +138,7 @@ class Upgrades:
         return Handshake(request.target, request.headers, requester.remote, scheme=requester.scheme)
 
     def _refusal(self, request: HttpRequest) -> Response | None:
-        """Return the refusal of a request that can't become a WebSocket, whoever sent it; else None."""
+        """Return the refusal of a request that can't become a WebSocket for any user; else None."""
         limit = self._terms.connections
         if self.draining or (limit is not None and len(self._sessions) >= limit):
             return Response(503, b"the server takes no more connections", {"Retry-After": "5"})

@@ -77,7 +77,8 @@ class TcpProxy:
         """Discard all bytes of a link, or of all links, from now on, and leave the connections open.
 
         Bytes that arrive are read and discarded, so writes of the sender succeed for ever. The end of a connection is
-        discarded too: the other end is not told. It can't be undone, as bytes of the stream are missing: cut the link.
+        discarded too, so that the other end does not notice it. A black hole can't be undone, as bytes of the stream
+        are missing: cut the link.
 
         Args:
             link: None for all that there are.

@@ -306,7 +306,7 @@ class RedisProcess:
         return [f"{name} {value or quoted('')}" for name, value in (found | self._config).items()]
 
     def _answers(self) -> bool:
-        """Wait until the server answers, be it with an error; return False if it ends or the time is over."""
+        """Wait until the server answers, even with an error; return False if it ends or the time is over."""
         assert self._process is not None
         ours = f"process_id:{self._process.pid}\r\n"
         deadline = time.monotonic() + _START_TIMEOUT

@@ -37,7 +37,7 @@ class DrainWaiters:
             self._set_next_mark()
 
     def check(self) -> None:
-        """Wake the coroutines that wait for fewer bytes than their mark, if the buffer has fallen below it."""
+        """Wake the coroutines whose wait is over, as few enough bytes are buffered."""
         buffered = self._buffered()
         for below, future in self._waiting:
             if buffered < below and not future.done():
