@@ -234,7 +234,7 @@ async def test_a_handler_that_can_not_subscribe_is_not_kept(bus: Bus) -> None:
             raise ConnectionError
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(connection_of(node).port, "listening", fails)
+            patch.setattr(connection_of(node).port, "wait_listening", fails)
             for _ in range(2):
                 with pytest.raises(ConnectionError):
                     await node.subscribe("c", not_kept)
