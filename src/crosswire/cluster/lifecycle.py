@@ -130,7 +130,7 @@ class NodeLifecycle:
 
     async def start(self) -> None:
         """Join the cluster; see ``Node.start``."""
-        await self._life.start(self._begin)
+        await self._life.start(self._begin, partial(self._end, 0, asyncio.current_task()))
 
     async def stop(self, drain: float) -> None:
         """Leave the cluster; see ``Node.stop``."""

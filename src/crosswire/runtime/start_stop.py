@@ -51,11 +51,12 @@ class StartStop:
         self._stopping: asyncio.Task[None] | None = None
         self.running = False
 
-    async def start(self, begin: Step, then: Callable[[], None] | None = None) -> None:
+    async def start(self, begin: Step, end: Step, then: Callable[[], None] | None = None) -> None:
         """Start; if another task is stopping it, after that.
 
         Args:
             begin: starts it, and undoes that if it fails or is cancelled.
+            end: stops it, if the start is cancelled in the moment in which it has succeeded.
             then: called as soon as it runs.
 
         Raises:
@@ -76,7 +77,12 @@ class StartStop:
         task = asyncio.create_task(self._start(begin, then), name=f"crosswire start of the {self._what}")
         self._starting = task
         task.add_done_callback(self._start_ended)
-        await _wait_through(task)
+        try:
+            await _wait_through(task)
+        except asyncio.CancelledError:
+            if self.running and not task.cancelled():  # the caller learns that it does not run
+                await self.stop(end)
+            raise
         if task.cancelled():
             raise NotConnected(f"the {self._what} was stopped before it had started")
         task.result()

@@ -89,7 +89,8 @@ class Lifecycle:
             NotConnected: it was stopped meanwhile.
             Exception: whatever an ``on_start`` handler raised; the server is then not started.
         """
-        await self._life.start(partial(self._begin, listen), partial(self._began, listen))
+        end = partial(self._end, 0, asyncio.current_task())
+        await self._life.start(partial(self._begin, listen), end, partial(self._began, listen))
 
     async def stop(self, drain: float) -> None:
         """Refuse new connections, end the others, and leave no task behind. Does nothing if the server does not run.
@@ -134,7 +135,7 @@ class Lifecycle:
 
     async def _end(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:
         drain, deadline = self._drain, asyncio.get_running_loop().time() + max(seconds, MIN_TIME)
-        self._failures.stopping = True
+        self._upgrades.draining = self._failures.stopping = True
         for task in (self._name_watch, self._on_listening):
             if task is not None and task is not caller:
                 task.cancel()

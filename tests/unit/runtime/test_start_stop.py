@@ -22,7 +22,7 @@ class FakeService:
         self.gate = asyncio.Event()
 
     async def start(self, *, wait: bool = False) -> None:
-        await self.life.start(self.begin_waiting if wait else self.begin)
+        await self.life.start(self.begin_waiting if wait else self.begin, self.end)
 
     async def stop(self, *, wait: bool = False) -> None:
         await self.life.stop(self.end_waiting if wait else self.end)
@@ -76,6 +76,19 @@ async def test_a_start_that_is_cancelled_is_undone(turns: int) -> None:
         await starting
     assert service.notes in ([], ["beginning", "undone"])
     await service.start()
+    await service.stop()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_start_that_is_cancelled_as_it_succeeds_is_undone(turns: int) -> None:
+    service = FakeService()
+    starting = asyncio.create_task(service.start())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait({starting})
+    assert service.life.running is not starting.cancelled()
+    assert service.notes in ([["begun"]] if service.life.running else [[], ["begun", "ended"]])
     await service.stop()
 
 
