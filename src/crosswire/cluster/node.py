@@ -34,11 +34,10 @@ class Node:
     Args:
         name: unique among the living members; random if not given.
         redis: URL of a Redis or Valkey, several, or :class:`Redis` with its options; "embedded" starts a private one
-            for the programs that are started in this folder, "embedded:NAME" one for the programs that give that name.
+            for the programs started in this folder, "embedded:NAME" one for the programs that give that name.
         bus: another bus than Redis, such as a :class:`MemoryBus`.
         clients: the clients that are connected to this node; for a server.
-        slow_handler: seconds; a handler or hook that holds the event loop for longer is logged, at most once a minute.
-            None logs none.
+        slow_handler: seconds; a handler or hook that holds the event loop for longer is logged; None logs none.
 
     Raises:
         ConfigError: an option can't be used.

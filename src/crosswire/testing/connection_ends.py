@@ -13,11 +13,11 @@ from crosswire.types import Close
 
 LIMITS = Limits(max_message=256 * 1024, outbox=128 * 1024, close_timeout=5)
 """Limits of a connection under test, unless the test gives others."""
-CHUNK = 16 * 1024
+CHUNK_SIZE = 16 * 1024
 """Characters of a text that :func:`chunk` returns."""
-MUCH = 768 * 1024
+BUFFER_FILLING_SIZE = 768 * 1024
 """Bytes; more than an event loop's transport takes before it pauses the writer, which is 512 KiB over TLS."""
-ROOMY = Limits(outbox=4 * MUCH)
+LARGE_LIMITS = Limits(outbox=4 * BUFFER_FILLING_SIZE)
 """Limits under which a test can fill an outbox without being dropped."""
 _MAX_CHUNKS = 4096
 """Chunks; more than any kernel buffers for a peer that does not read."""
@@ -61,8 +61,8 @@ class ConnectionEnds:
 
 
 def chunk(number: int) -> str:
-    """Return a text of ``CHUNK`` characters that begins with its number."""
-    return f"{number} ".ljust(CHUNK)
+    """Return a text of ``CHUNK_SIZE`` characters that begins with its number."""
+    return f"{number} ".ljust(CHUNK_SIZE)
 
 
 async def fill(ends: ConnectionEnds, *, until: int) -> int:
@@ -71,7 +71,9 @@ async def fill(ends: ConnectionEnds, *, until: int) -> int:
     for number in range(_MAX_CHUNKS):
         ends.push_text(chunk(number))
         await asyncio.sleep(_POLL_INTERVAL if ends.connection.buffered else 0)
-        assert ends.connection.buffered < 2 * MUCH, "more waits than the outbox and the transport may hold"
+        assert ends.connection.buffered < 2 * BUFFER_FILLING_SIZE, (
+            "more waits than the outbox and the transport may hold"
+        )
         if ends.connection.buffered >= until or ends.receiver.closes:
             return number + 1
-    raise AssertionError(f"{_MAX_CHUNKS * CHUNK} bytes were sent to a peer that does not read, and none waited")
+    raise AssertionError(f"{_MAX_CHUNKS * CHUNK_SIZE} bytes were sent to a peer that does not read, and none waited")

@@ -11,7 +11,14 @@ import pytest
 from crosswire.core.deflate import RESPONSE, compress
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.errors import NotConnected
-from crosswire.testing.connection_ends import CHUNK, LIMITS, MUCH, ROOMY, ConnectionEnds, fill
+from crosswire.testing.connection_ends import (
+    BUFFER_FILLING_SIZE,
+    CHUNK_SIZE,
+    LARGE_LIMITS,
+    LIMITS,
+    ConnectionEnds,
+    fill,
+)
 from crosswire.testing.recording import RecordingReceiver, eventually
 from crosswire.testing.transport_base import TransportContractBase
 from crosswire.transport.inbox import Ping, Pong
@@ -64,7 +71,7 @@ class FrameContract(TransportContractBase):
 
     def test_waiting_messages_and_the_close_reach_a_peer_that_closes_before_it_has_read(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            sent = await fill(ends, until=MUCH)
+            sent = await fill(ends, until=BUFFER_FILLING_SIZE)
             ends.peer.close(1000, "enough")
             await eventually(lambda: ends.receiver.closes or ends.connection.buffered, "it arrives")
             ends.peer.resume_reading()
@@ -73,7 +80,7 @@ class FrameContract(TransportContractBase):
             assert await ends.peer.receive() == Close(1000, "enough")
             assert await ends.ended() == Close(1000, "enough")
 
-        self.run_with_connection(script, limits=ROOMY)
+        self.run_with_connection(script, limits=LARGE_LIMITS)
 
     def test_compressed_frames_are_accepted_if_that_was_negotiated(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
@@ -111,13 +118,13 @@ class FrameContract(TransportContractBase):
 
     def test_reading_can_be_paused_while_a_pong_is_received(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            rounds = 16 * LIMITS.max_message // CHUNK
+            rounds = 16 * LIMITS.max_message // CHUNK_SIZE
             for number in range(rounds):
-                ends.peer.send_text(f"{number} ".ljust(CHUNK))
+                ends.peer.send_text(f"{number} ".ljust(CHUNK_SIZE))
                 ends.frame_peer.pong(b"%d" % number)
             await eventually(lambda: len(ends.receiver.log) > 1, "the first arrives")
             await ends.roundtrip()
-            assert len(ends.receiver.log) / 2 * CHUNK <= 4 * LIMITS.max_message, "a read buffer holds less"
+            assert len(ends.receiver.log) / 2 * CHUNK_SIZE <= 4 * LIMITS.max_message, "a read buffer holds less"
             while len(ends.receiver.log) <= 2 * rounds:
                 ends.connection.resume_reading()
                 await asyncio.sleep(0)

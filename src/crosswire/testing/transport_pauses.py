@@ -9,7 +9,7 @@ import asyncio
 import pytest
 
 from crosswire.core.limits import Limits
-from crosswire.testing.connection_ends import CHUNK, LIMITS, ConnectionEnds
+from crosswire.testing.connection_ends import CHUNK_SIZE, LIMITS, ConnectionEnds
 from crosswire.testing.recording import RecordingReceiver, eventually
 from crosswire.testing.transport_base import TransportContractBase
 from crosswire.types import Close
@@ -38,13 +38,13 @@ class PauseContract(TransportContractBase):
     @pytest.mark.parametrize("moment", ["text", "binary"])
     def test_reading_can_be_paused_while_a_message_is_received(self, moment: str) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            rounds = 16 * LIMITS.max_message // CHUNK
+            rounds = 16 * LIMITS.max_message // CHUNK_SIZE
             for number in range(rounds):
-                ends.peer.send_text(f"{number} ".ljust(CHUNK))
+                ends.peer.send_text(f"{number} ".ljust(CHUNK_SIZE))
                 ends.peer.send_binary(b"%d" % number)
             await eventually(lambda: len(ends.receiver.log) > 1, "the first arrives")
             await ends.roundtrip()
-            assert len(ends.receiver.log) / 2 * CHUNK <= 4 * LIMITS.max_message, "a read buffer holds less"
+            assert len(ends.receiver.log) / 2 * CHUNK_SIZE <= 4 * LIMITS.max_message, "a read buffer holds less"
             while len(ends.receiver.log) <= 2 * rounds:
                 ends.connection.resume_reading()
                 await asyncio.sleep(0)
@@ -92,7 +92,7 @@ class PauseContract(TransportContractBase):
     def test_a_close_of_the_server_ends_the_pause_and_is_answered(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
             for _ in range(100):
-                ends.peer.send_text("never read".ljust(CHUNK))
+                ends.peer.send_text("never read".ljust(CHUNK_SIZE))
             await ends.roundtrip()
             ends.connection.close(4000, "enough")
             ends.connection.pause_reading()  # too late

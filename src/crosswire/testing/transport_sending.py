@@ -9,7 +9,15 @@ import asyncio
 import pytest
 
 from crosswire.core.limits import Limits
-from crosswire.testing.connection_ends import CHUNK, LIMITS, MUCH, ROOMY, ConnectionEnds, chunk, fill
+from crosswire.testing.connection_ends import (
+    BUFFER_FILLING_SIZE,
+    CHUNK_SIZE,
+    LARGE_LIMITS,
+    LIMITS,
+    ConnectionEnds,
+    chunk,
+    fill,
+)
 from crosswire.testing.recording import eventually
 from crosswire.testing.transport_base import TransportContractBase
 from crosswire.types import Close, CloseCode
@@ -27,7 +35,7 @@ class SendingContract(TransportContractBase):
                     await asyncio.sleep(0)
             assert [await ends.peer.receive() for _ in expected] == expected
 
-        self.run_with_connection(script, limits=ROOMY)
+        self.run_with_connection(script, limits=LARGE_LIMITS)
 
     def test_frames_of_one_turn_leave_in_one_write(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
@@ -41,15 +49,15 @@ class SendingContract(TransportContractBase):
 
     def test_buffered_grows_while_the_peer_does_not_read_and_falls_afterwards(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            sent = await fill(ends, until=MUCH)
-            assert ends.connection.buffered >= MUCH
+            sent = await fill(ends, until=BUFFER_FILLING_SIZE)
+            assert ends.connection.buffered >= BUFFER_FILLING_SIZE
             ends.peer.resume_reading()
             for number in range(sent):
                 assert str(await ends.peer.receive()).startswith(f"{number} ")
             await eventually(lambda: not ends.connection.buffered, "nothing waits any more")
             assert not ends.receiver.closes
 
-        self.run_with_connection(script, limits=ROOMY)
+        self.run_with_connection(script, limits=LARGE_LIMITS)
 
     def test_a_peer_that_does_not_read_is_dropped_once_the_outbox_overflows(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
@@ -60,18 +68,18 @@ class SendingContract(TransportContractBase):
 
     def test_no_callback_runs_during_a_push(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            await fill(ends, until=CHUNK)
-            for _ in range((MUCH + LIMITS.outbox) // CHUNK):
+            await fill(ends, until=CHUNK_SIZE)
+            for _ in range((BUFFER_FILLING_SIZE + LIMITS.outbox) // CHUNK_SIZE):
                 ends.push_text(chunk(0))
             assert not ends.receiver.closes
             await ends.ended()
 
         self.run_with_connection(script)
 
-    @pytest.mark.parametrize("below", [1, CHUNK, 64 * 1024, MUCH])
+    @pytest.mark.parametrize("below", [1, CHUNK_SIZE, 64 * 1024, BUFFER_FILLING_SIZE])
     def test_drained_waits_until_less_is_buffered(self, below: int) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            sent = await fill(ends, until=MUCH + CHUNK)
+            sent = await fill(ends, until=BUFFER_FILLING_SIZE + CHUNK_SIZE)
             drained = asyncio.create_task(ends.connection.drained(below))
             await asyncio.sleep(0)
             assert not drained.done()
@@ -82,7 +90,7 @@ class SendingContract(TransportContractBase):
             ends.push_text("later")
             assert await ends.peer.receive() == "later"
 
-        self.run_with_connection(script, limits=ROOMY)
+        self.run_with_connection(script, limits=LARGE_LIMITS)
 
     def test_less_is_buffered_when_drained_returns(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
@@ -93,16 +101,16 @@ class SendingContract(TransportContractBase):
                     texts.append(str(await ends.peer.receive()))
 
             reading = asyncio.create_task(read())
-            for number in range(4 * MUCH // CHUNK):
+            for number in range(4 * BUFFER_FILLING_SIZE // CHUNK_SIZE):
                 ends.push_text(chunk(number))
                 if number % 8 == 7:
-                    assert await ends.connection.drained(CHUNK)
-                    assert ends.connection.buffered < CHUNK
+                    assert await ends.connection.drained(CHUNK_SIZE)
+                    assert ends.connection.buffered < CHUNK_SIZE
             ends.push_text("end")
             await reading
-            assert len(texts) == 4 * MUCH // CHUNK + 1
+            assert len(texts) == 4 * BUFFER_FILLING_SIZE // CHUNK_SIZE + 1
 
-        self.run_with_connection(script, limits=Limits(outbox=16 * CHUNK))
+        self.run_with_connection(script, limits=Limits(outbox=16 * CHUNK_SIZE))
 
     def test_drained_returns_at_once_if_little_is_buffered(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
@@ -115,8 +123,8 @@ class SendingContract(TransportContractBase):
 
     def test_several_tasks_may_wait_in_drained_and_be_cancelled(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            sent = await fill(ends, until=MUCH + CHUNK)
-            marks = (1, CHUNK, MUCH, 1)
+            sent = await fill(ends, until=BUFFER_FILLING_SIZE + CHUNK_SIZE)
+            marks = (1, CHUNK_SIZE, BUFFER_FILLING_SIZE, 1)
             tasks = [asyncio.create_task(ends.connection.drained(below)) for below in marks]
             await asyncio.sleep(0)
             tasks[2].cancel()
@@ -128,13 +136,13 @@ class SendingContract(TransportContractBase):
             assert await asyncio.gather(*tasks, return_exceptions=True) != [True] * 4
             assert [task.cancelled() or task.result() for task in tasks] == [True] * 4
 
-        self.run_with_connection(script, limits=ROOMY)
+        self.run_with_connection(script, limits=LARGE_LIMITS)
 
     @pytest.mark.parametrize("end", ["close", "abort", "overflow", "loss"])
     def test_drained_returns_false_when_the_connection_ends(self, end: str) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            await fill(ends, until=MUCH + CHUNK)
-            drained = asyncio.create_task(ends.connection.drained(CHUNK))
+            await fill(ends, until=BUFFER_FILLING_SIZE + CHUNK_SIZE)
+            drained = asyncio.create_task(ends.connection.drained(CHUNK_SIZE))
             await asyncio.sleep(0)
             if end == "close":
                 ends.connection.close(4000)
@@ -143,13 +151,13 @@ class SendingContract(TransportContractBase):
             elif end == "loss":
                 ends.peer.abort()
             else:
-                for number in range(4 * MUCH // CHUNK):
+                for number in range(4 * BUFFER_FILLING_SIZE // CHUNK_SIZE):
                     ends.push_text(chunk(number))
             async with asyncio.timeout(10):
                 assert not await drained
-                assert not await ends.connection.drained(CHUNK)
+                assert not await ends.connection.drained(CHUNK_SIZE)
 
-        self.run_with_connection(script, limits=ROOMY)
+        self.run_with_connection(script, limits=LARGE_LIMITS)
 
     def test_a_single_message_over_the_limit_is_sent_if_nothing_waits(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
