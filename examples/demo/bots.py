@@ -79,6 +79,9 @@ ROOMS_OF = {
     "Deniz": ("lobby", "games"),
 }
 
+PAGE_EVENTS = ("welcome", "picture", "arrived", "went", "joined", "left", "polled", "news", "vitals")
+"""Events that only the page shows. A client logs events without a handler, so a bot has one that does nothing."""
+
 REPLIES = (
     "I'm only a script, but I heard you, {name}. Ask me something in #lobby.",
     "Hello {name}! A handler of mine was called with your message, and this is what it does with it.",
@@ -146,6 +149,8 @@ class Bot:
         client.on_error(_ignore_losses)
         client.on("said", self._hear)
         client.on("poll", self._vote)
+        for event in PAGE_EVENTS:
+            client.on(event, lambda: None)
         if self.name == "Ada":  # she is the hostess
             client.on("arrived", self._greet)
         return client

@@ -86,6 +86,7 @@ def test_the_demo_runs_and_ends_with_ctrl_c() -> None:
 
         assert demo.interrupt() == 0
         assert "Traceback" not in demo.output
+        assert "there is no handler" not in demo.output
         assert re.search(r"\n  Stopped after \d+ messages\.\n$", demo.output)
 
 
