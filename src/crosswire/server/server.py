@@ -33,7 +33,7 @@ from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
 from crosswire.server.server_parts import ServerParts
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
-from crosswire.transport.interface import Acceptor
+from crosswire.transport.interface import Acceptor, NetworkListener
 from crosswire.transport.network import make_listener
 
 
@@ -128,7 +128,7 @@ class Server:
         self._acceptor = Upgrades(
             self._routes, self._authentication, terms, parts.sessions, parts.open_session, parts.failures, watch
         )
-        self._listener = make_listener(
+        self._listener: NetworkListener = make_listener(
             self._acceptor,
             limits,
             flusher,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 from crosswire.core.formats import frame_format, message_format
@@ -63,6 +64,29 @@ class ConnectionEnds:
 def chunk(number: int) -> str:
     """Return a text of ``CHUNK_SIZE`` characters that begins with its number."""
     return f"{number} ".ljust(CHUNK_SIZE)
+
+
+async def check_pauses(ends: ConnectionEnds, send: Callable[[int], None], receives: Callable[[int], object]) -> None:
+    """Check that little arrives while the receiver pauses again and again, and everything in the end.
+
+    Args:
+        ends: of a connection with ``LIMITS``.
+        send: makes the peer send what follows each text, by its number.
+        receives: returns what the receiver notes of that.
+    """
+    rounds = 16 * LIMITS.max_message // CHUNK_SIZE
+    for number in range(rounds):
+        ends.peer.send_text(chunk(number))
+        send(number)
+    log = ends.receiver.log
+    await eventually(lambda: len(log) > 1, "the first arrives")
+    await ends.roundtrip()
+    assert len(log) / 2 * CHUNK_SIZE <= 4 * LIMITS.max_message, "a read buffer holds less"
+    while len(log) <= 2 * rounds:
+        ends.connection.resume_reading()
+        await asyncio.sleep(0)
+    assert [str(text).split()[0] for text in log[1::2]] == [str(number) for number in range(rounds)]
+    assert log[2::2] == [receives(number) for number in range(rounds)]
 
 
 async def fill(ends: ConnectionEnds, *, until: int) -> int:

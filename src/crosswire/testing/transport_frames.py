@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from crosswire.core.deflate import RESPONSE, compress
@@ -13,10 +11,9 @@ from crosswire.core.frames import Opcode, encode_frame
 from crosswire.errors import NotConnected
 from crosswire.testing.connection_ends import (
     BUFFER_FILLING_SIZE,
-    CHUNK_SIZE,
     LARGE_LIMITS,
-    LIMITS,
     ConnectionEnds,
+    check_pauses,
     fill,
 )
 from crosswire.testing.recording import RecordingReceiver, eventually
@@ -118,18 +115,9 @@ class FrameContract(TransportContractBase):
 
     def test_reading_can_be_paused_while_a_pong_is_received(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            rounds = 16 * LIMITS.max_message // CHUNK_SIZE
-            for number in range(rounds):
-                ends.peer.send_text(f"{number} ".ljust(CHUNK_SIZE))
-                ends.frame_peer.pong(b"%d" % number)
-            await eventually(lambda: len(ends.receiver.log) > 1, "the first arrives")
-            await ends.roundtrip()
-            assert len(ends.receiver.log) / 2 * CHUNK_SIZE <= 4 * LIMITS.max_message, "a read buffer holds less"
-            while len(ends.receiver.log) <= 2 * rounds:
-                ends.connection.resume_reading()
-                await asyncio.sleep(0)
-            assert [str(text).split()[0] for text in ends.receiver.log[1::2]] == [str(n) for n in range(rounds)]
-            assert ends.receiver.log[2::2] == [Pong(b"%d" % number) for number in range(rounds)]
+            await check_pauses(
+                ends, lambda number: ends.frame_peer.pong(b"%d" % number), lambda number: Pong(b"%d" % number)
+            )
 
         self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="pong"))
 

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from crosswire.core.limits import Limits
-from crosswire.testing.connection_ends import CHUNK_SIZE, LIMITS, ConnectionEnds
+from crosswire.testing.connection_ends import CHUNK_SIZE, ConnectionEnds, check_pauses
 from crosswire.testing.recording import RecordingReceiver, eventually
 from crosswire.testing.transport_base import TransportContractBase
 from crosswire.types import Close
@@ -38,18 +36,9 @@ class PauseContract(TransportContractBase):
     @pytest.mark.parametrize("moment", ["text", "binary"])
     def test_reading_can_be_paused_while_a_message_is_received(self, moment: str) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            rounds = 16 * LIMITS.max_message // CHUNK_SIZE
-            for number in range(rounds):
-                ends.peer.send_text(f"{number} ".ljust(CHUNK_SIZE))
-                ends.peer.send_binary(b"%d" % number)
-            await eventually(lambda: len(ends.receiver.log) > 1, "the first arrives")
-            await ends.roundtrip()
-            assert len(ends.receiver.log) / 2 * CHUNK_SIZE <= 4 * LIMITS.max_message, "a read buffer holds less"
-            while len(ends.receiver.log) <= 2 * rounds:
-                ends.connection.resume_reading()
-                await asyncio.sleep(0)
-            assert [str(text).split()[0] for text in ends.receiver.log[1::2]] == [str(n) for n in range(rounds)]
-            assert ends.receiver.log[2::2] == [b"%d" % number for number in range(rounds)]
+            await check_pauses(
+                ends, lambda number: ends.peer.send_binary(b"%d" % number), lambda number: b"%d" % number
+            )
 
         self.run_with_connection(script, receiver=RecordingReceiver(pauses_at=moment))
 
