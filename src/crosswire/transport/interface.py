@@ -26,6 +26,8 @@ class HttpRequest:
         method: its method.
         upgrade: whether its Connection field asks for another protocol, and the rest of the request allows that.
         secure: whether it came over TLS.
+        websocket: whether an ASGI server has found that it asks for a WebSocket. It has checked the fields of the
+            opening handshake, and answers them itself.
     """
 
     target: str
@@ -34,10 +36,13 @@ class HttpRequest:
     method: str = "GET"
     upgrade: bool = False
     secure: bool = False
+    websocket: bool = False
 
     @property
     def wants_websocket(self) -> bool:
         """Whether it asks for the upgrade to a WebSocket (RFC 6455, section 4.2.1)."""
+        if self.websocket:
+            return True
         return self.upgrade and self.method == "GET" and self.headers.has_token("upgrade", "websocket")
 
 
@@ -71,7 +76,12 @@ class TrafficSnapshot(NamedTuple):
 
 
 class Connection(Protocol):
-    """Open WebSocket, seen from the server. None of its methods raises for a peer that is gone."""
+    """Open WebSocket, seen from the server. None of its methods raises for a peer that is gone.
+
+    Over ASGI another program carries it, which decides how the end looks on the network. After an :meth:`abort` it may
+    send a Close frame nevertheless (hypercorn sends 1011), and may keep the socket open until the peer has read what
+    was sent before. Not every one reports the code of the peer's Close (hypercorn reports 1006).
+    """
 
     @property
     def framed(self) -> bool:
@@ -169,6 +179,19 @@ class Acceptor(Protocol):
 
     def accept(self, request: HttpRequest) -> Accepted | Response:
         """Grant the upgrade, or answer with plain HTTP. Must not raise."""
+        ...
+
+
+class AsyncAcceptor(Protocol):
+    """Decision about every request for a WebSocket, where it may be awaited before the upgrade."""
+
+    async def decide(self, request: HttpRequest, user: str | None = None) -> Accepted | Response:
+        """Grant the upgrade, or answer with plain HTTP.
+
+        Args:
+            request: for a WebSocket.
+            user: if it is known; then nothing is asked to find it out.
+        """
         ...
 
 
