@@ -28,6 +28,7 @@ class HttpRequest:
         secure: whether it came over TLS.
         websocket: whether an ASGI server has found that it asks for a WebSocket. It has checked the fields of the
             opening handshake, and answers them itself.
+        body: its content.
     """
 
     target: str
@@ -37,6 +38,7 @@ class HttpRequest:
     upgrade: bool = False
     secure: bool = False
     websocket: bool = False
+    body: bytes = b""
 
     @property
     def wants_websocket(self) -> bool:
