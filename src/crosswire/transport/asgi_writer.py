@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMa
 from types import coroutine
 from typing import Any
 
-from crosswire.runtime.contexts import resume
 from crosswire.transport.message_outbox import MessageOutbox
 from crosswire.types import Close
 
@@ -33,18 +32,7 @@ class AsgiWriter:
         outbox: has the messages; set before :meth:`start`.
     """
 
-    __slots__ = (
-        "_context",
-        "_failed",
-        "_is_handed_over",
-        "_job",
-        "_loop",
-        "_send",
-        "_task",
-        "_waits_for",
-        "_woken",
-        "outbox",
-    )
+    __slots__ = ("_context", "_failed", "_job", "_loop", "_send", "_task", "_waits_for", "_woken", "outbox")
 
     def __init__(self, send: Send, failed: Callable[[Exception], None]) -> None:
         self.outbox: MessageOutbox
@@ -54,9 +42,8 @@ class AsgiWriter:
         self._context: contextvars.Context
         self._task: asyncio.Task[None]
         self._job: Coroutine[Any, Any, None] | None = None  # the sending that is under way
-        self._waits_for: Any = None
-        self._is_handed_over = False  # whether the job has to wait, and is the task's now
-        self._woken: asyncio.Future[None] | None = None
+        self._waits_for: Any = None  # the future that it waits for first
+        self._woken = asyncio.Event()  # whether a job has waited for the first time, and can go on
 
     def start(self) -> None:
         """Start the task, with the present context variables."""
@@ -67,7 +54,9 @@ class AsgiWriter:
     def stop(self) -> None:
         """Cancel the task, with what it is sending."""
         self._task.cancel()
-        if self._is_handed_over and self._job is not None:  # the task does not know the job yet
+        if self._job is not None and not self._woken.is_set():  # the task does not know of it yet
+            if self._waits_for is not None:
+                self._waits_for.cancel()
             self._job.close()
 
     def write(self) -> None:
@@ -87,16 +76,21 @@ class AsgiWriter:
         job = self._job = self._send_waiting()
         _enter_task(self._loop, self._task)
         try:
-            self._waits_for = self._context.run(job.send, None)
+            waits_for = self._waits_for = self._context.run(job.send, None)
         except StopIteration:
             self._job = None
             return
         finally:
             _leave_task(self._loop, self._task)
-        self._is_handed_over = True
         self.outbox.pause()
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
+        if waits_for is None:  # it just lets others run
+            self._loop.call_soon(self._wake)
+        else:  # as a task does when its coroutine waits
+            waits_for._asyncio_future_blocking = False
+            waits_for.add_done_callback(self._wake)
+
+    def _wake(self, _future: object = None) -> None:
+        self._woken.set()
 
     async def _send_waiting(self) -> None:
         take, send = self.outbox.take, self._send
@@ -105,26 +99,24 @@ class AsgiWriter:
                 if type(message) is str:
                     await send({"type": "websocket.send", "text": message})
                 elif isinstance(message, Close):
-                    await send({"type": "websocket.close", "code": message.code, "reason": message.reason})
+                    await send({"type": "websocket.close", "code": int(message.code), "reason": message.reason})
                 else:
                     await send({"type": "websocket.send", "bytes": message})
         except Exception as error:  # noqa: BLE001 - an ASGI server may raise anything when the peer is gone
             self._failed(error)
 
     async def _run(self) -> None:
-        """Finish the sendings that have to wait."""
+        """Finish the sendings that had to wait."""
         while True:
-            if not self._is_handed_over:
-                self._woken = self._loop.create_future()
-                await self._woken
-            job, waits_for = self._job, self._waits_for
+            await self._woken.wait()
+            job = self._job
             assert job is not None, "it is woken for a job"
-            self._is_handed_over, self._waits_for, self._woken = False, None, None
-            await _finish(job, waits_for)
+            await _finish(job)
             self._job = None
+            self._woken.clear()
             self.outbox.resume()
 
 
 @coroutine
-def _finish(job: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
-    yield from resume(job, waits_for, None)
+def _finish(job: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+    yield from job  # type: ignore[misc]

@@ -42,7 +42,7 @@ def socket_of(server: Server, user: str) -> Socket:
 
 
 @asynccontextmanager
-async def connect_unframed(
+async def connect_over_asgi(
     server: Server, user: str = "1", headers: dict[str, str] | None = None
 ) -> AsyncIterator[EventClient]:
     listener = MessageListener(server.acceptor, server.limits)
@@ -57,7 +57,7 @@ async def connect_unframed(
 
 @pytest.mark.parametrize("headers", [{}, MSGPACK], ids=["JSON", "MessagePack"])
 async def test_events_calls_and_answers(server: Server, headers: dict[str, str]) -> None:
-    async with connect(server), connect_unframed(server, headers=headers) as client:
+    async with connect(server), connect_over_asgi(server, headers=headers) as client:
         assert await client.call("say", {"text": "grüße"}) == {"text": "grüße"}
         assert (await client.receive("heard")).data == {"text": "grüße"}
         call = asyncio.create_task(socket_of(server, "1").call("ask", 1))
@@ -68,8 +68,8 @@ async def test_events_calls_and_answers(server: Server, headers: dict[str, str])
 async def test_a_broadcast_reaches_connections_with_frames_and_without_in_order(server: Server) -> None:
     async with (
         connect(server) as framed,
-        connect_unframed(server) as plain,
-        connect_unframed(server, "/", MSGPACK) as packed,
+        connect_over_asgi(server) as plain,
+        connect_over_asgi(server, "/", MSGPACK) as packed,
     ):
         for number in range(10):
             server.everyone.send("news", number)
@@ -80,7 +80,7 @@ async def test_a_broadcast_reaches_connections_with_frames_and_without_in_order(
 async def test_raw_messages_keep_their_kind(server: Server) -> None:
     received: list[str | bytes] = []
     server.on_message(lambda _socket, raw: received.append(raw))
-    async with connect(server), connect_unframed(server) as client:
+    async with connect(server), connect_over_asgi(server) as client:
         socket_of(server, "1").send_raw("text €")
         socket_of(server, "1").send_raw(b"\xff")
         assert [await client.peer.receive(), await client.peer.receive()] == ["text €", b"\xff"]
@@ -89,7 +89,7 @@ async def test_raw_messages_keep_their_kind(server: Server) -> None:
 
 
 async def test_a_heartbeat_is_echoed(server: Server) -> None:
-    async with connect(server), connect_unframed(server) as client:
+    async with connect(server), connect_over_asgi(server) as client:
         client.peer.send_text("")
         assert await client.peer.receive() == ""
 
@@ -101,7 +101,7 @@ async def test_a_client_whose_heartbeats_stop_is_dropped() -> None:
     def note(socket: Socket, close: Close) -> None:
         codes[socket.user] = close.code
 
-    async with connect(server), connect_unframed(server, "1") as client:
+    async with connect(server), connect_over_asgi(server, "1") as client:
         client.peer.send_text("")
         assert await client.peer.receive() == ""
         await wait_until(lambda: "1" in codes)
@@ -109,7 +109,7 @@ async def test_a_client_whose_heartbeats_stop_is_dropped() -> None:
 
 
 async def test_a_close_reaches_the_client_behind_what_was_sent(server: Server) -> None:
-    async with connect(server), connect_unframed(server) as client:
+    async with connect(server), connect_over_asgi(server) as client:
         socket = socket_of(server, "1")
         socket.send("last", 1)
         socket.close(4000, "bye")
@@ -120,7 +120,7 @@ async def test_a_close_reaches_the_client_behind_what_was_sent(server: Server) -
 async def test_a_client_that_does_not_read_is_dropped(server: Server) -> None:
     closes: list[Close] = []
     server.on_disconnect(lambda _socket, close: closes.append(close))
-    async with connect(server), connect_unframed(server) as client:
+    async with connect(server), connect_over_asgi(server) as client:
         socket = socket_of(server, "1")
         client.peer.pause_reading()
         socket.send("large", "x" * 60_000)
@@ -131,5 +131,5 @@ async def test_a_client_that_does_not_read_is_dropped(server: Server) -> None:
 
 
 async def test_a_second_connection_replaces_the_first(server: Server) -> None:
-    async with connect(server), connect_unframed(server) as first, connect_unframed(server):
+    async with connect(server), connect_over_asgi(server) as first, connect_over_asgi(server):
         assert (await first.closed()).code == 4012
