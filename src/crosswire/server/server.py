@@ -68,6 +68,7 @@ class Server:
             None: no warnings.
         publish_key: opens ``POST /publish``, by which other programs send events over HTTP, to those that have this
             key; several for their rotation. None: closed.
+        owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
     Raises:
         ConfigError: an option can't be used.
@@ -104,6 +105,7 @@ class Server:
         reuse_port: bool = False,
         slow_handler: float | None = 0.1,
         publish_key: str | Collection[str] | None = None,
+        owns: Collection[str] | None = None,
     ) -> None:
         require_options(
             limits=limits,
@@ -124,7 +126,7 @@ class Server:
         self._events = parts.events
         self._registry = parts.registry
         self._cluster = Node(
-            name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler
+            name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler, owns=owns
         )
         parts.attach(self._cluster)
         self._authentication = Authentication()
