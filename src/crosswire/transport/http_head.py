@@ -136,8 +136,8 @@ class RequestHead:
         """Parse the bytes that came together with the head; return as :meth:`feed_body` does, and raise the same."""
         rest, self.rest = self.rest, b""
         if self._upgraded:
-            # The parser takes the body for bytes of the other protocol. Java's client, for one, offers HTTP/2 with every
-            # request. Another parser reads the body.
+            # The parser takes the body for bytes of the other protocol. Java's client, for one, offers HTTP/2 with
+            # every request. So another parser reads the body.
             self._parser, self._ended = HttpRequestParser(self), False
             rest = self._head_without_upgrade() + rest
         return self.feed_body(rest)

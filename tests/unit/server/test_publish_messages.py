@@ -75,7 +75,7 @@ def test_data_may_be_left_out_and_users_excluded() -> None:
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_batch_is_an_object_or_the_list_alone(count: int) -> None:
     batch = [{"event": "a", "data": number, "everyone": True} for number in range(count)]
-    expected = [(Everyone(), "a", number, []) for number in range(count)]
+    expected: list[object] = [(Everyone(), "a", number, []) for number in range(count)]
     assert read(batch) == read({"messages": batch}) == expected
     assert fits_description(batch)
     assert fits_description({"messages": batch})
