@@ -65,6 +65,7 @@ class Server:
         reuse_port: let several processes listen on the port.
         slow_handler: seconds; a handler or hook that holds the event loop for longer is warned of, once a minute.
             None: no warnings.
+        owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
     Raises:
         ConfigError: an option can't be used.
@@ -100,6 +101,7 @@ class Server:
         compression: bool = False,
         reuse_port: bool = False,
         slow_handler: float | None = 0.1,
+        owns: Collection[str] | None = None,
     ) -> None:
         require_options(
             limits=limits,
@@ -120,7 +122,7 @@ class Server:
         self._events = parts.events
         self._registry = parts.registry
         self._cluster = Node(
-            name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler
+            name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler, owns=owns
         )
         parts.attach(self._cluster)
         self._authentication = Authentication()

@@ -26,6 +26,7 @@ class HttpRequest:
         method: its method.
         upgrade: whether its Connection field asks for another protocol, and the rest of the request allows that.
         secure: whether it came over TLS.
+        body: its content.
     """
 
     target: str
@@ -34,6 +35,7 @@ class HttpRequest:
     method: str = "GET"
     upgrade: bool = False
     secure: bool = False
+    body: bytes = b""
 
     @property
     def wants_websocket(self) -> bool:
