@@ -28,7 +28,8 @@ class HttpRequest:
         secure: whether it came over TLS.
         websocket: whether an ASGI server has found that it asks for a WebSocket. It has checked the fields of the
             opening handshake, and answers them itself.
-        body: its content.
+        body: its content, if the acceptor wants it. Of one larger than ``Limits.max_message``, at least the beginning,
+            of one byte more.
     """
 
     target: str
@@ -181,6 +182,13 @@ class Acceptor(Protocol):
 
     def accept(self, request: HttpRequest) -> Accepted | Response:
         """Grant the upgrade, or answer with plain HTTP. Must not raise."""
+        ...
+
+    def wants_body(self, request: HttpRequest) -> bool:
+        """Return whether to read the body of a request that has one, and is no upgrade, before :meth:`accept`.
+
+        If not, the response leaves at once, and the body is discarded. Must not raise.
+        """
         ...
 
 
