@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -44,7 +44,7 @@ def make_scope(
 async def connect(
     application: AsgiApplication,
     target: str = "/",
-    headers: Iterable[tuple[str, str]] = (),
+    headers: Collection[tuple[str, str]] = (),
     remote: str = "127.0.0.1",
     **fields: object,
 ) -> AsgiClient | Response:
@@ -62,7 +62,9 @@ async def connect(
         Exception: it raised instead.
     """
     scope = make_scope("websocket", target, headers, remote, **fields)
-    offered = [name.strip() for key, value in headers if key.lower() == "sec-websocket-protocol" for name in value.split(",")]
+    offered = [
+        name.strip() for key, value in headers if key.lower() == "sec-websocket-protocol" for name in value.split(",")
+    ]
     client = AsgiClient()
     client.start(application, scope | {"subprotocols": offered})
     return await client.accepted()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 from crosswire.core.formats import Push
 from crosswire.transport.asgi_writer import AsgiWriter, Send
@@ -17,6 +17,7 @@ from crosswire.types import Close, CloseCode
 logger = logging.getLogger("crosswire.transport")
 
 P = ParamSpec("P")
+T = TypeVar("T", str, bytes)
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 """The ``receive`` of an ASGI connection."""
@@ -144,7 +145,7 @@ class AsgiConnection:
                 self._is_receiving = False
             if not self._reading:
                 await self._until_resumed()
-            if self._is_stopped or not self._take(event):
+            if not self._take(event):
                 return
 
     async def _until_resumed(self) -> None:
@@ -163,14 +164,17 @@ class AsgiConnection:
             return False
         if self._close is None:
             text = event.get("text")
-            message = bytes(event["bytes"]) if text is None else text
-            if message_size(message) > self._context.limits.max_message:
-                self.close(CloseCode.TOO_BIG, f"a message of more than {self._context.limits.max_message} bytes")
-            elif text is None:
-                self._guard(self._receiver.binary, message)
+            if text is not None:
+                self._deliver(self._receiver.text, text)
             else:
-                self._guard(self._receiver.text, message)
+                self._deliver(self._receiver.binary, bytes(event["bytes"]))
         return True
+
+    def _deliver(self, receive: Callable[[T], None], message: T) -> None:
+        if message_size(message) > self._context.limits.max_message:
+            self.close(CloseCode.TOO_BIG, f"a message of more than {self._context.limits.max_message} bytes")
+        else:
+            self._guard(receive, message)
 
     def _guard(self, action: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call the receiver; if it fails, close the connection."""

@@ -10,7 +10,7 @@ from crosswire.core.headers import Headers
 from crosswire.transport.asgi_connection import Receive
 from crosswire.transport.asgi_writer import Send
 from crosswire.transport.http_response import BODILESS_STATUSES
-from crosswire.transport.interface import HttpRequest, Response
+from crosswire.transport.interface import Acceptor, HttpRequest, Response
 
 Scope = Mapping[str, Any]
 
@@ -20,7 +20,7 @@ _DENIAL = "websocket.http.response"
 """Name of the extension by which a WebSocket is refused with a response of HTTP."""
 
 
-def make_request(scope: Scope, body: bytes = b"") -> HttpRequest:
+def make_request(scope: Scope) -> HttpRequest:
     """Return the request of a scope. Its path is relative to where the application is mounted."""
     query = scope.get("query_string", b"")
     client = scope.get("client")
@@ -31,7 +31,6 @@ def make_request(scope: Scope, body: bytes = b"") -> HttpRequest:
         scope.get("method", "GET"),
         secure=scope.get("scheme") in ("https", "wss"),
         websocket=scope["type"] == "websocket",
-        body=body,
     )
 
 
@@ -44,25 +43,38 @@ def relative_path(scope: Scope) -> str:
     return path if path.startswith("/") else f"/{path}"
 
 
-async def read_body(receive: Receive, limit: int) -> bytes | None:
-    """Return the body of a request, or None if it is longer than ``limit`` bytes.
+async def answer_http(acceptor: Acceptor, max_body: int, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a plain HTTP request with what an acceptor says.
 
-    Raises:
-        ConnectionError: the client has gone.
+    Args:
+        acceptor: of the server.
+        max_body: bytes; of a longer body only the beginning is read, of one byte more.
+        scope: of the ASGI call, of type ``http``.
+        receive: of the ASGI call.
+        send: of the ASGI call.
     """
-    parts: list[bytes] = []
-    size = 0
-    while True:
+    request = make_request(scope)
+    if acceptor.wants_body(request):
+        body = await _read_body(receive, max_body)
+        if body is None:
+            return
+        request.body = body
+    answer = acceptor.accept(request)
+    assert isinstance(answer, Response), "only a request for a WebSocket is accepted"
+    await send_response(send, answer, with_body=request.method != "HEAD")
+
+
+async def _read_body(receive: Receive, max_size: int) -> bytes | None:
+    """Return the body of a request, or None if the client has gone before it was whole."""
+    body = bytearray()
+    while len(body) <= max_size:
         event = await receive()
         if event["type"] != "http.request":
-            raise ConnectionError("the client has gone before its request was whole")
-        part = event.get("body", b"")
-        size += len(part)
-        if size > limit:
             return None
-        parts.append(part)
+        body += event.get("body", b"")
         if not event.get("more_body", False):
-            return b"".join(parts)
+            break
+    return bytes(body[: max_size + 1])
 
 
 async def send_response(send: Send, response: Response, *, with_body: bool = True) -> None:

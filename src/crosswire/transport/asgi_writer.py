@@ -119,4 +119,4 @@ class AsgiWriter:
 
 @coroutine
 def _finish(job: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-    yield from job  # type: ignore[misc]
+    yield from job

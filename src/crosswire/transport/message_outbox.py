@@ -37,7 +37,17 @@ class MessageOutbox:
         events: callback for a full outbox.
     """
 
-    __slots__ = ("_drain_waiters", "_events", "_flusher", "_free", "_limit", "_paused", "_sealed", "_waiting", "_writer")
+    __slots__ = (
+        "_drain_waiters",
+        "_events",
+        "_flusher",
+        "_free",
+        "_limit",
+        "_paused",
+        "_sealed",
+        "_waiting",
+        "_writer",
+    )
 
     def __init__(self, writer: MessageWriter, flusher: Flusher, limit: int, events: OutboxEvents) -> None:
         self._writer = writer

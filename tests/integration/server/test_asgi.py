@@ -1,4 +1,4 @@
-"""A server whose connections carry messages: no WebSocket frames, no pings."""
+"""A server as an ASGI application, called in memory: its connections carry messages, no WebSocket frames, no pings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 
 from crosswire import Close, Heartbeat, Limits, Server, Socket
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL
+from crosswire.testing import asgi_client
 from crosswire.testing.application import EventClient, connect
-from crosswire.testing.message_transport import MessageClient, MessageListener
+from crosswire.testing.asgi_client import AsgiClient
 from tests.support.aio import wait_until
 
 MSGPACK = {"Sec-WebSocket-Protocol": MSGPACK_SUBPROTOCOL}
@@ -45,9 +46,8 @@ def socket_of(server: Server, user: str) -> Socket:
 async def connect_over_asgi(
     server: Server, user: str = "1", headers: dict[str, str] | None = None
 ) -> AsyncIterator[EventClient]:
-    listener = MessageListener(server.acceptor, server.limits)
-    peer = await listener.connect(f"/?id={user}", (headers or {}).items())
-    assert isinstance(peer, MessageClient), peer
+    peer = await asgi_client.connect(server.asgi, f"/?id={user}", list((headers or {}).items()))
+    assert isinstance(peer, AsgiClient), peer
     client = EventClient(cast(Any, peer))
     try:
         yield client
@@ -85,7 +85,7 @@ async def test_raw_messages_keep_their_kind(server: Server) -> None:
         socket_of(server, "1").send_raw(b"\xff")
         assert [await client.peer.receive(), await client.peer.receive()] == ["text €", b"\xff"]
         client.peer.send_text('{"event":"x"}')
-        assert received == ['{"event":"x"}']
+        await wait_until(lambda: received == ['{"event":"x"}'])
 
 
 async def test_a_heartbeat_is_echoed(server: Server) -> None:
@@ -123,6 +123,8 @@ async def test_a_client_that_does_not_read_is_dropped(server: Server) -> None:
     async with connect(server), connect_over_asgi(server) as client:
         socket = socket_of(server, "1")
         client.peer.pause_reading()
+        socket.send("taken by the ASGI server")
+        await asyncio.sleep(0)
         socket.send("large", "x" * 60_000)
         assert socket.buffered > 60_000
         socket.send("more", "x" * 60_000)
