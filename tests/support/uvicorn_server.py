@@ -15,7 +15,8 @@ from tests.support.aio import wait_until
 @asynccontextmanager
 async def running_uvicorn(application: Any, **options: Any) -> AsyncIterator[int]:
     """Serve an ASGI application while the context is entered; yield the port."""
-    config = uvicorn.Config(application, port=0, log_config=None, **({"lifespan": "off"} | options))
+    settings: dict[str, Any] = {"port": 0, "log_config": None, "lifespan": "off", **options}
+    config = uvicorn.Config(application, **settings)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())
     try:

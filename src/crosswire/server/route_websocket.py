@@ -30,7 +30,7 @@ def call_of(websocket: Any, receive: Any = None, send: Any = None) -> AsgiCall:
         scope = getattr(websocket, "scope", None)
         receive, send = getattr(websocket, "receive", None), getattr(websocket, "send", None)
         is_begun, is_accepted = _progress(websocket)
-    if not (isinstance(scope, Mapping) and callable(receive) and callable(send)):
+    if not (isinstance(scope, Mapping) and all(map(callable, (receive, send)))):
         raise UsageError(f"{type(websocket).__name__} is no WebSocket: {_EXPECTED}")
     if scope.get("type") != "websocket":
         raise UsageError(f"this is no WebSocket, but of the ASGI type {scope.get('type')!r}: {_EXPECTED}")

@@ -94,7 +94,7 @@ class AsgiClient:
         self.headers = Headers()
 
     def start(self, application: AsgiApplication, scope: dict[str, Any]) -> None:
-        """Call the application."""
+        """Call the application, in a task of its own."""
         self.call = asyncio.create_task(self._call(application, scope), name="ASGI call")
 
     async def accepted(self) -> AsgiClient | Response:
@@ -218,12 +218,12 @@ class MessageInbox:
         await self._takes_more.wait()
 
     def pause(self) -> None:
-        """Take nothing more."""
+        """Take nothing more from the application."""
         self._is_paused = True
         self._update()
 
     def resume(self) -> None:
-        """Take messages again."""
+        """Take messages again, as long as few wait."""
         self._is_paused = False
         self._update()
 

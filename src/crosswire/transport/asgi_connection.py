@@ -199,7 +199,7 @@ class AsgiConnection:
             self._timer = asyncio.get_running_loop().call_later(timeout, self._stop)
 
     def _stop(self) -> None:
-        """Let the reader end."""
+        """Let the reader end, even while it receives."""
         if not self._is_stopped:
             self._is_stopped = True
             self._wake_reader()

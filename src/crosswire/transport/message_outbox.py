@@ -62,7 +62,7 @@ class MessageOutbox:
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait."""
+        """Bytes of the messages that wait here."""
         return sum(map(message_size, self._waiting))
 
     async def drained(self, below: int) -> bool:
