@@ -14,7 +14,7 @@ from typing import Any
 
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.docs import console, node
-from tests.integration.docs.blocks import Block, blocks_of
+from tests.integration.docs.blocks import SCRIPT_LANGUAGES, Block, blocks_of
 from tests.integration.docs.calls import CallRecord, compiled
 from tests.integration.docs.formats import CHECKS
 from tests.support.running_program import RunningProgram
@@ -88,7 +88,7 @@ class Page:
             assert code == 0, f"{block.place} ends with {code}:\n{output}"
         elif block.language == "console":
             await self._run_console(block, varying)
-        elif block.language in ("ts", "js"):
+        elif block.language in SCRIPT_LANGUAGES:
             await self.run_script(block)
         else:
             CHECKS[block.language](block.text)
