@@ -16,5 +16,5 @@ class CrosswireConfig(AppConfig):
     verbose_name = "Crosswire"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system check of the settings."""
         register(check_settings)

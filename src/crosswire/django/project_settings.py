@@ -18,7 +18,7 @@ _KEYS = (SERVER, REDIS)
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """What a project's ``CROSSWIRE`` says.
+    """Values of a project's setting ``CROSSWIRE``, checked.
 
     Attributes:
         server: the server that ``runcrosswire`` runs, as ``module:attribute``; None if none is named.

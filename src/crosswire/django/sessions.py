@@ -32,7 +32,7 @@ class ReadOnlySession(SessionBase):
         return self._store.load()
 
     def cycle_key(self) -> None:
-        """Keep the key."""
+        """Keep the key, which the browser knows."""
 
     def flush(self) -> None:
         """Forget what was read, and keep the stored session."""

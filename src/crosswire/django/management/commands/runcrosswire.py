@@ -34,7 +34,7 @@ class Command(BaseCommand):
         add_cluster_options(parser, serves=True)
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Serve until a signal."""
+        """Serve the project until a signal ends it."""
         try:
             target = options["target"] or project_settings().server
             if target is None:
