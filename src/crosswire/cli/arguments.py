@@ -185,6 +185,12 @@ def _serve_options(parser: Parser) -> None:
         help="a Server in a module, or a function that returns one; the module is imported from the current directory "
         "or from Python's path",
     )
+    add_serve_options(parser)
+    parser.set_defaults(run=serve, prepare=None)
+
+
+def add_serve_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a server is run."""
     how = parser.add_argument_group("how")
     how.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: 1)")
     how.add_argument("--host", metavar="ADDRESS", help="to listen on (default: the Server's own)")
@@ -193,7 +199,6 @@ def _serve_options(parser: Parser) -> None:
     how.add_argument(
         "--drain", type=_seconds, default=10.0, metavar="SECONDS", help="to end after a SIGTERM (default: 10)"
     )
-    parser.set_defaults(run=serve)
 
 
 def _nodes_options(parser: Parser) -> None:
