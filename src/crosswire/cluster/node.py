@@ -18,12 +18,12 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
-from crosswire.core.names import require_event, require_name
-from crosswire.core.options import require_node_name, require_timeout
+from crosswire.core.names import require_event, require_name, require_prefix
+from crosswire.core.options import require_limit, require_node_name, require_timeout
 from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
-from crosswire.types import ANYTHING, NodeInfo, Replies, T
+from crosswire.types import ANYTHING, NodeInfo, Replies, RoomList, T
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -72,6 +72,7 @@ class Node:
         self._channels = parts.channels
         self._redis = parts.redis
         self._audiences = parts.audiences
+        self._dispatcher = parts.dispatcher
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
         self.client_channels = parts.lifecycle.client_channels
@@ -347,6 +348,20 @@ class Node:
     def room(self, namespace: str, id: str) -> Room:
         """Return the audience of a room's members, wherever connected."""
         return self._audiences.room(namespace, id)
+
+    async def list_rooms(self, namespace: str | None = None, *, prefix: str = "", limit: int = 1000) -> RoomList:
+        """List the rooms that have members on any server, in order of their namespaces and ids.
+
+        Args:
+            namespace: of the rooms; None for all.
+            prefix: the beginning of the ids of rooms that are listed.
+            limit: number of rooms that are listed, at most 10,000; each server sends no more than these.
+
+        Raises:
+            UsageError, NotConnected: as :meth:`send`.
+        """
+        space = None if namespace is None else require_name(namespace, "a room's namespace")
+        return await self._dispatcher.list_rooms(space, require_prefix(prefix), require_limit(limit))
 
     # Life
 

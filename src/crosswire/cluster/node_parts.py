@@ -12,6 +12,7 @@ from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.lifecycle import NodeLifecycle
+from crosswire.cluster.lists import offer_lists
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
@@ -40,6 +41,7 @@ class NodeParts:
         channels: the application's own channels.
         redis: control of the Redis in use.
         lifecycle: starts and stops the node.
+        dispatcher: carries out what concerns all nodes.
         audiences: users and rooms, wherever they are connected.
     """
 
@@ -67,8 +69,10 @@ class NodeParts:
         self.lifecycle = NodeLifecycle(
             name, bus, self._connect, self._responders, handlers, self._background, self.channels, self.hooks
         )
-        self.audiences = Audiences(ClusterDispatcher(clients, self.lifecycle.connection))
+        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection)
+        self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
+        offer_lists(services, clients)
         self.redis.offer(services)
 
     def _connect(self, name: str, bus: Bus) -> ClusterConnection:

@@ -30,6 +30,7 @@ from crosswire.server.options import (
     require_tls,
 )
 from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
+from crosswire.server.publish import publish_endpoint
 from crosswire.server.server_parts import ServerParts
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
@@ -65,6 +66,8 @@ class Server:
         reuse_port: let several processes listen on the port.
         slow_handler: seconds; a handler or hook that holds the event loop for longer is warned of, once a minute.
             None: no warnings.
+        publish_key: opens ``POST /publish``, by which other programs send events over HTTP, to those that have this
+            key; several for their rotation. None: closed.
         owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
     Raises:
@@ -101,6 +104,7 @@ class Server:
         compression: bool = False,
         reuse_port: bool = False,
         slow_handler: float | None = 0.1,
+        publish_key: str | Collection[str] | None = None,
         owns: Collection[str] | None = None,
     ) -> None:
         require_options(
@@ -126,7 +130,7 @@ class Server:
         )
         parts.attach(self._cluster)
         self._authentication = Authentication()
-        self._routes = PlainRoutes()
+        self._routes = PlainRoutes(publish_endpoint(publish_key, self._cluster, limits))
         self._acceptor = Upgrades(
             self._routes, self._authentication, terms, parts.sessions, parts.open_session, parts.failures, watch
         )
