@@ -37,7 +37,7 @@ def test_code_blocks_of_python_compile(page: str) -> None:
 
 def test_both_readmes_have_the_same_code_and_the_same_links() -> None:
     english, chinese = "README.md", "README.zh-CN.md"
-    for language in ("python", "ts"):
+    for language in ("python", "ts", "sh not-run"):
         without_comments = [
             [re.sub(r" +#.*", "", block) for block in blocks(page, language)] for page in (english, chinese)
         ]
