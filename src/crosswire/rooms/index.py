@@ -121,6 +121,11 @@ class RoomIndex(Generic[MemberT]):
         """Return the rooms of a connection: namespace -> ids; the index's own mapping, which must not be kept."""
         return self._rooms_of.get(member, {})
 
+    @property
+    def number(self) -> int:
+        """Number of rooms that have members."""
+        return sum(map(len, self._rooms.values()))
+
     # RoomQueries
 
     def members(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> set[str]:
