@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from heapq import nsmallest
 from typing import Any
 
 from crosswire.cluster.dialect import Deliver
@@ -21,7 +22,7 @@ from crosswire.server.registry import Registry
 from crosswire.server.sent_messages import SentMessages
 from crosswire.server.socket import Socket
 from crosswire.server.subscriptions import Subscriptions
-from crosswire.types import Replies, Roster, Tally
+from crosswire.types import Locations, Replies, RoomInfo, RoomList, Roster, Tally
 
 
 class LocalDelivery:
@@ -154,6 +155,22 @@ class LocalDelivery:
 
     async def members(self, room: ToRoom) -> Roster:
         return Roster(frozenset(self._rooms.members(room.namespace, room.id)))
+
+    async def locate(self, target: Target, prefix: str, limit: int) -> Locations:
+        counts: dict[str, int] = {}
+        for client in self._recipients(target):
+            if client.user.startswith(prefix):
+                counts[client.user] = counts.get(client.user, 0) + 1
+        name = self._name()
+        listed = {user: {name: counts[user]} for user in nsmallest(limit, counts)}
+        exact = len(listed) == len(counts) or not self.users_may_be_elsewhere
+        return Locations(listed, len(counts), exact)
+
+    async def list_rooms(self, namespace: str | None, prefix: str, limit: int) -> RoomList:
+        sizes = list(self._rooms.sizes(namespace, prefix))
+        name = self._name()
+        listed = tuple(RoomInfo(space, id_, {name: users}) for space, id_, users in nsmallest(limit, sizes))
+        return RoomList(listed, len(sizes), len(listed) == len(sizes))
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         joined: list[ConnectedClient[Socket]] = []

@@ -32,6 +32,7 @@ from crosswire.server.options import (
     require_tls,
 )
 from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
+from crosswire.server.publish import publish_endpoint
 from crosswire.server.server_parts import ServerParts
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
@@ -69,6 +70,9 @@ class Server:
             ``crosswire[prometheus]``.
         slow_handler: seconds; a handler or hook that holds the event loop for longer is warned of, once a minute.
             None: no warnings.
+        publish_key: opens ``POST /publish``, by which other programs send events over HTTP, to those that have this
+            key; several for their rotation. None: closed.
+        owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
     Raises:
         ConfigError: an option can't be used.
@@ -105,6 +109,8 @@ class Server:
         reuse_port: bool = False,
         metrics: bool = False,
         slow_handler: float | None = 0.1,
+        publish_key: str | Collection[str] | None = None,
+        owns: Collection[str] | None = None,
     ) -> None:
         require_options(
             limits=limits,
@@ -127,11 +133,11 @@ class Server:
         self._events = parts.events
         self._registry = parts.registry
         self._cluster = Node(
-            name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler
+            name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler, owns=owns
         )
         parts.attach(self._cluster)
         self._authentication = Authentication()
-        self._routes = PlainRoutes()
+        self._routes = PlainRoutes(publish_endpoint(publish_key, self._cluster, limits))
         self._acceptor = Upgrades(
             self._routes, self._authentication, terms, parts.sessions, parts.open_session, parts.failures, watch
         )
