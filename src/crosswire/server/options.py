@@ -24,7 +24,13 @@ _TLS_EXAMPLE = "context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH); c
 
 
 def require_options(
-    *, limits: object, heartbeat: object, duplicates: object, compression: object, proxy_protocol: object
+    *,
+    limits: object,
+    heartbeat: object,
+    duplicates: object,
+    compression: object,
+    proxy_protocol: object,
+    metrics: object = False,
 ) -> None:
     """Check the options that need no conversion.
 
@@ -36,6 +42,7 @@ def require_options(
     require_one_of("duplicates", duplicates, get_args(Duplicates))
     require_bool("compression", compression)
     require_bool("proxy_protocol", proxy_protocol)
+    require_bool("metrics", metrics)
 
 
 def require_tls(tls: object) -> None:

@@ -181,7 +181,8 @@ class Upgrades:
         self._failures.warnings.warn("no upgrade", text, handshake.remote, answer.status)
 
     def _warn_refused(self, handshake: Handshake, refusal: Response) -> None:
-        """Warn of a refusal: a browser does not tell its page the reason."""
+        """Count and warn of a refusal: a browser does not tell its page the reason."""
+        self._failures.losses.refused(refusal.status)
         origin = handshake.headers.get("origin", "")
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))
