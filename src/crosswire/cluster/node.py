@@ -12,17 +12,19 @@ from crosswire.cluster.gather_request import gather_request, names_of
 from crosswire.cluster.hooks import HandlerT
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.node_parts import NodeParts
+from crosswire.cluster.owners import OwnerHandler
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
-from crosswire.core.names import require_event, require_name
-from crosswire.core.options import require_node_name, require_timeout
+from crosswire.core.metric_families import Families, with_label
+from crosswire.core.names import require_event, require_name, require_prefix
+from crosswire.core.options import require_limit, require_node_name, require_timeout
 from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
-from crosswire.types import ANYTHING, NodeInfo, Replies, T
+from crosswire.types import ANYTHING, NodeInfo, Replies, RoomList, T
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -38,6 +40,7 @@ class Node:
         bus: another bus than Redis, such as a :class:`MemoryBus`.
         clients: the clients that are connected to this node; for a server.
         slow_handler: seconds; a handler or hook that holds the event loop for longer is logged; None logs none.
+        owns: namespaces whose rooms this node may own, see :meth:`owner`; None for all, ``()`` for none.
 
     Raises:
         ConfigError: an option can't be used.
@@ -62,13 +65,15 @@ class Node:
         bus: Bus | None = None,
         clients: Clients | None = None,
         slow_handler: float | None = 0.1,
+        owns: Collection[str] | None = None,
     ) -> None:
-        parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler)
+        self._parts = parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler, owns)
         self._events = parts.events
         self._hooks = parts.hooks
         self._channels = parts.channels
         self._redis = parts.redis
         self._audiences = parts.audiences
+        self._dispatcher = parts.dispatcher
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
         self.client_channels = parts.lifecycle.client_channels
@@ -268,6 +273,34 @@ class Node:
         """The living members by name, including this node."""
         return self._connection().members.nodes
 
+    def owner(self, namespace: str, id: str) -> str:
+        """Return the name of the node that owns a room: any two words; nobody needs to be in it.
+
+        The owner is chosen among the living members by rendezvous hashing. All nodes that know the same members choose
+        the same owner, and when a node joins or leaves, only the rooms move that it gets or had. For a moment after
+        that, two nodes may name different owners.
+
+        Raises:
+            NoOwner: no living member may own it, as ``owns`` says.
+            UsageError, NotConnected: as :meth:`send`.
+        """
+        return self._connection().owners.owner(namespace, id)
+
+    def watch_owner(self, namespace: str, id: str, handler: OwnerHandler) -> None:
+        """Call a handler with an :class:`OwnerChange` each time a room gets another owner, until this node is stopped.
+
+        Changes that come while an asynchronous handler of the room is at work are told as one when it has ended.
+
+        Raises:
+            UsageError, ConfigError: as :meth:`on`.
+            NotConnected: the node has not been started.
+        """
+        self._connection().owners.watch(namespace, id, handler)
+
+    def unwatch_owner(self, namespace: str, id: str, handler: OwnerHandler | None = None) -> None:
+        """Stop calling a handler, or all handlers, when a room gets another owner."""
+        self._connection().owners.unwatch(namespace, id, handler)
+
     @property
     def redis(self) -> RedisControl:
         """Status of the Redis in use, and methods to add and remove one.
@@ -316,6 +349,20 @@ class Node:
     def room(self, namespace: str, id: str) -> Room:
         """Return the audience of a room's members, wherever connected."""
         return self._audiences.room(namespace, id)
+
+    async def list_rooms(self, namespace: str | None = None, *, prefix: str = "", limit: int = 1000) -> RoomList:
+        """List the rooms that have members on any server, in order of their namespaces and ids.
+
+        Args:
+            namespace: of the rooms; None for all.
+            prefix: the beginning of the ids of rooms that are listed.
+            limit: number of rooms that are listed, at most 10,000; each server sends no more than these.
+
+        Raises:
+            UsageError, NotConnected: as :meth:`send`.
+        """
+        space = None if namespace is None else require_name(namespace, "a room's namespace")
+        return await self._dispatcher.list_rooms(space, require_prefix(prefix), require_limit(limit))
 
     # Life
 
@@ -373,6 +420,11 @@ class Node:
     def incompatible_nodes(self) -> dict[str, str]:
         """The dialects of the living members that do not understand this node's messages, by name."""
         return self._connection().members.incompatible
+
+    def measure(self) -> Families:
+        """Count from now on; return the function that returns the metrics; raise ConfigError if the node runs."""
+        metrics = self._parts.measure()
+        return lambda: with_label(metrics.families(), "node", self.name)
 
     async def wait_for_members(self) -> None:
         """Wait until all members are known, also members that were slow to answer when this node joined.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 
 from crosswire.cluster.bus_options import compat_options
 from crosswire.cluster.clients import Clients, NoClients
@@ -11,6 +12,8 @@ from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.lifecycle import NodeLifecycle
+from crosswire.cluster.lists import offer_lists
+from crosswire.cluster.node_metrics import NodeMetrics
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
@@ -18,6 +21,7 @@ from crosswire.cluster.responders import Responders
 from crosswire.core.audience import Audiences
 from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
+from crosswire.core.ownership import require_owns
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.slow_handlers import slow_handler_watch
 
@@ -30,6 +34,7 @@ class NodeParts:
         bus: carries the node's messages; None for a node that is alone.
         clients: the clients of the node; None for a node that is no server.
         slow_handler: seconds after which a handler that holds the event loop is logged; None to log none.
+        owns: the namespaces whose rooms the node may own; None for all.
 
     Attributes:
         events: the handlers of nodes' events.
@@ -37,13 +42,22 @@ class NodeParts:
         channels: the application's own channels.
         redis: control of the Redis in use.
         lifecycle: starts and stops the node.
+        dispatcher: carries out what concerns all nodes.
         audiences: users and rooms, wherever they are connected.
     """
 
-    def __init__(self, name: str | None, bus: Bus | None, clients: Clients | None, slow_handler: float | None) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        bus: Bus | None,
+        clients: Clients | None,
+        slow_handler: float | None,
+        owns: Collection[str] | None,
+    ) -> None:
         name = f"node-{secrets.token_hex(4)}" if name is None else require_node_name(name)
         handlers = BackgroundTasks(slow_handler_watch(slow_handler))
         self._background = BackgroundTasks()
+        self._owns = require_owns(owns)
         self._clients = clients = NoClients() if clients is None else clients
         self.events = EventListeners(sender=str)
         services = EventListeners(sender=str)
@@ -56,9 +70,23 @@ class NodeParts:
         self.lifecycle = NodeLifecycle(
             name, bus, self._connect, self._responders, handlers, self._background, self.channels, self.hooks
         )
-        self.audiences = Audiences(ClusterDispatcher(clients, self.lifecycle.connection))
+        self._metrics: NodeMetrics | None = None
+        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection)
+        self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
+        offer_lists(services, clients)
         self.redis.offer(services)
+
+    def measure(self) -> NodeMetrics:
+        """Count from now on, and return the counts.
+
+        Raises:
+            ConfigError: the node runs already.
+        """
+        if self._metrics is None:
+            self.lifecycle.require_stopped("its metrics")
+            self._metrics = NodeMetrics(self.lifecycle.connection_for_any_thread)
+        return self._metrics
 
     def _connect(self, name: str, bus: Bus) -> ClusterConnection:
         return ClusterConnection(
@@ -70,4 +98,5 @@ class NodeParts:
             self._background,
             compat=compat_options(bus),
             holds_events=bool(self.hooks.on_start),
+            owns=self._owns,
         )

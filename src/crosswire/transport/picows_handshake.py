@@ -40,7 +40,7 @@ class HandshakeProtocol(asyncio.Protocol):
         proxy_header: header that a proxy sent in front, or None.
     """
 
-    __slots__ = ("_acceptor", "_context", "_handshakes", "_head", "_proxy_header", "_transport")
+    __slots__ = ("_acceptor", "_context", "_handshakes", "_head", "_proxy_header", "_request", "_transport")
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class HandshakeProtocol(asyncio.Protocol):
         self._context = context
         self._handshakes = handshakes
         self._head: RequestHead | None = None
+        self._request: HttpRequest | None = None  # the request whose body is read
         self._transport: asyncio.Transport
 
     # asyncio.Protocol
@@ -70,15 +71,11 @@ class HandshakeProtocol(asyncio.Protocol):
         if head is None:
             return
         try:
-            complete = head.feed(data)
+            self._receive(head, data)
         except BadRequestHead as bad:
             kind = f"HTTP {bad.status}"
             self._context.request_warnings.warn(kind, "a request was refused with HTTP %d: %s", bad.status, bad.reason)
             self._respond(Response(bad.status, bad.reason.encode()), last=False)
-            return
-        if complete:
-            self._head = None
-            self._decide(head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the handshake from the pending ones."""
@@ -95,15 +92,36 @@ class HandshakeProtocol(asyncio.Protocol):
 
     # The response or the upgrade
 
-    def _decide(self, head: RequestHead) -> None:
+    def _receive(self, head: RequestHead, data: bytes) -> None:
+        if self._request is not None:
+            self._receive_body(head, self._request, complete=head.feed_body(data))
+        elif head.feed(data):
+            request = self._make_request(head)
+            if head.upgrade or not head.announces_body or not self._acceptor.wants_body(request):
+                self._decide(head, request)
+            else:
+                self._request = request
+                self._receive_body(head, request, complete=head.begin_body())
+
+    def _make_request(self, head: RequestHead) -> HttpRequest:
         said = self._proxy_header
         remote = self._peer() if said is None or said.remote is None else said.remote
         secure = self._context.secure or (said is not None and said.tls)
-        request = HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)
+        return HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)
+
+    def _receive_body(self, head: RequestHead, request: HttpRequest, *, complete: bool) -> None:
+        if complete:
+            request.body = bytes(head.body)
+            self._decide(head, request)
+        elif head.awaits_continue:
+            self._transport.write(_CONTINUE)
+
+    def _decide(self, head: RequestHead, request: HttpRequest) -> None:
         decision = self._acceptor.accept(request)
         if isinstance(decision, Response):
             self._respond(decision, with_body=head.method != "HEAD", last=head.whole and not head.rest)
         else:
+            self._head = None
             self._upgrade(decision, head)
 
     def _peer(self) -> str:
@@ -162,6 +180,8 @@ class _DetachedProtocol(asyncio.Protocol):
 
 
 _DETACHED = _DetachedProtocol()
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _REQUEST = (
     b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
