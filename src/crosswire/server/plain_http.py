@@ -46,6 +46,10 @@ class PlainRoutes:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
         self._by_path[path] = listener
 
+    def serves(self, path: str) -> bool:
+        """Return whether there is a page on a path."""
+        return path in self._by_path or path == "/healthz"
+
     def answer(self, request: Handshake, method: str = "GET", *, draining: bool) -> Response:
         """Answer a request without an upgrade. HEAD gets the answer of GET; the transport leaves out its body."""
         if method == "OPTIONS":
