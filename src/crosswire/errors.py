@@ -8,6 +8,9 @@
   * :exc:`NotConnected`: there is no open connection to send through.
   * :exc:`CallTimeout`: nobody answered in time.
   * :exc:`NodeGone`: the node that was called is not alive, or died before it answered.
+
+    * :exc:`NoOwner`: no living node may own the room.
+
   * :exc:`BusUnavailable`: other nodes can't be reached over the bus, or it refuses what this node has to do.
   * :exc:`EventError`: the peer answered with a refusal; raise it to refuse.
 
@@ -31,6 +34,7 @@ __all__ = [
     "EventError",
     "InvalidMessage",
     "InvalidPayload",
+    "NoOwner",
     "NodeGone",
     "NotConnected",
     "ProtocolFailure",
@@ -194,6 +198,20 @@ class NodeGone(CrosswireError, ConnectionError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no living node {name!r}; see `nodes` for the living ones")
         self.name = name
+
+
+class NoOwner(NodeGone):
+    """No living node may own the room, as the option ``owns`` of all of them says.
+
+    Args:
+        namespace: of the room.
+    """
+
+    code = "NO_OWNER"
+
+    def __init__(self, namespace: str) -> None:
+        CrosswireError.__init__(self, f"no living node may own rooms of {namespace!r}: see the option owns= of nodes")
+        self.name = ""
 
 
 class BusUnavailable(CrosswireError, ConnectionError):

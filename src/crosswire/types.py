@@ -15,6 +15,7 @@ __all__ = [
     "GapInfo",
     "LinkStatus",
     "NodeInfo",
+    "OwnerChange",
     "Replies",
     "Reply",
     "Roster",
@@ -182,6 +183,22 @@ class NodeInfo(NamedTuple):
     incarnation: str
     since: float
     connections: int = 0
+
+
+class OwnerChange(NamedTuple):
+    """A room that has another owner than before, as one node sees it.
+
+    Attributes:
+        namespace: of the room.
+        id: of the room.
+        owner: name of the node that owns it now; None if no living node may.
+        previous: name of the node that owned it before; None if there was none.
+    """
+
+    namespace: str
+    id: str
+    owner: str | None
+    previous: str | None
 
 
 class LinkStatus(NamedTuple):

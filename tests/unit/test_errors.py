@@ -12,6 +12,7 @@ from crosswire.errors import (
     InvalidMessage,
     InvalidPayload,
     NodeGone,
+    NoOwner,
     NotConnected,
     ProtocolFailure,
     Refused,
@@ -23,7 +24,7 @@ from crosswire.types import Close
 
 def test_all_errors_have_one_base_class() -> None:
     classes = [getattr(errors, name) for name in errors.__all__]
-    assert len(classes) == 13
+    assert len(classes) == 14
     assert all(issubclass(each, CrosswireError) for each in classes)
 
 
@@ -38,6 +39,7 @@ def test_all_errors_have_one_base_class() -> None:
         (Refused(4011), 4011),
         (CallTimeout(), "CALLBACK_TIMEOUT"),
         (NodeGone("b"), "NODE_GONE"),
+        (NoOwner("game"), "NO_OWNER"),
         (BusUnavailable(), "BUS_UNAVAILABLE"),
         (EventError("full"), "full"),
         (InvalidPayload("no int"), "INVALID_PAYLOAD"),

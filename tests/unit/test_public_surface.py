@@ -46,9 +46,9 @@ def test_public_names_are_in_order_and_once() -> None:
         *("Server", "Node", "Client", "Socket", "Handshake", "Audience", "Room", "Response"),
         *("Redis", "RedisControl", "Compat", "MemoryBus", "ReplyStream"),
         *("Refused", "Reject", "EventError", "InvalidPayload", "NotConnected", "CallTimeout", "ConfigError"),
-        *("NodeGone", "BusUnavailable"),
+        *("NodeGone", "NoOwner", "BusUnavailable"),
         *("Limits", "Heartbeat", "Replies", "Reply", "Tally", "Roster", "Close"),
-        *("NodeInfo", "LinkStatus", "GapInfo", "SubscriptionFailure"),
+        *("NodeInfo", "LinkStatus", "GapInfo", "OwnerChange", "SubscriptionFailure"),
     ],
 )
 def test_the_names_of_the_design_are_public(name: str) -> None:

@@ -99,7 +99,7 @@ def _require_running(redis: Redis) -> None:
 @asynccontextmanager
 async def _joined(redis: Redis) -> AsyncIterator[Node]:
     """Join the cluster as a node while a context lasts. At its end, all messages have been sent."""
-    async with Node(f"cli-{secrets.token_hex(4)}", redis=redis) as node:
+    async with Node(f"cli-{secrets.token_hex(4)}", redis=redis, owns=()) as node:
         status = node.redis.status()
         if not any(each.healthy for each in status):
             reasons = "; ".join(f"{each.url}: {each.last_error or 'no answer'}" for each in status)

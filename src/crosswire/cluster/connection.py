@@ -16,6 +16,7 @@ from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.original import OriginalDialect
+from crosswire.cluster.owners import Owners
 from crosswire.cluster.requester import Requester
 from crosswire.cluster.requests import PendingRequests
 from crosswire.cluster.responders import Responders
@@ -41,6 +42,7 @@ class ClusterConnection:
         compat: the options of the original's servers in the cluster; None if there are none.
         holds_events: whether the application's events are held until :meth:`release_events`. If not, they are held
             only until the name is known to be this node's.
+        owns: the namespaces whose rooms this node may own; None for all.
 
     Attributes:
         port: the node's end of the bus.
@@ -48,6 +50,7 @@ class ClusterConnection:
         compat: the original's dialect; None if there are no original servers.
         dialect: the dialect of messages for clients and of the application's events: the native one or the original's.
         members: the living nodes.
+        owners: of the rooms.
         requester: sends the node's events and requests.
         client_channels: the channels of the node's clients.
         alone: whether there can be no other nodes.
@@ -65,6 +68,7 @@ class ClusterConnection:
         *,
         compat: Compat | None = None,
         holds_events: bool = False,
+        owns: tuple[str, ...] | None = None,
     ) -> None:
         self.name = name
         self.incarnation = secrets.token_hex(8)
@@ -86,7 +90,8 @@ class ClusterConnection:
             self.dialect = self.compat = OriginalDialect(self.port, compat, name)
         clock = HybridClock(lambda: time.time_ns() // 1000)
         own = NodeInfo(name, self.incarnation, time.time())
-        self.members = Members(own, self.native, self.port, clients, self, clock, self.dialect.label)
+        self.members = Members(own, self.native, self.port, clients, self, clock, self.dialect.label, owns)
+        self.owners = Owners(self.members, hooks, tasks)
         self.client_channels = ClientChannels(self.native, self.dialect, self.port, clock, self.incarnation)
         self.requester = Requester(
             name, self.port, self.native, self.dialect, self.members, self._requests, responders.application
@@ -140,6 +145,7 @@ class ClusterConnection:
     async def leave(self) -> None:
         """Leave the cluster, and disconnect from the bus."""
         self._requests.end_all()
+        self.owners.unwatch_all()
         self.native.flush()
         self.members.announce_leave()
         await self.port.stop()
@@ -175,12 +181,14 @@ class ClusterConnection:
 
     def joined(self, info: NodeInfo) -> None:
         """Run the application's hook ``on_join``, and send the new node the list of the Redis that were added."""
+        self.owners.members_changed()
         self._hooks.fire_join(info)
         self._hooks.on_newcomer(info.name)
 
     def left(self, info: NodeInfo, reason: str) -> None:
         """Fail the requests that wait for the node's answers, and run the hook ``on_leave``."""
         self._requests.gone(info.name)
+        self.owners.members_changed()
         self._hooks.fire_leave(info, reason)
 
     def replaced(self) -> None:

@@ -15,7 +15,7 @@ from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
-from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
+from crosswire.types import GapInfo, LinkStatus, NodeInfo, OwnerChange, SubscriptionFailure
 
 HandlerT = TypeVar("HandlerT", bound=Callable[[str, Any], Answer] | Callable[[str], Answer] | Callable[[], Answer])
 """A handler of nodes' events."""
@@ -103,6 +103,10 @@ class NodeHooks:
     def fire_subscription_error(self, failure: SubscriptionFailure) -> None:
         """Fire ``on_subscription_error`` with a channel that can't be subscribed to."""
         self._fire(self.on_subscription_error, failure)
+
+    def fire_owner_change(self, hook: Hook[[OwnerChange]], change: OwnerChange) -> asyncio.Task[None] | None:
+        """Fire the hook of a room that has another owner; return the task of its asynchronous handlers, if any."""
+        return self._fire(hook, change)
 
     def _fire_in_turn(self, name: str, hook: AnyHook, *arguments: object) -> None:
         """Fire a hook when the hooks that were fired for the same node have ended."""

@@ -16,6 +16,7 @@ from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Beat, Goodbye, NameTaken
 from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, BeatResult, Member, Membership
+from crosswire.core.ownership import may_own
 from crosswire.errors import ConfigError
 from crosswire.types import NodeInfo
 
@@ -73,6 +74,7 @@ class Members:
         events: callbacks for nodes that join and leave.
         clock: makes this node's stamps, and reads the stamps of other nodes.
         dialect: the label of the dialect of this node's messages for clients and of its events.
+        owns: the namespaces whose rooms this node may own; None for all.
         holder_timeout: seconds to wait for an answer of the node that has this node's name.
         welcome_timeout: seconds to wait for the members' beats when this node joins.
 
@@ -90,6 +92,7 @@ class Members:
         events: MembershipEvents,
         clock: HybridClock,
         dialect: str,
+        owns: tuple[str, ...] | None = None,
         *,
         holder_timeout: float = HOLDER_TIMEOUT,
         welcome_timeout: float = WELCOME_TIMEOUT,
@@ -101,6 +104,7 @@ class Members:
         self._events = events
         self._clock = clock
         self._dialect = dialect
+        self._owns = owns
         self._holder_timeout = holder_timeout
         self._welcome_timeout = welcome_timeout
         self._warned: set[str] = set()
@@ -125,6 +129,13 @@ class Members:
     def names(self) -> set[str]:
         """The names of the other living members."""
         return {each.beat.name for each in self._members}
+
+    def may_own(self, namespace: str) -> list[str]:
+        """Return the names of the living members, with this node, that may own rooms of a namespace."""
+        names = [each.beat.name for each in self._members if may_own(each.beat.owns, namespace)]
+        if may_own(self._owns, namespace):
+            names.append(self._own.name)
+        return names
 
     @property
     def servers(self) -> set[str]:
@@ -249,6 +260,7 @@ class Members:
             self._port.paths,
             asks,
             self._dialect,
+            self._owns,
         )
 
     def _check_silence(self, now: float) -> None:

@@ -12,6 +12,7 @@ from crosswire.cluster.gather_request import gather_request, names_of
 from crosswire.cluster.hooks import HandlerT
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.node_parts import NodeParts
+from crosswire.cluster.owners import OwnerHandler
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.streams import ReplyStream
@@ -38,6 +39,7 @@ class Node:
         bus: another bus than Redis, such as a :class:`MemoryBus`.
         clients: the clients that are connected to this node; for a server.
         slow_handler: seconds; a handler or hook that holds the event loop for longer is logged; None logs none.
+        owns: namespaces whose rooms this node may own, see :meth:`owner`; None for all, ``()`` for none.
 
     Raises:
         ConfigError: an option can't be used.
@@ -62,8 +64,9 @@ class Node:
         bus: Bus | None = None,
         clients: Clients | None = None,
         slow_handler: float | None = 0.1,
+        owns: Collection[str] | None = None,
     ) -> None:
-        parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler)
+        parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler, owns)
         self._events = parts.events
         self._hooks = parts.hooks
         self._channels = parts.channels
@@ -267,6 +270,34 @@ class Node:
     def nodes(self) -> dict[str, NodeInfo]:
         """The living members by name, including this node."""
         return self._connection().members.nodes
+
+    def owner(self, namespace: str, id: str) -> str:
+        """Return the name of the node that owns a room: any two words; nobody needs to be in it.
+
+        The owner is chosen among the living members by rendezvous hashing. All nodes that know the same members choose
+        the same owner, and when a node joins or leaves, only the rooms move that it gets or had. For a moment after
+        that, two nodes may name different owners.
+
+        Raises:
+            NoOwner: no living member may own it, as ``owns`` says.
+            UsageError, NotConnected: as :meth:`send`.
+        """
+        return self._connection().owners.owner(namespace, id)
+
+    def watch_owner(self, namespace: str, id: str, handler: OwnerHandler) -> None:
+        """Call a handler with an :class:`OwnerChange` each time a room gets another owner, until this node is stopped.
+
+        Changes that come while an asynchronous handler of the room is at work are told as one when it has ended.
+
+        Raises:
+            UsageError, ConfigError: as :meth:`on`.
+            NotConnected: the node has not been started.
+        """
+        self._connection().owners.watch(namespace, id, handler)
+
+    def unwatch_owner(self, namespace: str, id: str, handler: OwnerHandler | None = None) -> None:
+        """Stop calling a handler, or all handlers, when a room gets another owner."""
+        self._connection().owners.unwatch(namespace, id, handler)
 
     @property
     def redis(self) -> RedisControl:

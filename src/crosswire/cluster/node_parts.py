@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 
 from crosswire.cluster.bus_options import compat_options
 from crosswire.cluster.clients import Clients, NoClients
@@ -18,6 +19,7 @@ from crosswire.cluster.responders import Responders
 from crosswire.core.audience import Audiences
 from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
+from crosswire.core.ownership import require_owns
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.slow_handlers import slow_handler_watch
 
@@ -30,6 +32,7 @@ class NodeParts:
         bus: carries the node's messages; None for a node that is alone.
         clients: the clients of the node; None for a node that is no server.
         slow_handler: seconds after which a handler that holds the event loop is logged; None to log none.
+        owns: the namespaces whose rooms the node may own; None for all.
 
     Attributes:
         events: the handlers of nodes' events.
@@ -40,10 +43,18 @@ class NodeParts:
         audiences: users and rooms, wherever they are connected.
     """
 
-    def __init__(self, name: str | None, bus: Bus | None, clients: Clients | None, slow_handler: float | None) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        bus: Bus | None,
+        clients: Clients | None,
+        slow_handler: float | None,
+        owns: Collection[str] | None,
+    ) -> None:
         name = f"node-{secrets.token_hex(4)}" if name is None else require_node_name(name)
         handlers = BackgroundTasks(slow_handler_watch(slow_handler))
         self._background = BackgroundTasks()
+        self._owns = require_owns(owns)
         self._clients = clients = NoClients() if clients is None else clients
         self.events = EventListeners(sender=str)
         services = EventListeners(sender=str)
@@ -70,4 +81,5 @@ class NodeParts:
             self._background,
             compat=compat_options(bus),
             holds_events=bool(self.hooks.on_start),
+            owns=self._owns,
         )

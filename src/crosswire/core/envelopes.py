@@ -129,6 +129,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
         paths: over which it receives, such as the Redis that it listens on.
         asks: whether nodes that receive it are to answer with a beat of their own, to this incarnation.
         dialect: in which it carries the messages of applications.
+        owns: the namespaces whose rooms it may own; None for all.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     paths: tuple[str, ...] = ()
     asks: bool = False
     dialect: str = "native"
+    owns: tuple[str, ...] | None = None
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):

@@ -71,6 +71,7 @@ class Server:
             outside of ``path`` too. Its lifespan is run with the server. Needs ``crosswire[http]``.
         slow_handler: seconds; a handler or hook that holds the event loop for longer is warned of, once a minute.
             None: no warnings.
+        owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
     Raises:
         ConfigError: an option can't be used.
@@ -108,6 +109,7 @@ class Server:
         reuse_port: bool = False,
         app: AsgiApplication | None = None,
         slow_handler: float | None = 0.1,
+        owns: Collection[str] | None = None,
     ) -> None:
         require_options(
             limits=limits,
@@ -133,7 +135,7 @@ class Server:
         self._events = parts.events
         self._registry = parts.registry
         self._cluster = Node(
-            name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler
+            name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler, owns=owns
         )
         parts.attach(self._cluster)
         self._authentication = Authentication()

@@ -1,0 +1,10 @@
+"""The blocks that are not run, each with the reason."""
+
+from __future__ import annotations
+
+REASONS = {
+    ("README.md", "Two commands"): "`make test` would run these tests again; the demo has its own, test_demo.py",
+    ("docs/from-the-original.md", "A server, before and after"): "the original's code, to compare",
+    ("docs/from-the-original.md", "Client by client"): "the original's code, to compare",
+}
+"""By page and section."""

@@ -1,0 +1,76 @@
+"""docs/guide.md: one server, and clients that make it do what the page says."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import httpx
+
+from crosswire import Server, Socket
+from crosswire.testing import connect
+from tests.integration.docs.page import Page, started
+from tests.integration.docs.proxy import tls_proxy
+
+
+class _Users:
+    """The application's users, by their token."""
+
+    async def find_by_token(self, token: str | None) -> SimpleNamespace | None:
+        return SimpleNamespace(id=token.removeprefix("token-of-")) if token else None
+
+
+async def run(page: Page) -> None:
+    page.names |= {"asyncio": asyncio, "users": _Users()}
+    await page.run("Events and calls", "Who is it: authenticate")
+    server: Server = page["server"]
+    async with (
+        connect(server, "/?token=token-of-3") as three,
+        connect(server, "/?token=token-of-10") as ten,
+        connect(server, "/?token=token-of-13") as thirteen,
+    ):
+        assert await three.call("joinRoom", {"room_id": "1000"}) == {"members": 1}
+        assert await ten.call("joinRoom", {"room_id": "1000"}) == {"members": 2}
+        async with connect(server) as nobody:
+            assert (await nobody.closed()).code == 4011
+        await page.run("Sending to many")
+        for client, texts in ((three, ["hello you two"]), (ten, ["hello you two"]), (thirteen, ["hello 13"])):
+            assert (await client.receive("news")).data == {"text": "hi"}
+            assert [(await client.receive("say")).data["msg"] for _ in texts] == texts
+        assert (await ten.receive("roomSay")).data == {"msg": "hello room"}
+        await page.run("When, and from which thread")
+        assert (await thirteen.receive("news")).data == {"text": "hi"}
+        await page.run("To a client that reads slowly")
+        thirteen.send("snapshot")
+        for number in range(190):
+            assert (await thirteen.receive("part")).data["number"] == number
+        await thirteen.receive("whole")
+    await page.run("Pages and health checks")
+    async with started(server), httpx.AsyncClient() as http:
+        assert (await http.get("http://127.0.0.1:9000/metrics")).text == "connections 0\n"
+    await page.run("Behind a proxy")
+    async with started(page["server"]):
+        pass
+    await _run_client(page, server)
+    await _run_tests(page)
+
+
+async def _run_client(page: Page, server: Server) -> None:
+    server.on("say", lambda socket, data: {"heard": data["msg"]})
+    page.names["token"] = "token-of-13"
+    async with started(server), tls_proxy(page.directory, page.environment):
+        await page.run("The client")
+    assert page["answer"] == {"heard": "hi"}
+
+
+async def _run_tests(page: Page) -> None:
+    page.names["server"] = server = Server()
+
+    @server.on("say")
+    async def say(socket: Socket, data: dict[str, str]) -> dict[str, bool]:
+        await socket.join("chat", data["room"])
+        server.room("chat", data["room"]).send("said", data, exclude=[socket.user])
+        return {"heard": True}
+
+    await page.run("Testing your application")
+    await page["test_say"]()
