@@ -9,7 +9,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -59,6 +59,8 @@ class ApplicationProtocol(HttpToolsProtocol):
         share: what all connections share.
         connection: as it was handed over.
     """
+
+    parser: HttpRequestParser
 
     def __init__(self, share: ApplicationShare, connection: HandedOver) -> None:
         super().__init__(share.config, share.server_state, share.app_state, asyncio.get_running_loop())
@@ -216,7 +218,7 @@ class ApplicationProtocol(HttpToolsProtocol):
             protocol.connection_made(self.transport)
         else:
             protocol = self._application_websocket()
-        self.parser = None  # type: ignore[assignment] # it refers to us: without the cycle both are freed now
+        del self.parser  # it refers to us: without the cycle both are freed now
         self._behind_upgrade = None
         self.transport.set_protocol(protocol)
         protocol.data_received(received)
