@@ -15,7 +15,7 @@ _STARTUP, _SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
 
 
 class Lifespan:
-    """One start and one stop of an application, in one task of its own.
+    """Start and stop of an application, in one task of its own.
 
     An application that knows no lifespan raises before it has received anything; that is no error.
 

@@ -25,7 +25,7 @@ from crosswire.transport.pending_handshakes import PendingHandshakes
 
 @dataclass(slots=True, kw_only=True)
 class ApplicationShare:
-    """What all connections of an application share, from the start of the server to its stop.
+    """Things that all connections of an application share, from the start of the server to its stop.
 
     Attributes:
         config: uvicorn's, with the application.
