@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,13 +38,20 @@ def test_code_blocks_of_python_compile(page: str) -> None:
 
 def test_both_readmes_have_the_same_code_and_the_same_links() -> None:
     english, chinese = "README.md", "README.zh-CN.md"
-    for language in ("python", "ts"):
+    for language in ("python", "ts", "sh not-run"):
         without_comments = [
             [re.sub(r" +#.*", "", block) for block in blocks(page, language)] for page in (english, chinese)
         ]
         assert without_comments[0] == without_comments[1]
     links = [set(re.findall(r"\]\(((?!README)[^)]+)\)", (ROOT / page).read_text())) for page in (english, chinese)]
     assert links[0] == links[1]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_extras_that_are_named_exist(page: str) -> None:
+    named = re.findall(r"\b(?:crosswire|\.)\[([\w,]+)\]'", (ROOT / page).read_text())
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {extra for each in named for extra in each.split(",")} <= set(extras)
 
 
 def test_the_main_pages_are_checked() -> None:

@@ -47,7 +47,7 @@ def test_public_names_are_in_order_and_once() -> None:
         *("Redis", "RedisControl", "Compat", "MemoryBus", "ReplyStream"),
         *("Refused", "Reject", "EventError", "InvalidPayload", "NotConnected", "CallTimeout", "ConfigError"),
         *("NodeGone", "NoOwner", "BusUnavailable"),
-        *("Limits", "Heartbeat", "Replies", "Reply", "Tally", "Roster", "Close"),
+        *("Limits", "Heartbeat", "Replies", "Reply", "Tally", "Roster", "Locations", "RoomInfo", "RoomList", "Close"),
         *("NodeInfo", "LinkStatus", "GapInfo", "OwnerChange", "SubscriptionFailure"),
     ],
 )

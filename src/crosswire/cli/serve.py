@@ -44,6 +44,7 @@ def serve(options: argparse.Namespace) -> int:
                 # A single worker does not share its port, so that a second start by mistake fails.
                 shares_port=options.workers > 1 or options.port == 0,
                 drain=options.drain,
+                prepare=options.prepare,
             )
             for number in range(1, options.workers + 1)
         ]

@@ -12,6 +12,8 @@ from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.lifecycle import NodeLifecycle
+from crosswire.cluster.lists import offer_lists
+from crosswire.cluster.node_metrics import NodeMetrics
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
@@ -40,6 +42,7 @@ class NodeParts:
         channels: the application's own channels.
         redis: control of the Redis in use.
         lifecycle: starts and stops the node.
+        dispatcher: carries out what concerns all nodes.
         audiences: users and rooms, wherever they are connected.
     """
 
@@ -67,9 +70,23 @@ class NodeParts:
         self.lifecycle = NodeLifecycle(
             name, bus, self._connect, self._responders, handlers, self._background, self.channels, self.hooks
         )
-        self.audiences = Audiences(ClusterDispatcher(clients, self.lifecycle.connection))
+        self._metrics: NodeMetrics | None = None
+        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection)
+        self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
+        offer_lists(services, clients)
         self.redis.offer(services)
+
+    def measure(self) -> NodeMetrics:
+        """Count from now on, and return the counts.
+
+        Raises:
+            ConfigError: the node runs already.
+        """
+        if self._metrics is None:
+            self.lifecycle.require_stopped("its metrics")
+            self._metrics = NodeMetrics(self.lifecycle.connection_for_any_thread)
+        return self._metrics
 
     def _connect(self, name: str, bus: Bus) -> ClusterConnection:
         return ClusterConnection(

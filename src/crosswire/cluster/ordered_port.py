@@ -42,7 +42,7 @@ class OrderedPort:
 
     def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes) -> None:
         self.origin = origin
-        self.dropped = self.unreadable = self.gaps = 0
+        self.dropped = self.unreadable = self.gaps = self._plain_published = 0
         self._events = events
         # Callbacks that need nothing of this object go to the node directly.
         self.paths_changed = events.paths_changed
@@ -97,6 +97,11 @@ class OrderedPort:
 
     # Publishing
 
+    @property
+    def published(self) -> int:
+        """Number of messages that were handed over to be published or announced."""
+        return self._numbers.count + self._plain_published
+
     def publish(self, channel: bytes, body: bytes, *, plain: bool = False) -> None:
         """Publish a message. While the bus can't take it, it is kept, up to a limit.
 
@@ -114,6 +119,7 @@ class OrderedPort:
                 self._next(channel)  # uses up a number, so that receivers find out that a message is missing
             return
         if plain:
+            self._plain_published += 1
             self._publish_plain(channel, body)
             return
         number, previous = self._next(channel)

@@ -21,12 +21,14 @@ class Limits:
     Attributes:
         max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
             connection keeps a read buffer of up to twice its largest message. As many bytes of messages are held for
-            a connection until it is let in; beyond, reading pauses, and the client is held back.
+            a connection until it is let in; beyond, reading pauses, and the client is held back. Also bytes of the
+            body of an HTTP request; over it, answered with HTTP 413.
         fragments: fragments of one message; over it, closed with 1009.
         headers: header fields of one HTTP request; over it, answered with HTTP 431.
         header_size: bytes of one HTTP request without its body, the request line and all header fields together; over
             it, answered with HTTP 431, or 414 if the line alone is longer.
-        handshake_timeout: seconds for the HTTP upgrade; over it the TCP connection is dropped.
+        handshake_timeout: seconds for the HTTP upgrade, or for another HTTP request with its body; over it the TCP
+            connection is dropped.
         auth_timeout: seconds for an asynchronous ``authenticate``, and again for an asynchronous ``on_connect``; over
             it, cancelled, and closed with 1013.
         linger: seconds that handlers of a connection that is gone have to end, before ``on_disconnect``; over it, they

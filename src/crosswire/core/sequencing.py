@@ -203,6 +203,11 @@ class MessageNumbers:
         self._recent: dict[bytes, int] = {}
         self._old: dict[bytes, int] = {}
 
+    @property
+    def count(self) -> int:
+        """The number of the last message."""
+        return self._count
+
     def next(self, channel: bytes) -> tuple[int, int]:
         """Return the number of the next message on a channel, and that of the message before it, or 0."""
         self._count = number = self._count + 1

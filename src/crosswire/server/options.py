@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import ssl
 from collections.abc import Collection
 from typing import get_args
@@ -17,11 +18,22 @@ from crosswire.errors import ConfigError
 from crosswire.server.duplicates import Duplicates
 from crosswire.transport.interface import AsgiApplication
 
+MIN_KEY_LENGTH = 6
+"""Characters of a key; at a thousand guesses a second, a shorter one of letters and digits is found within days."""
+
+_KEY = re.compile(r"[\x21-\x7e]+")
+_KEY_EXAMPLE = "secrets.token_urlsafe() of Python makes a good one"
 _TLS_EXAMPLE = "context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH); context.load_cert_chain(...)"
 
 
 def require_options(
-    *, limits: object, heartbeat: object, duplicates: object, compression: object, proxy_protocol: object
+    *,
+    limits: object,
+    heartbeat: object,
+    duplicates: object,
+    compression: object,
+    proxy_protocol: object,
+    metrics: object = False,
 ) -> None:
     """Check the options that need no conversion.
 
@@ -33,6 +45,7 @@ def require_options(
     require_one_of("duplicates", duplicates, get_args(Duplicates))
     require_bool("compression", compression)
     require_bool("proxy_protocol", proxy_protocol)
+    require_bool("metrics", metrics)
 
 
 def require_tls(tls: object) -> None:
@@ -124,4 +137,26 @@ def require_subprotocols(subprotocols: object) -> Collection[str]:
     for each in strings:
         if not TOKEN.fullmatch(each):
             raise ConfigError(f"subprotocols: {each!r} can't be the name of one (RFC 6455, section 4.1)")
+    return strings
+
+
+def require_publish_keys(keys: object) -> tuple[str, ...]:
+    """Return the keys of the publish endpoint, given as one string or several; none if it is closed.
+
+    Raises:
+        ConfigError: one of them is too short, or can't be sent in a header field.
+    """
+    if keys is None:
+        return ()
+    strings = (keys,) if isinstance(keys, str) else require_strings("publish_key", keys)
+    if not strings:
+        raise ConfigError(f"publish_key: an empty list lets nobody in: {_KEY_EXAMPLE}, or leave it out")
+    for number, each in enumerate(strings, 1):
+        which = "publish_key" if len(strings) == 1 else f"publish_key: number {number}"
+        if len(each) < MIN_KEY_LENGTH:
+            raise ConfigError(
+                f"{which} has fewer than {MIN_KEY_LENGTH} characters, and could be guessed: {_KEY_EXAMPLE}"
+            )
+        if not _KEY.fullmatch(each):
+            raise ConfigError(f"{which} has a space or a character beyond ASCII: {_KEY_EXAMPLE}")
     return strings

@@ -8,11 +8,12 @@ from contextvars import copy_context
 from typing import Any
 from urllib.parse import unquote
 
-from crosswire.core.codecs import JSON
 from crosswire.core.listeners import Listener
 from crosswire.core.signatures import Arguments
 from crosswire.errors import ConfigError, InvalidPayload
 from crosswire.server.handshake import Handshake
+from crosswire.server.json_response import json_response
+from crosswire.server.publish import PUBLISH_PATHS, PublishEndpoint
 from crosswire.transport.http_response import require_sendable
 from crosswire.transport.interface import Response
 
@@ -26,32 +27,45 @@ PageHandler = Callable[..., Any]
 
 
 class PlainRoutes:
-    """Handlers of GET and HEAD requests by path; ``/healthz`` is built in, and can be replaced."""
+    """Handlers of GET and HEAD requests by path; ``/healthz`` is built in, and can be replaced.
 
-    __slots__ = ("_by_path",)
+    Args:
+        publish: the endpoint of other programs that send, or None.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_by_path", "_publish")
+
+    def __init__(self, publish: PublishEndpoint | None = None) -> None:
         self._by_path: dict[str, Listener] = {}
+        self._publish = publish
 
     def add(self, path: object, handler: PageHandler) -> None:
         """Add the handler of a path.
 
         Raises:
-            ConfigError: the path does not start with a slash, or can never match; or the handler is asynchronous:
-                answers are given at once.
+            ConfigError: the path does not start with a slash, can never match, or belongs to the publish endpoint; or
+                the handler is asynchronous: answers are given at once.
         """
         path = require_path(path)
+        if self._publish is not None and path in PUBLISH_PATHS:
+            raise ConfigError(f"{path} belongs to the publish endpoint, which publish_key has opened")
         listener = Listener(handler, _REQUEST, f"GET {path}")
         if listener.is_async:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
         self._by_path[path] = listener
 
     def serves(self, path: str) -> bool:
-        """Return whether there is a page on a path."""
-        return path in self._by_path or path == "/healthz"
+        """Return whether there is a page, or something else that is built in, on a path."""
+        return path in self._by_path or path == "/healthz" or (self._publish is not None and path in PUBLISH_PATHS)
 
-    def answer(self, request: Handshake, method: str = "GET", *, draining: bool) -> Response:
+    def wants_body(self, request: Handshake, method: str) -> bool:
+        """Return whether the body of a request is needed for its answer."""
+        return self._publish is not None and self._publish.wants_body(request, method)
+
+    def answer(self, request: Handshake, method: str = "GET", body: bytes = b"", *, draining: bool) -> Response:
         """Answer a request without an upgrade. HEAD gets the answer of GET; the transport leaves out its body."""
+        if self._publish is not None and request.path in PUBLISH_PATHS:
+            return self._publish.answer(request, method, body)
         if method == "OPTIONS":
             return Response(204, headers=_ALLOWED)
         if method not in ("GET", "HEAD"):
@@ -82,7 +96,7 @@ def require_path(path: object) -> str:
 
 
 def _health(draining: bool) -> Response:
-    return _json({"status": "draining"}, 503) if draining else _json({"status": "ok"})
+    return json_response({"status": "draining"}, 503) if draining else json_response({"status": "ok"})
 
 
 def _call(listener: Listener, request: Handshake) -> Response:
@@ -94,15 +108,14 @@ def _call(listener: Listener, request: Handshake) -> Response:
             return Response(body=answer.encode())
         if isinstance(answer, bytes):
             return Response(body=answer, headers={"Content-Type": "application/octet-stream"})
-        return _json(answer)
+        return _json_page(answer)
     except Exception:
         logger.exception("the handler of %s failed", request.path)
         return Response(500, b"the handler failed")
 
 
-def _json(data: Any, status: int = 200) -> Response:
+def _json_page(data: Any) -> Response:
     try:
-        body = JSON.encode(data)
+        return json_response(data)
     except InvalidPayload as error:
         raise TypeError(f"a handler returns str, bytes, a Response or data for JSON: {error.message}") from error
-    return Response(status, body, {"Content-Type": "application/json"})

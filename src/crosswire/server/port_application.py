@@ -36,7 +36,7 @@ class PortApplication:
 
     def __init__(self, app: AsgiApplication, upgrades: Upgrades, routes: PlainRoutes, limits: Limits) -> None:
         self._app = require_application(app)
-        requests = PortRequests(app, answer_by(upgrades), routes, upgrades.proxies)
+        requests = PortRequests(app, answer_by(upgrades, limits.max_message), routes, upgrades.proxies)
         self.http: HttpApplication = make_application(requests, upgrades.takes, limits)
         self._lifespan: Lifespan | None = None
 

@@ -13,6 +13,7 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
+from crosswire.core.metric_families import Families, with_label
 from crosswire.core.names import require_name
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
@@ -22,6 +23,7 @@ from crosswire.server.authentication import Authentication
 from crosswire.server.duplicates import Duplicates
 from crosswire.server.hooks import HandlerT, PageT, UserHookT
 from crosswire.server.lifecycle import Lifecycle
+from crosswire.server.metrics_page import metrics_page
 from crosswire.server.options import (
     require_options,
     require_origins,
@@ -32,6 +34,7 @@ from crosswire.server.options import (
 )
 from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
 from crosswire.server.port_application import PortApplication
+from crosswire.server.publish import publish_endpoint
 from crosswire.server.server_parts import ServerParts
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
@@ -69,8 +72,12 @@ class Server:
         reuse_port: let several processes listen on the port.
         app: ASGI application, such as one of FastAPI, that answers all other requests on the port, its own WebSockets
             outside of ``path`` too. Its lifespan is run with the server. Needs ``crosswire[http]``.
+        metrics: serve metrics at ``/metrics``, for Prometheus, to everybody who reaches the port; needs
+            ``crosswire[prometheus]``.
         slow_handler: seconds; a handler or hook that holds the event loop for longer is warned of, once a minute.
             None: no warnings.
+        publish_key: opens ``POST /publish``, by which other programs send events over HTTP, to those that have this
+            key; several for their rotation. None: closed.
         owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
     Raises:
@@ -108,7 +115,9 @@ class Server:
         compression: bool = False,
         reuse_port: bool = False,
         app: AsgiApplication | None = None,
+        metrics: bool = False,
         slow_handler: float | None = 0.1,
+        publish_key: str | Collection[str] | None = None,
         owns: Collection[str] | None = None,
     ) -> None:
         require_options(
@@ -117,6 +126,7 @@ class Server:
             duplicates=duplicates,
             compression=compression,
             proxy_protocol=proxy_protocol,
+            metrics=metrics,
         )
         require_tls(tls)
         proxies = require_proxies(trusted_proxies, proxy_protocol=proxy_protocol)
@@ -131,6 +141,7 @@ class Server:
         self._limits = limits
         flusher, watch = Flusher(), slow_handler_watch(slow_handler)
         parts = ServerParts(limits, heartbeat, duplicates, flusher.schedule, watch)
+        self._parts = parts
         self._hooks = parts.hooks
         self._events = parts.events
         self._registry = parts.registry
@@ -139,7 +150,7 @@ class Server:
         )
         parts.attach(self._cluster)
         self._authentication = Authentication()
-        self._routes = PlainRoutes()
+        self._routes = PlainRoutes(publish_endpoint(publish_key, self._cluster, limits))
         self._acceptor = Upgrades(
             self._routes, self._authentication, terms, parts.sessions, parts.open_session, parts.failures, watch
         )
@@ -158,6 +169,9 @@ class Server:
         )
         if app is not None:
             self._share_port(app)
+
+        if metrics:
+            self._routes.add("/metrics", metrics_page(self.measure()))
 
         self.on_connect = self._hooks.on_connect
         self.on_disconnect = self._hooks.on_disconnect
@@ -311,6 +325,18 @@ class Server:
     def running(self) -> bool:
         """Whether the server has been started and not stopped."""
         return self._lifecycle.running
+
+    def measure(self) -> Families:
+        """Count from now on; return the function that returns the metrics of the server and its node.
+
+        See :mod:`crosswire.integrations.prometheus`, which makes them readable for Prometheus.
+
+        Raises:
+            ConfigError: the server runs already.
+        """
+        node = self._cluster.measure()
+        counts = self._parts.measure()
+        return lambda: [*with_label(counts.families(), "node", self.name), *node()]
 
     def configure(
         self,

@@ -114,7 +114,13 @@ class Upgrades:
         if not request.wants_websocket:
             what = f"{request.method} {handshake.path}"
             answer = call_watched(
-                self._watch, what, self._routes.answer, handshake, request.method, draining=self.draining
+                self._watch,
+                what,
+                self._routes.answer,
+                handshake,
+                request.method,
+                request.body,
+                draining=self.draining,
             )
             if "sec-websocket-key" in request.headers:
                 self._warn_no_upgrade(handshake, answer)
@@ -135,6 +141,10 @@ class Upgrades:
         form = frame_format(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
         session = self._open_session(handshake, form, verdict, variables)
         return Accepted(session, subprotocol, deflated, _IDENTIFICATION)
+
+    def wants_body(self, request: HttpRequest) -> bool:
+        """Return whether the body of a plain request is needed for its answer."""
+        return self._routes.wants_body(self._handshake(request), request.method)
 
     def _handshake(self, request: HttpRequest) -> Handshake:
         scheme = "https" if request.secure else "http"
@@ -188,7 +198,8 @@ class Upgrades:
         self._failures.warnings.warn("no upgrade", text, handshake.remote, answer.status)
 
     def _warn_refused(self, handshake: Handshake, refusal: Response) -> None:
-        """Warn of a refusal: a browser does not tell its page the reason."""
+        """Count and warn of a refusal: a browser does not tell its page the reason."""
+        self._failures.losses.refused(refusal.status)
         origin = handshake.headers.get("origin", "")
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))

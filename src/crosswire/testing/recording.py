@@ -154,6 +154,9 @@ class RecordingAcceptor:
         self.requests.append(request)
         return self._decision
 
+    def wants_body(self, request: HttpRequest) -> bool:
+        return True
+
 
 async def eventually(predicate: Callable[[], object], what: str, *, timeout: float = 10) -> None:
     """Wait until ``predicate()`` is true.

@@ -1,4 +1,4 @@
-"""Reads the head of one HTTP request, its line and its header fields, with httptools' parser."""
+"""Reads one HTTP request with httptools' parser: its line and header fields, and its body if that is wanted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VERSIONS = ("1.1", "1.0")
 
 
 class BadRequestHead(Exception):
-    """The head of the request is invalid, too large, or of a version or method that is not supported.
+    """The request is invalid, its head is too large, or its version or method is not supported.
 
     Attributes:
         status: HTTP status of the response.
@@ -42,18 +42,23 @@ class RequestHead:
         target: path and query. Bytes beyond ASCII are percent-encoded in it.
         headers: header fields.
         upgrade: whether the request may change the protocol: it is of HTTP/1.1, names one, and has no body.
-        rest: bytes behind the request, which belong to the other protocol.
+        rest: bytes behind the request, which belong to the other protocol; or behind the head, and not parsed yet.
         whole: whether the request is complete with its body, and nothing but ``rest`` came behind it.
+        body: what has come of the body, at most one byte more than ``Limits.max_message``.
     """
 
     __slots__ = (
+        "_body_error",
         "_complete",
+        "_ended",
         "_fed",
         "_fields",
         "_in_fields",
         "_limits",
         "_parser",
         "_target",
+        "_upgraded",
+        "body",
         "headers",
         "method",
         "rest",
@@ -69,6 +74,9 @@ class RequestHead:
         self._target = b""
         self._fields: list[bytes] = []
         self._complete = False
+        self._ended = False
+        self._upgraded = False
+        self._body_error: HttpParserError | None = None
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self.method = ""
         self.target = ""
@@ -76,6 +84,7 @@ class RequestHead:
         self.upgrade = False
         self.rest = b""
         self.whole = False
+        self.body = bytearray()
 
     def feed(self, data: bytes) -> bool:
         """Parse bytes, and return whether the head is complete. Must not be called again after that.
@@ -95,10 +104,11 @@ class RequestHead:
             self._parser.feed_data(part)
         except HttpParserUpgrade as upgrade:
             self.rest = part[upgrade.args[0] :]
+            self._upgraded = True
         except HttpParserError as error:
             if not self._complete:
                 raise _unreadable(error, part) from None
-            self.whole = False
+            self._note_error(error)
         if len(data) > room:
             if not self._complete:
                 raise self._too_large(part)
@@ -109,6 +119,44 @@ class RequestHead:
         self._in_fields = self._in_fields or b"\n" in part
         return False
 
+    @property
+    def announces_body(self) -> bool:
+        """Whether the request has a body (RFC 9112, section 6.3)."""
+        headers = self.headers
+        return "transfer-encoding" in headers or bool(headers.get("content-length", "").strip("0"))
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the peer waits for ``100 Continue`` before it sends the body (RFC 9110, section 10.1.1)."""
+        if self._parser is None or self.body or not self.headers.has_token("expect", "100-continue"):
+            return False
+        return self._parser.get_http_version() == "1.1"
+
+    def begin_body(self) -> bool:
+        """Parse the bytes that came together with the head; return as :meth:`feed_body` does, and raise the same."""
+        rest, self.rest = self.rest, b""
+        if self._upgraded:
+            # The parser takes the body for bytes of the other protocol. Java's client, for one, offers HTTP/2 with
+            # every request. So another parser reads the body.
+            self._parser, self._ended = HttpRequestParser(self), False
+            rest = self._head_without_upgrade() + rest
+        return self.feed_body(rest)
+
+    def feed_body(self, data: bytes) -> bool:
+        """Parse bytes of the body, and return whether it is complete or larger than ``Limits.max_message``.
+
+        Raises:
+            BadRequestHead: the body is invalid.
+        """
+        if self._parser is not None and data:
+            try:
+                self._parser.feed_data(data)
+            except HttpParserError as error:
+                self._note_error(error)
+        if self._body_error is not None:
+            raise BadRequestHead(400, f"the body of this request can't be read: {self._body_error}")
+        return self._ended or len(self.body) > self._limits.max_message
+
     def forget(self) -> None:
         """Drop the parser, which has a reference to this object: without the cycle both are freed at once."""
         self._parser = None
@@ -117,7 +165,7 @@ class RequestHead:
 
     def on_url(self, part: bytes) -> None:
         """Add a part of the target."""
-        if self._complete:
+        if self._ended:
             raise ValueError("one request is read, and no second one")
         self._target += part
 
@@ -130,9 +178,23 @@ class RequestHead:
         """Note the end of the head."""
         self._complete = True
 
+    def on_body(self, part: bytes) -> None:
+        """Keep a part of the body, if it is not too large already."""
+        self.body += part[: self._limits.max_message + 1 - len(self.body)]
+
     def on_message_complete(self) -> None:
         """Note the end of the request, with or without a body."""
-        self.whole = True
+        self.whole = self._ended = True
+
+    def _head_without_upgrade(self) -> bytes:
+        name = "transfer-encoding" if "transfer-encoding" in self.headers else "content-length"
+        return f"POST / HTTP/1.1\r\n{name}: {self.headers[name]}\r\n\r\n".encode("latin-1")
+
+    def _note_error(self, error: HttpParserError) -> None:
+        """Keep an error in the body; behind the body there is none, only bytes that are ignored."""
+        self.whole = False
+        if not self._ended:
+            self._body_error = error
 
     def _escaped(self, part: bytes) -> bytes:
         """Percent-encode the bytes beyond ASCII in the request line.
@@ -150,7 +212,7 @@ class RequestHead:
         return BadRequestHead(414, f"the request line is longer than {self._limits.header_size} bytes")
 
     def _finish(self, parser: HttpRequestParser) -> None:
-        self._parser = None
+        self._parser = None if self._ended else parser
         if len(self._fields) > 4 * self._limits.headers:
             raise BadRequestHead(431, f"there are more than {self._limits.headers} header fields")
         text = "\n" + b"".join(self._fields).decode("latin-1")

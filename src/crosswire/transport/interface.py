@@ -27,7 +27,8 @@ class HttpRequest:
         method: its method.
         upgrade: whether its Connection field asks for another protocol, and the rest of the request allows that.
         secure: whether it came over TLS.
-        body: its content.
+        body: its content, if the acceptor wants it. Of one larger than ``Limits.max_message``, at least the beginning,
+            of one byte more.
     """
 
     target: str
@@ -172,6 +173,13 @@ class Acceptor(Protocol):
 
     def accept(self, request: HttpRequest) -> Accepted | Response:
         """Grant the upgrade, or answer with plain HTTP. Must not raise."""
+        ...
+
+    def wants_body(self, request: HttpRequest) -> bool:
+        """Return whether to read the body of a request that has one, and is no upgrade, before :meth:`accept`.
+
+        If not, the response leaves at once, and the body is discarded. Must not raise.
+        """
         ...
 
 

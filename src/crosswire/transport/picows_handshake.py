@@ -57,6 +57,7 @@ class HandshakeProtocol(asyncio.Protocol):
         "_head",
         "_proxy_header",
         "_received",
+        "_request",
         "_transport",
     )
 
@@ -75,6 +76,7 @@ class HandshakeProtocol(asyncio.Protocol):
         self._context = context
         self._handshakes = handshakes
         self._head: RequestHead | None = None
+        self._request: HttpRequest | None = None  # the request whose body is read
         self._transport: asyncio.Transport
 
     # asyncio.Protocol
@@ -93,15 +95,11 @@ class HandshakeProtocol(asyncio.Protocol):
         if self._application is not None:
             self._received += data
         try:
-            complete = head.feed(data)
+            self._receive(head, data)
         except BadRequestHead as bad:
             kind = f"HTTP {bad.status}"
             self._context.request_warnings.warn(kind, "a request was refused with HTTP %d: %s", bad.status, bad.reason)
             self._respond(Response(bad.status, bad.reason.encode()), last=False)
-            return
-        if complete:
-            self._head = None
-            self._decide(head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the handshake from the pending ones."""
@@ -118,29 +116,50 @@ class HandshakeProtocol(asyncio.Protocol):
 
     # The response or the upgrade
 
-    def _decide(self, head: RequestHead) -> None:
+    def _receive(self, head: RequestHead, data: bytes) -> None:
+        if self._request is not None:
+            self._receive_body(head, self._request, complete=head.feed_body(data))
+        elif head.feed(data):
+            request = self._make_request(head)
+            if self._application is not None and self._application.answers(request):
+                self._hand_over(self._application, request)
+            elif head.upgrade or not head.announces_body or not self._acceptor.wants_body(request):
+                self._decide(head, request)
+            else:
+                self._request = request
+                self._receive_body(head, request, complete=head.begin_body())
+
+    def _make_request(self, head: RequestHead) -> HttpRequest:
         said = self._proxy_header
         remote = self._peer() if said is None or said.remote is None else said.remote
         secure = self._context.secure or (said is not None and said.tls)
-        request = HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)
-        if self._application is not None and self._application.answers(request):
-            self._hand_over(self._application, secure)
-            return
+        return HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)
+
+    def _receive_body(self, head: RequestHead, request: HttpRequest, *, complete: bool) -> None:
+        if complete:
+            request.body = bytes(head.body)
+            self._decide(head, request)
+        elif head.awaits_continue:
+            self._transport.write(_CONTINUE)
+
+    def _decide(self, head: RequestHead, request: HttpRequest) -> None:
         decision = self._acceptor.accept(request)
         if isinstance(decision, Response):
             self._respond(decision, with_body=head.method != "HEAD", last=head.whole and not head.rest)
         else:
+            self._head = None
             self._upgrade(decision, head)
 
-    def _hand_over(self, application: HttpApplication, secure: bool) -> None:
+    def _hand_over(self, application: HttpApplication, request: HttpRequest) -> None:
         """Let the application serve the connection, until a later request is for a WebSocket of the server."""
+        self._forget_head()
         self._handshakes.discard(self)
         said = self._proxy_header
         # Without the application: what it gives back it does not answer.
         resume = partial(HandshakeProtocol, self._acceptor, self._context, self._handshakes, None, said)
         remote = None if said is None else said.remote
         received, self._received = self._received, b""
-        application.take_over(HandedOver(self._transport, received, remote, secure, resume))
+        application.take_over(HandedOver(self._transport, received, remote, request.secure, resume))
 
     def _peer(self) -> str:
         peer = self._transport.get_extra_info("peername")
@@ -198,6 +217,8 @@ class _DetachedProtocol(asyncio.Protocol):
 
 
 _DETACHED = _DetachedProtocol()
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _REQUEST = (
     b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

@@ -108,6 +108,21 @@ async def test_the_server_answers_its_own_pages() -> None:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
 
 
+async def test_the_servers_own_pages_get_bodies() -> None:
+    async with serving(publish_key="secret-123456") as (server, client):
+        got: list[Any] = []
+        async with connect(server, "ann") as ann:
+            answer = await client.post(
+                "/publish",
+                headers={"Authorization": "Bearer secret-123456"},
+                json={"user": "ann", "event": "news", "data": "x" * 100_000},
+            )
+            assert answer.status_code == 200, answer.text
+            got.append(await ann.event())
+        assert got == [("news", "x" * 100_000)]
+        assert (await client.post("/publish", json={})).status_code == 401
+
+
 async def test_a_connection_is_kept_for_further_requests() -> None:
     async with serving() as (server, _), raw_stream(server) as peer:
         for number in range(3):

@@ -99,6 +99,13 @@ def test_a_path_that_can_never_match_is_refused(routes: PlainRoutes, path: str) 
         routes.add(path, lambda: "")
 
 
+@pytest.mark.parametrize("path", ["/publish", "/publish/openapi.json"])
+def test_the_paths_of_the_publish_endpoint_are_free_without_a_key(path: str) -> None:
+    Server(port=0).get(path, lambda: "")
+    with pytest.raises(ConfigError, match="belongs to the publish endpoint"):
+        Server(port=0, publish_key="a-key-of-the-tests").get(path, lambda: "")
+
+
 def test_a_handler_is_synchronous(routes: PlainRoutes) -> None:
     async def handler() -> str:
         return ""

@@ -182,3 +182,101 @@ def test_the_size_is_limited_also_in_parts(step: int) -> None:
 def test_bytes_behind_the_head_do_not_count_as_its_size() -> None:
     head = read(request(fields=UPGRADE, rest="x" * 5000), Limits(header_size=300))
     assert head.rest == b"x" * 5000
+
+
+def read_body(parts: list[bytes], limits: Limits | None = None) -> RequestHead:
+    """Read a request with its body; the head is in the first part."""
+    first, *more = parts
+    head = read(first, limits)
+    complete = head.begin_body()
+    for part in more:
+        if complete:
+            break
+        complete = head.feed_body(part)
+    assert complete
+    return head
+
+
+def post(fields: str, body: bytes) -> bytes:
+    return request("POST / HTTP/1.1", f"Host: a\r\n{fields}\r\n") + body
+
+
+def in_chunks(*chunks: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
+
+
+BODIES = {
+    "Content-Length": post("Content-Length: 9", b"one\xfftwo\r\n"),
+    "chunks": post("Transfer-Encoding: chunked", in_chunks(b"one\xff", b"two\r\n")),
+    "trailers": post("Transfer-Encoding: chunked", in_chunks(b"one\xfftwo\r\n")[:-2] + b"X: y\r\nHost: b\r\n\r\n"),
+    "extensions": post("Transfer-Encoding: chunked", b'4;a=b\r\none\xff\r\n5;c="d"\r\ntwo\r\n\r\n0\r\n\r\n'),
+    "with an upgrade": post("Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 9", b"one\xfftwo\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(cuts=st.lists(st.integers(0, 100), max_size=6), behind=st.sampled_from([b"", b"\xff", b"GET / HTTP/1.1\r\n"]))
+def test_a_body_in_parts_is_read_the_same(name: str, cuts: list[int], behind: bytes) -> None:
+    data = BODIES[name]
+    start = data.index(b"\r\n\r\n") + 4
+    at = sorted({0, *(min(start + cut, len(data)) for cut in cuts), len(data)})
+    head = read_body([*(data[begin:end] for begin, end in pairwise(at)), behind])
+    assert (bytes(head.body), head.headers.get("x"), head.headers["host"]) == (b"one\xfftwo\r\n", None, "a")
+
+
+@pytest.mark.parametrize(
+    ("fields", "announced"),
+    [
+        ("", False),
+        ("Content-Length: 0", False),
+        ("Content-Length: 000", False),
+        ("Content-Length: 10", True),
+        ("Transfer-Encoding: chunked", True),
+    ],
+)
+def test_a_body_is_announced_by_a_field(fields: str, announced: bool) -> None:
+    assert read(post(fields, b"") if fields else request()).announces_body is announced
+
+
+@pytest.mark.parametrize("size", [999, 1000, 1001, 100_000])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_no_more_of_a_body_is_kept_than_shows_that_it_is_too_large(size: int, chunked: bool) -> None:
+    body = bytes(size)
+    data = post("Transfer-Encoding: chunked", in_chunks(body)) if chunked else post(f"Content-Length: {size}", body)
+    head = read_body([data[start : start + 700] for start in range(0, len(data), 700)], Limits(max_message=1000))
+    assert len(head.body) == min(size, 1001)
+
+
+@pytest.mark.parametrize(
+    "body", [b"x\r\nabc", b"3\r\nabcd\r\n", b"-1\r\n\r\n", b"fffffffffffffffff\r\n", b"\xff\r\n", b"\r\n\r\n\r\n"]
+)
+@pytest.mark.parametrize("together", [False, True])
+def test_a_chunk_that_is_invalid_is_400(body: bytes, together: bool) -> None:
+    head = post("Transfer-Encoding: chunked", b"")
+    with pytest.raises(BadRequestHead) as caught:
+        read_body([head + body] if together else [head, body])
+    assert caught.value.status == 400
+
+
+def test_a_body_behind_a_long_head_is_whole() -> None:
+    limits = Limits(header_size=300, max_message=10_000)
+    data = post("Content-Length: 5000", bytes(5000))
+    head = read_body([data[:20] + data[20:]], limits)
+    assert len(head.body) == 5000
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "body", "awaited"),
+    [
+        ("1.1", "Expect: 100-continue", "", True),
+        ("1.1", "Expect: 100-Continue", "", True),
+        ("1.1", "Expect: 100-continue", "a", False),  # it has not waited
+        ("1.0", "Expect: 100-continue", "", False),  # RFC 9110, section 10.1.1
+        ("1.1", "Expect: tea", "", False),
+        ("1.1", "X: y", "", False),
+    ],
+)
+def test_some_clients_await_100_continue(version: str, fields: str, body: str, awaited: bool) -> None:
+    head = read(request(f"POST / HTTP/{version}", f"Host: a\r\nContent-Length: 3\r\n{fields}\r\n", body))
+    assert not head.begin_body()
+    assert head.awaits_continue is awaited

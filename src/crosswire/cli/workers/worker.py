@@ -8,7 +8,7 @@ import sys
 
 from crosswire.cli.cluster_options import redis_of
 from crosswire.cli.failures import INTERRUPTED, RUNTIME, USAGE, CommandFailed, described
-from crosswire.cli.target import load_server
+from crosswire.cli.target import call_function, load_server
 from crosswire.cli.workers.link import Assignment, Listening, Started, StartRefused, WorkerLink
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.redis.options import Redis
@@ -46,6 +46,8 @@ def main(descriptor: str, *_shown: str) -> int:
 
 
 def _serve(assignment: Assignment, link: WorkerLink) -> None:
+    if assignment.prepare is not None:
+        call_function(assignment.prepare)
     server = load_server(assignment.target)
     own = server.cluster.bus
     server.configure(
