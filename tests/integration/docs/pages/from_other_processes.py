@@ -1,38 +1,24 @@
-"""docs/from-other-processes.md: a script sends to a server's clients."""
+"""docs/from-other-processes.md: an emitter, beside a server and a node on the same Redis."""
 
 from __future__ import annotations
 
-from crosswire import Handshake, Node, Server
+from crosswire import Node, Server
 from crosswire.testing import connect
 from tests.integration.docs.page import Page, started
 from tests.support.aio import wait_until
 
-_REDIS = "redis://127.0.0.1:6379"
-
 
 async def run(page: Page) -> None:
-    server, worker = Server("shop", port=0, redis=_REDIS), Node("worker", redis=_REDIS)
-    refreshed: list[int] = []
-    worker.on("refresh", lambda sender, data: refreshed.append(data["page"]))
-
-    @server.authenticate
-    def who(handshake: Handshake) -> str:
-        return handshake.query["id"]
-
-    page.save(page.take("Other processes: Emitter"), "script.py")
     with page.redis("127.0.0.1"):
-        async with (
-            started(server, worker),
-            connect(server, "/?id=13") as thirteen,
-            connect(server, "/?id=3") as three,
-            connect(server, "/?id=10") as ten,
-        ):
-            for user in ("3", "10"):
-                await server.room("chat", "1000").add(user)
-            code, output = await page.shell("python script.py")
-            assert code == 0, output
-            assert (await thirteen.receive("paid")).data == {"order": 7}
-            assert (await ten.receive("said")).data == {"text": "hi"}
-            for client in (thirteen, three, ten):
-                assert (await client.receive("news")).data == {"text": "hi"}
-            await wait_until(lambda: refreshed == [2])
+        url = "redis://127.0.0.1:6379"
+        server, node, refreshed = Server(port=0, redis=url), Node("worker", redis=url), list[dict[str, int]]()
+        server.authenticate(lambda handshake: handshake.query["id"])
+        node.on("refresh", lambda sender, data: refreshed.append(data))
+        async with started(server, node), connect(server, "/?id=13") as member:
+            await server.room("chat", "1000").add("13")
+            await page.run("Other processes: Emitter")
+            assert (await member.receive("paid")).data == {"order": 7}
+            assert (await member.receive("said")).data == {"text": "hi"}
+            assert (await member.receive("news")).data == {"text": "hi"}
+            await wait_until(lambda: refreshed == [{"page": 2}])
+            page["emitter"].close()
