@@ -36,6 +36,8 @@ class OrderedPort:
         unreadable: messages that came without a valid header.
         gaps: how often messages may have been missed.
         use_paths, is_listening, wait_listening, count_listeners: as of :class:`~crosswire.cluster.interface.Port`.
+        remember: remembers the messages of a member's origin until it is gone; see
+            :class:`~crosswire.core.sequencing.SilentSenders`.
         forget: forgets the messages of an origin that is gone.
         require_room: see :meth:`~crosswire.cluster.send_buffer.SendBuffer.require_room`.
     """
@@ -61,6 +63,7 @@ class OrderedPort:
         self._gap_reports = GapReports(self.gap)
         self.bus_port = port = bus.attach(self, name, origin, self._budget)
         self._receivers = Receivers(origin, port, self)
+        self.remember = self._receivers.remember
         self.forget = self._receivers.forget
         self.use_paths = port.use_paths
         self.is_listening = port.is_listening

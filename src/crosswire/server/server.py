@@ -27,16 +27,18 @@ from crosswire.server.metrics_page import metrics_page
 from crosswire.server.options import (
     require_options,
     require_origins,
+    require_paths,
     require_proxies,
     require_subprotocols,
     require_tls,
 )
 from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
+from crosswire.server.port_application import PortApplication
 from crosswire.server.publish import publish_endpoint
 from crosswire.server.server_parts import ServerParts
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
-from crosswire.transport.interface import Acceptor, NetworkListener
+from crosswire.transport.interface import Acceptor, AsgiApplication, NetworkListener
 from crosswire.transport.network import make_listener
 
 
@@ -59,6 +61,8 @@ class Server:
             ``X-Forwarded-For`` and ``-Proto``; "unix" for all that connect to a Unix socket.
         proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2. Connections without
             it, or not from one of ``trusted_proxies``, are dropped.
+        path: path where WebSockets are taken, such as ``/ws``, or several; elsewhere they are refused with 404. None:
+            every path.
         subprotocols: WebSocket subprotocols of your own; the first that a client offers is agreed on.
         limits: what clients may use.
         heartbeat: how dead peers are found.
@@ -66,6 +70,8 @@ class Server:
             with 4012, "refuse" the newer one, "allow" keeps both. Give all servers the same.
         compression: grant permessage-deflate (RFC 7692) to clients that offer it.
         reuse_port: let several processes listen on the port.
+        app: ASGI application, such as one of FastAPI, that answers all other requests on the port, its own WebSockets
+            outside of ``path`` too. Its lifespan is run with the server. Needs ``crosswire[http]``.
         metrics: serve metrics at ``/metrics``, for Prometheus, to everybody who reaches the port; needs
             ``crosswire[prometheus]``.
         slow_handler: seconds; a handler or hook that holds the event loop for longer is warned of, once a minute.
@@ -101,12 +107,14 @@ class Server:
         origins: Collection[str] | None = None,
         trusted_proxies: Collection[str] = (),
         proxy_protocol: bool = False,
+        path: str | Collection[str] | None = None,
         subprotocols: Collection[str] = (),
         limits: Limits = Limits(),
         heartbeat: Heartbeat = Heartbeat(),
         duplicates: Duplicates = "replace",
         compression: bool = False,
         reuse_port: bool = False,
+        app: AsgiApplication | None = None,
         metrics: bool = False,
         slow_handler: float | None = 0.1,
         publish_key: str | Collection[str] | None = None,
@@ -123,7 +131,12 @@ class Server:
         require_tls(tls)
         proxies = require_proxies(trusted_proxies, proxy_protocol=proxy_protocol)
         terms = Terms(
-            require_origins(origins), proxies, require_subprotocols(subprotocols), compression, limits.connections
+            require_origins(origins),
+            proxies,
+            require_subprotocols(subprotocols),
+            compression,
+            limits.connections,
+            require_paths(path),
         )
         self._limits = limits
         flusher, watch = Flusher(), slow_handler_watch(slow_handler)
@@ -154,6 +167,8 @@ class Server:
         self._lifecycle = Lifecycle(
             self._hooks, parts.tasks, parts.failures, parts.drain, self._acceptor, self._listener, self._cluster
         )
+        if app is not None:
+            self._share_port(app)
 
         if metrics:
             self._routes.add("/metrics", metrics_page(self.measure()))
@@ -330,6 +345,7 @@ class Server:
         port: int | None = None,
         redis: str | Collection[str] | Redis | None = None,
         reuse_port: bool | None = None,
+        app: AsgiApplication | None = None,
     ) -> None:
         """Change options before the start, for a program that runs a server made by another module.
 
@@ -337,7 +353,14 @@ class Server:
             ConfigError: the server runs already, or an option can't be used.
         """
         self._cluster.configure(name=name, redis=redis)
+        if app is not None:
+            self._share_port(app)
         self._listener.configure(host=host, port=port, reuse_port=reuse_port)
+
+    def _share_port(self, app: AsgiApplication) -> None:
+        application = PortApplication(app, self._acceptor, self._routes, self._limits)
+        self._listener.share_with(application.http)
+        self._lifecycle.applications = (application,)
 
     async def start(self, *, listen: bool = True) -> None:
         """Join the cluster, run the ``on_start`` hooks, listen, and begin the ``on_listening`` hooks.

@@ -32,7 +32,7 @@ async def run(page: Page) -> None:
             assert (await client.receive("news")).data == {"text": "Back in a minute"}
         serve = page.take("serve")
         with page.commands(serve) as workers:
-            workers.wait_for(r"(?s)(.*listening on.*){4}")
+            workers.wait_for("listening on port 9000: chat-1, chat-2, chat-3, chat-4", timeout=60)
             workers.interrupt()
         await page.run("serve")
 
