@@ -19,7 +19,7 @@ from crosswire.testing import asgi_client, socket_peer
 from crosswire.testing.recording import Harness, TransportPeer
 from crosswire.testing.transport_suite import MessageTransportContract, TransportContract
 from crosswire.transport.asgi import AsgiCall, AsgiWebSockets
-from crosswire.transport.interface import Accepted, Acceptor, HttpRequest, Response
+from crosswire.transport.interface import Accepted, Acceptor, AsgiApplication, HttpRequest, Response
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.memory import MemoryClient, MemoryListener
 from crosswire.transport.picows_listener import PicowsListener
@@ -120,11 +120,13 @@ class _DecidesAtOnce:
     def __init__(self, acceptor: Acceptor) -> None:
         self._acceptor = acceptor
 
-    async def decide(self, request: HttpRequest, user: str | None = None) -> Accepted | Response:
+    async def decide(
+        self, request: HttpRequest, user: str | None = None, *, routed: bool = False
+    ) -> Accepted | Response:
         return self._acceptor.accept(request)
 
 
-def asgi_application(acceptor: Acceptor, limits: Limits) -> asgi_client.AsgiApplication:
+def asgi_application(acceptor: Acceptor, limits: Limits) -> AsgiApplication:
     """Return an ASGI application that serves the WebSockets of an acceptor."""
     websockets = AsgiWebSockets(_DecidesAtOnce(acceptor), ListenerContext(limits, Flusher()))
 

@@ -47,6 +47,23 @@ def load_server(target: str) -> Server:
         return _found(_import(name), name, attribute)
 
 
+def call_function(target: str) -> None:
+    """Import a module and call a function of it, without arguments.
+
+    Args:
+        target: ``module:function``.
+
+    Raises:
+        CommandFailed: the function raises an exception.
+    """
+    name, _, attribute = target.partition(":")
+    function = getattr(_import(name), attribute)
+    try:
+        function()
+    except (Exception, SystemExit) as error:
+        raise _failure(f"{target}() failed: {_described_error(error)}") from error
+
+
 def _found(module: ModuleType, name: str, attribute: str) -> Server:
     found: Any = module
     for part in attribute.split("."):

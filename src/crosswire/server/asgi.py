@@ -23,7 +23,7 @@ DRAIN_TIME = 10.0
 """Seconds over which connections that the ASGI server has left open are closed at its shutdown."""
 
 
-class AsgiApplication:
+class ServerApplication:
     """ASGI application that serves the WebSockets and pages of a server, and runs the server in its lifespan.
 
     Args:

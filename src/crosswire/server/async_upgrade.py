@@ -33,9 +33,11 @@ class AsyncUpgrades:
         self._timeout = timeout
         self._failures = failures
 
-    async def decide(self, request: HttpRequest, user: str | None = None) -> Accepted | Response:
+    async def decide(
+        self, request: HttpRequest, user: str | None = None, *, routed: bool = False
+    ) -> Accepted | Response:
         """Grant the upgrade, or refuse it, once ``authenticate`` has ended."""
-        upgrade = self._upgrades.judge(request, user)
+        upgrade = self._upgrades.judge(request, user, routed=routed)
         verdict = upgrade.verdict
         if isinstance(verdict, Verdict) and verdict.pending is not None:
             upgrade = replace(upgrade, verdict=await self._conclude(verdict.pending, upgrade.variables))

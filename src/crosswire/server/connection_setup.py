@@ -86,10 +86,10 @@ class ConnectionSetup:
             verdict = await conclude(hook, session.handlers.context())
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                session.client.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+                self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
                 raise
             self._failures.report(None, error, "authenticate")
-            session.client.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+            self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
         else:
             session.pending = None
             self._admit_or_refuse(session, verdict)
@@ -100,13 +100,13 @@ class ConnectionSetup:
         """Close the connection now: ``authenticate`` might not end when it is cancelled."""
         text = "authenticate did not end within %g s, so %r was not let in"
         self._failures.warnings.warn("slow authenticate", text, self._timeout, session.socket)
-        session.client.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
+        self._refuse(session, CloseCode.TRY_AGAIN_LATER, "authentication took too long")
         if session.pending is not None:
             session.pending.cancel()
 
     def _admit_or_refuse(self, session: NewSession, verdict: Verdict) -> None:
         if verdict.reject is not None:
-            session.client.close(verdict.reject.close_code, verdict.reject.reason)
+            self._refuse(session, verdict.reject.close_code, verdict.reject.reason)
         else:
             self._admit(session, verdict.user)
 
@@ -129,7 +129,7 @@ class ConnectionSetup:
 
     def _register(self, session: NewSession, user: str) -> None:
         if not self._registry.admit(session.client, user):
-            session.client.close(CloseCode.REPLACED, "the user is connected already")
+            self._refuse(session, CloseCode.REPLACED, "the user is connected already")
             return
         session.admitted()
         on_connect = self._hooks.run_on_connect(session)
@@ -146,4 +146,9 @@ class ConnectionSetup:
     def _on_connect_timed_out(self, session: NewSession) -> None:
         error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {self._timeout} s")
         self._failures.report(session, error, "on_connect")
-        session.client.close(CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
+        self._refuse(session, CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
+
+    def _refuse(self, session: NewSession, code: int, reason: str) -> None:
+        if session.client.is_open:  # else it is gone, or was refused before
+            self._failures.losses.refused(code)
+        session.client.close(code, reason)

@@ -34,7 +34,7 @@ def call_of(websocket: Any, receive: Any = None, send: Any = None) -> AsgiCall:
         raise UsageError(f"{type(websocket).__name__} is no WebSocket: {_EXPECTED}")
     if scope.get("type") != "websocket":
         raise UsageError(f"this is no WebSocket, but of the ASGI type {scope.get('type')!r}: {_EXPECTED}")
-    return AsgiCall(scope, receive, send, is_begun, is_accepted)
+    return AsgiCall(scope, receive, send, is_begun, is_accepted, is_routed=True)
 
 
 def _progress(websocket: Any) -> tuple[bool, bool]:

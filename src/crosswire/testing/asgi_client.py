@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from crosswire.core.headers import Headers
 from crosswire.errors import NotConnected
-from crosswire.transport.interface import Response
+from crosswire.transport.interface import AsgiApplication, Response
 from crosswire.types import Close, CloseCode
 
 CAPACITY = 64 * 1024
@@ -17,7 +17,6 @@ CAPACITY = 64 * 1024
 _DENIAL = "websocket.http.response"
 
 Event = Mapping[str, Any]
-AsgiApplication = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Any]
 
 
 def make_scope(

@@ -26,6 +26,7 @@ class AsgiCall:
         send: of the call.
         is_begun: whether ``websocket.connect`` was received.
         is_accepted: whether ``websocket.accept`` was sent.
+        is_routed: whether a route of an application hands it over.
     """
 
     scope: Scope
@@ -33,6 +34,7 @@ class AsgiCall:
     send: Send
     is_begun: bool = False
     is_accepted: bool = False
+    is_routed: bool = False
 
 
 class AsgiWebSockets:
@@ -56,7 +58,7 @@ class AsgiWebSockets:
         """
         if not call.is_begun and (await call.receive())["type"] != "websocket.connect":
             return  # the client has gone
-        decision = await self._acceptor.decide(make_request(call.scope), user)
+        decision = await self._acceptor.decide(make_request(call.scope), user, routed=call.is_routed)
         if isinstance(decision, Response):
             await _refuse(call, decision)
             return

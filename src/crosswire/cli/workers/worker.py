@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 
 from crosswire.cli.cluster_options import redis_of
 from crosswire.cli.failures import INTERRUPTED, RUNTIME, USAGE, CommandFailed, described
-from crosswire.cli.target import load_server
+from crosswire.cli.target import call_function, load_server
 from crosswire.cli.workers.link import Assignment, Listening, Started, StartRefused, WorkerLink
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import CrosswireError
+from crosswire.runtime.shared_metrics import METRICS_DIRECTORY
 from crosswire.server.server import Server
 
 _GENERATED_NAME = re.compile(r"node-[0-9a-f]{8}")
@@ -46,6 +48,10 @@ def main(descriptor: str, *_shown: str) -> int:
 
 
 def _serve(assignment: Assignment, link: WorkerLink) -> None:
+    if assignment.metrics_directory is not None:
+        os.environ.setdefault(METRICS_DIRECTORY, assignment.metrics_directory)
+    if assignment.prepare is not None:
+        call_function(assignment.prepare)
     server = load_server(assignment.target)
     own = server.cluster.bus
     server.configure(

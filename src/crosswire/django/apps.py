@@ -1,0 +1,20 @@
+"""The app ``crosswire.django`` of ``INSTALLED_APPS``."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.checks import register
+
+from crosswire.django.checks import check_settings
+
+
+class CrosswireConfig(AppConfig):
+    """The app, with its system checks and its management command."""
+
+    name = "crosswire.django"
+    label = "crosswire"
+    verbose_name = "Crosswire"
+
+    def ready(self) -> None:
+        """Register the system check of the settings."""
+        register(check_settings)
