@@ -13,7 +13,7 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
-from crosswire.core.metric_families import Families, with_label
+from crosswire.core.metric_families import Families
 from crosswire.core.names import require_name
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
@@ -334,9 +334,8 @@ class Server:
         Raises:
             ConfigError: the server runs already.
         """
-        node = self._cluster.measure()
-        counts = self._parts.measure()
-        return lambda: [*with_label(counts.families(), "node", self.name), *node()]
+        self._cluster.measure()  # raises if it runs
+        return self._cluster.measure(also=self._parts.measure().families)
 
     def configure(
         self,
