@@ -17,6 +17,7 @@ from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.responders import Responders
+from crosswire.cluster.status import StatusQueries
 from crosswire.core.audience import Audiences
 from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
@@ -42,6 +43,7 @@ class NodeParts:
         redis: control of the Redis in use.
         lifecycle: starts and stops the node.
         dispatcher: carries out what concerns all nodes.
+        status: of all nodes.
         audiences: users and rooms, wherever they are connected.
     """
 
@@ -73,6 +75,8 @@ class NodeParts:
         self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
         offer_lists(services, clients)
+        self.status = StatusQueries(clients, self.lifecycle.connection_or_starting)
+        self.status.offer(services)
         self.redis.offer(services)
 
     def _connect(self, name: str, bus: Bus) -> ClusterConnection:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from heapq import nsmallest
 from typing import Any
 
+from crosswire.cluster.clients import ClientCounts
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim
@@ -18,6 +19,7 @@ from crosswire.server.client_calls import PendingClientGather
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.registry import Registry
+from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import Locations, Replies, RoomInfo, RoomList, Roster, Tally
@@ -33,9 +35,20 @@ class LocalDelivery:
         subscriptions: of this server.
         duplicates: handles the claims of other servers.
         call_ids: ids for calls to clients.
+        sessions: all connections, which count the messages of clients.
     """
 
-    __slots__ = ("_call_ids", "_duplicates", "_fanout", "_name", "_registry", "_rooms", "_subscriptions", "_users_here")
+    __slots__ = (
+        "_call_ids",
+        "_duplicates",
+        "_fanout",
+        "_name",
+        "_registry",
+        "_rooms",
+        "_sessions",
+        "_subscriptions",
+        "_users_here",
+    )
 
     def __init__(
         self,
@@ -45,6 +58,7 @@ class LocalDelivery:
         subscriptions: Subscriptions,
         duplicates: DuplicatePolicy,
         call_ids: CallIds,
+        sessions: Sessions,
     ) -> None:
         self._name = name
         self._registry = registry
@@ -52,6 +66,7 @@ class LocalDelivery:
         self._subscriptions = subscriptions
         self._duplicates = duplicates
         self._call_ids = call_ids
+        self._sessions = sessions
         self._users_here = registry.users
         self._rooms = registry.rooms
 
@@ -60,6 +75,11 @@ class LocalDelivery:
     @property
     def connections(self) -> int:
         return len(self._users_here.members)
+
+    @property
+    def counts(self) -> ClientCounts:
+        users, rooms = len(self._users_here.users), self._rooms.number
+        return ClientCounts(self.connections, users, rooms, self._sessions.received, self._fanout.sent)
 
     @property
     def serves(self) -> bool:

@@ -99,7 +99,15 @@ class ServerParts:
 
     def clients(self, name: Callable[[], str]) -> LocalDelivery:
         """Return the clients of the server for its node; ``name`` returns the name of the server."""
-        return LocalDelivery(name, self.registry, self._fanout, self._subscriptions, self._duplicates, self._call_ids)
+        return LocalDelivery(
+            name,
+            self.registry,
+            self._fanout,
+            self._subscriptions,
+            self._duplicates,
+            self._call_ids,
+            self.sessions,
+        )
 
     def attach(self, node: Node) -> None:
         """Use the channels of this node from now on."""

@@ -14,14 +14,16 @@ class Sessions:
     """The sessions from their opening until their connections are gone.
 
     Attributes:
+        received: number of messages that clients have sent, without heartbeats.
         teardowns: of connections that are gone and have handlers at work, or messages that are yet to be handled.
     """
 
-    __slots__ = ("_all", "_empty", "teardowns")
+    __slots__ = ("_all", "_empty", "received", "teardowns")
 
     def __init__(self) -> None:
         self._all: set[SessionView] = set()
         self._empty: asyncio.Event | None = None
+        self.received = 0
         self.teardowns: set[Teardown] = set()
 
     def __len__(self) -> int:
