@@ -69,8 +69,8 @@ class NoClients:
     def users(self, target: Target) -> Collection[str]:
         return ()
 
-    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
-        pass
+    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
+        return 0
 
     def claimed(self, user: str, claim: Claim) -> None:
         pass

@@ -18,6 +18,7 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
+from crosswire.core.metric_families import Families
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_node_name, require_timeout
 from crosswire.core.payload_types import payload_type
@@ -66,7 +67,7 @@ class Node:
         slow_handler: float | None = 0.1,
         owns: Collection[str] | None = None,
     ) -> None:
-        parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler, owns)
+        self._parts = parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler, owns)
         self._events = parts.events
         self._hooks = parts.hooks
         self._channels = parts.channels
@@ -428,6 +429,17 @@ class Node:
     def incompatible_nodes(self) -> dict[str, str]:
         """The dialects of the living members that do not understand this node's messages, by name."""
         return self._connection().members.incompatible
+
+    def measure(self, also: Families | None = None) -> Families:
+        """Count from now on; return the function that returns the metrics; raise ConfigError if the node runs.
+
+        Args:
+            also: returns further metrics of the same process, those of a server.
+        """
+        metrics = self._parts.measure()
+        if also is not None:
+            metrics.also = also
+        return metrics.families
 
     async def wait_for_members(self) -> None:
         """Wait until all members are known, also members that were slow to answer when this node joined.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 
+from crosswire.cluster.bus_delay import offer_ping
 from crosswire.cluster.bus_options import compat_options
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
@@ -13,6 +14,8 @@ from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.lifecycle import NodeLifecycle
 from crosswire.cluster.lists import offer_lists
+from crosswire.cluster.node_metrics import NodeMetrics
+from crosswire.cluster.observer import NodeObserver
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
@@ -23,6 +26,7 @@ from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
 from crosswire.core.ownership import require_owns
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.shared_metrics import shared_directory
 from crosswire.runtime.slow_handlers import slow_handler_watch
 
 
@@ -71,13 +75,39 @@ class NodeParts:
         self.lifecycle = NodeLifecycle(
             name, bus, self._connect, self._responders, handlers, self._background, self.channels, self.hooks
         )
+        self._metrics: NodeMetrics | None = None
+        self._observers: list[NodeObserver] = []
         self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection)
         self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
         offer_lists(services, clients)
         self.status = StatusQueries(clients, self.lifecycle.connection_or_starting)
         self.status.offer(services)
+        offer_ping(services)
         self.redis.offer(services)
+
+    def measure(self) -> NodeMetrics:
+        """Count from now on, and return the counts.
+
+        Raises:
+            ConfigError: the node runs already.
+        """
+        if self._metrics is None:
+            self._metrics = NodeMetrics(
+                lambda: self.lifecycle.name, self.lifecycle.connection_for_any_thread, shared_directory()
+            )
+            self.observe(self._metrics)
+        return self._metrics
+
+    def observe(self, observer: NodeObserver) -> None:
+        """Let metrics or tracing see what the node does from its next start on.
+
+        Raises:
+            ConfigError: the node runs already.
+        """
+        self.lifecycle.require_stopped("metrics and tracing")
+        self._responders.application.observe(observer)
+        self._observers.append(observer)
 
     def _connect(self, name: str, bus: Bus) -> ClusterConnection:
         return ClusterConnection(
@@ -88,6 +118,7 @@ class NodeParts:
             self.hooks,
             self._background,
             compat=compat_options(bus),
+            observers=self._observers,
             holds_events=bool(self.hooks.on_start),
             owns=self._owns,
         )

@@ -48,6 +48,8 @@ class Page:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(node.BINARY.parent), os.environ["PATH"]]),
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
+            "PIP_NO_INDEX": "1",  # what a page installs is there already
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
         self._left = list(self.blocks)
         self._calls = CallRecord(directory)
