@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 import os
+from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
 import httpx
