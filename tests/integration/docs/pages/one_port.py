@@ -6,6 +6,8 @@ import asyncio
 import signal
 
 import httpx
+import pytest
+import websockets
 
 from crosswire import Client, Server
 from tests.integration.docs.page import Page, started
@@ -22,6 +24,8 @@ async def run(page: Page) -> None:
         notices = await _notices_of_room(client)
         await page.run_block(page.take(_TITLE, "sh"))
         assert await asyncio.wait_for(notices.get(), 5) == {"text": "hello"}
+        with pytest.raises(websockets.InvalidStatus, match="401"):
+            await websockets.connect("ws://127.0.0.1:8000/ws")
     section = "In several processes"
     for _ in range(2):
         page.save(page.take(section, "python"))
