@@ -11,6 +11,8 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.limits import Heartbeat, Limits
+from crosswire.emitter.audience import EmitterAudience
+from crosswire.emitter.emitter import Emitter
 from crosswire.errors import (
     BusUnavailable,
     CallTimeout,
@@ -34,10 +36,13 @@ from crosswire.types import (
     CloseCode,
     GapInfo,
     LinkStatus,
+    Locations,
     NodeInfo,
     OwnerChange,
     Replies,
     Reply,
+    RoomInfo,
+    RoomList,
     Roster,
     SubscriptionFailure,
     Tally,
@@ -55,6 +60,8 @@ __all__ = [
     "Compat",
     "ConfigError",
     "CrosswireError",
+    "Emitter",
+    "EmitterAudience",
     "EventError",
     "GapInfo",
     "Handshake",
@@ -62,6 +69,7 @@ __all__ = [
     "InvalidPayload",
     "Limits",
     "LinkStatus",
+    "Locations",
     "MemoryBus",
     "NoOwner",
     "Node",
@@ -78,6 +86,8 @@ __all__ = [
     "ReplyStream",
     "Response",
     "Room",
+    "RoomInfo",
+    "RoomList",
     "Roster",
     "Server",
     "Socket",

@@ -14,10 +14,13 @@ __all__ = [
     "CloseCode",
     "GapInfo",
     "LinkStatus",
+    "Locations",
     "NodeInfo",
     "OwnerChange",
     "Replies",
     "Reply",
+    "RoomInfo",
+    "RoomList",
     "Roster",
     "SubscriptionFailure",
     "Tally",
@@ -167,6 +170,60 @@ class Roster:
 
     def __contains__(self, user: object) -> bool:
         return user in self.users
+
+
+@dataclass(frozen=True, slots=True)
+class Locations:
+    """Users, and the nodes that they are connected to: the first users in order of their ids.
+
+    Attributes:
+        users: user id -> name of a node -> number of the user's connections there.
+        total: number of users, with those that are not listed.
+        exact: whether that is their number. It may be smaller if some are not listed, and with `duplicates="allow"`
+            they are connected to several nodes.
+        missing: names of the nodes that did not answer.
+    """
+
+    users: dict[str, dict[str, int]] = field(default_factory=dict)
+    total: int = 0
+    exact: bool = True
+    missing: tuple[str, ...] = ()
+
+
+class RoomInfo(NamedTuple):
+    """A room that has members.
+
+    Attributes:
+        namespace: of the room.
+        id: of the room.
+        nodes: name of a node -> number of members that are connected to it.
+    """
+
+    namespace: str
+    id: str
+    nodes: dict[str, int]
+
+    @property
+    def members(self) -> int:
+        """Number of members; who is connected to several nodes is counted on each."""
+        return sum(self.nodes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RoomList:
+    """Rooms that have members: the first ones in order of their namespaces and ids.
+
+    Attributes:
+        rooms: in order.
+        total: number of rooms, with those that are not listed.
+        exact: whether that is their number. If not, there are at least as many.
+        missing: names of the nodes that did not answer.
+    """
+
+    rooms: tuple[RoomInfo, ...] = ()
+    total: int = 0
+    exact: bool = True
+    missing: tuple[str, ...] = ()
 
 
 class NodeInfo(NamedTuple):

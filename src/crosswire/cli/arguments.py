@@ -10,11 +10,14 @@ from math import inf
 from typing import NamedTuple, NoReturn
 
 import crosswire
+from crosswire.cli.client_commands import kick, rooms, users
 from crosswire.cli.cluster_commands import call, nodes, send
 from crosswire.cli.cluster_options import VARIABLE, add_cluster_options
 from crosswire.cli.failures import USAGE
 from crosswire.cli.serve import serve
+from crosswire.core.options import MAX_LISTED
 from crosswire.core.utf8 import has_utf8
+from crosswire.errors import SENDABLE, may_be_sent
 
 _MAX_WIDTH = 100
 """Characters in a line of the help."""
@@ -32,6 +35,7 @@ examples:
   crosswire serve chat:server --workers 4 --embedded
   crosswire serve chat:server --port 8080 --redis redis://10.0.0.1:6379
   crosswire nodes --redis redis://10.0.0.1:6379
+  crosswire rooms --namespace chat --redis redis://10.0.0.1:6379
   crosswire send news '{{"text": "Back in a minute"}}' --everyone --embedded
   crosswire call chat-1 price '{{"item": "tea"}}' --embedded
 
@@ -51,9 +55,23 @@ _NODES = """\
 Show the living nodes of a cluster, and the health of its Redis.
 """
 
+_USERS = """\
+Show the users that are connected, and to which nodes.
+"""
+
+_ROOMS = """\
+Show the rooms that have members, and on which nodes.
+"""
+
+_KICK = """\
+Close all connections of a user, wherever they are. The exit code is 1 if there
+were none. After the codes 4010 (forced logout), 4011, 4012 and 1008, clients do
+not come back by themselves.
+"""
+
 _SEND = """\
 Send an event to nodes, where handlers of Node.on get it, or to clients, wherever
-they are connected.
+they are connected. The exit code is 1 if nobody was there to get it.
 """
 
 _CALL = """\
@@ -188,6 +206,44 @@ def _nodes_options(parser: Parser) -> None:
     parser.set_defaults(run=nodes)
 
 
+def _users_options(parser: Parser) -> None:
+    which = parser.add_argument_group("which").add_mutually_exclusive_group()
+    which.add_argument("--user", dest="users", metavar="ID", action="append", help="this user; repeat it for several")
+    which.add_argument("--room", metavar=("NAMESPACE", "ID"), nargs=2, help="the members of a room")
+    _list_options(parser, "users")
+    parser.set_defaults(run=users)
+
+
+def _rooms_options(parser: Parser) -> None:
+    parser.add_argument_group("which").add_argument("--namespace", metavar="TEXT", help="rooms of this namespace")
+    _list_options(parser, "rooms")
+    parser.set_defaults(run=rooms)
+
+
+def _list_options(parser: Parser, what: str) -> None:
+    parser.add_argument(
+        "--starts", dest="prefix_of_ids", metavar="TEXT", default="", help=f"only {what} whose ids start with this"
+    )
+    parser.add_argument(
+        "--limit",
+        type=_limit,
+        default=100,
+        metavar="N",
+        help=f"number of {what}, at most {MAX_LISTED} (default: 100)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+
+
+def _kick_options(parser: Parser) -> None:
+    parser.add_argument_group("whom").add_argument("user", metavar="USER", help="id of the user")
+    parser.add_argument(
+        "--code", type=_close_code, default=4010, metavar="CODE", help="WebSocket close code (default: 4010)"
+    )
+    parser.add_argument("--reason", default="", metavar="TEXT", help="that clients are told, up to 123 bytes")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+    parser.set_defaults(run=kick)
+
+
 def _send_options(parser: Parser) -> None:
     what = parser.add_argument_group("what")
     what.add_argument("event", metavar="EVENT", help="its name")
@@ -235,6 +291,24 @@ COMMANDS = {
         _CALL,
         _call_options,
     ),
+    "users": Command(
+        "show the users that are connected, and to which nodes",
+        "[--user ID | --room NAMESPACE ID] [--starts TEXT] [--limit N] [--json] ...",
+        _USERS,
+        _users_options,
+    ),
+    "rooms": Command(
+        "show the rooms that have members, and on which nodes",
+        "[--namespace TEXT] [--starts TEXT] [--limit N] [--json] ...",
+        _ROOMS,
+        _rooms_options,
+    ),
+    "kick": Command(
+        "close all connections of a user",
+        "USER [--code CODE] [--reason TEXT] [--json] ...",
+        _KICK,
+        _kick_options,
+    ),
 }
 
 
@@ -251,6 +325,18 @@ def _port(text: str) -> int:
     if text.isdecimal() and int(text) <= 65_535:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port: give 0 to 65535")
+
+
+def _limit(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= MAX_LISTED:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no limit: give 1 to {MAX_LISTED}")
+
+
+def _close_code(text: str) -> int:
+    if text.isdecimal() and may_be_sent(int(text)):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} can't be sent as a close code: {SENDABLE}")
 
 
 def _seconds(text: str) -> float:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
-import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
-from crosswire.cli.cluster_options import cluster_of
 from crosswire.cli.failures import RUNTIME, USAGE, CommandFailed
+from crosswire.cli.joined import run_joined
 from crosswire.cli.output import as_json, cluster_as_data, cluster_as_text, replies_as_data
 from crosswire.cluster.node import Node
-from crosswire.cluster.redis.application import is_embedded
-from crosswire.cluster.redis.embedded.database import running_applications
-from crosswire.cluster.redis.options import Redis
-from crosswire.errors import BusUnavailable, NodeGone
+from crosswire.core.audience import Audience
+from crosswire.core.options import MAX_LISTED
+from crosswire.errors import NodeGone
 
 _OPTIONS = {"native": "no --compat", "compat-msgpack": "--compat msgpack", "compat-json": "--compat json"}
-
-Work = Callable[[Node], Coroutine[Any, Any, int]]
 
 
 def nodes(options: argparse.Namespace) -> int:
@@ -38,7 +30,7 @@ def nodes(options: argparse.Namespace) -> int:
         )
         return 0
 
-    return _run(options, work)
+    return run_joined(options, work)
 
 
 def send(options: argparse.Namespace) -> int:
@@ -47,10 +39,13 @@ def send(options: argparse.Namespace) -> int:
 
     async def work(node: Node) -> int:
         _require_same_dialect(node)
-        _sender(options, node)(options.event, data)
+        if options.to or options.nodes:
+            _send_to_nodes(options, node, data)
+        else:
+            await _send_to_clients(options, node, data)
         return 0
 
-    return _run(options, work)
+    return run_joined(options, work)
 
 
 def call(options: argparse.Namespace) -> int:
@@ -68,44 +63,7 @@ def call(options: argparse.Namespace) -> int:
         print(as_json(replies_as_data(replies)), flush=True)
         return 0 if replies.complete and not replies.errors else RUNTIME
 
-    return _run(options, work)
-
-
-def _run(options: argparse.Namespace, work: Work) -> int:
-    return asyncio.run(_join_and_work(cluster_of(options), work))
-
-
-async def _join_and_work(redis: Redis, work: Work) -> int:
-    # Errors of a Redis are in its status, which is printed or raised.
-    logging.getLogger("crosswire").setLevel(logging.ERROR)
-    _require_running(redis)
-    async with _joined(redis) as node:
-        return await work(node)
-
-
-def _require_running(redis: Redis) -> None:
-    """Refuse to start an embedded Valkey that no application uses: there would be no other node."""
-    running: list[str] | None = None
-    for url in redis.all_urls:
-        if is_embedded(url):
-            running = running_applications() if running is None else running
-            if url not in running:
-                others = f"; there are {', '.join(running)} (give one with --redis)" if running else ""
-                raise BusUnavailable(
-                    f"no application uses the Valkey {url}: run the command in the folder of the application{others}"
-                )
-
-
-@asynccontextmanager
-async def _joined(redis: Redis) -> AsyncIterator[Node]:
-    """Join the cluster as a node while a context lasts. At its end, all messages have been sent."""
-    async with Node(f"cli-{secrets.token_hex(4)}", redis=redis, owns=()) as node:
-        status = node.redis.status()
-        if not any(each.healthy for each in status):
-            reasons = "; ".join(f"{each.url}: {each.last_error or 'no answer'}" for each in status)
-            raise BusUnavailable(f"no Redis can be reached: {reasons}")
-        await node.wait_for_members()
-        yield node
+    return run_joined(options, work)
 
 
 def _require_same_dialect(node: Node) -> None:
@@ -115,20 +73,46 @@ def _require_same_dialect(node: Node) -> None:
         raise CommandFailed(f"node {name!r} would not understand it, as it speaks {dialect!r}; {advice}", USAGE)
 
 
-def _sender(options: argparse.Namespace, node: Node) -> Callable[[str, Any], None]:
-    """Return the function that sends to the recipients that the options name."""
-    if options.to:
-        for name in options.to:
-            if options.compat is None and name not in node.nodes:  # an original server is no member
-                raise NodeGone(name)
-        return lambda event, data: node.send(event, data, to=options.to)
-    if options.nodes:
-        return lambda event, data: node.send(event, data, include_self=False)
+def _send_to_nodes(options: argparse.Namespace, node: Node, data: Any) -> None:
+    for name in options.to or ():
+        if options.compat is None and name not in node.nodes:  # an original server is no member
+            raise NodeGone(name)
+    node.send(options.event, data, to=options.to, include_self=False)
+    if options.compat is None and len(node.nodes) == 1:
+        raise CommandFailed("nobody got it: there is no other node")
+
+
+async def _send_to_clients(options: argparse.Namespace, node: Node, data: Any) -> None:
+    """Send to an audience, and say who is not there to get it."""
+    audience = _audience(options, node)
+    there = await audience.locate(limit=MAX_LISTED if options.users else 1)
+    audience.send(options.event, data)
+    silent = f"; no answer from {', '.join(there.missing)}" if there.missing else ""
+    if there.total:
+        for user in dict.fromkeys(options.users or ()):
+            if user not in there.users and there.total == len(there.users):
+                print(f"user {user!r} is not connected{silent}", file=sys.stderr, flush=True)
+    elif options.compat is not None:
+        print("nobody on Crosswire's servers got it; others do not tell", file=sys.stderr, flush=True)
+    else:
+        raise CommandFailed(f"nobody got it: {_nobody(options)}{silent}")
+
+
+def _audience(options: argparse.Namespace, node: Node) -> Audience:
+    """Return the clients that the options name."""
     if options.everyone:
-        return node.everyone.send
+        return node.everyone
+    return node.room(*options.room) if options.room else node.users(options.users)
+
+
+def _nobody(options: argparse.Namespace) -> str:
+    """Say of the clients that the options name that there are none."""
+    if options.everyone:
+        return "no client is connected"
     if options.room:
-        return node.room(*options.room).send
-    return node.users(options.users).send
+        return f"the room {' '.join(options.room)!r} is empty"
+    users = list(dict.fromkeys(options.users))
+    return f"user {users[0]!r} is not connected" if len(users) == 1 else "none of the users is connected"
 
 
 def _words(options: argparse.Namespace) -> tuple[str | None, str, str | None]:

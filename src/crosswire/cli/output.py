@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from crosswire.types import LinkStatus, NodeInfo, Replies
+from crosswire.types import LinkStatus, Locations, NodeInfo, Replies, RoomList
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
@@ -40,6 +40,35 @@ def cluster_as_text(nodes: Iterable[NodeInfo], redis: Iterable[LinkStatus]) -> s
             table(("REDIS", "HEALTH", "LATENCY", "LAST ERROR"), links),
         )
     )
+
+
+def locations_as_data(found: Locations) -> dict[str, Any]:
+    """Return users and their nodes, to be printed as JSON."""
+    users = [{"user": user, "nodes": nodes} for user, nodes in found.users.items()]
+    return {"users": users, "total": found.total, "exact": found.exact, "missing": list(found.missing)}
+
+
+def rooms_as_data(found: RoomList) -> dict[str, Any]:
+    """Return rooms and their nodes, to be printed as JSON."""
+    rooms = [{**room._asdict(), "members": room.members} for room in found.rooms]
+    return {"rooms": rooms, "total": found.total, "exact": found.exact, "missing": list(found.missing)}
+
+
+def listing(head: Sequence[str], rows: Sequence[Sequence[str]], what: str, total: int, bound: str) -> str:
+    """Return a table and a line with the number of its entries, and of all.
+
+    Args:
+        head: of the columns.
+        rows: of the table.
+        what: an entry, in the singular.
+        total: number of all entries.
+        bound: "at least" or "at most" if the total is not certain, else empty.
+    """
+    if len(rows) == total:
+        count = f"{total} {what}{'' if total == 1 else 's'}"
+    else:
+        count = f"{len(rows)} of {f'{bound} {total}'.lstrip()} {what}s; --limit N shows more"
+    return f"{table(head, rows)}\n\n{count}" if rows else count
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

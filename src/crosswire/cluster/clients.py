@@ -11,7 +11,7 @@ from crosswire.core.audience import Dispatcher, Excluded, Target, ToRoom
 from crosswire.core.envelopes import Claim
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import PayloadType
-from crosswire.types import Replies, Roster, Tally
+from crosswire.types import Locations, Replies, RoomList, Roster, Tally
 
 
 class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
@@ -19,6 +19,10 @@ class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
 
     def users(self, target: Target) -> Collection[str]:
         """Return the users of a target that are connected to this node, each once."""
+        ...
+
+    async def list_rooms(self, namespace: str | None, prefix: str, limit: int) -> RoomList:
+        """List the first ``limit`` rooms with members here, of a namespace or of all, whose ids have a prefix."""
         ...
 
     @property
@@ -41,8 +45,8 @@ class NoClients:
     def users(self, target: Target) -> Collection[str]:
         return ()
 
-    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
-        pass
+    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
+        return 0
 
     def claimed(self, user: str, claim: Claim) -> None:
         pass
@@ -64,6 +68,12 @@ class NoClients:
 
     async def members(self, room: ToRoom) -> Roster:
         return Roster()
+
+    async def locate(self, target: Target, prefix: str, limit: int) -> Locations:
+        return Locations()
+
+    async def list_rooms(self, namespace: str | None, prefix: str, limit: int) -> RoomList:
+        return RoomList()
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         return Replies()

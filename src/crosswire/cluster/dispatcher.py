@@ -11,6 +11,13 @@ import msgspec
 
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.connection import ClusterConnection
+from crosswire.cluster.lists import (
+    LocateRequest,
+    RoomsRequest,
+    joined_locations,
+    joined_rooms,
+    unanswered,
+)
 from crosswire.core import envelopes, messages
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.codecs import JSON
@@ -18,7 +25,7 @@ from crosswire.core.formats import encode
 from crosswire.core.listeners import EventListeners
 from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.errors import EventError, InvalidPayload
-from crosswire.types import Replies, Roster, Tally
+from crosswire.types import Locations, Replies, RoomList, Roster, Tally
 
 SERVICE_TIMEOUT = 3.0
 """Seconds to wait for the answers of other nodes; a dead node is noticed sooner."""
@@ -136,11 +143,21 @@ class ClusterDispatcher:
                 total += answer
             else:
                 users.update(answer)
-        return Tally(total + len(users), _unanswered(others))
+        return Tally(total + len(users), unanswered(others))
 
     async def members(self, room: ToRoom) -> Roster:
         own, others = await self._everywhere(partial(self._clients.members, room), "members", room)
-        return Roster(own.users.union(*others.values()), _unanswered(others))
+        return Roster(own.users.union(*others.values()), unanswered(others))
+
+    async def locate(self, target: Target, prefix: str, limit: int) -> Locations:
+        own = partial(self._clients.locate, target, prefix, limit)
+        return joined_locations(*await self._everywhere(own, "locate", LocateRequest(target, prefix, limit)), limit)
+
+    async def list_rooms(self, namespace: str | None, prefix: str, limit: int) -> RoomList:
+        """List the first ``limit`` rooms of all servers, of a namespace or of all, whose ids have a prefix."""
+        own = partial(self._clients.list_rooms, namespace, prefix, limit)
+        request = RoomsRequest(namespace, prefix, limit)
+        return joined_rooms(*await self._everywhere(own, "list_rooms", request), limit)
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         own = partial(self._clients.add, room, user)
@@ -241,11 +258,6 @@ async def _count_here(clients: Clients, target: Target) -> int | list[str]:
     return _count(clients, target)
 
 
-def _unanswered(replies: Replies) -> tuple[str, ...]:
-    """List the names that did not answer or refused."""
-    return (*replies.missing, *replies.errors)
-
-
 def _joined(own: Replies, others: Replies) -> Replies:
     """Join the replies of this node and of the other nodes."""
     return Replies({**own, **others}, errors={**own.errors, **others.errors}, missing=others.missing)
@@ -264,4 +276,4 @@ def _merged(own: Replies, others: Replies, kind: PayloadType) -> Replies:
         silent.update(dict.fromkeys(gathered.missing))
     errors = {user: error for user, error in errors.items() if user not in answers}
     missing = [user for user in silent if user not in answers and user not in errors]
-    return Replies(answers, errors=errors, missing=(*missing, *_unanswered(others)))
+    return Replies(answers, errors=errors, missing=(*missing, *unanswered(others)))

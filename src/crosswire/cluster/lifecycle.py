@@ -81,10 +81,21 @@ class NodeLifecycle:
         Raises:
             ConfigError: the node runs.
         """
-        if self.running or self._connection is not None or self._starting is not None:
-            raise ConfigError("the node runs already: configure it before")
+        self.require_stopped("it")
         self.name = self.name if name is None else name
         self.bus = self.bus if bus is None else bus
+
+    def require_stopped(self, what: str) -> None:
+        """Check that the node does not run.
+
+        Args:
+            what: is configured, for the error.
+
+        Raises:
+            ConfigError: the node runs.
+        """
+        if self.running or self._connection is not None or self._starting is not None:
+            raise ConfigError(f"the node runs already: configure {what} before")
 
     def connection(self) -> ClusterConnection:
         """Return the connection, for code in the event loop of the node.

@@ -18,12 +18,13 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
-from crosswire.core.names import require_event, require_name
-from crosswire.core.options import require_node_name, require_timeout
+from crosswire.core.metric_families import Families
+from crosswire.core.names import require_event, require_name, require_prefix
+from crosswire.core.options import require_limit, require_node_name, require_timeout
 from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
-from crosswire.types import ANYTHING, NodeInfo, Replies, T
+from crosswire.types import ANYTHING, NodeInfo, Replies, RoomList, T
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -66,12 +67,13 @@ class Node:
         slow_handler: float | None = 0.1,
         owns: Collection[str] | None = None,
     ) -> None:
-        parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler, owns)
+        self._parts = parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler, owns)
         self._events = parts.events
         self._hooks = parts.hooks
         self._channels = parts.channels
         self._redis = parts.redis
         self._audiences = parts.audiences
+        self._dispatcher = parts.dispatcher
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
         self.client_channels = parts.lifecycle.client_channels
@@ -348,6 +350,20 @@ class Node:
         """Return the audience of a room's members, wherever connected."""
         return self._audiences.room(namespace, id)
 
+    async def list_rooms(self, namespace: str | None = None, *, prefix: str = "", limit: int = 1000) -> RoomList:
+        """List the rooms that have members on any server, in order of their namespaces and ids.
+
+        Args:
+            namespace: of the rooms; None for all.
+            prefix: the beginning of the ids of rooms that are listed.
+            limit: number of rooms that are listed, at most 10,000; each server sends no more than these.
+
+        Raises:
+            UsageError, NotConnected: as :meth:`send`.
+        """
+        space = None if namespace is None else require_name(namespace, "a room's namespace")
+        return await self._dispatcher.list_rooms(space, require_prefix(prefix), require_limit(limit))
+
     # Life
 
     async def start(self) -> None:
@@ -404,6 +420,17 @@ class Node:
     def incompatible_nodes(self) -> dict[str, str]:
         """The dialects of the living members that do not understand this node's messages, by name."""
         return self._connection().members.incompatible
+
+    def measure(self, also: Families | None = None) -> Families:
+        """Count from now on; return the function that returns the metrics; raise ConfigError if the node runs.
+
+        Args:
+            also: returns further metrics of the same process, those of a server.
+        """
+        metrics = self._parts.measure()
+        if also is not None:
+            metrics.also = also
+        return metrics.families
 
     async def wait_for_members(self) -> None:
         """Wait until all members are known, also members that were slow to answer when this node joined.

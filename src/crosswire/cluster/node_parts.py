@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 
+from crosswire.cluster.bus_delay import offer_ping
 from crosswire.cluster.bus_options import compat_options
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
@@ -12,6 +13,9 @@ from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.lifecycle import NodeLifecycle
+from crosswire.cluster.lists import offer_lists
+from crosswire.cluster.node_metrics import NodeMetrics
+from crosswire.cluster.observer import NodeObserver
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
@@ -21,6 +25,7 @@ from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
 from crosswire.core.ownership import require_owns
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.shared_metrics import shared_directory
 from crosswire.runtime.slow_handlers import slow_handler_watch
 
 
@@ -40,6 +45,7 @@ class NodeParts:
         channels: the application's own channels.
         redis: control of the Redis in use.
         lifecycle: starts and stops the node.
+        dispatcher: carries out what concerns all nodes.
         audiences: users and rooms, wherever they are connected.
     """
 
@@ -67,9 +73,37 @@ class NodeParts:
         self.lifecycle = NodeLifecycle(
             name, bus, self._connect, self._responders, handlers, self._background, self.channels, self.hooks
         )
-        self.audiences = Audiences(ClusterDispatcher(clients, self.lifecycle.connection))
+        self._metrics: NodeMetrics | None = None
+        self._observers: list[NodeObserver] = []
+        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection)
+        self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
+        offer_lists(services, clients)
+        offer_ping(services)
         self.redis.offer(services)
+
+    def measure(self) -> NodeMetrics:
+        """Count from now on, and return the counts.
+
+        Raises:
+            ConfigError: the node runs already.
+        """
+        if self._metrics is None:
+            self._metrics = NodeMetrics(
+                lambda: self.lifecycle.name, self.lifecycle.connection_for_any_thread, shared_directory()
+            )
+            self.observe(self._metrics)
+        return self._metrics
+
+    def observe(self, observer: NodeObserver) -> None:
+        """Let metrics or tracing see what the node does from its next start on.
+
+        Raises:
+            ConfigError: the node runs already.
+        """
+        self.lifecycle.require_stopped("metrics and tracing")
+        self._responders.application.observe(observer)
+        self._observers.append(observer)
 
     def _connect(self, name: str, bus: Bus) -> ClusterConnection:
         return ClusterConnection(
@@ -80,6 +114,7 @@ class NodeParts:
             self.hooks,
             self._background,
             compat=compat_options(bus),
+            observers=self._observers,
             holds_events=bool(self.hooks.on_start),
             owns=self._owns,
         )

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from crosswire.core.names import require_event, require_name
-from crosswire.core.options import require_timeout
+from crosswire.core.names import require_event, require_name, require_prefix
+from crosswire.core.options import require_limit, require_timeout
 from crosswire.core.payload_types import PayloadType, payload_type
 from crosswire.errors import SENDABLE, UsageError, may_be_sent
-from crosswire.types import ANYTHING, Replies, Roster, T, Tally
+from crosswire.types import ANYTHING, Locations, Replies, Roster, T, Tally
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -89,6 +89,10 @@ class Dispatcher(Protocol):
 
     async def members(self, room: ToRoom) -> Roster:
         """List the users who are in a room."""
+        ...
+
+    async def locate(self, target: Target, prefix: str, limit: int) -> Locations:
+        """List the first ``limit`` users of the target whose ids begin with ``prefix``, with their nodes."""
         ...
 
     async def add(self, room: ToRoom, user: str) -> Replies:
@@ -171,6 +175,20 @@ class Audience:
     async def count(self) -> Tally:
         """Count the users, each once, however many connections a user has."""
         return await self._dispatcher.count(self.target)
+
+    async def locate(self, *, prefix: str = "", limit: int = 1000) -> Locations:
+        """List the users that are connected, in order of their ids, with the nodes that they are connected to.
+
+        Args:
+            prefix: the beginning of the ids of users that are listed.
+            limit: number of users that are listed, at most 10,000; each node sends no more than these.
+
+        Example::
+
+            where = await server.user("13").locate()
+            print(where.users)  # {"13": {"chat-2": 1}}
+        """
+        return await self._dispatcher.locate(self.target, require_prefix(prefix), require_limit(limit))
 
 
 class Room(Audience):

@@ -24,6 +24,15 @@ def require_name(value: object, what: str) -> str:
     return value
 
 
+def require_prefix(value: object) -> str:
+    """Return ``value`` if it can be the beginning of a name; it may be empty.
+
+    Raises:
+        UsageError: it is no string, or has no UTF-8 form.
+    """
+    return value if value == "" and isinstance(value, str) else require_name(value, "a prefix")
+
+
 def require_event(value: object) -> str:
     """Return ``value`` if it can be the name of an event.
 

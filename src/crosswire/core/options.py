@@ -13,6 +13,8 @@ from crosswire.errors import ConfigError, UsageError
 
 MAX_NODE_NAME = 200
 """Characters of a node's name."""
+MAX_LISTED = 10_000
+"""Entries of a list that nodes send each other in an answer."""
 
 
 def suggestion(value: object, known: Sequence[str]) -> str:
@@ -61,6 +63,17 @@ def require_timeout(value: object) -> float:
     if is_seconds(value):
         return value
     raise UsageError(f"a timeout is a number of seconds greater than 0, not {value!r}")
+
+
+def require_limit(value: object) -> int:
+    """Return the number of entries that a list may have if it is a whole number from 1 to :data:`MAX_LISTED`.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_LISTED:
+        return value
+    raise UsageError(f"limit is a whole number from 1 to {MAX_LISTED}, not {value!r}")
 
 
 def require_drain(value: object) -> float:

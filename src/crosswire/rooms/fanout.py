@@ -6,10 +6,8 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-import msgspec
-
 from crosswire.core.audience import Excluded
-from crosswire.core.formats import JSON_TEXT, EncodedMessage, Format, encode
+from crosswire.core.formats import JSON_TEXT, EncodedMessage, Format
 from crosswire.rooms.recipient import Recipient
 from crosswire.runtime.flusher import Flushable
 
@@ -58,25 +56,18 @@ class FanOut:
             del self.formats[form]
             self.wants_msgpack = any(each.codec.binary for each in self.formats)
 
-    def encode(self, message: msgspec.Struct) -> Frames:
-        """Encode a message in all formats that members use.
-
-        Raises:
-            InvalidPayload: the data can't be encoded; nobody gets it.
-        """
-        return self.frames(encode(message, msgpack=self.wants_msgpack))
-
     def frames(self, message: EncodedMessage) -> Frames:
         """Return an encoded message as a frame of each format in use."""
         return {form: form.wrap(message) for form in self.formats}
 
-    def push(self, frames: Frames, members: Iterable[Recipient], exclude: Excluded | None = None) -> None:
-        """Push a message to members at once, except for excluded users and sockets."""
+    def push(self, frames: Frames, members: Collection[Recipient], exclude: Excluded | None = None) -> int:
+        """Push a message to members at once, except for excluded users and sockets; return the number of the others."""
         self.flush()
         if exclude is not None:
             users, sockets = frozenset(exclude.users), exclude.sockets
-            members = (member for member in members if member.user not in users and member.id not in sockets)
+            members = [member for member in members if member.user not in users and member.id not in sockets]
         _push(frames, members)
+        return len(members)
 
     def hold(self, frames: Frames, members: Collection[Recipient]) -> None:
         """Push a message to all members of a room, or of the server, at the end of the turn.

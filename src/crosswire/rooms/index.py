@@ -121,6 +121,19 @@ class RoomIndex(Generic[MemberT]):
         """Return the rooms of a connection: namespace -> ids; the index's own mapping, which must not be kept."""
         return self._rooms_of.get(member, {})
 
+    @property
+    def number(self) -> int:
+        """Number of rooms that have members."""
+        return sum(map(len, self._rooms.values()))
+
+    def sizes(self, namespace: str | None, prefix: str) -> Iterator[tuple[str, str, int]]:
+        """Yield namespace, id and number of users of each room, in a namespace or in all."""
+        spaces = self._rooms.items() if namespace is None else [(namespace, self._rooms.get(namespace, {}))]
+        for space, rooms in spaces:
+            for id_, room in rooms.items():
+                if id_.startswith(prefix):
+                    yield space, id_, len(room.users)
+
     # RoomQueries
 
     def members(self, namespace: str, id: str | None = None, *, prefix: bool = False) -> set[str]:

@@ -77,7 +77,7 @@ class ConnectionSetup:
     def begin(self, session: NewSession, verdict: Verdict) -> None:
         """Let a connection in, refuse it, or run the rest of ``authenticate``."""
         if verdict.reject is not None:
-            session.client.close(verdict.reject.close_code, verdict.reject.reason)
+            self._refuse(session, verdict.reject.close_code, verdict.reject.reason)
         elif verdict.pending is not None:
             work = self._authenticate(session, verdict.pending)
             session.pending = self._tasks.start(work, "crosswire authenticate", "authenticate")
@@ -92,13 +92,13 @@ class ConnectionSetup:
         try:
             user = checked_user(await run_in(session.handlers.context(), ask()))
         except Reject as reject:
-            session.client.close(reject.close_code, reject.reason)
+            self._refuse(session, reject.close_code, reject.reason)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                session.client.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+                self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
                 raise
             self._failures.report(None, error, "authenticate")
-            session.client.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+            self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
         else:
             session.pending = None
             self._admit(session, user)
@@ -109,7 +109,7 @@ class ConnectionSetup:
         """Close the connection now: ``authenticate`` might not end when it is cancelled."""
         text = "authenticate did not end within %g s, so %r was not let in"
         self._failures.warnings.warn("slow authenticate", text, self._timeout, session.socket)
-        session.client.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
+        self._refuse(session, CloseCode.TRY_AGAIN_LATER, "authentication took too long")
         if session.pending is not None:
             session.pending.cancel()
 
@@ -132,7 +132,7 @@ class ConnectionSetup:
 
     def _register(self, session: NewSession, user: str) -> None:
         if not self._registry.admit(session.client, user):
-            session.client.close(CloseCode.REPLACED, "the user is connected already")
+            self._refuse(session, CloseCode.REPLACED, "the user is connected already")
             return
         session.admitted()
         on_connect = self._hooks.run_on_connect(session)
@@ -149,4 +149,9 @@ class ConnectionSetup:
     def _on_connect_timed_out(self, session: NewSession) -> None:
         error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {self._timeout} s")
         self._failures.report(session, error, "on_connect")
-        session.client.close(CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
+        self._refuse(session, CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
+
+    def _refuse(self, session: NewSession, code: int, reason: str) -> None:
+        if session.client.is_open:  # else it is gone, or was refused before
+            self._failures.losses.refused(code)
+        session.client.close(code, reason)

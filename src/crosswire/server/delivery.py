@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from heapq import nsmallest
 from typing import Any
 
+from crosswire.cluster.dialect import Deliver
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim
@@ -17,9 +19,10 @@ from crosswire.server.client_calls import PendingClientGather
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.registry import Registry
+from crosswire.server.sent_messages import SentMessages
 from crosswire.server.socket import Socket
 from crosswire.server.subscriptions import Subscriptions
-from crosswire.types import Replies, Roster, Tally
+from crosswire.types import Locations, Replies, RoomInfo, RoomList, Roster, Tally
 
 
 class LocalDelivery:
@@ -32,9 +35,23 @@ class LocalDelivery:
         subscriptions: of this server.
         duplicates: handles the claims of other servers.
         call_ids: ids for calls to clients.
+
+    Attributes:
+        deliver: as of :class:`~crosswire.cluster.dialect.ClientInbox`.
     """
 
-    __slots__ = ("_call_ids", "_duplicates", "_fanout", "_name", "_registry", "_rooms", "_subscriptions", "_users_here")
+    __slots__ = (
+        "_call_ids",
+        "_duplicates",
+        "_fanout",
+        "_name",
+        "_registry",
+        "_rooms",
+        "_sent",
+        "_subscriptions",
+        "_users_here",
+        "deliver",
+    )
 
     def __init__(
         self,
@@ -53,6 +70,13 @@ class LocalDelivery:
         self._call_ids = call_ids
         self._users_here = registry.users
         self._rooms = registry.rooms
+        self._sent: SentMessages | None = None
+        self.deliver: Deliver = self._deliver
+
+    def measure(self, sent: SentMessages) -> None:
+        """Count the messages from now on."""
+        self._sent = sent
+        self.deliver = sent.delivering(self._deliver)
 
     # Clients
 
@@ -85,18 +109,19 @@ class LocalDelivery:
     def restored(self) -> None:
         self._duplicates.claim_again()
 
-    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
+    def _deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
         recipients = self._recipients(target)
         if not recipients:
-            return
+            return 0
         fanout = self._fanout
         if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
             for client in recipients:
                 client.send_encoded(client.format.wrap(message))
         elif exclude is not None or isinstance(target, ToUsers):
-            fanout.push(fanout.frames(message), recipients, exclude)
+            return fanout.push(fanout.frames(message), recipients, exclude)
         else:
             fanout.hold(fanout.frames(message), recipients)
+        return len(recipients)
 
     # Dispatcher
 
@@ -105,13 +130,15 @@ class LocalDelivery:
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
         call_id = self._call_ids.next()
-        frames = self._fanout.encode(messages.server_call(event, data, call_id))
+        message = encode(messages.server_call(event, data, call_id), msgpack=self.wants_msgpack)
         asked = list(self._recipients(target))
+        if self._sent is not None:
+            self._sent.gathering(event, len(asked), len(message.json))
         answers = PendingClientGather(self._users(target), asked, kind)
         try:
             for client in asked:
                 client.expect(call_id, answers)
-            self._fanout.push(frames, asked)
+            self._fanout.push(self._fanout.frames(message), asked)
             return await answers.wait(timeout)
         finally:
             for client in asked:
@@ -128,6 +155,22 @@ class LocalDelivery:
 
     async def members(self, room: ToRoom) -> Roster:
         return Roster(frozenset(self._rooms.members(room.namespace, room.id)))
+
+    async def locate(self, target: Target, prefix: str, limit: int) -> Locations:
+        counts: dict[str, int] = {}
+        for client in self._recipients(target):
+            if client.user.startswith(prefix):
+                counts[client.user] = counts.get(client.user, 0) + 1
+        name = self._name()
+        listed = {user: {name: counts[user]} for user in nsmallest(limit, counts)}
+        exact = len(listed) == len(counts) or not self.users_may_be_elsewhere
+        return Locations(listed, len(counts), exact)
+
+    async def list_rooms(self, namespace: str | None, prefix: str, limit: int) -> RoomList:
+        sizes = list(self._rooms.sizes(namespace, prefix))
+        name = self._name()
+        listed = tuple(RoomInfo(space, id_, {name: users}) for space, id_, users in nsmallest(limit, sizes))
+        return RoomList(listed, len(sizes), len(listed) == len(sizes))
 
     async def add(self, room: ToRoom, user: str) -> Replies:
         joined: list[ConnectedClient[Socket]] = []

@@ -58,6 +58,7 @@ class HookRunner:
         handlers = session.handlers
         if handlers.running >= self._max_handlers:
             text = "%s was left out for %r: as many handlers as it may have are still at work"
+            self._failures.losses.messages["hook left out"] += 1
             self._failures.warnings.warn(f"hook {hook.name}", text, hook.name, session.socket)
             return
         failed = partial(self._failed, session)

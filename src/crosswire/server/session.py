@@ -24,7 +24,7 @@ from crosswire.server.connection_setup import ConnectionSetup
 from crosswire.server.handshake import Handshake
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.ready_wait import ReadyWait
-from crosswire.server.router import Router
+from crosswire.server.router import MessageRouter
 from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
@@ -116,7 +116,7 @@ class Session:
         self,
         client_factory: ClientFactory,
         setup: ConnectionSetup,
-        router: Router,
+        router: MessageRouter,
         hooks: HookRunner,
         limits: Limits,
         heartbeat: Heartbeat,
@@ -191,7 +191,7 @@ class Session:
     def closed(self, close: Close) -> None:
         """End the session, as the connection is gone."""
         left_by_client = self.client.is_open
-        self._sessions.discard(self)
+        self._sessions.discard(self, close.code)
         self.client.retire()
         if self._phase is SessionPhase.AUTHENTICATING:
             self._phase = SessionPhase.ENDING

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from crosswire.core import messages
@@ -11,11 +10,10 @@ from crosswire.core.frames import Opcode
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_timeout
 from crosswire.core.payload_types import payload_type
-from crosswire.core.pending_calls import CallIds
-from crosswire.errors import CallTimeout, InvalidPayload, NotConnected, Reject, UsageError
+from crosswire.errors import InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.throttled_warnings import shown
-from crosswire.server.client_calls import PendingClientCall
+from crosswire.server.client_calls import ClientCalling
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
@@ -36,7 +34,7 @@ class Socket:
 
     __slots__ = (
         "__weakref__",
-        "_call_ids",
+        "_calls",
         "_client",
         "_data",
         "_duplicates",
@@ -53,7 +51,7 @@ class Socket:
         registry: Registry[ConnectedClient[Socket]],
         subscriptions: Subscriptions,
         duplicates: DuplicatePolicy,
-        call_ids: CallIds,
+        calls: ClientCalling,
         thread: int,
     ) -> None:
         self.handshake = handshake
@@ -62,7 +60,7 @@ class Socket:
         self._registry = registry
         self._subscriptions = subscriptions
         self._duplicates = duplicates
-        self._call_ids = call_ids
+        self._calls = calls
         self._thread = thread
 
     def __repr__(self) -> str:
@@ -134,7 +132,7 @@ class Socket:
         if get_ident() != self._thread:
             raise self._wrong_thread()
         client = self._client
-        client.send_encoded(client.format.encode(messages.event(require_event(event), data)))
+        client.send_encoded(client.encode(messages.event(require_event(event), data)))
 
     def send_raw(self, message: str | bytes) -> None:
         """Send a message of your own protocol: text for a str, binary for bytes.
@@ -173,19 +171,8 @@ class Socket:
         """
         self._require_thread()
         require_timeout(timeout)
-        waiter, client = PendingClientCall(payload_type(type)), self._client
-        call_id = self._call_ids.next()
-        frame = client.format.encode(messages.server_call(require_event(event), data, call_id))
-        client.expect(call_id, waiter)
-        try:
-            client.send_encoded(frame)
-            async with asyncio.timeout(timeout):
-                answer: T = await waiter.future
-                return answer
-        except TimeoutError:
-            raise CallTimeout(f"user {self.user!r} did not answer {event!r} within {timeout} s") from None
-        finally:
-            client.forget(call_id)
+        answer: T = await self._calls.call(self._client, require_event(event), data, timeout, payload_type(type))
+        return answer
 
     async def join(self, namespace: str, id: str) -> None:
         """Join a room; when it returns, messages to the room reach this socket.

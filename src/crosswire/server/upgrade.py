@@ -17,7 +17,7 @@ from crosswire.runtime.slow_handlers import SlowHandlerWatch, call_watched
 from crosswire.runtime.throttled_warnings import shown
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.failures import FailureReporter
-from crosswire.server.handshake import Handshake
+from crosswire.server.handshake import Handshake, path_of
 from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.sessions import Sessions
 from crosswire.transport.interface import Accepted, HttpRequest, Receiver, Response
@@ -40,6 +40,7 @@ class Terms:
         subprotocols: the application's.
         compression: whether permessage-deflate is granted.
         connections: how many there may be, or None for any number.
+        paths: where WebSockets are taken, or None for everywhere.
     """
 
     origins: Origins | None = None
@@ -47,6 +48,7 @@ class Terms:
     subprotocols: Collection[str] = ()
     compression: bool = False
     connections: int | None = None
+    paths: Collection[str] | None = None
 
     def choose(self, offered: Iterable[str]) -> str | None:
         """Return the first of the offered subprotocols that the server speaks, or None."""
@@ -54,6 +56,10 @@ class Terms:
             if name == MSGPACK_SUBPROTOCOL or name in self.subprotocols:
                 return name
         return None
+
+    def covers(self, path: str) -> bool:
+        """Return whether WebSockets are taken on a path, percent-decoded and without the query."""
+        return self.paths is None or path in self.paths
 
 
 class Upgrades:
@@ -119,7 +125,7 @@ class Upgrades:
             if "sec-websocket-key" in request.headers:
                 self._warn_no_upgrade(handshake, answer)
             return answer
-        refusal = self._refusal(request)
+        refusal = self._refusal(request, handshake)
         if refusal is not None:
             self._warn_refused(handshake, refusal)
             return refusal
@@ -147,8 +153,19 @@ class Upgrades:
         requester = proxies.resolve(request.remote, scheme, request.headers)
         return Handshake(request.target, request.headers, requester.remote, scheme=requester.scheme)
 
-    def _refusal(self, request: HttpRequest) -> Response | None:
+    @property
+    def proxies(self) -> TrustedProxies | None:
+        """Proxies that are trusted about the address and scheme of clients."""
+        return self._terms.proxies
+
+    def takes(self, request: HttpRequest) -> bool:
+        """Return whether a request is for a WebSocket of this server, and not for an application on its port."""
+        return request.wants_websocket and self._terms.covers(path_of(request.target))
+
+    def _refusal(self, request: HttpRequest, handshake: Handshake) -> Response | None:
         """Return the refusal of a request that can't become a WebSocket for any user; else None."""
+        if self._terms.paths is not None and not self._terms.covers(handshake.path):
+            return Response(404, b"there are no WebSockets on this path")
         limit = self._terms.connections
         if self.draining or (limit is not None and len(self._sessions) >= limit):
             return Response(503, b"the server takes no more connections", {"Retry-After": "5"})
@@ -181,7 +198,8 @@ class Upgrades:
         self._failures.warnings.warn("no upgrade", text, handshake.remote, answer.status)
 
     def _warn_refused(self, handshake: Handshake, refusal: Response) -> None:
-        """Warn of a refusal: a browser does not tell its page the reason."""
+        """Count and warn of a refusal: a browser does not tell its page the reason."""
+        self._failures.losses.refused(refusal.status)
         origin = handshake.headers.get("origin", "")
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))

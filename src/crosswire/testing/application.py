@@ -175,6 +175,19 @@ class EventClient:
         self._events.remove(found)
         return found
 
+    async def receive_nothing(self, event: str | None = None, *, timeout: float = 0.1) -> None:
+        """Check that no event comes within ``timeout`` seconds, or none of that name; other events are kept for later.
+
+        Raises:
+            AssertionError: one came, or had come before and was not received.
+            NotConnected: the connection was closed before.
+        """
+        try:
+            received = await self.receive(event, timeout=timeout)
+        except TimeoutError:
+            return
+        raise AssertionError(f"an event came: {received}")
+
     def answer(self, call: Received, data: Any = None) -> None:
         """Answer a call of the server."""
         assert call.call_id is not None, f"the server does not wait for an answer to {call}"

@@ -6,9 +6,10 @@ The acceptor names the :class:`Receiver` of its messages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from crosswire.core.formats import Push
 from crosswire.core.headers import Headers
@@ -182,6 +183,62 @@ class Acceptor(Protocol):
         ...
 
 
+AsgiApplication = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI 3 application: called with a scope, ``receive`` and ``send``."""
+
+
+@dataclass(slots=True)
+class HandedOver:
+    """A connection that a listener hands over, as its first request is an application's.
+
+    Attributes:
+        transport: the event loop's.
+        received: bytes of the request so far, and those behind it.
+        remote: the client's address if a proxy has named it in front of the request, else None.
+        secure: whether the client uses TLS.
+        resume: makes the protocol for a later request for a WebSocket; it is then fed that request.
+    """
+
+    transport: asyncio.Transport
+    received: bytes
+    remote: str | None
+    secure: bool
+    resume: Callable[[], asyncio.Protocol]
+
+
+class HttpApplication(Protocol):
+    """Application that answers the requests on a port that are not for the server's WebSockets."""
+
+    def answers(self, request: HttpRequest) -> bool:
+        """Return whether a request is the application's; only its head has come."""
+        ...
+
+    def take_over(self, connection: HandedOver) -> None:
+        """Serve a connection from now on."""
+
+    def start(self, state: dict[str, Any], *, access_log: bool) -> None:
+        """Begin to take connections.
+
+        Args:
+            state: of the application's lifespan; each request gets a copy.
+            access_log: whether each request is logged.
+        """
+
+    def close_idle(self) -> None:
+        """Close connections without a request, and each of the others after its current one."""
+
+    async def finish(self, deadline: float, caller: asyncio.Task[Any] | None) -> None:
+        """Wait for requests until ``deadline``, in loop time, and cut those that are left.
+
+        Args:
+            deadline: in loop time.
+            caller: a task that waits for the stop, which may be that of a request: it is not awaited.
+        """
+
+    def end(self) -> None:
+        """Take no more connections, and stop all timers."""
+
+
 class NetworkListener(Protocol):
     """Source of connections on one address of the network; hands their requests to an :class:`Acceptor`."""
 
@@ -194,6 +251,9 @@ class NetworkListener(Protocol):
     def address(self) -> str:
         """The URL that clients connect to."""
         ...
+
+    def share_with(self, application: HttpApplication) -> None:
+        """Hand the requests over that are the application's, from :meth:`serve` on."""
 
     def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None) -> None:
         """Change the address before it is bound; None leaves a part of it as it is.

@@ -19,6 +19,7 @@ class Guest:
     """A client that keeps its events, and does not reconnect."""
 
     def __init__(self, port: int, user: str) -> None:
+        self.user = user
         self.client = Client(
             f"ws://127.0.0.1:{port}/",
             params={"id": user},

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[3]
 
 NOT_RUN = "not-run"
 """The word after the language, in the fence of a block that is not run."""
-RUN_LANGUAGES = frozenset({"python", "sh", "console", "ts", "js"})
+SCRIPT_LANGUAGES = frozenset({"ts", "js"})
+RUN_LANGUAGES = SCRIPT_LANGUAGES | {"python", "sh", "console"}
 PARSED_LANGUAGES = frozenset({"ini", "toml", "yaml", "json", "nginx", "html", "dockerfile"})
 TEXT_LANGUAGES = frozenset({"", "text", "mermaid"})
 """Languages of blocks that hold no code: output, pictures."""

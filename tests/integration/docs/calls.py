@@ -29,10 +29,11 @@ class CallRecord:
     """
 
     def __init__(self, directory: Path) -> None:
+        self._directory = str(directory)
+        self._list = directory / "called"
         self._called: set[tuple[str, int]] = set()
         self._files: dict[str, Block] = {}
         self._blocks: dict[Block, None] = {}
-        self._list = directory / "called"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -52,7 +53,7 @@ class CallRecord:
 
     def missing(self) -> list[str]:
         """Return the functions that nobody called, as ``page:line name``."""
-        called = {(_file_of(block), block.line + line - 1) for block, line in self._in_files()} | self._called
+        called = set(self._places())
         return [
             f"{block.page}:{line} {name}"
             for block in self._blocks
@@ -60,15 +61,17 @@ class CallRecord:
             if (_file_of(block), line) not in called
         ]
 
-    def _in_files(self) -> Iterator[tuple[Block, int]]:
+    def _places(self) -> Iterator[tuple[str, int]]:
+        """Yield file and line of what was called; where that was a file made of a block, those of the page."""
         lines = self._list.read_text().splitlines() if self._list.exists() else []
-        for file, _, line in (each.rpartition(":") for each in lines):
-            if file in self._files:
-                yield self._files[file], int(line)
+        elsewhere = ((file, int(line)) for file, _, line in (each.rpartition(":") for each in lines))
+        for file, line in (*self._called, *elsewhere):
+            block = self._files.get(file)
+            yield (file, line) if block is None else (_file_of(block), block.line + line - 1)
 
     def _trace(self, frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
-        if code.co_filename.endswith(".md"):
+        if code.co_filename.endswith(".md") or code.co_filename.startswith(self._directory):
             self._called.add((code.co_filename, code.co_firstlineno))
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 REASONS = {
+    ("examples/publish/README.md", "Sending from other programs, over HTTP"): (
+        "PHP and Go are not installed for the tests, which have the requests that these programs send: test_publish.py"
+    ),
     ("README.md", "Two commands"): "`make test` would run these tests again; the demo has its own, test_demo.py",
     ("docs/from-the-original.md", "A server, before and after"): "the original's code, to compare",
     ("docs/from-the-original.md", "Client by client"): "the original's code, to compare",

@@ -14,7 +14,7 @@ from typing import Any
 
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.docs import console, node
-from tests.integration.docs.blocks import Block, blocks_of
+from tests.integration.docs.blocks import SCRIPT_LANGUAGES, Block, blocks_of
 from tests.integration.docs.calls import CallRecord, compiled
 from tests.integration.docs.formats import CHECKS
 from tests.support.running_program import RunningProgram
@@ -48,6 +48,8 @@ class Page:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(node.BINARY.parent), os.environ["PATH"]]),
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
+            "PIP_NO_INDEX": "1",  # what a page installs is there already
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
         self._left = list(self.blocks)
         self._calls = CallRecord(directory)
@@ -88,7 +90,7 @@ class Page:
             assert code == 0, f"{block.place} ends with {code}:\n{output}"
         elif block.language == "console":
             await self._run_console(block, varying)
-        elif block.language in ("ts", "js"):
+        elif block.language in SCRIPT_LANGUAGES:
             await self.run_script(block)
         else:
             CHECKS[block.language](block.text)

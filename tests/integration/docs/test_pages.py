@@ -10,12 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.docs import isolation
+from tests.integration.docs import isolation, node
 from tests.integration.docs.blocks import (
     NOT_RUN,
     PARSED_LANGUAGES,
     ROOT,
     RUN_LANGUAGES,
+    SCRIPT_LANGUAGES,
     TEXT_LANGUAGES,
     blocks_of,
     pages,
@@ -62,6 +63,8 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[subprocess
 )
 @pytest.mark.parametrize("page", _PAGES)
 def test_the_code_of_a_page_runs(page: str, runs: dict[str, Future[subprocess.CompletedProcess[str]]]) -> None:
+    if any(block.language in SCRIPT_LANGUAGES for block in blocks_of(page)) and (obstacle := node.obstacle()):
+        pytest.skip(obstacle)
     done = runs[page].result()
     assert done.returncode == 0, done.stdout
 

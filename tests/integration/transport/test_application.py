@@ -130,3 +130,20 @@ def test_a_server_that_runs_is_left_running_and_one_server_serves_many_loops() -
 def test_only_the_contract_suites_import_pytest() -> None:
     program = "import sys, crosswire, crosswire.testing; sys.exit('pytest' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+async def test_a_client_checks_that_nothing_comes() -> None:
+    server, _ = application()
+    async with connect(server, "/?id=1") as client:
+        await client.receive_nothing(timeout=0.01)
+        server.user("1").send("news", 42)
+        await client.receive_nothing("more", timeout=0.01)
+        with pytest.raises(AssertionError, match="news"):
+            await client.receive_nothing(timeout=5)
+        await client.receive_nothing(timeout=0.01)
+        server.user("1").send("news", 43)
+        with pytest.raises(AssertionError, match="43"):
+            await client.receive_nothing("news", timeout=5)
+        await server.user("1").close(4010)
+        with pytest.raises(NotConnected):
+            await client.receive_nothing(timeout=5)

@@ -6,6 +6,7 @@ import pytest
 
 import crosswire
 from crosswire.cli.arguments import COMMANDS, parse
+from crosswire.cli.client_commands import kick, rooms, users
 from crosswire.cli.cluster_commands import call, nodes, send
 from crosswire.cli.serve import serve
 
@@ -138,6 +139,30 @@ def test_nodes_takes_the_cluster_only() -> None:
     assert (given.run, given.json, given.embedded) == (nodes, True, True)
 
 
+# users, rooms and kick
+
+
+def test_users_takes_users_or_a_room() -> None:
+    given = options("users", "--user", "1", "--user", "2", "--json")
+    assert (given.run, given.users, given.room, given.json) == (users, ["1", "2"], None, True)
+    given = options("users", "--room", "chat", "1000", "--starts", "guest-", "--limit", "5")
+    assert (given.users, given.room, given.prefix_of_ids, given.limit) == (None, ["chat", "1000"], "guest-", 5)
+
+
+def test_rooms_takes_a_namespace() -> None:
+    given = options("rooms")
+    assert (given.run, given.namespace, given.prefix_of_ids, given.limit, given.json) == (rooms, None, "", 100, False)
+    given = options("rooms", "--namespace", "chat", "--starts", "10", "--limit", "10000", "--prefix", "x:")
+    assert (given.namespace, given.prefix_of_ids, given.limit, given.prefix) == ("chat", "10", 10_000, "x:")
+
+
+def test_kick_logs_out_for_good_by_default() -> None:
+    given = options("kick", "13")
+    assert (given.run, given.user, given.code, given.reason) == (kick, "13", 4010, "")
+    given = options("kick", "13", "--code", "4000", "--reason", "bye")
+    assert (given.code, given.reason) == (4000, "bye")
+
+
 # What is wrong
 
 
@@ -160,6 +185,12 @@ def test_nodes_takes_the_cluster_only() -> None:
         (("send", "news", "--nodes", "--everyone"), "argument --everyone: not allowed with argument --nodes"),
         (("send", "news", "1", "2", "--nodes"), "crosswire send: unrecognized arguments: 2"),
         (("call",), "crosswire call: the following arguments are required"),
+        (("users", "--limit", "0"), "crosswire users: argument --limit: '0' is no limit: give 1 to 10000"),
+        (("rooms", "--limit", "10001"), "crosswire rooms: argument --limit: '10001' is no limit"),
+        (("users", "--user", "1", "--room", "a", "b"), "argument --room: not allowed with argument --user"),
+        (("kick",), "crosswire kick: the following arguments are required: USER"),
+        (("kick", "13", "--code", "1005"), "argument --code: '1005' can't be sent as a close code: use 1000-1003"),
+        (("kick", "13", "--code", "x"), "argument --code: 'x' can't be sent as a close code"),
         (("serve", "a:b", "--name", "a\udcff"), "crosswire serve: 'a\\udcff' is no UTF-8"),
     ],
 )

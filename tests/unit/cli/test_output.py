@@ -7,9 +7,19 @@ import time
 import msgspec
 import pytest
 
-from crosswire.cli.output import as_json, cluster_as_data, cluster_as_text, duration, replies_as_data, table
+from crosswire.cli.output import (
+    as_json,
+    cluster_as_data,
+    cluster_as_text,
+    duration,
+    listing,
+    locations_as_data,
+    replies_as_data,
+    rooms_as_data,
+    table,
+)
 from crosswire.errors import EventError
-from crosswire.types import LinkStatus, NodeInfo, Replies
+from crosswire.types import LinkStatus, Locations, NodeInfo, Replies, RoomInfo, RoomList
 
 UP = LinkStatus("redis://a:6379", True, 0.25, None, True, True)
 DOWN = LinkStatus("redis://b:6379", False, None, "refused", False, False)
@@ -99,3 +109,40 @@ def test_all_messagepack_values_have_a_json_form(value: object, text: str) -> No
 
 def test_an_extension_type_becomes_a_string() -> None:
     assert isinstance(json.loads(as_json(msgspec.msgpack.Ext(5, b"x"))), str)
+
+
+# Lists
+
+
+@pytest.mark.parametrize(
+    ("rows", "total", "bound", "text"),
+    [
+        (0, 0, "", "0 users"),
+        (1, 1, "", "USER\nx\n\n1 user"),
+        (2, 2, "", "USER\nx\nx\n\n2 users"),
+        (1, 7, "", "USER\nx\n\n1 of 7 users; --limit N shows more"),
+        (1, 7, "at least", "USER\nx\n\n1 of at least 7 users; --limit N shows more"),
+    ],
+)
+def test_a_listing_ends_with_the_number_of_all(rows: int, total: int, bound: str, text: str) -> None:
+    assert listing(("USER",), [("x",)] * rows, "user", total, bound) == text
+
+
+def test_locations_are_json_too() -> None:
+    found = Locations({"1": {"a": 2, "b": 1}}, 9, exact=False, missing=("c",))
+    assert json.loads(as_json(locations_as_data(found))) == {
+        "users": [{"user": "1", "nodes": {"a": 2, "b": 1}}],
+        "total": 9,
+        "exact": False,
+        "missing": ["c"],
+    }
+
+
+def test_rooms_are_json_too() -> None:
+    found = RoomList((RoomInfo("chat", "1", {"a": 2, "b": 1}),), 9, exact=False, missing=("c",))
+    assert json.loads(as_json(rooms_as_data(found))) == {
+        "rooms": [{"namespace": "chat", "id": "1", "nodes": {"a": 2, "b": 1}, "members": 3}],
+        "total": 9,
+        "exact": False,
+        "missing": ["c"],
+    }

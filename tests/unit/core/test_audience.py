@@ -80,7 +80,9 @@ async def test_other_methods_return_the_dispatchers_answer(room: Room, recorder:
         await room.add("3"),
         await room.remove("3"),
         await room.clear(),
-    ] == ["gather", "gather", "close", "close", "count", "members", "add", "remove", "clear"]
+        await room.locate(),
+        await room.locate(prefix="g", limit=5),
+    ] == ["gather", "gather", "close", "close", "count", "members", "add", "remove", "clear", "locate", "locate"]
     assert recorder.asked == [
         ("gather", LOBBY, "ask", 1, 2, payload_type(int)),
         ("gather", LOBBY, "ask", None, 5, ANY),
@@ -91,6 +93,8 @@ async def test_other_methods_return_the_dispatchers_answer(room: Room, recorder:
         ("add", LOBBY, "3"),
         ("remove", LOBBY, "3"),
         ("clear", LOBBY),
+        ("locate", LOBBY, "", 1000),
+        ("locate", LOBBY, "g", 5),
     ]
 
 

@@ -94,6 +94,15 @@ class IndexMachine(RuleBasedStateMachine):
             assert self.index.ids(name) == {i for _, n, i in self.model if n == name}
             assert self.index.ids(name, prefix=True) == {i for _, n, i in self.model if n.startswith(name)}
 
+    @invariant()
+    def sizes_of_rooms_equal_the_model(self) -> None:
+        everywhere = [(n, i, len({m.user for m, *room in self.model if room == [n, i]})) for _, n, i in self.model]
+        for name in [None, *NAMESPACES]:
+            for prefix in IDS:
+                found = list(self.index.sizes(name, prefix))
+                assert len(found) == len(set(found))
+                assert set(found) == {s for s in everywhere if name in (None, s[0]) and s[1].startswith(prefix)}
+
     def check(self, namespace: str, id: str | None, expected: set[str], *, prefix: bool) -> None:
         assert self.index.members(namespace, id, prefix=prefix) == expected
         assert self.index.count(namespace, id, prefix=prefix) == len(expected)

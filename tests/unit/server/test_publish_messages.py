@@ -48,7 +48,7 @@ def read(content: object) -> list[tuple[Target, str, object, list[str]]]:
     return [(each.audience.target, each.event, msgspec.json.decode(each.data), each.exclude) for each in messages]
 
 
-def fits_description(content: object) -> bool:
+def fits_description(content: Any) -> bool:
     description = describe(1000)
     operation = description["paths"]["/publish"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]

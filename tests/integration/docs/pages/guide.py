@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from types import SimpleNamespace
 
 import httpx
@@ -45,6 +46,7 @@ async def run(page: Page) -> None:
         for number in range(190):
             assert (await thirteen.receive("part")).data["number"] == number
         await thirteen.receive("whole")
+    await _run_publish(page)
     await page.run("Pages and health checks")
     async with started(server), httpx.AsyncClient() as http:
         assert (await http.get("http://127.0.0.1:9000/metrics")).text == "connections 0\n"
@@ -53,6 +55,18 @@ async def run(page: Page) -> None:
         pass
     await _run_client(page, server)
     await _run_tests(page)
+
+
+async def _run_publish(page: Page) -> None:
+    page.environment["PUBLISH_KEY"] = os.environ["PUBLISH_KEY"] = "a-key-of-the-tests"
+    section, server = "From other programs, over HTTP", page["server"]
+    await page.run_block(page.take(section, "python"))
+    publishing: Server = page["server"]
+    async with started(publishing), connect(publishing, "/?id=13") as member:
+        await publishing.room("chat", "1000").add(next(iter(publishing.sockets)).user)
+        await page.run_block(page.take(section, "sh"))
+        assert (await member.receive("news")).data == {"text": "hi"}
+    page.names["server"] = server
 
 
 async def _run_client(page: Page, server: Server) -> None:
