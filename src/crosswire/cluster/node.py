@@ -24,7 +24,7 @@ from crosswire.core.options import require_limit, require_node_name, require_tim
 from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
-from crosswire.types import ANYTHING, NodeInfo, Replies, RoomList, T
+from crosswire.types import ANYTHING, NodeInfo, NodeStatus, Replies, RoomList, T
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -74,6 +74,7 @@ class Node:
         self._redis = parts.redis
         self._audiences = parts.audiences
         self._dispatcher = parts.dispatcher
+        self._status = parts.status
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
         self.client_channels = parts.lifecycle.client_channels
@@ -238,6 +239,14 @@ class Node:
             print("no answer from", replies.missing)
         """
         return self._connection().requester.stream(gather_request(event, data, to, timeout, expect, include_self, type))
+
+    async def status(self) -> Replies[NodeStatus]:
+        """Return what each living member has counted, by its name: connections, rooms, messages, gaps, its Redis.
+
+        Raises:
+            NotConnected: as :meth:`send`.
+        """
+        return await self._status.of_all()
 
     # Channels of the application
 
