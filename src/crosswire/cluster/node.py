@@ -18,7 +18,7 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
-from crosswire.core.metric_families import Families, with_label
+from crosswire.core.metric_families import Families
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_node_name, require_timeout
 from crosswire.core.payload_types import payload_type
@@ -436,10 +436,16 @@ class Node:
         """The dialects of the living members that do not understand this node's messages, by name."""
         return self._connection().members.incompatible
 
-    def measure(self) -> Families:
-        """Count from now on; return the function that returns the metrics; raise ConfigError if the node runs."""
+    def measure(self, also: Families | None = None) -> Families:
+        """Count from now on; return the function that returns the metrics; raise ConfigError if the node runs.
+
+        Args:
+            also: returns further metrics of the same process, those of a server.
+        """
         metrics = self._parts.measure()
-        return lambda: with_label(metrics.families(), "node", self.name)
+        if also is not None:
+            metrics.also = also
+        return metrics.families
 
     async def wait_for_members(self) -> None:
         """Wait until all members are known, also members that were slow to answer when this node joined.

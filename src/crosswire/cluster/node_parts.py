@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 
+from crosswire.cluster.bus_delay import offer_ping
 from crosswire.cluster.bus_options import compat_options
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
@@ -14,6 +15,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.lifecycle import NodeLifecycle
 from crosswire.cluster.lists import offer_lists
 from crosswire.cluster.node_metrics import NodeMetrics
+from crosswire.cluster.observer import NodeObserver
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
@@ -24,6 +26,7 @@ from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
 from crosswire.core.ownership import require_owns
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.shared_metrics import shared_directory
 from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.runtime.thread_calls import ThreadCalls
 
@@ -85,10 +88,12 @@ class NodeParts:
         )
         self.thread_sends = ThreadSends(self.thread_calls, self.lifecycle.connection_for_any_thread)
         self._metrics: NodeMetrics | None = None
+        self._observers: list[NodeObserver] = []
         self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection, self.thread_sends)
         self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
         offer_lists(services, clients)
+        offer_ping(services)
         self.redis.offer(services)
 
     def measure(self) -> NodeMetrics:
@@ -98,9 +103,21 @@ class NodeParts:
             ConfigError: the node runs already.
         """
         if self._metrics is None:
-            self.lifecycle.require_stopped("its metrics")
-            self._metrics = NodeMetrics(self.lifecycle.connection_for_any_thread)
+            self._metrics = NodeMetrics(
+                lambda: self.lifecycle.name, self.lifecycle.connection_for_any_thread, shared_directory()
+            )
+            self.observe(self._metrics)
         return self._metrics
+
+    def observe(self, observer: NodeObserver) -> None:
+        """Let metrics or tracing see what the node does from its next start on.
+
+        Raises:
+            ConfigError: the node runs already.
+        """
+        self.lifecycle.require_stopped("metrics and tracing")
+        self._responders.application.observe(observer)
+        self._observers.append(observer)
 
     def _connect(self, name: str, bus: Bus) -> ClusterConnection:
         return ClusterConnection(
@@ -111,6 +128,7 @@ class NodeParts:
             self.hooks,
             self._background,
             compat=compat_options(bus),
+            observers=self._observers,
             holds_events=bool(self.hooks.on_start),
             owns=self._owns,
         )

@@ -99,7 +99,7 @@ async def test_data_is_taken_when_the_thread_sends(bus: Bus) -> None:
             data["number"] = 1
             socket.send("x", data)
             raw = bytearray(b'{"event": "raw", "payload": 1}')
-            socket.send_raw(raw)
+            socket.send_raw(raw)  # type: ignore[arg-type]
             raw[-2:-1] = b"2"
             data["number"] = 2
             n.send("x", data)
@@ -221,7 +221,12 @@ async def test_what_the_buffer_refuses_later_is_logged_and_counted(
     await node.start()
     try:
         with caplog.at_level(logging.WARNING):
-            await asyncio.to_thread(lambda: [node.user("1").send("x", "." * 600) for _ in range(3)])
+
+            def work() -> None:
+                for _ in range(3):
+                    node.user("1").send("x", "." * 600)
+
+            await asyncio.to_thread(work)
         assert node.dropped == 2
         assert "another thread" in caplog.text
     finally:

@@ -263,7 +263,7 @@ async def test_a_registry_and_an_asgi_application_have_the_metrics_of_a_server_w
 async def test_metrics_can_only_be_asked_for_before_the_start() -> None:
     server = make_server()
     async with server:
-        with pytest.raises(ConfigError, match="the node runs already: configure its metrics before"):
+        with pytest.raises(ConfigError, match="the node runs already: configure metrics and tracing before"):
             collector(server)
 
 

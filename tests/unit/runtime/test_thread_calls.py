@@ -76,7 +76,7 @@ async def test_many_calls_wake_the_loop_once(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("limits", [{"max_waiting": 3}, {"max_bytes": 3}])
 async def test_a_thread_waits_for_room_and_loses_nothing(limits: dict[str, int]) -> None:
-    with opened(calls := ThreadCalls(**limits, timeout=60)) as made:  # type: ignore[arg-type]
+    with opened(calls := ThreadCalls(**limits, timeout=60)) as made:
 
         def work(thread: int) -> None:
             for number in range(200):

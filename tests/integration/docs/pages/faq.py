@@ -84,11 +84,12 @@ async def _answer_clients(server: Server, game: Node, database: _Database) -> No
             ten.answer(await ten.receive("question"), "yes")
             three.answer(await three.receive("question"), "no")
             assert await voting == {"answers": {"3": "no", "10": "yes"}, "silent": []}
-            leaving = asyncio.create_task(ten.call("leaveTable", {"table": "1000"}))
-            ten.answer(await ten.receive("confirm"), False)
-            assert await leaving == {"seated": True}
             assert await ten.call("watch", {"game": "go", "id": "1"}) == {"here": 1}
         assert (await three.receive("left")).data == {"user": "10", "code": 1000}
+        for answer in (False, True):
+            leaving = asyncio.create_task(three.call("leaveTable", {"table": "1000"}))
+            three.answer(await three.receive("confirm"), answer)
+            assert await leaving == {"seated": not answer}
 
 
 async def _ask_the_cluster(page: Page, server: Server) -> None:

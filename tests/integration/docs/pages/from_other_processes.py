@@ -5,6 +5,7 @@ from __future__ import annotations
 from crosswire import Node, Server
 from crosswire.testing import connect
 from tests.integration.docs.page import Page, started
+from tests.support.aio import wait_until
 
 
 async def run(page: Page) -> None:
@@ -19,5 +20,5 @@ async def run(page: Page) -> None:
             assert (await member.receive("paid")).data == {"order": 7}
             assert (await member.receive("said")).data == {"text": "hi"}
             assert (await member.receive("news")).data == {"text": "hi"}
-            assert refreshed == [{"page": 2}]
+            await wait_until(lambda: refreshed == [{"page": 2}])
             page["emitter"].close()
