@@ -25,7 +25,7 @@ from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
 from crosswire.runtime.loop_thread import WrongThread
-from crosswire.types import ANYTHING, NodeInfo, Replies, RoomList, T
+from crosswire.types import ANYTHING, NodeInfo, NodeStatus, Replies, RoomList, T
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -75,6 +75,7 @@ class Node:
         self._redis = parts.redis
         self._audiences = parts.audiences
         self._dispatcher = parts.dispatcher
+        self._status = parts.status
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
         self._thread_sends = parts.thread_sends
@@ -248,6 +249,14 @@ class Node:
             print("no answer from", replies.missing)
         """
         return self._connection().requester.stream(gather_request(event, data, to, timeout, expect, include_self, type))
+
+    async def status(self) -> Replies[NodeStatus]:
+        """Return what each living member has counted, by its name: connections, rooms, messages, gaps, its Redis.
+
+        Raises:
+            NotConnected: as :meth:`send`.
+        """
+        return await self._status.of_all()
 
     # Channels of the application
 

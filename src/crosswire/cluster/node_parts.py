@@ -20,6 +20,7 @@ from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.responders import Responders
+from crosswire.cluster.status import StatusQueries
 from crosswire.cluster.thread_sends import ThreadSends
 from crosswire.core.audience import Audiences
 from crosswire.core.listeners import EventListeners
@@ -50,6 +51,7 @@ class NodeParts:
         thread_calls: the calls of other threads.
         thread_sends: sends for other threads.
         dispatcher: carries out what concerns all nodes.
+        status: of all nodes.
         audiences: users and rooms, wherever they are connected.
     """
 
@@ -93,6 +95,8 @@ class NodeParts:
         self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
         offer_lists(services, clients)
+        self.status = StatusQueries(clients, self.lifecycle.connection_or_starting)
+        self.status.offer(services)
         offer_ping(services)
         self.redis.offer(services)
 

@@ -128,7 +128,13 @@ class ServerParts:
     def clients(self, name: Callable[[], str]) -> LocalDelivery:
         """Return the clients of the server for its node; ``name`` returns the name of the server."""
         self._delivery = LocalDelivery(
-            name, self.registry, self._fanout, self._subscriptions, self._duplicates, self._call_ids
+            name,
+            self.registry,
+            self._fanout,
+            self._subscriptions,
+            self._duplicates,
+            self._call_ids,
+            self.sessions,
         )
         return self._delivery
 
