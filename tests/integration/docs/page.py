@@ -40,7 +40,7 @@ class Page:
     def __init__(self, path: str, directory: Path) -> None:
         self.blocks = [block for block in blocks_of(path) if block.is_code]
         self.directory = directory
-        module = ModuleType(Path(path).stem.lower().replace("-", "_"))
+        module = ModuleType(f"page_{Path(path).stem.lower().replace('-', '_')}")
         sys.modules[module.__name__] = module
         self.names: dict[str, Any] = module.__dict__
         self.environment = {
