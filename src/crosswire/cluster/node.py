@@ -24,6 +24,7 @@ from crosswire.core.options import require_limit, require_node_name, require_tim
 from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
+from crosswire.runtime.loop_thread import WrongThread
 from crosswire.types import ANYTHING, NodeInfo, NodeStatus, Replies, RoomList, T
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Node:
         self._status = parts.status
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
+        self._thread_sends = parts.thread_sends
+        self.thread_calls = parts.thread_calls
         self.client_channels = parts.lifecycle.client_channels
         self.on_join = self._hooks.on_join
         self.on_leave = self._hooks.on_leave
@@ -146,6 +149,8 @@ class Node:
     ) -> None:
         """Send an event to nodes. Never waits; this node's own handler is called in the next turn of the event loop.
 
+        May be called in any thread; see :meth:`Audience.send`.
+
         Args:
             event: its name.
             data: anything with a MessagePack form.
@@ -158,7 +163,12 @@ class Node:
             BusUnavailable: the send buffer is full, and ``Redis(overflow="raise")`` is set.
             NotConnected: the node has not been started.
         """
-        self._connection().requester.send(names_of(to), require_event(event), data, include_self=include_self)
+        try:
+            connection = self._connection()
+        except WrongThread:
+            self._thread_sends.to_nodes(self.send, names_of(to), event, data, include_self)
+            return
+        connection.requester.send(names_of(to), require_event(event), data, include_self=include_self)
 
     def call(
         self, name: str, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING
@@ -268,12 +278,17 @@ class Node:
         self._channels.unsubscribe(channel, handler)
 
     def publish(self, channel: str, data: Any = None) -> None:
-        """Publish a message on a channel. Every subscriber receives it, including this node.
+        """Publish a message on a channel, from any thread. Every subscriber receives it, including this node.
 
         Raises:
             InvalidPayload, UsageError, BusUnavailable, NotConnected: as :meth:`send`.
         """
-        self._channels.publish(self._connection(), channel, data)
+        try:
+            connection = self._connection()
+        except WrongThread:
+            self._thread_sends.publish(self.publish, channel, data)
+            return
+        self._channels.publish(connection, channel, data)
 
     # Members
 
@@ -333,7 +348,7 @@ class Node:
         The send buffer was full, a Redis refused them or was lost before it acknowledged them, or the node was stopped
         while they waited.
         """
-        return self._lifecycle.connection_for_any_thread().dropped
+        return self._lifecycle.connection_for_any_thread().dropped + self.thread_calls.lost
 
     @property
     def refused(self) -> int:

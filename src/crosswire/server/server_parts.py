@@ -152,5 +152,6 @@ class ServerParts:
 
     def attach(self, node: Node) -> None:
         """Use the channels of this node from now on."""
+        self._client_factory.thread_calls = node.thread_calls
         self._subscriptions.attach(node.client_channels)
         self._duplicates.attach(node.client_channels, self.tasks)
