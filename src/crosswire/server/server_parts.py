@@ -17,6 +17,7 @@ from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
+from crosswire.server.access_log import AccessLog
 from crosswire.server.client_factory import ClientFactory
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.connection_setup import ConnectionSetup
@@ -43,6 +44,7 @@ class ServerParts:
         duplicates: which connection of a user stays.
         at_end_of_turn: calls ``flush`` of its argument at the end of the event loop's turn.
         watch: warns of handlers and hooks that hold the event loop.
+        access_log: where connections and their ends are logged, or None.
         clock: returns seconds.
 
     Attributes:
@@ -66,6 +68,7 @@ class ServerParts:
         duplicates: Duplicates,
         at_end_of_turn: Callable[[Flushable], None],
         watch: SlowHandlerWatch | None = None,
+        access_log: AccessLog | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.hooks = Hooks()
@@ -93,7 +96,16 @@ class ServerParts:
             self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
         )
         self.open_session = partial(
-            Session, client_factory, setup, self.router, hooks, limits, heartbeat, self.wheel, self.sessions
+            Session,
+            client_factory,
+            setup,
+            self.router,
+            hooks,
+            limits,
+            heartbeat,
+            self.wheel,
+            self.sessions,
+            access_log,
         )
         self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
 

@@ -166,7 +166,7 @@ class Upgrades:
         try:
             verdict = call_watched(self._watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
-            self._failures.report(None, error, "authenticate")
+            self._failures.report(None, error, "authenticate", event="authenticate")
             return Response(500, b"authentication failed")
         if verdict.reject is not None and verdict.reject.status is not None:
             return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
