@@ -11,6 +11,8 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.limits import Heartbeat, Limits
+from crosswire.emitter.audience import EmitterAudience
+from crosswire.emitter.emitter import Emitter
 from crosswire.errors import (
     BusUnavailable,
     CallTimeout,
@@ -36,6 +38,7 @@ from crosswire.types import (
     LinkStatus,
     Locations,
     NodeInfo,
+    NodeStatus,
     OwnerChange,
     Replies,
     Reply,
@@ -58,6 +61,8 @@ __all__ = [
     "Compat",
     "ConfigError",
     "CrosswireError",
+    "Emitter",
+    "EmitterAudience",
     "EventError",
     "GapInfo",
     "Handshake",
@@ -71,6 +76,7 @@ __all__ = [
     "Node",
     "NodeGone",
     "NodeInfo",
+    "NodeStatus",
     "NotConnected",
     "OwnerChange",
     "Redis",

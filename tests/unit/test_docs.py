@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,36 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
+def without_code(page: Path) -> str:
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page; those of equal headings are numbered."""
+    headings = re.findall(r"^#+ +(.+?) *$", without_code(page), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    return {
+        anchor if (before := plain[:place].count(anchor)) == 0 else f"{anchor}-{before}"
+        for place, anchor in enumerate(plain)
+    }
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files(page: str) -> None:
-    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
-    links = re.findall(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"", text)
+    links = re.findall(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"", without_code(ROOT / page))
     paths = {(link or image).partition("#")[0] for link, image in links}
     broken = {path for path in paths if path and ":" not in path and not (ROOT / page).parent.joinpath(path).exists()}
+    assert broken == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_headings(page: str) -> None:
+    links = re.findall(r"\]\(([^)\s#]*\.md)?#([^)\s]+)\)", without_code(ROOT / page))
+    broken = {
+        (path, anchor)
+        for path, anchor in links
+        if anchor not in anchors((ROOT / page).parent / path if path else ROOT / page)
+    }
     assert broken == set()
 
 
@@ -37,13 +62,20 @@ def test_code_blocks_of_python_compile(page: str) -> None:
 
 def test_both_readmes_have_the_same_code_and_the_same_links() -> None:
     english, chinese = "README.md", "README.zh-CN.md"
-    for language in ("python", "ts"):
+    for language in ("python", "ts", "sh not-run"):
         without_comments = [
             [re.sub(r" +#.*", "", block) for block in blocks(page, language)] for page in (english, chinese)
         ]
         assert without_comments[0] == without_comments[1]
     links = [set(re.findall(r"\]\(((?!README)[^)]+)\)", (ROOT / page).read_text())) for page in (english, chinese)]
     assert links[0] == links[1]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_extras_that_are_named_exist(page: str) -> None:
+    named = re.findall(r"\b(?:crosswire|\.)\[([\w,]+)\]'", (ROOT / page).read_text())
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {extra for each in named for extra in each.split(",")} <= set(extras)
 
 
 def test_the_main_pages_are_checked() -> None:

@@ -18,6 +18,7 @@ THEIRS = {"aiofastnet", "cython_runtime", "multidict", "python_socks", "typing_e
 APPLICATIONS_USE = [
     *(crosswire.Server, crosswire.Node, crosswire.Socket, crosswire.Audience, crosswire.Room),
     *(crosswire.Redis, crosswire.RedisControl, crosswire.MemoryBus, crosswire.ReplyStream),
+    *(crosswire.Emitter, crosswire.EmitterAudience),
 ]
 
 
@@ -44,11 +45,11 @@ def test_public_names_are_in_order_and_once() -> None:
     "name",
     [
         *("Server", "Node", "Client", "Socket", "Handshake", "Audience", "Room", "Response"),
-        *("Redis", "RedisControl", "Compat", "MemoryBus", "ReplyStream"),
+        *("Redis", "RedisControl", "Compat", "MemoryBus", "ReplyStream", "Emitter"),
         *("Refused", "Reject", "EventError", "InvalidPayload", "NotConnected", "CallTimeout", "ConfigError"),
         *("NodeGone", "NoOwner", "BusUnavailable"),
         *("Limits", "Heartbeat", "Replies", "Reply", "Tally", "Roster", "Locations", "RoomInfo", "RoomList", "Close"),
-        *("NodeInfo", "LinkStatus", "GapInfo", "OwnerChange", "SubscriptionFailure"),
+        *("NodeInfo", "NodeStatus", "LinkStatus", "GapInfo", "OwnerChange", "SubscriptionFailure"),
     ],
 )
 def test_the_names_of_the_design_are_public(name: str) -> None:

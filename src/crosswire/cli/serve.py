@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from contextlib import ExitStack, suppress
+from tempfile import TemporaryDirectory
 
 from crosswire.cli.cluster_options import checked_redis, chosen_urls
 from crosswire.cli.failures import USAGE, CommandFailed
@@ -31,6 +32,7 @@ def serve(options: argparse.Namespace) -> int:
         port = options.port
         if port == 0:
             port = held.enter_context(_held_port()).getsockname()[1]
+        metrics = held.enter_context(TemporaryDirectory(prefix="crosswire-metrics-")) if options.workers > 1 else None
         assignments = [
             Assignment(
                 target=options.target,
@@ -44,6 +46,7 @@ def serve(options: argparse.Namespace) -> int:
                 # A single worker does not share its port, so that a second start by mistake fails.
                 shares_port=options.workers > 1 or options.port == 0,
                 drain=options.drain,
+                metrics_directory=metrics,
                 prepare=options.prepare,
             )
             for number in range(1, options.workers + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 
 from crosswire.cluster.client_channels import ClientChannels
 from crosswire.cluster.clients import Clients
@@ -13,10 +14,11 @@ from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.observer import NodeObserver
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.original import OriginalDialect
 from crosswire.cluster.owners import Owners
-from crosswire.cluster.requester import Requester
+from crosswire.cluster.requester import NodeRequests, Requester
 from crosswire.cluster.requests import PendingRequests
 from crosswire.cluster.responders import Responders
 from crosswire.core.channel_names import Channels
@@ -40,11 +42,13 @@ class ClusterConnection:
         hooks: of the application.
         tasks: where background tasks run.
         compat: the options of the original's servers in the cluster; None if there are none.
+        observers: measure or trace the node.
         holds_events: whether the application's events are held until :meth:`release_events`. If not, they are held
             only until the name is known to be this node's.
         owns: the namespaces whose rooms this node may own; None for all.
 
     Attributes:
+        began: when it was made, in seconds of a monotonic clock.
         port: the node's end of the bus.
         native: Crosswire's own dialect; beats and requests to services always use it.
         compat: the original's dialect; None if there are no original servers.
@@ -67,11 +71,13 @@ class ClusterConnection:
         tasks: BackgroundTasks,
         *,
         compat: Compat | None = None,
+        observers: Sequence[NodeObserver] = (),
         holds_events: bool = False,
         owns: tuple[str, ...] | None = None,
     ) -> None:
         self.name = name
         self.incarnation = secrets.token_hex(8)
+        self.began = time.monotonic()
         self.port = OrderedPort(bus, self, name, bytes.fromhex(self.incarnation))
         self._channels = Channels(bus.prefix)
         self.native = NativeDialect(self.port, self._channels, name, self.incarnation)
@@ -93,9 +99,15 @@ class ClusterConnection:
         self.members = Members(own, self.native, self.port, clients, self, clock, self.dialect.label, owns)
         self.owners = Owners(self.members, hooks, tasks)
         self.client_channels = ClientChannels(self.native, self.dialect, self.port, clock, self.incarnation)
-        self.requester = Requester(
-            name, self.port, self.native, self.dialect, self.members, self._requests, responders.application
+        dialect: Dialect = self.dialect
+        for observer in observers:
+            dialect = observer.dialect(dialect)
+        self.requester: NodeRequests = Requester(
+            name, self.port, self.native, dialect, self.members, self._requests, responders.application
         )
+        for observer in observers:
+            self.requester = observer.requests(self.requester)
+        self._observers = observers
 
     @property
     def dropped(self) -> int:
@@ -136,6 +148,9 @@ class ClusterConnection:
             raise
         self._begin_handling()
         self._tasks.start(self.members.run(), "crosswire beats")
+        for observer in self._observers:
+            for watch in observer.watches(self.requester, self.members):
+                self._tasks.start(watch, "crosswire metrics")
 
     async def _abandon(self) -> None:
         if self.members.announced:

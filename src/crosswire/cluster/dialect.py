@@ -71,15 +71,27 @@ class MemberInbox(Protocol):
         """Process the message that another node has this node's name."""
 
 
+class Deliver(Protocol):
+    """Function that delivers messages to the clients of one node."""
+
+    def __call__(self, target: Target, message: EncodedMessage, exclude: Excluded | None, /) -> int:
+        """Deliver a message; return the number of connections that it was handed to."""
+        ...
+
+
 class ClientInbox(Protocol):
     """Takes the messages of other nodes for this node's clients."""
 
-    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
-        """Deliver a message to the clients of the target that are connected to this node.
+    @property
+    def deliver(self) -> Deliver:
+        """Function that delivers a message to the clients of the target that are connected to this node.
+
+        It returns the number of connections that the message was handed to.
 
         Raises:
             InvalidPayload: the message is no JSON, and must be converted to MessagePack for some clients.
         """
+        ...
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Process the claim of another node that has a connection of this user too."""

@@ -20,6 +20,7 @@ from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import about, get_logger, node_name
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
+from crosswire.runtime.thread_calls import ThreadCalls
 
 logger = get_logger("crosswire.cluster")
 
@@ -39,6 +40,7 @@ class NodeLifecycle:
         background: the tasks of the connection.
         channels: the application's own; attached while the node runs.
         hooks: of the application.
+        thread_calls: the calls of other threads; taken while the node runs.
 
     Attributes:
         name: of the node.
@@ -55,6 +57,7 @@ class NodeLifecycle:
         background: BackgroundTasks,
         channels: CustomChannels,
         hooks: NodeHooks,
+        thread_calls: ThreadCalls,
     ) -> None:
         self.name = name
         self.bus = bus
@@ -64,6 +67,7 @@ class NodeLifecycle:
         self._background = background
         self._channels = channels
         self._hooks = hooks
+        self._thread_calls = thread_calls
         self._life = StartStop("node")
         self._starting: ClusterConnection | None = None
         self._connection: ClusterConnection | None = None
@@ -87,17 +91,28 @@ class NodeLifecycle:
         Raises:
             ConfigError: the node runs.
         """
-        if self.running or self._connection is not None or self._starting is not None:
-            raise ConfigError("the node runs already: configure it before")
+        self.require_stopped("it")
         self.name = self.name if name is None else name
         self.bus = self.bus if bus is None else bus
+
+    def require_stopped(self, what: str) -> None:
+        """Check that the node does not run.
+
+        Args:
+            what: is configured, for the error.
+
+        Raises:
+            ConfigError: the node runs.
+        """
+        if self.running or self._connection is not None or self._starting is not None:
+            raise ConfigError(f"the node runs already: configure {what} before")
 
     def connection(self) -> ClusterConnection:
         """Return the connection, for code in the event loop of the node.
 
         Raises:
             NotConnected: the node has not been started, or was stopped.
-            UsageError: this is not the thread of the node's event loop.
+            WrongThread: this is not the thread of the node's event loop.
         """
         connection = self._connection
         if connection is None or get_ident() != self._thread:
@@ -147,11 +162,13 @@ class NodeLifecycle:
         self._replaced = asyncio.Event()
         self._thread = get_ident()
         node_name.set(self.name)  # of the task of the start, and so of all that it begins
+        self._thread_calls.open()
         self._starting = connection = self._connect(self.name, MemoryBus() if self.bus is None else self.bus)
         connection.alone = self.bus is None
         try:
             await connection.start()
         except BaseException:
+            self._thread_calls.close()
             await self._background.cancel()
             raise
         finally:
@@ -188,6 +205,7 @@ class NodeLifecycle:
     async def _leave(self, connection: ClusterConnection) -> None:
         try:
             await self._background.cancel()
+            self._thread_calls.close()
             self._channels.detach()
             await connection.leave()
         finally:

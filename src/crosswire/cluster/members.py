@@ -293,6 +293,7 @@ class Members:
         if result is BeatResult.KNOWN:
             self._warn_of_other_dialect(beat)
         else:
+            self._port.remember(bytes.fromhex(beat.incarnation))
             self._events.joined(self._info_of(beat.name))
         self._changed()
 

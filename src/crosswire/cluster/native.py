@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from crosswire.cluster.batches import Batches
 from crosswire.cluster.dialect import ClientInbox, EventInbox, MemberInbox, ReceivePublished, ReplyInbox
+from crosswire.cluster.native_messages import to_clients
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
@@ -37,8 +38,6 @@ from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
 _INCARNATION = re.compile("[0-9a-f]{16}")
-_MAX_BYTES_OF_CHARACTER = 4
-"""Bytes that a character in the name of a channel takes at most."""
 _MAX_STAMP = 2**62
 """Microseconds since 1970, more than a stamp has for thousands of years."""
 
@@ -63,6 +62,7 @@ class NativeDialect:
         incarnation: of the node.
 
     Attributes:
+        to_clients: sends a message to the clients of other nodes.
         unreadable: number of messages that were received and could not be read.
     """
 
@@ -77,29 +77,12 @@ class NativeDialect:
         self._name = name
         self._incarnation = incarnation
         self._clients: ClientInbox | None = None
+        self.to_clients = partial(to_clients, port, channels)
         self._batches = Batches(port)
         self._warnings = ThrottledWarnings(logger)
         self.unreadable = 0
 
     # Sending
-
-    def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
-        users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
-        if isinstance(target, ToUsers):
-            body = envelopes.encode(ClientMessage(message.json, (), message.msgpack, sockets))
-            named: Collection[str] = target.users
-            if len(named) > 1:
-                named = dict.fromkeys(named)  # each once
-                self._port.require_room([len(user) * _MAX_BYTES_OF_CHARACTER + len(body) for user in named])
-            for user in named:
-                if user not in users:
-                    self._port.publish(self._channels.user(user), body)
-            return
-        body = envelopes.encode(ClientMessage(message.json, users, message.msgpack, sockets))
-        if isinstance(target, ToRoom):
-            self._port.publish(self._channels.room(target.namespace, target.id), body)
-        else:
-            self._port.publish(self._channels.everyone, body)
 
     def pack(self, data: Any) -> RawPayload:
         return envelopes.pack(data)

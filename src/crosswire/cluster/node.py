@@ -18,12 +18,14 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
+from crosswire.core.metric_families import Families
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_node_name, require_timeout
 from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
-from crosswire.types import ANYTHING, NodeInfo, Replies, RoomList, T
+from crosswire.runtime.loop_thread import WrongThread
+from crosswire.types import ANYTHING, NodeInfo, NodeStatus, Replies, RoomList, T
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -66,15 +68,18 @@ class Node:
         slow_handler: float | None = 0.1,
         owns: Collection[str] | None = None,
     ) -> None:
-        parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler, owns)
+        self._parts = parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler, owns)
         self._events = parts.events
         self._hooks = parts.hooks
         self._channels = parts.channels
         self._redis = parts.redis
         self._audiences = parts.audiences
         self._dispatcher = parts.dispatcher
+        self._status = parts.status
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
+        self._thread_sends = parts.thread_sends
+        self.thread_calls = parts.thread_calls
         self.client_channels = parts.lifecycle.client_channels
         self.on_join = self._hooks.on_join
         self.on_leave = self._hooks.on_leave
@@ -149,6 +154,8 @@ class Node:
     ) -> None:
         """Send an event to nodes. Never waits; this node's own handler is called in the next turn of the event loop.
 
+        May be called in any thread; see :meth:`Audience.send`.
+
         Args:
             event: its name.
             data: anything with a MessagePack form.
@@ -161,7 +168,12 @@ class Node:
             BusUnavailable: the send buffer is full, and ``Redis(overflow="raise")`` is set.
             NotConnected: the node has not been started.
         """
-        self._connection().requester.send(names_of(to), require_event(event), data, include_self=include_self)
+        try:
+            connection = self._connection()
+        except WrongThread:
+            self._thread_sends.to_nodes(self.send, names_of(to), event, data, include_self)
+            return
+        connection.requester.send(names_of(to), require_event(event), data, include_self=include_self)
 
     def call(
         self, name: str, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING
@@ -243,6 +255,14 @@ class Node:
         """
         return self._connection().requester.stream(gather_request(event, data, to, timeout, expect, include_self, type))
 
+    async def status(self) -> Replies[NodeStatus]:
+        """Return what each living member has counted, by its name: connections, rooms, messages, gaps, its Redis.
+
+        Raises:
+            NotConnected: as :meth:`send`.
+        """
+        return await self._status.of_all()
+
     # Channels of the application
 
     async def subscribe(self, channel: str, handler: HandlerT) -> HandlerT:
@@ -263,12 +283,17 @@ class Node:
         self._channels.unsubscribe(channel, handler)
 
     def publish(self, channel: str, data: Any = None) -> None:
-        """Publish a message on a channel. Every subscriber receives it, including this node.
+        """Publish a message on a channel, from any thread. Every subscriber receives it, including this node.
 
         Raises:
             InvalidPayload, UsageError, BusUnavailable, NotConnected: as :meth:`send`.
         """
-        self._channels.publish(self._connection(), channel, data)
+        try:
+            connection = self._connection()
+        except WrongThread:
+            self._thread_sends.publish(self.publish, channel, data)
+            return
+        self._channels.publish(connection, channel, data)
 
     # Members
 
@@ -328,7 +353,7 @@ class Node:
         The send buffer was full, a Redis refused them or was lost before it acknowledged them, or the node was stopped
         while they waited.
         """
-        return self._lifecycle.connection_for_any_thread().dropped
+        return self._lifecycle.connection_for_any_thread().dropped + self.thread_calls.lost
 
     @property
     def refused(self) -> int:
@@ -424,6 +449,17 @@ class Node:
     def incompatible_nodes(self) -> dict[str, str]:
         """The dialects of the living members that do not understand this node's messages, by name."""
         return self._connection().members.incompatible
+
+    def measure(self, also: Families | None = None) -> Families:
+        """Count from now on; return the function that returns the metrics; raise ConfigError if the node runs.
+
+        Args:
+            also: returns further metrics of the same process, those of a server.
+        """
+        metrics = self._parts.measure()
+        if also is not None:
+            metrics.also = also
+        return metrics.families
 
     async def wait_for_members(self) -> None:
         """Wait until all members are known, also members that were slow to answer when this node joined.

@@ -36,6 +36,8 @@ class OrderedPort:
         unreadable: messages that came without a valid header.
         gaps: how often messages may have been missed.
         use_paths, is_listening, wait_listening, count_listeners: as of :class:`~crosswire.cluster.interface.Port`.
+        remember: remembers the messages of a member's origin until it is gone; see
+            :class:`~crosswire.core.sequencing.SilentSenders`.
         forget: forgets the messages of an origin that is gone.
         require_room: see :meth:`~crosswire.cluster.send_buffer.SendBuffer.require_room`.
     """
@@ -43,7 +45,7 @@ class OrderedPort:
     def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes) -> None:
         self.origin = origin
         self._name = name
-        self.dropped = self.unreadable = self.gaps = 0
+        self.dropped = self.unreadable = self.gaps = self._plain_published = 0
         self._events = events
         # Callbacks that need nothing of this object go to the node directly.
         self.paths_changed = events.paths_changed
@@ -62,6 +64,7 @@ class OrderedPort:
         self._gap_reports = GapReports(self.gap)
         self.bus_port = port = bus.attach(self, name, origin, self._budget)
         self._receivers = Receivers(origin, port, self)
+        self.remember = self._receivers.remember
         self.forget = self._receivers.forget
         self.use_paths = port.use_paths
         self.is_listening = port.is_listening
@@ -98,6 +101,11 @@ class OrderedPort:
 
     # Publishing
 
+    @property
+    def published(self) -> int:
+        """Number of messages that were handed over to be published or announced."""
+        return self._numbers.count + self._plain_published
+
     def publish(self, channel: bytes, body: bytes, *, plain: bool = False) -> None:
         """Publish a message. While the bus can't take it, it is kept, up to a limit.
 
@@ -115,6 +123,7 @@ class OrderedPort:
                 self._next(channel)  # uses up a number, so that receivers find out that a message is missing
             return
         if plain:
+            self._plain_published += 1
             self._publish_plain(channel, body)
             return
         number, previous = self._next(channel)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from crosswire.cluster.interface import Receive
 from crosswire.core.envelopes import HEADER_SIZE, unpack_header
-from crosswire.core.sequencing import Sequencer
+from crosswire.core.sequencing import Sequencer, SilentSenders
 from crosswire.errors import InvalidMessage
 from crosswire.runtime.log_records import get_logger
 
@@ -176,6 +176,7 @@ class Receivers:
         self._own = own
         self._paths = paths
         self._events = events
+        self._silent = SilentSenders()
         self._ordered: dict[bytes, OrderedReceiver] = {}
         self._holding: dict[OrderedReceiver, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -189,7 +190,7 @@ class Receivers:
             return PlainReceiver(receive).take
         receiver = self._ordered.get(channel)
         if receiver is None:
-            sequencer = Sequencer(reorders=self._paths.reorders)
+            sequencer = Sequencer(self._silent, reorders=self._paths.reorders)
             receiver = self._ordered[channel] = OrderedReceiver(channel, self._own, receive, sequencer, self)
         else:
             receiver.replace(receive)  # the numbers of the senders stay known
@@ -207,8 +208,13 @@ class Receivers:
             self.close(channel)
         self._set_timer()
 
+    def remember(self, origin: bytes) -> None:
+        """Remember the messages of a member until :meth:`forget`, however long it is silent on a channel."""
+        self._silent.members.add(origin)
+
     def forget(self, origin: bytes) -> None:
-        """Forget the messages of a sender that is gone."""
+        """Forget the messages of a member that is gone."""
+        self._silent.members.discard(origin)
         for receiver in self._ordered.values():
             receiver.forget(origin)
 

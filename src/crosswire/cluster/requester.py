@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
+from crosswire.cluster.bus_delay import PING
 from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.gather_request import GatherRequest
 from crosswire.cluster.members import Members
@@ -19,6 +20,35 @@ from crosswire.core.payload_types import PayloadType, RawPayload
 from crosswire.errors import BusUnavailable, EventError, NodeGone, UsageError
 from crosswire.runtime.loop_thread import running_loop
 from crosswire.types import Replies
+
+
+class NodeRequests(Protocol):
+    """Sends the events and requests of one node: a :class:`Requester`, or what measures or traces one."""
+
+    def send(self, to: Collection[str] | None, event: str, data: Any, *, include_self: bool) -> None:
+        """Send an event to some nodes, or to all if ``to`` is None."""
+
+    def call(self, name: str, event: str, data: Any, timeout: float, kind: PayloadType) -> Coroutine[Any, Any, Any]:
+        """Send a request to one node and return its answer."""
+        ...
+
+    def gather(self, request: GatherRequest) -> Coroutine[Any, Any, Replies]:
+        """Send a request to several nodes and return their answers."""
+        ...
+
+    def stream(self, request: GatherRequest) -> ReplyStream:
+        """Send a request to several nodes and return their answers as a stream."""
+        ...
+
+    def gather_service(
+        self, name: str, data: Any, timeout: float, *, servers: bool = True
+    ) -> Coroutine[Any, Any, Replies]:
+        """Send a request to a service of all other servers, or of all other nodes, and return their answers."""
+        ...
+
+    def ping(self, name: str, timeout: float) -> Coroutine[Any, Any, Replies]:
+        """Send a request to the service of one node that does nothing; wait for the answer, without raising."""
+        ...
 
 
 class Requester:
@@ -120,6 +150,10 @@ class Requester:
         """
         nodes = self._members.servers if servers else self._members.names
         return self._gather_service(nodes, SERVICE + name, self._native.pack(data), timeout)
+
+    def ping(self, name: str, timeout: float) -> Coroutine[Any, Any, Replies]:
+        """Send a request to the service of one node that does nothing; wait for the answer, without raising."""
+        return self._gather_service((name,), f"{SERVICE}{PING}", self._native.pack(None), timeout)
 
     async def _gather_service(self, nodes: Collection[str], event: str, payload: RawPayload, timeout: float) -> Replies:
         gather = PendingGather(nodes, None)

@@ -15,7 +15,7 @@ from crosswire.core.listeners import EventListeners
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError
-from crosswire.runtime.answering import Answerer, SharedHandlerCount
+from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.stop_signals import InterruptedBySignal
@@ -58,9 +58,18 @@ class Responder:
         self._max_held = max_handlers
         self._workers = Workers(tasks)
         self._failures = _FailureLog()
-        self._answerer = Answerer(_Nodes(self._failures), events, self._workers, max_handlers)
+        self._callers: Callers[str, Asker] = _Nodes(self._failures)
+        answerer = Answerer(self._callers, events, self._workers, max_handlers)
+        self._base_answerer = answerer
+        self._answerer: EventHandling[str, Asker] = answerer
         self._count = SharedHandlerCount()
         self._held: deque[Callable[[], None]] | None = None
+
+    def observe(self, observer: AnsweringObserver) -> None:
+        """Let metrics or tracing see every event from now on."""
+        self._callers = observer.callers(self._callers)
+        self._base_answerer.replace_callers(self._callers)
+        self._answerer = observer.answerer(self._answerer)
 
     def hold(self) -> None:
         """Keep events and requests until :meth:`release`; if there are too many, the oldest are dropped."""

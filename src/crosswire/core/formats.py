@@ -54,6 +54,14 @@ Encoded = bytes | tuple[str | bytes, ...]
 """Messages as a connection takes them: the bytes of WebSocket frames, or the messages themselves, text or binary."""
 
 
+class Encode(Protocol):
+    """Function that encodes messages for one connection."""
+
+    def __call__(self, message: msgspec.Struct, /) -> Encoded:
+        """Encode a message; raises ``InvalidPayload`` if its data has no such form."""
+        ...
+
+
 class Push(Protocol):
     """Function that queues what a format has encoded for a connection of that format."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from math import inf
@@ -9,6 +10,12 @@ from typing import NamedTuple
 
 MAX_HELD = 1000
 """Maximum number of messages of one sender that are held on a channel; beyond it, missing messages are given up."""
+FORGET_AFTER = 10.0
+"""Seconds of silence after which a sender that is no member is forgotten."""
+LINKED_FOR = FORGET_AFTER / 2
+"""Seconds for which the next message of an emitter says which one was before it."""
+_CHECKED_AT_ONCE = 4
+"""Streams that are checked for silence when a new one begins."""
 
 
 class MissedMessages(NamedTuple):
@@ -94,14 +101,16 @@ class Sequencer:
     messages are held until the missing message comes over another path, or until :meth:`give_up`.
 
     Args:
+        silent: forgets senders that are no members.
         reorders: whether messages of a sender overtake each other in everyday operation. Then the first message to come
             is not always the first that was sent. So it is held too, unless it says that no message was before it.
     """
 
-    __slots__ = ("_reorders", "_streams")
+    __slots__ = ("_reorders", "_silent", "_streams")
 
-    def __init__(self, *, reorders: bool = False) -> None:
+    def __init__(self, silent: SilentSenders, *, reorders: bool = False) -> None:
         self._streams: dict[bytes, _SenderStream] = {}
+        self._silent = silent
         self._reorders = reorders
 
     def accept(self, origin: bytes, number: int, previous: int, now: float) -> bool:
@@ -110,6 +119,7 @@ class Sequencer:
         if stream is None:
             fresh = self._reorders and previous > 0
             self._streams[origin] = _SenderStream(0 if fresh else number, now, fresh=fresh)
+            self._silent.began(self, origin, now)
             return not fresh
         if previous <= stream.last < number and stream.held is None:
             stream.last = number
@@ -184,6 +194,57 @@ class Sequencer:
         """Forget a sender that is gone."""
         self._streams.pop(origin, None)
 
+    def forget_silent(self, origin: bytes, now: float) -> float | None:
+        """Forget a sender that has been silent for :data:`FORGET_AFTER`.
+
+        Returns:
+            The time at which to try it again, or None if the sender is forgotten.
+        """
+        stream = self._streams.get(origin)
+        if stream is None:
+            return None
+        due = now if stream.held is not None else stream.heard
+        if due + FORGET_AFTER > now:
+            return due + FORGET_AFTER
+        del self._streams[origin]
+        return None
+
+
+class SilentSenders:
+    """Senders that are no members, such as an ``Emitter``: nobody says when they end.
+
+    So the messages of such a sender are remembered only for :data:`FORGET_AFTER` after its last one on a channel. An
+    emitter that has been silent for half as long says that no message was before its next one: it is handed on at once.
+
+    Attributes:
+        members: the origins of the members, which are remembered until they leave.
+    """
+
+    __slots__ = ("_queue", "members")
+
+    def __init__(self) -> None:
+        self.members: set[bytes] = set()
+        self._queue: deque[tuple[float, Sequencer, bytes]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def began(self, sequencer: Sequencer, origin: bytes, now: float) -> None:
+        """Note the first message of a sender on a channel, and forget some of the senders that are silent.
+
+        More streams are checked than begin. So there are never many more than senders that were heard lately, and no
+        timer is needed.
+        """
+        queue = self._queue
+        for _ in range(_CHECKED_AT_ONCE):
+            if not queue or queue[0][0] > now:
+                break
+            _, checked, sender = queue.popleft()
+            if sender not in self.members and (due := checked.forget_silent(sender, now)) is not None:
+                queue.append((due, checked, sender))
+        if origin not in self.members:
+            queue.append((now + FORGET_AFTER, sequencer, origin))
+
 
 class MessageNumbers:
     """Numbers the messages of one sender, and remembers the last number on each channel.
@@ -203,6 +264,11 @@ class MessageNumbers:
         self._recent: dict[bytes, int] = {}
         self._old: dict[bytes, int] = {}
 
+    @property
+    def count(self) -> int:
+        """The number of the last message."""
+        return self._count
+
     def next(self, channel: bytes) -> tuple[int, int]:
         """Return the number of the next message on a channel, and that of the message before it, or 0."""
         self._count = number = self._count + 1
@@ -221,3 +287,31 @@ class MessageNumbers:
             previous: the number before it.
         """
         self._recent[channel] = previous
+
+
+class EmitterNumbers:
+    """Numbers the messages of an emitter, which waits until each is acknowledged.
+
+    A message says that no message was before it if the last one on its channel was sent long ago: it has arrived, or is
+    lost. So receivers need to remember an emitter only for a while; see :class:`SilentSenders`.
+    """
+
+    __slots__ = ("_count", "_sent")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sent: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
+
+    def next(self, channel: bytes, now: float) -> tuple[int, int]:
+        """Return the number of the next message on a channel, and that of the message before it, or 0."""
+        self._count = number = self._count + 1
+        sent = self._sent
+        before, at = sent.pop(channel, (0, now))
+        sent[channel] = number, now
+        while next(iter(sent.values()))[1] < now - LINKED_FOR:
+            sent.popitem(last=False)
+        return number, 0 if at < now - LINKED_FOR else before
+
+    def take_back(self, channel: bytes) -> None:
+        """Forget the last message on a channel, as its sender is told that it was not published."""
+        self._sent.pop(channel, None)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-import msgspec
-
 from crosswire.core.audience import Excluded
-from crosswire.core.formats import JSON_TEXT, EncodedMessage, Format, encode
+from crosswire.core.formats import JSON_TEXT, EncodedMessage, Format
 from crosswire.rooms.recipient import Recipient
 from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.log_records import get_logger
@@ -33,10 +31,11 @@ class FanOut:
 
     Attributes:
         formats: number of members that use each format.
+        sent: number of messages that were pushed, one for each member; who pushes to a single member counts it here.
         wants_msgpack: whether a member uses MessagePack.
     """
 
-    __slots__ = ("_at_end_of_turn", "_held", "_members", "_size", "formats", "wants_msgpack")
+    __slots__ = ("_at_end_of_turn", "_held", "_members", "_size", "formats", "sent", "wants_msgpack")
 
     def __init__(self, at_end_of_turn: Callable[[Flushable], None]) -> None:
         self._at_end_of_turn = at_end_of_turn
@@ -44,6 +43,7 @@ class FanOut:
         self._held: list[Frames] = []
         self._size = 0
         self.formats: dict[Format, int] = {JSON_TEXT: 1}  # always in use: data without a JSON form is always refused
+        self.sent = 0
         self.wants_msgpack = False
 
     def add_format(self, form: Format) -> None:
@@ -58,25 +58,19 @@ class FanOut:
             del self.formats[form]
             self.wants_msgpack = any(each.codec.binary for each in self.formats)
 
-    def encode(self, message: msgspec.Struct) -> Frames:
-        """Encode a message in all formats that members use.
-
-        Raises:
-            InvalidPayload: the data can't be encoded; nobody gets it.
-        """
-        return self.frames(encode(message, msgpack=self.wants_msgpack))
-
     def frames(self, message: EncodedMessage) -> Frames:
         """Return an encoded message as a frame of each format in use."""
         return {form: form.wrap(message) for form in self.formats}
 
-    def push(self, frames: Frames, members: Iterable[Recipient], exclude: Excluded | None = None) -> None:
-        """Push a message to members at once, except for excluded users and sockets."""
+    def push(self, frames: Frames, members: Collection[Recipient], exclude: Excluded | None = None) -> int:
+        """Push a message to members at once, except for excluded users and sockets; return the number of the others."""
         self.flush()
         if exclude is not None:
             users, sockets = frozenset(exclude.users), exclude.sockets
-            members = (member for member in members if member.user not in users and member.id not in sockets)
+            members = [member for member in members if member.user not in users and member.id not in sockets]
+        self.sent += len(members)
         _push(frames, members)
+        return len(members)
 
     def hold(self, frames: Frames, members: Collection[Recipient]) -> None:
         """Push a message to all members of a room, or of the server, at the end of the turn.
@@ -101,6 +95,7 @@ class FanOut:
             return
         self._members = None
         held, self._held, self._size = self._held, [], 0
+        self.sent += len(held) * len(members)
         pending = iter(members)
         frames = held[0] if len(held) == 1 else _joined(held)
         while True:

@@ -121,6 +121,11 @@ class RoomIndex(Generic[MemberT]):
         """Return the rooms of a connection: namespace -> ids; the index's own mapping, which must not be kept."""
         return self._rooms_of.get(member, {})
 
+    @property
+    def number(self) -> int:
+        """Number of rooms that have members."""
+        return sum(map(len, self._rooms.values()))
+
     def sizes(self, namespace: str | None, prefix: str) -> Iterator[tuple[str, str, int]]:
         """Yield namespace, id and number of users of each room, in a namespace or in all."""
         spaces = self._rooms.items() if namespace is None else [(namespace, self._rooms.get(namespace, {}))]

@@ -80,6 +80,37 @@ class HandlerCount(JobEvents, Protocol):
         """Count a handler as ended."""
 
 
+class EventHandling(Protocol[SenderT_contra, CallT_contra]):
+    """Calls the handlers of events: an :class:`Answerer`, or what measures or traces one."""
+
+    def handle(
+        self,
+        name: str,
+        listeners: tuple[Listener, ...],
+        subject: object,
+        codec: Codec,
+        payload: RawPayload,
+        sender: SenderT_contra,
+        call: CallT_contra | None,
+        count: HandlerCount,
+        /,
+    ) -> bool:
+        """Call the handlers of an event; see :meth:`Answerer.handle`."""
+        ...
+
+
+class AnsweringObserver(Protocol):
+    """Puts what measures or traces the handling of events around it."""
+
+    def callers(self, callers: Callers[Any, Any], /) -> Callers[Any, Any]:
+        """Return callers that pass everything on to these."""
+        ...
+
+    def answerer(self, answerer: EventHandling[Any, Any], /) -> EventHandling[Any, Any]:
+        """Return what calls the handlers through this."""
+        ...
+
+
 class SharedHandlerCount:
     """Count of the asynchronous handlers of all senders; each runs in a copy of the current context."""
 
@@ -157,6 +188,11 @@ class Answerer(Generic[SenderT, CallT]):
         self._waiting = workers.waiting
         self._watch = workers.watch
         self._limit = limit
+
+    def replace_callers(self, callers: Callers[SenderT, CallT]) -> None:
+        """Answer through other callers from now on, which pass on to those that there were."""
+        self._callers = callers
+        self._answer = callers.answer
 
     def handle(
         self,

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
+from crosswire.core import messages
+from crosswire.core.formats import Encode, Encoded
 from crosswire.core.payload_types import ANY, PayloadType
+from crosswire.core.pending_calls import CallIds
 from crosswire.core.replies import GatheredReplies
-from crosswire.errors import EventError, NotConnected
+from crosswire.errors import CallTimeout, EventError, NotConnected
 from crosswire.types import Replies
 
 
@@ -35,6 +38,55 @@ class PendingClientRequest(Protocol):
 
     def lost(self, by: CalledClient, /) -> None:
         """Give up on the answer of a connection that is gone."""
+
+
+class CallableClient(CalledClient, Protocol):
+    """The methods of a connection that a call to it uses."""
+
+    encode: Encode
+
+    def expect(self, call_id: str, waiter: PendingClientRequest) -> None:
+        """Give the answer to a call to ``waiter`` when it comes; raises NotConnected if the connection is closed."""
+
+    def send_encoded(self, encoded: Encoded) -> None:
+        """Queue an encoded message for it."""
+
+    def forget(self, call_id: str) -> PendingClientRequest | None:
+        """Stop waiting for the answer to a call."""
+
+
+class ClientCalling(Protocol):
+    """Calls single clients: :class:`ClientCalls`, or what measures or traces them."""
+
+    async def call(self, client: CallableClient, event: str, data: Any, timeout: float, kind: PayloadType) -> Any:
+        """Call a client and return its answer; see ``Socket.call``."""
+
+
+class ClientCalls:
+    """Calls single clients.
+
+    Args:
+        ids: of the calls to clients.
+    """
+
+    __slots__ = ("_ids",)
+
+    def __init__(self, ids: CallIds) -> None:
+        self._ids = ids
+
+    async def call(self, client: CallableClient, event: str, data: Any, timeout: float, kind: PayloadType) -> Any:
+        """Call a client and return its answer, decoded into ``kind``; see ``Socket.call``."""
+        waiter, call_id = PendingClientCall(kind), self._ids.next()
+        frame = client.encode(messages.server_call(event, data, call_id))
+        client.expect(call_id, waiter)
+        try:
+            client.send_encoded(frame)
+            async with asyncio.timeout(timeout):
+                return await waiter.future
+        except TimeoutError:
+            raise CallTimeout(f"user {client.user!r} did not answer {event!r} within {timeout} s") from None
+        finally:
+            client.forget(call_id)
 
 
 class PendingClientCall:

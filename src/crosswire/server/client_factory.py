@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 
-from crosswire.core.formats import Format
+from crosswire.core.formats import Encode, Format
 from crosswire.core.limits import Heartbeat
-from crosswire.core.pending_calls import CallIds
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.loop_thread import get_ident
+from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.server.client_calls import ClientCalling
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
@@ -35,12 +37,17 @@ class ClientFactory:
         duplicates: decides which connection of a user stays.
         heartbeat: how dead peers are found.
         wheel: for the timers of connections.
-        call_ids: ids for calls to clients.
+        calls: calls clients.
+
+    Attributes:
+        calls: as given; replaced by what measures or traces them.
+        encoder: returns the function that encodes messages to a single connection in a format; replaced likewise.
+        thread_calls: the calls of other threads; replaced by those of the server's node.
     """
 
     __slots__ = (
-        "_call_ids",
         "_duplicates",
+        "_encoders",
         "_fanout",
         "_heartbeat",
         "_ids",
@@ -48,6 +55,9 @@ class ClientFactory:
         "_subscriptions",
         "_thread",
         "_wheel",
+        "calls",
+        "encoder",
+        "thread_calls",
     )
 
     def __init__(
@@ -58,7 +68,7 @@ class ClientFactory:
         duplicates: DuplicatePolicy,
         heartbeat: Heartbeat,
         wheel: TimerWheel,
-        call_ids: CallIds,
+        calls: ClientCalling,
     ) -> None:
         self._registry = registry
         self._fanout = fanout
@@ -66,21 +76,37 @@ class ClientFactory:
         self._duplicates = duplicates
         self._heartbeat = heartbeat
         self._wheel = wheel
-        self._call_ids = call_ids
+        self.calls = calls
+        self.encoder: Callable[[Format], Encode] = _encoder_of
+        self._encoders: dict[Format, Encode] = {}
         self._ids = SocketIds()
         self._thread: int | None = None
+        self.thread_calls = ThreadCalls()
 
     def make(self, connection: Connection, format: Format, handshake: Handshake) -> ConnectedClient[Socket]:
         """Return the client of a new connection, with its socket; to be called in the event loop's thread."""
         if (thread := self._thread) is None:
             thread = self._thread = get_ident()
+        if (encode := self._encoders.get(format)) is None:
+            encode = self._encoders[format] = self.encoder(format)
         client: ConnectedClient[Socket] = ConnectedClient(
-            self._ids.next(), connection, format, self._registry, self._fanout, self._heartbeat, self._wheel
+            self._ids.next(), connection, format, encode, self._registry, self._fanout, self._heartbeat, self._wheel
         )
         client.socket = Socket(
-            client, handshake, self._registry, self._subscriptions, self._duplicates, self._call_ids, thread
+            client,
+            handshake,
+            self._registry,
+            self._subscriptions,
+            self._duplicates,
+            self.calls,
+            thread,
+            self.thread_calls,
         )
         return client
+
+
+def _encoder_of(format: Format) -> Encode:
+    return format.encode
 
 
 class SocketIds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from crosswire.core.formats import Encoded, Format, Push
+from crosswire.core.formats import Encode, Encoded, Format, Push
 from crosswire.core.limits import Heartbeat
 from crosswire.core.pending_calls import PendingCalls
 from crosswire.errors import NotConnected
@@ -29,6 +29,7 @@ class ConnectedClient(Generic[SocketT]):
         id: unique to the connection.
         connection: carries the messages.
         format: how messages to it are encoded.
+        encode: encodes messages that only this client gets, in that format.
         registry: knows the connections of each user and room.
         fanout: flushed before each message, so that it does not overtake earlier messages to many clients.
         heartbeat: times of the pings.
@@ -38,6 +39,7 @@ class ConnectedClient(Generic[SocketT]):
         id: as given.
         user: id of the user whose connection it is; at first the same as ``id``.
         format: as given.
+        encode: as given.
         push: queues an encoded message, for the fan-out only; all other code uses :meth:`send_encoded`.
         stamp: time at which the connection came, to compare it with the user's connections to other servers.
         keepalive: finds out whether the client is alive, by pings or by its heartbeats.
@@ -54,6 +56,7 @@ class ConnectedClient(Generic[SocketT]):
         "_registry",
         "_rooms_left",
         "_wheel",
+        "encode",
         "format",
         "id",
         "keepalive",
@@ -68,6 +71,7 @@ class ConnectedClient(Generic[SocketT]):
         id: str,
         connection: Connection,
         format: Format,
+        encode: Encode,
         registry: Registry[ConnectedClient[SocketT]],
         fanout: FanOut,
         heartbeat: Heartbeat,
@@ -77,6 +81,7 @@ class ConnectedClient(Generic[SocketT]):
         self.user = id
         self.stamp = 0
         self.format = format
+        self.encode = encode
         self.push: Push = connection.push
         watch = Keepalive if connection.can_ping else HeartbeatWatch
         self.keepalive: Keepalive | HeartbeatWatch = watch(connection, heartbeat, wheel)
@@ -109,7 +114,9 @@ class ConnectedClient(Generic[SocketT]):
 
     def send_encoded(self, encoded: Encoded) -> None:
         """Queue a message that ``format`` has encoded, behind earlier messages to many clients."""
-        self._fanout.flush()
+        fanout = self._fanout
+        fanout.flush()
+        fanout.sent += 1
         self.push(encoded)
 
     @property

@@ -7,12 +7,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol
 
-from crosswire.errors import Reject
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
-from crosswire.runtime.contexts import run_in
 from crosswire.runtime.log_records import about
 from crosswire.runtime.timer_wheel import TimerWheel
-from crosswire.server.authentication import Verdict, checked_user
+from crosswire.server.authentication import Verdict, conclude
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.failures import FailureReporter
@@ -77,32 +75,25 @@ class ConnectionSetup:
 
     def begin(self, session: NewSession, verdict: Verdict) -> None:
         """Let a connection in, refuse it, or run the rest of ``authenticate``."""
-        if verdict.reject is not None:
-            session.client.close(verdict.reject.close_code, verdict.reject.reason)
-        elif verdict.pending is not None:
+        if verdict.pending is not None:
             work = self._authenticate(session, verdict.pending)
             session.pending = self._tasks.start(work, "crosswire authenticate", "authenticate")
         else:
-            self._admit(session, verdict.user)
+            self._admit_or_refuse(session, verdict)
 
     async def _authenticate(self, session: NewSession, hook: Callable[[], Awaitable[Any]]) -> None:
-        async def ask() -> Any:
-            return await hook()
-
         timer = self._wheel.start(self._timeout, partial(self._authenticate_timed_out, session))
         try:
-            user = checked_user(await run_in(session.handlers.context(), ask()))
-        except Reject as reject:
-            session.client.close(reject.close_code, reject.reason)
+            verdict = await conclude(hook, session.handlers.context())
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                session.client.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+                self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
                 raise
             self._failures.report(None, error, "authenticate", event="authenticate")
-            session.client.close(CloseCode.INTERNAL_ERROR, "authentication failed")
+            self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
         else:
             session.pending = None
-            self._admit(session, user)
+            self._admit_or_refuse(session, verdict)
         finally:
             timer.cancel()
 
@@ -111,9 +102,15 @@ class ConnectionSetup:
         text = "authenticate did not end within %g s, so %r was not let in"
         extra = about(session.socket, event="authenticate")
         self._failures.warnings.warn("slow authenticate", text, self._timeout, session.socket, extra=extra)
-        session.client.close(CloseCode.TRY_AGAIN_LATER, "authentication took too long")
+        self._refuse(session, CloseCode.TRY_AGAIN_LATER, "authentication took too long")
         if session.pending is not None:
             session.pending.cancel()
+
+    def _admit_or_refuse(self, session: NewSession, verdict: Verdict) -> None:
+        if verdict.reject is not None:
+            self._refuse(session, verdict.reject.close_code, verdict.reject.reason)
+        else:
+            self._admit(session, verdict.user)
 
     def _admit(self, session: NewSession, user: str | None) -> None:
         client = session.client
@@ -134,7 +131,7 @@ class ConnectionSetup:
 
     def _register(self, session: NewSession, user: str) -> None:
         if not self._registry.admit(session.client, user):
-            session.client.close(CloseCode.REPLACED, "the user is connected already")
+            self._refuse(session, CloseCode.REPLACED, "the user is connected already")
             return
         session.admitted()
         on_connect = self._hooks.run_on_connect(session)
@@ -151,4 +148,9 @@ class ConnectionSetup:
     def _on_connect_timed_out(self, session: NewSession) -> None:
         error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {self._timeout} s")
         self._failures.report(session, error, "on_connect", event="on_connect")
-        session.client.close(CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
+        self._refuse(session, CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
+
+    def _refuse(self, session: NewSession, code: int, reason: str) -> None:
+        if session.client.is_open:  # else it is gone, or was refused before
+            self._failures.losses.refused(code)
+        session.client.close(code, reason)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection
 from heapq import nsmallest
 from typing import Any
 
+from crosswire.cluster.clients import ClientCounts
+from crosswire.cluster.dialect import Deliver
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim
@@ -18,6 +20,8 @@ from crosswire.server.client_calls import PendingClientGather
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.registry import Registry
+from crosswire.server.sent_messages import SentMessages
+from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import Locations, Replies, RoomInfo, RoomList, Roster, Tally
@@ -33,9 +37,25 @@ class LocalDelivery:
         subscriptions: of this server.
         duplicates: handles the claims of other servers.
         call_ids: ids for calls to clients.
+        sessions: all connections, which count the messages of clients.
+
+    Attributes:
+        deliver: as of :class:`~crosswire.cluster.dialect.ClientInbox`.
     """
 
-    __slots__ = ("_call_ids", "_duplicates", "_fanout", "_name", "_registry", "_rooms", "_subscriptions", "_users_here")
+    __slots__ = (
+        "_call_ids",
+        "_duplicates",
+        "_fanout",
+        "_name",
+        "_registry",
+        "_rooms",
+        "_sent",
+        "_sessions",
+        "_subscriptions",
+        "_users_here",
+        "deliver",
+    )
 
     def __init__(
         self,
@@ -45,6 +65,7 @@ class LocalDelivery:
         subscriptions: Subscriptions,
         duplicates: DuplicatePolicy,
         call_ids: CallIds,
+        sessions: Sessions,
     ) -> None:
         self._name = name
         self._registry = registry
@@ -52,14 +73,27 @@ class LocalDelivery:
         self._subscriptions = subscriptions
         self._duplicates = duplicates
         self._call_ids = call_ids
+        self._sessions = sessions
         self._users_here = registry.users
         self._rooms = registry.rooms
+        self._sent: SentMessages | None = None
+        self.deliver: Deliver = self._deliver
+
+    def measure(self, sent: SentMessages) -> None:
+        """Count the messages from now on."""
+        self._sent = sent
+        self.deliver = sent.delivering(self._deliver)
 
     # Clients
 
     @property
     def connections(self) -> int:
         return len(self._users_here.members)
+
+    @property
+    def counts(self) -> ClientCounts:
+        users, rooms = len(self._users_here.users), self._rooms.number
+        return ClientCounts(self.connections, users, rooms, self._sessions.received, self._fanout.sent)
 
     @property
     def serves(self) -> bool:
@@ -86,18 +120,19 @@ class LocalDelivery:
     def restored(self) -> None:
         self._duplicates.claim_again()
 
-    def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
+    def _deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
         recipients = self._recipients(target)
         if not recipients:
-            return
+            return 0
         fanout = self._fanout
         if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
             for client in recipients:
                 client.send_encoded(client.format.wrap(message))
         elif exclude is not None or isinstance(target, ToUsers):
-            fanout.push(fanout.frames(message), recipients, exclude)
+            return fanout.push(fanout.frames(message), recipients, exclude)
         else:
             fanout.hold(fanout.frames(message), recipients)
+        return len(recipients)
 
     # Dispatcher
 
@@ -106,13 +141,15 @@ class LocalDelivery:
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
         call_id = self._call_ids.next()
-        frames = self._fanout.encode(messages.server_call(event, data, call_id))
+        message = encode(messages.server_call(event, data, call_id), msgpack=self.wants_msgpack)
         asked = list(self._recipients(target))
+        if self._sent is not None:
+            self._sent.gathering(event, len(asked), len(message.json))
         answers = PendingClientGather(self._users(target), asked, kind)
         try:
             for client in asked:
                 client.expect(call_id, answers)
-            self._fanout.push(frames, asked)
+            self._fanout.push(self._fanout.frames(message), asked)
             return await answers.wait(timeout)
         finally:
             for client in asked:

@@ -15,6 +15,7 @@ from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import Attributes, ThrottledWarnings, reason
+from crosswire.server.losses import Losses
 from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
 
@@ -33,11 +34,12 @@ class FailureReporter:
         clock: gives seconds.
 
     Attributes:
+        losses: counts of what was lost, for metrics.
         warnings: log of events that are lost and reported nowhere else.
         stopping: set while the server stops; handlers that are cancelled then have not failed.
     """
 
-    __slots__ = ("_clock", "_on_error", "_tasks", "_throttle", "stopping", "warnings")
+    __slots__ = ("_clock", "_on_error", "_tasks", "_throttle", "losses", "stopping", "warnings")
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class FailureReporter:
         self._tasks = tasks
         self._clock = clock
         self._throttle = Throttle()
+        self.losses = Losses()
         self.warnings = ThrottledWarnings(logger)
         self.stopping = False
 
@@ -77,6 +80,8 @@ class FailureReporter:
         if isinstance(error, InterruptedBySignal) or (self.stopping and isinstance(error, asyncio.CancelledError)):
             return
         extra = about(None if session is None else session.socket, event=event)
+        if not isinstance(error, EventError):
+            self.losses.failures += 1
         if session is None:
             self._log(error, what, extra)
         elif not isinstance(error, EventError):
@@ -89,6 +94,8 @@ class FailureReporter:
         self, session: SessionView, error: EventError, what: str, extra: Attributes, *, answers: bool
     ) -> None:
         """Report that a client's event was refused, to ``on_error``. Without a hook, log it if no client waits."""
+        if not answers and isinstance(error, InvalidPayload):
+            self.losses.messages["invalid payload"] += 1
         if self._on_error:
             self._call_hook(session, error, extra)
         elif not answers:

@@ -12,6 +12,11 @@ MAX_VERSION_DIGITS = 9
 """Digits of the number after ``_cw=`` that are read; a longer one is ignored."""
 
 
+def path_of(target: str) -> str:
+    """Return the path in the target of a request, percent-decoded, without the query."""
+    return unquote(target.partition("?")[0])
+
+
 class Handshake:
     """The HTTP request of a connection. ``authenticate`` gets it, and ``socket.handshake`` keeps it.
 
@@ -65,7 +70,7 @@ class Handshake:
     @property
     def path(self) -> str:
         """Path of the request, percent-decoded, without the query."""
-        return unquote(self._target.partition("?")[0])
+        return path_of(self._target)
 
     @property
     def query(self) -> dict[str, str]:

@@ -60,6 +60,7 @@ class HookRunner:
         if handlers.running >= self._max_handlers:
             text = "%s was left out for %r: as many handlers as it may have are still at work"
             extra = about(session.socket, event=hook.name)
+            self._failures.losses.messages["hook left out"] += 1
             self._failures.warnings.warn(f"hook {hook.name}", text, hook.name, session.socket, extra=extra)
             return
         failed = partial(self._failed, session, hook)

@@ -8,6 +8,7 @@ from typing import Any
 
 from crosswire.cluster.node import Node
 from crosswire.core.options import require_drain
+from crosswire.errors import UsageError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.log_records import about, get_logger, node_name
@@ -15,6 +16,7 @@ from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run
 from crosswire.server.drain import MIN_TIME, Drain
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
+from crosswire.server.port_application import PortApplication
 from crosswire.server.upgrade import Upgrades
 from crosswire.transport.interface import NetworkListener
 
@@ -32,6 +34,9 @@ class Lifecycle:
         upgrades: refuses new connections from the stop on.
         listener: where connections come from.
         node: the server's part in the cluster.
+
+    Attributes:
+        applications: those on the port of the server: one or none.
     """
 
     __slots__ = (
@@ -45,6 +50,7 @@ class Lifecycle:
         "_on_listening",
         "_tasks",
         "_upgrades",
+        "applications",
     )
 
     def __init__(
@@ -58,6 +64,7 @@ class Lifecycle:
         node: Node,
     ) -> None:
         self._node = node
+        self.applications: tuple[PortApplication, ...] = ()
         self._name_watch: asyncio.Task[None] | None = None
         self._on_listening: asyncio.Task[None] | None = None
         self._hooks = hooks
@@ -77,6 +84,20 @@ class Lifecycle:
     def running(self) -> bool:
         """Whether the server has been started and not stopped."""
         return self._life.running
+
+    def require_running(self) -> None:
+        """Check that the server runs, in the current event loop.
+
+        Raises:
+            UsageError: it does not.
+        """
+        if not self.running:
+            raise UsageError(
+                "this server was not started: let the application's lifespan start it, as in "
+                "FastAPI(lifespan=server.lifespan), or with `async with server.lifespan():` in a lifespan of your own"
+            )
+        if self._life.is_in_another_loop:
+            raise UsageError("this server was started in another event loop, and serves WebSockets only there")
 
     async def start(self, *, listen: bool = True) -> None:
         """Join the cluster, call ``on_start``, and listen; or serve only connections that come through the acceptor.
@@ -112,11 +133,13 @@ class Lifecycle:
             await self._listener.bind()
         try:
             await self._node.start()
+            for application in self.applications if listen else ():
+                await application.start()
             await run_hook(self._hooks.on_start, self._tasks)
             if listen:
                 await self._listener.serve()
         except BaseException:
-            await carry_through(self._listener.stop, self._node.stop)
+            await carry_through(self._listener.stop, *[app.stop for app in self.applications], self._node.stop)
             raise
 
     def _began(self, listen: bool) -> None:
@@ -135,7 +158,8 @@ class Lifecycle:
         await self.stop(0)
 
     async def _end(self, seconds: float, caller: asyncio.Task[Any] | None) -> None:
-        drain, deadline = self._drain, asyncio.get_running_loop().time() + max(seconds, MIN_TIME)
+        drain, applications = self._drain, self.applications
+        deadline = asyncio.get_running_loop().time() + max(seconds, MIN_TIME)
         self._upgrades.draining = self._failures.stopping = True
         for task in (self._name_watch, self._on_listening):
             if task is not None and task is not caller:
@@ -143,13 +167,16 @@ class Lifecycle:
         try:
             await carry_through(
                 self._listener.stop,
+                *[app.close_idle for app in applications],
                 partial(drain.spread, seconds),
                 partial(drain.close_all, deadline),
+                *[partial(app.finish, deadline, caller) for app in applications],
                 self._listener.end,
                 partial(drain.wait_for_handlers, deadline, caller),
                 partial(drain.finish_teardowns, caller),
                 partial(drain.cancel_handlers, caller),
                 partial(run_each, self._hooks.on_stop, self._tasks),
+                *[app.stop for app in applications],
                 self._node.stop,
             )
         finally:

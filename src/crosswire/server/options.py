@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import ssl
 from collections.abc import Collection
 from typing import get_args
+from urllib.parse import unquote
 
 from crosswire.core.headers import TOKEN
 from crosswire.core.limits import Heartbeat, Limits
@@ -14,6 +16,7 @@ from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
 from crosswire.server.duplicates import Duplicates
+from crosswire.transport.interface import AsgiApplication
 
 MIN_KEY_LENGTH = 6
 """Characters of a key; at a thousand guesses a second, a shorter one of letters and digits is found within days."""
@@ -24,7 +27,13 @@ _TLS_EXAMPLE = "context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH); c
 
 
 def require_options(
-    *, limits: object, heartbeat: object, duplicates: object, compression: object, proxy_protocol: object
+    *,
+    limits: object,
+    heartbeat: object,
+    duplicates: object,
+    compression: object,
+    proxy_protocol: object,
+    metrics: object = False,
 ) -> None:
     """Check the options that need no conversion.
 
@@ -36,6 +45,7 @@ def require_options(
     require_one_of("duplicates", duplicates, get_args(Duplicates))
     require_bool("compression", compression)
     require_bool("proxy_protocol", proxy_protocol)
+    require_bool("metrics", metrics)
 
 
 def require_tls(tls: object) -> None:
@@ -77,6 +87,44 @@ def require_proxies(trusted: object, *, proxy_protocol: bool) -> TrustedProxies 
             "proxy_protocol=True: name the proxies, whose word about their clients is taken, in trusted_proxies"
         )
     return TrustedProxies(strings) if strings else None
+
+
+def require_application(app: AsgiApplication) -> AsgiApplication:
+    """Return an ASGI application.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    given: object = app
+    if isinstance(given, str):
+        raise ConfigError(f"app={given!r}: give the application itself; `crosswire serve --app {given}` takes its name")
+    advice = "give an ASGI application, such as FastAPI(); it is called with scope, receive and send"
+    if not callable(given) or isinstance(given, type):
+        raise ConfigError(f"app={given!r}: {advice}")
+    try:
+        inspect.signature(given).bind(None, None, None)
+    except TypeError:
+        raise ConfigError(f"app={given!r} is of WSGI, or no application: {advice}") from None
+    except ValueError:  # it has no signature, as it is not written in Python
+        return app
+    return app
+
+
+def require_paths(path: object) -> Collection[str] | None:
+    """Return the paths where WebSockets are taken, or None for everywhere.
+
+    Raises:
+        ConfigError: one of them can never match, or there are none.
+    """
+    if path is None:
+        return None
+    paths = (path,) if isinstance(path, str) else require_strings("path", path)
+    if not paths:
+        raise ConfigError("path: an empty list lets nobody in: name the paths, or leave it out for every path")
+    for each in paths:
+        if not each.startswith("/") or "?" in each or "#" in each or unquote(each) != each:
+            raise ConfigError(f"path={each!r} can never match: give '/ws', percent-decoded and without a query")
+    return frozenset(paths)
 
 
 def require_subprotocols(subprotocols: object) -> Collection[str]:

@@ -70,6 +70,10 @@ class PlainRoutes:
             raise ConfigError(f"the handler of {path} must be synchronous: prepare its answer beforehand")
         self._by_path[path] = listener
 
+    def serves(self, path: str) -> bool:
+        """Return whether there is a page, or something else that is built in, on a path."""
+        return path in self._by_path or path == "/healthz" or (self._publish is not None and path in PUBLISH_PATHS)
+
     def wants_body(self, request: Handshake, method: str) -> bool:
         """Return whether the body of a request is needed for its answer."""
         return self._publish is not None and self._publish.wants_body(request, method)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 from crosswire.core import messages
 from crosswire.core.codecs import Codec
@@ -11,7 +11,7 @@ from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Message
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
-from crosswire.runtime.answering import Answerer
+from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.throttled_warnings import reason
@@ -21,6 +21,17 @@ from crosswire.server.hooks import Hooks
 from crosswire.server.session_view import SessionView
 
 logger = get_logger("crosswire.events")
+
+
+class MessageRouter(Protocol):
+    """Handles the messages of clients: a :class:`Router`, or what measures or traces one."""
+
+    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
+        """Handle one message of a client, whatever it is."""
+
+    def answered(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
+        """Handle a message if it is the answer to a call of this server; return whether it was."""
+        ...
 
 
 class Router:
@@ -37,7 +48,7 @@ class Router:
         failures: reports exceptions of handlers, and messages that are dropped.
     """
 
-    __slots__ = ("_answerer", "_clients", "_events", "_failures", "_hold_at", "_hooks")
+    __slots__ = ("_answerer", "_base_answerer", "_clients", "_events", "_failures", "_hold_at", "_hooks")
 
     def __init__(
         self,
@@ -50,9 +61,17 @@ class Router:
         self._events = events
         self._hooks = hooks
         self._failures = failures
-        self._clients = _Clients(failures)
-        self._answerer = Answerer(self._clients, events, workers, limits.handlers)
+        self._clients: Callers[SessionView, str] = _Clients(failures)
+        answerer = Answerer(self._clients, events, workers, limits.handlers)
+        self._base_answerer = answerer
+        self._answerer: EventHandling[SessionView, str] = answerer
         self._hold_at = limits.handlers - 1  # one message may start a handler and a hook
+
+    def observe(self, observer: AnsweringObserver) -> None:
+        """Let metrics or tracing see every event from now on."""
+        self._clients = observer.callers(self._clients)
+        self._base_answerer.replace_callers(self._clients)
+        self._answerer = observer.answerer(self._answerer)
 
     def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
         """Handle one message of a client, whatever it is."""
@@ -93,7 +112,7 @@ class Router:
             self._clients.refuse(session, error.callback_id, error)
         else:
             text = "%r sent what is no message, and it was dropped: %s"
-            self._dropped(session, "message", text, reason(error))
+            self._dropped(session, "no message", text, reason(error))
 
     def _unhandled(self, session: SessionView, message: Message) -> None:
         """Act on an event of the protocol itself, or warn that there is no handler."""
@@ -115,6 +134,7 @@ class Router:
         """Warn of a message that is lost, but not if ``on_message`` got it: it may be of the application's protocol."""
         if not self._hooks.on_message:
             socket = session.socket
+            self._failures.losses.messages[kind] += 1
             self._failures.warnings.warn(kind, text, socket, *args, extra=about(socket))
 
     def _answered(self, session: SessionView, codec: Codec, message: Message) -> None:
@@ -152,18 +172,20 @@ class _Clients:
     @staticmethod
     def answer(session: SessionView, callback_id: str, value: Any) -> None:
         client = session.client
-        client.send_encoded(client.format.encode(messages.answer(callback_id, value)))
+        client.send_encoded(client.encode(messages.answer(callback_id, value)))
 
     @staticmethod
     def refuse(session: SessionView, callback_id: str, error: EventError) -> None:
         client = session.client
-        client.send_encoded(client.format.encode(messages.refusal(callback_id, error)))
+        client.send_encoded(client.encode(messages.refusal(callback_id, error)))
 
     @staticmethod
     def busy(event: str) -> EventError:
-        return EventError("BUSY", "too many of your events are still being handled")
+        return EventError(_BUSY_CODE, "too many of your events are still being handled")
 
     def report(self, session: SessionView, event: str, error: BaseException, *, awaited: bool, is_answer: bool) -> None:
+        if isinstance(error, EventError) and error.code == _BUSY_CODE and not awaited:
+            self._failures.losses.messages["busy"] += 1
         if isinstance(error, Reject):
             session.client.close(error.close_code, error.reason)
         elif session.client.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
@@ -171,5 +193,6 @@ class _Clients:
             self._failures.report(session, error, f"a handler of {event!r}", event=event, answers=awaited)
 
 
+_BUSY_CODE = "BUSY"
 _NO_EVENT = InvalidMessage("a call needs an event")
 _NO_HANDLER = EventError("NO_HANDLER", "the server has no handler for this event")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, overload
 
@@ -13,29 +14,37 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
+from crosswire.core.metric_families import Families
 from crosswire.core.names import require_name
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.server.access_log import access_log_for
+from crosswire.server.asgi import ServerApplication
+from crosswire.server.async_upgrade import AsyncUpgrades
 from crosswire.server.authentication import Authentication
 from crosswire.server.duplicates import Duplicates
 from crosswire.server.hooks import HandlerT, PageT, UserHookT
 from crosswire.server.lifecycle import Lifecycle
+from crosswire.server.metrics_page import metrics_page
 from crosswire.server.options import (
     require_options,
     require_origins,
+    require_paths,
     require_proxies,
     require_subprotocols,
     require_tls,
 )
 from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
+from crosswire.server.port_application import PortApplication
 from crosswire.server.publish import publish_endpoint
+from crosswire.server.route_websocket import call_of
 from crosswire.server.server_parts import ServerParts
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
-from crosswire.transport.interface import Acceptor, NetworkListener
+from crosswire.transport.interface import Acceptor, AsgiApplication, NetworkListener
+from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.network import make_listener
 
 
@@ -58,6 +67,8 @@ class Server:
             ``X-Forwarded-For`` and ``-Proto``; "unix" for all that connect to a Unix socket.
         proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2. Connections without
             it, or not from one of ``trusted_proxies``, are dropped.
+        path: path where WebSockets are taken, such as ``/ws``, or several; elsewhere they are refused with 404. None:
+            every path.
         subprotocols: WebSocket subprotocols of your own; the first that a client offers is agreed on.
         limits: what clients may use.
         heartbeat: how dead peers are found.
@@ -65,6 +76,10 @@ class Server:
             with 4012, "refuse" the newer one, "allow" keeps both. Give all servers the same.
         compression: grant permessage-deflate (RFC 7692) to clients that offer it.
         reuse_port: let several processes listen on the port.
+        app: ASGI application, such as one of FastAPI, that answers all other requests on the port, its own WebSockets
+            outside of ``path`` too. Its lifespan is run with the server. Needs ``crosswire[http]``.
+        metrics: serve metrics at ``/metrics``, for Prometheus, to everybody who reaches the port; needs
+            ``crosswire[prometheus]``.
         slow_handler: seconds; a handler or hook that holds the event loop for longer is warned of, once a minute.
             None: no warnings.
         publish_key: opens ``POST /publish``, by which other programs send events over HTTP, to those that have this
@@ -99,12 +114,15 @@ class Server:
         origins: Collection[str] | None = None,
         trusted_proxies: Collection[str] = (),
         proxy_protocol: bool = False,
+        path: str | Collection[str] | None = None,
         subprotocols: Collection[str] = (),
         limits: Limits = Limits(),
         heartbeat: Heartbeat = Heartbeat(),
         duplicates: Duplicates = "replace",
         compression: bool = False,
         reuse_port: bool = False,
+        app: AsgiApplication | None = None,
+        metrics: bool = False,
         slow_handler: float | None = 0.1,
         publish_key: str | Collection[str] | None = None,
         access_log: bool = True,
@@ -116,17 +134,24 @@ class Server:
             duplicates=duplicates,
             compression=compression,
             proxy_protocol=proxy_protocol,
+            metrics=metrics,
         )
         require_tls(tls)
         proxies = require_proxies(trusted_proxies, proxy_protocol=proxy_protocol)
         terms = Terms(
-            require_origins(origins), proxies, require_subprotocols(subprotocols), compression, limits.connections
+            require_origins(origins),
+            proxies,
+            require_subprotocols(subprotocols),
+            compression,
+            limits.connections,
+            require_paths(path),
         )
         self._limits = limits
         flusher, watch = Flusher(), slow_handler_watch(slow_handler)
         parts = ServerParts(
             limits, heartbeat, duplicates, flusher.schedule, watch, access_log_for(access_log, lambda: self.name)
         )
+        self._parts = parts
         self._hooks = parts.hooks
         self._events = parts.events
         self._registry = parts.registry
@@ -152,6 +177,14 @@ class Server:
         self._lifecycle = Lifecycle(
             self._hooks, parts.tasks, parts.failures, parts.drain, self._acceptor, self._listener, self._cluster
         )
+        async_upgrades = AsyncUpgrades(self._acceptor, parts.tasks, limits.auth_timeout, parts.failures)
+        context = ListenerContext(limits, flusher)
+        self._asgi = ServerApplication(self._lifecycle, self._acceptor, async_upgrades, context)
+        if app is not None:
+            self._share_port(app)
+
+        if metrics:
+            self._routes.add("/metrics", metrics_page(self.measure()))
 
         self.on_connect = self._hooks.on_connect
         self.on_disconnect = self._hooks.on_disconnect
@@ -297,6 +330,52 @@ class Server:
         return self._acceptor
 
     @property
+    def asgi(self) -> ServerApplication:
+        """ASGI application with the server's WebSockets and pages, to be served by an ASGI server or mounted."""
+        return self._asgi
+
+    def lifespan(self, app: object = None) -> AbstractAsyncContextManager[None]:
+        """Run the server, without a port of its own, while the context is entered.
+
+        Args:
+            app: ignored; ASGI frameworks give it to the lifespan of an application.
+
+        Raises:
+            ConfigError: as for :meth:`start`.
+
+        Example::
+
+            app = FastAPI(lifespan=server.lifespan)
+            app.mount("/chat", server.asgi)
+        """
+        return self._asgi.lifespan()
+
+    async def accept(self, websocket: Any, receive: Any = None, send: Any = None, *, user: str | None = None) -> None:
+        """Serve a WebSocket that a route of another application hands over, and return when it is closed.
+
+        If the caller is cancelled, the connection ends. The route may have accepted the WebSocket, but has neither
+        received nor sent anything else.
+
+        Args:
+            websocket: of FastAPI, Starlette or Litestar; or the ``scope`` of an ASGI call.
+            receive: of the ASGI call, if ``websocket`` is its scope.
+            send: of the ASGI call, if ``websocket`` is its scope.
+            user: of the connection; None to ask ``authenticate``.
+
+        Raises:
+            UsageError: the server was not started, or in another event loop; this is no WebSocket, or it was closed;
+                the user is not a non-empty string.
+
+        Example::
+
+            @app.websocket("/chat")
+            async def chat(websocket: WebSocket, user: Annotated[User, Depends(current_user)]):
+                await server.accept(websocket, user=user.id)
+        """
+        call = call_of(websocket, receive, send)
+        await self._asgi.accept(call, None if user is None else require_name(user, "the user of a WebSocket"))
+
+    @property
     def limits(self) -> Limits:
         """Limits of what clients may use."""
         return self._limits
@@ -306,6 +385,17 @@ class Server:
         """Whether the server has been started and not stopped."""
         return self._lifecycle.running
 
+    def measure(self) -> Families:
+        """Count from now on; return the function that returns the metrics of the server and its node.
+
+        See :mod:`crosswire.integrations.prometheus`, which makes them readable for Prometheus.
+
+        Raises:
+            ConfigError: the server runs already.
+        """
+        self._cluster.measure()  # raises if it runs
+        return self._cluster.measure(also=self._parts.measure().families)
+
     def configure(
         self,
         *,
@@ -314,6 +404,7 @@ class Server:
         port: int | None = None,
         redis: str | Collection[str] | Redis | None = None,
         reuse_port: bool | None = None,
+        app: AsgiApplication | None = None,
     ) -> None:
         """Change options before the start, for a program that runs a server made by another module.
 
@@ -321,7 +412,14 @@ class Server:
             ConfigError: the server runs already, or an option can't be used.
         """
         self._cluster.configure(name=name, redis=redis)
+        if app is not None:
+            self._share_port(app)
         self._listener.configure(host=host, port=port, reuse_port=reuse_port)
+
+    def _share_port(self, app: AsgiApplication) -> None:
+        application = PortApplication(app, self._acceptor, self._routes, self._limits)
+        self._listener.share_with(application.http)
+        self._lifecycle.applications = (application,)
 
     async def start(self, *, listen: bool = True) -> None:
         """Join the cluster, run the ``on_start`` hooks, listen, and begin the ``on_listening`` hooks.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
+from contextvars import Context
 
 from crosswire.cluster.node import Node
+from crosswire.core.formats import Format
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.core.pending_calls import CallIds
@@ -18,6 +19,8 @@ from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.access_log import AccessLog
+from crosswire.server.authentication import Verdict
+from crosswire.server.client_calls import ClientCalls
 from crosswire.server.client_factory import ClientFactory
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.connection_setup import ConnectionSetup
@@ -25,10 +28,13 @@ from crosswire.server.delivery import LocalDelivery
 from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
+from crosswire.server.handshake import Handshake
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
+from crosswire.server.received_messages import CountingRouter
 from crosswire.server.registry import Registry
-from crosswire.server.router import Router
+from crosswire.server.router import MessageRouter, Router
+from crosswire.server.server_metrics import MeasuredClientCalls, ServerMetrics
 from crosswire.server.session import Session
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
@@ -57,7 +63,6 @@ class ServerParts:
         sessions: all connections.
         registry: the connections by user and room.
         router: hands the messages of clients to the handlers.
-        open_session: makes the session of a new connection.
         drain: ends the connections when the server stops.
     """
 
@@ -87,33 +92,71 @@ class ServerParts:
         self.registry: Registry[ConnectedClient[Socket]] = Registry(
             users, limits.rooms, self._fanout, self._subscriptions, self._duplicates
         )
-        self.router = Router(self.events, self.hooks, limits, self.workers, self.failures)
-        hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
-        client_factory = ClientFactory(
-            self.registry, self._fanout, self._subscriptions, self._duplicates, heartbeat, self.wheel, self._call_ids
-        )
-        setup = ConnectionSetup(
-            self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
-        )
-        self.open_session = partial(
-            Session,
-            client_factory,
-            setup,
-            self.router,
-            hooks,
-            limits,
+        self._router = Router(self.events, self.hooks, limits, self.workers, self.failures)
+        self.router: MessageRouter = self._router
+        self._limits, self._heartbeat = limits, heartbeat
+        self._hook_runner = hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
+        self._client_factory = ClientFactory(
+            self.registry,
+            self._fanout,
+            self._subscriptions,
+            self._duplicates,
             heartbeat,
             self.wheel,
-            self.sessions,
-            access_log,
+            ClientCalls(self._call_ids),
         )
+        self._setup = ConnectionSetup(
+            self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
+        )
+        self._access_log = access_log
+        self._metrics: ServerMetrics | None = None
         self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
+
+    def open_session(self, handshake: Handshake, format: Format, verdict: Verdict, variables: Context) -> Session:
+        """Make the session of a new connection; see ``OpenSession``."""
+        return Session(
+            self._client_factory,
+            self._setup,
+            self.router,
+            self._hook_runner,
+            self._limits,
+            self._heartbeat,
+            self.wheel,
+            self.sessions,
+            self._access_log,
+            handshake,
+            format,
+            verdict,
+            variables,
+        )
 
     def clients(self, name: Callable[[], str]) -> LocalDelivery:
         """Return the clients of the server for its node; ``name`` returns the name of the server."""
-        return LocalDelivery(name, self.registry, self._fanout, self._subscriptions, self._duplicates, self._call_ids)
+        self._delivery = LocalDelivery(
+            name,
+            self.registry,
+            self._fanout,
+            self._subscriptions,
+            self._duplicates,
+            self._call_ids,
+            self.sessions,
+        )
+        return self._delivery
+
+    def measure(self) -> ServerMetrics:
+        """Count from now on, and return the counts; to be called before the first connection."""
+        if self._metrics is not None:
+            return self._metrics
+        self._metrics = metrics = ServerMetrics(self.registry, self.sessions, self.failures.losses)
+        self._router.observe(metrics)
+        self.router = CountingRouter(self.router, metrics.received)
+        self._delivery.measure(metrics.sent)
+        self._client_factory.encoder = metrics.sent.encoder
+        self._client_factory.calls = MeasuredClientCalls(self._client_factory.calls, metrics.calls)
+        return metrics
 
     def attach(self, node: Node) -> None:
         """Use the channels of this node from now on."""
+        self._client_factory.thread_calls = node.thread_calls
         self._subscriptions.attach(node.client_channels)
         self._duplicates.attach(node.client_channels, self.tasks)

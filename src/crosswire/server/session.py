@@ -25,7 +25,7 @@ from crosswire.server.connection_setup import ConnectionSetup
 from crosswire.server.handshake import Handshake
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.ready_wait import ReadyWait
-from crosswire.server.router import Router
+from crosswire.server.router import MessageRouter
 from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
@@ -120,7 +120,7 @@ class Session:
         self,
         client_factory: ClientFactory,
         setup: ConnectionSetup,
-        router: Router,
+        router: MessageRouter,
         hooks: HookRunner,
         limits: Limits,
         heartbeat: Heartbeat,
@@ -198,7 +198,7 @@ class Session:
     def closed(self, close: Close) -> None:
         """End the session, as the connection is gone."""
         left_by_client = self.client.is_open
-        self._sessions.discard(self)
+        self._sessions.discard(self, close.code)
         self.client.retire()
         if self._access_log is not None:
             self._access_log.ended(self, self._let_in_at, close)
@@ -307,6 +307,7 @@ class Session:
     # Messages
 
     def _receive(self, codec: Codec, data: str | bytes) -> None:
+        self._sessions.received += 1
         hook = self._hooks.on_message
         if hook.listeners:
             self._hooks.run(self, hook, data)
@@ -315,6 +316,7 @@ class Session:
     def _receive_early(self, codec: Codec, data: str | bytes) -> None:
         """Take a message while earlier ones wait: handle an answer at once, and queue any other message."""
         if self.client.awaits_answers and self._router.answered(self, codec, data):
+            self._sessions.received += 1
             if hook := self._hooks.on_message:
                 self._keep(len(data), self._hooks.run, self, hook, data)
         else:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
+from crosswire.core.tallies import OTHER
 from crosswire.server.session_view import SessionView
 from crosswire.server.teardown import Teardown
+from crosswire.types import CloseCode
+
+_KNOWN_CODES = frozenset(int(code) for code in CloseCode)
+"""Close codes that are counted by themselves: a client may end a connection with any of thousands."""
 
 
 class Sessions:
     """The sessions from their opening until their connections are gone.
 
     Attributes:
+        opened: how many there have been.
+        closes: how many have ended, by close code.
+        received: number of messages that clients have sent, without heartbeats.
         teardowns: of connections that are gone and have handlers at work, or messages that are yet to be handled.
     """
 
-    __slots__ = ("_all", "_empty", "teardowns")
+    __slots__ = ("_all", "_empty", "closes", "opened", "received", "teardowns")
 
     def __init__(self) -> None:
         self._all: set[SessionView] = set()
         self._empty: asyncio.Event | None = None
+        self.received = 0
+        self.opened = 0
+        self.closes: Counter[str] = Counter()
         self.teardowns: set[Teardown] = set()
 
     def __len__(self) -> int:
@@ -33,10 +45,12 @@ class Sessions:
     def add(self, session: SessionView) -> None:
         """Add a session whose connection opened."""
         self._all.add(session)
+        self.opened += 1
 
-    def discard(self, session: SessionView) -> None:
-        """Remove a session whose connection is gone."""
+    def discard(self, session: SessionView, code: int) -> None:
+        """Remove a session whose connection ended with a close code."""
         self._all.discard(session)
+        self.closes[str(int(code)) if code in _KNOWN_CODES else OTHER] += 1
         if self._empty is not None and not self._all:
             self._empty.set()
 

@@ -225,7 +225,7 @@ class RequestHead:
         self.method = parser.get_method().decode("ascii")
         self.target = self._target.decode("ascii")
         if self.target[0] != "/":
-            self.target = _origin_form(self.target)
+            self.target = origin_form(self.target)
 
 
 def _check(version: str, headers: Headers) -> None:
@@ -239,7 +239,7 @@ def _check(version: str, headers: Headers) -> None:
         raise BadRequestHead(400, "the Host field is not a host")
 
 
-def _origin_form(target: str) -> str:
+def origin_form(target: str) -> str:
     """Return path and query of a target; a client of a proxy puts the origin in front (RFC 9112, section 3.2.2)."""
     if (origin := _ORIGIN_OF_ABSOLUTE.match(target)) is None:
         return target

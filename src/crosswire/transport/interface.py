@@ -6,9 +6,10 @@ The acceptor names the :class:`Receiver` of its messages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from crosswire.core.formats import Push
 from crosswire.core.headers import Headers
@@ -26,6 +27,8 @@ class HttpRequest:
         method: its method.
         upgrade: whether its Connection field asks for another protocol, and the rest of the request allows that.
         secure: whether it came over TLS.
+        websocket: whether an ASGI server has found that it asks for a WebSocket. It has checked the fields of the
+            opening handshake, and answers them itself.
         body: its content, if the acceptor wants it. Of one larger than ``Limits.max_message``, at least the beginning,
             of one byte more.
     """
@@ -36,11 +39,14 @@ class HttpRequest:
     method: str = "GET"
     upgrade: bool = False
     secure: bool = False
+    websocket: bool = False
     body: bytes = b""
 
     @property
     def wants_websocket(self) -> bool:
         """Whether it asks for the upgrade to a WebSocket (RFC 6455, section 4.2.1)."""
+        if self.websocket:
+            return True
         return self.upgrade and self.method == "GET" and self.headers.has_token("upgrade", "websocket")
 
 
@@ -74,7 +80,12 @@ class TrafficSnapshot(NamedTuple):
 
 
 class Connection(Protocol):
-    """Open WebSocket, seen from the server. None of its methods raises for a peer that is gone."""
+    """Open WebSocket, seen from the server. None of its methods raises for a peer that is gone.
+
+    Over ASGI another program carries it, which decides how the end looks on the network. After an :meth:`abort` it may
+    send a Close frame nevertheless (hypercorn sends 1011), and may keep the socket open until the peer has read what
+    was sent before. Not every one reports the code of the peer's Close (hypercorn reports 1006).
+    """
 
     @property
     def framed(self) -> bool:
@@ -182,6 +193,78 @@ class Acceptor(Protocol):
         ...
 
 
+class AsyncAcceptor(Protocol):
+    """Decision about every request for a WebSocket, where it may be awaited before the upgrade."""
+
+    async def decide(
+        self, request: HttpRequest, user: str | None = None, *, routed: bool = False
+    ) -> Accepted | Response:
+        """Grant the upgrade, or answer with plain HTTP.
+
+        Args:
+            request: for a WebSocket.
+            user: if it is known; then nothing is asked to find it out.
+            routed: whether a route of an application has handed it over, whatever its path.
+        """
+        ...
+
+
+AsgiApplication = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI 3 application: called with a scope, ``receive`` and ``send``."""
+
+
+@dataclass(slots=True)
+class HandedOver:
+    """A connection that a listener hands over, as its first request is an application's.
+
+    Attributes:
+        transport: the event loop's.
+        received: bytes of the request so far, and those behind it.
+        remote: the client's address if a proxy has named it in front of the request, else None.
+        secure: whether the client uses TLS.
+        resume: makes the protocol for a later request for a WebSocket; it is then fed that request.
+    """
+
+    transport: asyncio.Transport
+    received: bytes
+    remote: str | None
+    secure: bool
+    resume: Callable[[], asyncio.Protocol]
+
+
+class HttpApplication(Protocol):
+    """Application that answers the requests on a port that are not for the server's WebSockets."""
+
+    def answers(self, request: HttpRequest) -> bool:
+        """Return whether a request is the application's; only its head has come."""
+        ...
+
+    def take_over(self, connection: HandedOver) -> None:
+        """Serve a connection from now on."""
+
+    def start(self, state: dict[str, Any], *, access_log: bool) -> None:
+        """Begin to take connections.
+
+        Args:
+            state: of the application's lifespan; each request gets a copy.
+            access_log: whether each request is logged.
+        """
+
+    def close_idle(self) -> None:
+        """Close connections without a request, and each of the others after its current one."""
+
+    async def finish(self, deadline: float, caller: asyncio.Task[Any] | None) -> None:
+        """Wait for requests until ``deadline``, in loop time, and cut those that are left.
+
+        Args:
+            deadline: in loop time.
+            caller: a task that waits for the stop, which may be that of a request: it is not awaited.
+        """
+
+    def end(self) -> None:
+        """Take no more connections, and stop all timers."""
+
+
 class NetworkListener(Protocol):
     """Source of connections on one address of the network; hands their requests to an :class:`Acceptor`."""
 
@@ -194,6 +277,9 @@ class NetworkListener(Protocol):
     def address(self) -> str:
         """The URL that clients connect to."""
         ...
+
+    def share_with(self, application: HttpApplication) -> None:
+        """Hand the requests over that are the application's, from :meth:`serve` on."""
 
     def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None) -> None:
         """Change the address before it is bound; None leaves a part of it as it is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -16,7 +17,14 @@ from crosswire.core import deflate
 from crosswire.transport.buffered_protocol import feed_buffered_protocol
 from crosswire.transport.http_head import BadRequestHead, RequestHead
 from crosswire.transport.http_response import encode_response
-from crosswire.transport.interface import Accepted, Acceptor, HttpRequest, Response
+from crosswire.transport.interface import (
+    Accepted,
+    Acceptor,
+    HandedOver,
+    HttpApplication,
+    HttpRequest,
+    Response,
+)
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.picows_connection import PicowsConnection
@@ -37,18 +45,32 @@ class HandshakeProtocol(asyncio.Protocol):
         acceptor: decides about the request.
         context: of the listener.
         handshakes: the pending handshakes of the listener, with this one.
+        application: answers other requests than those for WebSockets of the server; None if the acceptor does.
         proxy_header: header that a proxy sent in front, or None.
     """
 
-    __slots__ = ("_acceptor", "_context", "_handshakes", "_head", "_proxy_header", "_request", "_transport")
+    __slots__ = (
+        "_acceptor",
+        "_application",
+        "_context",
+        "_handshakes",
+        "_head",
+        "_proxy_header",
+        "_received",
+        "_request",
+        "_transport",
+    )
 
     def __init__(
         self,
         acceptor: Acceptor,
         context: ListenerContext,
         handshakes: PendingHandshakes,
+        application: HttpApplication | None = None,
         proxy_header: ProxyHeader | None = None,
     ) -> None:
+        self._application = application
+        self._received = b""  # kept for the application
         self._proxy_header = proxy_header
         self._acceptor = acceptor
         self._context = context
@@ -70,6 +92,8 @@ class HandshakeProtocol(asyncio.Protocol):
         head = self._head
         if head is None:
             return
+        if self._application is not None:
+            self._received += data
         try:
             self._receive(head, data)
         except BadRequestHead as bad:
@@ -97,7 +121,9 @@ class HandshakeProtocol(asyncio.Protocol):
             self._receive_body(head, self._request, complete=head.feed_body(data))
         elif head.feed(data):
             request = self._make_request(head)
-            if head.upgrade or not head.announces_body or not self._acceptor.wants_body(request):
+            if self._application is not None and self._application.answers(request):
+                self._hand_over(self._application, request)
+            elif head.upgrade or not head.announces_body or not self._acceptor.wants_body(request):
                 self._decide(head, request)
             else:
                 self._request = request
@@ -123,6 +149,17 @@ class HandshakeProtocol(asyncio.Protocol):
         else:
             self._head = None
             self._upgrade(decision, head)
+
+    def _hand_over(self, application: HttpApplication, request: HttpRequest) -> None:
+        """Let the application serve the connection, until a later request is for a WebSocket of the server."""
+        self._forget_head()
+        self._handshakes.discard(self)
+        said = self._proxy_header
+        # Without the application: what it gives back it does not answer.
+        resume = partial(HandshakeProtocol, self._acceptor, self._context, self._handshakes, None, said)
+        remote = None if said is None else said.remote
+        received, self._received = self._received, b""
+        application.take_over(HandedOver(self._transport, received, remote, request.secure, resume))
 
     def _peer(self) -> str:
         peer = self._transport.get_extra_info("peername")

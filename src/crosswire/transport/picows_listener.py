@@ -13,7 +13,7 @@ from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flusher
-from crosswire.transport.interface import Acceptor
+from crosswire.transport.interface import Acceptor, HttpApplication
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.picows_handshake import HandshakeProtocol
@@ -64,6 +64,7 @@ class PicowsListener:
         self._unix = _parse_address(host, port, reuse_port)
         if self._unix is not None and reuse_port:
             raise ConfigError("reuse_port is for ports: a Unix socket belongs to one process")
+        self._application: HttpApplication | None = None
         self._file: tuple[int, int] | None = None
         self._server: asyncio.Server | None = None
         self._tasks = BackgroundTasks()
@@ -81,6 +82,9 @@ class PicowsListener:
             return f"{scheme}+{UNIX_PREFIX}{self._unix.path}"
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{scheme}://{host}:{self._port}"
+
+    def share_with(self, application: HttpApplication) -> None:
+        self._application = application
 
     def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None) -> None:
         host = self._host if host is None else host
@@ -176,7 +180,7 @@ class PicowsListener:
 
     def _protocol(self) -> asyncio.Protocol:
         if self._header_senders is None:
-            return HandshakeProtocol(self._acceptor, self._context, self._handshakes)
+            return HandshakeProtocol(self._acceptor, self._context, self._handshakes, self._application)
         tls = self._tls_options("sslcontext")
         return ProxyHeaderProtocol(
             self._header_senders,
@@ -188,7 +192,7 @@ class PicowsListener:
         )
 
     def _make_handshake(self, header: ProxyHeader) -> HandshakeProtocol:
-        return HandshakeProtocol(self._acceptor, self._context, self._handshakes, header)
+        return HandshakeProtocol(self._acceptor, self._context, self._handshakes, self._application, header)
 
 
 def _parse_address(host: object, port: object, reuse_port: object) -> UnixSocket | None:

@@ -11,10 +11,14 @@ from typing import Any
 from crosswire import Compat, EventError, Handshake, Redis, Server, Socket
 
 server = Server("web", port=0)
+measured = Server("measured", port=0, metrics=True)
 nameless = Server(port=0)
 among_originals = Server(
     "mixed", port=0, redis=Redis("redis://127.0.0.1:1", compat=Compat(preset_namespaces=["lobby"]), prefix="mixed:")
 )
+
+
+measured.on("where", lambda: [measured.name, os.getpid()])
 
 
 @server.authenticate

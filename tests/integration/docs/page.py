@@ -15,7 +15,7 @@ from typing import Any
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.docs import console, node
 from tests.integration.docs.blocks import SCRIPT_LANGUAGES, Block, blocks_of
-from tests.integration.docs.calls import CallRecord, compiled
+from tests.integration.docs.executed_lines import ExecutedLines, compiled
 from tests.integration.docs.formats import CHECKS
 from tests.support.running_program import RunningProgram
 
@@ -48,10 +48,12 @@ class Page:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(node.BINARY.parent), os.environ["PATH"]]),
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
+            "PIP_NO_INDEX": "1",  # what a page installs is there already
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
         self._left = list(self.blocks)
-        self._calls = CallRecord(directory)
-        self._calls.watch()
+        self._lines = ExecutedLines(directory)
+        self._lines.watch()
 
     def __getitem__(self, name: str) -> Any:
         return self.names[name]
@@ -98,7 +100,7 @@ class Page:
         process = await asyncio.create_subprocess_exec(
             *("bash", "-eu", "-o", "pipefail", "-c", commands),
             cwd=self.directory,
-            env=self.environment | self._calls.environment,
+            env=self.environment | self._lines.environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -120,13 +122,13 @@ class Page:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(block.text)
         if block.language == "python":
-            self._calls.add(block, file)
+            self._lines.add(block, file)
         return file
 
     @contextmanager
     def program(self, *command: str) -> Iterator[RunningProgram]:
         """Run a program that serves, until the context ends. `python` is the one of the tests."""
-        environment = self.environment | self._calls.environment
+        environment = self.environment | self._lines.environment
         running = RunningProgram(command, cwd=self.directory, environment=environment)
         try:
             yield running
@@ -170,13 +172,13 @@ class Page:
         return await node.run(file, self.environment)
 
     def check(self) -> None:
-        """Check that nothing is left: no block, and no function that was not called."""
+        """Check that nothing is left: no block, and no line of one that was not executed."""
         assert not self._left, f"blocks that were not run: {[each.place for each in self._left]}"
-        missing = self._calls.missing()
-        assert not missing, "functions that were not called: " + "; ".join(missing)
+        missing = self._lines.missing()
+        assert not missing, "lines that were not executed:\n" + "\n".join(missing)
 
     async def _run_python(self, block: Block) -> None:
-        self._calls.add(block)
+        self._lines.add(block)
         result = eval(compiled(block), self.names)
         if result is not None:
             await result

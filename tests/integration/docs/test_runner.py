@@ -49,7 +49,7 @@ def run(page: Path) -> subprocess.CompletedProcess[str]:
 
 
 @needs_isolation
-def test_a_page_runs_whose_functions_are_called_in_another_process(page: Path) -> None:
+def test_a_page_runs_whose_lines_are_executed_in_another_process(page: Path) -> None:
     done = run(page)
     assert done.returncode == 0, done.stderr
 
@@ -59,7 +59,7 @@ def test_a_page_runs_whose_functions_are_called_in_another_process(page: Path) -
     ("right", "wrong", "report"),
     [
         ('"hello"', '"hi"', ":12 ends with 1"),
-        ("import greeting; print(greeting.greet())", 'print("hello")', ":5 greet"),
+        ("import greeting; print(greeting.greet())", 'print("hello")', ":6 return"),
         ("def greet", "1 / 0\n\ndef greet", 'page.md", line 5, in <module>\n    1 / 0'),
         ("  ```sh\n", "  ```console\n  $ echo hello\n", "prints\nhello\n\ninstead of"),
     ],

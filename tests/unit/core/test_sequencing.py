@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.sequencing import MAX_HELD, MessageNumbers, MissedMessages, Sequencer
+from crosswire.core.sequencing import (
+    FORGET_AFTER,
+    LINKED_FOR,
+    MAX_HELD,
+    EmitterNumbers,
+    MessageNumbers,
+    MissedMessages,
+    Sequencer,
+    SilentSenders,
+)
 
 SENDER = b"sender.."
 HOLD_TIME, FIRST_HOLD_TIME = 2.0, 0.1
@@ -27,7 +36,7 @@ class Receiver:
     """A channel's sequencer, used as the port uses it."""
 
     def __init__(self, *, reorders: bool = False) -> None:
-        self.sequencer = Sequencer(reorders=reorders)
+        self.sequencer = Sequencer(SilentSenders(), reorders=reorders)
         self.got: list[int] = []
         self.missed: list[MissedMessages | None] = []
 
@@ -263,3 +272,93 @@ def test_numbers_remember_as_many_channels_as_they_are_told_to(remembered: int) 
         index + 1 for index in range(100 - remembered, 100)
     ]
     assert numbers.next(b"0")[1] == 0
+
+
+class ManySenders:
+    """Sequencers of several channels, whose senders are no members."""
+
+    def __init__(self, channels: int = 1) -> None:
+        self.silent = SilentSenders()
+        self.sequencers = [Sequencer(self.silent) for _ in range(channels)]
+
+    def take(self, sender: bytes, number: int, previous: int, now: float, channel: int = 0) -> bool:
+        return self.sequencers[channel].accept(sender, number, previous, now)
+
+    @property
+    def remembered(self) -> int:
+        return sum(len(sequencer._streams) for sequencer in self.sequencers)
+
+
+def test_senders_that_are_no_members_are_forgotten_when_they_are_silent() -> None:
+    many = ManySenders(channels=3)
+    for number in range(10_000):
+        assert many.take(b"%d" % number, 1, 0, number / 100, channel=number % 3)
+        assert many.remembered <= 1.4 * FORGET_AFTER * 100 + 10
+        assert len(many.silent) <= many.remembered + 1
+
+
+def test_a_sender_that_is_not_silent_is_remembered() -> None:
+    many = ManySenders()
+    for number in range(1, 100):
+        assert many.take(SENDER, number, number - 1, number)
+        assert not many.take(SENDER, number, number - 1, number), "a duplicate"
+        many.take(b"%d" % number, 1, 0, number)
+    assert many.remembered < 20
+
+
+def test_a_member_is_remembered_however_silent_it_is() -> None:
+    many = ManySenders()
+    many.silent.members.add(SENDER)
+    many.take(SENDER, 5, 0, 0)
+    many.take(b"joins later", 5, 0, 0)
+    many.silent.members.add(b"joins later")
+    for number in range(1000):
+        many.take(b"%d" % number, 1, 0, number)
+    for member in (SENDER, b"joins later"):
+        assert not many.take(member, 5, 0, 1000), "a duplicate"
+
+
+def test_a_sender_whose_messages_are_held_is_remembered() -> None:
+    many = ManySenders()
+    sequencer = many.sequencers[0]
+    assert sequencer.accept(SENDER, 1, 0, 0)
+    assert not sequencer.accept(SENDER, 3, 2, 0)
+    sequencer.hold(SENDER, 3, 2, b"3", 0)
+    for number in range(100):
+        many.take(b"%d" % number, 1, 0, number)
+    assert [body for _, bodies in sequencer.give_up(100, 2, 1) for body in bodies] == [b"3"]
+
+
+def test_an_emitter_numbers_its_messages_and_links_those_that_follow_soon() -> None:
+    numbers = EmitterNumbers()
+    assert numbers.next(b"a", 0) == (1, 0)
+    assert numbers.next(b"b", 0) == (2, 0)
+    assert numbers.next(b"a", LINKED_FOR) == (3, 1)
+    assert numbers.next(b"a", 2 * LINKED_FOR + 0.1) == (4, 0)
+    assert numbers.next(b"b", 2 * LINKED_FOR + 0.1) == (5, 0)
+    assert numbers.next(b"b", 2 * LINKED_FOR + 0.1) == (6, 5)
+    numbers.take_back(b"b")
+    numbers.take_back(b"unknown")
+    assert numbers.next(b"b", 2 * LINKED_FOR + 0.1) == (7, 0)
+
+
+def test_an_emitter_forgets_channels_that_it_has_not_used_lately() -> None:
+    numbers = EmitterNumbers()
+    for number in range(10_000):
+        numbers.next(b"%d" % number, number / 100)
+    assert len(numbers._sent) <= LINKED_FOR * 100 + 1
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([b"a", b"b"]), st.floats(0, 4 * FORGET_AFTER)), max_size=30),
+    st.booleans(),
+)
+def test_what_an_emitter_sends_in_order_is_handed_on_at_once(steps: list[tuple[bytes, float]], reorders: bool) -> None:
+    numbers, silent, now = EmitterNumbers(), SilentSenders(), 0.0
+    sequencers = {channel: Sequencer(silent, reorders=reorders) for channel in (b"a", b"b")}
+    for count, (channel, pause) in enumerate(steps):
+        now += pause
+        number, previous = numbers.next(channel, now)
+        assert sequencers[channel].accept(SENDER, number, previous, now)
+        assert not sequencers[channel].accept(SENDER, number, previous, now), "its twin"
+        assert sequencers[channel].accept(b"%d" % count, 1, 0, now), "another, which makes silent ones forgotten"

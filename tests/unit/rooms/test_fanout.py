@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from crosswire.core.audience import Excluded
-from crosswire.core.formats import JSON_TEXT, Encoded, Format, frame_format, message_format
+from crosswire.core.formats import JSON_TEXT, Encoded, Format, encode, frame_format, message_format
 from crosswire.core.messages import event
 from crosswire.errors import InvalidPayload
-from crosswire.rooms.fanout import FanOut
+from crosswire.rooms.fanout import FanOut, Frames
 from crosswire.runtime.flusher import Flushable
 from tests.support.members import FakeMember
 
@@ -47,6 +48,10 @@ def room(fanout: FanOut) -> list[FakeMember]:
     return members
 
 
+def frames_of(fanout: FanOut, message: msgspec.Struct) -> Frames:
+    return fanout.frames(encode(message, msgpack=fanout.wants_msgpack))
+
+
 def joined(fanout: FanOut, form: Format) -> FakeMember:
     member = FakeMember("other", form)
     fanout.add_format(form)
@@ -54,53 +59,53 @@ def joined(fanout: FanOut, form: Format) -> FakeMember:
 
 
 def test_one_frame_is_shared_by_all_recipients(fanout: FanOut, room: list[FakeMember]) -> None:
-    fanout.push(fanout.encode(NEWS), room)
+    fanout.push(frames_of(fanout, NEWS), room)
     (frame,) = room[0].pushed
     assert frame == JSON_TEXT.encode(NEWS)
     assert all(member.pushed[0] is frame for member in room)
 
 
 def test_excluded_members_get_nothing(fanout: FanOut, room: list[FakeMember]) -> None:
-    fanout.push(fanout.encode(NEWS), room, Excluded(users=("1", "nobody")))
+    fanout.push(frames_of(fanout, NEWS), room, Excluded(users=("1", "nobody")))
     assert [len(member.pushed) for member in room] == [1, 0, 1]
-    fanout.push(fanout.encode(NEWS), room, Excluded(sockets=(room[2].id, "1")))
+    fanout.push(frames_of(fanout, NEWS), room, Excluded(sockets=(room[2].id, "1")))
     assert [len(member.pushed) for member in room] == [2, 1, 1]
-    fanout.push(fanout.encode(NEWS), room, Excluded(("0",), (room[2].id,)))
+    fanout.push(frames_of(fanout, NEWS), room, Excluded(("0",), (room[2].id,)))
     assert [len(member.pushed) for member in room] == [2, 2, 1]
 
 
 @pytest.mark.parametrize("form", [MSGPACK, DEFLATED])
 def test_each_member_gets_its_negotiated_format(fanout: FanOut, room: list[FakeMember], form: Format) -> None:
     other = joined(fanout, form)
-    fanout.push(fanout.encode(NEWS), [*room, other])
+    fanout.push(frames_of(fanout, NEWS), [*room, other])
     assert room[0].pushed == [JSON_TEXT.encode(NEWS)]
     assert other.pushed == [form.encode(NEWS)]
 
 
 def test_a_message_is_encoded_for_the_formats_in_use(fanout: FanOut) -> None:
-    assert list(fanout.encode(NEWS)) == [JSON_TEXT]
+    assert list(frames_of(fanout, NEWS)) == [JSON_TEXT]
     fanout.add_format(MSGPACK)
     fanout.add_format(MSGPACK)
     fanout.remove_format(MSGPACK)
-    assert set(fanout.encode(NEWS)) == {JSON_TEXT, MSGPACK}
+    assert set(frames_of(fanout, NEWS)) == {JSON_TEXT, MSGPACK}
     fanout.remove_format(MSGPACK)
     fanout.add_format(JSON_TEXT)
     fanout.remove_format(JSON_TEXT)
-    assert list(fanout.encode(NEWS)) == [JSON_TEXT]
+    assert list(frames_of(fanout, NEWS)) == [JSON_TEXT]
 
 
 @pytest.mark.parametrize("data", [object(), {True: 1}, "\ud800"])
 def test_data_without_a_json_form_is_refused_before_anything_is_sent(fanout: FanOut, data: object) -> None:
     fanout.add_format(MSGPACK)
     with pytest.raises(InvalidPayload):
-        fanout.encode(event("news", data))
+        frames_of(fanout, event("news", data))
 
 
 def test_held_messages_are_pushed_together_at_the_end_of_the_turn(
     fanout: FanOut, room: list[FakeMember], turn: FakeTurn
 ) -> None:
-    fanout.hold(fanout.encode(NEWS), room)
-    fanout.hold(fanout.encode(MORE), room)
+    fanout.hold(frames_of(fanout, NEWS), room)
+    fanout.hold(frames_of(fanout, MORE), room)
     assert room[0].pushed == []
     turn.end()
     for member in room:
@@ -112,8 +117,8 @@ def test_held_messages_are_pushed_together_at_the_end_of_the_turn(
 def test_held_messages_are_joined_for_each_format(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
     other = joined(fanout, MSGPACK)
     everyone = [*room, other]
-    fanout.hold(fanout.encode(NEWS), everyone)
-    fanout.hold(fanout.encode(MORE), everyone)
+    fanout.hold(frames_of(fanout, NEWS), everyone)
+    fanout.hold(frames_of(fanout, MORE), everyone)
     turn.end()
     assert other.pushed == [MSGPACK.encode(NEWS) + MSGPACK.encode(MORE)]
     assert room[0].pushed == [JSON_TEXT.encode(NEWS) + JSON_TEXT.encode(MORE)]
@@ -124,15 +129,15 @@ def test_a_connection_without_frames_gets_the_messages_that_were_held(
 ) -> None:
     other = joined(fanout, MESSAGES)
     everyone = [*room, other]
-    fanout.hold(fanout.encode(NEWS), everyone)
-    fanout.hold(fanout.encode(MORE), everyone)
+    fanout.hold(frames_of(fanout, NEWS), everyone)
+    fanout.hold(frames_of(fanout, MORE), everyone)
     turn.end()
     assert other.pushed == [(*MESSAGES.encode(NEWS), *MESSAGES.encode(MORE))]
     assert room[0].pushed == [JSON_TEXT.encode(NEWS) + JSON_TEXT.encode(MORE)]
 
 
 def test_one_message_is_held_without_a_copy(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
-    frames = fanout.encode(NEWS)
+    frames = frames_of(fanout, NEWS)
     fanout.hold(frames, room)
     turn.end()
     assert room[0].pushed[0] is frames[JSON_TEXT]
@@ -141,25 +146,25 @@ def test_one_message_is_held_without_a_copy(fanout: FanOut, room: list[FakeMembe
 def test_order_is_kept_between_rooms(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
     other_room = room[:2]
     for members, message in ((room, NEWS), (other_room, MORE), (room, NEWS)):
-        fanout.hold(fanout.encode(message), members)
+        fanout.hold(frames_of(fanout, message), members)
     turn.end()
     frames = [JSON_TEXT.encode(message) for message in (NEWS, MORE, NEWS)]
     assert [member.pushed for member in room] == [frames, frames, [frames[0], frames[2]]]
 
 
 def test_order_is_kept_between_held_and_pushed_messages(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
-    fanout.hold(fanout.encode(NEWS), room)
-    fanout.push(fanout.encode(MORE), room[:1])
+    fanout.hold(frames_of(fanout, NEWS), room)
+    fanout.push(frames_of(fanout, MORE), room[:1])
     assert room[0].pushed == [JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)]
     turn.end()
     assert [len(member.pushed) for member in room] == [2, 1, 1]
 
 
 def test_a_flush_before_the_turn_ends_pushes_once(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
-    fanout.hold(fanout.encode(NEWS), room)
+    fanout.hold(frames_of(fanout, NEWS), room)
     fanout.flush()
     assert room[0].pushed == [JSON_TEXT.encode(NEWS)]
-    fanout.hold(fanout.encode(MORE), room)
+    fanout.hold(frames_of(fanout, MORE), room)
     turn.end()
     assert room[0].pushed == [JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)]
 
@@ -167,7 +172,7 @@ def test_a_flush_before_the_turn_ends_pushes_once(fanout: FanOut, room: list[Fak
 def test_held_messages_have_a_limit(fanout: FanOut, room: list[FakeMember]) -> None:
     large = event("news", "x" * 10_000)
     for _ in range(20):
-        fanout.hold(fanout.encode(large), room)
+        fanout.hold(frames_of(fanout, large), room)
     pushed = sum(map(len, room[0].pushed))
     assert pushed % len(JSON_TEXT.encode(large)) == 0
     assert pushed >= 12 * 10_000
@@ -183,8 +188,8 @@ def test_a_message_is_not_held_without_an_event_loop(turn: FakeTurn, room: list[
 
     fanout = FanOut(at_end)
     with pytest.raises(RuntimeError):
-        fanout.hold(fanout.encode(NEWS), room)
-    fanout.hold(fanout.encode(MORE), room)
+        fanout.hold(frames_of(fanout, NEWS), room)
+    fanout.hold(frames_of(fanout, MORE), room)
     turn.end()
     assert [member.pushed for member in room] == [[JSON_TEXT.encode(MORE)]] * 3
 
@@ -196,7 +201,7 @@ def test_a_member_that_fails_keeps_the_message_from_nobody_else(
         raise RuntimeError("out of order")
 
     room[1].push = fails  # type: ignore[method-assign]
-    fanout.hold(fanout.encode(NEWS), room)
+    fanout.hold(frames_of(fanout, NEWS), room)
     turn.end()
     assert [len(member.pushed) for member in room] == [1, 0, 1]
     assert "out of order" in caplog.text

@@ -28,7 +28,7 @@ async def wait_for_sessions(leaving: dict[str, float], timeout: float) -> tuple[
     for name, delay in leaving.items():
         each = session(name)
         sessions.add(each)
-        loop.call_later(delay, sessions.discard, each)
+        loop.call_later(delay, sessions.discard, each, 1000)
     began = loop.time()
     await sessions.wait_gone(timeout)
     took, left = loop.time() - began, len(sessions)
@@ -41,8 +41,8 @@ def test_sessions_are_kept_until_they_are_discarded() -> None:
     sessions.add(first)
     sessions.add(second)
     assert (len(sessions), set(sessions)) == (2, {first, second})
-    sessions.discard(first)
-    sessions.discard(first)
+    sessions.discard(first, 1000)
+    sessions.discard(first, 1000)
     assert list(sessions) == [second]
 
 
@@ -60,7 +60,7 @@ async def test_a_wait_that_is_cancelled_as_the_last_one_goes_is_cancelled(turns:
     sessions.add(last)
     waiting = asyncio.create_task(sessions.wait_gone(10))
     await asyncio.sleep(1)
-    sessions.discard(last)
+    sessions.discard(last, 1000)
     for _ in range(turns):
         await asyncio.sleep(0)
     too_late = not waiting.cancel()

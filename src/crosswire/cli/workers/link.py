@@ -32,6 +32,7 @@ class Assignment(msgspec.Struct, frozen=True):
         prefix: prefix of the channels; None for the server's own.
         shares_port: whether other processes listen on the port too.
         drain: seconds that a stop after SIGTERM may take.
+        metrics_directory: where all workers write their metrics; None for a single one.
         prepare: ``module:function`` to call before the server is imported; None for none.
     """
 
@@ -45,6 +46,7 @@ class Assignment(msgspec.Struct, frozen=True):
     prefix: str | None = None
     shares_port: bool = False
     drain: float = 10
+    metrics_directory: str | None = None
     prepare: str | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 
@@ -13,6 +14,7 @@ from crosswire.cli.workers.link import Assignment, Listening, Started, StartRefu
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import CrosswireError
+from crosswire.runtime.shared_metrics import METRICS_DIRECTORY
 from crosswire.server.server import Server
 
 _GENERATED_NAME = re.compile(r"node-[0-9a-f]{8}")
@@ -46,6 +48,8 @@ def main(descriptor: str, *_shown: str) -> int:
 
 
 def _serve(assignment: Assignment, link: WorkerLink) -> None:
+    if assignment.metrics_directory is not None:
+        os.environ.setdefault(METRICS_DIRECTORY, assignment.metrics_directory)
     if assignment.prepare is not None:
         call_function(assignment.prepare)
     server = load_server(assignment.target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crosswire import EventError, Server
+from crosswire.testing import connect
 from tests.integration.docs.page import Page, started
 
 _REDIS = "redis://10.0.0.1:6379"
@@ -25,12 +26,13 @@ async def run(page: Page) -> None:
     one.cluster.on("price", lambda sender, data: {"item": data["item"], "cents": 250})
     two.cluster.on("price", _refuse)
     with page.redis("10.0.0.1"):
-        async with started(one, two):
+        async with started(one, two), connect(two) as client:
             await page.run_block(page.take("nodes"), varying=[r"\b\d+\b"])
             await page.run("send", "call")
+            assert (await client.receive("news")).data == {"text": "Back in a minute"}
         serve = page.take("serve")
         with page.commands(serve) as workers:
-            workers.wait_for(r"(?s)(.*listening on.*){4}")
+            workers.wait_for("listening on port 9000: chat-1, chat-2, chat-3, chat-4", timeout=60)
             workers.interrupt()
         await page.run("serve")
 

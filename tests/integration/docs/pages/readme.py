@@ -15,7 +15,9 @@ _LISTENING = r"listening on"
 
 
 async def run(page: Page) -> None:
-    page.save(page.take("A server"), "chat.py")
+    server_block = page.take("A server")
+    page.save(server_block, "chat.py")
+    await page.run_block(server_block)
     with page.program("python", "chat.py") as server:
         server.wait_for(_LISTENING)
         page.save(page.take("A client", "python"), "client.py")
@@ -28,7 +30,6 @@ async def run(page: Page) -> None:
 
 
 async def _run_many_servers(page: Page) -> None:
-    exec("from crosswire import Server", page.names)
     server, calls = page.take("Many servers"), page.take("Many servers")
     with page.redis("10.0.0.1", "10.0.0.2"):
         await page.run_block(server)

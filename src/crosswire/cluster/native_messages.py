@@ -1,0 +1,51 @@
+"""Sending messages for clients in our own dialect, for nodes and for emitters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from crosswire.core import envelopes
+from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
+from crosswire.core.channel_names import Channels
+from crosswire.core.envelopes import ClientMessage
+from crosswire.core.formats import EncodedMessage
+
+_MAX_BYTES_OF_CHARACTER = 4
+"""Bytes that a character in the name of a channel takes at most."""
+
+
+class NumberedPublisher(Protocol):
+    """Publishes messages with their place in the order of the sender's messages."""
+
+    def publish(self, channel: bytes, body: bytes) -> None:
+        """Publish a message on a channel."""
+
+    def require_room(self, sizes: Collection[int]) -> None:
+        """Check that none of several messages will be refused; ``sizes`` are of channel and body together, in bytes.
+
+        Raises:
+            BusUnavailable: one of them would be refused.
+        """
+
+
+def to_clients(
+    port: NumberedPublisher, channels: Channels, target: Target, message: EncodedMessage, exclude: Excluded | None
+) -> None:
+    """Publish a message for clients: on the channel of each user, of the room, or of all clients."""
+    users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
+    if isinstance(target, ToUsers):
+        body = envelopes.encode(ClientMessage(message.json, (), message.msgpack, sockets))
+        named: Collection[str] = target.users
+        if len(named) > 1:
+            named = dict.fromkeys(named)  # each once
+            port.require_room([len(user) * _MAX_BYTES_OF_CHARACTER + len(body) for user in named])
+        for user in named:
+            if user not in users:
+                port.publish(channels.user(user), body)
+        return
+    body = envelopes.encode(ClientMessage(message.json, users, message.msgpack, sockets))
+    if isinstance(target, ToRoom):
+        port.publish(channels.room(target.namespace, target.id), body)
+    else:
+        port.publish(channels.everyone, body)

@@ -1,0 +1,27 @@
+"""The interface of what measures or traces a node, and is put around its parts when it joins its cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable
+from typing import Any, Protocol
+
+from crosswire.cluster.dialect import Dialect
+from crosswire.cluster.members import Members
+from crosswire.cluster.requester import NodeRequests
+from crosswire.runtime.answering import AnsweringObserver
+
+
+class NodeObserver(AnsweringObserver, Protocol):
+    """Sees what a node sends and handles. Without one, nothing of it is there."""
+
+    def dialect(self, dialect: Dialect, /) -> Dialect:
+        """Return the dialect in which the application's events and requests are sent."""
+        ...
+
+    def requests(self, requests: NodeRequests, /) -> NodeRequests:
+        """Return what sends the node's events and requests through this."""
+        ...
+
+    def watches(self, requests: NodeRequests, members: Members, /) -> Iterable[Coroutine[Any, Any, None]]:
+        """Return what runs in the background while the node is in its cluster."""
+        ...

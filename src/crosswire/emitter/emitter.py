@@ -1,0 +1,136 @@
+"""Sends to clients and nodes from programs without an event loop."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Collection, Iterable
+from types import TracebackType
+from typing import Any
+
+from crosswire.cluster.gather_request import names_of
+from crosswire.cluster.redis.options import Redis
+from crosswire.core import messages
+from crosswire.core.audience import Everyone, Excluded, Target, ToUsers, room_of, user_ids
+from crosswire.core.formats import encode
+from crosswire.core.names import require_event, require_name
+from crosswire.emitter.audience import EmitterAudience
+from crosswire.emitter.connection import EmitterConnection
+from crosswire.emitter.redis_link import require_redis_py
+from crosswire.errors import ConfigError, NotConnected
+
+
+class Emitter:
+    """Sends to clients and nodes from a program without an event loop: a Django view, a Celery task, a cron job.
+
+    Its methods block until Redis has answered. It connects with the first message, and may be used by several threads,
+    which take turns. After a fork, the child connects anew: one emitter for the whole program is enough. It is no
+    member of the cluster: no node sees it come or go. It needs redis-py, the extra ``crosswire[emitter]``.
+
+    Args:
+        redis: URL of a Redis or Valkey, several, or :class:`Redis` with its options: what the servers have.
+
+    Raises:
+        ConfigError: an option can't be used, or redis-py is not installed.
+
+    Example::
+
+        emitter = Emitter(redis="redis://127.0.0.1:6379")
+        emitter.user("13").send("paid", {"order": 7})
+        emitter.room("chat", "1000").send("said", {"text": "hi"}, exclude=["3"])
+    """
+
+    def __init__(self, *, redis: str | Collection[str] | Redis) -> None:
+        if redis is None:
+            raise ConfigError("Emitter(redis=...): give the url of the servers' Redis, or a list of urls, or Redis()")
+        self._options = redis if isinstance(redis, Redis) else Redis(redis)
+        require_redis_py()
+        self._connection: EmitterConnection | None = None
+        self._made: dict[int, EmitterConnection] = {}  # by process; one at most, but for a moment after a fork
+        self._closed = False
+        weakref.finalize(self, _drop, self._made)  # also when the program ends
+        self.everyone = EmitterAudience(Everyone(), self)
+
+    def __repr__(self) -> str:
+        return f"<Emitter {self._options!r}{' closed' if self._closed else ''}>"
+
+    # Audiences
+
+    def user(self, id: str) -> EmitterAudience:
+        """Return the audience of one user, on all its connections."""
+        return EmitterAudience(ToUsers((require_name(id, "a user id"),), one=True), self)
+
+    def users(self, ids: Iterable[str]) -> EmitterAudience:
+        """Return the audience of some users; each is reached once, however often it is named."""
+        return EmitterAudience(ToUsers(user_ids(ids, "users()")), self)
+
+    def room(self, namespace: str, id: str) -> EmitterAudience:
+        """Return the audience of a room's members."""
+        return EmitterAudience(room_of(namespace, id), self)
+
+    # Nodes
+
+    def send(self, event: str, data: Any = None, *, to: str | Iterable[str] | None = None) -> None:
+        """Send an event to nodes, and return when Redis has acknowledged it. Their handlers see a generated sender.
+
+        Args:
+            event: its name.
+            data: anything with a MessagePack form.
+            to: names of nodes; None for all.
+
+        Raises:
+            InvalidPayload: ``data`` has no MessagePack form.
+            BusUnavailable, NotConnected, UsageError: as ``send`` of an audience.
+        """
+        self._connected().send_event(names_of(to), require_event(event), data)
+
+    # Life
+
+    def close(self) -> None:
+        """Close the connections to Redis. The emitter can't be used any more."""
+        self._closed = True
+        connection, self._connection = self._made.pop(os.getpid(), None), None
+        if connection is not None:
+            connection.close()
+
+    def __enter__(self) -> Emitter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # BlockingDispatcher
+
+    def to_clients(self, target: Target, event: str, data: Any, exclude: Excluded | None) -> None:
+        """Send an event to the clients of a target; for the audiences of this emitter."""
+        message = encode(messages.event(event, data), msgpack=False)
+        self._connected().to_clients(target, message, exclude)
+
+    def _connected(self) -> EmitterConnection:
+        """Return the connection of this process.
+
+        Raises:
+            NotConnected: the emitter is closed.
+        """
+        connection = self._connection
+        if connection is None or connection.process != os.getpid():
+            connection = self._connect()
+        return connection
+
+    def _connect(self) -> EmitterConnection:
+        if self._closed:
+            raise NotConnected("the emitter is closed: make another one")
+        process, made = os.getpid(), self._made
+        # A lock might be held by a thread that was not forked. This is atomic, so all threads get the same connection.
+        self._connection = connection = made.setdefault(process, EmitterConnection(self._options))
+        for other in set(made) - {process}:
+            made.pop(other, None)  # closes the parent's sockets here, and no connection
+        return connection
+
+
+def _drop(made: dict[int, EmitterConnection]) -> None:
+    """Close the connections of this process without waiting for a thread that may use them: the program ends."""
+    if (connection := made.pop(os.getpid(), None)) is not None:
+        connection.drop()

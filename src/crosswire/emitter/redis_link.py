@@ -1,0 +1,272 @@
+"""Blocking connections to a Redis, made by redis-py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from math import inf
+from typing import Any, NamedTuple, Protocol, cast
+
+from crosswire.cluster.redis.address import Address, SentinelService, Tls
+from crosswire.cluster.redis.commands import command
+from crosswire.errors import ConfigError
+
+CONNECT_TIMEOUT = 1.0
+"""Seconds in which a connection to a Redis must be made; as many for logging in."""
+ANSWER_TIMEOUT = 2.0
+"""Seconds in which a Redis must take what is written, and answer it."""
+SENTINEL_TIMEOUT = 0.5
+"""Seconds in which a sentinel must answer."""
+RETRY_AFTER = 1.0
+"""Seconds for which a Redis that failed is left out."""
+
+
+class LinkFailed(Exception):
+    """A Redis can't be used now; the text says why.
+
+    Attributes:
+        sent: whether the commands may have been carried out.
+    """
+
+    def __init__(self, why: str, *, sent: bool) -> None:
+        super().__init__(why)
+        self.sent = sent
+
+
+class Refusal(NamedTuple):
+    """An error with which a Redis answered a command.
+
+    Attributes:
+        text: of the error.
+        unusable: whether the Redis can't be used now for any command.
+    """
+
+    text: str
+    unusable: bool
+
+
+class _Connection(Protocol):
+    """The part of redis-py's connections that is used here."""
+
+    def connect(self) -> None: ...
+
+    def disconnect(self) -> None: ...
+
+    def can_read(self, timeout: float = 0) -> bool: ...
+
+    def send_packed_command(self, command: Sequence[bytes], check_health: bool = True) -> None: ...
+
+    def read_response(self, disable_decoding: bool = False) -> Any: ...
+
+
+def require_redis_py() -> None:
+    """Check that redis-py is installed.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    try:
+        import redis  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("an Emitter needs redis-py: pip install 'crosswire[emitter]'") from error
+
+
+class RedisLink:
+    """A connection to a Redis, opened when it is needed. Only one thread may use it at a time.
+
+    Args:
+        address: of the Redis.
+        name: under which Redis lists the connection.
+
+    Attributes:
+        id: the name of the Redis, the same on every node.
+        shown: its URL without the password.
+        latency: milliseconds that the last answer took, or None.
+        retry_at: time of the monotonic clock until which it is left out, as it failed.
+        hung: whether it failed by not answering, so that another attempt takes as long.
+        failure: why it failed last.
+    """
+
+    def __init__(self, address: Address, name: str) -> None:
+        self.id = address.id
+        self.shown = address.shown
+        self.latency: float | None = None
+        self.retry_at = -inf
+        self.hung = False
+        self.failure = ""
+        self._address = address
+        self._name = name
+        self._connection: _Connection | None = None
+        self._written = 0.0
+
+    def open(self) -> None:
+        """Connect and log in, unless there is a connection that works.
+
+        Raises:
+            LinkFailed: the Redis can't be reached, or refuses the user or password.
+        """
+        from redis.exceptions import RedisError
+
+        connection = self._connection
+        try:
+            if connection is not None:
+                if not connection.can_read(0):
+                    return
+                self.drop()  # it was closed meanwhile, or holds an answer to nothing
+        except (RedisError, OSError):
+            self.drop()
+        try:
+            connection = self._connection = _connection(_place(self._address))
+            connection.connect()
+            self._name_connection(connection)
+        except BaseException as error:
+            self.drop()
+            if not isinstance(error, RedisError | OSError):
+                raise
+            raise self._failed(error, sent=False) from error
+
+    def send(self, commands: Sequence[bytes]) -> None:
+        """Write encoded commands at once.
+
+        Raises:
+            LinkFailed: they may have got lost.
+        """
+        from redis.exceptions import RedisError
+
+        self.open()
+        assert self._connection is not None, "it is open"
+        self._written = time.perf_counter()
+        try:
+            self._connection.send_packed_command([b"".join(commands)], check_health=False)
+        except BaseException as error:
+            self.drop()
+            if not isinstance(error, RedisError | OSError):
+                raise
+            raise self._failed(error, sent=True) from error
+
+    def receive(self, count: int) -> list[Any]:
+        """Read the answers to as many commands; an error is a :class:`Refusal`.
+
+        Raises:
+            LinkFailed: they do not come.
+        """
+        from redis.exceptions import ClusterDownError, ReadOnlyError, RedisError, ResponseError
+
+        connection = self._connection
+        assert connection is not None, "commands were sent"
+        answers: list[Any] = []
+        try:
+            while len(answers) < count:
+                try:
+                    answers.append(connection.read_response(disable_decoding=True))
+                except ResponseError as refusal:
+                    unusable = isinstance(refusal, ReadOnlyError | ClusterDownError)  # MasterDownError is one too
+                    answers.append(Refusal(str(refusal), unusable or str(refusal).startswith("NOREPLICAS")))
+        except BaseException as error:
+            self.drop()
+            if not isinstance(error, RedisError | OSError):
+                raise
+            raise self._failed(error, sent=True) from error
+        self.latency = (time.perf_counter() - self._written) * 1000
+        self.retry_at, self.hung = -inf, False
+        return answers
+
+    def drop(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+
+    def leave_out(self, why: str, *, hung: bool = False) -> None:
+        """Leave the Redis out for a while."""
+        self.retry_at, self.hung, self.failure = time.monotonic() + RETRY_AFTER, hung, f"{self.shown}: {why}"
+
+    def _failed(self, error: BaseException, *, sent: bool) -> LinkFailed:
+        from redis.exceptions import TimeoutError as RedisTimeout
+
+        self.leave_out(str(error), hung=isinstance(error, RedisTimeout | TimeoutError))
+        return LinkFailed(self.failure, sent=sent)
+
+    def _name_connection(self, connection: _Connection) -> None:
+        from redis.exceptions import ResponseError
+
+        connection.send_packed_command([command(b"CLIENT", b"SETNAME", self._name.encode())], check_health=False)
+        try:
+            connection.read_response()
+        except ResponseError:
+            return  # an ACL forbids it; the connection works without a name
+
+
+def _connection(address: Address) -> _Connection:
+    """Make a connection that is not connected yet."""
+    import redis
+
+    library: Any = redis  # its own annotations are incomplete
+    options: dict[str, Any] = {
+        "db": address.db,
+        "username": address.user,
+        "password": address.password,
+        "socket_timeout": ANSWER_TIMEOUT,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "protocol": 2,
+    }
+    if address.path:
+        made = library.UnixDomainSocketConnection(path=address.path, **options)
+    elif address.tls is None:
+        made = library.Connection(host=address.host, port=address.port, **options)
+    else:
+        made = library.SSLConnection(host=address.host, port=address.port, **options, **_tls_options(address.tls))
+    return cast(_Connection, made)
+
+
+def _tls_options(tls: Tls) -> dict[str, Any]:
+    return {
+        "ssl_ca_certs": tls.ca_certs,
+        "ssl_certfile": tls.certfile,
+        "ssl_keyfile": tls.keyfile,
+        "ssl_cert_reqs": "required" if tls.verify else "none",
+        "ssl_check_hostname": tls.verify and tls.check_hostname,
+    }
+
+
+def _place(address: Address) -> Address:
+    """Return the address of the server itself: of a service, that of its master.
+
+    Raises:
+        RedisError: no sentinel names a master.
+    """
+    if address.service is None:
+        return address
+    host, port = _find_master(address.service, address.tls)
+    return Address(
+        url=address.url,
+        host=host,
+        port=port,
+        db=address.db,
+        user=address.user,
+        password=address.password,
+        tls=address.tls,
+    )
+
+
+def _find_master(service: SentinelService, tls: Tls | None) -> tuple[str, int]:
+    import redis.sentinel
+
+    library: Any = redis.sentinel
+
+    options: dict[str, Any] = {
+        "username": service.user,
+        "password": service.password,
+        "socket_timeout": SENTINEL_TIMEOUT,
+        "socket_connect_timeout": SENTINEL_TIMEOUT,
+        "protocol": 2,
+    }
+    if tls is not None:
+        options |= {"ssl": True, **_tls_options(tls)}
+    sentinel = library.Sentinel([(place.host, place.port) for place in service.places], sentinel_kwargs=options)
+    try:
+        host, port = sentinel.discover_master(service.name)
+    finally:
+        for each in sentinel.sentinels:
+            each.close()
+    return host, port

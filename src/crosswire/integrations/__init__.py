@@ -1,0 +1,1 @@
+"""Crosswire with other programs: Prometheus, OpenTelemetry."""

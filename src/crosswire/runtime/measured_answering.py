@@ -1,0 +1,125 @@
+"""Counts of handled events, and the time from a call to its answer, around an :class:`Answerer`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from crosswire.core.codecs import Codec
+from crosswire.core.listeners import Listener
+from crosswire.core.metric_families import MetricFamily, labelled
+from crosswire.core.payload_types import RawPayload
+from crosswire.core.tallies import OTHER, EventHistograms
+from crosswire.errors import EventError
+from crosswire.runtime.answering import Callers, EventHandling, HandlerCount
+
+OUR_CODES = frozenset({"BUSY", "HANDLER_ERROR", "INVALID_MESSAGE", "INVALID_PAYLOAD", "NO_HANDLER", "ROOM_LIMIT"})
+"""Codes of refusals that Crosswire itself gives; an application may give any number of others."""
+
+
+class _TimedCall:
+    """A call that is being answered: what its answer needs, its event, and when it came."""
+
+    __slots__ = ("began", "call", "event")
+
+    def __init__(self, call: Any, event: str) -> None:
+        self.call = call
+        self.event = event
+        self.began = perf_counter()
+
+
+class AnswerTimes:
+    """Durations of the calls that were answered or refused, and the refusals by their codes."""
+
+    __slots__ = ("refusals", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = EventHistograms()
+        self.refusals: Counter[str] = Counter()
+
+    def refused(self, code: object) -> None:
+        """Count a refusal by its code."""
+        self.refusals[str(code) if code in OUR_CODES else OTHER] += 1
+
+    def families(self, seconds: tuple[str, str], refusals: tuple[str, str]) -> list[MetricFamily]:
+        """Return both as metrics of these names and help texts."""
+        codes = [((code,), number) for code, number in self.refusals.items()]
+        return [self.seconds.family(*seconds), labelled("counter", *refusals, ("code",), codes)]
+
+
+class MeasuredCallers:
+    """The :class:`~crosswire.runtime.answering.Callers` of a measured answerer.
+
+    Args:
+        callers: send the events, and get the answers.
+        times: where the durations are counted.
+
+    Attributes:
+        answering: the event of the call that is being answered; empty while none is.
+    """
+
+    __slots__ = ("_callers", "_times", "answering", "busy", "report")
+
+    def __init__(self, callers: Callers[Any, Any], times: AnswerTimes) -> None:
+        self._callers = callers
+        self._times = times
+        self.answering = ""
+        # Neither needs anything of this object.
+        self.busy = callers.busy
+        self.report = callers.report
+
+    def answer(self, sender: Any, call: Any, value: Any) -> None:
+        """Send an answer, and count the time that the call took."""
+        self.answering = call.event
+        try:
+            self._callers.answer(sender, call.call, value)
+        finally:
+            self.answering = ""
+        self._times.seconds.observe(call.event, perf_counter() - call.began)
+
+    def refuse(self, sender: Any, call: Any, error: EventError) -> None:
+        """Send a refusal, and count it; a call without a handler took no time."""
+        self._times.refused(error.code)
+        if not isinstance(call, _TimedCall):
+            self._callers.refuse(sender, call, error)
+            return
+        self.answering = call.event
+        try:
+            self._callers.refuse(sender, call.call, error)
+        finally:
+            self.answering = ""
+        self._times.seconds.observe(call.event, perf_counter() - call.began)
+
+
+class MeasuredAnswerer:
+    """Answerer that counts the events, and notes when a call came.
+
+    Args:
+        answerer: calls the handlers; its callers are :class:`MeasuredCallers`.
+        count_event: called with the name of each event that has a handler.
+    """
+
+    __slots__ = ("_answerer", "_count_event")
+
+    def __init__(self, answerer: EventHandling[Any, Any], count_event: Callable[[str], None]) -> None:
+        self._answerer = answerer
+        self._count_event = count_event
+
+    def handle(
+        self,
+        name: str,
+        listeners: tuple[Listener, ...],
+        subject: object,
+        codec: Codec,
+        payload: RawPayload,
+        sender: Any,
+        call: Any,
+        count: HandlerCount,
+        /,
+    ) -> bool:
+        """Call the handlers of an event; see :meth:`crosswire.runtime.answering.Answerer.handle`."""
+        self._count_event(name)
+        timed = None if call is None else _TimedCall(call, name)
+        return self._answerer.handle(name, listeners, subject, codec, payload, sender, timed, count)

@@ -1,0 +1,26 @@
+"""Counts of what a server turned away, dropped or failed at."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Losses:
+    """Counts of one server, since it was made. Peers choose none of the names.
+
+    Attributes:
+        refusals: connections that were not let in, by HTTP status or close code.
+        messages: messages of clients that were dropped, by reason.
+        failures: exceptions of handlers and hooks.
+    """
+
+    __slots__ = ("failures", "messages", "refusals")
+
+    def __init__(self) -> None:
+        self.refusals: Counter[str] = Counter()
+        self.messages: Counter[str] = Counter()
+        self.failures = 0
+
+    def refused(self, code: int) -> None:
+        """Count a connection that was not let in, by its HTTP status or close code."""
+        self.refusals[str(int(code))] += 1

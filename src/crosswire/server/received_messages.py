@@ -1,0 +1,86 @@
+"""Counts of the messages that clients send to a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from crosswire.core.codecs import Codec
+from crosswire.core.metric_families import MetricFamily
+from crosswire.core.tallies import OTHER, EventTotals
+from crosswire.server.router import MessageRouter
+from crosswire.server.session_view import SessionView
+
+_COUNTED = -1
+"""Size of a message that has been counted."""
+
+
+class ReceivedMessages:
+    """Number and bytes of the messages of clients, by event.
+
+    Only events that have a handler are counted by themselves: no client can bring up a name.
+    """
+
+    __slots__ = ("_size", "_totals")
+
+    def __init__(self) -> None:
+        self._totals = EventTotals()
+        self._size = _COUNTED
+
+    def begin(self, size: int) -> None:
+        """Take note of the size of a message, before it is handled."""
+        self._size = size
+
+    def event(self, name: str) -> None:
+        """Count the message as an event that has a handler; called before the handler."""
+        self._totals.add(name, 1, self._size)
+        self._size = _COUNTED
+
+    def end(self) -> None:
+        """Count the message as another one, unless it was an event that has a handler."""
+        if self._size != _COUNTED:
+            self._totals.add(OTHER, 1, self._size)
+            self._size = _COUNTED
+
+    def families(self) -> Iterator[MetricFamily]:
+        """Return the counts as metrics."""
+        return self._totals.families(
+            (
+                "crosswire_messages_received",
+                'Messages of clients, by event; "other" are answers and what has no handler.',
+            ),
+            ("crosswire_received_bytes", "Bytes of these messages, without frames."),
+        )
+
+
+class CountingRouter:
+    """A :class:`~crosswire.server.router.MessageRouter` that counts the messages.
+
+    Args:
+        router: handles them.
+        received: the counts.
+    """
+
+    __slots__ = ("_received", "_router")
+
+    def __init__(self, router: MessageRouter, received: ReceivedMessages) -> None:
+        self._router = router
+        self._received = received
+
+    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
+        """Handle one message of a client, and count it."""
+        received = self._received
+        received.begin(_bytes_of(data))
+        self._router.receive(session, codec, data)
+        received.end()
+
+    def answered(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
+        """Handle a message if it is the answer to a call of this server, and count it then."""
+        answered = self._router.answered(session, codec, data)
+        if answered:
+            self._received.begin(_bytes_of(data))
+            self._received.end()
+        return answered
+
+
+def _bytes_of(data: str | bytes) -> int:
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())

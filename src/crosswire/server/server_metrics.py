@@ -1,0 +1,124 @@
+"""Metrics of one server: what it counts while it runs, and what its state shows when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+from crosswire.core.metric_families import MetricFamily, counter, gauge, labelled
+from crosswire.core.payload_types import PayloadType
+from crosswire.core.tallies import EventHistograms
+from crosswire.runtime.answering import Callers, EventHandling
+from crosswire.runtime.measured_answering import AnswerTimes, MeasuredAnswerer, MeasuredCallers
+from crosswire.server.client_calls import CallableClient, ClientCalling
+from crosswire.server.connected_client import ConnectedClient
+from crosswire.server.losses import Losses
+from crosswire.server.received_messages import ReceivedMessages
+from crosswire.server.registry import Registry
+from crosswire.server.sent_messages import SentMessages
+from crosswire.server.sessions import Sessions
+from crosswire.server.socket import Socket
+
+
+class ServerMetrics:
+    """Counts of one server, and the state that they are shown with; an ``AnsweringObserver``.
+
+    Args:
+        registry: the connections by user and room.
+        sessions: all connections.
+        losses: what the server turned away, dropped or failed at.
+
+    Attributes:
+        received: messages of clients.
+        sent: messages to clients.
+        calls: durations of calls to clients.
+    """
+
+    __slots__ = ("_answers", "_callers", "_losses", "_registry", "_sessions", "calls", "received", "sent")
+
+    def __init__(self, registry: Registry[ConnectedClient[Socket]], sessions: Sessions, losses: Losses) -> None:
+        self._registry = registry
+        self._sessions = sessions
+        self._losses = losses
+        self._answers = AnswerTimes()
+        self._callers: MeasuredCallers | None = None
+        self.received = ReceivedMessages()
+        self.sent = SentMessages(self._answering)
+        self.calls = EventHistograms()
+
+    # AnsweringObserver
+
+    def callers(self, callers: Callers[Any, Any]) -> Callers[Any, Any]:
+        """Return callers that count how long calls take; see ``AnsweringObserver``."""
+        self._callers = MeasuredCallers(callers, self._answers)
+        return self._callers
+
+    def answerer(self, answerer: EventHandling[Any, Any]) -> EventHandling[Any, Any]:
+        """Return an answerer that counts events; see ``AnsweringObserver``."""
+        return MeasuredAnswerer(answerer, self.received.event)
+
+    def _answering(self) -> str:
+        return "" if self._callers is None else self._callers.answering
+
+    # Metrics
+
+    def families(self) -> Iterator[MetricFamily]:
+        """Return the metrics of now."""
+        yield from self._state()
+        yield from self.received.families()
+        yield from self.sent.families()
+        yield from self._answers.families(
+            ("crosswire_call_seconds", "Seconds from a client's call to its answer, by event."),
+            ("crosswire_calls_refused", "Calls of clients that were refused, by code."),
+        )
+        yield self.calls.family("crosswire_client_call_seconds", "Seconds from a call of a client to its answer.")
+        yield from self._lost()
+
+    def _state(self) -> Iterator[MetricFamily]:
+        users = self._registry.users
+        waiting = sum([session.client.buffered for session in self._sessions])
+        yield gauge("crosswire_connections", "Connections that are let in.", len(users.members))
+        yield gauge("crosswire_users", "Users that are connected.", len(users.users))
+        yield gauge("crosswire_rooms", "Rooms with members on this server.", self._registry.rooms.number)
+        yield gauge("crosswire_outbox_bytes", "Bytes that wait to be sent, of all connections.", waiting)
+        yield counter("crosswire_connections_opened", "Upgrades that were granted.", self._sessions.opened)
+
+    def _lost(self) -> Iterator[MetricFamily]:
+        losses, closes = self._losses, self._sessions.closes
+        yield _counts("crosswire_connections_closed", "Connections that ended, by close code.", "code", closes)
+        yield _counts(
+            "crosswire_connections_refused",
+            "Connections that were not let in, by HTTP status or close code.",
+            "code",
+            losses.refusals,
+        )
+        yield _counts("crosswire_messages_dropped", "Messages of clients that were dropped.", "reason", losses.messages)
+        yield counter("crosswire_handler_errors", "Exceptions of handlers and hooks.", losses.failures)
+
+
+class MeasuredClientCalls:
+    """Calls single clients, and counts how long they take.
+
+    Args:
+        calls: calls them.
+        seconds: the durations, by event.
+    """
+
+    __slots__ = ("_calls", "_seconds")
+
+    def __init__(self, calls: ClientCalling, seconds: EventHistograms) -> None:
+        self._calls = calls
+        self._seconds = seconds
+
+    async def call(self, client: CallableClient, event: str, data: Any, timeout: float, kind: PayloadType) -> Any:
+        """Call a client and return its answer; see ``Socket.call``."""
+        began = perf_counter()
+        try:
+            return await self._calls.call(client, event, data, timeout, kind)
+        finally:
+            self._seconds.observe(event, perf_counter() - began)
+
+
+def _counts(name: str, text: str, label: str, counts: dict[str, int]) -> MetricFamily:
+    return labelled("counter", name, text, (label,), [((each,), number) for each, number in counts.items()])

@@ -1,0 +1,238 @@
+"""The HTTP of an application on the port of the WebSockets: uvicorn's protocol, which gives WebSockets back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from crosswire.core.headers import Headers
+from crosswire.core.limits import Limits
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
+from crosswire.transport.http_head import origin_form
+from crosswire.transport.http_response import encode_response
+from crosswire.transport.interface import HandedOver, HttpRequest, Response
+from crosswire.transport.pending_handshakes import PendingHandshakes
+
+
+@dataclass(slots=True, kw_only=True)
+class ApplicationShare:
+    """Things that all connections of an application share, from the start of the server to its stop.
+
+    Attributes:
+        config: uvicorn's, with the application.
+        server_state: uvicorn's, with the connections and the tasks of their requests.
+        app_state: what the lifespan of the application has put into its state.
+        access_log: whether each request is logged.
+        takes_websocket: returns whether a request is for a WebSocket of the server.
+        limits: of the connections.
+        heads: the connections that have sent a part of the head of a further request.
+        warnings: of requests that are refused.
+        draining: whether the server stops: each connection ends with its current request.
+    """
+
+    config: Config
+    server_state: ServerState
+    app_state: dict[str, Any]
+    access_log: bool
+    takes_websocket: Callable[[HttpRequest], bool]
+    limits: Limits
+    heads: PendingHandshakes
+    warnings: ThrottledWarnings
+    draining: bool = False
+
+
+class ApplicationProtocol(HttpToolsProtocol):
+    """Protocol of a connection whose first request was the application's; a ``PendingHandshake`` for the next head.
+
+    A later request for a WebSocket of the server gives the connection back, once the responses before it have left.
+
+    Args:
+        share: what all connections share.
+        connection: as it was handed over.
+    """
+
+    parser: HttpRequestParser
+
+    def __init__(self, share: ApplicationShare, connection: HandedOver) -> None:
+        super().__init__(share.config, share.server_state, share.app_state, asyncio.get_running_loop())
+        self.access_log = share.access_log and self.access_logger.isEnabledFor(logging.INFO)
+        self._share = share
+        self._connection = connection
+        self._context = copy_context()
+        self._behind_upgrade: bytes | None = None  # once the request for a WebSocket has come
+        self._head_size = 0  # bytes of a head that is not complete, roughly
+        self._head_timed = False  # whether the time for this head runs
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin with the client that a proxy named, if there is one."""
+        super().connection_made(transport)
+        remote = self._connection.remote
+        if remote is not None:
+            self.client = (remote, 0) if remote else None
+        self.scheme = "https" if self._connection.secure else "http"
+
+    def data_received(self, data: bytes) -> None:
+        """Parse requests, until one for a WebSocket ends HTTP on this connection."""
+        if self._behind_upgrade is not None:
+            self._behind_upgrade += data
+            self.flow.pause_reading()
+            return
+        self._unset_keepalive_if_required()
+        left = data
+        while left:
+            try:
+                self.parser.feed_data(left)
+                break
+            except HttpParserError as error:
+                self._refuse(Response(400, f"this is no HTTP request: {error}".encode()))
+                return
+            except HttpParserUpgrade as upgrade:
+                left = left[upgrade.args[0] :]
+                if self._request.wants_websocket:
+                    self._behind_upgrade = left
+                    self._leave_http()
+                    return
+                left = self._head_bytes(upgrade=False) + left
+        if not self._has_head:
+            self._wait_for_head(len(data))
+        elif self._head_size:
+            self._head_arrived()
+        if self._share.draining:
+            self.shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the requests of the connection."""
+        super().connection_lost(exc)
+        self._head_arrived()
+        self._behind_upgrade = None
+
+    def resume_writing(self) -> None:
+        """Write on, or leave HTTP now that all responses have left."""
+        super().resume_writing()
+        if self._behind_upgrade is not None:
+            self._leave_http()
+
+    # PendingHandshake
+
+    def abort(self) -> None:
+        """Drop the connection: the head of its next request took too long."""
+        self.transport.abort()
+
+    def close(self) -> None:
+        """Close the connection: the server has stopped."""
+        self.transport.close()
+
+    # The head of a further request
+
+    @property
+    def _has_head(self) -> bool:
+        """Whether the head of the last request that has begun is complete."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and cycle.scope is self.scope
+
+    def _wait_for_head(self, received: int) -> None:
+        """Hold the rest of a head to the limits: a head that comes as one part, as most do, is none of them."""
+        if self._head_size:
+            self._head_size += received
+        else:
+            self._head_size = 1  # the beginning of the head might have come behind a long body
+        if self._head_size > self._share.limits.header_size:
+            reason = f"the head of this request is larger than {self._share.limits.header_size} bytes"
+            self._refuse(Response(431, reason.encode()))
+        elif not self._head_timed and not self._is_responding:
+            self._head_timed = True
+            self._share.heads.add(self)
+
+    def _head_arrived(self) -> None:
+        self._head_size = 0
+        if self._head_timed:
+            self._head_timed = False
+            self._share.heads.discard(self)
+
+    def _refuse(self, refusal: Response) -> None:
+        """End the connection with a response, unless that of an earlier request is still being sent."""
+        why = refusal.body.decode()
+        self._share.warnings.warn(
+            f"HTTP {refusal.status}", "a request was refused with HTTP %d: %s", refusal.status, why
+        )
+        if not self._is_responding:
+            self.transport.write(encode_response(refusal))
+        self.transport.close()
+
+    # WebSockets
+
+    @property
+    def _is_responding(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def on_response_complete(self) -> None:
+        """Begin the next request, or leave HTTP, or wait for either."""
+        if self._behind_upgrade is None or self.pipeline:
+            super().on_response_complete()
+        else:
+            self.loop.call_soon(self._leave_http, context=self._context)  # not in the context of this request
+
+    def _should_upgrade(self) -> bool:
+        """Return whether to ignore the body of a request that names another protocol: the parser leaves it out.
+
+        If the request is not for a WebSocket, it is parsed again without the field that names the protocol.
+        """
+        return self.parser.get_method() != b"CONNECT"
+
+    @property
+    def _request(self) -> HttpRequest:
+        """The request that names another protocol, as far as that concerns its head."""
+        headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers])
+        has_body = "transfer-encoding" in headers or headers.get("content-length", "").strip("0")
+        upgrade = not has_body and self.parser.get_http_version() == "1.1"
+        target = origin_form(self.url.decode("ascii"))
+        method = self.parser.get_method().decode("ascii")
+        return HttpRequest(target, headers, "", method, upgrade, self._connection.secure)
+
+    def _leave_http(self) -> None:
+        """Give the connection to another protocol, once all responses have left; the request for it has come."""
+        if self.transport.is_closing() or self._behind_upgrade is None:
+            return
+        if self._is_responding or self.flow.write_paused:
+            self.flow.pause_reading()
+            return
+        self._head_arrived()
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        self.connections.discard(self)
+        received = self._head_bytes(upgrade=True) + self._behind_upgrade
+        if self._share.takes_websocket(self._request):
+            protocol = self._connection.resume()
+            protocol.connection_made(self.transport)
+        else:
+            protocol = self._application_websocket()
+        del self.parser  # it refers to us: without the cycle both are freed now
+        self._behind_upgrade = None
+        self.transport.set_protocol(protocol)
+        protocol.data_received(received)
+
+    def _application_websocket(self) -> Any:
+        make: Any = self.config.ws_protocol_class
+        protocol = make(config=self.config, server_state=self.server_state, app_state=self.app_state)
+        protocol.connection_made(self.transport)
+        protocol.client = self.client
+        protocol.scheme = "wss" if self._connection.secure else "ws"
+        return protocol
+
+    def _head_bytes(self, *, upgrade: bool) -> bytes:
+        """Return the head of the request, with or without its Upgrade field."""
+        fields = [b"%b: %b\r\n" % (name, value) for name, value in self.headers if upgrade or name != b"upgrade"]
+        line = (self.parser.get_method(), self.url, self.parser.get_http_version().encode("ascii"))
+        return b"%b %b HTTP/%b\r\n" % line + b"".join(fields) + b"\r\n"

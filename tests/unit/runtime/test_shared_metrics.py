@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from crosswire.core.metric_families import MetricFamily, gauge, with_label
+from crosswire.runtime.shared_metrics import SharedMetrics, _Written
+from tests.support.aio import wait_until
+
+
+def users_of(name: str, number: float = 1) -> list[MetricFamily]:
+    return with_label([gauge("users", "who is there", number)], "node", name)
+
+
+def shared(directory: Path, name: str, number: float = 1) -> SharedMetrics:
+    return SharedMetrics(directory, lambda: name, lambda: users_of(name, number))
+
+
+def told(metrics: SharedMetrics) -> tuple[dict[str, float], float]:
+    """Return the users of each process, and the number of processes that are missing."""
+    families = {family.name: family for family in metrics.families()}
+    users = {sample.labels[0]: sample.value for sample in families["users"].samples}
+    return users, families["crosswire_scrape_missing"].samples[0].value  # type: ignore[return-value]
+
+
+def written_by(pid: int, name: str, directory: Path, *, age: float = 0) -> Path:
+    file = directory / f"{name}.metrics"
+    file.write_bytes(msgspec.msgpack.encode(_Written(pid, users_of(name))))
+    os.utime(file, (time.time() - age, time.time() - age))
+    return file
+
+
+def dead_pid() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_who_is_asked_tells_the_metrics_of_all(tmp_path: Path) -> None:
+    one, two = shared(tmp_path, "a/1"), shared(tmp_path, "b", 2)
+    assert told(one) == ({"a/1": 1}, 0)
+    assert told(two) == ({"a/1": 1, "b": 2}, 0)
+    assert told(one) == ({"a/1": 1, "b": 2}, 0)
+
+
+def test_a_process_that_hangs_is_missing_and_one_that_is_dead_is_forgotten(tmp_path: Path) -> None:
+    ours = shared(tmp_path, "ours")
+    hung, dead = written_by(os.getppid(), "hung", tmp_path, age=11), written_by(dead_pid(), "dead", tmp_path, age=11)
+    written_by(dead_pid(), "restarting", tmp_path, age=1)
+    assert told(ours) == ({"ours": 1, "restarting": 1}, 1)
+    assert hung.exists()
+    assert not dead.exists()
+
+
+def test_what_is_no_metrics_is_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "x.metrics").write_bytes(b"nonsense")
+    (tmp_path / "x.123").write_bytes(b"half of a file")
+    assert told(shared(tmp_path, "ours")) == ({"ours": 1}, 1)
+    assert "can't be read" in caplog.text
+
+
+def test_without_the_directory_a_process_tells_its_own_metrics(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert told(shared(tmp_path / "gone", "ours")) == ({"ours": 1}, 0)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+async def test_metrics_are_written_without_being_asked_for_and_removed_at_the_end(tmp_path: Path) -> None:
+    one, two = shared(tmp_path, "one"), shared(tmp_path, "two")
+    writing = asyncio.create_task(one.keep_written(0.001))
+    await wait_until(lambda: told(two) == ({"one": 1, "two": 1}, 0))
+    writing.cancel()
+    await asyncio.wait([writing])
+    assert told(two) == ({"two": 1}, 0)
