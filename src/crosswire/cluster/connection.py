@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Sequence
@@ -26,9 +25,10 @@ from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import get_logger
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 
 class ClusterConnection:
@@ -48,6 +48,7 @@ class ClusterConnection:
         owns: the namespaces whose rooms this node may own; None for all.
 
     Attributes:
+        began: when it was made, in seconds of a monotonic clock.
         port: the node's end of the bus.
         native: Crosswire's own dialect; beats and requests to services always use it.
         compat: the original's dialect; None if there are no original servers.
@@ -76,6 +77,7 @@ class ClusterConnection:
     ) -> None:
         self.name = name
         self.incarnation = secrets.token_hex(8)
+        self.began = time.monotonic()
         self.port = OrderedPort(bus, self, name, bytes.fromhex(self.incarnation))
         self._channels = Channels(bus.prefix)
         self.native = NativeDialect(self.port, self._channels, name, self.incarnation)

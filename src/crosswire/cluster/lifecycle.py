@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,10 +17,12 @@ from crosswire.cluster.responders import Responders
 from crosswire.core.options import require_drain
 from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import about, get_logger, node_name
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
+from crosswire.runtime.thread_calls import ThreadCalls
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 MIN_DRAIN = 1.0
 """Seconds that running handlers get at least when a node stops."""
@@ -39,6 +40,7 @@ class NodeLifecycle:
         background: the tasks of the connection.
         channels: the application's own; attached while the node runs.
         hooks: of the application.
+        thread_calls: the calls of other threads; taken while the node runs.
 
     Attributes:
         name: of the node.
@@ -55,6 +57,7 @@ class NodeLifecycle:
         background: BackgroundTasks,
         channels: CustomChannels,
         hooks: NodeHooks,
+        thread_calls: ThreadCalls,
     ) -> None:
         self.name = name
         self.bus = bus
@@ -64,6 +67,7 @@ class NodeLifecycle:
         self._background = background
         self._channels = channels
         self._hooks = hooks
+        self._thread_calls = thread_calls
         self._life = StartStop("node")
         self._starting: ClusterConnection | None = None
         self._connection: ClusterConnection | None = None
@@ -74,6 +78,12 @@ class NodeLifecycle:
     def running(self) -> bool:
         """Whether the node has been started and not stopped."""
         return self._life.running
+
+    @property
+    def bus_available(self) -> bool:
+        """Whether the node runs, and other nodes can be reached."""
+        connection = self._joined_connection()
+        return connection is not None and connection.port.available
 
     def configure(self, name: str | None, bus: Bus | None) -> None:
         """Change the name and the bus of a node that does not run; None keeps the present one.
@@ -102,7 +112,7 @@ class NodeLifecycle:
 
         Raises:
             NotConnected: the node has not been started, or was stopped.
-            UsageError: this is not the thread of the node's event loop.
+            WrongThread: this is not the thread of the node's event loop.
         """
         connection = self._connection
         if connection is None or get_ident() != self._thread:
@@ -151,11 +161,14 @@ class NodeLifecycle:
     async def _begin(self) -> None:
         self._replaced = asyncio.Event()
         self._thread = get_ident()
+        node_name.set(self.name)  # of the task of the start, and so of all that it begins
+        self._thread_calls.open()
         self._starting = connection = self._connect(self.name, MemoryBus() if self.bus is None else self.bus)
         connection.alone = self.bus is None
         try:
             await connection.start()
         except BaseException:
+            self._thread_calls.close()
             await self._background.cancel()
             raise
         finally:
@@ -192,6 +205,7 @@ class NodeLifecycle:
     async def _leave(self, connection: ClusterConnection) -> None:
         try:
             await self._background.cancel()
+            self._thread_calls.close()
             self._channels.detach()
             await connection.leave()
         finally:
@@ -204,6 +218,7 @@ class NodeLifecycle:
 
     def replaced(self) -> None:
         """Record that another node has taken over this node's name."""
-        logger.critical("another node has taken over the name %r: this one must stop", self.name)
+        text = "another node has taken over the name %r: this one must stop"
+        logger.critical(text, self.name, extra=about(node=self.name))
         if self._replaced is not None:
             self._replaced.set()

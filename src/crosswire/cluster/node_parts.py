@@ -20,6 +20,8 @@ from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.responders import Responders
+from crosswire.cluster.status import StatusQueries
+from crosswire.cluster.thread_sends import ThreadSends
 from crosswire.core.audience import Audiences
 from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
@@ -27,6 +29,7 @@ from crosswire.core.ownership import require_owns
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.shared_metrics import shared_directory
 from crosswire.runtime.slow_handlers import slow_handler_watch
+from crosswire.runtime.thread_calls import ThreadCalls
 
 
 class NodeParts:
@@ -45,7 +48,10 @@ class NodeParts:
         channels: the application's own channels.
         redis: control of the Redis in use.
         lifecycle: starts and stops the node.
+        thread_calls: the calls of other threads.
+        thread_sends: sends for other threads.
         dispatcher: carries out what concerns all nodes.
+        status: of all nodes.
         audiences: users and rooms, wherever they are connected.
     """
 
@@ -70,15 +76,27 @@ class NodeParts:
         self.channels = CustomChannels(handlers)
         self.redis = RedisControl(lambda: self.lifecycle.connection_or_starting())
         self.hooks = NodeHooks(handlers, lambda: self.lifecycle.replaced(), self.redis.welcome)
+        self.thread_calls = ThreadCalls()
         self.lifecycle = NodeLifecycle(
-            name, bus, self._connect, self._responders, handlers, self._background, self.channels, self.hooks
+            name,
+            bus,
+            self._connect,
+            self._responders,
+            handlers,
+            self._background,
+            self.channels,
+            self.hooks,
+            self.thread_calls,
         )
+        self.thread_sends = ThreadSends(self.thread_calls, self.lifecycle.connection_for_any_thread)
         self._metrics: NodeMetrics | None = None
         self._observers: list[NodeObserver] = []
-        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection)
+        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection, self.thread_sends)
         self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
         offer_lists(services, clients)
+        self.status = StatusQueries(clients, self.lifecycle.connection_or_starting)
+        self.status.offer(services)
         offer_ping(services)
         self.redis.offer(services)
 
