@@ -15,12 +15,22 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bench.native import BenchError, Serving, build, crosswire_nodes, crosswire_server, epoll_server, run_loadgen
-from bench.workloads import BARE, CROSSWIRE, EIGHT_NODES, TWO_NODES, WORKLOADS, Figures, Workload
+from bench.native import (
+    BenchError,
+    Serving,
+    build,
+    crosswire_nodes,
+    crosswire_server,
+    epoll_server,
+    measured_server,
+    run_loadgen,
+)
+from bench.workloads import BARE, CROSSWIRE, EIGHT_NODES, TWO_NODES, WITH_METRICS, WORKLOADS, Figures, Workload
 
 SERVERS: dict[str, Callable[[], AbstractContextManager[Serving]]] = {
     CROSSWIRE: crosswire_server,
     BARE: epoll_server,
+    WITH_METRICS: measured_server,
     TWO_NODES: partial(crosswire_nodes, 2),
     EIGHT_NODES: partial(crosswire_nodes, 8),
 }

@@ -123,6 +123,11 @@ def crosswire_server() -> AbstractContextManager[Serving]:
     return serving([sys.executable, "-m", "bench.servers.crosswire_server"])
 
 
+def measured_server() -> AbstractContextManager[Serving]:
+    """Run Crosswire with its metrics on."""
+    return serving([sys.executable, "-m", "bench.servers.crosswire_server", "--metrics"])
+
+
 @contextmanager
 def crosswire_nodes(count: int) -> Iterator[Serving]:
     """Run several Crosswire servers, named A, B and so on, and their Redis, all on one core."""

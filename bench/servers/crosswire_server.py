@@ -1,17 +1,19 @@
 """The Crosswire server that is measured, as a user would write it, without tuning.
 
-Run it as `python -m bench.servers.crosswire_server`. It prints `PORT n` when it listens and stops on SIGTERM.
+Run it as `python -m bench.servers.crosswire_server`, with `--metrics` if it is to count what it does. It prints
+`PORT n` when it listens and stops on SIGTERM.
 """
 
 import asyncio
 import signal
+import sys
 
 import msgspec
 import uvloop
 
 from crosswire import Handshake, Server, Socket
 
-server = Server(port=0)
+server = Server(port=0, metrics="--metrics" in sys.argv[1:])
 
 
 class JoinRoom(msgspec.Struct):

@@ -18,7 +18,7 @@ from crosswire.core.tallies import SECONDS, EventHistograms, EventTotals, Histog
 from crosswire.errors import NotConnected
 from crosswire.runtime.answering import Callers, EventHandling
 from crosswire.runtime.loop_lag import watch_loop_lag
-from crosswire.runtime.measured_answering import AnswerTimes, MeasuredAnswerer, MeasuredCallers
+from crosswire.runtime.measured_answering import AnsweredCall, AnswerTimes, MeasuredAnswerer, MeasuredCallers
 from crosswire.runtime.shared_metrics import SharedMetrics
 
 
@@ -65,7 +65,7 @@ class NodeMetrics:
 
     def callers(self, callers: Callers[Any, Any]) -> Callers[Any, Any]:
         """Return callers that count how long requests take; see ``NodeObserver``."""
-        return MeasuredCallers(callers, self._answers)
+        return MeasuredCallers(callers, self._answers, AnsweredCall())
 
     def answerer(self, answerer: EventHandling[Any, Any]) -> EventHandling[Any, Any]:
         """Return an answerer that counts events of nodes; see ``NodeObserver``."""
