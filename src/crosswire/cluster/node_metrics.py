@@ -8,11 +8,10 @@ from typing import Any
 
 from crosswire.cluster.bus_delay import watch_bus_delay
 from crosswire.cluster.connection import ClusterConnection
-from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.measured_requests import MeasuredRequests
 from crosswire.cluster.members import Members
 from crosswire.cluster.redis.port import RedisPort
-from crosswire.cluster.requester import NodeRequests
+from crosswire.cluster.requester import NodeRequests, RequestDialect
 from crosswire.core.metric_families import Families, MetricFamily, counter, gauge, labelled, with_label
 from crosswire.core.tallies import SECONDS, EventHistograms, EventTotals, Histogram
 from crosswire.errors import NotConnected
@@ -71,7 +70,7 @@ class NodeMetrics:
         """Return an answerer that counts events of nodes; see ``NodeObserver``."""
         return MeasuredAnswerer(answerer, lambda event: self._events.add(event, 1, 0))
 
-    def dialect(self, dialect: Dialect) -> Dialect:
+    def dialect(self, dialect: RequestDialect) -> RequestDialect:
         """Return the dialect as it is; see ``NodeObserver``."""
         return dialect
 
