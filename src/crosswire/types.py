@@ -16,6 +16,7 @@ __all__ = [
     "LinkStatus",
     "Locations",
     "NodeInfo",
+    "NodeStatus",
     "OwnerChange",
     "Replies",
     "Reply",
@@ -276,6 +277,37 @@ class LinkStatus(NamedTuple):
     last_error: str | None
     publisher: bool
     subscriber: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus:
+    """The numbers of one node. Those without a time count since its start; ``incarnation`` tells one run from another.
+
+    Attributes:
+        incarnation: unique to one run of the node.
+        uptime: seconds since its start.
+        connections: clients that are connected to it.
+        users: users that are connected to it.
+        rooms: rooms that have members on it.
+        received: messages of clients, without heartbeats.
+        sent: messages to clients, one for each connection that gets it.
+        gaps: times that messages of other nodes might have been missed.
+        dropped: messages to other nodes that are lost.
+        refused: messages of other nodes that could not be used.
+        redis: health of each Redis, as the node sees it.
+    """
+
+    incarnation: str
+    uptime: float
+    connections: int = 0
+    users: int = 0
+    rooms: int = 0
+    received: int = 0
+    sent: int = 0
+    gaps: int = 0
+    dropped: int = 0
+    refused: int = 0
+    redis: tuple[LinkStatus, ...] = ()
 
 
 class GapInfo(NamedTuple):

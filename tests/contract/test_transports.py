@@ -1,4 +1,4 @@
-"""The contract of transports: picows over TCP, TLS and a Unix socket, in memory, and without frames."""
+"""The contract of transports: picows over TCP, TLS and a Unix socket, in memory, and ASGI."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ import pytest
 from crosswire.core.limits import Limits
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.loops import loop_factory
-from crosswire.testing import socket_peer
-from crosswire.testing.message_transport import MessageListener
+from crosswire.testing import asgi_client, socket_peer
 from crosswire.testing.recording import Harness, TransportPeer
 from crosswire.testing.transport_suite import MessageTransportContract, TransportContract
-from crosswire.transport.interface import Acceptor, Response
+from crosswire.transport.asgi import AsgiCall, AsgiWebSockets
+from crosswire.transport.interface import Accepted, Acceptor, AsgiApplication, HttpRequest, Response
+from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.memory import MemoryClient, MemoryListener
 from crosswire.transport.picows_listener import PicowsListener
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.unix_socket import UNIX_PREFIX
 from tests.support import aio
 from tests.support.certificates import tls_contexts
+from tests.support.uvicorn_server import running_uvicorn
 
 
 class _Contract(TransportContract):
@@ -112,15 +114,55 @@ class TestMemory(_Contract):
         yield Harness(connect, remote="memory", writes=lambda: sum(peer.arrivals for peer in peers))
 
 
-class TestMessages(MessageTransportContract):
+class _DecidesAtOnce:
+    """An ``AsyncAcceptor`` that asks an ``Acceptor``."""
+
+    def __init__(self, acceptor: Acceptor) -> None:
+        self._acceptor = acceptor
+
+    async def decide(
+        self, request: HttpRequest, user: str | None = None, *, routed: bool = False
+    ) -> Accepted | Response:
+        return self._acceptor.accept(request)
+
+
+def asgi_application(acceptor: Acceptor, limits: Limits) -> AsgiApplication:
+    """Return an ASGI application that serves the WebSockets of an acceptor."""
+    websockets = AsgiWebSockets(_DecidesAtOnce(acceptor), ListenerContext(limits, Flusher()))
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await websockets.serve(AsgiCall(scope, receive, send))
+
+    return application
+
+
+class TestAsgi(MessageTransportContract):
+    """An ASGI application that is called in memory."""
+
     def run(self, test: Coroutine[Any, Any, None]) -> None:
         aio.run(test, loop_factory())
 
     @asynccontextmanager
     async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:
-        listener = MessageListener(acceptor, limits)
+        application = asgi_application(acceptor, limits)
 
         async def connect(target: str, headers: Mapping[str, str]) -> TransportPeer | Response:
-            return await listener.connect(target, headers.items())
+            return await asgi_client.connect(application, target, list(headers.items()))
 
-        yield Harness(connect, remote="memory")
+        yield Harness(connect, remote="127.0.0.1")
+
+
+class TestUvicorn(MessageTransportContract):
+    """uvicorn on a real socket, in this process."""
+
+    def run(self, test: Coroutine[Any, Any, None]) -> None:
+        aio.run(test, loop_factory())
+
+    @asynccontextmanager
+    async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:
+        async with running_uvicorn(asgi_application(acceptor, limits)) as port:
+
+            async def connect(target: str, headers: Mapping[str, str]) -> TransportPeer | Response:
+                return await socket_peer.connect(("127.0.0.1", port), target, headers.items())
+
+            yield Harness(connect, remote="127.0.0.1")

@@ -49,7 +49,7 @@ def test_public_names_are_in_order_and_once() -> None:
         *("Refused", "Reject", "EventError", "InvalidPayload", "NotConnected", "CallTimeout", "ConfigError"),
         *("NodeGone", "NoOwner", "BusUnavailable"),
         *("Limits", "Heartbeat", "Replies", "Reply", "Tally", "Roster", "Locations", "RoomInfo", "RoomList", "Close"),
-        *("NodeInfo", "LinkStatus", "GapInfo", "OwnerChange", "SubscriptionFailure"),
+        *("NodeInfo", "NodeStatus", "LinkStatus", "GapInfo", "OwnerChange", "SubscriptionFailure"),
     ],
 )
 def test_the_names_of_the_design_are_public(name: str) -> None:

@@ -15,6 +15,7 @@ from crosswire.cli.cluster_commands import call, nodes, send
 from crosswire.cli.cluster_options import VARIABLE, add_cluster_options
 from crosswire.cli.failures import USAGE
 from crosswire.cli.serve import serve
+from crosswire.cli.top import MIN_INTERVAL, top
 from crosswire.core.options import MAX_LISTED
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import SENDABLE, may_be_sent
@@ -33,6 +34,7 @@ commands:
 _EXAMPLES = f"""\
 examples:
   crosswire serve chat:server --workers 4 --embedded
+  crosswire serve chat:server --app main:app --port 8000
   crosswire serve chat:server --port 8080 --redis redis://10.0.0.1:6379
   crosswire nodes --redis redis://10.0.0.1:6379
   crosswire rooms --namespace chat --redis redis://10.0.0.1:6379
@@ -67,6 +69,12 @@ _KICK = """\
 Close all connections of a user, wherever they are. The exit code is 1 if there
 were none. After the codes 4010 (forced logout), 4011, 4012 and 1008, clients do
 not come back by themselves.
+"""
+
+_TOP = """\
+Show the nodes of a cluster and what they do, until q or Ctrl-C: connections,
+users, rooms, messages of clients (IN/S) and to clients (OUT/S) a second, what
+may have been missed (GAPS), and the health of each Redis.
 """
 
 _SEND = """\
@@ -192,6 +200,11 @@ def _serve_options(parser: Parser) -> None:
 def add_serve_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how a server is run."""
     how = parser.add_argument_group("how")
+    how.add_argument(
+        "--app",
+        metavar="MODULE:APP",
+        help="an ASGI application on the same port, or a function that returns one (default: the Server's own app=)",
+    )
     how.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: 1)")
     how.add_argument("--host", metavar="ADDRESS", help="to listen on (default: the Server's own)")
     how.add_argument("--port", type=_port, metavar="P", help="0 for a free one (default: the Server's own)")
@@ -242,6 +255,17 @@ def _kick_options(parser: Parser) -> None:
     parser.add_argument("--reason", default="", metavar="TEXT", help="that clients are told, up to 123 bytes")
     parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
     parser.set_defaults(run=kick)
+
+
+def _top_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--interval", type=_interval, default=1.0, metavar="SECONDS", help="between two looks (default: 1)"
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="print once, after one interval, as it does without a terminal"
+    )
+    parser.add_argument("--json", action="store_true", help="print once, one JSON object, for programs")
+    parser.set_defaults(run=top)
 
 
 def _send_options(parser: Parser) -> None:
@@ -309,6 +333,12 @@ COMMANDS = {
         _KICK,
         _kick_options,
     ),
+    "top": Command(
+        "show the nodes and what they do, again and again",
+        "[--once] [--json] [--interval SECONDS] ...",
+        _TOP,
+        _top_options,
+    ),
 }
 
 
@@ -347,6 +377,13 @@ def _seconds(text: str) -> float:
     if 0 <= seconds < inf:
         return seconds
     raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+
+
+def _interval(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds >= MIN_INTERVAL:
+        return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is too short an interval: give {MIN_INTERVAL} or more")
 
 
 def _ids(text: str) -> list[str]:

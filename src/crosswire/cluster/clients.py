@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from crosswire.cluster.dialect import ClientInbox
 from crosswire.cluster.members import ClientLoad
@@ -12,6 +12,24 @@ from crosswire.core.envelopes import Claim
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import PayloadType
 from crosswire.types import Locations, Replies, RoomList, Roster, Tally
+
+
+class ClientCounts(NamedTuple):
+    """Numbers that one node has counted of its clients.
+
+    Attributes:
+        connections: number of them.
+        users: number of users.
+        rooms: number of rooms that have members here.
+        received: messages of clients since the node was made.
+        sent: messages to clients since then, one for each connection that gets it.
+    """
+
+    connections: int = 0
+    users: int = 0
+    rooms: int = 0
+    received: int = 0
+    sent: int = 0
 
 
 class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
@@ -23,6 +41,11 @@ class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
 
     async def list_rooms(self, namespace: str | None, prefix: str, limit: int) -> RoomList:
         """List the first ``limit`` rooms with members here, of a namespace or of all, whose ids have a prefix."""
+        ...
+
+    @property
+    def counts(self) -> ClientCounts:
+        """Numbers of clients, and of their messages."""
         ...
 
     @property
@@ -38,6 +61,7 @@ class NoClients:
     """The clients of a node that is no server: none."""
 
     connections = 0
+    counts = ClientCounts()
     serves = False
     wants_msgpack = False
     users_may_be_elsewhere = False

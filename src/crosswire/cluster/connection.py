@@ -48,6 +48,7 @@ class ClusterConnection:
         owns: the namespaces whose rooms this node may own; None for all.
 
     Attributes:
+        began: when it was made, in seconds of a monotonic clock.
         port: the node's end of the bus.
         native: Crosswire's own dialect; beats and requests to services always use it.
         compat: the original's dialect; None if there are no original servers.
@@ -76,6 +77,7 @@ class ClusterConnection:
     ) -> None:
         self.name = name
         self.incarnation = secrets.token_hex(8)
+        self.began = time.monotonic()
         self.port = OrderedPort(bus, self, name, bytes.fromhex(self.incarnation))
         self._channels = Channels(bus.prefix)
         self.native = NativeDialect(self.port, self._channels, name, self.incarnation)

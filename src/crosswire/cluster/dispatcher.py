@@ -18,6 +18,7 @@ from crosswire.cluster.lists import (
     joined_rooms,
     unanswered,
 )
+from crosswire.cluster.thread_sends import ThreadSends
 from crosswire.core import envelopes, messages
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.codecs import JSON
@@ -25,6 +26,7 @@ from crosswire.core.formats import encode
 from crosswire.core.listeners import EventListeners
 from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.loop_thread import WrongThread
 from crosswire.types import Locations, Replies, RoomList, Roster, Tally
 
 SERVICE_TIMEOUT = 3.0
@@ -80,20 +82,31 @@ class ClusterDispatcher:
     Args:
         clients: the clients of this node.
         connection: returns the node's connection to the cluster; raises if there is none, or in another thread.
+        thread_sends: sends for other threads.
         gather_margin: seconds to wait for other nodes after the timeout of a gather.
     """
 
-    __slots__ = ("_clients", "_connection", "_gather_margin")
+    __slots__ = ("_clients", "_connection", "_gather_margin", "_thread_sends")
 
     def __init__(
-        self, clients: Clients, connection: Callable[[], ClusterConnection], *, gather_margin: float = GATHER_MARGIN
+        self,
+        clients: Clients,
+        connection: Callable[[], ClusterConnection],
+        thread_sends: ThreadSends,
+        *,
+        gather_margin: float = GATHER_MARGIN,
     ) -> None:
         self._clients = clients
         self._connection = connection
+        self._thread_sends = thread_sends
         self._gather_margin = gather_margin
 
     def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
-        cluster = self._connection()
+        try:
+            cluster = self._connection()
+        except WrongThread:
+            self._thread_sends.to_clients(self.send, target, event, data, exclude, local)
+            return
         if local or cluster.alone:
             self._clients.send(target, event, data, exclude, True)
             return

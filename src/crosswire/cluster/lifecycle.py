@@ -20,6 +20,7 @@ from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
+from crosswire.runtime.thread_calls import ThreadCalls
 
 logger = logging.getLogger("crosswire.cluster")
 
@@ -39,6 +40,7 @@ class NodeLifecycle:
         background: the tasks of the connection.
         channels: the application's own; attached while the node runs.
         hooks: of the application.
+        thread_calls: the calls of other threads; taken while the node runs.
 
     Attributes:
         name: of the node.
@@ -55,6 +57,7 @@ class NodeLifecycle:
         background: BackgroundTasks,
         channels: CustomChannels,
         hooks: NodeHooks,
+        thread_calls: ThreadCalls,
     ) -> None:
         self.name = name
         self.bus = bus
@@ -64,6 +67,7 @@ class NodeLifecycle:
         self._background = background
         self._channels = channels
         self._hooks = hooks
+        self._thread_calls = thread_calls
         self._life = StartStop("node")
         self._starting: ClusterConnection | None = None
         self._connection: ClusterConnection | None = None
@@ -102,7 +106,7 @@ class NodeLifecycle:
 
         Raises:
             NotConnected: the node has not been started, or was stopped.
-            UsageError: this is not the thread of the node's event loop.
+            WrongThread: this is not the thread of the node's event loop.
         """
         connection = self._connection
         if connection is None or get_ident() != self._thread:
@@ -151,11 +155,13 @@ class NodeLifecycle:
     async def _begin(self) -> None:
         self._replaced = asyncio.Event()
         self._thread = get_ident()
+        self._thread_calls.open()
         self._starting = connection = self._connect(self.name, MemoryBus() if self.bus is None else self.bus)
         connection.alone = self.bus is None
         try:
             await connection.start()
         except BaseException:
+            self._thread_calls.close()
             await self._background.cancel()
             raise
         finally:
@@ -192,6 +198,7 @@ class NodeLifecycle:
     async def _leave(self, connection: ClusterConnection) -> None:
         try:
             await self._background.cancel()
+            self._thread_calls.close()
             self._channels.detach()
             await connection.leave()
         finally:

@@ -24,7 +24,8 @@ from crosswire.core.options import require_limit, require_node_name, require_tim
 from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
-from crosswire.types import ANYTHING, NodeInfo, Replies, RoomList, T
+from crosswire.runtime.loop_thread import WrongThread
+from crosswire.types import ANYTHING, NodeInfo, NodeStatus, Replies, RoomList, T
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -75,8 +76,11 @@ class Node:
         self._audiences = parts.audiences
         self._dispatcher = parts.dispatcher
         self._instruments = parts.instruments
+        self._status = parts.status
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
+        self._thread_sends = parts.thread_sends
+        self.thread_calls = parts.thread_calls
         self.client_channels = parts.lifecycle.client_channels
         self.on_join = self._hooks.on_join
         self.on_leave = self._hooks.on_leave
@@ -146,6 +150,8 @@ class Node:
     ) -> None:
         """Send an event to nodes. Never waits; this node's own handler is called in the next turn of the event loop.
 
+        May be called in any thread; see :meth:`Audience.send`.
+
         Args:
             event: its name.
             data: anything with a MessagePack form.
@@ -158,7 +164,12 @@ class Node:
             BusUnavailable: the send buffer is full, and ``Redis(overflow="raise")`` is set.
             NotConnected: the node has not been started.
         """
-        self._connection().requester.send(names_of(to), require_event(event), data, include_self=include_self)
+        try:
+            connection = self._connection()
+        except WrongThread:
+            self._thread_sends.to_nodes(self.send, names_of(to), event, data, include_self)
+            return
+        connection.requester.send(names_of(to), require_event(event), data, include_self=include_self)
 
     def call(
         self, name: str, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING
@@ -240,6 +251,14 @@ class Node:
         """
         return self._connection().requester.stream(gather_request(event, data, to, timeout, expect, include_self, type))
 
+    async def status(self) -> Replies[NodeStatus]:
+        """Return what each living member has counted, by its name: connections, rooms, messages, gaps, its Redis.
+
+        Raises:
+            NotConnected: as :meth:`send`.
+        """
+        return await self._status.of_all()
+
     # Channels of the application
 
     async def subscribe(self, channel: str, handler: HandlerT) -> HandlerT:
@@ -260,12 +279,17 @@ class Node:
         self._channels.unsubscribe(channel, handler)
 
     def publish(self, channel: str, data: Any = None) -> None:
-        """Publish a message on a channel. Every subscriber receives it, including this node.
+        """Publish a message on a channel, from any thread. Every subscriber receives it, including this node.
 
         Raises:
             InvalidPayload, UsageError, BusUnavailable, NotConnected: as :meth:`send`.
         """
-        self._channels.publish(self._connection(), channel, data)
+        try:
+            connection = self._connection()
+        except WrongThread:
+            self._thread_sends.publish(self.publish, channel, data)
+            return
+        self._channels.publish(connection, channel, data)
 
     # Members
 
@@ -325,7 +349,7 @@ class Node:
         The send buffer was full, a Redis refused them or was lost before it acknowledged them, or the node was stopped
         while they waited.
         """
-        return self._lifecycle.connection_for_any_thread().dropped
+        return self._lifecycle.connection_for_any_thread().dropped + self.thread_calls.lost
 
     @property
     def refused(self) -> int:

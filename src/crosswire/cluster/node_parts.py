@@ -19,12 +19,15 @@ from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.responders import Responders
+from crosswire.cluster.status import StatusQueries
+from crosswire.cluster.thread_sends import ThreadSends
 from crosswire.core.audience import Audiences
 from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
 from crosswire.core.ownership import require_owns
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.slow_handlers import slow_handler_watch
+from crosswire.runtime.thread_calls import ThreadCalls
 
 
 class NodeParts:
@@ -44,7 +47,10 @@ class NodeParts:
         redis: control of the Redis in use.
         lifecycle: starts and stops the node.
         instruments: where metrics and tracing are attached.
+        thread_calls: the calls of other threads.
+        thread_sends: sends for other threads.
         dispatcher: carries out what concerns all nodes.
+        status: of all nodes.
         audiences: users and rooms, wherever they are connected.
     """
 
@@ -69,14 +75,26 @@ class NodeParts:
         self.channels = CustomChannels(handlers)
         self.redis = RedisControl(lambda: self.lifecycle.connection_or_starting())
         self.hooks = NodeHooks(handlers, lambda: self.lifecycle.replaced(), self.redis.welcome)
+        self.thread_calls = ThreadCalls()
         self.lifecycle = NodeLifecycle(
-            name, bus, self._connect, self._responders, handlers, self._background, self.channels, self.hooks
+            name,
+            bus,
+            self._connect,
+            self._responders,
+            handlers,
+            self._background,
+            self.channels,
+            self.hooks,
+            self.thread_calls,
         )
         self.instruments = NodeInstruments(self.lifecycle, self._responders.application)
-        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection)
+        self.thread_sends = ThreadSends(self.thread_calls, self.lifecycle.connection_for_any_thread)
+        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection, self.thread_sends)
         self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
         offer_lists(services, clients)
+        self.status = StatusQueries(clients, self.lifecycle.connection_or_starting)
+        self.status.offer(services)
         offer_ping(services)
         self.redis.offer(services)
 

@@ -35,6 +35,8 @@ class OriginalCodec:
         return value
 
     def encode(self, message: Any) -> bytes:
+        if isinstance(message, msgspec.Raw):  # another thread has encoded it
+            return bytes(message)
         if not isinstance(message, msgspec.Struct):
             message = _for_javascript(message, binary=self.binary)
         return self._codec.encode(message)

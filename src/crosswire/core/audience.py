@@ -125,6 +125,9 @@ class Audience:
     ) -> None:
         """Send an event to all users of the audience. Never waits.
 
+        It may be called in any thread. In another than the event loop's, the data is encoded at once, and the event
+        loop sends it, in the order in which the thread sends. If the loop does not keep up, the thread waits for it.
+
         Args:
             event: its name.
             data: anything with a JSON form: builtin types, dataclasses, msgspec Structs, datetimes, ...
@@ -135,6 +138,9 @@ class Audience:
             InvalidPayload: ``data`` has no JSON form.
             UsageError: the event's name is empty or reserved, or something that is excluded is neither a user id nor
                 a socket.
+            NotConnected: the server or node has not been started, or was stopped.
+            BusUnavailable: as ``Node.send``; in another thread, the event loop has taken nothing for 5 seconds, and too
+                much waits.
 
         Example::
 

@@ -16,6 +16,7 @@ if find_spec("django") is None:
     raise ConfigError("crosswire.django needs Django: pip install 'crosswire[django]'")
 
 from crosswire.django.database import database_sync_to_async
+from crosswire.django.project_emitter import emitter
 from crosswire.django.users import get_user, session_user
 
-__all__ = ["database_sync_to_async", "get_user", "session_user"]
+__all__ = ["database_sync_to_async", "emitter", "get_user", "session_user"]

@@ -6,6 +6,7 @@ from django.apps import AppConfig
 from django.core.checks import register
 
 from crosswire.django.checks import check_settings
+from crosswire.django.project_emitter import watch_overrides
 
 
 class CrosswireConfig(AppConfig):
@@ -16,5 +17,6 @@ class CrosswireConfig(AppConfig):
     verbose_name = "Crosswire"
 
     def ready(self) -> None:
-        """Register the system check of the settings."""
+        """Register the system check of the settings, and follow their changes."""
         register(check_settings)
+        watch_overrides()

@@ -63,7 +63,11 @@ class EmitterConnection:
     def close(self) -> None:
         """Close the connections to Redis."""
         with self._lock:
-            self._publisher.close()
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the connections to Redis, even if another thread uses them."""
+        self._publisher.close()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

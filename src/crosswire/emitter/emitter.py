@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Any
@@ -47,6 +48,7 @@ class Emitter:
         self._connection: EmitterConnection | None = None
         self._made: dict[int, EmitterConnection] = {}  # by process; one at most, but for a moment after a fork
         self._closed = False
+        weakref.finalize(self, _drop, self._made)  # also when the program ends
         self.everyone = EmitterAudience(Everyone(), self)
 
     def __repr__(self) -> str:
@@ -126,3 +128,9 @@ class Emitter:
         for other in set(made) - {process}:
             made.pop(other, None)  # closes the parent's sockets here, and no connection
         return connection
+
+
+def _drop(made: dict[int, EmitterConnection]) -> None:
+    """Close the connections of this process without waiting for a thread that may use them: the program ends."""
+    if (connection := made.pop(os.getpid(), None)) is not None:
+        connection.drop()

@@ -31,10 +31,11 @@ class FanOut:
 
     Attributes:
         formats: number of members that use each format.
+        sent: number of messages that were pushed, one for each member; who pushes to a single member counts it here.
         wants_msgpack: whether a member uses MessagePack.
     """
 
-    __slots__ = ("_at_end_of_turn", "_held", "_members", "_size", "formats", "wants_msgpack")
+    __slots__ = ("_at_end_of_turn", "_held", "_members", "_size", "formats", "sent", "wants_msgpack")
 
     def __init__(self, at_end_of_turn: Callable[[Flushable], None]) -> None:
         self._at_end_of_turn = at_end_of_turn
@@ -42,6 +43,7 @@ class FanOut:
         self._held: list[Frames] = []
         self._size = 0
         self.formats: dict[Format, int] = {JSON_TEXT: 1}  # always in use: data without a JSON form is always refused
+        self.sent = 0
         self.wants_msgpack = False
 
     def add_format(self, form: Format) -> None:
@@ -66,6 +68,7 @@ class FanOut:
         if exclude is not None:
             users, sockets = frozenset(exclude.users), exclude.sockets
             members = [member for member in members if member.user not in users and member.id not in sockets]
+        self.sent += len(members)
         _push(frames, members)
         return len(members)
 
@@ -92,6 +95,7 @@ class FanOut:
             return
         self._members = None
         held, self._held, self._size = self._held, [], 0
+        self.sent += len(held) * len(members)
         pending = iter(members)
         frames = held[0] if len(held) == 1 else _joined(held)
         while True:

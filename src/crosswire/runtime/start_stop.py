@@ -51,6 +51,11 @@ class StartStop:
         self._stopping: asyncio.Task[None] | None = None
         self.running = False
 
+    @property
+    def is_in_another_loop(self) -> bool:
+        """Whether it was started in another event loop than the current one."""
+        return self._loop is not None and self._loop is not asyncio.get_running_loop()
+
     async def start(self, begin: Step, end: Step, then: Callable[[], None] | None = None) -> None:
         """Start; if another task is stopping it, after that.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from dataclasses import dataclass
 from types import CoroutineType, NoneType
 from typing import Any, get_args, get_origin
@@ -13,6 +14,7 @@ from crosswire.core.listeners import Handler, Listener
 from crosswire.core.names import require_name
 from crosswire.core.signatures import Arguments, inspect_handler, name_of
 from crosswire.errors import ConfigError, Reject, UsageError
+from crosswire.runtime.contexts import run_in
 from crosswire.server.handshake import Handshake
 
 _AWAITABLES = (Awaitable, Coroutine, asyncio.Future, asyncio.Task)
@@ -73,6 +75,22 @@ class Authentication:
         if type(user) is CoroutineType:
             return Verdict(pending=lambda: user)
         return Verdict(user=checked_user(user))
+
+
+async def conclude(pending: Callable[[], Awaitable[Any]], variables: Context) -> Verdict:
+    """Run the rest of an asynchronous hook, with its context variables, and return its verdict.
+
+    Raises:
+        Exception: whatever the hook raises, except :exc:`Reject`.
+    """
+
+    async def ask() -> Any:
+        return await pending()
+
+    try:
+        return Verdict(user=checked_user(await run_in(variables, ask())))
+    except Reject as reject:
+        return Verdict(reject=reject)
 
 
 def checked_user(user: object) -> str | None:

@@ -10,6 +10,7 @@ from crosswire.core.formats import Encode, Format
 from crosswire.core.limits import Heartbeat
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.loop_thread import get_ident
+from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.client_calls import ClientCalling
 from crosswire.server.connected_client import ConnectedClient
@@ -41,6 +42,7 @@ class ClientFactory:
     Attributes:
         calls: as given; replaced by what measures or traces them.
         encoder: returns the function that encodes messages to a single connection in a format; replaced likewise.
+        thread_calls: the calls of other threads; replaced by those of the server's node.
     """
 
     __slots__ = (
@@ -55,6 +57,7 @@ class ClientFactory:
         "_wheel",
         "calls",
         "encoder",
+        "thread_calls",
     )
 
     def __init__(
@@ -78,6 +81,7 @@ class ClientFactory:
         self._encoders: dict[Format, Encode] = {}
         self._ids = SocketIds()
         self._thread: int | None = None
+        self.thread_calls = ThreadCalls()
 
     def make(self, connection: Connection, format: Format, handshake: Handshake) -> ConnectedClient[Socket]:
         """Return the client of a new connection, with its socket; to be called in the event loop's thread."""
@@ -89,7 +93,14 @@ class ClientFactory:
             self._ids.next(), connection, format, encode, self._registry, self._fanout, self._heartbeat, self._wheel
         )
         client.socket = Socket(
-            client, handshake, self._registry, self._subscriptions, self._duplicates, self.calls, thread
+            client,
+            handshake,
+            self._registry,
+            self._subscriptions,
+            self._duplicates,
+            self.calls,
+            thread,
+            self.thread_calls,
         )
         return client
 

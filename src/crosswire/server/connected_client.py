@@ -114,7 +114,9 @@ class ConnectedClient(Generic[SocketT]):
 
     def send_encoded(self, encoded: Encoded) -> None:
         """Queue a message that ``format`` has encoded, behind earlier messages to many clients."""
-        self._fanout.flush()
+        fanout = self._fanout
+        fanout.flush()
+        fanout.sent += 1
         self.push(encoded)
 
     @property

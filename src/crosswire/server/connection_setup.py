@@ -7,11 +7,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol
 
-from crosswire.errors import Reject
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
-from crosswire.runtime.contexts import run_in
 from crosswire.runtime.timer_wheel import TimerWheel
-from crosswire.server.authentication import Verdict, checked_user
+from crosswire.server.authentication import Verdict, conclude
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.failures import FailureReporter
@@ -76,23 +74,16 @@ class ConnectionSetup:
 
     def begin(self, session: NewSession, verdict: Verdict) -> None:
         """Let a connection in, refuse it, or run the rest of ``authenticate``."""
-        if verdict.reject is not None:
-            self._refuse(session, verdict.reject.close_code, verdict.reject.reason)
-        elif verdict.pending is not None:
+        if verdict.pending is not None:
             work = self._authenticate(session, verdict.pending)
             session.pending = self._tasks.start(work, "crosswire authenticate", "authenticate")
         else:
-            self._admit(session, verdict.user)
+            self._admit_or_refuse(session, verdict)
 
     async def _authenticate(self, session: NewSession, hook: Callable[[], Awaitable[Any]]) -> None:
-        async def ask() -> Any:
-            return await hook()
-
         timer = self._wheel.start(self._timeout, partial(self._authenticate_timed_out, session))
         try:
-            user = checked_user(await run_in(session.handlers.context(), ask()))
-        except Reject as reject:
-            self._refuse(session, reject.close_code, reject.reason)
+            verdict = await conclude(hook, session.handlers.context())
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
@@ -101,7 +92,7 @@ class ConnectionSetup:
             self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
         else:
             session.pending = None
-            self._admit(session, user)
+            self._admit_or_refuse(session, verdict)
         finally:
             timer.cancel()
 
@@ -112,6 +103,12 @@ class ConnectionSetup:
         self._refuse(session, CloseCode.TRY_AGAIN_LATER, "authentication took too long")
         if session.pending is not None:
             session.pending.cancel()
+
+    def _admit_or_refuse(self, session: NewSession, verdict: Verdict) -> None:
+        if verdict.reject is not None:
+            self._refuse(session, verdict.reject.close_code, verdict.reject.reason)
+        else:
+            self._admit(session, verdict.user)
 
     def _admit(self, session: NewSession, user: str | None) -> None:
         client = session.client

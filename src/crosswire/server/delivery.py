@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from heapq import nsmallest
 from typing import Any
 
+from crosswire.cluster.clients import ClientCounts
 from crosswire.cluster.dialect import Deliver
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
@@ -20,6 +21,7 @@ from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.registry import Registry
 from crosswire.server.sent_messages import SentMessages
+from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import Locations, Replies, RoomInfo, RoomList, Roster, Tally
@@ -35,6 +37,7 @@ class LocalDelivery:
         subscriptions: of this server.
         duplicates: handles the claims of other servers.
         call_ids: ids for calls to clients.
+        sessions: all connections, which count the messages of clients.
 
     Attributes:
         deliver: as of :class:`~crosswire.cluster.dialect.ClientInbox`.
@@ -48,6 +51,7 @@ class LocalDelivery:
         "_registry",
         "_rooms",
         "_sent",
+        "_sessions",
         "_subscriptions",
         "_users_here",
         "deliver",
@@ -61,6 +65,7 @@ class LocalDelivery:
         subscriptions: Subscriptions,
         duplicates: DuplicatePolicy,
         call_ids: CallIds,
+        sessions: Sessions,
     ) -> None:
         self._name = name
         self._registry = registry
@@ -68,6 +73,7 @@ class LocalDelivery:
         self._subscriptions = subscriptions
         self._duplicates = duplicates
         self._call_ids = call_ids
+        self._sessions = sessions
         self._users_here = registry.users
         self._rooms = registry.rooms
         self._sent: SentMessages | None = None
@@ -83,6 +89,11 @@ class LocalDelivery:
     @property
     def connections(self) -> int:
         return len(self._users_here.members)
+
+    @property
+    def counts(self) -> ClientCounts:
+        users, rooms = len(self._users_here.users), self._rooms.number
+        return ClientCounts(self.connections, users, rooms, self._sessions.received, self._fanout.sent)
 
     @property
     def serves(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from crosswire.cluster.node import Node
 from crosswire.core.options import require_drain
+from crosswire.errors import UsageError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
@@ -83,6 +84,20 @@ class Lifecycle:
     def running(self) -> bool:
         """Whether the server has been started and not stopped."""
         return self._life.running
+
+    def require_running(self) -> None:
+        """Check that the server runs, in the current event loop.
+
+        Raises:
+            UsageError: it does not.
+        """
+        if not self.running:
+            raise UsageError(
+                "this server was not started: let the application's lifespan start it, as in "
+                "FastAPI(lifespan=server.lifespan), or with `async with server.lifespan():` in a lifespan of your own"
+            )
+        if self._life.is_in_another_loop:
+            raise UsageError("this server was started in another event loop, and serves WebSockets only there")
 
     async def start(self, *, listen: bool = True) -> None:
         """Join the cluster, call ``on_start``, and listen; or serve only connections that come through the acceptor.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from crosswire.core.limits import Limits
 from crosswire.server.lifespan import Lifespan
 from crosswire.server.options import require_application
-from crosswire.server.own_pages import answer_by
 from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.port_requests import PortRequests
 from crosswire.server.upgrade import Upgrades
+from crosswire.transport.asgi_http import answer_http
 from crosswire.transport.interface import AsgiApplication, HttpApplication
 from crosswire.transport.network import make_application
 
@@ -36,7 +37,7 @@ class PortApplication:
 
     def __init__(self, app: AsgiApplication, upgrades: Upgrades, routes: PlainRoutes, limits: Limits) -> None:
         self._app = require_application(app)
-        requests = PortRequests(app, answer_by(upgrades, limits.max_message), routes, upgrades.proxies)
+        requests = PortRequests(app, partial(answer_http, upgrades, limits.max_message), routes, upgrades.proxies)
         self.http: HttpApplication = make_application(requests, upgrades.takes, limits)
         self._lifespan: Lifespan | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, overload
 
@@ -18,6 +19,8 @@ from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
+from crosswire.server.asgi import ServerApplication
+from crosswire.server.async_upgrade import AsyncUpgrades
 from crosswire.server.authentication import Authentication
 from crosswire.server.duplicates import Duplicates
 from crosswire.server.hooks import HandlerT, PageT, UserHookT
@@ -35,10 +38,12 @@ from crosswire.server.options import (
 from crosswire.server.plain_http import PageHandler, PlainRoutes, require_path
 from crosswire.server.port_application import PortApplication
 from crosswire.server.publish import publish_endpoint
+from crosswire.server.route_websocket import call_of
 from crosswire.server.server_parts import ServerParts
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor, AsgiApplication, NetworkListener
+from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.network import make_listener
 
 
@@ -166,6 +171,9 @@ class Server:
         self._lifecycle = Lifecycle(
             self._hooks, parts.tasks, parts.failures, parts.drain, self._acceptor, self._listener, self._cluster
         )
+        async_upgrades = AsyncUpgrades(self._acceptor, parts.tasks, limits.auth_timeout, parts.failures)
+        context = ListenerContext(limits, flusher)
+        self._asgi = ServerApplication(self._lifecycle, self._acceptor, async_upgrades, context)
         if app is not None:
             self._share_port(app)
 
@@ -315,6 +323,52 @@ class Server:
     def acceptor(self) -> Acceptor:
         """Acceptor of requests, for transports of your own and tests in memory."""
         return self._acceptor
+
+    @property
+    def asgi(self) -> ServerApplication:
+        """ASGI application with the server's WebSockets and pages, to be served by an ASGI server or mounted."""
+        return self._asgi
+
+    def lifespan(self, app: object = None) -> AbstractAsyncContextManager[None]:
+        """Run the server, without a port of its own, while the context is entered.
+
+        Args:
+            app: ignored; ASGI frameworks give it to the lifespan of an application.
+
+        Raises:
+            ConfigError: as for :meth:`start`.
+
+        Example::
+
+            app = FastAPI(lifespan=server.lifespan)
+            app.mount("/chat", server.asgi)
+        """
+        return self._asgi.lifespan()
+
+    async def accept(self, websocket: Any, receive: Any = None, send: Any = None, *, user: str | None = None) -> None:
+        """Serve a WebSocket that a route of another application hands over, and return when it is closed.
+
+        If the caller is cancelled, the connection ends. The route may have accepted the WebSocket, but has neither
+        received nor sent anything else.
+
+        Args:
+            websocket: of FastAPI, Starlette or Litestar; or the ``scope`` of an ASGI call.
+            receive: of the ASGI call, if ``websocket`` is its scope.
+            send: of the ASGI call, if ``websocket`` is its scope.
+            user: of the connection; None to ask ``authenticate``.
+
+        Raises:
+            UsageError: the server was not started, or in another event loop; this is no WebSocket, or it was closed;
+                the user is not a non-empty string.
+
+        Example::
+
+            @app.websocket("/chat")
+            async def chat(websocket: WebSocket, user: Annotated[User, Depends(current_user)]):
+                await server.accept(websocket, user=user.id)
+        """
+        call = call_of(websocket, receive, send)
+        await self._asgi.accept(call, None if user is None else require_name(user, "the user of a WebSocket"))
 
     @property
     def limits(self) -> Limits:

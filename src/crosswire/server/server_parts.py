@@ -129,7 +129,13 @@ class ServerParts:
     def clients(self, name: Callable[[], str]) -> LocalDelivery:
         """Return the clients of the server for its node; ``name`` returns the name of the server."""
         self._delivery = LocalDelivery(
-            name, self.registry, self._fanout, self._subscriptions, self._duplicates, self._call_ids
+            name,
+            self.registry,
+            self._fanout,
+            self._subscriptions,
+            self._duplicates,
+            self._call_ids,
+            self.sessions,
         )
         return self._delivery
 
@@ -153,5 +159,6 @@ class ServerParts:
 
     def attach(self, node: Node) -> None:
         """Use the channels of this node from now on."""
+        self._client_factory.thread_calls = node.thread_calls
         self._subscriptions.attach(node.client_channels)
         self._duplicates.attach(node.client_channels, self.tasks)

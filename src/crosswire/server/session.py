@@ -296,6 +296,7 @@ class Session:
     # Messages
 
     def _receive(self, codec: Codec, data: str | bytes) -> None:
+        self._sessions.received += 1
         hook = self._hooks.on_message
         if hook.listeners:
             self._hooks.run(self, hook, data)
@@ -304,6 +305,7 @@ class Session:
     def _receive_early(self, codec: Codec, data: str | bytes) -> None:
         """Take a message while earlier ones wait: handle an answer at once, and queue any other message."""
         if self.client.awaits_answers and self._router.answered(self, codec, data):
+            self._sessions.received += 1
             if hook := self._hooks.on_message:
                 self._keep(len(data), self._hooks.run, self, hook, data)
         else:

@@ -22,14 +22,16 @@ class Sessions:
     Attributes:
         opened: how many there have been.
         closes: how many have ended, by close code.
+        received: number of messages that clients have sent, without heartbeats.
         teardowns: of connections that are gone and have handlers at work, or messages that are yet to be handled.
     """
 
-    __slots__ = ("_all", "_empty", "closes", "opened", "teardowns")
+    __slots__ = ("_all", "_empty", "closes", "opened", "received", "teardowns")
 
     def __init__(self) -> None:
         self._all: set[SessionView] = set()
         self._empty: asyncio.Event | None = None
+        self.received = 0
         self.opened = 0
         self.closes: Counter[str] = Counter()
         self.teardowns: set[Teardown] = set()

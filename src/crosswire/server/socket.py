@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Raw
+
 from crosswire.core import messages
 from crosswire.core.audience import require_close_code, require_reason, room_of
+from crosswire.core.codecs import JSON
 from crosswire.core.frames import Opcode
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_timeout
 from crosswire.core.payload_types import payload_type
 from crosswire.errors import InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
+from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.runtime.throttled_warnings import shown
 from crosswire.server.client_calls import ClientCalling
 from crosswire.server.connected_client import ConnectedClient
@@ -41,6 +45,7 @@ class Socket:
         "_registry",
         "_subscriptions",
         "_thread",
+        "_thread_calls",
         "handshake",
     )
 
@@ -53,6 +58,7 @@ class Socket:
         duplicates: DuplicatePolicy,
         calls: ClientCalling,
         thread: int,
+        thread_calls: ThreadCalls,
     ) -> None:
         self.handshake = handshake
         self._client = client
@@ -62,6 +68,7 @@ class Socket:
         self._duplicates = duplicates
         self._calls = calls
         self._thread = thread
+        self._thread_calls = thread_calls
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} user={shown(self.user)!r}{'' if self.is_open else ' closed'}>"
@@ -124,13 +131,18 @@ class Socket:
     def send(self, event: str, data: Any = None) -> None:
         """Send an event. Never waits; to a closed socket it does nothing.
 
+        :meth:`send`, :meth:`send_raw` and :meth:`close` may be called in any thread, as ``Audience.send``; all else
+        only in the event loop's.
+
         Raises:
             InvalidPayload: ``data`` can't be encoded.
-            UsageError: the event's name is empty or reserved; or this is not the event loop's thread, as for all
-                methods of a socket.
+            UsageError: the event's name is empty or reserved.
+            NotConnected, BusUnavailable: as ``Audience.send``, in another thread than the event loop's.
         """
         if get_ident() != self._thread:
-            raise self._wrong_thread()
+            text = JSON.encode(data)  # at once: the thread may change the data afterwards
+            self._thread_calls.hand_over(len(text), self.send, require_event(event), Raw(text))
+            return
         client = self._client
         client.send_encoded(client.encode(messages.event(require_event(event), data)))
 
@@ -139,18 +151,18 @@ class Socket:
 
         Raises:
             InvalidPayload: a str has no UTF-8 form.
-            UsageError: as :meth:`send`, for the thread.
+            NotConnected, BusUnavailable: as :meth:`send`.
         """
-        self._require_thread()
         client = self._client
-        if not isinstance(message, str):
-            client.send_encoded(client.format.raw(Opcode.BINARY, bytes(message)))
-            return
         try:
-            text = message.encode()
+            payload = message.encode() if isinstance(message, str) else bytes(message)
         except UnicodeEncodeError as error:
             raise InvalidPayload(f"the message has no UTF-8 form: {error}") from error
-        client.send_encoded(client.format.raw(Opcode.TEXT, text))
+        encoded = client.format.raw(Opcode.TEXT if isinstance(message, str) else Opcode.BINARY, payload)
+        if get_ident() != self._thread:
+            self._thread_calls.hand_over(len(payload), client.send_encoded, encoded)
+        else:
+            client.send_encoded(encoded)
 
     async def call(self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING) -> T:
         """Call the client and return its answer.
@@ -239,9 +251,13 @@ class Socket:
 
         Raises:
             UsageError: the code can't be sent, or the reason is not a string.
+            NotConnected, BusUnavailable: as :meth:`send`.
         """
-        self._require_thread()
-        self._client.close(require_close_code(code), require_reason(reason))
+        close, code, reason = self._client.close, require_close_code(code), require_reason(reason)
+        if get_ident() != self._thread:
+            self._thread_calls.hand_over(0, close, code, reason)
+        else:
+            close(code, reason)
 
     def enter_background(self) -> None:
         """Close the connection with 4013 after ``Heartbeat.background`` seconds, unless it enters the foreground.
@@ -258,10 +274,7 @@ class Socket:
 
     def _require_thread(self) -> None:
         if get_ident() != self._thread:
-            raise self._wrong_thread()
-
-    def _wrong_thread(self) -> UsageError:
-        return wrong_thread(f"the connection of user {self.user!r}")
+            raise wrong_thread(f"the connection of user {self.user!r}")
 
 
 def _require_size(below: object) -> None:

@@ -62,6 +62,23 @@ class Terms:
         return self.paths is None or path in self.paths
 
 
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A request for a WebSocket, and what was decided about it.
+
+    Attributes:
+        request: as it came.
+        handshake: what the application sees of it.
+        variables: context variables that ``authenticate`` has set.
+        verdict: of ``authenticate``, or a refusal.
+    """
+
+    request: HttpRequest
+    handshake: Handshake
+    variables: Context
+    verdict: Verdict | Response
+
+
 class Upgrades:
     """The ``Acceptor`` of a server.
 
@@ -110,37 +127,55 @@ class Upgrades:
 
     def accept(self, request: HttpRequest) -> Accepted | Response:
         """Grant the upgrade, or answer with plain HTTP."""
-        handshake = self._handshake(request)
-        if not request.wants_websocket:
-            what = f"{request.method} {handshake.path}"
-            answer = call_watched(
-                self._watch,
-                what,
-                self._routes.answer,
-                handshake,
-                request.method,
-                request.body,
-                draining=self.draining,
-            )
-            if "sec-websocket-key" in request.headers:
-                self._warn_no_upgrade(handshake, answer)
-            return answer
-        refusal = self._refusal(request, handshake)
+        return self.grant(self.judge(request)) if request.wants_websocket else self._answer(request)
+
+    def judge(self, request: HttpRequest, user: str | None = None, *, routed: bool = False) -> Upgrade:
+        """Find out whether a request for a WebSocket is granted, as far as that is known at once.
+
+        Args:
+            request: for a WebSocket.
+            user: if it is known; then ``authenticate`` is not called.
+            routed: whether a route of an application has chosen this server, whatever the path.
+        """
+        handshake, variables = self._handshake(request), copy_context()
+        refusal = self._refusal(request)
+        if not routed and not self._terms.covers(handshake.path):
+            refusal = Response(404, b"there are no WebSockets on this path")
         if refusal is not None:
-            self._warn_refused(handshake, refusal)
-            return refusal
+            return Upgrade(request, handshake, variables, refusal)
         if offered := handshake.subprotocols:
             handshake.subprotocol = self._terms.choose(offered)
-        variables = copy_context()
-        verdict = variables.run(self._judge, handshake)
+        verdict = variables.run(self._judge, handshake) if user is None else Verdict(user=user)
+        return Upgrade(request, handshake, variables, verdict)
+
+    def grant(self, upgrade: Upgrade) -> Accepted | Response:
+        """Grant an upgrade, unless it is refused with HTTP."""
+        request, handshake, verdict = upgrade.request, upgrade.handshake, upgrade.verdict
+        if isinstance(verdict, Verdict) and verdict.reject is not None and verdict.reject.status is not None:
+            verdict = Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
         if isinstance(verdict, Response):
             self._warn_refused(handshake, verdict)
             return verdict
         subprotocol = handshake.agree()
-        deflated = self._terms.compression and deflate.offered(request.headers)
+        deflated = self._terms.compression and not request.websocket and deflate.offered(request.headers)
         form = frame_format(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
-        session = self._open_session(handshake, form, verdict, variables)
+        session = self._open_session(handshake, form, verdict, upgrade.variables)
         return Accepted(session, subprotocol, deflated, _IDENTIFICATION)
+
+    def _answer(self, request: HttpRequest) -> Response:
+        handshake = self._handshake(request)
+        answer = call_watched(
+            self._watch,
+            f"{request.method} {handshake.path}",
+            self._routes.answer,
+            handshake,
+            request.method,
+            request.body,
+            draining=self.draining,
+        )
+        if "sec-websocket-key" in request.headers:
+            self._warn_no_upgrade(handshake.remote, f"answered with HTTP {answer.status}")
+        return answer
 
     def wants_body(self, request: HttpRequest) -> bool:
         """Return whether the body of a plain request is needed for its answer."""
@@ -159,21 +194,25 @@ class Upgrades:
         return self._terms.proxies
 
     def takes(self, request: HttpRequest) -> bool:
-        """Return whether a request is for a WebSocket of this server, and not for an application on its port."""
+        """Return whether a request is for a WebSocket of this server, and not for an application on its port.
+
+        A request that should have been one is warned of.
+        """
+        if "sec-websocket-key" in request.headers and not request.wants_websocket:
+            self._warn_no_upgrade(request.remote, "handed to the application")
         return request.wants_websocket and self._terms.covers(path_of(request.target))
 
-    def _refusal(self, request: HttpRequest, handshake: Handshake) -> Response | None:
+    def _refusal(self, request: HttpRequest) -> Response | None:
         """Return the refusal of a request that can't become a WebSocket for any user; else None."""
-        if self._terms.paths is not None and not self._terms.covers(handshake.path):
-            return Response(404, b"there are no WebSockets on this path")
         limit = self._terms.connections
         if self.draining or (limit is not None and len(self._sessions) >= limit):
             return Response(503, b"the server takes no more connections", {"Retry-After": "5"})
         headers = request.headers
-        if headers.get("sec-websocket-version", "").strip() != "13":  # RFC 6455, section 4.4
-            return Response(426, b"the WebSocket version is 13", {"Sec-WebSocket-Version": "13"})
-        if _KEY.fullmatch(headers.get("sec-websocket-key", "")) is None:
-            return Response(400, b"Sec-WebSocket-Key must be 16 bytes in base64")
+        if not request.websocket:
+            if headers.get("sec-websocket-version", "").strip() != "13":  # RFC 6455, section 4.4
+                return Response(426, b"the WebSocket version is 13", {"Sec-WebSocket-Version": "13"})
+            if _KEY.fullmatch(headers.get("sec-websocket-key", "")) is None:
+                return Response(400, b"Sec-WebSocket-Key must be 16 bytes in base64")
         origins = self._terms.origins
         if origins is not None and "origin" in headers and not origins.allows(headers["origin"]):
             return Response(403, b"this origin may not connect")
@@ -181,21 +220,18 @@ class Upgrades:
 
     def _judge(self, handshake: Handshake) -> Verdict | Response:
         try:
-            verdict = call_watched(self._watch, "authenticate", self._authentication.judge, handshake)
+            return call_watched(self._watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
             self._failures.report(None, error, "authenticate")
             return Response(500, b"authentication failed")
-        if verdict.reject is not None and verdict.reject.status is not None:
-            return Response(verdict.reject.status, verdict.reject.reason.encode("utf-8", "replace"))
-        return verdict
 
-    def _warn_no_upgrade(self, handshake: Handshake, answer: Response) -> None:
+    def _warn_no_upgrade(self, remote: str, outcome: str) -> None:
         """Warn that an upgrade lacks its header fields, as after a proxy that is not configured for WebSockets."""
         text = (
             "a request for a WebSocket, of %r, came without `Upgrade: websocket` and `Connection: Upgrade`, or over "
-            "HTTP/1.0, and was answered with HTTP %d: a proxy in front has to pass these on, over HTTP/1.1"
+            "HTTP/1.0, and was %s: a proxy in front has to pass these on, over HTTP/1.1"
         )
-        self._failures.warnings.warn("no upgrade", text, handshake.remote, answer.status)
+        self._failures.warnings.warn("no upgrade", text, remote, outcome)
 
     def _warn_refused(self, handshake: Handshake, refusal: Response) -> None:
         """Count and warn of a refusal: a browser does not tell its page the reason."""

@@ -70,7 +70,9 @@ class PauseContract(TransportContractBase):
         async def script(ends: ConnectionEnds) -> None:
             ends.peer.send_text("last words")
             ends.peer.close(4000, "bye")
-            await ends.roundtrip()
+            ends.push_text("roundtrip")
+            # What carries the connection may answer the Close while nothing reaches the receiver.
+            assert await ends.peer.receive() in ("roundtrip", Close(4000, "bye"))
             assert ends.receiver.log == ["opened"]
             ends.connection.resume_reading()
             assert await ends.ended() == Close(4000, "bye")

@@ -27,6 +27,8 @@ class HttpRequest:
         method: its method.
         upgrade: whether its Connection field asks for another protocol, and the rest of the request allows that.
         secure: whether it came over TLS.
+        websocket: whether an ASGI server has found that it asks for a WebSocket. It has checked the fields of the
+            opening handshake, and answers them itself.
         body: its content, if the acceptor wants it. Of one larger than ``Limits.max_message``, at least the beginning,
             of one byte more.
     """
@@ -37,11 +39,14 @@ class HttpRequest:
     method: str = "GET"
     upgrade: bool = False
     secure: bool = False
+    websocket: bool = False
     body: bytes = b""
 
     @property
     def wants_websocket(self) -> bool:
         """Whether it asks for the upgrade to a WebSocket (RFC 6455, section 4.2.1)."""
+        if self.websocket:
+            return True
         return self.upgrade and self.method == "GET" and self.headers.has_token("upgrade", "websocket")
 
 
@@ -75,7 +80,12 @@ class TrafficSnapshot(NamedTuple):
 
 
 class Connection(Protocol):
-    """Open WebSocket, seen from the server. None of its methods raises for a peer that is gone."""
+    """Open WebSocket, seen from the server. None of its methods raises for a peer that is gone.
+
+    Over ASGI another program carries it, which decides how the end looks on the network. After an :meth:`abort` it may
+    send a Close frame nevertheless (hypercorn sends 1011), and may keep the socket open until the peer has read what
+    was sent before. Not every one reports the code of the peer's Close (hypercorn reports 1006).
+    """
 
     @property
     def framed(self) -> bool:
@@ -179,6 +189,22 @@ class Acceptor(Protocol):
         """Return whether to read the body of a request that has one, and is no upgrade, before :meth:`accept`.
 
         If not, the response leaves at once, and the body is discarded. Must not raise.
+        """
+        ...
+
+
+class AsyncAcceptor(Protocol):
+    """Decision about every request for a WebSocket, where it may be awaited before the upgrade."""
+
+    async def decide(
+        self, request: HttpRequest, user: str | None = None, *, routed: bool = False
+    ) -> Accepted | Response:
+        """Grant the upgrade, or answer with plain HTTP.
+
+        Args:
+            request: for a WebSocket.
+            user: if it is known; then nothing is asked to find it out.
+            routed: whether a route of an application has handed it over, whatever its path.
         """
         ...
 

@@ -32,7 +32,7 @@ def user_in_query(handshake: Handshake) -> str | None:
     return handshake.query.get("id")
 
 
-def make_server(name: str, bus: Bus, **options: Any) -> Server:
+def make_server(name: str, bus: Bus | None, **options: Any) -> Server:
     """A server that takes a client's word for who it is, and lets it join and leave rooms."""
     server = Server(name, port=0, bus=bus, **options)
     server.authenticate(user_in_query)

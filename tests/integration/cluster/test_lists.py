@@ -92,7 +92,7 @@ async def test_who_does_not_answer_is_missing(bus: Bus) -> None:
 
 
 async def test_a_server_alone_lists_its_own() -> None:
-    server = make_server("a", None)  # type: ignore[arg-type]
+    server = make_server("a", None)
     await server.start(listen=False)
     try:
         async with client(server, "1") as peer:

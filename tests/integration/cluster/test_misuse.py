@@ -20,34 +20,37 @@ from tests.support import aio
 
 Call = Callable[[Server, Node, Socket], Any]
 
-CALLS: dict[str, Call] = {
+SENDS: dict[str, Call] = {
     "everyone.send": lambda server, node, socket: server.everyone.send("x"),
     "everyone.send local": lambda server, node, socket: server.everyone.send("x", local=True),
     "user.send": lambda server, node, socket: server.user("1").send("x"),
     "absent user.send": lambda server, node, socket: server.user("nobody").send("x"),
     "users.send": lambda server, node, socket: server.users(["1", "2"]).send("x"),
     "room.send": lambda server, node, socket: server.room("r", "1").send("x"),
+    "socket.send": lambda server, node, socket: socket.send("x"),
+    "socket.send_raw": lambda server, node, socket: socket.send_raw("x"),
+    "node.everyone.send": lambda server, node, socket: node.everyone.send("x"),
+    "node.send": lambda server, node, socket: node.send("x"),
+    "node.send to": lambda server, node, socket: node.send("x", to="a"),
+    "node.publish": lambda server, node, socket: node.publish("x"),
+}
+"""Calls that work in any thread; so does ``socket.close``."""
+
+CALLS: dict[str, Call] = {
     "everyone.count": lambda server, node, socket: server.everyone.count(),
     "user.gather": lambda server, node, socket: server.user("1").gather("x"),
     "user.close": lambda server, node, socket: server.user("1").close(),
     "room.add": lambda server, node, socket: server.room("r", "1").add("1"),
     "room.members": lambda server, node, socket: server.room("r", "1").members(),
-    "socket.send": lambda server, node, socket: socket.send("x"),
-    "socket.send_raw": lambda server, node, socket: socket.send_raw("x"),
     "socket.call": lambda server, node, socket: socket.call("x"),
     "socket.join": lambda server, node, socket: socket.join("r", "2"),
     "socket.leave": lambda server, node, socket: socket.leave("r", "1"),
     "socket.identify": lambda server, node, socket: socket.identify("2"),
-    "socket.close": lambda server, node, socket: socket.close(),
     "socket.enter_background": lambda server, node, socket: socket.enter_background(),
     "socket.buffered": lambda server, node, socket: socket.buffered,
-    "node.everyone.send": lambda server, node, socket: node.everyone.send("x"),
-    "node.send": lambda server, node, socket: node.send("x"),
-    "node.send to": lambda server, node, socket: node.send("x", to="a"),
     "node.call": lambda server, node, socket: node.call("a", "x"),
     "node.gather": lambda server, node, socket: node.gather("x"),
     "node.stream": lambda server, node, socket: node.stream("x"),
-    "node.publish": lambda server, node, socket: node.publish("x"),
     "node.subscribe": lambda server, node, socket: node.subscribe("x", RecordingHandler()),
     "node.unsubscribe": lambda server, node, socket: node.unsubscribe("x"),
 }
@@ -125,7 +128,7 @@ def test_calls_without_a_running_loop_are_refused_too() -> None:
         runner.run(goes_on())
 
 
-BEFORE = [name for name in CALLS if not name.startswith("socket") and name != "node.unsubscribe"]
+BEFORE = [name for name in SENDS | CALLS if not name.startswith("socket") and name != "node.unsubscribe"]
 
 
 @pytest.mark.parametrize("name", BEFORE)
@@ -133,7 +136,7 @@ async def test_calls_before_the_start_and_after_the_stop_raise(name: str) -> Non
     bus = MemoryBus()
 
     async def use(server: Server, node: Node) -> None:
-        result = CALLS[name](server, node, None)  # type: ignore[arg-type]
+        result = (SENDS | CALLS)[name](server, node, None)  # type: ignore[arg-type]
         if asyncio.iscoroutine(result):
             await result
 
@@ -201,7 +204,8 @@ def _right(server: Server, socket: Socket, what: str, number: int) -> None:
 
 async def _wrong(server: Server, socket: Socket, what: str) -> None:
     if what == "thread":
-        assert isinstance(in_thread(lambda: server.everyone.send("x", "bad"), loop=False), UsageError)
+        assert isinstance(in_thread(lambda: server.everyone.send("$x", "bad"), loop=False), UsageError)
+        assert isinstance(in_thread(lambda: server.everyone.send("x", object()), loop=False), InvalidPayload)
     elif what == "payload":
         with pytest.raises(InvalidPayload):
             server.room("r", "1").send("x", object())

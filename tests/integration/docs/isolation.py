@@ -19,23 +19,39 @@ HOSTS = ("example.com", "chat.example.com")
 _LOOPBACK_ADDRESSES = (("lo:1", "10.0.0.1", "255.0.0.0"),)
 """Interface, address and mask: all addresses of a network on the loopback interface are this machine's."""
 
-_UNSHARE = ("unshare", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+_NETWORK = ("unshare", "--net", "--mount")
+_USER = ("--map-root-user",)
+"""Options for all who are not root."""
+_PROCESSES = ("--pid", "--fork", "--kill-child", "--mount-proc")
+"""Options for a process table, whose processes end with the first; some containers refuse them."""
+_WAYS = (
+    (*_NETWORK, *_USER, *_PROCESSES),
+    (*_NETWORK, *_PROCESSES),
+    (*_NETWORK, *_USER),
+    _NETWORK,
+)
+"""Commands to isolate another one, the best first."""
 _SET_FLAGS, _SET_ADDRESS, _SET_MASK = 0x8914, 0x8916, 0x891C  # SIOCSIFFLAGS and the like, of linux/sockios.h
 _UP = 1
 
 
-@cache
 def obstacle() -> str | None:
     """Return why this machine can't isolate a page, or None."""
-    if shutil.which(_UNSHARE[0]) is None:
+    if shutil.which(_NETWORK[0]) is None:
         return "there is no `unshare`, which is part of util-linux"
-    tried = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, check=False)
-    return tried.stderr.strip() or None if tried.returncode else None
+    return None if _way() else "`unshare` is not permitted"
 
 
 def isolated(command: Sequence[str]) -> list[str]:
     """Return a command that runs another one in isolation; it must call :func:`set_up`."""
-    return [*_UNSHARE, *command]
+    return [*_way(), *command]
+
+
+@cache
+def _way() -> Sequence[str]:
+    """Return the first of ``_WAYS`` that works here, or an empty one."""
+    works = (way for way in _WAYS if subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0)
+    return next(works, ())
 
 
 def set_up(directory: Path) -> None:

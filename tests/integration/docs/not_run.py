@@ -6,7 +6,13 @@ REASONS = {
     ("examples/publish/README.md", "Sending from other programs, over HTTP"): (
         "PHP and Go are not installed for the tests, which have the requests that these programs send: test_publish.py"
     ),
+    ("examples/django_chat/README.md", "Django, with its session and a worker"): (
+        "what they start is run by test_django_chat.py"
+    ),
     ("README.md", "Two commands"): "`make test` would run these tests again; the demo has its own, test_demo.py",
+    ("docs/from-socketio.md", "A server, before and after"): "python-socketio's code, to compare",
+    ("docs/from-socketio.md", "From other processes"): "python-socketio's code, to compare",
+    ("docs/from-socketio.md", "The client"): "the code of socket.io-client, to compare",
     ("docs/from-the-original.md", "A server, before and after"): "the original's code, to compare",
     ("docs/from-the-original.md", "Client by client"): "the original's code, to compare",
 }

@@ -9,6 +9,7 @@ from crosswire.cli.arguments import COMMANDS, parse
 from crosswire.cli.client_commands import kick, rooms, users
 from crosswire.cli.cluster_commands import call, nodes, send
 from crosswire.cli.serve import serve
+from crosswire.cli.top import top
 
 LINES_OF_A_SCREEN = 45
 
@@ -163,6 +164,13 @@ def test_kick_logs_out_for_good_by_default() -> None:
     assert (given.code, given.reason) == (4000, "bye")
 
 
+def test_top_goes_on_by_default() -> None:
+    given = options("top")
+    assert (given.run, given.interval, given.once, given.json) == (top, 1.0, False, False)
+    given = options("top", "--once", "--json", "--interval", "0.1")
+    assert (given.interval, given.once, given.json) == (0.1, True, True)
+
+
 # What is wrong
 
 
@@ -188,6 +196,8 @@ def test_kick_logs_out_for_good_by_default() -> None:
         (("users", "--limit", "0"), "crosswire users: argument --limit: '0' is no limit: give 1 to 10000"),
         (("rooms", "--limit", "10001"), "crosswire rooms: argument --limit: '10001' is no limit"),
         (("users", "--user", "1", "--room", "a", "b"), "argument --room: not allowed with argument --user"),
+        (("top", "--interval", "0.05"), "argument --interval: '0.05' is too short an interval: give 0.1 or more"),
+        (("top", "--interval", "x"), "argument --interval: 'x' is no number of seconds"),
         (("kick",), "crosswire kick: the following arguments are required: USER"),
         (("kick", "13", "--code", "1005"), "argument --code: '1005' can't be sent as a close code: use 1000-1003"),
         (("kick", "13", "--code", "x"), "argument --code: 'x' can't be sent as a close code"),

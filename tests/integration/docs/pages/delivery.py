@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 
 import msgspec
@@ -22,21 +23,25 @@ class _Orders:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
+        self.close: Callable[[], Awaitable[object]] | None = None
 
     async def insert_unless_known(self, key: str, order: _Order) -> SimpleNamespace:
+        if (close := self.close) is not None:
+            self.close = None
+            await close()
         return SimpleNamespace(number=self._numbers.setdefault(key, len(self._numbers) + 1))
 
 
 async def run(page: Page) -> None:
-    server, connected = Server(port=9000), asyncio.Event()
-    page.names |= {"server": server, "Socket": Socket, "Order": _Order, "orders": _Orders()}
+    server, connected, orders = Server(port=9000), asyncio.Event(), _Orders()
+    page.names |= {"server": server, "Socket": Socket, "Order": _Order, "orders": orders}
     page.names |= {"connected": connected, "CallTimeout": CallTimeout, "NotConnected": NotConnected}
-    page.names["client"] = client = Client("ws://localhost:9000")
+    page.names["client"] = client = Client("ws://localhost:9000", fast_interval=0.01)
     client.on_open(connected.set)
+    client.on_close(lambda: connected.clear())
     await page.run()
     async with started(server), client:
-        assert [await page["place"]({"id": key}) for key in ("a", "b", "a")] == [
-            {"number": 1},
-            {"number": 2},
-            {"number": 1},
-        ]
+        assert await page["place"]({"id": "a"}) == {"number": 1}
+        orders.close = server.everyone.close  # the next order is handled, and its answer is lost
+        assert await page["place"]({"id": "b"}) == {"number": 2}
+        assert await page["place"]({"id": "a"}) == {"number": 1}

@@ -10,8 +10,9 @@ from typing import Any
 
 import httpx
 import msgspec
+import uvicorn
 
-from crosswire import EventError, Handshake, Node, Server
+from crosswire import Client, EventError, Handshake, Node, Server
 from crosswire.testing import connect
 from tests.integration.docs.page import Page, started
 from tests.integration.docs.proxy import tls_proxy
@@ -63,12 +64,12 @@ async def run(page: Page) -> None:
         for section, name in (
             ("Do all servers need the same Redis?", "same"),
             ("Are messages to clients compressed?", "compressing"),
-            ("Can it share a port with my HTTP application?", "behind"),
         ):
             await page.run(section)
             async with started(page[name]):
                 pass
         await page.run("Which strategy should I choose?", "How many Redis do I need?")
+    await _share_ports(page)
     await _connect_clients(page)
 
 
@@ -84,11 +85,12 @@ async def _answer_clients(server: Server, game: Node, database: _Database) -> No
             ten.answer(await ten.receive("question"), "yes")
             three.answer(await three.receive("question"), "no")
             assert await voting == {"answers": {"3": "no", "10": "yes"}, "silent": []}
-            leaving = asyncio.create_task(ten.call("leaveTable", {"table": "1000"}))
-            ten.answer(await ten.receive("confirm"), False)
-            assert await leaving == {"seated": True}
             assert await ten.call("watch", {"game": "go", "id": "1"}) == {"here": 1}
         assert (await three.receive("left")).data == {"user": "10", "code": 1000}
+        for answer in (False, True):
+            leaving = asyncio.create_task(three.call("leaveTable", {"table": "1000"}))
+            three.answer(await three.receive("confirm"), answer)
+            assert await leaving == {"seated": not answer}
 
 
 async def _ask_the_cluster(page: Page, server: Server) -> None:
@@ -109,6 +111,24 @@ async def _deploy(page: Page) -> None:
     with page.commands(page.take("How is it deployed?")) as workers:
         workers.wait_for("listening on port 9000: gateway-1, gateway-2", timeout=60)
         assert workers.interrupt() == 0
+
+
+async def _share_ports(page: Page) -> None:
+    await page.run("Can it share a port with my HTTP application?")
+    async with (
+        started(page["behind"], page["shared"]),
+        Client("ws://localhost:8000/chat"),
+        httpx.AsyncClient() as http,
+    ):
+        assert (await http.get("http://localhost:8000/users")).json() == {"connected": 1}
+    config = uvicorn.Config(page["app"], port=8000, log_level="warning")
+    mounting = uvicorn.Server(config)
+    serving = asyncio.create_task(mounting.serve())
+    await wait_until(lambda: mounting.started)
+    async with Client("ws://localhost:8000/chat/"):
+        assert len(page["mounted"].sockets) == 1
+    mounting.should_exit = True
+    await serving
 
 
 async def _connect_clients(page: Page) -> None:

@@ -16,7 +16,7 @@ async def run(page: Page) -> None:
         node.on("refresh", lambda sender, data: refreshed.append(data))
         async with started(server, node), connect(server, "/?id=13") as member:
             await server.room("chat", "1000").add("13")
-            await page.run("Other processes: Emitter")
+            await page.run("Emitter")
             assert (await member.receive("paid")).data == {"order": 7}
             assert (await member.receive("said")).data == {"text": "hi"}
             assert (await member.receive("news")).data == {"text": "hi"}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
 import httpx
+import pytest
 
-from crosswire import Server, Socket
+from crosswire import EventError, Server, Socket
 from crosswire.testing import connect
 from tests.integration.docs.page import Page, started
 from tests.integration.docs.proxy import tls_proxy
@@ -34,6 +36,7 @@ async def run(page: Page) -> None:
         assert await ten.call("joinRoom", {"room_id": "1000"}) == {"members": 2}
         async with connect(server) as nobody:
             assert (await nobody.closed()).code == 4011
+        await _fill_a_room(server)
         await page.run("Sending to many")
         for client, texts in ((three, ["hello you two"]), (ten, ["hello you two"]), (thirteen, ["hello 13"])):
             assert (await client.receive("news")).data == {"text": "hi"}
@@ -67,6 +70,18 @@ async def _run_publish(page: Page) -> None:
         await page.run_block(page.take(section, "sh"))
         assert (await member.receive("news")).data == {"text": "hi"}
     page.names["server"] = server
+
+
+async def _fill_a_room(server: Server) -> None:
+    async with AsyncExitStack() as clients:
+        for number in range(51):
+            client = await clients.enter_async_context(connect(server, f"/?token=token-of-guest-{number}"))
+            joined = client.call("joinRoom", {"room_id": "small"})
+            if number < 50:
+                assert await joined == {"members": number + 1}
+            else:
+                with pytest.raises(EventError, match="full: the room is full"):
+                    await joined
 
 
 async def _run_client(page: Page, server: Server) -> None:

@@ -9,7 +9,7 @@ from tests.integration.docs.page import Page
 async def run(page: Page) -> None:
     await page.run()
     tests = [name for name in page.names if name.startswith("test_")]
-    assert len(tests) == 7
+    assert len(tests) == 8
     for name in tests:
         await page[name]()
     async with page["TestMyBus"]().bus() as bus:

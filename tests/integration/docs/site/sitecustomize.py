@@ -1,25 +1,29 @@
-"""Writes down which functions of a page's programs are called; Python imports it when a program starts."""
+"""Writes down which lines of a page's programs are executed; Python imports it when a program starts."""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-_directory = Path(os.environ["PAGE_DIRECTORY"])
-_seen: set[tuple[str, int]] = set()
+_directory = os.environ["PAGE_DIRECTORY"]
+_list = Path(os.environ["PAGE_EXECUTED"])
+_executed: set[tuple[str, int]] = set()
 
 
-def _trace(frame: FrameType, event: str, argument: Any) -> None:
-    code = frame.f_code
-    called = (code.co_filename, code.co_firstlineno)
-    if called not in _seen and code.co_filename.startswith(str(_directory)):
-        _seen.add(called)
-        with (_directory / "called").open("a") as record:
-            record.write(f"{called[0]}:{called[1]}\n")
+def _trace(frame: FrameType, event: str, argument: Any) -> Callable[..., Any] | None:
+    place = frame.f_code.co_filename, frame.f_lineno
+    if not place[0].startswith(_directory):
+        return None
+    if place not in _executed:
+        _executed.add(place)
+        with _list.open("a") as record:
+            record.write(f"{place[0]}:{place[1]}\n")
+    return _trace
 
 
 threading.settrace(_trace)

@@ -1,0 +1,227 @@
+"""A WebSocket connection of an ASGI server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from crosswire.core.formats import Push
+from crosswire.transport.asgi_writer import AsgiWriter, Send
+from crosswire.transport.interface import Receiver, TrafficSnapshot
+from crosswire.transport.listener_context import ListenerContext
+from crosswire.transport.message_outbox import MessageOutbox, message_size
+from crosswire.types import Close, CloseCode
+
+logger = logging.getLogger("crosswire.transport")
+
+P = ParamSpec("P")
+T = TypeVar("T", str, bytes)
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+"""The ``receive`` of an ASGI connection."""
+
+
+class AsgiConnection:
+    """The connection of an ASGI scope that was accepted; see ``Connection`` in interface.py.
+
+    :meth:`run` is the reader, in the task of the ASGI call. Nothing is received while reading is paused, so that the
+    ASGI server holds the client back.
+
+    Args:
+        receiver: gets what arrives.
+        receive: of the ASGI connection.
+        send: of the ASGI connection.
+        context: limits and flusher.
+
+    Attributes:
+        push: queues messages.
+    """
+
+    framed = False
+    can_ping = False
+    traffic = TrafficSnapshot(0, 0)
+
+    __slots__ = (
+        "_close",
+        "_context",
+        "_is_receiving",
+        "_is_stopped",
+        "_outbox",
+        "_reading",
+        "_receive",
+        "_receiver",
+        "_resumed",
+        "_task",
+        "_timer",
+        "_writer",
+        "push",
+    )
+
+    def __init__(self, receiver: Receiver, receive: Receive, send: Send, context: ListenerContext) -> None:
+        self._receiver = receiver
+        self._receive = receive
+        self._context = context
+        self._writer = AsgiWriter(send, self._send_failed)
+        self._outbox = MessageOutbox(self._writer, context.flusher, context.limits.outbox, self)
+        self._writer.outbox = self._outbox
+        self.push: Push = self._outbox.push
+        self._task: asyncio.Task[Any]
+        self._close: Close | None = None  # set when the end begins
+        self._timer: asyncio.TimerHandle | None = None
+        self._reading = True
+        self._resumed: asyncio.Future[None] | None = None
+        self._is_receiving = False
+        self._is_stopped = False
+
+    async def run(self) -> None:
+        """Receive until the connection is closed or lost, and tell the receiver.
+
+        If this is cancelled, the connection is lost.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "an ASGI server calls an application in a task"
+        self._task, cancelled_before = task, task.cancelling()
+        self._writer.start()
+        try:
+            self._guard(self._receiver.opened, self)
+            await self._read()
+        except asyncio.CancelledError:
+            # As in asyncio.timeout: the cancellation is our own, unless somebody else cancels the task too.
+            if not self._is_stopped or task.uncancel() > cancelled_before:
+                raise
+        finally:
+            self._end()
+
+    # Connection
+
+    def ping(self, payload: bytes) -> None:
+        raise AssertionError("an ASGI server sends its pings itself")
+
+    def close(self, code: int, reason: str = "") -> None:
+        if self._close is None:
+            self._close = Close(code, reason)
+            self._outbox.seal(self._close)
+            self._stop_later()
+            self.resume_reading()
+
+    def abort(self, close: Close) -> None:
+        self._close = self._close or close
+        self._outbox.discard()
+        self._stop()
+
+    def pause_reading(self) -> None:
+        if self._close is None:
+            self._reading = False
+
+    def resume_reading(self) -> None:
+        self._reading = True
+        self._wake_reader()
+
+    @property
+    def buffered(self) -> int:
+        return self._outbox.buffered
+
+    async def drained(self, below: int) -> bool:
+        return await self._outbox.drained(below)
+
+    # OutboxEvents
+
+    def overflowed(self) -> None:
+        self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_overflow()))
+
+    # Receiving
+
+    async def _read(self) -> None:
+        while not self._is_stopped:
+            if not self._reading:
+                await self._until_resumed()
+                continue
+            self._is_receiving = True
+            try:
+                event = await self._receive()
+            finally:
+                self._is_receiving = False
+            if not self._reading:
+                await self._until_resumed()
+            if not self._take(event):
+                return
+
+    async def _until_resumed(self) -> None:
+        while not (self._reading or self._is_stopped):
+            self._resumed = asyncio.get_running_loop().create_future()
+            await self._resumed
+
+    def _wake_reader(self) -> None:
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.set_result(None)
+
+    def _take(self, event: Mapping[str, Any]) -> bool:
+        """Take an event from the ASGI server; return False after the last one."""
+        if event["type"] == "websocket.disconnect":
+            self._close = self._close or _close_of(event)
+            return False
+        if self._close is None:
+            text = event.get("text")
+            if text is not None:
+                self._deliver(self._receiver.text, text)
+            else:
+                self._deliver(self._receiver.binary, bytes(event["bytes"]))
+        return True
+
+    def _deliver(self, receive: Callable[[T], None], message: T) -> None:
+        if message_size(message) > self._context.limits.max_message:
+            self.close(CloseCode.TOO_BIG, f"a message of more than {self._context.limits.max_message} bytes")
+        else:
+            self._guard(receive, message)
+
+    def _guard(self, action: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call the receiver; if it fails, close the connection."""
+        try:
+            action(*args, **kwargs)
+        except Exception:
+            logger.exception("what receives from a connection failed")
+            self.close(CloseCode.INTERNAL_ERROR)
+
+    # The end of the connection
+
+    def _send_failed(self, error: Exception) -> None:
+        """Send nothing more. If the client has gone, its last messages and its Close can still be received."""
+        if not isinstance(error, OSError) and not isinstance(error.__context__, OSError):
+            logger.error("an ASGI server could not send a message", exc_info=error)
+        self._outbox.discard()
+        self._stop_later()
+
+    def _stop_later(self) -> None:
+        if self._timer is None:
+            timeout = self._context.limits.close_timeout
+            self._timer = asyncio.get_running_loop().call_later(timeout, self._stop)
+
+    def _stop(self) -> None:
+        """Let the reader end, even while it receives."""
+        if not self._is_stopped:
+            self._is_stopped = True
+            self._wake_reader()
+            if self._is_receiving:
+                self._task.cancel()
+
+    def _end(self) -> None:
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._close = self._close or Close(CloseCode.ABNORMAL, "the connection was lost")
+        self._outbox.discard()
+        self._writer.stop()
+        self._guard(self._receiver.closed, self._close)
+
+
+def _close_of(event: Mapping[str, Any]) -> Close:
+    """Return the close that an ASGI server reports.
+
+    uvicorn reports 1005 for a lost connection too, but gives a reason only with a Close, if only an empty one.
+    """
+    code, reason = event.get("code", CloseCode.NO_STATUS), event.get("reason")
+    if code == CloseCode.NO_STATUS and reason is None:
+        return Close(CloseCode.ABNORMAL, "the connection was lost")
+    return Close(code, reason or "")

@@ -1,0 +1,157 @@
+"""The bounded queue of messages of one connection that takes no WebSocket frames."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+from crosswire.runtime.flusher import Flusher
+from crosswire.transport.drain_waiters import DrainWaiters
+from crosswire.transport.outbox import OutboxEvents
+from crosswire.types import Close
+
+
+class MessageWriter(Protocol):
+    """Program that sends the messages of an outbox, one by one."""
+
+    def write(self) -> None:
+        """Take messages from the outbox until it is empty, now or as fast as the peer reads."""
+
+
+_SEALED = float("-inf")
+"""Free bytes of a sealed outbox: less than any message needs."""
+
+
+class MessageOutbox:
+    """Bounded queue of the messages of one connection; its last item is the Close.
+
+    The writer is called at the end of a turn. While it is held up, messages wait, up to ``limit`` bytes. Over the limit
+    everything is discarded, and ``events`` is called once, in a later turn, so that a fan-out is never disturbed. A
+    message is always taken if nothing waits in front of it.
+
+    Args:
+        writer: sends the messages.
+        flusher: shared by the connections of an event loop.
+        limit: bytes that may wait.
+        events: callback for a full outbox.
+    """
+
+    __slots__ = (
+        "_drain_waiters",
+        "_events",
+        "_flusher",
+        "_free",
+        "_limit",
+        "_paused",
+        "_sealed",
+        "_waiting",
+        "_writer",
+    )
+
+    def __init__(self, writer: MessageWriter, flusher: Flusher, limit: int, events: OutboxEvents) -> None:
+        self._writer = writer
+        self._flusher = flusher
+        self._limit = limit
+        self._events: OutboxEvents | None = events
+        self._waiting: deque[str | bytes | Close] = deque()
+        self._free: float = limit
+        self._paused = False
+        self._sealed = False
+        self._drain_waiters: DrainWaiters | None = None
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of the messages that wait here."""
+        return sum(map(message_size, self._waiting))
+
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer than ``below`` bytes wait; return False if the outbox is sealed, now or meanwhile."""
+        if self._sealed:
+            return False
+        if self.buffered < below:
+            return True
+        if self._drain_waiters is None:
+            self._drain_waiters = DrainWaiters(lambda: self.buffered, lambda low: None)
+        return await self._drain_waiters.wait(below)
+
+    def push(self, messages: tuple[str | bytes, ...]) -> None:
+        """Queue messages, to be sent at the end of the turn. After :meth:`seal` they are discarded."""
+        waiting, flusher = self._waiting, self._flusher
+        if not (waiting or self._paused or self._sealed or flusher.ending):
+            flusher.schedule(self)  # before anything is changed: it may raise
+        for message in messages:
+            size = message_size(message)
+            self._free = room = self._free - size
+            if room < 0 and not self._make_room(size):
+                return
+            waiting.append(message)
+        if flusher.ending and not self._paused:
+            self._writer.write()
+
+    def take(self) -> str | bytes | Close | None:
+        """Remove the first message and return it, or None if none waits."""
+        waiting = self._waiting
+        if not waiting:
+            return None
+        message = waiting.popleft()
+        if not self._sealed:
+            self._free = self._free + message_size(message) if waiting else self._limit
+            if self._drain_waiters is not None:
+                self._drain_waiters.check()
+        return message
+
+    def flush(self) -> None:
+        """Have everything written that waits, unless the writer is held up."""
+        if self._waiting and not self._paused:
+            self._writer.write()
+
+    def pause(self) -> None:
+        """Note that the writer is held up: it goes on by itself, and calls :meth:`resume` once nothing waits."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Call the writer again for new messages."""
+        self._paused = False
+
+    def seal(self, close: Close) -> None:
+        """Take no more messages; those that wait still leave, and ``close`` after them."""
+        if not (self._waiting or self._paused):
+            self._flusher.schedule(self)
+        self._seal()
+        self._waiting.append(close)
+
+    def discard(self) -> None:
+        """Take no more messages, and discard those that wait."""
+        self._seal()
+        self._events = None
+        self._waiting.clear()
+
+    def _seal(self) -> None:
+        self._sealed = True
+        self._free = _SEALED
+        if self._drain_waiters is not None:
+            self._drain_waiters.end()
+
+    def _make_room(self, size: int) -> bool:
+        """Return whether a message may be queued that is over the limit; if not, discard everything."""
+        if self._sealed:
+            return False
+        if not self._waiting:
+            return True
+        if not self._paused:  # a busy turn queued much: the peer might well be reading
+            self._writer.write()
+        if not self._waiting:
+            self._free = self._limit - size
+            return True
+        if self._events is not None:
+            asyncio.get_running_loop().call_soon(self._events.overflowed)
+        self.discard()
+        return False
+
+
+def message_size(message: str | bytes | Close) -> int:
+    """Return the bytes of a message in UTF-8; a Close counts as none, as it is always queued."""
+    if type(message) is str:
+        return len(message) if message.isascii() else len(message.encode())
+    return len(message) if type(message) is bytes else 0
