@@ -1,17 +1,22 @@
 """The Crosswire server that is measured, as a user would write it, without tuning.
 
-Run it as `python -m bench.servers.crosswire_server`. It prints `PORT n` when it listens and stops on SIGTERM.
+Run it as `python -m bench.servers.crosswire_server`, with `--app` for an application on its port. It prints `PORT n`
+when it listens and stops on SIGTERM.
 """
 
+import argparse
 import asyncio
 import signal
 
 import msgspec
 import uvloop
 
+from bench.servers.plain_application import application
 from crosswire import Handshake, Server, Socket
 
-server = Server(port=0)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--app", action="store_true", help="serve an ASGI application on the port too")
+server = Server(port=0, app=application if parser.parse_args().app else None)
 
 
 class JoinRoom(msgspec.Struct):
