@@ -15,6 +15,7 @@ from crosswire.core.names import RESERVED
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import about
 from crosswire.runtime.workers import Workers
 
 MAX_HANDLERS = 1000
@@ -63,7 +64,7 @@ class Router:
         elif event[:1] != RESERVED and not self._hooks.on_message:
             # the protocol's own events need no handler, and an application may handle messages by itself
             text = "there is no handler for the event %r of the server: nothing is done (logged once for each name)"
-            self._hooks.warnings.warn_once("there is no handler", event, text)
+            self._hooks.warnings.warn_once("there is no handler", event, text, extra=about(event=event))
 
     def drop(self) -> None:
         """Discard the events whose handlers have not begun."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Sequence
@@ -26,9 +25,10 @@ from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import get_logger
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 
 class ClusterConnection:

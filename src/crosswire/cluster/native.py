@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Collection
 from functools import partial
@@ -35,13 +34,14 @@ from crosswire.core.formats import EncodedMessage, require_text
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
 _INCARNATION = re.compile("[0-9a-f]{16}")
 _MAX_STAMP = 2**62
 """Microseconds since 1970, more than a stamp has for thousands of years."""
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 
 class NodeChannels(NamedTuple):

@@ -103,6 +103,11 @@ class Node:
         return self._lifecycle.running
 
     @property
+    def bus_available(self) -> bool:
+        """Whether the node runs and reaches its bus: one of its Redis at least. True if it runs and needs no bus."""
+        return self._lifecycle.bus_available
+
+    @property
     def incarnation(self) -> str:
         """A text that is unique to this run of the node."""
         return self._lifecycle.connection_for_any_thread().incarnation

@@ -20,6 +20,7 @@ from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
+from crosswire.server.access_log import access_log_for
 from crosswire.server.asgi import ServerApplication
 from crosswire.server.async_upgrade import AsyncUpgrades
 from crosswire.server.authentication import Authentication
@@ -83,6 +84,7 @@ class Server:
             None: no warnings.
         publish_key: opens ``POST /publish``, by which other programs send events over HTTP, to those that have this
             key; several for their rotation. None: closed.
+        access_log: log each connection and its end at INFO, in the logger ``crosswire.access``.
         owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
     Raises:
@@ -123,6 +125,7 @@ class Server:
         metrics: bool = False,
         slow_handler: float | None = 0.1,
         publish_key: str | Collection[str] | None = None,
+        access_log: bool = True,
         owns: Collection[str] | None = None,
     ) -> None:
         require_options(
@@ -145,7 +148,9 @@ class Server:
         )
         self._limits = limits
         flusher, watch = Flusher(), slow_handler_watch(slow_handler)
-        parts = ServerParts(limits, heartbeat, duplicates, flusher.schedule, watch)
+        parts = ServerParts(
+            limits, heartbeat, duplicates, flusher.schedule, watch, access_log_for(access_log, lambda: self.name)
+        )
         self._parts = parts
         self._hooks = parts.hooks
         self._events = parts.events
@@ -155,7 +160,7 @@ class Server:
         )
         parts.attach(self._cluster)
         self._authentication = Authentication()
-        self._routes = PlainRoutes(publish_endpoint(publish_key, self._cluster, limits))
+        self._routes = PlainRoutes(self._cluster, publish_endpoint(publish_key, self._cluster, limits))
         self._acceptor = Upgrades(
             self._routes, self._authentication, terms, parts.sessions, parts.open_session, parts.failures, watch
         )
@@ -267,7 +272,7 @@ class Server:
         """Answer plain HTTP GET requests for a path, on the same port; as a decorator or directly.
 
         The handler is synchronous, takes the request (a :class:`Handshake`) or nothing, and returns a str, bytes,
-        a :class:`Response`, or data that is sent as JSON. ``/healthz`` is built in.
+        a :class:`Response`, or data that is sent as JSON. ``/healthz`` and ``/readyz`` are built in.
 
         Raises:
             ConfigError: the path does not start with a slash, or the handler is asynchronous.

@@ -18,6 +18,7 @@ from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
+from crosswire.server.access_log import AccessLog
 from crosswire.server.authentication import Verdict
 from crosswire.server.client_calls import ClientCalls
 from crosswire.server.client_factory import ClientFactory
@@ -49,6 +50,7 @@ class ServerParts:
         duplicates: which connection of a user stays.
         at_end_of_turn: calls ``flush`` of its argument at the end of the event loop's turn.
         watch: warns of handlers and hooks that hold the event loop.
+        access_log: where connections and their ends are logged, or None.
         clock: returns seconds.
 
     Attributes:
@@ -71,6 +73,7 @@ class ServerParts:
         duplicates: Duplicates,
         at_end_of_turn: Callable[[Flushable], None],
         watch: SlowHandlerWatch | None = None,
+        access_log: AccessLog | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.hooks = Hooks()
@@ -105,6 +108,7 @@ class ServerParts:
         self._setup = ConnectionSetup(
             self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
         )
+        self._access_log = access_log
         self._metrics: ServerMetrics | None = None
         self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
 
@@ -119,6 +123,7 @@ class ServerParts:
             self._heartbeat,
             self.wheel,
             self.sessions,
+            self._access_log,
             handshake,
             format,
             verdict,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
@@ -12,12 +11,13 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from crosswire.core.limits import Limits
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.interface import AsgiApplication, HandedOver, HttpRequest
 from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.uvicorn_protocol import ApplicationProtocol, ApplicationShare
 
-logger = logging.getLogger("crosswire.http")
+logger = get_logger("crosswire.http")
 
 DATE_INTERVAL = 1.0
 """Seconds between two changes of the Date field of responses, which has whole seconds."""
