@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from crosswire.errors import ConfigError
+from crosswire.runtime.log_records import get_logger
 from crosswire.transport.interface import AsgiApplication
 
-logger = logging.getLogger("crosswire.http")
+logger = get_logger("crosswire.http")
 
 END_TIMEOUT = 1.0
 """Seconds that an application has to return once it has answered the last event."""

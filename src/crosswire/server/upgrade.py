@@ -222,7 +222,7 @@ class Upgrades:
         try:
             return call_watched(self._watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
-            self._failures.report(None, error, "authenticate")
+            self._failures.report(None, error, "authenticate", event="authenticate")
             return Response(500, b"authentication failed")
 
     def _warn_no_upgrade(self, remote: str, outcome: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from crosswire.cluster.node import Node
 from crosswire.core.proxies import TrustedProxies
 from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.port_requests import PortRequests
@@ -24,7 +25,7 @@ class Recorder:
 async def ask(proxies: TrustedProxies | None = None, **scope: Any) -> tuple[str, Any]:
     """Return who answers a request, and the scope that it got."""
     app, own = Recorder(), Recorder()
-    routes = PlainRoutes()
+    routes = PlainRoutes(Node())
     routes.add("/page", lambda: "")
     usual = {"type": "http", "path": "/", "client": ("10.0.0.1", 1000), "scheme": "http", "headers": []}
     await PortRequests(app, own, routes, proxies)({**usual, **scope}, None, None)
@@ -37,6 +38,7 @@ async def ask(proxies: TrustedProxies | None = None, **scope: Any) -> tuple[str,
         ({}, "app"),
         ({"path": "/page"}, "own"),
         ({"path": "/healthz"}, "own"),
+        ({"path": "/readyz"}, "own"),
         ({"path": "/page/"}, "app"),
         ({"path": "/publish"}, "app"),
         ({"path": "/page", "type": "websocket", "scheme": "ws"}, "app"),
