@@ -42,7 +42,8 @@ class EmitterConnection:
         self._lock = Lock()
         self._channels = Channels(options.prefix)
         links = [RedisLink(parse(url), f"crosswire:{self.name}") for url in options.all_urls]
-        self._publisher = Publisher(links, options.strategy, 2 if options.delivery == "redundant" else 1)
+        copies = 2 if options.delivery == "redundant" else 1
+        self._publisher = Publisher(links, options.strategy, copies, self._channels.nodes)
         self._port = EmitterPort(self._publisher, bytes.fromhex(origin))
 
     def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:

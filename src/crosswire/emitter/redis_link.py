@@ -18,7 +18,9 @@ ANSWER_TIMEOUT = 2.0
 SENTINEL_TIMEOUT = 0.5
 """Seconds in which a sentinel must answer."""
 RETRY_AFTER = 1.0
-"""Seconds for which a Redis that failed is left out."""
+"""Seconds for which a Redis that failed is left out; twice as many after each further failure."""
+MAX_RETRY_AFTER = 30.0
+"""Seconds for which a Redis is left out at most, while others can be used."""
 
 
 class LinkFailed(Exception):
@@ -82,8 +84,11 @@ class RedisLink:
         id: the name of the Redis, the same on every node.
         shown: its URL without the password.
         latency: milliseconds that the last answer took, or None.
+        listeners: number of nodes that listen on it, as far as known; None while there is no connection.
+        tells_listeners: whether it lets the emitter ask for that number.
         retry_at: time of the monotonic clock until which it is left out, as it failed.
-        hung: whether it failed by not answering, so that another attempt takes as long.
+        retry_anyway_at: time until which it is left out even if no other can be used: when it has just not answered,
+            another attempt would take as long.
         failure: why it failed last.
     """
 
@@ -91,8 +96,10 @@ class RedisLink:
         self.id = address.id
         self.shown = address.shown
         self.latency: float | None = None
-        self.retry_at = -inf
-        self.hung = False
+        self.listeners: int | None = None
+        self.tells_listeners = True
+        self.retry_at = self.retry_anyway_at = -inf
+        self._failures = 0
         self.failure = ""
         self._address = address
         self._name = name
@@ -168,18 +175,24 @@ class RedisLink:
                 raise
             raise self._failed(error, sent=True) from error
         self.latency = (time.perf_counter() - self._written) * 1000
-        self.retry_at, self.hung = -inf, False
+        self.retry_at = self.retry_anyway_at = -inf
+        self._failures = 0
         return answers
 
     def drop(self) -> None:
         """Close the connection, if there is one."""
+        self.listeners = None
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
 
     def leave_out(self, why: str, *, hung: bool = False) -> None:
         """Leave the Redis out for a while."""
-        self.retry_at, self.hung, self.failure = time.monotonic() + RETRY_AFTER, hung, f"{self.shown}: {why}"
+        now = time.monotonic()
+        self.retry_at = now + min(RETRY_AFTER * 2**self._failures, MAX_RETRY_AFTER)
+        self.retry_anyway_at = now + RETRY_AFTER if hung else -inf
+        self._failures += 1
+        self.failure = f"{self.shown}: {why}"
 
     def _failed(self, error: BaseException, *, sent: bool) -> LinkFailed:
         from redis.exceptions import TimeoutError as RedisTimeout
