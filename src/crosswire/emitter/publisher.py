@@ -55,16 +55,22 @@ class Publisher:
         links: one to each Redis.
         strategy: see :class:`~crosswire.Redis`.
         copies: number of Redis on which a message is published.
-        nodes: a channel that all nodes listen on.
+
+    Attributes:
+        links: as given.
     """
 
-    def __init__(self, links: Sequence[RedisLink], strategy: str, copies: int, nodes: bytes) -> None:
+    def __init__(self, links: Sequence[RedisLink], strategy: str, copies: int) -> None:
         self.links = links
         self._copies = copies
         self._choice: Choice[RedisLink] = make_choice(strategy, copies)
         self._plain_choice: HashChoice[RedisLink] = HashChoice(1)  # messages without numbers must all take one path
         self._usable: Sequence[RedisLink] = ()
-        self._count = [command(b"PUBSUB", b"NUMSUB", nodes)] if len(links) > 1 else []
+        self._count: list[bytes] = []
+
+    def compare_listeners_of(self, channel: bytes) -> None:
+        """Leave out a Redis with fewer listeners than another of a channel that all nodes listen on."""
+        self._count = [command(b"PUBSUB", b"NUMSUB", channel)] if len(self.links) > 1 else []
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """Publish messages, and return when they are acknowledged.
@@ -85,6 +91,20 @@ class Publisher:
         """Close the connections to all Redis."""
         for link in self.links:
             link.drop()
+
+    def count_listeners(self, channels: Sequence[bytes]) -> Sequence[int | None]:
+        """Count the connections that listen on each channel, on the Redis with the most; None if no Redis tells."""
+        asked = command(b"PUBSUB", b"NUMSUB", *channels)
+        counts: Sequence[int | None] = [None] * len(channels)
+        for link in self._use(set()):
+            try:
+                link.send([asked])
+                answer = link.receive(1)[0]
+            except LinkFailed:
+                continue
+            if isinstance(answer, list):
+                counts = [max(count or 0, heard) for count, heard in zip(counts, answer[1::2], strict=True)]
+        return counts
 
     def _attempt(self, messages: Sequence[Outgoing], reasons: dict[RedisLink, str]) -> None:
         """Send each message to the Redis chosen for it; ``reasons`` get why a Redis can't be used."""
