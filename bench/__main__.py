@@ -15,14 +15,37 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bench.native import BenchError, Serving, build, crosswire_nodes, crosswire_server, epoll_server, run_loadgen
-from bench.workloads import BARE, CROSSWIRE, EIGHT_NODES, TWO_NODES, WORKLOADS, Figures, Workload
+from bench.native import (
+    BenchError,
+    Serving,
+    build,
+    crosswire_nodes,
+    crosswire_server,
+    epoll_server,
+    run_loadgen,
+    uvicorn_server,
+)
+from bench.workloads import (
+    BARE,
+    CROSSWIRE,
+    EIGHT_NODES,
+    ONE_PORT,
+    TWO_NODES,
+    UVICORN,
+    WITH_METRICS,
+    WORKLOADS,
+    Figures,
+    Workload,
+)
 
 SERVERS: dict[str, Callable[[], AbstractContextManager[Serving]]] = {
     CROSSWIRE: crosswire_server,
     BARE: epoll_server,
+    WITH_METRICS: partial(crosswire_server, "--metrics"),
     TWO_NODES: partial(crosswire_nodes, 2),
     EIGHT_NODES: partial(crosswire_nodes, 8),
+    ONE_PORT: partial(crosswire_server, "--app"),
+    UVICORN: uvicorn_server,
 }
 RUNS = 3
 """Runs of each server at each workload."""
@@ -107,7 +130,7 @@ def machine() -> dict[str, str]:
         "load": f"{os.getloadavg()[0]:.1f}",  # other processes distort the figures
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        **{name: _version(name) for name in ("crosswire", "picows", "uvloop", "msgspec")},
+        **{name: _version(name) for name in ("crosswire", "picows", "uvloop", "msgspec", "uvicorn")},
     }
 
 
@@ -132,8 +155,8 @@ def report(host: dict[str, str], workloads: list[Workload], measured: list[Measu
         "server on one core, load generator on another. µs: CPU of the server for one delivery, answer, message or",
         "connection; of several nodes, that of all of them and of their Redis, which all share the one core. With one",
         "write a call the generator is the limit of one server: compare the µs. The ratio is Crosswire to the bare",
-        "loop; in the last row it is what a message costs with 8 nodes to what it costs with 2, the clients of each",
-        "node being as many.",
+        "loop; for 8 nodes it is what a message costs with 8 to what it costs with 2, with as many clients a node;",
+        "with an application on the port it is to Crosswire without one, or to uvicorn alone.",
         "The original's figures are those of the design notes, measured by their author on another run.",
         f"An asterisk marks a run in which other processes took more than {MAX_DISTURBANCE:.0%} of a core's time.",
         "",

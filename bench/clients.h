@@ -65,6 +65,8 @@ static uint8_t outbox[MAX_FRAME];        /* frames of the client being served, u
 static size_t outbox_size;
 
 static int (*node_of)(int number); /* which port a client connects to; NULL for all by turns */
+static void (*on_connected)(Client *);             /* NULL for the upgrade to a WebSocket */
+static size_t (*take_next)(Client *, const uint8_t *, size_t); /* NULL for frames; returns the size of what it took */
 static void (*on_open)(Client *);
 static void (*on_message)(Client *, const char *, size_t);
 static void (*on_read)(void); /* after all messages of one read */
@@ -131,7 +133,7 @@ static void queue_pong(const uint8_t *payload, size_t size) {
 /* Closes as a client should, so that the server does not take the end of a run for a thousand accidents. */
 static void say_goodbye(void) {
     static const uint8_t CLOSE_1000[] = {0x88, 0x82, 0, 0, 0, 0, 1000 >> 8, 1000 & 0xFF};
-    for (int i = 0; i < opened; i++) send(clients[i].fd, CLOSE_1000, sizeof CLOSE_1000, MSG_NOSIGNAL);
+    for (int i = 0; i < opened && !take_next; i++) send(clients[i].fd, CLOSE_1000, sizeof CLOSE_1000, MSG_NOSIGNAL);
 }
 
 /* ---- opening ---- */
@@ -165,10 +167,6 @@ static void start_client(int number) {
 }
 
 static void request_upgrade(Client *c) {
-    int error = 0;
-    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
-    if (error) fail("client %d cannot connect: %s", number_of(c), strerror(error));
-
     const char *hole = strstr(opt.path, "%d"); /* where the client's number goes */
     int before = hole ? (int)(hole - opt.path) : (int)strlen(opt.path);
     char id[16] = "", request[1024];
@@ -181,6 +179,13 @@ static void request_upgrade(Client *c) {
     queue(request, (size_t)size);
     flush(c);
     c->state = UPGRADING;
+}
+
+static void begin(Client *c) {
+    int error = 0;
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
+    if (error) fail("client %d cannot connect: %s", number_of(c), strerror(error));
+    (on_connected ? on_connected : request_upgrade)(c);
 }
 
 /* Returns the size of the answer to the upgrade, 0 while it is not complete. */
@@ -251,7 +256,7 @@ static bool read_once(Client *c) {
     size += (size_t)n;
     if (c->state == UPGRADING) used = finish_upgrade(c, buffer, size);
     if (c->state == OPEN)
-        while ((step = next_frame(c, buffer + used, size - used))) used += step;
+        while ((step = (take_next ? take_next : next_frame)(c, buffer + used, size - used))) used += step;
     keep_carry(c, buffer + used, size - used);
     flush(c);
     if (on_read) on_read();
@@ -259,7 +264,7 @@ static bool read_once(Client *c) {
 }
 
 static void serve(Client *c, uint32_t events) {
-    if (c->state == CONNECTING) request_upgrade(c);
+    if (c->state == CONNECTING) begin(c);
     if (!(events & ~(uint32_t)EPOLLOUT)) return;
     bool ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR); /* then read on until the end shows itself */
     while (read_once(c) || ended) {}

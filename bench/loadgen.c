@@ -5,6 +5,7 @@
  *   tell     users tell users on the next node: messages a second
  *   connect  every client connects and upgrades: seconds until all are open
  *   idle     what an open, joined connection costs the server in memory
+ *   http     every client keeps HTTP requests in flight: responses a second
  *
  * It prints one line of JSON, or says on stderr what went wrong and exits with 1. Whatever is not what
  * the server should do is a failure: a lost connection, a Close, a refusal, a message too many or too few.
@@ -18,6 +19,7 @@
 #include "calls.h"
 #include "fanout.h"
 #include "opening.h"
+#include "requests.h"
 #include "tell.h"
 
 #include <sys/resource.h>
@@ -33,6 +35,7 @@ static const struct {
     {"tell", "tell", tell},
     {"connect", "", connect_all},
     {"idle", "join", idle},
+    {"http", "", requests},
 };
 
 static const struct {
@@ -48,7 +51,7 @@ static const struct {
     {"--clients", .number = &opt.clients},       /* in all, */
     {"--each", .number = &opt.each},             /* or of each port */
     {"--senders", .number = &opt.senders},       /* tell: nodes that have senders; 0 for all */
-    {"--inflight", .number = &opt.inflight},     /* messages under way: in all (fanout), of each client (calls, tell) */
+    {"--inflight", .number = &opt.inflight},     /* messages under way: in all (fanout), of each client (calls, tell, http) */
     {"--batch", .number = &opt.batch},           /* calls, tell: 0 gives each a write of its own */
     {"--seconds", .number = &opt.seconds},       /* that are measured, */
     {"--warmup", .number = &opt.warmup},         /* after these, which are not */
@@ -121,5 +124,5 @@ int main(int argc, char **argv) {
         say_goodbye();
         return 0;
     }
-    fail("usage: loadgen fanout|calls|tell|connect|idle --port P [--option value]...");
+    fail("usage: loadgen fanout|calls|tell|connect|idle|http --port P [--option value]...");
 }

@@ -118,9 +118,14 @@ def epoll_server() -> AbstractContextManager[Serving]:
     return serving([str(build("epoll_server"))])
 
 
-def crosswire_server() -> AbstractContextManager[Serving]:
+def crosswire_server(*options: str) -> AbstractContextManager[Serving]:
     """Run Crosswire as it is in this checkout."""
-    return serving([sys.executable, "-m", "bench.servers.crosswire_server"])
+    return serving([sys.executable, "-m", "bench.servers.crosswire_server", *options])
+
+
+def uvicorn_server() -> AbstractContextManager[Serving]:
+    """Run uvicorn alone, with the application that shares a port with Crosswire in other runs."""
+    return serving([sys.executable, "-m", "bench.servers.uvicorn_server"])
 
 
 @contextmanager

@@ -29,7 +29,9 @@ def memory(figures: Figures) -> str:
 
 
 CROSSWIRE, BARE = "Crosswire", "bare epoll loop"
+WITH_METRICS = "with metrics"
 TWO_NODES, EIGHT_NODES = "2 nodes", "8 nodes"
+ONE_PORT, UVICORN = "Crosswire and an application on its port", "uvicorn alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Workload:
     @property
     def is_timed(self) -> bool:
         """Whether the mode has a duration, rather than an amount of work."""
-        return self.mode in ("fanout", "calls", "tell")
+        return self.mode in ("fanout", "calls", "tell", "http")
 
 
 # The figures in `original` are those of the design notes, measured by their author. There, a call cost the bare loop
@@ -90,6 +92,16 @@ WORKLOADS = [
         "fanout",
         {"clients": 100, "inflight": 1},
         original="104 k/s",
+    ),
+    Workload(
+        "fan-out to 1,000 clients, 8 in flight, with metrics and without: CPU for one delivery",
+        "fanout",
+        {"clients": 1000, "inflight": 8},
+        cpu,
+        "cpu_us",
+        more_is_better=False,
+        servers=(WITH_METRICS, CROSSWIRE),
+        target="ratio 1.05",
     ),
     Workload(
         "calls, 100 clients, 8 in flight each, one write a call",
@@ -150,5 +162,26 @@ WORKLOADS = [
         more_is_better=False,
         servers=(EIGHT_NODES, TWO_NODES),
         target="ratio 1.15",
+    ),
+    Workload(
+        "with an application on the port, and without: fan-out to 1,000 clients, 8 in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8},
+        servers=(ONE_PORT, CROSSWIRE),
+        target="ratio 0.97",
+    ),
+    Workload(
+        "with an application on the port, and without: calls, 100 clients, 8 in flight each, in one write",
+        "calls",
+        {"clients": 100, "inflight": 8},
+        servers=(ONE_PORT, CROSSWIRE),
+        target="ratio 0.97",
+    ),
+    Workload(
+        "HTTP requests to an application on the port, and to uvicorn alone: 100 connections, one in flight each",
+        "http",
+        {"clients": 100, "inflight": 1, "path": "/"},
+        servers=(ONE_PORT, UVICORN),
+        target="ratio 0.9",
     ),
 ]

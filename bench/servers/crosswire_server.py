@@ -1,17 +1,24 @@
 """The Crosswire server that is measured, as a user would write it, without tuning.
 
-Run it as `python -m bench.servers.crosswire_server`. It prints `PORT n` when it listens and stops on SIGTERM.
+Run it as `python -m bench.servers.crosswire_server`, with `--app` for an application on its port, with `--metrics` to
+count what it does. It prints `PORT n` when it listens and stops on SIGTERM.
 """
 
+import argparse
 import asyncio
 import signal
 
 import msgspec
 import uvloop
 
+from bench.servers.plain_application import application
 from crosswire import Handshake, Server, Socket
 
-server = Server(port=0)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--app", action="store_true", help="serve an ASGI application on the port too")
+parser.add_argument("--metrics", action="store_true", help="count, and serve metrics")
+arguments = parser.parse_args()
+server = Server(port=0, app=application if arguments.app else None, metrics=arguments.metrics)
 
 
 class JoinRoom(msgspec.Struct):

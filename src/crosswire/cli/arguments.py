@@ -34,6 +34,7 @@ commands:
 _EXAMPLES = f"""\
 examples:
   crosswire serve chat:server --workers 4 --embedded
+  crosswire serve chat:server --app main:app --port 8000
   crosswire serve chat:server --port 8080 --redis redis://10.0.0.1:6379
   crosswire nodes --redis redis://10.0.0.1:6379
   crosswire rooms --namespace chat --redis redis://10.0.0.1:6379
@@ -199,6 +200,11 @@ def _serve_options(parser: Parser) -> None:
 def add_serve_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how a server is run."""
     how = parser.add_argument_group("how")
+    how.add_argument(
+        "--app",
+        metavar="MODULE:APP",
+        help="an ASGI application on the same port, or a function that returns one (default: the Server's own app=)",
+    )
     how.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: 1)")
     how.add_argument("--host", metavar="ADDRESS", help="to listen on (default: the Server's own)")
     how.add_argument("--port", type=_port, metavar="P", help="0 for a free one (default: the Server's own)")

@@ -36,6 +36,7 @@ def serve(options: argparse.Namespace) -> int:
         assignments = [
             Assignment(
                 target=options.target,
+                app=options.app,
                 number=number,
                 workers=options.workers,
                 name=options.name,

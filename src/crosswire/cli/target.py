@@ -1,4 +1,4 @@
-"""Loading the server that ``module:server`` names."""
+"""Loading the server or the application that ``module:attribute`` names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path, PurePath
@@ -18,7 +18,10 @@ from typing import Any
 
 from crosswire.cli.failures import USAGE, CommandFailed
 from crosswire.cluster.node import Node
+from crosswire.errors import ConfigError
+from crosswire.server.options import require_application
 from crosswire.server.server import Server
+from crosswire.transport.interface import AsgiApplication
 
 logger = logging.getLogger("crosswire.serve")
 
@@ -40,11 +43,42 @@ def load_server(target: str) -> Server:
     Raises:
         CommandFailed: there is no such module, it can't be imported, or the attribute is no server.
     """
+    found = _load(target, "server")
+    if isinstance(found, Server):
+        return found
+    if isinstance(found, Node):
+        raise _failure(f"{target} is a Node, which accepts no connections: call its run(), or serve a Server")
+    made = _call_factory(found, target, "a Server")
+    if not isinstance(made, Server):
+        raise _failure(f"{target}() returned {_kind(made)}, not a Server")
+    return made
+
+
+def load_application(target: str) -> AsgiApplication:
+    """Import a module, from the current directory or Python's path, and return its ASGI application.
+
+    Args:
+        target: ``module:attribute``; the attribute is an application or a function without arguments that returns one.
+
+    Raises:
+        CommandFailed: there is no such module, it can't be imported, or the attribute is no application.
+    """
+    found = _load(target, "app")
+    if inspect.isfunction(found) and _takes(found):
+        found = _call_factory(found, target, "an ASGI application")
+    try:
+        return require_application(found)
+    except ConfigError as error:
+        raise _failure(f"{target}: {error}") from error
+
+
+def _load(target: str, usual: str) -> Any:
+    """Return what a target names; ``usual`` is the usual name of its attribute, for advice."""
     name, colon, attribute = target.partition(":")
     if not (colon and attribute and _is_module(name)):
-        raise _failure(f"{target!r} is no server: write MODULE:ATTRIBUTE, {_naming_advice(name, attribute)}")
+        raise _failure(f"{target!r} is no {usual}: write MODULE:ATTRIBUTE, {_naming_advice(name, attribute, usual)}")
     with _run_ignored(name):
-        return _found(_import(name), name, attribute)
+        return _found(_import(name), name, attribute, usual)
 
 
 def call_function(target: str) -> None:
@@ -64,16 +98,16 @@ def call_function(target: str) -> None:
         raise _failure(f"{target}() failed: {_described_error(error)}") from error
 
 
-def _found(module: ModuleType, name: str, attribute: str) -> Server:
+def _found(module: ModuleType, name: str, attribute: str, usual: str) -> Any:
     found: Any = module
     for part in attribute.split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
             raise _failure(
-                f"module {name!r} ({module.__file__}) has no {attribute!r}{_others(module, attribute)}"
+                f"module {name!r} ({module.__file__}) has no {attribute!r}{_others(module, attribute, usual)}"
             ) from None
-    return found if isinstance(found, Server) else _call_factory(found, f"{name}:{attribute}")
+    return found
 
 
 @contextmanager
@@ -108,24 +142,26 @@ def _import(name: str) -> ModuleType:
         raise _failure(f"module {name!r} can't be imported: {_described_error(error)}") from error
 
 
-def _call_factory(maker: Any, target: str) -> Server:
-    if isinstance(maker, Node):
-        raise _failure(f"{target} is a Node, which accepts no connections: call its run(), or serve a Server")
+def _call_factory(maker: Any, target: str, kind: str) -> Any:
     if not callable(maker):
-        raise _failure(f"{target} is neither a Server nor a function that returns one: it is {_kind(maker)}")
+        raise _failure(f"{target} is neither {kind} nor a function that returns one: it is {_kind(maker)}")
     if inspect.iscoroutinefunction(maker):
-        raise _failure(f"{target} is asynchronous: give a plain function that returns a Server")
+        raise _failure(f"{target} is asynchronous: give a plain function that returns {kind}")
+    if not _takes(maker):
+        raise _failure(f"{target} takes arguments: give a function without arguments that returns {kind}")
     try:
-        inspect.signature(maker).bind()
-    except (TypeError, ValueError):  # ValueError: a builtin without a signature
-        raise _failure(f"{target} takes arguments: give a function without arguments that returns a Server") from None
-    try:
-        made = maker()
+        return maker()
     except (Exception, SystemExit) as error:
         raise _failure(f"{target}() failed: {_described_error(error)}") from error
-    if not isinstance(made, Server):
-        raise _failure(f"{target}() returned {_kind(made)}, not a Server")
-    return made
+
+
+def _takes(function: Callable[..., Any], *arguments: object) -> bool:
+    """Return whether a function can be called with these arguments."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except (TypeError, ValueError):  # ValueError: a builtin without a signature
+        return False
+    return True
 
 
 def _failure(text: str) -> CommandFailed:
@@ -136,18 +172,18 @@ def _is_module(name: str) -> bool:
     return all(part.isidentifier() for part in name.split("."))
 
 
-def _naming_advice(name: str, attribute: str) -> str:
+def _naming_advice(name: str, attribute: str, usual: str) -> str:
     """Return advice for a name that is no module, for example a path."""
     file = PurePath(name)
     parts = file.with_name(file.name.removesuffix(".py")).parts if file.name else ()
     if not parts or not parts[-1].isidentifier():
-        return "such as chat:server"
+        return f"such as {'chat' if usual == 'server' else 'main'}:{usual}"
     if not _is_module(".".join(parts)):
-        return f"such as {parts[-1]}:{attribute or 'server'}, in the folder {file.parent}"
+        return f"such as {parts[-1]}:{attribute or usual}, in the folder {file.parent}"
     module = ".".join(parts)
     if name.endswith(".py") and len(parts) == 1:
-        return f"without .py: {module}:{attribute or 'server'}"
-    return f"such as {module}:{attribute or 'server'}"
+        return f"without .py: {module}:{attribute or usual}"
+    return f"such as {module}:{attribute or usual}"
 
 
 def _other_module(name: str, directory: Path) -> str:
@@ -158,10 +194,10 @@ def _other_module(name: str, directory: Path) -> str:
     return _did_you_mean(name, there)
 
 
-def _others(module: ModuleType, attribute: str) -> str:
+def _others(module: ModuleType, attribute: str, usual: str) -> str:
     """Return advice for a name that a module does not have."""
     servers = sorted(name for name, value in vars(module).items() if isinstance(value, Server))
-    if servers:
+    if servers and usual == "server":
         return f"; its servers: {', '.join(servers)}"
     makers = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
     return _did_you_mean(attribute, makers)

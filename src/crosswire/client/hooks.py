@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,13 +12,14 @@ from crosswire.core.signatures import Arguments
 from crosswire.errors import NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_calls import fire
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import Close
 
 HandlerT = TypeVar("HandlerT", bound=Callable[[Any], Answer] | Callable[[], Answer])
 """A handler of the server's events."""
 
-logger = logging.getLogger("crosswire.client")
+logger = get_logger("crosswire.client")
 
 
 class Hooks:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from crosswire.client.hooks import Hooks
 from crosswire.core.listeners import AnyHook
+from crosswire.runtime.log_records import get_logger
 from crosswire.types import Close
 
-logger = logging.getLogger("crosswire.client")
+logger = get_logger("crosswire.client")
 
 SLOW_HOOK_TIME = 10.0
 """Seconds after which a hook that holds up others is logged; also the time that a cancelled hook has to end."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.envelopes import Batch, EventMessage
 from crosswire.errors import BusUnavailable
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
@@ -16,7 +15,7 @@ MAX_MESSAGES = 64
 MAX_SIZE = 256 * 1024
 """Bytes of a batch; the messages of a larger one are published one by one."""
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 
 class Batches:

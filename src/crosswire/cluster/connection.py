@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Sequence
@@ -19,16 +18,17 @@ from crosswire.cluster.observer import NodeObserver
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.original import OriginalDialect
 from crosswire.cluster.owners import Owners
-from crosswire.cluster.requester import NodeRequests, Requester
+from crosswire.cluster.requester import NodeRequests, RequestDialect, Requester
 from crosswire.cluster.requests import PendingRequests
 from crosswire.cluster.responders import Responders
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.errors import BusUnavailable, ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import get_logger
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 
 class ClusterConnection:
@@ -99,7 +99,7 @@ class ClusterConnection:
         self.members = Members(own, self.native, self.port, clients, self, clock, self.dialect.label, owns)
         self.owners = Owners(self.members, hooks, tasks)
         self.client_channels = ClientChannels(self.native, self.dialect, self.port, clock, self.incarnation)
-        dialect: Dialect = self.dialect
+        dialect: RequestDialect = self.dialect
         for observer in observers:
             dialect = observer.dialect(dialect)
         self.requester: NodeRequests = Requester(

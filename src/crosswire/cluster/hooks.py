@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from crosswire.core.return_types import Answer
 from crosswire.core.signatures import Arguments
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_calls import fire
+from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, OwnerChange, SubscriptionFailure
@@ -26,7 +26,7 @@ HookQueue = deque[tuple[AnyHook, tuple[object, ...]]]
 MAX_QUEUED = 100
 """Calls of ``on_join`` and ``on_leave`` for one node that can wait for a handler."""
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 
 class NodeHooks:
@@ -136,6 +136,6 @@ class NodeHooks:
     def _fire(self, hook: AnyHook, *arguments: object) -> asyncio.Task[None] | None:
         def failed(error: BaseException) -> None:
             if not isinstance(error, InterruptedBySignal):
-                logger.error("%s failed", hook.name, exc_info=error)
+                logger.error("%s failed", hook.name, exc_info=error, extra=about(event=hook.name))
 
         return fire(hook, arguments, self._tasks, failed)

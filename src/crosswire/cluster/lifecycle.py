@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,11 +17,12 @@ from crosswire.cluster.responders import Responders
 from crosswire.core.options import require_drain
 from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import about, get_logger, node_name
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
 from crosswire.runtime.thread_calls import ThreadCalls
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 MIN_DRAIN = 1.0
 """Seconds that running handlers get at least when a node stops."""
@@ -78,6 +78,12 @@ class NodeLifecycle:
     def running(self) -> bool:
         """Whether the node has been started and not stopped."""
         return self._life.running
+
+    @property
+    def bus_available(self) -> bool:
+        """Whether the node runs, and other nodes can be reached."""
+        connection = self._joined_connection()
+        return connection is not None and connection.port.available
 
     def configure(self, name: str | None, bus: Bus | None) -> None:
         """Change the name and the bus of a node that does not run; None keeps the present one.
@@ -155,6 +161,7 @@ class NodeLifecycle:
     async def _begin(self) -> None:
         self._replaced = asyncio.Event()
         self._thread = get_ident()
+        node_name.set(self.name)  # of the task of the start, and so of all that it begins
         self._thread_calls.open()
         self._starting = connection = self._connect(self.name, MemoryBus() if self.bus is None else self.bus)
         connection.alone = self.bus is None
@@ -211,6 +218,7 @@ class NodeLifecycle:
 
     def replaced(self) -> None:
         """Record that another node has taken over this node's name."""
-        logger.critical("another node has taken over the name %r: this one must stop", self.name)
+        text = "another node has taken over the name %r: this one must stop"
+        logger.critical(text, self.name, extra=about(node=self.name))
         if self._replaced is not None:
             self._replaced.set()

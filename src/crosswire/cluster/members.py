@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -18,9 +17,10 @@ from crosswire.core.envelopes import Beat, Goodbye, NameTaken
 from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, BeatResult, Member, Membership
 from crosswire.core.ownership import may_own
 from crosswire.errors import ConfigError
+from crosswire.runtime.log_records import get_logger
 from crosswire.types import NodeInfo
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 HOLDER_TIMEOUT = 1.0
 """Seconds that a node which wants a name waits for an answer of the node that has it."""

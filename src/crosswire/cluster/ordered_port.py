@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 
 from crosswire.cluster.gaps import GapReports
@@ -11,10 +10,11 @@ from crosswire.cluster.receivers import Receivers
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core.envelopes import pack_header
 from crosswire.core.sequencing import MessageNumbers
+from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 
 class OrderedPort:
@@ -44,6 +44,7 @@ class OrderedPort:
 
     def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes) -> None:
         self.origin = origin
+        self._name = name
         self.dropped = self.unreadable = self.gaps = self._plain_published = 0
         self._events = events
         # Callbacks that need nothing of this object go to the node directly.
@@ -170,9 +171,11 @@ class OrderedPort:
         if reason is None:
             return
         if count == 1:
-            self._warnings.warn("dropped", "a message to other nodes is dropped: %s", reason)
+            text = "a message to other nodes is dropped: %s"
+            self._warnings.warn("dropped", text, reason, extra=about(node=self._name))
         else:
-            logger.warning("%d messages to other nodes are dropped: %s", count, reason)
+            text = "%d messages to other nodes are dropped: %s"
+            logger.warning(text, count, reason, extra=about(node=self._name))
 
     def gap(self, info: GapInfo) -> None:
         """Count a gap, and tell the node."""

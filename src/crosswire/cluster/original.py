@@ -8,7 +8,6 @@ clients in it is always the JSON text that is sent to them.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Collection
 from functools import partial
@@ -43,9 +42,10 @@ from crosswire.core.original_channels import (
 )
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 _OWN_CALL_ID = re.compile("[0-9a-f]{16}-[0-9a-f]+")
 """Matches the ids of our nodes' requests; ids of original servers have three hyphens."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Collection
 from math import inf
 from time import monotonic
@@ -13,6 +12,7 @@ from crosswire.cluster.interface import Receive
 from crosswire.core.envelopes import HEADER_SIZE, unpack_header
 from crosswire.core.sequencing import Sequencer, SilentSenders
 from crosswire.errors import InvalidMessage
+from crosswire.runtime.log_records import get_logger
 
 FIRST_HOLD_TIME = 0.25
 """Seconds for which the first messages of a sender are held if others may have been sent before them. On busy machines,
@@ -23,7 +23,7 @@ STALL_TIME = 0.2
 
 _FAILED = "the receiver of a message failed"
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 
 class Paths(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,14 +14,16 @@ from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.throttle import Throttle
+from crosswire.core.traceparents import TRACEPARENT, incoming
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
+from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 from crosswire.runtime.workers import Workers
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 MAX_HANDLERS = 10_000
 """Number of asynchronous handlers of one node that may be at work; beyond it, a request is refused with BUSY, and an
@@ -81,10 +82,13 @@ class Responder:
         for handle in held or ():
             handle()
 
-    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload, traceparent: str | None = None) -> None:
         """Handle an event; log an event that has no handler."""
-        if self._held is not None:
-            self._hold(self._held, partial(self.event, sender, event, codec, payload))
+        if traceparent is not None:
+            with incoming(traceparent):
+                self.event(sender, event, codec, payload)
+        elif self._held is not None:
+            self._hold(self._held, partial(self.event, sender, event, codec, payload, TRACEPARENT.get()))
         elif listeners := self._events.of(event):
             self._answerer.handle(event, listeners, sender, codec, payload, sender, None, self._count)
         elif self._warn_unhandled:
@@ -98,10 +102,21 @@ class Responder:
         if self._events.of(event):
             self.event(sender, event, codec, payload)
 
-    def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+    def request(
+        self,
+        asker: Asker,
+        sender: str,
+        event: str,
+        codec: Codec,
+        payload: RawPayload,
+        traceparent: str | None = None,
+    ) -> None:
         """Handle a request, and answer it."""
-        if self._held is not None:
-            self._hold(self._held, partial(self.request, asker, sender, event, codec, payload))
+        if traceparent is not None:
+            with incoming(traceparent):
+                self.request(asker, sender, event, codec, payload)
+        elif self._held is not None:
+            self._hold(self._held, partial(self.request, asker, sender, event, codec, payload, TRACEPARENT.get()))
         elif listeners := self._events.of(event):
             self._answerer.handle(event, listeners, sender, codec, payload, sender, asker, self._count)
         elif asker.awaits_node:
@@ -170,20 +185,23 @@ class _FailureLog:
         held_back = self._throttle.admit((event, type(error)), time.monotonic())
         if held_back is not None:
             also = f" ({held_back} more of these were not logged)" if held_back else ""
-            logger.error("a handler of the nodes' event %r failed%s", event, also, exc_info=error)
+            logger.error(
+                "a handler of the nodes' event %r failed%s", event, also, exc_info=error, extra=about(event=event)
+            )
 
     def _refused(self, event: str, error: EventError) -> None:
         """Log a refusal that nobody waits for, without a traceback: that might show data."""
         if error is _BUSY:
-            self._warnings.warn("busy", "the nodes' event %r was dropped: too many are still being handled", event)
+            text = "the nodes' event %r was dropped: too many are still being handled"
+            self._warnings.warn("busy", text, event, extra=about(event=event))
         else:
             text = "a handler of the nodes' event %r refused it, and nobody waits for an answer: %s"
-            self._warnings.warn("refused", text, event, reason(error))
+            self._warnings.warn("refused", text, event, reason(error), extra=about(event=event))
 
     def unhandled(self, sender: str, event: str) -> None:
         """Log that there is no handler."""
         text = "there is no handler for the nodes' event %r, from %r: nothing is done (logged once for each name)"
-        self._warnings.warn_once("there is no handler", event, text, shown(sender))
+        self._warnings.warn_once("there is no handler", event, text, shown(sender), extra=about(event=event))
 
     def lost_before_start(self, limit: int) -> None:
         """Log that an event was dropped because too many came before the node's start."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -10,8 +9,9 @@ from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, EncodedMessage, Format
 from crosswire.rooms.recipient import Recipient
 from crosswire.runtime.flusher import Flushable
+from crosswire.runtime.log_records import get_logger
 
-logger = logging.getLogger("crosswire.server")
+logger = get_logger("crosswire.server")
 
 Frames = dict[Format, Any]
 """Frames of a message, by format."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any
 
 from crosswire.errors import UsageError
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.slow_handlers import SlowHandlerWatch, WatchedCoroutine
 
-logger = logging.getLogger("crosswire.tasks")
+logger = get_logger("crosswire.tasks")
 
 CANCEL_TIMEOUT = 10.0
 """Seconds that cancelled tasks have to clean up; then they are left behind."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Protocol
 
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.loop_thread import running_loop
 
-logger = logging.getLogger("crosswire.flusher")
+logger = get_logger("crosswire.flusher")
 
 
 class Flushable(Protocol):

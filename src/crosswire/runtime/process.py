@@ -11,6 +11,7 @@ from typing import Protocol
 from crosswire.core.options import require_drain
 from crosswire.errors import ConfigError, UsageError
 from crosswire.runtime import loops
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.stop_signals import StopSignals
 
 UNDO_TIMEOUT = 1.0
@@ -20,7 +21,7 @@ LEFT_TASKS_TIMEOUT = 0.5
 """Seconds after which the process exits if tasks of the application do not end."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-logger = logging.getLogger("crosswire.process")
+logger = get_logger("crosswire.process")
 
 
 class Service(Protocol):

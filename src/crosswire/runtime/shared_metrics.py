@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from crosswire.core.metric_families import Families, MetricFamily, gauge, merged
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
 METRICS_DIRECTORY = "CROSSWIRE_METRICS_DIR"
@@ -23,7 +23,7 @@ STALE_AFTER = 10.0
 """Seconds after which metrics that were not written again are left out: their process hangs."""
 _SUFFIX = ".metrics"
 
-logger = logging.getLogger("crosswire.metrics")
+logger = get_logger("crosswire.metrics")
 
 
 class _Written(msgspec.Struct, frozen=True, array_like=True):

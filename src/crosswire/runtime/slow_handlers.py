@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine, Generator
 from time import monotonic
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from crosswire.core.options import require_seconds
+from crosswire.runtime.log_records import about, get_logger
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-logger = logging.getLogger("crosswire.slow")
+logger = get_logger("crosswire.slow")
 
 WARNING_INTERVAL = 60.0
 """Seconds between two warnings of the same handler."""
@@ -59,6 +59,7 @@ class SlowHandlerWatch:
             what,
             took,
             self.limit,
+            extra=about(event=what),
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
@@ -16,8 +15,9 @@ from crosswire.core.listeners import Hook, Listener
 from crosswire.errors import ConfigError, NotConnected, UsageError
 from crosswire.runtime.background_tasks import BackgroundTasks, ends_loop
 from crosswire.runtime.handler_calls import fire_some
+from crosswire.runtime.log_records import get_logger
 
-logger = logging.getLogger("crosswire.life")
+logger = get_logger("crosswire.life")
 
 Step = Callable[[], Coroutine[Any, Any, None]]
 

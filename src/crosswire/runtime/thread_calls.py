@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -12,9 +11,10 @@ from threading import Condition
 from typing import Any
 
 from crosswire.errors import BusUnavailable, NotConnected
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
-logger = logging.getLogger("crosswire.threads")
+logger = get_logger("crosswire.threads")
 
 MAX_WAITING = 1000
 """Number of calls that may wait for the event loop."""

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from crosswire.core.throttle import Throttle
+from crosswire.runtime.log_records import RecordLogger
+
+Attributes = dict[str, Any]
 
 PERIOD = 1.0
 """Seconds in which one line of a kind is logged."""
@@ -38,14 +41,14 @@ class ThrottledWarnings:
 
     __slots__ = ("_clock", "_left_out", "_logger", "_named", "_throttle")
 
-    def __init__(self, logger: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, logger: logging.Logger | RecordLogger, clock: Callable[[], float] = time.monotonic) -> None:
         self._logger = logger
         self._clock = clock
         self._throttle = Throttle(burst=1, period=PERIOD)
         self._left_out: dict[str, _LastLine] = {}
         self._named: dict[str, set[str]] = {}
 
-    def warn(self, kind: str, text: str, *args: object) -> None:
+    def warn(self, kind: str, text: str, *args: object, extra: Attributes | None = None) -> None:
         """Log a line, or count it.
 
         Args:
@@ -53,15 +56,16 @@ class ThrottledWarnings:
             text: the loss, its cause and advice, a ``%`` format. It contains no payload and no token, and what a peer
                 chose is formatted with ``%r``, so that no name can forge a line of the log.
             args: arguments of the format.
+            extra: attributes of the record: see :func:`~crosswire.runtime.log_records.about`.
         """
         held_back = self._throttle.admit(kind, self._clock())
         if held_back is None:
-            self._keep(kind, text, args)
+            self._keep(kind, text, args, extra)
             return
         self._forget(kind)
-        self._write(text, args, held_back)
+        self._write(text, args, extra, held_back)
 
-    def warn_once(self, kind: str, name: str, text: str, *args: object) -> None:
+    def warn_once(self, kind: str, name: str, text: str, *args: object, extra: Attributes | None = None) -> None:
         """Log a line once for each name, up to ``MAX_NAMES`` of a kind, as peers can invent any number of them.
 
         Args:
@@ -69,6 +73,7 @@ class ThrottledWarnings:
             name: subject of the line.
             text: as for :meth:`warn`; its first argument is the name.
             args: other arguments of the format.
+            extra: as for :meth:`warn`.
         """
         names = self._named.setdefault(kind, set())
         if name in names or len(names) > MAX_NAMES:
@@ -77,18 +82,18 @@ class ThrottledWarnings:
         if len(names) > MAX_NAMES:
             self._logger.warning("more than %d names were logged for which %s; no more will be", MAX_NAMES, kind)
             return
-        self._logger.warning(text, shown(name), *args)
+        self._logger.warning(text, shown(name), *args, extra=extra)
 
-    def _keep(self, kind: str, text: str, args: tuple[object, ...]) -> None:
+    def _keep(self, kind: str, text: str, args: tuple[object, ...], extra: Attributes | None) -> None:
         """Keep a line until the period is over, or, without an event loop, until the next of its kind is logged."""
         if (last := self._left_out.get(kind)) is not None:
-            last.text, last.args = text, args
+            last.text, last.args, last.extra = text, args, extra
             return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        self._left_out[kind] = _LastLine(text, args, loop.call_later(PERIOD, self._write_kept, kind))
+        self._left_out[kind] = _LastLine(text, args, extra, loop.call_later(PERIOD, self._write_kept, kind))
 
     def _write_kept(self, kind: str) -> None:
         """Log the last line that was left out, with the number of the others."""
@@ -98,26 +103,29 @@ class ThrottledWarnings:
             last.timer = asyncio.get_running_loop().call_later(PERIOD / 10, self._write_kept, kind)
             return
         del self._left_out[kind]
-        self._write(last.text, last.args, held_back - 1)
+        self._write(last.text, last.args, last.extra, held_back - 1)
 
     def _forget(self, kind: str) -> None:
         if (last := self._left_out.pop(kind, None)) is not None:
             last.timer.cancel()
 
-    def _write(self, text: str, args: tuple[Any, ...], more: int) -> None:
+    def _write(self, text: str, args: tuple[Any, ...], extra: Attributes | None, more: int) -> None:
         if more:
             text, args = text + " (%d more of these were not logged)", (*args, more)
-        self._logger.warning(text, *args)
+        self._logger.warning(text, *args, extra=extra)
 
 
 class _LastLine:
     """Last line of a kind that was left out."""
 
-    __slots__ = ("args", "text", "timer")
+    __slots__ = ("args", "extra", "text", "timer")
 
-    def __init__(self, text: str, args: tuple[object, ...], timer: asyncio.TimerHandle) -> None:
+    def __init__(
+        self, text: str, args: tuple[object, ...], extra: Attributes | None, timer: asyncio.TimerHandle
+    ) -> None:
         self.text = text
         self.args = args
+        self.extra = extra
         self.timer = timer
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import Protocol
 
+from crosswire.runtime.log_records import get_logger
+
 TICK = 0.1
 """Seconds of a slot; a timer fires up to two of these late, and never early."""
 
-logger = logging.getLogger("crosswire.wheel")
+logger = get_logger("crosswire.wheel")
 
 
 class TimerTarget(Protocol):

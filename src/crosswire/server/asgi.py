@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from crosswire.errors import CrosswireError, UsageError
+from crosswire.runtime.log_records import get_logger, node_name
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.upgrade import Upgrades
 from crosswire.transport.asgi import AsgiCall, AsgiWebSockets
@@ -17,7 +17,7 @@ from crosswire.transport.asgi_writer import Send
 from crosswire.transport.interface import AsyncAcceptor, Response
 from crosswire.transport.listener_context import ListenerContext
 
-logger = logging.getLogger("crosswire.server")
+logger = get_logger("crosswire.server")
 
 DRAIN_TIME = 10.0
 """Seconds over which connections that the ASGI server has left open are closed at its shutdown."""
@@ -46,6 +46,7 @@ class ServerApplication:
         if scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
         elif scope["type"] == "http":
+            node_name.set(self._lifecycle.name)
             await answer_http(self._upgrades, self._max_body, scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
@@ -71,6 +72,7 @@ class ServerApplication:
         Raises:
             UsageError: the server was not started, or in another event loop.
         """
+        node_name.set(self._lifecycle.name)  # of the task of this connection
         if not self._upgrades.draining:
             self._lifecycle.require_running()
         await self._websockets.serve(call, user)

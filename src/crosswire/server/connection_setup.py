@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
+from crosswire.runtime.log_records import about
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.authentication import Verdict, conclude
 from crosswire.server.connected_client import ConnectedClient
@@ -88,7 +89,7 @@ class ConnectionSetup:
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
                 raise
-            self._failures.report(None, error, "authenticate")
+            self._failures.report(None, error, "authenticate", event="authenticate")
             self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
         else:
             session.pending = None
@@ -99,7 +100,8 @@ class ConnectionSetup:
     def _authenticate_timed_out(self, session: NewSession) -> None:
         """Close the connection now: ``authenticate`` might not end when it is cancelled."""
         text = "authenticate did not end within %g s, so %r was not let in"
-        self._failures.warnings.warn("slow authenticate", text, self._timeout, session.socket)
+        extra = about(session.socket, event="authenticate")
+        self._failures.warnings.warn("slow authenticate", text, self._timeout, session.socket, extra=extra)
         self._refuse(session, CloseCode.TRY_AGAIN_LATER, "authentication took too long")
         if session.pending is not None:
             session.pending.cancel()
@@ -145,7 +147,7 @@ class ConnectionSetup:
 
     def _on_connect_timed_out(self, session: NewSession) -> None:
         error = TimeoutError(f"on_connect did not end within Limits.auth_timeout, which is {self._timeout} s")
-        self._failures.report(session, error, "on_connect")
+        self._failures.report(session, error, "on_connect", event="on_connect")
         self._refuse(session, CloseCode.TRY_AGAIN_LATER, "on_connect took too long")
 
     def _refuse(self, session: NewSession, code: int, reason: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.connected_client import ConnectedClient
@@ -14,7 +14,7 @@ from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.types import Close, CloseCode
 
-logger = logging.getLogger("crosswire.server")
+logger = get_logger("crosswire.server")
 
 STEP_INTERVAL = 0.05
 """Seconds between two steps of closing connections."""

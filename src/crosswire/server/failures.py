@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from crosswire.core.listeners import Hook
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_calls import fire
+from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.stop_signals import InterruptedBySignal
-from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
+from crosswire.runtime.throttled_warnings import Attributes, ThrottledWarnings, reason
 from crosswire.server.losses import Losses
 from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
 
-logger = logging.getLogger("crosswire.server")
+logger = get_logger("crosswire.server")
 
 MAX_TASKS = 10_000
 """Number of background tasks beyond which ``on_error`` is no longer called: clients can make handlers fail at will."""
@@ -54,7 +55,15 @@ class FailureReporter:
         self.warnings = ThrottledWarnings(logger)
         self.stopping = False
 
-    def report(self, session: SessionView | None, error: BaseException, what: str, *, answers: bool = False) -> None:
+    def report(
+        self,
+        session: SessionView | None,
+        error: BaseException,
+        what: str,
+        *,
+        event: str | None = None,
+        answers: bool = False,
+    ) -> None:
         """Report an error that the application's own code raised.
 
         An ``EventError`` is not a failure. If it answers a call, it is not reported. If nobody waits for it, it goes to
@@ -65,41 +74,44 @@ class FailureReporter:
             session: of the connection whose event it was, or None.
             error: the exception.
             what: the code that raised it, for the log.
+            event: the event or hook that it handled, for the log.
             answers: whether a client waits for an answer, and so gets a refusal.
         """
         if isinstance(error, InterruptedBySignal) or (self.stopping and isinstance(error, asyncio.CancelledError)):
             return
+        extra = about(None if session is None else session.socket, event=event)
         if not isinstance(error, EventError):
             self.losses.failures += 1
         if session is None:
-            self._log(error, what)
+            self._log(error, what, extra)
         elif not isinstance(error, EventError):
-            self._log(error, what)
-            self._call_hook(session, error)
+            self._log(error, what, extra)
+            self._call_hook(session, error, extra)
         elif isinstance(error, InvalidPayload) or not answers:
-            self.report_refused(session, error, what, answers=answers)
+            self._report_refused(session, error, what, extra, answers=answers)
 
-    def report_refused(self, session: SessionView, error: EventError, what: str, *, answers: bool = False) -> None:
+    def _report_refused(
+        self, session: SessionView, error: EventError, what: str, extra: Attributes, *, answers: bool
+    ) -> None:
         """Report that a client's event was refused, to ``on_error``. Without a hook, log it if no client waits."""
         if not answers and isinstance(error, InvalidPayload):
             self.losses.messages["invalid payload"] += 1
         if self._on_error:
-            self._call_hook(session, error)
+            self._call_hook(session, error, extra)
         elif not answers:
             text = "%s refused what %r sent, and there is no on_error hook to tell: %s"
-            self.warnings.warn(f"refused {type(error).__name__}", text, what, session.socket, reason(error))
+            kind = f"refused {type(error).__name__}"
+            self.warnings.warn(kind, text, what, session.socket, reason(error), extra=extra)
 
-    def _call_hook(self, session: SessionView, error: BaseException) -> None:
+    def _call_hook(self, session: SessionView, error: BaseException, extra: Attributes) -> None:
         if len(self._tasks) >= MAX_TASKS:
-            self._log(error, "a handler, and on_error is too slow to be told: it")
+            self._log(error, "a handler, and on_error is too slow to be told: it", extra)
             return
-        fire(self._on_error, (session.socket, error), self._tasks, self._log_failed_hook, session.handlers.copy_context)
+        failed = partial(self._log, what="on_error", extra={**extra, "event": "on_error"})
+        fire(self._on_error, (session.socket, error), self._tasks, failed, session.handlers.copy_context)
 
-    def _log_failed_hook(self, error: BaseException) -> None:
-        self._log(error, "on_error")
-
-    def _log(self, error: BaseException, what: str) -> None:
+    def _log(self, error: BaseException, what: str, extra: Attributes) -> None:
         if (held_back := self._throttle.admit((what, type(error)), self._clock())) is None:
             return
         also = f" ({held_back} more of these were not logged)" if held_back else ""
-        logger.error("%s failed%s", what, also, exc_info=error)
+        logger.error("%s failed%s", what, also, exc_info=error, extra=extra)

@@ -9,6 +9,7 @@ from crosswire.core.listeners import AnyHook
 from crosswire.errors import Reject
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.handler_calls import fire
+from crosswire.runtime.log_records import about
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
 from crosswire.server.session_view import SessionView
@@ -58,10 +59,11 @@ class HookRunner:
         handlers = session.handlers
         if handlers.running >= self._max_handlers:
             text = "%s was left out for %r: as many handlers as it may have are still at work"
+            extra = about(session.socket, event=hook.name)
             self._failures.losses.messages["hook left out"] += 1
-            self._failures.warnings.warn(f"hook {hook.name}", text, hook.name, session.socket)
+            self._failures.warnings.warn(f"hook {hook.name}", text, hook.name, session.socket, extra=extra)
             return
-        failed = partial(self._failed, session)
+        failed = partial(self._failed, session, hook)
         task = fire(hook, (session.socket, *arguments), self._tasks, failed, handlers.copy_context)
         if task is not None:
             handlers.follow(task)
@@ -71,7 +73,7 @@ class HookRunner:
         """Run ``on_connect`` in the context of the connection itself; return its task if it is not done."""
         if not self._on_connect:
             return None
-        failed = partial(self._failed, session)
+        failed = partial(self._failed, session, self._on_connect)
         task = fire(self._on_connect, (session.socket,), self._tasks, failed, session.handlers.context)
         if task is None or task.done():
             return None
@@ -81,12 +83,12 @@ class HookRunner:
     def run_on_disconnect(self, session: SessionView, close: Close) -> None:
         """Run ``on_disconnect``, which no limit leaves out."""
         if self._on_disconnect:
-            failed = partial(self._failed, session)
+            failed = partial(self._failed, session, self._on_disconnect)
             fire(self._on_disconnect, (session.socket, close), self._tasks, failed, session.handlers.copy_context)
 
-    def _failed(self, session: SessionView, error: BaseException) -> None:
+    def _failed(self, session: SessionView, hook: AnyHook, error: BaseException) -> None:
         if isinstance(error, Reject):
             session.client.close(error.close_code, error.reason)
         elif session.client.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # A hook that is cancelled because its connection is gone, or the server stops, has not failed.
-            self._failures.report(session, error, "a hook")
+            self._failures.report(session, error, "a hook", event=hook.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ from crosswire.core.options import require_drain
 from crosswire.errors import UsageError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_calls import fire
+from crosswire.runtime.log_records import about, get_logger, node_name
 from crosswire.runtime.start_stop import StartStop, carry_through, run_each, run_hook
 from crosswire.server.drain import MIN_TIME, Drain
 from crosswire.server.failures import FailureReporter
@@ -20,7 +20,7 @@ from crosswire.server.port_application import PortApplication
 from crosswire.server.upgrade import Upgrades
 from crosswire.transport.interface import NetworkListener
 
-logger = logging.getLogger("crosswire.server")
+logger = get_logger("crosswire.server")
 
 
 class Lifecycle:
@@ -128,6 +128,7 @@ class Lifecycle:
         await self._node.wait_until_replaced()
 
     async def _begin(self, listen: bool) -> None:
+        node_name.set(self.name)  # of the task of the start, and so of all that it begins
         if listen:
             await self._listener.bind()
         try:
@@ -149,7 +150,7 @@ class Lifecycle:
             self._on_listening = fire(self._hooks.on_listening, (), self._tasks, self._on_listening_failed)
 
     def _on_listening_failed(self, error: BaseException) -> None:
-        self._failures.report(None, error, "a hook")
+        self._failures.report(None, error, "a hook", event="on_listening")
 
     async def _stop_if_replaced(self) -> None:
         """Stop when another node has taken over the name: the clients then reconnect to other servers."""
@@ -179,4 +180,4 @@ class Lifecycle:
                 self._node.stop,
             )
         finally:
-            logger.info("stopped")
+            logger.info("stopped", extra=about(node=self.name))

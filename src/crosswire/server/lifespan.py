@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from crosswire.errors import ConfigError
+from crosswire.runtime.log_records import get_logger
 from crosswire.transport.interface import AsgiApplication
 
-logger = logging.getLogger("crosswire.http")
+logger = get_logger("crosswire.http")
+
+END_TIMEOUT = 1.0
+"""Seconds that an application has to return once it has answered the last event."""
 
 _STARTUP, _SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
 
@@ -40,11 +43,13 @@ class Lifespan:
         Raises:
             ConfigError: the application did not start.
         """
-        self._task = asyncio.create_task(self._run(), name="crosswire lifespan of the application")
-        failure = await self._exchange(self._task, _STARTUP)
+        task = asyncio.create_task(self._run(), name="crosswire lifespan of the application")
+        failure = await self._exchange(task, _STARTUP)
         if failure is not None:
-            await self._cancel(self._task)
+            await _end(task, END_TIMEOUT)
             raise ConfigError(f"the application of app= did not start: {failure}")
+        if self._has_received or not task.done():
+            self._task = task
 
     async def stop(self) -> None:
         """Wait until the application has shut down; if this is cancelled, end it."""
@@ -54,7 +59,7 @@ class Lifespan:
         failure = _failure(task) if task.done() else await self._exchange(task, _SHUTDOWN)
         if failure is not None:
             logger.error("the application of app= did not shut down well: %s", failure)
-        await self._cancel(task)
+        await _end(task, END_TIMEOUT)
 
     async def _exchange(self, task: asyncio.Task[None], event: str) -> str | None:
         """Send an event, and wait for the answer or the end of the task; return the text of a failure, or None."""
@@ -64,14 +69,13 @@ class Lifespan:
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            await self._cancel(task)
+            await _end(task, 0)
             raise
         if answer.done():
             message = answer.result()
             return None if message["type"] == f"{event}.complete" else _text(message)
         if not self._has_received:
             logger.debug("the application of app= knows no lifespan: %s", _failure(task))
-            self._task = None
             return None
         return _failure(task) or "it returned before it had answered"
 
@@ -87,18 +91,15 @@ class Lifespan:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(message)
 
-    async def _cancel(self, task: asyncio.Task[None]) -> None:
-        """End the task; once it has answered the last event, it ends by itself."""
-        if not task.done():
-            await asyncio.wait({task}, timeout=END_TIMEOUT)
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
-        _failure(task)
 
-
-END_TIMEOUT = 1.0
-"""Seconds that an application has to return once it has answered the last event."""
+async def _end(task: asyncio.Task[None], timeout: float) -> None:
+    """Cancel a task if it does not end by itself within ``timeout`` seconds, and wait for its end."""
+    if not task.done():
+        await asyncio.wait({task}, timeout=timeout)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+    _failure(task)  # the event loop would log the error of a task that nobody asks for
 
 
 def _failure(task: asyncio.Task[None]) -> str | None:

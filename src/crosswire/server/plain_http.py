@@ -2,41 +2,60 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from crosswire.core.listeners import Listener
 from crosswire.core.signatures import Arguments
 from crosswire.errors import ConfigError, InvalidPayload
+from crosswire.runtime.log_records import about, get_logger
 from crosswire.server.handshake import Handshake
 from crosswire.server.json_response import json_response
 from crosswire.server.publish import PUBLISH_PATHS, PublishEndpoint
 from crosswire.transport.http_response import require_sendable
 from crosswire.transport.interface import Response
 
-logger = logging.getLogger("crosswire.http")
+logger = get_logger("crosswire.http")
 
 _ALLOWED = {"Allow": "GET, HEAD, OPTIONS"}
 _REQUEST = Arguments(request=Handshake)
+
+HEALTH_PATHS = ("/healthz", "/readyz")
+"""Paths that are built in."""
 
 PageHandler = Callable[..., Any]
 """Function that takes the request or nothing, and returns a str, bytes, a ``Response``, or data for JSON."""
 
 
+class NodeState(Protocol):
+    """A node, as far as it says whether a server is ready."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has joined its cluster."""
+        ...
+
+    @property
+    def bus_available(self) -> bool:
+        """Whether it reaches one of its Redis, if it needs any."""
+        ...
+
+
 class PlainRoutes:
-    """Handlers of GET and HEAD requests by path; ``/healthz`` is built in, and can be replaced.
+    """Handlers of GET and HEAD requests by path; ``/healthz`` and ``/readyz`` are built in, and can be replaced.
 
     Args:
+        node: of the server.
         publish: the endpoint of other programs that send, or None.
     """
 
-    __slots__ = ("_by_path", "_publish")
+    __slots__ = ("_by_path", "_node", "_publish")
 
-    def __init__(self, publish: PublishEndpoint | None = None) -> None:
+    def __init__(self, node: NodeState, publish: PublishEndpoint | None = None) -> None:
         self._by_path: dict[str, Listener] = {}
+        self._node = node
         self._publish = publish
 
     def add(self, path: object, handler: PageHandler) -> None:
@@ -56,7 +75,9 @@ class PlainRoutes:
 
     def serves(self, path: str) -> bool:
         """Return whether there is a page, or something else that is built in, on a path."""
-        return path in self._by_path or path == "/healthz" or (self._publish is not None and path in PUBLISH_PATHS)
+        if path in self._by_path or path in HEALTH_PATHS:
+            return True
+        return self._publish is not None and path in PUBLISH_PATHS
 
     def wants_body(self, request: Handshake, method: str) -> bool:
         """Return whether the body of a request is needed for its answer."""
@@ -76,7 +97,9 @@ class PlainRoutes:
         if listener is not None:
             return _call(listener, request)
         if request.path == "/healthz":
-            return _health(draining)
+            return json_response({"status": "ok"})
+        if request.path == "/readyz":
+            return _readiness(self._node, draining)
         return Response(426, b"this is a WebSocket server", {"Upgrade": "websocket"})
 
 
@@ -95,8 +118,11 @@ def require_path(path: object) -> str:
     return path
 
 
-def _health(draining: bool) -> Response:
-    return json_response({"status": "draining"}, 503) if draining else json_response({"status": "ok"})
+def _readiness(node: NodeState, draining: bool) -> Response:
+    joined, redis = node.running, node.bus_available
+    ready = joined and redis and not draining
+    content = {"ready": ready, "joined": joined, "redis": redis, "draining": draining}
+    return json_response(content, 200 if ready else 503)
 
 
 def _call(listener: Listener, request: Handshake) -> Response:
@@ -110,7 +136,7 @@ def _call(listener: Listener, request: Handshake) -> Response:
             return Response(body=answer, headers={"Content-Type": "application/octet-stream"})
         return _json_page(answer)
     except Exception:
-        logger.exception("the handler of %s failed", request.path)
+        logger.exception("the handler of %s failed", request.path, extra=about(event=f"GET {request.path}"))
         return Response(500, b"the handler failed")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import logging
 from collections.abc import Sequence
 
 from crosswire.core.codecs import JSON
 from crosswire.core.limits import Limits
 from crosswire.errors import BusUnavailable, CrosswireError, InvalidMessage, NotConnected
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.server.handshake import Handshake
 from crosswire.server.json_response import error_response, json_response
@@ -49,7 +49,7 @@ class PublishEndpoint:
         self._audiences = audiences
         self._max_body = max_body
         self._description = JSON.encode(describe(max_body))
-        self._warnings = ThrottledWarnings(logging.getLogger("crosswire.http"))
+        self._warnings = ThrottledWarnings(get_logger("crosswire.http"))
 
     def wants_body(self, request: Handshake, method: str) -> bool:
         """Return whether a request is refused or answered by what its body says."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any, Protocol
 
 from crosswire.core import messages
@@ -14,13 +13,14 @@ from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Message
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling
 from crosswire.runtime.background_tasks import is_being_cancelled
+from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.throttled_warnings import reason
 from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
 from crosswire.server.hooks import Hooks
 from crosswire.server.session_view import SessionView
 
-logger = logging.getLogger("crosswire.events")
+logger = get_logger("crosswire.events")
 
 
 class MessageRouter(Protocol):
@@ -83,7 +83,7 @@ class Router:
         callback_id = message.callback_id
         if callback_id is not None and not 0 < len(callback_id) <= MAX_CALL_ID:
             text = "%r sent a call whose id is not 1-%d characters long, and it was dropped"
-            self._dropped("call id", text, session.socket, MAX_CALL_ID)
+            self._dropped(session, "call id", text, MAX_CALL_ID)
         elif message.event is None:
             self._answered(session, codec, message)
         elif listeners := self._events.of(message.event):
@@ -112,7 +112,7 @@ class Router:
             self._clients.refuse(session, error.callback_id, error)
         else:
             text = "%r sent what is no message, and it was dropped: %s"
-            self._dropped("no message", text, session.socket, reason(error))
+            self._dropped(session, "no message", text, reason(error))
 
     def _unhandled(self, session: SessionView, message: Message) -> None:
         """Act on an event of the protocol itself, or warn that there is no handler."""
@@ -125,15 +125,17 @@ class Router:
             return
         if not self._hooks.on_message:
             text = "there is no handler for the event %r, which %r sent: nothing is done (logged once for each name)"
-            self._failures.warnings.warn_once("there is no handler", event, text, session.socket)
+            extra = about(session.socket, event=event)
+            self._failures.warnings.warn_once("there is no handler", event, text, session.socket, extra=extra)
         if callback_id is not None:
             self._clients.refuse(session, callback_id, _NO_HANDLER)
 
-    def _dropped(self, kind: str, text: str, *args: object) -> None:
+    def _dropped(self, session: SessionView, kind: str, text: str, *args: object) -> None:
         """Warn of a message that is lost, but not if ``on_message`` got it: it may be of the application's protocol."""
         if not self._hooks.on_message:
+            socket = session.socket
             self._failures.losses.messages[kind] += 1
-            self._failures.warnings.warn(kind, text, *args)
+            self._failures.warnings.warn(kind, text, socket, *args, extra=about(socket))
 
     def _answered(self, session: SessionView, codec: Codec, message: Message) -> None:
         """Handle a client's answer to a call of this server; an answer that nobody waits for is ignored."""
@@ -141,12 +143,13 @@ class Router:
             self._clients.refuse(session, message.callback_id, _NO_EVENT)
             return
         if message.call_id is None:
-            self._dropped("no event", "%r sent a message without an event, and it was dropped", session.socket)
+            self._dropped(session, "no event", "%r sent a message without an event, and it was dropped")
             return
         client = session.client
         waiter = client.forget(message.call_id)
         if waiter is None:
-            logger.debug("%r sent an answer that nobody waits for any more", session.socket)
+            text = "%r sent an answer that nobody waits for any more"
+            logger.debug(text, session.socket, extra=about(session.socket))
         elif message.error is not None:
             waiter.refused(client, EventError(message.error.code, message.error.message))
         else:
@@ -187,7 +190,7 @@ class _Clients:
             session.client.close(error.close_code, error.reason)
         elif session.client.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # A handler that is cancelled because its connection is gone, or the server stops, has not failed.
-            self._failures.report(session, error, f"a handler of {event!r}", answers=awaited)
+            self._failures.report(session, error, f"a handler of {event!r}", event=event, answers=awaited)
 
 
 _BUSY_CODE = "BUSY"

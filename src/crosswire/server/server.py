@@ -14,17 +14,18 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
-from crosswire.core.metric_families import Families
 from crosswire.core.names import require_name
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.slow_handlers import slow_handler_watch
+from crosswire.server.access_log import access_log_for
 from crosswire.server.asgi import ServerApplication
 from crosswire.server.async_upgrade import AsyncUpgrades
 from crosswire.server.authentication import Authentication
 from crosswire.server.duplicates import Duplicates
 from crosswire.server.hooks import HandlerT, PageT, UserHookT
+from crosswire.server.instruments import ServerInstruments
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.metrics_page import metrics_page
 from crosswire.server.options import (
@@ -83,6 +84,8 @@ class Server:
             None: no warnings.
         publish_key: opens ``POST /publish``, by which other programs send events over HTTP, to those that have this
             key; several for their rotation. None: closed.
+        access_log: log each connection and its end at INFO, in the logger ``crosswire.access``; each request to ``app``
+            in ``uvicorn.access``.
         owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
     Raises:
@@ -123,6 +126,7 @@ class Server:
         metrics: bool = False,
         slow_handler: float | None = 0.1,
         publish_key: str | Collection[str] | None = None,
+        access_log: bool = True,
         owns: Collection[str] | None = None,
     ) -> None:
         require_options(
@@ -145,8 +149,10 @@ class Server:
         )
         self._limits = limits
         flusher, watch = Flusher(), slow_handler_watch(slow_handler)
-        parts = ServerParts(limits, heartbeat, duplicates, flusher.schedule, watch)
-        self._parts = parts
+        parts = ServerParts(
+            limits, heartbeat, duplicates, flusher.schedule, watch, access_log_for(access_log, lambda: self.name)
+        )
+        self._access_log = access_log
         self._hooks = parts.hooks
         self._events = parts.events
         self._registry = parts.registry
@@ -155,7 +161,7 @@ class Server:
         )
         parts.attach(self._cluster)
         self._authentication = Authentication()
-        self._routes = PlainRoutes(publish_endpoint(publish_key, self._cluster, limits))
+        self._routes = PlainRoutes(self._cluster, publish_endpoint(publish_key, self._cluster, limits))
         self._acceptor = Upgrades(
             self._routes, self._authentication, terms, parts.sessions, parts.open_session, parts.failures, watch
         )
@@ -178,8 +184,9 @@ class Server:
         if app is not None:
             self._share_port(app)
 
+        self._instruments = ServerInstruments(parts, self._cluster.instruments)
         if metrics:
-            self._routes.add("/metrics", metrics_page(self.measure()))
+            self._routes.add("/metrics", metrics_page(self._instruments.measure()))
 
         self.on_connect = self._hooks.on_connect
         self.on_disconnect = self._hooks.on_disconnect
@@ -267,7 +274,7 @@ class Server:
         """Answer plain HTTP GET requests for a path, on the same port; as a decorator or directly.
 
         The handler is synchronous, takes the request (a :class:`Handshake`) or nothing, and returns a str, bytes,
-        a :class:`Response`, or data that is sent as JSON. ``/healthz`` is built in.
+        a :class:`Response`, or data that is sent as JSON. ``/healthz`` and ``/readyz`` are built in.
 
         Raises:
             ConfigError: the path does not start with a slash, or the handler is asynchronous.
@@ -380,16 +387,10 @@ class Server:
         """Whether the server has been started and not stopped."""
         return self._lifecycle.running
 
-    def measure(self) -> Families:
-        """Count from now on; return the function that returns the metrics of the server and its node.
-
-        See :mod:`crosswire.integrations.prometheus`, which makes them readable for Prometheus.
-
-        Raises:
-            ConfigError: the server runs already.
-        """
-        self._cluster.measure()  # raises if it runs
-        return self._cluster.measure(also=self._parts.measure().families)
+    @property
+    def instruments(self) -> ServerInstruments:
+        """Metrics and tracing, which are attached before the start; see ``crosswire.integrations``."""
+        return self._instruments
 
     def configure(
         self,
@@ -412,7 +413,7 @@ class Server:
         self._listener.configure(host=host, port=port, reuse_port=reuse_port)
 
     def _share_port(self, app: AsgiApplication) -> None:
-        application = PortApplication(app, self._acceptor, self._routes, self._limits)
+        application = PortApplication(app, self._acceptor, self._routes, self._limits, access_log=self._access_log)
         self._listener.share_with(application.http)
         self._lifecycle.applications = (application,)
 

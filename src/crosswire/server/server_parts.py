@@ -18,6 +18,7 @@ from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
+from crosswire.server.access_log import AccessLog
 from crosswire.server.authentication import Verdict
 from crosswire.server.client_calls import ClientCalls
 from crosswire.server.client_factory import ClientFactory
@@ -30,6 +31,7 @@ from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
+from crosswire.server.observer import ServerObserver
 from crosswire.server.received_messages import CountingRouter
 from crosswire.server.registry import Registry
 from crosswire.server.router import MessageRouter, Router
@@ -49,6 +51,7 @@ class ServerParts:
         duplicates: which connection of a user stays.
         at_end_of_turn: calls ``flush`` of its argument at the end of the event loop's turn.
         watch: warns of handlers and hooks that hold the event loop.
+        access_log: where connections and their ends are logged, or None.
         clock: returns seconds.
 
     Attributes:
@@ -71,6 +74,7 @@ class ServerParts:
         duplicates: Duplicates,
         at_end_of_turn: Callable[[Flushable], None],
         watch: SlowHandlerWatch | None = None,
+        access_log: AccessLog | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.hooks = Hooks()
@@ -105,6 +109,7 @@ class ServerParts:
         self._setup = ConnectionSetup(
             self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
         )
+        self._access_log = access_log
         self._metrics: ServerMetrics | None = None
         self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
 
@@ -119,6 +124,7 @@ class ServerParts:
             self._heartbeat,
             self.wheel,
             self.sessions,
+            self._access_log,
             handshake,
             format,
             verdict,
@@ -137,6 +143,12 @@ class ServerParts:
             self.sessions,
         )
         return self._delivery
+
+    def observe(self, observer: ServerObserver) -> None:
+        """Let tracing see what clients send from now on; to be called before the first connection."""
+        self._router.observe(observer)
+        self.router = observer.router(self.router)
+        self._client_factory.calls = observer.client_calls(self._client_factory.calls)
 
     def measure(self) -> ServerMetrics:
         """Count from now on, and return the counts; to be called before the first connection."""

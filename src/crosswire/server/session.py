@@ -16,6 +16,7 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import READY, event
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
+from crosswire.server.access_log import AccessLog
 from crosswire.server.authentication import Verdict
 from crosswire.server.backlog import Backlog
 from crosswire.server.client_factory import ClientFactory
@@ -73,6 +74,7 @@ class Session:
         heartbeat: has the text that is echoed.
         wheel: for timers.
         sessions: all sessions of the server; this session is among them from ``opened`` to ``closed``.
+        access_log: where connections and their ends are logged, or None.
         handshake: the request that the connection began with.
         format: how messages to the client are encoded.
         verdict: the outcome of ``authenticate``, with the user.
@@ -87,6 +89,7 @@ class Session:
     """
 
     __slots__ = (
+        "_access_log",
         "_backlog",
         "_busy_timer",
         "_client_factory",
@@ -96,6 +99,7 @@ class Session:
         "_has_caught_up",
         "_heartbeat",
         "_hooks",
+        "_let_in_at",
         "_limits",
         "_phase",
         "_router",
@@ -122,6 +126,7 @@ class Session:
         heartbeat: Heartbeat,
         wheel: TimerWheel,
         sessions: Sessions,
+        access_log: AccessLog | None,
         handshake: Handshake,
         format: Format,
         verdict: Verdict,
@@ -138,6 +143,8 @@ class Session:
         self._heartbeat = heartbeat
         self._wheel = wheel
         self._sessions = sessions
+        self._access_log = access_log
+        self._let_in_at: float | None = None  # only for the access log
         self._phase = SessionPhase.AUTHENTICATING
         self._backlog: Backlog | None = None
         self._has_caught_up = False
@@ -193,6 +200,8 @@ class Session:
         left_by_client = self.client.is_open
         self._sessions.discard(self, close.code)
         self.client.retire()
+        if self._access_log is not None:
+            self._access_log.ended(self, self._let_in_at, close)
         if self._phase is SessionPhase.AUTHENTICATING:
             self._phase = SessionPhase.ENDING
             self._backlog = None
@@ -217,6 +226,8 @@ class Session:
         self.ready_wait = None
         self._phase = SessionPhase.CATCHING_UP
         if self.client.is_open:
+            if self._access_log is not None:
+                self._let_in_at = self._access_log.let_in(self)
             if self._tells_ready:
                 self.client.send_encoded(self._format.encode(READY_MESSAGE))
             if self._echo_due:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
+from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.socket import Socket
 
-logger = logging.getLogger("crosswire.server")
+logger = get_logger("crosswire.server")
 
 
 class Teardown:
@@ -76,5 +76,6 @@ class Teardown:
             finished()
 
     def _expired(self) -> None:
-        logger.warning("%d handlers of %r were still at work and are cancelled", self._handlers.running, self._socket)
+        text = "%d handlers of %r were still at work and are cancelled"
+        logger.warning(text, self._handlers.running, self._socket, extra=about(self._socket))
         self.cancel_handlers()

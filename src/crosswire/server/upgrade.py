@@ -174,7 +174,7 @@ class Upgrades:
             draining=self.draining,
         )
         if "sec-websocket-key" in request.headers:
-            self._warn_no_upgrade(handshake, answer)
+            self._warn_no_upgrade(handshake.remote, f"answered with HTTP {answer.status}")
         return answer
 
     def wants_body(self, request: HttpRequest) -> bool:
@@ -194,7 +194,12 @@ class Upgrades:
         return self._terms.proxies
 
     def takes(self, request: HttpRequest) -> bool:
-        """Return whether a request is for a WebSocket of this server, and not for an application on its port."""
+        """Return whether a request is for a WebSocket of this server, and not for an application on its port.
+
+        A request that should have been one is warned of.
+        """
+        if "sec-websocket-key" in request.headers and not request.wants_websocket:
+            self._warn_no_upgrade(request.remote, "handed to the application")
         return request.wants_websocket and self._terms.covers(path_of(request.target))
 
     def _refusal(self, request: HttpRequest) -> Response | None:
@@ -217,16 +222,16 @@ class Upgrades:
         try:
             return call_watched(self._watch, "authenticate", self._authentication.judge, handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
-            self._failures.report(None, error, "authenticate")
+            self._failures.report(None, error, "authenticate", event="authenticate")
             return Response(500, b"authentication failed")
 
-    def _warn_no_upgrade(self, handshake: Handshake, answer: Response) -> None:
+    def _warn_no_upgrade(self, remote: str, outcome: str) -> None:
         """Warn that an upgrade lacks its header fields, as after a proxy that is not configured for WebSockets."""
         text = (
             "a request for a WebSocket, of %r, came without `Upgrade: websocket` and `Connection: Upgrade`, or over "
-            "HTTP/1.0, and was answered with HTTP %d: a proxy in front has to pass these on, over HTTP/1.1"
+            "HTTP/1.0, and was %s: a proxy in front has to pass these on, over HTTP/1.1"
         )
-        self._failures.warnings.warn("no upgrade", text, handshake.remote, answer.status)
+        self._failures.warnings.warn("no upgrade", text, remote, outcome)
 
     def _warn_refused(self, handshake: Handshake, refusal: Response) -> None:
         """Count and warn of a refusal: a browser does not tell its page the reason."""

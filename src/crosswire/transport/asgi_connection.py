@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from crosswire.core.formats import Push
+from crosswire.runtime.log_records import get_logger
 from crosswire.transport.asgi_writer import AsgiWriter, Send
 from crosswire.transport.interface import Receiver, TrafficSnapshot
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.message_outbox import MessageOutbox, message_size
 from crosswire.types import Close, CloseCode
 
-logger = logging.getLogger("crosswire.transport")
+logger = get_logger("crosswire.transport")
 
 P = ParamSpec("P")
 T = TypeVar("T", str, bytes)

@@ -7,7 +7,6 @@ fragments within limits, and bounds what waits to be sent.
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,10 +26,11 @@ from crosswire.core.frames import Opcode
 from crosswire.core.messages import SERVER_HEADER
 from crosswire.errors import NotConnected, ProtocolFailure, Refused, is_final
 from crosswire.runtime.dialing import dial
+from crosswire.runtime.log_records import get_logger
 from crosswire.transport.tcp_progress import TcpProgress
 from crosswire.types import Close, CloseCode
 
-logger = logging.getLogger("crosswire.transport")
+logger = get_logger("crosswire.transport")
 
 MAX_FRAGMENTS = 65536
 """Fragments of one message; high, because a server may stream a message in small pieces."""

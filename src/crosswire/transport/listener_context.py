@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 from crosswire.core.limits import Limits
 from crosswire.runtime.flusher import Flusher
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
 
@@ -28,8 +27,8 @@ class ListenerContext:
         self.limits = limits
         self.flusher = flusher
         self.secure = secure
-        self.request_warnings = ThrottledWarnings(logging.getLogger("crosswire.http"))
-        self.connection_warnings = ThrottledWarnings(logging.getLogger("crosswire.transport"))
+        self.request_warnings = ThrottledWarnings(get_logger("crosswire.http"))
+        self.connection_warnings = ThrottledWarnings(get_logger("crosswire.transport"))
 
     def warn_of_overflow(self) -> str:
         """Warn that a connection is dropped because its client does not read; return the reason for its close."""

@@ -6,7 +6,6 @@ held back while the peer does not read.
 
 from __future__ import annotations
 
-import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import ParamSpec
@@ -17,6 +16,7 @@ from crosswire.core.headers import Headers
 from crosswire.core.limits import Limits
 from crosswire.errors import ProtocolFailure
 from crosswire.runtime.flusher import Flusher
+from crosswire.runtime.log_records import get_logger
 from crosswire.transport.closing import ClosingHandshake, read_close
 from crosswire.transport.inbox import PeerEvent
 from crosswire.transport.interface import Acceptor, HttpRequest, Receiver, Response, TrafficSnapshot
@@ -25,7 +25,7 @@ from crosswire.transport.memory_transport import MemoryTransport
 from crosswire.transport.outbox import Outbox
 from crosswire.types import Close, CloseCode
 
-logger = logging.getLogger("crosswire.transport")
+logger = get_logger("crosswire.transport")
 
 _UPGRADE = {
     "Connection": "Upgrade",

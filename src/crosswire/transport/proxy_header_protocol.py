@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any, cast
 
 from crosswire.core.proxies import TrustedProxies
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.buffered_protocol import feed_buffered_protocol
 from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.proxy_header import BadProxyHeader, ProxyHeader, parse_proxy_header
 
-logger = logging.getLogger("crosswire.http")
+logger = get_logger("crosswire.http")
 
 TlsOptions = dict[str, Any]
 """Arguments for the event loop's ``start_tls``; empty where there is no TLS."""

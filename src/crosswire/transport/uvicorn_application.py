@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
@@ -12,12 +11,13 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from crosswire.core.limits import Limits
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.interface import AsgiApplication, HandedOver, HttpRequest
 from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.uvicorn_protocol import ApplicationProtocol, ApplicationShare
 
-logger = logging.getLogger("crosswire.http")
+logger = get_logger("crosswire.http")
 
 DATE_INTERVAL = 1.0
 """Seconds between two changes of the Date field of responses, which has whole seconds."""
@@ -66,6 +66,7 @@ class UvicornApplication:
             ws_max_size=self._limits.max_message,
             lifespan="off",  # the server runs it: its failure is an error of the start
             log_config=None,
+            workers=1,  # not what WEB_CONCURRENCY says, which might be no number
             interface="asgi3",
             proxy_headers=False,
             server_header=False,

@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
 from crosswire import Client, Refused
 from crosswire.testing.redis_process import RedisProcess
+from crosswire.testing.reserved_port import ReservedPort
 from tests.integration.cli.program import port_of
 from tests.support.running_program import PROGRAM_TIMEOUT, RunningProgram
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="serve needs a POSIX system")
 
 PROJECT = Path(__file__).with_name("project")
+LISTENING = r"crosswire\.server: listening on"
 
 
 class Project(NamedTuple):
@@ -43,15 +49,24 @@ class Project(NamedTuple):
         )
 
     @contextmanager
-    def serving(self, *words: str, crosswire: Any = None, folder: Path = PROJECT) -> Iterator[RunningProgram]:
-        """Serve for as long as the context lasts."""
-        command = [sys.executable, str(PROJECT / "manage.py"), "runcrosswire", "--port", "0", *words]
+    def serving(
+        self, *words: str, crosswire: Any = None, folder: Path = PROJECT, code: Path = PROJECT, port: int = 0
+    ) -> Iterator[RunningProgram]:
+        """Serve for as long as the context lasts.
+
+        Args:
+            words: more arguments.
+            crosswire: the setting.
+            folder: the current one.
+            code: the folder of the project.
+            port: to listen on.
+        """
+        command = [sys.executable, str(code / "manage.py"), "runcrosswire", "--port", str(port), *words]
         served = RunningProgram(command, cwd=folder, environment=self._with(crosswire))
         try:
             yield served
         finally:
             served.stop()
-            assert "Traceback" not in served.output
 
     def client(self, port: int, **headers: str) -> Client:
         return Client(f"ws://127.0.0.1:{port}", headers={"Cookie": f"sessionid={self.cookie}", **headers})
@@ -84,6 +99,7 @@ async def test_it_serves_the_projects_server_to_those_who_are_logged_in(project:
         assert "ALLOWED_HOSTS" in refused.value.reason
         served.signal(signal.SIGTERM)
         assert await asyncio.to_thread(served.wait) == 0
+    assert "Traceback" not in served.output
 
 
 async def test_several_processes_share_a_port_and_the_redis_of_the_settings(project: Project) -> None:
@@ -99,21 +115,30 @@ async def test_several_processes_share_a_port_and_the_redis_of_the_settings(proj
                 assert await asyncio.wait_for(heard.get(), 5) == "hello"
             assert await asyncio.to_thread(served.interrupt) == 0
     assert served.output.count("crosswire.server: listening on") == 2
+    assert "Traceback" not in served.output
+
+
+async def test_the_projects_pages_may_be_on_the_same_port(project: Project) -> None:
+    with project.serving("--app", "asgi:pages") as served:
+        port = await asyncio.to_thread(port_of, served)
+        async with project.client(port) as client, httpx.AsyncClient(cookies={"sessionid": project.cookie}) as http:
+            assert await client.call("name") == "ada"
+            assert (await http.get(f"http://127.0.0.1:{port}/name")).text == "ada"
+            assert (await http.get(f"http://127.0.0.1:{port}/nothing")).status_code == 404
+        assert await asyncio.to_thread(served.interrupt) == 0
+    assert "Traceback" not in served.output
 
 
 @pytest.mark.parametrize(
     ("crosswire", "words", "told"),
     [
-        ({}, [], "CROSSWIRE in the settings names no server"),
-        ({"SERVER": "realtime.server"}, [], "write MODULE:SERVER, such as 'realtime:server'"),
-        ({"SERVERS": "realtime:server"}, [], "CROSSWIRE has no key 'SERVERS': did you mean 'SERVER'?"),
         ({"SERVER": "realtim:server"}, [], "there is no module 'realtim'"),
         ({}, ["realtime:sever"], "its servers: server"),
-        (None, ["--workers", "0"], "'0' is no number of processes"),
-        (None, ["--prefix", "a:"], "--prefix is for a Redis"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(project: Project, crosswire: Any, words: list[str], told: str) -> None:
+def test_a_server_that_is_not_there_is_told_in_one_line(
+    project: Project, crosswire: Any, words: list[str], told: str
+) -> None:
     done = project.manage("runcrosswire", *words, crosswire=crosswire)
     assert done.returncode in (1, 2)
     assert told in done.stderr
@@ -125,3 +150,40 @@ def test_the_help_has_the_options_of_serving(project: Project) -> None:
     assert done.returncode == 0
     for option in ("MODULE:SERVER", "--workers", "--port", "--redis", "--drain"):
         assert option in done.stdout
+
+
+async def test_with_reload_the_server_starts_anew_when_the_code_changes(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    await asyncio.to_thread(shutil.copytree, PROJECT, folder)
+    module = folder / "realtime.py"
+    code = await asyncio.to_thread(module.read_text)
+    words = ("--reload", "--app", "asgi:pages")
+    with closing(ReservedPort()) as port, project.serving(*words, port=port.number, code=folder) as served:
+        try:
+            await asyncio.to_thread(served.wait_for, LISTENING)
+            async with project.client(port.number) as client:
+                assert (await client.call("where")).startswith("node-")
+            changed = code + "\nthis is an error\n"
+            await asyncio.to_thread(change_until, module, changed, served, r"line \d+\n.*\n.*\nSyntaxError")
+            changed = code.replace("return server.name", "return 'changed'")
+            await asyncio.to_thread(change_until, module, changed, served, rf"(?s){LISTENING}.*{LISTENING}")
+            async with project.client(port.number) as client:
+                assert await client.call("where") == "changed"
+                async with httpx.AsyncClient() as http:
+                    assert (await http.get(f"http://127.0.0.1:{port.number}/name")).status_code == 200
+        finally:
+            await asyncio.to_thread(served.interrupt)  # killed, it would leave the process that it has started
+
+
+def change_until(module: Path, code: str, served: RunningProgram, pattern: str) -> None:
+    """Change a file, again if need be: the reloader misses what changes before it has looked at the files once."""
+    deadline = time.monotonic() + PROGRAM_TIMEOUT
+    modified = module.stat().st_mtime
+    module.write_text(code)
+    while re.search(pattern, served.output) is None:
+        assert time.monotonic() < deadline, served.output
+        modified += 2  # for file systems with coarse times
+        os.utime(module, (modified, modified))
+        for _ in range(20):
+            if re.search(pattern, served.output) is None:
+                time.sleep(0.1)

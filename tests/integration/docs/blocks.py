@@ -84,3 +84,9 @@ def pages() -> list[str]:
         for path in sorted(ROOT.glob(pattern))
         if "node_modules" not in path.parts
     ]
+
+
+def module_of(page: str) -> str:
+    """Return the name of the module in ``pages`` for a page: ``clients_js`` for clients/js/README.md."""
+    stem = page.removesuffix(".md").removeprefix("docs/").removesuffix("/README")
+    return stem.lower().replace("/", "_").replace("-", "_")

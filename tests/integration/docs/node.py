@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,16 +19,12 @@ _BUNDLER = _CLIENT / "node_modules/.bin/esbuild"
 _MODULES = {"crosswire-client": _CLIENT / "src/index.ts", "crosswire-client/msgpack": _CLIENT / "src/msgpack.ts"}
 """What a script imports: the client of this repository, without a build."""
 _TIMEOUT = 30.0
-"""Seconds for a check or a script."""
+"""Seconds for a script."""
 
 
-async def check_types(file: Path) -> None:
-    """Check the types of a file against the client's own.
-
-    Raises:
-        AssertionError: the compiler finds a fault.
-    """
-    configuration = file.with_suffix(".tsconfig.json")
+def check_types(directory: Path) -> str:
+    """Check the types of all scripts in a directory against the client's own; return the faults."""
+    configuration = directory / "tsconfig.json"
     options = {
         "strict": True,
         "noEmit": True,
@@ -39,8 +36,9 @@ async def check_types(file: Path) -> None:
         "skipLibCheck": True,
         "paths": {name: [str(source)] for name, source in _MODULES.items()},
     }
-    configuration.write_text(json.dumps({"compilerOptions": options, "files": [str(file)]}))
-    await _output(str(BINARY), str(_COMPILER), "--project", str(configuration))
+    configuration.write_text(json.dumps({"compilerOptions": options, "include": ["*.mts"]}))
+    command = [str(BINARY), str(_COMPILER), "--project", str(configuration)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=2 * _TIMEOUT, check=False).stdout
 
 
 async def run(file: Path, environment: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.docs import console, node
-from tests.integration.docs.blocks import SCRIPT_LANGUAGES, Block, blocks_of
+from tests.integration.docs.blocks import SCRIPT_LANGUAGES, Block, blocks_of, module_of
 from tests.integration.docs.executed_lines import ExecutedLines, compiled
 from tests.integration.docs.formats import CHECKS
 from tests.support.running_program import RunningProgram
@@ -32,15 +32,16 @@ class Page:
     Args:
         path: in the repository.
         directory: empty; the current one of commands and programs.
+        scripts: directory for the scripts in TypeScript and JavaScript.
 
     Attributes:
         names: the namespace.
     """
 
-    def __init__(self, path: str, directory: Path) -> None:
+    def __init__(self, path: str, directory: Path, scripts: Path) -> None:
         self.blocks = [block for block in blocks_of(path) if block.is_code]
         self.directory = directory
-        module = ModuleType(Path(path).stem.lower().replace("-", "_"))
+        module = ModuleType(f"page_{Path(path).stem.lower().replace('-', '_')}")
         sys.modules[module.__name__] = module
         self.names: dict[str, Any] = module.__dict__
         self.environment = {
@@ -51,6 +52,7 @@ class Page:
             "PIP_NO_INDEX": "1",  # what a page installs is there already
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
+        self._scripts = scripts
         self._left = list(self.blocks)
         self._lines = ExecutedLines(directory)
         self._lines.watch()
@@ -158,17 +160,15 @@ class Page:
                 server.stop()
 
     async def run_script(self, block: Block, *, before: str = "", after: str = "") -> str:
-        """Check the types of a block of TypeScript or JavaScript, run it on Node.js, and return what it prints.
+        """Run a block of TypeScript or JavaScript on Node.js, and return what it prints. Its types are checked later.
 
         Args:
             block: in ``ts`` or ``js``.
             before: what a reader has above it in the file, such as imports and types.
             after: what is run after it.
         """
-        file = self.directory / f"line_{block.line}.{'mts' if block.language == 'ts' else 'mjs'}"
+        file = self._scripts / f"{module_of(block.page)}_{block.line}.{'mts' if block.language == 'ts' else 'mjs'}"
         file.write_text("\n".join([before, block.text, after]))
-        if block.language == "ts":
-            await node.check_types(file)
         return await node.run(file, self.environment)
 
     def check(self) -> None:

@@ -1,4 +1,7 @@
-"""Runs one page: ``python -m tests.integration.docs.run_page docs/guide.md``, in isolation."""
+"""Runs one page, in isolation: ``python -m tests.integration.docs.run_page PAGE DIRECTORY``.
+
+The directory is for its scripts in TypeScript and JavaScript.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,11 @@ import tempfile
 from pathlib import Path
 
 from tests.integration.docs import isolation
+from tests.integration.docs.blocks import module_of
 from tests.integration.docs.page import Page
 from tests.support import aio
 
 PAGES = "tests.integration.docs.pages"
-
-
-def module_of(page: str) -> str:
-    """Return the name of the module in ``pages`` for a page: ``clients_js`` for clients/js/README.md."""
-    stem = page.removesuffix(".md").removeprefix("docs/").removesuffix("/README")
-    return stem.lower().replace("/", "_").replace("-", "_")
 
 
 async def run(page: Page, name: str) -> None:
@@ -31,7 +29,7 @@ async def run(page: Page, name: str) -> None:
     page.check()
 
 
-def main(name: str) -> None:
+def main(name: str, scripts: str) -> None:
     """Run a page in a directory of its own."""
     with tempfile.TemporaryDirectory(prefix="cw") as temporary:
         isolation.set_up(Path(temporary))
@@ -40,8 +38,8 @@ def main(name: str) -> None:
         os.chdir(directory)
         os.environ["TMPDIR"] = temporary
         sys.path.insert(0, str(directory))
-        aio.run(run(Page(name, directory), name))
+        aio.run(run(Page(name, directory, Path(scripts)), name))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -23,14 +24,15 @@ from tests.integration.docs.blocks import (
 )
 from tests.integration.docs.not_run import REASONS
 
+Runs = dict[str, Future[subprocess.CompletedProcess[str]]]
 _PAGE_TIMEOUT = 100.0
 """Seconds for all code of a page."""
 _PAGES = [page for page in pages() if any(block.is_code for block in blocks_of(page))]
 _ALL_BLOCKS = [block for page in pages() for block in blocks_of(page)]
 
 
-def _run(page: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-X", "faulthandler", "-m", "tests.integration.docs.run_page", page]
+def _run(page: str, scripts: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-X", "faulthandler", "-m", "tests.integration.docs.run_page", page, str(scripts)]
     return subprocess.run(
         isolation.isolated(command),
         cwd=ROOT,
@@ -45,7 +47,12 @@ def _run(page: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scripts")
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, scripts: Path) -> Iterator[Runs]:
     """The runs of the pages that are asked for, two at a time."""
     chosen = [
         str(item.callspec.params["page"])
@@ -53,7 +60,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[subprocess
         if isinstance(item, pytest.Function) and item.path == request.path and "page" in item.fixturenames
     ]
     with ThreadPoolExecutor(max_workers=2) as workers:
-        yield {page: workers.submit(_run, page) for page in chosen}
+        yield {page: workers.submit(_run, page, scripts) for page in chosen}
         workers.shutdown(cancel_futures=True)
 
 
@@ -62,11 +69,20 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[subprocess
     isolation.obstacle() is not None, reason=f"no network of its own for a page: {isolation.obstacle()}"
 )
 @pytest.mark.parametrize("page", _PAGES)
-def test_the_code_of_a_page_runs(page: str, runs: dict[str, Future[subprocess.CompletedProcess[str]]]) -> None:
+def test_the_code_of_a_page_runs(page: str, runs: Runs) -> None:
     if any(block.language in SCRIPT_LANGUAGES for block in blocks_of(page)) and (obstacle := node.obstacle()):
         pytest.skip(obstacle)
     done = runs[page].result()
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.timeout(120)
+def test_the_scripts_of_the_pages_fit_the_types_of_the_client(scripts: Path, runs: Runs) -> None:
+    for run in runs.values():
+        run.result()
+    if not any(scripts.iterdir()):
+        pytest.skip("no script was run")
+    assert node.check_types(scripts) == ""
 
 
 def test_each_block_has_a_language_that_is_run_or_parsed_or_is_no_code() -> None:

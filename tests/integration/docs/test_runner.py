@@ -5,13 +5,19 @@ from __future__ import annotations
 import configparser
 import subprocess
 import sys
+import threading
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.integration.docs import blocks, console, formats, isolation
+from tests.integration.docs import blocks, console, executed_lines, formats, isolation
 from tests.integration.docs.blocks import ROOT, Block, blocks_of
+from tests.integration.docs.page import Page
+from tests.integration.docs.run_page import run
+from tests.support import aio
 
 _PAGE = """# Page
 
@@ -37,24 +43,30 @@ needs_isolation = pytest.mark.skipif(isolation.obstacle() is not None, reason="p
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(blocks, "ROOT", tmp_path)
+    for module in (blocks, executed_lines):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     path = tmp_path / "page.md"
     path.write_text(_PAGE)
     return path
 
 
-def run(page: Path) -> subprocess.CompletedProcess[str]:
-    program = isolation.isolated([sys.executable, "-m", "tests.integration.docs.run_page", str(page)])
-    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-
-
 @needs_isolation
 def test_a_page_runs_whose_lines_are_executed_in_another_process(page: Path) -> None:
-    done = run(page)
+    command = [sys.executable, "-m", "tests.integration.docs.run_page", str(page), str(page.parent)]
+    program = isolation.isolated(command)
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
 
 
-@needs_isolation
+@pytest.fixture
+def traced() -> Iterator[None]:
+    """Trace functions as before the test when it has ended."""
+    before = sys.gettrace()
+    yield
+    threading.settrace(None)
+    sys.settrace(before)
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "report"),
     [
@@ -64,11 +76,14 @@ def test_a_page_runs_whose_lines_are_executed_in_another_process(page: Path) -> 
         ("  ```sh\n", "  ```console\n  $ echo hello\n", "prints\nhello\n\ninstead of"),
     ],
 )
+@pytest.mark.usefixtures("traced")
 def test_a_page_fails(page: Path, right: str, wrong: str, report: str) -> None:
     page.write_text(_PAGE.replace(right, wrong))
-    done = run(page)
-    assert done.returncode == 1
-    assert report in done.stderr
+    directory = page.parent / "page"
+    directory.mkdir()
+    with pytest.raises((AssertionError, ZeroDivisionError)) as failed:
+        aio.run(run(Page("page.md", directory, page.parent), "page.md"))
+    assert report in "".join(traceback.format_exception(failed.value))
 
 
 def test_blocks_have_places_sections_and_words(page: Path) -> None:

@@ -84,7 +84,12 @@ async def test_new_connections_are_refused_during_a_drain() -> None:
     server.on("slow", lambda: go.wait())
     await server.start()
     # Their TCP connections are there, their requests are not yet.
-    async with raw_stream(server) as late, raw_stream(server) as probe, connect(server, "1") as busy:
+    async with (
+        raw_stream(server) as late,
+        raw_stream(server) as probe,
+        raw_stream(server) as other_probe,
+        connect(server, "1") as busy,
+    ):
         await busy.send("slow", callbackId="x")
         await busy.rest()
         stopping = asyncio.create_task(server.stop(drain=10))
@@ -92,7 +97,8 @@ async def test_new_connections_are_refused_during_a_drain() -> None:
         status, headers = await late.request(upgrade_request("/?id=2"))
         assert status == 503
         assert headers["retry-after"]
-        assert (await probe.request(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 503
+        assert (await probe.request(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 503
+        assert (await other_probe.request(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
         assert await nobody_listens(server)
         go.set()
         assert (await busy.receive())["payload"] is True

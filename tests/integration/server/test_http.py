@@ -7,7 +7,10 @@ import pytest
 import websockets
 
 from crosswire import ConfigError, Handshake, Response
+from crosswire.testing.redis_process import RedisProcess
+from crosswire.testing.reserved_port import ReservedPort
 from tests.integration.server.support import TEXT, WAIT_TIMEOUT, connect, make_server, raw_stream, upgrade_request
+from tests.support.aio import wait_until
 
 
 async def get(server: Any, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
@@ -179,3 +182,37 @@ async def test_a_route_sees_the_request() -> None:
         await get(server, "/a%20b?x=1")
         assert (got[0].path, got[0].query, got[0].remote) == ("/a b", {"x": "1"}, "127.0.0.1")
         assert got[0].headers["host"] == "localhost"
+
+
+async def test_readiness_is_built_in() -> None:
+    server = make_server()
+    async with server:
+        status, _, body = await get(server, "/readyz")
+        assert (status, json.loads(body)) == (
+            200,
+            {"ready": True, "joined": True, "redis": True, "draining": False},
+        )
+
+
+async def test_a_server_whose_redis_is_away_is_alive_and_not_ready() -> None:
+    with RedisProcess() as redis:
+        async with make_server(redis=redis.url) as server:
+            assert (await get(server, "/readyz"))[0] == 200
+            redis.kill()
+            await wait_until(lambda: not server.cluster.bus_available)
+            status, _, body = await get(server, "/readyz")
+            assert (status, json.loads(body)) == (
+                503,
+                {"ready": False, "joined": True, "redis": False, "draining": False},
+            )
+            assert (await get(server, "/healthz"))[0] == 200
+            redis.start()
+            await wait_until(lambda: server.cluster.bus_available)
+            assert (await get(server, "/readyz"))[0] == 200
+
+
+async def test_one_of_several_redis_is_enough_to_be_ready() -> None:
+    away = ReservedPort()
+    with RedisProcess() as redis:
+        async with make_server(redis=[redis.url, f"redis://127.0.0.1:{away.number}"]) as server:
+            assert (await get(server, "/readyz"))[0] == 200

@@ -292,3 +292,10 @@ async def test_the_proxy_protocol_names_the_client() -> None:
             peer.writer.write(PROXY_HEADER + upgrade_request("/own"))
             assert (await peer.request(b""))[0] == 101
             assert await answer_to(peer) == b'["ws","5.6.7.8"]'
+
+
+async def test_a_request_that_a_proxy_robbed_of_its_upgrade_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as server, raw_stream(server) as peer:
+        assert (await peer.request(upgrade_request("/ws", connection="", upgrade="")))[0] == 404
+    assert "a proxy in front has to pass these on" in caplog.text
+    assert "was handed to the application" in caplog.text

@@ -9,7 +9,7 @@ import pytest
 
 from crosswire import Server
 from crosswire.cli.failures import CommandFailed
-from crosswire.cli.target import load_server
+from crosswire.cli.target import load_application, load_server
 
 MODULE = """
 from crosswire import Server
@@ -23,6 +23,12 @@ def fails(): raise LookupError("no\\nluck")
 def leaves(): raise SystemExit(3)
 def none(): ...
 async def later(): ...
+async def app(scope, receive, send): ...
+class Framework:
+    async def __call__(self, scope, receive, send): ...
+inner = Framework()
+def make_app(): return inner
+def wsgi(environ, start_response): ...
 """
 
 
@@ -156,3 +162,32 @@ def test_a_syntax_error_is_reported_with_its_line(directory: Path) -> None:
 def test_an_object_that_is_not_a_server_is_refused(attribute: str, text: str) -> None:
     said = refused(f"cw_app:{attribute}")
     assert said == text or re.fullmatch(text, said)
+
+
+@pytest.mark.parametrize("attribute", ["app", "inner", "make_app"])
+def test_an_application_or_a_function_that_returns_one_is_found(attribute: str) -> None:
+    found = load_application(f"cw_app:{attribute}")
+    module = sys.modules["cw_app"]
+    assert found is (module.app if attribute == "app" else module.inner)
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("app.py", "'app.py' is no app: write MODULE:ATTRIBUTE, without .py: app:app"),
+        ("cw_app", "'cw_app' is no app: write MODULE:ATTRIBUTE, such as cw_app:app"),
+        ("cw_app:ap", "did you mean 'app'?"),
+        ("cw_app:text", "cw_app:text: app='x'"),
+        ("cw_app:server", "give an ASGI application"),
+        ("cw_app:Framework", "give an ASGI application"),
+        ("cw_app:wsgi", "no application"),
+        ("cw_app:takes", "no application"),
+        ("cw_app:none", "app=None"),
+        ("cw_app:fails", "cw_app:fails() failed: LookupError: no luck"),
+    ],
+)
+def test_what_is_no_application_is_refused(target: str, text: str) -> None:
+    with pytest.raises(CommandFailed, match=re.escape(text)) as failure:
+        load_application(target)
+    assert failure.value.exit_code == 2
+    assert "\n" not in failure.value.text

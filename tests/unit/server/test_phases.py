@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crosswire.cluster.node import Node
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import Hook
 from crosswire.errors import NotConnected, Reject
@@ -70,7 +71,7 @@ class ScriptedServer:
             getattr(self.server.hooks, name)(self._hook(name, Step()))
         self.server.events.on("say", self._hook("say"))
         upgrades = Upgrades(
-            PlainRoutes(),
+            PlainRoutes(Node()),
             authentication,
             Terms(),
             self.server.sessions,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,13 +13,19 @@ from crosswire.server.plain_http import PlainRoutes
 from crosswire.transport.interface import Response
 
 
+class FakeNode:
+    def __init__(self, running: bool = True, bus_available: bool = True) -> None:
+        self.running = running
+        self.bus_available = bus_available
+
+
 def get(routes: PlainRoutes, target: str, *, draining: bool = False) -> Response:
     return routes.answer(Handshake(target, Headers(), "127.0.0.1"), draining=draining)
 
 
 @pytest.fixture
 def routes() -> PlainRoutes:
-    return PlainRoutes()
+    return PlainRoutes(FakeNode())
 
 
 def test_health_is_built_in(routes: PlainRoutes) -> None:
@@ -27,14 +34,25 @@ def test_health_is_built_in(routes: PlainRoutes) -> None:
     assert answer.headers == {"Content-Type": "application/json"}
 
 
-def test_a_server_that_drains_is_not_healthy(routes: PlainRoutes) -> None:
-    answer = get(routes, "/healthz", draining=True)
-    assert (answer.status, answer.body) == (503, b'{"status":"draining"}')
+def test_a_server_that_drains_is_alive(routes: PlainRoutes) -> None:
+    assert get(routes, "/healthz", draining=True) == get(routes, "/healthz")
 
 
-def test_health_can_be_replaced(routes: PlainRoutes) -> None:
-    routes.add("/healthz", lambda: "fine")
-    assert get(routes, "/healthz", draining=True) == Response(body=b"fine")
+@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize("redis", [True, False])
+@pytest.mark.parametrize("draining", [True, False])
+def test_readiness_says_what_is_missing(joined: bool, redis: bool, draining: bool) -> None:
+    answer = get(PlainRoutes(FakeNode(joined, redis)), "/readyz", draining=draining)
+    ready = joined and redis and not draining
+    assert answer.status == (200 if ready else 503)
+    assert json.loads(answer.body) == {"ready": ready, "joined": joined, "redis": redis, "draining": draining}
+    assert answer.headers == {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_and_readiness_can_be_replaced(routes: PlainRoutes, path: str) -> None:
+    routes.add(path, lambda: "fine")
+    assert get(routes, path, draining=True) == Response(body=b"fine")
 
 
 def test_any_other_path_asks_for_a_websocket(routes: PlainRoutes) -> None:

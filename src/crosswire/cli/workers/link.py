@@ -23,6 +23,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
     Attributes:
         target: ``module:attribute`` of the server.
+        app: ``module:attribute`` of the ASGI application on its port; None for the server's own, if it has one.
         number: number of the worker, from 1 on.
         workers: number of all workers.
         name: name of the workers, without their numbers; None for the server's own.
@@ -37,6 +38,7 @@ class Assignment(msgspec.Struct, frozen=True):
     """
 
     target: str
+    app: str | None = None
     number: int = 1
     workers: int = 1
     name: str | None = None

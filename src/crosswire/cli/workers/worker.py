@@ -9,7 +9,7 @@ import sys
 
 from crosswire.cli.cluster_options import redis_of
 from crosswire.cli.failures import INTERRUPTED, RUNTIME, USAGE, CommandFailed, described
-from crosswire.cli.target import call_function, load_server
+from crosswire.cli.target import call_function, load_application, load_server
 from crosswire.cli.workers.link import Assignment, Listening, Started, StartRefused, WorkerLink
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.redis.options import Redis
@@ -60,6 +60,7 @@ def _serve(assignment: Assignment, link: WorkerLink) -> None:
         port=assignment.port,
         redis=redis_of(assignment.redis, assignment.prefix, own if isinstance(own, Redis) else None),
         reuse_port=True if assignment.shares_port else None,
+        app=None if assignment.app is None else load_application(assignment.app),
     )
     if assignment.workers > 1:
         server.on_start(lambda: _require_shared_bus(server, assignment.workers))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from crosswire.cluster.connection import ClusterConnection
@@ -11,9 +10,10 @@ from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.listeners import EventListeners
 from crosswire.errors import BusUnavailable, ConfigError
+from crosswire.runtime.log_records import get_logger
 from crosswire.types import LinkStatus, Replies
 
-logger = logging.getLogger("crosswire.cluster")
+logger = get_logger("crosswire.cluster")
 
 NODES_TIMEOUT = 5.0
 """Seconds in which all nodes must answer that they have added or removed a Redis."""

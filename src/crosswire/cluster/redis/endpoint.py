@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 import time
@@ -19,6 +18,7 @@ from crosswire.cluster.redis.publisher import Message, Publisher
 from crosswire.cluster.redis.subscriber import Subscriber
 from crosswire.cluster.send_buffer import Budget
 from crosswire.core.backoff import Backoff
+from crosswire.runtime.log_records import get_logger
 from crosswire.types import LinkStatus
 
 _BACKOFF = Backoff(fast_retries=1, fast_interval=0.05, max_interval=1)
@@ -32,7 +32,7 @@ only one check, not all."""
 _MAX_BUSY_TIMEOUTS = 3
 """Number of timeouts after which a probe counts as lost even if other replies still arrive."""
 
-logger = logging.getLogger("crosswire.redis")
+logger = get_logger("crosswire.redis")
 
 
 class ProbeTiming(NamedTuple):

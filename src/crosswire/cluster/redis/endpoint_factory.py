@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Set
 from dataclasses import replace
 
@@ -13,11 +12,12 @@ from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.embedded.database import EmbeddedRedis
 from crosswire.cluster.redis.endpoint import Endpoint, EndpointEvents, ProbeTiming
 from crosswire.cluster.send_buffer import Budget
+from crosswire.runtime.log_records import get_logger
 
 CONNECT_TIMEOUT = 1.0
 """Seconds in which a connection to a Redis must be made and logged in."""
 
-logger = logging.getLogger("crosswire.redis")
+logger = get_logger("crosswire.redis")
 
 
 class EndpointFactory:

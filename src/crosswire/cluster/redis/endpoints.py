@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +21,7 @@ from crosswire.cluster.redis.publisher import Message, command_of
 from crosswire.core.channel_names import text_of
 from crosswire.errors import BusUnavailable, ConfigError, NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
@@ -36,7 +36,7 @@ RETIRE_TIMEOUT = 1.0
 CLOSE_TIMEOUT = 0.5
 """Seconds in which a stop waits for acknowledgements, and then for the connections to close."""
 
-logger = logging.getLogger("crosswire.redis")
+logger = get_logger("crosswire.redis")
 
 
 class Endpoints:

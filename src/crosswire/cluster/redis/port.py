@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Collection
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from crosswire.cluster.redis.pool import RETURN_TIME, Pool
 from crosswire.cluster.send_buffer import Budget
 from crosswire.core.channel_names import Channels, text_of
 from crosswire.errors import BusUnavailable
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.types import LinkStatus
 
@@ -26,7 +26,7 @@ COUNT_TIMEOUT = 1.0
 FAILOVER_TIME = 0.5
 """Seconds in which messages come over another Redis, after it was noticed that their Redis hangs."""
 
-logger = logging.getLogger("crosswire.redis")
+logger = get_logger("crosswire.redis")
 
 
 class PortOptions(Protocol):

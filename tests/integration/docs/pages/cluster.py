@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crosswire import EventError, MemoryBus, Server
+from crosswire.testing import connect
 from tests.integration.docs.page import Page, started
 from tests.support.aio import wait_until
 
@@ -22,6 +23,11 @@ async def run(page: Page) -> None:
                 with pytest.raises(EventError, match="4096 at most"):
                     await call("worker", "resize", {"user": "13", "size": 5000})
                 worker.interrupt()
+            async with connect(server) as client:
+                (socket,) = server.sockets
+                await socket.join("chat", "1000")
+                await page.run("Who is where")
+                await client.close()
         redundant, sentinels = page.take("Several Redis"), page.take("Several Redis")
         await page.run_block(redundant)
         async with started(page["server"]):

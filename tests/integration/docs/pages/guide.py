@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
@@ -57,6 +58,8 @@ async def run(page: Page) -> None:
     async with started(page["server"]):
         pass
     await _run_client(page, server)
+    await page.run("The log")
+    logging.getLogger("crosswire").removeHandler(page["handler"])
     await _run_tests(page)
 
 

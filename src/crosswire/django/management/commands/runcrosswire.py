@@ -14,6 +14,7 @@ from crosswire.cli.cluster_options import add_cluster_options
 from crosswire.cli.failures import CommandFailed
 from crosswire.cli.serve import serve
 from crosswire.django.project_settings import project_settings
+from crosswire.django.reloading import serve_with_reload
 from crosswire.errors import CrosswireError
 
 _NO_SERVER = "CROSSWIRE in the settings names no server: add 'SERVER': 'chat.realtime:server', or give MODULE:SERVER"
@@ -30,6 +31,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options of ``crosswire serve``."""
         parser.add_argument("target", metavar="MODULE:SERVER", nargs="?", help="another server than the settings name")
+        parser.add_argument(
+            "--reload",
+            action="store_true",
+            help="for development: in one process, anew whenever the code changes",
+        )
         add_serve_options(parser)
         add_cluster_options(parser, serves=True)
 
@@ -39,6 +45,10 @@ class Command(BaseCommand):
             target = options["target"] or project_settings().server
             if target is None:
                 raise CommandError(_NO_SERVER)
+            if options["reload"]:
+                _require_one_process(options)
+                serve_with_reload(target, host=options["host"], port=options["port"], app=options["app"])
+                return
             _let_workers_import_project(options["pythonpath"])
             code = serve(Namespace(**{**options, "target": target, "prepare": "django:setup"}))
         except CommandFailed as failure:
@@ -47,6 +57,15 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         if code:
             sys.exit(code)
+
+
+def _require_one_process(options: dict[str, Any]) -> None:
+    """Refuse the options for several processes, and those that only a supervised process has."""
+    given = [option for option in ("name", "redis", "embedded", "prefix") if options[option]]
+    if options["workers"] > 1:
+        given.insert(0, "workers")
+    if given:
+        raise CommandError(f"--{given[0]} can't be given with --reload, which runs the server as it is in its module")
 
 
 def _let_workers_import_project(python_path: str | None) -> None:

@@ -1,0 +1,20 @@
+"""uvicorn with the application that is measured, on uvloop and httptools, without an access log.
+
+Run it as `python -m bench.servers.uvicorn_server`. It prints `PORT n` when it listens and stops on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from bench.servers.plain_application import application
+
+if __name__ == "__main__":
+    listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    config = uvicorn.Config(
+        application, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_level="warning"
+    )
+    print(f"PORT {listening.getsockname()[1]}", flush=True)  # what connects now waits in the backlog
+    uvicorn.Server(config).run(sockets=[listening])
