@@ -27,7 +27,7 @@ class RequestDialect(Protocol):
 
     @property
     def codec(self) -> Codec:
-        """Codec of the payloads."""
+        """Codec of the payloads of both."""
         ...
 
     @property

@@ -84,7 +84,8 @@ class Server:
             None: no warnings.
         publish_key: opens ``POST /publish``, by which other programs send events over HTTP, to those that have this
             key; several for their rotation. None: closed.
-        access_log: log each connection and its end at INFO, in the logger ``crosswire.access``.
+        access_log: log each connection and its end at INFO, in the logger ``crosswire.access``; each request to ``app``
+            in ``uvicorn.access``.
         owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
     Raises:
@@ -151,6 +152,7 @@ class Server:
         parts = ServerParts(
             limits, heartbeat, duplicates, flusher.schedule, watch, access_log_for(access_log, lambda: self.name)
         )
+        self._access_log = access_log
         self._hooks = parts.hooks
         self._events = parts.events
         self._registry = parts.registry
@@ -411,7 +413,7 @@ class Server:
         self._listener.configure(host=host, port=port, reuse_port=reuse_port)
 
     def _share_port(self, app: AsgiApplication) -> None:
-        application = PortApplication(app, self._acceptor, self._routes, self._limits)
+        application = PortApplication(app, self._acceptor, self._routes, self._limits, access_log=self._access_log)
         self._listener.share_with(application.http)
         self._lifecycle.applications = (application,)
 
