@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from crosswire.core.formats import Push
 from crosswire.transport.asgi_writer import AsgiWriter, Send
@@ -46,7 +46,7 @@ class Sender(Protocol):
         """Take nothing more, and discard what waits."""
 
     def stop(self) -> None:
-        """Cancel what is being sent."""
+        """Cancel the sending that is under way."""
 
 
 class MessageSender:
@@ -61,7 +61,7 @@ class MessageSender:
 
     framed = False
 
-    __slots__ = ("_outbox", "_writer", "drained", "push")
+    __slots__ = ("_outbox", "_writer", "push")
 
     def __init__(
         self, send: Send, context: ListenerContext, failed: Callable[[Exception], None], events: OutboxEvents
@@ -69,15 +69,18 @@ class MessageSender:
         self._writer = AsgiWriter(send, failed)
         self._outbox = self._writer.outbox = MessageOutbox(self._writer, context.flusher, context.limits.outbox, events)
         self.push: Push = self._outbox.push
-        self.drained: Callable[[int], Any] = self._outbox.drained
 
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
         return self._outbox.buffered
 
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer than ``below`` bytes wait in the outbox."""
+        return await self._outbox.drained(below)
+
     def start(self) -> None:
-        """Start the writer's task."""
+        """Start the task of the writer."""
         self._writer.start()
 
     def close(self, close: Close) -> None:
@@ -89,5 +92,5 @@ class MessageSender:
         self._outbox.discard()
 
     def stop(self) -> None:
-        """Cancel the writer's task."""
+        """Cancel the task of the writer."""
         self._writer.stop()

@@ -68,7 +68,6 @@ class UvicornSender:
         "_task",
         "_transport",
         "_woken",
-        "drained",
         "push",
     )
 
@@ -86,7 +85,6 @@ class UvicornSender:
         self._failed = failed
         self._outbox = Outbox(self, context.flusher, context.limits.outbox, events)
         self.push: Push = self._outbox.push
-        self.drained: Callable[[int], Any] = self._outbox.drained
         self._close: Close | None = None
         self._is_held_up = False
         self._woken = asyncio.Event()
@@ -98,6 +96,10 @@ class UvicornSender:
     def buffered(self) -> int:
         """Bytes that wait in the outbox."""
         return self._outbox.buffered
+
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer than ``below`` bytes wait in the outbox."""
+        return await self._outbox.drained(below)
 
     def start(self) -> None:
         """Start the task that waits for uvicorn."""
