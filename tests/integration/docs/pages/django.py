@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -33,6 +34,8 @@ async def run(page: Page) -> None:
         await page.run("Who is it", "The database", "Sending from views, signals and tasks")
         await _handle(page, cookie)
         await _post(page, cookie)
+        await page.run("Logging out")
+        await _log_out(page, cookie)
     for block in [page.take("Tests", "python") for _ in range(3)]:
         page.save(block)
     await page.run("Tests")
@@ -76,3 +79,14 @@ async def _post(page: Page, cookie: str) -> None:
         answer = await browser.post("/messages", {"text": "posted"})
         assert answer.status_code == httpx.codes.CREATED
         assert (await client.receive("said")).data == {"user": "1", "text": "posted"}
+
+
+async def _log_out(page: Page, cookie: str) -> None:
+    """Log out, as the view of Django does."""
+    from django.test import Client as Browser
+
+    browser = Browser()
+    browser.cookies.load(cookie)
+    async with started(page["server"]), connect(page["server"], "/", {"Cookie": cookie}) as client:
+        await asyncio.to_thread(browser.logout)
+        assert await client.closed() == (4010, "logged out")
