@@ -25,11 +25,23 @@ from bench.native import (
     run_loadgen,
     uvicorn_server,
 )
-from bench.workloads import BARE, CROSSWIRE, EIGHT_NODES, ONE_PORT, TWO_NODES, UVICORN, WORKLOADS, Figures, Workload
+from bench.workloads import (
+    BARE,
+    CROSSWIRE,
+    EIGHT_NODES,
+    ONE_PORT,
+    TWO_NODES,
+    UVICORN,
+    WITH_METRICS,
+    WORKLOADS,
+    Figures,
+    Workload,
+)
 
 SERVERS: dict[str, Callable[[], AbstractContextManager[Serving]]] = {
     CROSSWIRE: crosswire_server,
     BARE: epoll_server,
+    WITH_METRICS: partial(crosswire_server, "--metrics"),
     TWO_NODES: partial(crosswire_nodes, 2),
     EIGHT_NODES: partial(crosswire_nodes, 8),
     ONE_PORT: partial(crosswire_server, "--app"),

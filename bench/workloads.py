@@ -29,6 +29,7 @@ def memory(figures: Figures) -> str:
 
 
 CROSSWIRE, BARE = "Crosswire", "bare epoll loop"
+WITH_METRICS = "with metrics"
 TWO_NODES, EIGHT_NODES = "2 nodes", "8 nodes"
 ONE_PORT, UVICORN = "Crosswire and an application on its port", "uvicorn alone"
 
@@ -91,6 +92,16 @@ WORKLOADS = [
         "fanout",
         {"clients": 100, "inflight": 1},
         original="104 k/s",
+    ),
+    Workload(
+        "fan-out to 1,000 clients, 8 in flight, with metrics and without: CPU for one delivery",
+        "fanout",
+        {"clients": 1000, "inflight": 8},
+        cpu,
+        "cpu_us",
+        more_is_better=False,
+        servers=(WITH_METRICS, CROSSWIRE),
+        target="ratio 1.05",
     ),
     Workload(
         "calls, 100 clients, 8 in flight each, one write a call",

@@ -1,7 +1,7 @@
 """The Crosswire server that is measured, as a user would write it, without tuning.
 
-Run it as `python -m bench.servers.crosswire_server`, with `--app` for an application on its port. It prints `PORT n`
-when it listens and stops on SIGTERM.
+Run it as `python -m bench.servers.crosswire_server`, with `--app` for an application on its port, with `--metrics` to
+count what it does. It prints `PORT n` when it listens and stops on SIGTERM.
 """
 
 import argparse
@@ -16,7 +16,9 @@ from crosswire import Handshake, Server, Socket
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--app", action="store_true", help="serve an ASGI application on the port too")
-server = Server(port=0, app=application if parser.parse_args().app else None)
+parser.add_argument("--metrics", action="store_true", help="count, and serve metrics")
+arguments = parser.parse_args()
+server = Server(port=0, app=application if arguments.app else None, metrics=arguments.metrics)
 
 
 class JoinRoom(msgspec.Struct):

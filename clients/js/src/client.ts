@@ -190,7 +190,9 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
 
   /** Send a message now, or queue it behind queued messages. A call is never queued, and is sent after queued messages. */
   private _hand(message: Message): void {
-    const { _queue, _reconnection } = this;
+    const { _queue, _reconnection, _settings } = this;
+    const traceparent = _settings.traceparent && _settings.traceparent();
+    if (traceparent) message.traceparent = traceparent;
     const call = message.callbackId;
     if (call) this._flush(call);
     if ((call || !_queue._waits()) && _reconnection._send(message, call)) return;

@@ -1,7 +1,8 @@
 /**
  * The client protocol. An event is `{event, payload}`. A client's call adds `callbackId` and is answered
  * `{payload, callbackId}` or `{callbackId, error}`; a server's call adds `callId` and is answered `{callId, payload}`
- * or `{callId, error}`. The order of the keys is the original's.
+ * or `{callId, error}`. The order of the keys is the original's. Events and calls of a client that traces end in
+ * `traceparent`.
  */
 import { InvalidPayload, UsageError } from "./errors.js";
 
@@ -12,6 +13,7 @@ export interface Message {
   callbackId?: string | null;
   callId?: string | null;
   error?: { code: string; message?: string } | null;
+  traceparent?: string;
 }
 
 /** A message in the form it travels in: text, or bytes for a binary frame. */

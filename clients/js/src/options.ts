@@ -60,6 +60,11 @@ export interface Options {
    * longer than `Heartbeat.background`; the client comes back when the page is shown. Default true, in browsers.
    */
   backgroundNotice?: boolean | undefined;
+  /**
+   * Called for each event and call that is sent. Returns the place of the current span in its trace, the `traceparent` of
+   * W3C Trace Context, which the message then carries; undefined for none.
+   */
+  traceparent?: (() => string | undefined) | undefined;
   /** The class of WebSocket to use, such as that of the package `ws`. Default: that of the platform. */
   WebSocket?: WebSocketClass | undefined;
 }
@@ -71,7 +76,7 @@ export type Settings = Readonly<Pick<Options, Unset>> &
 type Filled<Some> = { readonly [Name in keyof Some]-?: Exclude<Some[Name], undefined> };
 
 /** Options that need no default. */
-type Unset = "retryLimit" | "queueLimit" | "queuePolicy" | "backgroundNotice";
+type Unset = "retryLimit" | "queueLimit" | "queuePolicy" | "backgroundNotice" | "traceparent";
 
 const DEFAULTS = {
   codec: JSON_CODEC,

@@ -53,6 +53,7 @@ interface PlayCase {
   name: string;
   options?: Options;
   final?: number[];
+  traceparent?: string;
   handlers?: Record<string, { returns?: unknown; refuses?: [string, string]; fails?: boolean }>;
   acts?: Record<string, Step[]>;
   steps: Step[];
@@ -92,7 +93,7 @@ describe.each(KINDS)("%s", (kind) => {
 });
 
 /** A client to which the steps of a case happen. spec/README.md says what they mean. */
-function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
+function perform({ options, final, traceparent, handlers = {}, acts = {} }: PlayCase) {
   const sockets: FakeSocket[] = [];
   const told: unknown[][] = [];
   const WebSocket = class extends FakeSocket {
@@ -104,7 +105,8 @@ function perform({ options, final, handlers = {}, acts = {} }: PlayCase) {
   };
   const pingText = options?.pingText ?? "";
   const policy = final && { reconnectPolicy: ({ code }: Close) => !final.includes(code) };
-  const client = new Client("ws://test", { pingInterval: null, ...options, ...policy, WebSocket });
+  const tracing = traceparent && { traceparent: () => traceparent };
+  const client = new Client("ws://test", { pingInterval: null, ...options, ...policy, ...tracing, WebSocket });
   tell(client, told);
   const { passed, illegal } = watchPhases(client);
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from crosswire.client.hooks import Hooks
 from crosswire.core.codecs import Codec
@@ -22,6 +22,21 @@ class _Waiter(NamedTuple):
 
     answer: asyncio.Future[Any]
     kind: PayloadType
+
+
+class Calling(Protocol):
+    """Calls a server on one connection: :class:`Calls`, or what traces them."""
+
+    async def call(
+        self,
+        event: str,
+        send: Callable[[str], None],
+        timeout: float,
+        on_pending: Pending | None,
+        pending_after: float,
+        kind: PayloadType,
+    ) -> Any:
+        """Send a call and wait for its answer; see :meth:`Calls.call`."""
 
 
 class Calls:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from crosswire.client.calls import Calls, Pending
 from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import HandlerT, Hooks
+from crosswire.client.observer import ClientObserver
 from crosswire.client.options import (
     require_interval,
     require_policy,
@@ -20,7 +21,7 @@ from crosswire.client.options import (
 )
 from crosswire.client.reconnection import Reconnection
 from crosswire.client.retries import Policy, Retries, reconnects_unless_final
-from crosswire.client.router import Router
+from crosswire.client.router import MessageRouter, Router
 from crosswire.client.session import Session, SessionEvents
 from crosswire.client.targets import Fresh, Headers, Targets
 from crosswire.client.url import Params
@@ -30,7 +31,7 @@ from crosswire.core.names import require_event
 from crosswire.core.options import require_count, require_seconds
 from crosswire.core.payload_types import payload_type
 from crosswire.core.pending_calls import CallIds
-from crosswire.errors import NotConnected
+from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.transport.client_connection import ConnectTarget, connect
 from crosswire.types import ANYTHING, T
@@ -136,6 +137,8 @@ class Client:
         self._ids = CallIds()
         self._hooks = hooks = Hooks(self._tasks)
         self._router = Router(self._listeners, hooks, self._tasks)
+        self._message_router: MessageRouter = self._router
+        self._observer: ClientObserver | None = None
         self._heartbeat = HeartbeatTimer(
             require_interval("ping_interval", ping_interval), require_seconds("pong_timeout", pong_timeout), hooks
         )
@@ -355,8 +358,29 @@ class Client:
             raise NotConnected(f"there is no open connection: await client.connect(), or wait for on_open{ended}", last)
         return session
 
+    def observe(self, observer: ClientObserver) -> None:
+        """Let tracing see what the client sends and handles from the next connection on, one at most.
+
+        Raises:
+            ConfigError: the client is traced already.
+        """
+        if self._observer is not None:
+            raise ConfigError("the client is traced already: instrument it once")
+        self._observer = observer
+        self._router.observe(observer)
+        self._message_router = observer.router(self._router)
+
     async def _open_session(self, owner: SessionEvents) -> Session:
         calls = Calls(self._ids, self._hooks)
-        session = Session(owner, self._router, calls, self._heartbeat, self._ping_text, self._stable_after, self._hooks)
+        session = Session(
+            owner,
+            self._message_router,
+            calls,
+            self._heartbeat,
+            self._ping_text,
+            self._stable_after,
+            self._hooks,
+            self._observer,
+        )
         await connect(await self._targets.next(), session)
         return session

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from crosswire.client.encoding import encode
 from crosswire.client.hooks import Hooks
@@ -13,7 +13,7 @@ from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import Message
 from crosswire.core.names import RESERVED
 from crosswire.errors import EventError
-from crosswire.runtime.answering import Answerer, SharedHandlerCount
+from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import about
 from crosswire.runtime.workers import Workers
@@ -24,6 +24,13 @@ event is dropped and reported."""
 
 Reply = Callable[[bytes], None]
 """Sends an encoded answer on the connection that the call came on."""
+
+
+class MessageRouter(Protocol):
+    """Handles the events and calls of a server: a :class:`Router`, or what traces one."""
+
+    def receive(self, message: Message, codec: Codec, reply: Reply) -> None:
+        """Handle an event or a call; see :meth:`Router.receive`."""
 
 
 class Router:
@@ -37,15 +44,23 @@ class Router:
         tasks: where asynchronous handlers run.
     """
 
-    __slots__ = ("_answerer", "_count", "_events", "_hooks", "_server", "_workers")
+    __slots__ = ("_answerer", "_base_answerer", "_count", "_events", "_hooks", "_server", "_workers")
 
     def __init__(self, events: EventListeners, hooks: Hooks, tasks: BackgroundTasks) -> None:
         self._events = events
         self._hooks = hooks
-        self._server = _Server(hooks)
+        self._server: Callers[None, _ServerCall] = _Server(hooks)
         self._workers = Workers(tasks)
-        self._answerer = Answerer(self._server, events, self._workers, MAX_HANDLERS)
+        answerer = Answerer(self._server, events, self._workers, MAX_HANDLERS)
+        self._base_answerer = answerer
+        self._answerer: EventHandling[None, _ServerCall] = answerer
         self._count = SharedHandlerCount()
+
+    def observe(self, observer: AnsweringObserver) -> None:
+        """Let tracing see every event from now on."""
+        self._server = observer.callers(self._server)
+        self._base_answerer.replace_callers(self._server)
+        self._answerer = observer.answerer(self._answerer)
 
     def receive(self, message: Message, codec: Codec, reply: Reply) -> None:
         """Handle an event or a call.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
+import msgspec
+
 from crosswire.client.admission import Admission
-from crosswire.client.calls import Calls, Pending
+from crosswire.client.calls import Calling, Calls, Pending
 from crosswire.client.encoding import encode
 from crosswire.client.event_buffer import MAX_BUFFERED_TIME, EventBuffer
 from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import Hooks
-from crosswire.client.router import Router
+from crosswire.client.observer import ClientObserver
+from crosswire.client.router import MessageRouter
 from crosswire.core import messages
 from crosswire.core.codecs import CLIENT_MSGPACK, JSON, Codec
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL, READY, Message
@@ -52,6 +55,7 @@ class Session:
         ping_text: the heartbeat's text.
         stable_after: seconds, see :class:`Admission`.
         hooks: of the client.
+        observer: traces the client; None if nobody does.
 
     Attributes:
         is_ready: whether the server has let the client in.
@@ -60,13 +64,16 @@ class Session:
     def __init__(
         self,
         owner: SessionEvents,
-        router: Router,
+        router: MessageRouter,
         calls: Calls,
         heartbeat: HeartbeatTimer,
         ping_text: str,
         stable_after: float,
         hooks: Hooks,
+        observer: ClientObserver | None = None,
     ) -> None:
+        self._observer = observer
+        self._calling: Calling = calls if observer is None else observer.calls(calls)
         self._owner = owner
         self._router = router
         self._calls = calls
@@ -88,7 +95,7 @@ class Session:
 
     def send(self, event: str, data: Any) -> None:
         """Send an event; raises :exc:`NotConnected` or :exc:`InvalidPayload`."""
-        self._transmit(encode(self._codec, messages.event(event, data)))
+        self._transmit(self._encoded(messages.event(event, data)))
 
     async def call(
         self,
@@ -103,9 +110,9 @@ class Session:
         """Call the server; see :meth:`crosswire.Client.call`."""
 
         def send(call_id: str) -> None:
-            self._transmit(encode(self._codec, messages.client_call(event, data, call_id)))
+            self._transmit(self._encoded(messages.client_call(event, data, call_id)))
 
-        return await self._calls.call(event, send, timeout, on_pending, pending_after, kind)
+        return await self._calling.call(event, send, timeout, on_pending, pending_after, kind)
 
     # Ending
 
@@ -187,6 +194,10 @@ class Session:
         self.abort(Close(CloseCode.ABNORMAL, "the server did not say in time whether it lets the client in"))
 
     # Internals
+
+    def _encoded(self, message: msgspec.Struct) -> bytes:
+        traceparent = None if self._observer is None else self._observer.traceparent()
+        return encode(self._codec, message if traceparent is None else messages.traced(message, traceparent))
 
     def _transmit(self, data: bytes) -> None:
         connection = self._connection

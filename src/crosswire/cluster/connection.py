@@ -18,7 +18,7 @@ from crosswire.cluster.observer import NodeObserver
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.original import OriginalDialect
 from crosswire.cluster.owners import Owners
-from crosswire.cluster.requester import NodeRequests, Requester
+from crosswire.cluster.requester import NodeRequests, RequestDialect, Requester
 from crosswire.cluster.requests import PendingRequests
 from crosswire.cluster.responders import Responders
 from crosswire.core.channel_names import Channels
@@ -99,7 +99,7 @@ class ClusterConnection:
         self.members = Members(own, self.native, self.port, clients, self, clock, self.dialect.label, owns)
         self.owners = Owners(self.members, hooks, tasks)
         self.client_channels = ClientChannels(self.native, self.dialect, self.port, clock, self.incarnation)
-        dialect: Dialect = self.dialect
+        dialect: RequestDialect = self.dialect
         for observer in observers:
             dialect = observer.dialect(dialect)
         self.requester: NodeRequests = Requester(

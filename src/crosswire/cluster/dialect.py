@@ -16,10 +16,18 @@ from crosswire.errors import EventError
 class EventInbox(Protocol):
     """Takes the events and requests of other nodes."""
 
-    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
-        """Take an event that needs no answer."""
+    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload, traceparent: str | None = None) -> None:
+        """Take an event that needs no answer; ``traceparent`` is its place in a trace."""
 
-    def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+    def request(
+        self,
+        asker: Asker,
+        sender: str,
+        event: str,
+        codec: Codec,
+        payload: RawPayload,
+        traceparent: str | None = None,
+    ) -> None:
         """Take an event that has to be answered."""
 
 

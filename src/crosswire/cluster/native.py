@@ -87,16 +87,25 @@ class NativeDialect:
     def pack(self, data: Any) -> RawPayload:
         return envelopes.pack(data)
 
-    def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
-        message, channels = Event(self._name, event, payload), self._channels_of(to)
+    def send_event(
+        self, to: Collection[str] | None, event: str, payload: RawPayload, traceparent: str | None = None
+    ) -> None:
+        message, channels = Event(self._name, event, payload, traceparent), self._channels_of(to)
         if len(channels) > 1:
             size = len(envelopes.encode(message))
             self._port.require_room([len(channel) + size for channel in channels])
         for channel in channels:
             self._batches.publish(channel, message)
 
-    def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
-        request = NodeRequest(self._name, self._incarnation, call_id, event, payload)
+    def send_request(
+        self,
+        to: Collection[str] | None,
+        event: str,
+        payload: RawPayload,
+        call_id: str,
+        traceparent: str | None = None,
+    ) -> None:
+        request = NodeRequest(self._name, self._incarnation, call_id, event, payload, traceparent)
         for channel in self._channels_of(to):
             self._batches.add(channel, request)
 
@@ -258,9 +267,10 @@ class NativeDialect:
         if isinstance(message, Answer):
             replies.answered(message.sender, message.call_id, NODE_MSGPACK, message.payload)
         elif isinstance(message, NodeRequest):
-            events.request(_NativeAsker(self, message), message.sender, message.event, NODE_MSGPACK, message.payload)
+            asker = _NativeAsker(self, message)
+            events.request(asker, message.sender, message.event, NODE_MSGPACK, message.payload, message.traceparent)
         elif isinstance(message, Event):
-            events.event(message.sender, message.event, NODE_MSGPACK, message.payload)
+            events.event(message.sender, message.event, NODE_MSGPACK, message.payload, message.traceparent)
         else:
             replies.refused(
                 message.sender,

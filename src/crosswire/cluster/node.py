@@ -10,6 +10,7 @@ from crosswire.cluster.bus_options import chosen_bus
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.gather_request import gather_request, names_of
 from crosswire.cluster.hooks import HandlerT
+from crosswire.cluster.instruments import NodeInstruments
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.node_parts import NodeParts
 from crosswire.cluster.owners import OwnerHandler
@@ -18,7 +19,6 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
-from crosswire.core.metric_families import Families
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_node_name, require_timeout
 from crosswire.core.payload_types import payload_type
@@ -68,13 +68,14 @@ class Node:
         slow_handler: float | None = 0.1,
         owns: Collection[str] | None = None,
     ) -> None:
-        self._parts = parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler, owns)
+        parts = NodeParts(name, chosen_bus(redis, bus), clients, slow_handler, owns)
         self._events = parts.events
         self._hooks = parts.hooks
         self._channels = parts.channels
         self._redis = parts.redis
         self._audiences = parts.audiences
         self._dispatcher = parts.dispatcher
+        self._instruments = parts.instruments
         self._status = parts.status
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
@@ -450,16 +451,10 @@ class Node:
         """The dialects of the living members that do not understand this node's messages, by name."""
         return self._connection().members.incompatible
 
-    def measure(self, also: Families | None = None) -> Families:
-        """Count from now on; return the function that returns the metrics; raise ConfigError if the node runs.
-
-        Args:
-            also: returns further metrics of the same process, those of a server.
-        """
-        metrics = self._parts.measure()
-        if also is not None:
-            metrics.also = also
-        return metrics.families
+    @property
+    def instruments(self) -> NodeInstruments:
+        """Metrics and tracing of the node, which are attached before the start."""
+        return self._instruments
 
     async def wait_for_members(self) -> None:
         """Wait until all members are known, also members that were slow to answer when this node joined.

@@ -8,17 +8,16 @@ from typing import Any
 
 from crosswire.cluster.bus_delay import watch_bus_delay
 from crosswire.cluster.connection import ClusterConnection
-from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.measured_requests import MeasuredRequests
 from crosswire.cluster.members import Members
 from crosswire.cluster.redis.port import RedisPort
-from crosswire.cluster.requester import NodeRequests
+from crosswire.cluster.requester import NodeRequests, RequestDialect
 from crosswire.core.metric_families import Families, MetricFamily, counter, gauge, labelled, with_label
 from crosswire.core.tallies import SECONDS, EventHistograms, EventTotals, Histogram
 from crosswire.errors import NotConnected
 from crosswire.runtime.answering import Callers, EventHandling
 from crosswire.runtime.loop_lag import watch_loop_lag
-from crosswire.runtime.measured_answering import AnswerTimes, MeasuredAnswerer, MeasuredCallers
+from crosswire.runtime.measured_answering import AnsweredCall, AnswerTimes, MeasuredAnswerer, MeasuredCallers
 from crosswire.runtime.shared_metrics import SharedMetrics
 
 
@@ -65,13 +64,13 @@ class NodeMetrics:
 
     def callers(self, callers: Callers[Any, Any]) -> Callers[Any, Any]:
         """Return callers that count how long requests take; see ``NodeObserver``."""
-        return MeasuredCallers(callers, self._answers)
+        return MeasuredCallers(callers, self._answers, AnsweredCall())
 
     def answerer(self, answerer: EventHandling[Any, Any]) -> EventHandling[Any, Any]:
         """Return an answerer that counts events of nodes; see ``NodeObserver``."""
         return MeasuredAnswerer(answerer, lambda event: self._events.add(event, 1, 0))
 
-    def dialect(self, dialect: Dialect) -> Dialect:
+    def dialect(self, dialect: RequestDialect) -> RequestDialect:
         """Return the dialect as it is; see ``NodeObserver``."""
         return dialect
 

@@ -11,11 +11,10 @@ from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
 from crosswire.cluster.hooks import NodeHooks
+from crosswire.cluster.instruments import NodeInstruments
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.lifecycle import NodeLifecycle
 from crosswire.cluster.lists import offer_lists
-from crosswire.cluster.node_metrics import NodeMetrics
-from crosswire.cluster.observer import NodeObserver
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
@@ -27,7 +26,6 @@ from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
 from crosswire.core.ownership import require_owns
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.runtime.shared_metrics import shared_directory
 from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.runtime.thread_calls import ThreadCalls
 
@@ -48,6 +46,7 @@ class NodeParts:
         channels: the application's own channels.
         redis: control of the Redis in use.
         lifecycle: starts and stops the node.
+        instruments: where metrics and tracing are attached.
         thread_calls: the calls of other threads.
         thread_sends: sends for other threads.
         dispatcher: carries out what concerns all nodes.
@@ -88,9 +87,8 @@ class NodeParts:
             self.hooks,
             self.thread_calls,
         )
+        self.instruments = NodeInstruments(self.lifecycle, self._responders.application)
         self.thread_sends = ThreadSends(self.thread_calls, self.lifecycle.connection_for_any_thread)
-        self._metrics: NodeMetrics | None = None
-        self._observers: list[NodeObserver] = []
         self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection, self.thread_sends)
         self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
@@ -99,29 +97,6 @@ class NodeParts:
         self.status.offer(services)
         offer_ping(services)
         self.redis.offer(services)
-
-    def measure(self) -> NodeMetrics:
-        """Count from now on, and return the counts.
-
-        Raises:
-            ConfigError: the node runs already.
-        """
-        if self._metrics is None:
-            self._metrics = NodeMetrics(
-                lambda: self.lifecycle.name, self.lifecycle.connection_for_any_thread, shared_directory()
-            )
-            self.observe(self._metrics)
-        return self._metrics
-
-    def observe(self, observer: NodeObserver) -> None:
-        """Let metrics or tracing see what the node does from its next start on.
-
-        Raises:
-            ConfigError: the node runs already.
-        """
-        self.lifecycle.require_stopped("metrics and tracing")
-        self._responders.application.observe(observer)
-        self._observers.append(observer)
 
     def _connect(self, name: str, bus: Bus) -> ClusterConnection:
         return ClusterConnection(
@@ -132,7 +107,7 @@ class NodeParts:
             self.hooks,
             self._background,
             compat=compat_options(bus),
-            observers=self._observers,
+            observers=self.instruments.observers,
             holds_events=bool(self.hooks.on_start),
             owns=self._owns,
         )

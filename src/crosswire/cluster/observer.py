@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable
 from typing import Any, Protocol
 
-from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.members import Members
-from crosswire.cluster.requester import NodeRequests
+from crosswire.cluster.requester import NodeRequests, RequestDialect
 from crosswire.runtime.answering import AnsweringObserver
 
 
 class NodeObserver(AnsweringObserver, Protocol):
     """Sees what a node sends and handles. Without one, nothing of it is there."""
 
-    def dialect(self, dialect: Dialect, /) -> Dialect:
+    def dialect(self, dialect: RequestDialect, /) -> RequestDialect:
         """Return the dialect in which the application's events and requests are sent."""
         ...
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Coroutine
 from typing import Any, Protocol
 
 from crosswire.cluster.bus_delay import PING
-from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.gather_request import GatherRequest
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
@@ -15,11 +14,39 @@ from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.requests import PendingCall, PendingGather, PendingRequest, PendingRequests
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.streams import PendingStream, ReplyStream
+from crosswire.core.codecs import Codec
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.payload_types import PayloadType, RawPayload
 from crosswire.errors import BusUnavailable, EventError, NodeGone, UsageError
 from crosswire.runtime.loop_thread import running_loop
 from crosswire.types import Replies
+
+
+class RequestDialect(Protocol):
+    """Part of a dialect that a requester uses, for the application's events and requests."""
+
+    @property
+    def codec(self) -> Codec:
+        """Codec of the payloads of both."""
+        ...
+
+    @property
+    def knows_members(self) -> bool:
+        """Whether only members can answer."""
+        ...
+
+    def pack(self, data: Any) -> RawPayload:
+        """Encode the data of an event; raises ``InvalidPayload``."""
+        ...
+
+    def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
+        """Send an event to other nodes; to all of them if ``to`` is None."""
+
+    def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
+        """Send a request to other nodes; to all of them if ``to`` is None."""
+
+    def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
+        """Publish this node's answer to its own request, if the dialect shows it to others."""
 
 
 class NodeRequests(Protocol):
@@ -71,7 +98,7 @@ class Requester:
         name: str,
         port: OrderedPort,
         native: NativeDialect,
-        dialect: Dialect,
+        dialect: RequestDialect,
         members: Members,
         requests: PendingRequests,
         responder: Responder,
@@ -218,7 +245,7 @@ class _OwnAsker:
     __slots__ = ("_call_id", "_dialect", "_name", "_requests", "awaits_node")
 
     def __init__(
-        self, name: str, call_id: str, requests: PendingRequests, dialect: Dialect, *, awaits_node: bool
+        self, name: str, call_id: str, requests: PendingRequests, dialect: RequestDialect, *, awaits_node: bool
     ) -> None:
         self._name = name
         self._call_id = call_id

@@ -14,6 +14,7 @@ from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.throttle import Throttle
+from crosswire.core.traceparents import TRACEPARENT, incoming
 from crosswire.errors import EventError
 from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
@@ -81,10 +82,13 @@ class Responder:
         for handle in held or ():
             handle()
 
-    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload, traceparent: str | None = None) -> None:
         """Handle an event; log an event that has no handler."""
-        if self._held is not None:
-            self._hold(self._held, partial(self.event, sender, event, codec, payload))
+        if traceparent is not None:
+            with incoming(traceparent):
+                self.event(sender, event, codec, payload)
+        elif self._held is not None:
+            self._hold(self._held, partial(self.event, sender, event, codec, payload, TRACEPARENT.get()))
         elif listeners := self._events.of(event):
             self._answerer.handle(event, listeners, sender, codec, payload, sender, None, self._count)
         elif self._warn_unhandled:
@@ -98,10 +102,21 @@ class Responder:
         if self._events.of(event):
             self.event(sender, event, codec, payload)
 
-    def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+    def request(
+        self,
+        asker: Asker,
+        sender: str,
+        event: str,
+        codec: Codec,
+        payload: RawPayload,
+        traceparent: str | None = None,
+    ) -> None:
         """Handle a request, and answer it."""
-        if self._held is not None:
-            self._hold(self._held, partial(self.request, asker, sender, event, codec, payload))
+        if traceparent is not None:
+            with incoming(traceparent):
+                self.request(asker, sender, event, codec, payload)
+        elif self._held is not None:
+            self._hold(self._held, partial(self.request, asker, sender, event, codec, payload, TRACEPARENT.get()))
         elif listeners := self._events.of(event):
             self._answerer.handle(event, listeners, sender, codec, payload, sender, asker, self._count)
         elif asker.awaits_node:

@@ -33,14 +33,22 @@ class Responders:
         self.application.drop()
         self.services.drop()
 
-    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload, traceparent: str | None = None) -> None:
         if event.startswith(SERVICE):
             self.services.event(sender, event[len(SERVICE) :], codec, payload)
         else:
-            self.application.event(sender, event, codec, payload)
+            self.application.event(sender, event, codec, payload, traceparent)
 
-    def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+    def request(
+        self,
+        asker: Asker,
+        sender: str,
+        event: str,
+        codec: Codec,
+        payload: RawPayload,
+        traceparent: str | None = None,
+    ) -> None:
         if event.startswith(SERVICE):
             self.services.request(asker, sender, event[len(SERVICE) :], codec, payload)
         else:
-            self.application.request(asker, sender, event, codec, payload)
+            self.application.request(asker, sender, event, codec, payload, traceparent)

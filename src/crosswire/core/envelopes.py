@@ -81,11 +81,12 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="e"):
-    """An event from an application to others."""
+    """An event from an application to others; ``traceparent`` is its place in a trace, if the sender traces."""
 
     sender: str
     event: str
     payload: msgspec.Raw
+    traceparent: str | None = None
 
 
 class NodeRequest(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q"):
@@ -96,6 +97,7 @@ class NodeRequest(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q
     call_id: str
     event: str
     payload: msgspec.Raw
+    traceparent: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):

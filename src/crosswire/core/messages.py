@@ -2,7 +2,8 @@
 
 An event is ``{"event", "payload"}``. A client's call adds ``"callbackId"`` and is answered
 ``{"payload", "callbackId"}`` or ``{"callbackId", "error"}``; a server's call adds ``"callId"`` and is answered
-``{"callId", "payload"}`` or ``{"callId", "error"}``. The order of the keys is the original's.
+``{"callId", "payload"}`` or ``{"callId", "error"}``. The order of the keys is the original's. Events and calls of a
+peer that traces end in ``"traceparent"``.
 """
 
 from __future__ import annotations
@@ -48,13 +49,17 @@ class Refusal(msgspec.Struct, gc=False):
 
 
 class Message(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "call_id": "callId"}):
-    """A message of any kind. Its payload stays raw until a handler with a type for it is known."""
+    """A message of any kind. Its payload stays raw until a handler with a type for it is known.
+
+    A ``traceparent`` that is no string is no reason to refuse the message.
+    """
 
     event: str | None = None
     payload: msgspec.Raw = ABSENT
     callback_id: str | None = None
     call_id: str | None = None
     error: Refusal | None = None
+    traceparent: Any = None
 
 
 class _EventMessage(msgspec.Struct, gc=False):
@@ -66,6 +71,26 @@ class _CallbackCall(msgspec.Struct, gc=False, rename={"call_id": "callbackId"}):
     event: str
     payload: Any
     call_id: str
+
+
+class _TracedEvent(msgspec.Struct, gc=False):
+    event: str
+    payload: Any
+    traceparent: str
+
+
+class _TracedCallbackCall(msgspec.Struct, gc=False, rename={"call_id": "callbackId"}):
+    event: str
+    payload: Any
+    call_id: str
+    traceparent: str
+
+
+class _TracedServerCall(msgspec.Struct, gc=False, rename={"call_id": "callId"}):
+    event: str
+    payload: Any
+    call_id: str
+    traceparent: str
 
 
 class _CallbackAnswer(msgspec.Struct, gc=False, rename={"call_id": "callbackId"}):
@@ -97,6 +122,17 @@ class _ServerCallRefusal(msgspec.Struct, gc=False, rename={"call_id": "callId"})
 def event(name: str, payload: Any) -> msgspec.Struct:
     """Return an event, for either direction."""
     return _EventMessage(name, payload)
+
+
+def traced(message: msgspec.Struct, traceparent: str) -> msgspec.Struct:
+    """Return an event or a call with its place in a trace (W3C Trace Context); another message as it is."""
+    if isinstance(message, _EventMessage):
+        return _TracedEvent(message.event, message.payload, traceparent)
+    if isinstance(message, _CallbackCall):
+        return _TracedCallbackCall(message.event, message.payload, message.call_id, traceparent)
+    if isinstance(message, _ServerCall):
+        return _TracedServerCall(message.event, message.payload, message.call_id, traceparent)
+    return message
 
 
 def client_call(name: str, payload: Any, call_id: str) -> msgspec.Struct:

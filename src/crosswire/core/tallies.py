@@ -52,12 +52,15 @@ class EventTotals:
     """Number and bytes of messages by the name of their event, for at most ``MAX_EVENTS`` names.
 
     All further events are counted together, as :data:`OTHER`.
+
+    Attributes:
+        known: number and bytes of each event that was counted before, for the paths where each call counts.
     """
 
-    __slots__ = ("_by_event",)
+    __slots__ = ("known",)
 
     def __init__(self) -> None:
-        self._by_event: dict[str, list[int]] = {OTHER: [0, 0]}
+        self.known: dict[str, list[int]] = {OTHER: [0, 0]}
 
     def add(self, event: str, messages: int, size: int) -> None:
         """Count some messages of one event.
@@ -67,22 +70,21 @@ class EventTotals:
             messages: their number.
             size: bytes of all of them.
         """
-        totals = self._by_event.get(event)
-        if totals is None:
-            totals = self._admit(event)
+        totals = self.known.get(event) or self.admit(event)
         totals[0] += messages
         totals[1] += size
 
-    def _admit(self, event: str) -> list[int]:
-        if len(self._by_event) > MAX_EVENTS or len(event) > MAX_EVENT_NAME:
-            return self._by_event[OTHER]
-        totals = self._by_event[event] = [0, 0]
+    def admit(self, event: str) -> list[int]:
+        """Return number and bytes of an event that is not known yet, to be counted there."""
+        if len(self.known) > MAX_EVENTS or len(event) > MAX_EVENT_NAME:
+            return self.known[OTHER]
+        totals = self.known[event] = [0, 0]
         return totals
 
     def families(self, messages: tuple[str, str], size: tuple[str, str]) -> Iterator[MetricFamily]:
         """Return the numbers and the bytes as metrics of these names and help texts."""
         for index, (name, help_) in enumerate((messages, size)):
-            samples = tuple(MetricSample((event,), totals[index]) for event, totals in self._by_event.items())
+            samples = tuple(MetricSample((event,), totals[index]) for event, totals in self.known.items())
             yield MetricFamily(name, help_, "counter", ("event",), samples)
 
 

@@ -32,7 +32,7 @@ def collector(member: Server | Node) -> Exposition:
 
         prometheus_client.REGISTRY.register(collector(server))
     """
-    return Exposition(member.measure())
+    return Exposition(member.instruments.measure())
 
 
 def asgi_app(member: Server | Node) -> AsgiApplication:

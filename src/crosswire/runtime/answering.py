@@ -66,15 +66,20 @@ class Callers(Protocol[SenderT_contra, CallT_contra]):
 
 
 class HandlerCount(JobEvents, Protocol):
-    """Count of the asynchronous handlers that are bounded together, such as those of one connection.
+    """Count of the asynchronous handlers that are bounded together, such as those of one connection."""
 
-    Attributes:
-        running: number of handlers that were started and have not ended.
-        copy_context: returns a fresh context for the handlers of one event.
-    """
+    @property
+    def running(self) -> int:
+        """Number of handlers that were started and have not ended."""
+        ...
 
-    running: int
-    copy_context: ContextFactory
+    @running.setter
+    def running(self, number: int) -> None: ...
+
+    @property
+    def copy_context(self) -> ContextFactory:
+        """Function that returns a fresh context for the handlers of one event."""
+        ...
 
     def handler_ended(self) -> None:
         """Count a handler as ended."""

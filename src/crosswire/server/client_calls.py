@@ -43,7 +43,10 @@ class PendingClientRequest(Protocol):
 class CallableClient(CalledClient, Protocol):
     """The methods of a connection that a call to it uses."""
 
-    encode: Encode
+    @property
+    def encode(self) -> Encode:
+        """Function that encodes messages for it."""
+        ...
 
     def expect(self, call_id: str, waiter: PendingClientRequest) -> None:
         """Give the answer to a call to ``waiter`` when it comes; raises NotConnected if the connection is closed."""

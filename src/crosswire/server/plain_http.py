@@ -21,7 +21,9 @@ logger = get_logger("crosswire.http")
 
 _ALLOWED = {"Allow": "GET, HEAD, OPTIONS"}
 _REQUEST = Arguments(request=Handshake)
-_PROBES = ("/healthz", "/readyz")
+
+HEALTH_PATHS = ("/healthz", "/readyz")
+"""Paths that are built in."""
 
 PageHandler = Callable[..., Any]
 """Function that takes the request or nothing, and returns a str, bytes, a ``Response``, or data for JSON."""
@@ -73,7 +75,9 @@ class PlainRoutes:
 
     def serves(self, path: str) -> bool:
         """Return whether there is a page, or something else that is built in, on a path."""
-        return path in self._by_path or path in _PROBES or (self._publish is not None and path in PUBLISH_PATHS)
+        if path in self._by_path or path in HEALTH_PATHS:
+            return True
+        return self._publish is not None and path in PUBLISH_PATHS
 
     def wants_body(self, request: Handshake, method: str) -> bool:
         """Return whether the body of a request is needed for its answer."""

@@ -25,6 +25,7 @@ class PortApplication:
         upgrades: decide which requests are for WebSockets of the server, and answer what it serves itself.
         routes: know what that is.
         limits: of the connections.
+        access_log: whether each request is logged.
 
     Attributes:
         http: serves its requests.
@@ -33,9 +34,12 @@ class PortApplication:
         ConfigError: ``app`` is no ASGI application, or uvicorn is not installed.
     """
 
-    __slots__ = ("_app", "_lifespan", "http")
+    __slots__ = ("_access_log", "_app", "_lifespan", "http")
 
-    def __init__(self, app: AsgiApplication, upgrades: Upgrades, routes: PlainRoutes, limits: Limits) -> None:
+    def __init__(
+        self, app: AsgiApplication, upgrades: Upgrades, routes: PlainRoutes, limits: Limits, *, access_log: bool
+    ) -> None:
+        self._access_log = access_log
         self._app = require_application(app)
         requests = PortRequests(app, partial(answer_http, upgrades, limits.max_message), routes, upgrades.proxies)
         self.http: HttpApplication = make_application(requests, upgrades.takes, limits)
@@ -49,7 +53,7 @@ class PortApplication:
         """
         self._lifespan = Lifespan(self._app)
         await self._lifespan.start()
-        self.http.start(self._lifespan.state, access_log=True)
+        self.http.start(self._lifespan.state, access_log=self._access_log)
 
     async def close_idle(self) -> None:
         """Close connections without a request, and each of the others after its current one."""

@@ -18,28 +18,29 @@ class ReceivedMessages:
     """Number and bytes of the messages of clients, by event.
 
     Only events that have a handler are counted by themselves: no client can bring up a name.
+
+    Attributes:
+        size: bytes of the message that is about to be handled; negative once it is counted.
     """
 
-    __slots__ = ("_size", "_totals")
+    __slots__ = ("_known", "_totals", "size")
 
     def __init__(self) -> None:
         self._totals = EventTotals()
-        self._size = _COUNTED
-
-    def begin(self, size: int) -> None:
-        """Take note of the size of a message, before it is handled."""
-        self._size = size
+        self._known = self._totals.known
+        self.size = _COUNTED
 
     def event(self, name: str) -> None:
         """Count the message as an event that has a handler; called before the handler."""
-        self._totals.add(name, 1, self._size)
-        self._size = _COUNTED
+        totals = self._known.get(name) or self._totals.admit(name)
+        totals[0] += 1
+        totals[1] += self.size
+        self.size = _COUNTED
 
-    def end(self) -> None:
-        """Count the message as another one, unless it was an event that has a handler."""
-        if self._size != _COUNTED:
-            self._totals.add(OTHER, 1, self._size)
-            self._size = _COUNTED
+    def other(self) -> None:
+        """Count the message, as it was no event that has a handler."""
+        self._totals.add(OTHER, 1, self.size)
+        self.size = _COUNTED
 
     def families(self) -> Iterator[MetricFamily]:
         """Return the counts as metrics."""
@@ -69,18 +70,15 @@ class CountingRouter:
     def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
         """Handle one message of a client, and count it."""
         received = self._received
-        received.begin(_bytes_of(data))
+        received.size = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
         self._router.receive(session, codec, data)
-        received.end()
+        if received.size >= 0:
+            received.other()
 
     def answered(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Handle a message if it is the answer to a call of this server, and count it then."""
         answered = self._router.answered(session, codec, data)
         if answered:
-            self._received.begin(_bytes_of(data))
-            self._received.end()
+            self._received.size = len(data if isinstance(data, bytes) else data.encode())
+            self._received.other()
         return answered
-
-
-def _bytes_of(data: str | bytes) -> int:
-    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())

@@ -26,7 +26,7 @@ def call_of(websocket: Any, receive: Any = None, send: Any = None) -> AsgiCall:
         websocket, receive, send = websocket
     scope: Any = websocket
     is_begun = is_accepted = False
-    if not isinstance(websocket, Mapping):
+    if hasattr(websocket, "scope") or not isinstance(websocket, Mapping):  # that of Starlette is a Mapping too
         scope = getattr(websocket, "scope", None)
         receive, send = getattr(websocket, "receive", None), getattr(websocket, "send", None)
         is_begun, is_accepted = _progress(websocket)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -12,6 +12,7 @@ from crosswire.core.formats import Encode, Encoded, EncodedMessage, Format
 from crosswire.core.frames import Opcode
 from crosswire.core.metric_families import MetricFamily
 from crosswire.core.tallies import OTHER, RECIPIENTS, EventTotals, Histogram
+from crosswire.runtime.measured_answering import AnsweredCall
 
 _START = b'{"event":"'
 """Beginning of every event that a node of ours has encoded."""
@@ -23,13 +24,13 @@ class SentMessages:
     A message to many is counted once for all of them: nothing is done for each recipient.
 
     Args:
-        answering: returns the event of the call that is being answered; empty while none is.
+        answered: the call that is being answered.
     """
 
-    __slots__ = ("_answering", "_fanouts", "_totals")
+    __slots__ = ("_answered", "_fanouts", "_totals")
 
-    def __init__(self, answering: Callable[[], str]) -> None:
-        self._answering = answering
+    def __init__(self, answered: AnsweredCall) -> None:
+        self._answered = answered
         self._totals = EventTotals()
         self._fanouts = Histogram(RECIPIENTS)
 
@@ -80,13 +81,16 @@ class SentMessages:
 
     def encoder(self, format: Format) -> Encode:
         """Return a function that encodes messages for a single connection, and counts them."""
-        codec, raw = format.codec, format.raw
-        opcode = Opcode.BINARY if codec.binary else Opcode.TEXT
+        encode_payload, raw, answered = format.codec.encode, format.raw, self._answered
+        known, admit = self._totals.known, self._totals.admit
+        opcode = Opcode.BINARY if format.codec.binary else Opcode.TEXT
 
         def encode(message: msgspec.Struct) -> Encoded:
-            payload = codec.encode(message)
-            event: str | None = getattr(message, "event", None)
-            self._totals.add(event or self._answering() or OTHER, 1, len(payload))
+            payload = encode_payload(message)
+            event = answered.event or getattr(message, "event", OTHER)
+            totals = known.get(event) or admit(event)
+            totals[0] += 1
+            totals[1] += len(payload)
             return raw(opcode, payload)
 
         return encode

@@ -14,7 +14,6 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.core.audience import Audience, Room
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
-from crosswire.core.metric_families import Families
 from crosswire.core.names import require_name
 from crosswire.rooms.index import RoomQueries
 from crosswire.runtime import process
@@ -26,6 +25,7 @@ from crosswire.server.async_upgrade import AsyncUpgrades
 from crosswire.server.authentication import Authentication
 from crosswire.server.duplicates import Duplicates
 from crosswire.server.hooks import HandlerT, PageT, UserHookT
+from crosswire.server.instruments import ServerInstruments
 from crosswire.server.lifecycle import Lifecycle
 from crosswire.server.metrics_page import metrics_page
 from crosswire.server.options import (
@@ -84,7 +84,8 @@ class Server:
             None: no warnings.
         publish_key: opens ``POST /publish``, by which other programs send events over HTTP, to those that have this
             key; several for their rotation. None: closed.
-        access_log: log each connection and its end at INFO, in the logger ``crosswire.access``.
+        access_log: log each connection and its end at INFO, in the logger ``crosswire.access``; each request to ``app``
+            in ``uvicorn.access``.
         owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
     Raises:
@@ -151,7 +152,7 @@ class Server:
         parts = ServerParts(
             limits, heartbeat, duplicates, flusher.schedule, watch, access_log_for(access_log, lambda: self.name)
         )
-        self._parts = parts
+        self._access_log = access_log
         self._hooks = parts.hooks
         self._events = parts.events
         self._registry = parts.registry
@@ -183,8 +184,9 @@ class Server:
         if app is not None:
             self._share_port(app)
 
+        self._instruments = ServerInstruments(parts, self._cluster.instruments)
         if metrics:
-            self._routes.add("/metrics", metrics_page(self.measure()))
+            self._routes.add("/metrics", metrics_page(self._instruments.measure()))
 
         self.on_connect = self._hooks.on_connect
         self.on_disconnect = self._hooks.on_disconnect
@@ -385,16 +387,10 @@ class Server:
         """Whether the server has been started and not stopped."""
         return self._lifecycle.running
 
-    def measure(self) -> Families:
-        """Count from now on; return the function that returns the metrics of the server and its node.
-
-        See :mod:`crosswire.integrations.prometheus`, which makes them readable for Prometheus.
-
-        Raises:
-            ConfigError: the server runs already.
-        """
-        self._cluster.measure()  # raises if it runs
-        return self._cluster.measure(also=self._parts.measure().families)
+    @property
+    def instruments(self) -> ServerInstruments:
+        """Metrics and tracing, which are attached before the start; see ``crosswire.integrations``."""
+        return self._instruments
 
     def configure(
         self,
@@ -417,7 +413,7 @@ class Server:
         self._listener.configure(host=host, port=port, reuse_port=reuse_port)
 
     def _share_port(self, app: AsgiApplication) -> None:
-        application = PortApplication(app, self._acceptor, self._routes, self._limits)
+        application = PortApplication(app, self._acceptor, self._routes, self._limits, access_log=self._access_log)
         self._listener.share_with(application.http)
         self._lifecycle.applications = (application,)
 

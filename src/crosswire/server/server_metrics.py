@@ -10,7 +10,7 @@ from crosswire.core.metric_families import MetricFamily, counter, gauge, labelle
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.tallies import EventHistograms
 from crosswire.runtime.answering import Callers, EventHandling
-from crosswire.runtime.measured_answering import AnswerTimes, MeasuredAnswerer, MeasuredCallers
+from crosswire.runtime.measured_answering import AnsweredCall, AnswerTimes, MeasuredAnswerer, MeasuredCallers
 from crosswire.server.client_calls import CallableClient, ClientCalling
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.losses import Losses
@@ -35,31 +35,27 @@ class ServerMetrics:
         calls: durations of calls to clients.
     """
 
-    __slots__ = ("_answers", "_callers", "_losses", "_registry", "_sessions", "calls", "received", "sent")
+    __slots__ = ("_answered", "_answers", "_losses", "_registry", "_sessions", "calls", "received", "sent")
 
     def __init__(self, registry: Registry[ConnectedClient[Socket]], sessions: Sessions, losses: Losses) -> None:
         self._registry = registry
         self._sessions = sessions
         self._losses = losses
         self._answers = AnswerTimes()
-        self._callers: MeasuredCallers | None = None
+        self._answered = AnsweredCall()
         self.received = ReceivedMessages()
-        self.sent = SentMessages(self._answering)
+        self.sent = SentMessages(self._answered)
         self.calls = EventHistograms()
 
     # AnsweringObserver
 
     def callers(self, callers: Callers[Any, Any]) -> Callers[Any, Any]:
         """Return callers that count how long calls take; see ``AnsweringObserver``."""
-        self._callers = MeasuredCallers(callers, self._answers)
-        return self._callers
+        return MeasuredCallers(callers, self._answers, self._answered)
 
     def answerer(self, answerer: EventHandling[Any, Any]) -> EventHandling[Any, Any]:
         """Return an answerer that counts events; see ``AnsweringObserver``."""
         return MeasuredAnswerer(answerer, self.received.event)
-
-    def _answering(self) -> str:
-        return "" if self._callers is None else self._callers.answering
 
     # Metrics
 

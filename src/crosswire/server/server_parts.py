@@ -31,6 +31,7 @@ from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
+from crosswire.server.observer import ServerObserver
 from crosswire.server.received_messages import CountingRouter
 from crosswire.server.registry import Registry
 from crosswire.server.router import MessageRouter, Router
@@ -142,6 +143,12 @@ class ServerParts:
             self.sessions,
         )
         return self._delivery
+
+    def observe(self, observer: ServerObserver) -> None:
+        """Let tracing see what clients send from now on; to be called before the first connection."""
+        self._router.observe(observer)
+        self.router = observer.router(self.router)
+        self._client_factory.calls = observer.client_calls(self._client_factory.calls)
 
     def measure(self) -> ServerMetrics:
         """Count from now on, and return the counts; to be called before the first connection."""

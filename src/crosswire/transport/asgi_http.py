@@ -26,12 +26,20 @@ def make_request(scope: Scope) -> HttpRequest:
     client = scope.get("client")
     return HttpRequest(
         quote(relative_path(scope), _PATH) + (f"?{query.decode('latin-1')}" if query else ""),
-        Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]),
+        _headers(scope),
         client[0] if client else "",
         scope.get("method", "GET"),
         secure=scope.get("scheme") in ("https", "wss"),
         websocket=scope["type"] == "websocket",
     )
+
+
+def _headers(scope: Scope) -> Headers:
+    headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
+    offered = scope.get("subprotocols")
+    if offered and "sec-websocket-protocol" not in headers:  # uvicorn takes the field out with `--ws wsproto`
+        return Headers([*headers.items(), ("sec-websocket-protocol", ", ".join(offered))])
+    return headers
 
 
 def relative_path(scope: Scope) -> str:
@@ -40,6 +48,8 @@ def relative_path(scope: Scope) -> str:
     root: str = scope.get("root_path", "").rstrip("/")
     if root and (path == root or path.startswith(f"{root}/")):
         path = path[len(root) :]
+    if path.endswith("/") and not scope.get("raw_path", b"/").endswith(b"/"):
+        path = path[:-1]  # Litestar has added it for a mounted application
     return path if path.startswith("/") else f"/{path}"
 
 

@@ -66,6 +66,7 @@ class UvicornApplication:
             ws_max_size=self._limits.max_message,
             lifespan="off",  # the server runs it: its failure is an error of the start
             log_config=None,
+            workers=1,  # not what WEB_CONCURRENCY says, which might be no number
             interface="asgi3",
             proxy_headers=False,
             server_header=False,

@@ -76,9 +76,9 @@ class ScriptedNode:
 
     # EventInbox and ReplyInbox
 
-    def event(self, sender: str, event: str, codec: Codec, payload: RawPayload) -> None: ...
+    def event(self, *_event: Any, **_more: Any) -> None: ...
 
-    def request(self, asker: Asker, sender: str, event: str, codec: Codec, payload: RawPayload) -> None:
+    def request(self, asker: Asker, sender: str, event: str, *_rest: Any, **_more: Any) -> None:
         self.requests.append(Request(asker, sender, event))
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None: ...

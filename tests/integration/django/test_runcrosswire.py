@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
 from crosswire import Client, Refused
@@ -117,6 +118,17 @@ async def test_several_processes_share_a_port_and_the_redis_of_the_settings(proj
     assert "Traceback" not in served.output
 
 
+async def test_the_projects_pages_may_be_on_the_same_port(project: Project) -> None:
+    with project.serving("--app", "asgi:pages") as served:
+        port = await asyncio.to_thread(port_of, served)
+        async with project.client(port) as client, httpx.AsyncClient(cookies={"sessionid": project.cookie}) as http:
+            assert await client.call("name") == "ada"
+            assert (await http.get(f"http://127.0.0.1:{port}/name")).text == "ada"
+            assert (await http.get(f"http://127.0.0.1:{port}/nothing")).status_code == 404
+        assert await asyncio.to_thread(served.interrupt) == 0
+    assert "Traceback" not in served.output
+
+
 @pytest.mark.parametrize(
     ("crosswire", "words", "told"),
     [
@@ -145,7 +157,8 @@ async def test_with_reload_the_server_starts_anew_when_the_code_changes(project:
     await asyncio.to_thread(shutil.copytree, PROJECT, folder)
     module = folder / "realtime.py"
     code = await asyncio.to_thread(module.read_text)
-    with closing(ReservedPort()) as port, project.serving("--reload", port=port.number, code=folder) as served:
+    words = ("--reload", "--app", "asgi:pages")
+    with closing(ReservedPort()) as port, project.serving(*words, port=port.number, code=folder) as served:
         try:
             await asyncio.to_thread(served.wait_for, LISTENING)
             async with project.client(port.number) as client:
@@ -156,6 +169,8 @@ async def test_with_reload_the_server_starts_anew_when_the_code_changes(project:
             await asyncio.to_thread(change_until, module, changed, served, rf"(?s){LISTENING}.*{LISTENING}")
             async with project.client(port.number) as client:
                 assert await client.call("where") == "changed"
+                async with httpx.AsyncClient() as http:
+                    assert (await http.get(f"http://127.0.0.1:{port.number}/name")).status_code == 200
         finally:
             await asyncio.to_thread(served.interrupt)  # killed, it would leave the process that it has started
 

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="runcrosswire ne
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "examples/django_chat"
 PASSWORD = "secret"
+REALTIME = ("--port", "0", "--workers", "2", "--app", "website.asgi:application")
 _SEED = f"""
 import django
 django.setup()
@@ -98,7 +99,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             return program
 
         pages = start("manage.py", "runserver", "--noreload", f"127.0.0.1:{port}")
-        realtime = start("manage.py", "runcrosswire", "--port", "0", "--workers", "2")
+        realtime = start(
+            "manage.py", "runcrosswire", "--port", "0", "--workers", "2", "--app", "website.asgi:application"
+        )
         worker = start("worker.py")
         pages.wait_for("Starting development server")
         realtime_port = realtime.wait_for(r"INFO crosswire.serve: listening on port (\d+)")[1]
@@ -106,8 +109,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{realtime_port}", worker)
 
 
-def test_a_page_shows_the_messages_to_those_who_are_logged_in(site: Site) -> None:
-    with httpx.Client(base_url=site.pages) as stranger:
+@pytest.mark.parametrize("server", ["pages", "realtime"])
+def test_the_pages_are_for_those_who_are_logged_in(site: Site, server: str) -> None:
+    """Both are there: a server of pages alone, and the real-time server with the pages on its port."""
+    with httpx.Client(base_url=getattr(site, server).replace("ws:", "http:")) as stranger:
         assert stranger.get("/").headers["location"] == "/login?next=/"
         page = stranger.get("/static/crosswire/crosswire.min.js")
         assert "Crosswire" in page.text

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from crosswire import ConfigError, EventError, Handshake, Limits, Reject, Server, Socket
 from crosswire.integrations.prometheus import asgi_app, collector
+from crosswire.testing import connect as in_memory
 from tests.integration.server.support import connect, make_server, raw_connect
 from tests.support.aio import wait_until
 from tests.support.scrapes import Scrape, scrape
@@ -258,6 +259,30 @@ async def test_a_registry_and_an_asgi_application_have_the_metrics_of_a_server_w
             assert (await client.head("/")).content == b""
         for text in (answer.text, generate_latest(registry).decode()):
             assert Scrape(text).value("crosswire_messages_received_total", event="say", node="test") == 1
+
+
+async def test_the_page_is_there_beside_an_application_on_the_port() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http", scope["type"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"the application's"})
+
+    server = measured_server(app=application)
+    async with server, connect(server) as peer, httpx.AsyncClient() as client:
+        await peer.call("say", "x")
+        assert (await scrape(server.port)).value("crosswire_messages_received_total", event="say") == 1
+        answer = await client.get(f"http://127.0.0.1:{server.port}/other")
+        assert answer.text == "the application's"
+
+
+async def test_the_page_is_there_in_an_asgi_application() -> None:
+    server = measured_server()
+    async with server.lifespan(), in_memory(server, "/?id=1") as peer:
+        await peer.call("say", "x")
+        transport = httpx.ASGITransport(app=server.asgi)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            now = Scrape((await client.get("/metrics")).text)
+    assert now.value("crosswire_messages_received_total", event="say") == 1
 
 
 async def test_metrics_can_only_be_asked_for_before_the_start() -> None:

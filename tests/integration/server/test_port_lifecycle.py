@@ -266,3 +266,8 @@ async def test_requests_are_logged_by_uvicorns_logger(caplog: pytest.LogCaptureF
         with caplog.at_level(logging.INFO, "uvicorn.access"):
             await status_of(server, "/hello?name=Ann")
         assert '"GET /hello?name=Ann HTTP/1.1" 200' in caplog.text
+    caplog.clear()
+    async with make_server(app=Application().app, access_log=False) as server:
+        with caplog.at_level(logging.INFO, "uvicorn.access"):
+            await status_of(server, "/hello")
+        assert "/hello" not in caplog.text

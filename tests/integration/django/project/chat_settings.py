@@ -13,6 +13,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "crosswire.django",
 ]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+ROOT_URLCONF = "urls"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["CHAT_DATABASE"]}}
 USE_TZ = True
 CROSSWIRE = json.loads(os.environ.get("CHAT_CROSSWIRE", '{"SERVER": "realtime:server"}'))

@@ -33,6 +33,12 @@ from django.urls import path
 from chat import views
 urlpatterns = [path("messages", views.say)]
 """,
+    "mysite/asgi.py": """
+import os
+from django.core.asgi import get_asgi_application
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+application = get_asgi_application()
+""",
     "chat/__init__.py": "",
     "chat/models.py": """
 from django.conf import settings
@@ -56,7 +62,10 @@ async def run(page: Page) -> None:
     with page.redis("10.0.0.1"):
         await page.run("The server")
         with page.commands(page.take("Serving")) as served:
-            await _say(served, cookie)
+            await _say(served, cookie, 9000)
+        with page.commands(page.take("Serving")) as served:
+            await _say(served, cookie, 8000)
+            await _post_to("http://127.0.0.1:8000", cookie)
         await page.run("Who is it", "The database", "Sending from views, signals and tasks")
         await _handle(page, cookie)
         await _post(page, cookie)
@@ -86,16 +95,22 @@ def _make_project(page: Page) -> str:
     return f"sessionid={browser.cookies['sessionid'].value}"
 
 
-async def _say(served: RunningProgram, cookie: str) -> None:
+async def _say(served: RunningProgram, cookie: str, port: int) -> None:
     """Say something to the server in its processes."""
-    served.wait_for(r"INFO crosswire.serve: listening on port 9000")
+    served.wait_for(rf"INFO crosswire.serve: listening on port {port}")
     heard: list[Any] = []
-    client = Client("ws://127.0.0.1:9000", headers={"Cookie": cookie})
+    client = Client(f"ws://127.0.0.1:{port}", headers={"Cookie": cookie})
     client.on("said", heard.append)
     async with client:
         client.send("say", "hello")
         await wait_until(lambda: heard == [{"user": "1", "text": "hello"}], timeout=10)
-    served.interrupt()
+
+
+async def _post_to(address: str, cookie: str) -> None:
+    """Post to the view of the page, where it is served with the WebSockets."""
+    async with httpx.AsyncClient(base_url=address, headers={"Cookie": cookie}) as http:
+        answer = await http.post("/messages", data={"text": "over HTTP"})
+        assert answer.status_code == httpx.codes.CREATED
 
 
 async def _handle(page: Page, cookie: str) -> None:

@@ -47,7 +47,7 @@ class Command(BaseCommand):
                 raise CommandError(_NO_SERVER)
             if options["reload"]:
                 _require_one_process(options)
-                serve_with_reload(target, host=options["host"], port=options["port"])
+                serve_with_reload(target, host=options["host"], port=options["port"], app=options["app"])
                 return
             _let_workers_import_project(options["pythonpath"])
             code = serve(Namespace(**{**options, "target": target, "prepare": "django:setup"}))

@@ -1,0 +1,85 @@
+"""Traces of a client: its calls, and its handlers of the server's events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from crosswire.client.calls import Calling, Pending
+from crosswire.client.router import MessageRouter, Reply
+from crosswire.core.codecs import Codec
+from crosswire.core.messages import Message
+from crosswire.core.payload_types import PayloadType
+from crosswire.core.traceparents import incoming
+from crosswire.integrations.otel.spans import Spans, current_traceparent, text_or_none
+from crosswire.integrations.otel.traced_answering import TracedAnswering
+from crosswire.runtime.answering import Callers, EventHandling
+
+
+class ClientTracing:
+    """Traces one client; a ``ClientObserver``.
+
+    Args:
+        spans: makes the spans.
+    """
+
+    __slots__ = ("_answering", "_spans")
+
+    def __init__(self, spans: Spans) -> None:
+        self._spans = spans
+        self._answering = TracedAnswering(spans)
+
+    def callers(self, callers: Callers[Any, Any]) -> Callers[Any, Any]:
+        """Return callers that record exceptions; see ``ClientObserver``."""
+        return self._answering.callers(callers)
+
+    def answerer(self, answerer: EventHandling[Any, Any]) -> EventHandling[Any, Any]:
+        """Return an answerer that makes spans; see ``ClientObserver``."""
+        return self._answering.answerer(answerer)
+
+    def router(self, router: MessageRouter) -> MessageRouter:
+        """Return a router that reads the place of messages in their traces; see ``ClientObserver``."""
+        return _TracedRouter(router)
+
+    def calls(self, calls: Calling) -> Calling:
+        """Return calls that are spans; see ``ClientObserver``."""
+        return _TracedCalls(calls, self._spans)
+
+    def traceparent(self) -> str | None:
+        """Return the place of the current span in its trace; see ``ClientObserver``."""
+        return current_traceparent()
+
+
+class _TracedRouter:
+    """Router that hands on the ``traceparent`` of each message."""
+
+    __slots__ = ("_router",)
+
+    def __init__(self, router: MessageRouter) -> None:
+        self._router = router
+
+    def receive(self, message: Message, codec: Codec, reply: Reply) -> None:
+        with incoming(text_or_none(message.traceparent)):
+            self._router.receive(message, codec, reply)
+
+
+class _TracedCalls:
+    """Calls a server, each time in a span."""
+
+    __slots__ = ("_calls", "_spans")
+
+    def __init__(self, calls: Calling, spans: Spans) -> None:
+        self._calls = calls
+        self._spans = spans
+
+    async def call(
+        self,
+        event: str,
+        send: Callable[[str], None],
+        timeout: float,
+        on_pending: Pending | None,
+        pending_after: float,
+        kind: PayloadType,
+    ) -> Any:
+        with self._spans.asking("call", event):
+            return await self._calls.call(event, send, timeout, on_pending, pending_after, kind)
