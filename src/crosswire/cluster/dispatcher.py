@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
@@ -35,11 +35,15 @@ GATHER_MARGIN = 0.5
 """Seconds to wait for the answers of other nodes after the timeout of a gather among their clients."""
 
 
-class _Count(msgspec.Struct):
+class CountRequest(msgspec.Struct):
+    """Request to count the users of a target that are connected to a node."""
+
     target: Target
 
 
-class _Close(msgspec.Struct):
+class CloseRequest(msgspec.Struct):
+    """Request to close the connections of a target to a node."""
+
     target: Target
     code: int
     reason: str
@@ -146,17 +150,11 @@ class ClusterDispatcher:
 
     async def close(self, target: Target, code: int, reason: str) -> Replies:
         own = partial(self._clients.close, target, code, reason)
-        return _joined(*await self._everywhere(own, "close", _Close(target, code, reason)))
+        return _joined(*await self._everywhere(own, "close", CloseRequest(target, code, reason)))
 
     async def count(self, target: Target) -> Tally:
-        own, others = await self._everywhere(partial(_count_here, self._clients, target), "count", _Count(target))
-        total, users = 0, set[str]()
-        for answer in (own, *others.values()):
-            if isinstance(answer, int):
-                total += answer
-            else:
-                users.update(answer)
-        return Tally(total + len(users), unanswered(others))
+        own, others = await self._everywhere(partial(_count_here, self._clients, target), "count", CountRequest(target))
+        return tally((own, *others.values()), unanswered(others))
 
     async def members(self, room: ToRoom) -> Roster:
         own, others = await self._everywhere(partial(self._clients.members, room), "members", room)
@@ -202,10 +200,10 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
         replies = await clients.gather(request.target, request.event, msgspec.Raw(request.data), request.timeout, ANY)
         return _gathered(replies)
 
-    async def close(_sender: str, request: _Close) -> int:
+    async def close(_sender: str, request: CloseRequest) -> int:
         return _own_answer(await clients.close(request.target, request.code, request.reason))
 
-    def count(_sender: str, request: _Count) -> int | list[str]:
+    def count(_sender: str, request: CountRequest) -> int | list[str]:
         return _count(clients, request.target)
 
     async def members(_sender: str, room: ToRoom) -> list[str]:
@@ -258,6 +256,17 @@ def _count(clients: Clients, target: Target) -> int | list[str]:
     """Count users. If they may be connected to other nodes too, list them, so that each is counted only once."""
     users = clients.users(target)
     return list(users) if clients.users_may_be_elsewhere else len(users)
+
+
+def tally(answers: Iterable[int | list[str]], missing: Collection[str]) -> Tally:
+    """Add up what nodes answer to a :class:`CountRequest`."""
+    total, users = 0, set[str]()
+    for answer in answers:
+        if isinstance(answer, int):
+            total += answer
+        else:
+            users.update(answer)
+    return Tally(total + len(users), missing)
 
 
 def _own_answer(replies: Replies) -> int:

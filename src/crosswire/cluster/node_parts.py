@@ -13,6 +13,7 @@ from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.instruments import NodeInstruments
 from crosswire.cluster.interface import Bus
+from crosswire.cluster.known_servers import offer_known_servers
 from crosswire.cluster.lifecycle import NodeLifecycle
 from crosswire.cluster.lists import offer_lists
 from crosswire.cluster.pubsub import CustomChannels
@@ -93,6 +94,7 @@ class NodeParts:
         self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
         offer_lists(services, clients)
+        offer_known_servers(services, clients, self.lifecycle.connection_or_starting)
         self.status = StatusQueries(clients, self.lifecycle.connection_or_starting)
         self.status.offer(services)
         offer_ping(services)

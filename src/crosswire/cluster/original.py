@@ -20,10 +20,18 @@ from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import ClientInbox, EventInbox, ReceivePublished, ReplyInbox
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.original_codec import OriginalCodec
+from crosswire.cluster.original_messages import (
+    ANSWER_EVENT,
+    FromBridge,
+    OriginalError,
+    OriginalEvent,
+    check,
+    to_clients,
+    to_servers,
+)
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.codecs import JSON, NODE_MSGPACK, Codec
 from crosswire.core.formats import EncodedMessage
-from crosswire.core.messages import ABSENT
 from crosswire.core.original_channels import (
     BRIDGE,
     BROADCAST,
@@ -33,41 +41,14 @@ from crosswire.core.original_channels import (
     rooms_channel,
 )
 from crosswire.core.payload_types import RawPayload
-from crosswire.errors import EventError, InvalidPayload, UsageError
+from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
 logger = get_logger("crosswire.cluster")
 
-_ANSWER_EVENT = "_Cs_Cb_"
-"""The event of every answer."""
 _OWN_CALL_ID = re.compile("[0-9a-f]{16}-[0-9a-f]+")
 """Matches the ids of our nodes' requests; ids of original servers have three hyphens."""
-
-
-class _ToAll(msgspec.Struct, rename="camel"):
-    data: str
-    sender_server: str
-
-
-class _ToOne(msgspec.Struct, rename="camel"):
-    data: str
-    socket_id: str
-    sender_server: str
-
-
-class _ToMany(msgspec.Struct, rename="camel"):
-    data: str
-    socket_ids: list[str]
-    sender_server: str
-
-
-class _ToRoom(msgspec.Struct, rename="camel"):
-    data: str
-    room_namespace: str
-    room_id: str
-    sender_server: str
-    exclude_socket_ids: list[str]
 
 
 class _FromServer(msgspec.Struct, rename="camel"):
@@ -82,27 +63,6 @@ class _FromServer(msgspec.Struct, rename="camel"):
     exclude_socket_ids: list[str] | None = None
 
 
-class _Error(msgspec.Struct):
-    code: str
-    message: str = ""
-
-
-class _OriginalEvent(msgspec.Struct, rename="camel"):
-    """An event, request or answer of a server. Fields that are UNSET are left out of the message."""
-
-    event: str
-    sender_server: str
-    payload: msgspec.Raw = ABSENT
-    target_server: list[str] = []
-    callback_id: str | UnsetType = UNSET
-    is_callback: bool | UnsetType = UNSET
-    error: _Error | UnsetType = UNSET
-
-
-class _FromBridge(msgspec.Struct):
-    data: _OriginalEvent
-
-
 class OriginalDialect:
     """The :class:`~crosswire.cluster.dialect.Dialect` of the original's servers, spoken by one of our nodes.
 
@@ -112,6 +72,8 @@ class OriginalDialect:
         name: of the node.
 
     Attributes:
+        check: checks that the original has a message for an audience.
+        to_clients: sends a message to the clients of other nodes.
         unreadable: number of messages that were received and could not be read.
     """
 
@@ -123,65 +85,38 @@ class OriginalDialect:
     def __init__(self, port: OrderedPort, options: Compat, name: str) -> None:
         self._port = port
         self._name = name
+        self.check = check
         self._presets = frozenset(options.preset_namespaces)
         self._rooms: dict[str, int] = {}
         self._clients: ClientInbox | None = None
         codec = NODE_MSGPACK if options.compress else JSON
         decoders = msgspec.msgpack if codec.binary else msgspec.json
         self._from_server = decoders.Decoder(_FromServer)
-        self._from_bridge = decoders.Decoder(_FromBridge)
+        self._from_bridge = decoders.Decoder(FromBridge)
         self.label = "compat-msgpack" if codec.binary else "compat-json"
         self.codec: Codec = OriginalCodec(codec)
+        self.to_clients = partial(to_clients, port, self.codec, name)
+        self._publish_event = partial(to_servers, port, self.codec)
         self._warnings = ThrottledWarnings(logger)
         self.unreadable = 0
 
     # Sending
 
-    def check(self, target: Target, exclude: Excluded | None) -> None:
-        """Check that the original has a message for an audience, before anybody gets it.
-
-        Raises:
-            UsageError: the audience can't be named to original servers.
-        """
-        if exclude is not None and exclude.users and isinstance(target, Everyone):
-            raise UsageError("original servers can't exclude users from a message to everyone: use a room")
-        if isinstance(target, ToRoom):
-            self.room_channel(target.namespace, target.id)
-
-    def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
-        data, sender = message.json.decode(), self._name
-        if isinstance(target, ToRoom):
-            channel = self.room_channel(target.namespace, target.id)
-            envelope: msgspec.Struct = _ToRoom(data, target.namespace, target.id, sender, _users(exclude))
-        elif isinstance(target, ToUsers):
-            excluded = _users(exclude)
-            users = [user for user in dict.fromkeys(target.users) if user not in excluded]
-            if not users:
-                return
-            channel = PRIVATE
-            envelope = _ToOne(data, users[0], sender) if target.one else _ToMany(data, users, sender)
-        else:
-            channel, envelope = BROADCAST, _ToAll(data, sender)
-        self._port.publish(channel, self.codec.encode(envelope), plain=True)
-
     def pack(self, data: Any) -> RawPayload:
         return msgspec.Raw(self.codec.encode(data))
 
     def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
-        self._publish_event(_OriginalEvent(event, self._name, payload, list(to or ())))
+        self._publish_event(OriginalEvent(event, self._name, payload, list(to or ())))
 
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
-        self._publish_event(_OriginalEvent(event, self._name, payload, list(to or ()), call_id))
+        self._publish_event(OriginalEvent(event, self._name, payload, list(to or ()), call_id))
 
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         self.answer(call_id, payload)
 
-    def answer(self, call_id: str, payload: RawPayload, error: _Error | UnsetType = UNSET) -> None:
+    def answer(self, call_id: str, payload: RawPayload, error: OriginalError | UnsetType = UNSET) -> None:
         """Publish an answer to a request."""
-        self._publish_event(_OriginalEvent(_ANSWER_EVENT, self._name, payload, [], call_id, True, error))
-
-    def _publish_event(self, event: _OriginalEvent) -> None:
-        self._port.publish(BRIDGE, self.codec.encode(_FromBridge(event)), plain=True)
+        self._publish_event(OriginalEvent(ANSWER_EVENT, self._name, payload, [], call_id, True, error))
 
     # Receiving
 
@@ -290,7 +225,8 @@ class _OriginalAsker:
         self._dialect.answer(self._call_id, self._dialect.pack(value))
 
     def refuse(self, error: EventError) -> None:
-        self._dialect.answer(self._call_id, self._dialect.pack(None), _Error(str(error.code), str(error.message)))
+        refusal = OriginalError(str(error.code), str(error.message))
+        self._dialect.answer(self._call_id, self._dialect.pack(None), refusal)
 
 
 def _target(channel: bytes, message: _FromServer) -> Target | None:
@@ -305,8 +241,3 @@ def _target(channel: bytes, message: _FromServer) -> Target | None:
     if not namespace or not id_ or not is_channel_of_rooms(channel, namespace):
         return None
     return ToRoom(namespace, id_)
-
-
-def _users(exclude: Excluded | None) -> list[str]:
-    """List the users to exclude; original servers can't exclude single connections."""
-    return [] if exclude is None else list(exclude.users)

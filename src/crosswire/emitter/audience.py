@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from crosswire.core.audience import Excludable, Excluded, Target, excluding
+from crosswire.core.audience import Excludable, Excluded, Target, excluding, require_close_code, require_reason
 from crosswire.core.names import require_event
+from crosswire.types import Replies, Tally
 
 
 class BlockingDispatcher(Protocol):
@@ -14,6 +15,14 @@ class BlockingDispatcher(Protocol):
 
     def to_clients(self, target: Target, event: str, data: Any, exclude: Excluded | None) -> None:
         """Send an event to the clients of a target."""
+
+    def close_clients(self, target: Target, code: int, reason: str) -> Replies[int]:
+        """Close the connections of a target's clients."""
+        ...
+
+    def count_users(self, target: Target) -> Tally:
+        """Count the users of a target."""
+        ...
 
 
 class EmitterAudience:
@@ -44,3 +53,20 @@ class EmitterAudience:
         """
         excluded = None if exclude == () else excluding(exclude)
         self._dispatcher.to_clients(self.target, require_event(event), data, excluded)
+
+    def close(self, code: int = 1000, reason: str = "") -> Replies[int]:
+        """Close all connections of these users with a WebSocket close code, and wait for the servers' answers.
+
+        Returns:
+            How many connections each server closed, by its name; a server that does not answer is in ``missing``.
+
+        Raises:
+            BusUnavailable: no Redis can be reached, or no node answers.
+            NotConnected: the emitter is closed.
+            UsageError: the code can't be sent, or the reason is not a string.
+        """
+        return self._dispatcher.close_clients(self.target, require_close_code(code), require_reason(reason))
+
+    def count(self) -> Tally:
+        """Count the users, each once, however many connections a user has; raises as :meth:`close`."""
+        return self._dispatcher.count_users(self.target)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any
 
-from crosswire.cluster.native_messages import to_clients
-from crosswire.cluster.redis.address import parse
+from crosswire.cluster.redis.address import Address
 from crosswire.cluster.redis.options import Redis
-from crosswire.core import envelopes
 from crosswire.core.audience import Excluded, Target
 from crosswire.core.channel_names import Channels
-from crosswire.core.envelopes import Event
 from crosswire.core.formats import EncodedMessage
+from crosswire.core.payload_types import RawPayload
+from crosswire.emitter.dialects import EmitterDialect, NativeEmitterDialect, OriginalEmitterDialect
 from crosswire.emitter.port import EmitterPort
 from crosswire.emitter.publisher import Publisher
+from crosswire.emitter.question import Question
 from crosswire.emitter.redis_link import RedisLink
 
 
@@ -29,36 +28,67 @@ class EmitterConnection:
 
     Args:
         options: of the Redis.
+        addresses: of the Redis.
 
     Attributes:
         process: id of the process.
-        name: of the emitter, shown to handlers as the sender.
+        dialect: of messages for clients and of the application's events: the native one or the original's.
+        native: Crosswire's own dialect; requests to services always use it.
     """
 
-    def __init__(self, options: Redis) -> None:
+    def __init__(self, options: Redis, addresses: Sequence[Address]) -> None:
         self.process = os.getpid()
-        origin = secrets.token_hex(8)
-        self.name = f"emitter-{origin[:8]}"
+        origin, compat = secrets.token_hex(8), options.compat_options
+        self._name = name = f"emitter-{origin[:8]}"
         self._lock = Lock()
-        self._channels = Channels(options.prefix)
-        links = [RedisLink(parse(url), f"crosswire:{self.name}") for url in options.all_urls]
+        links = [RedisLink(address, f"crosswire:{name}") for address in addresses]
         self._publisher = Publisher(links, options.strategy, 2 if options.delivery == "redundant" else 1)
         self._port = EmitterPort(self._publisher, bytes.fromhex(origin))
+        self._channels = Channels(options.prefix)
+        self.native = NativeEmitterDialect(self._port, self._channels, name)
+        self.dialect: EmitterDialect = self.native
+        if compat is not None:
+            self.dialect = OriginalEmitterDialect(self._port, compat, name)
+        self._publisher.compare_listeners_of(self.dialect.nodes)
 
     def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
         """Send a message to clients, wherever they are connected."""
-        with self._turn():
-            to_clients(self._port, self._channels, target, message, exclude)
+        with self.turn():
+            self.dialect.to_clients(target, message, exclude)
             self._port.flush()
 
-    def send_event(self, to: Collection[str] | None, event: str, data: Any) -> None:
+    def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
         """Send an event to some nodes, or to all if ``to`` is None."""
-        body = envelopes.encode(Event(self.name, event, envelopes.pack(data)))
-        channels = (self._channels.nodes,) if to is None else [self._channels.node(name) for name in dict.fromkeys(to)]
-        with self._turn():
-            for channel in channels:
-                self._port.publish(channel, body)
+        with self.turn():
+            self.dialect.send_event(to, event, payload)
             self._port.flush()
+
+    def ask_node(self, question: Question, name: str, event: str, payload: RawPayload) -> bool:
+        """Send a request to a node; return whether somebody listens on its channel."""
+        return self.ask_nodes(question, (name,), event, payload)[name]
+
+    def ask_nodes(self, question: Question, names: Sequence[str], event: str, payload: RawPayload) -> dict[str, bool]:
+        """Send a request to nodes; return for each whether somebody listens on its channel."""
+        with self.turn():
+            for name in names:
+                question.dialect.send_request(name, event, payload, question.asker)
+            return dict(zip(names, map(bool, self._port.flush()), strict=True))
+
+    def ask_all(self, question: Question, event: str) -> int:
+        """Send a request without data to all nodes; return their number."""
+        with self.turn():
+            self.native.ask_all(event, question.asker)
+            return sum(self._port.flush())
+
+    def gone(self, names: Sequence[str]) -> list[str]:
+        """Return which of some nodes are certain to listen no more."""
+        with self._lock:
+            counts = self._publisher.count_listeners([self._channels.node(name) for name in names])
+        return [name for name, count in zip(names, counts, strict=True) if count == 0]
+
+    def question(self, dialect: EmitterDialect) -> Question:
+        """Return a question, to be entered, whose answers come in a dialect."""
+        return Question(self._publisher.links, self._name, dialect)
 
     def close(self) -> None:
         """Close the connections to Redis."""
@@ -70,7 +100,7 @@ class EmitterConnection:
         self._publisher.close()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def turn(self) -> Iterator[None]:
         """Keep other threads out; forget what was collected if an error prevented that it was published."""
         with self._lock:
             try:

@@ -6,18 +6,29 @@ import os
 import weakref
 from collections.abc import Collection, Iterable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from crosswire.cluster.dispatcher import CloseRequest, CountRequest, tally
 from crosswire.cluster.gather_request import names_of
+from crosswire.cluster.lists import unanswered
 from crosswire.cluster.redis.options import Redis
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToUsers, room_of, user_ids
 from crosswire.core.formats import encode
 from crosswire.core.names import require_event, require_name
+from crosswire.core.options import require_timeout
+from crosswire.core.payload_types import payload_type
+from crosswire.emitter import requests
+from crosswire.emitter.addresses import Addresses
 from crosswire.emitter.audience import EmitterAudience
 from crosswire.emitter.connection import EmitterConnection
+from crosswire.emitter.dialects import pack
 from crosswire.emitter.redis_link import require_redis_py
 from crosswire.errors import ConfigError, NotConnected
+from crosswire.types import ANYTHING, Replies, T, Tally
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
 
 class Emitter:
@@ -45,10 +56,11 @@ class Emitter:
             raise ConfigError("Emitter(redis=...): give the url of the servers' Redis, or a list of urls, or Redis()")
         self._options = redis if isinstance(redis, Redis) else Redis(redis)
         require_redis_py()
+        self._addresses = Addresses(self._options)
         self._connection: EmitterConnection | None = None
         self._made: dict[int, EmitterConnection] = {}  # by process; one at most, but for a moment after a fork
         self._closed = False
-        weakref.finalize(self, _drop, self._made)  # also when the program ends
+        weakref.finalize(self, _drop, self._made, self._addresses)  # also when the program ends
         self.everyone = EmitterAudience(Everyone(), self)
 
     def __repr__(self) -> str:
@@ -82,7 +94,30 @@ class Emitter:
             InvalidPayload: ``data`` has no MessagePack form.
             BusUnavailable, NotConnected, UsageError: as ``send`` of an audience.
         """
-        self._connected().send_event(names_of(to), require_event(event), data)
+        names, event, connection = names_of(to), require_event(event), self._connected()
+        connection.send_event(names, event, pack(connection.dialect.codec, data))
+
+    def call(self, name: str, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING) -> T:
+        """Send a request to a node and return its answer.
+
+        Args:
+            name: of the node.
+            event: its name.
+            data: as for :meth:`send`.
+            timeout: seconds.
+            type: the answer is decoded into it, as a payload into the annotation of a handler's data.
+
+        Raises:
+            NodeGone: nobody listens under this name, or the node ended before it answered.
+            CallTimeout: the node did not answer in time.
+            EventError: the node refused; :exc:`InvalidPayload` if its answer does not fit; ``sender`` names the node.
+            ConfigError: the type can't be decoded.
+            BusUnavailable, InvalidPayload, NotConnected, UsageError: as :meth:`send`.
+        """
+        name, event, timeout = require_name(name, "a node's name"), require_event(event), require_timeout(timeout)
+        kind, connection = payload_type(type), self._connected()
+        answer: T = requests.call(connection, name, event, pack(connection.dialect.codec, data), timeout, kind)
+        return answer
 
     # Life
 
@@ -92,6 +127,7 @@ class Emitter:
         connection, self._connection = self._made.pop(os.getpid(), None), None
         if connection is not None:
             connection.close()
+        self._addresses.release()
 
     def __enter__(self) -> Emitter:
         return self
@@ -107,6 +143,15 @@ class Emitter:
         """Send an event to the clients of a target; for the audiences of this emitter."""
         message = encode(messages.event(event, data), msgpack=False)
         self._connected().to_clients(target, message, exclude)
+
+    def close_clients(self, target: Target, code: int, reason: str) -> Replies[int]:
+        """Close the connections of a target's clients; for the audiences of this emitter."""
+        return requests.gather_service(self._connected(), "close", CloseRequest(target, code, reason))
+
+    def count_users(self, target: Target) -> Tally:
+        """Count the users of a target; for the audiences of this emitter."""
+        answers = requests.gather_service(self._connected(), "count", CountRequest(target))
+        return tally(answers.values(), unanswered(answers))
 
     def _connected(self) -> EmitterConnection:
         """Return the connection of this process.
@@ -124,13 +169,14 @@ class Emitter:
             raise NotConnected("the emitter is closed: make another one")
         process, made = os.getpid(), self._made
         # A lock might be held by a thread that was not forked. This is atomic, so all threads get the same connection.
-        self._connection = connection = made.setdefault(process, EmitterConnection(self._options))
+        self._connection = connection = made.setdefault(process, EmitterConnection(self._options, self._addresses.all))
         for other in set(made) - {process}:
             made.pop(other, None)  # closes the parent's sockets here, and no connection
         return connection
 
 
-def _drop(made: dict[int, EmitterConnection]) -> None:
+def _drop(made: dict[int, EmitterConnection], addresses: Addresses) -> None:
     """Close the connections of this process without waiting for a thread that may use them: the program ends."""
     if (connection := made.pop(os.getpid(), None)) is not None:
         connection.drop()
+    addresses.release()

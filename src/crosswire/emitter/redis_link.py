@@ -18,7 +18,9 @@ ANSWER_TIMEOUT = 2.0
 SENTINEL_TIMEOUT = 0.5
 """Seconds in which a sentinel must answer."""
 RETRY_AFTER = 1.0
-"""Seconds for which a Redis that failed is left out."""
+"""Seconds for which a Redis that failed is left out; twice as many after each further failure."""
+MAX_RETRY_AFTER = 30.0
+"""Seconds for which a Redis is left out at most, while others can be used."""
 
 
 class LinkFailed(Exception):
@@ -79,11 +81,15 @@ class RedisLink:
         name: under which Redis lists the connection.
 
     Attributes:
+        address: as given.
         id: the name of the Redis, the same on every node.
         shown: its URL without the password.
         latency: milliseconds that the last answer took, or None.
+        listeners: number of nodes that listen on it, as far as known; None while there is no connection.
+        tells_listeners: whether it lets the emitter ask for that number.
         retry_at: time of the monotonic clock until which it is left out, as it failed.
-        hung: whether it failed by not answering, so that another attempt takes as long.
+        retry_anyway_at: time until which it is left out even if no other can be used: when it has just not answered,
+            another attempt would take as long.
         failure: why it failed last.
     """
 
@@ -91,10 +97,12 @@ class RedisLink:
         self.id = address.id
         self.shown = address.shown
         self.latency: float | None = None
-        self.retry_at = -inf
-        self.hung = False
+        self.listeners: int | None = None
+        self.tells_listeners = True
+        self.retry_at = self.retry_anyway_at = -inf
+        self._failures = 0
         self.failure = ""
-        self._address = address
+        self.address = address
         self._name = name
         self._connection: _Connection | None = None
         self._written = 0.0
@@ -116,9 +124,9 @@ class RedisLink:
         except (RedisError, OSError):
             self.drop()
         try:
-            connection = self._connection = _connection(_place(self._address))
+            connection = self._connection = _connection(_place(self.address))
             connection.connect()
-            self._name_connection(connection)
+            _name_connection(connection, self._name)
         except BaseException as error:
             self.drop()
             if not isinstance(error, RedisError | OSError):
@@ -168,18 +176,24 @@ class RedisLink:
                 raise
             raise self._failed(error, sent=True) from error
         self.latency = (time.perf_counter() - self._written) * 1000
-        self.retry_at, self.hung = -inf, False
+        self.retry_at = self.retry_anyway_at = -inf
+        self._failures = 0
         return answers
 
     def drop(self) -> None:
         """Close the connection, if there is one."""
+        self.listeners = None
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
 
     def leave_out(self, why: str, *, hung: bool = False) -> None:
         """Leave the Redis out for a while."""
-        self.retry_at, self.hung, self.failure = time.monotonic() + RETRY_AFTER, hung, f"{self.shown}: {why}"
+        now = time.monotonic()
+        self.retry_at = now + min(RETRY_AFTER * 2**self._failures, MAX_RETRY_AFTER)
+        self.retry_anyway_at = now + RETRY_AFTER if hung else -inf
+        self._failures += 1
+        self.failure = f"{self.shown}: {why}"
 
     def _failed(self, error: BaseException, *, sent: bool) -> LinkFailed:
         from redis.exceptions import TimeoutError as RedisTimeout
@@ -187,14 +201,72 @@ class RedisLink:
         self.leave_out(str(error), hung=isinstance(error, RedisTimeout | TimeoutError))
         return LinkFailed(self.failure, sent=sent)
 
-    def _name_connection(self, connection: _Connection) -> None:
-        from redis.exceptions import ResponseError
 
-        connection.send_packed_command([command(b"CLIENT", b"SETNAME", self._name.encode())], check_health=False)
+class RedisSubscription:
+    """A connection that listens on one channel of a Redis, for the answers to one question.
+
+    Args:
+        address: of the Redis.
+        name: under which Redis lists the connection.
+        channel: its name.
+
+    Raises:
+        LinkFailed: the Redis can't be reached, or refuses.
+    """
+
+    def __init__(self, address: Address, name: str, channel: bytes) -> None:
+        from redis.exceptions import RedisError
+
+        self._shown = address.shown
+        self._connection: Any = None
         try:
-            connection.read_response()
-        except ResponseError:
-            return  # an ACL forbids it; the connection works without a name
+            self._connection = _connection(_place(address))
+            self._connection.connect()
+            _name_connection(self._connection, name)
+            self._connection.send_packed_command([command(b"SUBSCRIBE", channel)], check_health=False)
+            self._connection.read_response()
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, RedisError | OSError):
+                raise
+            raise LinkFailed(f"{self._shown}: {error}", sent=False) from error
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket, so that a selector can wait for it."""
+        return int(self._connection._sock.fileno())
+
+    def read(self) -> list[bytes]:
+        """Return the messages that have come, without waiting.
+
+        Raises:
+            LinkFailed: the connection is lost.
+        """
+        from redis.exceptions import RedisError
+
+        messages: list[bytes] = []
+        try:
+            while self._connection.can_read(0):
+                kind, _, message = self._connection.read_response(disable_decoding=True)
+                if kind == b"message":
+                    messages.append(message)
+        except (RedisError, OSError) as error:
+            raise LinkFailed(f"{self._shown}: {error}", sent=True) from error
+        return messages
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.disconnect()
+
+
+def _name_connection(connection: _Connection, name: str) -> None:
+    from redis.exceptions import ResponseError
+
+    connection.send_packed_command([command(b"CLIENT", b"SETNAME", name.encode())], check_health=False)
+    try:
+        connection.read_response()
+    except ResponseError:
+        return  # an ACL forbids it; the connection works without a name
 
 
 def _connection(address: Address) -> _Connection:

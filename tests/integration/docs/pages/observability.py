@@ -1,4 +1,4 @@
-"""docs/observability.md: metrics are served, by the server itself and by an ASGI server; a page begins a trace."""
+"""docs/observability.md: metrics are served, by the server itself and by an ASGI server; calls make spans."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from crosswire import Server
 from tests.integration.docs.page import Page, started
+from tests.integration.docs.proxy import tls_proxy
+
+_BEFORE = 'import { Client } from "crosswire-client";'
+_AFTER = """
+await client.connect();
+console.log(await client.call("say"));
+await client.close();
+"""
 
 
 async def run(page: Page) -> None:
@@ -21,19 +29,19 @@ async def run(page: Page) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(page["metrics"])) as http:
         assert "crosswire_connections{" in (await http.get("http://localhost:9100/")).text
     await page.run("Grafana")
-    await _traces(page)
+    await _trace(page)
 
 
-async def _traces(page: Page) -> None:
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+async def _trace(page: Page) -> None:
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
     trace.set_tracer_provider(provider)
-    for language in ("sh", "python"):
-        await page.run_block(page.take("Traces", language))
+    await page.run_block(page.take("Traces", "sh"))
+    await page.run_block(page.take("Traces", "python"))
     server: Server = page["server"]
-    server.on("say", lambda socket: "hello")
-    async with started(server):
-        calls = 'await client.connect();\nconsole.log(await client.call("say"));\nawait client.close();\n'
-        assert "hello" in await page.run_script(page.take("Traces", "ts"), after=calls)
-    (span,) = exporter.get_finished_spans()
-    assert (span.name, span.parent is not None and span.parent.is_remote) == ("process say", True)
+    server.on("say", lambda: "heard")
+    async with started(server), tls_proxy(page.directory, page.environment):
+        script = page.take("Traces", "ts")
+        assert await page.run_script(script, before=_BEFORE, after=_AFTER) == "heard\n"
+    assert [span.name for span in spans.get_finished_spans()] == ["process say"]
