@@ -9,14 +9,12 @@ from typing import Any
 import msgspec
 
 from crosswire.cli.failures import RUNTIME, USAGE, CommandFailed
-from crosswire.cli.joined import run_joined
+from crosswire.cli.joined import require_same_dialect, run_joined
 from crosswire.cli.output import as_json, cluster_as_data, cluster_as_text, replies_as_data
 from crosswire.cluster.node import Node
 from crosswire.core.audience import Audience
 from crosswire.core.options import MAX_LISTED
 from crosswire.errors import NodeGone
-
-_OPTIONS = {"native": "no --compat", "compat-msgpack": "--compat msgpack", "compat-json": "--compat json"}
 
 
 def nodes(options: argparse.Namespace) -> int:
@@ -38,7 +36,7 @@ def send(options: argparse.Namespace) -> int:
     data = _data(options.data)
 
     async def work(node: Node) -> int:
-        _require_same_dialect(node)
+        require_same_dialect(node)
         if options.to or options.nodes:
             _send_to_nodes(options, node, data)
         else:
@@ -54,7 +52,7 @@ def call(options: argparse.Namespace) -> int:
     data = _data(text)
 
     async def work(node: Node) -> int:
-        _require_same_dialect(node)
+        require_same_dialect(node)
         if name is not None:
             print(as_json(await node.call(name, event, data, timeout=options.timeout)), flush=True)
             return 0
@@ -64,13 +62,6 @@ def call(options: argparse.Namespace) -> int:
         return 0 if replies.complete and not replies.errors else RUNTIME
 
     return run_joined(options, work)
-
-
-def _require_same_dialect(node: Node) -> None:
-    """Refuse to send if a member speaks another dialect, and would not understand it."""
-    for name, dialect in sorted(node.incompatible_nodes.items()):
-        advice = f"give {_OPTIONS[dialect]}" if dialect in _OPTIONS else "a newer version of crosswire may know it"
-        raise CommandFailed(f"node {name!r} would not understand it, as it speaks {dialect!r}; {advice}", USAGE)
 
 
 def _send_to_nodes(options: argparse.Namespace, node: Node, data: Any) -> None:

@@ -11,11 +11,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from crosswire.cli.cluster_options import cluster_of
+from crosswire.cli.failures import USAGE, CommandFailed
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.application import is_embedded
 from crosswire.cluster.redis.embedded.database import running_applications
 from crosswire.cluster.redis.options import Redis
 from crosswire.errors import BusUnavailable
+
+_OPTIONS = {"native": "no --compat", "compat-msgpack": "--compat msgpack", "compat-json": "--compat json"}
 
 Work = Callable[[Node], Coroutine[Any, Any, int]]
 """Work of a command as a member of the cluster; returns the exit code."""
@@ -57,3 +60,14 @@ async def _joined(redis: Redis) -> AsyncIterator[Node]:
             raise BusUnavailable(f"no Redis can be reached: {reasons}")
         await node.wait_for_members()
         yield node
+
+
+def require_same_dialect(node: Node) -> None:
+    """Refuse to work if a member speaks another dialect: neither would understand the other, and the member would warn.
+
+    Raises:
+        CommandFailed: it does; the text says which option to give.
+    """
+    for name, dialect in sorted(node.incompatible_nodes.items()):
+        advice = f"give {_OPTIONS[dialect]}" if dialect in _OPTIONS else "a newer version of crosswire may know it"
+        raise CommandFailed(f"node {name!r} would not understand it, as it speaks {dialect!r}; {advice}", USAGE)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import NoReturn
 
 from crosswire.cli.failures import RUNTIME
-from crosswire.cli.joined import run_joined
+from crosswire.cli.joined import require_same_dialect, run_joined
 from crosswire.cli.output import as_json
 from crosswire.cli.screen import Screen, full_screen
 from crosswire.cli.top_data import NodeRow, RedisRow, as_data, node_rows, redis_rows
@@ -28,6 +28,7 @@ def top(options: argparse.Namespace) -> int:
     once = options.once or options.json or not sys.stdout.isatty() or sys.platform == "win32"
 
     async def work(node: Node) -> int:
+        require_same_dialect(node)
         if once:
             return await _print_once(node, options.interval, json=options.json)
         with full_screen() as terminal:

@@ -44,35 +44,42 @@ def cluster(redis: RedisProcess) -> Iterator[Cluster]:
         yield Cluster(port_of(served), *options)
 
 
-async def test_users_and_rooms_are_shown_with_their_nodes(cluster: Cluster) -> None:
-    assert await cluster.talk("users") == Result(0, "0 users\n", "")
-    assert await cluster.talk("rooms") == Result(0, "0 rooms\n", "")
+async def test_without_clients_the_lists_are_empty(cluster: Cluster) -> None:
+    users, rooms = await asyncio.gather(cluster.talk("users"), cluster.talk("rooms"))
+    assert (users, rooms) == (Result(0, "0 users\n", ""), Result(0, "0 rooms\n", ""))
+
+
+async def test_users_are_shown_with_their_nodes(cluster: Cluster) -> None:
     async with guests_of_all(cluster.port, WORKERS) as guests:
-        everyone = await cluster.shown("users", "--starts", "guest-")
+        here = guests["web-1"].user
+        everyone, one = await asyncio.gather(
+            cluster.shown("users", "--starts", "guest-"), cluster.talk("users", "--user", here)
+        )
         places = {each["user"]: each["nodes"] for each in everyone["users"]}
         assert len(places) == everyone["total"] >= 2
-        for worker, one in guests.items():
-            user = one.user
-            assert places[user] == {worker: 1}
+        assert all(places[one.user] == {worker: 1} for worker, one in guests.items())
+        assert one == Result(0, f"USER     CONNECTIONS  NODES\n{here}  1            web-1\n\n1 user\n", "")
+
+
+async def test_rooms_are_shown_with_their_nodes(cluster: Cluster) -> None:
+    async with guests_of_all(cluster.port, WORKERS) as guests:
+        for one in guests.values():
             await one.client.call("join", "lobby")
-            assert await cluster.talk("users", "--user", user) == Result(
-                0, f"USER     CONNECTIONS  NODES\n{user}  1            {worker}\n\n1 user\n", ""
-            )
         await guests["web-1"].client.call("join", "annex")
+        rooms, chosen, members, first = await asyncio.gather(
+            cluster.shown("rooms"),
+            cluster.shown("rooms", "--namespace", "chat", "--starts", "l"),
+            cluster.shown("users", "--room", "chat", "lobby"),
+            cluster.talk("rooms", "--limit", "1"),
+        )
         lobby = {"namespace": "chat", "id": "lobby", "nodes": {"web-1": 1, "web-2": 1}, "members": 2}
         annex = {"namespace": "chat", "id": "annex", "nodes": {"web-1": 1}, "members": 1}
-        assert (await cluster.shown("rooms"))["rooms"] == [annex, lobby]
-        assert (await cluster.shown("rooms", "--namespace", "chat", "--starts", "l"))["rooms"] == [lobby]
-        assert (await cluster.shown("rooms", "--namespace", "other"))["total"] == 0
-        members = await cluster.shown("users", "--room", "chat", "lobby")
-        assert sorted(each["user"] for each in members["users"]) == sorted(one.user for one in guests.values())
-        code, out, err = await cluster.talk("rooms", "--limit", "1")
-        assert (code, err) == (0, "")
-        assert [line.split() for line in out.splitlines()][:2] == [
-            ["NAMESPACE", "ID", "MEMBERS", "NODES"],
-            ["chat", "annex", "1", "web-1"],
-        ]
-        assert out.endswith("\n\n1 of at least 2 rooms; --limit N shows more\n")
+        assert (rooms["rooms"], chosen["rooms"]) == ([annex, lobby], [lobby])
+        assert [each["user"] for each in members["users"]] == sorted(one.user for one in guests.values())
+        assert (first.code, first.err) == (0, "")
+        lines = [line.split() for line in first.out.splitlines()]
+        assert lines[:2] == [["NAMESPACE", "ID", "MEMBERS", "NODES"], ["chat", "annex", "1", "web-1"]]
+        assert first.out.endswith("\n\n1 of at least 2 rooms; --limit N shows more\n")
 
 
 async def test_kick_closes_the_connection_of_a_user_wherever_it_is(cluster: Cluster) -> None:

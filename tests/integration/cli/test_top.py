@@ -176,3 +176,17 @@ def test_without_a_terminal_it_prints_once(port: int, options: tuple[str, ...], 
     lines = out.splitlines()
     assert lines[0].startswith("2 nodes, ")
     assert [line.split()[0] for line in lines[2:5]] == ["NODE", *WORKERS]
+
+
+def test_in_a_compat_cluster_it_speaks_as_the_members_do(redis: RedisProcess) -> None:
+    options = ("--redis", redis.url, "--prefix", "mixed-top:")
+    with serving("app:among_originals", *options) as served:
+        port_of(served)
+        code, out, err = crosswire("top", "--json", "--interval", "0.6", *options)
+        assert (code, out) == (2, "")
+        assert err.startswith("crosswire top: node 'mixed-1' would not understand it")
+        assert err.endswith("give --compat msgpack\n")
+        code, out, err = crosswire("top", "--json", "--interval", "0.6", "--compat", "msgpack", *options)
+        assert (code, err) == (0, "")
+        assert [node["name"] for node in json.loads(out)["nodes"]] == ["mixed-1"]
+        assert "WARNING" not in served.output

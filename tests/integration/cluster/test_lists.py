@@ -86,7 +86,10 @@ async def test_who_does_not_answer_is_missing(bus: Bus) -> None:
     async with scripted_node(bus, serves=True) as scripted, running(server), client(server, "1"):
         scripted.native.announce(scripted.beat_of())
         await wait_until(lambda: "scripted" in server.cluster.nodes)
-        users, rooms = await asyncio.gather(server.everyone.locate(), server.cluster.list_rooms())
+        asking = asyncio.gather(server.everyone.locate(), server.cluster.list_rooms())
+        await wait_until(lambda: len(scripted.requests) == 2)
+        scripted.say_goodbye()
+        users, rooms = await asking
         assert users == Locations({"1": {"a": 1}}, 1, missing=("scripted",))
         assert rooms == RoomList(missing=("scripted",))
 

@@ -70,7 +70,10 @@ async def test_a_node_that_does_not_answer_is_missing(bus: Bus) -> None:
     async with scripted_node(bus) as scripted, Node("a", bus=bus) as a:
         scripted.native.announce(scripted.beat_of())
         await wait_until(lambda: "scripted" in a.nodes)
-        status = await a.status()
+        asking = asyncio.create_task(a.status())
+        await wait_until(lambda: scripted.requests)
+        scripted.say_goodbye()
+        status = await asking
         assert (list(status), status.missing) == (["a"], ("scripted",))
 
 

