@@ -104,7 +104,8 @@ class ApplicationProtocol(HttpToolsProtocol):
                     self._leave_http()
                     return
                 left = self._head_bytes(upgrade=False) + left
-        if not self._has_head:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.scope is not self.scope:  # a request has begun, and its head is not complete
             self._wait_for_head(len(data))
         elif self._head_size:
             self._head_arrived()
@@ -134,12 +135,6 @@ class ApplicationProtocol(HttpToolsProtocol):
         self.transport.close()
 
     # The head of a further request
-
-    @property
-    def _has_head(self) -> bool:
-        """Whether the head of the last request that has begun is complete."""
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and cycle.scope is self.scope
 
     def _wait_for_head(self, received: int) -> None:
         """Hold the rest of a head to the limits: a head that comes as one part, as most do, is none of them."""

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 REASONS = {
+    (
+        "examples/docker/README.md",
+        "In containers",
+    ): "there is no Docker for the tests; test_services.py checks the files",
+    ("examples/kubernetes/README.md", "On Kubernetes"): (
+        "there is no cluster for the tests; test_services.py checks the manifests"
+    ),
+    ("examples/systemd/README.md", "As a systemd service"): (
+        "it would change the machine; test_services.py checks the unit"
+    ),
     ("examples/publish/README.md", "Sending from other programs, over HTTP"): (
         "PHP and Go are not installed for the tests, which have the requests that these programs send: test_publish.py"
     ),

@@ -9,10 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar import Litestar
+from litestar import Request as LitestarRequest
+from litestar import get as litestar_get
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from crosswire import ConfigError, Limits, Server
 from tests.integration.server.support import WAIT_TIMEOUT, RawPeer, connect, make_server, raw_stream, upgrade_request
@@ -297,3 +301,25 @@ async def test_without_an_application_websockets_elsewhere_are_refused() -> None
         for target, status in (("/ws?id=a", 101), ("/also%20here", 101), ("/", 404), ("/ws/", 404), ("/ws/x", 404)):
             async with raw_stream(server) as peer:
                 assert (await peer.request(upgrade_request(target)))[0] == status, target
+
+
+async def test_other_frameworks() -> None:
+    @litestar_get("/hello")
+    async def hello(request: LitestarRequest[Any, Any, Any]) -> str:
+        return f"hello from Litestar, {request.url.path}"
+
+    app = Litestar([hello], logging_config=None)
+    async with serving(app) as (server, client):
+        assert (await client.get("/hello")).text == "hello from Litestar, /hello"
+        async with connect(server, "ann"):
+            assert [socket.user for socket in server.sockets] == ["ann"]
+
+
+async def test_a_route_of_the_application_may_hand_a_websocket_over() -> None:
+    async def route(websocket: WebSocket) -> None:
+        await server.accept(websocket, user="zoe")
+
+    app = Starlette(routes=[WebSocketRoute("/live/{room}", route)])
+    async with serving(app, path="/ws") as (server, _), connect(server, path="/live/1000") as zoe:
+        server.on("say", lambda socket, data: [socket.user, socket.handshake.path, data])
+        assert await zoe.call("say", "hi") == ["zoe", "/live/1000", "hi"]

@@ -117,3 +117,13 @@ def test_endless_data_raises() -> None:
     data.append(data)
     with pytest.raises(InvalidPayload):
         envelopes.pack(data)
+
+
+def test_a_beat_of_a_node_that_knows_nothing_of_owners_may_own_every_room() -> None:
+    fields = ["b", "a", "0" * 16, 1.0, 1, 0, True, False, [], False, "native"]
+    beat = envelopes.decode(msgspec.msgpack.encode(fields))
+    assert isinstance(beat, envelopes.Beat)
+    assert (beat.name, beat.dialect, beat.owns) == ("a", "native", None)
+    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], "of a later version"]))
+    assert isinstance(newer, envelopes.Beat)
+    assert newer.owns == ("game",)
