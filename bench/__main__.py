@@ -23,13 +23,16 @@ from bench.native import (
     crosswire_server,
     epoll_server,
     run_loadgen,
+    starlette_room,
     uvicorn_server,
 )
 from bench.workloads import (
+    ASGI,
     BARE,
     CROSSWIRE,
     EIGHT_NODES,
     ONE_PORT,
+    STARLETTE,
     TWO_NODES,
     UVICORN,
     WITH_METRICS,
@@ -46,6 +49,8 @@ SERVERS: dict[str, Callable[[], AbstractContextManager[Serving]]] = {
     EIGHT_NODES: partial(crosswire_nodes, 8),
     ONE_PORT: partial(crosswire_server, "--app"),
     UVICORN: uvicorn_server,
+    ASGI: partial(crosswire_server, "--asgi"),
+    STARLETTE: starlette_room,
 }
 RUNS = 3
 """Runs of each server at each workload."""
@@ -156,7 +161,8 @@ def report(host: dict[str, str], workloads: list[Workload], measured: list[Measu
         "connection; of several nodes, that of all of them and of their Redis, which all share the one core. With one",
         "write a call the generator is the limit of one server: compare the µs. The ratio is Crosswire to the bare",
         "loop; for 8 nodes it is what a message costs with 8 to what it costs with 2, with as many clients a node;",
-        "with an application on the port it is to Crosswire without one, or to uvicorn alone.",
+        "with an application on the port it is to Crosswire without one, or to uvicorn alone; beside a room of",
+        "Starlette (a set of WebSockets, a loop over it, each message encoded once) it is to that.",
         "The original's figures are those of the design notes, measured by their author on another run.",
         f"An asterisk marks a run in which other processes took more than {MAX_DISTURBANCE:.0%} of a core's time.",
         "",

@@ -128,6 +128,11 @@ def uvicorn_server() -> AbstractContextManager[Serving]:
     return serving([sys.executable, "-m", "bench.servers.uvicorn_server"])
 
 
+def starlette_room() -> AbstractContextManager[Serving]:
+    """Run a room of WebSockets in Starlette, on uvicorn."""
+    return serving([sys.executable, "-m", "bench.servers.starlette_room"])
+
+
 @contextmanager
 def crosswire_nodes(count: int) -> Iterator[Serving]:
     """Run several Crosswire servers, named A, B and so on, and their Redis, all on one core."""

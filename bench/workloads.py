@@ -33,6 +33,8 @@ WITH_METRICS = "with metrics"
 TWO_NODES, EIGHT_NODES = "2 nodes", "8 nodes"
 ONE_PORT, UVICORN = "Crosswire and an application on its port", "uvicorn alone"
 
+ASGI, STARLETTE = "Crosswire as an ASGI application on uvicorn", "a Starlette room on uvicorn"
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -176,6 +178,20 @@ WORKLOADS = [
         {"clients": 100, "inflight": 8},
         servers=(ONE_PORT, CROSSWIRE),
         target="ratio 0.97",
+    ),
+    Workload(
+        "an ASGI application on uvicorn, and a room of Starlette there: fan-out to 1,000 clients, 8 in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8},
+        servers=(ASGI, STARLETTE),
+        target="2 times the deliveries a CPU second: CPU 0.5",
+    ),
+    Workload(
+        "Crosswire and an application on its port, and a room of Starlette on uvicorn: the same",
+        "fanout",
+        {"clients": 1000, "inflight": 8},
+        servers=(ONE_PORT, STARLETTE),
+        target="4 times the deliveries a CPU second: CPU 0.25",
     ),
     Workload(
         "HTTP requests to an application on the port, and to uvicorn alone: 100 connections, one in flight each",

@@ -1,7 +1,8 @@
 """The Crosswire server that is measured, as a user would write it, without tuning.
 
 Run it as `python -m bench.servers.crosswire_server`, with `--app` for an application on its port, with `--metrics` to
-count what it does. It prints `PORT n` when it listens and stops on SIGTERM.
+count what it does, with `--asgi` as an ASGI application on uvicorn. It prints `PORT n` when it listens and stops on
+SIGTERM.
 """
 
 import argparse
@@ -12,11 +13,13 @@ import msgspec
 import uvloop
 
 from bench.servers.plain_application import application
+from bench.servers.uvicorn_server import serve
 from crosswire import Handshake, Server, Socket
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--app", action="store_true", help="serve an ASGI application on the port too")
 parser.add_argument("--metrics", action="store_true", help="count, and serve metrics")
+parser.add_argument("--asgi", action="store_true", help="be served by uvicorn")
 arguments = parser.parse_args()
 server = Server(port=0, app=application if arguments.app else None, metrics=arguments.metrics)
 
@@ -68,4 +71,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    if arguments.asgi:
+        serve(server.asgi, lifespan="on")
+    else:
+        uvloop.run(main())

@@ -6,15 +6,22 @@ Run it as `python -m bench.servers.uvicorn_server`. It prints `PORT n` when it l
 from __future__ import annotations
 
 import socket
+from typing import Any, Literal
 
 import uvicorn
 
 from bench.servers.plain_application import application
 
-if __name__ == "__main__":
+
+def serve(served: Any, lifespan: Literal["on", "off"] = "off") -> None:
+    """Serve an ASGI application until SIGTERM, its WebSockets as uvicorn does by default."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     config = uvicorn.Config(
-        application, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_level="warning"
+        served, loop="uvloop", http="httptools", lifespan=lifespan, access_log=False, log_level="warning"
     )
     print(f"PORT {listening.getsockname()[1]}", flush=True)  # what connects now waits in the backlog
     uvicorn.Server(config).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    serve(application)

@@ -126,9 +126,9 @@ class _DecidesAtOnce:
         return self._acceptor.accept(request)
 
 
-def asgi_application(acceptor: Acceptor, limits: Limits) -> AsgiApplication:
+def asgi_application(acceptor: Acceptor, limits: Limits, *, compress: bool = False) -> AsgiApplication:
     """Return an ASGI application that serves the WebSockets of an acceptor."""
-    websockets = AsgiWebSockets(_DecidesAtOnce(acceptor), ListenerContext(limits, Flusher()))
+    websockets = AsgiWebSockets(_DecidesAtOnce(acceptor), ListenerContext(limits, Flusher(), compress=compress))
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await websockets.serve(AsgiCall(scope, receive, send))
@@ -153,16 +153,24 @@ class TestAsgi(MessageTransportContract):
 
 
 class TestUvicorn(MessageTransportContract):
-    """uvicorn on a real socket, in this process."""
+    """uvicorn on a real socket, in this process; frames are written past its ``send``."""
+
+    compress = False
 
     def run(self, test: Coroutine[Any, Any, None]) -> None:
         aio.run(test, loop_factory())
 
     @asynccontextmanager
     async def harness(self, acceptor: Acceptor, limits: Limits) -> AsyncIterator[Harness]:
-        async with running_uvicorn(asgi_application(acceptor, limits)) as port:
+        async with running_uvicorn(asgi_application(acceptor, limits, compress=self.compress)) as port:
 
             async def connect(target: str, headers: Mapping[str, str]) -> TransportPeer | Response:
                 return await socket_peer.connect(("127.0.0.1", port), target, headers.items())
 
             yield Harness(connect, remote="127.0.0.1")
+
+
+class TestUvicornThroughSend(TestUvicorn):
+    """The same, where uvicorn may compress: each message goes through its ``send``."""
+
+    compress = True

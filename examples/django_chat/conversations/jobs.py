@@ -9,6 +9,8 @@ from django.conf import settings
 from redis import Redis
 
 _QUEUE = "django-chat:exports"
+_WAIT = 2
+"""Seconds for which Redis is asked to wait for a job: less than redis-py waits for an answer."""
 
 
 class Export(msgspec.Struct):
@@ -33,5 +35,5 @@ def each() -> Iterator[Export]:
     """Wait for jobs, and yield them one after the other."""
     with Redis.from_url(settings.REDIS) as redis:
         while True:
-            if (found := redis.blpop([_QUEUE])) is not None:
+            if (found := redis.blpop([_QUEUE], timeout=_WAIT)) is not None:
                 yield msgspec.json.decode(found[1], type=Export)

@@ -146,14 +146,16 @@ class Publisher:
     def _use(self, tried: set[RedisLink]) -> Sequence[RedisLink]:
         """Return the Redis that may be used for a message; empty if there are none that it was not tried on."""
         now = time.monotonic()
-        usable = [link for link in self.links if link.retry_at <= now] or [
-            link for link in self.links if link.retry_anyway_at <= now and link not in tried
-        ]
+        usable = [link for link in self.links if link.retry_at <= now]
+        untried = usable if not tried else [link for link in usable if link not in tried]
+        if not untried:
+            untried = [link for link in self.links if link.retry_anyway_at <= now and link not in tried]
+            usable = usable or untried
         if usable and usable != self._usable:
             self._usable = usable
             self._choice.use(usable)
             self._plain_choice.use(usable)
-        return usable if not tried else [link for link in usable if link not in tried]
+        return untried
 
     def _settle(
         self, link: RedisLink, messages: Sequence[Outgoing], answers: list[Any], reasons: dict[RedisLink, str]

@@ -124,13 +124,8 @@ class RedisLink:
         except (RedisError, OSError):
             self.drop()
         try:
-            connection = self._connection = _connection(_place(self.address))
-            connection.connect()
-            _name_connection(connection, self._name)
-        except BaseException as error:
-            self.drop()
-            if not isinstance(error, RedisError | OSError):
-                raise
+            self._connection = _opened(self.address, self._name)
+        except (RedisError, OSError) as error:
             raise self._failed(error, sent=False) from error
 
     def send(self, commands: Sequence[bytes]) -> None:
@@ -220,9 +215,7 @@ class RedisSubscription:
         self._shown = address.shown
         self._connection: Any = None
         try:
-            self._connection = _connection(_place(address))
-            self._connection.connect()
-            _name_connection(self._connection, name)
+            self._connection = _opened(address, name)
             self._connection.send_packed_command([command(b"SUBSCRIBE", channel)], check_health=False)
             self._connection.read_response()
         except BaseException as error:
@@ -257,6 +250,28 @@ class RedisSubscription:
         """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.disconnect()
+
+
+def _opened(address: Address, name: str) -> _Connection:
+    """Open a connection.
+
+    Raises:
+        RedisError, OSError: that is not possible.
+    """
+    from redis.exceptions import ConnectionError as RedisConnectionError
+
+    connection = _connection(_place(address))
+    try:
+        connection.connect()
+        _name_connection(connection, name)
+        if address.service is not None:  # a sentinel may name a former master
+            connection.send_packed_command([command(b"ROLE")], check_health=False)
+            if (role := connection.read_response(disable_decoding=True)[0]) != b"master":
+                raise RedisConnectionError(f"what the sentinels name as the master is a {role.decode()}")
+    except BaseException:
+        connection.disconnect()
+        raise
+    return connection
 
 
 def _name_connection(connection: _Connection, name: str) -> None:

@@ -179,7 +179,7 @@ class Server:
             self._hooks, parts.tasks, parts.failures, parts.drain, self._acceptor, self._listener, self._cluster
         )
         async_upgrades = AsyncUpgrades(self._acceptor, parts.tasks, limits.auth_timeout, parts.failures)
-        context = ListenerContext(limits, flusher)
+        context = ListenerContext(limits, flusher, compress=compression)
         self._asgi = ServerApplication(self._lifecycle, self._acceptor, async_upgrades, context)
         if app is not None:
             self._share_port(app)

@@ -8,10 +8,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from crosswire.core.formats import Push
 from crosswire.runtime.log_records import get_logger
-from crosswire.transport.asgi_writer import AsgiWriter, Send
+from crosswire.transport.asgi_sender import MessageSender, Sender
+from crosswire.transport.asgi_writer import Send
 from crosswire.transport.interface import Receiver, TrafficSnapshot
 from crosswire.transport.listener_context import ListenerContext
-from crosswire.transport.message_outbox import MessageOutbox, message_size
+from crosswire.transport.message_outbox import message_size
+from crosswire.transport.uvicorn_sender import UvicornSender, uvicorn_protocol
 from crosswire.types import Close, CloseCode
 
 logger = get_logger("crosswire.transport")
@@ -36,10 +38,10 @@ class AsgiConnection:
         context: limits and flusher.
 
     Attributes:
-        push: queues messages.
+        framed: whether ``push`` takes frames, as where uvicorn is below.
+        push: queues frames or messages.
     """
 
-    framed = False
     can_ping = False
     traffic = TrafficSnapshot(0, 0)
 
@@ -48,14 +50,14 @@ class AsgiConnection:
         "_context",
         "_is_receiving",
         "_is_stopped",
-        "_outbox",
         "_reading",
         "_receive",
         "_receiver",
         "_resumed",
+        "_sender",
         "_task",
         "_timer",
-        "_writer",
+        "framed",
         "push",
     )
 
@@ -63,10 +65,14 @@ class AsgiConnection:
         self._receiver = receiver
         self._receive = receive
         self._context = context
-        self._writer = AsgiWriter(send, self._send_failed)
-        self._outbox = MessageOutbox(self._writer, context.flusher, context.limits.outbox, self)
-        self._writer.outbox = self._outbox
-        self.push: Push = self._outbox.push
+        protocol = None if context.compress else uvicorn_protocol(send)
+        self._sender: Sender
+        if protocol is None:
+            self._sender = MessageSender(send, context, self._send_failed, self)
+        else:
+            self._sender = UvicornSender(protocol, send, context, self._send_failed, self)
+        self.framed = self._sender.framed
+        self.push: Push = self._sender.push
         self._task: asyncio.Task[Any]
         self._close: Close | None = None  # set when the end begins
         self._timer: asyncio.TimerHandle | None = None
@@ -83,7 +89,7 @@ class AsgiConnection:
         task = asyncio.current_task()
         assert task is not None, "an ASGI server calls an application in a task"
         self._task, cancelled_before = task, task.cancelling()
-        self._writer.start()
+        self._sender.start()
         try:
             self._guard(self._receiver.opened, self)
             await self._read()
@@ -102,13 +108,13 @@ class AsgiConnection:
     def close(self, code: int, reason: str = "") -> None:
         if self._close is None:
             self._close = Close(code, reason)
-            self._outbox.seal(self._close)
+            self._sender.close(self._close)
             self._stop_later()
             self.resume_reading()
 
     def abort(self, close: Close) -> None:
         self._close = self._close or close
-        self._outbox.discard()
+        self._sender.discard()
         self._stop()
 
     def pause_reading(self) -> None:
@@ -121,10 +127,10 @@ class AsgiConnection:
 
     @property
     def buffered(self) -> int:
-        return self._outbox.buffered
+        return self._sender.buffered
 
     async def drained(self, below: int) -> bool:
-        return await self._outbox.drained(below)
+        return await self._sender.drained(below)
 
     # OutboxEvents
 
@@ -190,7 +196,7 @@ class AsgiConnection:
         """Send nothing more. If the client has gone, its last messages and its Close can still be received."""
         if not isinstance(error, OSError) and not isinstance(error.__context__, OSError):
             logger.error("an ASGI server could not send a message", exc_info=error)
-        self._outbox.discard()
+        self._sender.discard()
         self._stop_later()
 
     def _stop_later(self) -> None:
@@ -211,8 +217,8 @@ class AsgiConnection:
         if self._timer is not None:
             self._timer.cancel()
         self._close = self._close or Close(CloseCode.ABNORMAL, "the connection was lost")
-        self._outbox.discard()
-        self._writer.stop()
+        self._sender.discard()
+        self._sender.stop()
         self._guard(self._receiver.closed, self._close)
 
 

@@ -15,18 +15,20 @@ class ListenerContext:
         limits: of every connection.
         flusher: of the connections' outboxes.
         secure: whether the connections are over TLS.
+        compress: whether an ASGI server may compress what it sends, by itself.
 
     Attributes:
         request_warnings: requests that are refused.
         connection_warnings: connections that are dropped.
     """
 
-    __slots__ = ("connection_warnings", "flusher", "limits", "request_warnings", "secure")
+    __slots__ = ("compress", "connection_warnings", "flusher", "limits", "request_warnings", "secure")
 
-    def __init__(self, limits: Limits, flusher: Flusher, *, secure: bool = False) -> None:
+    def __init__(self, limits: Limits, flusher: Flusher, *, secure: bool = False, compress: bool = False) -> None:
         self.limits = limits
         self.flusher = flusher
         self.secure = secure
+        self.compress = compress
         self.request_warnings = ThrottledWarnings(get_logger("crosswire.http"))
         self.connection_warnings = ThrottledWarnings(get_logger("crosswire.transport"))
 

@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from crosswire import ConfigError, Emitter, InvalidPayload, Node, NotConnected, Redis, UsageError
-from tests.integration.cluster.support import RecordingHandler, clients, received, running_nodes, running_servers
+from tests.integration.cluster.support import (
+    RecordingHandler,
+    clients,
+    connection_of,
+    received,
+    running_nodes,
+    running_servers,
+)
 from tests.support.aio import wait_until
 
 THREADS, MESSAGES = 8, 200
@@ -173,3 +180,14 @@ def test_its_repr_shows_no_password() -> None:
     emitter = Emitter(redis="redis://:secret@127.0.0.1:1")
     assert "secret" not in repr(emitter)
     assert "127.0.0.1:1" in repr(emitter)
+
+
+async def test_members_are_remembered_until_they_leave(redis_bus: Redis) -> None:
+    """Unlike emitters, which are forgotten when they are silent."""
+    async with running_nodes(redis_bus, "a") as (a,):
+        remembered = connection_of(a).port._receivers._silent.members
+        async with running_nodes(redis_bus, "b") as (b,):
+            await wait_until(lambda: remembered == {bytes.fromhex(b.incarnation)})
+            with Emitter(redis=redis_bus) as emitter:
+                emitter.send("x")
+        await wait_until(lambda: not remembered)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from crosswire import Client
+from crosswire import Client, Close
 from crosswire.testing.redis_process import RedisProcess
 from crosswire.testing.reserved_port import ReservedPort
 from tests.support import aio
@@ -52,6 +52,7 @@ class Visitor:
         self._realtime = site.realtime
         self._http = httpx.Client(base_url=site.pages)
         self.heard: list[tuple[str, Any]] = []
+        self.closes: list[Close] = []
 
     def log_in(self, name: str) -> None:
         self._http.get("/login").raise_for_status()
@@ -69,6 +70,7 @@ class Visitor:
         client = Client(self._realtime, headers={"Cookie": cookie, "Origin": str(self._http.base_url)})
         for event in ("said", "typing", "export", "exported"):
             client.on(event, lambda data, event=event: self.heard.append((event, data)))
+        client.on_close(self.closes.append)
         return client
 
     async def hears(self, count: int = 1) -> list[tuple[str, Any]]:
@@ -152,6 +154,15 @@ async def test_the_worker_tells_its_progress_to_the_user_who_gave_it_the_job(sit
         assert await asyncio.to_thread(Path(data["path"]).read_text) == "ada: one\nada: two\n"
         await other.call("join", "lobby")
         assert basho.heard == []
+
+
+async def test_logging_out_ends_the_connections(site: Site) -> None:
+    ada = Visitor(site)
+    await asyncio.to_thread(ada.log_in, "ada")
+    async with ada.client():
+        await asyncio.to_thread(ada.post, "/logout", 302)
+        await aio.wait_until(lambda: ada.closes)
+        assert ada.closes == [Close(4010, "logged out")]
 
 
 def _end(program: RunningProgram) -> None:

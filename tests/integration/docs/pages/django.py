@@ -2,63 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 from typing import Any
 
 import httpx
-from django import setup
-from django.core.management import call_command
 
 from crosswire import Client
 from crosswire.testing import connect
+from tests.integration.docs.django_project import SETTINGS, make_project
 from tests.integration.docs.page import Page, started
 from tests.support.aio import wait_until
 from tests.support.running_program import RunningProgram
 
-_REST_OF_THE_SETTINGS = """
-SECRET_KEY = "of the page"
-ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-ROOT_URLCONF = "mysite.urls"
-MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-]
-"""
-_FILES = {
-    "mysite/__init__.py": "",
-    "mysite/urls.py": """
+_URLS = """
 from django.urls import path
 from chat import views
 urlpatterns = [path("messages", views.say)]
-""",
-    "mysite/asgi.py": """
-import os
-from django.core.asgi import get_asgi_application
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
-application = get_asgi_application()
-""",
-    "chat/__init__.py": "",
-    "chat/models.py": """
-from django.conf import settings
-from django.db import models
-
-class Message(models.Model):
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
-    text = models.TextField()
-""",
-    "manage.py": """
-import os, sys
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
-from django.core.management import execute_from_command_line
-execute_from_command_line(sys.argv)
-""",
-}
+"""
 
 
 async def run(page: Page) -> None:
-    cookie = _make_project(page)
+    page.save(next(block for block in page.blocks if block.file_name == "chat/views.py"))  # the addresses need it
+    cookie = make_project(page, {"mysite/settings.py": SETTINGS + page.take("Settings").text, "mysite/urls.py": _URLS})
     with page.redis("10.0.0.1"):
         await page.run("The server")
         with page.commands(page.take("Serving")) as served:
@@ -66,38 +31,23 @@ async def run(page: Page) -> None:
         with page.commands(page.take("Serving")) as served:
             await _say(served, cookie, 8000)
             await _post_to("http://127.0.0.1:8000", cookie)
+        page.save(page.take("Serving", "python"))
+        with page.commands(page.take("Serving")) as served:
+            await _say(served, cookie, 8000, r"Uvicorn running on")
+            await _post_to("http://127.0.0.1:8000", cookie)
         await page.run("Who is it", "The database", "Sending from views, signals and tasks")
         await _handle(page, cookie)
         await _post(page, cookie)
+        await page.run("Logging out")
+        await _log_out(page, cookie)
     for block in [page.take("Tests", "python") for _ in range(3)]:
         page.save(block)
     await page.run("Tests")
 
 
-def _make_project(page: Page) -> str:
-    """Write the project's other files, set Django up, and return the cookie of a user who is logged in."""
-    for name, text in _FILES.items():
-        file = page.directory / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(text)
-    page.save(next(block for block in page.blocks if block.file_name == "chat/views.py"))  # the addresses need it
-    settings = page.save(page.take("Settings"))
-    settings.write_text(settings.read_text() + _REST_OF_THE_SETTINGS)
-    os.environ |= {"DJANGO_SETTINGS_MODULE": "mysite.settings", "DJANGO_ALLOW_ASYNC_UNSAFE": "1"}
-    setup()
-    call_command("migrate", verbosity=0, run_syncdb=True)
-
-    from django.contrib.auth.models import User
-    from django.test import Client as Browser
-
-    browser = Browser()
-    browser.force_login(User.objects.create_user("ada", is_staff=True))
-    return f"sessionid={browser.cookies['sessionid'].value}"
-
-
-async def _say(served: RunningProgram, cookie: str, port: int) -> None:
+async def _say(served: RunningProgram, cookie: str, port: int, listening: str = "crosswire.serve: listening") -> None:
     """Say something to the server in its processes."""
-    served.wait_for(rf"INFO crosswire.serve: listening on port {port}")
+    served.wait_for(listening)
     heard: list[Any] = []
     client = Client(f"ws://127.0.0.1:{port}", headers={"Cookie": cookie})
     client.on("said", heard.append)
@@ -133,3 +83,14 @@ async def _post(page: Page, cookie: str) -> None:
         answer = await browser.post("/messages", {"text": "posted"})
         assert answer.status_code == httpx.codes.CREATED
         assert (await client.receive("said")).data == {"user": "1", "text": "posted"}
+
+
+async def _log_out(page: Page, cookie: str) -> None:
+    """Log out, as the view of Django does."""
+    from django.test import Client as Browser
+
+    browser = Browser()
+    browser.cookies.load(cookie)
+    async with started(page["server"]), connect(page["server"], "/", {"Cookie": cookie}) as client:
+        await asyncio.to_thread(browser.logout)
+        assert await client.closed() == (4010, "logged out")

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from crosswire import Node, Server
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from crosswire import BusUnavailable, Node, Server
 from crosswire.testing import connect
 from tests.integration.docs.page import Page, started
-from tests.support.aio import wait_until
+
+
+class Celery(ModuleType):
+    """The part of Celery that the page uses; it is not installed for the tests."""
+
+    @staticmethod
+    def shared_task(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        assert options == {"autoretry_for": (BusUnavailable,), "retry_backoff": True}
+        return lambda function: function
 
 
 async def run(page: Page) -> None:
@@ -14,11 +29,18 @@ async def run(page: Page) -> None:
         server, node, refreshed = Server(port=0, redis=url), Node("worker", redis=url), list[dict[str, int]]()
         server.authenticate(lambda handshake: handshake.query["id"])
         node.on("refresh", lambda sender, data: refreshed.append(data))
+        node.on("resize", lambda sender, data: data)
         async with started(server, node), connect(server, "/?id=13") as member:
             await server.room("chat", "1000").add("13")
             await page.run("Emitter")
             assert (await member.receive("paid")).data == {"order": 7}
             assert (await member.receive("said")).data == {"text": "hi"}
             assert (await member.receive("news")).data == {"text": "hi"}
-            await wait_until(lambda: refreshed == [{"page": 2}])
-            page["emitter"].close()
+            assert refreshed == [{"page": 2}]
+            sys.modules["celery"], os.environ["REDIS_URL"] = Celery("celery"), url
+            await page.run("Django and Celery")
+            await asyncio.to_thread(page["render"], "13", "a.pdf")
+            for percent in (50, 100):
+                assert (await member.receive("progress")).data == {"document": "a.pdf", "percent": percent}
+            await asyncio.to_thread(asyncio.run, page.run("Asking"))
+            assert (await member.closed()).code == 4010

@@ -1,0 +1,96 @@
+"""How the messages of a connection leave through an ASGI server: one by one through its ``send``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from crosswire.core.formats import Push
+from crosswire.transport.asgi_writer import AsgiWriter, Send
+from crosswire.transport.listener_context import ListenerContext
+from crosswire.transport.message_outbox import MessageOutbox
+from crosswire.transport.outbox import OutboxEvents
+from crosswire.types import Close
+
+
+class Sender(Protocol):
+    """What leaves on one connection.
+
+    Attributes:
+        push: queues what a format has encoded.
+    """
+
+    push: Push
+
+    @property
+    def framed(self) -> bool:
+        """Whether ``push`` takes WebSocket frames; if not, it takes messages."""
+        ...
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent."""
+        ...
+
+    def start(self) -> None:
+        """Begin to send, with the present context variables."""
+
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer than ``below`` bytes wait; return False if nothing more is taken, now or meanwhile."""
+        ...
+
+    def close(self, close: Close) -> None:
+        """Take nothing more; what waits still leaves, and the Close after it."""
+
+    def discard(self) -> None:
+        """Take nothing more, and discard what waits."""
+
+    def stop(self) -> None:
+        """Cancel the sending that is under way."""
+
+
+class MessageSender:
+    """The ``Sender`` for any ASGI server.
+
+    Args:
+        send: of the ASGI connection.
+        context: limits and flusher.
+        failed: called when ``send`` raises.
+        events: callback for a full outbox.
+    """
+
+    framed = False
+
+    __slots__ = ("_outbox", "_writer", "push")
+
+    def __init__(
+        self, send: Send, context: ListenerContext, failed: Callable[[Exception], None], events: OutboxEvents
+    ) -> None:
+        self._writer = AsgiWriter(send, failed)
+        self._outbox = self._writer.outbox = MessageOutbox(self._writer, context.flusher, context.limits.outbox, events)
+        self.push: Push = self._outbox.push
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._outbox.buffered
+
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer than ``below`` bytes wait in the outbox."""
+        return await self._outbox.drained(below)
+
+    def start(self) -> None:
+        """Start the task of the writer."""
+        self._writer.start()
+
+    def close(self, close: Close) -> None:
+        """Queue the Close as the last item."""
+        self._outbox.seal(close)
+
+    def discard(self) -> None:
+        """Discard what waits in the outbox."""
+        self._outbox.discard()
+
+    def stop(self) -> None:
+        """Cancel the task of the writer."""
+        self._writer.stop()

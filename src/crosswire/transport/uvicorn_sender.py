@@ -1,0 +1,156 @@
+"""Sends WebSocket frames past the ``send`` of uvicorn, which would make a frame anew for each recipient.
+
+Nothing of uvicorn is imported. Where its protocol is not as expected, or a middleware has wrapped its ``send``,
+messages leave through ``send``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from crosswire.core.formats import Push
+from crosswire.transport.asgi_writer import Send
+from crosswire.transport.listener_context import ListenerContext
+from crosswire.transport.outbox import Outbox, OutboxEvents
+from crosswire.types import Close
+
+_PROTOCOLS = ("uvicorn.protocols.websockets.websockets_sansio_impl", "uvicorn.protocols.websockets.wsproto_impl")
+"""Modules of uvicorn with protocols that write each frame to their transport at once."""
+_ATTRIBUTES = ("transport", "writable", "disconnected", "close_sent")
+"""Attributes of such a protocol that are used here."""
+_MAX_WRAPPERS = 4
+"""Functions of Starlette around ``send`` that are looked through."""
+
+
+def uvicorn_protocol(send: Any) -> Any:
+    """Return the protocol of uvicorn whose ``send`` this is, or that of Starlette around it; else None."""
+    for _ in range(_MAX_WRAPPERS):
+        owner = getattr(send, "__self__", None)
+        module = type(owner).__module__
+        if module in _PROTOCOLS:
+            return owner if all(hasattr(owner, name) for name in _ATTRIBUTES) else None
+        if module == "starlette.websockets":
+            send = getattr(owner, "_send", None)
+        elif getattr(send, "__module__", None) == "starlette._exception_handler":
+            cells = dict(zip(send.__code__.co_freevars, send.__closure__ or (), strict=True))
+            send = cells["send"].cell_contents if "send" in cells else None
+        else:
+            return None
+    return None
+
+
+class UvicornSender:
+    """The ``Sender`` for uvicorn: the frames of a turn leave in one write, shared by all recipients.
+
+    uvicorn itself writes each frame at once, too, so that frames are never mixed. Its task sleeps until uvicorn pauses
+    writing, or the connection is closed, which goes through ``send``.
+
+    Args:
+        protocol: of uvicorn.
+        send: of the ASGI connection.
+        context: limits and flusher.
+        failed: called when nothing more can be sent.
+        events: callback for a full outbox.
+    """
+
+    framed = True
+    waiting = 0  # what uvicorn's transport has taken counts as sent
+
+    __slots__ = (
+        "_close",
+        "_failed",
+        "_is_held_up",
+        "_outbox",
+        "_protocol",
+        "_send",
+        "_task",
+        "_transport",
+        "_woken",
+        "push",
+    )
+
+    def __init__(
+        self,
+        protocol: Any,
+        send: Send,
+        context: ListenerContext,
+        failed: Callable[[Exception], None],
+        events: OutboxEvents,
+    ) -> None:
+        self._protocol = protocol
+        self._transport = protocol.transport
+        self._send = send
+        self._failed = failed
+        self._outbox = Outbox(self, context.flusher, context.limits.outbox, events)
+        self.push: Push = self._outbox.push
+        self._close: Close | None = None
+        self._is_held_up = False
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None]
+
+    # Sender
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait in the outbox."""
+        return self._outbox.buffered
+
+    async def drained(self, below: int) -> bool:
+        """Wait until fewer than ``below`` bytes wait in the outbox."""
+        return await self._outbox.drained(below)
+
+    def start(self) -> None:
+        """Start the task that waits for uvicorn."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="crosswire uvicorn writer")
+
+    def close(self, close: Close) -> None:
+        """Let the task send the Close once the outbox is empty."""
+        self._close = close
+        self._outbox.seal()
+        self._woken.set()
+
+    def discard(self) -> None:
+        """Discard what waits in the outbox."""
+        self._outbox.discard()
+
+    def stop(self) -> None:
+        """Cancel the task that waits for uvicorn."""
+        self._task.cancel()
+
+    # Writer
+
+    def write_frames(self, data: bytes) -> None:
+        """Write frames to the transport of uvicorn."""
+        protocol = self._protocol
+        if protocol.disconnected or protocol.close_sent or self._transport.is_closing():
+            self._failed(ConnectionError("the client has gone, or uvicorn closes the connection"))
+            return
+        self._transport.write(data)
+        if not protocol.writable.is_set():
+            self._outbox.pause()
+            self._is_held_up = True
+            self._woken.set()
+
+    def set_low_water_mark(self, low: int | None) -> None:
+        """Do nothing: the marks of uvicorn's transport stay as they are."""
+
+    async def _run(self) -> None:
+        """Go on when uvicorn's transport can take more, and send the Close at last."""
+        try:
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                while self._is_held_up:
+                    await self._protocol.writable.wait()
+                    self._is_held_up = False
+                    self._outbox.resume()
+                if self._close is not None:
+                    self._outbox.flush()
+                    if not self._is_held_up:
+                        code, reason = int(self._close.code), self._close.reason
+                        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                        return
+        except Exception as error:  # noqa: BLE001 - an ASGI server may raise anything when the peer is gone
+            self._failed(error)
