@@ -218,6 +218,7 @@ class NoOwner(NodeGone):
 class BusUnavailable(CrosswireError, ConnectionError):
     """Other nodes can't be reached over the bus. This node's own clients are served; try again later.
 
+    In another thread than the event loop's, a ``send`` raises it if the event loop takes nothing for 5 seconds.
     It is also raised if every Redis that can be reached refuses a command, for example by its ACL. The text names each
     Redis, and its answer.
     """

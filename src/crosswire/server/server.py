@@ -68,7 +68,7 @@ class Server:
         proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2. Connections without
             it, or not from one of ``trusted_proxies``, are dropped.
         path: path where WebSockets are taken, such as ``/ws``, or several; elsewhere they are refused with 404. None:
-            every path.
+            every path, except for WebSocket routes of ``app`` where it is one of FastAPI or Starlette.
         subprotocols: WebSocket subprotocols of your own; the first that a client offers is agreed on.
         limits: what clients may use.
         heartbeat: how dead peers are found.
