@@ -31,6 +31,10 @@ async def run(page: Page) -> None:
         with page.commands(page.take("Serving")) as served:
             await _say(served, cookie, 8000)
             await _post_to("http://127.0.0.1:8000", cookie)
+        page.save(page.take("Serving", "python"))
+        with page.commands(page.take("Serving")) as served:
+            await _say(served, cookie, 8000, r"Uvicorn running on")
+            await _post_to("http://127.0.0.1:8000", cookie)
         await page.run("Who is it", "The database", "Sending from views, signals and tasks")
         await _handle(page, cookie)
         await _post(page, cookie)
@@ -41,9 +45,9 @@ async def run(page: Page) -> None:
     await page.run("Tests")
 
 
-async def _say(served: RunningProgram, cookie: str, port: int) -> None:
+async def _say(served: RunningProgram, cookie: str, port: int, listening: str = "crosswire.serve: listening") -> None:
     """Say something to the server in its processes."""
-    served.wait_for(rf"INFO crosswire.serve: listening on port {port}")
+    served.wait_for(listening)
     heard: list[Any] = []
     client = Client(f"ws://127.0.0.1:{port}", headers={"Cookie": cookie})
     client.on("said", heard.append)
