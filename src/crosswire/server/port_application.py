@@ -7,13 +7,15 @@ from functools import partial
 from typing import Any
 
 from crosswire.core.limits import Limits
+from crosswire.server.application_routes import has_websocket_route
+from crosswire.server.handshake import path_of
 from crosswire.server.lifespan import Lifespan
 from crosswire.server.options import require_application
 from crosswire.server.plain_http import PlainRoutes
 from crosswire.server.port_requests import PortRequests
 from crosswire.server.upgrade import Upgrades
 from crosswire.transport.asgi_http import answer_http
-from crosswire.transport.interface import AsgiApplication, HttpApplication
+from crosswire.transport.interface import AsgiApplication, HttpApplication, HttpRequest
 from crosswire.transport.network import make_application
 
 
@@ -34,7 +36,7 @@ class PortApplication:
         ConfigError: ``app`` is no ASGI application, or uvicorn is not installed.
     """
 
-    __slots__ = ("_access_log", "_app", "_lifespan", "http")
+    __slots__ = ("_access_log", "_app", "_lifespan", "_upgrades", "http")
 
     def __init__(
         self, app: AsgiApplication, upgrades: Upgrades, routes: PlainRoutes, limits: Limits, *, access_log: bool
@@ -42,8 +44,15 @@ class PortApplication:
         self._access_log = access_log
         self._app = require_application(app)
         requests = PortRequests(app, partial(answer_http, upgrades, limits.max_message), routes, upgrades.proxies)
-        self.http: HttpApplication = make_application(requests, upgrades.takes, limits)
+        self._upgrades = upgrades
+        self.http: HttpApplication = make_application(requests, self._takes_websocket, limits)
         self._lifespan: Lifespan | None = None
+
+    def _takes_websocket(self, request: HttpRequest) -> bool:
+        """Return whether a request is for a WebSocket of the server, on its paths or on no route of the application."""
+        if not self._upgrades.takes(request):
+            return False
+        return self._upgrades.has_paths or not has_websocket_route(self._app, path_of(request.target))
 
     async def start(self) -> None:
         """Start the application, and serve its requests.

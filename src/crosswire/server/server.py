@@ -68,7 +68,7 @@ class Server:
         proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2. Connections without
             it, or not from one of ``trusted_proxies``, are dropped.
         path: path where WebSockets are taken, such as ``/ws``, or several; elsewhere they are refused with 404. None:
-            every path.
+            every path, except for WebSocket routes of ``app`` where it is one of FastAPI or Starlette.
         subprotocols: WebSocket subprotocols of your own; the first that a client offers is agreed on.
         limits: what clients may use.
         heartbeat: how dead peers are found.
@@ -258,7 +258,8 @@ class Server:
         """Call this hook for each new connection, before any of its events, to find out its user.
 
         It gets the :class:`Handshake` and returns the user id, or None for a generated one; it raises
-        :exc:`Reject` to refuse. Sync or async; an asynchronous hook runs after the HTTP upgrade, while messages wait.
+        :exc:`Reject` to refuse. Sync or async; an asynchronous hook runs after the HTTP upgrade, while messages wait;
+        in an ASGI application it runs before.
 
         Raises:
             ConfigError: there is one already.

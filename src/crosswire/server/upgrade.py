@@ -193,6 +193,11 @@ class Upgrades:
         """Proxies that are trusted about the address and scheme of clients."""
         return self._terms.proxies
 
+    @property
+    def has_paths(self) -> bool:
+        """Whether WebSockets are taken on some paths only."""
+        return self._terms.paths is not None
+
     def takes(self, request: HttpRequest) -> bool:
         """Return whether a request is for a WebSocket of this server, and not for an application on its port.
 

@@ -99,6 +99,8 @@ class UvicornApplication:
         try:
             await _wait_for_end(share.server_state, deadline, caller)
         finally:
+            self._share = None  # a connection that is handed over from now on is dropped
+            share.heads.close()
             tasks = share.server_state.tasks - {caller}
             if tasks:
                 logger.warning("%d requests were still at work and are cut", len(tasks))

@@ -195,8 +195,19 @@ async def test_clients_of_both_kinds_at_once() -> None:
             await websockets.connect(url_of(server, "/nowhere"))
 
 
-async def test_without_a_path_every_websocket_is_the_servers() -> None:
-    async with serving(path=None) as server, connect(server, "ann", path="/own") as ann:
+async def test_without_a_path_the_applications_routes_are_its_own() -> None:
+    async with serving(path=None) as server:
+        async with connect(server, "ann", path="/hello") as ann, websockets.connect(url_of(server, "/own")) as own:
+            assert await ann.call("say", "hi") == "ann said hi"
+            assert await own.recv() == '["ws","127.0.0.1"]'
+        async with raw_stream(server) as peer:
+            assert await body_of(peer, HELLO) == b"hello"
+            assert (await peer.request(upgrade_request("/own")))[0] == 101
+            assert await answer_to(peer) == b'["ws","127.0.0.1"]'
+
+
+async def test_with_a_path_the_applications_route_there_is_not_reached() -> None:
+    async with serving(path="/own") as server, connect(server, "ann", path="/own") as ann:
         assert await ann.call("say", "hi") == "ann said hi"
 
 
