@@ -103,8 +103,9 @@ class Reject(CrosswireError):
         close_code: WebSocket close code. The default is 4011, after which clients do not come back. With a ``status``
             of 408, 425, 429 or 5xx, the default is 1013, after which clients try again.
         reason: at most 123 bytes of UTF-8; longer text is cut.
-        status: HTTP status 400-599 that refuses the upgrade itself. Only a synchronous ``authenticate`` runs
-            before the upgrade; anywhere else the connection is closed with ``close_code``.
+        status: HTTP status 400-599 that refuses the upgrade itself. A synchronous ``authenticate`` runs before the
+            upgrade, in an ASGI application an asynchronous one too; anywhere else the connection is closed with
+            ``close_code``.
 
     Example::
 
@@ -217,6 +218,7 @@ class NoOwner(NodeGone):
 class BusUnavailable(CrosswireError, ConnectionError):
     """Other nodes can't be reached over the bus. This node's own clients are served; try again later.
 
+    In another thread than the event loop's, a ``send`` raises it if the event loop takes nothing for 5 seconds.
     It is also raised if every Redis that can be reached refuses a command, for example by its ACL. The text names each
     Redis, and its answer.
     """

@@ -19,6 +19,7 @@ from crosswire.emitter.port import EmitterPort
 from crosswire.emitter.publisher import Publisher
 from crosswire.emitter.question import Question
 from crosswire.emitter.redis_link import RedisLink
+from crosswire.errors import NotConnected
 
 
 class EmitterConnection:
@@ -41,6 +42,7 @@ class EmitterConnection:
         origin, compat = secrets.token_hex(8), options.compat_options
         self._name = name = f"emitter-{origin[:8]}"
         self._lock = Lock()
+        self._closed = False
         links = [RedisLink(address, f"crosswire:{name}") for address in addresses]
         self._publisher = Publisher(links, options.strategy, 2 if options.delivery == "redundant" else 1)
         self._port = EmitterPort(self._publisher, bytes.fromhex(origin))
@@ -97,12 +99,19 @@ class EmitterConnection:
 
     def drop(self) -> None:
         """Close the connections to Redis, even if another thread uses them."""
+        self._closed = True
         self._publisher.close()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Keep other threads out; forget what was collected if an error prevented that it was published."""
+        """Keep other threads out; forget what was collected if an error prevented that it was published.
+
+        Raises:
+            NotConnected: another thread has closed the emitter.
+        """
         with self._lock:
+            if self._closed:
+                raise NotConnected("the emitter was closed")
             try:
                 yield
             finally:

@@ -61,12 +61,16 @@ class Emitter:
         self._made: dict[int, EmitterConnection] = {}  # by process; one at most, but for a moment after a fork
         self._closed = False
         weakref.finalize(self, _drop, self._made, self._addresses)  # also when the program ends
-        self.everyone = EmitterAudience(Everyone(), self)
 
     def __repr__(self) -> str:
         return f"<Emitter {self._options!r}{' closed' if self._closed else ''}>"
 
     # Audiences
+
+    @property
+    def everyone(self) -> EmitterAudience:
+        """Every user that is connected to any server."""
+        return EmitterAudience(Everyone(), self)
 
     def user(self, id: str) -> EmitterAudience:
         """Return the audience of one user, on all its connections."""

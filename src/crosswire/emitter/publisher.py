@@ -113,22 +113,17 @@ class Publisher:
             for link in self._choose(message, reasons):
                 parts.setdefault(link, []).append(message)
         unread, answers = list[RedisLink](), dict[RedisLink, list[Any]]()
-        try:
-            for link, part in parts.items():
-                try:
-                    link.send([*(message.command for message in part), *self._count])
-                    unread.append(link)
-                except LinkFailed as error:
-                    _failed(link, part, error, reasons)
-            while unread:
-                link = unread.pop()
-                try:
-                    answers[link] = link.receive(len(parts[link]) + len(self._count))
-                except LinkFailed as error:
-                    _failed(link, parts[link], error, reasons)
-        finally:
-            for link in unread:  # its answers would be taken for those to later commands
-                link.drop()
+        for link, part in parts.items():
+            try:
+                link.send([*(message.command for message in part), *self._count])
+                unread.append(link)
+            except LinkFailed as error:
+                _failed(link, part, error, reasons)
+        for link in unread:
+            try:
+                answers[link] = link.receive(len(parts[link]) + len(self._count))
+            except LinkFailed as error:
+                _failed(link, parts[link], error, reasons)
         for link, answer in answers.items():
             self._settle(link, parts[link], answer, reasons)
 

@@ -105,6 +105,7 @@ class RedisLink:
         self.address = address
         self._name = name
         self._connection: _Connection | None = None
+        self._unanswered = False
         self._written = 0.0
 
     def open(self) -> None:
@@ -118,9 +119,9 @@ class RedisLink:
         connection = self._connection
         try:
             if connection is not None:
-                if not connection.can_read(0):
+                if not self._unanswered and not connection.can_read(0):
                     return
-                self.drop()  # it was closed meanwhile, or holds an answer to nothing
+                self.drop()  # it was closed meanwhile, or an answer would be taken for that to another command
         except (RedisError, OSError):
             self.drop()
         try:
@@ -129,7 +130,7 @@ class RedisLink:
             raise self._failed(error, sent=False) from error
 
     def send(self, commands: Sequence[bytes]) -> None:
-        """Write encoded commands at once.
+        """Write encoded commands at once. If the answers to those before were not read, connect anew.
 
         Raises:
             LinkFailed: they may have got lost.
@@ -138,7 +139,7 @@ class RedisLink:
 
         self.open()
         assert self._connection is not None, "it is open"
-        self._written = time.perf_counter()
+        self._written, self._unanswered = time.perf_counter(), True
         try:
             self._connection.send_packed_command([b"".join(commands)], check_health=False)
         except BaseException as error:
@@ -172,12 +173,12 @@ class RedisLink:
             raise self._failed(error, sent=True) from error
         self.latency = (time.perf_counter() - self._written) * 1000
         self.retry_at = self.retry_anyway_at = -inf
-        self._failures = 0
+        self._failures, self._unanswered = 0, False
         return answers
 
     def drop(self) -> None:
         """Close the connection, if there is one."""
-        self.listeners = None
+        self.listeners, self._unanswered = None, False
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()

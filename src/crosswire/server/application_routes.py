@@ -19,7 +19,7 @@ def has_websocket_route(app: object, path: str) -> bool:
     return _has_match(getattr(app, "routes", ()), scope)
 
 
-def _has_match(routes: object, scope: dict[str, Any]) -> bool:
+def _has_match(routes: Any, scope: dict[str, Any]) -> bool:
     if not isinstance(routes, Iterable):
         return False
     for route in routes:

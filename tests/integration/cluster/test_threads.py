@@ -8,7 +8,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from crosswire import Client, Compat, InvalidPayload, MemoryBus, Node, NotConnected, Redis, Server, Socket, UsageError
 from crosswire.cluster.interface import Bus
@@ -161,6 +163,28 @@ async def test_a_thread_sends_frames_of_its_own_and_closes_a_socket() -> None:
             await asyncio.to_thread(socket.send, "x")  # to a closed socket it does nothing
     finally:
         await server.stop()
+
+
+async def test_a_def_endpoint_of_fastapi_just_sends() -> None:
+    server, application = make_server("a", MemoryBus()), FastAPI()
+
+    @application.post("/remind/{user}")
+    def remind(user: str, number: int) -> dict[str, int]:  # FastAPI calls it in a thread
+        assert threading.current_thread() is not threading.main_thread()
+        server.user(user).send("reminder", number)
+        server.everyone.send("reminded", user)
+        return {"number": number}
+
+    async with running(server), client(server, "1") as peer:
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            for number in range(10):
+                assert (await http.post(f"/remind/1?number={number}")).json() == {"number": number}
+                server.everyone.send("answered", number)
+        for number in range(10):
+            events = [await peer.receive() for _ in range(3)]
+            expected = [("reminder", number), ("reminded", "1"), ("answered", number)]
+            assert [(event.event, event.data) for event in events] == expected
 
 
 async def test_what_was_sent_before_the_stop_arrives_and_later_messages_raise(bus: Bus) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from crosswire import BusUnavailable, Emitter, Redis
-from crosswire.emitter.redis_link import ANSWER_TIMEOUT, CONNECT_TIMEOUT
+from crosswire.cluster.redis.address import parse
+from crosswire.cluster.redis.commands import command
+from crosswire.emitter.redis_link import ANSWER_TIMEOUT, CONNECT_TIMEOUT, RedisLink, Refusal
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import clients, received, running_servers
 from tests.support.aio import wait_until
@@ -62,6 +65,37 @@ def test_a_connection_that_was_closed_while_it_was_not_used_is_opened_again(serv
         for _ in range(3):
             emitter.everyone.send("x")
             assert server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") == 1
+
+
+def test_answers_that_were_not_read_are_not_taken_for_others(server: RedisProcess) -> None:
+    """As after an exception that a signal handler raised, such as a time limit of Celery."""
+    link = RedisLink(parse(server.url), "test")
+    link.send([command(b"PUBLISH", b"channel", b"message")])
+    link.send([command(b"PING"), command(b"UNKNOWN")])
+    pong, refusal = link.receive(2)
+    assert (pong, isinstance(refusal, Refusal)) == (b"PONG", True)
+    link.drop()
+
+
+def test_an_interrupted_message_does_no_harm_to_the_next(server: RedisProcess) -> None:
+    class TimeLimit(Exception):
+        pass
+
+    def interrupt(*_arguments: object) -> None:
+        raise TimeLimit
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with Emitter(redis=server.url) as emitter:
+            emitter.everyone.send("x")
+            server.pause()
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(TimeLimit):
+                emitter.everyone.send("x")
+            server.resume()
+            emitter.everyone.send("x")
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_wrong_password_is_told() -> None:

@@ -156,6 +156,27 @@ async def test_a_closed_emitter_refuses_to_send(redis_bus: Redis) -> None:
     assert "closed" in repr(emitter)
 
 
+async def test_closing_ends_the_sends_of_other_threads(redis_bus: Redis) -> None:
+    emitter, begun, errors = Emitter(redis=redis_bus), threading.Event(), list[BaseException]()
+
+    def work() -> None:
+        try:
+            while True:
+                emitter.everyone.send("x")
+                begun.set()
+        except NotConnected as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    await wait_until(begun.is_set)
+    await asyncio.to_thread(emitter.close)
+    for thread in threads:
+        await asyncio.to_thread(thread.join)
+    assert len(errors) == len(threads)
+
+
 def test_misuse_raises_where_it_is_made(redis_bus: Redis) -> None:
     with pytest.raises(ConfigError, match="redis"):
         Emitter(redis=None)  # type: ignore[arg-type]
