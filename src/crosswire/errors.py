@@ -103,8 +103,9 @@ class Reject(CrosswireError):
         close_code: WebSocket close code. The default is 4011, after which clients do not come back. With a ``status``
             of 408, 425, 429 or 5xx, the default is 1013, after which clients try again.
         reason: at most 123 bytes of UTF-8; longer text is cut.
-        status: HTTP status 400-599 that refuses the upgrade itself. Only a synchronous ``authenticate`` runs
-            before the upgrade; anywhere else the connection is closed with ``close_code``.
+        status: HTTP status 400-599 that refuses the upgrade itself. A synchronous ``authenticate`` runs before the
+            upgrade, in an ASGI application an asynchronous one too; anywhere else the connection is closed with
+            ``close_code``.
 
     Example::
 

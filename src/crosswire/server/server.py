@@ -258,7 +258,8 @@ class Server:
         """Call this hook for each new connection, before any of its events, to find out its user.
 
         It gets the :class:`Handshake` and returns the user id, or None for a generated one; it raises
-        :exc:`Reject` to refuse. Sync or async; an asynchronous hook runs after the HTTP upgrade, while messages wait.
+        :exc:`Reject` to refuse. Sync or async; an asynchronous hook runs after the HTTP upgrade, while messages wait;
+        in an ASGI application it runs before.
 
         Raises:
             ConfigError: there is one already.

@@ -1,4 +1,4 @@
-"""How the messages of a connection leave through an ASGI server: one by one through its ``send``."""
+"""The seam between a connection of an ASGI server and what sends its messages, and the usual way: `send`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crosswire.types import Close
 
 
 class Sender(Protocol):
-    """What leaves on one connection.
+    """Sending side of one connection.
 
     Attributes:
         push: queues what a format has encoded.

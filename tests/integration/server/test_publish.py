@@ -9,7 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 
 from crosswire import Limits, Redis, Server
 from crosswire.cluster.memory import MemoryBus
@@ -274,3 +279,41 @@ async def test_503_says_that_no_more_fits_into_the_buffer_while_redis_is_away() 
         assert (status, fields["retry-after"]) == (503, "5")
         answer = json.loads(body)
         assert (answer["error"]["code"], answer["sent"]) == ("BUS_UNAVAILABLE", 2)
+
+
+async def page(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"{request.method} of the application")
+
+
+@pytest.mark.parametrize("mount", ["", "/chat"])
+async def test_as_an_asgi_application_it_is_the_same_below_the_mount(mount: str) -> None:
+    server = Server(publish_key=KEY, limits=Limits(max_message=1000))
+    app: Any = Starlette(routes=[Mount(mount, server.asgi)]) if mount else server.asgi
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://a{mount}") as http:
+        assert (await http.get("/readyz")).status_code == 503
+        answer = await http.post("/publish", content=NEWS, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "WS_NOT_OPEN")
+        async with server.asgi.lifespan():
+            assert (await http.get("/readyz")).json()["ready"] is True
+            assert (await http.post("/publish", content=NEWS, headers=headers)).json() == {"sent": 1}
+            assert (await http.post("/publish", content=NEWS)).status_code == 401
+            too_large = await http.post("/publish", content=NEWS.ljust(1001), headers=headers)
+            assert (too_large.status_code, too_large.json()["error"]["code"]) == (413, "TOO_LARGE")
+            assert (await http.get("/publish/openapi.json")).json()["openapi"] == "3.1.0"
+
+
+async def test_beside_an_application_on_the_port_it_is_the_servers() -> None:
+    app = Starlette(routes=[Route("/{path:path}", page, methods=["GET", "POST"])])
+    async with (
+        publishing(["13"], app=app) as (server, [peer]),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as http,
+    ):
+        headers = {"Authorization": f"Bearer {KEY}"}
+        for _ in range(2):  # on one connection, which is kept
+            assert (await http.post("/publish", content=NEWS, headers=headers)).json() == {"sent": 1}
+            assert await peer.event() == ("news", {"text": "hi"})
+        assert (await http.post("/published", content=NEWS)).text == "POST of the application"
+        assert (await http.get("/openapi.json")).text == "GET of the application"
+        assert (await http.get("/publish/openapi.json")).json()["openapi"] == "3.1.0"
+        assert (await http.get("/readyz")).json()["ready"] is True
