@@ -18,7 +18,7 @@ from crosswire.emitter.dialects import EmitterDialect, NativeEmitterDialect, Ori
 from crosswire.emitter.port import EmitterPort
 from crosswire.emitter.publisher import Publisher
 from crosswire.emitter.question import Question
-from crosswire.emitter.redis_link import RedisLink
+from crosswire.emitter.redis_link import ANSWER_TIMEOUT, RedisLink
 from crosswire.errors import NotConnected
 
 
@@ -43,7 +43,9 @@ class EmitterConnection:
         self._name = name = f"emitter-{origin[:8]}"
         self._lock = Lock()
         self._closed = False
-        links = [RedisLink(address, f"crosswire:{name}") for address in addresses]
+        # With another Redis to send over, one that hangs is given up as soon as nodes give it up.
+        timeout = ANSWER_TIMEOUT if len(addresses) == 1 or compat is not None else options.ping_timeout
+        links = [RedisLink(address, f"crosswire:{name}", timeout) for address in addresses]
         self._publisher = Publisher(links, options.strategy, 2 if options.delivery == "redundant" else 1)
         self._port = EmitterPort(self._publisher, bytes.fromhex(origin))
         self._channels = Channels(options.prefix)

@@ -51,7 +51,7 @@ class Emitter:
         emitter.room("chat", "1000").send("said", {"text": "hi"}, exclude=["3"])
     """
 
-    def __init__(self, *, redis: str | Collection[str] | Redis) -> None:
+    def __init__(self, redis: str | Collection[str] | Redis) -> None:
         if redis is None:
             raise ConfigError("Emitter(redis=...): give the url of the servers' Redis, or a list of urls, or Redis()")
         self._options = redis if isinstance(redis, Redis) else Redis(redis)
@@ -101,12 +101,12 @@ class Emitter:
         names, event, connection = names_of(to), require_event(event), self._connected()
         connection.send_event(names, event, pack(connection.dialect.codec, data))
 
-    def call(self, name: str, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING) -> T:
+    def call(self, node: str, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING) -> T:
         """Send a request to a node and return its answer.
 
         Args:
-            name: of the node.
-            event: its name.
+            node: its name.
+            event: the event's name.
             data: as for :meth:`send`.
             timeout: seconds.
             type: the answer is decoded into it, as a payload into the annotation of a handler's data.
@@ -118,9 +118,9 @@ class Emitter:
             ConfigError: the type can't be decoded.
             BusUnavailable, InvalidPayload, NotConnected, UsageError: as :meth:`send`.
         """
-        name, event, timeout = require_name(name, "a node's name"), require_event(event), require_timeout(timeout)
+        node, event, timeout = require_name(node, "a node's name"), require_event(event), require_timeout(timeout)
         kind, connection = payload_type(type), self._connected()
-        answer: T = requests.call(connection, name, event, pack(connection.dialect.codec, data), timeout, kind)
+        answer: T = requests.call(connection, node, event, pack(connection.dialect.codec, data), timeout, kind)
         return answer
 
     # Life

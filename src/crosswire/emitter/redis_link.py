@@ -14,7 +14,7 @@ from crosswire.errors import ConfigError
 CONNECT_TIMEOUT = 1.0
 """Seconds in which a connection to a Redis must be made; as many for logging in."""
 ANSWER_TIMEOUT = 2.0
-"""Seconds in which a Redis must take what is written, and answer it."""
+"""Seconds in which a Redis must take what is written, and answer it, where a message can't be sent over another."""
 SENTINEL_TIMEOUT = 0.5
 """Seconds in which a sentinel must answer."""
 RETRY_AFTER = 1.0
@@ -79,6 +79,7 @@ class RedisLink:
     Args:
         address: of the Redis.
         name: under which Redis lists the connection.
+        timeout: seconds in which it must take what is written, and answer it.
 
     Attributes:
         address: as given.
@@ -93,7 +94,7 @@ class RedisLink:
         failure: why it failed last.
     """
 
-    def __init__(self, address: Address, name: str) -> None:
+    def __init__(self, address: Address, name: str, timeout: float = ANSWER_TIMEOUT) -> None:
         self.id = address.id
         self.shown = address.shown
         self.latency: float | None = None
@@ -104,6 +105,7 @@ class RedisLink:
         self.failure = ""
         self.address = address
         self._name = name
+        self._timeout = timeout
         self._connection: _Connection | None = None
         self._unanswered = False
         self._written = 0.0
@@ -125,7 +127,7 @@ class RedisLink:
         except (RedisError, OSError):
             self.drop()
         try:
-            self._connection = _opened(self.address, self._name)
+            self._connection = _opened(self.address, self._name, self._timeout)
         except (RedisError, OSError) as error:
             raise self._failed(error, sent=False) from error
 
@@ -216,7 +218,7 @@ class RedisSubscription:
         self._shown = address.shown
         self._connection: Any = None
         try:
-            self._connection = _opened(address, name)
+            self._connection = _opened(address, name, ANSWER_TIMEOUT)
             self._connection.send_packed_command([command(b"SUBSCRIBE", channel)], check_health=False)
             self._connection.read_response()
         except BaseException as error:
@@ -253,7 +255,7 @@ class RedisSubscription:
             self._connection.disconnect()
 
 
-def _opened(address: Address, name: str) -> _Connection:
+def _opened(address: Address, name: str, timeout: float) -> _Connection:
     """Open a connection.
 
     Raises:
@@ -261,7 +263,7 @@ def _opened(address: Address, name: str) -> _Connection:
     """
     from redis.exceptions import ConnectionError as RedisConnectionError
 
-    connection = _connection(_place(address))
+    connection = _connection(_place(address), timeout)
     try:
         connection.connect()
         _name_connection(connection, name)
@@ -285,7 +287,7 @@ def _name_connection(connection: _Connection, name: str) -> None:
         return  # an ACL forbids it; the connection works without a name
 
 
-def _connection(address: Address) -> _Connection:
+def _connection(address: Address, timeout: float) -> _Connection:
     """Make a connection that is not connected yet."""
     import redis
 
@@ -294,7 +296,7 @@ def _connection(address: Address) -> _Connection:
         "db": address.db,
         "username": address.user,
         "password": address.password,
-        "socket_timeout": ANSWER_TIMEOUT,
+        "socket_timeout": timeout,
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "protocol": 2,
     }

@@ -40,7 +40,7 @@ class SharedMetrics:
     written last, and this process writes its own before it shows them. So counters never go back.
 
     Args:
-        directory: of this user alone.
+        directory: of this user alone; made if it does not exist.
         name: returns the name of the node, under which its metrics are written.
         own: returns the metrics of this process.
         stale_after: seconds after which metrics count as missing.
@@ -81,6 +81,7 @@ class SharedMetrics:
         own, file = list(self._own()), self._file
         fresh = file.with_suffix(f".{os.getpid()}")  # so that nobody reads half of it
         try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh.write_bytes(msgspec.msgpack.encode(_Written(os.getpid(), own)))
             fresh.replace(file)
         except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 _FULL_MATCH = 2
@@ -15,13 +14,12 @@ def has_websocket_route(app: object, path: str) -> bool:
     Others do not tell their routes in this way, and neither does an application that is mounted in one of these, or
     that middleware is wrapped around.
     """
+    routes = getattr(app, "routes", None)
     scope = {"type": "websocket", "path": path, "root_path": "", "headers": [], "path_params": {}}
-    return _has_match(getattr(app, "routes", ()), scope)
+    return isinstance(routes, list) and _has_match(routes, scope)
 
 
-def _has_match(routes: object, scope: dict[str, Any]) -> bool:
-    if not isinstance(routes, Iterable):
-        return False
+def _has_match(routes: list[Any], scope: dict[str, Any]) -> bool:
     for route in routes:
         matches = getattr(route, "matches", None)
         if not callable(matches):
@@ -29,8 +27,7 @@ def _has_match(routes: object, scope: dict[str, Any]) -> bool:
         match, more = matches(scope)
         if match.value != _FULL_MATCH:
             continue
-        if not hasattr(route, "routes"):
-            return True
-        if _has_match(route.routes, scope | more):  # a mount takes every path below it
+        inner = getattr(route, "routes", None)  # of a mount, which takes every path below it
+        if inner is None or _has_match(inner, scope | more):
             return True
     return False

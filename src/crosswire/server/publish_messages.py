@@ -16,6 +16,7 @@ PUBLISH_PATH = "/publish"
 DESCRIPTION_PATH = "/publish/openapi.json"
 _AUDIENCES = ("user", "users", "room", "everyone")
 _ID = Annotated[str, Meta(min_length=1)]
+_PairOfNames = Annotated[tuple[_ID, _ID], Meta(description="Its namespace and its id.")]
 
 
 class PublishedRoom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +33,7 @@ class PublishedMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: Annotated[Any, Meta(description="Anything.")] = None
     user: Annotated[_ID | UnsetType, Meta(description="A user, on all connections.")] = UNSET
     users: Annotated[list[_ID] | UnsetType, Meta(description="Some users; each gets it once.")] = UNSET
-    room: Annotated[PublishedRoom | UnsetType, Meta(description="The members of a room.")] = UNSET
+    room: Annotated[PublishedRoom | _PairOfNames | UnsetType, Meta(description="The members of a room.")] = UNSET
     everyone: Annotated[bool | UnsetType, Meta(description="Every user.", extra_json_schema={"const": True})] = UNSET
     exclude: Annotated[list[_ID], Meta(description="Users that do not get it.")] = []
 
@@ -126,8 +127,10 @@ def _audience(message: PublishedMessage, audiences: AudienceSource) -> Audience:
         return audiences.user(message.user)
     if not isinstance(message.users, UnsetType):
         return audiences.users(message.users)
-    if not isinstance(message.room, UnsetType):
+    if isinstance(message.room, PublishedRoom):
         return audiences.room(message.room.namespace, message.room.id)
+    if not isinstance(message.room, UnsetType):
+        return audiences.room(*message.room)
     if message.everyone is not True:
         raise UsageError("everyone is true, or left out")
     return audiences.everyone

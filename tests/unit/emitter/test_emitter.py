@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import socket
 import sys
 
 import pytest
 
-from crosswire import ConfigError, Emitter
+from crosswire import BusUnavailable, ConfigError, Emitter
 
 
 def test_without_redis_py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigError, match=r"pip install 'crosswire\[emitter\]'"):
         Emitter(redis="redis://127.0.0.1:6379")
+
+
+def test_redis_needs_no_keyword_and_the_arguments_of_a_call_have_their_names() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # and does not listen
+        with Emitter(f"redis://127.0.0.1:{silent.getsockname()[1]}") as emitter, pytest.raises(BusUnavailable):
+            emitter.call(node="worker", event="resize", data={"size": 640})

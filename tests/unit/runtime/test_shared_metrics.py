@@ -67,10 +67,18 @@ def test_what_is_no_metrics_is_missing(tmp_path: Path, caplog: pytest.LogCapture
     assert "can't be read" in caplog.text
 
 
-def test_without_the_directory_a_process_tells_its_own_metrics(
+def test_a_directory_that_is_missing_is_made_for_this_user_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "run" / "metrics"
+    assert told(shared(directory, "one")) == ({"one": 1}, 0)
+    assert told(shared(directory, "two")) == ({"one": 1, "two": 1}, 0)
+    assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_where_no_directory_can_be_a_process_tells_its_own_metrics(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert told(shared(tmp_path / "gone", "ours")) == ({"ours": 1}, 0)
+    (tmp_path / "file").write_bytes(b"")
+    assert told(shared(tmp_path / "file" / "metrics", "ours")) == ({"ours": 1}, 0)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 

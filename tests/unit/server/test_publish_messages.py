@@ -18,6 +18,7 @@ VALID: list[tuple[dict[str, Any], Target]] = [
     ({"users": ["13", "ü"]}, ToUsers(("13", "ü"))),
     ({"users": []}, ToUsers(())),
     ({"room": {"namespace": "chat", "id": "1"}}, ToRoom("chat", "1")),
+    ({"room": ["chat", "1"]}, ToRoom("chat", "1")),
 ]
 INVALID: list[tuple[Any, str]] = [
     ({}, "missing required field `event`"),
@@ -33,6 +34,9 @@ INVALID: list[tuple[Any, str]] = [
     ({"event": "a", "users": "13"}, "$.users"),
     ({"event": "a", "users": [1]}, "$.users[0]"),
     ({"event": "a", "room": "chat"}, "$.room"),
+    ({"event": "a", "room": ["chat"]}, "$.room"),
+    ({"event": "a", "room": ["chat", "1", "2"]}, "$.room"),
+    ({"event": "a", "room": ["chat", ""]}, "$.room"),
     ({"event": "a", "room": {"namespace": "chat"}}, "`id`"),
     ({"event": "a", "room": {"namespace": "", "id": "1"}}, "namespace"),
     ({"event": "a", "everyone": True, "exclude": "1"}, "$.exclude"),
