@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from crosswire.cluster.redis.address import Address
+from crosswire.cluster.redis.address import Address, parse
+from crosswire.cluster.redis.application import is_embedded
 from crosswire.cluster.redis.embedded.database import EmbeddedRedis
 from crosswire.cluster.redis.endpoint_factory import locate
 from crosswire.cluster.redis.options import Redis
@@ -40,6 +41,8 @@ class Addresses:
 
 
 def _located(url: str) -> tuple[EmbeddedRedis | None, Address]:
+    if not is_embedded(url):
+        return None, parse(url)
     # In a thread of its own: an event loop may be running in this one.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, locate(url)).result()

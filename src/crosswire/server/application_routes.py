@@ -21,10 +21,9 @@ def has_websocket_route(app: object, path: str) -> bool:
 
 def _has_match(routes: list[Any], scope: dict[str, Any]) -> bool:
     for route in routes:
-        matches = getattr(route, "matches", None)
-        if not callable(matches):
+        if not callable(getattr(route, "matches", None)):
             continue
-        match, more = matches(scope)
+        match, more = route.matches(scope)
         if match.value != _FULL_MATCH:
             continue
         inner = getattr(route, "routes", None)  # of a mount, which takes every path below it

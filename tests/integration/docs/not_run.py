@@ -19,9 +19,8 @@ REASONS = {
     ("examples/django_chat/README.md", "Django, with its session and a worker"): (
         "what they start is run by test_django_chat.py"
     ),
-    ("examples/fastapi_jwt/README.md", "FastAPI with a JWT"): "what it starts is run by test_fastapi_jwt.py",
     ("examples/starlette_granian/README.md", "Starlette on granian, with two workers"): (
-        "what it starts is run by test_starlette_granian.py"
+        "its clients wait for somebody who types; what it starts is run by test_starlette_granian.py"
     ),
     ("README.md", "Two commands"): "`make test` would run these tests again; the demo has its own, test_demo.py",
     ("docs/from-channels.md", "A consumer, before and after"): "the code of Channels, to compare",
