@@ -40,7 +40,8 @@ class AsyncUpgrades:
         upgrade = self._upgrades.judge(request, user, routed=routed)
         verdict = upgrade.verdict
         if isinstance(verdict, Verdict) and verdict.pending is not None:
-            upgrade = replace(upgrade, verdict=await self._conclude(verdict.pending, upgrade.variables))
+            verdict = await self._conclude(verdict.pending, upgrade.variables)
+            upgrade = replace(upgrade, verdict=self._upgrades.refuse_if_full() or verdict)
         return self._upgrades.grant(upgrade)
 
     async def _conclude(self, pending: Callable[[], Any], variables: Context) -> Verdict | Response:
@@ -49,9 +50,11 @@ class AsyncUpgrades:
         try:
             await asyncio.wait({task}, timeout=self._timeout)
         finally:
-            task.cancel()  # it might not end when it is cancelled, so nobody waits for that
+            task.cancel()  # it might not end then, so nobody waits for that
         if verdicts:
             return verdicts[0]
+        if task.done():
+            return Response(503, b"the server stops", {"Retry-After": "5"})
         text = "authenticate did not end within %g s, so a client was not let in"
         self._failures.warnings.warn("slow authenticate", text, self._timeout)
         return Response(503, b"authentication took too long", {"Retry-After": "5"})

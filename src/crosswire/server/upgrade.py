@@ -207,11 +207,17 @@ class Upgrades:
             self._warn_no_upgrade(request.remote, "handed to the application")
         return request.wants_websocket and self._terms.covers(path_of(request.target))
 
-    def _refusal(self, request: HttpRequest) -> Response | None:
-        """Return the refusal of a request that can't become a WebSocket for any user; else None."""
+    def refuse_if_full(self) -> Response | None:
+        """Return a refusal while the server stops, or has as many connections as it may have; else None."""
         limit = self._terms.connections
         if self.draining or (limit is not None and len(self._sessions) >= limit):
             return Response(503, b"the server takes no more connections", {"Retry-After": "5"})
+        return None
+
+    def _refusal(self, request: HttpRequest) -> Response | None:
+        """Return the refusal of a request that can't become a WebSocket for any user; else None."""
+        if (full := self.refuse_if_full()) is not None:
+            return full
         headers = request.headers
         if not request.websocket:
             if headers.get("sec-websocket-version", "").strip() != "13":  # RFC 6455, section 4.4

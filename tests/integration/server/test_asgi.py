@@ -230,6 +230,43 @@ async def test_an_authenticate_that_takes_too_long_is_refused_with_503(caplog: p
     assert "authenticate did not end within 0.02 s" in caplog.text
 
 
+async def test_a_stop_while_authenticate_runs_refuses_with_503(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server()
+    begun = asyncio.Event()
+
+    @server.authenticate
+    async def who(handshake: Handshake) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with running(server):
+        connecting = asyncio.create_task(answer_of(server, "/"))
+        await begun.wait()
+        await server.stop()
+        assert (await connecting).status == 503
+    assert "did not end within" not in caplog.text
+
+
+async def test_the_limit_on_connections_is_kept_while_many_authenticate() -> None:
+    server = Server(limits=Limits(connections=2))
+    may_end = asyncio.Event()
+
+    @server.authenticate
+    async def who(handshake: Handshake) -> None:
+        await may_end.wait()
+
+    async with running(server):
+        connecting = [asyncio.create_task(asgi_client.connect(server.asgi)) for _ in range(5)]
+        await asyncio.sleep(0)
+        may_end.set()
+        peers = [await each for each in connecting]
+        assert sorted(each.status for each in peers if isinstance(each, Response)) == [503] * 3
+        for peer in peers:
+            if isinstance(peer, AsgiClient):
+                peer.close()
+                await peer.call
+
+
 async def test_an_authenticate_that_fails_is_refused_with_500(caplog: pytest.LogCaptureFixture) -> None:
     server = Server()
 

@@ -18,7 +18,7 @@ import asyncio, logging, sys
 from crosswire import Server
 
 logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
-server = Server("child", port=0)
+server = Server("child", port=0, access_log=False)
 server.on("echo", lambda socket, data: data)
 
 @server.on("slow")
