@@ -13,7 +13,7 @@ from crosswire.transport.asgi_writer import Send
 from crosswire.transport.interface import Receiver, TrafficSnapshot
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.message_outbox import message_size
-from crosswire.transport.uvicorn_sender import UvicornSender, uvicorn_protocol
+from crosswire.transport.uvicorn_sender import UvicornSender, drop_if_unread, uvicorn_protocol
 from crosswire.types import Close, CloseCode
 
 logger = get_logger("crosswire.transport")
@@ -50,6 +50,7 @@ class AsgiConnection:
         "_context",
         "_is_receiving",
         "_is_stopped",
+        "_protocol",
         "_reading",
         "_receive",
         "_receiver",
@@ -65,9 +66,9 @@ class AsgiConnection:
         self._receiver = receiver
         self._receive = receive
         self._context = context
-        protocol = None if context.compress else uvicorn_protocol(send)
+        self._protocol = protocol = uvicorn_protocol(send)  # of uvicorn, if that is below
         self._sender: Sender
-        if protocol is None:
+        if protocol is None or context.compress:
             self._sender = MessageSender(send, context, self._send_failed, self)
         else:
             self._sender = UvicornSender(protocol, send, context, self._send_failed, self)
@@ -213,6 +214,8 @@ class AsgiConnection:
                 self._task.cancel()
 
     def _end(self) -> None:
+        if self._protocol is not None:
+            drop_if_unread(self._protocol, 0 if self._is_stopped else self._context.limits.close_timeout)
         self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()

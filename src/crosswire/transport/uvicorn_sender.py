@@ -41,6 +41,25 @@ def uvicorn_protocol(send: Any) -> Any:
     return None
 
 
+def drop_if_unread(protocol: Any, timeout: float) -> None:
+    """Have uvicorn drop a connection unless the client reads what was sent within ``timeout`` seconds.
+
+    uvicorn closes a connection once all of it has left: that of a client that reads nothing never, and uvicorn waits
+    for it before it stops.
+
+    Args:
+        protocol: of uvicorn.
+        timeout: seconds; 0 to drop it now.
+    """
+    transport = protocol.transport
+    if not transport.get_write_buffer_size():
+        return
+    if timeout:
+        asyncio.get_running_loop().call_later(timeout, transport.abort)
+    else:
+        transport.abort()
+
+
 class UvicornSender:
     """The ``Sender`` for uvicorn: the frames of a turn leave in one write, shared by all recipients.
 

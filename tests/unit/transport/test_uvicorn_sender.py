@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,10 +8,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from crosswire import Server
+from crosswire import Close, Limits, Server
 from crosswire.testing import socket_peer
 from crosswire.testing.socket_peer import SocketPeer
 from crosswire.transport.uvicorn_sender import uvicorn_protocol
+from tests.support.aio import wait_until
 from tests.support.uvicorn_server import running_uvicorn
 
 IMPLEMENTATIONS = ("websockets-sansio", "wsproto")
@@ -81,3 +83,26 @@ async def test_messages_of_every_size_and_kind_arrive(ws: str, compression: bool
 @pytest.mark.parametrize("send", [None, print, [].append, lambda event: None])
 def test_any_other_send_has_no_protocol_of_uvicorn(send: Any) -> None:
     assert uvicorn_protocol(send) is None
+
+
+@pytest.mark.parametrize("ws", IMPLEMENTATIONS)
+@pytest.mark.parametrize("compression", [False, True])
+@pytest.mark.parametrize("end", ["overflow", "close", "shutdown of uvicorn"])
+async def test_uvicorn_keeps_no_connection_of_a_client_that_reads_nothing(ws: str, compression: bool, end: str) -> None:
+    closes: list[Close] = []
+    server = Server(compression=compression, limits=Limits(outbox=1_000_000, close_timeout=0.3))
+    server.on_disconnect(lambda socket, close: closes.append(close))
+    async with server.lifespan():
+        async with running_uvicorn(server.asgi, ws=ws) as port:
+            peer = await connected(port, "/")
+            peer.pause_reading()
+            await wait_until(lambda: server.sockets)
+            (socket,) = server.sockets
+            while not (closes or (socket.buffered and end != "overflow")):
+                server.everyone.send("news", "x" * 100_000)
+                await asyncio.sleep(0)
+            if end == "close":
+                socket.close(4000)
+        # uvicorn waits for its connections before it stops, and the client still reads nothing.
+        assert [close.code for close in closes] == [{"overflow": 1013, "close": 4000}.get(end, 1012)]
+        peer.abort()
