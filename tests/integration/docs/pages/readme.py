@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from crosswire import Node
+import asyncio
+
+import httpx
+import uvicorn
+
+from crosswire import Client, Node
 from tests.integration.docs.page import Page, started
 from tests.integration.docs.proxy import tls_proxy
+from tests.support.aio import wait_until
 
 _TYPES = """
 import { Client } from "crosswire-client";
@@ -27,6 +33,7 @@ async def run(page: Page) -> None:
             assert await page.run_script(script, before=_TYPES, after="await client.close();") == "{ heard: true }\n"
         assert server.interrupt() == 0
     await _run_many_servers(page)
+    await _run_in_an_application(page)
 
 
 async def _run_many_servers(page: Page) -> None:
@@ -37,3 +44,22 @@ async def _run_many_servers(page: Page) -> None:
         other.on("price", page["price"])
         async with started(other, page["server"]):
             await page.run_block(calls)
+
+
+async def _run_in_an_application(page: Page) -> None:
+    with page.redis("127.0.0.1"):
+        await page.run("In the application that is there already")
+        application = uvicorn.Server(uvicorn.Config(page["app"], port=8000, log_level="warning"))
+        serving = asyncio.create_task(application.serve())
+        await wait_until(lambda: application.started, timeout=30)
+        async with Client("ws://localhost:8000/chat/") as client, httpx.AsyncClient() as http:
+            notices: asyncio.Queue[object] = asyncio.Queue()
+            client.on("notice", notices.put_nowait)
+            (socket,) = page["server"].sockets
+            await page["server"].room("chat", "1000").add(socket.user)
+            assert (
+                await http.post("http://localhost:8000/rooms/1000/notices", params={"text": "tea"})
+            ).status_code == 200
+            assert await asyncio.wait_for(notices.get(), 5) == {"text": "tea"}
+        application.should_exit = True
+        await serving
