@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from crosswire.cluster.batches import Batches
 from crosswire.cluster.dialect import ClientInbox, EventInbox, MemberInbox, ReceivePublished, ReplyInbox
-from crosswire.cluster.native_messages import to_clients
+from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
@@ -52,7 +52,7 @@ class NodeChannels(NamedTuple):
     name: bytes
 
 
-class NativeDialect:
+class NativeDialect(NativeClientMessages[OrderedPort]):
     """The :class:`~crosswire.cluster.dialect.Dialect` of Crosswire's own nodes, spoken by one of them.
 
     Args:
@@ -62,7 +62,6 @@ class NativeDialect:
         incarnation: of the node.
 
     Attributes:
-        to_clients: sends a message to the clients of other nodes.
         unreadable: number of messages that were received and could not be read.
     """
 
@@ -72,12 +71,10 @@ class NativeDialect:
     echoes = False
 
     def __init__(self, port: OrderedPort, channels: Channels, name: str, incarnation: str) -> None:
-        self._port = port
-        self._channels = channels
+        super().__init__(port, channels)
         self._name = name
         self._incarnation = incarnation
         self._clients: ClientInbox | None = None
-        self.to_clients = partial(to_clients, port, channels)
         self._batches = Batches(port)
         self._warnings = ThrottledWarnings(logger)
         self.unreadable = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from crosswire.core import envelopes
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
@@ -29,23 +29,36 @@ class NumberedPublisher(Protocol):
         """
 
 
-def to_clients(
-    port: NumberedPublisher, channels: Channels, target: Target, message: EncodedMessage, exclude: Excluded | None
-) -> None:
-    """Publish a message for clients: on the channel of each user, of the room, or of all clients."""
-    users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
-    if isinstance(target, ToUsers):
-        body = envelopes.encode(ClientMessage(message.json, (), message.msgpack, sockets))
-        named: Collection[str] = target.users
-        if len(named) > 1:
-            named = dict.fromkeys(named)  # each once
-            port.require_room([len(user) * _MAX_BYTES_OF_CHARACTER + len(body) for user in named])
-        for user in named:
-            if user not in users:
-                port.publish(channels.user(user), body)
-        return
-    body = envelopes.encode(ClientMessage(message.json, users, message.msgpack, sockets))
-    if isinstance(target, ToRoom):
-        port.publish(channels.room(target.namespace, target.id), body)
-    else:
-        port.publish(channels.everyone, body)
+PortT = TypeVar("PortT", bound=NumberedPublisher)
+
+
+class NativeClientMessages(Generic[PortT]):
+    """Base of what sends messages for clients in our own dialect; a base, as this is the way of every message.
+
+    Args:
+        port: publishes the messages.
+        channels: the names of the channels.
+    """
+
+    def __init__(self, port: PortT, channels: Channels) -> None:
+        self._port = port
+        self._channels = channels
+
+    def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
+        """Publish a message for clients: on the channel of each user, of the room, or of all clients."""
+        users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
+        if isinstance(target, ToUsers):
+            body = envelopes.encode(ClientMessage(message.json, (), message.msgpack, sockets))
+            named: Collection[str] = target.users
+            if len(named) > 1:
+                named = dict.fromkeys(named)  # each once
+                self._port.require_room([len(user) * _MAX_BYTES_OF_CHARACTER + len(body) for user in named])
+            for user in named:
+                if user not in users:
+                    self._port.publish(self._channels.user(user), body)
+            return
+        body = envelopes.encode(ClientMessage(message.json, users, message.msgpack, sockets))
+        if isinstance(target, ToRoom):
+            self._port.publish(self._channels.room(target.namespace, target.id), body)
+        else:
+            self._port.publish(self._channels.everyone, body)

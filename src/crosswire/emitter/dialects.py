@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from msgspec import UNSET
 
-from crosswire.cluster import native_messages, original_messages
+from crosswire.cluster import original_messages
 from crosswire.cluster.compat import Compat
+from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.original_codec import OriginalCodec
 from crosswire.cluster.original_messages import FromBridge, OriginalEvent, to_servers
 from crosswire.core import envelopes
@@ -78,7 +79,7 @@ class EmitterDialect(Protocol):
         ...
 
 
-class NativeEmitterDialect:
+class NativeEmitterDialect(NativeClientMessages[EmitterPort]):
     """The :class:`EmitterDialect` of Crosswire's own nodes.
 
     Args:
@@ -91,11 +92,9 @@ class NativeEmitterDialect:
     knows_members = True
 
     def __init__(self, port: EmitterPort, channels: Channels, name: str) -> None:
+        super().__init__(port, channels)
         self.nodes = channels.nodes
-        self._port = port
-        self._channels = channels
         self._name = name
-        self.to_clients = partial(native_messages.to_clients, port, channels)
 
     def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
         self._publish(to, Event(self._name, event, payload))
