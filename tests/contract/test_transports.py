@@ -121,7 +121,7 @@ class _DecidesAtOnce:
         self._acceptor = acceptor
 
     async def decide(
-        self, request: HttpRequest, user: str | None = None, *, routed: bool = False
+        self, request: HttpRequest, user: str | None = None, *, routed: bool = False, upgraded: bool = False
     ) -> Accepted | Response:
         return self._acceptor.accept(request)
 

@@ -34,10 +34,10 @@ class AsyncUpgrades:
         self._failures = failures
 
     async def decide(
-        self, request: HttpRequest, user: str | None = None, *, routed: bool = False
+        self, request: HttpRequest, user: str | None = None, *, routed: bool = False, upgraded: bool = False
     ) -> Accepted | Response:
         """Grant the upgrade, or refuse it, once ``authenticate`` has ended."""
-        upgrade = self._upgrades.judge(request, user, routed=routed)
+        upgrade = self._upgrades.judge(request, user, routed=routed, upgraded=upgraded)
         verdict = upgrade.verdict
         if isinstance(verdict, Verdict) and verdict.pending is not None:
             verdict = await self._conclude(verdict.pending, upgrade.variables)

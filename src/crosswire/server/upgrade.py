@@ -129,13 +129,16 @@ class Upgrades:
         """Grant the upgrade, or answer with plain HTTP."""
         return self.grant(self.judge(request)) if request.wants_websocket else self._answer(request)
 
-    def judge(self, request: HttpRequest, user: str | None = None, *, routed: bool = False) -> Upgrade:
+    def judge(
+        self, request: HttpRequest, user: str | None = None, *, routed: bool = False, upgraded: bool = False
+    ) -> Upgrade:
         """Find out whether a request for a WebSocket is granted, as far as that is known at once.
 
         Args:
             request: for a WebSocket.
             user: if it is known; then ``authenticate`` is not called.
             routed: whether a route of an application has chosen this server, whatever the path.
+            upgraded: whether the upgrade was granted already, so that no subprotocol can be chosen any more.
         """
         handshake, variables = self._handshake(request), copy_context()
         refusal = self._refusal(request)
@@ -143,7 +146,7 @@ class Upgrades:
             refusal = Response(404, b"there are no WebSockets on this path")
         if refusal is not None:
             return Upgrade(request, handshake, variables, refusal)
-        if offered := handshake.subprotocols:
+        if not upgraded and (offered := handshake.subprotocols):
             handshake.subprotocol = self._terms.choose(offered)
         verdict = variables.run(self._judge, handshake) if user is None else Verdict(user=user)
         return Upgrade(request, handshake, variables, verdict)

@@ -58,7 +58,8 @@ class AsgiWebSockets:
         """
         if not call.is_begun and (await call.receive())["type"] != "websocket.connect":
             return  # the client has gone
-        decision = await self._acceptor.decide(make_request(call.scope), user, routed=call.is_routed)
+        request = make_request(call.scope)
+        decision = await self._acceptor.decide(request, user, routed=call.is_routed, upgraded=call.is_accepted)
         if isinstance(decision, Response):
             await _refuse(call, decision)
             return

@@ -197,7 +197,7 @@ class AsyncAcceptor(Protocol):
     """Decision about every request for a WebSocket, where it may be awaited before the upgrade."""
 
     async def decide(
-        self, request: HttpRequest, user: str | None = None, *, routed: bool = False
+        self, request: HttpRequest, user: str | None = None, *, routed: bool = False, upgraded: bool = False
     ) -> Accepted | Response:
         """Grant the upgrade, or answer with plain HTTP.
 
@@ -205,6 +205,7 @@ class AsyncAcceptor(Protocol):
             request: for a WebSocket.
             user: if it is known; then nothing is asked to find it out.
             routed: whether a route of an application has handed it over, whatever its path.
+            upgraded: whether it was accepted already, so that no subprotocol can be chosen any more.
         """
         ...
 

@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from crosswire import Close, Handshake, Reject, Response, Server, Socket, UsageError
+from crosswire import Client, Close, Handshake, Reject, Response, Server, Socket, UsageError
 from crosswire.testing import asgi_client
 from crosswire.testing.application import EventClient
 from crosswire.testing.asgi_client import AsgiClient
@@ -154,7 +154,8 @@ async def test_a_route_may_have_accepted_already(server: Server, framework: str)
     starlette = Starlette(routes=[WebSocketRoute("/", with_starlette)])
     application: Any = starlette if framework == "Starlette" else Litestar([with_litestar])
     async with running(server):
-        client = await connect(application, "/")
+        client = await connect(application, "/", ("Sec-WebSocket-Protocol", "crosswire.msgpack"))
+        assert client.peer.subprotocol is None
         assert await client.call("who") == "me"
         await client.close()
         await cast(Any, client.peer).call
@@ -300,3 +301,19 @@ async def test_data_of_the_socket_is_that_of_the_route(server: Server) -> None:
         assert sockets[0].handshake.path == "/chat/7"
         assert sockets[0].handshake.headers["x-one"] == "1"
         await client.close()
+
+
+async def test_a_route_of_the_application_on_the_servers_own_port_hands_over() -> None:
+    async def route(websocket: WebSocket) -> None:
+        await shared.accept(websocket, user="of the route")
+
+    shared = make_server(port=0, path="/ws", app=Starlette(routes=[WebSocketRoute("/route", route)]))
+    async with shared:
+        base = f"ws://127.0.0.1:{shared.port}"
+        async with Client(f"{base}/ws") as own, Client(f"{base}/route") as handed_over:
+            assert await handed_over.call("who") == "of the route"
+            heard: list[object] = []
+            own.on("news", heard.append)
+            handed_over.on("news", heard.append)
+            shared.everyone.send("news", 1)
+            await wait_until(lambda: heard == [1, 1])
