@@ -25,12 +25,11 @@ from crosswire.cluster.original_messages import (
     FromBridge,
     OriginalError,
     OriginalEvent,
+    OriginalMessages,
     check,
-    to_clients,
-    to_servers,
 )
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
-from crosswire.core.codecs import JSON, NODE_MSGPACK, Codec
+from crosswire.core.codecs import JSON, NODE_MSGPACK
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.original_channels import (
     BRIDGE,
@@ -63,7 +62,7 @@ class _FromServer(msgspec.Struct, rename="camel"):
     exclude_socket_ids: list[str] | None = None
 
 
-class OriginalDialect:
+class OriginalDialect(OriginalMessages[OrderedPort]):
     """The :class:`~crosswire.cluster.dialect.Dialect` of the original's servers, spoken by one of our nodes.
 
     Args:
@@ -73,7 +72,6 @@ class OriginalDialect:
 
     Attributes:
         check: checks that the original has a message for an audience.
-        to_clients: sends a message to the clients of other nodes.
         unreadable: number of messages that were received and could not be read.
     """
 
@@ -83,20 +81,16 @@ class OriginalDialect:
     client_channels = (BROADCAST, PRIVATE)
 
     def __init__(self, port: OrderedPort, options: Compat, name: str) -> None:
-        self._port = port
-        self._name = name
+        codec = NODE_MSGPACK if options.compress else JSON
+        super().__init__(port, OriginalCodec(codec), name)
         self.check = check
         self._presets = frozenset(options.preset_namespaces)
         self._rooms: dict[str, int] = {}
         self._clients: ClientInbox | None = None
-        codec = NODE_MSGPACK if options.compress else JSON
         decoders = msgspec.msgpack if codec.binary else msgspec.json
         self._from_server = decoders.Decoder(_FromServer)
         self._from_bridge = decoders.Decoder(FromBridge)
         self.label = "compat-msgpack" if codec.binary else "compat-json"
-        self.codec: Codec = OriginalCodec(codec)
-        self.to_clients = partial(to_clients, port, self.codec, name)
-        self._publish_event = partial(to_servers, port, self.codec)
         self._warnings = ThrottledWarnings(logger)
         self.unreadable = 0
 
@@ -106,17 +100,17 @@ class OriginalDialect:
         return msgspec.Raw(self.codec.encode(data))
 
     def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
-        self._publish_event(OriginalEvent(event, self._name, payload, list(to or ())))
+        self.publish_event(OriginalEvent(event, self._name, payload, list(to or ())))
 
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
-        self._publish_event(OriginalEvent(event, self._name, payload, list(to or ()), call_id))
+        self.publish_event(OriginalEvent(event, self._name, payload, list(to or ()), call_id))
 
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         self.answer(call_id, payload)
 
     def answer(self, call_id: str, payload: RawPayload, error: OriginalError | UnsetType = UNSET) -> None:
         """Publish an answer to a request."""
-        self._publish_event(OriginalEvent(ANSWER_EVENT, self._name, payload, [], call_id, True, error))
+        self.publish_event(OriginalEvent(ANSWER_EVENT, self._name, payload, [], call_id, True, error))
 
     # Receiving
 

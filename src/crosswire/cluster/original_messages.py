@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -87,34 +87,46 @@ def check(target: Target, exclude: Excluded | None) -> None:
         rooms_channel(target.namespace)
 
 
-def to_clients(
-    port: PlainPublisher,
-    codec: Codec,
-    sender: str,
-    target: Target,
-    message: EncodedMessage,
-    exclude: Excluded | None,
-) -> None:
-    """Publish a message for clients: for everyone, for users, or for the rooms of a namespace."""
-    data = message.json.decode()
-    if isinstance(target, ToRoom):
-        channel = rooms_channel(target.namespace)
-        envelope: msgspec.Struct = _ToRoom(data, target.namespace, target.id, sender, _users(exclude))
-    elif isinstance(target, ToUsers):
-        excluded = _users(exclude)
-        users = [user for user in dict.fromkeys(target.users) if user not in excluded]
-        if not users:
-            return
-        channel = PRIVATE
-        envelope = _ToOne(data, users[0], sender) if target.one else _ToMany(data, users, sender)
-    else:
-        channel, envelope = BROADCAST, _ToAll(data, sender)
-    port.publish(channel, codec.encode(envelope), plain=True)
+PortT = TypeVar("PortT", bound=PlainPublisher)
 
 
-def to_servers(port: PlainPublisher, codec: Codec, event: OriginalEvent) -> None:
-    """Publish an event, a request or an answer, which all servers receive."""
-    port.publish(BRIDGE, codec.encode(FromBridge(event)), plain=True)
+class OriginalMessages(Generic[PortT]):
+    """Base of what sends messages in the dialect of the original's servers; a base, as it is the way of every message.
+
+    Args:
+        port: publishes the messages.
+        codec: encodes them.
+        name: of the sender.
+
+    Attributes:
+        codec: as given.
+    """
+
+    def __init__(self, port: PortT, codec: Codec, name: str) -> None:
+        self._port = port
+        self._name = name
+        self.codec = codec
+
+    def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
+        """Publish a message for clients: for everyone, for users, or for the rooms of a namespace."""
+        data, sender = message.json.decode(), self._name
+        if isinstance(target, ToRoom):
+            channel = rooms_channel(target.namespace)
+            envelope: msgspec.Struct = _ToRoom(data, target.namespace, target.id, sender, _users(exclude))
+        elif isinstance(target, ToUsers):
+            excluded = _users(exclude)
+            users = [user for user in dict.fromkeys(target.users) if user not in excluded]
+            if not users:
+                return
+            channel = PRIVATE
+            envelope = _ToOne(data, users[0], sender) if target.one else _ToMany(data, users, sender)
+        else:
+            channel, envelope = BROADCAST, _ToAll(data, sender)
+        self._port.publish(channel, self.codec.encode(envelope), plain=True)
+
+    def publish_event(self, event: OriginalEvent) -> None:
+        """Publish an event, a request or an answer, which all servers receive."""
+        self._port.publish(BRIDGE, self.codec.encode(FromBridge(event)), plain=True)
 
 
 def _users(exclude: Excluded | None) -> list[str]:

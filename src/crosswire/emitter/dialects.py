@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import UNSET
 
-from crosswire.cluster import original_messages
 from crosswire.cluster.compat import Compat
 from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.original_codec import OriginalCodec
-from crosswire.cluster.original_messages import FromBridge, OriginalEvent, to_servers
+from crosswire.cluster.original_messages import FromBridge, OriginalEvent, OriginalMessages, check
 from crosswire.core import envelopes
 from crosswire.core.audience import Excluded, Target
 from crosswire.core.channel_names import Channels
@@ -127,7 +125,7 @@ class NativeEmitterDialect(NativeClientMessages[EmitterPort]):
             self._port.publish(channel, body)
 
 
-class OriginalEmitterDialect:
+class OriginalEmitterDialect(OriginalMessages[EmitterPort]):
     """The :class:`EmitterDialect` of the original's servers.
 
     Args:
@@ -142,21 +140,18 @@ class OriginalEmitterDialect:
     def __init__(self, port: EmitterPort, options: Compat, name: str) -> None:
         codec = NODE_MSGPACK if options.compress else JSON
         decoders = msgspec.msgpack if codec.binary else msgspec.json
-        self.codec: Codec = OriginalCodec(codec)
+        super().__init__(port, OriginalCodec(codec), name)
         self._decoder: Any = decoders.Decoder(FromBridge)
-        self._port = port
-        self._name = name
-        self._to_servers = partial(to_servers, port, self.codec)
 
     def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
-        original_messages.check(target, exclude)
-        original_messages.to_clients(self._port, self.codec, self._name, target, message, exclude)
+        check(target, exclude)
+        super().to_clients(target, message, exclude)
 
     def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
-        self._to_servers(OriginalEvent(event, self._name, payload, list(dict.fromkeys(to or ()))))
+        self.publish_event(OriginalEvent(event, self._name, payload, list(dict.fromkeys(to or ()))))
 
     def send_request(self, name: str, event: str, payload: RawPayload, asker: str) -> None:
-        self._to_servers(OriginalEvent(event, self._name, payload, [name], f"{asker}-{_CALL_ID}"))
+        self.publish_event(OriginalEvent(event, self._name, payload, [name], f"{asker}-{_CALL_ID}"))
 
     def reply_channel(self, asker: str) -> bytes:
         return BRIDGE
