@@ -64,7 +64,7 @@ class SharedMetrics:
 
     @property
     def _file(self) -> Path:
-        digest = blake2b(self._name().encode(), digest_size=_DIGEST_SIZE).hexdigest()  # a name may be too long for a file
+        digest = blake2b(self._name().encode(), digest_size=_DIGEST_SIZE).hexdigest()  # names can be longer than files'
         return self._directory / f"{digest}{_SUFFIX}"
 
     async def keep_written(self, interval: float = WRITE_INTERVAL) -> None:
