@@ -103,6 +103,9 @@ class ApplicationProtocol(HttpToolsProtocol):
                     self._behind_upgrade = left
                     self._leave_http()
                     return
+                if self.parser.get_method() == b"CONNECT":  # however often it is parsed, a tunnel follows it
+                    self._refuse(Response(501, b"there are no tunnels here"))  # RFC 9110, section 9.3.6
+                    return
                 left = self._head_bytes(upgrade=False) + left
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.scope is not self.scope:  # a request has begun, and its head is not complete
@@ -184,7 +187,7 @@ class ApplicationProtocol(HttpToolsProtocol):
 
         If the request is not for a WebSocket, it is parsed again without the field that names the protocol.
         """
-        return self.parser.get_method() != b"CONNECT"
+        return True
 
     @property
     def _request(self) -> HttpRequest:
