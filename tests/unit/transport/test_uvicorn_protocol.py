@@ -139,6 +139,26 @@ async def test_a_tunnel_is_refused(target: bytes, before: bytes) -> None:
     application.end()
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /0 HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+        b"GET /0 HTTP/1.1\r\nHost: a\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n",
+    ],
+)
+async def test_a_last_request_that_names_another_protocol_is_answered(head: bytes) -> None:
+    app = Application()
+    app.may_answer.set()
+    application, transport, _ = connected(app)
+    transport.protocol.data_received(head + b"\r\n" + GET % 1)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert app.paths == ["/0"]
+    assert transport.written.endswith(b"\r\n\r\n/0 ")
+    assert transport.closing
+    application.end()
+
+
 async def test_a_websocket_waits_while_the_transport_is_full() -> None:
     app = Application()
     app.may_answer.set()
