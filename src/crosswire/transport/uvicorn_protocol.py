@@ -191,7 +191,7 @@ class ApplicationProtocol(HttpToolsProtocol):
         return True
 
     def _renew_parser(self) -> None:
-        """Begin with a new parser: behind a request that is the last one on its connection the old one reads no more."""
+        """Begin with a new parser: the old one reads nothing more behind the last request on a connection."""
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
 
