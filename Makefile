@@ -60,7 +60,7 @@ format: $(DEV) ## Format the code, and fix what ruff can fix
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
-bench: $(DEV) ## Measure it beside a bare epoll loop (needs a C compiler)
+bench: $(DEV) ## Measure it beside a bare epoll loop, uvicorn and Starlette (needs a C compiler)
 	@$(RUN) -m bench $(ARGS)
 
 conformance: $(DEV) ## The Autobahn test suite; writes docs/conformance.md

@@ -121,9 +121,8 @@ async def play(_sender: str, request: Request) -> Board:
             remember(changed)
             server.room("game", game.id).send("board", board(changed))
             return board(changed)
-        forget(
-            game.id
-        )  # it was changed meanwhile: by another request, or by another owner, as there may be for a moment
+        # It was changed meanwhile: by another request, or by another owner, as there may be for a moment.
+        forget(game.id)
     raise EventError("try-again", "others are changing the game")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import socket
 import sys
 from contextlib import ExitStack, suppress
@@ -15,6 +16,9 @@ from crosswire.cli.failures import USAGE, CommandFailed
 from crosswire.cli.workers.kept_worker import KeptWorker
 from crosswire.cli.workers.link import Assignment
 from crosswire.cli.workers.supervisor import Supervisor
+from crosswire.runtime.shared_metrics import METRICS_DIRECTORY
+
+logger = logging.getLogger("crosswire.serve")
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -32,7 +36,7 @@ def serve(options: argparse.Namespace) -> int:
         port = options.port
         if port == 0:
             port = held.enter_context(_held_port()).getsockname()[1]
-        metrics = held.enter_context(TemporaryDirectory(prefix="crosswire-metrics-")) if options.workers > 1 else None
+        metrics = _metrics_directory(held) if options.workers > 1 else None
         assignments = [
             Assignment(
                 target=options.target,
@@ -58,6 +62,21 @@ def serve(options: argparse.Namespace) -> int:
 
 async def _supervise(assignments: list[Assignment], drain: float) -> None:
     await Supervisor([KeptWorker(each) for each in assignments], drain).run()
+
+
+def _metrics_directory(held: ExitStack) -> str | None:
+    """Make a directory in which the workers share their metrics; None if one is named already, or none can be made."""
+    if METRICS_DIRECTORY in os.environ:
+        return None
+    try:
+        return held.enter_context(TemporaryDirectory(prefix="crosswire-metrics-"))
+    except OSError as error:  # such as a file system that is read-only
+        logger.warning(
+            "there is no place for a temporary directory, so /metrics tells of one worker alone: name one in %s (%s)",
+            METRICS_DIRECTORY,
+            error,
+        )
+        return None
 
 
 def _held_port() -> socket.socket:

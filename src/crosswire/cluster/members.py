@@ -126,6 +126,11 @@ class Members:
         return {own.name: own, **{each.beat.name: each.info for each in self._members}}
 
     @property
+    def number(self) -> int:
+        """The number of living members, this node included; for any thread."""
+        return len(self._members) + 1
+
+    @property
     def names(self) -> set[str]:
         """The names of the other living members."""
         return {each.beat.name for each in self._members}

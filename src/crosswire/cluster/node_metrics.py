@@ -122,7 +122,7 @@ class NodeMetrics:
 
 
 def _cluster(connection: ClusterConnection) -> Iterator[MetricFamily]:
-    port, nodes = connection.port, len(connection.members.nodes)
+    port, nodes = connection.port, connection.members.number
     yield gauge("crosswire_nodes", "Living members of the cluster that this node knows, itself included.", nodes)
     yield gauge("crosswire_bus_available", "1 while other nodes can be reached.", float(port.available))
     yield counter("crosswire_bus_published", "Messages that this node has published on the bus.", port.published)

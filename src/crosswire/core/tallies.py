@@ -1,4 +1,7 @@
-"""Counters and histograms that are kept while a server runs, bounded in the names that peers can bring up."""
+"""Counters and histograms that are kept while a server runs, bounded in the names that peers can bring up.
+
+The event loop counts. Another thread may read, such as that of a scrape: so a dict is copied before it is gone through.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,7 @@ class EventTotals:
     def families(self, messages: tuple[str, str], size: tuple[str, str]) -> Iterator[MetricFamily]:
         """Return the numbers and the bytes as metrics of these names and help texts."""
         for index, (name, help_) in enumerate((messages, size)):
-            samples = tuple(MetricSample((event,), totals[index]) for event, totals in self.known.items())
+            samples = tuple(MetricSample((event,), totals[index]) for event, totals in list(self.known.items()))
             yield MetricFamily(name, help_, "counter", ("event",), samples)
 
 
@@ -115,5 +118,5 @@ class EventHistograms:
 
     def family(self, name: str, text: str) -> MetricFamily:
         """Return the histograms as a metric."""
-        samples = tuple(MetricSample((event,), each.distribution) for event, each in self._by_event.items())
+        samples = tuple(MetricSample((event,), each.distribution) for event, each in list(self._by_event.items()))
         return MetricFamily(name, text, "histogram", ("event",), samples)

@@ -38,7 +38,7 @@ class AnswerTimes:
 
     def families(self, seconds: tuple[str, str], refusals: tuple[str, str]) -> list[MetricFamily]:
         """Return both as metrics of these names and help texts."""
-        codes = [((code,), number) for code, number in self.refusals.items()]
+        codes = [((code,), number) for code, number in list(self.refusals.items())]
         return [self.seconds.family(*seconds), labelled("counter", *refusals, ("code",), codes)]
 
 

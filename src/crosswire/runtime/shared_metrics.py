@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 from urllib.parse import quote
 
 import msgspec
@@ -37,7 +38,7 @@ class SharedMetrics:
     """Metrics of this process and of all others that write into a directory.
 
     What was shown once of a process is never followed by something older: its metrics are always shown as they were
-    written last, and this process writes its own before it shows them. So counters never go back.
+    written last, and this process writes its own before it shows them. So counters never go back. Threads take turns.
 
     Args:
         directory: of this user alone; made if it does not exist.
@@ -46,7 +47,7 @@ class SharedMetrics:
         stale_after: seconds after which metrics count as missing.
     """
 
-    __slots__ = ("_directory", "_name", "_own", "_stale_after", "_warnings")
+    __slots__ = ("_directory", "_lock", "_name", "_own", "_stale_after", "_warnings")
 
     def __init__(
         self, directory: Path, name: Callable[[], str], own: Families, stale_after: float = STALE_AFTER
@@ -55,6 +56,7 @@ class SharedMetrics:
         self._name = name
         self._own = own
         self._stale_after = stale_after
+        self._lock = Lock()
         self._warnings = ThrottledWarnings(logger)
 
     @property
@@ -78,6 +80,10 @@ class SharedMetrics:
         return [*merged([own, *others]), gauge("crosswire_scrape_missing", text, missing)]
 
     def _write(self) -> list[MetricFamily]:
+        with self._lock:
+            return self._write_alone()
+
+    def _write_alone(self) -> list[MetricFamily]:
         own, file = list(self._own()), self._file
         fresh = file.with_suffix(f".{os.getpid()}")  # so that nobody reads half of it
         try:

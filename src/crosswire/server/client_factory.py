@@ -53,7 +53,6 @@ class ClientFactory:
         "_ids",
         "_registry",
         "_subscriptions",
-        "_thread",
         "_wheel",
         "calls",
         "encoder",
@@ -80,13 +79,10 @@ class ClientFactory:
         self.encoder: Callable[[Format], Encode] = _encoder_of
         self._encoders: dict[Format, Encode] = {}
         self._ids = SocketIds()
-        self._thread: int | None = None
         self.thread_calls = ThreadCalls()
 
     def make(self, connection: Connection, format: Format, handshake: Handshake) -> ConnectedClient[Socket]:
         """Return the client of a new connection, with its socket; to be called in the event loop's thread."""
-        if (thread := self._thread) is None:
-            thread = self._thread = get_ident()
         if (encode := self._encoders.get(format)) is None:
             encode = self._encoders[format] = self.encoder(format)
         client: ConnectedClient[Socket] = ConnectedClient(
@@ -99,7 +95,7 @@ class ClientFactory:
             self._subscriptions,
             self._duplicates,
             self.calls,
-            thread,
+            get_ident(),
             self.thread_calls,
         )
         return client

@@ -73,7 +73,8 @@ class ServerMetrics:
 
     def _state(self) -> Iterator[MetricFamily]:
         users = self._registry.users
-        waiting = sum([session.client.buffered for session in self._sessions])
+        sessions = list(self._sessions)  # copied at once: this may be another thread than the event loop's
+        waiting = sum([session.client.buffered for session in sessions])
         yield gauge("crosswire_connections", "Connections that are let in.", len(users.members))
         yield gauge("crosswire_users", "Users that are connected.", len(users.users))
         yield gauge("crosswire_rooms", "Rooms with members on this server.", self._registry.rooms.number)
@@ -117,4 +118,4 @@ class MeasuredClientCalls:
 
 
 def _counts(name: str, text: str, label: str, counts: dict[str, int]) -> MetricFamily:
-    return labelled("counter", name, text, (label,), [((each,), number) for each, number in counts.items()])
+    return labelled("counter", name, text, (label,), [((each,), number) for each, number in list(counts.items())])

@@ -30,23 +30,29 @@ def tells_of_both(now: Scrape) -> bool:
     return now.labels("crosswire_connections", "node") == WORKERS
 
 
+def all_know_both(now: Scrape) -> bool:
+    """Return whether each worker has written its metrics since it knows the other one."""
+    return {now.value("crosswire_nodes", node=name) for name in WORKERS} == {2}
+
+
+def answers(now: Scrape) -> dict[str, float]:
+    """Return how many calls each worker had answered when it wrote its metrics, up to 2 s ago."""
+    return {name: now.value("crosswire_messages_received_total", node=name, event="where") for name in WORKERS}
+
+
 async def test_whichever_worker_is_asked_tells_the_metrics_of_all(redis: RedisProcess) -> None:
     words = ("--workers", "2", "--port", "0", "--redis", redis.url, "--prefix", "metrics:")
     with serving("app:measured", *words) as served:
         port = port_of(served)
         async with guests_of_all(port, WORKERS) as guests:
-            answered = dict.fromkeys(WORKERS, 1.0)
-            await scraped_when(tells_of_both, port)
+            answered = answers(await scraped_when(all_know_both, port))
             for _ in range(SCRAPES):
                 await guests["measured-2"].client.call("where")
                 now = await scrape(port)
                 assert tells_of_both(now)
-                assert {now.value("crosswire_nodes", node=name) for name in WORKERS} == {2}
+                assert all_know_both(now)
                 assert now.value("crosswire_scrape_missing") == 0
-                before = answered
-                answered = {
-                    name: now.value("crosswire_messages_received_total", node=name, event="where") for name in WORKERS
-                }
+                before, answered = answered, answers(now)
                 assert all(answered[name] >= before[name] for name in WORKERS), "a counter went back"
             assert answered["measured-2"] > 1
 

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from crosswire import ConfigError, MemoryBus, Node, Server, UsageError
+from crosswire import Client, ConfigError, MemoryBus, Node, Server, Socket, UsageError
 from crosswire.testing.redis_process import RedisProcess
 from crosswire.transport.picows_listener import PicowsListener
 from tests.support.aio import run, wait_until
@@ -59,6 +60,28 @@ def test_a_server_or_node_runs_in_the_loop_of_another_thread(make: Makes) -> Non
     thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
     thread.join()
+
+
+def test_a_server_that_is_started_again_in_the_loop_of_another_thread_has_sockets_of_that_thread() -> None:
+    server = Server(port=0)
+    heard: list[str] = []
+
+    @server.on("hi")
+    async def hi(socket: Socket) -> None:
+        socket.send("heard", threading.current_thread().name)
+        await socket.join("a", "room")
+
+    async def main() -> None:
+        async with server, Client(f"ws://127.0.0.1:{server.port}/") as client:
+            before = len(heard)
+            client.on("heard", heard.append)
+            await client.call("hi")
+            await wait_until(lambda: len(heard) > before)
+
+    asyncio.run(main())
+    with ThreadPoolExecutor(1, thread_name_prefix="another") as thread:
+        thread.submit(asyncio.run, main()).result()
+    assert heard == [threading.current_thread().name, "another_0"]
 
 
 @KINDS

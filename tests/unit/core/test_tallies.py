@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+import threading
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +59,30 @@ def test_an_event_beyond_the_limit_or_with_a_long_name_is_counted_with_the_other
     samples = {sample.labels[0]: sample.value for sample in times.family("seconds", "durations").samples}
     assert len(samples) <= MAX_EVENTS + 1
     assert samples["event 0"] == Distribution((1.0,), (2, 0), 1.0)
+
+
+def test_another_thread_reads_while_new_events_are_counted() -> None:
+    interval, failures = sys.getswitchinterval(), list[RuntimeError]()
+
+    def read(totals: EventTotals, seconds: EventHistograms, ended: threading.Event) -> None:
+        while not ended.is_set():
+            try:
+                totals_of(totals)
+                seconds.family("seconds", "how long they took")
+            except RuntimeError as error:
+                failures.append(error)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            totals, seconds, ended = EventTotals(), EventHistograms(), threading.Event()
+            reader = threading.Thread(target=read, args=(totals, seconds, ended))
+            reader.start()
+            for number in range(MAX_EVENTS):
+                totals.add(str(number), 1, 1)
+                seconds.observe(str(number), 1)
+            ended.set()
+            reader.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert failures == []

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -89,3 +91,19 @@ async def test_metrics_are_written_without_being_asked_for_and_removed_at_the_en
     writing.cancel()
     await asyncio.wait([writing])
     assert told(two) == ({"two": 1}, 0)
+
+
+def test_threads_take_turns_so_that_none_writes_over_what_is_newer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = count(1)
+    ours = SharedMetrics(tmp_path, lambda: "ours", lambda: users_of("ours", next(numbers)))
+    other = shared(tmp_path, "other")
+
+    def scrape(_number: int) -> tuple[float, float]:
+        return told(ours)[0]["ours"], told(other)[0]["ours"]
+
+    with ThreadPoolExecutor(4) as threads:
+        for own, read_after in threads.map(scrape, range(200)):
+            assert read_after >= own
+    assert caplog.records == []

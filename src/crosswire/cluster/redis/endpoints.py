@@ -97,7 +97,7 @@ class Endpoints:
     @property
     def statuses(self) -> list[LinkStatus]:
         """The health of all endpoints, for applications."""
-        return [endpoint.status for endpoint in self._all.values()]
+        return [endpoint.status for endpoint in list(self._all.values())]  # this may be another thread
 
     def changed(self, channel: bytes) -> None:
         """Let every endpoint subscribe to a channel, or unsubscribe from it if it is not wanted any more."""
