@@ -125,6 +125,9 @@ class _DecidesAtOnce:
     ) -> Accepted | Response:
         return self._acceptor.accept(request)
 
+    def refuse_late(self) -> Response | None:
+        return None
+
 
 def asgi_application(acceptor: Acceptor, limits: Limits, *, compress: bool = False) -> AsgiApplication:
     """Return an ASGI application that serves the WebSockets of an acceptor."""

@@ -44,6 +44,15 @@ class AsyncUpgrades:
             upgrade = replace(upgrade, verdict=self._upgrades.refuse_if_full() or verdict)
         return self._upgrades.grant(upgrade)
 
+    def refuse_late(self) -> Response | None:
+        """Refuse a WebSocket whose acceptance ends while the server stops, or once it is full; else return None."""
+        refusal = self._upgrades.refuse_if_full()
+        if refusal is not None:
+            self._failures.losses.refused(refusal.status)
+            text = "a WebSocket was closed right after its upgrade: %s"
+            self._failures.warnings.warn("late refusal", text, refusal.body.decode())
+        return refusal
+
     async def _conclude(self, pending: Callable[[], Any], variables: Context) -> Verdict | Response:
         verdicts: list[Verdict | Response] = []
         task = self._tasks.start(self._ask(pending, variables, verdicts), "crosswire authenticate", "authenticate")

@@ -19,7 +19,7 @@ from crosswire.server.duplicates import Duplicates
 from crosswire.transport.interface import AsgiApplication
 
 MIN_KEY_LENGTH = 6
-"""Characters of a key; at a thousand guesses a second, a shorter one of letters and digits is found within days."""
+"""Fewest characters of a key of the publish endpoint."""
 
 _KEY = re.compile(r"[\x21-\x7e]+")
 _KEY_EXAMPLE = "secrets.token_urlsafe() of Python makes a good one"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crosswire.transport.asgi_connection import AsgiConnection, Receive
 from crosswire.transport.asgi_http import Scope, make_request, refuse_websocket
@@ -65,6 +65,10 @@ class AsgiWebSockets:
             return
         if not call.is_accepted:
             await call.send(_accept_event(decision))
+            refusal = self._acceptor.refuse_late()
+            if refusal is not None:
+                await _refuse(replace(call, is_accepted=True), refusal)
+                return
         await AsgiConnection(decision.receiver, call.receive, call.send, self._context).run()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMa
 from types import coroutine
 from typing import Any
 
+from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.transport.message_outbox import MessageOutbox
 from crosswire.types import Close
 
@@ -104,6 +105,10 @@ class AsgiWriter:
                     await send({"type": "websocket.send", "bytes": message})
         except Exception as error:  # noqa: BLE001 - an ASGI server may raise anything when the peer is gone
             self._failed(error)
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            self._failed(ConnectionError("the send of an ASGI server was cancelled"))
 
     async def _run(self) -> None:
         """Finish the sendings that had to wait."""

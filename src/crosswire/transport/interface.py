@@ -209,6 +209,10 @@ class AsyncAcceptor(Protocol):
         """
         ...
 
+    def refuse_late(self) -> Response | None:
+        """Return a refusal if a WebSocket can't be opened any more, as its acceptance took a while; else None."""
+        ...
+
 
 AsgiApplication = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI 3 application: called with a scope, ``receive`` and ``send``."""

@@ -103,7 +103,11 @@ class ApplicationProtocol(HttpToolsProtocol):
                     self._behind_upgrade = left
                     self._leave_http()
                     return
+                if self.parser.get_method() == b"CONNECT":  # however often it is parsed, a tunnel follows it
+                    self._refuse(Response(501, b"there are no tunnels here"))  # RFC 9110, section 9.3.6
+                    return
                 left = self._head_bytes(upgrade=False) + left
+                self._renew_parser()
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.scope is not self.scope:  # a request has begun, and its head is not complete
             self._wait_for_head(len(data))
@@ -184,7 +188,12 @@ class ApplicationProtocol(HttpToolsProtocol):
 
         If the request is not for a WebSocket, it is parsed again without the field that names the protocol.
         """
-        return self.parser.get_method() != b"CONNECT"
+        return True
+
+    def _renew_parser(self) -> None:
+        """Begin with a new parser: the old one reads nothing more behind the last request on a connection."""
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
 
     @property
     def _request(self) -> HttpRequest:

@@ -267,6 +267,38 @@ async def test_the_limit_on_connections_is_kept_while_many_authenticate() -> Non
                 await peer.call
 
 
+@pytest.mark.parametrize("stops", [True, False])
+async def test_a_websocket_that_is_accepted_too_late_is_closed(stops: bool) -> None:
+    server = Server(limits=Limits(connections=1))
+    accepting, may_end = asyncio.Event(), asyncio.Event()
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+        if event["type"] == "websocket.accept":
+            accepting.set()
+            await may_end.wait()
+
+    async with running(server):
+        scope = asgi_client.make_scope("websocket", "/", (), "127.0.0.1")
+        call = asyncio.create_task(server.asgi(scope, cast(Any, receive), send))
+        await accepting.wait()
+        other = None if stops else await asgi_client.connect(server.asgi)
+        if stops:
+            await server.stop()
+        may_end.set()
+        async with asyncio.timeout(5):
+            await call
+        assert [(event["type"], event.get("code")) for event in sent[1:]] == [("websocket.close", 1013)]
+        if isinstance(other, AsgiClient):
+            assert len(server.sockets) == 1
+            other.close()
+            await other.call
+
+
 async def test_an_authenticate_that_fails_is_refused_with_500(caplog: pytest.LogCaptureFixture) -> None:
     server = Server()
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.asgi_writer import AsgiWriter
 from crosswire.transport.message_outbox import MessageOutbox
@@ -22,12 +24,14 @@ class Overflow:
 
 @asynccontextmanager
 async def writing(
-    send: Callable[[Any], Awaitable[None]], failed: Callable[[Exception], None] | None = None
+    send: Callable[[Any], Awaitable[None]],
+    failed: Callable[[Exception], None] | None = None,
+    flusher: Flusher | None = None,
 ) -> AsyncIterator[MessageOutbox]:
     """Yield the outbox of a writer that sends with ``send``."""
     errors: list[Exception] = []
     writer = AsgiWriter(send, failed or errors.append)
-    writer.outbox = MessageOutbox(writer, Flusher(), 1_000_000, Overflow())
+    writer.outbox = MessageOutbox(writer, flusher or Flusher(), 1_000_000, Overflow())
     writer.start()
     yield writer.outbox
     writer.stop()
@@ -155,6 +159,28 @@ async def test_a_send_that_fails_is_reported_once() -> None:
         outbox.push(("1", "2"))
         await wait_until(lambda: errors)
         assert [type(error) for error in errors] == [OSError]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_send_that_is_cancelled_inside_is_reported_and_disturbs_no_other_connection(waits: bool) -> None:
+    errors: list[Exception] = []
+    sent: Sent = []
+    flusher = Flusher()
+
+    async def cancelled(event: Any) -> None:
+        if waits:
+            await asyncio.sleep(0)
+        raise asyncio.CancelledError
+
+    async def send(event: Any) -> None:
+        sent.append(event["text"])
+
+    async with writing(cancelled, errors.append, flusher) as outbox, writing(send, None, flusher) as other:
+        outbox.push(("x",))
+        other.push(("y",))
+        await wait_until(lambda: errors)
+        assert [type(error) for error in errors] == [ConnectionError]
+        assert sent == ["y"]
 
 
 async def test_a_send_that_waits_is_cancelled_with_the_writer() -> None:

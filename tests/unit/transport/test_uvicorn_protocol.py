@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,6 +119,43 @@ async def test_requests_and_a_websocket_in_any_parts(kinds: list[bytes], cuts: l
     assert head.lower() == WEBSOCKET.lower().strip()
     assert not transport.closing
     assert not transport.paused
+    application.end()
+
+
+@pytest.mark.parametrize("target", [b"a:80", b"/a", b"http://a/b"])
+@pytest.mark.parametrize("before", [b"", GET % 0])
+async def test_a_tunnel_is_refused(target: bytes, before: bytes) -> None:
+    app = Application()
+    app.may_answer.set()
+    application, transport, websocket = connected(app)
+    transport.protocol.data_received(before)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    transport.protocol.data_received(b"CONNECT " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n" + GET % 1)
+    await asyncio.sleep(0)
+    assert b"HTTP/1.1 501 " in transport.written
+    assert (transport.closing, websocket.received) == (True, b"")
+    assert app.paths == ["/0"] * bool(before)
+    application.end()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /0 HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+        b"GET /0 HTTP/1.1\r\nHost: a\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n",
+    ],
+)
+async def test_a_last_request_that_names_another_protocol_is_answered(head: bytes) -> None:
+    app = Application()
+    app.may_answer.set()
+    application, transport, _ = connected(app)
+    transport.protocol.data_received(head + b"\r\n" + GET % 1)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert app.paths == ["/0"]
+    assert transport.written.endswith(b"\r\n\r\n/0 ")
+    assert transport.closing
     application.end()
 
 
