@@ -58,8 +58,11 @@ def loop_factory(request: pytest.FixtureRequest) -> aio.LoopFactory | None:
     return factory
 
 
-@pytest.fixture(scope="session", autouse=True)
-def frozen_runner() -> None:
-    """Spare the garbage collection after every test the thousands of objects of the test runner."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen_objects() -> None:
+    """Spare the garbage collection after every test what was there before the tests of its file.
+
+    Earlier files have imported libraries, whose objects make each collection take some tenths of a second.
+    """
     gc.collect()
     gc.freeze()

@@ -8,7 +8,6 @@ from crosswire import Client, Refused
 from tests.integration.docs.page import Page, started
 from tests.support.certificates import tls_contexts
 
-
 _FOUR_LISTEN = r"(?s)(listening on ws.*?){4}"
 
 
