@@ -211,12 +211,16 @@ class ApplicationProtocol(HttpToolsProtocol):
         if self._is_responding or self.flow.write_paused:
             self.flow.pause_reading()
             return
+        is_for_server = self._share.takes_websocket(self._request)
+        if self._share.draining and not is_for_server:
+            self._refuse(Response(503, b"the server is stopping", {"Retry-After": "5"}))
+            return
         self._head_arrived()
         self._unset_keepalive_if_required()
         self.flow.resume_reading()
         self.connections.discard(self)
         received = self._head_bytes(upgrade=True) + self._behind_upgrade
-        if self._share.takes_websocket(self._request):
+        if is_for_server:
             protocol = self._connection.resume()
             protocol.connection_made(self.transport)
         else:
