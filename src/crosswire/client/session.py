@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -83,6 +85,7 @@ class Session:
         self._hooks = hooks
         self._connection: ClientConnection | None = None
         self._codec: Codec = JSON
+        self._encode = self._encoder()
         self._admission: Admission | None = None  # None before it opens, and once it is stable
         self._buffer: EventBuffer | None = None
         self._open = False
@@ -95,7 +98,7 @@ class Session:
 
     def send(self, event: str, data: Any) -> None:
         """Send an event; raises :exc:`NotConnected` or :exc:`InvalidPayload`."""
-        self._transmit(self._encoded(messages.event(event, data)))
+        self._transmit(self._encode(messages.event(event, data)))
 
     async def call(
         self,
@@ -110,7 +113,7 @@ class Session:
         """Call the server; see :meth:`crosswire.Client.call`."""
 
         def send(call_id: str) -> None:
-            self._transmit(self._encoded(messages.client_call(event, data, call_id)))
+            self._transmit(self._encode(messages.client_call(event, data, call_id)))
 
         return await self._calling.call(event, send, timeout, on_pending, pending_after, kind)
 
@@ -142,6 +145,7 @@ class Session:
         self._open = True
         if connection.subprotocol == MSGPACK_SUBPROTOCOL:
             self._codec = CLIENT_MSGPACK
+            self._encode = self._encoder()
         self._admission = Admission(self, announced=connection.announces, stable_after=self._stable_after)
         self._buffer = EventBuffer(connection, self._buffer_timed_out)
         self._wanted = self._owner.session_opened(self)
@@ -195,9 +199,17 @@ class Session:
 
     # Internals
 
-    def _encoded(self, message: msgspec.Struct) -> bytes:
-        traceparent = None if self._observer is None else self._observer.traceparent()
-        return encode(self._codec, message if traceparent is None else messages.traced(message, traceparent))
+    def _encoder(self) -> Callable[[msgspec.Struct], bytes]:
+        """Return the function that encodes messages; with their place in the trace if the client is traced."""
+        plain, observer = partial(encode, self._codec), self._observer
+        if observer is None:
+            return plain
+
+        def traced(message: msgspec.Struct) -> bytes:
+            traceparent = observer.traceparent()
+            return plain(message if traceparent is None else messages.traced(message, traceparent))
+
+        return traced
 
     def _transmit(self, data: bytes) -> None:
         connection = self._connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heapq import nsmallest
+from typing import TypeVar
 
 import msgspec
 
@@ -10,7 +11,10 @@ from crosswire.cluster.clients import Clients
 from crosswire.core.audience import Target
 from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_limit
+from crosswire.errors import EventError, InvalidPayload
 from crosswire.types import Locations, Replies, RoomInfo, RoomList
+
+AnswerT = TypeVar("AnswerT")
 
 
 class LocateRequest(msgspec.Struct):
@@ -78,8 +82,8 @@ def joined_locations(own: Locations, others: Replies, limit: int) -> Locations:
     """Join the users of this node and of the others. As each lists its first, the first of all are complete."""
     users = {user: dict(nodes) for user, nodes in own.users.items()}
     listed, total, exact = len(own.users), own.total, own.exact
-    for node, answer in others.items():
-        there = msgspec.convert(answer, LocateAnswer)
+    others = fitting(others, LocateAnswer)
+    for node, there in others.items():
         for user, connections in there.users.items():
             users.setdefault(user, {})[node] = connections
         listed, total, exact = listed + len(there.users), total + there.total, exact and there.exact
@@ -91,14 +95,25 @@ def joined_rooms(own: RoomList, others: Replies, limit: int) -> RoomList:
     """Join the rooms of this node and of the others. As each lists its first, the first of all are complete."""
     rooms = {(room.namespace, room.id): dict(room.nodes) for room in own.rooms}
     totals, exact = [own.total], own.exact
-    for node, answer in others.items():
-        there = msgspec.convert(answer, RoomsAnswer)
+    others = fitting(others, RoomsAnswer)
+    for node, there in others.items():
         for namespace, id_, members in there.rooms:
             rooms.setdefault((namespace, id_), {})[node] = members
         totals.append(there.total)
         exact = exact and there.total == len(there.rooms)
     listed = tuple(RoomInfo(*key, rooms[key]) for key in nsmallest(limit, rooms))
     return RoomList(listed, max(len(rooms), *totals), exact, unanswered(others))
+
+
+def fitting(replies: Replies, kind: type[AnswerT]) -> Replies[AnswerT]:
+    """Convert answers of services; what does not fit, as from a node of another version, is an error of its node."""
+    answers, errors = dict[str, AnswerT](), dict[str, EventError](replies.errors)
+    for node, answer in replies.items():
+        try:
+            answers[node] = msgspec.convert(answer, kind)
+        except msgspec.ValidationError as error:
+            errors[node] = InvalidPayload(str(error), sender=node)
+    return Replies(answers, errors=errors, missing=replies.missing)
 
 
 def unanswered(replies: Replies) -> tuple[str, ...]:

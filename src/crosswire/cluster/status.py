@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import msgspec
-
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.dispatcher import SERVICE_TIMEOUT
+from crosswire.cluster.lists import fitting
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.listeners import EventListeners
 from crosswire.types import NodeStatus, Replies
@@ -44,8 +43,8 @@ class StatusQueries:
         if connection.alone:
             return Replies(own)
         others = await connection.requester.gather_service("status", None, SERVICE_TIMEOUT, servers=False)
-        theirs = {name: msgspec.convert(answer, NodeStatus) for name, answer in others.items()}
-        return Replies({**own, **theirs}, errors=others.errors, missing=others.missing)
+        theirs = fitting(others, NodeStatus)
+        return Replies({**own, **theirs}, errors=theirs.errors, missing=theirs.missing)
 
     def _own(self, connection: ClusterConnection) -> NodeStatus:
         bus_port = connection.port.bus_port

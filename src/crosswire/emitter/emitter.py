@@ -169,14 +169,20 @@ class Emitter:
         return connection
 
     def _connect(self) -> EmitterConnection:
-        if self._closed:
-            raise NotConnected("the emitter is closed: make another one")
+        self._require_open()
         process, made = os.getpid(), self._made
         # A lock might be held by a thread that was not forked. This is atomic, so all threads get the same connection.
         self._connection = connection = made.setdefault(process, EmitterConnection(self._options, self._addresses.all))
         for other in set(made) - {process}:
             made.pop(other, None)  # closes the parent's sockets here, and no connection
+        if self._closed:  # by another thread, which might not have seen this connection
+            self.close()
+        self._require_open()
         return connection
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise NotConnected("the emitter is closed: make another one")
 
 
 def _drop(made: dict[int, EmitterConnection], addresses: Addresses) -> None:

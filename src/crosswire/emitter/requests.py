@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from crosswire.cluster.dispatcher import SERVICE_TIMEOUT
@@ -10,7 +11,7 @@ from crosswire.cluster.known_servers import SERVERS_REQUEST
 from crosswire.core import envelopes
 from crosswire.core.codecs import NODE_MSGPACK
 from crosswire.core.envelopes import SERVICE
-from crosswire.core.payload_types import ANY, PayloadType, RawPayload
+from crosswire.core.payload_types import ANY, PayloadType, RawPayload, payload_type
 from crosswire.core.replies import GatheredReplies
 from crosswire.emitter.connection import EmitterConnection
 from crosswire.emitter.dialects import EmitterDialect, NodeReply
@@ -21,6 +22,8 @@ CHECK_INTERVAL = 0.5
 """Seconds between two checks whether the nodes that have not answered still listen."""
 SERVERS_TIMEOUT = 0.5
 """Seconds in which all nodes are expected to tell which servers they know; the answer of one is enough after that."""
+
+_NAMES = payload_type(list[str])
 
 
 def call(
@@ -79,7 +82,8 @@ def _servers(connection: EmitterConnection) -> list[str]:
             for reply in question.wait(left):
                 heard.add(reply.sender)
                 if reply.error is None:
-                    found.update(NODE_MSGPACK.payload(ANY, reply.payload))
+                    with suppress(InvalidPayload):  # of a node of another version; the others name the servers too
+                        found.update(NODE_MSGPACK.payload(_NAMES, reply.payload))
     if expected and not heard:
         raise BusUnavailable(f"none of {expected} nodes answers")
     return sorted(found)

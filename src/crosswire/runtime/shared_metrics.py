@@ -6,9 +6,10 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
-from urllib.parse import quote
 
 import msgspec
 
@@ -23,6 +24,8 @@ WRITE_INTERVAL = 2.0
 STALE_AFTER = 10.0
 """Seconds after which metrics that were not written again are left out: their process hangs."""
 _SUFFIX = ".metrics"
+_DIGEST_SIZE = 16
+"""Bytes of the digest of a node's name in the name of its file."""
 
 logger = get_logger("crosswire.metrics")
 
@@ -61,7 +64,8 @@ class SharedMetrics:
 
     @property
     def _file(self) -> Path:
-        return self._directory / f"{quote(self._name(), safe='')}{_SUFFIX}"
+        digest = blake2b(self._name().encode(), digest_size=_DIGEST_SIZE).hexdigest()  # names can be longer than files'
+        return self._directory / f"{digest}{_SUFFIX}"
 
     async def keep_written(self, interval: float = WRITE_INTERVAL) -> None:
         """Write the metrics again and again until cancelled, and remove them then."""
@@ -70,7 +74,7 @@ class SharedMetrics:
                 self._write()
                 await asyncio.sleep(interval)
         finally:
-            self._file.unlink(missing_ok=True)
+            _remove(self._file)
 
     def families(self) -> list[MetricFamily]:
         """Return the metrics of all processes, and how many of them can't be told."""
@@ -114,7 +118,7 @@ class SharedMetrics:
             elif _is_alive(written.pid):
                 missing += 1
             else:
-                file.unlink(missing_ok=True)
+                _remove(file)
         return found, missing
 
     def _files(self) -> Iterator[tuple[Path, float]]:
@@ -132,6 +136,11 @@ def shared_directory() -> Path | None:
     """Return the directory that the environment names, or None."""
     named = os.environ.get(METRICS_DIRECTORY)
     return Path(named) if named else None
+
+
+def _remove(file: Path) -> None:
+    with suppress(OSError):  # it is gone, or could not be written either, which was logged
+        file.unlink()
 
 
 def _is_alive(pid: int) -> bool:

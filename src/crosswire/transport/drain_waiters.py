@@ -38,10 +38,13 @@ class DrainWaiters:
 
     def check(self) -> None:
         """Wake the coroutines whose wait is over, as few enough bytes are buffered."""
+        if not self._waiting:
+            return
         buffered = self._buffered()
         for below, future in self._waiting:
             if buffered < below and not future.done():
                 future.set_result(True)
+        self._set_next_mark()  # what was just written might be less than fills the writer, which then would not call
 
     def end(self) -> None:
         """Wake all coroutines, and let them return False, as nothing more will be written."""

@@ -75,7 +75,6 @@ class UvicornSender:
     """
 
     framed = True
-    waiting = 0  # what uvicorn's transport has taken counts as sent
 
     __slots__ = (
         "_close",
@@ -113,11 +112,11 @@ class UvicornSender:
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait in the outbox."""
+        """Bytes that wait in the outbox and in uvicorn's transport."""
         return self._outbox.buffered
 
     async def drained(self, below: int) -> bool:
-        """Wait until fewer than ``below`` bytes wait in the outbox."""
+        """Wait until fewer than ``below`` bytes wait in the outbox and in uvicorn's transport."""
         return await self._outbox.drained(below)
 
     def start(self) -> None:
@@ -140,6 +139,12 @@ class UvicornSender:
 
     # Writer
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that uvicorn's transport keeps."""
+        transport = self._transport
+        return 0 if transport.is_closing() else int(transport.get_write_buffer_size())
+
     def write_frames(self, data: bytes) -> None:
         """Write frames to the transport of uvicorn."""
         protocol = self._protocol
@@ -148,12 +153,24 @@ class UvicornSender:
             return
         self._transport.write(data)
         if not protocol.writable.is_set():
-            self._outbox.pause()
-            self._is_held_up = True
-            self._woken.set()
+            self._hold_up()
 
     def set_low_water_mark(self, low: int | None) -> None:
-        """Do nothing: the marks of uvicorn's transport stay as they are."""
+        """Pause the outbox while uvicorn's transport keeps more than ``low`` bytes; None: while it is full."""
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if low is None:
+            transport.set_write_buffer_limits()
+        elif transport.get_write_buffer_size() > low:  # over TLS it would pause at nothing, and not resume
+            transport.set_write_buffer_limits(low, low)
+        if not self._protocol.writable.is_set():
+            self._hold_up()
+
+    def _hold_up(self) -> None:
+        self._outbox.pause()
+        self._is_held_up = True
+        self._woken.set()
 
     async def _run(self) -> None:
         """Go on when uvicorn's transport can take more, and send the Close at last."""

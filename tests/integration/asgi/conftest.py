@@ -28,7 +28,7 @@ def servers_listen_over_asgi(monkeypatch: pytest.MonkeyPatch) -> None:
         await start(server, listen=False)
         if listen:
             stack = listening[server] = AsyncExitStack()
-            ports[server] = await stack.enter_async_context(running_uvicorn(server.asgi))
+            ports[server] = await stack.enter_async_context(running_uvicorn(server.asgi, ws_max_size=32 * 1024 * 1024))
 
     async def stop_over_asgi(server: Server, drain: float = 0) -> None:
         await stop(server, drain)

@@ -67,3 +67,12 @@ def test_nodes_that_refuse_or_do_not_answer_are_missing() -> None:
     replies = Replies({}, errors={"old": EventError("NO_HANDLER")}, missing=["dead"])
     assert joined_locations(Locations({"1": {"a": 1}}, 1), replies, 5).missing == ("dead", "old")
     assert joined_rooms(RoomList(), replies, 5) == RoomList(missing=("dead", "old"))
+
+
+def test_nodes_whose_answers_do_not_fit_are_missing() -> None:
+    other = sent(RoomsAnswer([("a", "1", 2)], 1))
+    replies = Replies({"new": ["what"], "other": other, "newer": {"rooms": 3, "total": 1}})
+    assert joined_rooms(RoomList(), replies, 5) == RoomList(
+        (RoomInfo("a", "1", {"other": 2}),), 1, missing=("new", "newer")
+    )
+    assert joined_locations(Locations({}, 0), Replies({"new": {"users": {}}}), 5).missing == ("new",)

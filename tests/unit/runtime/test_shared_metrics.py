@@ -84,6 +84,22 @@ def test_where_no_directory_can_be_a_process_tells_its_own_metrics(
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
+async def test_where_no_directory_can_be_the_writing_ends_without_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    writing = asyncio.create_task(shared(tmp_path / "file" / "metrics", "ours").keep_written(0.001))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.wait([writing])
+    assert writing.cancelled()
+
+
+def test_a_long_name_is_the_name_of_no_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    name = "聊天服务器" * 40
+    assert told(shared(tmp_path, name)) == ({name: 1}, 0)
+    assert told(shared(tmp_path, "other")) == ({name: 1, "other": 1}, 0)
+    assert caplog.records == []
+
+
 async def test_metrics_are_written_without_being_asked_for_and_removed_at_the_end(tmp_path: Path) -> None:
     one, two = shared(tmp_path, "one"), shared(tmp_path, "two")
     writing = asyncio.create_task(one.keep_written(0.001))

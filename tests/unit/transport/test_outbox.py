@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crosswire.errors import UsageError
@@ -239,3 +239,60 @@ async def test_a_writer_that_fails_once_is_written_to_again(caplog: pytest.LogCa
     assert other.writer.writes == [b"b"]
     assert writer.writes == [b"c"]
     assert "failed" in caplog.text
+
+
+class MarkedWriter(FakeWriter):
+    """A writer that pauses and resumes the outbox as the transport of an event loop does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox: Outbox
+        self._low, self._high, self._is_full = 16, 64, False
+
+    def write_frames(self, data: bytes) -> None:
+        super().write_frames(data)
+        self.waiting += len(data)
+        self._regulate()
+
+    def set_low_water_mark(self, low: int | None) -> None:
+        if low is None:
+            self._low, self._high = 16, 64
+        elif self.waiting > low:
+            self._low = self._high = low
+        self._regulate()
+
+    def send(self, size: int) -> None:
+        """Let the kernel take that many bytes."""
+        self.waiting -= size
+        if self._is_full and self.waiting <= self._low:
+            self._is_full = False
+            self.outbox.resume()
+
+    def _regulate(self) -> None:
+        if not self._is_full and self.waiting > self._high:
+            self._is_full = True
+            self.outbox.pause()
+
+
+@given(st.integers(0, 65), st.lists(st.integers(1, 40), max_size=3), st.integers(1, 70), st.integers(1, 20))
+@example(
+    sent=45, frames=[30], below=30, step=1
+)  # fewer than ``below`` are left of the first, and frames come behind it
+def test_drained_ends_once_everything_is_sent(sent: int, frames: list[int], below: int, step: int) -> None:
+    async def main() -> None:
+        writer = MarkedWriter()
+        writer.outbox = outbox = Outbox(writer, Flusher(), 1_000, FakeEvents())
+        for size in (65, *frames):
+            outbox.push(bytes(size))
+            outbox.flush()
+        writer.send(sent)
+        draining = asyncio.create_task(outbox.drained(below))
+        await asyncio.sleep(0)
+        while writer.waiting:
+            assert not draining.done() or outbox.buffered < below
+            writer.send(min(step, writer.waiting))
+            await asyncio.sleep(0)
+        async with asyncio.timeout(1):
+            assert await draining
+
+    run(main())
