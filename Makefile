@@ -15,8 +15,9 @@ JS := clients/js
 NODE := $(CURDIR)/$(VENV)/node
 NPM := cd $(JS) && PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --loglevel error
 
-# Most tests wait for most of their time. Some of them, or one, run in one process, where a debugger can be used.
-ALL_TESTS := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Most tests wait for most of their time, so there is a process more than there are cores. Some of them, or one, run in one
+# process, where a debugger can be used.
+ALL_TESTS = --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadfile
 
 # Use the pyright that was installed, and look for no newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1

@@ -32,6 +32,11 @@ class Headers(Mapping[str, str]):
         headers._text = text
         return headers
 
+    @classmethod
+    def of_bytes(cls, fields: Iterable[tuple[bytes, bytes]]) -> Headers:
+        """Create headers from fields as ASGI servers have them: in bytes, of which each is a character."""
+        return cls([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
+
     def get_all(self, name: str) -> list[str]:
         """Return the values of all fields of that name, in order."""
         text, key, values = self._text, f"\n{name.lower()}\0", []

@@ -148,7 +148,8 @@ class OriginalEmitterDialect(OriginalMessages[EmitterPort]):
         super().to_clients(target, message, exclude)
 
     def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
-        self.publish_event(OriginalEvent(event, self._name, payload, list(dict.fromkeys(to or ()))))
+        if to is None or to:  # a message that names no server is for all
+            self.publish_event(OriginalEvent(event, self._name, payload, list(dict.fromkeys(to or ()))))
 
     def send_request(self, name: str, event: str, payload: RawPayload, asker: str) -> None:
         self.publish_event(OriginalEvent(event, self._name, payload, [name], f"{asker}-{_CALL_ID}"))

@@ -12,7 +12,7 @@ from crosswire.transport.interface import AsgiApplication
 logger = get_logger("crosswire.http")
 
 END_TIMEOUT = 1.0
-"""Seconds that an application has to return once it has answered the last event."""
+"""Seconds that an application has to return once it has answered the last event, and again once it is cancelled."""
 
 _STARTUP, _SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
 
@@ -93,13 +93,16 @@ class Lifespan:
 
 
 async def _end(task: asyncio.Task[None], timeout: float) -> None:
-    """Cancel a task if it does not end by itself within ``timeout`` seconds, and wait for its end."""
+    """Cancel a task if it does not end by itself within ``timeout`` seconds, and give it time to clean up."""
     if not task.done():
         await asyncio.wait({task}, timeout=timeout)
     if not task.done():
         task.cancel()
-        await asyncio.wait({task})
-    _failure(task)  # the event loop would log the error of a task that nobody asks for
+        await asyncio.wait({task}, timeout=END_TIMEOUT)
+    if task.done():
+        _failure(task)  # the event loop would log the error of a task that nobody asks for
+    else:
+        logger.warning("the lifespan of the application does not end, though it is cancelled")
 
 
 def _failure(task: asyncio.Task[None]) -> str | None:

@@ -46,8 +46,7 @@ def _name_client(scope: Any, proxies: TrustedProxies) -> None:
     peer = client[0] if client else ""
     is_websocket = scope["type"] == "websocket"
     scheme = "https" if scope["scheme"] in ("https", "wss") else "http"
-    headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
-    source = proxies.resolve(peer, scheme, headers)
+    source = proxies.resolve(peer, scheme, Headers.of_bytes(scope["headers"]))
     if source.remote != peer:
         scope["client"] = (source.remote, 0) if source.remote else None  # they don't name the port
     if source.scheme != scheme:

@@ -35,7 +35,7 @@ def make_request(scope: Scope) -> HttpRequest:
 
 
 def _headers(scope: Scope) -> Headers:
-    headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope.get("headers", ())])
+    headers = Headers.of_bytes(scope.get("headers", ()))
     offered = scope.get("subprotocols")
     if offered and "sec-websocket-protocol" not in headers:  # uvicorn takes the field out with `--ws wsproto`
         return Headers([*headers.items(), ("sec-websocket-protocol", ", ".join(offered))])

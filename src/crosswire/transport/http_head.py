@@ -121,9 +121,8 @@ class RequestHead:
 
     @property
     def announces_body(self) -> bool:
-        """Whether the request has a body (RFC 9112, section 6.3)."""
-        headers = self.headers
-        return "transfer-encoding" in headers or bool(headers.get("content-length", "").strip("0"))
+        """Whether the request has a body."""
+        return announces_body(self.headers)
 
     @property
     def awaits_continue(self) -> bool:
@@ -221,7 +220,7 @@ class RequestHead:
         if version != "1.1" or text.count("\nhost\0") != 1 or _HOST.search(text) is None:
             _check(version, headers)
         elif parser.should_upgrade():
-            self.upgrade = "transfer-encoding" not in headers and not headers.get("content-length", "").strip("0")
+            self.upgrade = not announces_body(headers)
         self.method = parser.get_method().decode("ascii")
         self.target = self._target.decode("ascii")
         if self.target[0] != "/":
@@ -237,6 +236,11 @@ def _check(version: str, headers: Headers) -> None:
         raise BadRequestHead(400, "a request has one Host field")
     if hosts and _HOST.search(f"\nhost\0{hosts[0]}\n") is None:
         raise BadRequestHead(400, "the Host field is not a host")
+
+
+def announces_body(headers: Headers) -> bool:
+    """Return whether a request with these header fields has a body (RFC 9112, section 6.3)."""
+    return "transfer-encoding" in headers or bool(headers.get("content-length", "").strip("0"))
 
 
 def origin_form(target: str) -> str:

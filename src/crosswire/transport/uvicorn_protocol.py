@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Limits
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
-from crosswire.transport.http_head import origin_form
+from crosswire.transport.http_head import announces_body, origin_form
 from crosswire.transport.http_response import encode_response
 from crosswire.transport.interface import HandedOver, HttpRequest, Response
 from crosswire.transport.pending_handshakes import PendingHandshakes
@@ -198,9 +198,8 @@ class ApplicationProtocol(HttpToolsProtocol):
     @property
     def _request(self) -> HttpRequest:
         """The request that names another protocol, as far as that concerns its head."""
-        headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers])
-        has_body = "transfer-encoding" in headers or headers.get("content-length", "").strip("0")
-        upgrade = not has_body and self.parser.get_http_version() == "1.1"
+        headers = Headers.of_bytes(self.headers)
+        upgrade = not announces_body(headers) and self.parser.get_http_version() == "1.1"
         target = origin_form(self.url.decode("ascii"))
         method = self.parser.get_method().decode("ascii")
         return HttpRequest(target, headers, "", method, upgrade, self._connection.secure)
@@ -212,12 +211,16 @@ class ApplicationProtocol(HttpToolsProtocol):
         if self._is_responding or self.flow.write_paused:
             self.flow.pause_reading()
             return
+        is_for_server = self._share.takes_websocket(self._request)
+        if self._share.draining and not is_for_server:
+            self._refuse(Response(503, b"the server is stopping", {"Retry-After": "5"}))
+            return
         self._head_arrived()
         self._unset_keepalive_if_required()
         self.flow.resume_reading()
         self.connections.discard(self)
         received = self._head_bytes(upgrade=True) + self._behind_upgrade
-        if self._share.takes_websocket(self._request):
+        if is_for_server:
             protocol = self._connection.resume()
             protocol.connection_made(self.transport)
         else:

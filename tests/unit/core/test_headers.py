@@ -38,6 +38,11 @@ def test_a_name_is_there_or_not_in_any_case(given_fields: list[tuple[str, str]],
         assert headers.get_all(spelt) == model.get(spelt.lower(), [])
 
 
+def test_fields_in_bytes_are_read_character_by_character() -> None:
+    headers = Headers.of_bytes([(b"X-One", b"\xe4"), (b"x-one", b"b")])
+    assert headers.get_all("x-one") == ["ä", "b"]
+
+
 def test_a_field_that_is_missing_is_a_key_error() -> None:
     with pytest.raises(KeyError, match="Origin"):
         Headers([("host", "a")])["Origin"]

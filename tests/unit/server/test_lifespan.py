@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 import pytest
 
 from crosswire import ConfigError
+from crosswire.server import lifespan as lifespan_module
 from crosswire.server.lifespan import Lifespan
 
 
@@ -123,3 +125,27 @@ async def test_a_start_or_stop_that_is_cancelled_ends_the_application() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert ended == ["ended", "ended"]
+
+
+async def test_an_application_that_does_not_end_when_it_is_cancelled_holds_up_no_stop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lifespan_module, "END_TIMEOUT", 0.01)
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        tasks.append(cast(Any, asyncio.current_task()))
+        for event in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{event}.complete"})
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    lifespan = Lifespan(app)
+    await lifespan.start()
+    async with asyncio.timeout(5):
+        await lifespan.stop()
+    assert "does not end, though it is cancelled" in caplog.text
+    tasks[0].cancel()
+    await asyncio.wait(tasks)

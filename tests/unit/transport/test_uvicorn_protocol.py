@@ -174,6 +174,19 @@ async def test_a_websocket_waits_while_the_transport_is_full() -> None:
     application.end()
 
 
+async def test_a_websocket_of_the_application_is_refused_during_the_stop() -> None:
+    app = Application()
+    application = UvicornApplication(app, lambda request: False, Limits())
+    application.start({}, access_log=False)
+    application.close_idle()
+    transport = FakeTransport()
+    application.take_over(HandedOver(transport, WEBSOCKET, None, False, Websocket))
+    assert transport.written.startswith(b"HTTP/1.1 503 ")
+    assert transport.closing
+    assert app.paths == []
+    application.end()
+
+
 async def test_what_comes_after_the_stop_is_dropped() -> None:
     application = UvicornApplication(Application(), lambda request: False, Limits())
     transport = FakeTransport()

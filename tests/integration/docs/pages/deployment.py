@@ -8,8 +8,6 @@ from crosswire import Client, Refused
 from tests.integration.docs.page import Page, started
 from tests.support.certificates import tls_contexts
 
-_FOUR_LISTEN = r"(?s)(listening on ws.*?){4}"
-
 
 async def run(page: Page) -> None:
     page.save(page.take("One process", "python"))
@@ -21,10 +19,10 @@ async def run(page: Page) -> None:
             await _refused("ws://127.0.0.1:9000/")
         serving.interrupt()
     with page.redis("127.0.0.1"), page.commands(page.take("Several workers")) as workers:
-        workers.wait_for(_FOUR_LISTEN)
+        workers.wait_for(r"(?s)(?:listening on ws.*?){4}")
         workers.interrupt()
     with page.redis("10.0.0.1"), page.commands(page.take("Several machines")) as workers:
-        workers.wait_for(_FOUR_LISTEN)
+        workers.wait_for(r"(?s)(?:listening on ws.*?){4}")
         await page.run_block(page.take("Several machines"))
         workers.interrupt()
     await _run_tls(page)
