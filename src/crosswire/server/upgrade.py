@@ -142,7 +142,7 @@ class Upgrades:
         """
         handshake, variables = self._handshake(request), copy_context()
         refusal = self._refusal(request)
-        if not routed and not self._terms.covers(handshake.path):
+        if not routed and self.has_paths and not self._terms.covers(handshake.path):
             refusal = Response(404, b"there are no WebSockets on this path")
         if refusal is not None:
             return Upgrade(request, handshake, variables, refusal)
