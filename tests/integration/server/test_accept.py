@@ -83,7 +83,7 @@ def litestar_application(server: Server) -> Any:
     async def chat(socket: LitestarWebSocket[Any, Any, Any], room: FromPath[str], user: NamedDependency[str]) -> None:
         await server.accept(socket, user=f"{user} in {room}")
 
-    return Litestar([chat])
+    return Litestar([chat], logging_config=None)
 
 
 def bare_application(server: Server) -> Any:
@@ -152,7 +152,7 @@ async def test_a_route_may_have_accepted_already(server: Server, framework: str)
         await server.accept(socket, user="me")
 
     starlette = Starlette(routes=[WebSocketRoute("/", with_starlette)])
-    application: Any = starlette if framework == "Starlette" else Litestar([with_litestar])
+    application: Any = starlette if framework == "Starlette" else Litestar([with_litestar], logging_config=None)
     async with running(server):
         client = await connect(application, "/", ("Sec-WebSocket-Protocol", "crosswire.msgpack"))
         assert client.peer.subprotocol is None
