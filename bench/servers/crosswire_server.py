@@ -1,7 +1,7 @@
 """The Crosswire server that is measured, as a user would write it, without tuning.
 
 Run it as `python -m bench.servers.crosswire_server`, with `--app` for an application on its port, with `--metrics` to
-count what it does, with `--asgi` as an ASGI application on uvicorn. It prints `PORT n` when it listens and stops on
+count what it does, with `--compression` to compress, with `--asgi` as an ASGI application on uvicorn. It prints `PORT n` when it listens and stops on
 SIGTERM.
 """
 
@@ -19,9 +19,27 @@ from crosswire import Handshake, Server, Socket
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--app", action="store_true", help="serve an ASGI application on the port too")
 parser.add_argument("--metrics", action="store_true", help="count, and serve metrics")
+parser.add_argument("--compression", action="store_true", help="grant permessage-deflate")
 parser.add_argument("--asgi", action="store_true", help="be served by uvicorn")
 arguments = parser.parse_args()
-server = Server(port=0, app=application if arguments.app else None, metrics=arguments.metrics)
+server = Server(
+    port=0,
+    app=application if arguments.app else None,
+    metrics=arguments.metrics,
+    compression=arguments.compression,
+)
+
+WORDS = "we they people time year day way thing world life hand part child eye woman place work week case point".split()
+EARLIER_MESSAGES = [
+    {
+        "id": f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}",
+        "user": f"user-{number * 37 % 101}",
+        "text": " ".join(WORDS[number * step % len(WORDS)] for step in range(1, 14)),
+        "at": 1_700_000_000 + number * 17,
+    }
+    for number in range(1, 57)
+]
+"""Lines of a chat as they are written: ids that are random, names that come again, words."""
 
 
 class JoinRoom(msgspec.Struct):
@@ -40,6 +58,12 @@ def authenticate(handshake: Handshake) -> str:
 def publish(socket: Socket, data: dict[str, str]) -> None:
     """Broadcast a client's message to everyone."""
     server.everyone.send("news", data)
+
+
+@server.on("publish_page")
+def publish_page(socket: Socket, data: dict[str, str]) -> None:
+    """Broadcast a client's message to everyone, with the messages before it: some 8 KiB."""
+    server.everyone.send("news", {"messages": [*EARLIER_MESSAGES, data]})
 
 
 @server.on("say")
