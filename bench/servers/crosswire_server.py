@@ -1,8 +1,8 @@
 """The Crosswire server that is measured, as a user would write it, without tuning.
 
 Run it as `python -m bench.servers.crosswire_server`, with `--app` for an application on its port, with `--metrics` to
-count what it does, with `--compression` to compress, with `--asgi` as an ASGI application on uvicorn. It prints `PORT n` when it listens and stops on
-SIGTERM.
+count what it does, with `--compression` to compress, with `--asgi` as an ASGI application on uvicorn. It prints
+`PORT n` when it listens and stops on SIGTERM.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import signal
 import msgspec
 import uvloop
 
+from bench.servers.chat_page import EARLIER_MESSAGES
 from bench.servers.plain_application import application
 from bench.servers.uvicorn_server import serve
 from crosswire import Handshake, Server, Socket
@@ -28,18 +29,6 @@ server = Server(
     metrics=arguments.metrics,
     compression=arguments.compression,
 )
-
-WORDS = "we they people time year day way thing world life hand part child eye woman place work week case point".split()
-EARLIER_MESSAGES = [
-    {
-        "id": f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}",
-        "user": f"user-{number * 37 % 101}",
-        "text": " ".join(WORDS[number * step % len(WORDS)] for step in range(1, 14)),
-        "at": 1_700_000_000 + number * 17,
-    }
-    for number in range(1, 57)
-]
-"""Lines of a chat as they are written: ids that are random, names that come again, words."""
 
 
 class JoinRoom(msgspec.Struct):
