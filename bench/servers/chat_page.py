@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-WORDS = [
+WORDS = (
     "we",
     "they",
     "people",
     "time",
     "year",
     "day",
-    "way",
     "thing",
     "world",
     "life",
     "hand",
     "part",
     "child",
-    "eye",
-    "woman",
-    "place",
     "work",
     "week",
-    "case",
-    "point",
-]
+)
 EARLIER_MESSAGES: list[dict[str, Any]] = [
     {
         "id": f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}",
