@@ -184,8 +184,8 @@ _ABOUT = {
     "server": "A `Server(compression=True)` that echoes, against the suite's fuzzing client.",
     "client": (
         "The WebSocket of `crosswire.Client`, with an echo behind it, against the suite's fuzzing server. The client\n"
-        "offers no compression, so sections 12 and 13 have nothing to test. What arrives in one read with a broken frame\n"
-        "is no longer answered: hence most of what is non-strict."
+        "offers no compression, so sections 12 and 13 have nothing to test. What arrives in one read with a broken\n"
+        "frame is no longer answered: hence most of what is non-strict."
     ),
 }
 
