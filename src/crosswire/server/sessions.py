@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from crosswire.core.tallies import OTHER
+from crosswire.server.address_admission import AddressAdmission
 from crosswire.server.session_view import SessionView
 from crosswire.server.teardown import Teardown
 from crosswire.types import CloseCode
@@ -23,12 +24,14 @@ class Sessions:
         opened: how many there have been.
         closes: how many have ended, by close code.
         received: number of messages that clients have sent, without heartbeats.
+        addresses: limits by address, which count the sessions; None without any.
         teardowns: of connections that are gone and have handlers at work, or messages that are yet to be handled.
     """
 
-    __slots__ = ("_all", "_empty", "closes", "opened", "received", "teardowns")
+    __slots__ = ("_all", "_empty", "addresses", "closes", "opened", "received", "teardowns")
 
-    def __init__(self) -> None:
+    def __init__(self, addresses: AddressAdmission | None = None) -> None:
+        self.addresses = addresses
         self._all: set[SessionView] = set()
         self._empty: asyncio.Event | None = None
         self.received = 0
@@ -46,9 +49,13 @@ class Sessions:
         """Add a session whose connection opened."""
         self._all.add(session)
         self.opened += 1
+        if self.addresses is not None:
+            self.addresses.opened(session.socket.handshake.remote)
 
     def discard(self, session: SessionView, code: int) -> None:
         """Remove a session whose connection ended with a close code."""
+        if self.addresses is not None and session in self._all:
+            self.addresses.closed(session.socket.handshake.remote)
         self._all.discard(session)
         self.closes[str(int(code)) if code in _KNOWN_CODES else OTHER] += 1
         if self._empty is not None and not self._all:
