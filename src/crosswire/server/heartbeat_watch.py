@@ -23,6 +23,7 @@ class HeartbeatWatch:
     Attributes:
         heard: set when anything arrives.
         sends_heartbeats: set when a heartbeat arrives.
+        quiet: set until the client has its user; nothing is ever sent.
         paused: set while reading is paused, so that nothing can arrive.
         latency: None, as there are no pings.
     """
@@ -36,6 +37,7 @@ class HeartbeatWatch:
         "heard",
         "latency",
         "paused",
+        "quiet",
         "sends_heartbeats",
     )
 
@@ -47,6 +49,7 @@ class HeartbeatWatch:
         self._overdue = False  # whether messages that have arrived are read for the last time
         self.heard = False
         self.sends_heartbeats = False
+        self.quiet = False
         self.paused = False
         self.latency: float | None = None
         wheel.add(self, heartbeat.interval)

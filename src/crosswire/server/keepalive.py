@@ -32,6 +32,7 @@ class Keepalive:
         wheel: for the timers.
 
     Attributes:
+        quiet: set until the client has its user: nothing is sent to it before.
         paused: set while reading is paused, so that silence is no sign of a dead peer.
         heard: set when anything arrives: a peer that sends is alive while its pong is queued behind its data.
         latency: milliseconds from the last answered ping to its pong, or None before the first.
@@ -50,6 +51,7 @@ class Keepalive:
         "heard",
         "latency",
         "paused",
+        "quiet",
         "sends_heartbeats",
     )
 
@@ -62,6 +64,7 @@ class Keepalive:
         self._is_last_check = False  # whether the timeout has passed, and arrived data is read once more
         self._traffic: TrafficSnapshot | None = None  # as of the last check
         self._probe: asyncio.Future[bool] | None = None
+        self.quiet = False
         self.paused = False
         self.heard = False
         self.latency: float | None = None
@@ -105,7 +108,9 @@ class Keepalive:
         if self._unanswered_since is not None and now >= self._unanswered_since + self._heartbeat.timeout:
             self._timed_out(connection)
             return
-        if now >= self._last_ping + self._heartbeat.interval - TICK:
+        if self.quiet:
+            self._last_ping = now
+        elif now >= self._last_ping + self._heartbeat.interval - TICK:
             self._ping(connection, now)
         self._wheel.add(self, self._delay(now))
 

@@ -1,11 +1,15 @@
-"""Counts and cancels the handlers and hooks at work for one connection."""
+"""Counts and cancels the handlers and hooks at work for one connection, and the memory that they take."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from typing import Any
+
+HANDLER_OVERHEAD = 3072
+"""Bytes of a handler that waits: its task, its coroutines and its context."""
 
 
 class RunningHandlers:
@@ -16,21 +20,28 @@ class RunningHandlers:
 
     Attributes:
         running: number of handlers and hooks that were started and have not ended.
+        held: bytes of the messages that they hold; small messages count only where many handlers are at work.
         copy_context: returns a copy of the context, for one event.
     """
 
-    __slots__ = ("_context", "_next", "_waiting", "copy_context", "running")
+    __slots__ = ("_context", "_next", "_waiting", "copy_context", "held", "running")
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.copy_context = context.copy
         self.running = 0
+        self.held = 0
         self._waiting: set[asyncio.Task[None]] | None = None
         self._next: Callable[[], None] | None = None
 
     def context(self) -> Context:
         """Return the context itself, which keeps changes; only one hook at a time may run in it."""
         return self._context
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the handlers at work take, with their messages."""
+        return self.held + self.running * HANDLER_OVERHEAD
 
     def handler_ended(self) -> None:
         """Count a handler as ended; :attr:`running` was incremented when it was started."""
@@ -46,12 +57,13 @@ class RunningHandlers:
         """Call ``then``, once, when the next handler ends."""
         self._next = then
 
-    def follow(self, task: asyncio.Task[None]) -> None:
-        """Count the task of a hook as at work until it ends."""
+    def follow(self, task: asyncio.Task[None], held: int = 0) -> None:
+        """Count the task of a hook, and the bytes that it holds, as at work until it ends."""
         if not task.done():
             self.running += 1
+            self.held += held
             self.task_waits(task)
-            task.add_done_callback(self._done)
+            task.add_done_callback(partial(self._done, held))
 
     def task_waits(self, task: asyncio.Task[None]) -> None:
         """Note that a handler waits for something, and that its task runs nothing else."""
@@ -74,6 +86,7 @@ class RunningHandlers:
             if task is not besides:
                 task.cancel()
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, held: int, task: asyncio.Task[None]) -> None:
+        self.held -= held
         self.task_released(task)
         self.handler_ended()

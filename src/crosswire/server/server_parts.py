@@ -29,6 +29,7 @@ from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
+from crosswire.server.held_messages import HeldLimits
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
 from crosswire.server.observer import ServerObserver
@@ -95,8 +96,10 @@ class ServerParts:
         )
         self._router = Router(self.events, self.hooks, limits, self.workers, self.failures)
         self.router: MessageRouter = self._router
-        self._limits, self._heartbeat = limits, heartbeat
-        self._hook_runner = hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
+        self._limits, self._held, self._heartbeat = limits, HeldLimits(limits), heartbeat
+        self._hook_runner = hooks = HookRunner(
+            self.hooks, self.tasks, limits.handlers, HeldLimits(limits), self.failures
+        )
         self._client_factory = ClientFactory(
             self.registry,
             self._fanout,
@@ -121,6 +124,7 @@ class ServerParts:
             self.router,
             self._hook_runner,
             self._limits,
+            self._held,
             self._heartbeat,
             self.wheel,
             self.sessions,
