@@ -6,6 +6,7 @@ import asyncio
 from math import inf
 
 from crosswire.core.limits import Heartbeat
+from crosswire.runtime import environment
 from crosswire.runtime.timer_wheel import TICK, TimerWheel
 from crosswire.transport.interface import Connection, TrafficSnapshot
 from crosswire.types import Close, CloseCode
@@ -45,6 +46,7 @@ class Keepalive:
         "_is_last_check",
         "_last_ping",
         "_probe",
+        "_slot",
         "_traffic",
         "_unanswered_since",
         "_wheel",
@@ -59,7 +61,7 @@ class Keepalive:
         self._connection: Connection | None = connection
         self._heartbeat = heartbeat
         self._wheel = wheel
-        self._last_ping = wheel.clock()
+        self._last_ping = environment.monotonic()
         self._unanswered_since: float | None = None  # time of the first ping after the last sign of life
         self._is_last_check = False  # whether the timeout has passed, and arrived data is read once more
         self._traffic: TrafficSnapshot | None = None  # as of the last check
@@ -69,19 +71,20 @@ class Keepalive:
         self.heard = False
         self.latency: float | None = None
         self.sends_heartbeats: bool
-        wheel.add(self, heartbeat.interval)
+        self._slot = wheel.add(self, heartbeat.interval)
 
     def pong(self, payload: bytes) -> None:
         """Take a pong. If it does not answer the last ping, it is only a sign of life."""
         self.heard = True
         if payload == _ping_payload(self._last_ping):
-            self.latency = (self._wheel.clock() - self._last_ping) * 1000
+            self.latency = (environment.monotonic() - self._last_ping) * 1000
         if self._probe is not None:
             self._finish_probe(alive=True)
 
     def stop(self) -> None:
         """Stop pinging: the connection is closing or gone."""
         self._connection = None
+        self._slot.pop(self, None)
         if self._probe is not None:
             self._finish_probe(alive=False)
 
@@ -92,7 +95,7 @@ class Keepalive:
             return False
         if self._probe is None:
             self._probe = asyncio.get_running_loop().create_future()
-            now = self._wheel.clock()
+            now = environment.monotonic()
             self._note_life(connection, now)
             self._ping(connection, now)
             self._wheel.start(timeout, self._probe_timed_out)
@@ -103,7 +106,7 @@ class Keepalive:
         connection = self._connection
         if connection is None:
             return
-        now = self._wheel.clock()
+        now = environment.monotonic()
         self._note_life(connection, now)
         if self._unanswered_since is not None and now >= self._unanswered_since + self._heartbeat.timeout:
             self._timed_out(connection)
@@ -112,7 +115,7 @@ class Keepalive:
             self._last_ping = now
         elif now >= self._last_ping + self._heartbeat.interval - TICK:
             self._ping(connection, now)
-        self._wheel.add(self, self._delay(now))
+        self._slot = self._wheel.add(self, self._delay(now))
 
     def _note_life(self, connection: Connection, now: float) -> None:
         """Note a sign of life since the last check. After a part of a message, only the timeout starts again."""
@@ -135,7 +138,7 @@ class Keepalive:
             connection.abort(Close(CloseCode.ABNORMAL, text))
             return
         self._is_last_check = True
-        self._wheel.add(self, 0)
+        self._slot = self._wheel.add(self, 0)
 
     def _ping(self, connection: Connection, now: float) -> None:
         self.heard = False

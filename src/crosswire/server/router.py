@@ -27,6 +27,7 @@ from crosswire.server.held_messages import (
     too_large,
 )
 from crosswire.server.hooks import Hooks
+from crosswire.server.running_handlers import AllHandlers
 from crosswire.server.session_view import SessionView
 
 logger = get_logger("crosswire.events")
@@ -58,17 +59,29 @@ class Router:
         events: the handlers, called with ``(socket, data)``.
         hooks: the application's.
         limits: the server's.
+        all_handlers: of all connections.
         workers: run the asynchronous handlers.
         failures: reports exceptions of handlers, and messages that are dropped.
     """
 
-    __slots__ = ("_answerer", "_base_answerer", "_clients", "_events", "_failures", "_held", "_hold_at", "_hooks")
+    __slots__ = (
+        "_all_handlers",
+        "_answerer",
+        "_base_answerer",
+        "_clients",
+        "_events",
+        "_failures",
+        "_held",
+        "_hold_at",
+        "_hooks",
+    )
 
     def __init__(
         self,
         events: EventListeners,
         hooks: Hooks,
         limits: Limits,
+        all_handlers: AllHandlers,
         workers: Workers,
         failures: FailureReporter,
     ) -> None:
@@ -80,6 +93,7 @@ class Router:
         self._base_answerer = answerer
         self._answerer: EventHandling[SessionView, str] = answerer
         self._hold_at = limits.handlers - 1  # one message may start a handler and a hook
+        self._all_handlers = all_handlers
         self._held = HeldLimits(limits)
 
     def observe(self, observer: AnsweringObserver) -> None:
@@ -108,7 +122,7 @@ class Router:
             started = self._answerer.handle(
                 message.event, listeners, session.socket, codec, message.payload, session, callback_id, handlers
             )
-            if started and handlers.running >= self._hold_at:
+            if started and (handlers.running >= self._hold_at or self._all_handlers.full):
                 session.hold_messages_if_busy()
         else:
             self._unhandled(session, message)

@@ -12,21 +12,61 @@ HANDLER_OVERHEAD = 3072
 """Bytes of a handler that waits: its task, its coroutines and its context."""
 
 
+class AllHandlers:
+    """The handlers and hooks of all connections of a server that wait for something, and the limit on them.
+
+    Beyond the limit, a connection may have no more than one at work, and those of connections that are gone are
+    cancelled at once.
+
+    Args:
+        limit: maximum number.
+        became_full: called when there are as many.
+
+    Attributes:
+        waiting: their number.
+        full: whether there are as many as the limit, or more.
+    """
+
+    __slots__ = ("_became_full", "_limit", "full", "waiting")
+
+    def __init__(self, limit: int, became_full: Callable[[], None]) -> None:
+        self._limit = limit
+        self._became_full = became_full
+        self.waiting = 0
+        self.full = False
+
+    def add(self) -> None:
+        """Count one more."""
+        self.waiting += 1
+        if not self.full and self.waiting >= self._limit:
+            self.full = True
+            self._became_full()
+
+    def remove(self) -> None:
+        """Count one less."""
+        self.waiting -= 1
+        if self.full and self.waiting < self._limit:
+            self.full = False
+
+
 class RunningHandlers:
     """The asynchronous handlers and hooks of one connection, from their start to their end.
 
     Args:
         context: the connection's context variables, as ``authenticate`` and ``on_connect`` set them.
+        total: counts those of all connections of the server.
 
     Attributes:
+        total: as given.
         running: number of handlers and hooks that were started and have not ended.
         held: bytes of the messages that they hold; small messages count only where many handlers are at work.
         copy_context: returns a copy of the context, for one event.
     """
 
-    __slots__ = ("_context", "_next", "_waiting", "copy_context", "held", "running")
+    __slots__ = ("_context", "_next", "_waiting", "copy_context", "held", "running", "total")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, total: AllHandlers) -> None:
+        self.total = total
         self._context = context
         self.copy_context = context.copy
         self.running = 0
@@ -70,11 +110,13 @@ class RunningHandlers:
         if self._waiting is None:
             self._waiting = set()
         self._waiting.add(task)
+        self.total.add()
 
     def task_released(self, task: asyncio.Task[None]) -> None:
         """Note that the handler of such a task has ended."""
         assert self._waiting is not None, "task_waits was called first"
         self._waiting.discard(task)
+        self.total.remove()
 
     def is_waiting(self, task: asyncio.Task[Any] | None) -> bool:
         """Return whether a task belongs to a handler that waits."""

@@ -153,7 +153,7 @@ class Session:
         self._teardown: Teardown | None = None
         self.pending: asyncio.Task[None] | None = None
         self.ready_wait: ReadyWait | None = None
-        self.handlers = RunningHandlers(variables)
+        self.handlers = RunningHandlers(variables, sessions.handlers)
         self._waiting = WaitingMessages(self.handlers, limits, held)
         self.client: ConnectedClient[Socket]
         self.socket: Socket
@@ -363,7 +363,7 @@ class Session:
             self.handlers,
             self._wheel,
             self._limits.linger,
-            self._sessions.teardowns,
+            self._sessions,
             self._waiting.clear,
             lambda: self._end(close),
         )
@@ -372,6 +372,8 @@ class Session:
             self._teardown.wait_for_handlers()
         elif self.ready_wait is not None:
             self.ready_wait.skip_arrival()
+        if self._sessions.handlers.full:
+            self._teardown.hurry()
 
     def _end(self, close: Close) -> None:
         self._phase = SessionPhase.ENDING

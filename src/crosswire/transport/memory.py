@@ -188,6 +188,9 @@ class MemoryConnection:
     def resume_reading(self) -> None:
         self.transport.resume_reading()
 
+    def peer_has_left(self, *, half: bool) -> bool:
+        return half and self.transport.inbox.ended  # what it sent before can still be read
+
     @property
     def buffered(self) -> int:
         return self._outbox.buffered

@@ -188,7 +188,7 @@ class HandshakeProtocol(asyncio.Protocol):
     def _upgrade(self, accepted: Accepted, head: RequestHead) -> None:
         """Hand the connection to picows, with a request of its own that has only what picows reads."""
         self._handshakes.discard(self)
-        connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.deflate)
+        connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.window_bits > 0)
         response = WSUpgradeResponseWithListener(_SwitchingProtocols(accepted), connection)
         protocol = _make_websocket(response, self._context.limits.max_message)
         transport = self._transport
@@ -238,8 +238,8 @@ class _SwitchingProtocols(WSUpgradeResponse):
         self.headers: Any = dict(accepted.headers)  # picows only adds a field
         if accepted.subprotocol is not None:
             self.headers["Sec-WebSocket-Protocol"] = accepted.subprotocol
-        if accepted.deflate:
-            self.headers["Sec-WebSocket-Extensions"] = deflate.RESPONSE
+        if accepted.window_bits:
+            self.headers["Sec-WebSocket-Extensions"] = deflate.response(accepted.window_bits)
 
     def to_bytes(self) -> bytearray:
         fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
