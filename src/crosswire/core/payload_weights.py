@@ -27,7 +27,7 @@ SLOW_NUMBER = 3072
 """Weight of a floating-point number with many digits or a large exponent: decoding it takes ten microseconds."""
 
 _FEW_NODES = 256
-"""Number of values up to which each is taken for the heaviest."""
+"""Number of values up to which slow numbers among them do not matter."""
 _MANY_STRINGS = 30_000
 _MANY_ESCAPES = 150_000
 """Numbers of strings, and of escapes in them, beyond which looking at each of them would take too long."""
@@ -59,7 +59,7 @@ def json_weight(data: str | bytes, limit: int) -> int:
     nodes = len(text) - len(text.translate(None, _STRUCTURE))
     weight = TEXT + _characters(text)
     if nodes <= _FEW_NODES:
-        return weight + nodes * (DICT + KEY)
+        return weight + _structure(text)
     uniform = text.translate(_UNIFORM)
     weight += _structure(text) + SLOW_NUMBER * (_large_exponents(uniform) + uniform.count(_LONG_NUMBER))
     if weight <= limit or _quotes(text) > 2 * _MANY_STRINGS or text.count(b"\\") > _MANY_ESCAPES:

@@ -27,7 +27,7 @@ from crosswire.server.held_messages import (
     too_large,
 )
 from crosswire.server.hooks import Hooks
-from crosswire.server.running_handlers import AllHandlers
+from crosswire.server.running_handlers import HANDLER_OVERHEAD, AllHandlers
 from crosswire.server.session_view import SessionView
 
 logger = get_logger("crosswire.events")
@@ -92,9 +92,10 @@ class Router:
         answerer = Answerer(self._clients, events, workers, limits.handlers)
         self._base_answerer = answerer
         self._answerer: EventHandling[SessionView, str] = answerer
-        self._hold_at = limits.handlers - 1  # one message may start a handler and a hook
         self._all_handlers = all_handlers
         self._held = HeldLimits(limits)
+        one_less = limits.handlers - 1  # one message may start a handler and a hook
+        self._hold_at = min(one_less, self._held.at_work // HANDLER_OVERHEAD)
 
     def observe(self, observer: AnsweringObserver) -> None:
         """Let metrics or tracing see every event from now on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextvars import Context
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ class AllHandlers:
 
     Args:
         limit: maximum number.
+        not_begun: handlers that were started, and begin in this turn of the event loop or the next.
         became_full: called when there are as many.
 
     Attributes:
@@ -27,23 +28,28 @@ class AllHandlers:
         full: whether there are as many as the limit, or more.
     """
 
-    __slots__ = ("_became_full", "_limit", "full", "waiting")
+    __slots__ = ("_became_full", "_limit", "_not_begun", "full", "waiting")
 
-    def __init__(self, limit: int, became_full: Callable[[], None]) -> None:
+    def __init__(self, limit: int, not_begun: Sized, became_full: Callable[[], None]) -> None:
         self._limit = limit
+        self._not_begun = not_begun
         self._became_full = became_full
         self.waiting = 0
         self.full = False
 
+    def may_be_full(self) -> bool:
+        """Return whether there will be as many as the limit if all those wait that have not begun."""
+        return self.full or self.waiting + len(self._not_begun) >= self._limit
+
     def add(self) -> None:
-        """Count one more."""
+        """Count one more handler that waits."""
         self.waiting += 1
         if not self.full and self.waiting >= self._limit:
             self.full = True
             self._became_full()
 
     def remove(self) -> None:
-        """Count one less."""
+        """Count one handler that waits less."""
         self.waiting -= 1
         if self.full and self.waiting < self._limit:
             self.full = False

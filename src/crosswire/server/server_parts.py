@@ -81,7 +81,7 @@ class ServerParts:
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.failures = FailureReporter(self.hooks.on_error, self.tasks)
-        self.sessions = Sessions(limits.total_handlers)
+        self.sessions = Sessions(limits.total_handlers, self.workers.waiting)
         self._call_ids = CallIds()
         self._fanout = FanOut(at_end_of_turn)
         users: UserIndex[ConnectedClient[Socket]] = UserIndex()

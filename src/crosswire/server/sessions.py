@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import suppress
 
 from crosswire.core.tallies import OTHER
@@ -26,6 +26,7 @@ class Sessions:
 
     Args:
         max_handlers: maximum number of handlers that wait, of all connections together.
+        not_begun: handlers that were started and have not begun.
 
     Attributes:
         opened: how many there have been.
@@ -38,14 +39,14 @@ class Sessions:
 
     __slots__ = ("_all", "_empty", "closes", "handlers", "opened", "received", "teardowns", "warnings")
 
-    def __init__(self, max_handlers: int) -> None:
+    def __init__(self, max_handlers: int, not_begun: Sized = ()) -> None:
         self._all: set[SessionView] = set()
         self._empty: asyncio.Event | None = None
         self.received = 0
         self.opened = 0
         self.closes: Counter[str] = Counter()
         self.teardowns: set[Teardown] = set()
-        self.handlers = AllHandlers(max_handlers, self._hurry_teardowns)
+        self.handlers = AllHandlers(max_handlers, not_begun, self._hurry_teardowns)
         self.warnings = ThrottledWarnings(logger)
 
     def __len__(self) -> int:

@@ -94,7 +94,7 @@ class WaitingMessages:
         handlers = self._handlers
         if handlers.running <= 0:
             return False
-        if handlers.total.full:
+        if handlers.total.may_be_full():
             return True
         needs = 0 if self._backlog is None else self._backlog.needs
         return handlers.running > self._limits.handlers - at_once or handlers.memory + needs > self._held.at_work

@@ -1,4 +1,4 @@
-"""What the kernel knows of a socket: the bytes that it keeps, and whether the peer has left."""
+"""The kernel's side of a socket: the bytes that it keeps, and whether the peer has left."""
 
 from __future__ import annotations
 
