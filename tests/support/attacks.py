@@ -120,6 +120,15 @@ class AttackedServer:
                     return state
                 await asyncio.sleep(0.02)
 
+    async def wait_for_counts(self, **expected: int) -> ServerState:
+        """Wait until handlers or hooks were called at least so often, and return the state."""
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            while True:
+                state = await self.state()
+                if all(state.counts.get(name, 0) >= count for name, count in expected.items()):
+                    return state
+                await asyncio.sleep(0.02)
+
 
 @asynccontextmanager
 async def attacked_server(
