@@ -120,6 +120,12 @@ class AttackedServer:
                     return state
                 await asyncio.sleep(0.02)
 
+    async def wait_for_memory(self, limit: int) -> None:
+        """Wait until it occupies no more than ``limit`` bytes, with free memory given back."""
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            while await self.memory(trim=True) > limit:  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.1)
+
     async def wait_for_counts(self, **expected: int) -> ServerState:
         """Wait until handlers or hooks were called at least so often, and return the state."""
         async with asyncio.timeout(ANSWER_TIMEOUT):

@@ -250,7 +250,7 @@ class PicowsReader(asyncio.BufferedProtocol):
         return size
 
     def _grow(self, filled: int) -> None:
-        """Follow the growth of picows' buffer, which doubles if it is about to hold ``filled`` bytes, and those fill it."""
+        """Follow the growth of picows' buffer, which doubles when ``filled`` bytes are most of it."""
         if 100 * filled // self._room > 90 or self._room - filled <= 256:
             self._room *= 2
             self._reserve = max(_RESERVE, self._room // 10 + 1)
