@@ -32,7 +32,7 @@ from crosswire.types import Close, CloseCode
 
 logger = get_logger("crosswire.transport")
 
-MAX_FRAGMENTS = 65536
+MAX_FRAGMENTS = 128 * 1024
 """Fragments of one message; high, because a server may stream a message in small pieces."""
 MAX_BATCH = 64 * 1024
 """Bytes of messages that are held until the end of the loop's turn; more leave at once."""
@@ -113,6 +113,15 @@ def _refusal(status: int) -> Refused:
     return Refused(CloseCode.POLICY if is_final(status) else CloseCode.ABNORMAL, f"HTTP {status}", status=status)
 
 
+class _ClientProtocol(ClientProtocol):
+    """Protocol that takes a Close inside a fragmented message too (RFC 6455, section 5.4), not as an error."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is FrameType.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class ClientConnection(asyncio.Protocol):
     """Connection to a server. None of its methods waits, and none raises for a server that is gone.
 
@@ -125,7 +134,7 @@ class ClientConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._target = target
         self._receiver = receiver
-        self._protocol = ClientProtocol(
+        self._protocol = _ClientProtocol(
             uri,
             subprotocols=[Subprotocol(name) for name in target.subprotocols] or None,
             max_size=target.max_message,

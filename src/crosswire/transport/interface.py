@@ -168,13 +168,13 @@ class Accepted:
     Attributes:
         receiver: gets what arrives.
         subprotocol: the one chosen from the client's offer, or None.
-        deflate: whether permessage-deflate is used (RFC 7692, no context is kept in either direction).
+        window_bits: of permessage-deflate (RFC 7692; no context is kept in either direction); 0 without.
         headers: fields of the answer besides the fields of the protocol.
     """
 
     receiver: Receiver
     subprotocol: str | None = None
-    deflate: bool = False
+    window_bits: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -6,8 +6,10 @@ import asyncio
 from functools import partial
 from typing import cast
 
-from crosswire.transport.http_head import BadRequestHead, RequestHead
+from crosswire.transport.gentle_close import close_gently
+from crosswire.transport.http_head import RequestHead
 from crosswire.transport.http_response import encode_response
+from crosswire.transport.http_rules import BadRequestHead
 from crosswire.transport.interface import (
     Accepted,
     Acceptor,
@@ -23,9 +25,6 @@ from crosswire.transport.picows_parser import make_parser
 from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
-
-TLS_LINGER = 1.0
-"""Seconds that a peer over TLS, which still sends, has to read its response before the connection is closed."""
 
 
 class HandshakeProtocol(asyncio.Protocol):
@@ -158,8 +157,7 @@ class HandshakeProtocol(asyncio.Protocol):
     def _respond(self, response: Response, *, with_body: bool = True, last: bool) -> None:
         """Send a response and close the connection.
 
-        If the peer might still send, the connection is closed when the peer closes it, or at the timeout: if a
-        connection is closed with unread bytes, the kernel sends a reset, which can overtake the response.
+        If the peer might still send, the connection is closed when the peer closes it, or at the timeout.
 
         Args:
             response: to send.
@@ -170,15 +168,13 @@ class HandshakeProtocol(asyncio.Protocol):
         self._transport.write(encode_response(response, with_body=with_body))
         if last:
             self._transport.close()
-        elif self._transport.can_write_eof():
-            self._transport.write_eof()
         else:
-            asyncio.get_running_loop().call_later(TLS_LINGER, self._transport.close)
+            close_gently(self._transport)
 
     def _upgrade(self, accepted: Accepted, head: RequestHead) -> None:
         """Hand the connection to picows, with a request of its own that has only what picows reads."""
         self._handshakes.discard(self)
-        connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.deflate)
+        connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.window_bits > 0)
         context, transport = self._context, self._transport
         reader = PicowsReader(transport, context.read_turns, context.grown_buffers)
         transport.set_protocol(_DETACHED)

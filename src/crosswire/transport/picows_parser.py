@@ -86,8 +86,8 @@ class _SwitchingProtocols(WSUpgradeResponse):
         self.headers: Any = dict(accepted.headers)  # picows only adds a field
         if accepted.subprotocol is not None:
             self.headers["Sec-WebSocket-Protocol"] = accepted.subprotocol
-        if accepted.deflate:
-            self.headers["Sec-WebSocket-Extensions"] = deflate.RESPONSE
+        if accepted.window_bits:
+            self.headers["Sec-WebSocket-Extensions"] = deflate.response(accepted.window_bits)
 
     def to_bytes(self) -> bytearray:
         fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])

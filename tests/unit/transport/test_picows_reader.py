@@ -151,7 +151,7 @@ async def test_a_flood_is_handed_over_in_pieces_between_which_the_loop_turns(mon
             await asyncio.sleep(0)
         turns += 1
         handed_over = len(reading.listener.payloads) - before
-        assert handed_over <= picows_reader.QUANTUM / 0.00001 + MAX_PIECE / 7
+        assert handed_over <= read_turns.QUANTUM / 0.00001 + MAX_PIECE / 7
     assert turns > 10
     assert reading.listener.payloads == payloads
     assert reading.transport.reading
