@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
 
 from crosswire.core.frames import frame_size
+from crosswire.runtime import environment
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.picows_parser import INITIAL_ROOM, Parser, make_parser
 from crosswire.transport.read_turns import QUANTUM, ReadTurns
@@ -193,9 +193,9 @@ class PicowsReader(asyncio.BufferedProtocol):
         view = self._view
         begun = self._room - len(view)
         if size <= self._piece and len(view) - size >= self._reserve:
-            began = perf_counter()
+            began = environment.perf_counter()
             self._parser.buffer_updated(size)
-            self._adapt(perf_counter() - began)
+            self._adapt(environment.perf_counter() - began)
         elif not begun and size <= frame_size(view[:_LONGEST_HEADER]):
             self._missing = frame_size(view[:_LONGEST_HEADER]) - size
             self._grow(size)
@@ -210,7 +210,7 @@ class PicowsReader(asyncio.BufferedProtocol):
         if self._is_discarding:
             return
         assert not self._rest, "nothing is read while something waits"
-        taken = 0 if self._paused else self._hand_over(data, perf_counter() + QUANTUM)
+        taken = 0 if self._paused else self._hand_over(data, environment.perf_counter() + QUANTUM)
         if self._is_discarding:
             return
         if taken == len(data):
@@ -225,14 +225,14 @@ class PicowsReader(asyncio.BufferedProtocol):
 
     def _hand_over(self, data: memoryview, deadline: float) -> int:
         """Hand over pieces until ``deadline``, but at least one; return the number of bytes."""
-        start, now = 0, perf_counter()
+        start, now = 0, environment.perf_counter()
         while True:
             is_large = self._missing > self._piece
             start += self._feed(data[start : start + (self._missing if is_large else self._piece)])
             if self._is_discarding:
                 return len(data)
             self._note_missing(data[:start])
-            began, now = now, perf_counter()
+            began, now = now, environment.perf_counter()
             if not is_large:
                 self._adapt(now - began)
             if start == len(data) or now >= deadline or self._paused:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextvars import Context, copy_context
-from time import perf_counter
 from typing import Protocol
 
+from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 
 READ_SIZE = 64 * 1024
@@ -68,13 +68,13 @@ class ReadTurns:
 
     def _serve(self) -> None:
         self._is_scheduled = False
-        ring, now = self._ring, perf_counter()
+        ring, now = self._ring, environment.perf_counter()
         end = now + TURN_TIME
         for _ in range(len(ring)):
             reader = ring.popleft()
             if _has_more(reader, now + QUANTUM):
                 ring.append(reader)
-            now = perf_counter()
+            now = environment.perf_counter()
             if now >= end:
                 break
         if ring:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from picows import WSFrame, WSListener, WSTransport
 
 from crosswire.core.frames import Opcode
-from crosswire.transport import picows_reader, read_turns
+from crosswire.runtime import environment
+from crosswire.transport import read_turns
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.picows_parser import INITIAL_ROOM, make_parser
 from crosswire.transport.picows_reader import KEPT_BUFFER, MAX_PIECE, PicowsReader
@@ -136,8 +137,7 @@ async def test_what_came_with_the_request_is_handed_over() -> None:
 
 async def test_a_flood_is_handed_over_in_pieces_between_which_the_loop_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = Reading()
-    for module in (picows_reader, read_turns):
-        monkeypatch.setattr(module, "perf_counter", reading.listener.clock)
+    monkeypatch.setattr(environment, "perf_counter", reading.listener.clock)
     reading.listener.seconds = 0.00001
     payloads = [b"%d" % number for number in range(2000)]
     data = frames_of(payloads)
@@ -160,8 +160,7 @@ async def test_a_flood_is_handed_over_in_pieces_between_which_the_loop_turns(mon
 
 async def test_the_slower_the_messages_the_smaller_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = Reading()
-    for module in (picows_reader, read_turns):
-        monkeypatch.setattr(module, "perf_counter", reading.listener.clock)
+    monkeypatch.setattr(environment, "perf_counter", reading.listener.clock)
     reading.listener.seconds = 0.001
     payloads = [b"%06d" % number for number in range(2000)]
     reading.read(frames_of(payloads)[:1500])

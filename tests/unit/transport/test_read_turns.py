@@ -7,7 +7,7 @@ import contextvars
 
 import pytest
 
-from crosswire.transport import read_turns
+from crosswire.runtime import environment
 from crosswire.transport.read_turns import QUANTUM, TURN_TIME, ReadTurns
 from tests.support.aio import wait_until
 
@@ -50,7 +50,7 @@ async def test_a_turn_of_the_loop_ends_when_its_time_is_used(monkeypatch: pytest
             now += TURN_TIME / 4
             return super().serve(deadline)
 
-    monkeypatch.setattr(read_turns, "perf_counter", lambda: now)
+    monkeypatch.setattr(environment, "perf_counter", lambda: now)
     turns, log = ReadTurns(), list[str]()
     for number in range(10):
         turns.add(Slow(str(number), 2, log))
