@@ -1,7 +1,7 @@
 """Fuzzes targets, one after the other: ``make fuzz``, or ``python -m tests.fuzz [TARGET ...] --seconds 60``.
 
-What the fuzzer finds out about the code is kept in a temporary folder; with ``--keep`` the inputs that reach something new
-are added to the corpus. An input that breaks a promise is written to ``.fuzz/`` and printed.
+What the fuzzer finds out about the code is kept in a temporary folder; with ``--keep`` the inputs that reach something
+new are added to the corpus. An input that breaks a promise is written to ``.fuzz/`` and printed.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ class HostileServerTarget:
     def start(self) -> None:
         """Let clients connect to a socket that the target keeps."""
         self._stepped = SteppedLoop(new_loop)
-        self._dial = vars(client_connection)["dial"]
+        self._dial: Any = getattr(client_connection, "dial")  # noqa: B009 - it is imported there, not defined
         self._own: socket.socket | None = None
-        vars(client_connection)["dial"] = self._connect
+        setattr(client_connection, "dial", self._connect)  # noqa: B010
 
     def run(self, data: bytes) -> None:
         """Connect a client, and send it the input."""
@@ -49,7 +49,7 @@ class HostileServerTarget:
 
     def stop(self) -> None:
         """Undo the start."""
-        vars(client_connection)["dial"] = self._dial
+        setattr(client_connection, "dial", self._dial)  # noqa: B010
         self._stepped.close()
 
     async def _connect(self, make: Any, *_address: object) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from crosswire.transport.http_head import BadRequestHead, RequestHead
+from crosswire.transport.http_head import RequestHead
+from crosswire.transport.http_rules import BadRequestHead
 from tests.fuzz.connections import LIMITS
 from tests.fuzz.target import Finding
 

@@ -144,8 +144,7 @@ async def _publish(_dialer: Dialer, link: Link) -> None:
         publisher.publish(b"PUBLISH")
         publisher.publish_as(PlainPublish(b"PLAIN"))
         publisher.publish_as(RedundantPublish(b"TWICE", 2, again=True))
-        asked = publisher.ask(b"PING")
-    await asked
+    await publisher.ask(b"PING")
     await link.closed()
 
 

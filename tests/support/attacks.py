@@ -232,7 +232,12 @@ class Attacker:
 
 
 async def attack(
-    server: AttackedServer, query: str = "", *, upgrade: bool = True, headers: Iterable[tuple[str, str]] = ()
+    server: AttackedServer,
+    query: str = "",
+    *,
+    upgrade: bool = True,
+    headers: Iterable[tuple[str, str]] = (),
+    receive_buffer: int | None = None,
 ) -> Attacker:
     """Connect to a server, and become a WebSocket unless that is not wanted; the caller closes it.
 
@@ -241,11 +246,15 @@ async def attack(
         query: of the URL, such as "user=13"; "user=pending" is never let in.
         upgrade: False for a connection without a request.
         headers: of the request, besides those of every upgrade.
+        receive_buffer: bytes that its kernel takes while it does not read; None as the system sees fit, megabytes.
     """
+    own = socket.socket()
+    if receive_buffer is not None:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    own.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(own, ("127.0.0.1", server.port))
     host = None if server.tls is None else "localhost"
-    raw = Attacker(
-        *await asyncio.open_connection("127.0.0.1", server.port, ssl=server.tls, server_hostname=host, limit=1 << 20)
-    )
+    raw = Attacker(*await asyncio.open_connection(sock=own, ssl=server.tls, server_hostname=host, limit=1 << 20))
     if upgrade:
         head = await raw.send(upgrade_request(f"/?{query}", headers)).read_until(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 "), head
@@ -254,10 +263,15 @@ async def attack(
 
 @asynccontextmanager
 async def attacker(
-    server: AttackedServer, query: str = "", *, upgrade: bool = True, headers: Iterable[tuple[str, str]] = ()
+    server: AttackedServer,
+    query: str = "",
+    *,
+    upgrade: bool = True,
+    headers: Iterable[tuple[str, str]] = (),
+    receive_buffer: int | None = None,
 ) -> AsyncIterator[Attacker]:
     """Connect with :func:`attack`, and drop the connection at the end of the context."""
-    raw = await attack(server, query, upgrade=upgrade, headers=headers)
+    raw = await attack(server, query, upgrade=upgrade, headers=headers, receive_buffer=receive_buffer)
     try:
         yield raw
     finally:

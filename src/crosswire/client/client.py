@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import ssl
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -32,6 +31,7 @@ from crosswire.core.options import require_count, require_seconds
 from crosswire.core.payload_types import payload_type
 from crosswire.core.pending_calls import CallIds
 from crosswire.errors import ConfigError, NotConnected
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.transport.client_connection import ConnectTarget, connect
 from crosswire.types import ANYTHING, T
@@ -149,7 +149,7 @@ class Client:
                 require_seconds("max_interval", max_interval, zero=True),
             ),
             None if retry_limit is None else require_count("retry_limit", retry_limit, zero=True),
-            random.random,
+            lambda: environment.random(),
         )
         self._reconnection = Reconnection(
             self._open_session, reconnect_policy, retries, hooks, renews_credentials=self._targets.renews_credentials

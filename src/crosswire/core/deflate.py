@@ -26,8 +26,14 @@ MIN_SIZE = 256
 _RESPONSE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 _TAKEOVER = frozenset({"server_no_context_takeover", "client_no_context_takeover"})
 _WINDOW = re.compile(r'"?([89]|1[0-5])"?', re.ASCII)
-_LEAST_WINDOW_BITS = 9
-"""Base-2 logarithm of the smallest window that zlib can compress with; an offer that asks for 8 is declined."""
+_WINDOWS = (MAX_WINDOW_BITS, 12, 9)
+"""Base-2 logarithms of the windows that are agreed to, so that no broadcast is compressed more than three times.
+
+zlib can't compress with one smaller than the last; an offer that asks for it is declined.
+"""
+_MEMORY_LEVELS = {15: 8, 14: 6}
+"""Memory that zlib uses beside the window: no less speed than with more, by the bits of the window."""
+_LEAST_MEMORY_LEVEL = 5
 
 
 def agree(headers: Headers) -> int:
@@ -55,8 +61,8 @@ def _acceptable_window(parameters: list[str]) -> int:
         name, valued, value = (part.strip() for part in parameter.partition("="))
         names.add(name)
         window = _WINDOW.fullmatch(value)
-        if name == "server_max_window_bits" and window and int(window[1]) >= _LEAST_WINDOW_BITS:
-            window_bits = int(window[1])
+        if name == "server_max_window_bits" and window and int(window[1]) >= _WINDOWS[-1]:
+            window_bits = next(bits for bits in _WINDOWS if bits <= int(window[1]))
         elif not (name == "client_max_window_bits" and (window or not valued)) and not (
             name in _TAKEOVER and not valued
         ):
@@ -65,8 +71,13 @@ def _acceptable_window(parameters: list[str]) -> int:
 
 
 def compress(payload: bytes, window_bits: int = MAX_WINDOW_BITS) -> bytes:
-    """Compress the payload of one message (RFC 7692, section 7.2.1)."""
-    compressor = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, -window_bits)
+    """Compress the payload of one message (RFC 7692, section 7.2.1).
+
+    A short message needs no larger window than itself, and zlib clears less memory for a small one.
+    """
+    bits = min(window_bits, max(len(payload).bit_length(), _WINDOWS[-1]))
+    memory_level = _MEMORY_LEVELS.get(bits, _LEAST_MEMORY_LEVEL)
+    compressor = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, -bits, memory_level)
     return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
 
 

@@ -179,7 +179,7 @@ _MESSAGE_FORMATS = {False: MessageFormat(JSON), True: MessageFormat(MSGPACK)}
 def frame_format(*, msgpack: bool, window_bits: int) -> FrameFormat:
     """Return the (shared) format of a connection that carries frames, for what was negotiated."""
     known = _FRAME_FORMATS.get((msgpack, window_bits))
-    if known is None:  # there are 16 at most: 7 windows or none, twice
+    if known is None:  # there are 8 at most: 3 windows or none, twice
         known = FrameFormat(MSGPACK if msgpack else JSON, window_bits=window_bits)
         _FRAME_FORMATS[msgpack, window_bits] = known
     return known

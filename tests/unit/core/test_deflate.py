@@ -100,12 +100,18 @@ def test_an_offer_that_can_be_met_is_taken(offer: str) -> None:
     assert agree(Headers([("Sec-WebSocket-Extensions", offer)])) == 15
 
 
-@pytest.mark.parametrize("bits", range(9, 16))
-def test_the_window_that_the_client_asks_for_is_agreed_to(bits: int) -> None:
-    offers = f'permessage-deflate; server_max_window_bits="{bits}"; client_max_window_bits, permessage-deflate'
-    assert agree(Headers([("Sec-WebSocket-Extensions", offers)])) == bits
-    assert ("server_max_window_bits" in response(bits)) == (bits < 15)
-    assert zlib.decompressobj(-bits).decompress(compress(b"ab" * 5000, bits)) == b"ab" * 5000
+@pytest.mark.parametrize(("asked", "agreed"), [(9, 9), (10, 9), (11, 9), (12, 12), (13, 12), (14, 12), (15, 15)])
+def test_the_window_is_the_largest_of_ours_within_the_one_that_the_client_asks_for(asked: int, agreed: int) -> None:
+    offers = f'permessage-deflate; server_max_window_bits="{asked}"; client_max_window_bits, permessage-deflate'
+    assert agree(Headers([("Sec-WebSocket-Extensions", offers)])) == agreed
+    assert ("server_max_window_bits" in response(agreed)) == (agreed < 15)
+
+
+@pytest.mark.parametrize("bits", [9, 12, 15])
+@given(payload=st.binary(max_size=100) | st.binary(max_size=50).map(lambda data: data * 900))
+def test_a_client_needs_no_larger_window_than_was_agreed(bits: int, payload: bytes) -> None:
+    client = zlib.decompressobj(-bits)
+    assert client.decompress(compress(payload, bits) + b"\x00\x00\xff\xff") == payload
 
 
 @pytest.mark.parametrize(
