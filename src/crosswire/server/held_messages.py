@@ -62,7 +62,7 @@ class HeldMessage:
         kept: whether handlers keep the message itself besides its decoded data.
     """
 
-    __slots__ = ("_codec", "_data", "_handlers", "_kept", "_limit", "_weight", "copy_context")
+    __slots__ = ("_codec", "_data", "_handlers", "_kept", "_limit", "_weight")
 
     def __init__(
         self, handlers: RunningHandlers, codec: Codec, data: str | bytes, limit: int, *, kept: bool = False
@@ -73,7 +73,11 @@ class HeldMessage:
         self._limit = limit
         self._kept = kept
         self._weight = 0
-        self.copy_context: ContextFactory = handlers.copy_context
+
+    @property
+    def copy_context(self) -> ContextFactory:
+        """Function that returns a fresh context for the handlers of one event."""
+        return self._handlers.copy_context
 
     @property
     def weight(self) -> int:
