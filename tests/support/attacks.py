@@ -231,18 +231,24 @@ class Attacker:
         return b""
 
 
-async def attack(server: AttackedServer, query: str = "", *, upgrade: bool = True) -> Attacker:
+async def attack(
+    server: AttackedServer, query: str = "", *, upgrade: bool = True, receive_buffer: int | None = None
+) -> Attacker:
     """Connect to a server, and become a WebSocket unless that is not wanted; the caller closes it.
 
     Args:
         server: to connect to.
         query: of the URL, such as "user=13"; "user=pending" is never let in.
         upgrade: False for a connection without a request.
+        receive_buffer: bytes that its kernel takes while it does not read; None as the system sees fit, megabytes.
     """
+    own = socket.socket()
+    if receive_buffer is not None:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    own.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(own, ("127.0.0.1", server.port))
     host = None if server.tls is None else "localhost"
-    raw = Attacker(
-        *await asyncio.open_connection("127.0.0.1", server.port, ssl=server.tls, server_hostname=host, limit=1 << 20)
-    )
+    raw = Attacker(*await asyncio.open_connection(sock=own, ssl=server.tls, server_hostname=host, limit=1 << 20))
     if upgrade:
         head = await raw.send(upgrade_request(f"/?{query}")).read_until(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 "), head
@@ -250,9 +256,11 @@ async def attack(server: AttackedServer, query: str = "", *, upgrade: bool = Tru
 
 
 @asynccontextmanager
-async def attacker(server: AttackedServer, query: str = "", *, upgrade: bool = True) -> AsyncIterator[Attacker]:
+async def attacker(
+    server: AttackedServer, query: str = "", *, upgrade: bool = True, receive_buffer: int | None = None
+) -> AsyncIterator[Attacker]:
     """Connect with :func:`attack`, and drop the connection at the end of the context."""
-    raw = await attack(server, query, upgrade=upgrade)
+    raw = await attack(server, query, upgrade=upgrade, receive_buffer=receive_buffer)
     try:
         yield raw
     finally:

@@ -15,8 +15,10 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ig
 
 from crosswire.core import deflate
 from crosswire.transport.buffered_protocol import feed_buffered_protocol
-from crosswire.transport.http_head import BadRequestHead, RequestHead
+from crosswire.transport.gentle_close import close_gently
+from crosswire.transport.http_head import RequestHead
 from crosswire.transport.http_response import encode_response
+from crosswire.transport.http_rules import BadRequestHead
 from crosswire.transport.interface import (
     Accepted,
     Acceptor,
@@ -34,8 +36,6 @@ from crosswire.transport.proxy_header import ProxyHeader
 
 READ_BUFFER_SIZE = 2048
 """Bytes of picows' read buffer of a new connection; it grows with the frames."""
-TLS_LINGER = 1.0
-"""Seconds that a peer over TLS, which still sends, has to read its response before the connection is closed."""
 
 
 class HandshakeProtocol(asyncio.Protocol):
@@ -168,8 +168,7 @@ class HandshakeProtocol(asyncio.Protocol):
     def _respond(self, response: Response, *, with_body: bool = True, last: bool) -> None:
         """Send a response and close the connection.
 
-        If the peer might still send, the connection is closed when the peer closes it, or at the timeout: if a
-        connection is closed with unread bytes, the kernel sends a reset, which can overtake the response.
+        If the peer might still send, the connection is closed when the peer closes it, or at the timeout.
 
         Args:
             response: to send.
@@ -180,10 +179,8 @@ class HandshakeProtocol(asyncio.Protocol):
         self._transport.write(encode_response(response, with_body=with_body))
         if last:
             self._transport.close()
-        elif self._transport.can_write_eof():
-            self._transport.write_eof()
         else:
-            asyncio.get_running_loop().call_later(TLS_LINGER, self._transport.close)
+            close_gently(self._transport)
 
     def _upgrade(self, accepted: Accepted, head: RequestHead) -> None:
         """Hand the connection to picows, with a request of its own that has only what picows reads."""

@@ -8,6 +8,7 @@ import sys
 from typing import Any, Protocol
 
 from crosswire.transport.kernel_buffer import bytes_in_kernel
+from crosswire.transport.watermarks import keep_little, set_low_water_mark
 
 _CLOSE_FRAME = 0x88
 _write = os.write
@@ -42,6 +43,8 @@ class PicowsTransport:
     def opened(self, invalid_frames: InvalidFrameHandler) -> None:
         """Note that the connection is a WebSocket; a Close of picows goes to ``invalid_frames`` from now on."""
         self._invalid_frames = invalid_frames
+        if not self._direct:
+            keep_little(self._transport)
 
     def closed(self) -> None:
         """Note that the connection is gone; the number of its socket might be another's by now."""
@@ -88,12 +91,7 @@ class PicowsTransport:
 
     def set_low_water_mark(self, low: int | None) -> None:
         """Pause the outbox while the transport keeps more than ``low`` bytes; None: while the transport is full."""
-        if self._transport.is_closing():
-            return
-        if low is None:
-            self._transport.set_write_buffer_limits()
-        elif self._transport.get_write_buffer_size() > low:  # over TLS it would pause at nothing, and not resume
-            self._transport.set_write_buffer_limits(low, low)
+        set_low_water_mark(self._transport, low)
 
     def pause_reading(self) -> None:
         """Leave what the peer sends to the kernel, which holds the peer back once its buffer is full."""
