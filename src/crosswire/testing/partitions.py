@@ -1,4 +1,4 @@
-"""Which members of a simulation can't hear which others."""
+"""Partitions of a simulation: pairs of members that can't hear each other."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ class SimulatedPort:
         self.die()
 
     def die(self) -> None:
-        """Leave all channels."""
+        """Leave all channels, as a node that is gone."""
         for channel in list(self._receivers):
             self.unsubscribe(channel)
         self.available = False

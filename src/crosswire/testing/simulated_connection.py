@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from functools import partial
 from typing import Protocol
+from zlib import crc32
 
 from crosswire.core.frame_reader import Frame, FrameReader
 from crosswire.core.frames import Opcode, close_payload
@@ -25,6 +26,8 @@ class Note(Protocol):
         """Add a line; see :meth:`~crosswire.testing.trace.Trace.add`."""
 
 
+MAX_SHOWN = 200
+"""Characters of a message that are shown in the trace."""
 _LOST = Close(CloseCode.ABNORMAL, "the connection was lost")
 
 
@@ -75,7 +78,7 @@ class SimulatedConnection:
     # The upgrade
 
     def accepted(self, transport: MemoryTransport, subprotocol: str | None, headers: Mapping[str, str]) -> None:
-        """Note the server's answer."""
+        """Note what the server has answered to the request."""
         self._transport = transport
         self.subprotocol = subprotocol
         self.announces = SERVER_HEADER in headers
@@ -117,7 +120,7 @@ class SimulatedConnection:
         return self._arrived > before
 
     def pause(self) -> None:
-        """Stop reading."""
+        """Stop reading; the server is held back then."""
         self._paused = True
 
     def resume(self) -> None:
@@ -228,7 +231,7 @@ class SimulatedConnection:
 
 
 class DownstreamInbox:
-    """What a server has sent on a connection and the client has not read; a ``PeerInbox``.
+    """Bytes that a server has sent on a connection and the client has not read; a ``PeerInbox``.
 
     Args:
         connection: the client's end.
@@ -269,8 +272,15 @@ def is_routine(opcode: Opcode, payload: bytes) -> bool:
 def shown(opcode: Opcode, payload: bytes) -> str:
     """Return a frame as text for the trace."""
     if opcode is Opcode.TEXT:
-        return payload.decode() or "(heartbeat)"
+        return _shortened(payload.decode() or "(heartbeat)")
     if opcode is Opcode.CLOSE:
         close = parse_close(payload)
         return f"close {close.code} {close.reason}".rstrip()
-    return f"{opcode.name.lower()} {payload.hex()}".rstrip()
+    return f"{opcode.name.lower()} {_shortened(payload.hex())}".rstrip()
+
+
+def _shortened(text: str) -> str:
+    """Return text, or its beginning with the length and a checksum."""
+    if len(text) <= MAX_SHOWN:
+        return text
+    return f"{text[:MAX_SHOWN]}... ({len(text)} characters, {crc32(text.encode()):08x})"

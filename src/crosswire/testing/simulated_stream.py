@@ -1,4 +1,4 @@
-"""One direction of a simulated TCP connection: late perhaps, but complete and in order."""
+"""Stream of a simulated TCP connection, in one direction: late perhaps, but complete and in order."""
 
 from __future__ import annotations
 

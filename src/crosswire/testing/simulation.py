@@ -28,7 +28,7 @@ from crosswire.testing.virtual_clock import BEGIN
 T = TypeVar("T")
 MemberT_co = TypeVar("MemberT_co", bound=Server | Node, covariant=True)
 Member = Server | Node
-"""What a process of a simulation has: a server, or a node without clients."""
+"""Content of a process of a simulation: a server, or a node without clients."""
 
 TIME_LIMIT = 600.0
 """Seconds of the virtual clock after which a scenario has failed."""
@@ -45,7 +45,7 @@ class MakeMember(Protocol[MemberT_co]):
 
 
 Scenario = Callable[["Simulation"], Awaitable[T]]
-"""What happens in a simulation, and what has to be true then."""
+"""Code of a test: all that happens in a simulation, and what has to be true then."""
 
 
 @dataclass(slots=True)
@@ -149,11 +149,11 @@ class Simulation:
 
     @property
     def time(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds of the virtual clock since the beginning."""
         return 0.0 if self._loop is None else self._loop.now - BEGIN
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let that much time pass, for all members and clients."""
         await asyncio.sleep(seconds)
 
     async def until(self, condition: Callable[[], object], timeout: float = 30) -> None:
@@ -225,7 +225,7 @@ class Simulation:
         self._partitions.block(names, one_way=one_way)
 
     def heal(self) -> None:
-        """End all partitions."""
+        """End all partitions: everybody hears everybody again."""
         self.trace.add("heal")
         self._partitions.heal()
 
@@ -305,9 +305,8 @@ def _seeded(seed: int) -> Any:
 def _traced(trace: Trace) -> Any:
     """Add warnings and errors of the log to a trace meanwhile."""
     handler = TraceHandler(trace)
-    root = logging.getLogger()
-    root.addHandler(handler)
+    logging.root.addHandler(handler)
     try:
         yield
     finally:
-        root.removeHandler(handler)
+        logging.root.removeHandler(handler)

@@ -41,7 +41,7 @@ class OpenConnection(Protocol):
         ...
 
     def pause(self) -> None:
-        """Stop reading."""
+        """Stop reading; the network then holds the server back."""
 
     def resume(self) -> None:
         """Read from the server again."""
