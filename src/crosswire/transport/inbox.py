@@ -98,11 +98,6 @@ class Inbox:
         self._finished = False  # whether all that arrived has been parsed
 
     @property
-    def ended(self) -> bool:
-        """Whether the connection is gone, and nothing more arrives."""
-        return self._ended
-
-    @property
     def unread(self) -> int:
         """Bytes that have arrived and have not been parsed."""
         return self._frames.unread

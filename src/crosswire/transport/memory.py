@@ -196,7 +196,7 @@ class MemoryConnection:
         self.transport.resume_reading()
 
     def peer_has_left(self, *, half: bool) -> bool:
-        return half and self.transport.inbox.ended  # what it sent before can still be read
+        return False  # the end of a peer in memory is told at once, whether it is read or not
 
     @property
     def buffered(self) -> int:
