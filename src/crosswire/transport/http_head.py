@@ -38,6 +38,7 @@ class RequestHead:
     """
 
     __slots__ = (
+        "_begun",
         "_behind_body",
         "_body_error",
         "_complete",
@@ -62,6 +63,7 @@ class RequestHead:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._fed = 0
+        self._begun = False  # whether more has come than line breaks
         self._in_fields = False
         self._target = b""
         self._fields: list[bytes] = []
@@ -90,8 +92,10 @@ class RequestHead:
         room = self._limits.header_size - self._fed
         self._fed += len(data)
         part = data if len(data) <= room else data[:room]
-        if part[:1] in _LINE_BREAKS and not self._target:  # RFC 9112, section 2.2
-            part = part.lstrip(b"\r\n")
+        if not self._begun:
+            if part[:1] in _LINE_BREAKS:  # RFC 9112, section 2.2
+                part = part.lstrip(b"\r\n")
+            self._begun = bool(part)
         if not part.isascii():
             part = self._escaped(part)
         try:

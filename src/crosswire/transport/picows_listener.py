@@ -103,6 +103,7 @@ class PicowsListener:
 
     async def bind(self) -> None:
         loop = asyncio.get_running_loop()
+        self._context.read_turns.begin()
         if self._tls is not None and not has_certificate(self._tls):
             raise ConfigError("tls: the context has no certificate; give it yours with context.load_cert_chain(...)")
         try:
@@ -226,7 +227,6 @@ class PicowsListener:
 _WHY = {
     "address": "its address has too many, or opens them too fast",
     "gave way": "Limits(unauthenticated) others wait, and it is the oldest",
-    "timeout": "it took longer than Limits(handshake_timeout)",
 }
 
 

@@ -314,3 +314,15 @@ def test_some_clients_await_100_continue(version: str, fields: str, body: str, a
     head = read(request(f"POST / HTTP/{version}", f"Host: a\r\nContent-Length: 3\r\n{fields}\r\n", body))
     assert not head.begin_body()
     assert head.awaits_continue is awaited
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_line_breaks_in_front_of_a_request_are_skipped_and_those_inside_its_method_are_not(size: int) -> None:
+    def feed(data: bytes) -> RequestHead:
+        head = RequestHead(Limits())
+        assert any([head.feed(data[start : start + size]) for start in range(0, len(data), size)][-1:])
+        return head
+
+    assert feed(b"\r\n\r\n\n" + request()).method == "GET"
+    with pytest.raises(BadRequestHead):
+        feed(b"GE\r\nT / HTTP/1.1\r\nHost: a\r\n\r\n")
