@@ -8,12 +8,11 @@ from collections.abc import Callable, Collection, Coroutine
 from time import perf_counter
 from typing import Any
 
-from crosswire.core.listeners import EventListeners
 from crosswire.core.tallies import Histogram
 from crosswire.types import Replies
 
 PING = "ping"
-"""Service that answers at once, and does nothing else."""
+"""Service that answers at once, and does nothing else; see :class:`~crosswire.cluster.responders.Responders`."""
 DELAY_INTERVAL = 2.0
 """Seconds between two measurements."""
 DELAY_TIMEOUT = 5.0
@@ -47,12 +46,3 @@ async def watch_bus_delay(
         replies = await ping(name, DELAY_TIMEOUT)
         if name in replies or name in replies.errors:  # a node of another version might know no such service
             seconds.observe((perf_counter() - began) / 2)
-
-
-def offer_ping(services: EventListeners) -> None:
-    """Register the service with which other nodes measure the delay."""
-    services.on(PING, _answer)
-
-
-def _answer(_sender: str) -> None:
-    """Answer with nothing, at once."""

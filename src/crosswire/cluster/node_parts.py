@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 
-from crosswire.cluster.bus_delay import offer_ping
 from crosswire.cluster.bus_options import compat_options
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
@@ -97,7 +96,6 @@ class NodeParts:
         offer_known_servers(services, clients, self.lifecycle.connection_or_starting)
         self.status = StatusQueries(clients, self.lifecycle.connection_or_starting)
         self.status.offer(services)
-        offer_ping(services)
         self.redis.offer(services)
 
     def _connect(self, name: str, bus: Bus) -> ClusterConnection:

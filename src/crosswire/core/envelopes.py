@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -47,6 +47,8 @@ def unpack_header(message: bytes) -> tuple[bytes, int, int]:
         raise InvalidMessage(f"no header: {error}") from error
     if version != _VERSION:
         raise InvalidMessage(f"a message of version {version}; this is version {_VERSION}")
+    if previous >= number:
+        raise InvalidMessage(f"message {number} can't follow message {previous}")
     return origin, number, previous
 
 
@@ -181,10 +183,14 @@ EventMessage = Event | NodeRequest | Answer | RequestRefusal
 """A message between the applications of two nodes."""
 
 
+MAX_MESSAGES = 64
+"""Messages in one batch."""
+
+
 class Batch(msgspec.Struct, frozen=True, array_like=True, tag="m"):
     """Several messages of one turn of an event loop."""
 
-    messages: list[EventMessage]
+    messages: Annotated[list[EventMessage], msgspec.Meta(max_length=MAX_MESSAGES)]
 
 
 Envelope = ClientMessage | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | PublishedMessage
