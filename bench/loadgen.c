@@ -47,6 +47,7 @@ static const struct {
     {"--path", .text = &opt.path},               /* %d is the client's number */
     {"--event", .text = &opt.event},             /* instead of the mode's own: publish, say, tell, join */
     {"--payload", .text = &opt.payload},         /* calls: JSON */
+    {"--extensions", .text = &opt.extensions},   /* that are offered: permessage-deflate; messages are not inflated */
     {"--port", .text = &opt.ports},              /* of the server, or of several nodes: 9000,9001 */
     {"--clients", .number = &opt.clients},       /* in all, */
     {"--each", .number = &opt.each},             /* or of each port */

@@ -18,6 +18,11 @@ def cpu(figures: Figures) -> str:
     return f"{figures['cpu_us']:.2f} µs"
 
 
+def cpu_and_size(figures: Figures) -> str:
+    """Format the CPU time for one delivery, and its size on the network."""
+    return f"{figures['cpu_us']:.2f} µs, {figures['bytes']:,.0f} bytes"
+
+
 def duration(figures: Figures) -> str:
     """Format the duration, and the server's CPU time for one connection."""
     return f"{figures['seconds']:.2f} s, {figures['cpu_us']:.0f} µs"
@@ -30,6 +35,7 @@ def memory(figures: Figures) -> str:
 
 CROSSWIRE, BARE = "Crosswire", "bare epoll loop"
 WITH_METRICS = "with metrics"
+WITH_COMPRESSION = "with compression"
 TWO_NODES, EIGHT_NODES = "2 nodes", "8 nodes"
 ONE_PORT, UVICORN = "Crosswire and an application on its port", "uvicorn alone"
 
@@ -104,6 +110,15 @@ WORKLOADS = [
         more_is_better=False,
         servers=(WITH_METRICS, CROSSWIRE),
         target="ratio 1.05",
+    ),
+    Workload(
+        "fan-out of 8 KiB to 100 clients, compressed and not: CPU for one delivery, and its size",
+        "fanout",
+        {"clients": 100, "inflight": 8, "event": "publish_page", "extensions": "permessage-deflate"},
+        cpu_and_size,
+        "cpu_us",
+        more_is_better=False,
+        servers=(WITH_COMPRESSION, CROSSWIRE),
     ),
     Workload(
         "calls, 100 clients, 8 in flight each, one write a call",

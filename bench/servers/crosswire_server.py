@@ -1,8 +1,8 @@
 """The Crosswire server that is measured, as a user would write it, without tuning.
 
 Run it as `python -m bench.servers.crosswire_server`, with `--app` for an application on its port, with `--metrics` to
-count what it does, with `--asgi` as an ASGI application on uvicorn. It prints `PORT n` when it listens and stops on
-SIGTERM.
+count what it does, with `--compression` to compress, with `--asgi` as an ASGI application on uvicorn. It prints
+`PORT n` when it listens and stops on SIGTERM.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import signal
 import msgspec
 import uvloop
 
+from bench.servers.chat_page import EARLIER_MESSAGES
 from bench.servers.plain_application import application
 from bench.servers.uvicorn_server import serve
 from crosswire import Handshake, Server, Socket
@@ -19,9 +20,15 @@ from crosswire import Handshake, Server, Socket
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--app", action="store_true", help="serve an ASGI application on the port too")
 parser.add_argument("--metrics", action="store_true", help="count, and serve metrics")
+parser.add_argument("--compression", action="store_true", help="grant permessage-deflate")
 parser.add_argument("--asgi", action="store_true", help="be served by uvicorn")
 arguments = parser.parse_args()
-server = Server(port=0, app=application if arguments.app else None, metrics=arguments.metrics)
+server = Server(
+    port=0,
+    app=application if arguments.app else None,
+    metrics=arguments.metrics,
+    compression=arguments.compression,
+)
 
 
 class JoinRoom(msgspec.Struct):
@@ -40,6 +47,12 @@ def authenticate(handshake: Handshake) -> str:
 def publish(socket: Socket, data: dict[str, str]) -> None:
     """Broadcast a client's message to everyone."""
     server.everyone.send("news", data)
+
+
+@server.on("publish_page")
+def publish_page(socket: Socket, data: dict[str, str]) -> None:
+    """Broadcast a client's message to everyone, with the messages before it: some 8 KiB."""
+    server.everyone.send("news", {"messages": [*EARLIER_MESSAGES, data]})
 
 
 @server.on("say")

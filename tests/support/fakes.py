@@ -39,6 +39,7 @@ class FakeConnection:
         self.answers_close = True
         self.buffered = 0
         self.reading = True
+        self.peer_left = False
         self.traffic = TrafficSnapshot(0, 0)
 
     @property
@@ -62,6 +63,9 @@ class FakeConnection:
 
     async def drained(self, below: int) -> bool:
         return self.buffered < below
+
+    def peer_has_left(self, *, half: bool) -> bool:
+        return self.peer_left
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -89,7 +93,7 @@ class FakeServer:
         def at_end_of_turn(waiting: Flushable) -> None:
             loop.call_soon(waiting.flush)
 
-        parts = ServerParts(limits, heartbeat, duplicates, at_end_of_turn, clock=loop.time)
+        parts = ServerParts(limits, heartbeat, duplicates, at_end_of_turn)
         self.hooks, self.events, self.registry = parts.hooks, parts.events, parts.registry
         self.tasks, self.workers, self.wheel = parts.tasks, parts.workers, parts.wheel
         self.failures, self.sessions, self.drain = parts.failures, parts.sessions, parts.drain

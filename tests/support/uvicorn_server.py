@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,3 +31,9 @@ async def running_uvicorn(application: Any, **options: Any) -> AsyncIterator[int
         for connection in list(state.connections):
             connection.shutdown()
         await wait_until(lambda: not state.connections and not state.tasks)
+
+
+def serve_forever(application: Any, listening: socket.socket) -> None:
+    """Serve an ASGI application on a socket that listens, on uvloop, until the process is ended."""
+    config = uvicorn.Config(application, log_config=None, lifespan="on", loop="uvloop", ws="websockets-sansio")
+    uvicorn.Server(config).run([listening])

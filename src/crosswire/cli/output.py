@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,8 +15,12 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON in one line; types that JSON does not have, such as MessagePack's own, become strings."""
-    return msgspec.json.encode(value, enc_hook=repr).decode()
+    """Return a value as JSON in one line; types that JSON does not have, such as MessagePack's own, become strings.
+
+    Characters that a terminal would execute are escaped, as JSON allows for all.
+    """
+    text = msgspec.json.encode(value, enc_hook=repr).decode()
+    return text if text.isprintable() else "".join(map(_json_character, text))
 
 
 def replies_as_data(replies: Replies) -> dict[str, Any]:
@@ -97,6 +102,11 @@ def _health(status: LinkStatus) -> str:
 
 def _latency(milliseconds: float | None) -> str:
     return "" if milliseconds is None else f"{milliseconds:.1f} ms"
+
+
+def _json_character(character: str) -> str:
+    """Return a character as it is, or, if it is not printable, as JSON escapes it."""
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def _plain(text: str) -> str:

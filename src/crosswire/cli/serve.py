@@ -16,9 +16,10 @@ from crosswire.cli.failures import USAGE, CommandFailed
 from crosswire.cli.workers.kept_worker import KeptWorker
 from crosswire.cli.workers.link import Assignment
 from crosswire.cli.workers.supervisor import Supervisor
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.shared_metrics import METRICS_DIRECTORY
 
-logger = logging.getLogger("crosswire.serve")
+logger = get_logger("crosswire.serve")
 
 
 def serve(options: argparse.Namespace) -> int:

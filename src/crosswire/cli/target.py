@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import logging
 import os
 import sys
 import sysconfig
@@ -19,11 +18,12 @@ from typing import Any
 from crosswire.cli.failures import USAGE, CommandFailed
 from crosswire.cluster.node import Node
 from crosswire.errors import ConfigError
+from crosswire.runtime.log_records import get_logger
 from crosswire.server.options import require_application
 from crosswire.server.server import Server
 from crosswire.transport.interface import AsgiApplication
 
-logger = logging.getLogger("crosswire.serve")
+logger = get_logger("crosswire.serve")
 
 _MAX_ERROR_TEXT = 500
 """Characters of an error of the application that are printed."""

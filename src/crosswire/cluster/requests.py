@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from crosswire.core.codecs import Codec
 from crosswire.core.payload_types import ANY, PayloadType, RawPayload
 from crosswire.core.replies import GatheredReplies
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
+from crosswire.runtime import environment
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.types import Replies
 
@@ -71,7 +71,7 @@ class PendingRequests:
     __slots__ = ("_count", "_pending", "_prefix", "wheel")
 
     def __init__(self, prefix: str = "") -> None:
-        self._prefix = f"{prefix}{secrets.token_hex(_RANDOM_BYTES)}"
+        self._prefix = f"{prefix}{environment.token_hex(_RANDOM_BYTES)}"
         self._count = 0
         self._pending: dict[str, _TimedRequest] = {}
         self.wheel = TimerWheel()

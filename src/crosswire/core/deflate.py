@@ -1,6 +1,6 @@
 """permessage-deflate without context takeover (RFC 7692): a compressed message depends on no other.
 
-So one compressed frame serves every recipient, and a connection keeps no window between messages.
+So one compressed frame serves every recipient with the same window, and a connection keeps none between messages.
 """
 
 from __future__ import annotations
@@ -14,37 +14,70 @@ from crosswire.types import CloseCode
 
 _TAIL = b"\x00\x00\xff\xff"
 """End of a flushed block, which is left out of a message (RFC 7692, section 7.2.1)."""
-_RAW = -zlib.MAX_WBITS
+_ENDING = _TAIL + b"\x01\x00\x00\xff\xff"
+"""The same, and an empty last block: behind a message that is whole, they end the stream."""
+_BEHIND_LAST_BLOCK = frozenset({b"", b"\0"})
+"""Bytes that may follow if a message itself has a last block (RFC 7692, section 7.2.3.5)."""
+MAX_WINDOW_BITS = zlib.MAX_WBITS
+"""Base-2 logarithm of the largest window."""
 MIN_SIZE = 256
 """Shorter messages, in bytes, are sent as they are: compressing them costs more than it saves."""
 
-RESPONSE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
-"""The ``Sec-WebSocket-Extensions`` field that accepts an offer."""
+_RESPONSE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+_TAKEOVER = frozenset({"server_no_context_takeover", "client_no_context_takeover"})
+_WINDOW = re.compile(r'"?([89]|1[0-5])"?', re.ASCII)
+_WINDOWS = (MAX_WINDOW_BITS, 12, 9)
+"""Base-2 logarithms of the windows that are agreed to, so that no broadcast is compressed more than three times.
 
-_ACCEPTABLE_PARAMETER = re.compile(
-    r'(?:(?:server|client)_no_context_takeover|client_max_window_bits(?:\s*=\s*"?(?:[89]|1[0-5])"?)?)', re.ASCII
-)
-"""A parameter of an acceptable offer; with one that is unknown, invalid or repeated, it is declined (section 7.1)."""
+zlib can't compress with one smaller than the last; an offer that asks for it is declined.
+"""
+_MEMORY_LEVELS = {15: 8, 14: 6}
+"""Memory that zlib uses beside the window: no less speed than with more, by the bits of the window."""
+_LEAST_MEMORY_LEVEL = 5
 
 
-def offered(headers: Headers) -> bool:
-    """Return whether the client offers permessage-deflate with acceptable parameters (RFC 7692, section 7.1)."""
+def agree(headers: Headers) -> int:
+    """Return the window for what the server sends, in bits, by the first acceptable offer; 0 if there is none.
+
+    RFC 7692, section 7.1. A window of the client's is no matter: what it sends is inflated with the largest.
+    """
     for value in headers.get_all("sec-websocket-extensions"):
         for offer in value.split(","):
             name, *parameters = (part.strip() for part in offer.split(";"))
-            if name == "permessage-deflate" and _are_acceptable(parameters):
-                return True
-    return False
+            if name == "permessage-deflate" and (window_bits := _acceptable_window(parameters)):
+                return window_bits
+    return 0
 
 
-def _are_acceptable(parameters: list[str]) -> bool:
-    names = {each.partition("=")[0].strip() for each in parameters}
-    return len(names) == len(parameters) and all(_ACCEPTABLE_PARAMETER.fullmatch(each) for each in parameters)
+def response(window_bits: int) -> str:
+    """Return the ``Sec-WebSocket-Extensions`` field that accepts an offer."""
+    return _RESPONSE if window_bits == MAX_WINDOW_BITS else f"{_RESPONSE}; server_max_window_bits={window_bits}"
 
 
-def compress(payload: bytes) -> bytes:
-    """Compress the payload of one message (RFC 7692, section 7.2.1)."""
-    compressor = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, _RAW)
+def _acceptable_window(parameters: list[str]) -> int:
+    """Return the window that an offer leaves, in bits; 0 if a parameter is unknown, invalid or repeated."""
+    window_bits, names = MAX_WINDOW_BITS, set[str]()
+    for parameter in parameters:
+        name, valued, value = (part.strip() for part in parameter.partition("="))
+        names.add(name)
+        window = _WINDOW.fullmatch(value)
+        if name == "server_max_window_bits" and window and int(window[1]) >= _WINDOWS[-1]:
+            window_bits = next(bits for bits in _WINDOWS if bits <= int(window[1]))
+        elif not (name == "client_max_window_bits" and (window or not valued)) and not (
+            name in _TAKEOVER and not valued
+        ):
+            return 0
+    return window_bits if len(names) == len(parameters) else 0
+
+
+def compress(payload: bytes, window_bits: int = MAX_WINDOW_BITS) -> bytes:
+    """Compress the payload of one message (RFC 7692, section 7.2.1).
+
+    A short message needs no larger window than itself, and zlib clears less memory for a small one.
+    """
+    bits = min(window_bits, max(len(payload).bit_length(), _WINDOWS[-1]))
+    memory_level = _MEMORY_LEVELS.get(bits, _LEAST_MEMORY_LEVEL)
+    compressor = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, -bits, memory_level)
     return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
 
 
@@ -52,13 +85,22 @@ def decompress(payload: bytes, limit: int) -> bytes:
     """Decompress the payload of one message (RFC 7692, section 7.2.2), at most ``limit`` bytes of it.
 
     Raises:
-        ProtocolFailure: it is no deflate stream (1007), or longer than the limit (1009).
+        ProtocolFailure: it is no deflate stream, or not all of one (1007), or longer than the limit (1009).
     """
-    decompressor = zlib.decompressobj(_RAW)
+    if not payload:
+        return b""
+    decompressor = zlib.decompressobj(-MAX_WINDOW_BITS)
     try:
-        message = decompressor.decompress(payload + _TAIL, limit + 1)
+        message = decompressor.decompress(payload, limit + 1)
+        if len(message) > limit:
+            raise ProtocolFailure(CloseCode.TOO_BIG, f"a message of more than {limit} bytes when decompressed")
+        if decompressor.eof:
+            whole = decompressor.unused_data in _BEHIND_LAST_BLOCK
+        else:
+            rest = decompressor.decompress(_ENDING, 1)
+            whole = decompressor.eof and not rest and not decompressor.unused_data
     except zlib.error as error:
         raise ProtocolFailure(CloseCode.INVALID_TEXT, "a compressed message that can't be decompressed") from error
-    if len(message) > limit:
-        raise ProtocolFailure(CloseCode.TOO_BIG, f"a message of more than {limit} bytes when decompressed")
+    if not whole:
+        raise ProtocolFailure(CloseCode.INVALID_TEXT, "a compressed message that is cut short, or has bytes behind it")
     return message

@@ -135,21 +135,21 @@ class FrameFormat:
 
     Args:
         codec: JSON or MessagePack.
-        deflate: whether permessage-deflate was negotiated.
+        window_bits: of permessage-deflate, as negotiated; 0 without.
     """
 
-    __slots__ = ("_deflate", "_opcode", "codec")
+    __slots__ = ("_opcode", "_window_bits", "codec")
 
     join = staticmethod(b"".join)
 
-    def __init__(self, codec: Codec, *, deflate: bool) -> None:
+    def __init__(self, codec: Codec, *, window_bits: int) -> None:
         self.codec = codec
-        self._deflate = deflate
+        self._window_bits = window_bits
         self._opcode = Opcode.BINARY if codec.binary else Opcode.TEXT
 
     def encode(self, message: msgspec.Struct) -> bytes:
         payload = self.codec.encode(message)
-        return self.raw(self._opcode, payload) if self._deflate else encode_frame(self._opcode, payload)
+        return self.raw(self._opcode, payload) if self._window_bits else encode_frame(self._opcode, payload)
 
     def wrap(self, message: EncodedMessage) -> bytes:
         if not self.codec.binary:
@@ -158,8 +158,8 @@ class FrameFormat:
         return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
 
     def raw(self, opcode: Opcode, payload: bytes) -> bytes:
-        if self._deflate and len(payload) >= MIN_SIZE:
-            return encode_frame(opcode, compress(payload), rsv1=True)
+        if self._window_bits and len(payload) >= MIN_SIZE:
+            return encode_frame(opcode, compress(payload, self._window_bits), rsv1=True)
         return encode_frame(opcode, payload)
 
 
@@ -191,19 +191,18 @@ class MessageFormat:
         return tuple(chain.from_iterable(encoded))
 
 
-JSON_TEXT = FrameFormat(JSON, deflate=False)
-_FRAME_FORMATS = {
-    (False, False): JSON_TEXT,
-    (False, True): FrameFormat(JSON, deflate=True),
-    (True, False): FrameFormat(MSGPACK, deflate=False),
-    (True, True): FrameFormat(MSGPACK, deflate=True),
-}
+JSON_TEXT = FrameFormat(JSON, window_bits=0)
+_FRAME_FORMATS = {(False, 0): JSON_TEXT}
 _MESSAGE_FORMATS = {False: MessageFormat(JSON), True: MessageFormat(MSGPACK)}
 
 
-def frame_format(*, msgpack: bool, deflate: bool) -> FrameFormat:
+def frame_format(*, msgpack: bool, window_bits: int) -> FrameFormat:
     """Return the (shared) format of a connection that carries frames, for what was negotiated."""
-    return _FRAME_FORMATS[msgpack, deflate]
+    known = _FRAME_FORMATS.get((msgpack, window_bits))
+    if known is None:  # there are 8 at most: 3 windows or none, twice
+        known = FrameFormat(MSGPACK if msgpack else JSON, window_bits=window_bits)
+        _FRAME_FORMATS[msgpack, window_bits] = known
+    return known
 
 
 def message_format(*, msgpack: bool) -> MessageFormat:

@@ -7,6 +7,12 @@ from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from crosswire.core.escaping import escaped
+from crosswire.runtime.one_line_records import guarded_logger
+
+MAX_ATTRIBUTE = 256
+"""Characters of an attribute of a record."""
+
 node_name: ContextVar[str | None] = ContextVar("name of the node that this code runs for", default=None)
 """Set at the start of a server or node, so that all tasks, timers and connections that arise from it have it."""
 
@@ -29,19 +35,24 @@ class RecordLogger(logging.LoggerAdapter[logging.Logger]):
     """Logger whose records all have the attributes ``user``, ``socket``, ``event`` and ``node``.
 
     An attribute is None where it is not known, so that a format with ``%(user)s`` never fails. Those that are known are
-    given as ``extra=about(...)``; the node is found by itself.
+    given as ``extra=about(...)``; the node is found by itself. Text among them is escaped, like that of the message:
+    see one_line_records.py.
     """
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Add the attributes to the arguments of a call of the logger."""
-        attributes = {"user": None, "socket": None, "event": None, "node": node_name.get()}
-        kwargs["extra"] = {**attributes, **(kwargs.get("extra") or {})}
+        attributes: dict[str, Any] = {"user": None, "socket": None, "event": None, "node": node_name.get()}
+        attributes |= kwargs.get("extra") or {}
+        kwargs["extra"] = {
+            name: escaped(value, MAX_ATTRIBUTE) if isinstance(value, str) else value
+            for name, value in attributes.items()
+        }
         return msg, kwargs
 
 
 def get_logger(name: str) -> RecordLogger:
     """Return the logger of a name below ``crosswire``."""
-    return RecordLogger(logging.getLogger(name))
+    return RecordLogger(guarded_logger(name))
 
 
 def about(socket: LoggedSocket | None = None, *, event: str | None = None, node: str | None = None) -> dict[str, Any]:

@@ -114,8 +114,9 @@ def _failure(task: asyncio.Task[None]) -> str | None:
 
 
 def _text(message: dict[str, Any]) -> str:
-    """Return the last line of a failure; frameworks send a traceback, which is logged."""
+    """Return the last line of a failure; frameworks send a traceback, which is logged: a record for each line."""
     text = str(message.get("message", "")).strip()
     if "\n" in text:
-        logger.error("the lifespan of the application failed\n%s", text)
+        for line in text.splitlines():
+            logger.error("the lifespan of the application failed: %s", line)
     return text.rpartition("\n")[2] or "it does not say why"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextvars import Context
 
@@ -29,6 +28,7 @@ from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
+from crosswire.server.held_messages import HeldLimits
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
 from crosswire.server.observer import ServerObserver
@@ -52,7 +52,6 @@ class ServerParts:
         at_end_of_turn: calls ``flush`` of its argument at the end of the event loop's turn.
         watch: warns of handlers and hooks that hold the event loop.
         access_log: where connections and their ends are logged, or None.
-        clock: returns seconds.
 
     Attributes:
         hooks: the application's.
@@ -75,16 +74,14 @@ class ServerParts:
         at_end_of_turn: Callable[[Flushable], None],
         watch: SlowHandlerWatch | None = None,
         access_log: AccessLog | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.hooks = Hooks()
         self.events = EventListeners(socket=Socket)
         self.tasks = BackgroundTasks(watch)
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
-        self.wheel.clock = clock
-        self.failures = FailureReporter(self.hooks.on_error, self.tasks, clock)
-        self.sessions = Sessions()
+        self.failures = FailureReporter(self.hooks.on_error, self.tasks)
+        self.sessions = Sessions(limits.total_handlers, self.workers.waiting)
         self._call_ids = CallIds()
         self._fanout = FanOut(at_end_of_turn)
         users: UserIndex[ConnectedClient[Socket]] = UserIndex()
@@ -93,10 +90,12 @@ class ServerParts:
         self.registry: Registry[ConnectedClient[Socket]] = Registry(
             users, limits.rooms, self._fanout, self._subscriptions, self._duplicates
         )
-        self._router = Router(self.events, self.hooks, limits, self.workers, self.failures)
+        self._router = Router(self.events, self.hooks, limits, self.sessions.handlers, self.workers, self.failures)
         self.router: MessageRouter = self._router
-        self._limits, self._heartbeat = limits, heartbeat
-        self._hook_runner = hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
+        self._limits, self._held, self._heartbeat = limits, HeldLimits(limits), heartbeat
+        self._hook_runner = hooks = HookRunner(
+            self.hooks, self.tasks, limits.handlers, HeldLimits(limits), self.failures
+        )
         self._client_factory = ClientFactory(
             self.registry,
             self._fanout,
@@ -121,6 +120,7 @@ class ServerParts:
             self.router,
             self._hook_runner,
             self._limits,
+            self._held,
             self._heartbeat,
             self.wheel,
             self.sessions,

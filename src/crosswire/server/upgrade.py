@@ -160,10 +160,11 @@ class Upgrades:
             self._warn_refused(handshake, verdict)
             return verdict
         subprotocol = handshake.agree()
-        deflated = self._terms.compression and not request.websocket and deflate.offered(request.headers)
-        form = frame_format(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, deflate=deflated)
+        compresses = self._terms.compression and not request.websocket
+        window_bits = deflate.agree(request.headers) if compresses else 0
+        form = frame_format(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, window_bits=window_bits)
         session = self._open_session(handshake, form, verdict, upgrade.variables)
-        return Accepted(session, subprotocol, deflated, _IDENTIFICATION)
+        return Accepted(session, subprotocol, window_bits, _IDENTIFICATION)
 
     def _answer(self, request: HttpRequest) -> Response:
         handshake = self._handshake(request)

@@ -35,7 +35,7 @@ class ConnectionEnds:
         self.connection = receiver.connection
         self.harness = harness
         framed = self.connection.framed
-        self._format = frame_format(msgpack=False, deflate=False) if framed else message_format(msgpack=False)
+        self._format = frame_format(msgpack=False, window_bits=0) if framed else message_format(msgpack=False)
 
     @property
     def frame_peer(self) -> FramePeer:

@@ -127,7 +127,7 @@ class RecordingAcceptor:
         receiver: of the connection.
         refusal: the answer instead of a connection.
         subprotocol: granted.
-        deflate: granted.
+        window_bits: of permessage-deflate, granted; 0 without.
         headers: of the answer.
         wants: headers that the peer must send.
 
@@ -141,14 +141,14 @@ class RecordingAcceptor:
         refusal: Response | None = None,
         *,
         subprotocol: str | None = None,
-        deflate: bool = False,
+        window_bits: int = 0,
         headers: Mapping[str, str] | None = None,
         wants: Mapping[str, str] | None = None,
     ) -> None:
         self.receiver = receiver
         self.wants = wants or {}
         self.requests: list[HttpRequest] = []
-        self._decision = refusal or Accepted(receiver, subprotocol, deflate, headers or {})
+        self._decision = refusal or Accepted(receiver, subprotocol, window_bits, headers or {})
 
     def accept(self, request: HttpRequest) -> Accepted | Response:
         self.requests.append(request)

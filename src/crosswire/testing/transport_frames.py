@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from crosswire.core.deflate import RESPONSE, compress
+from crosswire.core.deflate import compress, response
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.errors import NotConnected
 from crosswire.testing.connection_ends import (
@@ -81,10 +81,10 @@ class FrameContract(TransportContractBase):
 
     def test_compressed_frames_are_accepted_if_that_was_negotiated(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            ends.connection.push(encode_frame(Opcode.TEXT, compress(b"again " * 100), rsv1=True))
+            ends.connection.push(encode_frame(Opcode.TEXT, compress(b"again " * 100, 10), rsv1=True))
             assert await ends.peer.receive() == "again " * 100
 
-        self.run_with_connection(script, deflate=True, wants={"Sec-WebSocket-Extensions": RESPONSE})
+        self.run_with_connection(script, window_bits=10, wants={"Sec-WebSocket-Extensions": response(10)})
 
     def test_a_receiver_that_fails_at_a_pong_ends_the_connection_with_1011(self) -> None:
         async def script(ends: ConnectionEnds) -> None:

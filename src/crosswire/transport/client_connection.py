@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -27,12 +27,13 @@ from crosswire.core.messages import SERVER_HEADER
 from crosswire.errors import NotConnected, ProtocolFailure, Refused, is_final
 from crosswire.runtime.dialing import dial
 from crosswire.runtime.log_records import get_logger
+from crosswire.transport.open_connection import OpenConnection
 from crosswire.transport.tcp_progress import TcpProgress
 from crosswire.types import Close, CloseCode
 
 logger = get_logger("crosswire.transport")
 
-MAX_FRAGMENTS = 65536
+MAX_FRAGMENTS = 128 * 1024
 """Fragments of one message; high, because a server may stream a message in small pieces."""
 MAX_BATCH = 64 * 1024
 """Bytes of messages that are held until the end of the loop's turn; more leave at once."""
@@ -66,7 +67,7 @@ class ConnectTarget:
 class ClientReceiver(Protocol):
     """Callbacks for what arrives on a client's connection. None is called before ``opened`` or after ``closed``."""
 
-    def opened(self, connection: ClientConnection) -> None:
+    def opened(self, connection: OpenConnection) -> None:
         """Begin to use a connection; the upgrade is done."""
 
     def text(self, text: str) -> None:
@@ -77,6 +78,10 @@ class ClientReceiver(Protocol):
 
     def closed(self, close: Close) -> None:
         """Note that the connection is gone; called once, if ``opened`` was."""
+
+
+Connect = Callable[[ConnectTarget, ClientReceiver], Awaitable[OpenConnection]]
+"""Opens a connection, as :func:`connect` does."""
 
 
 async def connect(target: ConnectTarget, receiver: ClientReceiver) -> ClientConnection:
@@ -113,6 +118,15 @@ def _refusal(status: int) -> Refused:
     return Refused(CloseCode.POLICY if is_final(status) else CloseCode.ABNORMAL, f"HTTP {status}", status=status)
 
 
+class _ClientProtocol(ClientProtocol):
+    """Protocol that takes a Close inside a fragmented message too (RFC 6455, section 5.4), not as an error."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is FrameType.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class ClientConnection(asyncio.Protocol):
     """Connection to a server. None of its methods waits, and none raises for a server that is gone.
 
@@ -125,7 +139,7 @@ class ClientConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._target = target
         self._receiver = receiver
-        self._protocol = ClientProtocol(
+        self._protocol = _ClientProtocol(
             uri,
             subprotocols=[Subprotocol(name) for name in target.subprotocols] or None,
             max_size=target.max_message,

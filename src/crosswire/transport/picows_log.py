@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-logger = logging.getLogger("crosswire.transport")
+from crosswire.runtime.one_line_records import guarded_logger
+
+logger = guarded_logger("crosswire.transport")
 
 
 class PicowsLogAdapter(logging.LoggerAdapter[logging.Logger]):

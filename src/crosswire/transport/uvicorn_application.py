@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from crosswire.core.limits import Limits
 from crosswire.runtime.log_records import get_logger
+from crosswire.runtime.one_line_records import guarded_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.interface import AsgiApplication, HandedOver, HttpRequest
 from crosswire.transport.pending_handshakes import PendingHandshakes
@@ -25,6 +26,9 @@ WAIT_INTERVAL = 0.02
 """Seconds between two looks whether the last requests have ended, while the server stops."""
 CUT_TIMEOUT = 1.0
 """Seconds that requests have to clean up when they are cut."""
+
+_UVICORN_LOGGERS = ("uvicorn.error", "uvicorn.access")
+"""Names of the loggers to which uvicorn's protocols write requests and what applications raise."""
 
 
 class UvicornApplication:
@@ -72,6 +76,8 @@ class UvicornApplication:
             server_header=False,
         )
         config.load()
+        for name in _UVICORN_LOGGERS:
+            guarded_logger(name)
         self._share = ApplicationShare(
             config=config,
             server_state=ServerState(),

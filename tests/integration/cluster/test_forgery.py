@@ -265,7 +265,7 @@ async def test_invented_members_cost_little_and_no_line_of_the_log_each(
     redis_bus: Redis, redis_process: RedisProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     invented = 5_000
-    async with running_servers(redis_bus, "a", "b") as (a, b), forger(redis_process, redis_bus) as forged:
+    async with running_servers(redis_bus, "a", "b") as (a, _), forger(redis_process, redis_bus) as forged:
         joined: list[str] = []
         a.cluster.on_join(lambda info: joined.append(info.name))
         members = connection_of(a).members

@@ -85,8 +85,10 @@ async def test_audiences_with_and_without_compression() -> None:
         ClientPerMessageDeflateFactory(client_max_window_bits=True),
         ClientPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True),
         ClientPerMessageDeflateFactory(client_no_context_takeover=True),
+        ClientPerMessageDeflateFactory(server_max_window_bits=9),
+        ClientPerMessageDeflateFactory(server_max_window_bits=12, client_max_window_bits=10),
     ],
-    ids=["9 bits", "any bits", "no takeover", "client takes nothing over"],
+    ids=["9 bits", "any bits", "no takeover", "client takes nothing over", "server's 9 bits", "12 and 10 bits"],
 )
 async def test_accepted_offers_of_clients(factory: ClientPerMessageDeflateFactory) -> None:
     server = make_server(compression=True)
@@ -100,7 +102,7 @@ async def test_accepted_offers_of_clients(factory: ClientPerMessageDeflateFactor
     ("compression", "offer"),
     [
         (False, OFFER),
-        (True, "permessage-deflate; server_max_window_bits=10"),
+        (True, "permessage-deflate; server_max_window_bits=8"),
         (True, "x-webkit-deflate-frame"),
         (True, ""),
     ],

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Self
+from typing import Any, Self
 
 from crosswire import Close, Heartbeat, Limits, Server, Socket
 from crosswire.core.frame_reader import Frame, FrameReader
@@ -49,9 +50,10 @@ class RawConnection:
         async with asyncio.timeout(WAIT_TIMEOUT):
             await self._writer.drain()
 
-    async def upgrade(self, more: bytes = b"") -> None:
+    async def upgrade(self, more: bytes = b"", headers: Iterable[tuple[str, str]] = ()) -> None:
         """Become a WebSocket; ``more`` is sent in one packet with the request."""
-        head = (await self.send(upgrade_request() + more).read_until(b"\r\n\r\n")).partition(b"\r\n")[0]
+        request = upgrade_request(headers=headers) + more
+        head = (await self.send(request).read_until(b"\r\n\r\n")).partition(b"\r\n")[0]
         assert head == b"HTTP/1.1 101 Switching Protocols", head
 
     async def read_until(self, end: bytes) -> bytes:
@@ -99,15 +101,15 @@ class RawConnection:
 class EchoServer:
     """A server that sends every message back, and notes how connections end."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.server = Server(port=0, limits=limits, heartbeat=_NO_HEARTBEAT)
+    def __init__(self, limits: Limits, **options: Any) -> None:
+        self.server = Server(port=0, **{"limits": limits, "heartbeat": _NO_HEARTBEAT, **options})
         self.closes: list[Close] = []
         self.server.on_message(self._echo)
         self.server.on_disconnect(lambda _socket, close: self.closes.append(close))
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[RawConnection]:
-        raw = RawConnection(*await asyncio.open_connection("127.0.0.1", self.server.port))
+    async def connect(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawConnection]:
+        raw = RawConnection(*await asyncio.open_connection("127.0.0.1", self.server.port, ssl=tls))
         try:
             yield raw
         finally:
@@ -119,8 +121,8 @@ class EchoServer:
 
 
 @asynccontextmanager
-async def echo_server(limits: Limits | None = None) -> AsyncIterator[EchoServer]:
-    echo = EchoServer(limits or Limits(close_timeout=2))
+async def echo_server(limits: Limits | None = None, **options: Any) -> AsyncIterator[EchoServer]:
+    echo = EchoServer(limits or Limits(close_timeout=2), **options)
     async with echo.server:
         yield echo
 

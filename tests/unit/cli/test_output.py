@@ -51,6 +51,14 @@ def test_a_table_has_no_control_characters() -> None:
     assert table(("A",), [("\x1b[31mred\n",)]).splitlines() == ["A", "\ufffd[31mred\ufffd"]
 
 
+def test_json_for_a_terminal_has_no_control_characters() -> None:
+    name = "\x1b]0;x\x07\x9b31m\u2028\u202e\U000e0001 Ä"
+    text = as_json({"user": name})
+    assert text.isprintable()
+    assert "Ä" in text
+    assert json.loads(text) == {"user": name}
+
+
 def test_a_cluster_is_two_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1065.5)
     text = cluster_as_text([NodeInfo("web-1", "abc", 1000.0, 3)], [UP, DOWN])

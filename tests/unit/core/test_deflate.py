@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.deflate import compress, decompress, offered
+from crosswire.core.deflate import agree, compress, decompress, response
 from crosswire.core.headers import Headers
 from crosswire.errors import ProtocolFailure
 
@@ -59,10 +59,29 @@ def test_any_bytes_are_decompressed_within_the_limit_or_refused(payload: bytes) 
     assert outcome in (*range(51), 1007, 1009)
 
 
-def test_a_stream_that_ends_with_a_final_block_is_read() -> None:
+def test_no_bytes_are_an_empty_message() -> None:
+    assert decompress(b"", 100) == decompress(compress(b""), 100) == b""
+
+
+def last_block(payload: bytes) -> bytes:
     compressor = zlib.compressobj(wbits=-15)
-    payload = compressor.compress(b"hello") + compressor.flush(zlib.Z_FINISH) + b"\0"  # RFC 7692, section 7.2.3.5
-    assert decompress(payload, 100) == b"hello"
+    return compressor.compress(payload) + compressor.flush(zlib.Z_FINISH)
+
+
+@pytest.mark.parametrize("behind", [b"", b"\0"])
+def test_a_stream_that_ends_with_a_final_block_is_read(behind: bytes) -> None:
+    assert decompress(last_block(b"hello") + behind, 100) == b"hello"  # RFC 7692, section 7.2.3.5
+
+
+@pytest.mark.parametrize("behind", [b"\0\0", b"x", compress(b"more"), last_block(b"more")])
+def test_bytes_behind_the_final_block_are_refused(behind: bytes) -> None:
+    assert code_of(last_block(b"hello") + behind, 100) == 1007
+
+
+def test_a_message_that_is_cut_short_is_no_shorter_message() -> None:
+    packed = compress(b"".join(b"line %d\n" % (number * number) for number in range(200)))
+    for end in range(1, len(packed)):
+        assert code_of(packed[:end], 10_000) == 1007
 
 
 @pytest.mark.parametrize(
@@ -73,11 +92,26 @@ def test_a_stream_that_ends_with_a_final_block_is_read() -> None:
         'permessage-deflate;client_max_window_bits="10"',
         "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits=15",
         "x-webkit-deflate-frame, permessage-deflate",
-        "permessage-deflate; server_max_window_bits=10, permessage-deflate",
+        "permessage-deflate; server_max_window_bits=8, permessage-deflate",
+        "permessage-deflate; server_max_window_bits=15",
     ],
 )
 def test_an_offer_that_can_be_met_is_taken(offer: str) -> None:
-    assert offered(Headers([("Sec-WebSocket-Extensions", offer)]))
+    assert agree(Headers([("Sec-WebSocket-Extensions", offer)])) == 15
+
+
+@pytest.mark.parametrize(("asked", "agreed"), [(9, 9), (10, 9), (11, 9), (12, 12), (13, 12), (14, 12), (15, 15)])
+def test_the_window_is_the_largest_of_ours_within_the_one_that_the_client_asks_for(asked: int, agreed: int) -> None:
+    offers = f'permessage-deflate; server_max_window_bits="{asked}"; client_max_window_bits, permessage-deflate'
+    assert agree(Headers([("Sec-WebSocket-Extensions", offers)])) == agreed
+    assert ("server_max_window_bits" in response(agreed)) == (agreed < 15)
+
+
+@pytest.mark.parametrize("bits", [9, 12, 15])
+@given(payload=st.binary(max_size=100) | st.binary(max_size=50).map(lambda data: data * 900))
+def test_a_client_needs_no_larger_window_than_was_agreed(bits: int, payload: bytes) -> None:
+    client = zlib.decompressobj(-bits)
+    assert client.decompress(compress(payload, bits) + b"\x00\x00\xff\xff") == payload
 
 
 @pytest.mark.parametrize(
@@ -86,7 +120,13 @@ def test_an_offer_that_can_be_met_is_taken(offer: str) -> None:
         "",
         "permessage-bzip2",
         "permessage-deflate-frame",
-        "permessage-deflate; server_max_window_bits=10",
+        "permessage-deflate; server_max_window_bits=8",
+        "permessage-deflate; server_max_window_bits=16",
+        "permessage-deflate; server_max_window_bits=010",
+        "permessage-deflate; server_max_window_bits",
+        "permessage-deflate; server_max_window_bits=",
+        "permessage-deflate; server_max_window_bits=10; server_max_window_bits=10",
+        "permessage-deflate; client_max_window_bits=",
         "permessage-deflate; client_max_window_bits=7",
         "permessage-deflate; client_max_window_bits=16",
         "permessage-deflate; client_no_context_takeover=1",
@@ -96,10 +136,10 @@ def test_an_offer_that_can_be_met_is_taken(offer: str) -> None:
     ],
 )
 def test_an_offer_that_cannot_be_met_is_declined(offer: str) -> None:
-    assert not offered(Headers([("Sec-WebSocket-Extensions", offer)]))
+    assert not agree(Headers([("Sec-WebSocket-Extensions", offer)]))
 
 
 def test_offers_may_be_in_several_fields() -> None:
     fields = [("Sec-WebSocket-Extensions", "foo"), ("sec-websocket-extensions", "permessage-deflate")]
-    assert offered(Headers(fields))
-    assert not offered(Headers())
+    assert agree(Headers(fields)) == 15
+    assert not agree(Headers())

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,13 +31,13 @@ def test_json_goes_into_text_frames() -> None:
 
 
 def test_messagepack_goes_into_binary_frames() -> None:
-    form = frame_format(msgpack=True, deflate=False)
+    form = frame_format(msgpack=True, window_bits=0)
     assert form.encode(SMALL) == encode_frame(Opcode.BINARY, MSGPACK.encode(SMALL))
 
 
 @pytest.mark.parametrize("msgpack", [False, True])
 def test_large_messages_are_compressed_if_that_was_negotiated(msgpack: bool) -> None:
-    form = frame_format(msgpack=msgpack, deflate=True)
+    form = frame_format(msgpack=msgpack, window_bits=15)
     frame = form.encode(LARGE)
     assert frame[0] == (0xC2 if msgpack else 0xC1)
     assert decompress(frame[2:], 10_000) == form.codec.encode(LARGE)
@@ -42,37 +45,45 @@ def test_large_messages_are_compressed_if_that_was_negotiated(msgpack: bool) -> 
 
 @pytest.mark.parametrize("msgpack", [False, True])
 def test_small_messages_are_sent_uncompressed(msgpack: bool) -> None:
-    plain, deflated = (frame_format(msgpack=msgpack, deflate=deflate) for deflate in (False, True))
+    plain, deflated = (frame_format(msgpack=msgpack, window_bits=bits) for bits in (0, 15))
     assert deflated.encode(SMALL) == plain.encode(SMALL)
     assert plain.encode(LARGE)[0] == (0x82 if msgpack else 0x81)
 
 
+def test_a_small_window_is_kept_to() -> None:
+    half = os.urandom(600)
+    wide, narrow = (frame_format(msgpack=False, window_bits=bits).raw(Opcode.BINARY, half * 2) for bits in (15, 9))
+    assert len(wide) < 800  # the second half is a reference to the first, which a window of 512 bytes does not reach
+    assert len(narrow) > 1200
+    assert zlib.decompressobj(-9).decompress(narrow[4:]) == half * 2
+
+
 def test_compression_begins_at_a_size() -> None:
-    form = frame_format(msgpack=False, deflate=True)
+    form = frame_format(msgpack=False, window_bits=15)
     assert form.raw(Opcode.TEXT, b"x" * (MIN_SIZE - 1)) == encode_frame(Opcode.TEXT, b"x" * (MIN_SIZE - 1))
     assert form.raw(Opcode.BINARY, b"x" * MIN_SIZE)[0] == 0xC2
 
 
 def test_a_raw_payload_keeps_its_opcode() -> None:
-    assert frame_format(msgpack=True, deflate=False).raw(Opcode.TEXT, b"hi") == b"\x81\x02hi"
+    assert frame_format(msgpack=True, window_bits=0).raw(Opcode.TEXT, b"hi") == b"\x81\x02hi"
 
 
 def test_connections_of_the_same_kind_share_a_format() -> None:
-    assert frame_format(msgpack=False, deflate=False) is JSON_TEXT
-    kinds = {frame_format(msgpack=m, deflate=d) for m in (False, True) for d in (False, True)}
-    assert len(kinds) == 4
-    assert frame_format(msgpack=True, deflate=True) in kinds
+    assert frame_format(msgpack=False, window_bits=0) is JSON_TEXT
+    kinds = {frame_format(msgpack=m, window_bits=w) for m in (False, True) for w in (0, 9, 15)}
+    assert len(kinds) == 6
+    assert frame_format(msgpack=True, window_bits=15) in kinds
 
 
 def test_encoded_json_is_converted_to_messagepack() -> None:
-    form = frame_format(msgpack=True, deflate=False)
+    form = frame_format(msgpack=True, window_bits=0)
     assert form.wrap(EncodedMessage(JSON.encode(SMALL))) == form.encode(SMALL)
 
 
 @pytest.mark.parametrize("json", [b"", b"{", b"no json", b'{"a":1}x', b"NaN", b"[" * 100_000])
 def test_invalid_json_is_not_converted_to_messagepack(json: bytes) -> None:
     with pytest.raises(InvalidPayload):
-        frame_format(msgpack=True, deflate=False).wrap(EncodedMessage(json))
+        frame_format(msgpack=True, window_bits=0).wrap(EncodedMessage(json))
 
 
 @given(st.text(min_size=1).filter(lambda event: event[0] != "$"), st.text())

@@ -11,9 +11,9 @@ from crosswire.rooms.fanout import FanOut, Frames
 from crosswire.runtime.flusher import Flushable
 from tests.support.members import FakeMember
 
-MSGPACK = frame_format(msgpack=True, deflate=False)
+MSGPACK = frame_format(msgpack=True, window_bits=0)
 MESSAGES = message_format(msgpack=False)
-DEFLATED = frame_format(msgpack=False, deflate=True)
+DEFLATED = frame_format(msgpack=False, window_bits=15)
 NEWS = event("news", {"a": 1})
 MORE = event("more", {"b": 2})
 

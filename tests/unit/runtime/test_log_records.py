@@ -71,12 +71,10 @@ def test_a_level_that_is_off_costs_no_record(caplog: pytest.LogCaptureFixture) -
     assert caplog.records == []
 
 
-def test_all_loggers_of_servers_nodes_and_clients_are_of_this_kind() -> None:
+def test_all_loggers_make_single_lines() -> None:
     others = [
         path.relative_to(SOURCES).as_posix()
         for path in SOURCES.rglob("*.py")
-        if re.search(r"logging\.getLogger\(", path.read_text())
-        and not path.relative_to(SOURCES).as_posix().startswith(("cli/", "testing/"))
+        if re.search(r"logging\.getLogger\((?!\"crosswire\"\)\.setLevel)", path.read_text())
     ]
-    # The first makes them; picows gets an adapter of its own.
-    assert sorted(others) == ["runtime/log_records.py", "transport/picows_log.py"]
+    assert others == ["runtime/one_line_records.py"]

@@ -266,7 +266,7 @@ async def test_more_handlers_than_the_limit_are_refused(several: bool, way: Call
 async def test_answers_have_the_format_that_was_agreed_on() -> None:
     server = FakeServer()
     server.events.on("say", synchronous)
-    form = frame_format(msgpack=True, deflate=False)
+    form = frame_format(msgpack=True, window_bits=0)
     session, connection = server.connect(format=form)
     wire = MSGPACK.encode({"event": "say", "payload": 1, "callbackId": "x"})
     server.router.receive(session, MSGPACK, wire)

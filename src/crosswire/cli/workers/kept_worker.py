@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import time
 from contextlib import suppress
@@ -16,8 +15,9 @@ from crosswire.cli.workers.link import Assignment, Report, Started, StartRefused
 from crosswire.cli.workers.process import WorkerProcess
 from crosswire.cli.workers.restarts import RESTART_DELAYS, Restarts
 from crosswire.core.backoff import Backoff
+from crosswire.runtime.log_records import get_logger
 
-logger = logging.getLogger("crosswire.serve")
+logger = get_logger("crosswire.serve")
 
 
 class WorkerExit(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -12,7 +11,9 @@ from contextlib import suppress
 
 import msgspec
 
-logger = logging.getLogger("crosswire.serve")
+from crosswire.runtime.log_records import get_logger
+
+logger = get_logger("crosswire.serve")
 
 ORPHAN_TIMEOUT = 5.0
 """Seconds that a worker has to stop when its supervisor is gone; then it exits."""

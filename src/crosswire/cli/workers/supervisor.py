@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from collections.abc import Sequence
 
 from crosswire.cli.failures import CommandFailed
 from crosswire.cli.workers.kept_worker import KeptWorker
+from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.signal_queue import signal_before, signal_queue
 
-logger = logging.getLogger("crosswire.serve")
+logger = get_logger("crosswire.serve")
 
 STOP_TIMEOUT = 5.0
 """Seconds, in addition to the drain, after which workers that have not ended are killed."""
