@@ -1,7 +1,7 @@
 """The messages between nodes: MessagePack arrays that begin with their kind, and the header in front of them.
 
-Messages are checked when they are decoded, and can't run code. So a stranger who can publish on the bus can send false
-messages, but can't take over a node.
+Messages are checked when they are decoded, and can't run code. Whoever can publish on the bus can send false messages;
+what they say of who is alive is checked by asking back: :mod:`crosswire.cluster.life_checks`.
 """
 
 from __future__ import annotations
