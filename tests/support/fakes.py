@@ -89,7 +89,7 @@ class FakeServer:
         def at_end_of_turn(waiting: Flushable) -> None:
             loop.call_soon(waiting.flush)
 
-        parts = ServerParts(limits, heartbeat, duplicates, at_end_of_turn, clock=loop.time)
+        parts = ServerParts(limits, heartbeat, duplicates, at_end_of_turn)
         self.hooks, self.events, self.registry = parts.hooks, parts.events, parts.registry
         self.tasks, self.workers, self.wheel = parts.tasks, parts.workers, parts.wheel
         self.failures, self.sessions, self.drain = parts.failures, parts.sessions, parts.drain

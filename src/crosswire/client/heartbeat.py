@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from time import perf_counter
 
 from crosswire.client.hooks import Hooks
+from crosswire.runtime import environment
 
 CHECKS_PER_TIMEOUT = 4
 """Checks whether anything moved while an echo is awaited. Silence is found a fourth of the timeout late at most."""
@@ -87,7 +87,7 @@ class HeartbeatTimer:
         """Note an echo; one without a heartbeat is ignored."""
         if self._sent is None:
             return
-        self.latency = latency = (perf_counter() - self._sent) * 1000
+        self.latency = latency = (environment.perf_counter() - self._sent) * 1000
         self._sent = None
         self._schedule_ping()
         self._hooks.fire(self._hooks.on_pong, latency)
@@ -100,7 +100,7 @@ class HeartbeatTimer:
     def _ping(self) -> None:
         if self._send is None:
             return
-        self._sent = perf_counter()
+        self._sent = environment.perf_counter()
         self._await_echo(CHECKS_PER_TIMEOUT)
         self._send()
         self._hooks.fire(self._hooks.on_ping)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Collection, Coroutine
-from time import perf_counter
 from typing import Any
 
 from crosswire.core.listeners import EventListeners
 from crosswire.core.tallies import Histogram
+from crosswire.runtime import environment
 from crosswire.types import Replies
 
 PING = "ping"
@@ -42,11 +41,11 @@ async def watch_bus_delay(
         others = sorted(names())
         if not others:
             continue
-        name = random.choice(others)
-        began = perf_counter()
+        name = others[int(environment.random() * len(others))]
+        began = environment.perf_counter()
         replies = await ping(name, DELAY_TIMEOUT)
         if name in replies or name in replies.errors:  # a node of another version might know no such service
-            seconds.observe((perf_counter() - began) / 2)
+            seconds.observe((environment.perf_counter() - began) / 2)
 
 
 def offer_ping(services: EventListeners) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Sequence
 
 from crosswire.cluster.client_channels import ClientChannels
@@ -24,6 +22,7 @@ from crosswire.cluster.responders import Responders
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.errors import BusUnavailable, ConfigError
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
@@ -76,8 +75,8 @@ class ClusterConnection:
         owns: tuple[str, ...] | None = None,
     ) -> None:
         self.name = name
-        self.incarnation = secrets.token_hex(8)
-        self.began = time.monotonic()
+        self.incarnation = environment.token_hex(8)
+        self.began = environment.monotonic()
         self.port = OrderedPort(bus, self, name, bytes.fromhex(self.incarnation))
         self._channels = Channels(bus.prefix)
         self.native = NativeDialect(self.port, self._channels, name, self.incarnation)
@@ -94,8 +93,8 @@ class ClusterConnection:
         self.compat: OriginalDialect | None = None
         if compat is not None:
             self.dialect = self.compat = OriginalDialect(self.port, compat, name)
-        clock = HybridClock(lambda: time.time_ns() // 1000)
-        own = NodeInfo(name, self.incarnation, time.time())
+        clock = HybridClock(lambda: int(environment.wall_time() * 1_000_000))
+        own = NodeInfo(name, self.incarnation, environment.wall_time())
         self.members = Members(own, self.native, self.port, clients, self, clock, self.dialect.label, owns)
         self.owners = Owners(self.members, hooks, tasks)
         self.client_channels = ClientChannels(self.native, self.dialect, self.port, clock, self.incarnation)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection
 from itertools import islice
 from math import inf
 
 from crosswire.core.channel_names import text_of
+from crosswire.runtime import environment
 from crosswire.types import GapInfo
 
 GAP_REPORT_INTERVAL = 0.5
@@ -49,6 +49,6 @@ class GapReports:
         if since == inf:
             return
         self._timer = asyncio.get_running_loop().call_later(self._interval, self._send)
-        now = time.time()
+        now = environment.wall_time()
         channel = text_of(next(iter(channels))) if len(channels) == 1 else None
-        self._report(GapInfo("", now - (time.monotonic() - since), now, channel))
+        self._report(GapInfo("", now - (environment.monotonic() - since), now, channel))

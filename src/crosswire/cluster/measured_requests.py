@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Coroutine
-from time import perf_counter
 from typing import Any
 
 from crosswire.cluster.gather_request import GatherRequest
@@ -11,6 +10,7 @@ from crosswire.cluster.requester import NodeRequests
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.tallies import EventHistograms
+from crosswire.runtime import environment
 from crosswire.types import Replies
 
 
@@ -32,19 +32,19 @@ class MeasuredRequests:
 
     async def call(self, name: str, event: str, data: Any, timeout: float, kind: PayloadType) -> Any:
         """Send a request to one node and return its answer."""
-        began = perf_counter()
+        began = environment.perf_counter()
         try:
             return await self._requests.call(name, event, data, timeout, kind)
         finally:
-            self._calls.observe(event, perf_counter() - began)
+            self._calls.observe(event, environment.perf_counter() - began)
 
     async def gather(self, request: GatherRequest) -> Replies:
         """Send a request to several nodes and return their answers."""
-        began = perf_counter()
+        began = environment.perf_counter()
         try:
             return await self._requests.gather(request)
         finally:
-            self._gathers.observe(request.event, perf_counter() - began)
+            self._gathers.observe(request.event, environment.perf_counter() - began)
 
     # What is not timed
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection
 
 from crosswire.cluster.bus_delay import offer_ping
@@ -27,6 +26,7 @@ from crosswire.core.audience import Audiences
 from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
 from crosswire.core.ownership import require_owns
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.runtime.thread_calls import ThreadCalls
@@ -65,7 +65,7 @@ class NodeParts:
         slow_handler: float | None,
         owns: Collection[str] | None,
     ) -> None:
-        name = f"node-{secrets.token_hex(4)}" if name is None else require_node_name(name)
+        name = f"node-{environment.token_hex(4)}" if name is None else require_node_name(name)
         handlers = BackgroundTasks(slow_handler_watch(slow_handler))
         self._background = BackgroundTasks()
         self._owns = require_owns(owns)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from math import inf
-from time import monotonic
 from typing import Protocol
 
 from crosswire.cluster.interface import Receive
 from crosswire.core.envelopes import HEADER_SIZE, unpack_header
 from crosswire.core.sequencing import Sequencer, SilentSenders
 from crosswire.errors import InvalidMessage
+from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 
 FIRST_HOLD_TIME = 0.25
@@ -29,7 +29,10 @@ logger = get_logger("crosswire.cluster")
 class Paths(Protocol):
     """The paths over which messages come; see :class:`~crosswire.cluster.interface.Port`."""
 
-    reorders: bool
+    @property
+    def reorders(self) -> bool:
+        """Whether messages of one sender overtake each other in everyday operation."""
+        ...
 
     @property
     def hold_time(self) -> float:
@@ -100,7 +103,7 @@ class OrderedReceiver:
             return
         if origin == self._own:
             return
-        now = monotonic()
+        now = environment.monotonic()
         if self._sequencer.accept(origin, number, previous, now):
             try:
                 self._receive(message[HEADER_SIZE:])
@@ -238,7 +241,7 @@ class Receivers:
         self._events.messages_missed((channel,), first - max(self._paths.hold_time, FIRST_HOLD_TIME))
 
     def _give_up(self) -> None:
-        now, hold_time = monotonic(), self._paths.hold_time
+        now, hold_time = environment.monotonic(), self._paths.hold_time
         given_up = {receiver.channel: receiver.give_up(now, hold_time) for receiver in list(self._holding)}
         missed = {channel: since for channel, since in given_up.items() if since != inf}
         if missed:
@@ -255,10 +258,12 @@ class Receivers:
         self._holding = {receiver: None for receiver, due in dues.items() if due != inf}
         self._due = max(min(dues.values(), default=inf), self._not_before)
         if self._due != inf:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, self._due - monotonic()), self._tick)
+            self._timer = asyncio.get_running_loop().call_later(
+                max(0.0, self._due - environment.monotonic()), self._tick
+            )
 
     def _tick(self) -> None:
-        now = monotonic()
+        now = environment.monotonic()
         if now - self._due > STALL_TIME:
             self._not_before = now + FIRST_HOLD_TIME
             self._set_timer()

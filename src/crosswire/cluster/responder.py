@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +15,7 @@ from crosswire.core.payload_types import RawPayload
 from crosswire.core.throttle import Throttle
 from crosswire.core.traceparents import TRACEPARENT, incoming
 from crosswire.errors import EventError
+from crosswire.runtime import environment
 from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.log_records import about, get_logger
@@ -182,7 +182,7 @@ class _FailureLog:
             isinstance(error, asyncio.CancelledError) and is_being_cancelled()
         ):
             return
-        held_back = self._throttle.admit((event, type(error)), time.monotonic())
+        held_back = self._throttle.admit((event, type(error)), environment.monotonic())
         if held_back is not None:
             also = f" ({held_back} more of these were not logged)" if held_back else ""
             logger.error(

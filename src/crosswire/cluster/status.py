@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from crosswire.cluster.clients import Clients
@@ -11,6 +10,7 @@ from crosswire.cluster.dispatcher import SERVICE_TIMEOUT
 from crosswire.cluster.lists import fitting
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.core.listeners import EventListeners
+from crosswire.runtime import environment
 from crosswire.types import NodeStatus, Replies
 
 
@@ -50,7 +50,7 @@ class StatusQueries:
         bus_port = connection.port.bus_port
         return NodeStatus(
             incarnation=connection.incarnation,
-            uptime=time.monotonic() - connection.began,
+            uptime=environment.monotonic() - connection.began,
             **self._clients.counts._asdict(),
             gaps=connection.port.gaps,
             dropped=connection.dropped,

@@ -33,8 +33,9 @@ class Limits:
             it, cancelled, and closed with 1013.
         linger: seconds that handlers of a connection that is gone have to end, before ``on_disconnect``; over it, they
             are cancelled.
-        outbox: bytes waiting for one connection that does not read fast enough; over it the connection is dropped
-            (a single message larger than this is still sent to a connection that has nothing waiting).
+        outbox: bytes waiting for one connection that does not read fast enough, 64 more counted for each message; over
+            it the connection is dropped (a single message larger than this is still sent to a connection that has
+            nothing waiting). The event loop holds 128 KiB more.
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
         handlers: asynchronous handlers running at once for one connection. Further messages wait until a handler ends.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context, copy_context
 from functools import partial
-from time import monotonic
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -18,6 +17,7 @@ from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory
 from crosswire.runtime.handler_calls import Continuation, Outcome, call_sync, checked
@@ -230,12 +230,12 @@ class Answerer(Generic[SenderT, CallT]):
             job = self._finish_one(listener, name, subject, codec, payload, sender, call, count)
             return self._start(job, name, sender, call, count, context)
         watch = self._watch
-        began = 0.0 if watch is None else monotonic()
+        began = 0.0 if watch is None else environment.monotonic()
         try:  # one plain function, the usual case and the fastest
             try:
                 value = context.run(_invoke, listener, subject, codec, payload)
             finally:
-                if watch is not None and monotonic() - began > watch.limit:
+                if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(name, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from time import monotonic
 from types import coroutine
 from typing import Any, TypeVar
 
+from crosswire.runtime import environment
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
 
 T = TypeVar("T")
@@ -61,11 +61,11 @@ def resume(
             argument: Any = error
         else:
             step, argument = work.send, value
-        began = 0.0 if watch is None else monotonic()
+        began = 0.0 if watch is None else environment.monotonic()
         try:
             waits_for = step(argument) if context is None else context.run(step, argument)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         finally:
-            if watch is not None and monotonic() - began > watch.limit:
+            if watch is not None and environment.monotonic() - began > watch.limit:
                 watch.report(what, began)

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
-from time import monotonic
 from types import CoroutineType
 from typing import Any, NamedTuple
 
 from crosswire.core.listeners import AnyHook, Listener
 from crosswire.core.return_types import ReturnType
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory, run_in
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
@@ -85,12 +85,12 @@ def call_sync(
         if listener.is_async:
             return Continuation(None, listeners[index:], new_context)
         context = new_context()
-        began = 0.0 if watch is None else monotonic()
+        began = 0.0 if watch is None else environment.monotonic()
         try:
             try:
                 value = context.run(call, listener)
             finally:
-                if watch is not None and monotonic() - began > watch.limit:
+                if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(what, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = checked(returns, value)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
 
 from crosswire.core.tallies import Histogram
+from crosswire.runtime import environment
 
 LAG_INTERVAL = 0.25
 """Seconds between two measurements."""
@@ -22,6 +22,6 @@ async def watch_loop_lag(seconds: Histogram, interval: float = LAG_INTERVAL) -> 
         interval: seconds between two measurements.
     """
     while True:
-        began = perf_counter()
+        began = environment.perf_counter()
         await asyncio.sleep(interval)
-        seconds.observe(max(0.0, perf_counter() - began - interval))
+        seconds.observe(max(0.0, environment.perf_counter() - began - interval))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 from crosswire.core.codecs import Codec
@@ -13,6 +12,7 @@ from crosswire.core.metric_families import MetricFamily, labelled
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.tallies import OTHER, EventHistograms
 from crosswire.errors import EventError
+from crosswire.runtime import environment
 from crosswire.runtime.answering import Callers, EventHandling, HandlerCount
 
 OUR_CODES = frozenset({"BUSY", "HANDLER_ERROR", "INVALID_MESSAGE", "INVALID_PAYLOAD", "NO_HANDLER", "ROOM_LIMIT"})
@@ -84,7 +84,7 @@ class MeasuredCallers:
             self._answer(sender, origin, value)
         finally:
             self._answered.event = ""
-        self._seconds.observe(event, perf_counter() - began)
+        self._seconds.observe(event, environment.perf_counter() - began)
 
     def refuse(self, sender: Any, call: Any, error: EventError) -> None:
         """Send a refusal, and count it; a call without a handler took no time."""
@@ -98,7 +98,7 @@ class MeasuredCallers:
             self._callers.refuse(sender, origin, error)
         finally:
             self._answered.event = ""
-        self._seconds.observe(event, perf_counter() - began)
+        self._seconds.observe(event, environment.perf_counter() - began)
 
 
 class MeasuredAnswerer:
@@ -129,5 +129,5 @@ class MeasuredAnswerer:
     ) -> bool:
         """Call the handlers of an event; see :meth:`crosswire.runtime.answering.Answerer.handle`."""
         self._count_event(name)
-        timed: _TimedCall | None = None if call is None else (call, name, perf_counter())
+        timed: _TimedCall | None = None if call is None else (call, name, environment.perf_counter())
         return self._answerer.handle(name, listeners, subject, codec, payload, sender, timed, count)

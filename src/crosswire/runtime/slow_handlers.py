@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
-from time import monotonic
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from crosswire.core.options import require_seconds
+from crosswire.runtime import environment
 from crosswire.runtime.log_records import about, get_logger
 
 P = ParamSpec("P")
@@ -43,7 +43,7 @@ class SlowHandlerWatch:
             what: name of the event or hook.
             began: when the call began, by ``time.monotonic``.
         """
-        now = monotonic()
+        now = environment.monotonic()
         took = now - began
         while self._slow and self._slow[-1][0] >= began:  # a handler that this one called: its time does not count
             took -= self._slow.pop()[1]
@@ -81,22 +81,22 @@ class WatchedCoroutine(Coroutine[Any, Any, Any]):
 
     def send(self, value: Any) -> Any:
         """Run the coroutine's next step."""
-        began = monotonic()
+        began = environment.monotonic()
         try:
             return self._work.send(value)
         finally:
-            if monotonic() - began > self._watch.limit:
+            if environment.monotonic() - began > self._watch.limit:
                 self._watch.report(self._what, began)
 
     def throw(  # type: ignore[override] # the single exception is all that is thrown here
         self, kind: Any, value: BaseException | None = None, trace: TracebackType | None = None
     ) -> Any:
         """Throw an exception into the coroutine."""
-        began = monotonic()
+        began = environment.monotonic()
         try:
             return self._work.throw(kind if value is None else value)
         finally:
-            if monotonic() - began > self._watch.limit:
+            if environment.monotonic() - began > self._watch.limit:
                 self._watch.report(self._what, began)
 
     def close(self) -> None:
@@ -110,11 +110,11 @@ class WatchedCoroutine(Coroutine[Any, Any, Any]):
         return self
 
     def __next__(self) -> Any:
-        began = monotonic()  # as send does; calling it would cost time
+        began = environment.monotonic()  # as send does; calling it would cost time
         try:
             return self._work.send(None)
         finally:
-            if monotonic() - began > self._watch.limit:
+            if environment.monotonic() - began > self._watch.limit:
                 self._watch.report(self._what, began)
 
 
@@ -124,11 +124,11 @@ def call_watched(
     """Call a function and return its result; warn if it takes too long."""
     if watch is None:
         return call(*args, **kwargs)
-    began = monotonic()
+    began = environment.monotonic()
     try:
         return call(*args, **kwargs)
     finally:
-        if monotonic() - began > watch.limit:
+        if environment.monotonic() - began > watch.limit:
             watch.report(what, began)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
 from crosswire.core.throttle import Throttle
+from crosswire.runtime import environment
 from crosswire.runtime.log_records import RecordLogger
 
 Attributes = dict[str, Any]
@@ -32,7 +32,7 @@ class ThrottledWarnings:
 
     Args:
         logger: logger of the lines.
-        clock: returns seconds.
+        clock: returns seconds; None for that of the process.
 
     Example::
 
@@ -41,9 +41,9 @@ class ThrottledWarnings:
 
     __slots__ = ("_clock", "_left_out", "_logger", "_named", "_throttle")
 
-    def __init__(self, logger: logging.Logger | RecordLogger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, logger: logging.Logger | RecordLogger, clock: Callable[[], float] | None = None) -> None:
         self._logger = logger
-        self._clock = clock
+        self._clock = clock or (lambda: environment.monotonic())  # looked up each time: a simulation replaces it
         self._throttle = Throttle(burst=1, period=PERIOD)
         self._left_out: dict[str, _LastLine] = {}
         self._named: dict[str, set[str]] = {}

@@ -6,10 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine, Generator
 from contextvars import Context
-from time import monotonic
 from types import coroutine
 from typing import Any, Protocol
 
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import resume
 
@@ -146,13 +146,13 @@ class Workers:
             if watch is None:
                 yield from job
                 return
-            began = monotonic()
+            began = environment.monotonic()
             try:
                 waits_for = job.send(None)
             except StopIteration:
                 return
             finally:
-                if monotonic() - began > watch.limit:
+                if environment.monotonic() - began > watch.limit:
                     watch.report(what, began)
             yield from resume(job, waits_for, None, watch, what)
         finally:
@@ -182,7 +182,7 @@ class Workers:
         """Run a job to its end; return whether it had to wait. If so, other workers run the queue now."""
         job, context, events, what = entry
         watch = self.watch
-        began = 0.0 if watch is None else monotonic()
+        began = 0.0 if watch is None else environment.monotonic()
         try:
             waits_for = context.run(job.send, None)
         except StopIteration:
@@ -191,7 +191,7 @@ class Workers:
             self._stop_taking()  # the exception ends this worker, and is reported for it
             raise
         finally:
-            if watch is not None and monotonic() - began > watch.limit:
+            if watch is not None and environment.monotonic() - began > watch.limit:
                 watch.report(what, began)
         self._jobs_wait = True
         self._stop_taking()

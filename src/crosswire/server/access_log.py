@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 from crosswire.core.options import require_bool
+from crosswire.runtime import environment
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.throttled_warnings import shown
 from crosswire.server.session_view import SessionView
@@ -22,14 +22,12 @@ class AccessLog:
 
     Args:
         node: returns the name of the server.
-        clock: returns seconds.
     """
 
-    __slots__ = ("_clock", "_node")
+    __slots__ = ("_node",)
 
-    def __init__(self, node: Callable[[], str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, node: Callable[[], str]) -> None:
         self._node = node
-        self._clock = clock
 
     def let_in(self, session: SessionView) -> float | None:
         """Log that a client is let in; return the time, for :meth:`ended`. None if nobody reads the log."""
@@ -39,7 +37,7 @@ class AccessLog:
         remote, path = handshake.remote, shown(handshake.path)
         extra = about(session.socket, node=self._node()) | {"remote": remote, "path": path}
         logger.info("user %r connected from %r to %r", shown(session.socket.user), remote, path, extra=extra)
-        return self._clock()
+        return environment.monotonic()
 
     def ended(self, session: SessionView, since: float | None, close: Close) -> None:
         """Log the end of a connection, and of one that was refused after the upgrade.
@@ -56,7 +54,7 @@ class AccessLog:
         if since is None:
             logger.info("a client from %r was not let in: %d %r", remote, code, reason, extra=extra)
             return
-        extra["duration"] = lasted = self._clock() - since
+        extra["duration"] = lasted = environment.monotonic() - since
         text = "the connection of user %r from %r ended after %.3f s: %d %r"
         logger.info(text, shown(session.socket.user), remote, lasted, code, reason, extra=extra)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 
 from crosswire.core.formats import Encode, Format
 from crosswire.core.limits import Heartbeat
 from crosswire.rooms.fanout import FanOut
+from crosswire.runtime import environment
 from crosswire.runtime.loop_thread import get_ident
 from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.runtime.timer_wheel import TimerWheel
@@ -120,6 +120,6 @@ class SocketIds:
     def next(self) -> str:
         """Return an id that was not returned before."""
         if not self._left:
-            text = urlsafe_b64encode(os.urandom(ID_BYTES * IDS_AT_ONCE)).decode("ascii")
+            text = urlsafe_b64encode(environment.urandom(ID_BYTES * IDS_AT_ONCE)).decode("ascii")
             self._left = [text[start : start + ID_LETTERS] for start in range(0, len(text), ID_LETTERS)]
         return self._left.pop()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from functools import partial
 
 from crosswire.core.listeners import Hook
 from crosswire.core.throttle import Throttle
 from crosswire.errors import EventError, InvalidPayload
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.log_records import about, get_logger
@@ -31,7 +30,6 @@ class FailureReporter:
     Args:
         on_error: the application's hook.
         tasks: where an asynchronous hook runs.
-        clock: gives seconds.
 
     Attributes:
         losses: counts of what was lost, for metrics.
@@ -39,17 +37,15 @@ class FailureReporter:
         stopping: set while the server stops; handlers that are cancelled then have not failed.
     """
 
-    __slots__ = ("_clock", "_on_error", "_tasks", "_throttle", "losses", "stopping", "warnings")
+    __slots__ = ("_on_error", "_tasks", "_throttle", "losses", "stopping", "warnings")
 
     def __init__(
         self,
         on_error: Hook[[Socket, Exception], [Socket]],
         tasks: BackgroundTasks,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._on_error = on_error
         self._tasks = tasks
-        self._clock = clock
         self._throttle = Throttle()
         self.losses = Losses()
         self.warnings = ThrottledWarnings(logger)
@@ -111,7 +107,7 @@ class FailureReporter:
         fire(self._on_error, (session.socket, error), self._tasks, failed, session.handlers.copy_context)
 
     def _log(self, error: BaseException, what: str, extra: Attributes) -> None:
-        if (held_back := self._throttle.admit((what, type(error)), self._clock())) is None:
+        if (held_back := self._throttle.admit((what, type(error)), environment.monotonic())) is None:
             return
         also = f" ({held_back} more of these were not logged)" if held_back else ""
         logger.error("%s failed%s", what, also, exc_info=error, extra=extra)

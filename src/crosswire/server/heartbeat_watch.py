@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crosswire.core.limits import Heartbeat
+from crosswire.runtime import environment
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.transport.interface import Connection
 from crosswire.types import Close, CloseCode
@@ -43,7 +44,7 @@ class HeartbeatWatch:
         self._connection: Connection | None = connection
         self._heartbeat = heartbeat
         self._wheel = wheel
-        self._silent_since = wheel.clock()
+        self._silent_since = environment.monotonic()
         self._overdue = False  # whether messages that have arrived are read for the last time
         self.heard = False
         self.sends_heartbeats = False
@@ -68,7 +69,7 @@ class HeartbeatWatch:
         connection = self._connection
         if connection is None:
             return
-        now, limit = self._wheel.clock(), self._heartbeat.interval + self._heartbeat.timeout
+        now, limit = environment.monotonic(), self._heartbeat.interval + self._heartbeat.timeout
         if self.heard or self.paused or not self.sends_heartbeats:
             self.heard = self._overdue = False
             self._silent_since = now

@@ -6,6 +6,7 @@ import asyncio
 from math import inf
 
 from crosswire.core.limits import Heartbeat
+from crosswire.runtime import environment
 from crosswire.runtime.timer_wheel import TICK, TimerWheel
 from crosswire.transport.interface import Connection, TrafficSnapshot
 from crosswire.types import Close, CloseCode
@@ -57,7 +58,7 @@ class Keepalive:
         self._connection: Connection | None = connection
         self._heartbeat = heartbeat
         self._wheel = wheel
-        self._last_ping = wheel.clock()
+        self._last_ping = environment.monotonic()
         self._unanswered_since: float | None = None  # time of the first ping after the last sign of life
         self._is_last_check = False  # whether the timeout has passed, and arrived data is read once more
         self._traffic: TrafficSnapshot | None = None  # as of the last check
@@ -72,7 +73,7 @@ class Keepalive:
         """Take a pong. If it does not answer the last ping, it is only a sign of life."""
         self.heard = True
         if payload == _ping_payload(self._last_ping):
-            self.latency = (self._wheel.clock() - self._last_ping) * 1000
+            self.latency = (environment.monotonic() - self._last_ping) * 1000
         if self._probe is not None:
             self._finish_probe(alive=True)
 
@@ -89,7 +90,7 @@ class Keepalive:
             return False
         if self._probe is None:
             self._probe = asyncio.get_running_loop().create_future()
-            now = self._wheel.clock()
+            now = environment.monotonic()
             self._note_life(connection, now)
             self._ping(connection, now)
             self._wheel.start(timeout, self._probe_timed_out)
@@ -100,7 +101,7 @@ class Keepalive:
         connection = self._connection
         if connection is None:
             return
-        now = self._wheel.clock()
+        now = environment.monotonic()
         self._note_life(connection, now)
         if self._unanswered_since is not None and now >= self._unanswered_since + self._heartbeat.timeout:
             self._timed_out(connection)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from time import perf_counter
 from typing import Any
 
 from crosswire.core.metric_families import MetricFamily, counter, gauge, labelled
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.tallies import EventHistograms
+from crosswire.runtime import environment
 from crosswire.runtime.answering import Callers, EventHandling
 from crosswire.runtime.measured_answering import AnsweredCall, AnswerTimes, MeasuredAnswerer, MeasuredCallers
 from crosswire.server.client_calls import CallableClient, ClientCalling
@@ -110,11 +110,11 @@ class MeasuredClientCalls:
 
     async def call(self, client: CallableClient, event: str, data: Any, timeout: float, kind: PayloadType) -> Any:
         """Call a client and return its answer; see ``Socket.call``."""
-        began = perf_counter()
+        began = environment.perf_counter()
         try:
             return await self._calls.call(client, event, data, timeout, kind)
         finally:
-            self._seconds.observe(event, perf_counter() - began)
+            self._seconds.observe(event, environment.perf_counter() - began)
 
 
 def _counts(name: str, text: str, label: str, counts: dict[str, int]) -> MetricFamily:

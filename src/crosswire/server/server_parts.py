@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextvars import Context
 
@@ -53,7 +52,6 @@ class ServerParts:
         at_end_of_turn: calls ``flush`` of its argument at the end of the event loop's turn.
         watch: warns of handlers and hooks that hold the event loop.
         access_log: where connections and their ends are logged, or None.
-        clock: returns seconds.
 
     Attributes:
         hooks: the application's.
@@ -78,15 +76,13 @@ class ServerParts:
         at_end_of_turn: Callable[[Flushable], None],
         watch: SlowHandlerWatch | None = None,
         access_log: AccessLog | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.hooks = Hooks()
         self.events = EventListeners(socket=Socket)
         self.tasks = BackgroundTasks(watch)
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
-        self.wheel.clock = clock
-        self.failures = FailureReporter(self.hooks.on_error, self.tasks, clock)
+        self.failures = FailureReporter(self.hooks.on_error, self.tasks)
         self.sessions = Sessions()
         self._call_ids = CallIds()
         self._fanout = FanOut(at_end_of_turn)

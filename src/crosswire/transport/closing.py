@@ -63,12 +63,12 @@ class ClosingHandshake:
 
     def finish(self) -> None:
         """Close the transport: both Close frames are there. Ours still leaves, though the peer may not read yet."""
-        self._outbox.resume()
+        self._outbox.write_all()
         self._transport.hang_up()
 
     def fail(self) -> None:
         """Fail the connection after the Close frame, without waiting for the peer's (RFC 6455, section 7.1.7)."""
-        self._outbox.resume()
+        self._outbox.write_all()
         self._transport.half_close()
 
     def end(self) -> None:

@@ -6,6 +6,8 @@ from crosswire.core.limits import Limits
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
+from crosswire.transport.grown_buffers import GrownBuffers
+from crosswire.transport.read_turns import ReadTurns
 
 
 class ListenerContext:
@@ -20,15 +22,28 @@ class ListenerContext:
     Attributes:
         request_warnings: requests that are refused.
         connection_warnings: connections that are dropped.
+        read_turns: of connections whose peers send more than is handled at once.
+        grown_buffers: the read buffers that large messages have left.
     """
 
-    __slots__ = ("compress", "connection_warnings", "flusher", "limits", "request_warnings", "secure")
+    __slots__ = (
+        "compress",
+        "connection_warnings",
+        "flusher",
+        "grown_buffers",
+        "limits",
+        "read_turns",
+        "request_warnings",
+        "secure",
+    )
 
     def __init__(self, limits: Limits, flusher: Flusher, *, secure: bool = False, compress: bool = False) -> None:
         self.limits = limits
         self.flusher = flusher
         self.secure = secure
         self.compress = compress
+        self.read_turns = ReadTurns()
+        self.grown_buffers = GrownBuffers(limits.max_message)
         self.request_warnings = ThrottledWarnings(get_logger("crosswire.http"))
         self.connection_warnings = ThrottledWarnings(get_logger("crosswire.transport"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from typing import Protocol
 
@@ -19,6 +20,8 @@ class MessageWriter(Protocol):
         """Take messages from the outbox until it is empty, now or as fast as the peer reads."""
 
 
+_PLACE = 16
+"""Bytes of a place in a queue, with what the allocator rounds up."""
 _SEALED = float("-inf")
 """Free bytes of a sealed outbox: less than any message needs."""
 
@@ -33,7 +36,7 @@ class MessageOutbox:
     Args:
         writer: sends the messages.
         flusher: shared by the connections of an event loop.
-        limit: bytes that may wait.
+        limit: bytes that may wait, as they are held: see :func:`held_size`.
         events: callback for a full outbox.
     """
 
@@ -81,7 +84,7 @@ class MessageOutbox:
         if not (waiting or self._paused or self._sealed or flusher.ending):
             flusher.schedule(self)  # before anything is changed: it may raise
         for message in messages:
-            size = message_size(message)
+            size = held_size(message)
             self._free = room = self._free - size
             if room < 0 and not self._make_room(size):
                 return
@@ -96,7 +99,7 @@ class MessageOutbox:
             return None
         message = waiting.popleft()
         if not self._sealed:
-            self._free = self._free + message_size(message) if waiting else self._limit
+            self._free = self._free + held_size(message) if waiting else self._limit
             if self._drain_waiters is not None:
                 self._drain_waiters.check()
         return message
@@ -148,6 +151,14 @@ class MessageOutbox:
             asyncio.get_running_loop().call_soon(self._events.overflowed)
         self.discard()
         return False
+
+
+def held_size(message: str | bytes | Close) -> int:
+    """Return the bytes that a message which waits takes in memory, its place in the queue included.
+
+    A text with a single emoji takes four bytes for each character.
+    """
+    return sys.getsizeof(message) + _PLACE
 
 
 def message_size(message: str | bytes | Close) -> int:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.drain_waiters import DrainWaiters
+from crosswire.transport.watermarks import HIGH_WATER_MARK
 
 
 class Writer(Protocol):
@@ -21,7 +22,11 @@ class Writer(Protocol):
         ...
 
     def set_low_water_mark(self, low: int | None) -> None:
-        """Pause the outbox while more than ``low`` bytes are kept, and resume it then; None: as the writer sees fit."""
+        """Pause the outbox while more than ``low`` bytes are kept, and resume it then.
+
+        None: while more than :data:`HIGH_WATER_MARK` bytes are kept. A writer that keeps more has paused the outbox, or
+        does so before the next turn.
+        """
 
 
 class OutboxEvents(Protocol):
@@ -31,6 +36,8 @@ class OutboxEvents(Protocol):
         """Drop the connection: its peer does not read, and everything that waited was discarded."""
 
 
+FRAME_OVERHEAD = 64
+"""Bytes that a frame which waits takes in memory besides its own: the object, and its place in the list."""
 _SEALED = float("-inf")
 """Free bytes of a sealed outbox: less than any frame needs."""
 
@@ -42,10 +49,12 @@ class Outbox:
     limit everything is discarded, and ``events`` is called once, in a later turn, so that a fan-out is never disturbed.
     A frame is always taken if nothing waits in front of it.
 
+    The writer gets no more than it can send soon: what waits is counted here, and can be dropped here.
+
     Args:
         writer: gets the frames.
         flusher: shared by the connections of an event loop.
-        limit: bytes that may wait.
+        limit: bytes that may wait, each frame counted with :data:`FRAME_OVERHEAD`.
         events: callback for a full outbox.
     """
 
@@ -99,21 +108,47 @@ class Outbox:
             return
         if self._open and not frames:
             flusher.schedule(self)  # before anything is changed: it may raise
-        self._free = room = self._free - len(frame)
-        if room < 0 and not self._make_room(len(frame)):
+        self._free = room = self._free - len(frame) - FRAME_OVERHEAD
+        if room < 0 and not self._make_room(len(frame) + FRAME_OVERHEAD):
             return
         frames.append(frame)
 
     def flush(self) -> None:
-        """Write all that waits, unless the outbox is paused."""
+        """Write what waits, unless the outbox is paused: all of it, or as much as the writer can send soon."""
         frames = self._frames
         if self._paused or not frames:
+            return
+        if len(frames) > 1 and self._limit - self._free > HIGH_WATER_MARK:
+            self._write_in_pieces()
+        else:
+            self.write_all()
+
+    def write_all(self) -> None:
+        """Write all that waits, even if the writer has to keep it: the connection closes once it is sent."""
+        frames = self._frames
+        if not frames:
             return
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         frames.clear()  # first: after a writer that fails, the outbox must still be flushed again
         if self._free != _SEALED:
             self._free = self._limit
         self._write(data)
+
+    def _write_in_pieces(self) -> None:
+        """Write until the writer keeps enough; what is left waits until it resumes the outbox."""
+        frames, writer = self._frames, self._writer
+        while frames and not self._paused:
+            if writer.waiting > HIGH_WATER_MARK:  # it pauses the outbox at the end of the turn, unless it can go on
+                asyncio.get_running_loop().call_soon(self.flush)
+                return
+            number = size = 0
+            while number < len(frames) and (not number or size + len(frames[number]) <= HIGH_WATER_MARK):
+                size += len(frames[number])
+                number += 1
+            piece = b"".join(frames[:number])
+            del frames[:number]
+            self._free += size + number * FRAME_OVERHEAD
+            self._write(piece)
 
     def pause(self) -> None:
         """Hold back frames, as the writer's own buffer is full."""
@@ -148,9 +183,11 @@ class Outbox:
         if not self._frames:
             return True
         if not self._paused:  # a busy turn queued much: the peer might well be reading
+            self._free += size
             self.flush()
-            self._free = self._limit - size
-            return True
+            self._free -= size
+            if self._free >= 0 or not self._frames:
+                return True
         if self._events is not None:
             asyncio.get_running_loop().call_soon(self._events.overflowed)
         self.discard()

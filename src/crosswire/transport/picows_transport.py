@@ -8,6 +8,8 @@ import sys
 from typing import Any, Protocol
 
 from crosswire.transport.kernel_buffer import bytes_in_kernel
+from crosswire.transport.picows_reader import PicowsReader
+from crosswire.transport.watermarks import keep_little, set_low_water_mark
 
 _CLOSE_FRAME = 0x88
 _write = os.write
@@ -28,12 +30,14 @@ class PicowsTransport:
 
     Args:
         transport: the event loop's.
+        reader: reads from it.
     """
 
-    __slots__ = ("_direct", "_fd", "_invalid_frames", "_may_keep", "_transport")
+    __slots__ = ("_direct", "_fd", "_invalid_frames", "_may_keep", "_reader", "_transport")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, reader: PicowsReader) -> None:
         self._transport = transport
+        self._reader = reader
         self._direct = sys.platform != "win32" and transport.get_extra_info("ssl_object") is None
         self._may_keep = True  # whether the transport might keep bytes that leave first: it has the HTTP response
         self._fd: int = transport.get_extra_info("socket").fileno()
@@ -42,6 +46,8 @@ class PicowsTransport:
     def opened(self, invalid_frames: InvalidFrameHandler) -> None:
         """Note that the connection is a WebSocket; a Close of picows goes to ``invalid_frames`` from now on."""
         self._invalid_frames = invalid_frames
+        if not self._direct:
+            keep_little(self._transport)
 
     def closed(self) -> None:
         """Note that the connection is gone; the number of its socket might be another's by now."""
@@ -62,8 +68,8 @@ class PicowsTransport:
 
     @property
     def unparsed(self) -> int:
-        """Number that changes with every part of a frame that arrives: the room that is left in picows' buffer."""
-        return len(self._transport.get_protocol().get_buffer(-1)) if self._fd >= 0 else 0  # type: ignore[attr-defined]
+        """Number that changes with every part of a frame that arrives."""
+        return self._reader.unparsed if self._fd >= 0 else 0
 
     def write_frames(self, data: bytes) -> None:
         """Send at once what the kernel takes, and leave the rest to the transport, which keeps the order.
@@ -88,25 +94,19 @@ class PicowsTransport:
 
     def set_low_water_mark(self, low: int | None) -> None:
         """Pause the outbox while the transport keeps more than ``low`` bytes; None: while the transport is full."""
-        if self._transport.is_closing():
-            return
-        if low is None:
-            self._transport.set_write_buffer_limits()
-        elif self._transport.get_write_buffer_size() > low:  # over TLS it would pause at nothing, and not resume
-            self._transport.set_write_buffer_limits(low, low)
+        set_low_water_mark(self._transport, low)
 
     def pause_reading(self) -> None:
         """Leave what the peer sends to the kernel, which holds the peer back once its buffer is full."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._reader.pause()
 
     def resume_reading(self) -> None:
         """Read from the peer again."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._reader.resume()
 
     def hang_up(self) -> None:
         """Close the connection once everything has been sent."""
+        self._reader.discard()
         self._transport.close()
 
     def half_close(self) -> None:
@@ -116,8 +116,8 @@ class PicowsTransport:
         """
         if self._fd < 0:
             return
+        self._reader.discard()
         if self._transport.can_write_eof():
-            self._transport.set_protocol(_DiscardingProtocol(self._transport.get_protocol()))
             self._transport.write_eof()
         else:
             self._transport.close()
@@ -125,6 +125,7 @@ class PicowsTransport:
     def abort(self) -> None:
         """Close the connection now, if it is not closed yet: asyncio's transport can't be aborted after its end."""
         if self._invalid_frames is not None:
+            self._reader.discard()
             self._transport.abort()
 
     # What picows calls
@@ -138,40 +139,20 @@ class PicowsTransport:
         return 1
 
     def write(self, data: bytes) -> None:
-        """Send an HTTP response; pass a Close frame to the connection."""
-        if self._invalid_frames is not None and data[0] == _CLOSE_FRAME:
-            self._invalid_frames.refuse(bytes(data[2:]))
-        else:
+        """Send an HTTP response; pass a Close frame to the connection, and read nothing behind the broken frame.
+
+        A further HTTP response is of a parser that replaces another, and no peer has asked for it.
+        """
+        if self._invalid_frames is None:
             self._transport.write(data)
+        elif data[0] == _CLOSE_FRAME:
+            self._reader.discard()
+            self._invalid_frames.refuse(bytes(data[2:]))
 
     def close(self) -> None:
         """Close the connection if it did not become a WebSocket; a WebSocket closes itself."""
         if self._invalid_frames is None:
             self._transport.close()
-
-
-class _DiscardingProtocol(asyncio.BufferedProtocol):
-    """Protocol that discards what arrives, and passes on the end of the connection."""
-
-    _discarded = bytearray(64 * 1024)
-
-    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = protocol
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._discarded
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Discard the bytes that have arrived."""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._protocol.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        self._protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._protocol.resume_writing()
 
 
 class _Descriptor:

@@ -14,6 +14,7 @@ from crosswire.core.formats import Push
 from crosswire.transport.asgi_writer import Send
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.outbox import Outbox, OutboxEvents
+from crosswire.transport.watermarks import keep_little, set_low_water_mark
 from crosswire.types import Close
 
 _PROTOCOLS = ("uvicorn.protocols.websockets.websockets_sansio_impl", "uvicorn.protocols.websockets.wsproto_impl")
@@ -99,6 +100,7 @@ class UvicornSender:
     ) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
+        keep_little(self._transport)
         self._send = send
         self._failed = failed
         self._outbox = Outbox(self, context.flusher, context.limits.outbox, events)
@@ -157,13 +159,7 @@ class UvicornSender:
 
     def set_low_water_mark(self, low: int | None) -> None:
         """Pause the outbox while uvicorn's transport keeps more than ``low`` bytes; None: while it is full."""
-        transport = self._transport
-        if transport.is_closing():
-            return
-        if low is None:
-            transport.set_write_buffer_limits()
-        elif transport.get_write_buffer_size() > low:  # over TLS it would pause at nothing, and not resume
-            transport.set_write_buffer_limits(low, low)
+        set_low_water_mark(self._transport, low)
         if not self._protocol.writable.is_set():
             self._hold_up()
 
@@ -183,7 +179,7 @@ class UvicornSender:
                     self._is_held_up = False
                     self._outbox.resume()
                 if self._close is not None:
-                    self._outbox.flush()
+                    self._outbox.write_all()
                     if not self._is_held_up:
                         code, reason = int(self._close.code), self._close.reason
                         await self._send({"type": "websocket.close", "code": code, "reason": reason})

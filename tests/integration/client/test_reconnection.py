@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 import pytest
 from websockets.asyncio.server import ServerConnection
 
 from crosswire.core.listeners import AnyHook
 from crosswire.errors import NotConnected
+from crosswire.runtime import environment
 from crosswire.types import FINAL_CLOSE_CODES, Close
 from tests.integration.client.fake_server import FakeServer, SilentServer
 from tests.integration.client.helpers import HookRecorder, quick_client
@@ -106,7 +106,7 @@ async def test_a_policy_that_raises_says_no() -> None:
 
 
 async def test_attempts_and_delays_are_reported_with_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random, "random", lambda: 0.25)
+    monkeypatch.setattr(environment, "random", lambda: 0.25)
 
     server = FakeServer()
     async with server:

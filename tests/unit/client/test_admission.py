@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from crosswire.client.admission import READY_TIMEOUT
 from crosswire.errors import NotConnected, Refused
+from crosswire.runtime import environment
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
@@ -22,7 +22,7 @@ NEWS = '{"event":"news","payload":1}'
 
 @pytest.fixture(autouse=True)
 def half(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random, "random", lambda: 0.5)
+    monkeypatch.setattr(environment, "random", lambda: 0.5)
 
 
 async def settle() -> None:

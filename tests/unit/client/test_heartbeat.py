@@ -8,8 +8,8 @@ import pytest
 from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import Hooks
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.testing.virtual_clock import VirtualClockLoop
 from tests.support.aio import wait_until
-from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
 
 
@@ -108,7 +108,7 @@ async def test_a_loop_that_was_held_up_gives_the_echo_another_chance() -> None:
     server = Server(timeout=0.1)
     server.start()
     await wait_until(lambda: server.saw("on_ping"))
-    InstantLoop.stand_still(0.2)
+    VirtualClockLoop.stand_still(0.2)
     await asyncio.sleep(0.01)
     assert not server.saw("gave up")
     server.heartbeat.echoed()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from crosswire.client.event_buffer import MAX_BUFFERED_BYTES, MAX_BUFFERED_TIME
 from crosswire.client.open_close import MAX_WAITING
+from crosswire.runtime import environment
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
@@ -248,7 +248,7 @@ async def test_a_full_event_buffer_pauses_reading() -> None:
 async def test_a_hook_that_never_ends_leaves_connections_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(random, "random", lambda: 0.5)
+    monkeypatch.setattr(environment, "random", lambda: 0.5)
 
     fake = FakeClient(announces=True, fast_interval=0)
     witness = TraceRecorder(fake, {"open": 10_000, "close": None})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from crosswire.client.retries import Retries, reconnects_unless_final
 from crosswire.client.url import join_params
 from crosswire.core.backoff import Backoff
 from crosswire.errors import ConfigError, CrosswireError, EventError, NotConnected, Refused
+from crosswire.runtime import environment
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
@@ -79,7 +79,7 @@ def test_options(case: Case) -> None:
     ids=lambda value: value if isinstance(value, str) else value["name"],
 )
 async def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random, "random", lambda: 0.5)
+    monkeypatch.setattr(environment, "random", lambda: 0.5)
     passed: list[str] = []
     move = PhaseMachine.move
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from crosswire.errors import NotConnected
+from crosswire.runtime import environment
 from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
 
@@ -20,7 +20,7 @@ READY = '{"event":"$ready","payload":null}'
 
 @pytest.fixture(autouse=True)
 def half(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random, "random", lambda: 0.5)
+    monkeypatch.setattr(environment, "random", lambda: 0.5)
 
 
 async def settle() -> None:

@@ -18,9 +18,9 @@ from crosswire.core.codecs import Codec
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import ConfigError, EventError
+from crosswire.testing.virtual_clock import VirtualClockLoop
 from crosswire.types import NodeInfo
 from tests.support.aio import wait_until
-from tests.support.clock import InstantLoop
 from tests.support.ignored_events import IgnoredPortEvents
 from tests.support.loops import on_instant_loop
 
@@ -255,7 +255,7 @@ async def test_a_node_that_stood_still_does_not_give_up_the_others() -> None:
     bus = MemoryBus()
     a, b = await Peer(bus, "a").start(), await Peer(bus, "b").start()
     await asyncio.sleep(1.1)
-    InstantLoop.stand_still(60)  # as a suspended machine: the timers of both are late
+    VirtualClockLoop.stand_still(60)  # as a suspended machine: the timers of both are late
     await asyncio.sleep(5)
     assert (a.told, b.told) == (["+b"], ["+a"])
     for each in (a, b):

@@ -9,8 +9,8 @@ import pytest
 from crosswire.core.listeners import EventListeners
 from crosswire.runtime.contexts import run_in
 from crosswire.runtime.handler_calls import Outcome, call_sync
+from crosswire.testing.virtual_clock import VirtualClockLoop
 from tests.support.aio import run
-from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
 
 pytestmark = on_instant_loop
@@ -93,7 +93,7 @@ def test_a_discarded_coroutine_is_closed() -> None:
         coroutine.send(None)
         coroutine.close()
 
-    run(main(), InstantLoop)
+    run(main(), VirtualClockLoop)
     assert seen == ["closed", "closed"]
 
 

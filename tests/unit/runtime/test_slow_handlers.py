@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crosswire.errors import ConfigError
-from crosswire.runtime import slow_handlers
+from crosswire.runtime import environment
 from crosswire.runtime.slow_handlers import SlowHandlerWatch, WatchedCoroutine, call_watched, slow_handler_watch
 
 seconds = 0.0
@@ -21,7 +21,7 @@ def hold() -> None:
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> SlowHandlerWatch:
-    monkeypatch.setattr(slow_handlers, "monotonic", lambda: seconds)
+    monkeypatch.setattr(environment, "monotonic", lambda: seconds)
     return SlowHandlerWatch(0.01)
 
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crosswire.runtime import environment
 from crosswire.runtime.timer_wheel import TICK, TimerWheel
 from tests.support.loops import on_instant_loop
 
@@ -20,30 +20,23 @@ delays = st.floats(0, 3, allow_nan=False) | st.integers(0, 30).map(lambda tenths
 class RecordingTimer:
     """Notes when it is due."""
 
-    def __init__(self, at: list[float], clock: Callable[[], float]) -> None:
+    def __init__(self, at: list[float]) -> None:
         self._at = at
-        self._clock = clock
 
     def on_timer(self) -> None:
-        self._at.append(self._clock())
-
-
-def wheel_of_this_loop() -> TimerWheel:
-    wheel = TimerWheel()
-    wheel.clock = asyncio.get_running_loop().time
-    return wheel
+        self._at.append(environment.monotonic())
 
 
 @settings(max_examples=30)
 @given(st.floats(0, 1), st.lists(delays, min_size=1, max_size=10))
 async def test_timers_fire_in_time_and_never_early(phase: float, waits: list[float]) -> None:
-    wheel = wheel_of_this_loop()
+    wheel = TimerWheel()
     expected = []
     for wait in waits:
         await asyncio.sleep(phase)
         at: list[float] = []
-        wheel.add(RecordingTimer(at, wheel.clock), wait)
-        expected.append((wheel.clock() + wait, at))
+        wheel.add(RecordingTimer(at), wait)
+        expected.append((environment.monotonic() + wait, at))
     await asyncio.sleep(10)
     for time, at in expected:
         (came,) = at
@@ -51,7 +44,7 @@ async def test_timers_fire_in_time_and_never_early(phase: float, waits: list[flo
 
 
 async def test_earlier_timers_fire_first() -> None:
-    wheel, order = wheel_of_this_loop(), []
+    wheel, order = TimerWheel(), []
     for name, delay in (("c", 2.0), ("a", 0.5), ("d", 2.0), ("b", 1.0)):
         wheel.start(delay, lambda name=name: order.append(name))  # type: ignore[misc]
     await asyncio.sleep(5)
@@ -59,7 +52,7 @@ async def test_earlier_timers_fire_first() -> None:
 
 
 async def test_a_timer_that_is_cancelled_does_not_call(caplog: pytest.LogCaptureFixture) -> None:
-    wheel, called = wheel_of_this_loop(), []
+    wheel, called = TimerWheel(), []
     timers = [wheel.start(1, lambda name=name: called.append(name)) for name in "abc"]  # type: ignore[misc]
     timers[1].cancel()
     await asyncio.sleep(5)
@@ -70,7 +63,7 @@ async def test_a_timer_that_is_cancelled_does_not_call(caplog: pytest.LogCapture
 
 
 async def test_a_timer_may_cancel_another_of_the_same_turn() -> None:
-    wheel, called = wheel_of_this_loop(), []
+    wheel, called = TimerWheel(), []
     wheel.start(1, lambda: timer.cancel())
     timer = wheel.start(1, lambda: called.append("cancelled"))
     await asyncio.sleep(5)
@@ -78,12 +71,12 @@ async def test_a_timer_may_cancel_another_of_the_same_turn() -> None:
 
 
 async def test_a_timer_may_add_itself_again() -> None:
-    wheel = wheel_of_this_loop()
+    wheel = TimerWheel()
     at: list[float] = []
-    began = wheel.clock()
+    began = environment.monotonic()
 
     def again() -> None:
-        at.append(wheel.clock() - began)
+        at.append(environment.monotonic() - began)
         if len(at) < 3:
             wheel.start(1, again)
 
@@ -94,7 +87,7 @@ async def test_a_timer_may_add_itself_again() -> None:
 
 
 async def test_a_timer_that_is_due_again_at_once_does_not_block_the_turn() -> None:
-    wheel, turns = wheel_of_this_loop(), 0
+    wheel, turns = TimerWheel(), 0
 
     def again() -> None:
         nonlocal turns
@@ -114,7 +107,7 @@ async def test_a_failing_timer_is_logged_and_does_not_stop_the_others(
     def fail() -> None:
         raise error
 
-    wheel, called = wheel_of_this_loop(), []
+    wheel, called = TimerWheel(), []
     wheel.start(1, fail)
     wheel.start(1, lambda: called.append("same turn"))
     wheel.start(2, lambda: called.append("later"))
@@ -128,10 +121,10 @@ async def test_a_failing_timer_is_logged_and_does_not_stop_the_others(
     assert record.exc_info[1] is error
 
 
-async def test_a_late_turn_catches_up_in_order() -> None:
+async def test_a_late_turn_catches_up_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     wheel, order = TimerWheel(), []
     now = 50.0
-    wheel.clock = lambda: now
+    monkeypatch.setattr(environment, "monotonic", lambda: now)
     for name, delay in (("b", 3.0), ("a", 1.0), ("c", 100.0)):
         wheel.start(delay, lambda name=name: order.append(name))  # type: ignore[misc]
     now = 60.0
@@ -143,7 +136,7 @@ async def test_a_late_turn_catches_up_in_order() -> None:
 
 
 async def test_a_stopped_wheel_has_no_timers_and_can_be_used_again() -> None:
-    wheel, called = wheel_of_this_loop(), []
+    wheel, called = TimerWheel(), []
     wheel.start(1, lambda: called.append("forgotten"))
     wheel.stop()
     wheel.stop()
@@ -153,8 +146,8 @@ async def test_a_stopped_wheel_has_no_timers_and_can_be_used_again() -> None:
     assert called == ["new"]
 
 
-async def test_an_empty_wheel_does_not_turn() -> None:
-    loop, wheel = asyncio.get_running_loop(), wheel_of_this_loop()
+async def test_an_empty_wheel_does_not_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, wheel = asyncio.get_running_loop(), TimerWheel()
     wheel.start(0.25, lambda: None)
     await asyncio.sleep(1)
     turns = 0
@@ -164,14 +157,14 @@ async def test_an_empty_wheel_does_not_turn() -> None:
         turns += 1
         return loop.time()
 
-    wheel.clock = clock
+    monkeypatch.setattr(environment, "monotonic", clock)
     await asyncio.sleep(60)
     assert turns == 0
 
 
 async def test_a_removed_target_is_forgotten_and_not_called() -> None:
-    wheel, at = wheel_of_this_loop(), list[float]()
-    note = RecordingTimer(at, wheel.clock)
+    wheel, at = TimerWheel(), list[float]()
+    note = RecordingTimer(at)
     slot = wheel.add(note, 1)
     reference = weakref.ref(note)
     slot.pop(note, None)
@@ -184,8 +177,8 @@ async def test_a_removed_target_is_forgotten_and_not_called() -> None:
 
 
 async def test_a_slot_that_is_kept_holds_no_target_that_was_called() -> None:
-    wheel, at = wheel_of_this_loop(), list[float]()
-    slot = wheel.add(RecordingTimer(at, wheel.clock), 1)
+    wheel, at = TimerWheel(), list[float]()
+    slot = wheel.add(RecordingTimer(at), 1)
     await asyncio.sleep(5)
     assert len(at) == 1
     assert not slot

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from crosswire.errors import UsageError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.workers import Workers
+from crosswire.testing.virtual_clock import VirtualClockLoop
 from tests.support.aio import run, wait_until
-from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
@@ -437,6 +437,6 @@ def test_a_job_that_can_not_be_started_leaves_nothing_behind() -> None:
         workers.start(job(2), copy_context())
         assert await tasks.wait(60)
 
-    run(main(), InstantLoop)
+    run(main(), VirtualClockLoop)
     assert done == [2]
     assert not workers.waiting

@@ -19,7 +19,6 @@ LIMIT = HEARTBEAT.interval + HEARTBEAT.timeout
 
 def make_watch() -> tuple[FakeConnection, HeartbeatWatch]:
     wheel = TimerWheel()
-    wheel.clock = asyncio.get_running_loop().time
     connection = FakeConnection()
     return connection, HeartbeatWatch(connection, HEARTBEAT, wheel)
 

@@ -7,9 +7,9 @@ import pytest
 from crosswire.core.limits import Heartbeat
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.keepalive import Keepalive
+from crosswire.testing.virtual_clock import VirtualClockLoop
 from crosswire.transport.interface import TrafficSnapshot
 from crosswire.types import Close
-from tests.support.clock import InstantLoop
 from tests.support.loops import on_instant_loop
 
 pytestmark = on_instant_loop
@@ -61,7 +61,6 @@ class Peer:
 
 def make_keepalive(delay: float | None, heartbeat: Heartbeat = HEARTBEAT) -> tuple[Peer, Keepalive, TimerWheel]:
     wheel = TimerWheel()
-    wheel.clock = asyncio.get_running_loop().time
     peer = Peer(delay)
     peer.keepalive = Keepalive(peer, heartbeat, wheel)
     return peer, peer.keepalive, wheel
@@ -168,7 +167,7 @@ async def test_a_pong_that_waited_to_be_read_while_the_process_stood_still_is_in
     peer, keepalive, wheel = make_keepalive(None)
     await asyncio.sleep(20.5)
     assert len(peer.pings) == 1
-    InstantLoop.stand_still(60)
+    VirtualClockLoop.stand_still(60)
     for _ in range(3):  # the timers of that time come before what is to be read
         await asyncio.sleep(0)
     keepalive.pong(b"read at last")

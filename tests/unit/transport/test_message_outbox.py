@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.runtime.flusher import Flusher
-from crosswire.transport.message_outbox import MessageOutbox, message_size
+from crosswire.transport.message_outbox import MessageOutbox, held_size, message_size
 from crosswire.types import Close
 
-LIMIT = 10
+LIMIT = 3 * held_size("abc")
 
 
 class Ends:
@@ -123,3 +124,9 @@ def test_a_message_has_the_size_of_its_utf8(text: str) -> None:
     assert message_size(data) == len(data)
     if not any("\ud800" <= letter <= "\udfff" for letter in text):
         assert message_size(text) == len(data)
+
+
+@given(st.text() | st.binary())
+def test_a_message_that_waits_counts_what_it_takes_in_memory(message: str | bytes) -> None:
+    assert held_size(message) >= sys.getsizeof(message)
+    assert held_size("x" * 1000 + "\N{PILE OF POO}") > 4000

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 
 from crosswire.errors import UsageError
 from crosswire.runtime.flusher import Flusher
-from crosswire.transport.outbox import Outbox
+from crosswire.transport.outbox import FRAME_OVERHEAD, Outbox
+from crosswire.transport.watermarks import HIGH_WATER_MARK
 from tests.support.aio import run
 
 
@@ -18,13 +21,23 @@ class FakeWriter:
         self.order: list[FakeWriter] = []
         self.waiting = 0
         self.low_water_marks: list[int | None] = []
+        self.mark = 0
+        self.pause: Callable[[], None] | None = None
 
     def write_frames(self, data: bytes) -> None:
         self.writes.append(data)
         self.order.append(self)
+        if self.pause is not None:
+            self.waiting += len(data)
+            if self.waiting > self.mark:
+                self.pause()
 
     def set_low_water_mark(self, low: int | None) -> None:
         self.low_water_marks.append(low)
+
+    def fill_at(self, mark: int, pause: Callable[[], None]) -> None:
+        """Keep what is written, and call ``pause`` once more than ``mark`` bytes are kept."""
+        self.mark, self.pause = mark, pause
 
 
 class FakeEvents:
@@ -35,10 +48,15 @@ class FakeEvents:
         self.overflows += 1
 
 
+def room_for(*sizes: int) -> int:
+    """Return the limit of an outbox in which frames of these sizes may wait, and no byte more."""
+    return sum(sizes) + len(sizes) * FRAME_OVERHEAD
+
+
 class OutboxUnderTest:
     """An outbox between a fake writer and fake events."""
 
-    def __init__(self, limit: int = 10, flusher: Flusher | None = None) -> None:
+    def __init__(self, limit: int = 1000, flusher: Flusher | None = None) -> None:
         self.writer = FakeWriter()
         self.events = FakeEvents()
         self.flusher = flusher or Flusher()
@@ -93,7 +111,7 @@ async def test_a_frame_pushed_while_the_turn_ends_leaves_at_once() -> None:
 
 
 async def test_a_busy_turn_is_written_early_and_drops_no_connection() -> None:
-    tested = OutboxUnderTest(limit=10)
+    tested = OutboxUnderTest(room_for(5, 5))
     tested.push(b"12345", b"67890")
     assert tested.writer.writes == []
     tested.push(b"x")
@@ -116,11 +134,11 @@ async def test_a_frame_over_the_limit_is_taken_if_nothing_waits(paused: bool) ->
 
 
 async def test_the_limit_itself_may_wait_and_a_byte_more_overflows() -> None:
-    tested = OutboxUnderTest(limit=10)
+    tested = OutboxUnderTest(room_for(4, 6))
     tested.outbox.pause()
     tested.push(bytes(4), bytes(6))
     assert tested.outbox.buffered == 10
-    tested.push(b"!")
+    tested.push(b"")
     assert tested.events.overflows == 0, "not within the push"
     assert tested.outbox.buffered == 0
     tested.push(b"more", b"and more")
@@ -133,7 +151,7 @@ async def test_the_limit_itself_may_wait_and_a_byte_more_overflows() -> None:
 
 
 async def test_after_each_write_the_whole_limit_is_available() -> None:
-    tested = OutboxUnderTest(limit=10)
+    tested = OutboxUnderTest(room_for(5, 5))
     for _ in range(5):
         tested.outbox.pause()
         tested.push(bytes(5), bytes(5))
@@ -191,7 +209,75 @@ async def test_buffered_counts_the_bytes_here_and_in_the_writer() -> None:
     assert tested.outbox.buffered == 70
 
 
-@given(st.lists(st.lists(st.binary(max_size=30), max_size=8), max_size=8), st.integers(1, 40))
+async def test_the_writer_gets_no_more_than_it_sends_soon() -> None:
+    frame = bytes(20_000)
+    tested = OutboxUnderTest(room_for(*[len(frame)] * 20))
+    tested.outbox.pause()
+    tested.push(*[frame] * 20)
+    tested.writer.fill_at(HIGH_WATER_MARK, tested.outbox.pause)
+    tested.outbox.resume()
+    assert tested.writer.writes == [frame * 3, frame * 3], "the second write has filled it"
+    assert tested.outbox.buffered == 20 * len(frame)
+    tested.push(bytes(6 * len(frame)))
+    assert not tested.events.overflows
+    while tested.writer.waiting:
+        tested.writer.waiting = 0
+        tested.outbox.resume()
+    assert len(b"".join(tested.writer.writes)) == 26 * len(frame)
+    tested.outbox.pause()
+    tested.push(*[frame] * 20)
+    assert not tested.events.overflows, "all of the limit is free again"
+
+
+async def test_a_writer_that_pauses_late_is_not_filled_in_one_turn() -> None:
+    frame = bytes(20_000)
+    tested = OutboxUnderTest(room_for(*[len(frame)] * 20))
+    tested.writer.fill_at(10**9, tested.outbox.pause)
+    tested.push(*[frame] * 20)
+    await asyncio.sleep(0)
+    assert tested.writer.writes == [frame * 3, frame * 3]
+    tested.writer.waiting = 0  # the kernel has taken it at the end of the turn: nothing was paused
+    await asyncio.sleep(0)
+    assert len(b"".join(tested.writer.writes)) == 12 * len(frame)
+    tested.push(*[frame] * 13)  # over the limit, as 8 are left, and the writer is full
+    await asyncio.sleep(0)
+    assert tested.events.overflows == 1
+
+
+async def test_everything_is_written_for_the_end_of_a_connection() -> None:
+    frame = bytes(20_000)
+    tested = OutboxUnderTest(room_for(*[len(frame)] * 20))
+    tested.writer.fill_at(HIGH_WATER_MARK, tested.outbox.pause)
+    tested.outbox.pause()
+    tested.push(*[frame] * 20)
+    tested.outbox.seal()
+    tested.outbox.write_all()
+    assert tested.writer.writes == [frame * 20]
+
+
+@pytest.mark.parametrize("size", [2, 3, 50, 5000])
+async def test_small_frames_take_no_more_memory_than_the_limit(size: int) -> None:
+    limit = 1_000_000
+    tested = OutboxUnderTest(limit)
+    tested.outbox.pause()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        held = before
+        while True:
+            for _ in range(50):
+                tested.push(bytes(size))
+            if not tested.outbox.buffered:
+                break
+            held, _ = tracemalloc.get_traced_memory()
+        assert 0.5 * limit < held - before < 1.1 * limit
+    finally:
+        tracemalloc.stop()
+    await asyncio.sleep(0)
+    assert tested.events.overflows == 1
+
+
+@given(st.lists(st.lists(st.binary(max_size=30), max_size=8), max_size=8), st.integers(1, 400))
 def test_frames_leave_in_order_while_nothing_pauses_the_outbox(turns: list[list[bytes]], limit: int) -> None:
     async def main() -> None:
         tested = OutboxUnderTest(limit)

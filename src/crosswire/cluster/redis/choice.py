@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import permutations
 from math import inf
-from random import choice
 from typing import Any, Protocol, TypeVar
 from zlib import crc32
+
+from crosswire.runtime import environment
 
 MAX_REMEMBERED = 65_536
 """Maximum number of channels whose choice is remembered; beyond it, all are forgotten."""
@@ -117,7 +118,7 @@ class RandomChoice(Choice[T]):
         self._picks = list(permutations(usable, min(self._copies, len(usable))))
 
     def choose(self, channel: bytes) -> tuple[T, ...]:
-        return choice(self._picks)
+        return self._picks[int(environment.random() * len(self._picks))]
 
 
 class FastestChoice(Choice[T]):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
-import time
 from collections.abc import Callable, Mapping, Set
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +16,7 @@ from crosswire.cluster.redis.publisher import Message, Publisher
 from crosswire.cluster.redis.subscriber import Subscriber
 from crosswire.cluster.send_buffer import Budget
 from crosswire.core.backoff import Backoff
+from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.types import LinkStatus
 
@@ -160,7 +159,7 @@ class Endpoint:
         while True:
             attempt = 0 if await self._run_once() > _STABLE_TIME else attempt + 1
             if attempt:
-                await asyncio.sleep(_BACKOFF.delay(attempt, random.random))
+                await asyncio.sleep(_BACKOFF.delay(attempt, environment.random))
 
     async def close(self) -> None:
         """Close the connections, after ``run`` was cancelled."""
@@ -235,7 +234,7 @@ class Endpoint:
         """
         self._probes += 1
         echo = self._echo = asyncio.get_running_loop().create_future()
-        self._probe_sent, real = time.perf_counter(), time.time()
+        self._probe_sent, real = environment.perf_counter(), environment.wall_time()
         acknowledged = self.publisher.ask(publish(self._channel, b"", b"%d" % self._probes))
         acknowledged.add_done_callback(self._acknowledged)
 
@@ -298,7 +297,8 @@ class Endpoint:
     def echoed(self, body: bytes) -> None:
         """Measure the latency of a probe that came back."""
         if body == b"%d" % self._probes and not self._echo.done():
-            self.latency = (time.perf_counter() - self._probe_sent) * 1000  # the event loop's clock is too coarse
+            # Not by the event loop's clock, which is too coarse.
+            self.latency = (environment.perf_counter() - self._probe_sent) * 1000
             self._echo.set_result(None)
 
     def subscription_refused(self, channel: bytes, error: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Message, command_of
 from crosswire.core.channel_names import text_of
 from crosswire.errors import BusUnavailable, ConfigError, NotConnected
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
@@ -112,7 +112,7 @@ class Endpoints:
         Raises:
             ConfigError: a URL can't be used, or a Redis refuses this node.
         """
-        began, self._stopped = time.time(), False
+        began, self._stopped = environment.wall_time(), False
         try:
             for url in urls:
                 await self._create(url)
@@ -291,7 +291,7 @@ class Endpoints:
         self._report_health(endpoint)
         self._report_paths()
         if since is not None and not (self._redundant and was_covered(endpoint, self._all.values())):
-            self._report(partial(self._events.gap, GapInfo(endpoint.address.shown, since, time.time())))
+            self._report(partial(self._events.gap, GapInfo(endpoint.address.shown, since, environment.wall_time())))
         if back:
             self._report(self._events.restored)
 
