@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection
 
 from crosswire.cluster.clients import Clients
@@ -12,6 +11,7 @@ from crosswire.cluster.dispatcher import SERVICE_TIMEOUT
 from crosswire.cluster.lists import fitting
 from crosswire.core.listeners import EventListeners
 from crosswire.core.revocations import MAX_REVOCATIONS, Revocation, RevocationTable
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
@@ -47,7 +47,7 @@ class Revocations:
         clients: Clients,
         connection: Callable[[], ClusterConnection],
         tasks: BackgroundTasks,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = lambda: environment.wall_time(),
     ) -> None:
         self._clients = clients
         self._connection = connection

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Collection, Mapping
 from http.client import HTTPException
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from crosswire.core.options import require_strings
 from crosswire.errors import ConfigError, Reject
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger
 from crosswire.types import CloseCode
@@ -114,7 +114,9 @@ class RemoteKeys:
         ConfigError: the URL can't be used, or the algorithms use secrets, which are in no such set.
     """
 
-    def __init__(self, url: object, algorithms: Collection[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, url: object, algorithms: Collection[str], clock: Callable[[], float] = lambda: environment.monotonic()
+    ) -> None:
         if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ConfigError(f"JwtAuthentication(jwks={url!r}): give a URL with https://")
         if _SYMMETRIC.intersection(algorithms):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from functools import partial
@@ -14,6 +12,7 @@ from crosswire.core.messages import RENEW
 from crosswire.core.payload_types import payload_type
 from crosswire.core.revocations import Revocation, RevocationTable
 from crosswire.errors import CallTimeout, EventError, NotConnected, Reject
+from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
@@ -76,8 +75,8 @@ class Authorities:
         tasks: BackgroundTasks,
         wheel: TimerWheel,
         failures: FailureReporter,
-        now: Callable[[], float] = time.time,
-        draw: Callable[[], float] = random.random,
+        now: Callable[[], float] = lambda: environment.wall_time(),
+        draw: Callable[[], float] = lambda: environment.random(),
     ) -> None:
         self._authentication = authentication
         self.calls = calls
