@@ -27,12 +27,13 @@ class FirstMessageWait:
     __slots__ = ("_message", "call_id")
 
     def __init__(self) -> None:
-        self._message: asyncio.Future[tuple[Codec, str | bytes]] = asyncio.get_running_loop().create_future()
+        message: asyncio.Future[tuple[Codec, str | bytes]] = asyncio.get_running_loop().create_future()
+        self._message: asyncio.Future[tuple[Codec, str | bytes]] | None = message
         self.call_id: str | None = None
 
     def take(self, codec: Codec, data: str | bytes) -> bool:
         """Take a message; return False if an earlier one was taken."""
-        if self._message.done():
+        if self._message is None or self._message.done():
             return False
         self._message.set_result((codec, data))
         return True
@@ -43,7 +44,9 @@ class FirstMessageWait:
         Raises:
             Reject: it is not the event that it has to be.
         """
+        assert self._message is not None, "it is called once"
         codec, data = await self._message
+        self._message = None  # neither the message nor its token is kept
         try:
             message = codec.decode(data)
             payload = codec.payload(ANY, message.payload)
