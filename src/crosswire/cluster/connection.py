@@ -240,6 +240,7 @@ class ClusterConnection:
         if info.channel is not None:
             info = info._replace(user=self._channels.user_of(info.channel), room=self._channels.room_of(info.channel))
         self._hooks.fire_gap(info)
+        self._hooks.on_missed()
 
     def health_changed(self, status: LinkStatus) -> None:
         """Run the application's hook ``on_bus_health``."""
@@ -263,3 +264,4 @@ class ClusterConnection:
             logger.warning("node %r can't join the cluster: %s", self.name, error)
         else:
             self._clients.restored()
+            self._hooks.on_missed()
