@@ -62,11 +62,12 @@ def age(beat: Beat) -> tuple[float, str]:
 class Membership:
     """Collection of the other members, by name."""
 
-    __slots__ = ("_left", "_members")
+    __slots__ = ("_left", "_lost", "_members")
 
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}
         self._left: deque[tuple[str, int]] = deque(maxlen=_MAX_REMEMBERED)  # incarnations, and their last stamps
+        self._lost: dict[str, float] = {}  # incarnations that fell silent, and when they were last heard
 
     def __len__(self) -> int:
         return len(self._members)
@@ -109,6 +110,17 @@ class Membership:
         if member is None or member.beat.incarnation != incarnation:
             return None
         return self._members.pop(name)
+
+    def lose(self, member: Member) -> None:
+        """Remove a member that was silent for too long; it may be alive beyond a network that is broken."""
+        if self.remove(member.beat.name, member.beat.incarnation) is not None:
+            self._lost[member.beat.incarnation] = member.last_heard
+            if len(self._lost) > _MAX_REMEMBERED:
+                del self._lost[next(iter(self._lost))]
+
+    def take_lost(self, incarnation: str) -> float | None:
+        """Return when a run that is back after it was lost had last been heard; None if it was not lost."""
+        return self._lost.pop(incarnation, None)
 
     def check_silence(self, now: float) -> tuple[list[Member], list[Member]]:
         """Return the members to ask whether they are alive (once per silence), and the dead ones."""
