@@ -28,6 +28,7 @@ from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
+from crosswire.server.held_messages import HeldLimits
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
 from crosswire.server.observer import ServerObserver
@@ -80,7 +81,7 @@ class ServerParts:
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.failures = FailureReporter(self.hooks.on_error, self.tasks)
-        self.sessions = Sessions()
+        self.sessions = Sessions(limits.total_handlers, self.workers.waiting)
         self._call_ids = CallIds()
         self._fanout = FanOut(at_end_of_turn)
         users: UserIndex[ConnectedClient[Socket]] = UserIndex()
@@ -89,10 +90,12 @@ class ServerParts:
         self.registry: Registry[ConnectedClient[Socket]] = Registry(
             users, limits.rooms, self._fanout, self._subscriptions, self._duplicates
         )
-        self._router = Router(self.events, self.hooks, limits, self.workers, self.failures)
+        self._router = Router(self.events, self.hooks, limits, self.sessions.handlers, self.workers, self.failures)
         self.router: MessageRouter = self._router
-        self._limits, self._heartbeat = limits, heartbeat
-        self._hook_runner = hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
+        self._limits, self._held, self._heartbeat = limits, HeldLimits(limits), heartbeat
+        self._hook_runner = hooks = HookRunner(
+            self.hooks, self.tasks, limits.handlers, HeldLimits(limits), self.failures
+        )
         self._client_factory = ClientFactory(
             self.registry,
             self._fanout,
@@ -117,6 +120,7 @@ class ServerParts:
             self.router,
             self._hook_runner,
             self._limits,
+            self._held,
             self._heartbeat,
             self.wheel,
             self.sessions,
