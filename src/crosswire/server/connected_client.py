@@ -11,6 +11,7 @@ from crosswire.core.pending_calls import PendingCalls
 from crosswire.errors import NotConnected
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
+from crosswire.server.authority import Authority
 from crosswire.server.client_calls import PendingClientRequest
 from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
@@ -49,6 +50,7 @@ class ConnectedClient(Generic[SocketT]):
         stamp: time at which the connection came, to compare it with the user's connections to other servers.
         keepalive: finds out whether the client is alive, by pings or by its heartbeats.
         socket: the application's view of the connection; deleted when the connection closes.
+        authority: what is known of its user besides the id; None if there is nothing.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class ConnectedClient(Generic[SocketT]):
         "_registry",
         "_rooms_left",
         "_wheel",
+        "authority",
         "encode",
         "format",
         "id",
@@ -87,6 +90,7 @@ class ConnectedClient(Generic[SocketT]):
         self.id = id
         self.user = id
         self.stamp = 0
+        self.authority: Authority | None = None
         self.format = format
         self.encode = encode
         self.push: Push = connection.push
@@ -251,6 +255,8 @@ class ConnectedClient(Generic[SocketT]):
         self._rooms_left = self._registry.drop(self)
         self.keepalive.stop()
         self.enter_foreground()
+        if self.authority is not None:
+            self.authority.end()
         if self._paused is not None:
             self._paused.cancel()
         for waiter in self._calls.take_all() if self._calls is not None else ():
