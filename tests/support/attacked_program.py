@@ -103,6 +103,7 @@ class AttackedServer:
             options["tls"].load_cert_chain(f"{certificate}/certificate.pem", f"{certificate}/key.pem")
         self._server = Server(port=0, limits=limits, heartbeat=heartbeat, **options)
         self._add_handlers()
+        self._add_shouting()
         if hooks:
             self._add_hooks()
         self._server.on_start(self._started)
@@ -160,6 +161,16 @@ class AttackedServer:
         @server.on("tell")
         def tell(socket: Socket, data: str) -> None:
             server.everyone.send("told", data)
+
+    def _add_shouting(self) -> None:
+        server = self._server
+
+        @server.on("shout")
+        async def shout(socket: Socket, data: dict[str, int]) -> None:
+            text = "x" * data["size"]
+            for _ in range(data["count"]):
+                server.room("room", "shout").send("told", text)
+                await socket.drained()
 
     def _add_hooks(self) -> None:
         server, counts = self._server, self.counts
