@@ -200,11 +200,10 @@ class PicowsListener:
         self._gate.pause()
 
     def _dropped(self, reason: str) -> None:
-        """Count and warn of a connection that was dropped before its request was there."""
+        """Count a connection that was dropped before its request was there; warn unless it was just idle."""
         self._context.count_refusal(reason)
-        self._context.request_warnings.warn(
-            "dropped", "a connection without a whole request was dropped: %s", _WHY[reason]
-        )
+        if (why := _WHY.get(reason)) is not None:
+            self._context.request_warnings.warn("dropped", "a connection without a request was dropped: %s", why)
 
     def _protocol(self) -> asyncio.Protocol:
         self._gate.check()
