@@ -138,8 +138,7 @@ async def test_an_unhandled_event_is_logged_once_for_each_of_a_limited_number_of
         for number in range(300):
             await peer.send(f"made up {number}")
         await settled(peer)
-    assert 50 < len(warnings(caplog)) < 150
-    assert "no more" in warnings(caplog)[-1]
+    assert 3 <= len(warnings(caplog)) < 50  # a few a second
 
 
 @pytest.mark.parametrize("message", ["no json", '{"event":"typo"}', '{"payload":1}'])
