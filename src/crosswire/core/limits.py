@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from crosswire.core.options import require_count, require_seconds
+from crosswire.core.options import require_count, require_rate, require_seconds
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
@@ -12,6 +13,7 @@ _MIN_HEADERS = 5
 """Header fields that the request for a WebSocket has at least."""
 _MIN_HEADER_SIZE = 256
 """Bytes that the request for a WebSocket has at least, with a host's name and a short path."""
+_UNLIMITED_IF_NONE = ("connections", "message_rate", "byte_rate", "burst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ class Limits:
         handlers: asynchronous handlers running at once for one connection. Further messages wait until a handler ends.
             If none ends for 2 seconds, a call is refused with ``BUSY``, an event is dropped and reported to
             ``on_error``, a hook like ``on_message`` is left out.
+        message_rate: messages a second that are read of one connection, on average; a control frame or a fragment is
+            one too. None for no limit. What comes beyond is read later: nothing is lost, and the client is held back.
+        byte_rate: the same in bytes; a second's worth may come at once.
+        burst: messages that may come at once, with ``message_rate``; None for a second's worth.
         close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
     """
 
@@ -55,14 +61,21 @@ class Limits:
     rooms: int = 100
     connections: int | None = None
     handlers: int = 1000
+    message_rate: float | None = None
+    byte_rate: float | None = None
+    burst: int | None = None
     close_timeout: float = 5
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if value is None and name == "connections":
+            if value is None and name in _UNLIMITED_IF_NONE:
                 continue
-            require = require_seconds if name.endswith("_timeout") or name == "linger" else require_count
+            require: Callable[[str, object], object] = require_count
+            if name.endswith("_timeout") or name == "linger":
+                require = require_seconds
+            elif name.endswith("_rate"):
+                require = require_rate
             require(f"Limits({name})", value)
         for name, least in (("headers", _MIN_HEADERS), ("header_size", _MIN_HEADER_SIZE)):
             if getattr(self, name) < least:

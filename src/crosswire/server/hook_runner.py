@@ -69,6 +69,10 @@ class HookRunner:
             handlers.follow(task)
             session.hold_messages_if_busy()
 
+    def held_back(self, session: SessionView, limit: str, *, tells: bool) -> None:
+        """Report that a client is over a rate; see ``FailureReporter.held_back``."""
+        self._failures.held_back(session, limit, tells=tells)
+
     def run_on_connect(self, session: SessionView) -> asyncio.Task[None] | None:
         """Run ``on_connect`` in the context of the connection itself; return its task if it is not done."""
         if not self._on_connect:

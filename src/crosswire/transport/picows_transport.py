@@ -71,6 +71,11 @@ class PicowsTransport:
         """Number that changes with every part of a frame that arrives."""
         return self._reader.unparsed if self._fd >= 0 else 0
 
+    @property
+    def is_held_back(self) -> bool:
+        """Whether bytes that have arrived are not handled yet, as the connection is over its rate."""
+        return self._reader.is_held_back
+
     def write_frames(self, data: bytes) -> None:
         """Send at once what the kernel takes, and leave the rest to the transport, which keeps the order.
 
@@ -84,8 +89,10 @@ class PicowsTransport:
                 sent = _write(self._fd, data)
             except BlockingIOError:
                 sent = 0
-            except OSError:
-                return  # the connection is lost: the transport notices when it reads, and tells its protocol
+            except OSError:  # the connection is lost: the transport notices when it reads, and tells its protocol
+                if not self._reader.is_reading:
+                    transport.abort()
+                return
             self._may_keep = sent < len(data)
             if not self._may_keep:
                 return
