@@ -8,7 +8,7 @@ from typing import Protocol
 
 from crosswire.core.frames import Opcode
 from crosswire.runtime import environment
-from crosswire.transport.inbox import Inbox
+from crosswire.transport.inbox import MakeInbox
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import QUANTUM
 
@@ -62,11 +62,11 @@ class MemoryTransport:
         "writes",
     )
 
-    def __init__(self, events: MemoryTransportEvents, rate: ReadRate | None = None) -> None:
+    def __init__(self, events: MemoryTransportEvents, make_inbox: MakeInbox, rate: ReadRate | None = None) -> None:
         self._events = events
         self._rate = rate
         self.is_held_back = False
-        self.inbox = Inbox(self.receive, self._peer_has_read)
+        self.inbox = make_inbox(self.receive, self._peer_has_read)
         self.writes = 0
         self._full = False
         self._low = 0
