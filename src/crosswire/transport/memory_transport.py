@@ -40,6 +40,7 @@ class MemoryTransport:
 
     Args:
         events: callbacks.
+        make_inbox: makes the peer's inbox.
         rate: of the messages that the peer may send, or None if there is no limit.
 
     Attributes:
