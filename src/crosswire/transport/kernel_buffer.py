@@ -1,7 +1,8 @@
-"""The bytes of a socket that the kernel keeps."""
+"""The kernel's side of a socket: the bytes that it keeps, and whether the peer has left."""
 
 from __future__ import annotations
 
+import select
 import struct
 import sys
 
@@ -24,3 +25,20 @@ def bytes_in_kernel(descriptor: int) -> int:
     except OSError:  # not every system can tell, nor can every kind of socket
         return 0
     return int(count)
+
+
+def has_hung_up(descriptor: int, *, half: bool) -> bool:
+    """Return whether the peer of a socket is gone, even behind bytes that were not read.
+
+    Args:
+        descriptor: of the socket.
+        half: whether a peer that has only finished sending counts too.
+
+    Returns:
+        False where the platform can't tell.
+    """
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(descriptor, getattr(select, "POLLRDHUP", 0) if half else 0)  # errors are always reported
+    return bool(poll.poll(0))

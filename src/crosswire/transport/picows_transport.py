@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, Protocol
 
-from crosswire.transport.kernel_buffer import bytes_in_kernel
+from crosswire.transport.kernel_buffer import bytes_in_kernel, has_hung_up
 from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.watermarks import keep_little, set_low_water_mark
 
@@ -75,6 +75,10 @@ class PicowsTransport:
     def is_held_back(self) -> bool:
         """Whether bytes that have arrived are not handled yet, as the connection is over its rate."""
         return self._reader.is_held_back
+
+    def peer_has_left(self, *, half: bool) -> bool:
+        """Return whether the kernel knows that the peer is gone, or sends nothing more if ``half`` is set."""
+        return self._fd >= 0 and has_hung_up(self._fd, half=half)
 
     def write_frames(self, data: bytes) -> None:
         """Send at once what the kernel takes, and leave the rest to the transport, which keeps the order.
