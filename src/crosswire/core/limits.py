@@ -13,7 +13,8 @@ _MIN_HEADERS = 5
 """Header fields that the request for a WebSocket has at least."""
 _MIN_HEADER_SIZE = 256
 """Bytes that the request for a WebSocket has at least, with a host's name and a short path."""
-_NONE_ALLOWED = ("connections", "held", "message_rate", "byte_rate", "burst")
+_NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate", "message_rate", "byte_rate", "burst")
+
 _HELD_BESIDES = 128 * 1024
 """Bytes of small messages that may be held besides two of the largest."""
 
@@ -45,6 +46,13 @@ class Limits:
             nothing waiting). The event loop holds 128 KiB more.
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
+        unauthenticated: connections that have not sent their request, and as many whose ``authenticate`` is at work.
+            Over it, the oldest one that has not sent its request in a second is dropped for a new one; if none is that
+            old, new ones wait to be accepted. One more for ``authenticate`` is answered with HTTP 503.
+        address_connections: open connections of one address, an IPv6 network of 64 bits being one; None for no limit.
+            One more is answered with HTTP 429. Behind ``trusted_proxies``, the address is the client's.
+        address_rate: new connections a second of one address, on average, and ten seconds' worth at once; None for no
+            limit. One more is answered with HTTP 429.
         handlers: asynchronous handlers running at once for one connection, unanswered calls among them. Further
             messages wait until a handler ends, and are not read once ``max_message`` bytes wait. If none ends for 2
             seconds, the calls that wait are refused with ``BUSY``.
@@ -68,6 +76,9 @@ class Limits:
     outbox: int = 1024 * 1024
     rooms: int = 100
     connections: int | None = None
+    unauthenticated: int = 2000
+    address_connections: int | None = None
+    address_rate: float | None = None
     handlers: int = 1000
     total_handlers: int = 20_000
     message_rate: float | None = None

@@ -13,7 +13,7 @@ LIMITS = [field.name for field in dataclasses.fields(Limits)]
 SECONDS = [name for name in LIMITS if name.endswith("_timeout") or name == "linger"]
 RATES = [name for name in LIMITS if name.endswith("_rate")]
 COUNTS = [name for name in LIMITS if name not in SECONDS + RATES]
-NONE_ALLOWED = ("connections", "held", "message_rate", "byte_rate", "burst")
+NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate", "message_rate", "byte_rate", "burst")
 NO_NUMBERS: list[Any] = [0, -1, nan, inf, -inf, True, "10", None, [1]]
 
 
