@@ -88,7 +88,7 @@ class ServerParts:
         self._subscriptions = Subscriptions()
         self._duplicates = DuplicatePolicy(duplicates, users, heartbeat.probe)
         self.registry: Registry[ConnectedClient[Socket]] = Registry(
-            users, limits.rooms, self._fanout, self._subscriptions, self._duplicates
+            users, limits, self._fanout, self._subscriptions, self._duplicates
         )
         self._router = Router(self.events, self.hooks, limits, self.sessions.handlers, self.workers, self.failures)
         self.router: MessageRouter = self._router
@@ -104,9 +104,10 @@ class ServerParts:
             heartbeat,
             self.wheel,
             ClientCalls(self._call_ids),
+            limits.calls,
         )
         self._setup = ConnectionSetup(
-            self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
+            self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits, self.failures
         )
         self._access_log = access_log
         self._metrics: ServerMetrics | None = None
