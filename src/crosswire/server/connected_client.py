@@ -11,6 +11,7 @@ from crosswire.core.pending_calls import PendingCalls
 from crosswire.errors import EventError, NotConnected
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
+from crosswire.server.authority import Authority
 from crosswire.server.client_calls import PendingClientRequest
 from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
@@ -51,6 +52,7 @@ class ConnectedClient(Generic[SocketT]):
         stamp: time at which the connection came, to compare it with the user's connections to other servers.
         keepalive: finds out whether the client is alive, by pings or by its heartbeats.
         socket: the application's view of the connection; deleted when the connection closes.
+        authority: what is known of its user besides the id; None if there is nothing.
     """
 
     __slots__ = (
@@ -66,6 +68,7 @@ class ConnectedClient(Generic[SocketT]):
         "_registry",
         "_rooms_left",
         "_wheel",
+        "authority",
         "encode",
         "format",
         "id",
@@ -94,6 +97,7 @@ class ConnectedClient(Generic[SocketT]):
         self.user = id
         self.stamp = 0
         self.joins_until = 0.0
+        self.authority: Authority | None = None
         self.format = format
         self.encode = encode
         self.push: Push = connection.push
@@ -263,6 +267,8 @@ class ConnectedClient(Generic[SocketT]):
         self._rooms_left = self._registry.drop(self)
         self.keepalive.stop()
         self.enter_foreground()
+        if self.authority is not None:
+            self.authority.end()
         if self._paused is not None:
             self._paused.cancel()
         for waiter in self._calls.take_all() if self._calls is not None else ():

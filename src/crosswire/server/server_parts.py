@@ -18,7 +18,8 @@ from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.access_log import AccessLog
-from crosswire.server.authentication import Verdict
+from crosswire.server.authentication import Authentication, Verdict
+from crosswire.server.authorities import Authorities
 from crosswire.server.client_calls import ClientCalls
 from crosswire.server.client_factory import ClientFactory
 from crosswire.server.connected_client import ConnectedClient
@@ -64,6 +65,8 @@ class ServerParts:
         registry: the connections by user and room.
         router: hands the messages of clients to the handlers.
         drain: ends the connections when the server stops.
+        authentication: the application's hook.
+        authorities: the identities of connections.
     """
 
     def __init__(
@@ -96,6 +99,9 @@ class ServerParts:
         self._hook_runner = hooks = HookRunner(
             self.hooks, self.tasks, limits.handlers, HeldLimits(limits), self.failures
         )
+        calls = ClientCalls(self._call_ids)
+        self.authentication = Authentication()
+        self.authorities = Authorities(self.authentication, calls, self.tasks, self.wheel, self.failures)
         self._client_factory = ClientFactory(
             self.registry,
             self._fanout,
@@ -103,11 +109,18 @@ class ServerParts:
             self._duplicates,
             heartbeat,
             self.wheel,
-            ClientCalls(self._call_ids),
+            calls,
             limits.calls,
         )
         self._setup = ConnectionSetup(
-            self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits, self.failures
+            self.registry,
+            self._duplicates,
+            hooks,
+            self.tasks,
+            self.wheel,
+            limits,
+            self.failures,
+            self.authorities,
         )
         self._access_log = access_log
         self._metrics: ServerMetrics | None = None
@@ -142,6 +155,7 @@ class ServerParts:
             self._duplicates,
             self._call_ids,
             self.sessions,
+            self.authorities,
         )
         return self._delivery
 
@@ -166,5 +180,6 @@ class ServerParts:
     def attach(self, node: Node) -> None:
         """Use the channels of this node from now on."""
         self._client_factory.thread_calls = node.thread_calls
+        self.authorities.revocations = node.revocations.table
         self._subscriptions.attach(node.client_channels)
         self._duplicates.attach(node.client_channels, self.tasks)

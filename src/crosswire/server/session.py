@@ -12,13 +12,14 @@ from crosswire.core.formats import Encoded, Format, message_format
 from crosswire.core.frames import Opcode
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
-from crosswire.core.messages import READY, event
+from crosswire.core.messages import READY, answer, event
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.access_log import AccessLog
 from crosswire.server.authentication import Verdict
 from crosswire.server.client_factory import ClientFactory
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.connection_setup import ConnectionSetup
+from crosswire.server.first_message import FirstMessageWait
 from crosswire.server.handshake import Handshake
 from crosswire.server.held_messages import HeldLimits
 from crosswire.server.hook_runner import HookRunner
@@ -85,6 +86,7 @@ class Session:
         handlers: handlers and hooks at work for it.
         pending: the task that finds out whether it is let in.
         ready_wait: the wait for ``on_connect`` and for other servers.
+        first_message: the wait for the message with the client's token; None if it is not awaited.
     """
 
     __slots__ = (
@@ -109,6 +111,7 @@ class Session:
         "_waiting",
         "_wheel",
         "client",
+        "first_message",
         "handlers",
         "pending",
         "ready_wait",
@@ -153,6 +156,7 @@ class Session:
         self._teardown: Teardown | None = None
         self.pending: asyncio.Task[None] | None = None
         self.ready_wait: ReadyWait | None = None
+        self.first_message: FirstMessageWait | None = None
         self.handlers = RunningHandlers(variables, sessions.handlers)
         self._waiting = WaitingMessages(self.handlers, limits, held)
         self.client: ConnectedClient[Socket]
@@ -233,6 +237,8 @@ class Session:
                 self._let_in_at = self._access_log.let_in(self)
             if self._tells_ready:
                 self.client.send_encoded(self._format.encode(READY_MESSAGE))
+            if self.first_message is not None and (call_id := self.first_message.call_id) is not None:
+                self.client.send_encoded(self._format.encode(answer(call_id, None)))
             if self._echo_due:
                 self._echo()
         self._catch_up()
@@ -327,6 +333,8 @@ class Session:
 
     def _receive_early(self, codec: Codec, data: str | bytes) -> None:
         """Take a message while earlier ones wait: handle an answer at once, and queue any other message."""
+        if self.first_message is not None and self.first_message.take(codec, data):
+            return
         if self.client.awaits_answers and self._router.answered(self, codec, data):
             self._sessions.received += 1
             if hook := self._hooks.on_message:
