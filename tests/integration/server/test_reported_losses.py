@@ -124,7 +124,7 @@ async def test_an_ignored_message_is_logged(message: str, says: str, caplog: pyt
     assert SECRET not in caplog.text
 
 
-async def test_an_unhandled_event_is_logged_once_for_each_of_a_limited_number_of_names(
+async def test_an_unhandled_event_is_logged_once_for_each_of_a_few_names(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = make_server()
