@@ -226,7 +226,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             return
         if type(message) is ClientMessage:
             try:
-                encoded = EncodedMessage(require_text(message.json), message.msgpack)
+                encoded = EncodedMessage(require_text(message.json), message.msgpack, message.policy)
                 self._clients.deliver(target, encoded, _excluded(message))
             except InvalidPayload as error:
                 self.note_unreadable(error)

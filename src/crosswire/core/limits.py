@@ -36,6 +36,8 @@ class Limits:
         outbox: bytes waiting for one connection that does not read fast enough, 64 more counted for each message; over
             it the connection is dropped (a single message larger than this is still sent to a connection that has
             nothing waiting). The event loop holds 128 KiB more.
+        outbox_time: seconds; a connection with bytes waiting that has taken fewer than 1 KiB for each of these seconds
+            is dropped, even if few bytes wait.
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
         handlers: asynchronous handlers running at once for one connection. Further messages wait until a handler ends.
@@ -52,6 +54,7 @@ class Limits:
     auth_timeout: float = 10
     linger: float = 5
     outbox: int = 1024 * 1024
+    outbox_time: float = 30
     rooms: int = 100
     connections: int | None = None
     handlers: int = 1000
@@ -62,7 +65,7 @@ class Limits:
             value = getattr(self, name)
             if value is None and name == "connections":
                 continue
-            require = require_seconds if name.endswith("_timeout") or name == "linger" else require_count
+            require = require_seconds if name.endswith(("_timeout", "_time")) or name == "linger" else require_count
             require(f"Limits({name})", value)
         for name, least in (("headers", _MIN_HEADERS), ("header_size", _MIN_HEADER_SIZE)):
             if getattr(self, name) < least:

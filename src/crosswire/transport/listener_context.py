@@ -6,6 +6,7 @@ from crosswire.core.limits import Limits
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
+from crosswire.transport.slow_readers import SlowReaders
 
 
 class ListenerContext:
@@ -20,15 +21,17 @@ class ListenerContext:
     Attributes:
         request_warnings: requests that are refused.
         connection_warnings: connections that are dropped.
+        slow_readers: finds out which clients read too slowly.
     """
 
-    __slots__ = ("compress", "connection_warnings", "flusher", "limits", "request_warnings", "secure")
+    __slots__ = ("compress", "connection_warnings", "flusher", "limits", "request_warnings", "secure", "slow_readers")
 
     def __init__(self, limits: Limits, flusher: Flusher, *, secure: bool = False, compress: bool = False) -> None:
         self.limits = limits
         self.flusher = flusher
         self.secure = secure
         self.compress = compress
+        self.slow_readers = SlowReaders(limits.outbox_time)
         self.request_warnings = ThrottledWarnings(get_logger("crosswire.http"))
         self.connection_warnings = ThrottledWarnings(get_logger("crosswire.transport"))
 
@@ -37,3 +40,9 @@ class ListenerContext:
         text = "a connection is dropped with what was sent to it: its client does not read, and %d bytes waited"
         self.connection_warnings.warn("overflow", text, self.limits.outbox)
         return f"more than {self.limits.outbox} bytes were waiting"
+
+    def warn_of_slow_reader(self) -> str:
+        """Warn that a connection is dropped because its client reads too slowly; return the reason for its close."""
+        text = "a connection is dropped with what was sent to it: its client has taken next to nothing for %s seconds"
+        self.connection_warnings.warn("slow reader", text, self.limits.outbox_time)
+        return f"next to nothing was read for {self.limits.outbox_time} seconds"

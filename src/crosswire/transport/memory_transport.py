@@ -37,12 +37,13 @@ class MemoryTransport:
         writes: how often something was written to the peer.
     """
 
-    __slots__ = ("_events", "_full", "_hanging_up", "_held", "_lost", "_low", "_reading", "inbox", "writes")
+    __slots__ = ("_events", "_full", "_hanging_up", "_held", "_lost", "_low", "_reading", "_written", "inbox", "writes")
 
     def __init__(self, events: MemoryTransportEvents) -> None:
         self._events = events
         self.inbox = Inbox(self.receive, self._peer_has_read)
         self.writes = 0
+        self._written = 0
         self._full = False
         self._low = 0
         self._held: deque[tuple[Opcode, bytes]] | None = None  # what arrived while reading was paused
@@ -56,8 +57,13 @@ class MemoryTransport:
     def waiting(self) -> int:
         return max(self.inbox.unread - WINDOW, 0)
 
+    @property
+    def taken(self) -> int:
+        return self._written - self.inbox.unread
+
     def write_frames(self, data: bytes) -> None:
         self.writes += 1
+        self._written += len(data)
         self.inbox.feed(data)
         self._pause_if_full()
 

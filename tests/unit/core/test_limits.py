@@ -10,7 +10,7 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.errors import ConfigError
 
 LIMITS = [field.name for field in dataclasses.fields(Limits)]
-SECONDS = [name for name in LIMITS if name.endswith("_timeout") or name == "linger"]
+SECONDS = [name for name in LIMITS if name.endswith(("_timeout", "_time")) or name == "linger"]
 COUNTS = [name for name in LIMITS if name not in SECONDS]
 NO_NUMBERS: list[Any] = [0, -1, nan, inf, -inf, True, "10", None, [1]]
 
