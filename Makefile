@@ -25,7 +25,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint unit js screenshots tables format bench conformance faults lock audit clean
+.PHONY: help demo test lint unit js screenshots tables format bench conformance faults fuzz lock audit clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,15 @@ bench: $(DEV) ## Measure it beside a bare epoll loop, uvicorn and Starlette (nee
 
 conformance: $(DEV) ## The Autobahn test suite; writes docs/conformance.md
 	@$(RUN) -m tests.conformance.autobahn --write docs/conformance.md
+
+# The fuzzer is apart from the development tools, which the tests need.
+$(VENV)/.fuzz-stamp: $(DEV)
+	@echo 'Installing the fuzzer into $(VENV) ...'
+	@$(PIP) install --group fuzz
+	@touch $@
+
+fuzz: $(VENV)/.fuzz-stamp ## Fuzz what reads from the network, the bus, Redis and a server, a minute each (ARGS="frames --seconds 600")
+	@$(RUN) -m tests.fuzz $(ARGS)
 
 faults: $(DEV) ## Break Redis, connections and servers under load, for six minutes; writes docs/reliability.md
 	@$(RUN) -m tests.faults --write docs/reliability.md $(ARGS)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from crosswire.transport.client_connection import ClientConnection, ConnectTarget, connect
+from crosswire.transport.client_connection import ConnectTarget, connect
+from crosswire.transport.open_connection import OpenConnection
 from crosswire.types import Close
 
 _MEBIBYTE = 1024 * 1024
@@ -21,11 +22,11 @@ class Echo:
     """Receiver that sends every message back."""
 
     def __init__(self) -> None:
-        self.connection: ClientConnection
+        self.connection: OpenConnection
         self.last = ""
         self.ended = asyncio.Event()
 
-    def opened(self, connection: ClientConnection) -> None:
+    def opened(self, connection: OpenConnection) -> None:
         """Keep the connection, which sends the echoes."""
         self.connection = connection
 

@@ -15,6 +15,8 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.runtime.loops import loop_factory
 from crosswire.testing.bus_suite import BusContract
 from crosswire.testing.redis_process import RedisProcess
+from crosswire.testing.simulated_bus import SimulatedBus
+from crosswire.testing.virtual_clock import VirtualClockLoop
 from tests.support import aio
 from tests.support.tcp_bus import tcp_bus
 
@@ -34,6 +36,27 @@ class TestMemory(_Contract):
     @asynccontextmanager
     async def bus(self) -> AsyncIterator[Bus]:
         yield MemoryBus()
+
+
+class TestSimulatedWithoutFaults(_Contract):
+    @asynccontextmanager
+    async def bus(self) -> AsyncIterator[Bus]:
+        yield SimulatedBus()
+
+
+class TestSimulatedOnAVirtualClock(TestSimulatedWithoutFaults):
+    def run(self, test: Coroutine[Any, Any, None]) -> None:
+        aio.run(test, VirtualClockLoop)
+
+
+class TestSimulatedWithDelays(TestSimulatedOnAVirtualClock):
+    """A bus that is slow, and no message of which is lost."""
+
+    @asynccontextmanager
+    async def bus(self) -> AsyncIterator[Bus]:
+        bus = SimulatedBus()
+        bus.delay = (0.0, 0.05)
+        yield bus
 
 
 class TestTcp(_Contract):

@@ -20,7 +20,7 @@ import socket
 import ssl
 import struct
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -117,6 +117,21 @@ class AttackedServer:
             while True:
                 state = await self.state()
                 if all(getattr(state, name) == value for name, value in expected.items()):
+                    return state
+                await asyncio.sleep(0.02)
+
+    async def wait_for_memory(self, limit: int) -> None:
+        """Wait until it occupies no more than ``limit`` bytes, with free memory given back."""
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            while await self.memory(trim=True) > limit:  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.1)
+
+    async def wait_for_counts(self, **expected: int) -> ServerState:
+        """Wait until handlers or hooks were called at least so often, and return the state."""
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            while True:
+                state = await self.state()
+                if all(state.counts.get(name, 0) >= count for name, count in expected.items()):
                     return state
                 await asyncio.sleep(0.02)
 
@@ -232,7 +247,12 @@ class Attacker:
 
 
 async def attack(
-    server: AttackedServer, query: str = "", *, upgrade: bool = True, receive_buffer: int | None = None
+    server: AttackedServer,
+    query: str = "",
+    *,
+    upgrade: bool = True,
+    headers: Iterable[tuple[str, str]] = (),
+    receive_buffer: int | None = None,
 ) -> Attacker:
     """Connect to a server, and become a WebSocket unless that is not wanted; the caller closes it.
 
@@ -240,6 +260,7 @@ async def attack(
         server: to connect to.
         query: of the URL, such as "user=13"; "user=pending" is never let in.
         upgrade: False for a connection without a request.
+        headers: of the request, besides those of every upgrade.
         receive_buffer: bytes that its kernel takes while it does not read; None as the system sees fit, megabytes.
     """
     own = socket.socket()
@@ -250,17 +271,22 @@ async def attack(
     host = None if server.tls is None else "localhost"
     raw = Attacker(*await asyncio.open_connection(sock=own, ssl=server.tls, server_hostname=host, limit=1 << 20))
     if upgrade:
-        head = await raw.send(upgrade_request(f"/?{query}")).read_until(b"\r\n\r\n")
+        head = await raw.send(upgrade_request(f"/?{query}", headers)).read_until(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 "), head
     return raw
 
 
 @asynccontextmanager
 async def attacker(
-    server: AttackedServer, query: str = "", *, upgrade: bool = True, receive_buffer: int | None = None
+    server: AttackedServer,
+    query: str = "",
+    *,
+    upgrade: bool = True,
+    headers: Iterable[tuple[str, str]] = (),
+    receive_buffer: int | None = None,
 ) -> AsyncIterator[Attacker]:
     """Connect with :func:`attack`, and drop the connection at the end of the context."""
-    raw = await attack(server, query, upgrade=upgrade, receive_buffer=receive_buffer)
+    raw = await attack(server, query, upgrade=upgrade, headers=headers, receive_buffer=receive_buffer)
     try:
         yield raw
     finally:

@@ -33,7 +33,7 @@ from crosswire.core.pending_calls import CallIds
 from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.transport.client_connection import ConnectTarget, connect
+from crosswire.transport.client_connection import Connect, ConnectTarget, connect
 from crosswire.types import ANYTHING, T
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ class Client:
         self._router = Router(self._listeners, hooks, self._tasks)
         self._message_router: MessageRouter = self._router
         self._observer: ClientObserver | None = None
+        self._connector: Connect = connect
         self._heartbeat = HeartbeatTimer(
             require_interval("ping_interval", ping_interval), require_seconds("pong_timeout", pong_timeout), hooks
         )
@@ -370,6 +371,10 @@ class Client:
         self._router.observe(observer)
         self._message_router = observer.router(self._router)
 
+    def use_connector(self, connector: Connect) -> None:
+        """Open connections with another function from now on, in tests that have no network."""
+        self._connector = connector
+
     async def _open_session(self, owner: SessionEvents) -> Session:
         calls = Calls(self._ids, self._hooks)
         session = Session(
@@ -382,5 +387,5 @@ class Client:
             self._hooks,
             self._observer,
         )
-        await connect(await self._targets.next(), session)
+        await self._connector(await self._targets.next(), session)
         return session

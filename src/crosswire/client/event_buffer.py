@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from crosswire.core.messages import Message
-from crosswire.transport.client_connection import ClientConnection
+from crosswire.transport.open_connection import OpenConnection
 
 MAX_BUFFERED_BYTES = 1024 * 1024
 """Bytes of events in the buffer; over it, nothing more is read from the connection."""
@@ -27,7 +27,7 @@ class EventBuffer:
 
     __slots__ = ("_arrivals", "_connection", "_size", "_timed_out", "_timer")
 
-    def __init__(self, connection: ClientConnection, timed_out: Callable[[], None]) -> None:
+    def __init__(self, connection: OpenConnection, timed_out: Callable[[], None]) -> None:
         self._connection = connection
         self._timed_out = timed_out
         self._arrivals: deque[Arrival] = deque()

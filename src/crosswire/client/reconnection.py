@@ -76,7 +76,7 @@ class Reconnection:
         self._tasks = BackgroundTasks()
         self._run_task: asyncio.Task[None] | None = None
         self._run_token: object | None = None
-        self._waiters: set[asyncio.Future[NotConnected | None]] = set()
+        self._waiters: dict[asyncio.Future[NotConnected | None], None] = {}
         self._begun_by_connect = False  # whether connect() has begun the run, and the client was not let in since
         self._failure = NotConnected("never connected")
         self._at_once = False
@@ -102,7 +102,7 @@ class Reconnection:
         if self._phases.phase is Phase.READY:
             return
         waiter: asyncio.Future[NotConnected | None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         if self._phases.is_idle:
             self._retries.reset()
             self._was_open = False
@@ -111,7 +111,7 @@ class Reconnection:
         try:
             failure = await waiter
         except asyncio.CancelledError:
-            self._waiters.discard(waiter)
+            self._waiters.pop(waiter, None)
             # All calls that began the run and waited for it were cancelled.
             if self._begun_by_connect and not self._waiters:
                 await self.stop()
@@ -312,7 +312,7 @@ class Reconnection:
             return False
 
     def _release(self, failure: NotConnected | None) -> None:
-        waiters, self._waiters = self._waiters, set()
+        waiters, self._waiters = self._waiters, {}
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(failure)

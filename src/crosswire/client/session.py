@@ -22,7 +22,7 @@ from crosswire.core.codecs import CLIENT_MSGPACK, JSON, Codec
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL, READY, Message
 from crosswire.core.payload_types import PayloadType
 from crosswire.errors import EventError, InvalidMessage, NotConnected
-from crosswire.transport.client_connection import ClientConnection
+from crosswire.transport.open_connection import OpenConnection
 from crosswire.types import Close, CloseCode
 
 
@@ -83,7 +83,7 @@ class Session:
         self._ping_text = ping_text
         self._stable_after = stable_after
         self._hooks = hooks
-        self._connection: ClientConnection | None = None
+        self._connection: OpenConnection | None = None
         self._codec: Codec = JSON
         self._encode = self._encoder()
         self._admission: Admission | None = None  # None before it opens, and once it is stable
@@ -139,7 +139,7 @@ class Session:
 
     # Events of the transport
 
-    def opened(self, connection: ClientConnection) -> None:
+    def opened(self, connection: OpenConnection) -> None:
         """Begin to use a connection whose upgrade has succeeded."""
         self._connection = connection
         self._open = True

@@ -63,13 +63,15 @@ class Port(Protocol):
 
     A published message reaches every port that listens on its channel, perhaps also the port that published it. A
     message may come twice, too late, or never, except where :attr:`reorders` and :attr:`hold_time` say otherwise.
-
-    Attributes:
-        reorders: whether messages of one sender on one channel overtake each other in everyday operation, as when they
-            take several paths by turns.
     """
 
-    reorders: bool
+    @property
+    def reorders(self) -> bool:
+        """Whether messages of one sender on one channel overtake each other in everyday operation.
+
+        As when they take several paths by turns.
+        """
+        ...
 
     @property
     def hold_time(self) -> float:

@@ -29,7 +29,10 @@ logger = get_logger("crosswire.cluster")
 class Paths(Protocol):
     """The paths over which messages come; see :class:`~crosswire.cluster.interface.Port`."""
 
-    reorders: bool
+    @property
+    def reorders(self) -> bool:
+        """Whether messages of one sender overtake each other in everyday operation."""
+        ...
 
     @property
     def hold_time(self) -> float:

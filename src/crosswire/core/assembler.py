@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-from typing import Any
 
 from crosswire.core.frames import Opcode
 from crosswire.errors import ProtocolFailure
@@ -15,6 +14,8 @@ _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 class Assembler:
     """The message of one connection that is still arriving in fragments.
 
+    A fragment takes no memory besides its bytes, however small it is.
+
     Args:
         max_message: bytes of a whole message.
         max_fragments: fragments of a message.
@@ -24,14 +25,13 @@ class Assembler:
         compressed: whether that message is compressed; then it is handed out as bytes, whatever its opcode.
     """
 
-    __slots__ = ("_count", "_max_fragments", "_max_message", "_parts", "_size", "_text", "compressed", "opcode")
+    __slots__ = ("_count", "_data", "_max_fragments", "_max_message", "_text", "compressed", "opcode")
 
     def __init__(self, max_message: int, max_fragments: int) -> None:
         self._max_message = max_message
         self._max_fragments = max_fragments
-        self._parts: list[Any] = []  # str if the text is checked on arrival, else bytes
-        self._text: codecs.IncrementalDecoder | None = None
-        self._size = 0
+        self._data = bytearray()
+        self._text: codecs.IncrementalDecoder | None = None  # checks text on arrival
         self._count = 0
         self.compressed = False
         self.opcode = Opcode.TEXT
@@ -66,20 +66,21 @@ class Assembler:
         self._take(payload, final=final)
         if not final:
             return None
-        whole: str | bytes = "".join(self._parts) if self._text is not None else b"".join(self._parts)
-        self._parts = []
+        whole: str | bytes = bytes(self._data) if self._text is None else self._data.decode()
+        self._data = bytearray()
         self._text = None
-        self._size = self._count = 0
+        self._count = 0
         return whole
 
     def _take(self, payload: bytes, *, final: bool) -> None:
-        self._size += len(payload)
         self._count += 1
-        if self._size > self._max_message:
+        if len(self._data) + len(payload) > self._max_message:
             raise ProtocolFailure(CloseCode.TOO_BIG, f"a message of more than {self._max_message} bytes")
         if self._count > self._max_fragments:
             raise ProtocolFailure(CloseCode.TOO_BIG, f"a message of more than {self._max_fragments} fragments")
-        self._parts.append(decode_text(payload, self._text, final) if self._text is not None else payload)
+        if self._text is not None:
+            decode_text(payload, self._text, final)
+        self._data += payload
 
 
 def decode_text(payload: bytes, decoder: codecs.IncrementalDecoder | None = None, final: bool = True) -> str:

@@ -10,6 +10,7 @@ _LENGTH_64 = Struct("!BBQ")
 _CODE = Struct("!H")
 _FIN = 0x80
 _RSV1 = 0x40
+_MASKED, _LENGTH = 0x80, 0x7F
 MAX_REASON = 123
 """Bytes of the longest reason that fits into a Close frame (RFC 6455, section 5.5)."""
 
@@ -50,3 +51,14 @@ def close_payload(code: int | None, reason: str = "") -> bytes:
     if code is None:
         return b""
     return _CODE.pack(code) + reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore").encode()
+
+
+def frame_size(data: bytes | memoryview) -> int:
+    """Return the number of bytes of the whole frame that ``data`` begins with, or 0 if its header is not whole."""
+    if len(data) < 2:
+        return 0
+    mask, length = 4 if data[1] & _MASKED else 0, data[1] & _LENGTH
+    if length < 126:
+        return 2 + mask + length
+    end = 4 if length == 126 else 10
+    return end + mask + int.from_bytes(data[2:end], "big") if len(data) >= end else 0

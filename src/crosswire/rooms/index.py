@@ -44,15 +44,15 @@ class _Room(Generic[MemberT]):
     __slots__ = ("members", "users")
 
     def __init__(self) -> None:
-        self.members: set[MemberT] = set()
+        self.members: dict[MemberT, None] = {}  # in order, so that what depends on it can be repeated
         self.users: dict[str, int] = {}
 
     def add(self, member: MemberT) -> None:
-        self.members.add(member)
+        self.members[member] = None
         self.users[member.user] = self.users.get(member.user, 0) + 1
 
     def discard(self, member: MemberT) -> None:
-        self.members.discard(member)
+        self.members.pop(member, None)
         self.users[member.user] -= 1
         if not self.users[member.user]:
             del self.users[member.user]

@@ -16,7 +16,7 @@ class UserIndex(Generic[MemberT]):
     __slots__ = ("_by_user", "_members")
 
     def __init__(self) -> None:
-        self._members: set[MemberT] = set()
+        self._members: dict[MemberT, None] = {}  # in order, so that what depends on it can be repeated
         # Nearly always of length one, where a tuple needs a quarter of the memory of a set.
         self._by_user: dict[str, tuple[MemberT, ...]] = {}
 
@@ -36,14 +36,14 @@ class UserIndex(Generic[MemberT]):
 
     def add(self, member: MemberT) -> None:
         """Add a connection under its user."""
-        self._members.add(member)
+        self._members[member] = None
         self._by_user[member.user] = (*self.of(member.user), member)
 
     def remove(self, member: MemberT) -> bool:
         """Remove a connection, but not others of its user; return False if it was not known."""
         if member not in self._members:
             return False
-        self._members.discard(member)
+        del self._members[member]
         others = tuple(each for each in self.of(member.user) if each is not member)
         if others:
             self._by_user[member.user] = others

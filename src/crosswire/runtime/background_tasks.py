@@ -35,7 +35,7 @@ class BackgroundTasks:
 
     def __init__(self, watch: SlowHandlerWatch | None = None) -> None:
         self.watch = watch
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], None] = {}
         self._end = self._ended  # bound once
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -64,7 +64,7 @@ class BackgroundTasks:
                 return task
         else:
             task = asyncio.Task(work, loop=loop, name=name)
-        self._running.add(task)
+        self._running[task] = None
         task.add_done_callback(self._end)
         return task
 
@@ -78,12 +78,12 @@ class BackgroundTasks:
         else:
             task = asyncio.Task(work, loop=loop, name=name, context=context)
         if not task.done():
-            self._running.add(task)
+            self._running[task] = None
         return task
 
     def end(self, task: asyncio.Task[Any]) -> None:
         """Forget a task that :meth:`begin` started and that ends."""
-        self._running.discard(task)
+        self._running.pop(task, None)
 
     def failed(self, name: str, error: Exception) -> None:
         """Log an error that a task of :meth:`begin` could not handle."""
@@ -110,21 +110,22 @@ class BackgroundTasks:
         loop, cancelled = asyncio.get_running_loop(), set[asyncio.Task[Any]]()
         deadline = loop.time() + CANCEL_TIMEOUT
         while others := self._others(besides):
-            for task in others - cancelled:  # once each: a second time would interrupt their cleanup
-                task.cancel()
-            cancelled |= others
+            for task in others:
+                if task not in cancelled:  # once each: a second time would interrupt its cleanup
+                    task.cancel()
+            cancelled.update(others)
             if (remaining := deadline - loop.time()) <= 0:
                 names = ", ".join(sorted(task.get_name() for task in others))
                 logger.error("background tasks do not end although they are cancelled, and are left behind: %s", names)
                 return
             await asyncio.wait(others, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
 
-    def _others(self, besides: asyncio.Task[Any] | None) -> set[asyncio.Task[Any]]:
-        running = {task for task in self._running if not task.done()}
-        return running - {asyncio.current_task(), besides}
+    def _others(self, besides: asyncio.Task[Any] | None) -> list[asyncio.Task[Any]]:
+        left_out = asyncio.current_task(), besides
+        return [task for task in self._running if not task.done() and task not in left_out]
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         _report(task)
 
 

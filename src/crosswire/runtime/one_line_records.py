@@ -38,7 +38,7 @@ class OneLineRecords(logging.Filter):
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - the handlers of the record report it, as logging always does
             return True
-        safe = escaped(message, MAX_MESSAGE)
+        safe = escaped(message.rstrip("\n"), MAX_MESSAGE)  # uvicorn ends some of its own with a line break
         if safe != message:
             record.msg, record.args = safe, None
         if record.exc_info and not record.exc_text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Protocol
 
 from crosswire.runtime import environment
@@ -53,19 +54,20 @@ class TimerWheel:
     a large heap.
     """
 
-    __slots__ = ("_handle", "_next", "_slots")
+    __slots__ = ("_context", "_handle", "_next", "_slots")
 
     def __init__(self) -> None:
         self._slots: dict[int, Slot] = {}
         self._next = 0
         self._handle: asyncio.TimerHandle | None = None
+        self._context: Context | None = None  # one for all turns, not that of whoever adds the first timer after a rest
 
     def add(self, target: TimerTarget, delay: float) -> Slot:
         """Call ``on_timer`` of a target after ``delay`` seconds, rounded up to the next tick; return its slot."""
         now = environment.monotonic()
         if self._handle is None:
             self._next = int(now / TICK)
-            self._handle = asyncio.get_running_loop().call_later(TICK, self._turn)
+            self._handle = self._turn_later()
         number = int((now + delay) / TICK) + 1
         slot = self._slots.get(number)
         if slot is None:
@@ -95,7 +97,12 @@ class TimerWheel:
                 for target in targets:
                     _fire(target)
         self._next = present + 1
-        self._handle = asyncio.get_running_loop().call_later(TICK, self._turn) if self._slots else None
+        self._handle = self._turn_later() if self._slots else None
+
+    def _turn_later(self) -> asyncio.TimerHandle:
+        if self._context is None:
+            self._context = copy_context()
+        return asyncio.get_running_loop().call_later(TICK, self._turn, context=self._context)
 
 
 def _fire(target: TimerTarget) -> None:

@@ -29,7 +29,7 @@ class Sessions:
     __slots__ = ("_all", "_empty", "closes", "opened", "received", "teardowns")
 
     def __init__(self) -> None:
-        self._all: set[SessionView] = set()
+        self._all: dict[SessionView, None] = {}
         self._empty: asyncio.Event | None = None
         self.received = 0
         self.opened = 0
@@ -44,12 +44,12 @@ class Sessions:
 
     def add(self, session: SessionView) -> None:
         """Add a session whose connection opened."""
-        self._all.add(session)
+        self._all[session] = None
         self.opened += 1
 
     def discard(self, session: SessionView, code: int) -> None:
         """Remove a session whose connection ended with a close code."""
-        self._all.discard(session)
+        self._all.pop(session, None)
         self.closes[str(int(code)) if code in _KNOWN_CODES else OTHER] += 1
         if self._empty is not None and not self._all:
             self._empty.set()

@@ -80,6 +80,11 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         self._passing.now += STEP
         return self._passing.now
 
+    @property
+    def now(self) -> float:
+        """The seconds of the virtual clock, without moving it."""
+        return self._passing.now
+
     def wall_time(self) -> float:
         """Return the simulated real time, in seconds since 1970."""
         return WALL_BEGIN + self._passing.now - BEGIN

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -27,6 +27,7 @@ from crosswire.core.messages import SERVER_HEADER
 from crosswire.errors import NotConnected, ProtocolFailure, Refused, is_final
 from crosswire.runtime.dialing import dial
 from crosswire.runtime.log_records import get_logger
+from crosswire.transport.open_connection import OpenConnection
 from crosswire.transport.tcp_progress import TcpProgress
 from crosswire.types import Close, CloseCode
 
@@ -66,7 +67,7 @@ class ConnectTarget:
 class ClientReceiver(Protocol):
     """Callbacks for what arrives on a client's connection. None is called before ``opened`` or after ``closed``."""
 
-    def opened(self, connection: ClientConnection) -> None:
+    def opened(self, connection: OpenConnection) -> None:
         """Begin to use a connection; the upgrade is done."""
 
     def text(self, text: str) -> None:
@@ -77,6 +78,10 @@ class ClientReceiver(Protocol):
 
     def closed(self, close: Close) -> None:
         """Note that the connection is gone; called once, if ``opened`` was."""
+
+
+Connect = Callable[[ConnectTarget, ClientReceiver], Awaitable[OpenConnection]]
+"""Opens a connection, as :func:`connect` does."""
 
 
 async def connect(target: ConnectTarget, receiver: ClientReceiver) -> ClientConnection:

@@ -8,27 +8,17 @@ from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserU
 
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Limits
+from crosswire.transport.http_rules import (
+    HOST_FIELD,
+    BadRequestHead,
+    announces_body,
+    check_head,
+    checked_target,
+)
 
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,31} ")
-_HOST = re.compile(r"\nhost\0[^\x00-\x20\x7f-\xff/?#@\\]*\n")
-_ORIGIN_OF_ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _LINE_BREAKS = (b"\r", b"\n")
-_VERSIONS = ("1.1", "1.0")
-
-
-class BadRequestHead(Exception):
-    """The request is invalid, its head is too large, or its version or method is not supported.
-
-    Attributes:
-        status: HTTP status of the response.
-        reason: text for its body.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(status, reason)
-        self.status = status
-        self.reason = reason
 
 
 class RequestHead:
@@ -48,6 +38,8 @@ class RequestHead:
     """
 
     __slots__ = (
+        "_begun",
+        "_behind_body",
         "_body_error",
         "_complete",
         "_ended",
@@ -58,6 +50,7 @@ class RequestHead:
         "_parser",
         "_target",
         "_upgraded",
+        "_version",
         "body",
         "headers",
         "method",
@@ -70,6 +63,7 @@ class RequestHead:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._fed = 0
+        self._begun = False  # whether more has come than line breaks
         self._in_fields = False
         self._target = b""
         self._fields: list[bytes] = []
@@ -77,7 +71,9 @@ class RequestHead:
         self._ended = False
         self._upgraded = False
         self._body_error: HttpParserError | None = None
+        self._behind_body = 0  # bytes since the last one of the body: the parser keeps what is no body until it ends
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
+        self._version = ""
         self.method = ""
         self.target = ""
         self.headers: Headers
@@ -96,8 +92,10 @@ class RequestHead:
         room = self._limits.header_size - self._fed
         self._fed += len(data)
         part = data if len(data) <= room else data[:room]
-        if part[:1] in _LINE_BREAKS and not self._target:  # RFC 9112, section 2.2
-            part = part.lstrip(b"\r\n")
+        if not self._begun:
+            if part[:1] in _LINE_BREAKS:  # RFC 9112, section 2.2
+                part = part.lstrip(b"\r\n")
+            self._begun = bool(part)
         if not part.isascii():
             part = self._escaped(part)
         try:
@@ -116,7 +114,7 @@ class RequestHead:
         if self._complete:
             self._finish(self._parser)
             return True
-        self._in_fields = self._in_fields or b"\n" in part
+        self._note_line(self._parser, part)
         return False
 
     @property
@@ -129,7 +127,7 @@ class RequestHead:
         """Whether the peer waits for ``100 Continue`` before it sends the body (RFC 9110, section 10.1.1)."""
         if self._parser is None or self.body or not self.headers.has_token("expect", "100-continue"):
             return False
-        return self._parser.get_http_version() == "1.1"
+        return self._version == "1.1"
 
     def begin_body(self) -> bool:
         """Parse the bytes that came together with the head; return as :meth:`feed_body` does, and raise the same."""
@@ -148,10 +146,13 @@ class RequestHead:
             BadRequestHead: the body is invalid.
         """
         if self._parser is not None and data:
+            self._behind_body += len(data)
             try:
                 self._parser.feed_data(data)
             except HttpParserError as error:
                 self._note_error(error)
+            if self._behind_body > self._limits.header_size and not self._ended:
+                raise BadRequestHead(431, "the fields of chunks, or behind a body, are too large")
         if self._body_error is not None:
             raise BadRequestHead(400, f"the body of this request can't be read: {self._body_error}")
         return self._ended or len(self.body) > self._limits.max_message
@@ -174,12 +175,18 @@ class RequestHead:
             self._fields += (name.lower(), b"\0", value.strip(), b"\n")
 
     def on_headers_complete(self) -> None:
-        """Note the end of the head."""
-        self._complete = True
+        """Note the end of the head, with what the parser says of it: it may go on to a next request at once."""
+        parser = self._parser
+        if parser is not None and not self._complete:
+            self._complete = True
+            self.method = parser.get_method().decode("ascii")
+            self._version = parser.get_http_version()
+            self.upgrade = parser.should_upgrade()
 
     def on_body(self, part: bytes) -> None:
         """Keep a part of the body, if it is not too large already."""
         self.body += part[: self._limits.max_message + 1 - len(self.body)]
+        self._behind_body = 0
 
     def on_message_complete(self) -> None:
         """Note the end of the request, with or without a body."""
@@ -194,6 +201,13 @@ class RequestHead:
         self.whole = False
         if not self._ended:
             self._body_error = error
+
+    def _note_line(self, parser: HttpRequestParser, part: bytes) -> None:
+        """Note the end of the request line; that of HTTP/0.9 has no fields behind it."""
+        if not self._in_fields and b"\n" in part:
+            self._in_fields = True
+            if self._target and parser.get_http_version().startswith("0."):
+                raise BadRequestHead(400, "HTTP/0.9 is not spoken here")
 
     def _escaped(self, part: bytes) -> bytes:
         """Percent-encode the bytes beyond ASCII in the request line.
@@ -216,39 +230,19 @@ class RequestHead:
             raise BadRequestHead(431, f"there are more than {self._limits.headers} header fields")
         text = "\n" + b"".join(self._fields).decode("latin-1")
         self.headers = headers = Headers.of_text(text)
-        version = parser.get_http_version()
-        if version != "1.1" or text.count("\nhost\0") != 1 or _HOST.search(text) is None:
-            _check(version, headers)
-        elif parser.should_upgrade():
-            self.upgrade = not announces_body(headers)
-        self.method = parser.get_method().decode("ascii")
-        self.target = self._target.decode("ascii")
-        if self.target[0] != "/":
-            self.target = origin_form(self.target)
+        if not _is_usual(self._version, text):
+            check_head(self._version, self.method, headers)
+            self.upgrade = self.upgrade and self._version == "1.1" and not announces_body(headers)
+        self.target = checked_target(self.method, self._target.decode("ascii"))
 
 
-def _check(version: str, headers: Headers) -> None:
-    """Refuse other versions of HTTP, and a bad Host field (RFC 9112, section 3.2)."""
-    if version not in _VERSIONS:
-        raise BadRequestHead(400 if version == "0.9" else 505, f"HTTP/{version} is not spoken here")
-    hosts = headers.get_all("host")
-    if len(hosts) != 1 and (hosts or version == "1.1"):
-        raise BadRequestHead(400, "a request has one Host field")
-    if hosts and _HOST.search(f"\nhost\0{hosts[0]}\n") is None:
-        raise BadRequestHead(400, "the Host field is not a host")
-
-
-def announces_body(headers: Headers) -> bool:
-    """Return whether a request with these header fields has a body (RFC 9112, section 6.3)."""
-    return "transfer-encoding" in headers or bool(headers.get("content-length", "").strip("0"))
-
-
-def origin_form(target: str) -> str:
-    """Return path and query of a target; a client of a proxy puts the origin in front (RFC 9112, section 3.2.2)."""
-    if (origin := _ORIGIN_OF_ABSOLUTE.match(target)) is None:
-        return target
-    rest = target[origin.end() :]
-    return rest if rest.startswith("/") else "/" + rest
+def _is_usual(version: str, text: str) -> bool:
+    """Return whether a head passes ``check_head`` and has no body, which is found out faster than there."""
+    if version != "1.1" or text.count("\nhost\0") != 1 or HOST_FIELD.search(text) is None:
+        return False
+    if "\ncontent-length\0" in text or "\ntransfer-encoding\0" in text:
+        return False
+    return text.count("\nupgrade\0") < 2 and text.count("\nsec-websocket-version\0") < 2
 
 
 def _unreadable(error: HttpParserError, part: bytes) -> BadRequestHead:

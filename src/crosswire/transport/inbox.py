@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from crosswire.core.deflate import decompress
 from crosswire.core.frame_reader import Frame, FrameReader
@@ -39,6 +40,27 @@ PeerEvent = str | bytes | Ping | Pong | Close
 """Message, Ping or Pong that a peer receives, and at the end a Close."""
 
 
+class PeerInbox(Protocol):
+    """Receiving side of a peer, as a transport in memory feeds it."""
+
+    @property
+    def unread(self) -> int:
+        """Bytes that have arrived, or are on their way, and have not been parsed."""
+        ...
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes that the server sent."""
+
+    def end(self) -> None:
+        """Note that the connection is gone."""
+
+
+Answer = Callable[[Opcode, bytes], None]
+"""Sends a frame to the server."""
+MakeInbox = Callable[[Answer, Callable[[], None]], PeerInbox]
+"""Makes the receiving side of a peer from what sends its answers, and what is called when it has parsed bytes."""
+
+
 class Inbox:
     """Inbox of a peer: parses what the server sent, a turn of the loop later, and answers Pings and the Close.
 
@@ -63,7 +85,7 @@ class Inbox:
         "_scheduled",
     )
 
-    def __init__(self, answer: Callable[[Opcode, bytes], None], drained: Callable[[], None]) -> None:
+    def __init__(self, answer: Answer, drained: Callable[[], None]) -> None:
         self._answer = answer
         self._drained = drained
         self._frames = FrameReader()

@@ -18,7 +18,7 @@ from crosswire.errors import ProtocolFailure
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.log_records import get_logger
 from crosswire.transport.closing import ClosingHandshake, read_close
-from crosswire.transport.inbox import PeerEvent
+from crosswire.transport.inbox import Answer, Inbox, MakeInbox, PeerEvent
 from crosswire.transport.interface import Acceptor, HttpRequest, Receiver, Response, TrafficSnapshot
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.memory_transport import MemoryTransport
@@ -74,9 +74,15 @@ class MemoryListener:
         decision = self._acceptor.accept(make_upgrade_request(target, headers, remote))
         if isinstance(decision, Response):
             return decision
-        connection = MemoryConnection(decision.receiver, self._context)
+        inboxes: list[Inbox] = []
+
+        def make_inbox(answer: Answer, drained: Callable[[], None]) -> Inbox:
+            inboxes.append(Inbox(answer, drained))
+            return inboxes[0]
+
+        connection = MemoryConnection(decision.receiver, self._context, make_inbox)
         connection.open()
-        return MemoryClient(connection.transport, decision.subprotocol, Headers(decision.headers.items()))
+        return MemoryClient(connection.transport, inboxes[0], decision.subprotocol, Headers(decision.headers.items()))
 
 
 class MemoryClient:
@@ -90,9 +96,9 @@ class MemoryClient:
         headers: fields of the server's answer besides those of the protocol.
     """
 
-    def __init__(self, transport: MemoryTransport, subprotocol: str | None, headers: Headers) -> None:
+    def __init__(self, transport: MemoryTransport, inbox: Inbox, subprotocol: str | None, headers: Headers) -> None:
         self._transport = transport
-        self._inbox = transport.inbox
+        self._inbox = inbox
         self.subprotocol = subprotocol
         self.headers = headers
 
@@ -144,6 +150,7 @@ class MemoryConnection:
     Args:
         receiver: gets what arrives.
         context: of the listener.
+        make_inbox: makes the peer's side.
 
     Attributes:
         transport: leads to the peer.
@@ -153,11 +160,16 @@ class MemoryConnection:
     framed = True
     can_ping = True
 
-    def __init__(self, receiver: Receiver, context: ListenerContext) -> None:
+    def __init__(self, receiver: Receiver, context: ListenerContext, make_inbox: MakeInbox) -> None:
         self._receiver = receiver
         self._context = context
+<<<<<<< HEAD
         self.transport = MemoryTransport(self)
         self._outbox = Outbox(self.transport, context.flusher, context.limits.outbox, self, context.slow_readers)
+=======
+        self.transport = MemoryTransport(self, make_inbox)
+        self._outbox = Outbox(self.transport, context.flusher, context.limits.outbox, self)
+>>>>>>> main
         self.push: Push = self._outbox.push
         self._pings = 0
         self._closing: ClosingHandshake | None = None

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Protocol
 
 from crosswire.core.frames import Opcode
-from crosswire.transport.inbox import Inbox
+from crosswire.transport.inbox import MakeInbox
 
 WINDOW = 64 * 1024
 """Bytes on their way that do not count as waiting: what a network and a kernel would hold."""
@@ -39,9 +39,9 @@ class MemoryTransport:
 
     __slots__ = ("_events", "_full", "_hanging_up", "_held", "_lost", "_low", "_reading", "_written", "inbox", "writes")
 
-    def __init__(self, events: MemoryTransportEvents) -> None:
+    def __init__(self, events: MemoryTransportEvents, make_inbox: MakeInbox) -> None:
         self._events = events
-        self.inbox = Inbox(self.receive, self._peer_has_read)
+        self.inbox = make_inbox(self.receive, self._peer_has_read)
         self.writes = 0
         self._written = 0
         self._full = False

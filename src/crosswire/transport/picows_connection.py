@@ -35,6 +35,7 @@ class PicowsConnection(WSListener):
         "_closing",
         "_context",
         "_deflate",
+        "_is_open",
         "_outbox",
         "_parts",
         "_receiver",
@@ -50,6 +51,7 @@ class PicowsConnection(WSListener):
         self._deflate = deflate
         self._assembler: Assembler | None = None
         self._closing: ClosingHandshake | None = None
+        self._is_open = False
         self._parts = 0  # number of frames that were no message: fragments, Pings
         self._transport: PicowsTransport
         self._outbox: Outbox
@@ -102,8 +104,11 @@ class PicowsConnection(WSListener):
     # WSListener
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Begin: the upgrade is done."""
+        """Begin: the upgrade is done. Called again for a parser that replaces another."""
         _forget_headers(transport)
+        if self._is_open:
+            return
+        self._is_open = True
         self._transport = cast(PicowsTransport, transport.underlying_transport)
         self._transport.opened(self)
         self._outbox = Outbox(

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 
-from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
-
-# The server function of picows does not show the connection to the upgrade decision, which then lacks the peer's
-# address, and it fails on a Unix socket. The protocol that it makes does neither; it is a C class without types.
-from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-
-from crosswire.core import deflate
-from crosswire.transport.buffered_protocol import feed_buffered_protocol
-from crosswire.transport.http_head import BadRequestHead, RequestHead
+from crosswire.transport.gentle_close import close_gently
+from crosswire.transport.http_head import RequestHead
 from crosswire.transport.http_response import encode_response
+from crosswire.transport.http_rules import BadRequestHead
 from crosswire.transport.interface import (
     Accepted,
     Acceptor,
@@ -28,14 +21,10 @@ from crosswire.transport.interface import (
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.picows_connection import PicowsConnection
-from crosswire.transport.picows_log import PICOWS_LOG
+from crosswire.transport.picows_parser import make_parser
+from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
-
-READ_BUFFER_SIZE = 2048
-"""Bytes of picows' read buffer of a new connection; it grows with the frames."""
-TLS_LINGER = 1.0
-"""Seconds that a peer over TLS, which still sends, has to read its response before the connection is closed."""
 
 
 class HandshakeProtocol(asyncio.Protocol):
@@ -168,8 +157,7 @@ class HandshakeProtocol(asyncio.Protocol):
     def _respond(self, response: Response, *, with_body: bool = True, last: bool) -> None:
         """Send a response and close the connection.
 
-        If the peer might still send, the connection is closed when the peer closes it, or at the timeout: if a
-        connection is closed with unread bytes, the kernel sends a reset, which can overtake the response.
+        If the peer might still send, the connection is closed when the peer closes it, or at the timeout.
 
         Args:
             response: to send.
@@ -180,23 +168,20 @@ class HandshakeProtocol(asyncio.Protocol):
         self._transport.write(encode_response(response, with_body=with_body))
         if last:
             self._transport.close()
-        elif self._transport.can_write_eof():
-            self._transport.write_eof()
         else:
-            asyncio.get_running_loop().call_later(TLS_LINGER, self._transport.close)
+            close_gently(self._transport)
 
     def _upgrade(self, accepted: Accepted, head: RequestHead) -> None:
         """Hand the connection to picows, with a request of its own that has only what picows reads."""
         self._handshakes.discard(self)
         connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.window_bits > 0)
-        response = WSUpgradeResponseWithListener(_SwitchingProtocols(accepted), connection)
-        protocol = _make_websocket(response, self._context.limits.max_message)
-        transport = self._transport
+        context, transport = self._context, self._transport
+        reader = PicowsReader(transport, context.read_turns, context.grown_buffers)
         transport.set_protocol(_DETACHED)
-        transport.set_protocol(protocol)
-        protocol.connection_made(PicowsTransport(transport))
-        key = head.headers["sec-websocket-key"]
-        feed_buffered_protocol(transport, protocol, _REQUEST % key.strip().encode("latin-1") + head.rest)
+        transport.set_protocol(reader)
+        key = head.headers["sec-websocket-key"].strip().encode("latin-1")
+        gate = PicowsTransport(transport, reader)
+        reader.start(make_parser(connection, gate, context.limits.max_message, accepted, key), head.rest)
 
     def _forget_head(self) -> None:
         if self._head is not None:
@@ -219,54 +204,3 @@ class _DetachedProtocol(asyncio.Protocol):
 _DETACHED = _DetachedProtocol()
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-_REQUEST = (
-    b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: %b\r\n\r\n"
-)
-"""The fields that picows reads; it answers with the digest of the key."""
-
-
-class _SwitchingProtocols(WSUpgradeResponse):
-    """Response that grants an upgrade, faster than picows' own, which is for any response.
-
-    picows adds the digest of the key.
-    """
-
-    def __init__(self, accepted: Accepted) -> None:
-        self.status = HTTPStatus.SWITCHING_PROTOCOLS
-        self.headers: Any = dict(accepted.headers)  # picows only adds a field
-        if accepted.subprotocol is not None:
-            self.headers["Sec-WebSocket-Protocol"] = accepted.subprotocol
-        if accepted.window_bits:
-            self.headers["Sec-WebSocket-Extensions"] = deflate.response(accepted.window_bits)
-
-    def to_bytes(self) -> bytearray:
-        fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
-        return bytearray(_SWITCHING % fields.encode("latin-1"))
-
-
-_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b\r\n"
-
-
-def _make_websocket(response: WSUpgradeResponseWithListener, max_message: int) -> Any:
-    def grant(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        return response
-
-    return WSProtocol(
-        None,  # host and port: a client's
-        None,  # path: a client's
-        False,  # is_client_side
-        grant,
-        PICOWS_LOG,
-        True,  # disconnect_on_exception
-        None,  # websocket_handshake_timeout: the request has arrived
-        False,  # enable_auto_ping: ours share one timer
-        10,  # auto_ping_idle_timeout
-        10,  # auto_ping_reply_timeout
-        WSAutoPingStrategy.PING_WHEN_IDLE,
-        False,  # enable_auto_pong: ours pass the outbox, which is bounded
-        max_message,
-        None,  # extra_headers: a client's
-        READ_BUFFER_SIZE,
-    )

@@ -95,6 +95,7 @@ class PicowsListener:
 
     async def bind(self) -> None:
         loop = asyncio.get_running_loop()
+        self._context.read_turns.begin()
         if self._tls is not None and not has_certificate(self._tls):
             raise ConfigError("tls: the context has no certificate; give it yours with context.load_cert_chain(...)")
         try:

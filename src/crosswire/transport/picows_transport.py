@@ -8,6 +8,7 @@ import sys
 from typing import Any, Protocol
 
 from crosswire.transport.kernel_buffer import bytes_in_kernel, bytes_taken
+from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.watermarks import keep_little, set_low_water_mark
 
 _CLOSE_FRAME = 0x88
@@ -32,12 +33,14 @@ class PicowsTransport:
 
     Args:
         transport: the event loop's.
+        reader: reads from it.
     """
 
-    __slots__ = ("_direct", "_events", "_fd", "_may_keep", "_transport", "_written")
+    __slots__ = ("_direct", "_events", "_fd", "_may_keep", "_reader", "_transport", "_written")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, reader: PicowsReader) -> None:
         self._transport = transport
+        self._reader = reader
         self._direct = sys.platform != "win32" and transport.get_extra_info("ssl_object") is None
         self._may_keep = True  # whether the transport might keep bytes that leave first: it has the HTTP response
         self._written = 0  # bytes that were given to the transport, as they could not leave at once
@@ -75,8 +78,8 @@ class PicowsTransport:
 
     @property
     def unparsed(self) -> int:
-        """Number that changes with every part of a frame that arrives: the room that is left in picows' buffer."""
-        return len(self._transport.get_protocol().get_buffer(-1)) if self._fd >= 0 else 0  # type: ignore[attr-defined]
+        """Number that changes with every part of a frame that arrives."""
+        return self._reader.unparsed if self._fd >= 0 else 0
 
     def write_frames(self, data: bytes) -> None:
         """Send at once what the kernel takes, and leave the rest to the transport, which keeps the order.
@@ -108,16 +111,15 @@ class PicowsTransport:
 
     def pause_reading(self) -> None:
         """Leave what the peer sends to the kernel, which holds the peer back once its buffer is full."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._reader.pause()
 
     def resume_reading(self) -> None:
         """Read from the peer again."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._reader.resume()
 
     def hang_up(self) -> None:
         """Close the connection once everything has been sent."""
+        self._reader.discard()
         self._transport.close()
 
     def half_close(self) -> None:
@@ -127,8 +129,8 @@ class PicowsTransport:
         """
         if self._fd < 0:
             return
+        self._reader.discard()
         if self._transport.can_write_eof():
-            self._transport.set_protocol(_DiscardingProtocol(self._transport.get_protocol()))
             self._transport.write_eof()
         else:
             self._transport.close()
@@ -136,6 +138,7 @@ class PicowsTransport:
     def abort(self) -> None:
         """Close the connection now, if it is not closed yet: asyncio's transport can't be aborted after its end."""
         if self._events is not None:
+            self._reader.discard()
             self._transport.abort()
 
     # What picows calls
@@ -149,40 +152,20 @@ class PicowsTransport:
         return 1
 
     def write(self, data: bytes) -> None:
-        """Send an HTTP response; pass a Close frame to the connection."""
-        if self._events is not None and data[0] == _CLOSE_FRAME:
-            self._events.refuse(bytes(data[2:]))
-        else:
+        """Send an HTTP response; pass a Close frame to the connection, and read nothing behind the broken frame.
+
+        A further HTTP response is of a parser that replaces another, and no peer has asked for it.
+        """
+        if self._events is None:
             self._transport.write(data)
+        elif data[0] == _CLOSE_FRAME:
+            self._reader.discard()
+            self._events.refuse(bytes(data[2:]))
 
     def close(self) -> None:
         """Close the connection if it did not become a WebSocket; a WebSocket closes itself."""
         if self._events is None:
             self._transport.close()
-
-
-class _DiscardingProtocol(asyncio.BufferedProtocol):
-    """Protocol that discards what arrives, and passes on the end of the connection."""
-
-    _discarded = bytearray(64 * 1024)
-
-    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = protocol
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._discarded
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Discard the bytes that have arrived."""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._protocol.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        self._protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._protocol.resume_writing()
 
 
 class _Descriptor:

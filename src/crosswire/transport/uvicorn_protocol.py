@@ -17,8 +17,9 @@ from uvicorn.server import ServerState
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Limits
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
-from crosswire.transport.http_head import announces_body, origin_form
+from crosswire.transport.gentle_close import close_gently
 from crosswire.transport.http_response import encode_response
+from crosswire.transport.http_rules import BadRequestHead, announces_body, check_head, checked_target
 from crosswire.transport.interface import HandedOver, HttpRequest, Response
 from crosswire.transport.pending_handshakes import PendingHandshakes
 
@@ -71,6 +72,10 @@ class ApplicationProtocol(HttpToolsProtocol):
         self._behind_upgrade: bytes | None = None  # once the request for a WebSocket has come
         self._head_size = 0  # bytes of a head that is not complete, roughly
         self._head_timed = False  # whether the time for this head runs
+        self._parsed = 0  # bytes of the parts of a head that the parser has handed on
+        self._has_body_left = False
+        self._behind_body = 0  # bytes since the last one of the body: the parser keeps what is no body until it ends
+        self._refusal: BadRequestHead | None = None  # then the connection ends
 
     # asyncio.Protocol
 
@@ -84,18 +89,21 @@ class ApplicationProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse requests, until one for a WebSocket ends HTTP on this connection."""
+        if self._refusal is not None:  # it ends: what comes is discarded
+            return
         if self._behind_upgrade is not None:
             self._behind_upgrade += data
             self.flow.pause_reading()
             return
         self._unset_keepalive_if_required()
+        self._behind_body += len(data)
         left = data
         while left:
             try:
                 self.parser.feed_data(left)
                 break
             except HttpParserError as error:
-                self._refuse(Response(400, f"this is no HTTP request: {error}".encode()))
+                self._refuse(_reason_of(error))
                 return
             except HttpParserUpgrade as upgrade:
                 left = left[upgrade.args[0] :]
@@ -104,15 +112,11 @@ class ApplicationProtocol(HttpToolsProtocol):
                     self._leave_http()
                     return
                 if self.parser.get_method() == b"CONNECT":  # however often it is parsed, a tunnel follows it
-                    self._refuse(Response(501, b"there are no tunnels here"))  # RFC 9110, section 9.3.6
+                    self._refuse(BadRequestHead(501, "there are no tunnels here"))  # RFC 9110, section 9.3.6
                     return
                 left = self._head_bytes(upgrade=False) + left
                 self._renew_parser()
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.scope is not self.scope:  # a request has begun, and its head is not complete
-            self._wait_for_head(len(data))
-        elif self._head_size:
-            self._head_arrived()
+        self._hold_to_limits(len(data))
         if self._share.draining:
             self.shutdown()
 
@@ -138,7 +142,63 @@ class ApplicationProtocol(HttpToolsProtocol):
         """Close the connection: the server has stopped."""
         self.transport.close()
 
-    # The head of a further request
+    # Callbacks of the parser
+
+    def on_message_begin(self) -> None:
+        """Begin with the next request."""
+        super().on_message_begin()
+        self._parsed = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Add a part of the target."""
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a field of the head; leave out one behind a body, as the application has the head already."""
+        self._count(len(name) + len(value) + len(": \r\n"))
+        if not self._has_body_left:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Hand a request to the application, if its head is as that of a first request must be."""
+        if len(self.headers) > self._share.limits.headers:
+            raise BadRequestHead(431, f"there are more than {self._share.limits.headers} header fields")
+        method = self.parser.get_method().decode("ascii")
+        check_head(self.parser.get_http_version(), method, Headers.of_bytes(self.headers))
+        checked_target(method, self.url.decode("ascii"))
+        super().on_headers_complete()
+        self._has_body_left, self._behind_body, self._parsed = True, 0, 0
+
+    def on_body(self, body: bytes) -> None:
+        """Hand on a part of the body."""
+        super().on_body(body)
+        self._behind_body = 0
+
+    def on_message_complete(self) -> None:
+        """Note the end of the request."""
+        super().on_message_complete()
+        self._has_body_left, self._behind_body = False, 0
+
+    # The limits of a further request
+
+    def _count(self, size: int) -> None:
+        self._parsed += size
+        if self._parsed > self._share.limits.header_size:
+            raise self._too_large(414 if not self.headers else 431)
+
+    def _hold_to_limits(self, received: int) -> None:
+        """Hold a head, and what is sent behind a response or between the parts of a body, to the limits."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if self._has_body_left:
+            if self._behind_body > self._share.limits.header_size:
+                self._refuse(self._too_large(431))
+            elif cycle is not None and cycle.response_complete:  # nobody waits for this body
+                self._time_head()
+        elif cycle is None or cycle.scope is not self.scope or cycle.response_complete:
+            self._wait_for_head(received)
+        elif self._head_size:
+            self._head_arrived()
 
     def _wait_for_head(self, received: int) -> None:
         """Hold the rest of a head to the limits: a head that comes as one part, as most do, is none of them."""
@@ -147,9 +207,12 @@ class ApplicationProtocol(HttpToolsProtocol):
         else:
             self._head_size = 1  # the beginning of the head might have come behind a long body
         if self._head_size > self._share.limits.header_size:
-            reason = f"the head of this request is larger than {self._share.limits.header_size} bytes"
-            self._refuse(Response(431, reason.encode()))
-        elif not self._head_timed and not self._is_responding:
+            self._refuse(self._too_large(431))
+        elif not self._is_responding:
+            self._time_head()
+
+    def _time_head(self) -> None:
+        if not self._head_timed:
             self._head_timed = True
             self._share.heads.add(self)
 
@@ -159,15 +222,55 @@ class ApplicationProtocol(HttpToolsProtocol):
             self._head_timed = False
             self._share.heads.discard(self)
 
-    def _refuse(self, refusal: Response) -> None:
-        """End the connection with a response, unless that of an earlier request is still being sent."""
-        why = refusal.body.decode()
-        self._share.warnings.warn(
-            f"HTTP {refusal.status}", "a request was refused with HTTP %d: %s", refusal.status, why
+    def _too_large(self, status: int) -> BadRequestHead:
+        what = "request line" if status == 414 else "head"
+        return BadRequestHead(
+            status, f"the {what} of this request is larger than {self._share.limits.header_size} bytes"
         )
-        if not self._is_responding:
-            self.transport.write(encode_response(refusal))
-        self.transport.close()
+
+    # Refusals
+
+    def _refuse(self, bad: BadRequestHead) -> None:
+        """End the connection with a response, behind those of earlier requests."""
+        self._share.warnings.warn("HTTP", "a request was refused with HTTP %d: %s", bad.status, bad.reason)
+        self._refusal = bad
+        self._head_arrived()
+        cycle: RequestResponseCycle | None = self.cycle
+        if self._has_body_left and cycle is not None and not cycle.response_complete:
+            self._give_up(cycle)
+        elif self._has_body_left:  # it was answered before its body had come
+            self._end_connection()
+        elif self._is_responding:
+            self.flow.pause_reading()
+        else:
+            self._send_refusal()
+
+    def _give_up(self, cycle: RequestResponseCycle) -> None:
+        """End a request whose body can't be read, for the application as if the client had gone."""
+        if self.pipeline:  # it is the newest, and waits for the responses before it
+            self.pipeline.popleft()
+            self.flow.pause_reading()
+            return
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if cycle.response_started:
+            self._end_connection()
+        else:
+            self._send_refusal()
+
+    def _send_refusal(self) -> None:
+        bad = self._refusal
+        if bad is not None and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            headers = {"Retry-After": "5"} if bad.status == 503 else {}
+            self.transport.write(encode_response(Response(bad.status, bad.reason.encode(), headers)))
+            self._end_connection()
+
+    def _end_connection(self) -> None:
+        """Close the connection once the peer has closed it, or at the timeout, as :func:`close_gently` says."""
+        if close_gently(self.transport):
+            self._time_head()
+            self.flow.resume_reading()
 
     # WebSockets
 
@@ -177,8 +280,10 @@ class ApplicationProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def on_response_complete(self) -> None:
-        """Begin the next request, or leave HTTP, or wait for either."""
-        if self._behind_upgrade is None or self.pipeline:
+        """Begin the next request, or leave HTTP, or refuse the next request, or wait for it."""
+        if self._refusal is not None and not self.pipeline:
+            self._send_refusal()
+        elif self._behind_upgrade is None or self.pipeline:
             super().on_response_complete()
         else:
             self.loop.call_soon(self._leave_http, context=self._context)  # not in the context of this request
@@ -200,8 +305,8 @@ class ApplicationProtocol(HttpToolsProtocol):
         """The request that names another protocol, as far as that concerns its head."""
         headers = Headers.of_bytes(self.headers)
         upgrade = not announces_body(headers) and self.parser.get_http_version() == "1.1"
-        target = origin_form(self.url.decode("ascii"))
         method = self.parser.get_method().decode("ascii")
+        target = checked_target(method, self.url.decode("ascii"))
         return HttpRequest(target, headers, "", method, upgrade, self._connection.secure)
 
     def _leave_http(self) -> None:
@@ -213,7 +318,7 @@ class ApplicationProtocol(HttpToolsProtocol):
             return
         is_for_server = self._share.takes_websocket(self._request)
         if self._share.draining and not is_for_server:
-            self._refuse(Response(503, b"the server is stopping", {"Retry-After": "5"}))
+            self._refuse(BadRequestHead(503, "the server is stopping"))
             return
         self._head_arrived()
         self._unset_keepalive_if_required()
@@ -243,3 +348,9 @@ class ApplicationProtocol(HttpToolsProtocol):
         fields = [b"%b: %b\r\n" % (name, value) for name, value in self.headers if upgrade or name != b"upgrade"]
         line = (self.parser.get_method(), self.url, self.parser.get_http_version().encode("ascii"))
         return b"%b %b HTTP/%b\r\n" % line + b"".join(fields) + b"\r\n"
+
+
+def _reason_of(error: HttpParserError) -> BadRequestHead:
+    """Return what a callback of the parser has raised, or that the request can't be parsed."""
+    bad = error.__context__
+    return bad if isinstance(bad, BadRequestHead) else BadRequestHead(400, f"this is no HTTP request: {error}")

@@ -149,7 +149,7 @@ async def test_a_disconnected_peer_is_not_waited_for(sent: bytes) -> None:
         (upgrade_request(headers=[("X", "y" * 20_000)]), 431),
         (upgrade_request().replace(b"HTTP/1.1", b"HTTP/1.0"), 426),
         (upgrade_request().replace(b"GET", b"POST"), 405),
-        (upgrade_request(headers=[("Content-Length", "3")]) + b"abc", 426),
+        (upgrade_request(headers=[("Content-Length", "3")]) + b"abc", 400),
     ],
 )
 async def test_a_refused_request_gets_a_response(sent: bytes, status: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.frames import MAX_REASON, Opcode, close_payload, encode_frame
+from crosswire.core.frames import MAX_REASON, Opcode, close_payload, encode_frame, frame_size
 
 
 def decode_frame(frame: bytes) -> tuple[int, int, int, bytes]:
@@ -67,3 +67,14 @@ def test_a_reason_is_cut_between_characters_to_fit_a_control_frame(code: int, re
 
 def test_a_lone_surrogate_in_a_reason_is_replaced() -> None:
     assert close_payload(1000, "a\ud800b")[2:] == b"a?b"
+
+
+@given(st.binary(max_size=70000), st.booleans(), st.binary(max_size=20))
+def test_the_size_of_a_frame_is_known_once_its_header_is_there(payload: bytes, mask: bool, rest: bytes) -> None:
+    encoded = encode_frame(Opcode.BINARY, payload)
+    header = encoded[: len(encoded) - len(payload)]
+    if mask:
+        header = header[:1] + bytes((header[1] | 0x80,)) + header[2:]
+    whole = header + bytes(4 if mask else 0) + payload
+    assert frame_size(whole + rest) == frame_size(header) == len(whole)
+    assert not any(frame_size(header[:size]) for size in range(len(header)))

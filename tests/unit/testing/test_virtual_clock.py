@@ -76,7 +76,7 @@ def test_loops_in_several_threads_have_clocks_of_their_own() -> None:
     for thread in threads:
         thread.join()
     assert seen == {1: pytest.approx(100), 2: pytest.approx(200), 3: pytest.approx(300)}
-    assert environment.monotonic is time.monotonic
+    assert environment.monotonic() == pytest.approx(time.monotonic(), abs=60)
 
 
 def test_a_seed_gives_the_same_random_numbers_and_none_gives_others() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.core.limits import Limits
-from crosswire.transport.http_head import BadRequestHead, RequestHead
+from crosswire.transport.http_head import RequestHead
+from crosswire.transport.http_rules import BadRequestHead
 
 UPGRADE = "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
 
@@ -80,14 +81,47 @@ def test_bytes_beyond_ascii_are_percent_encoded_in_the_target_alone(raw: bytes, 
     ("line", "fields"),
     [
         ("GET / HTTP/1.0", UPGRADE),  # RFC 9110, section 7.8
-        ("GET / HTTP/1.1", UPGRADE + "Content-Length: 3\r\n"),
-        ("GET / HTTP/1.1", UPGRADE + "Transfer-Encoding: chunked\r\n"),
+        ("POST / HTTP/1.1", UPGRADE + "Content-Length: 3\r\n"),
+        ("POST / HTTP/1.1", UPGRADE + "Transfer-Encoding: chunked\r\n"),
+        ("GET / HTTP/1.1", UPGRADE.replace("websocket", "h2c") + "Content-Length: 3\r\n"),
         ("GET / HTTP/1.1", "Host: a\r\nUpgrade: websocket\r\n"),
         ("GET / HTTP/1.1", "Host: a\r\nConnection: upgrade\r\n"),
     ],
 )
 def test_an_upgrade_needs_its_conditions(line: str, fields: str) -> None:
     assert not read(request(line, fields, "abc")).upgrade
+
+
+def test_the_line_of_http_0_9_is_refused_at_once() -> None:
+    assert refusal_status(b"GET /\r\n") == 400
+    head = RequestHead(Limits())
+    assert not head.feed(b"GET /")
+    with pytest.raises(BadRequestHead):
+        head.feed(b"\r\n")
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nX: ", b"1\r\na\r\n1;", b"0\r\nX: y\r\n"])
+def test_what_is_no_body_is_bounded(endless: bytes) -> None:
+    limits = Limits(header_size=1000, max_message=10**9)
+    head = RequestHead(limits)
+    assert head.feed(request("POST / HTTP/1.1", "Host: a\r\nTransfer-Encoding: chunked\r\n"))
+    assert not head.feed_body(endless)
+    more = b"X: y\r\n" * 20 if endless.endswith(b"\r\n") else b"a" * 100
+    while head._behind_body + len(more) <= 1000:
+        assert not head.feed_body(more)
+    with pytest.raises(BadRequestHead) as caught:
+        head.feed_body(more)
+    assert caught.value.status == 431
+
+
+@pytest.mark.parametrize(
+    "body", ["Content-Length: 2\r\n\r\nab", "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"]
+)
+def test_a_request_behind_it_changes_nothing(body: str) -> None:
+    head = RequestHead(Limits())
+    assert head.feed(f"POST /a HTTP/1.1\r\nHost: a\r\n{body}DELETE /b HTTP/1.0\r\nX: y\r\n\r\n".encode())
+    assert head.begin_body()
+    assert (head.method, head.target, bytes(head.body), dict(head.headers).get("x")) == ("POST", "/a", b"ab", None)
 
 
 def test_an_empty_body_does_not_prevent_an_upgrade() -> None:
@@ -280,3 +314,15 @@ def test_some_clients_await_100_continue(version: str, fields: str, body: str, a
     head = read(request(f"POST / HTTP/{version}", f"Host: a\r\nContent-Length: 3\r\n{fields}\r\n", body))
     assert not head.begin_body()
     assert head.awaits_continue is awaited
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_line_breaks_in_front_of_a_request_are_skipped_and_those_inside_its_method_are_not(size: int) -> None:
+    def feed(data: bytes) -> RequestHead:
+        head = RequestHead(Limits())
+        assert any([head.feed(data[start : start + size]) for start in range(0, len(data), size)][-1:])
+        return head
+
+    assert feed(b"\r\n\r\n\n" + request()).method == "GET"
+    with pytest.raises(BadRequestHead):
+        feed(b"GE\r\nT / HTTP/1.1\r\nHost: a\r\n\r\n")

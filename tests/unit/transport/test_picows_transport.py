@@ -8,7 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from crosswire.transport.grown_buffers import GrownBuffers
+from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
+from crosswire.transport.read_turns import ReadTurns
 
 
 class FakeTransport:
@@ -28,6 +31,9 @@ class FakeTransport:
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def resume_reading(self) -> None:
+        """What is read is discarded."""
 
     def write(self, data: bytes) -> None:
         self.kept += data
@@ -74,7 +80,8 @@ def sockets() -> Iterator[SocketPair]:
 
 
 def make_transport(transport: FakeTransport) -> PicowsTransport:
-    return PicowsTransport(cast(asyncio.Transport, transport))
+    loops_transport = cast(asyncio.Transport, transport)
+    return PicowsTransport(loops_transport, PicowsReader(loops_transport, ReadTurns(), GrownBuffers(1000)))
 
 
 def read(peer: socket.socket, size: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import hiredis
 
@@ -90,8 +91,8 @@ class Dialer:
         for (name, *_), reply in zip(commands, replies, strict=False):
             if isinstance(reply, hiredis.ReplyError):
                 _raise_refusal(name, str(reply))
-            elif name == b"ROLE" and reply[0] != b"master":
-                raise Unreachable(f"what the sentinels name as the master is a {reply[0].decode()}")
+            elif name == b"ROLE":
+                _require_master(reply)
         if reason is not None:
             raise Unreachable(reason)
 
@@ -106,6 +107,21 @@ class Dialer:
         if address.service is not None:
             commands.append((b"ROLE",))  # to check that it is the master: a sentinel may name a former one
         return commands
+
+
+def _require_master(reply: Any) -> None:
+    """Check the reply to ROLE.
+
+    Raises:
+        Unreachable: it is that of a replica or of a sentinel, or none that is known.
+    """
+    match reply:
+        case [b"master", *_]:
+            return
+        case [bytes(role), *_]:
+            raise Unreachable(f"what the sentinels name as the master is a {role.decode(errors='replace')[:100]}")
+        case other:
+            raise Unreachable(f"it answered ROLE with {str(other)[:100]}")
 
 
 def _raise_refusal(name: bytes, refusal: str) -> None:

@@ -15,6 +15,7 @@ from crosswire.cluster.redis.exchange import TEMPORARY_ERRORS, exchange
 from crosswire.cluster.redis.link import Denied, Link, Unreachable, text_of
 from crosswire.runtime.dialing import dial
 
+_PORT_DIGITS = 5
 _ANSWER_TIMEOUT = 0.5
 """Seconds in which a sentinel must answer to be counted."""
 
@@ -95,7 +96,7 @@ def _master(replies: list[Any], reason: str | None) -> Place:
     match replies[-1]:
         case None:
             raise _MasterUnknown("it does not know that service")
-        case [bytes(host), bytes(port)] if port.isdigit():
+        case [bytes(host), bytes(port)] if port.isdigit() and len(port) <= _PORT_DIGITS and int(port) < 1 << 16:
             return Place(host.decode(errors="replace"), int(port))
         case other:
             raise Unreachable(f"it answered {str(other)[:100]}")

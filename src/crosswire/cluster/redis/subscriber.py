@@ -172,8 +172,10 @@ class Subscriber:
 
     def take(self, reply: Any) -> None:
         """Handle a message, or the reply to the oldest request."""
-        if type(reply) is list and reply[0] == b"message":
-            _, channel, message = reply
+        kind = channel = message = None
+        if type(reply) is list and len(reply) == 3:
+            kind, channel, message = reply
+        if kind == b"message" and type(channel) is bytes and type(message) is bytes:
             receive = self._receiver(channel)
             if receive is not None:
                 receive(message)
@@ -186,8 +188,10 @@ class Subscriber:
             request.resolve()
         elif isinstance(reply, hiredis.ReplyError):
             self._refused(self._requests.popleft(), str(reply))
+        elif type(channel) is bytes:
+            self._confirmed(channel)
         else:
-            self._confirmed(reply[1])
+            self.connection.drop(f"it sent an unexpected reply: {str(reply)[:100]}")
 
     def _send_changes(self) -> None:
         """Subscribe to channels that are wanted now, and unsubscribe from channels that are not wanted any more."""

@@ -1,0 +1,283 @@
+"""Reads from the event loop's transport and hands picows so much at once that no turn of the loop is long."""
+
+from __future__ import annotations
+
+import asyncio
+
+from crosswire.core.frames import frame_size
+from crosswire.runtime import environment
+from crosswire.transport.grown_buffers import GrownBuffers
+from crosswire.transport.picows_parser import INITIAL_ROOM, Parser, make_parser
+from crosswire.transport.read_turns import QUANTUM, ReadTurns
+
+FAST_READ = 256
+"""Bytes of a read that is handed over whole: so few can't be much work."""
+MIN_PIECE = 64
+"""Bytes of the smallest piece of a larger read, if the messages take long."""
+FIRST_PIECE = 256
+"""Bytes of the first piece, when nothing is known about the messages."""
+MAX_PIECE = 1024
+"""Bytes of the largest piece of small frames."""
+KEPT_BUFFER = 16 * 1024
+"""Bytes of picows' buffer that a connection may keep when it does not need them."""
+_RESERVE = 257
+"""Bytes that must be left free for picows' buffer not to grow: at least so many, and a tenth of it."""
+_LONGEST_HEADER = 14
+"""Bytes of the longest header of a frame, with its mask (RFC 6455, section 5.2)."""
+_NOTHING = memoryview(b"")
+
+
+class PicowsReader(asyncio.BufferedProtocol):
+    """Protocol of a WebSocket, between the event loop's transport and picows' parser.
+
+    picows handles all frames of a read in one go, and doubles its buffer for the next. So the event loop reads into
+    picows' buffer only as long as little arrives. Of more, picows is given pieces, and what is left after a while waits
+    for the connection's turn, see :class:`ReadTurns`. Meanwhile nothing more is read, and the kernel holds the peer
+    back. The rest of a large frame is one piece, as it is no work. Only such a frame lets picows' buffer grow, and
+    :meth:`shrink` replaces a parser whose buffer has grown.
+
+    Args:
+        transport: the event loop's.
+        turns: of all connections.
+        grown_buffers: of all connections.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_grown_buffers",
+        "_has_turns",
+        "_is_direct",
+        "_is_discarding",
+        "_loss",
+        "_missing",
+        "_parser",
+        "_paused",
+        "_piece",
+        "_reserve",
+        "_rest",
+        "_room",
+        "_transport",
+        "_turns",
+        "_view",
+    )
+
+    def __init__(self, transport: asyncio.Transport, turns: ReadTurns, grown_buffers: GrownBuffers) -> None:
+        self._transport = transport
+        self._turns = turns
+        self._grown_buffers = grown_buffers
+        self._buffer = turns.buffer
+        self._parser: Parser
+        self._room = INITIAL_ROOM  # bytes of picows' buffer, filled or not: it does not tell
+        self._reserve = _RESERVE  # bytes that a read must leave free there for it not to grow
+        self._is_direct = True  # whether the event loop reads into picows' buffer, rather than the shared one
+        self._view = _NOTHING  # of picows' buffer, from get_buffer to buffer_updated
+        self._piece = FIRST_PIECE
+        self._missing = 0  # bytes that the frame which is arriving still lacks, if that is known
+        self._rest = _NOTHING  # what has been read and not been handed over
+        self._has_turns = False
+        self._paused = False  # by the connection
+        self._is_discarding = False
+        self._loss: tuple[Exception | None] | None = None  # the end of the transport, while something is left
+
+    def start(self, parser: Parser, rest: bytes) -> None:
+        """Hand what arrives to picows' parser from now on, and ``rest``, which came with the request."""
+        self._parser = parser
+        if rest:
+            self._receive(memoryview(rest))
+
+    # asyncio.BufferedProtocol
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if self._is_direct:
+            view: memoryview = self._parser.get_buffer(-1)
+            self._view = view
+            return view
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Hand over what was read, at once if it is little."""
+        if not self._is_direct:
+            self._receive(self._buffer[:nbytes])
+        elif nbytes <= FAST_READ and len(self._view) - nbytes >= self._reserve:
+            self._parser.buffer_updated(nbytes)
+        else:
+            self._receive_direct(nbytes)
+
+    def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass the end of the connection on, behind what arrived before."""
+        self._grown_buffers.discard(self)
+        if self._rest:
+            self.resume()
+            self._loss = (exc,)
+        else:
+            self._parser.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._parser.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._parser.resume_writing()
+
+    # What the connection calls
+
+    @property
+    def unparsed(self) -> int:
+        """Number that changes with every part of a frame that arrives, or has its turn."""
+        return len(self._parser.get_buffer(-1)) + len(self._rest)
+
+    def pause(self) -> None:
+        """Read nothing more, and hand nothing over, until :meth:`resume`."""
+        if self._loss is None:
+            self._paused = True
+            self._settle()
+
+    def resume(self) -> None:
+        """Read again, and hand over what has been read in a later turn of the event loop."""
+        self._paused = False
+        if self._rest and not self._has_turns:
+            self._has_turns = True
+            self._turns.add(self)
+        self._settle()
+
+    def discard(self) -> None:
+        """Discard what has been read, and what is read from now on."""
+        self._is_discarding = True
+        self._is_direct = False
+        self._rest = _NOTHING
+        self._paused = False
+        self._settle()
+
+    def shrink(self, max_message: int) -> bool:
+        """Replace a parser whose buffer has grown, if it is between two frames; return whether that is done.
+
+        Args:
+            max_message: bytes of the longest frame.
+        """
+        parser = self._parser
+        if not self._is_discarding:
+            if self._rest or len(parser.get_buffer(-1)) != self._room:
+                return False
+            self._parser = make_parser(parser.listener, parser.transport.underlying_transport, max_message)
+            self._room, self._reserve = INITIAL_ROOM, _RESERVE
+            self._is_direct = True
+        return True
+
+    # HeldReader
+
+    def serve(self, deadline: float) -> bool:
+        """Hand over what waits until ``deadline``; return whether something is left for another turn."""
+        if self._rest and not self._paused:
+            taken = self._hand_over(self._rest, deadline)
+            self._rest = self._rest[taken:]
+            if self._rest and not self._paused:
+                return True
+        self._has_turns = False
+        if self._loss is not None:
+            self._parser.connection_lost(self._loss[0])
+        else:
+            self._settle()
+        return False
+
+    def fail(self) -> None:
+        self._has_turns = False
+        self.discard()
+        self._transport.abort()
+
+    # Pieces
+
+    def _receive_direct(self, size: int) -> None:
+        """Hand over what is in picows' buffer, unless it is more than one piece, or lets the buffer grow in vain."""
+        view = self._view
+        begun = self._room - len(view)
+        if size <= self._piece and len(view) - size >= self._reserve:
+            began = environment.perf_counter()
+            self._parser.buffer_updated(size)
+            self._adapt(environment.perf_counter() - began)
+        elif not begun and size <= frame_size(view[:_LONGEST_HEADER]):
+            self._missing = frame_size(view[:_LONGEST_HEADER]) - size
+            self._grow(size)
+            self._parser.buffer_updated(size)
+            self._is_direct = self._may_be_direct()
+        else:
+            self._is_direct = False
+            self._receive(memoryview(bytes(view[:size])))
+
+    def _receive(self, data: memoryview) -> None:
+        """Hand over pieces of what has arrived until the time is up, and keep what is left."""
+        if self._is_discarding:
+            return
+        assert not self._rest, "nothing is read while something waits"
+        taken = 0 if self._paused else self._hand_over(data, environment.perf_counter() + QUANTUM)
+        if self._is_discarding:
+            return
+        if taken == len(data):
+            self._is_direct = taken <= MAX_PIECE and self._may_be_direct()
+            return
+        self._is_direct = False
+        self._rest = memoryview(bytes(data[taken:]))
+        if self._paused:
+            self._settle()
+        else:
+            self.resume()
+
+    def _hand_over(self, data: memoryview, deadline: float) -> int:
+        """Hand over pieces until ``deadline``, but at least one; return the number of bytes."""
+        start, now = 0, environment.perf_counter()
+        while True:
+            is_large = self._missing > self._piece
+            start += self._feed(data[start : start + (self._missing if is_large else self._piece)])
+            if self._is_discarding:
+                return len(data)
+            self._note_missing(data[:start])
+            began, now = now, environment.perf_counter()
+            if not is_large:
+                self._adapt(now - began)
+            if start == len(data) or now >= deadline or self._paused:
+                return start
+
+    def _feed(self, piece: memoryview) -> int:
+        """Copy as much of a piece as there is room for into picows' buffer, and let picows handle it."""
+        parser = self._parser
+        view = parser.get_buffer(-1)
+        size = min(len(view), len(piece))
+        view[:size] = piece[:size]
+        self._grow(self._room - len(view) + size)
+        self._missing = max(self._missing - size, 0)
+        parser.buffer_updated(size)
+        return size
+
+    def _grow(self, filled: int) -> None:
+        """Follow the growth of picows' buffer, which doubles when ``filled`` bytes are most of it."""
+        if 100 * filled // self._room > 90 or self._room - filled <= 256:
+            self._room *= 2
+            self._reserve = max(_RESERVE, self._room // 10 + 1)
+            if self._room > KEPT_BUFFER:
+                self._grown_buffers.add(self)
+
+    def _note_missing(self, taken: memoryview) -> None:
+        """Note how many bytes the frame lacks that has begun at the end of ``taken``, if it has begun there."""
+        begun = self._room - len(self._parser.get_buffer(-1))
+        if begun <= len(taken):
+            self._missing = max(frame_size(taken[len(taken) - begun :]) - begun, 0)
+
+    def _adapt(self, seconds: float) -> None:
+        """Choose the size of the pieces by the time that one took."""
+        if seconds > QUANTUM:
+            self._piece = max(self._piece // 2, MIN_PIECE)
+        elif seconds < QUANTUM / 4 and self._piece < MAX_PIECE:
+            self._piece *= 2
+
+    def _may_be_direct(self) -> bool:
+        return not (self._missing or self._rest or self._is_discarding) and self._room <= KEPT_BUFFER
+
+    def _settle(self) -> None:
+        """Read from the transport unless the connection has paused that, or something waits."""
+        if self._transport.is_closing():
+            return
+        if self._paused or self._rest:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()

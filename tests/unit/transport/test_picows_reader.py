@@ -1,0 +1,311 @@
+"""Reading from a connection in pieces, with picows' own parser."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from picows import WSFrame, WSListener, WSTransport
+
+from crosswire.core.frames import Opcode
+from crosswire.runtime import environment
+from crosswire.transport import read_turns
+from crosswire.transport.grown_buffers import GrownBuffers
+from crosswire.transport.picows_parser import INITIAL_ROOM, make_parser
+from crosswire.transport.picows_reader import KEPT_BUFFER, MAX_PIECE, PicowsReader
+from crosswire.transport.picows_transport import PicowsTransport
+from crosswire.transport.read_turns import READ_SIZE, ReadTurns
+from tests.support import aio
+from tests.support.aio import wait_until
+from tests.support.attacks import frame
+
+MAX_MESSAGE = 1024 * 1024
+
+
+class FakeTransport:
+    """The event loop's transport, as far as it is read from."""
+
+    def __init__(self) -> None:
+        self.reading = True
+        self.closing = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self if name == "socket" else default
+
+    def fileno(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.closing = True
+
+
+class Recorder(WSListener):
+    """Listener that records payloads, and what else happens."""
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.lost = False
+        self.refused: list[bytes] = []
+        self.now = 0.0
+        self.seconds = 0.0  # that a frame takes
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        cast(PicowsTransport, transport.underlying_transport).opened(self)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        assert not self.lost
+        self.payloads.append(frame.get_payload_as_bytes())
+        self.now += self.seconds
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.lost = True
+
+    def refuse(self, payload: bytes) -> None:
+        self.refused.append(payload)
+
+    def clock(self) -> float:
+        return self.now
+
+
+class Reading:
+    """A reader with all that it needs."""
+
+    def __init__(self, turns: ReadTurns | None = None, rest: bytes = b"") -> None:
+        self.transport = FakeTransport()
+        self.listener = Recorder()
+        self.turns = turns or ReadTurns()
+        self.grown = GrownBuffers(MAX_MESSAGE)
+        loops_transport = cast(asyncio.Transport, self.transport)
+        self.reader = PicowsReader(loops_transport, self.turns, self.grown)
+        gate = PicowsTransport(loops_transport, self.reader)
+        self.reader.start(make_parser(self.listener, gate, MAX_MESSAGE), rest)
+
+    def read(self, data: bytes) -> int:
+        """Let the transport read once; return how many bytes it took."""
+        view = self.reader.get_buffer(-1)
+        size = min(len(view), len(data))
+        view[:size] = data[:size]
+        self.reader.buffer_updated(size)
+        return size
+
+    async def read_all(self, data: bytes) -> None:
+        """Let the transport read all, whenever reading is not paused, and wait until it is handed over."""
+        while data:
+            data = data[self.read(data) :]
+            await wait_until(lambda: self.transport.reading)
+
+    @property
+    def room(self) -> int:
+        """Bytes of picows' buffer: it is empty between two frames."""
+        return len(self.reader._parser.get_buffer(-1))
+
+
+def frames_of(payloads: Iterable[bytes]) -> bytes:
+    return b"".join(frame(Opcode.BINARY, each) for each in payloads)
+
+
+async def test_a_small_read_is_handed_over_at_once() -> None:
+    reading = Reading()
+    payloads = [b"%d" % number for number in range(20)]
+    reading.read(frames_of(payloads))
+    assert reading.listener.payloads == payloads
+    assert reading.transport.reading
+
+
+async def test_what_came_with_the_request_is_handed_over() -> None:
+    payloads = [b"%d" % number for number in range(200)]
+    reading = Reading(rest=frames_of(payloads))
+    await wait_until(lambda: len(reading.listener.payloads) == 200)
+    assert reading.listener.payloads == payloads
+
+
+async def test_a_flood_is_handed_over_in_pieces_between_which_the_loop_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Reading()
+    monkeypatch.setattr(environment, "perf_counter", reading.listener.clock)
+    reading.listener.seconds = 0.00001
+    payloads = [b"%d" % number for number in range(2000)]
+    data = frames_of(payloads)
+    data = data[reading.read(data) :]  # picows' own buffer
+    turns = 0
+    while len(reading.listener.payloads) < len(payloads):
+        before = len(reading.listener.payloads)
+        if reading.transport.reading and data:
+            data = data[reading.read(data) :]
+        else:
+            await asyncio.sleep(0)
+        turns += 1
+        handed_over = len(reading.listener.payloads) - before
+        assert handed_over <= read_turns.QUANTUM / 0.00001 + MAX_PIECE / 7
+    assert turns > 10
+    assert reading.listener.payloads == payloads
+    assert reading.transport.reading
+    assert not reading.turns
+
+
+async def test_the_slower_the_messages_the_smaller_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Reading()
+    monkeypatch.setattr(environment, "perf_counter", reading.listener.clock)
+    reading.listener.seconds = 0.001
+    payloads = [b"%06d" % number for number in range(2000)]
+    reading.read(frames_of(payloads)[:1500])
+    for _ in range(3):
+        await asyncio.sleep(0)
+    handed_over = 125 - len(reading.listener.payloads)
+    await asyncio.sleep(0)
+    handed_over -= 125 - len(reading.listener.payloads)
+    assert 0 < handed_over <= 64 // 12 + 1
+    await wait_until(lambda: reading.transport.reading)
+    assert reading.listener.payloads == payloads[: 1500 // 12]
+
+
+async def test_connections_that_flood_have_their_turns_one_after_the_other() -> None:
+    turns = ReadTurns()
+    floods = [Reading(turns), Reading(turns), Reading(turns)]
+    payloads = [b"%d" % number for number in range(5000)]
+    data = frames_of(payloads)
+    for each in floods:
+        taken = each.read(data)
+        each.read(data[taken : taken + READ_SIZE]) if each.transport.reading else None
+    most = 0
+    while len(turns) == 3:
+        await asyncio.sleep(0)
+        counts = [len(each.listener.payloads) for each in floods]
+        most = max(most, max(counts) - min(counts))
+    assert most < 2000, "none is served to its end before the others"
+    await wait_until(lambda: not turns)
+    for each in floods:
+        each.reader.discard()
+
+
+async def test_nothing_is_handed_over_while_reading_is_paused() -> None:
+    reading = Reading()
+    payloads = [b"%d" % number for number in range(200)]
+    reading.reader.pause()
+    assert not reading.transport.reading
+    reading.read(frames_of(payloads))  # it was under way
+    await asyncio.sleep(0.01)
+    assert not reading.listener.payloads
+    reading.reader.resume()
+    assert not reading.listener.payloads
+    await wait_until(lambda: reading.transport.reading)
+    assert reading.listener.payloads == payloads
+
+
+async def test_a_pause_in_the_middle_of_a_flood_keeps_the_rest() -> None:
+    reading = Reading()
+    payloads = [b"%d" % number for number in range(4000)]
+    data = frames_of(payloads)
+    data = data[reading.read(data) :]
+    await wait_until(lambda: reading.transport.reading)
+    taken = reading.read(data)
+    assert not reading.transport.reading, "it waits for its turn"
+    reading.reader.pause()
+    before = list(reading.listener.payloads)
+    await asyncio.sleep(0.01)
+    assert reading.listener.payloads == before
+    reading.reader.resume()
+    await wait_until(lambda: reading.transport.reading)
+    await reading.read_all(data[taken:])
+    assert reading.listener.payloads == payloads
+
+
+async def test_the_end_of_the_connection_comes_behind_all_that_was_read() -> None:
+    reading = Reading()
+    payloads = [b"%d" % number for number in range(4000)]
+    data = frames_of(payloads)
+    reading.read(data)
+    await wait_until(lambda: reading.transport.reading)
+    reading.read(data[1792 : 1792 + READ_SIZE])
+    reading.transport.closing = True
+    reading.reader.connection_lost(None)
+    reading.reader.pause()  # too late
+    assert not reading.listener.lost
+    await wait_until(lambda: reading.listener.lost)
+    assert len(reading.listener.payloads) > 3000
+
+
+async def test_nothing_behind_a_broken_frame_is_read() -> None:
+    reading = Reading()
+    reading.read(frame(Opcode.TEXT, b"one") + frame(3) + frame(Opcode.TEXT, b"two") * 100)
+    reading.read(frame(Opcode.TEXT, b"three"))
+    await asyncio.sleep(0.01)
+    assert reading.listener.payloads == [b"one"]
+    assert len(reading.listener.refused) == 1
+    assert reading.transport.reading, "what comes is read, and discarded"
+
+
+async def test_a_large_message_is_read_in_large_pieces() -> None:
+    reading = Reading()
+    payload = bytes(512 * 1024)
+    data = frame(Opcode.BINARY, payload)
+    reads = 0
+    while data:
+        assert reading.transport.reading
+        data = data[reading.read(data) :]
+        reads += 1
+    assert reading.listener.payloads == [payload]
+    assert reads < 12
+
+
+async def test_the_buffer_of_a_large_message_is_given_back_between_two_frames() -> None:
+    reading = Reading()
+    await reading.read_all(frame(Opcode.BINARY, bytes(MAX_MESSAGE)))
+    assert reading.room > MAX_MESSAGE
+    assert len(reading.grown) == 1
+    reading.read(frame(Opcode.BINARY, b"half")[:8])
+    assert not reading.reader.shrink(MAX_MESSAGE), "a frame has begun"
+    reading.read(frame(Opcode.BINARY, b"half")[8:])
+    assert reading.reader.shrink(MAX_MESSAGE)
+    assert reading.room == INITIAL_ROOM
+    reading.read(frame(Opcode.BINARY, b"next"))
+    assert reading.listener.payloads[-2:] == [b"half", b"next"]
+    assert not reading.listener.lost
+
+
+async def test_the_buffer_does_not_grow_by_small_frames() -> None:
+    reading = Reading()
+    for size in (0, 1, 50, 125, 300, 600):
+        await reading.read_all(frames_of([bytes(size)] * (100_000 // (size + 6))))
+        assert reading.room <= KEPT_BUFFER // 4
+    assert not reading.grown._readers
+
+
+_SIZES = st.one_of(
+    st.integers(0, 300), st.integers(0, 20_000), st.sampled_from([125, 126, 1500, 65535, 65536, 200_000])
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_SIZES, max_size=12), st.lists(st.integers(1, 70_000), min_size=1, max_size=30))
+def test_frames_arrive_whole_however_they_are_cut(sizes: list[int], cuts: list[int]) -> None:
+    async def main() -> None:
+        reading = Reading()
+        payloads = [bytes([number + 1]) * size for number, size in enumerate(sizes)]
+        data = frames_of(payloads)
+        for cut in [*cuts, len(data)]:
+            await reading.read_all(data[:cut])
+            data = data[cut:]
+            if cut % 3 == 0:
+                reading.reader.shrink(MAX_MESSAGE)
+        assert reading.listener.payloads == payloads
+        assert reading.room == reading.reader._room, "what the reader knows of picows' buffer is right"
+        reading.reader.discard()
+        reading.reader.connection_lost(None)
+
+    aio.run(main())
