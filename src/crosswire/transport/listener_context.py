@@ -6,12 +6,9 @@ from crosswire.core.limits import Limits
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
-<<<<<<< HEAD
-from crosswire.transport.slow_readers import SlowReaders
-=======
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.read_turns import ReadTurns
->>>>>>> main
+from crosswire.transport.slow_readers import SlowReaders
 
 
 class ListenerContext:
@@ -26,14 +23,9 @@ class ListenerContext:
     Attributes:
         request_warnings: requests that are refused.
         connection_warnings: connections that are dropped.
-<<<<<<< HEAD
-        slow_readers: finds out which clients read too slowly.
-    """
-
-    __slots__ = ("compress", "connection_warnings", "flusher", "limits", "request_warnings", "secure", "slow_readers")
-=======
         read_turns: of connections whose peers send more than is handled at once.
         grown_buffers: the read buffers that large messages have left.
+        slow_readers: finds out which clients read too slowly.
     """
 
     __slots__ = (
@@ -45,20 +37,17 @@ class ListenerContext:
         "read_turns",
         "request_warnings",
         "secure",
+        "slow_readers",
     )
->>>>>>> main
 
     def __init__(self, limits: Limits, flusher: Flusher, *, secure: bool = False, compress: bool = False) -> None:
         self.limits = limits
         self.flusher = flusher
         self.secure = secure
         self.compress = compress
-<<<<<<< HEAD
-        self.slow_readers = SlowReaders(limits.outbox_time)
-=======
         self.read_turns = ReadTurns()
         self.grown_buffers = GrownBuffers(limits.max_message)
->>>>>>> main
+        self.slow_readers = SlowReaders(limits.outbox_time)
         self.request_warnings = ThrottledWarnings(get_logger("crosswire.http"))
         self.connection_warnings = ThrottledWarnings(get_logger("crosswire.transport"))
 

@@ -163,13 +163,8 @@ class MemoryConnection:
     def __init__(self, receiver: Receiver, context: ListenerContext, make_inbox: MakeInbox) -> None:
         self._receiver = receiver
         self._context = context
-<<<<<<< HEAD
-        self.transport = MemoryTransport(self)
-        self._outbox = Outbox(self.transport, context.flusher, context.limits.outbox, self, context.slow_readers)
-=======
         self.transport = MemoryTransport(self, make_inbox)
-        self._outbox = Outbox(self.transport, context.flusher, context.limits.outbox, self)
->>>>>>> main
+        self._outbox = Outbox(self.transport, context.flusher, context.limits.outbox, self, context.slow_readers)
         self.push: Push = self._outbox.push
         self._pings = 0
         self._closing: ClosingHandshake | None = None
