@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -30,7 +31,7 @@ async def main() -> None:
         if not stopped:
             stopped = True
             print(f"Reading nothing for {options.stop_for} seconds", flush=True)
-            time.sleep(options.stop_for)  # noqa: ASYNC251 - nothing is read meanwhile
+            time.sleep(options.stop_for)
             print("Reading again", flush=True)
 
     async with client:
@@ -40,7 +41,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main())
-    except KeyboardInterrupt:
-        pass

@@ -231,7 +231,7 @@ class EventError(CrosswireError):
 
     Args:
         code: code for programs, such as ``"full"``. Crosswire's own are ``HANDLER_ERROR``, ``NO_HANDLER``,
-            ``INVALID_PAYLOAD``, ``INVALID_MESSAGE``, ``ROOM_LIMIT`` and ``BUSY``.
+            ``INVALID_PAYLOAD``, ``INVALID_MESSAGE``, ``TOO_LARGE``, ``ROOM_LIMIT`` and ``BUSY``.
         message: text for people. It crosses the network, so it must contain no secrets.
         sender: name of the node or user that refused, if there is one.
     """

@@ -13,6 +13,7 @@ __all__ = [
     "Close",
     "CloseCode",
     "GapInfo",
+    "Identity",
     "LinkStatus",
     "Locations",
     "NodeInfo",
@@ -61,6 +62,7 @@ class CloseCode(IntEnum):
     AUTH_FAILED = 4011
     REPLACED = 4012
     BACKGROUND = 4013
+    TOKEN_EXPIRED = 4014
 
 
 FINAL_CLOSE_CODES = frozenset(
@@ -73,6 +75,27 @@ FINAL_CLOSE_CODES = frozenset(
     }
 )
 """Close codes after which a client does not reconnect by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """User of a connection, and how long and by which token the user is known. ``authenticate`` may return one.
+
+    Attributes:
+        user: the user's id.
+        expires: when the connection's right ends, in seconds since 1970: before that the client is asked for a new
+            token, and then closed with 4014. None if it does not end.
+        token_id: id of the token, such as the ``jti`` of a JWT, by which ``Server.revoke`` finds it.
+        issued_at: when the token was issued, in seconds since 1970. While ``Server.revoke`` of the user is remembered,
+            an older token is refused. None if that is not known: then nothing but open connections is closed.
+        claims: whatever else the token says, for the application.
+    """
+
+    user: str
+    expires: float | None = None
+    token_id: str | None = None
+    issued_at: float | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 class Replies(Mapping[str, T_co]):

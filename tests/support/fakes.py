@@ -40,6 +40,7 @@ class FakeConnection:
         self.answers_close = True
         self.buffered = 0
         self.reading = True
+        self.peer_left = False
         self.traffic = TrafficSnapshot(0, 0)
 
     @property
@@ -70,6 +71,9 @@ class FakeConnection:
 
     async def drained(self, below: int) -> bool:
         return self.buffered < below
+
+    def peer_has_left(self, *, half: bool) -> bool:
+        return self.peer_left
 
     def pause_reading(self) -> None:
         self.reading = False

@@ -13,6 +13,7 @@ from crosswire.core.envelopes import Claim
 from crosswire.core.event_policies import SendPolicy
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import PayloadType
+from crosswire.core.revocations import Revocation
 from crosswire.types import Locations, Replies, RoomList, Roster, Tally
 
 
@@ -47,6 +48,15 @@ class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
         """List the first ``limit`` rooms with members here, of a namespace or of all, whose ids have a prefix."""
         ...
 
+    def revoke(self, revocations: Collection[Revocation], *, late: bool) -> int:
+        """Close the connections whose tokens or users are revoked, and return their number.
+
+        Args:
+            revocations: that were not known here before.
+            late: whether they were made some time ago; users may have connected anew since then.
+        """
+        ...
+
     @property
     def counts(self) -> ClientCounts:
         """Numbers of clients, and of their messages."""
@@ -74,6 +84,9 @@ class NoClients:
         return ()
 
     def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
+        return 0
+
+    def revoke(self, revocations: Collection[Revocation], *, late: bool) -> int:
         return 0
 
     def claimed(self, user: str, claim: Claim) -> None:

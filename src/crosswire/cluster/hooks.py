@@ -41,6 +41,7 @@ class NodeHooks:
     Attributes:
         on_replaced: called when another node has taken over this node's name; not for applications.
         on_newcomer: called when another node has joined; not for applications.
+        on_missed: called when messages of other nodes may have been missed; not for applications.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class NodeHooks:
         "on_gap",
         "on_join",
         "on_leave",
+        "on_missed",
         "on_newcomer",
         "on_replaced",
         "on_start",
@@ -59,13 +61,18 @@ class NodeHooks:
     )
 
     def __init__(
-        self, tasks: BackgroundTasks, on_replaced: Callable[[], None], on_newcomer: Callable[[str], None]
+        self,
+        tasks: BackgroundTasks,
+        on_replaced: Callable[[], None],
+        on_newcomer: Callable[[str], None],
+        on_missed: Callable[[], None],
     ) -> None:
         self._tasks = tasks
         self._warnings = ThrottledWarnings(logger)
         self._queues: dict[str, HookQueue] = {}  # by the name of a node for which a handler runs
         self.on_replaced = on_replaced
         self.on_newcomer = on_newcomer
+        self.on_missed = on_missed
         self.on_join: Hook[[NodeInfo]] = Hook("on_join", Arguments(info=NodeInfo))
         self.on_leave: Hook[[NodeInfo, str], [NodeInfo]] = Hook("on_leave", Arguments(info=NodeInfo, reason=str))
         self.on_gap: Hook[[GapInfo]] = Hook("on_gap", Arguments(info=GapInfo))

@@ -57,10 +57,10 @@ class MeasuredRequests:
         return self._requests.stream(request)
 
     def gather_service(
-        self, name: str, data: Any, timeout: float, *, servers: bool = True
+        self, name: str, data: Any, timeout: float, *, servers: bool = True, to: Collection[str] | None = None
     ) -> Coroutine[Any, Any, Replies]:
         """Send a request to a service; see ``NodeRequests``."""
-        return self._requests.gather_service(name, data, timeout, servers=servers)
+        return self._requests.gather_service(name, data, timeout, servers=servers, to=to)
 
     def ping(self, name: str, timeout: float) -> Coroutine[Any, Any, Replies]:
         """Send a request that does nothing; see ``NodeRequests``."""

@@ -16,12 +16,13 @@ from crosswire.cluster.node_parts import NodeParts
 from crosswire.cluster.owners import OwnerHandler
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.redis.options import Redis
+from crosswire.cluster.revocations import TOKEN_LIFETIME
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
 from crosswire.core.event_policies import PolicyName
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name, require_prefix
-from crosswire.core.options import require_limit, require_node_name, require_timeout
+from crosswire.core.options import require_limit, require_node_name, require_seconds, require_timeout
 from crosswire.core.payload_types import payload_type
 from crosswire.errors import UsageError
 from crosswire.runtime import process
@@ -79,6 +80,7 @@ class Node:
         self.policies = parts.policies
         self._instruments = parts.instruments
         self._status = parts.status
+        self.revocations = parts.revocations
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
         self._thread_sends = parts.thread_sends
@@ -298,6 +300,33 @@ class Node:
             NotConnected: as :meth:`send`.
         """
         return await self._status.of_all()
+
+    async def revoke(
+        self, *, user: str | None = None, token_id: str | None = None, lifetime: float = TOKEN_LIFETIME
+    ) -> Replies:
+        """Revoke tokens on all servers: connections that began with them are closed with 4010, new ones are refused.
+
+        Every node remembers it, and tells nodes that were cut off, as soon as they are back.
+
+        Args:
+            user: whose tokens: those that were issued up to now. The user may log in again, with a new one.
+            token_id: the id of a token, such as the ``jti`` of a JWT; with ``user``, only if it is that user's.
+            lifetime: seconds for which it is remembered: as long as a token lives at most.
+
+        Returns:
+            How many connections each server closed, by its name; nodes that could not be reached are in ``missing``.
+
+        Raises:
+            UsageError: neither is given, or one of them is empty or no string.
+            ConfigError: the lifetime is no number of seconds.
+            NotConnected: as :meth:`send`.
+        """
+        if user is None and token_id is None:
+            raise UsageError("revoke(): give user=, token_id= or both")
+        for value, what in ((user, "a user id"), (token_id, "the id of a token")):
+            if value is not None:
+                require_name(value, what)
+        return await self.revocations.revoke(user, token_id, require_seconds("lifetime", lifetime))
 
     # Channels of the application
 

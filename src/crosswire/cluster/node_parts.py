@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from crosswire.cluster.bus_delay import offer_ping
 from crosswire.cluster.bus_options import compat_options
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
@@ -19,6 +18,7 @@ from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.responders import Responders
+from crosswire.cluster.revocations import Revocations
 from crosswire.cluster.status import StatusQueries
 from crosswire.cluster.thread_sends import ThreadSends
 from crosswire.core.audience import Audiences
@@ -55,6 +55,7 @@ class NodeParts:
         dispatcher: carries out what concerns all nodes.
         status: of all nodes.
         audiences: users and rooms, wherever they are connected.
+        revocations: of tokens, on all nodes.
     """
 
     def __init__(
@@ -77,7 +78,10 @@ class NodeParts:
         )
         self.channels = CustomChannels(handlers)
         self.redis = RedisControl(lambda: self.lifecycle.connection_or_starting())
-        self.hooks = NodeHooks(handlers, lambda: self.lifecycle.replaced(), self.redis.welcome)
+        self.revocations = Revocations(clients, lambda: self.lifecycle.connection_or_starting(), self._background)
+        self.hooks = NodeHooks(
+            handlers, lambda: self.lifecycle.replaced(), self._welcome, lambda: self.revocations.exchange_with(None)
+        )
         self.thread_calls = ThreadCalls()
         self.lifecycle = NodeLifecycle(
             name,
@@ -100,8 +104,13 @@ class NodeParts:
         offer_known_servers(services, clients, self.lifecycle.connection_or_starting)
         self.status = StatusQueries(clients, self.lifecycle.connection_or_starting)
         self.status.offer(services)
-        offer_ping(services)
         self.redis.offer(services)
+        self.revocations.offer(services)
+
+    def _welcome(self, name: str) -> None:
+        """Tell a node that has joined what only messages before have said."""
+        self.redis.welcome(name)
+        self.revocations.exchange_with(name)
 
     def _connect(self, name: str, bus: Bus) -> ClusterConnection:
         return ClusterConnection(

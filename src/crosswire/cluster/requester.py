@@ -68,9 +68,9 @@ class NodeRequests(Protocol):
         ...
 
     def gather_service(
-        self, name: str, data: Any, timeout: float, *, servers: bool = True
+        self, name: str, data: Any, timeout: float, *, servers: bool = True, to: Collection[str] | None = None
     ) -> Coroutine[Any, Any, Replies]:
-        """Send a request to a service of all other servers, or of all other nodes, and return their answers."""
+        """Send a request to a service of all other servers, of all other nodes, or of those that ``to`` names."""
         ...
 
     def ping(self, name: str, timeout: float) -> Coroutine[Any, Any, Replies]:
@@ -168,14 +168,16 @@ class Requester:
         return ReplyStream(stream, forget)
 
     def gather_service(
-        self, name: str, data: Any, timeout: float, *, servers: bool = True
+        self, name: str, data: Any, timeout: float, *, servers: bool = True, to: Collection[str] | None = None
     ) -> Coroutine[Any, Any, Replies]:
-        """Send a request to a service of all other servers, or of all other nodes, and return their answers.
+        """Send a request to a service of all other servers, of all other nodes, or of those that ``to`` names.
 
         Raises:
             InvalidPayload: the data has no form that can be sent; raised at once, before the request is sent.
         """
-        nodes = self._members.servers if servers else self._members.names
+        nodes: Collection[str] = self._members.servers if servers else self._members.names
+        if to is not None:
+            nodes = [name for name in nodes if name in to]
         return self._gather_service(nodes, SERVICE + name, self._native.pack(data), timeout)
 
     def ping(self, name: str, timeout: float) -> Coroutine[Any, Any, Replies]:

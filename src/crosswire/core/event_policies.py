@@ -11,8 +11,10 @@ from crosswire.core.names import require_event
 from crosswire.core.options import suggestion
 from crosswire.errors import ConfigError, InvalidPayload, UsageError
 
+DropPolicyName = Literal["drop-oldest", "drop-newest", "latest", "volatile"]
+"""Names of the policies by which a message may be dropped."""
 PolicyName = Literal["close", "drop-oldest", "drop-newest", "latest", "volatile"]
-"""Names of the policies; see ``Server.policy``."""
+"""Names of all policies; see ``Server.policy``."""
 _POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 
 
@@ -32,12 +34,12 @@ class MessagePolicy(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Policy of one message, as it travels with the message.
 
     Attributes:
-        name: of the policy; never "close", which is that of a message without any.
+        name: of the policy; a message without any is one of "close".
         event: of the message.
         key: value of the field that is the key, as JSON; None if there is no key.
     """
 
-    name: PolicyName
+    name: DropPolicyName
     event: str
     key: str | None = None
 

@@ -13,6 +13,9 @@ _MIN_HEADERS = 5
 _MIN_HEADER_SIZE = 256
 """Bytes that the request for a WebSocket has at least, with a host's name and a short path."""
 
+_HELD_BESIDES = 128 * 1024
+"""Bytes of small messages that may be held besides two of the largest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -20,9 +23,9 @@ class Limits:
 
     Attributes:
         max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
-            connection keeps a read buffer of up to twice its largest message. As many bytes of messages are held for
-            a connection until it is let in; beyond, reading pauses, and the client is held back. Also bytes of the
-            body of an HTTP request; over it, answered with HTTP 413.
+            connection keeps a read buffer of up to twice its largest message. As many bytes of messages wait for a
+            connection until it is let in, or for its handlers; beyond, reading pauses, and the client is held back.
+            Also bytes of the body of an HTTP request; over it, answered with HTTP 413.
         fragments: fragments of one message; over it, closed with 1009.
         headers: header fields of one HTTP request; over it, answered with HTTP 431.
         header_size: bytes of one HTTP request without its body, the request line and all header fields together; over
@@ -31,6 +34,9 @@ class Limits:
             connection is dropped.
         auth_timeout: seconds for an asynchronous ``authenticate``, and again for an asynchronous ``on_connect``; over
             it, cancelled, and closed with 1013.
+        held: bytes of memory that one client's messages may take, decoded, while handlers are at work on them or they
+            wait, with what a handler takes itself; None for twice ``max_message`` and 128 KiB. Over half of it, reading
+            pauses; a message that would take more alone is refused with ``TOO_LARGE``.
         linger: seconds that handlers of a connection that is gone have to end, before ``on_disconnect``; over it, they
             are cancelled.
         outbox: bytes waiting for one connection that does not read fast enough, 64 more counted for each message; over
@@ -40,9 +46,11 @@ class Limits:
             is dropped, even if few bytes wait.
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
-        handlers: asynchronous handlers running at once for one connection. Further messages wait until a handler ends.
-            If none ends for 2 seconds, a call is refused with ``BUSY``, an event is dropped and reported to
-            ``on_error``, a hook like ``on_message`` is left out.
+        handlers: asynchronous handlers running at once for one connection, unanswered calls among them. Further
+            messages wait until a handler ends, and are not read once ``max_message`` bytes wait. If none ends for 2
+            seconds, the calls that wait are refused with ``BUSY``.
+        total_handlers: asynchronous handlers that wait for something, of all connections together, those that are gone
+            too. Over it each connection may have one, and those of connections that are gone are cancelled at once.
         close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
     """
 
@@ -52,24 +60,31 @@ class Limits:
     header_size: int = 16 * 1024
     handshake_timeout: float = 10
     auth_timeout: float = 10
+    held: int | None = None
     linger: float = 5
     outbox: int = 1024 * 1024
     outbox_time: float = 30
     rooms: int = 100
     connections: int | None = None
     handlers: int = 1000
+    total_handlers: int = 20_000
     close_timeout: float = 5
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if value is None and name == "connections":
+            if value is None and name in ("connections", "held"):
                 continue
             require = require_seconds if name.endswith(("_timeout", "_time")) or name == "linger" else require_count
             require(f"Limits({name})", value)
         for name, least in (("headers", _MIN_HEADERS), ("header_size", _MIN_HEADER_SIZE)):
             if getattr(self, name) < least:
                 raise ConfigError(f"Limits({name}={getattr(self, name)}): give {least} or more; a WebSocket needs them")
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that ``held`` stands for."""
+        return self.held if self.held is not None else 2 * self.max_message + _HELD_BESIDES
 
 
 @dataclass(frozen=True, slots=True)

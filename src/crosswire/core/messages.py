@@ -26,11 +26,17 @@ VERSION_PARAMETER = "_cw"
 1: the client waits for :data:`READY` before it counts as open, and heartbeats that it sent before are echoed after it.
 """
 
+RENEWAL_PARAMETER = "_cw_renew"
+"""Parameter of the URL of a client that answers :data:`RENEW`: 1."""
+
 SERVER_HEADER = "Crosswire"
 """Header field in the response to the upgrade: the server knows :data:`VERSION_PARAMETER`."""
 
 READY = "$ready"
 """Event for a client of version 1: it is let in, its events are handled from now on, and its user is reachable."""
+
+RENEW = "$renew"
+"""Call to a client with :data:`RENEWAL_PARAMETER`: it answers with the parameters of its next URL, and a new token."""
 
 BACKGROUND = "$background"
 FOREGROUND = "$foreground"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crosswire.core.event_policies import MessagePolicy, PolicyName
+from crosswire.core.event_policies import DropPolicyName, MessagePolicy
 from crosswire.core.metric_families import MetricFamily, labelled
 from crosswire.core.tallies import MAX_EVENT_NAME, MAX_EVENTS, OTHER
 
@@ -41,7 +41,7 @@ class SkippedMessages:
     __slots__ = ("_numbers",)
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[str, PolicyName], list[int]] = {}
+        self._numbers: dict[tuple[str, DropPolicyName], list[int]] = {}
 
     def droppable(self, policy: MessagePolicy) -> Droppable:
         """Return what an outbox has to know of a message with a policy."""

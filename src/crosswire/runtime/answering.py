@@ -318,6 +318,7 @@ class Answerer(Generic[SenderT, CallT]):
         try:
             if isinstance(handler, Listener):
                 value = _invoke(handler, subject, codec, payload)
+                del payload  # the message, which may be large; the handler has its data
                 if hasattr(value, "__await__"):
                     value = await value
                 if (returns := handler.returns) is not None and not isinstance(value, returns.sure):

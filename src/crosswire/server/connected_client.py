@@ -12,6 +12,7 @@ from crosswire.core.skipped_messages import Droppable
 from crosswire.errors import NotConnected
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
+from crosswire.server.authority import Authority
 from crosswire.server.client_calls import PendingClientRequest
 from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
@@ -21,6 +22,11 @@ from crosswire.types import Close, CloseCode
 
 SocketT = TypeVar("SocketT")
 """Type of the application's view of a client: the class ``Socket``, which this module can't import."""
+
+PAUSED_CHECK = 1.0
+"""Seconds between two checks whether the peer of a connection that is not read is still there."""
+CHECKS_OF_HALF_CLOSED = 5
+"""Number of these checks after which a peer that sends nothing more is gone too: so long its last messages can wait."""
 
 
 class ConnectedClient(Generic[SocketT]):
@@ -45,18 +51,22 @@ class ConnectedClient(Generic[SocketT]):
         stamp: time at which the connection came, to compare it with the user's connections to other servers.
         keepalive: finds out whether the client is alive, by pings or by its heartbeats.
         socket: the application's view of the connection; deleted when the connection closes.
+        authority: what is known of its user besides the id; None if there is nothing.
     """
 
     __slots__ = (
         "_background",
         "_calls",
+        "_checks",
         "_connection",
         "_fanout",
         "_heartbeat",
         "_on_called",
+        "_paused",
         "_registry",
         "_rooms_left",
         "_wheel",
+        "authority",
         "encode",
         "format",
         "id",
@@ -81,6 +91,7 @@ class ConnectedClient(Generic[SocketT]):
         self.id = id
         self.user = id
         self.stamp = 0
+        self.authority: Authority | None = None
         self.format = format
         self.encode = encode
         self.push: Push = connection.push
@@ -96,6 +107,8 @@ class ConnectedClient(Generic[SocketT]):
         self._background: Timer | None = None
         self._rooms_left: dict[str, set[str]] | None = None
         self._on_called: Callable[[], None] | None = None
+        self._paused: Timer | None = None
+        self._checks = 0
 
     def __repr__(self) -> str:
         return f"<ConnectedClient {self.id}>"
@@ -187,6 +200,9 @@ class ConnectedClient(Generic[SocketT]):
         self._on_called = on_called
         self.keepalive.paused = True
         self._connection.pause_reading()
+        self._checks = 0
+        if self._paused is None:
+            self._paused = self._wheel.start(PAUSED_CHECK, self._check_peer)
 
     def resume_reading(self) -> None:
         """Read again, if reading was paused."""
@@ -196,6 +212,17 @@ class ConnectedClient(Generic[SocketT]):
         self.keepalive.paused = False
         self.keepalive.heard = True
         self._connection.resume_reading()
+
+    def _check_peer(self) -> None:
+        """Drop a connection whose peer is gone while it is not read; the timer is not stopped by short pauses."""
+        self._paused = None
+        if self._on_called is None or not self.is_open:
+            return
+        self._checks += 1
+        if self._connection.peer_has_left(half=self._checks >= CHECKS_OF_HALF_CLOSED):
+            self.abort(Close(CloseCode.ABNORMAL, "the connection was lost"))
+        else:
+            self._paused = self._wheel.start(PAUSED_CHECK, self._check_peer)
 
     # Liveness
 
@@ -246,6 +273,10 @@ class ConnectedClient(Generic[SocketT]):
         self._rooms_left = self._registry.drop(self)
         self.keepalive.stop()
         self.enter_foreground()
+        if self.authority is not None:
+            self.authority.end()
+        if self._paused is not None:
+            self._paused.cancel()
         for waiter in self._calls.take_all() if self._calls is not None else ():
             waiter.lost(self)
         del self.socket  # a reference cycle, which only the garbage collector would free

@@ -10,16 +10,18 @@ from typing import Any, Protocol
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.log_records import about
 from crosswire.runtime.timer_wheel import TimerWheel
-from crosswire.server.authentication import Verdict, conclude
+from crosswire.server.authentication import FirstMessage, Verdict, conclude
+from crosswire.server.authorities import Authorities
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.failures import FailureReporter
+from crosswire.server.first_message import FirstMessageWait
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.ready_wait import ReadyWait
 from crosswire.server.registry import Registry
 from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
-from crosswire.types import CloseCode
+from crosswire.types import CloseCode, Identity
 
 
 class NewSession(SessionView, Protocol):
@@ -28,10 +30,12 @@ class NewSession(SessionView, Protocol):
     Attributes:
         pending: the task that finds out whether it is let in; cancelled by the session if the connection ends.
         ready_wait: the wait for ``on_connect`` and for other servers; None if there is nothing to wait for.
+        first_message: the wait for the message with the client's token; None if it is not awaited.
     """
 
     pending: asyncio.Task[None] | None
     ready_wait: ReadyWait | None
+    first_message: FirstMessageWait | None
 
     def admitted(self) -> None:
         """The connection has its user; ``on_connect`` is called next."""
@@ -51,9 +55,10 @@ class ConnectionSetup:
         wheel: for timeouts.
         timeout: seconds that an asynchronous ``authenticate`` has, and as many again for ``on_connect``.
         failures: reports hooks that fail.
+        authorities: keeps identities.
     """
 
-    __slots__ = ("_duplicates", "_failures", "_hooks", "_registry", "_tasks", "_timeout", "_wheel")
+    __slots__ = ("_authorities", "_duplicates", "_failures", "_hooks", "_registry", "_tasks", "_timeout", "_wheel")
 
     def __init__(
         self,
@@ -64,7 +69,9 @@ class ConnectionSetup:
         wheel: TimerWheel,
         timeout: float,
         failures: FailureReporter,
+        authorities: Authorities,
     ) -> None:
+        self._authorities = authorities
         self._registry = registry
         self._duplicates = duplicates
         self._hooks = hooks
@@ -75,11 +82,19 @@ class ConnectionSetup:
 
     def begin(self, session: NewSession, verdict: Verdict) -> None:
         """Let a connection in, refuse it, or run the rest of ``authenticate``."""
-        if verdict.pending is not None:
-            work = self._authenticate(session, verdict.pending)
+        pending = verdict.pending
+        if verdict.first_message is not None:
+            session.first_message = FirstMessageWait()
+            pending = partial(self._read_first_message, session.first_message, verdict.first_message)
+        if pending is not None:
+            work = self._authenticate(session, pending)
             session.pending = self._tasks.start(work, "crosswire authenticate", "authenticate")
         else:
             self._admit_or_refuse(session, verdict)
+
+    async def _read_first_message(self, wait: FirstMessageWait, then: FirstMessage) -> Any:
+        result = then.verify(await wait.payload())
+        return await result if isinstance(result, Awaitable) else result
 
     async def _authenticate(self, session: NewSession, hook: Callable[[], Awaitable[Any]]) -> None:
         timer = self._wheel.start(self._timeout, partial(self._authenticate_timed_out, session))
@@ -110,32 +125,40 @@ class ConnectionSetup:
         if verdict.reject is not None:
             self._refuse(session, verdict.reject.close_code, verdict.reject.reason)
         else:
-            self._admit(session, verdict.user)
+            self._admit(session, verdict.user, verdict.identity)
 
-    def _admit(self, session: NewSession, user: str | None) -> None:
+    def _admit(self, session: NewSession, user: str | None, identity: Identity | None) -> None:
         client = session.client
         if not client.is_open:
             return
         known = client.id if user is None else user
         if self._duplicates.keeps_out(client, known):
-            session.pending = self._tasks.start(self._resolve_duplicate(session, known), "crosswire duplicate")
+            work = self._resolve_duplicate(session, known, identity)
+            session.pending = self._tasks.start(work, "crosswire duplicate")
         else:
-            self._register(session, known)
+            self._register(session, known, identity)
 
-    async def _resolve_duplicate(self, session: NewSession, user: str) -> None:
+    async def _resolve_duplicate(self, session: NewSession, user: str, identity: Identity | None) -> None:
         """Let the connection in if no older connection of the user is alive; else refuse it."""
         await self._duplicates.drop_dead(user)
         session.pending = None
         if session.client.is_open:
-            self._register(session, user)
+            self._register(session, user, identity)
 
-    def _register(self, session: NewSession, user: str) -> None:
-        if not self._registry.admit(session.client, user):
+    def _register(self, session: NewSession, user: str, identity: Identity | None) -> None:
+        client = session.client
+        if identity is not None and (refusal := self._authorities.refusal(identity)) is not None:
+            self._refuse(session, refusal.close_code, refusal.reason)
+            return
+        if not self._registry.admit(client, user):
             self._refuse(session, CloseCode.REPLACED, "the user is connected already")
             return
+        if identity is not None:
+            copy_context = session.handlers.copy_context
+            client.authority = self._authorities.hold(client, session.socket.handshake, copy_context, identity)
         session.admitted()
         on_connect = self._hooks.run_on_connect(session)
-        announcing = self._duplicates.announcement(session.client)
+        announcing = self._duplicates.announcement(client)
         announcement = None if announcing is None else self._tasks.start(announcing, "crosswire announcement")
         if on_connect is None and (announcement is None or announcement.done()):
             session.ready()

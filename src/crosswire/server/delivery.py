@@ -15,9 +15,11 @@ from crosswire.core.event_policies import MessagePolicy, SendPolicy
 from crosswire.core.formats import EncodedMessage, encode
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.pending_calls import CallIds
+from crosswire.core.revocations import Revocation
 from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.errors import BusUnavailable, EventError
 from crosswire.rooms.fanout import FanOut
+from crosswire.server.authorities import Authorities
 from crosswire.server.client_calls import PendingClientGather
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
@@ -26,7 +28,10 @@ from crosswire.server.sent_messages import SentMessages
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.server.subscriptions import Subscriptions
-from crosswire.types import Locations, Replies, RoomInfo, RoomList, Roster, Tally
+from crosswire.types import CloseCode, Locations, Replies, RoomInfo, RoomList, Roster, Tally
+
+MICROSECONDS = 1_000_000
+"""Number of them in a second; stamps are in microseconds."""
 
 
 class LocalDelivery:
@@ -41,12 +46,14 @@ class LocalDelivery:
         call_ids: ids for calls to clients.
         sessions: all connections, which count the messages of clients.
         skipped: counts the messages that clients who were behind did not get.
+        authorities: the identities of connections.
 
     Attributes:
         deliver: as of :class:`~crosswire.cluster.dialect.ClientInbox`.
     """
 
     __slots__ = (
+        "_authorities",
         "_call_ids",
         "_duplicates",
         "_fanout",
@@ -71,7 +78,9 @@ class LocalDelivery:
         call_ids: CallIds,
         sessions: Sessions,
         skipped: SkippedMessages,
+        authorities: Authorities,
     ) -> None:
+        self._authorities = authorities
         self._name = name
         self._registry = registry
         self._fanout = fanout
@@ -194,6 +203,18 @@ class LocalDelivery:
         for client in clients:
             client.close(code, reason)
         return Replies({self._name(): len(clients)})
+
+    def revoke(self, revocations: Collection[Revocation], *, late: bool) -> int:
+        closed = self._authorities.close_revoked(revocations)
+        for each in revocations:
+            if each.user is None or each.token_id is not None:
+                continue
+            for client in tuple(self._users_here.of(each.user)):
+                # Of a connection without an identity, the time when it began counts.
+                if client.authority is None and not (late and client.stamp > each.at * MICROSECONDS):
+                    client.close(CloseCode.FORCED_LOGOUT, "the user was logged out")
+                    closed += 1
+        return closed
 
     async def count(self, target: Target) -> Tally:
         return Tally(len(self.users(target)))

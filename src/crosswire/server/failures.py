@@ -37,7 +37,7 @@ class FailureReporter:
         stopping: set while the server stops; handlers that are cancelled then have not failed.
     """
 
-    __slots__ = ("_on_error", "_tasks", "_throttle", "losses", "stopping", "warnings")
+    __slots__ = ("_limit_throttle", "_on_error", "_tasks", "_throttle", "losses", "stopping", "warnings")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class FailureReporter:
         self._on_error = on_error
         self._tasks = tasks
         self._throttle = Throttle()
+        self._limit_throttle = Throttle(burst=1, period=1)
         self.losses = Losses()
         self.warnings = ThrottledWarnings(logger)
         self.stopping = False
@@ -85,6 +86,24 @@ class FailureReporter:
             self._call_hook(session, error, extra)
         elif isinstance(error, InvalidPayload) or not answers:
             self._report_refused(session, error, what, extra, answers=answers)
+
+    def over_limit(self, session: SessionView, kind: str, error: EventError) -> None:
+        """Report that a client went over a limit, at most once a second and kind: to ``on_error``, or to the log.
+
+        Args:
+            session: of the client.
+            kind: of limit, for the counts; not chosen by a client.
+            error: the refusal.
+        """
+        self.losses.messages[kind] += 1
+        if self._limit_throttle.admit(kind, environment.monotonic()) is None:
+            return
+        extra = about(session.socket)
+        if self._on_error:
+            self._call_hook(session, error, extra)
+        else:
+            text = "%r went over a limit, and there is no on_error hook to tell: %s"
+            self.warnings.warn(kind, text, session.socket, reason(error), extra=extra)
 
     def _report_refused(
         self, session: SessionView, error: EventError, what: str, extra: Attributes, *, answers: bool

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, unquote
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from crosswire.core.headers import Headers
-from crosswire.core.messages import VERSION_PARAMETER
+from crosswire.core.messages import RENEWAL_PARAMETER, VERSION_PARAMETER
 from crosswire.errors import UsageError
 
 MAX_VERSION_DIGITS = 9
@@ -17,6 +18,13 @@ def path_of(target: str) -> str:
     return unquote(target.partition("?")[0])
 
 
+Parameter = str | int | float | bool | Sequence[str | int | float | bool]
+"""Value of a parameter as a client has it before it is in a URL."""
+
+_CREDENTIALS = frozenset({"authorization", "sec-websocket-protocol"})
+"""Fields that may have the token with which a connection began."""
+
+
 class Handshake:
     """The HTTP request of a connection. ``authenticate`` gets it, and ``socket.handshake`` keeps it.
 
@@ -25,9 +33,11 @@ class Handshake:
         remote: the client's IP address; empty on a Unix socket. Behind a proxy it is the proxy's, unless that is one of
             ``Server(trusted_proxies=...)``: then the address it gives, which may also be ``unknown`` or ``_hidden``.
         scheme: ``https`` if the client uses TLS, else ``http``, according to the socket or a trusted proxy.
+        is_renewal: whether the client was asked for a new token. Then the query has it, and the fields that may have
+            had the old one are left out of the headers.
     """
 
-    __slots__ = ("_agreed", "_subprotocol", "_target", "headers", "remote", "scheme")
+    __slots__ = ("_agreed", "_subprotocol", "_target", "headers", "is_renewal", "remote", "scheme")
 
     def __init__(
         self, target: str, headers: Headers, remote: str, subprotocol: str | None = None, scheme: str = "http"
@@ -38,6 +48,7 @@ class Handshake:
         self.scheme = scheme
         self._subprotocol = subprotocol
         self._agreed = False
+        self.is_renewal = False
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
@@ -79,9 +90,10 @@ class Handshake:
 
     @property
     def query_all(self) -> dict[str, list[str]]:
-        """Parameters of the query, with all values of each; without ``_cw``, which belongs to the protocol."""
+        """Parameters of the query, with all values of each; without those that belong to the protocol."""
         query = self._parsed_query()
         query.pop(VERSION_PARAMETER, None)
+        query.pop(RENEWAL_PARAMETER, None)
         return query
 
     @property
@@ -92,8 +104,31 @@ class Handshake:
         value = self._parsed_query().get(VERSION_PARAMETER, [""])[-1]
         return int(value) if value.isascii() and value.isdigit() and len(value) <= MAX_VERSION_DIGITS else 0
 
+    @property
+    def can_renew(self) -> bool:
+        """Whether the client says that it can be asked for a new token."""
+        return RENEWAL_PARAMETER in self._target and self._parsed_query().get(RENEWAL_PARAMETER, [""])[-1] == "1"
+
+    def renewed(self, parameters: Mapping[str, Parameter]) -> Handshake:
+        """Return the request as it would be with other parameters in its query, which a client sent in a message."""
+        values = {name: _texts(value) for name, value in parameters.items()}
+        target = f"{quote(self.path)}?{urlencode({**self.query_all, **values}, doseq=True)}"
+        headers = Headers((name, value) for name, value in self._fields() if name not in _CREDENTIALS)
+        handshake = Handshake(target, headers, self.remote, self._subprotocol, self.scheme)
+        handshake._agreed = handshake.is_renewal = True
+        return handshake
+
+    def _fields(self) -> list[tuple[str, str]]:
+        return [(name, value) for name in self.headers for value in self.headers.get_all(name)]
+
     def _parsed_query(self) -> dict[str, list[str]]:
         return parse_qs(self._target.partition("?")[2], keep_blank_values=True)
 
     def __repr__(self) -> str:
         return f"<Handshake {self.path} from {self.remote or 'a Unix socket'}>"  # no query: it may hold a token
+
+
+def _texts(value: Parameter) -> list[str]:
+    """Return the values of a parameter as a client writes them in a URL."""
+    values = [value] if isinstance(value, str | int | float) else value
+    return [str(each).lower() if isinstance(each, bool) else str(each) for each in values]

@@ -24,6 +24,7 @@ class HeartbeatWatch:
     Attributes:
         heard: set when anything arrives.
         sends_heartbeats: set when a heartbeat arrives.
+        quiet: set until the client has its user; nothing is ever sent.
         paused: set while reading is paused, so that nothing can arrive.
         latency: None, as there are no pings.
     """
@@ -33,10 +34,12 @@ class HeartbeatWatch:
         "_heartbeat",
         "_overdue",
         "_silent_since",
+        "_slot",
         "_wheel",
         "heard",
         "latency",
         "paused",
+        "quiet",
         "sends_heartbeats",
     )
 
@@ -48,9 +51,10 @@ class HeartbeatWatch:
         self._overdue = False  # whether messages that have arrived are read for the last time
         self.heard = False
         self.sends_heartbeats = False
+        self.quiet = False
         self.paused = False
         self.latency: float | None = None
-        wheel.add(self, heartbeat.interval)
+        self._slot = wheel.add(self, heartbeat.interval)
 
     def pong(self, payload: bytes) -> None:
         """Take a pong as a sign of life."""
@@ -59,6 +63,7 @@ class HeartbeatWatch:
     def stop(self) -> None:
         """Stop watching: the connection is closing or gone."""
         self._connection = None
+        self._slot.pop(self, None)
 
     async def probe(self, timeout: float) -> bool:
         """Return whether the connection is still there: without pings its peer can't be asked."""
@@ -78,6 +83,6 @@ class HeartbeatWatch:
                 connection.abort(Close(CloseCode.ABNORMAL, f"no heartbeat and no message within {limit:g} s"))
                 return
             self._overdue = True  # this process might have stood still, with messages yet to be read
-            self._wheel.add(self, 0)
+            self._slot = self._wheel.add(self, 0)
             return
-        self._wheel.add(self, self._heartbeat.interval)
+        self._slot = self._wheel.add(self, self._heartbeat.interval)

@@ -11,7 +11,9 @@ from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancell
 from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.log_records import about
 from crosswire.server.failures import FailureReporter
+from crosswire.server.held_messages import SMALL_MESSAGE, HeldLimits, text_size
 from crosswire.server.hooks import Hooks
+from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.session_view import SessionView
 from crosswire.types import Close
 
@@ -23,6 +25,7 @@ class HookRunner:
         hooks: the application's.
         tasks: where asynchronous hooks run.
         max_handlers: maximum number of running handlers and hooks of a connection; beyond it, its hooks are left out.
+        held: limits on the memory of a connection's messages.
         failures: reports hooks that fail.
 
     Attributes:
@@ -33,6 +36,7 @@ class HookRunner:
 
     __slots__ = (
         "_failures",
+        "_held",
         "_max_handlers",
         "_on_connect",
         "_on_disconnect",
@@ -42,7 +46,9 @@ class HookRunner:
         "on_pong",
     )
 
-    def __init__(self, hooks: Hooks, tasks: BackgroundTasks, max_handlers: int, failures: FailureReporter) -> None:
+    def __init__(
+        self, hooks: Hooks, tasks: BackgroundTasks, max_handlers: int, held: HeldLimits, failures: FailureReporter
+    ) -> None:
         self.on_heartbeat = hooks.on_heartbeat
         self.on_message = hooks.on_message
         self.on_pong = hooks.on_pong
@@ -50,6 +56,7 @@ class HookRunner:
         self._on_disconnect = hooks.on_disconnect
         self._tasks = tasks
         self._max_handlers = max_handlers
+        self._held = held
         self._failures = failures
 
     def run(self, session: SessionView, hook: AnyHook, *arguments: object) -> None:
@@ -57,8 +64,9 @@ class HookRunner:
         if not hook:
             return
         handlers = session.handlers
-        if handlers.running >= self._max_handlers:
-            text = "%s was left out for %r: as many handlers as it may have are still at work"
+        held = sum(text_size(raw) for raw in arguments if isinstance(raw, str | bytes) and len(raw) > SMALL_MESSAGE)
+        if handlers.running >= self._max_handlers or self._would_hold_too_much(handlers, hook, held):
+            text = "%s was left out for %r: handlers at work are as many, or hold as much, as they may"
             extra = about(session.socket, event=hook.name)
             self._failures.losses.messages["hook left out"] += 1
             self._failures.warnings.warn(f"hook {hook.name}", text, hook.name, session.socket, extra=extra)
@@ -66,8 +74,13 @@ class HookRunner:
         failed = partial(self._failed, session, hook)
         task = fire(hook, (session.socket, *arguments), self._tasks, failed, handlers.copy_context)
         if task is not None:
-            handlers.follow(task)
+            handlers.follow(task, held)
             session.hold_messages_if_busy()
+
+    def _would_hold_too_much(self, handlers: RunningHandlers, hook: AnyHook, held: int) -> bool:
+        if handlers.running and handlers.memory > self._held.at_work:
+            return True
+        return held > self._held.all and any(listener.is_async for listener in hook.listeners)
 
     def run_on_connect(self, session: SessionView) -> asyncio.Task[None] | None:
         """Run ``on_connect`` in the context of the connection itself; return its task if it is not done."""

@@ -8,20 +8,21 @@ from typing import Any, TypeVar
 from crosswire.core.listeners import Hook
 from crosswire.core.return_types import Answer, Sendable
 from crosswire.core.signatures import Arguments
+from crosswire.server.authentication import FirstMessage
 from crosswire.server.handshake import Handshake
 from crosswire.server.socket import Socket
 from crosswire.transport.interface import Response
-from crosswire.types import Close
+from crosswire.types import Close, Identity
 
 HandlerT = TypeVar(
     "HandlerT", bound=Callable[[Socket, Any], Answer] | Callable[[Socket], Answer] | Callable[[], Answer]
 )
 """A handler of clients' events."""
 
-UserHookT = TypeVar(
-    "UserHookT",
-    bound=Callable[[Handshake], str | Awaitable[str | None] | None] | Callable[[], str | Awaitable[str | None] | None],
-)
+_User = str | Identity | None
+_Authenticated = _User | FirstMessage | Awaitable[_User]
+
+UserHookT = TypeVar("UserHookT", bound=Callable[[Handshake], _Authenticated] | Callable[[], _Authenticated])
 """An ``authenticate`` hook."""
 
 PageT = TypeVar("PageT", bound=Callable[[Handshake], Sendable | Response] | Callable[[], Sendable | Response])

@@ -33,6 +33,7 @@ class Keepalive:
         wheel: for the timers.
 
     Attributes:
+        quiet: set until the client has its user: nothing is sent to it before.
         paused: set while reading is paused, so that silence is no sign of a dead peer.
         heard: set when anything arrives: a peer that sends is alive while its pong is queued behind its data.
         latency: milliseconds from the last answered ping to its pong, or None before the first.
@@ -45,12 +46,14 @@ class Keepalive:
         "_is_last_check",
         "_last_ping",
         "_probe",
+        "_slot",
         "_traffic",
         "_unanswered_since",
         "_wheel",
         "heard",
         "latency",
         "paused",
+        "quiet",
         "sends_heartbeats",
     )
 
@@ -63,11 +66,12 @@ class Keepalive:
         self._is_last_check = False  # whether the timeout has passed, and arrived data is read once more
         self._traffic: TrafficSnapshot | None = None  # as of the last check
         self._probe: asyncio.Future[bool] | None = None
+        self.quiet = False
         self.paused = False
         self.heard = False
         self.latency: float | None = None
         self.sends_heartbeats: bool
-        wheel.add(self, heartbeat.interval)
+        self._slot = wheel.add(self, heartbeat.interval)
 
     def pong(self, payload: bytes) -> None:
         """Take a pong. If it does not answer the last ping, it is only a sign of life."""
@@ -80,6 +84,7 @@ class Keepalive:
     def stop(self) -> None:
         """Stop pinging: the connection is closing or gone."""
         self._connection = None
+        self._slot.pop(self, None)
         if self._probe is not None:
             self._finish_probe(alive=False)
 
@@ -106,9 +111,11 @@ class Keepalive:
         if self._unanswered_since is not None and now >= self._unanswered_since + self._heartbeat.timeout:
             self._timed_out(connection)
             return
-        if now >= self._last_ping + self._heartbeat.interval - TICK:
+        if self.quiet:
+            self._last_ping = now
+        elif now >= self._last_ping + self._heartbeat.interval - TICK:
             self._ping(connection, now)
-        self._wheel.add(self, self._delay(now))
+        self._slot = self._wheel.add(self, self._delay(now))
 
     def _note_life(self, connection: Connection, now: float) -> None:
         """Note a sign of life since the last check. After a part of a message, only the timeout starts again."""
@@ -131,7 +138,7 @@ class Keepalive:
             connection.abort(Close(CloseCode.ABNORMAL, text))
             return
         self._is_last_check = True
-        self._wheel.add(self, 0)
+        self._slot = self._wheel.add(self, 0)
 
     def _ping(self, connection: Connection, now: float) -> None:
         self.heard = False

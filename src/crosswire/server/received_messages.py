@@ -67,13 +67,23 @@ class CountingRouter:
         self._router = router
         self._received = received
 
-    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
-        """Handle one message of a client, and count it."""
+    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
+        """Handle one message of a client, and count it; return False if it was postponed instead."""
         received = self._received
         received.size = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
-        self._router.receive(session, codec, data)
+        if not self._router.receive(session, codec, data):
+            return False
         if received.size >= 0:
             received.other()
+        return True
+
+    def refused(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
+        """Refuse a message that has waited for too long if it is a call, and count it then."""
+        refused = self._router.refused(session, codec, data)
+        if refused:
+            self._received.size = len(data if isinstance(data, bytes) else data.encode())
+            self._received.other()
+        return refused
 
     def answered(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Handle a message if it is the answer to a call of this server, and count it then."""

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from crosswire.core import messages
 from crosswire.core.codecs import Codec
 from crosswire.core.limits import Limits
-from crosswire.core.listeners import EventListeners
+from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Message
+from crosswire.core.payload_weights import message_weight
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
 from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling
 from crosswire.runtime.background_tasks import is_being_cancelled
@@ -17,7 +18,16 @@ from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.throttled_warnings import reason
 from crosswire.runtime.workers import Workers
 from crosswire.server.failures import FailureReporter
+from crosswire.server.held_messages import (
+    FEW_HANDLERS,
+    QUICKLY_DECODED,
+    SMALL_MESSAGE,
+    HeldLimits,
+    HeldMessage,
+    too_large,
+)
 from crosswire.server.hooks import Hooks
+from crosswire.server.running_handlers import HANDLER_OVERHEAD, AllHandlers
 from crosswire.server.session_view import SessionView
 
 logger = get_logger("crosswire.events")
@@ -26,8 +36,13 @@ logger = get_logger("crosswire.events")
 class MessageRouter(Protocol):
     """Handles the messages of clients: a :class:`Router`, or what measures or traces one."""
 
-    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
-        """Handle one message of a client, whatever it is."""
+    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
+        """Handle one message of a client, whatever it is; return False if it was postponed instead."""
+        ...
+
+    def refused(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
+        """Refuse a message that has waited for too long if it is a call; return whether it was."""
+        ...
 
     def answered(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Handle a message if it is the answer to a call of this server; return whether it was."""
@@ -44,17 +59,29 @@ class Router:
         events: the handlers, called with ``(socket, data)``.
         hooks: the application's.
         limits: the server's.
+        all_handlers: of all connections.
         workers: run the asynchronous handlers.
         failures: reports exceptions of handlers, and messages that are dropped.
     """
 
-    __slots__ = ("_answerer", "_base_answerer", "_clients", "_events", "_failures", "_hold_at", "_hooks")
+    __slots__ = (
+        "_all_handlers",
+        "_answerer",
+        "_base_answerer",
+        "_clients",
+        "_events",
+        "_failures",
+        "_held",
+        "_hold_at",
+        "_hooks",
+    )
 
     def __init__(
         self,
         events: EventListeners,
         hooks: Hooks,
         limits: Limits,
+        all_handlers: AllHandlers,
         workers: Workers,
         failures: FailureReporter,
     ) -> None:
@@ -65,7 +92,10 @@ class Router:
         answerer = Answerer(self._clients, events, workers, limits.handlers)
         self._base_answerer = answerer
         self._answerer: EventHandling[SessionView, str] = answerer
-        self._hold_at = limits.handlers - 1  # one message may start a handler and a hook
+        self._all_handlers = all_handlers
+        self._held = HeldLimits(limits)
+        one_less = limits.handlers - 1  # one message may start a handler and a hook
+        self._hold_at = min(one_less, self._held.at_work // HANDLER_OVERHEAD)
 
     def observe(self, observer: AnsweringObserver) -> None:
         """Let metrics or tracing see every event from now on."""
@@ -73,28 +103,74 @@ class Router:
         self._base_answerer.replace_callers(self._clients)
         self._answerer = observer.answerer(self._answerer)
 
-    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
-        """Handle one message of a client, whatever it is."""
+    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
+        """Handle one message of a client, whatever it is; return False if it was postponed instead."""
         try:
             message = codec.decode(data)
         except InvalidMessage as error:
             self._undecodable(session, error)
-            return
+            return True
         callback_id = message.callback_id
         if callback_id is not None and not 0 < len(callback_id) <= MAX_CALL_ID:
             text = "%r sent a call whose id is not 1-%d characters long, and it was dropped"
             self._dropped(session, "call id", text, MAX_CALL_ID)
         elif message.event is None:
-            self._answered(session, codec, message)
+            self._answered(session, codec, data, message)
         elif listeners := self._events.of(message.event):
             handlers = session.handlers
+            if len(data) > SMALL_MESSAGE or handlers.running >= FEW_HANDLERS:
+                return self._handle_weighed(session, codec, data, message, listeners)
             started = self._answerer.handle(
                 message.event, listeners, session.socket, codec, message.payload, session, callback_id, handlers
             )
-            if started and handlers.running >= self._hold_at:
+            if started and (handlers.running >= self._hold_at or self._all_handlers.full):
                 session.hold_messages_if_busy()
         else:
             self._unhandled(session, message)
+        return True
+
+    def _handle_weighed(
+        self,
+        session: SessionView,
+        codec: Codec,
+        data: str | bytes,
+        message: Message,
+        listeners: tuple[Listener, ...],
+    ) -> bool:
+        """Handle an event whose data may take much memory; return False if it was postponed, to when there is room."""
+        handlers, limits = session.handlers, self._held
+        held = HeldMessage(handlers, codec, data, limits.all, kept=len(listeners) > 1)
+        if any(listener.is_async for listener in listeners):
+            if held.weight > limits.all:
+                self._too_large(session, message)
+                return True
+            if handlers.running and handlers.memory + held.weight > limits.at_work:
+                session.postpone(codec, data, held.weight)
+                return False
+        elif len(data) > QUICKLY_DECODED:
+            limit = limits.quickly_decoded(codec)
+            if message_weight(data, limit, msgpack=codec.binary) > limit:
+                self._too_large(session, message)
+                return True
+        event, callback_id = str(message.event), message.callback_id
+        started = self._answerer.handle(
+            event, listeners, session.socket, codec, message.payload, session, callback_id, held
+        )
+        if started:
+            session.hold_messages_if_busy()
+        return True
+
+    def refused(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
+        """Refuse a message that has waited for too long if it is a call; return whether it was."""
+        try:
+            message = codec.decode(data)
+        except InvalidMessage:
+            return False
+        callback_id = message.callback_id
+        if message.event is None or callback_id is None or not 0 < len(callback_id) <= MAX_CALL_ID:
+            return False
+        self._clients.refuse(session, callback_id, self._clients.busy(message.event))
+        return True
 
     def answered(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Handle a message if it is the answer to a call of this server; return whether it was."""
@@ -104,7 +180,7 @@ class Router:
             return False
         if message.event is not None or message.call_id is None:
             return False
-        self._answered(session, codec, message)
+        self._answered(session, codec, data, message)
         return True
 
     def _undecodable(self, session: SessionView, error: InvalidMessage) -> None:
@@ -113,6 +189,15 @@ class Router:
         else:
             text = "%r sent what is no message, and it was dropped: %s"
             self._dropped(session, "no message", text, reason(error))
+
+    def _is_too_heavy(self, codec: Codec, data: str | bytes) -> bool:
+        return message_weight(data, self._held.all, msgpack=codec.binary) > self._held.all
+
+    def _too_large(self, session: SessionView, message: Message) -> None:
+        error = too_large()
+        if message.callback_id is not None:
+            self._clients.refuse(session, message.callback_id, error)
+        self._failures.over_limit(session, "too large", error)
 
     def _unhandled(self, session: SessionView, message: Message) -> None:
         """Act on an event of the protocol itself, or warn that there is no handler."""
@@ -137,7 +222,7 @@ class Router:
             self._failures.losses.messages[kind] += 1
             self._failures.warnings.warn(kind, text, socket, *args, extra=about(socket))
 
-    def _answered(self, session: SessionView, codec: Codec, message: Message) -> None:
+    def _answered(self, session: SessionView, codec: Codec, data: str | bytes, message: Message) -> None:
         """Handle a client's answer to a call of this server; an answer that nobody waits for is ignored."""
         if message.call_id is None and message.callback_id is not None:
             self._clients.refuse(session, message.callback_id, _NO_EVENT)
@@ -152,6 +237,8 @@ class Router:
             logger.debug(text, session.socket, extra=about(session.socket))
         elif message.error is not None:
             waiter.refused(client, EventError(message.error.code, message.error.message))
+        elif len(data) > SMALL_MESSAGE and self._is_too_heavy(codec, data):
+            waiter.refused(client, too_large())
         else:
             try:
                 answer = codec.payload(waiter.kind, message.payload)

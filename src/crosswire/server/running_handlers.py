@@ -1,11 +1,58 @@
-"""Counts and cancels the handlers and hooks at work for one connection."""
+"""Counts and cancels the handlers and hooks at work for one connection, and the memory that they take."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextvars import Context
+from functools import partial
 from typing import Any
+
+HANDLER_OVERHEAD = 3072
+"""Bytes of a handler that waits: its task, its coroutines and its context."""
+
+
+class AllHandlers:
+    """The handlers and hooks of all connections of a server that wait for something, and the limit on them.
+
+    Beyond the limit, a connection may have no more than one at work, and those of connections that are gone are
+    cancelled at once.
+
+    Args:
+        limit: maximum number.
+        not_begun: handlers that were started, and begin in this turn of the event loop or the next.
+        became_full: called when there are as many.
+
+    Attributes:
+        waiting: their number.
+        full: whether there are as many as the limit, or more.
+    """
+
+    __slots__ = ("_became_full", "_limit", "_not_begun", "full", "waiting")
+
+    def __init__(self, limit: int, not_begun: Sized, became_full: Callable[[], None]) -> None:
+        self._limit = limit
+        self._not_begun = not_begun
+        self._became_full = became_full
+        self.waiting = 0
+        self.full = False
+
+    def may_be_full(self) -> bool:
+        """Return whether there will be as many as the limit if all those wait that have not begun."""
+        return self.full or self.waiting + len(self._not_begun) >= self._limit
+
+    def add(self) -> None:
+        """Count one more handler that waits."""
+        self.waiting += 1
+        if not self.full and self.waiting >= self._limit:
+            self.full = True
+            self._became_full()
+
+    def remove(self) -> None:
+        """Count one handler that waits less."""
+        self.waiting -= 1
+        if self.full and self.waiting < self._limit:
+            self.full = False
 
 
 class RunningHandlers:
@@ -13,24 +60,34 @@ class RunningHandlers:
 
     Args:
         context: the connection's context variables, as ``authenticate`` and ``on_connect`` set them.
+        total: counts those of all connections of the server.
 
     Attributes:
+        total: as given.
         running: number of handlers and hooks that were started and have not ended.
+        held: bytes of the messages that they hold; small messages count only where many handlers are at work.
         copy_context: returns a copy of the context, for one event.
     """
 
-    __slots__ = ("_context", "_next", "_waiting", "copy_context", "running")
+    __slots__ = ("_context", "_next", "_waiting", "copy_context", "held", "running", "total")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, total: AllHandlers) -> None:
+        self.total = total
         self._context = context
         self.copy_context = context.copy
         self.running = 0
+        self.held = 0
         self._waiting: set[asyncio.Task[None]] | None = None
         self._next: Callable[[], None] | None = None
 
     def context(self) -> Context:
         """Return the context itself, which keeps changes; only one hook at a time may run in it."""
         return self._context
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the handlers at work take, with their messages."""
+        return self.held + self.running * HANDLER_OVERHEAD
 
     def handler_ended(self) -> None:
         """Count a handler as ended; :attr:`running` was incremented when it was started."""
@@ -46,23 +103,26 @@ class RunningHandlers:
         """Call ``then``, once, when the next handler ends."""
         self._next = then
 
-    def follow(self, task: asyncio.Task[None]) -> None:
-        """Count the task of a hook as at work until it ends."""
+    def follow(self, task: asyncio.Task[None], held: int = 0) -> None:
+        """Count the task of a hook, and the bytes that it holds, as at work until it ends."""
         if not task.done():
             self.running += 1
+            self.held += held
             self.task_waits(task)
-            task.add_done_callback(self._done)
+            task.add_done_callback(partial(self._done, held))
 
     def task_waits(self, task: asyncio.Task[None]) -> None:
         """Note that a handler waits for something, and that its task runs nothing else."""
         if self._waiting is None:
             self._waiting = set()
         self._waiting.add(task)
+        self.total.add()
 
     def task_released(self, task: asyncio.Task[None]) -> None:
         """Note that the handler of such a task has ended."""
         assert self._waiting is not None, "task_waits was called first"
         self._waiting.discard(task)
+        self.total.remove()
 
     def is_waiting(self, task: asyncio.Task[Any] | None) -> bool:
         """Return whether a task belongs to a handler that waits."""
@@ -74,6 +134,7 @@ class RunningHandlers:
             if task is not besides:
                 task.cancel()
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, held: int, task: asyncio.Task[None]) -> None:
+        self.held -= held
         self.task_released(task)
         self.handler_ended()

@@ -11,6 +11,7 @@ from typing import Any, overload
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
+from crosswire.cluster.revocations import TOKEN_LIFETIME
 from crosswire.core.audience import Audience, Room
 from crosswire.core.event_policies import PolicyName
 from crosswire.core.limits import Heartbeat, Limits
@@ -23,7 +24,6 @@ from crosswire.runtime.slow_handlers import slow_handler_watch
 from crosswire.server.access_log import access_log_for
 from crosswire.server.asgi import ServerApplication
 from crosswire.server.async_upgrade import AsyncUpgrades
-from crosswire.server.authentication import Authentication
 from crosswire.server.duplicates import Duplicates
 from crosswire.server.hooks import HandlerT, PageT, UserHookT
 from crosswire.server.instruments import ServerInstruments
@@ -47,6 +47,7 @@ from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor, AsgiApplication, NetworkListener
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.network import make_listener
+from crosswire.types import Replies
 
 
 class Server:
@@ -161,7 +162,7 @@ class Server:
             name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler, owns=owns
         )
         parts.attach(self._cluster)
-        self._authentication = Authentication()
+        self._authentication = parts.authentication
         self._routes = PlainRoutes(self._cluster, publish_endpoint(publish_key, self._cluster, limits))
         self._acceptor = Upgrades(
             self._routes, self._authentication, terms, parts.sessions, parts.open_session, parts.failures, watch
@@ -324,6 +325,17 @@ class Server:
     def room(self, namespace: str, id: str) -> Room:
         """Return the audience of the members of a room."""
         return self._cluster.room(namespace, id)
+
+    async def revoke(
+        self, *, user: str | None = None, token_id: str | None = None, lifetime: float = TOKEN_LIFETIME
+    ) -> Replies:
+        """Close the connections of tokens on all servers with 4010, and refuse new ones; see :meth:`Node.revoke`.
+
+        Example::
+
+            await server.revoke(user="13")  # log out everywhere; a token that is issued from now on is good
+        """
+        return await self._cluster.revoke(user=user, token_id=token_id, lifetime=lifetime)
 
     @property
     def cluster(self) -> Node:

@@ -20,7 +20,8 @@ from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.access_log import AccessLog
-from crosswire.server.authentication import Verdict
+from crosswire.server.authentication import Authentication, Verdict
+from crosswire.server.authorities import Authorities
 from crosswire.server.client_calls import ClientCalls
 from crosswire.server.client_factory import ClientFactory
 from crosswire.server.connected_client import ConnectedClient
@@ -30,6 +31,7 @@ from crosswire.server.drain import Drain
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
 from crosswire.server.failures import FailureReporter
 from crosswire.server.handshake import Handshake
+from crosswire.server.held_messages import HeldLimits
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
 from crosswire.server.observer import ServerObserver
@@ -66,6 +68,8 @@ class ServerParts:
         registry: the connections by user and room.
         router: hands the messages of clients to the handlers.
         drain: ends the connections when the server stops.
+        authentication: the application's hook.
+        authorities: the identities of connections.
     """
 
     def __init__(
@@ -83,7 +87,7 @@ class ServerParts:
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.failures = FailureReporter(self.hooks.on_error, self.tasks)
-        self.sessions = Sessions()
+        self.sessions = Sessions(limits.total_handlers, self.workers.waiting)
         self._call_ids = CallIds()
         self._fanout = FanOut(at_end_of_turn)
         self._skipped = SkippedMessages()
@@ -93,10 +97,15 @@ class ServerParts:
         self.registry: Registry[ConnectedClient[Socket]] = Registry(
             users, limits.rooms, self._fanout, self._subscriptions, self._duplicates
         )
-        self._router = Router(self.events, self.hooks, limits, self.workers, self.failures)
+        self._router = Router(self.events, self.hooks, limits, self.sessions.handlers, self.workers, self.failures)
         self.router: MessageRouter = self._router
-        self._limits, self._heartbeat = limits, heartbeat
-        self._hook_runner = hooks = HookRunner(self.hooks, self.tasks, limits.handlers, self.failures)
+        self._limits, self._held, self._heartbeat = limits, HeldLimits(limits), heartbeat
+        self._hook_runner = hooks = HookRunner(
+            self.hooks, self.tasks, limits.handlers, HeldLimits(limits), self.failures
+        )
+        calls = ClientCalls(self._call_ids)
+        self.authentication = Authentication()
+        self.authorities = Authorities(self.authentication, calls, self.tasks, self.wheel, self.failures)
         self._client_factory = ClientFactory(
             self.registry,
             self._fanout,
@@ -104,11 +113,18 @@ class ServerParts:
             self._duplicates,
             heartbeat,
             self.wheel,
-            ClientCalls(self._call_ids),
+            calls,
             SocketPolicies(EventPolicies(), self._skipped),
         )
         self._setup = ConnectionSetup(
-            self.registry, self._duplicates, hooks, self.tasks, self.wheel, limits.auth_timeout, self.failures
+            self.registry,
+            self._duplicates,
+            hooks,
+            self.tasks,
+            self.wheel,
+            limits.auth_timeout,
+            self.failures,
+            self.authorities,
         )
         self._access_log = access_log
         self._metrics: ServerMetrics | None = None
@@ -122,6 +138,7 @@ class ServerParts:
             self.router,
             self._hook_runner,
             self._limits,
+            self._held,
             self._heartbeat,
             self.wheel,
             self.sessions,
@@ -143,6 +160,7 @@ class ServerParts:
             self._call_ids,
             self.sessions,
             self._skipped,
+            self.authorities,
         )
         return self._delivery
 
@@ -168,5 +186,6 @@ class ServerParts:
         """Use the channels of this node from now on."""
         self._client_factory.thread_calls = node.thread_calls
         self._client_factory.policies = SocketPolicies(node.policies, self._skipped)
+        self.authorities.revocations = node.revocations.table
         self._subscriptions.attach(node.client_channels)
         self._duplicates.attach(node.client_channels, self.tasks)

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
 from enum import Enum, auto
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 
 from crosswire.core.codecs import JSON, Codec
 from crosswire.core.formats import Encoded, Format, message_format
 from crosswire.core.frames import Opcode
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
-from crosswire.core.messages import READY, event
+from crosswire.core.messages import READY, answer, event
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.access_log import AccessLog
 from crosswire.server.authentication import Verdict
-from crosswire.server.backlog import Backlog
 from crosswire.server.client_factory import ClientFactory
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.connection_setup import ConnectionSetup
+from crosswire.server.first_message import FirstMessageWait
 from crosswire.server.handshake import Handshake
+from crosswire.server.held_messages import HeldLimits
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.ready_wait import ReadyWait
 from crosswire.server.router import MessageRouter
@@ -30,6 +29,7 @@ from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.server.teardown import Teardown
+from crosswire.server.waiting_messages import WaitingMessages
 from crosswire.transport.interface import Connection
 from crosswire.types import Close
 
@@ -37,10 +37,8 @@ READY_MESSAGE = event(READY, None)
 """Message to a client of version 1 of the protocol: the connection is let in."""
 CATCH_UP_BATCH = 100
 """Number of waiting messages that are handled in one turn of the event loop."""
-CALLED_BACKLOGS = 16
-"""Multiple of ``Limits.max_message`` that may wait while the client is called: its answer may come behind all that."""
 BUSY_TIMEOUT = 2.0
-"""Seconds that messages wait for a handler to end, at the limit on running handlers, before they are refused."""
+"""Seconds that calls wait for a handler to end, at the limit on running handlers, before they are refused."""
 
 
 class SessionPhase(Enum):
@@ -61,9 +59,10 @@ class SessionPhase(Enum):
 class Session:
     """Receives what arrives on one connection, and handles it or lets it wait, according to the phase.
 
-    Until the connection is let in its messages wait, except answers, pongs and heartbeats: ``on_connect`` may call the
-    client. ``Limits.max_message`` bytes may wait, more while an answer is awaited; then reading pauses, and the client
-    is held back.
+    Until the connection is let in its messages wait, except answers, as ``on_connect`` may call the client. While it
+    has no user, pongs are only signs of life, and heartbeats are echoed later. Later messages wait while as many
+    handlers are at work as may be, or their messages take as much memory as they may. ``Limits.max_message`` bytes may
+    wait, more while an answer is awaited; then reading pauses, and the client is held back.
 
     Args:
         client_factory: makes the client and the socket.
@@ -71,6 +70,7 @@ class Session:
         router: handles the messages once the connection is let in.
         hooks: runs the hooks.
         limits: what the client may use.
+        held: limits on the memory of its messages.
         heartbeat: has the text that is echoed.
         wheel: for timers.
         sessions: all sessions of the server; this session is among them from ``opened`` to ``closed``.
@@ -86,11 +86,11 @@ class Session:
         handlers: handlers and hooks at work for it.
         pending: the task that finds out whether it is let in.
         ready_wait: the wait for ``on_connect`` and for other servers.
+        first_message: the wait for the message with the client's token; None if it is not awaited.
     """
 
     __slots__ = (
         "_access_log",
-        "_backlog",
         "_busy_timer",
         "_client_factory",
         "_echo_due",
@@ -108,8 +108,10 @@ class Session:
         "_teardown",
         "_tells_ready",
         "_verdict",
+        "_waiting",
         "_wheel",
         "client",
+        "first_message",
         "handlers",
         "pending",
         "ready_wait",
@@ -123,6 +125,7 @@ class Session:
         router: MessageRouter,
         hooks: HookRunner,
         limits: Limits,
+        held: HeldLimits,
         heartbeat: Heartbeat,
         wheel: TimerWheel,
         sessions: Sessions,
@@ -146,7 +149,6 @@ class Session:
         self._access_log = access_log
         self._let_in_at: float | None = None  # only for the access log
         self._phase = SessionPhase.AUTHENTICATING
-        self._backlog: Backlog | None = None
         self._has_caught_up = False
         self._busy_timer: Timer | None = None
         self._tells_ready = handshake.understands >= 1
@@ -154,7 +156,9 @@ class Session:
         self._teardown: Teardown | None = None
         self.pending: asyncio.Task[None] | None = None
         self.ready_wait: ReadyWait | None = None
-        self.handlers = RunningHandlers(variables)
+        self.first_message: FirstMessageWait | None = None
+        self.handlers = RunningHandlers(variables, sessions.handlers)
+        self._waiting = WaitingMessages(self.handlers, limits, held)
         self.client: ConnectedClient[Socket]
         self.socket: Socket
 
@@ -166,6 +170,7 @@ class Session:
             self._format = message_format(msgpack=self._format.codec.binary)
         self.client = self._client_factory.make(connection, self._format, self._handshake)
         self.socket = self.client.socket
+        self.client.keepalive.quiet = True
         self._sessions.add(self)
         verdict, self._verdict = self._verdict, None
         assert verdict is not None, "a connection opens once"
@@ -191,25 +196,26 @@ class Session:
             self._receive_early(codec, data)
 
     def pong(self, payload: bytes) -> None:
-        """Take a pong, and run ``on_pong``."""
+        """Take a pong, and run ``on_pong`` if the connection is let in."""
         self.client.keepalive.pong(payload)
         self._run_in_turn(self._hooks.on_pong)
 
     def closed(self, close: Close) -> None:
         """End the session, as the connection is gone."""
         left_by_client = self.client.is_open
+        self._stop_busy_timer()
         self._sessions.discard(self, close.code)
         self.client.retire()
         if self._access_log is not None:
             self._access_log.ended(self, self._let_in_at, close)
         if self._phase is SessionPhase.AUTHENTICATING:
             self._phase = SessionPhase.ENDING
-            self._backlog = None
+            self._waiting.clear()
             if self.pending is not None:
                 self.pending.cancel()
             return
         if not left_by_client:
-            self._discard_backlog()
+            self._waiting.clear()
         if self._phase is SessionPhase.OPEN and not self.handlers.running:
             self._end(close)
         else:
@@ -219,6 +225,7 @@ class Session:
 
     def admitted(self) -> None:
         """Go on to ``on_connect``: the connection has its user."""
+        self.client.keepalive.quiet = False
         self._phase = SessionPhase.CONNECTING
 
     def ready(self) -> None:
@@ -230,6 +237,8 @@ class Session:
                 self._let_in_at = self._access_log.let_in(self)
             if self._tells_ready:
                 self.client.send_encoded(self._format.encode(READY_MESSAGE))
+            if self.first_message is not None and (call_id := self.first_message.call_id) is not None:
+                self.client.send_encoded(self._format.encode(answer(call_id, None)))
             if self._echo_due:
                 self._echo()
         self._catch_up()
@@ -242,25 +251,31 @@ class Session:
             return
         self._stop_busy_timer()
         for _ in range(CATCH_UP_BATCH):
-            if not self._backlog or self._is_closed_by_server:
+            if not self._waiting or self._is_closed_by_server:
                 self._caught_up()
                 self.hold_messages_if_busy()  # the last message may be at work
                 return
             if self._is_busy:
                 self._wait_for_handler()
                 return
-            self._backlog.handle_next()
+            self._waiting.handle_next()
         self._catch_up_soon()
 
     def hold_messages_if_busy(self) -> None:
-        """Let messages wait while the limit on running handlers is reached, so that a burst loses nothing."""
+        """Let messages wait while the limits on running handlers are reached, so that a burst loses nothing."""
         if self._phase is SessionPhase.OPEN and self._is_busy:
             self._phase = SessionPhase.CATCHING_UP
             self._wait_for_handler()
+            self._waiting.pause_if_full(self.client)
+
+    def postpone(self, codec: Codec, data: str | bytes, needs: int) -> None:
+        """Let a message and all behind it wait until there are ``needs`` bytes for it, or no handler is at work."""
+        self._waiting.put_back(needs, self._route, codec, data)
+        self.hold_messages_if_busy()
 
     def _wait_for_handler(self) -> None:
         """Go on when a handler has ended; once the connection was let in, messages wait no longer than the timeout."""
-        if self._has_caught_up:
+        if self._has_caught_up and self._busy_timer is None:
             self._busy_timer = self._wheel.start(BUSY_TIMEOUT, self._busy_timed_out)
         self.handlers.when_one_ends(self._catch_up_soon)
 
@@ -270,17 +285,18 @@ class Session:
             self._busy_timer = None
 
     def _busy_timed_out(self) -> None:
-        """Hand all waiting messages to the router, which refuses those beyond the limit."""
+        """Refuse the calls that wait, as their callers do not wait for long; events go on waiting."""
+        self._busy_timer = None
         if self._phase is SessionPhase.CATCHING_UP and self._teardown is None:
-            while self._backlog:
-                self._backlog.handle_next()
-            self._caught_up()
+            self._waiting.remove_messages(partial(self._router.refused, self))
+            self._waiting.resume_if_not_full(self.client)
+            self._busy_timer = self._wheel.start(BUSY_TIMEOUT, self._busy_timed_out)
 
     def _catch_up_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._catch_up, context=self.handlers.copy_context())
 
     def _caught_up(self) -> None:
-        self._backlog = None
+        self._waiting.clear()
         self._stop_busy_timer()
         if self._teardown is not None:
             self._phase = SessionPhase.ENDING
@@ -300,9 +316,8 @@ class Session:
 
     @property
     def _is_busy(self) -> bool:
-        """Whether the next message might start more handlers than the limit allows."""
-        at_once = 2 if self._hooks.on_message else 1
-        return 0 < self.handlers.running > self._limits.handlers - at_once
+        """Whether the next message might start more handlers than the limits allow, or take more memory."""
+        return self._waiting.must_wait(2 if self._hooks.on_message else 1)
 
     # Messages
 
@@ -313,38 +328,23 @@ class Session:
             self._hooks.run(self, hook, data)
         self._router.receive(self, codec, data)
 
+    def _route(self, codec: Codec, data: str | bytes) -> None:
+        self._router.receive(self, codec, data)
+
     def _receive_early(self, codec: Codec, data: str | bytes) -> None:
         """Take a message while earlier ones wait: handle an answer at once, and queue any other message."""
+        if self.first_message is not None and self.first_message.take(codec, data):
+            return
         if self.client.awaits_answers and self._router.answered(self, codec, data):
             self._sessions.received += 1
             if hook := self._hooks.on_message:
-                self._keep(len(data), self._hooks.run, self, hook, data)
+                self._waiting.add(self.client, len(data), self._hooks.run, self, hook, data)
         else:
-            self._keep(len(data), self._receive, codec, data)
-
-    def _keep(self, size: int, handle: Callable[..., None], *arguments: Any) -> None:
-        if self._backlog is None:
-            self._backlog = Backlog()
-        self._backlog.add(size, handle, *arguments)
-        if self._is_backlog_full():
-            self.client.pause_reading(self._resume_if_not_full)
-
-    def _is_backlog_full(self) -> bool:
-        """Return whether reading must pause; the limit is higher while the client is called, whose answer is needed."""
-        times = CALLED_BACKLOGS if self.client.awaits_answers else 1
-        return self._backlog is not None and self._backlog.size > times * self._limits.max_message
-
-    def _resume_if_not_full(self) -> None:
-        if not self._is_backlog_full():
-            self.client.resume_reading()
-
-    def _discard_backlog(self) -> None:
-        if self._backlog is not None:
-            self._backlog.clear()
+            self._waiting.add_message(self.client, self._receive, codec, data)
 
     def _receive_heartbeat(self) -> None:
         self.client.keepalive.sends_heartbeats = True
-        if self._tells_ready and self._phase in (SessionPhase.AUTHENTICATING, SessionPhase.CONNECTING):
+        if self._phase is SessionPhase.AUTHENTICATING or (self._tells_ready and self._phase is SessionPhase.CONNECTING):
             self._echo_due = True
         else:
             self._echo()
@@ -354,13 +354,13 @@ class Session:
         self.client.send_encoded(_encode_echo(self._format, self._heartbeat.text))
 
     def _run_in_turn(self, hook: AnyHook) -> None:
-        """Run a hook, behind the messages that wait."""
+        """Run a hook, behind the messages that wait; nothing of the application runs before the client has a user."""
         if not hook:
             return
         if self._phase is SessionPhase.OPEN:
             self._hooks.run(self, hook)
-        else:
-            self._keep(0, self._hooks.run, self, hook)
+        elif self._phase is not SessionPhase.AUTHENTICATING:
+            self._waiting.add(self.client, 0, self._hooks.run, self, hook)
 
     # The end
 
@@ -371,8 +371,8 @@ class Session:
             self.handlers,
             self._wheel,
             self._limits.linger,
-            self._sessions.teardowns,
-            self._discard_backlog,
+            self._sessions,
+            self._waiting.clear,
             lambda: self._end(close),
         )
         if self._phase is SessionPhase.OPEN:
@@ -380,6 +380,8 @@ class Session:
             self._teardown.wait_for_handlers()
         elif self.ready_wait is not None:
             self.ready_wait.skip_arrival()
+        if self._sessions.handlers.full:
+            self._teardown.hurry()
 
     def _end(self, close: Close) -> None:
         self._phase = SessionPhase.ENDING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from crosswire.core.codecs import Codec
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.socket import Socket
@@ -23,4 +24,7 @@ class SessionView(Protocol):
     handlers: RunningHandlers
 
     def hold_messages_if_busy(self) -> None:
-        """Let messages wait while the limit on running handlers is reached."""
+        """Let messages wait while the limits on running handlers and on their memory are reached."""
+
+    def postpone(self, codec: Codec, data: str | bytes, needs: int) -> None:
+        """Let a message and all behind it wait until there are ``needs`` bytes for it, or no handler is at work."""

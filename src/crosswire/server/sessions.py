@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import suppress
 
 from crosswire.core.tallies import OTHER
+from crosswire.runtime.log_records import get_logger
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
+from crosswire.server.running_handlers import AllHandlers
 from crosswire.server.session_view import SessionView
 from crosswire.server.teardown import Teardown
 from crosswire.types import CloseCode
+
+logger = get_logger("crosswire.server")
 
 _KNOWN_CODES = frozenset(int(code) for code in CloseCode)
 """Close codes that are counted by themselves: a client may end a connection with any of thousands."""
@@ -19,22 +24,30 @@ _KNOWN_CODES = frozenset(int(code) for code in CloseCode)
 class Sessions:
     """The sessions from their opening until their connections are gone.
 
+    Args:
+        max_handlers: maximum number of handlers that wait, of all connections together.
+        not_begun: handlers that were started and have not begun.
+
     Attributes:
         opened: how many there have been.
         closes: how many have ended, by close code.
         received: number of messages that clients have sent, without heartbeats.
+        handlers: the handlers of all connections, those that are gone too.
+        warnings: log of handlers that outlive their connections.
         teardowns: of connections that are gone and have handlers at work, or messages that are yet to be handled.
     """
 
-    __slots__ = ("_all", "_empty", "closes", "opened", "received", "teardowns")
+    __slots__ = ("_all", "_empty", "closes", "handlers", "opened", "received", "teardowns", "warnings")
 
-    def __init__(self) -> None:
+    def __init__(self, max_handlers: int, not_begun: Sized = ()) -> None:
         self._all: dict[SessionView, None] = {}
         self._empty: asyncio.Event | None = None
         self.received = 0
         self.opened = 0
         self.closes: Counter[str] = Counter()
         self.teardowns: set[Teardown] = set()
+        self.handlers = AllHandlers(max_handlers, not_begun, self._hurry_teardowns)
+        self.warnings = ThrottledWarnings(logger)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -53,6 +66,10 @@ class Sessions:
         self.closes[str(int(code)) if code in _KNOWN_CODES else OTHER] += 1
         if self._empty is not None and not self._all:
             self._empty.set()
+
+    def _hurry_teardowns(self) -> None:
+        for teardown in tuple(self.teardowns):
+            teardown.hurry()
 
     async def wait_gone(self, timeout: float) -> None:
         """Wait until there is no session, or ``timeout`` seconds."""

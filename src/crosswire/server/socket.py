@@ -26,7 +26,7 @@ from crosswire.server.handshake import Handshake
 from crosswire.server.registry import Registry
 from crosswire.server.socket_policies import SocketPolicies
 from crosswire.server.subscriptions import Subscriptions
-from crosswire.types import ANYTHING, CloseCode, T
+from crosswire.types import ANYTHING, CloseCode, Identity, T
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -88,6 +88,12 @@ class Socket:
     def user(self) -> str:
         """User of the connection; its id until ``authenticate`` or :meth:`identify` gives another."""
         return self._client.user
+
+    @property
+    def identity(self) -> Identity | None:
+        """The :class:`Identity` that ``authenticate`` returned last, with the claims of a token; None without one."""
+        authority = self._client.authority
+        return None if authority is None else authority.identity
 
     @property
     def data(self) -> dict[str, Any]:

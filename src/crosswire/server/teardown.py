@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from crosswire.runtime.log_records import about, get_logger
+from crosswire.runtime.log_records import about
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.running_handlers import RunningHandlers
 from crosswire.server.socket import Socket
 
-logger = get_logger("crosswire.server")
+
+class UnfinishedTeardowns(Protocol):
+    """The teardowns of a server, and where their warnings go."""
+
+    @property
+    def teardowns(self) -> set[Teardown]:
+        """Teardowns that have not finished."""
+        ...
+
+    @property
+    def warnings(self) -> ThrottledWarnings:
+        """Log of handlers that have to be cancelled."""
+        ...
 
 
 class Teardown:
@@ -24,12 +37,22 @@ class Teardown:
         handlers: its handlers.
         wheel: for the timers.
         linger: seconds, twice.
-        unfinished: the teardowns of the server; this teardown is among them until it has finished.
+        unfinished: has the teardowns of the server; this teardown is among them until it has finished.
         discard_backlog: discards the messages that no handler has begun with.
         finished: calls ``on_disconnect``; called once.
     """
 
-    __slots__ = ("_discard_backlog", "_finished", "_handlers", "_linger", "_socket", "_timer", "_unfinished", "_wheel")
+    __slots__ = (
+        "_discard_backlog",
+        "_finished",
+        "_handlers",
+        "_is_cancelled",
+        "_linger",
+        "_socket",
+        "_timer",
+        "_unfinished",
+        "_wheel",
+    )
 
     def __init__(
         self,
@@ -37,7 +60,7 @@ class Teardown:
         handlers: RunningHandlers,
         wheel: TimerWheel,
         linger: float,
-        unfinished: set[Teardown],
+        unfinished: UnfinishedTeardowns,
         discard_backlog: Callable[[], None],
         finished: Callable[[], None],
     ) -> None:
@@ -48,8 +71,9 @@ class Teardown:
         self._unfinished = unfinished
         self._discard_backlog = discard_backlog
         self._finished: Callable[[], None] | None = finished
+        self._is_cancelled = False
         self._timer = wheel.start(linger, self._expired)
-        unfinished.add(self)
+        unfinished.teardowns.add(self)
 
     def wait_for_handlers(self) -> None:
         """Finish once no handler is running; every message has been handed to its handlers."""
@@ -60,6 +84,7 @@ class Teardown:
 
     def cancel_handlers(self, besides: asyncio.Task[Any] | None = None) -> None:
         """Cancel the handlers at work, but not the task ``besides``, and give them ``linger`` seconds to clean up."""
+        self._is_cancelled = True
         self._timer.cancel()
         self._timer = self._wheel.start(self._linger, self.finish)
         self._handlers.cancel(besides)
@@ -72,10 +97,16 @@ class Teardown:
         finished, self._finished = self._finished, None
         if finished is not None:
             self._timer.cancel()
-            self._unfinished.discard(self)
+            self._unfinished.teardowns.discard(self)
             finished()
+
+    def hurry(self) -> None:
+        """Cancel the handlers now, as the server has too many of them."""
+        if not self._is_cancelled:
+            self._expired()
 
     def _expired(self) -> None:
         text = "%d handlers of %r were still at work and are cancelled"
-        logger.warning(text, self._handlers.running, self._socket, extra=about(self._socket))
+        extra = about(self._socket)
+        self._unfinished.warnings.warn("lingering handlers", text, self._handlers.running, self._socket, extra=extra)
         self.cancel_handlers()

@@ -134,6 +134,9 @@ class AsgiConnection:
         self._reading = True
         self._wake_reader()
 
+    def peer_has_left(self, *, half: bool) -> bool:
+        return False  # the ASGI server tells only those who read
+
     @property
     def buffered(self) -> int:
         return self._sender.buffered

@@ -134,6 +134,14 @@ class Connection(Protocol):
     def resume_reading(self) -> None:
         """Read again. Messages that arrived meanwhile reach the receiver in a later turn of the loop, in order."""
 
+    def peer_has_left(self, *, half: bool) -> bool:
+        """Return whether the peer is known to be gone, even while reading is paused; False where that can't be seen.
+
+        Args:
+            half: whether a peer that only sends nothing more counts too; what it sent before can still be read.
+        """
+        ...
+
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent, as far as the connection can count them."""

@@ -1,8 +1,9 @@
-"""The bytes of a socket that the kernel keeps, and those that the peer has taken."""
+"""The kernel's side of a socket: the bytes that it keeps, those that the peer has taken, and whether it has left."""
 
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import sys
@@ -44,3 +45,20 @@ def bytes_taken(descriptor: int) -> int | None:
     except (OSError, struct.error):  # not every kind of socket can tell, nor can every kernel
         return None
     return int(count)
+
+
+def has_hung_up(descriptor: int, *, half: bool) -> bool:
+    """Return whether the peer of a socket is gone, even behind bytes that were not read.
+
+    Args:
+        descriptor: of the socket.
+        half: whether a peer that has only finished sending counts too.
+
+    Returns:
+        False where the platform can't tell.
+    """
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(descriptor, getattr(select, "POLLRDHUP", 0) if half else 0)  # errors are always reported
+    return bool(poll.poll(0))

@@ -203,6 +203,9 @@ class MemoryConnection:
     def resume_reading(self) -> None:
         self.transport.resume_reading()
 
+    def peer_has_left(self, *, half: bool) -> bool:
+        return False  # the end of a peer in memory is told at once, whether it is read or not
+
     @property
     def buffered(self) -> int:
         return self._outbox.buffered

@@ -90,6 +90,9 @@ class PicowsConnection(WSListener):
     def resume_reading(self) -> None:
         self._transport.resume_reading()
 
+    def peer_has_left(self, *, half: bool) -> bool:
+        return self._transport.peer_has_left(half=half)
+
     @property
     def buffered(self) -> int:
         return self._outbox.buffered

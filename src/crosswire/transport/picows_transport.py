@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, Protocol
 
-from crosswire.transport.kernel_buffer import bytes_in_kernel, bytes_taken
+from crosswire.transport.kernel_buffer import bytes_in_kernel, bytes_taken, has_hung_up
 from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.watermarks import keep_little, set_low_water_mark
 
@@ -80,6 +80,10 @@ class PicowsTransport:
     def unparsed(self) -> int:
         """Number that changes with every part of a frame that arrives."""
         return self._reader.unparsed if self._fd >= 0 else 0
+
+    def peer_has_left(self, *, half: bool) -> bool:
+        """Return whether the kernel knows that the peer is gone, or sends nothing more if ``half`` is set."""
+        return self._fd >= 0 and has_hung_up(self._fd, half=half)
 
     def write_frames(self, data: bytes) -> None:
         """Send at once what the kernel takes, and leave the rest to the transport, which keeps the order.

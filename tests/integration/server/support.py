@@ -100,6 +100,15 @@ class Peer:
             messages.append(json.loads(frame))
         return messages
 
+    async def is_told_nothing(self) -> bool:
+        """Return whether the server has sent nothing but protocol frames up to now, as to a client not let in."""
+        await asyncio.wait_for(await self.ws.ping(), WAIT_TIMEOUT)  # what came before the Pong was received before it
+        try:
+            await asyncio.wait_for(self.ws.recv(), 0)
+        except TimeoutError:
+            return True
+        return False
+
     async def closed(self, timeout: float = WAIT_TIMEOUT) -> Close:
         """Wait until the connection is closed, and return how."""
         await asyncio.wait_for(self.ws.wait_closed(), timeout)

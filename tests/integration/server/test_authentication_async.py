@@ -10,7 +10,17 @@ import pytest
 import websockets
 
 from crosswire import Close, Handshake, Heartbeat, Limits, Reject, Server, Socket
-from tests.integration.server.support import CLOSE, TEXT, HookRecorder, Peer, connect, make_server, raw_connect
+from tests.integration.server.support import (
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    HookRecorder,
+    Peer,
+    connect,
+    make_server,
+    raw_connect,
+)
 from tests.support.aio import wait_until
 
 
@@ -61,7 +71,7 @@ async def test_messages_wait_and_are_delivered_in_order() -> None:
     async with server, connect(server) as peer:
         for number in range(20):
             await peer.send("say", number, callbackId=str(number))
-        assert await peer.rest() == []
+        assert await peer.is_told_nothing()
         assert (seen, server.sockets, gate.asked) == ([], (), 1)
         gate.answer("7")
         for number in range(20):
@@ -73,11 +83,11 @@ async def test_messages_wait_and_are_delivered_in_order() -> None:
 async def test_a_socket_that_is_not_let_in_yet_is_in_no_audience() -> None:
     server, gate, _ = gated()
     async with server, connect(server) as peer:
-        assert await peer.rest() == []
+        assert await peer.is_told_nothing()
         server.everyone.send("secret")
         server.everyone.send("secret", local=True)
         assert await server.everyone.count() == 0
-        assert await peer.rest() == []
+        assert await peer.is_told_nothing()
         gate.answer("7")
         await wait_until(lambda: server.sockets)
         server.everyone.send("public")
@@ -101,7 +111,7 @@ async def test_a_verdict_that_lets_nobody_in_closes(verdict: Any, close: Close) 
     recorder = HookRecorder(server)
     async with server, connect(server) as peer:
         await peer.send("say", 1, callbackId="x")
-        assert await peer.rest() == []
+        assert await peer.is_told_nothing()
         gate.answer(verdict)
         assert await peer.closed() == close
         assert (seen, server.sockets, recorder.closes) == ([], (), [])
@@ -134,7 +144,7 @@ async def test_a_client_that_disconnects_cancels_the_hook() -> None:
     recorder = HookRecorder(server)
     async with server:
         async with connect(server) as peer:
-            await peer.rest()
+            assert await peer.is_told_nothing()
             assert gate.cancelled == 0
         await wait_until(lambda: gate.cancelled == 1)
         async with raw_connect(server) as raw:
@@ -151,7 +161,7 @@ async def test_a_burst_of_any_length_waits_and_nothing_is_lost(size: int) -> Non
         sending = asyncio.create_task(send_all(peer, [[number, "x" * size] for number in range(count)]))
         for _ in range(20):  # so long that a peer that is silent for it would be taken for dead
             await asyncio.sleep(0.05)
-            assert await other.rest() == []
+            assert await other.is_told_nothing()
         assert seen == []
         gate.first.set_result("7")
         await wait_until(lambda: len(seen) > count, 30)
@@ -177,19 +187,33 @@ async def test_a_burst_into_slow_handlers_is_not_refused_as_busy() -> None:
     async with server, connect(server) as peer:
         for number in range(500):
             await peer.send("slow", number)
-        assert await peer.rest() == []
+        assert await peer.is_told_nothing()
         gate.answer("7")
         await wait_until(lambda: len(done) == 500)
         assert (done, recorder.errors) == (list(range(500)), [])
 
 
-async def test_heartbeats_are_echoed_during_authentication_and_not_kept() -> None:
-    server, gate, _ = gated()
-    async with server, connect(server) as peer:
+@pytest.mark.parametrize("query", ["1", "1&_cw=1"])
+async def test_heartbeats_and_pongs_before_a_client_is_let_in_reach_nobody(query: str) -> None:
+    server, gate, seen = gated(heartbeat=Heartbeat(interval=0.1, timeout=0.1))
+    server.on_heartbeat(lambda: seen.append("heartbeat"))
+    server.on_pong(lambda: seen.append("pong"))
+    server.on_message(lambda: seen.append("message"))
+    async with server, raw_connect(server, query) as peer:
         for _ in range(10):
-            assert await peer.rest() == []
+            peer.send(TEXT, b"")
+            peer.send(PONG, b"x")
+        peer.send_event("say", 1)
+        for _ in range(5):  # longer than the interval of the server's own Pings
+            peer.send(PING, b"all")
+            assert await peer.frame() == (PONG, b"all")
+            await asyncio.sleep(0.05)
+        assert seen == []
         gate.answer("1")
-        assert await peer.call("say", 1) == ["1", 1]
+        frames = [await peer.frame() for _ in range(2 if "_cw" in query else 1)]
+        assert frames[-1] == (TEXT, b"")  # one echo for all of them
+        await wait_until(lambda: 1 in seen)
+        assert "heartbeat" not in seen
 
 
 async def test_events_wait_for_an_asynchronous_on_connect() -> None:

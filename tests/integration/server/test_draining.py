@@ -201,7 +201,7 @@ async def test_clients_in_authentication_are_closed() -> None:
         return "never"
 
     async with crowd(server, 1) as (peer,):
-        await peer.rest()
+        assert await peer.is_told_nothing()
         await server.stop()
         assert (await peer.closed()).code == 1001
         assert cancelled == [1]

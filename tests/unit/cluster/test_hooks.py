@@ -19,7 +19,7 @@ pytestmark = on_instant_loop
 
 @pytest.fixture
 def hooks() -> NodeHooks:
-    return NodeHooks(BackgroundTasks(), lambda: None, lambda name: None)
+    return NodeHooks(BackgroundTasks(), lambda: None, lambda name: None, lambda: None)
 
 
 @pytest.mark.parametrize("hooked", [True, False])
@@ -80,7 +80,7 @@ async def test_joins_and_leaves_of_a_node_alternate_whatever_their_handlers_awai
     told: dict[str, list[str]] = {"b": [], "c": []}
 
     tasks = BackgroundTasks()
-    hooks = NodeHooks(tasks, lambda: None, lambda name: None)
+    hooks = NodeHooks(tasks, lambda: None, lambda name: None, lambda: None)
     hooks.on_join(recording_hook("join", told, joining))
     hooks.on_leave(recording_hook("leave", told, leaving))
     coming = asyncio.create_task(join_and_leave(hooks, steps))
@@ -107,7 +107,7 @@ async def test_a_handler_that_does_not_end_delays_a_bounded_number_of_calls(
     told: list[str] = []
 
     tasks = BackgroundTasks()
-    hooks = NodeHooks(tasks, lambda: None, lambda name: None)
+    hooks = NodeHooks(tasks, lambda: None, lambda name: None, lambda: None)
     go = asyncio.Event()
 
     async def joined() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from crosswire.core.headers import Headers
 from crosswire.errors import ConfigError, Reject, UsageError
-from crosswire.server.authentication import Authentication, Verdict, checked_user
+from crosswire.server.authentication import Authentication, Verdict, verdict_for
 from crosswire.server.handshake import Handshake
 from tests.support.aio import run
 
@@ -59,12 +59,12 @@ def test_a_user_is_a_string_and_not_converted(user: Any) -> None:
     with pytest.raises(UsageError, match="the user that authenticate returns"):
         verdict_of(lambda: user)
     with pytest.raises(UsageError, match="the user that authenticate returns"):
-        checked_user(user)
+        verdict_for(user)
 
 
 def test_a_wrong_return_value_raises_advice_without_the_value() -> None:
     with pytest.raises(UsageError, match=r"not list: if it has an id, return str\(user.id\)") as refused:
-        checked_user(["secret"])
+        verdict_for(["secret"])
     assert "secret" not in str(refused.value)
 
 

@@ -45,6 +45,9 @@ class Peer:
     async def drained(self, below: int) -> bool:
         raise AssertionError("a keepalive does not wait")
 
+    def peer_has_left(self, *, half: bool) -> bool:
+        return False
+
     def pause_reading(self) -> None:
         raise AssertionError("a keepalive is told of it, and does not do it")
 

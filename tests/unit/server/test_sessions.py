@@ -24,7 +24,7 @@ def session(name: str) -> Session:
 async def wait_for_sessions(leaving: dict[str, float], timeout: float) -> tuple[float, int]:
     """Wait until sessions that leave after so many seconds are gone; return how long it took and who is left."""
 
-    loop, sessions = asyncio.get_running_loop(), Sessions()
+    loop, sessions = asyncio.get_running_loop(), Sessions(10)
     for name, delay in leaving.items():
         each = session(name)
         sessions.add(each)
@@ -37,7 +37,7 @@ async def wait_for_sessions(leaving: dict[str, float], timeout: float) -> tuple[
 
 
 def test_sessions_are_kept_until_they_are_discarded() -> None:
-    sessions, first, second = Sessions(), session("a"), session("b")
+    sessions, first, second = Sessions(10), session("a"), session("b")
     sessions.add(first)
     sessions.add(second)
     assert (len(sessions), set(sessions)) == (2, {first, second})
@@ -56,7 +56,7 @@ async def test_waiting_gives_up_at_its_time() -> None:
 
 @pytest.mark.parametrize("turns", range(5))
 async def test_a_wait_that_is_cancelled_as_the_last_one_goes_is_cancelled(turns: int) -> None:
-    sessions, last = Sessions(), session("a")
+    sessions, last = Sessions(10), session("a")
     sessions.add(last)
     waiting = asyncio.create_task(sessions.wait_gone(10))
     await asyncio.sleep(1)

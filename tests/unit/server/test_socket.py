@@ -9,6 +9,7 @@ from tests.support.fakes import FakeServer
 from tests.support.loops import on_instant_loop
 
 PUBLIC = {
+    "identity",
     "buffered",
     "call",
     "close",

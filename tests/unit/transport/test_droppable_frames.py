@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.event_policies import MessagePolicy, PolicyName
+from crosswire.core.event_policies import DropPolicyName, MessagePolicy
 from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.transport.droppable_frames import DroppableFrames
 
@@ -21,7 +21,7 @@ class Sent:
     """A message of the model; one that must be sent has no policy."""
 
     number: int
-    policy: PolicyName | None
+    policy: DropPolicyName | None
     key: str
 
 
@@ -63,7 +63,7 @@ class Model:
         self.waiting.append(sent)
         return True
 
-    def _shrink(self, room: int, policies: tuple[PolicyName, ...]) -> None:
+    def _shrink(self, room: int, policies: tuple[DropPolicyName, ...]) -> None:
         while len(self.waiting) >= room:
             oldest = next((each for each in self.waiting if each.policy in policies), None)
             if oldest is None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from crosswire.core.event_policies import MessagePolicy, PolicyName
+from crosswire.core.event_policies import DropPolicyName, MessagePolicy
 from crosswire.core.skipped_messages import Droppable, SkippedMessages
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.message_outbox import MessageOutbox
@@ -117,13 +117,13 @@ def skipped() -> SkippedMessages:
     return SkippedMessages()
 
 
-def offer(tested: HeldUpOutbox, skipped: SkippedMessages, policy: PolicyName, key: str, data: Any) -> None:
+def offer(tested: HeldUpOutbox, skipped: SkippedMessages, policy: DropPolicyName, key: str, data: Any) -> None:
     tested.offer(data, skipped.droppable(MessagePolicy(policy, policy, key)))
 
 
 @pytest.mark.parametrize("policy", ["latest", "drop-oldest", "drop-newest", "volatile"])
 async def test_a_peer_that_reads_gets_everything(
-    tested: HeldUpOutbox, skipped: SkippedMessages, policy: PolicyName
+    tested: HeldUpOutbox, skipped: SkippedMessages, policy: DropPolicyName
 ) -> None:
     for number in range(1000):
         offer(tested, skipped, policy, "a", number)

@@ -103,9 +103,9 @@ class _TracedRequests:
             return self._requests.stream(request)
 
     def gather_service(
-        self, name: str, data: Any, timeout: float, *, servers: bool = True
+        self, name: str, data: Any, timeout: float, *, servers: bool = True, to: Collection[str] | None = None
     ) -> Coroutine[Any, Any, Replies]:
-        return self._requests.gather_service(name, data, timeout, servers=servers)
+        return self._requests.gather_service(name, data, timeout, servers=servers, to=to)
 
     def ping(self, name: str, timeout: float) -> Coroutine[Any, Any, Replies]:
         return self._requests.ping(name, timeout)

@@ -58,9 +58,12 @@ class _TracedRouter:
     def __init__(self, router: MessageRouter) -> None:
         self._router = router
 
-    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> None:
+    def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         with incoming(_traceparent_of(codec, data)):
-            self._router.receive(session, codec, data)
+            return self._router.receive(session, codec, data)
+
+    def refused(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
+        return self._router.refused(session, codec, data)
 
     def answered(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         return self._router.answered(session, codec, data)

@@ -1,0 +1,87 @@
+"""What one client makes a server keep is bounded, whatever it sends; measured as the memory of a real process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from crosswire import Limits
+from tests.support.attacks import AttackedServer, Attacker, attack, attacked_server, attacker, event, frame
+
+MIB = 1 << 20
+CONNECTIONS = 6
+MOST = 4 * MIB
+"""Bytes that a server holds for one connection at most, with the default limits."""
+STARTUP = 8 * MIB
+"""Bytes by which a process grows once, whatever comes: code, caches, freed memory that is not given back."""
+
+
+def slow(payload: str) -> bytes:
+    return frame(1, f'{{"event":"slow","callbackId":"1","payload":{payload}}}'.encode())
+
+
+def array_of(item: str, size: int) -> str:
+    return f"[{','.join([item] * (size // (len(item) + 1)))}]"
+
+
+FLOODS = {
+    "text": slow(f'"{"x" * (MIB - 200)}"'),
+    "text with an emoji": slow(f'"{"x" * (MIB // 2)}\U0001f600"'),
+    "lists": slow(array_of("[]", 60_000)),
+    "short lists": slow(array_of("[]", 2_000)),
+    "objects": slow(array_of('{"a":1}', 30_000)),
+    "small calls": slow("1"),
+}
+
+
+async def flood(server: AttackedServer, query: str, data: bytes, total: int = 24 * MIB) -> list[Attacker]:
+    """Let some connections send as much as they can; return them, still open."""
+    attackers = [await attack(server, f"user={query}{number}") for number in range(CONNECTIONS)]
+    await server.wait_for(connections=CONNECTIONS)
+    times = min(total // len(data), 3000)
+    await asyncio.gather(*[each.flood(data, times=times, timeout=2) for each in attackers])
+    return attackers
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+@pytest.mark.parametrize("query", ["", "pending"], ids=["slow handlers", "not let in"])
+async def test_what_waits_and_what_handlers_hold_is_bounded(kind: str, query: str) -> None:
+    async with attacked_server() as server:
+        before = await server.memory(trim=True)
+        attackers = await flood(server, query, FLOODS[kind])
+        held = await server.memory(trim=True) - before
+        for each in attackers:
+            await each.close()
+        assert held < CONNECTIONS * MOST + STARTUP
+
+
+async def test_handlers_of_connections_that_are_gone_end() -> None:
+    async with attacked_server(limits=Limits(linger=0.5)) as server:
+        attackers = [await attack(server, f"user={number}") for number in range(8)]
+        await asyncio.gather(*[each.flood(event("slow") * 1000) for each in attackers])
+        await server.wait_for(connections=8)
+        for each in attackers:
+            each.reset()  # which the server has to see without reading: the handlers are as many as may be
+        state = await server.wait_for(connections=0, teardowns=0, timers=0)
+        assert state.tasks < 10
+        assert 8 * 100 <= state.counts["slow"] <= 8 * 400
+        assert state.log_lines < 20
+
+
+async def test_handlers_of_all_connections_are_bounded_together() -> None:
+    async with attacked_server(limits=Limits(total_handlers=50)) as server:
+        attackers = [await attack(server, f"user={number}") for number in range(10)]
+        for each in attackers:
+            await each.flood(event("slow") * 100)
+        async with attacker(server, "user=late") as late:
+            late.send(event("slow")).send(event("echo", 1, "1"))
+            late.send(event("slow", None, "2"))
+            await server.wait_for(connections=11)
+            state = await server.state()
+            while (later := await server.state()).counts != state.counts or later.counts["slow"] < 50:
+                state = later
+                await asyncio.sleep(0.05)
+            assert 50 <= state.counts["slow"] <= 50 + 11 * 8  # a few for each connection, until it is noticed
+        for each in attackers:
+            await each.close()
