@@ -1,4 +1,4 @@
-"""A client of server.py that reads nothing for some seconds, as a phone in a tunnel, and then sees the newest prices."""
+"""A client of server.py that reads nothing for some seconds as in a tunnel, and then sees the newest prices."""
 
 from __future__ import annotations
 
