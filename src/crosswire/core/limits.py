@@ -46,7 +46,12 @@ class Limits:
             nothing waiting). The event loop holds 128 KiB more.
         outbox_time: seconds; a connection with bytes waiting that has taken fewer than 1 KiB for each of these seconds
             is dropped, even if few bytes wait.
+        name: characters of an event, a user, and of a room's namespace and id each; a longer one is refused with
+            ``NAME_TOO_LONG``, a connection with such a user closed with 1013.
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
+        joins: rooms that one connection joins a second, as the average of ten seconds; one more is refused with
+            ``JOIN_RATE``.
+        calls: calls of the server to one connection that are not answered yet; one more is refused with ``CALL_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
         unauthenticated: connections that have not sent their request, and as many whose ``authenticate`` is at work.
             Over it, the oldest one that has not sent its request in a second is dropped for a new one; if none is that
@@ -73,7 +78,10 @@ class Limits:
     linger: float = 5
     outbox: int = 1024 * 1024
     outbox_time: float = 30
+    name: int = 256
     rooms: int = 100
+    joins: int = 100
+    calls: int = 1000
     connections: int | None = None
     unauthenticated: int = 2000
     address_connections: int | None = None
