@@ -13,7 +13,7 @@ _MIN_HEADERS = 5
 """Header fields that the request for a WebSocket has at least."""
 _MIN_HEADER_SIZE = 256
 """Bytes that the request for a WebSocket has at least, with a host's name and a short path."""
-_NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate")
+_NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate", "message_rate", "byte_rate", "burst")
 
 _HELD_BESIDES = 128 * 1024
 """Bytes of small messages that may be held besides two of the largest."""
@@ -65,6 +65,10 @@ class Limits:
             seconds, the calls that wait are refused with ``BUSY``.
         total_handlers: asynchronous handlers that wait for something, of all connections together, those that are gone
             too. Over it each connection may have one, and those of connections that are gone are cancelled at once.
+        message_rate: messages a second that are read of one connection, on average; a control frame or a fragment is
+            one too. None for no limit. What comes beyond is read later: nothing is lost, and the client is held back.
+        byte_rate: the same in bytes; a second's worth may come at once.
+        burst: messages that may come at once, with ``message_rate``; None for a second's worth.
         close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
     """
 
@@ -88,6 +92,9 @@ class Limits:
     address_rate: float | None = None
     handlers: int = 1000
     total_handlers: int = 20_000
+    message_rate: float | None = None
+    byte_rate: float | None = None
+    burst: int | None = None
     close_timeout: float = 5
 
     def __post_init__(self) -> None:
