@@ -113,7 +113,7 @@ class PicowsReader(asyncio.BufferedProtocol):
             self.resume()
             self._loss = (exc,)
         else:
-            self._parser.connection_lost(exc)
+            self._end(exc)
 
     def pause_writing(self) -> None:
         self._parser.pause_writing()
@@ -176,7 +176,7 @@ class PicowsReader(asyncio.BufferedProtocol):
                 return True
         self._has_turns = False
         if self._loss is not None:
-            self._parser.connection_lost(self._loss[0])
+            self._end(self._loss[0])
         else:
             self._settle()
         return False
@@ -185,6 +185,15 @@ class PicowsReader(asyncio.BufferedProtocol):
         self._has_turns = False
         self.discard()
         self._transport.abort()
+
+    def _end(self, exc: Exception | None) -> None:
+        """Pass the end of the connection on, and drop the parser.
+
+        It refers to us: without the cycle both are freed now. After a flood of connections, collecting the garbage of
+        tens of thousands of objects would be a long turn of the event loop.
+        """
+        self._parser.connection_lost(exc)
+        del self._parser
 
     # Pieces
 
