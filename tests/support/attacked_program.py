@@ -23,6 +23,7 @@ from collections import Counter, deque
 from typing import Any
 
 from crosswire import Handshake, Heartbeat, Limits, Server, Socket
+from crosswire.runtime import loops
 from tests.support.uvicorn_server import serve_forever
 
 SAMPLE_INTERVAL = 0.001
@@ -230,6 +231,8 @@ def _say(answer: dict[str, Any]) -> None:
 
 def main() -> None:
     """Run the server with the options of the command line."""
+    if os.environ.get("CROSSWIRE_TEST_LOOP") == "asyncio":
+        loops.loop_factory = lambda: None
     attacked = AttackedServer(json.loads(sys.argv[1]))
     logging.basicConfig(level=logging.INFO, handlers=[attacked.log])
     attacked.run()
