@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from crosswire.core.options import require_count, require_seconds
+from crosswire.core.options import require_count, require_rate, require_seconds
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
@@ -12,6 +13,7 @@ _MIN_HEADERS = 5
 """Header fields that the request for a WebSocket has at least."""
 _MIN_HEADER_SIZE = 256
 """Bytes that the request for a WebSocket has at least, with a host's name and a short path."""
+_NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate")
 
 _HELD_BESIDES = 128 * 1024
 """Bytes of small messages that may be held besides two of the largest."""
@@ -44,6 +46,13 @@ class Limits:
             nothing waiting). The event loop holds 128 KiB more.
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
+        unauthenticated: connections that have not sent their request, and as many whose ``authenticate`` is at work.
+            Over it, the oldest one that has not sent its request in a second is dropped for a new one; if none is that
+            old, new ones wait to be accepted. One more for ``authenticate`` is answered with HTTP 503.
+        address_connections: open connections of one address, an IPv6 network of 64 bits being one; None for no limit.
+            One more is answered with HTTP 429. Behind ``trusted_proxies``, the address is the client's.
+        address_rate: new connections a second of one address, on average, and ten seconds' worth at once; None for no
+            limit. One more is answered with HTTP 429.
         handlers: asynchronous handlers running at once for one connection, unanswered calls among them. Further
             messages wait until a handler ends, and are not read once ``max_message`` bytes wait. If none ends for 2
             seconds, the calls that wait are refused with ``BUSY``.
@@ -63,6 +72,9 @@ class Limits:
     outbox: int = 1024 * 1024
     rooms: int = 100
     connections: int | None = None
+    unauthenticated: int = 2000
+    address_connections: int | None = None
+    address_rate: float | None = None
     handlers: int = 1000
     total_handlers: int = 20_000
     close_timeout: float = 5
@@ -70,9 +82,13 @@ class Limits:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if value is None and name in ("connections", "held"):
+            if value is None and name in _NONE_ALLOWED:
                 continue
-            require = require_seconds if name.endswith("_timeout") or name == "linger" else require_count
+            require: Callable[[str, object], object] = require_count
+            if name.endswith("_timeout") or name == "linger":
+                require = require_seconds
+            elif name.endswith("_rate"):
+                require = require_rate
             require(f"Limits({name})", value)
         for name, least in (("headers", _MIN_HEADERS), ("header_size", _MIN_HEADER_SIZE)):
             if getattr(self, name) < least:

@@ -9,7 +9,8 @@ class Losses:
     """Counts of one server, since it was made. Peers choose none of the names.
 
     Attributes:
-        refusals: connections that were not let in, by HTTP status or close code.
+        refusals: connections that were not let in, by HTTP status or close code, or by the reason for which they were
+            dropped without an answer.
         messages: messages of clients that were dropped, by reason.
         failures: exceptions of handlers and hooks.
     """
@@ -24,3 +25,7 @@ class Losses:
     def refused(self, code: int) -> None:
         """Count a connection that was not let in, by its HTTP status or close code."""
         self.refusals[str(int(code))] += 1
+
+    def dropped(self, reason: str) -> None:
+        """Count a connection that was refused before it asked for a WebSocket, by its HTTP status or a reason."""
+        self.refusals[reason] += 1

@@ -86,7 +86,7 @@ class ServerMetrics:
         yield _counts("crosswire_connections_closed", "Connections that ended, by close code.", "code", closes)
         yield _counts(
             "crosswire_connections_refused",
-            "Connections that were not let in, by HTTP status or close code.",
+            "Connections that were not let in, by HTTP status, close code or reason.",
             "code",
             losses.refusals,
         )
