@@ -13,7 +13,7 @@ _MIN_HEADERS = 5
 """Header fields that the request for a WebSocket has at least."""
 _MIN_HEADER_SIZE = 256
 """Bytes that the request for a WebSocket has at least, with a host's name and a short path."""
-_NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate")
+_NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate", "message_rate", "byte_rate", "burst")
 
 _HELD_BESIDES = 128 * 1024
 """Bytes of small messages that may be held besides two of the largest."""
@@ -25,9 +25,10 @@ class Limits:
 
     Attributes:
         max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
-            connection keeps a read buffer of up to twice its largest message. As many bytes of messages wait for a
-            connection until it is let in, or for its handlers; beyond, reading pauses, and the client is held back.
-            Also bytes of the body of an HTTP request; over it, answered with HTTP 413.
+            connection has a read buffer of up to twice its largest message, which is given back when it is idle. As
+            many bytes of messages wait for a connection until it is let in, or for its handlers; beyond, reading
+            pauses, and the client is held back. Also bytes of the body of an HTTP request; over it, answered with
+            HTTP 413.
         fragments: fragments of one message; over it, closed with 1009.
         headers: header fields of one HTTP request; over it, answered with HTTP 431.
         header_size: bytes of one HTTP request without its body, the request line and all header fields together; over
@@ -44,7 +45,12 @@ class Limits:
         outbox: bytes waiting for one connection that does not read fast enough, 64 more counted for each message; over
             it the connection is dropped (a single message larger than this is still sent to a connection that has
             nothing waiting). The event loop holds 128 KiB more.
+        name: characters of an event, a user, and of a room's namespace and id each; a longer one is refused with
+            ``NAME_TOO_LONG``, a connection with such a user closed with 1013.
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
+        joins: rooms that one connection joins a second, as the average of ten seconds; one more is refused with
+            ``JOIN_RATE``.
+        calls: calls of the server to one connection that are not answered yet; one more is refused with ``CALL_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
         unauthenticated: connections that have not sent their request, and as many whose ``authenticate`` is at work.
             Over it, the oldest one that has not sent its request in a second is dropped for a new one; if none is that
@@ -58,6 +64,10 @@ class Limits:
             seconds, the calls that wait are refused with ``BUSY``.
         total_handlers: asynchronous handlers that wait for something, of all connections together, those that are gone
             too. Over it each connection may have one, and those of connections that are gone are cancelled at once.
+        message_rate: messages a second that are read of one connection, on average; a control frame or a fragment is
+            one too. None for no limit. What comes beyond is read later: nothing is lost, and the client is held back.
+        byte_rate: the same in bytes; a second's worth may come at once.
+        burst: messages that may come at once, with ``message_rate``; None for a second's worth.
         close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
     """
 
@@ -70,13 +80,19 @@ class Limits:
     held: int | None = None
     linger: float = 5
     outbox: int = 1024 * 1024
+    name: int = 256
     rooms: int = 100
+    joins: int = 100
+    calls: int = 1000
     connections: int | None = None
     unauthenticated: int = 2000
     address_connections: int | None = None
     address_rate: float | None = None
     handlers: int = 1000
     total_handlers: int = 20_000
+    message_rate: float | None = None
+    byte_rate: float | None = None
+    burst: int | None = None
     close_timeout: float = 5
 
     def __post_init__(self) -> None:

@@ -91,6 +91,12 @@ class ServerMetrics:
             losses.refusals,
         )
         yield _counts("crosswire_messages_dropped", "Messages of clients that were dropped.", "reason", losses.messages)
+        yield _counts(
+            "crosswire_connections_held_back",
+            "Times that a connection was over a rate and was read later.",
+            "limit",
+            losses.held_back,
+        )
         yield counter("crosswire_handler_errors", "Exceptions of handlers and hooks.", losses.failures)
 
 

@@ -92,7 +92,7 @@ class ServerParts:
         self._subscriptions = Subscriptions()
         self._duplicates = DuplicatePolicy(duplicates, users, heartbeat.probe)
         self.registry: Registry[ConnectedClient[Socket]] = Registry(
-            users, limits.rooms, self._fanout, self._subscriptions, self._duplicates
+            users, limits, self._fanout, self._subscriptions, self._duplicates
         )
         self._router = Router(self.events, self.hooks, limits, self.sessions.handlers, self.workers, self.failures)
         self.router: MessageRouter = self._router
@@ -111,6 +111,7 @@ class ServerParts:
             heartbeat,
             self.wheel,
             calls,
+            limits.calls,
         )
         self._setup = ConnectionSetup(
             self.registry,
@@ -118,7 +119,7 @@ class ServerParts:
             hooks,
             self.tasks,
             self.wheel,
-            limits.auth_timeout,
+            limits,
             self.failures,
             self.authorities,
         )

@@ -25,6 +25,7 @@ from crosswire.transport.picows_parser import make_parser
 from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
+from crosswire.transport.read_rate import ReadRate
 
 
 class HandshakeProtocol(asyncio.Protocol):
@@ -180,7 +181,8 @@ class HandshakeProtocol(asyncio.Protocol):
         self._handshakes.discard(self)
         connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.window_bits > 0)
         context, transport = self._context, self._transport
-        reader = PicowsReader(transport, context.read_turns, context.grown_buffers)
+        rate = ReadRate.of(context.limits, connection.held_back)
+        reader = PicowsReader(transport, context.read_turns, context.grown_buffers, rate)
         transport.set_protocol(_DETACHED)
         transport.set_protocol(reader)
         key = head.headers["sec-websocket-key"].strip().encode("latin-1")

@@ -13,7 +13,7 @@ LIMITS = [field.name for field in dataclasses.fields(Limits)]
 SECONDS = [name for name in LIMITS if name.endswith("_timeout") or name == "linger"]
 RATES = [name for name in LIMITS if name.endswith("_rate")]
 COUNTS = [name for name in LIMITS if name not in SECONDS + RATES]
-NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate")
+NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate", "message_rate", "byte_rate", "burst")
 NO_NUMBERS: list[Any] = [0, -1, nan, inf, -inf, True, "10", None, [1]]
 
 
@@ -42,8 +42,8 @@ def test_counts_and_sizes_are_whole_numbers(name: str) -> None:
     assert getattr(Limits(**{name: least}), name) == least
 
 
-@pytest.mark.parametrize("name", SECONDS)
-def test_times_may_be_fractions(name: str) -> None:
+@pytest.mark.parametrize("name", SECONDS + RATES)
+def test_times_and_rates_may_be_fractions(name: str) -> None:
     assert getattr(Limits(**{name: 0.5}), name) == 0.5  # type: ignore[arg-type]
 
 
