@@ -140,7 +140,6 @@ class PicowsListener:
             self._host,
             port,
             backlog=ACCEPTED_AT_ONCE,
-            **self._server_tls(),
             reuse_port=self._reuse_port or None,
             start_serving=False,
         )
@@ -150,23 +149,19 @@ class PicowsListener:
         if await place.is_served():
             raise OSError(errno.EADDRINUSE, "another process listens on this socket")
         self._server = await loop.create_unix_server(
-            self._protocol, place.path, backlog=ACCEPTED_AT_ONCE, **self._server_tls(), start_serving=False
+            self._protocol, place.path, backlog=ACCEPTED_AT_ONCE, start_serving=False
         )
         self._port = 0
         self._file = place.identity()
         place.apply_mode()
 
-    def _server_tls(self) -> dict[str, Any]:
-        """Return options for TLS from the first byte; none where a header comes first, as TLS begins after it."""
-        return {} if self._header_senders is not None else self._tls_options("ssl")
-
-    def _tls_options(self, name: str) -> dict[str, Any]:
+    def _tls_options(self) -> dict[str, Any]:
         """Return the context, with our timeouts: the event loop's are a minute for the handshake, half of it to end."""
         if self._tls is None:
             return {}
         limits = self._context.limits
         return {
-            name: self._tls,
+            "sslcontext": self._tls,
             "ssl_handshake_timeout": limits.handshake_timeout,
             "ssl_shutdown_timeout": limits.close_timeout,
         }
@@ -178,7 +173,7 @@ class PicowsListener:
     async def _serve_again(self, place: socket.socket) -> asyncio.Server:
         """Return a server that accepts connections on a socket."""
         loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {"backlog": ACCEPTED_AT_ONCE, **self._server_tls()}
+        options: dict[str, Any] = {"backlog": ACCEPTED_AT_ONCE}
         if self._unix is not None:
             return await loop.create_unix_server(self._protocol, sock=place, **options)
         return await loop.create_server(self._protocol, sock=place, **options)
@@ -207,9 +202,9 @@ class PicowsListener:
 
     def _protocol(self) -> asyncio.Protocol:
         self._gate.check()
-        if self._header_senders is None:
+        if self._header_senders is None and self._tls is None:
             return HandshakeProtocol(self._acceptor, self._context, self._handshakes, self._application)
-        tls = self._tls_options("sslcontext")
+        tls = self._tls_options()
         return ProxyHeaderProtocol(
             self._header_senders,
             self._handshakes,
