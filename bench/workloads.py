@@ -175,7 +175,7 @@ WORKLOADS = [
         "tell",
         {"each": 100, "senders": 1, "inflight": 8, "batch": 0},
         servers=(SIGNED_NODES, TWO_NODES),
-        target="ratio 0.85",
+        target="ratio 0.75",
     ),
     Workload(
         "with a secret, and without: fan-out to 1,000 clients of two nodes, 8 in flight",

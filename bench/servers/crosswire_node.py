@@ -1,7 +1,7 @@
 """A Crosswire server among several on one Redis, as a user would write it, without tuning.
 
-Run it as `python -m bench.servers.crosswire_node --name A --redis URL`, with `--secret` to sign what goes over Redis. It
-prints `PORT n` when it listens and stops on SIGTERM.
+Run it as `python -m bench.servers.crosswire_node --name A --redis URL`, with `--secret` to sign what goes over Redis.
+It prints `PORT n` when it listens and stops on SIGTERM.
 """
 
 import argparse
