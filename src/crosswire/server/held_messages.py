@@ -19,8 +19,10 @@ FEW_HANDLERS = 8
 QUICKLY_DECODED = 32 * 1024
 """Bytes of a message that is decoded in less than a fair turn of the event loop, whatever it holds."""
 AT_WORK_SHARE = 3 / 8
-"""Share of ``Limits.held`` up to which more messages are given to handlers, and the client is read: so there is room for
-one more of the largest, which may be arriving."""
+"""Share of ``Limits.held`` up to which more messages are given to handlers, and the client is read.
+
+So there is room for another of the largest messages, which may be arriving.
+"""
 CALLED_SHARE = 1 / 2
 """Share of ``Limits.held`` up to which the client is read while its answer to a call is awaited."""
 _SLOWNESS = {False: 12, True: 4}
