@@ -25,9 +25,10 @@ class Limits:
 
     Attributes:
         max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
-            connection keeps a read buffer of up to twice its largest message. As many bytes of messages wait for a
-            connection until it is let in, or for its handlers; beyond, reading pauses, and the client is held back.
-            Also bytes of the body of an HTTP request; over it, answered with HTTP 413.
+            connection has a read buffer of up to twice its largest message, which is given back when it is idle. As
+            many bytes of messages wait for a connection until it is let in, or for its handlers; beyond, reading
+            pauses, and the client is held back. Also bytes of the body of an HTTP request; over it, answered with
+            HTTP 413.
         fragments: fragments of one message; over it, closed with 1009.
         headers: header fields of one HTTP request; over it, answered with HTTP 431.
         header_size: bytes of one HTTP request without its body, the request line and all header fields together; over
