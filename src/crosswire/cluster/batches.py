@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
-from crosswire.core.envelopes import Batch, EventMessage
+from crosswire.core.envelopes import MAX_MESSAGES, Batch, EventMessage
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
-MAX_MESSAGES = 64
-"""Messages in one batch."""
 MAX_SIZE = 256 * 1024
 """Bytes of a batch; the messages of a larger one are published one by one."""
 

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
-from crosswire.core.listeners import EventListeners
 from crosswire.core.tallies import Histogram
 from crosswire.runtime import environment
 from crosswire.types import Replies
 
 PING = "ping"
-"""Service that answers at once, and does nothing else."""
+"""Service that answers at once, and does nothing else; see :class:`~crosswire.cluster.responders.Responders`."""
 DELAY_INTERVAL = 2.0
 """Seconds between two measurements."""
 DELAY_TIMEOUT = 5.0
@@ -46,12 +45,3 @@ async def watch_bus_delay(
         replies = await ping(name, DELAY_TIMEOUT)
         if name in replies or name in replies.errors:  # a node of another version might know no such service
             seconds.observe((environment.perf_counter() - began) / 2)
-
-
-def offer_ping(services: EventListeners) -> None:
-    """Register the service with which other nodes measure the delay."""
-    services.on(PING, _answer)
-
-
-def _answer(_sender: str) -> None:
-    """Answer with nothing, at once."""

@@ -10,6 +10,7 @@ from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
+from crosswire.cluster.life_checks import LifeChecks
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.observer import NodeObserver
@@ -95,7 +96,10 @@ class ClusterConnection:
             self.dialect = self.compat = OriginalDialect(self.port, compat, name)
         clock = HybridClock(lambda: int(environment.wall_time() * 1_000_000))
         own = NodeInfo(name, self.incarnation, environment.wall_time())
-        self.members = Members(own, self.native, self.port, clients, self, clock, self.dialect.label, owns)
+        checks = LifeChecks(self.native, self.port, self._requests)
+        self.members = Members(
+            own, self.native, self.port, clients, self, clock, self.dialect.label, owns, checks=checks, tasks=tasks
+        )
         self.owners = Owners(self.members, hooks, tasks)
         self.client_channels = ClientChannels(self.native, self.dialect, self.port, clock, self.incarnation)
         dialect: RequestDialect = self.dialect
@@ -151,7 +155,13 @@ class ClusterConnection:
             for watch in observer.watches(self.requester, self.members):
                 self._tasks.start(watch, "crosswire metrics")
 
+    def end_checks(self) -> None:
+        """Begin no more checks of other nodes, as the tasks in the background are cancelled next."""
+        self.members.end_checks()
+
     async def _abandon(self) -> None:
+        self.end_checks()
+        self._responders.alive = False
         if self.members.announced:
             self.members.announce_leave()
         await self.port.stop()
@@ -160,6 +170,7 @@ class ClusterConnection:
         """Leave the cluster, and disconnect from the bus."""
         self._requests.end_all()
         self.owners.unwatch_all()
+        self._responders.alive = False
         self.native.flush()
         self.members.announce_leave()
         await self.port.stop()
@@ -207,6 +218,7 @@ class ClusterConnection:
 
     def replaced(self) -> None:
         """Record that another node has taken over this node's name."""
+        self._responders.alive = False
         self._hooks.on_replaced()
 
     # BusEvents

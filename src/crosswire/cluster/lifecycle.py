@@ -204,6 +204,7 @@ class NodeLifecycle:
 
     async def _leave(self, connection: ClusterConnection) -> None:
         try:
+            connection.end_checks()
             await self._background.cancel()
             self._thread_calls.close()
             self._channels.detach()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
+from crosswire.cluster.life_checks import LifeChecks
 from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.newcomers import Newcomers
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Beat, Goodbye, NameTaken
 from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, BeatResult, Member, Membership
 from crosswire.core.ownership import may_own
+from crosswire.core.throttle import Throttle
 from crosswire.errors import ConfigError
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger
 from crosswire.types import NodeInfo
 
@@ -26,6 +30,8 @@ HOLDER_TIMEOUT = 1.0
 """Seconds that a node which wants a name waits for an answer of the node that has it."""
 WELCOME_TIMEOUT = 0.5
 """Seconds that a node which joins waits for the members' beats."""
+MAX_ANSWERS = 500
+"""Beats and refusals of a name that are sent in answer to other nodes in a second; who gets none asks again."""
 MAX_TIMER_DELAY = 1.0
 """Seconds by which this node's own timer may be late. Beyond that this process stood still, and the silence of other
 nodes does not count."""
@@ -75,6 +81,8 @@ class Members:
         clock: makes this node's stamps, and reads the stamps of other nodes.
         dialect: the label of the dialect of this node's messages for clients and of its events.
         owns: the namespaces whose rooms this node may own; None for all.
+        checks: asks other nodes whether they are alive. Anybody can publish what looks like a message of a node.
+        tasks: where these checks run.
         holder_timeout: seconds to wait for an answer of the node that has this node's name.
         welcome_timeout: seconds to wait for the members' beats when this node joins.
 
@@ -94,6 +102,8 @@ class Members:
         dialect: str,
         owns: tuple[str, ...] | None = None,
         *,
+        checks: LifeChecks,
+        tasks: BackgroundTasks,
         holder_timeout: float = HOLDER_TIMEOUT,
         welcome_timeout: float = WELCOME_TIMEOUT,
     ) -> None:
@@ -108,9 +118,16 @@ class Members:
         self._holder_timeout = holder_timeout
         self._welcome_timeout = welcome_timeout
         self._warned: set[str] = set()
+        self._checks = checks
+        self._tasks = tasks
+        self._newcomers = Newcomers(self._check_newcomer, tasks)
+        self._being_checked: set[str] = set()  # incarnations that say goodbye or want a name
+        self._waiting_for_checks: list[asyncio.Future[None]] = []
+        self._answers = Throttle(MAX_ANSWERS, 1.0)
+        self._recounting = False
         self._members = Membership()
         self.admitted = False
-        self._name_taken = self._announced = False
+        self._name_taken = self._announced = self._gave_way = self._leaves = False
         self._changes: asyncio.Event = asyncio.Event()
         self.want_msgpack = False
 
@@ -169,7 +186,7 @@ class Members:
             return
         self._native.send_to_name(self._own.name, self._beat(asks=True))
         await self._wait(lambda: self._name_taken, self._holder_timeout)
-        self._require_name()
+        await self._require_name()
 
     async def introduce(self) -> None:
         """Send the first beat, and wait a little for the beats of the other nodes.
@@ -179,11 +196,11 @@ class Members:
         """
         listeners = await self._port.count_listeners(self._native.own_channels.all_nodes)
         expected = inf if listeners is None else listeners - 1
-        self._require_name()  # if this node stood still, NameTaken may have come only after the timeout
+        await self._require_name()  # if this node stood still, NameTaken may have come only after the timeout
         self._announced = True
         self._native.announce(self._beat(asks=True))
         await self._wait(lambda: self._name_taken or len(self._members) >= expected, self._welcome_timeout)
-        self._require_name()
+        await self._require_name()
         self.admitted = True
 
     async def wait_for_all(self) -> None:
@@ -203,6 +220,10 @@ class Members:
     def _knows_more_than(self, known: int) -> bool:
         return len(self._members) > known
 
+    def end_checks(self) -> None:
+        """Begin no more checks in the background, as this node leaves."""
+        self._leaves = True
+
     def announce_leave(self) -> None:
         """Announce to all nodes that this node leaves."""
         self._native.announce(Goodbye(self._own.name, self._own.incarnation, self._clock.stamp()))
@@ -214,7 +235,9 @@ class Members:
                     self._changes.clear()
                     await self._changes.wait()
 
-    def _require_name(self) -> None:
+    async def _require_name(self) -> None:
+        if self._own.incarnation in self._being_checked:  # there is a message that the name is taken
+            await self._wait(lambda: self._own.incarnation not in self._being_checked, 2 * self._holder_timeout)
         if self._name_taken:
             raise ConfigError(f"there is a living node of the name {self._own.name!r} already: choose another name")
 
@@ -243,7 +266,7 @@ class Members:
         Args:
             asks: whether other nodes answer with their beats.
         """
-        if self.admitted:
+        if self.admitted and not self._gave_way:
             self._native.announce(self._beat(asks=asks))
 
     def reset_silence(self) -> None:
@@ -286,44 +309,125 @@ class Members:
         if beat.name == self._own.name:
             self._contest_name(beat)
             return
-        before = self._members.get(beat.name)
+        changes = self._members.changes
         result = self._members.receive(beat, asyncio.get_running_loop().time())
-        if result is BeatResult.OUTDATED:
-            self._native.send_to_incarnation(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced=True))
-            return
-        if beat.asks:
-            self._native.send_to_incarnation(beat.incarnation, self._beat())
-        if result is BeatResult.REPLACED and before is not None:
-            self._gone(before, "replaced")
         if result is BeatResult.KNOWN:
             self._warn_of_other_dialect(beat)
-        else:
+            if beat.asks:
+                self._answer(beat.incarnation, self._beat())
+            if self._members.changes != changes:
+                self._changed()
+        elif result is BeatResult.OUTDATED:
+            self._answer(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced=True))
+        elif result is BeatResult.FALSE:
+            self._native.note_unreadable(f"{beat.name!r} is the run of another node, or one node too many")
+        elif not self._leaves:
+            self._newcomers.add(beat)
+
+    async def _check_newcomer(self, beat: Beat) -> None:
+        """Make the sender of a beat a member if it is alive, and the node that has its name is not."""
+        if not await self._checks.listens(beat.incarnation):
+            self._native.note_unreadable(f"nobody listens as {beat.name!r}")
+            return
+        loop = asyncio.get_running_loop()
+        if (holder := self._members.get(beat.name)) is not None:
+            while holder.beat.incarnation in self._being_checked:  # it has said goodbye
+                await self._end_of_a_check()
+        result = self._members.receive(beat, loop.time())
+        if beat.asks:
+            loop.call_soon(self._answer, beat.incarnation, self._beat())
+        if result is BeatResult.RIVAL and holder is not None:
+            if not await self._checks.has_left(holder.beat.incarnation):
+                return  # it keeps its name; the newcomer beats again, if it does not give up
+            result = self._members.receive(beat, loop.time())
+        if result in (BeatResult.NEW, BeatResult.RIVAL):
+            replaced = self._members.add(beat, loop.time())
+            if replaced is not None:
+                self._gone(replaced, "replaced")
             self._port.remember(bytes.fromhex(beat.incarnation))
             self._events.joined(self._info_of(beat.name))
-        self._changed()
+            self._changed()
 
     def goodbye(self, goodbye: Goodbye) -> None:
-        """Process the goodbye of a node."""
-        self._update_clock(goodbye)
-        member = self._members.leave(goodbye)
-        if member is not None:
-            self._gone(member, "goodbye")
+        """Process the goodbye of a node: it has left if nobody listens as it any more, or nobody answers."""
+        if not self._update_clock(goodbye):
+            return
+        member = self._members.get(goodbye.name)
+        if member is None or member.beat.incarnation != goodbye.incarnation:
+            self._members.leave(goodbye, asyncio.get_running_loop().time())
+        else:
+            self._check(goodbye.incarnation, self._check_goodbye(goodbye))
+
+    async def _check_goodbye(self, goodbye: Goodbye) -> None:
+        if await self._checks.has_left(goodbye.incarnation):
+            member = self._members.leave(goodbye, asyncio.get_running_loop().time())
+            if member is not None:
+                self._gone(member, "goodbye")
+        else:
+            self._native.note_unreadable(f"{goodbye.name!r} has not left")
 
     def name_taken(self, taken: NameTaken) -> None:
-        """Process the message that another node has this node's name."""
-        if taken.incarnation != self._own.incarnation:
-            return
-        if self._announced and not taken.replaced:
-            return  # too late: other nodes know already that the name is this node's
-        if self.admitted:
-            self._events.replaced()
-        else:
-            self._name_taken = True
-            self._changes.set()
+        """Process the message that another node has this node's name, which may be false.
 
-    def _update_clock(self, message: Beat | Goodbye) -> None:
-        if not self._clock.update(message.stamp):  # the message still shows that its sender is alive
-            self._native.note_unreadable(f"the clock of {message.name!r} is too far ahead")
+        A node that is admitted waits for a beat of the other node.
+        """
+        if taken.incarnation != self._own.incarnation or (self._announced and not taken.replaced) or self.admitted:
+            return  # or too late: other nodes know already that the name is this node's
+        self._check(self._own.incarnation, self._check_name())
+
+    async def _check_name(self) -> None:
+        """Find out whether another node has this node's name, which is just starting."""
+        if await self._checks.name_is_held(self._native.own_channels.name):
+            self._name_taken = True
+        else:
+            self._native.note_unreadable(f"nobody else has the name {self._own.name!r}")
+
+    async def _check_rival(self, beat: Beat) -> None:
+        """Give way to a living node with this node's name: this node did not answer when it was asked."""
+        rival = self._native.incarnation_channel(beat.incarnation)
+        if await self._port.count_listeners(rival) == 0 or not await self._checks.answers(rival):
+            self._native.note_unreadable(f"nobody else has the name {self._own.name!r}")
+        elif not self._gave_way:
+            self._gave_way = True
+            self._events.replaced()
+
+    def _check(self, incarnation: str, check: Coroutine[Any, Any, None]) -> None:
+        """Run a check of a node in the background, unless there is one already."""
+
+        async def run() -> None:
+            try:
+                await check
+            finally:
+                self._being_checked.discard(incarnation)
+                self._changes.set()
+                waiting, self._waiting_for_checks = self._waiting_for_checks, []
+                for each in waiting:
+                    if not each.done():
+                        each.set_result(None)
+
+        if incarnation in self._being_checked or self._leaves:
+            check.close()
+            return
+        self._being_checked.add(incarnation)
+        self._tasks.start(run(), "crosswire check of a node")
+
+    async def _end_of_a_check(self) -> None:
+        """Wait until one of the checks has ended."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting_for_checks.append(waiter)
+        await waiter
+
+    def _answer(self, incarnation: str, message: Beat | NameTaken) -> None:
+        """Answer a run of a node, if there were not too many answers lately: anybody can make this node answer."""
+        if self._answers.admit(None, asyncio.get_running_loop().time()) is not None:
+            self._native.send_to_incarnation(incarnation, message)
+
+    def _update_clock(self, message: Beat | Goodbye) -> bool:
+        """Adopt the stamp of a message; return False if it is too far ahead: then a beat only shows a living node."""
+        if self._clock.update(message.stamp):
+            return True
+        self._native.note_unreadable(f"the clock of {message.name!r} is too far ahead")
+        return False
 
     def _contest_name(self, beat: Beat) -> None:
         """Tell a node with this node's name that it can't have the name, if that is so.
@@ -332,10 +436,11 @@ class Members:
         """
         older = (self._own.since, self._own.incarnation) < (beat.since, beat.incarnation)
         if self.admitted and older and not beat.asks:
-            return  # this node did not answer in time: the other node has joined with the name, and sends NameTaken
-        if older or self.admitted:
+            # Perhaps this node did not answer in time, and the other node has joined with the name.
+            self._check(self._own.incarnation, self._check_rival(beat))
+        elif older or self.admitted:
             replaced = self.admitted and not older
-            self._native.send_to_incarnation(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced))
+            self._answer(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced))
 
     def _warn_of_other_dialect(self, beat: Beat) -> None:
         """Warn once of a member with another dialect, at its second beat: `crosswire nodes` joins only for a moment."""
@@ -364,6 +469,13 @@ class Members:
         self._changed()
 
     def _changed(self) -> None:
+        """Find out in this turn of the event loop, once, what all members have in common."""
+        self._changes.set()
+        if not self._recounting:
+            self._recounting = True
+            asyncio.get_running_loop().call_soon(self._recount)
+
+    def _recount(self) -> None:
+        self._recounting = False
         self._port.use_paths(self._members.common_paths())
         self.want_msgpack = any(each.beat.msgpack for each in self._members)
-        self._changes.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from functools import partial
+from math import isfinite
 from typing import Any, NamedTuple
 
 from crosswire.cluster.batches import Batches
@@ -30,14 +31,21 @@ from crosswire.core.envelopes import (
     PublishedMessage,
     RequestRefusal,
 )
-from crosswire.core.formats import EncodedMessage, require_text
+from crosswire.core.formats import EncodedMessage, require_event_message
+from crosswire.core.options import MAX_NODE_NAME
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
+INCARNATION_LENGTH = 16
+"""Characters of the incarnation of a node, and of what an emitter listens on for answers."""
 _INCARNATION = re.compile("[0-9a-f]{16}")
+_MAX_PATHS = 100
+"""Redis that a node listens on; no node has as many."""
+_MAX_BEAT = 64 * 1024
+"""Bytes of a beat, which each node remembers of each other."""
 _MAX_STAMP = 2**62
 """Microseconds since 1970, more than a stamp has for thousands of years."""
 
@@ -106,6 +114,14 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         for channel in self._channels_of(to):
             self._batches.add(channel, request)
 
+    def ask(self, channel: bytes, event: str, call_id: str) -> None:
+        """Send a request without data to the nodes that listen on a channel."""
+        self._batches.add(channel, NodeRequest(self._name, self._incarnation, call_id, event, envelopes.pack(None)))
+
+    def incarnation_channel(self, incarnation: str) -> bytes:
+        """Return the channel of one run of a node."""
+        return self._channels.incarnation(incarnation)
+
     def reply(self, request: NodeRequest, payload: RawPayload) -> None:
         """Send the answer to the request of a node."""
         self._batches.add(self._channels.incarnation(request.asker), Answer(self._name, request.call_id, payload))
@@ -158,7 +174,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         """Subscribe to the channels of this node."""
         receive = partial(self._from_node, events, replies, members)
         for channel in self.own_channels:
-            self._port.subscribe(channel, receive)
+            self._port.subscribe(channel, receive, is_readable=self._is_for_nodes)
 
     @property
     def own_channels(self) -> NodeChannels:
@@ -173,11 +189,11 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
 
     def listen_for_clients(self, clients: ClientInbox) -> None:
         self._clients = clients
-        self._port.subscribe(self._channels.everyone, partial(self._for_clients, Everyone()))
+        self._subscribe_clients(self._channels.everyone, Everyone())
 
     def subscribe_user(self, user: str) -> None:
         """Subscribe to the channel of a user."""
-        self._port.subscribe(self._channels.user(user), partial(self._for_clients, ToUsers((user,))))
+        self._subscribe_clients(self._channels.user(user), ToUsers((user,)))
 
     def unsubscribe_user(self, user: str) -> None:
         """Unsubscribe from the channel of a user."""
@@ -188,7 +204,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         return self._channels.user(user)
 
     def subscribe_room(self, namespace: str, id: str) -> None:
-        self._port.subscribe(self._channels.room(namespace, id), partial(self._for_clients, ToRoom(namespace, id)))
+        self._subscribe_clients(self._channels.room(namespace, id), ToRoom(namespace, id))
 
     def unsubscribe_room(self, namespace: str, id: str) -> None:
         self._port.unsubscribe(self._channels.room(namespace, id))
@@ -198,7 +214,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
 
     def subscribe(self, channel: str, receive: ReceivePublished) -> bytes:
         name = self._channels.custom(channel)
-        self._port.subscribe(name, partial(self._published, receive))
+        self._port.subscribe(name, partial(self._published, receive), is_readable=self._is_published)
         return name
 
     def unsubscribe(self, channel: str) -> None:
@@ -220,50 +236,91 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         text = reason(why) if isinstance(why, BaseException) else shown(str(why))
         self._warnings.warn("unreadable", "a message that came over the bus could not be read, and is lost: %r", text)
 
-    def _for_clients(self, target: Target, body: bytes) -> None:
+    def _subscribe_clients(self, channel: bytes, target: Target) -> None:
+        receive = partial(self._for_clients, target)
+        self._port.subscribe(channel, receive, is_readable=partial(self._is_for_clients, target))
+
+    # Each receiver returns False for what can't be read: its number in the sender's order does not count.
+
+    def _for_clients(self, target: Target, body: bytes) -> bool:
         message = self._decode(body)
-        if self._clients is None:
-            return
         if type(message) is ClientMessage:
             try:
-                encoded = EncodedMessage(require_text(message.json), message.msgpack)
-                self._clients.deliver(target, encoded, _excluded(message))
+                encoded = require_event_message(EncodedMessage(message.json, message.msgpack))
             except InvalidPayload as error:
                 self.note_unreadable(error)
-        elif isinstance(message, Claim) and isinstance(target, ToUsers):
-            self._clients.claimed(target.users[0], message)
-        elif message is not None:
-            self.note_unreadable(f"{type(message).__name__} is not for clients")
+                return False
+            if self._clients is not None:
+                self._clients.deliver(target, encoded, _excluded(message))
+            return True
+        if type(message) is Claim and isinstance(target, ToUsers) and _is_valid(message):
+            if self._clients is not None:
+                self._clients.claimed(target.users[0], message)
+            return True
+        return self._misplaced(message, "for clients")
 
-    def _published(self, receive: ReceivePublished, body: bytes) -> None:
+    def _is_for_clients(self, target: Target, body: bytes) -> bool:
         message = self._decode(body)
-        if isinstance(message, PublishedMessage):
-            receive(message.sender, NODE_MSGPACK, message.payload)
-        elif message is not None:
-            self.note_unreadable(f"{type(message).__name__} was not published by an application")
+        if type(message) is ClientMessage:
+            try:
+                require_event_message(EncodedMessage(message.json, message.msgpack))
+            except InvalidPayload as error:
+                self.note_unreadable(error)
+                return False
+            return True
+        if type(message) is Claim and isinstance(target, ToUsers) and _is_valid(message):
+            return True
+        return self._misplaced(message, "for clients")
 
-    def _from_node(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> None:
+    def _misplaced(self, message: Envelope | None, purpose: str) -> bool:
+        """Note a message that does not belong on its channel, unless it is None, which is noted; return False."""
+        if message is not None:
+            self.note_unreadable(f"{type(message).__name__} is not {purpose}, or no node says so")
+        return False
+
+    def _published(self, receive: ReceivePublished, body: bytes) -> bool:
+        message = self._decode(body)
+        if type(message) is not PublishedMessage:
+            return self._misplaced(message, "published by an application")
+        receive(message.sender, NODE_MSGPACK, message.payload)
+        return True
+
+    def _is_published(self, body: bytes) -> bool:
+        message = self._decode(body)
+        return type(message) is PublishedMessage or self._misplaced(message, "published by an application")
+
+    def _from_node(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> bool:
         message = self._decode(body)
         if type(message) is Batch:
             for each in message.messages:
                 self._receive_event_message(events, replies, each)
         elif isinstance(message, EventMessage):
             self._receive_event_message(events, replies, message)
-        elif isinstance(message, Beat | Goodbye) and not _is_valid(message):
-            self.note_unreadable(f"no node says {message}")
-        elif isinstance(message, Beat):
-            members.beat(message)
-        elif isinstance(message, Goodbye):
-            members.goodbye(message)
         elif isinstance(message, NameTaken):
             members.name_taken(message)
-        elif message is not None:
-            self.note_unreadable(f"{type(message).__name__} is not for nodes")
+        elif not isinstance(message, Beat | Goodbye) or not _is_valid(message) or len(body) > _MAX_BEAT:
+            return self._misplaced(message, "for nodes")
+        elif isinstance(message, Beat):
+            members.beat(message)
+        else:
+            members.goodbye(message)
+        return True
+
+    def _is_for_nodes(self, body: bytes) -> bool:
+        message = self._decode(body)
+        if isinstance(message, Batch | EventMessage | NameTaken):
+            return True
+        if isinstance(message, Beat | Goodbye) and _is_valid(message) and len(body) <= _MAX_BEAT:
+            return True
+        return self._misplaced(message, "for nodes")
 
     def _receive_event_message(self, events: EventInbox, replies: ReplyInbox, message: EventMessage) -> None:
         if isinstance(message, Answer):
             replies.answered(message.sender, message.call_id, NODE_MSGPACK, message.payload)
         elif isinstance(message, NodeRequest):
+            if len(message.asker) != INCARNATION_LENGTH:
+                self.note_unreadable("no node asks as that")
+                return
             asker = _NativeAsker(self, message)
             events.request(asker, message.sender, message.event, NODE_MSGPACK, message.payload, message.traceparent)
         elif isinstance(message, Event):
@@ -281,9 +338,17 @@ def _excluded(message: ClientMessage) -> Excluded | None:
     return Excluded(users, sockets) if users or sockets else None
 
 
-def _is_valid(message: Beat | Goodbye) -> bool:
-    """Return whether the incarnation and the stamp can be those of a node."""
-    return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp < _MAX_STAMP
+def _is_valid(message: Beat | Goodbye | Claim) -> bool:
+    """Return whether the incarnation, the stamp and the paths can be those of a node."""
+    if isinstance(message, Beat) and not (
+        0 < len(message.name) <= MAX_NODE_NAME
+        and message.name.isprintable()
+        and len(message.paths) <= _MAX_PATHS
+        and len(message.dialect) <= MAX_NODE_NAME
+        and isfinite(message.since)
+    ):
+        return False
+    return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp <= _MAX_STAMP
 
 
 class _NativeAsker:

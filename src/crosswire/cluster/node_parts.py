@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from crosswire.cluster.bus_delay import offer_ping
 from crosswire.cluster.bus_options import compat_options
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
@@ -102,7 +101,6 @@ class NodeParts:
         offer_known_servers(services, clients, self.lifecycle.connection_or_starting)
         self.status = StatusQueries(clients, self.lifecycle.connection_or_starting)
         self.status.offer(services)
-        offer_ping(services)
         self.redis.offer(services)
         self.revocations.offer(services)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from crosswire.cluster.gaps import GapReports
-from crosswire.cluster.interface import Bus, BusEvents, Receive
-from crosswire.cluster.receivers import Receivers
+from crosswire.cluster.interface import Bus, BusEvents
+from crosswire.cluster.receivers import IsReadable, ReceiveBody, Receivers
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core.envelopes import pack_header
 from crosswire.core.sequencing import MessageNumbers
@@ -137,12 +137,19 @@ class OrderedPort:
 
     # Listening
 
-    def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
-        """Begin to listen on a channel, without waiting; ``plain`` as for :meth:`publish`.
+    def subscribe(
+        self, channel: bytes, receive: ReceiveBody, *, plain: bool = False, is_readable: IsReadable | None = None
+    ) -> None:
+        """Begin to listen on a channel, without waiting. A later call replaces the receiver of the channel.
 
-        A later call replaces the receiver of the channel.
+        Args:
+            channel: its name.
+            receive: takes the bodies; returns False for a body that can't be read, whose number does not count.
+            plain: as for :meth:`publish`.
+            is_readable: checks a body whose message does not follow the one before it; None if all can be read.
         """
-        self.bus_port.subscribe(channel, self._receivers.open(channel, receive, plain=plain))
+        take = self._receivers.open(channel, receive, plain=plain, is_readable=is_readable)
+        self.bus_port.subscribe(channel, take)
 
     def unsubscribe(self, channel: bytes) -> None:
         """Leave a channel; do nothing if this node does not listen on it."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from math import inf
 from typing import Protocol
 
 from crosswire.cluster.interface import Receive
 from crosswire.core.envelopes import HEADER_SIZE, unpack_header
-from crosswire.core.sequencing import Sequencer, SilentSenders
+from crosswire.core.sequencing import HeldBytes, Sequencer, SilentSenders
 from crosswire.errors import InvalidMessage
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
@@ -20,6 +20,11 @@ one Redis may be ahead of another by that much; the receivers hardly notice the 
 
 STALL_TIME = 0.2
 """Seconds by which a timer must be late to show that the process stood still. Then the sockets are read first."""
+
+ReceiveBody = Callable[[bytes], bool | None]
+"""Takes the body of a message; returns False if it can't be read, and then its number does not count."""
+IsReadable = Callable[[bytes], bool]
+"""Checks whether the body of a message can be read."""
 
 _FAILED = "the receiver of a message failed"
 
@@ -62,8 +67,16 @@ class _HoldEvents(Protocol):
     def message_unreadable(self) -> None:
         """Take note of a message without a valid header."""
 
-    def limit_hold_time(self, receiver: OrderedReceiver) -> None:
-        """Set a limit to the time for which a receiver holds messages."""
+    def limit_hold_time(self, receiver: OrderedReceiver, origin: bytes) -> None:
+        """Set a limit to the time for which a receiver holds messages of a sender."""
+
+    def resumed(self, channel: bytes, since: float) -> None:
+        """Report messages as missed, as a sender goes on from a message with an old number.
+
+        Args:
+            channel: on which it came.
+            since: time after which messages may be missing.
+        """
 
     def came_late(self, channel: bytes, first: float) -> None:
         """Report a message as missed that came too late: later messages had been taken for the sender's first.
@@ -81,17 +94,30 @@ class OrderedReceiver:
         channel: its name.
         own: the origin of this node, whose own messages are ignored.
         receive: takes the bodies of the messages.
+        is_readable: checks the body of a message that does not follow the last one, before its number counts.
         sequencer: puts them in order.
+        paths: over which messages come.
         events: called when a message can't be handed on at once.
     """
 
-    __slots__ = ("_events", "_own", "_receive", "_sequencer", "channel")
+    __slots__ = ("_events", "_is_readable", "_own", "_paths", "_receive", "_sequencer", "channel")
 
-    def __init__(self, channel: bytes, own: bytes, receive: Receive, sequencer: Sequencer, events: _HoldEvents) -> None:
+    def __init__(
+        self,
+        channel: bytes,
+        own: bytes,
+        receive: ReceiveBody,
+        is_readable: IsReadable,
+        sequencer: Sequencer,
+        paths: Paths,
+        events: _HoldEvents,
+    ) -> None:
         self.channel = channel
         self._own = own
         self._receive = receive
+        self._is_readable = is_readable
         self._sequencer = sequencer
+        self._paths = paths
         self._events = events
 
     def take(self, message: bytes) -> None:
@@ -106,24 +132,52 @@ class OrderedReceiver:
         now = environment.monotonic()
         if self._sequencer.accept(origin, number, previous, now):
             try:
-                self._receive(message[HEADER_SIZE:])
+                if self._receive(message[HEADER_SIZE:]) is False:
+                    self._sequencer.reject(origin, number)
             except Exception:
                 logger.exception(_FAILED)
             return
-        if self._sequencer.hold(origin, number, previous, message, now):
-            for ready in self._sequencer.ready(origin):
-                self._hand_on(ready)
-            self._events.limit_hold_time(self)
-        elif (first := self._sequencer.correct_first(origin, number)) is not None:
-            self._events.came_late(self.channel, first)
+        self._take_out_of_order(origin, number, previous, message, now)
 
-    def replace(self, receive: Receive) -> None:
+    def _take_out_of_order(self, origin: bytes, number: int, previous: int, message: bytes, now: float) -> None:
+        """Take a message that does not follow the last one of its sender."""
+        sequencer = self._sequencer
+        if sequencer.is_last(origin, number):
+            return  # the copy over another path
+        if not self._is_readable(message[HEADER_SIZE:]):
+            sequencer.forget_unused(origin)
+        elif sequencer.follows_other(origin, number, previous, now):
+            self._hand_on(message)
+        elif sequencer.hold(origin, number, previous, message, now):
+            for ready in sequencer.ready(origin):
+                self._hand_on(ready)
+            self._events.limit_hold_time(self, origin)
+        elif (first := sequencer.correct_first(origin, number)) is not None:
+            self._events.came_late(self.channel, first)
+        else:
+            may_be_late = self._paths.hold_time > 0
+            since = sequencer.resume(origin, number, previous, now, may_be_late=may_be_late)
+            if since is not None:
+                self._events.resumed(self.channel, since)
+                self._hand_on(message)
+
+    def replace(self, receive: ReceiveBody, is_readable: IsReadable) -> None:
         """Hand messages on to another receiver from now on."""
         self._receive = receive
+        self._is_readable = is_readable
+
+    def close(self) -> None:
+        """Drop the messages that are held, and ignore all others."""
+        self._receive = _ignore
+        self._sequencer.clear()
 
     def forget(self, origin: bytes) -> None:
         """Forget the messages of a sender that is gone."""
         self._sequencer.forget(origin)
+
+    def due_for(self, origin: bytes, hold_time: float) -> float:
+        """Return the time at which :meth:`give_up` must be called for one sender."""
+        return self._sequencer.due_for(origin, hold_time, min(hold_time, FIRST_HOLD_TIME))
 
     def due(self, hold_time: float) -> float:
         """Return the time at which :meth:`give_up` must be called; infinity if no messages are held."""
@@ -155,7 +209,7 @@ class PlainReceiver:
 
     __slots__ = ("_receive",)
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: ReceiveBody) -> None:
         self._receive = receive
 
     def take(self, message: bytes) -> None:
@@ -180,29 +234,35 @@ class Receivers:
         self._paths = paths
         self._events = events
         self._silent = SilentSenders()
+        self._held_bytes = HeldBytes()
         self._ordered: dict[bytes, OrderedReceiver] = {}
         self._holding: dict[OrderedReceiver, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = inf
         self._not_before = -inf  # time until which nothing is given up: after a standstill the sockets are read first
 
-    def open(self, channel: bytes, receive: Receive, *, plain: bool) -> Receive:
+    def open(
+        self, channel: bytes, receive: ReceiveBody, *, plain: bool, is_readable: IsReadable | None = None
+    ) -> Receive:
         """Make ``receive`` the receiver of a channel. Return a function that takes the messages as they come."""
+        is_readable = is_readable or _any_body
         if plain:
             self._ordered.pop(channel, None)
             return PlainReceiver(receive).take
         receiver = self._ordered.get(channel)
         if receiver is None:
-            sequencer = Sequencer(self._silent, reorders=self._paths.reorders)
-            receiver = self._ordered[channel] = OrderedReceiver(channel, self._own, receive, sequencer, self)
+            paths = self._paths
+            sequencer = Sequencer(self._silent, reorders=paths.reorders, held_bytes=self._held_bytes)
+            receiver = OrderedReceiver(channel, self._own, receive, is_readable, sequencer, paths, self)
+            self._ordered[channel] = receiver
         else:
-            receiver.replace(receive)  # the numbers of the senders stay known
+            receiver.replace(receive, is_readable)  # the numbers of the senders stay known
         return receiver.take
 
     def close(self, channel: bytes) -> None:
         """Drop the receiver of a channel, and the messages that it holds."""
         if (receiver := self._ordered.pop(channel, None)) is not None:
-            receiver.replace(_ignore)
+            receiver.close()
             self._holding.pop(receiver, None)
 
     def clear(self) -> None:
@@ -225,11 +285,17 @@ class Receivers:
         """Take note of a message without a valid header."""
         self._events.message_unreadable()
 
-    def limit_hold_time(self, receiver: OrderedReceiver) -> None:
-        """Set a limit to the time for which a receiver holds messages."""
-        self._holding[receiver] = None
+    def resumed(self, channel: bytes, since: float) -> None:
+        """Report messages as missed, as a sender goes on from a message with an old number."""
+        self._events.messages_missed((channel,), since)
+
+    def limit_hold_time(self, receiver: OrderedReceiver, origin: bytes) -> None:
+        """Set a limit to the time for which a receiver holds messages of a sender."""
         hold_time = self._paths.hold_time
-        due = receiver.due(hold_time)
+        due = receiver.due_for(origin, hold_time)
+        if due == inf:
+            return  # nothing is held any more
+        self._holding[receiver] = None
         if not hold_time or due == -inf:
             self._give_up()
         elif max(due, self._not_before) < self._due:  # a timer that is late finds out why
@@ -273,3 +339,7 @@ class Receivers:
 
 def _ignore(_body: bytes) -> None:
     """Ignore a message for a channel that was closed meanwhile."""
+
+
+def _any_body(_body: bytes) -> bool:
+    return True

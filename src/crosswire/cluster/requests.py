@@ -10,8 +10,12 @@ from crosswire.core.codecs import Codec
 from crosswire.core.payload_types import ANY, PayloadType, RawPayload
 from crosswire.core.replies import GatheredReplies
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
+from crosswire.runtime import environment
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.types import Replies
+
+_RANDOM_BYTES = 8
+"""Random bytes in the ids of a node's requests."""
 
 
 class PendingRequest(Protocol):
@@ -55,6 +59,8 @@ class _TimedRequest:
 class PendingRequests:
     """Pending requests of a node, by id.
 
+    The ids can't be guessed: only a node that received a request can answer it.
+
     Args:
         prefix: of the ids; empty where only this node sees the answers.
 
@@ -65,7 +71,7 @@ class PendingRequests:
     __slots__ = ("_count", "_pending", "_prefix", "wheel")
 
     def __init__(self, prefix: str = "") -> None:
-        self._prefix = prefix
+        self._prefix = f"{prefix}{environment.token_hex(_RANDOM_BYTES)}"
         self._count = 0
         self._pending: dict[str, _TimedRequest] = {}
         self.wheel = TimerWheel()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from crosswire.cluster.bus_delay import PING
 from crosswire.cluster.dialect import Asker
 from crosswire.cluster.responder import Responder
 from crosswire.core.codecs import Codec
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.payload_types import RawPayload
+
+_PING = SERVICE + PING
 
 
 class Responders:
@@ -15,16 +18,21 @@ class Responders:
     Args:
         application: handles the application's events.
         services: handles the requests with which nodes carry out the methods of audiences.
+
+    Attributes:
+        alive: whether this node answers the question whether it is alive; not when it has left, or lost its name.
     """
 
-    __slots__ = ("application", "services")
+    __slots__ = ("alive", "application", "services")
 
     def __init__(self, application: Responder, services: Responder) -> None:
         self.application = application
         self.services = services
+        self.alive = True
 
     def hold(self) -> None:
-        """Keep events and requests until each responder is released."""
+        """Keep events and requests until each responder is released, as the node starts."""
+        self.alive = True
         self.application.hold()
         self.services.hold()
 
@@ -48,7 +56,10 @@ class Responders:
         payload: RawPayload,
         traceparent: str | None = None,
     ) -> None:
-        if event.startswith(SERVICE):
+        if event == _PING:  # answered even while requests are kept: others ask whether this node is alive
+            if self.alive:
+                asker.answer(None)
+        elif event.startswith(SERVICE):
             self.services.request(asker, sender, event[len(SERVICE) :], codec, payload)
         else:
             self.application.request(asker, sender, event, codec, payload, traceparent)

@@ -1,7 +1,7 @@
 """The messages between nodes: MessagePack arrays that begin with their kind, and the header in front of them.
 
-Messages are checked when they are decoded, and can't run code. So a stranger who can publish on the bus can send false
-messages, but can't take over a node.
+Messages are checked when they are decoded, and can't run code. Whoever can publish on the bus can send false messages;
+what they say of who is alive is checked by asking back: :mod:`crosswire.cluster.life_checks`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -47,6 +47,8 @@ def unpack_header(message: bytes) -> tuple[bytes, int, int]:
         raise InvalidMessage(f"no header: {error}") from error
     if version != _VERSION:
         raise InvalidMessage(f"a message of version {version}; this is version {_VERSION}")
+    if previous >= number:
+        raise InvalidMessage(f"message {number} can't follow message {previous}")
     return origin, number, previous
 
 
@@ -181,10 +183,14 @@ EventMessage = Event | NodeRequest | Answer | RequestRefusal
 """A message between the applications of two nodes."""
 
 
+MAX_MESSAGES = 64
+"""Messages in one batch."""
+
+
 class Batch(msgspec.Struct, frozen=True, array_like=True, tag="m"):
     """Several messages of one turn of an event loop."""
 
-    messages: list[EventMessage]
+    messages: Annotated[list[EventMessage], msgspec.Meta(max_length=MAX_MESSAGES)]
 
 
 Envelope = ClientMessage | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | PublishedMessage

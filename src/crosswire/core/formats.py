@@ -36,18 +36,38 @@ def encode(message: msgspec.Struct, *, msgpack: bool) -> EncodedMessage:
     return EncodedMessage(text, MSGPACK.from_json(text) if msgpack else None)
 
 
-def require_text(data: bytes) -> bytes:
-    """Return data from another node, checked, for a text frame.
+class _Event(msgspec.Struct, gc=False):
+    """The part of an event that is checked; the decoder checks the syntax of all the rest."""
+
+    event: str
+
+
+_check_json = msgspec.json.Decoder(_Event).decode
+_check_msgpack = msgspec.msgpack.Decoder(_Event).decode
+
+
+def require_event_message(message: EncodedMessage) -> EncodedMessage:
+    """Return a message for clients that came from another node, checked.
 
     Raises:
-        InvalidPayload: it is no UTF-8; a client that got it would drop its connection.
+        InvalidPayload: it is no event of an application, or no JSON, no MessagePack, or no UTF-8; a client that got it
+            would drop its connection.
     """
-    if not data.isascii():  # many times faster than decoding
-        try:
-            data.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidPayload(f"a message for clients is no text: {error}") from error
-    return data
+    text, packed = message.json, message.msgpack
+    try:
+        if not text.isascii():  # many times faster than decoding
+            text.decode()
+        if _check_json(text).event[:1] in _NO_EVENT:
+            raise InvalidPayload("a message for clients has no event of an application")
+        if packed is not None and _check_msgpack(packed).event[:1] in _NO_EVENT:
+            raise InvalidPayload("a message for clients has no event of an application")
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise InvalidPayload(f"a message for clients is no event: {error}") from error
+    return message
+
+
+_NO_EVENT = ("", "$")
+"""The first characters of what is no event of an application: nothing, and the beginning of the protocol's own."""
 
 
 Encoded = bytes | tuple[str | bytes, ...]

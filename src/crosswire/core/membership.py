@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from enum import Enum, auto
 
@@ -15,6 +15,10 @@ SUSPECT_AFTER = 3 * BEAT_INTERVAL
 """Seconds of silence after which a member is suspected, and asked whether it is alive."""
 DEAD_AFTER = 5 * BEAT_INTERVAL
 """Seconds of silence after which a member counts as dead."""
+MAX_MEMBERS = 1000
+"""Other members that a node knows at most; no cluster has as many."""
+MAX_LATE = 5.0
+"""Seconds for which a beat may come late, after a newer one or after the goodbye of its node."""
 _MAX_REMEMBERED = 100
 """Maximum number of nodes that have left and whose late beats are recognised."""
 
@@ -23,11 +27,14 @@ class BeatResult(Enum):
     """Meaning of a beat that was received."""
 
     KNOWN = auto()
-    JOINED = auto()
-    REPLACED = auto()
-    """A new run of a node whose name is known; the run before it is gone."""
+    NEW = auto()
+    """A node that is no member: :meth:`Membership.add` makes it one."""
+    RIVAL = auto()
+    """A later run of a node whose name a member has: it may be a member only if the present one is gone."""
     OUTDATED = auto()
     """A run that has left, or that a later one has replaced."""
+    FALSE = auto()
+    """The run of a member under another name, or one node too many."""
 
 
 class Member:
@@ -36,15 +43,16 @@ class Member:
     Attributes:
         beat: the last beat that was received.
         last_heard: arrival of the last beat, in seconds of the caller's clock.
+        updated: arrival of ``beat``.
         suspected: whether the node has been silent for too long, and was asked for a beat.
         paths: the Redis that the node is known to listen on.
     """
 
-    __slots__ = ("beat", "last_heard", "paths", "suspected")
+    __slots__ = ("beat", "last_heard", "paths", "suspected", "updated")
 
     def __init__(self, beat: Beat, now: float) -> None:
         self.beat = beat
-        self.last_heard = now
+        self.last_heard = self.updated = now
         self.suspected = False
         self.paths = frozenset(beat.paths)
 
@@ -60,13 +68,19 @@ def age(beat: Beat) -> tuple[float, str]:
 
 
 class Membership:
-    """Collection of the other members, by name."""
+    """Collection of the other members, by name.
 
-    __slots__ = ("_left", "_members")
+    Attributes:
+        changes: number of times that members came or went, or the paths or formats of one changed.
+    """
+
+    __slots__ = ("_left", "_members", "_names", "changes")
 
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}
-        self._left: deque[tuple[str, int]] = deque(maxlen=_MAX_REMEMBERED)  # incarnations, and their last stamps
+        self._names: dict[str, str] = {}  # by incarnation
+        self._left: OrderedDict[str, tuple[int, float]] = OrderedDict()  # incarnation -> last stamp, and when it left
+        self.changes = 0
 
     def __len__(self) -> int:
         return len(self._members)
@@ -82,25 +96,49 @@ class Membership:
         return self._members.get(name)
 
     def receive(self, beat: Beat, now: float) -> BeatResult:
-        """Process a beat, and return what it means. A run that was ``REPLACED`` is no member any more."""
+        """Process a beat, and return what it means. It makes nobody a member."""
         member = self._members.get(beat.name)
         if member is not None and member.beat.incarnation == beat.incarnation:
-            if beat.stamp >= member.beat.stamp:  # over several Redis, an older beat may arrive later
-                member.beat = beat
-                member.paths = frozenset(beat.paths)
+            # Over several Redis, an older beat may arrive later. But a false stamp must not keep out all later beats.
+            if beat.stamp >= member.beat.stamp or now - member.updated >= MAX_LATE:
+                self._update(member, beat, now)
             member.last_heard = max(member.last_heard, now)
             member.suspected = False
             return BeatResult.KNOWN
+        if beat.incarnation in self._names:
+            return BeatResult.FALSE
         if member is not None and age(beat) < age(member.beat):
             return BeatResult.OUTDATED
-        if any(beat.incarnation == gone and beat.stamp <= stamp for gone, stamp in self._left):
+        stamp, when = self._left.get(beat.incarnation, (-1, 0.0))
+        if beat.stamp <= stamp and now - when < MAX_LATE:
             return BeatResult.OUTDATED  # it came over a slower Redis than the goodbye
-        self._members[beat.name] = Member(beat, now)
-        return BeatResult.JOINED if member is None else BeatResult.REPLACED
+        if member is None:
+            return BeatResult.NEW if len(self._members) < MAX_MEMBERS else BeatResult.FALSE
+        return BeatResult.RIVAL
 
-    def leave(self, goodbye: Goodbye) -> Member | None:
+    def add(self, beat: Beat, now: float) -> Member | None:
+        """Make the sender of a beat a member; return the run that it replaces, if there is one."""
+        replaced = self._members.get(beat.name)
+        if replaced is not None:
+            del self._names[replaced.beat.incarnation]
+        self._members[beat.name] = Member(beat, now)
+        self._names[beat.incarnation] = beat.name
+        self.changes += 1
+        return replaced
+
+    def _update(self, member: Member, beat: Beat, now: float) -> None:
+        paths = member.paths if beat.paths == member.beat.paths else frozenset(beat.paths)
+        if member.paths != paths or len(paths) != len(beat.paths) or member.beat.msgpack != beat.msgpack:
+            member.paths = frozenset(beat.paths)
+            self.changes += 1
+        member.beat, member.updated = beat, now
+
+    def leave(self, goodbye: Goodbye, now: float) -> Member | None:
         """Remove the member that says goodbye; return it if it was known."""
-        self._left.append((goodbye.incarnation, goodbye.stamp))
+        self._left[goodbye.incarnation] = goodbye.stamp, now
+        self._left.move_to_end(goodbye.incarnation)
+        if len(self._left) > _MAX_REMEMBERED:
+            self._left.popitem(last=False)
         return self.remove(goodbye.name, goodbye.incarnation)
 
     def remove(self, name: str, incarnation: str) -> Member | None:
@@ -108,6 +146,8 @@ class Membership:
         member = self._members.get(name)
         if member is None or member.beat.incarnation != incarnation:
             return None
+        del self._names[incarnation]
+        self.changes += 1
         return self._members.pop(name)
 
     def check_silence(self, now: float) -> tuple[list[Member], list[Member]]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from crosswire.cluster.bus_delay import PING
 from crosswire.cluster.dialect import Asker
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.native import NativeDialect
@@ -16,7 +17,7 @@ from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.channel_names import Channels
 from crosswire.core.codecs import Codec
-from crosswire.core.envelopes import Answer, Beat, Envelope, Goodbye, NameTaken
+from crosswire.core.envelopes import SERVICE, Answer, Beat, Envelope, Goodbye, NameTaken
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
 from tests.support.ignored_events import IgnoredPortEvents
@@ -37,6 +38,7 @@ class ScriptedNode:
         requests: the requests that it received.
         beats: the beats of other nodes.
         taken: the answers to its claim of a name.
+        answers_pings: whether it answers the question whether it is alive.
     """
 
     def __init__(self, bus: Bus, name: str, *, serves: bool = False) -> None:
@@ -50,6 +52,7 @@ class ScriptedNode:
         self.requests: list[Request] = []
         self.beats: list[Beat] = []
         self.taken: list[NameTaken] = []
+        self.answers_pings = False
 
     def beat_of(self, *, asks: bool = False, **fields: Any) -> Beat:
         about: dict[str, Any] = {
@@ -68,7 +71,10 @@ class ScriptedNode:
         self.port.publish(channel, envelopes.encode(envelope))
 
     def say_goodbye(self) -> None:
+        """Say goodbye, and listen no more: others check it."""
         self.native.announce(Goodbye(self.name, self.incarnation, time.time_ns() // 1000))
+        for channel in self.native.own_channels:
+            self.port.unsubscribe(channel)
 
     def answer_as(self, sender: str, asker: str, call_id: str, value: Any) -> None:
         """Answer a call in the name of another node."""
@@ -79,7 +85,10 @@ class ScriptedNode:
     def event(self, *_event: Any, **_more: Any) -> None: ...
 
     def request(self, asker: Asker, sender: str, event: str, *_rest: Any, **_more: Any) -> None:
-        self.requests.append(Request(asker, sender, event))
+        if event != f"{SERVICE}{PING}":
+            self.requests.append(Request(asker, sender, event))
+        elif self.answers_pings:
+            asker.answer(None)
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None: ...
 

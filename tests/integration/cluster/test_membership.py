@@ -8,9 +8,9 @@ import pytest
 
 from crosswire import ConfigError, MemoryBus, Node, NodeInfo
 from crosswire.cluster.interface import Bus
-from crosswire.cluster.members import Members
+from crosswire.cluster.members import HOLDER_TIMEOUT, Members
 from crosswire.core.envelopes import NameTaken
-from crosswire.core.membership import DEAD_AFTER, SUSPECT_AFTER
+from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, SUSPECT_AFTER
 from tests.integration.cluster.scripted_node import scripted_node
 from tests.integration.cluster.support import (
     DETECTION_TIMEOUT,
@@ -78,11 +78,12 @@ async def test_a_member_that_was_slow_to_answer_is_waited_for(bus: Bus, monkeypa
 
 
 async def test_a_node_learns_that_its_name_was_taken_over(bus: Bus) -> None:
-    async with running_nodes(bus, "a") as (a,), scripted_node(bus) as scripted:
+    async with running_nodes(bus, "a") as (a,), scripted_node(bus, "a") as successor:
+        successor.answers_pings = True
         waiting = asyncio.create_task(a.wait_until_replaced())
-        taken = NameTaken("a", a.incarnation, replaced=True)
-        scripted.native.send_to_incarnation(a.incarnation, taken)
-        await asyncio.wait_for(waiting, DETECTION_TIMEOUT)
+        while not waiting.done():
+            successor.native.announce(successor.beat_of())
+            await asyncio.wait({waiting}, timeout=BEAT_INTERVAL)
 
 
 async def test_many_that_start_at_once_know_each_other(bus: Bus) -> None:
@@ -151,6 +152,7 @@ async def test_a_node_handles_nothing_until_its_name_is_its_own(bus: Bus, monkey
         await wait_until(lambda: "b" in a.nodes)
         second, heard = Node("b", bus=bus), RecordingHandler()
         second.on("x", heard)
+        holder.answers_pings = True
         starting = asyncio.create_task(second.start())
         await wait_until(lambda: len(holder.beats) > 1 and holder.beats[-1].name == "b")  # it asks for its name
         call = asyncio.create_task(a.call("b", "x"))
@@ -185,13 +187,19 @@ async def test_events_for_a_name_that_is_taken_over_are_handled_by_the_started_n
 
 
 async def test_a_server_that_lost_its_name_closes_its_clients(bus: Bus) -> None:
-    async with running_servers(bus, "a") as (a,), client(a, "1") as peer, scripted_node(bus) as scripted:
+    async with running_servers(bus, "a") as (a,), client(a, "1") as peer, scripted_node(bus, "a") as scripted:
         incarnation = a.cluster.incarnation
         scripted.native.send_to_incarnation("0" * 16, NameTaken("a", incarnation, replaced=True))  # for another node
         scripted.native.send_to_incarnation(incarnation, NameTaken("a", "0" * 16, replaced=True))  # about another node
         scripted.native.send_to_incarnation(incarnation, NameTaken("a", incarnation))  # it is late: the name was free
         assert await peer.call("hello") == "a"
         scripted.native.send_to_incarnation(incarnation, NameTaken("a", incarnation, replaced=True))
+        scripted.native.announce(scripted.beat_of())  # it does not answer, so it may be nobody
+        await asyncio.sleep(HOLDER_TIMEOUT)
+        assert await peer.call("hello") == "a"
+        scripted.answers_pings = True
+        await asyncio.sleep(BEAT_INTERVAL)
+        scripted.native.announce(scripted.beat_of())
         assert (await peer.closed()).code == 1001
         await wait_until(lambda: not a.running and not a.cluster.running)
 

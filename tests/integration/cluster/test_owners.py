@@ -159,6 +159,9 @@ async def test_a_restart_that_replaces_the_owner_is_no_change(bus: Bus) -> None:
         room = room_of(a, "scripted")
         a.watch_owner(*room, told.append)
         first = a.nodes["scripted"].incarnation
+        scripted.port.subscribe(scripted.channels.incarnation("f" * 16), lambda _body: None)
+        await scripted.port.wait_listening(scripted.channels.incarnation("f" * 16))
+        scripted.port.unsubscribe(scripted.channels.incarnation(first))
         scripted.native.announce(scripted.beat_of(incarnation="f" * 16, since=scripted.beat_of().since + 1))
         await wait_until(lambda: a.nodes["scripted"].incarnation != first)
         async with running(Node("c", bus=bus, owns=())):

@@ -7,17 +7,20 @@ from typing import Any
 import pytest
 
 from crosswire.cluster.clients import NoClients
-from crosswire.cluster.interface import Bus, BusEvents, Receive
+from crosswire.cluster.dialect import Asker
+from crosswire.cluster.interface import Bus, BusEvents
+from crosswire.cluster.life_checks import LifeChecks
 from crosswire.cluster.members import HOLDER_TIMEOUT, WELCOME_TIMEOUT, Members
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
+from crosswire.cluster.receivers import IsReadable, ReceiveBody
+from crosswire.cluster.requests import PendingRequests
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
-from crosswire.core.codecs import Codec
 from crosswire.core.membership import BEAT_INTERVAL
-from crosswire.core.payload_types import RawPayload
-from crosswire.errors import ConfigError, EventError
+from crosswire.errors import ConfigError
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.testing.virtual_clock import VirtualClockLoop
 from crosswire.types import NodeInfo
 from tests.support.aio import wait_until
@@ -29,15 +32,15 @@ DETECTION = 3.0
 
 
 class Inbox:
-    """Takes what is not about members."""
+    """Answers every request, as the question whether the node is alive."""
+
+    alive = True
 
     def event(self, *_event: Any, **_more: Any) -> None: ...
 
-    def request(self, *_request: Any, **_more: Any) -> None: ...
-
-    def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None: ...
-
-    def refused(self, sender: str, call_id: str, error: EventError) -> None: ...
+    def request(self, asker: Asker, *_request: Any, **_more: Any) -> None:
+        if self.alive:
+            asker.answer(None)
 
 
 class RecordingPort(OrderedPort):
@@ -45,11 +48,13 @@ class RecordingPort(OrderedPort):
 
     def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes) -> None:
         super().__init__(bus, events, name, origin)
-        self.receivers: dict[bytes, Receive] = {}
+        self.receivers: dict[bytes, ReceiveBody] = {}
 
-    def subscribe(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
+    def subscribe(
+        self, channel: bytes, receive: ReceiveBody, *, plain: bool = False, is_readable: IsReadable | None = None
+    ) -> None:
         self.receivers[channel] = receive
-        super().subscribe(channel, receive, plain=plain)
+        super().subscribe(channel, receive, plain=plain, is_readable=is_readable)
 
 
 class Peer:
@@ -64,10 +69,15 @@ class Peer:
         native = NativeDialect(self.port, Channels(bus.prefix), name, incarnation)
         clock = HybridClock(lambda: int(loop.time() * 1_000_000))
         own = NodeInfo(name, incarnation, loop.time())
-        self.members = Members(own, native, self.port, NoClients(), self, clock, dialect)
+        self.tasks = BackgroundTasks()
+        self._inbox, self._requests = Inbox(), PendingRequests()
+        checks = LifeChecks(native, self.port, self._requests)
+        self.members = Members(
+            own, native, self.port, NoClients(), self, clock, dialect, checks=checks, tasks=self.tasks
+        )
         self._native = native
         self._kept: list[tuple[bytes, bytes]] = []
-        native.listen_to_nodes(Inbox(), Inbox(), self.members)
+        native.listen_to_nodes(self._inbox, self._requests, self.members)
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> Peer:
@@ -78,6 +88,7 @@ class Peer:
         return self
 
     async def leave(self) -> None:
+        self._inbox.alive = False
         self.members.announce_leave()
         await self.die()
 
@@ -89,13 +100,15 @@ class Peer:
 
     def thaw(self) -> None:
         """Hear what has come meanwhile, and go on."""
-        self._native.listen_to_nodes(Inbox(), Inbox(), self.members)
+        self._native.listen_to_nodes(self._inbox, self._requests, self.members)
         for channel, body in self._kept:
             self.port.receivers[channel](body)
         self._beating = asyncio.create_task(self.members.run())
 
     async def die(self) -> None:
         await self._end_beats()
+        await self.tasks.cancel()
+        self._requests.end_all()
         await self.port.stop()
 
     def _keep(self, channel: bytes, body: bytes) -> None:
@@ -115,6 +128,7 @@ class Peer:
         self.told.append(f"-{info.name} {reason}")
 
     def replaced(self) -> None:
+        self._inbox.alive = False
         self.told.append("replaced")
 
 
@@ -189,8 +203,9 @@ async def test_a_name_whose_holder_does_not_answer_is_taken_over() -> None:
     began = loop.time()
     successor = await Peer(bus, "a", run=2).start()
     assert HOLDER_TIMEOUT <= loop.time() - began < HOLDER_TIMEOUT + WELCOME_TIMEOUT + 0.1
-    assert other.told == ["+a", "-a replaced", "+a"]
-    await holder.port.stop()
+    await wait_until(lambda: other.told == ["+a", "-a replaced", "+a"])  # it asks the holder too
+    assert loop.time() - began < 2 * HOLDER_TIMEOUT + WELCOME_TIMEOUT + 0.1
+    await holder.die()
     for each in (successor, other):
         await each.leave()
 

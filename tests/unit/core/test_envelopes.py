@@ -90,7 +90,11 @@ def test_input_made_to_exhaust_memory_is_refused(body: bytes) -> None:
 def test_the_header_is_in_front_and_its_size_fixed(origin: bytes, number: int, previous: int, body: bytes) -> None:
     header = pack_header(origin, number, previous)
     assert len(header) == HEADER_SIZE
-    assert unpack_header(header + body) == (origin, number, previous)
+    if previous < number:
+        assert unpack_header(header + body) == (origin, number, previous)
+    else:  # no message is before itself
+        with pytest.raises(InvalidMessage, match="follow"):
+            unpack_header(header + body)
 
 
 @pytest.mark.parametrize("message", [b"", bytes([1]) * (HEADER_SIZE - 1), bytes([2]) * 50, b'{"data":{}}' * 5])

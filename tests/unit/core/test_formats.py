@@ -7,9 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosswire.core import messages
 from crosswire.core.codecs import JSON, MSGPACK
 from crosswire.core.deflate import MIN_SIZE, decompress
-from crosswire.core.formats import JSON_TEXT, EncodedMessage, encode, frame_format, message_format, require_text
+from crosswire.core.formats import (
+    JSON_TEXT,
+    EncodedMessage,
+    encode,
+    frame_format,
+    message_format,
+    require_event_message,
+)
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.messages import event
 from crosswire.errors import InvalidPayload
@@ -78,15 +86,40 @@ def test_invalid_json_is_not_converted_to_messagepack(json: bytes) -> None:
         frame_format(msgpack=True, window_bits=0).wrap(EncodedMessage(json))
 
 
-@given(st.text())
-def test_any_text_may_go_into_a_text_frame(text: str) -> None:
-    assert require_text(text.encode()) == text.encode()
+@given(st.text(min_size=1).filter(lambda event: event[0] != "$"), st.text())
+def test_any_event_of_another_node_may_go_to_clients(event: str, text: str) -> None:
+    message = encode(messages.event(event, text), msgpack=True)
+    assert require_event_message(message) is message
 
 
-@pytest.mark.parametrize("data", [b"\xff", b"{}\x80", b"\xed\xa0\x80", b"\xc3", b"\xf8\x88\x80\x80\x80"])
-def test_invalid_utf8_may_not_go_into_a_text_frame(data: bytes) -> None:
-    with pytest.raises(InvalidPayload, match="no text"):
-        require_text(data)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no json",
+        b"[]",
+        b"{}",
+        b'{"payload":1}',
+        b'{"event":1}',
+        b'{"event":""}',
+        b'{"event":"$ready"}',
+        b'{"event":"a"}{}',
+        b'{"event":"a","payload":NaN}',
+        b'{"event":"a","payload":' + b"[" * 100_000,
+        b'{"event":"a","payload":"\xff"}',
+        b'{"event":"a","payload":"\xed\xa0\x80"}',
+        b'{"event":"\x80"}',
+    ],
+)
+def test_what_is_no_event_in_json_may_not_go_to_clients(data: bytes) -> None:
+    with pytest.raises(InvalidPayload, match="for clients"):
+        require_event_message(EncodedMessage(data))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80", b"\xc1", b"\x81\xa5event\xa0", b"\x81\xa5event\xa1a\x00"])
+def test_what_is_no_event_in_messagepack_may_not_go_to_clients(data: bytes) -> None:
+    with pytest.raises(InvalidPayload, match="for clients"):
+        require_event_message(EncodedMessage(b'{"event":"a"}', data))
 
 
 def test_a_connection_without_frames_gets_text_as_str_and_messagepack_as_bytes() -> None:

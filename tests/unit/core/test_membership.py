@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from crosswire.core.envelopes import Beat, Goodbye
-from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, SUSPECT_AFTER, BeatResult, Membership, age
+from crosswire.core.membership import (
+    BEAT_INTERVAL,
+    DEAD_AFTER,
+    MAX_LATE,
+    MAX_MEMBERS,
+    SUSPECT_AFTER,
+    BeatResult,
+    Membership,
+    age,
+)
 
 
 def beat(name: str = "a", run: int = 1, stamp: int = 1, **fields: Any) -> Beat:
@@ -30,7 +39,8 @@ class Cluster(RuleBasedStateMachine):
         self.present: dict[str, Beat] = {}
         self.heard: dict[str, float] = {}
         self.asked: set[str] = set()
-        self.left: dict[str, int] = {}
+        self.updated: dict[str, float] = {}
+        self.left: dict[str, tuple[int, float]] = {}
         self.now = 0.0
         self.stamp = 0
 
@@ -48,29 +58,38 @@ class Cluster(RuleBasedStateMachine):
     def arrive(self, message: Beat | Goodbye) -> None:
         before = self.present.get(message.name)
         if isinstance(message, Goodbye):
-            gone = self.members.leave(message)
+            gone = self.members.leave(message, self.now)
             assert (gone is not None) == (before is not None and before.incarnation == message.incarnation)
             if gone is not None:
                 del self.present[message.name]
-            self.left[message.incarnation] = max(message.stamp, self.left.get(message.incarnation, 0))
+            self.left[message.incarnation] = message.stamp, self.now
             return
         heard = self.members.receive(message, self.now)
         assert heard is self._expected(message, before)
-        if heard is BeatResult.OUTDATED:
-            return
-        if heard is not BeatResult.KNOWN or before is None or message.stamp >= before.stamp:
-            self.present[message.name] = message
-        self.heard[message.name] = self.now
-        self.asked.discard(message.name)
+        if heard in (BeatResult.NEW, BeatResult.RIVAL):
+            replaced = self.members.add(message, self.now)
+            assert (None if replaced is None else replaced.beat) == before
+            self._came(message)
+        elif heard is BeatResult.KNOWN and before is not None:
+            if message.stamp >= before.stamp or self.now - self.updated[message.name] >= MAX_LATE:
+                self._came(message)
+            self.heard[message.name] = self.now
+            self.asked.discard(message.name)
+
+    def _came(self, beat: Beat) -> None:
+        self.present[beat.name] = beat
+        self.heard[beat.name] = self.updated[beat.name] = self.now
+        self.asked.discard(beat.name)
 
     def _expected(self, message: Beat, before: Beat | None) -> BeatResult:
         if before is not None and before.incarnation == message.incarnation:
             return BeatResult.KNOWN
         if before is not None and age(message) < age(before):
             return BeatResult.OUTDATED
-        if message.stamp <= self.left.get(message.incarnation, 0):
+        stamp, when = self.left.get(message.incarnation, (-1, 0.0))
+        if message.stamp <= stamp and self.now - when < MAX_LATE:
             return BeatResult.OUTDATED
-        return BeatResult.JOINED if before is None else BeatResult.REPLACED
+        return BeatResult.NEW if before is None else BeatResult.RIVAL
 
     @rule(passed=st.sampled_from([0.0, BEAT_INTERVAL, SUSPECT_AFTER, DEAD_AFTER]))
     def look(self, passed: float) -> None:
@@ -107,7 +126,8 @@ TestCluster = Cluster.TestCase
 
 def test_a_member_has_the_values_of_its_last_beat() -> None:
     members = Membership()
-    assert members.receive(beat(stamp=1, connections=1), 0) is BeatResult.JOINED
+    assert members.receive(beat(stamp=1, connections=1), 0) is BeatResult.NEW
+    members.add(beat(stamp=1, connections=1), 0)
     assert members.receive(beat(stamp=3, connections=3), 0) is BeatResult.KNOWN
     assert members.receive(beat(stamp=2, connections=2), 0) is BeatResult.KNOWN  # it came over a slower Redis
     member = members.get("a")
@@ -119,23 +139,69 @@ def test_a_member_has_the_values_of_its_last_beat() -> None:
 
 def test_a_beat_that_comes_after_its_goodbye_is_outdated() -> None:
     members = Membership()
-    members.receive(beat(stamp=1), 0)
-    assert members.leave(goodbye(stamp=3)) is not None
+    members.add(beat(stamp=1), 0)
+    assert members.leave(goodbye(stamp=3), 0) is not None
     assert members.receive(beat(stamp=2), 0) is BeatResult.OUTDATED
-    assert members.receive(beat(stamp=4), 0) is BeatResult.JOINED  # it is there after all
+    assert members.receive(beat(stamp=4), 0) is BeatResult.NEW  # it is there after all
+
+
+def test_a_goodbye_with_a_false_stamp_keeps_a_node_out_for_a_while_only() -> None:
+    members = Membership()
+    members.leave(goodbye(stamp=2**60), 0)
+    assert members.receive(beat(stamp=4), MAX_LATE - 0.1) is BeatResult.OUTDATED
+    assert members.receive(beat(stamp=4), MAX_LATE) is BeatResult.NEW
+
+
+def test_a_beat_with_a_false_stamp_keeps_out_later_ones_for_a_while_only() -> None:
+    members = Membership()
+    members.add(beat(stamp=1, connections=1), 0)
+    members.receive(beat(stamp=2**60, connections=99), 1)
+    for now, connections in ((2, 99), (1 + MAX_LATE, 2)):
+        members.receive(beat(stamp=3, connections=2), now)
+        member = members.get("a")
+        assert member is not None
+        assert member.beat.connections == connections
+
+
+def test_a_run_has_one_name_only() -> None:
+    members = Membership()
+    members.add(beat("a"), 0)
+    assert members.receive(Beat("b", "a1", 1.0, 1), 0) is BeatResult.FALSE
+    members.remove("a", "a1")
+    assert members.receive(Beat("b", "a1", 1.0, 1), 0) is BeatResult.NEW
+
+
+def test_there_is_a_limit_to_members() -> None:
+    members = Membership()
+    for number in range(MAX_MEMBERS):
+        members.add(beat(str(number)), 0)
+    assert members.receive(beat("a"), 0) is BeatResult.FALSE
+    assert members.receive(beat("1"), 0) is BeatResult.KNOWN
+
+
+def test_only_what_others_depend_on_counts_as_a_change() -> None:
+    members = Membership()
+    members.add(beat(paths=("x",)), 0)
+    changes = members.changes
+    members.receive(beat(stamp=2, paths=("x",), connections=5), 0)
+    assert members.changes == changes
+    members.receive(beat(stamp=3, paths=("x", "y")), 0)
+    members.receive(beat(stamp=4, paths=("x", "y"), msgpack=True), 0)
+    assert members.changes == changes + 2
 
 
 def test_a_goodbye_that_comes_before_any_beat_counts() -> None:
     members = Membership()
-    assert members.leave(goodbye(stamp=3)) is None
+    assert members.leave(goodbye(stamp=3), 0) is None
     assert members.receive(beat(stamp=2), 0) is BeatResult.OUTDATED
 
 
 def test_the_goodbye_of_an_earlier_run_does_not_remove_the_later_one() -> None:
     members = Membership()
-    members.receive(beat(run=1), 0)
-    assert members.receive(beat(run=2), 0) is BeatResult.REPLACED
-    assert members.leave(goodbye(run=1, stamp=9)) is None
+    members.add(beat(run=1), 0)
+    assert members.receive(beat(run=2), 0) is BeatResult.RIVAL
+    assert members.add(beat(run=2), 0) is not None
+    assert members.leave(goodbye(run=1, stamp=9), 0) is None
     assert "a" in members
 
 
@@ -143,7 +209,7 @@ def test_a_lost_path_is_not_common_until_all_say_so_again() -> None:
     members = Membership()
     assert members.common_paths() is None
     for name in "ab":
-        members.receive(beat(name, paths=("x", "y")), 0)
+        members.add(beat(name, paths=("x", "y")), 0)
     members.lost_path("x")
     assert members.common_paths() == frozenset("y")
     members.receive(beat("a", stamp=2, paths=("x", "y")), 0)
@@ -156,5 +222,5 @@ def test_a_lost_path_is_not_common_until_all_say_so_again() -> None:
 def test_many_members_that_left_are_remembered(late: int) -> None:
     members = Membership()
     for run in range(100):
-        members.leave(goodbye("a", run, stamp=5))
+        members.leave(goodbye("a", run, stamp=5), 0)
     assert members.receive(beat("a", late, stamp=5), 0) is BeatResult.OUTDATED
